@@ -1,0 +1,63 @@
+"""What the static checks hold the code to. `deny.toml` says the same to cargo-deny where it can: change both."""
+
+# Licences under which anything that is linked or built with may come. One arm of an OR is enough.
+LICENCES = {
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",  # certificate lists: data, not code
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Zlib",
+}
+
+# Crates whose licence is not in the list and is fine for the reason given: name -> (licence, reason).
+LICENCE_EXCEPTIONS: dict[str, tuple[str, str]] = {}
+
+REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
+
+# Crates that one place alone may use, so that replacing what is behind them stays one crate's work.
+ONLY_IN = {
+    "sqlx": {"longhaul-store-postgres"},
+    "rusqlite": {"longhaul-store-sqlite"},
+    "lapin": {"longhaul-dispatch"},
+}
+
+# What `longhaul-domain` must not reach, directly or through anything it depends on.
+IO_CRATES = {
+    "async-io", "async-std", "axum", "hyper", "lapin", "mio", "reqwest", "rusqlite", "smol", "socket2", "sqlx", "tokio",
+    "tonic", "tower-http",
+}
+
+# Which crates of the workspace a crate may use, layer by layer from the inside. What a layer may use includes what is listed
+# for it only: nothing is inherited.
+DOMAIN = {"longhaul-domain"}
+RUNTIME = {"longhaul-runtime"}
+SEAMS = {"longhaul-store", "longhaul-dispatch", "longhaul-executor", "longhaul-wire"}
+BACKENDS = {"longhaul-store-postgres", "longhaul-store-sqlite"}
+SERVICES = {"longhaul-api", "longhaul-worker"}
+HARNESS = {"longhaul-tests"}
+
+MAY_USE = {
+    "longhaul-domain": set(),
+    "longhaul-runtime": DOMAIN,
+    **{crate: DOMAIN | RUNTIME for crate in SEAMS},
+    **{crate: DOMAIN | RUNTIME | SEAMS for crate in BACKENDS | SERVICES},
+    "longhaul-cli": DOMAIN | RUNTIME | SEAMS | BACKENDS | SERVICES,
+    "longhaul-tests": DOMAIN | RUNTIME | SEAMS,
+    "longhaul-bench": DOMAIN | RUNTIME | SEAMS | HARNESS,
+}
+
+# Tests of these crates may moreover use a real backend or the harness.
+TESTS_MAY_ALSO_USE = {
+    **{crate: HARNESS | SEAMS | BACKENDS for crate in SEAMS | BACKENDS | SERVICES},
+    "longhaul-runtime": HARNESS,
+    "longhaul-cli": HARNESS,
+    "longhaul-tests": BACKENDS | SERVICES,
+}

@@ -1,0 +1,179 @@
+//! A connection to the broker that can always be got rid of.
+//!
+//! Guarantee: opening and closing are bounded in time, and a link that is dropped leaves neither socket nor thread behind,
+//! whatever the peer does: its socket is shut down beneath the AMQP client, which otherwise waits for ever on a peer that
+//! accepts a connection and then says nothing.
+
+use std::{
+    io,
+    net::Shutdown,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use lapin::{
+    Channel, Connection, ConnectionProperties, ErrorKind,
+    options::QueueDeclareOptions,
+    tcp::{AsyncTcpStream, TLSConfig},
+    types::{AMQPValue, FieldTable, LongString},
+    uri::{AMQPScheme, AMQPUri},
+};
+use longhaul_domain::AgentName;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_util::compat::TokioAsyncReadCompatExt;
+
+use super::settings::AmqpSettings;
+use crate::DispatchError;
+
+const PRECONDITION_FAILED: u16 = 406;
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why a link could not be opened or has to be given up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Broker(#[from] lapin::Error),
+    #[error(transparent)]
+    Settings(#[from] DispatchError),
+    #[error("{0}")]
+    Lost(&'static str),
+}
+
+/// An open connection.
+pub(super) struct Link {
+    // Dropped before the socket is shut down.
+    connection: Connection,
+    _socket: Socket,
+}
+
+impl Link {
+    /// Connects; `role` names the connection in the broker's lists.
+    pub(super) async fn open(settings: &AmqpSettings, role: &str) -> Result<Self, Trouble> {
+        let uri = settings.uri()?;
+        let socket = Socket::default();
+        let name = LongString::from(format!("{} {role}", settings.prefix));
+        let properties = ConnectionProperties::default().with_connection_name(name);
+        let (shared, limit) = (socket.clone(), settings.connect_timeout);
+        let connect = async move |uri: AMQPUri, _| match timeout(limit, dial(&uri, &shared)).await {
+            Ok(stream) => stream.map_err(lapin::Error::from),
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        };
+        let runtime = lapin::runtime::default_runtime()?;
+        let connection = Connection::connector(uri, runtime, connect, properties);
+        // Longer than the limit of its first half, so that the second has time of its own.
+        let connection = timeout(limit * 2, connection).await;
+        let connection = connection.map_err(|_| Trouble::Lost("the AMQP handshake hangs"))??;
+        Ok(Self { connection, _socket: socket })
+    }
+
+    /// A new channel.
+    pub(super) async fn channel(&self) -> Result<Channel, Trouble> {
+        Ok(self.connection.create_channel().await?)
+    }
+
+    /// Whether the broker has stopped reading publishes because it is short of memory or disk.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.connection.status().blocked()
+    }
+
+    /// Waits until the connection fails.
+    pub(super) async fn failure(&self) -> Trouble {
+        use futures::StreamExt;
+        let mut events = Box::pin(self.connection.events_listener());
+        // The events before the listener existed are not heard, so the state is asked too.
+        if !self.connection.status().connected() {
+            return Trouble::Lost("the connection is closed");
+        }
+        while let Some(event) = events.next().await {
+            if let lapin::Event::Error(error) = event {
+                return error.into();
+            }
+        }
+        Trouble::Lost("the connection is closed")
+    }
+
+    /// Makes the queue of an agent, on a channel of its own that a refusal may close.
+    ///
+    /// A queue that exists with other arguments is used as it is: whoever made it so had a reason, and hints fare well in
+    /// any queue.
+    pub(super) async fn declare(
+        &self,
+        settings: &AmqpSettings,
+        agent: &AgentName,
+    ) -> Result<(), Trouble> {
+        let channel = self.channel().await?;
+        let queue = settings.queue(agent);
+        let options = QueueDeclareOptions::durable();
+        match channel.queue_declare(queue.as_str().into(), options, arguments(settings)).await {
+            Ok(_) => {
+                // The queue is there; a channel that cannot be closed ends with its connection.
+                let _ = channel.close(200, "declared".into()).await;
+                Ok(())
+            }
+            Err(error) if is_mismatch(&error) => {
+                tracing::warn!(queue, %error, "the queue exists with other arguments and is used as it is");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says goodbye, briefly.
+    pub(super) async fn close(self) {
+        if let Ok(Err(error)) = timeout(CLOSE_LIMIT, self.connection.close(200, "bye".into())).await {
+            tracing::debug!(%error, "the broker connection was gone before its close");
+        }
+    }
+}
+
+async fn dial(
+    uri: &AMQPUri,
+    socket: &Socket,
+) -> io::Result<AsyncTcpStream<tokio_util::compat::Compat<TcpStream>>> {
+    let stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
+    stream.set_nodelay(true)?;
+    socket.hold(&stream)?;
+    let stream = AsyncTcpStream::Plain(stream.compat());
+    match uri.scheme {
+        AMQPScheme::AMQP => Ok(stream),
+        AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, TLSConfig::default()).await,
+    }
+}
+
+/// A quorum queue: its hints survive the loss of a node, are bounded in age and number, and the oldest make room.
+fn arguments(settings: &AmqpSettings) -> FieldTable {
+    let ttl = i64::try_from(settings.message_ttl.as_millis()).unwrap_or(i64::MAX);
+    let mut table = FieldTable::default();
+    table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    table.insert("x-message-ttl".into(), AMQPValue::LongLongInt(ttl));
+    table.insert("x-max-length".into(), AMQPValue::LongLongInt(settings.queue_length.into()));
+    table.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+    table
+}
+
+fn is_mismatch(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == PRECONDITION_FAILED)
+}
+
+/// The socket beneath a connection, shut down when the link goes.
+#[derive(Clone, Default)]
+struct Socket(Arc<Held>);
+
+#[derive(Default)]
+struct Held(Mutex<State>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Dialing,
+    Connected(std::net::TcpStream),
+}
+
+impl Socket {
+    fn hold(&self, stream: &TcpStream) -> io::Result<()> {
+        let handle = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Connected(handle);
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! How the broker is used. Everything but the address has a default that suits.
+
+use std::time::Duration;
+
+use lapin::uri::AMQPUri;
+use longhaul_domain::AgentName;
+use longhaul_runtime::{Secret, redact_url};
+
+use crate::DispatchError;
+
+/// Settings of [`AmqpDispatch`](crate::AmqpDispatch).
+#[derive(Debug, Clone)]
+pub struct AmqpSettings {
+    /// `amqp://user:password@host:port/vhost`, or `amqps`; never shown with its password.
+    pub url: Secret,
+    /// Begins the names of all queues, so that deployments can share a broker.
+    pub prefix: String,
+    /// How long a hint stays in its queue, and in the outbox. By then workers have probed, and it is worth nothing.
+    pub message_ttl: Duration,
+    /// Hints that a queue keeps; the oldest make room.
+    pub queue_length: u32,
+    /// Hints that wait in the process for the broker; what does not fit is dropped.
+    pub outbox: usize,
+    /// Hints sent and not yet confirmed.
+    pub outstanding: usize,
+    /// Hints that a source holds unacknowledged, per agent.
+    pub prefetch: u16,
+    /// Heartbeat of the connections, unless the address sets one; a silent peer is given up after twice this.
+    pub heartbeat: Duration,
+    /// For each step of connecting: TCP with TLS, the AMQP handshake, setting up the channel.
+    pub connect_timeout: Duration,
+    /// Pause between two proofs that messages flow.
+    pub proof_every: Duration,
+    /// How long a proof may take before the broker counts as failed.
+    pub proof_within: Duration,
+    /// How long a close waits for the outbox to empty.
+    pub close_timeout: Duration,
+}
+
+impl AmqpSettings {
+    /// The defaults for a broker.
+    pub fn new(url: Secret) -> Self {
+        Self {
+            url,
+            prefix: "longhaul".to_owned(),
+            message_ttl: Duration::from_secs(30),
+            queue_length: 10_000,
+            outbox: 4096,
+            outstanding: 1024,
+            prefetch: 16,
+            heartbeat: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            proof_every: Duration::from_secs(10),
+            proof_within: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(3),
+        }
+    }
+
+    /// The address, with the heartbeat in it.
+    pub(super) fn uri(&self) -> Result<AMQPUri, DispatchError> {
+        // What the parser says is not passed on: it may quote the password.
+        let bad = |_| DispatchError::BadAddress(redact_url(self.url.expose()));
+        let mut uri: AMQPUri = self.url.expose().parse().map_err(bad)?;
+        let heartbeat = u16::try_from(self.heartbeat.as_secs()).unwrap_or(u16::MAX);
+        uri.query.heartbeat.get_or_insert(heartbeat);
+        Ok(uri)
+    }
+
+    /// The queue of an agent.
+    pub(super) fn queue(&self, agent: &AgentName) -> String {
+        format!("{}.wake.{agent}", self.prefix)
+    }
+
+    /// The agent of a queue.
+    pub(super) fn agent(&self, queue: &str) -> Option<AgentName> {
+        let name = queue.strip_prefix(&self.prefix)?.strip_prefix(".wake.")?;
+        AgentName::new(name).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::support::agent;
+
+    #[test]
+    fn a_bad_address_is_refused_without_its_password() {
+        let settings = AmqpSettings::new("http://user:hunter2@host/".to_owned().into());
+        let refused = settings.uri().unwrap_err();
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_address_may_set_its_own_heartbeat() {
+        let with = |url: &str| AmqpSettings::new(url.to_owned().into()).uri().unwrap().query;
+        assert_eq!(with("amqp://host/%2f").heartbeat, Some(10));
+        assert_eq!(with("amqp://host/%2f?heartbeat=3").heartbeat, Some(3));
+    }
+
+    #[test]
+    fn a_queue_names_its_agent() {
+        let settings = AmqpSettings::new("amqp://host".to_owned().into());
+        assert_eq!(settings.queue(&agent("echo-2")), "longhaul.wake.echo-2");
+        assert_eq!(settings.agent("longhaul.wake.echo-2"), Some(agent("echo-2")));
+        assert_eq!(settings.agent("other.wake.echo"), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! The promises, one function each.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::FutureExt;
+use longhaul_runtime::TraceContext;
+
+use super::support::{LIMIT, agent, receive, take, wake};
+use crate::{Dispatch, DispatchError, Wake, WakeSource};
+
+async fn source<D: Dispatch>(dispatch: &D, agents: &[&str]) -> Box<dyn WakeSource> {
+    let agents = agents.iter().map(|name| agent(name)).collect();
+    let source = dispatch.source(agents).await.expect("an open dispatcher gives sources");
+    dispatch.wait_connected(LIMIT).await.expect("the broker of this test is up");
+    source
+}
+
+pub(super) async fn a_wake_up_goes_to_exactly_one_of_two_sources<D: Dispatch>(dispatch: &D) {
+    let (mut one, mut two) = (source(dispatch, &["a"]).await, source(dispatch, &["a"]).await);
+    let sent: Vec<Wake> = (0..100).map(|task| wake("a", task)).collect();
+    for wake in &sent {
+        dispatch.waker().wake(wake.clone());
+    }
+    let mut seen = Vec::new();
+    while seen.len() < sent.len() {
+        let delivery = tokio::select! {
+            delivery = receive(one.as_mut()) => delivery,
+            delivery = receive(two.as_mut()) => delivery,
+        };
+        seen.push(delivery.wake.task);
+        delivery.ack();
+    }
+    let distinct: BTreeSet<_> = seen.iter().collect();
+    assert_eq!(distinct.len(), sent.len(), "no wake-up came twice and none was lost");
+    let more = one.next().now_or_never().is_some() || two.next().now_or_never().is_some();
+    assert!(!more, "nothing came that was not sent");
+    dispatch.close().await;
+}
+
+pub(super) async fn the_trace_travels_along<D: Dispatch>(dispatch: &D) {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let trace = TraceContext::parse(parent, Some("vendor=1")).expect("a good header");
+    let mut source = source(dispatch, &["a"]).await;
+    let sent = Wake { trace: Some(trace), ..wake("a", 1) };
+    dispatch.waker().wake(sent.clone());
+    assert_eq!(take(source.as_mut()).await, sent);
+    dispatch.close().await;
+}
+
+pub(super) async fn what_a_dropped_source_held_goes_to_another<D: Dispatch>(dispatch: &D) {
+    let mut dying = source(dispatch, &["a"]).await;
+    dispatch.waker().wake(wake("a", 1));
+    dispatch.waker().wake(wake("a", 2));
+    let held = receive(dying.as_mut()).await;
+    drop(dying);
+    drop(held);
+    let mut heir = source(dispatch, &["a"]).await;
+    let mut tasks = [take(heir.as_mut()).await, take(heir.as_mut()).await].map(|wake| wake.task);
+    tasks.sort_unstable();
+    assert_eq!(tasks, [wake("a", 1).task, wake("a", 2).task]);
+    dispatch.close().await;
+}
+
+pub(super) async fn what_is_not_acknowledged_comes_again<D: Dispatch>(dispatch: &D) {
+    let mut source = source(dispatch, &["a"]).await;
+    dispatch.waker().wake(wake("a", 1));
+    drop(receive(source.as_mut()).await);
+    assert_eq!(take(source.as_mut()).await, wake("a", 1));
+    dispatch.close().await;
+}
+
+pub(super) async fn a_paused_source_hands_back_and_receives_nothing<D: Dispatch>(dispatch: &D) {
+    let mut full = source(dispatch, &["a"]).await;
+    for task in 0..4 {
+        dispatch.waker().wake(wake("a", task));
+    }
+    // It has received one, so the others are on their way to it or there already.
+    drop(receive(full.as_mut()).await);
+    full.pause().await;
+    assert!(full.next().now_or_never().is_none(), "a paused source receives nothing");
+    let mut free = source(dispatch, &["a"]).await;
+    for task in 4..8 {
+        dispatch.waker().wake(wake("a", task));
+    }
+    let mut seen = BTreeSet::new();
+    while seen.len() < 8 {
+        tokio::select! {
+            biased;
+            _ = full.next() => panic!("a paused source received something"),
+            wake = take(free.as_mut()) => seen.insert(wake.task),
+        };
+    }
+    dispatch.close().await;
+}
+
+pub(super) async fn a_resumed_source_receives_again<D: Dispatch>(dispatch: &D) {
+    let mut source = source(dispatch, &["a"]).await;
+    for task in 0..20 {
+        source.pause().await;
+        dispatch.waker().wake(wake("a", task));
+        source.resume().await;
+        assert_eq!(take(source.as_mut()).await, wake("a", task));
+    }
+    dispatch.close().await;
+}
+
+pub(super) async fn wake_ups_for_other_agents_are_not_seen<D: Dispatch>(dispatch: &D) {
+    let mut both = source(dispatch, &["a", "b"]).await;
+    let mut third = source(dispatch, &["c"]).await;
+    for name in ["a", "c", "b"] {
+        dispatch.waker().wake(wake(name, 1));
+    }
+    let mut seen = [take(both.as_mut()).await.agent, take(both.as_mut()).await.agent];
+    seen.sort_unstable();
+    assert_eq!(seen, [agent("a"), agent("b")]);
+    assert_eq!(take(third.as_mut()).await.agent, agent("c"));
+    dispatch.close().await;
+}
+
+pub(super) async fn an_abandoned_wait_loses_nothing<D: Dispatch>(dispatch: &D) {
+    let mut source = source(dispatch, &["a"]).await;
+    for task in 0..50 {
+        dispatch.waker().wake(wake("a", task));
+    }
+    let mut seen = BTreeSet::new();
+    while seen.len() < 50 {
+        // Waits that are given up at once, many of them while something arrives.
+        match source.next().now_or_never() {
+            Some(delivery) => {
+                let delivery = delivery.expect("the source has not ended");
+                seen.insert(delivery.wake.task);
+                delivery.ack();
+            }
+            None => tokio::task::yield_now().await,
+        }
+    }
+    dispatch.close().await;
+}
+
+pub(super) async fn overflow_never_blocks<D: Dispatch>(dispatch: &D) {
+    let waker = dispatch.waker();
+    let flood = tokio::task::spawn_blocking(move || {
+        (0..50_000).for_each(|task| waker.wake(wake("flooded", task)));
+    });
+    tokio::time::timeout(LIMIT, flood).await.expect("waking does not block").expect("nor panic");
+    let mut source = source(dispatch, &["flooded"]).await;
+    take(source.as_mut()).await;
+    dispatch.close().await;
+}
+
+pub(super) async fn a_close_ends_sources_and_refuses_new_ones<D: Dispatch>(dispatch: &D) {
+    let mut open = source(dispatch, &["a"]).await;
+    let bounded = tokio::time::timeout(Duration::from_secs(10), dispatch.close()).await;
+    bounded.expect("a close is bounded");
+    let end = tokio::time::timeout(LIMIT, open.next()).await.expect("a close ends its sources");
+    assert!(end.is_none());
+    assert!(matches!(dispatch.source(vec![agent("a")]).await, Err(DispatchError::Closed)));
+    let before = dispatch.counts().dropped;
+    dispatch.waker().wake(wake("a", 1));
+    assert_eq!(dispatch.counts().dropped, before + 1, "a hint after the close is counted");
+}

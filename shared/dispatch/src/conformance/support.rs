@@ -1,0 +1,37 @@
+//! Names and waits for tests of dispatchers.
+#![expect(clippy::missing_panics_doc, reason = "test support reports failures by panicking with a sentence")]
+
+use std::time::Duration;
+
+use longhaul_domain::{AgentName, OwnerId, TaskId, TaskKey};
+use uuid::Uuid;
+
+use crate::{Delivery, Wake, WakeSource};
+
+/// How long anything may take before a test gives up on it.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// An agent's name.
+pub fn agent(name: &str) -> AgentName {
+    AgentName::new(name).expect("tests use good names")
+}
+
+/// A wake-up of task number `task`.
+pub fn wake(name: &str, task: u128) -> Wake {
+    let task = TaskKey { owner: OwnerId(7), task: TaskId::new(Uuid::from_u128(task)) };
+    Wake { agent: agent(name), task, trace: None }
+}
+
+/// The next wake-up of a source, within [`LIMIT`].
+pub async fn receive(source: &mut dyn WakeSource) -> Delivery {
+    let next = tokio::time::timeout(LIMIT, source.next()).await;
+    next.expect("a wake-up arrives in time").expect("the source has not ended")
+}
+
+/// Receives and acknowledges.
+pub async fn take(source: &mut dyn WakeSource) -> Wake {
+    let delivery = receive(source).await;
+    let wake = delivery.wake.clone();
+    delivery.ack();
+    wake
+}

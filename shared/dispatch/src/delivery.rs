@@ -1,0 +1,56 @@
+//! A hint in the hands of a worker.
+//!
+//! Guarantee: it is either acknowledged or goes back to where others can take it; forgetting it, also by a panic or a
+//! crash, is handing it back.
+
+use std::fmt;
+
+use crate::Wake;
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was dealt with; it is gone.
+    Done,
+    /// It goes back to its queue.
+    HandedBack,
+}
+
+type Settle = Box<dyn FnOnce(Verdict) + Send>;
+
+/// A wake-up received. Acknowledge it when the store has been asked; drop it to let another worker have it.
+pub struct Delivery {
+    /// What it says.
+    pub wake: Wake,
+    settle: Option<Settle>,
+}
+
+impl Delivery {
+    /// For dispatchers: a delivery that calls `settle` once, and that must not block.
+    pub fn new(wake: Wake, settle: impl FnOnce(Verdict) + Send + 'static) -> Self {
+        Self { wake, settle: Some(Box::new(settle)) }
+    }
+
+    /// The wake-up was dealt with. Does not wait for the broker; should it not hear of this, the hint comes again.
+    pub fn ack(mut self) {
+        self.settle(Verdict::Done);
+    }
+
+    fn settle(&mut self, verdict: Verdict) {
+        if let Some(settle) = self.settle.take() {
+            settle(verdict);
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.settle(Verdict::HandedBack);
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("wake", &self.wake).finish_non_exhaustive()
+    }
+}

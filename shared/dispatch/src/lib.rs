@@ -1,0 +1,24 @@
+//! Wake-ups: how a worker learns that there is work, without being a place where work can be lost.
+//!
+//! A message is a hint and nothing more; the store is the truth. A hint that is lost, doubled, purged, late or never sent
+//! costs latency, because idle workers probe the store. So nothing here waits for a broker: [`Waker::wake`] returns at once,
+//! a source with a dead broker is merely silent, and a crash in the middle of anything loses or repeats hints only.
+//!
+//! Three dispatchers pass one conformance suite: [`AmqpDispatch`] over RabbitMQ, [`LocalDispatch`] within a process, and
+//! [`NoDispatch`], which leaves everything to the probing.
+
+pub mod amqp;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod counters;
+mod delivery;
+mod local;
+mod none;
+mod seam;
+
+pub use amqp::{AmqpDispatch, AmqpSettings};
+pub use counters::Counts;
+pub use delivery::{Delivery, Verdict};
+pub use local::LocalDispatch;
+pub use none::NoDispatch;
+pub use seam::{Dispatch, DispatchError, Wake, WakeSource, Waker};

@@ -1,0 +1,38 @@
+//! What Longhaul is about, without any I/O: tasks, their messages and artifacts, the state machine that governs
+//! them, and the per-task log from which everything else is derived.
+//!
+//! Nothing here knows a protocol version, a database or a clock. Values are validated when they are made, so the
+//! rest of the system passes them on without looking again.
+
+pub mod agent;
+pub mod artifact;
+pub mod blob;
+pub mod extension;
+pub mod ids;
+pub mod json;
+pub mod log;
+pub mod message;
+pub mod owner;
+pub mod part;
+pub mod state;
+pub mod task;
+pub mod text;
+
+pub use agent::{AgentDescriptor, Skill};
+pub use artifact::{Artifact, ArtifactUpdate};
+pub use blob::{Blob, BlobHash, BlobKind, BlobRef, INLINE_LIMIT};
+pub use ids::{
+    AgentName, ArtifactId, ContextId, Epoch, Fence, IdError, MessageId, OwnerId, Seq, TaskId,
+    TaskKey, WorkerId,
+};
+pub use json::{Json, JsonError, JsonObject};
+pub use log::{EntryBody, EntryKind, LogEntry, Note};
+pub use message::{Message, Role};
+pub use owner::{KeyId, Principal, Scope, Scopes};
+pub use part::{Content, Part};
+pub use state::{InvalidTransition, ParkedState, TaskState, TerminalState, Transition};
+pub use task::{HistoryItem, Task, TaskStatus};
+pub use text::{TextError, check_text};
+
+/// The time type used throughout: UTC, meaningful to the millisecond.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,175 @@
+//! A part of a message or artifact: exactly one content, and what describes it (A2A 4.1.6).
+
+use crate::{BlobRef, Json, JsonObject};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// What a part holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Plain text.
+    Text(String),
+    /// Bytes of a file.
+    Raw(Bytes),
+    /// Where a file is to be had.
+    Url(String),
+    /// Any JSON value.
+    Data(Json),
+    /// Text, bytes or JSON that is kept apart because it is large; read when asked for.
+    Blob(BlobRef),
+}
+
+/// A part: its content and what describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PartRecord", into = "PartRecord")]
+pub struct Part {
+    /// What it holds.
+    pub content: Content,
+    /// Anything else about it.
+    pub metadata: Option<JsonObject>,
+    /// Name of the file.
+    pub filename: Option<String>,
+    /// Media type, such as `application/pdf`.
+    pub media_type: Option<String>,
+}
+
+impl Part {
+    /// A part of this content, not described further.
+    pub const fn new(content: Content) -> Self {
+        Self { content, metadata: None, filename: None, media_type: None }
+    }
+    /// A part of plain text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(Content::Text(text.into()))
+    }
+    /// A part of a JSON value.
+    pub const fn data(data: Json) -> Self {
+        Self::new(Content::Data(data))
+    }
+    /// A part of bytes with their media type.
+    pub fn raw(bytes: impl Into<Bytes>, media_type: impl Into<String>) -> Self {
+        Self { media_type: Some(media_type.into()), ..Self::new(Content::Raw(bytes.into())) }
+    }
+    /// A part that says where a file is to be had.
+    pub fn url(url: impl Into<String>) -> Self {
+        Self::new(Content::Url(url.into()))
+    }
+    /// The text, when it is a text part held inline.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+    /// How many bytes the content takes inline; nothing for one that is kept apart.
+    pub fn inline_len(&self) -> usize {
+        match &self.content {
+            Content::Text(text) | Content::Url(text) => text.len(),
+            Content::Raw(bytes) => bytes.len(),
+            Content::Data(json) => json.as_str().len(),
+            Content::Blob(_) => 0,
+        }
+    }
+}
+
+/// How a part is stored: readable in SQL, exactly one of the first five members set.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PartRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    data: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blob: Option<BlobRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<JsonObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
+}
+
+/// Keeps `null` as a value, where `Option` would read it as absence.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+impl From<Part> for PartRecord {
+    fn from(part: Part) -> Self {
+        let mut record = Self {
+            metadata: part.metadata,
+            filename: part.filename,
+            media_type: part.media_type,
+            ..Self::default()
+        };
+        match part.content {
+            Content::Text(text) => record.text = Some(text),
+            Content::Raw(bytes) => record.raw = Some(STANDARD.encode(bytes)),
+            Content::Url(url) => record.url = Some(url),
+            Content::Data(json) => record.data = Some(json),
+            Content::Blob(blob) => record.blob = Some(blob),
+        }
+        record
+    }
+}
+
+impl TryFrom<PartRecord> for Part {
+    type Error = String;
+    fn try_from(record: PartRecord) -> Result<Self, String> {
+        let content = match (record.text, record.raw, record.url, record.data, record.blob) {
+            (Some(text), None, None, None, None) => Content::Text(text),
+            (None, Some(raw), None, None, None) => {
+                Content::Raw(STANDARD.decode(raw).map_err(|e| format!("part.raw: {e}"))?.into())
+            }
+            (None, None, Some(url), None, None) => Content::Url(url),
+            (None, None, None, Some(json), None) => Content::Data(json),
+            (None, None, None, None, Some(blob)) => Content::Blob(blob),
+            _ => return Err("a stored part must hold exactly one content".to_owned()),
+        };
+        Ok(Self {
+            content,
+            metadata: record.metadata,
+            filename: record.filename,
+            media_type: record.media_type,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(part: &Part) -> String {
+        let text = serde_json::to_string(part).unwrap();
+        assert_eq!(&serde_json::from_str::<Part>(&text).unwrap(), part);
+        text
+    }
+
+    #[test]
+    fn every_content_survives_storage() {
+        assert_eq!(round(&Part::text("hé")), r#"{"text":"hé"}"#);
+        assert_eq!(
+            round(&Part::raw(vec![0u8, 255], "image/png")),
+            r#"{"raw":"AP8=","mediaType":"image/png"}"#
+        );
+        assert_eq!(round(&Part::url("https://a")), r#"{"url":"https://a"}"#);
+        for json in ["null", "1.0", "12345678901234567890", r#"{"b":1,"a":[]}"#] {
+            assert_eq!(
+                round(&Part::data(Json::parse(json).unwrap())),
+                format!(r#"{{"data":{json}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn a_stored_part_with_two_contents_is_an_error() {
+        assert!(serde_json::from_str::<Part>(r#"{"text":"a","url":"b"}"#).is_err());
+        assert!(serde_json::from_str::<Part>("{}").is_err());
+    }
+}

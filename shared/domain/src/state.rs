@@ -1,0 +1,282 @@
+//! The task state machine (A2A 4.1.3): which state may follow which, in one place.
+//!
+//! ```text
+//! submitted ──start──► working ──complete──► completed
+//!     ▲                 │   │ ├──fail──────► failed
+//!     │                 │   │ └──reject────► rejected
+//!     └──wake── input-required, auth-required     (cancel: from every state that is not terminal)
+//! ```
+//!
+//! Queueing is inside and does not show: a task that waits for its next attempt is still `working`.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// State of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// Accepted, not begun (or begun again after an answer).
+    Submitted,
+    /// An executor is at it, or will be again after a failed attempt.
+    Working,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+    /// Ended at the client's wish.
+    Canceled,
+    /// Parked until the client says more.
+    InputRequired,
+    /// Ended because the agent would not do it.
+    Rejected,
+    /// Parked until an authorization is there.
+    AuthRequired,
+}
+
+/// A state that nothing follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TerminalState {
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+    /// Ended at the client's wish.
+    Canceled,
+    /// Ended because the agent would not do it.
+    Rejected,
+}
+
+/// A state that waits for somebody outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParkedState {
+    /// Waits for a message.
+    InputRequired,
+    /// Waits for an authorization.
+    AuthRequired,
+}
+
+/// What can happen to a task's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transition {
+    /// An executor began or reported progress.
+    Work,
+    /// The executor needs an answer.
+    Park(ParkedState),
+    /// A message or an authorization arrived for a parked task.
+    Wake,
+    /// The task ended.
+    End(TerminalState),
+}
+
+/// A transition that the state does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a task that is {from} cannot take the transition {transition:?}")]
+pub struct InvalidTransition {
+    /// The state that stays.
+    pub from: TaskState,
+    /// What was tried.
+    pub transition: Transition,
+}
+
+impl TaskState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Submitted,
+        Self::Working,
+        Self::Completed,
+        Self::Failed,
+        Self::Canceled,
+        Self::InputRequired,
+        Self::Rejected,
+        Self::AuthRequired,
+    ];
+
+    /// The state after a transition.
+    pub const fn after(self, transition: Transition) -> Result<Self, InvalidTransition> {
+        use TerminalState as End;
+        match (self, transition) {
+            (Self::Submitted | Self::Working, Transition::Work) => Ok(Self::Working),
+            (Self::Working, Transition::Park(parked)) => Ok(parked.state()),
+            (Self::InputRequired | Self::AuthRequired, Transition::Wake) => Ok(Self::Submitted),
+            // Without an executor at work a task still can be called off, or fail because its time is over.
+            (Self::Working, Transition::End(end))
+            | (
+                Self::Submitted | Self::InputRequired | Self::AuthRequired,
+                Transition::End(end @ (End::Canceled | End::Failed)),
+            ) => Ok(end.state()),
+            (from, transition) => Err(InvalidTransition { from, transition }),
+        }
+    }
+
+    /// The transition that leads to a state from outside the machine, if one does.
+    pub const fn transition_to(self) -> Transition {
+        match self {
+            Self::Submitted => Transition::Wake,
+            Self::Working => Transition::Work,
+            Self::InputRequired => Transition::Park(ParkedState::InputRequired),
+            Self::AuthRequired => Transition::Park(ParkedState::AuthRequired),
+            Self::Completed => Transition::End(TerminalState::Completed),
+            Self::Failed => Transition::End(TerminalState::Failed),
+            Self::Canceled => Transition::End(TerminalState::Canceled),
+            Self::Rejected => Transition::End(TerminalState::Rejected),
+        }
+    }
+
+    /// Whether nothing follows.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Canceled | Self::Rejected)
+    }
+
+    /// Whether it waits for somebody outside (what A2A calls interrupted).
+    pub const fn is_parked(self) -> bool {
+        matches!(self, Self::InputRequired | Self::AuthRequired)
+    }
+
+    /// The number that stands for it in a store and in the protocol's enum (A2A 4.1.3). Never changes.
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Submitted => 1,
+            Self::Working => 2,
+            Self::Completed => 3,
+            Self::Failed => 4,
+            Self::Canceled => 5,
+            Self::InputRequired => 6,
+            Self::Rejected => 7,
+            Self::AuthRequired => 8,
+        }
+    }
+
+    /// The state of a number.
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.number() == number)
+    }
+
+    /// The name, as in `input-required`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Working => "working",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::InputRequired => "input-required",
+            Self::Rejected => "rejected",
+            Self::AuthRequired => "auth-required",
+        }
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl TerminalState {
+    /// As one of all states.
+    pub const fn state(self) -> TaskState {
+        match self {
+            Self::Completed => TaskState::Completed,
+            Self::Failed => TaskState::Failed,
+            Self::Canceled => TaskState::Canceled,
+            Self::Rejected => TaskState::Rejected,
+        }
+    }
+}
+
+impl ParkedState {
+    /// As one of all states.
+    pub const fn state(self) -> TaskState {
+        match self {
+            Self::InputRequired => TaskState::InputRequired,
+            Self::AuthRequired => TaskState::AuthRequired,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TRANSITIONS: [Transition; 8] = [
+        Transition::Work,
+        Transition::Wake,
+        Transition::Park(ParkedState::InputRequired),
+        Transition::Park(ParkedState::AuthRequired),
+        Transition::End(TerminalState::Completed),
+        Transition::End(TerminalState::Failed),
+        Transition::End(TerminalState::Canceled),
+        Transition::End(TerminalState::Rejected),
+    ];
+
+    /// The whole table, written out: every pair that is not here is illegal.
+    fn legal(from: TaskState) -> &'static [TaskState] {
+        use TaskState::*;
+        match from {
+            Submitted => &[Working, Failed, Canceled],
+            Working => {
+                &[Working, InputRequired, AuthRequired, Completed, Failed, Canceled, Rejected]
+            }
+            InputRequired | AuthRequired => &[Submitted, Failed, Canceled],
+            Completed | Failed | Canceled | Rejected => &[],
+        }
+    }
+
+    #[test]
+    fn every_pair_is_legal_or_refused_as_the_table_says() {
+        for from in TaskState::ALL {
+            for transition in TRANSITIONS {
+                let to =
+                    TaskState::ALL.into_iter().find(|s| s.transition_to() == transition).unwrap();
+                let expected = if legal(from).contains(&to) {
+                    Ok(to)
+                } else {
+                    Err(InvalidTransition { from, transition })
+                };
+                assert_eq!(from.after(transition), expected, "{from} {transition:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_are_one_to_one() {
+        for state in TaskState::ALL {
+            assert_eq!(TaskState::from_number(state.number()), Some(state));
+            assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
+        }
+        assert_eq!(TaskState::from_number(0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn once_terminal_always_terminal(steps in proptest::collection::vec(0usize..8, 0..40)) {
+            let mut state = TaskState::Submitted;
+            let mut ended = None;
+            for step in steps {
+                match state.after(TRANSITIONS[step]) {
+                    Ok(next) => {
+                        prop_assert!(ended.is_none(), "left {ended:?} for {next}");
+                        state = next;
+                    }
+                    Err(refused) => prop_assert_eq!(refused.from, state),
+                }
+                if state.is_terminal() && ended.is_none() {
+                    ended = Some(state);
+                }
+            }
+            prop_assert_eq!(ended.is_some(), state.is_terminal());
+        }
+
+        #[test]
+        fn a_parked_task_only_wakes_or_ends(step in 0usize..8, auth in any::<bool>()) {
+            let state = if auth { TaskState::AuthRequired } else { TaskState::InputRequired };
+            if let Ok(next) = state.after(TRANSITIONS[step]) {
+                prop_assert!(next == TaskState::Submitted || next.is_terminal());
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A task as clients see it, and how it follows from its log (A2A 4.1.1).
+
+use crate::{
+    AgentName, Artifact, ContextId, EntryBody, JsonObject, LogEntry, Message, Seq, TaskKey,
+    TaskState, Timestamp,
+};
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskStatus {
+    /// The state.
+    pub state: TaskState,
+    /// What the agent says with it.
+    pub message: Option<Message>,
+    /// Since when.
+    pub at: Timestamp,
+    /// The entry that made it so; [`Seq::START`] for the state in which a task begins.
+    pub seq: Seq,
+}
+
+/// A message in a task's history, with its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryItem {
+    /// The entry that holds it.
+    pub seq: Seq,
+    /// The message.
+    pub message: Message,
+}
+
+/// A snapshot of a task at one place of its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Whose, and which.
+    pub key: TaskKey,
+    /// Who does it.
+    pub agent: AgentName,
+    /// The conversation that it belongs to.
+    pub context: ContextId,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// Messages of both sides in the order of the log, without the one in `status`.
+    pub history: Vec<HistoryItem>,
+    /// What it has produced so far.
+    pub artifacts: Vec<Artifact>,
+    /// Anything else about it.
+    pub metadata: Option<JsonObject>,
+    /// The last entry that this snapshot includes.
+    pub last_seq: Seq,
+}
+
+/// An entry that does not follow the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("entry {got} does not follow entry {last}")]
+pub struct Gap {
+    /// Last entry included.
+    pub last: Seq,
+    /// The entry that was to be added.
+    pub got: Seq,
+}
+
+impl Task {
+    /// A task as it is before the first entry of its log.
+    pub const fn begin(
+        key: TaskKey,
+        agent: AgentName,
+        context: ContextId,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            key,
+            agent,
+            context,
+            created_at,
+            status: TaskStatus {
+                state: TaskState::Submitted,
+                message: None,
+                at: created_at,
+                seq: Seq::START,
+            },
+            history: Vec::new(),
+            artifacts: Vec::new(),
+            metadata: None,
+            last_seq: Seq::START,
+        }
+    }
+
+    /// Takes in the next entry. A snapshot read from a store equals this fold over its log, at every place.
+    pub fn apply(&mut self, entry: LogEntry) -> Result<(), Gap> {
+        if entry.seq != self.last_seq.next() {
+            return Err(Gap { last: self.last_seq, got: entry.seq });
+        }
+        self.last_seq = entry.seq;
+        match entry.body {
+            EntryBody::Message(user) => {
+                self.history.push(HistoryItem { seq: entry.seq, message: user.message });
+            }
+            EntryBody::Status(change) => {
+                let new = change.status(entry.seq, entry.at);
+                let old = std::mem::replace(&mut self.status, new);
+                if let Some(message) = old.message {
+                    // The old status spoke before any message that came since.
+                    let place = self.history.partition_point(|item| item.seq < old.seq);
+                    self.history.insert(place, HistoryItem { seq: old.seq, message });
+                }
+            }
+            EntryBody::Artifact(update) => update.apply_to(&mut self.artifacts),
+            EntryBody::Note(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The last message of the client.
+    pub fn last_user_message(&self) -> Option<&HistoryItem> {
+        self.history.iter().rev().find(|item| item.message.role == crate::Role::User)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        MessageId, OwnerId, Part, Role, TaskId,
+        log::{StatusChange, UserMessage},
+    };
+    use uuid::Uuid;
+
+    fn message(id: &str, role: Role) -> Message {
+        Message::new(MessageId::new(id).unwrap(), role, vec![Part::text(id)])
+    }
+
+    fn entry(seq: i64, body: EntryBody) -> LogEntry {
+        LogEntry { seq: Seq(seq), at: Timestamp::UNIX_EPOCH, attempt: 1, body }
+    }
+
+    fn task() -> Task {
+        let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(7)) };
+        Task::begin(
+            key,
+            AgentName::new("echo").unwrap(),
+            ContextId::new("c").unwrap(),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    #[test]
+    fn a_question_stands_before_its_answer_in_the_history() {
+        let mut task = task();
+        let said = |id| {
+            EntryBody::Message(UserMessage {
+                message: message(id, Role::User),
+                request_metadata: None,
+            })
+        };
+        let asked =
+            StatusChange::with(TaskState::InputRequired, Some(message("question", Role::Agent)));
+        for (seq, body) in [
+            (1, said("wish")),
+            (2, EntryBody::Status(asked)),
+            (3, said("answer")),
+            (4, EntryBody::Status(StatusChange::to(TaskState::Submitted))),
+        ] {
+            task.apply(entry(seq, body)).unwrap();
+        }
+        let order: Vec<&str> =
+            task.history.iter().map(|item| item.message.message_id.as_str()).collect();
+        assert_eq!(order, ["wish", "question", "answer"]);
+        assert_eq!(task.status.seq, Seq(4));
+    }
+
+    #[test]
+    fn a_gap_is_refused() {
+        let change = EntryBody::Status(StatusChange::to(TaskState::Working));
+        assert_eq!(task().apply(entry(2, change)), Err(Gap { last: Seq(0), got: Seq(2) }));
+    }
+}

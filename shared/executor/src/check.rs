@@ -1,0 +1,85 @@
+//! Which output can be kept. Checked before it is emitted, so that the author of an executor learns of it where it happens.
+
+use longhaul_domain::{
+    Artifact, ArtifactId, ArtifactUpdate, Content, Message, Part, TextError, check_text,
+};
+
+/// Output that cannot be kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOutput {
+    /// A text that cannot be stored.
+    #[error("{place}: the text {source}")]
+    Text {
+        /// Where it stands, such as `artifact.parts[0].text`.
+        place: String,
+        /// What is wrong with it.
+        source: TextError,
+    },
+    /// A message or artifact without content.
+    #[error("{place}: needs at least one part")]
+    NoParts {
+        /// Which of them.
+        place: &'static str,
+    },
+    /// A chunk that shall go behind others of an artifact that this attempt has neither begun nor continued.
+    #[error(
+        "artifact {0}: a chunk was appended before the artifact was begun in this attempt; send its first chunk without \
+         append, or continue it explicitly when an earlier attempt or turn has left it"
+    )]
+    NotBegun(ArtifactId),
+    /// An artifact to be continued that does not exist.
+    #[error("artifact {0}: cannot be continued, the task has no such artifact")]
+    NoSuchArtifact(ArtifactId),
+}
+
+/// Checks a message.
+pub fn message(message: &Message) -> Result<(), InvalidOutput> {
+    if message.parts.is_empty() {
+        return Err(InvalidOutput::NoParts { place: "message" });
+    }
+    parts("message", &message.parts)?;
+    texts("message.extensions", message.extensions.iter())?;
+    texts("message.referenceTaskIds", message.reference_task_ids.iter())
+}
+
+/// Checks a chunk; whether it may be appended is for the caller to know.
+pub fn update(update: &ArtifactUpdate) -> Result<(), InvalidOutput> {
+    let Artifact { name, description, parts: content, extensions, .. } = &update.artifact;
+    if content.is_empty() && !update.append {
+        return Err(InvalidOutput::NoParts { place: "artifact" });
+    }
+    parts("artifact", content)?;
+    texts("artifact.name", name)?;
+    texts("artifact.description", description)?;
+    texts("artifact.extensions", extensions)
+}
+
+fn parts(place: &str, parts: &[Part]) -> Result<(), InvalidOutput> {
+    for (index, part) in parts.iter().enumerate() {
+        let at = |member: &str| format!("{place}.parts[{index}].{member}");
+        match &part.content {
+            Content::Text(value) => text(|| at("text"), value)?,
+            Content::Url(value) => text(|| at("url"), value)?,
+            // JSON is checked when it is made, and bytes may be any.
+            Content::Data(_) | Content::Raw(_) | Content::Blob(_) => {}
+        }
+        if let Some(filename) = &part.filename {
+            text(|| at("filename"), filename)?;
+        }
+        if let Some(media_type) = &part.media_type {
+            text(|| at("mediaType"), media_type)?;
+        }
+    }
+    Ok(())
+}
+
+fn texts<'a>(
+    place: &str,
+    values: impl IntoIterator<Item = &'a String>,
+) -> Result<(), InvalidOutput> {
+    values.into_iter().try_for_each(|value| text(|| place.to_owned(), value))
+}
+
+fn text(place: impl FnOnce() -> String, value: &str) -> Result<(), InvalidOutput> {
+    check_text(value).map_err(|source| InvalidOutput::Text { place: place(), source })
+}

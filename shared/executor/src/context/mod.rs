@@ -1,0 +1,224 @@
+//! What an executor sees of its task, and what it can say about it.
+
+mod emit;
+mod read;
+mod said;
+
+pub use read::Produced;
+pub use said::Said;
+
+use crate::{Assignment, ContextError, Outcome, Stopped, TaskIo};
+use longhaul_domain::{
+    AgentName, ArtifactId, ContextId, HistoryItem, JsonObject, Message, MessageId, Role, Seq,
+    TaskId, Timestamp,
+};
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// One run of a task. Clones are the same run.
+#[derive(Clone)]
+pub struct TaskContext(Arc<Inner>);
+
+struct Inner {
+    assignment: Assignment,
+    /// Last message of the client; made up and empty should an assignment have none.
+    message: Message,
+    io: Arc<dyn TaskIo>,
+    cancel: CancellationToken,
+    ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    artifacts_named: AtomicU32,
+    /// Artifacts that this attempt has begun or continues.
+    begun: Mutex<HashSet<ArtifactId>>,
+    read_up_to: AtomicI64,
+    unread: tokio::sync::Mutex<Unread>,
+}
+
+/// Messages that were fetched and not yet handed out.
+struct Unread {
+    fetched_up_to: Seq,
+    waiting: VecDeque<HistoryItem>,
+}
+
+impl TaskContext {
+    /// Made by whoever runs executors. `cancel` is cancelled when the run shall stop, for whatever reason; `ids` makes ids for
+    /// messages.
+    pub fn new(
+        assignment: Assignment,
+        io: Arc<dyn TaskIo>,
+        cancel: CancellationToken,
+        ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    ) -> Self {
+        let message = assignment.last_user_message().map_or_else(
+            || Message::new(MessageId::from(ids()), Role::User, Vec::new()),
+            |item| item.message.clone(),
+        );
+        let read_up_to = assignment.read_up_to();
+        Self(Arc::new(Inner {
+            message,
+            io,
+            cancel,
+            ids,
+            artifacts_named: AtomicU32::new(0),
+            begun: Mutex::default(),
+            read_up_to: AtomicI64::new(read_up_to.0),
+            unread: tokio::sync::Mutex::new(Unread {
+                fetched_up_to: read_up_to,
+                waiting: VecDeque::new(),
+            }),
+            assignment,
+        }))
+    }
+
+    /// Everything that came with the run.
+    pub fn assignment(&self) -> &Assignment {
+        &self.0.assignment
+    }
+
+    /// The last message of the client: what this turn is about.
+    pub fn message(&self) -> &Message {
+        &self.0.message
+    }
+
+    /// Messages of both sides so far, the last one included.
+    pub fn history(&self) -> &[HistoryItem] {
+        &self.0.assignment.history
+    }
+
+    /// Metadata of the request that carried the last message.
+    pub fn request_metadata(&self) -> Option<&JsonObject> {
+        self.0.assignment.request_metadata.as_ref()
+    }
+
+    /// Which task.
+    pub fn task_id(&self) -> TaskId {
+        self.0.assignment.key.task
+    }
+
+    /// Which conversation.
+    pub fn context_id(&self) -> &ContextId {
+        &self.0.assignment.context
+    }
+
+    /// The agent that was asked.
+    pub fn agent(&self) -> &AgentName {
+        &self.0.assignment.agent
+    }
+
+    /// Which attempt, from 1.
+    pub fn attempt(&self) -> i32 {
+        self.0.assignment.attempt
+    }
+
+    /// Which turn: 1, and one more each time the task was woken from a park.
+    pub fn turn(&self) -> i32 {
+        self.0.assignment.turn
+    }
+
+    /// When the task must have ended, if there is such a time.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.0.assignment.deadline
+    }
+
+    /// Resolves when the run shall stop: the client cancelled, time is over, or the worker may or will not go on.
+    pub async fn cancelled(&self) {
+        self.0.cancel.cancelled().await;
+    }
+
+    /// Whether the run shall stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancel.is_cancelled()
+    }
+
+    /// A token that is cancelled when the run shall stop; for work that is handed on.
+    pub fn cancel_token(&self) -> CancellationToken {
+        self.0.cancel.child_token()
+    }
+
+    /// Waits until the run shall stop, and says why.
+    pub async fn stopped(&self) -> Stopped {
+        self.cancelled().await;
+        // A stopped run refuses to flush and says why. One that still flushes was only asked to end.
+        self.0.io.flush().await.err().unwrap_or(Stopped::Canceled)
+    }
+
+    /// The highest message of the client that the executor has been given.
+    pub fn read_up_to(&self) -> Seq {
+        Seq(self.0.read_up_to.load(Ordering::Acquire))
+    }
+
+    /// Waits for the next thing that the client says while the run lasts. Safe to abandon: no message is lost.
+    pub async fn next_message(&self) -> Result<Message, ContextError> {
+        let mut unread = self.0.unread.lock().await;
+        loop {
+            if let Some(item) = unread.waiting.pop_front() {
+                self.0.read_up_to.fetch_max(item.seq.0, Ordering::AcqRel);
+                return Ok(item.message);
+            }
+            let items = self.0.io.messages_after(unread.fetched_up_to).await?;
+            if let Some(last) = items.last() {
+                unread.fetched_up_to = unread.fetched_up_to.max(last.seq);
+            }
+            let of_client = |item: &HistoryItem| item.message.role == Role::User;
+            unread.waiting.extend(items.into_iter().filter(of_client));
+        }
+    }
+
+    /// A message of the agent, with ids, task and context.
+    pub fn message_of(&self, said: impl Into<Said>) -> Message {
+        let id = MessageId::from((self.0.ids)());
+        self.addressed(Message::new(id, Role::Agent, said.into().into_parts()))
+    }
+
+    /// [`Outcome::Completed`] with a word to the client.
+    pub fn completed(&self, said: impl Into<Said>) -> Outcome {
+        Outcome::Completed(Some(self.message_of(said)))
+    }
+
+    /// [`Outcome::Rejected`] with the reason.
+    pub fn rejected(&self, said: impl Into<Said>) -> Outcome {
+        Outcome::Rejected(Some(self.message_of(said)))
+    }
+
+    /// [`Outcome::InputRequired`] with a question.
+    pub fn input_required(&self, said: impl Into<Said>) -> Outcome {
+        Outcome::InputRequired(self.message_of(said))
+    }
+
+    /// [`Outcome::AuthRequired`] with what is needed.
+    pub fn auth_required(&self, said: impl Into<Said>) -> Outcome {
+        Outcome::AuthRequired(self.message_of(said))
+    }
+
+    /// [`Outcome::Direct`] with the answer.
+    pub fn direct(&self, said: impl Into<Said>) -> Outcome {
+        Outcome::Direct(self.message_of(said))
+    }
+
+    /// A message as the agent's own, in this task.
+    fn addressed(&self, message: Message) -> Message {
+        Message {
+            role: Role::Agent,
+            task_id: Some(self.task_id()),
+            context_id: Some(self.context_id().clone()),
+            ..message
+        }
+    }
+
+    fn begun(&self) -> std::sync::MutexGuard<'_, HashSet<ArtifactId>> {
+        self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for TaskContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskContext").field("assignment", &self.0.assignment).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Reading: large parts, other tasks, what is there already.
+
+use super::TaskContext;
+use crate::ContextError;
+use bytes::Bytes;
+use longhaul_domain::{ArtifactId, BlobHash, Content, Message, Part, Task};
+
+/// An artifact that the task has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Produced {
+    /// Which.
+    pub id: ArtifactId,
+    /// How many parts it has.
+    pub parts: usize,
+}
+
+impl TaskContext {
+    /// The bytes of a file or text part, also of a large one. A URL is not fetched.
+    pub async fn bytes(&self, part: &Part) -> Result<Bytes, ContextError> {
+        let wrong = |holds| ContextError::WrongContent { holds, wanted: "bytes" };
+        match self.content(part).await? {
+            Content::Raw(bytes) => Ok(bytes),
+            Content::Text(text) => Ok(text.into()),
+            Content::Data(_) => Err(wrong("JSON data")),
+            Content::Url(_) => Err(wrong("a URL")),
+            Content::Blob(blob) => Err(ContextError::MissingBlob(blob.hash)),
+        }
+    }
+
+    /// The text of a text part, also of a large one.
+    pub async fn text(&self, part: &Part) -> Result<String, ContextError> {
+        let wrong = |holds| ContextError::WrongContent { holds, wanted: "text" };
+        match self.content(part).await? {
+            Content::Text(text) => Ok(text),
+            Content::Raw(_) => Err(wrong("bytes")),
+            Content::Data(_) => Err(wrong("JSON data")),
+            Content::Url(_) => Err(wrong("a URL")),
+            Content::Blob(blob) => Err(ContextError::MissingBlob(blob.hash)),
+        }
+    }
+
+    /// The message with all its large parts in place.
+    pub async fn resolve(&self, mut message: Message) -> Result<Message, ContextError> {
+        self.resolve_parts(&mut message.parts).await?;
+        Ok(message)
+    }
+
+    /// Puts the content of large parts back in place, in one read.
+    pub async fn resolve_parts(&self, parts: &mut [Part]) -> Result<(), ContextError> {
+        let hashes: Vec<BlobHash> =
+            parts.iter().filter_map(|part| part.blob().map(|blob| blob.hash)).collect();
+        if hashes.is_empty() {
+            return Ok(());
+        }
+        let blobs = self.0.io.read_blobs(hashes).await?;
+        for part in parts {
+            if let Some(blob) = part.blob() {
+                let bytes =
+                    blobs.get(&blob.hash).ok_or(ContextError::MissingBlob(blob.hash))?.clone();
+                part.content = blob.restore(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A task of the same owner; nothing when there is none.
+    pub async fn task(&self, id: longhaul_domain::TaskId) -> Result<Option<Task>, ContextError> {
+        Ok(self.0.io.read_task(id).await?)
+    }
+
+    /// The tasks that the last message refers to, in its order. References that lead nowhere are left out.
+    pub async fn referenced_tasks(&self) -> Result<Vec<Task>, ContextError> {
+        let mut tasks = Vec::new();
+        for id in self.message().reference_task_ids.iter().filter_map(|id| id.parse().ok()) {
+            tasks.extend(self.0.io.read_task(id).await?);
+        }
+        Ok(tasks)
+    }
+
+    /// Up to `limit` earlier tasks of the same conversation, newest first, without their artifacts.
+    pub async fn earlier_tasks(&self, limit: u32) -> Result<Vec<Task>, ContextError> {
+        Ok(self.0.io.context_tasks(limit).await?)
+    }
+
+    /// The artifacts that earlier attempts and turns of this task have left, and what this one has added so far and is durable.
+    pub async fn produced(&self) -> Result<Vec<Produced>, ContextError> {
+        let begun = !self.begun().is_empty();
+        if !begun && !self.assignment().may_have_output() {
+            return Ok(Vec::new());
+        }
+        let task = self.0.io.read_task(self.task_id()).await?;
+        let artifacts = task.map(|task| task.artifacts).unwrap_or_default();
+        Ok(artifacts
+            .into_iter()
+            .map(|artifact| Produced { id: artifact.artifact_id, parts: artifact.parts.len() })
+            .collect())
+    }
+
+    async fn content(&self, part: &Part) -> Result<Content, ContextError> {
+        match part.blob() {
+            None => Ok(part.content.clone()),
+            Some(_) => {
+                let mut parts = [part.clone()];
+                self.resolve_parts(&mut parts).await?;
+                let [part] = parts;
+                Ok(part.content)
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The seam between an executor and whoever runs it: the worker, or the testkit.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use longhaul_domain::{BlobHash, EntryBody, HistoryItem, Seq, Task, TaskId};
+use std::collections::HashMap;
+
+/// Why no output is taken any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Stopped {
+    /// The client called the task off.
+    #[error("the task was canceled")]
+    Canceled,
+    /// The run took longer than its policy or the task's deadline allows.
+    #[error("the time of the run is over")]
+    TimedOut,
+    /// The worker may not write to the task any more; another one may be at it already.
+    #[error("the worker lost its lease on the task")]
+    LeaseLost,
+    /// The worker shuts down; the task runs again elsewhere.
+    #[error("the worker shuts down")]
+    Draining,
+}
+
+impl Stopped {
+    /// Its name, as in `lease-lost`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Canceled => "canceled",
+            Self::TimedOut => "timed-out",
+            Self::LeaseLost => "lease-lost",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum IoError {
+    /// The run is over.
+    #[error("{0}")]
+    Stopped(#[from] Stopped),
+    /// The store cannot answer now; trying later may help.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// What is stored is not what it should be.
+    #[error("stored data cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// What a run can do to its task. Implemented by the worker and by the testkit; executors use
+/// [`TaskContext`](crate::TaskContext). Every call of a stopped run answers [`Stopped`] at once.
+#[async_trait]
+pub trait TaskIo: Send + Sync + 'static {
+    /// Puts output into a bounded buffer and waits while that is full. The order is kept; entries of one call stay together.
+    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped>;
+    /// Waits until everything emitted so far is durable.
+    async fn flush(&self) -> Result<(), Stopped>;
+    /// Reads large contents of the task's owner. Those that do not exist are missing in the answer.
+    async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError>;
+    /// Reads a task of the same owner; nothing when there is none.
+    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError>;
+    /// Earlier tasks of the same context, newest first, without artifacts, without this one.
+    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError>;
+    /// Messages of the client behind a place; waits until there is one. May be called again when it was abandoned.
+    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, Stopped>;
+}

@@ -1,0 +1,135 @@
+//! Which parts of a process are well, for `/readyz`.
+//!
+//! A process is ready when every component has said so; a component that has said nothing yet is not ready. State lives in
+//! memory only: a restarted process begins unready.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::Serialize;
+
+/// The components of one process; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Component>>>);
+
+/// How one component is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Component {
+    /// Whether it works.
+    pub ok: bool,
+    /// Why it does not; shown to whoever may ask, so without addresses or secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer to `/readyz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Whether every component works.
+    pub ready: bool,
+    /// Each component by its name.
+    pub components: BTreeMap<&'static str, Component>,
+}
+
+/// Reports the health of one component; clones report the same one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    registry: Readiness,
+    name: &'static str,
+}
+
+impl Readiness {
+    /// A registry without components, which counts as ready.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers a component, not ready until it says so. The same name again gives the same component as it is.
+    pub fn component(&self, name: &'static str) -> Handle {
+        self.lock().entry(name).or_insert_with(|| failed("starting"));
+        Handle { registry: self.clone(), name }
+    }
+
+    /// How everything is now.
+    pub fn snapshot(&self) -> Snapshot {
+        let components = self.lock().clone();
+        Snapshot { ready: components.values().all(|component| component.ok), components }
+    }
+
+    /// Whether every component works.
+    pub fn is_ready(&self) -> bool {
+        self.lock().values().all(|component| component.ok)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Component>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    /// The component works. Logged when it did not before.
+    pub fn set_ok(&self) {
+        if self.replace(&Component { ok: true, reason: None }) {
+            tracing::info!(component = self.name, "ready");
+        }
+    }
+
+    /// The component does not work, because of `reason`. Logged when it worked or failed otherwise before.
+    pub fn set_failed(&self, reason: impl Into<String>) {
+        let component = failed(reason);
+        if self.replace(&component) {
+            tracing::warn!(component = self.name, reason = component.reason, "not ready");
+        }
+    }
+
+    /// Stores the state and says whether it differs from the one before.
+    fn replace(&self, component: &Component) -> bool {
+        let before = self.registry.lock().insert(self.name, component.clone());
+        before.as_ref() != Some(component)
+    }
+}
+
+fn failed(reason: impl Into<String>) -> Component {
+    Component { ok: false, reason: Some(reason.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_ready_when_every_component_is() {
+        let readiness = Readiness::new();
+        let (store, broker) = (readiness.component("store"), readiness.component("broker"));
+        store.set_ok();
+        assert!(!readiness.is_ready(), "a component that said nothing is not ready");
+        broker.set_ok();
+        assert!(readiness.snapshot().ready);
+        broker.set_failed("connection refused");
+        assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn a_snapshot_names_each_component_and_its_reason() {
+        let readiness = Readiness::new();
+        readiness.component("store").set_ok();
+        readiness.component("broker").set_failed("no consumer");
+        assert_eq!(
+            serde_json::to_value(readiness.snapshot()).unwrap(),
+            serde_json::json!({
+                "ready": false,
+                "components": {"broker": {"ok": false, "reason": "no consumer"}, "store": {"ok": true}}
+            })
+        );
+    }
+
+    #[test]
+    fn registering_again_keeps_the_state() {
+        let readiness = Readiness::new();
+        readiness.component("store").set_ok();
+        readiness.component("store");
+        assert!(readiness.is_ready());
+    }
+}

@@ -1,0 +1,135 @@
+//! Values that must not show in logs, errors or configuration dumps.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// What stands in place of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+/// A value that prints and serialises as `[redacted]`; only [`Secret::expose`] gives it away.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret<T = String>(T);
+
+impl<T> Secret<T> {
+    /// Wraps a value.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Pass it on to the thing that needs it, never to a message.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl<T> fmt::Display for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl<T> Serialize for Secret<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
+    }
+}
+
+impl<T> From<T> for Secret<T> {
+    fn from(value: T) -> Self {
+        Self(value)
+    }
+}
+
+/// The URL without what gives access: the password (and a lone user name, which may be a token) and the values of query
+/// parameters whose names speak of passwords, tokens, keys or secrets. Text that is no URL is hidden as a whole, because a
+/// secret may stand anywhere in it.
+pub fn redact_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return REDACTED.to_owned();
+    };
+    // A password may hold `/`, `?` or `#` unescaped: everything up to the last `@` is treated as credentials.
+    let (credentials, place) = match rest.rsplit_once('@') {
+        Some((credentials, place)) => (Some(credentials), place),
+        None => (None, rest),
+    };
+    let shown = match credentials {
+        None => String::new(),
+        Some(pair) => match pair.split_once(':') {
+            Some((user, _)) if !user.contains(['/', '?', '#', '@']) => {
+                format!("{user}:{REDACTED}@")
+            }
+            _ => format!("{REDACTED}@"),
+        },
+    };
+    format!("{scheme}://{shown}{}", redact_query(place))
+}
+
+fn redact_query(place: &str) -> String {
+    let Some((path, query)) = place.split_once('?') else {
+        return place.to_owned();
+    };
+    let shown: Vec<String> = query.split('&').map(redact_parameter).collect();
+    format!("{path}?{}", shown.join("&"))
+}
+
+fn redact_parameter(parameter: &str) -> String {
+    const TELLING: [&str; 7] = ["pass", "pwd", "secret", "token", "key", "credential", "sig"];
+    match parameter.split_once('=') {
+        Some((name, _)) if TELLING.iter().any(|word| name.to_ascii_lowercase().contains(word)) => {
+            format!("{name}={REDACTED}")
+        }
+        _ => parameter.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_secret_never_prints() {
+        let secret = Secret::new("hunter2".to_owned());
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "[redacted] [redacted] Some([redacted])"
+        );
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"[redacted]\"");
+        let read: Secret = serde_json::from_str("\"hunter2\"").unwrap();
+        assert_eq!(read.expose(), "hunter2");
+    }
+
+    #[test]
+    fn a_url_shows_where_but_not_with_what() {
+        for (url, shown) in [
+            (
+                "postgres://u:p@db:5432/lh?sslmode=require",
+                "postgres://u:[redacted]@db:5432/lh?sslmode=require",
+            ),
+            ("postgres://db/lh?user=u&password=p", "postgres://db/lh?user=u&password=[redacted]"),
+            ("amqp://broker:5672/%2f", "amqp://broker:5672/%2f"),
+            ("amqp://u:p/a@s?s#@broker", "amqp://u:[redacted]@broker"),
+            ("https://token@host/path", "https://[redacted]@host/path"),
+            ("host=db password=p", "[redacted]"),
+            ("", "[redacted]"),
+        ] {
+            assert_eq!(redact_url(url), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_password_survives(password in "Z[!-~]{0,20}Z") {
+            let shown = redact_url(&format!("amqp://user:{password}@host/"));
+            prop_assert_eq!(shown, "amqp://user:[redacted]@host/");
+        }
+    }
+}

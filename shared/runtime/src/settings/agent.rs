@@ -1,0 +1,117 @@
+//! `[[agent]]`: the agents that the built-in executors serve.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    kind::{Holds, Kind},
+    period::Period,
+    schema::section,
+};
+use crate::secret::Secret;
+
+section! {
+    /// `[[agent]]`: one agent, run by one built-in executor.
+    Agent {
+        /// Name of the agent, required: lower-case letters, digits and dashes, at most 63.
+        name: String = String::new();
+        /// The executor that runs its tasks, required: "echo", "process" or "script".
+        executor: ExecutorKind = ExecutorKind::default();
+        /// What the agent does, for its card.
+        description: String = String::new();
+        /// Version of the agent; of several workers' versions the highest wins.
+        version: String = "1.0.0".to_owned();
+        /// Most tasks of this agent that run at once in one worker. Absent: as many as `worker.concurrency`.
+        concurrency: Option<u32> = None;
+        /// Longest time that one attempt may run.
+        timeout: Period = Period::seconds(3_600);
+        /// How often a task is tried before it fails.
+        max_attempts: u32 = 3;
+        /// Answer with a message instead of a task where the executor can.
+        direct: bool = false;
+        /// Media types that the agent reads.
+        input_modes: Vec<String> = vec!["text/plain".to_owned()];
+        /// Media types that the agent writes.
+        output_modes: Vec<String> = vec!["text/plain".to_owned()];
+        /// What the agent can do, each headed `[[agent.skill]]`.
+        skill: Vec<Skill> = Vec::new();
+        /// The program, for `executor = "process"`.
+        process: Option<Process> = None;
+    }
+}
+
+section! {
+    /// `[[agent.skill]]`: one thing that the agent can do, for its card.
+    Skill {
+        /// Id of the skill, required, unique within the agent.
+        id: String = String::new();
+        /// Name of the skill for people, required.
+        name: String = String::new();
+        /// What the skill does.
+        description: String = String::new();
+        /// Words to find the skill by.
+        tags: Vec<String> = Vec::new();
+        /// Messages that use the skill.
+        examples: Vec<String> = Vec::new();
+        /// Media types that the skill reads. Absent: those of the agent.
+        input_modes: Option<Vec<String>> = None;
+        /// Media types that the skill writes. Absent: those of the agent.
+        output_modes: Option<Vec<String>> = None;
+    }
+}
+
+section! {
+    /// `[agent.process]`: the program of an agent with `executor = "process"`.
+    Process {
+        /// Program and arguments, required. A program with a slash is relative to the configuration file's folder; one
+        /// without is searched in PATH.
+        command: Vec<String> = Vec::new();
+        /// Folder in which the program runs, relative to the configuration file's folder. Absent: that of the worker.
+        working_dir: Option<PathBuf> = None;
+        /// Environment variables of the program; secrets.
+        env: BTreeMap<String, Secret> = BTreeMap::new();
+        /// "once" starts the program for each task, "keep" keeps it running and sends it many.
+        mode: ProcessMode = ProcessMode::default();
+        /// Most tasks that a kept program works on at once.
+        max_inflight: u32 = 16;
+        /// How long the program may take to say that it is ready.
+        start_timeout: Period = Period::seconds(30);
+        /// How long the program may take to end by itself before it is killed with its children.
+        kill_grace: Period = Period::seconds(5);
+        /// Longest line that the program may write, bytes.
+        max_line_bytes: usize = 16 * 1024 * 1024;
+    }
+}
+
+/// The built-in executors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutorKind {
+    /// Answers with what it was sent.
+    #[default]
+    Echo,
+    /// Runs a program.
+    Process,
+    /// Does what the message says; for tests.
+    Script,
+}
+
+impl Holds for ExecutorKind {
+    const KIND: Kind = Kind::OneOf(&["echo", "process", "script"]);
+}
+
+/// How often a program is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcessMode {
+    /// For each task.
+    #[default]
+    Once,
+    /// Once for many tasks.
+    Keep,
+}
+
+impl Holds for ProcessMode {
+    const KIND: Kind = Kind::OneOf(&["once", "keep"]);
+}

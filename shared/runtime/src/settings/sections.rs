@@ -1,0 +1,169 @@
+//! The sections of the configuration, one struct each. The doc comment of a field is its documentation for users too.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    agent::Agent,
+    kind::{Holds, Kind},
+    period::Period,
+    schema::section,
+};
+use crate::secret::Secret;
+
+section! {
+    /// The whole configuration.
+    Settings {
+        /// How the API is served.
+        server: Server = Server::default();
+        /// Who may call the API.
+        auth: Auth = Auth::default();
+        /// The Postgres database.
+        database: Database = Database::default();
+        /// The RabbitMQ broker.
+        amqp: Amqp = Amqp::default();
+        /// How a worker runs tasks.
+        worker: Worker = Worker::default();
+        /// The single-process mode.
+        embedded: Embedded = Embedded::default();
+        /// What is logged, and how.
+        log: Log = Log::default();
+        /// The agents that this deployment's built-in executors serve, each headed `[[agent]]`.
+        agent: Vec<Agent> = Vec::new();
+    }
+}
+
+section! {
+    /// `[server]`: how the API is served.
+    Server {
+        /// Address and port to listen on.
+        listen: SocketAddr = loopback(8080);
+        /// URL under which clients reach the API, without a trailing slash; agent cards name it. Absent: what the request
+        /// was addressed to.
+        public_url: Option<String> = None;
+        /// Allow an address beyond loopback while `auth.mode` is "none".
+        allow_unauthenticated: bool = false;
+        /// The agent that answers where a request names none. Absent: the only one there is.
+        default_agent: Option<String> = None;
+        /// Largest request body, bytes.
+        max_body_bytes: usize = 10 * 1024 * 1024;
+        /// Longest time a waiting send stays open before it answers with the task as it is. Absent: no limit.
+        longest_wait: Option<Period> = None;
+        /// How long an executor may take to end by itself after a cancel before the task is canceled without it.
+        cancel_grace: Period = Period::seconds(5);
+        /// Time between comments that keep an idle stream open.
+        keep_alive: Period = Period::seconds(15);
+        /// How long open requests may take to end after the first signal.
+        drain: Period = Period::seconds(30);
+        /// Recognise the protocol version of a request that declares none by names that exist in one version only.
+        assume_version: bool = true;
+    }
+}
+
+section! {
+    /// `[auth]`: who may call the API.
+    Auth {
+        /// "keys" asks every caller for an API key, "none" lets everybody in. Absent: "keys" for `longhaul api`, "none" for
+        /// `longhaul dev`.
+        mode: Option<AuthMode> = None;
+    }
+}
+
+section! {
+    /// `[database]`: the Postgres database that holds everything.
+    Database {
+        /// URL of the database, `postgres://user:password@host:port/name`; a secret. Needed by all commands but `dev`.
+        url: Option<Secret> = None;
+        /// Most connections that this process opens.
+        max_connections: u32 = 20;
+        /// How long to wait at start for a database that does not answer.
+        start_timeout: Period = Period::seconds(60);
+    }
+}
+
+section! {
+    /// `[amqp]`: the RabbitMQ broker that wakes workers.
+    Amqp {
+        /// URL of the broker, `amqp://user:password@host:port/vhost`; a secret. Absent: no broker, workers probe the store.
+        url: Option<Secret> = None;
+        /// What the names of our queues begin with.
+        prefix: String = "longhaul".to_owned();
+        /// How long to wait at start for a broker that does not answer.
+        start_timeout: Period = Period::seconds(60);
+    }
+}
+
+section! {
+    /// `[worker]`: how a worker runs tasks.
+    Worker {
+        /// Most tasks that run at once in this process.
+        concurrency: u32 = 16;
+        /// How often an idle worker looks for work that nobody told it about.
+        probe_interval: Period = Period::seconds(2);
+        /// How long a silent worker keeps its tasks before others may run them.
+        lease: Period = Period::seconds(15);
+        /// How long running tasks may take to end after the first signal before they are handed to others.
+        drain: Period = Period::seconds(30);
+        /// Run only these of the configured agents. Absent: all.
+        agents: Option<Vec<String>> = None;
+        /// Address and port for the worker's own `/healthz` and `/readyz`. Absent: none.
+        listen: Option<SocketAddr> = None;
+    }
+}
+
+section! {
+    /// `[embedded]`: the single-process mode, `longhaul dev`.
+    Embedded {
+        /// Folder that holds the data, relative to where the command runs.
+        data: PathBuf = PathBuf::from("./longhaul-data");
+    }
+}
+
+section! {
+    /// `[log]`: what is logged to standard error, and how.
+    Log {
+        /// "pretty" for people, "json" for one JSON object a line, "auto" for pretty on a terminal and JSON elsewhere.
+        format: LogFormat = LogFormat::Auto;
+        /// A level (error, warn, info, debug, trace), or levels by module such as "info,longhaul=debug".
+        filter: String = "info".to_owned();
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// Who may call the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// Everybody, as one owner.
+    None,
+    /// Whoever shows an API key.
+    Keys,
+}
+
+impl Holds for AuthMode {
+    const KIND: Kind = Kind::OneOf(&["none", "keys"]);
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Holds for LogFormat {
+    const KIND: Kind = Kind::OneOf(&["auto", "pretty", "json"]);
+}

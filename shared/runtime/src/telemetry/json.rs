@@ -1,0 +1,89 @@
+//! One JSON object a line: `timestamp`, `level`, `target`, `message`, the name of the innermost `span`, and the fields of the
+//! event and of all its spans (inner ones win) side by side, so that `request_id`, `task_id` and `trace_id` are found where
+//! a log search looks first.
+
+use std::fmt;
+
+use chrono::SecondsFormat;
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext, FormatEvent, FormattedFields,
+        format::{JsonFields, Writer},
+    },
+    registry::{LookupSpan, Scope},
+};
+
+use crate::clock::{Clock, SystemClock};
+
+pub(super) struct JsonLines;
+
+impl<S> FormatEvent<S, JsonFields> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Fields::default();
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+            line.0.insert("span".to_owned(), span.name().into());
+            let extensions = span.extensions();
+            let fields = extensions
+                .get::<FormattedFields<JsonFields>>()
+                .map(|formatted| formatted.fields.as_str());
+            if let Some(Ok(fields)) = fields.map(serde_json::from_str::<Map<String, Value>>) {
+                line.0.extend(fields);
+            }
+        }
+        event.record(&mut line);
+        let Fields(mut line) = line;
+        // What came through the `log` crate carries its true target as a field.
+        let target = line.remove("log.target").unwrap_or_else(|| event.metadata().target().into());
+        line.retain(|name, _| !name.starts_with("log."));
+        line.insert(
+            "timestamp".to_owned(),
+            SystemClock.now().to_rfc3339_opts(SecondsFormat::Micros, true).into(),
+        );
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        line.insert("target".to_owned(), target);
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().trim_start_matches("r#").to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value);
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
+    }
+}

@@ -1,0 +1,186 @@
+//! Logs on standard error and, when a collector is named, spans to it.
+//!
+//! Log lines are written as they happen. Spans are sent in batches by a thread of their own: [`Guard`] sends the rest when it
+//! is dropped, and a process that is killed loses the spans of its last seconds, nothing else. A collector that is away
+//! costs spans and never slows the work down.
+
+mod json;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::io::IsTerminal;
+
+use tracing::{Span, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+use crate::{
+    settings::{Log, LogFormat},
+    trace_context::TraceContext,
+};
+
+/// Why logging or the export of spans could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `log.filter` cannot be understood.
+    #[error("log.filter: {0}; allowed: a level or directives such as \"info,longhaul=debug\"")]
+    Filter(String),
+    /// Something else in this process logs already.
+    #[error("logging is already set up")]
+    AlreadySetUp,
+    /// The collector named in the environment cannot be used.
+    #[error("export of traces: {0}")]
+    Export(String),
+}
+
+/// Sends what is left of the spans when dropped, for at most five seconds; keep it until the end of `main`.
+#[must_use = "dropping the guard ends the export of spans"]
+#[derive(Debug, Default)]
+pub struct Guard {
+    #[cfg(feature = "otlp")]
+    #[expect(dead_code, reason = "held for what its drop does")]
+    export: Option<otlp::Export>,
+}
+
+/// Sets up logging for the whole process, once, and the export of spans as `service` when `OTEL_EXPORTER_OTLP_ENDPOINT` or
+/// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set. The other standard variables (headers, service name, resource
+/// attributes, sampler, `OTEL_SDK_DISABLED`) are honoured; the protocol is always OTLP over HTTP with protobuf and without
+/// TLS, so a remote collector is reached through an agent on this machine or network.
+pub fn init(settings: &Log, service: &str) -> Result<Guard, TelemetryError> {
+    let registry = tracing_subscriber::registry()
+        .with(
+            parse_filter(&settings.filter)
+                .map_err(|error| TelemetryError::Filter(error.to_string()))?,
+        )
+        .with(lines(settings.format, std::io::stderr().is_terminal(), std::io::stderr));
+    start(registry, service)
+}
+
+#[cfg(feature = "otlp")]
+fn start<S>(registry: S, service: &str) -> Result<Guard, TelemetryError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let export = otlp::Export::from_environment(service)?;
+    let spans = export.as_ref().map(otlp::Export::layer);
+    registry.with(spans).try_init().map_err(|_| TelemetryError::AlreadySetUp)?;
+    Ok(Guard { export })
+}
+
+#[cfg(not(feature = "otlp"))]
+fn start<S>(registry: S, _service: &str) -> Result<Guard, TelemetryError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    registry.try_init().map_err(|_| TelemetryError::AlreadySetUp)?;
+    Ok(Guard::default())
+}
+
+/// Reads `log.filter` strictly: one bad directive refuses the whole.
+pub(crate) fn parse_filter(
+    filter: &str,
+) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::builder().parse(filter)
+}
+
+fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let json = match format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !terminal,
+    };
+    if json {
+        fmt::layer()
+            .fmt_fields(fmt::format::JsonFields::new())
+            .event_format(json::JsonLines)
+            .with_writer(writer)
+            .boxed()
+    } else {
+        fmt::layer().with_ansi(terminal).with_writer(writer).boxed()
+    }
+}
+
+/// Makes `span` a part of the trace that `from` belongs to. Does nothing when spans are not exported.
+pub fn continue_trace(span: &Span, from: &TraceContext) {
+    #[cfg(feature = "otlp")]
+    otlp::continue_trace(span, from);
+    #[cfg(not(feature = "otlp"))]
+    let _ = (span, from);
+}
+
+/// The position of `span` in its trace, to hand on with a task or a request. `None` when spans are not exported.
+pub fn trace_of(span: &Span) -> Option<TraceContext> {
+    #[cfg(feature = "otlp")]
+    return otlp::trace_of(span);
+    #[cfg(not(feature = "otlp"))]
+    {
+        let _ = span;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::Captured, *};
+
+    fn logged(format: LogFormat, terminal: bool) -> String {
+        let captured = Captured::default();
+        let registry =
+            tracing_subscriber::registry().with(lines(format, terminal, captured.clone()));
+        tracing::subscriber::with_default(registry, || {
+            let request = tracing::info_span!(
+                "request",
+                request_id = "r-1",
+                trace_id = tracing::field::Empty
+            );
+            request.record("trace_id", "abc");
+            let _request = request.entered();
+            let _task = tracing::info_span!("task", task_id = 7).entered();
+            tracing::warn!(level = "fake", attempt = 2, "retrying");
+        });
+        captured.text()
+    }
+
+    #[test]
+    fn a_json_line_carries_the_ids_of_its_spans() {
+        let text = logged(LogFormat::Json, true);
+        assert_eq!(text.lines().count(), 1);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(chrono::DateTime::parse_from_rfc3339(line["timestamp"].as_str().unwrap()).is_ok());
+        for (key, value) in [
+            ("level", serde_json::json!("WARN")),
+            ("target", serde_json::json!(module_path!())),
+            ("message", serde_json::json!("retrying")),
+            ("span", serde_json::json!("task")),
+            ("attempt", serde_json::json!(2)),
+            ("request_id", serde_json::json!("r-1")),
+            ("trace_id", serde_json::json!("abc")),
+            ("task_id", serde_json::json!(7)),
+        ] {
+            assert_eq!(line[key], value, "{key}");
+        }
+    }
+
+    #[test]
+    fn automatic_format_is_pretty_on_a_terminal_only() {
+        assert!(!logged(LogFormat::Auto, true).starts_with('{'));
+        assert!(logged(LogFormat::Auto, false).starts_with('{'));
+    }
+
+    #[test]
+    fn a_bad_filter_is_refused() {
+        assert!(parse_filter("info,longhaul=debug").is_ok());
+        assert!(parse_filter("longhaul=loudly").is_err());
+    }
+}

@@ -1,0 +1,229 @@
+//! Group commit: concurrent calls of one kind become one batch.
+//!
+//! Whatever arrived while earlier batches were under way goes into the next one; a lone call waits for nobody, and
+//! there is no timer. A batch runs in a task of its own: a caller that goes away cancels nothing, and every caller
+//! gets its own answer. When the process dies in the middle, the batch is committed whole or not at all.
+
+use crate::{Result, StoreError};
+use longhaul_runtime::spawn;
+use std::{future::Future, sync::Arc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// How large a batch may grow and how many may be under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Calls in one batch.
+    pub calls: usize,
+    /// Weight of one batch, in the unit of [`Combiner::call`] (bytes); one call over it goes alone.
+    pub weight: usize,
+    /// Batches under way at once.
+    pub batches: usize,
+    /// Calls that wait; a further one is turned away as unavailable.
+    pub waiting: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { calls: 128, weight: 4 << 20, batches: 2, waiting: 10_000 }
+    }
+}
+
+struct Call<In, Out> {
+    input: In,
+    weight: usize,
+    answer: oneshot::Sender<Result<Out>>,
+}
+
+/// Turns concurrent calls into batches.
+pub struct Combiner<In, Out> {
+    calls: mpsc::Sender<Call<In, Out>>,
+    name: &'static str,
+}
+
+impl<In: Send + 'static, Out: Send + 'static> Combiner<In, Out> {
+    /// Starts a combiner. `run` gets the inputs of a batch and gives one answer for each, in the same order.
+    pub fn start<F, Fut>(name: &'static str, bounds: Bounds, run: F) -> Self
+    where
+        F: Fn(Vec<In>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel(bounds.waiting.max(1));
+        spawn(name, collect(name, bounds, receiver, Arc::new(run)));
+        Self { calls: sender, name }
+    }
+
+    /// Makes one call and waits for its answer. `weight` is its size in bytes.
+    pub async fn call(&self, input: In, weight: usize) -> Result<Out> {
+        let (answer, answered) = oneshot::channel();
+        match self.calls.try_send(Call { input, weight, answer }) {
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(self.broken("was stopped"))),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(self.broken("has too many calls waiting"))
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(self.broken("is closed")),
+        }
+    }
+
+    fn broken(&self, how: &str) -> StoreError {
+        StoreError::Unavailable(format!("{} {how}", self.name))
+    }
+}
+
+async fn collect<In, Out, F, Fut>(
+    name: &'static str,
+    bounds: Bounds,
+    mut calls: mpsc::Receiver<Call<In, Out>>,
+    run: Arc<F>,
+) where
+    In: Send + 'static,
+    Out: Send + 'static,
+    F: Fn(Vec<In>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(bounds.batches.max(1)));
+    let mut carried = None;
+    loop {
+        let Some(first) = (match carried.take() {
+            Some(call) => Some(call),
+            None => calls.recv().await,
+        }) else {
+            return;
+        };
+        // Waiting for a slot is what lets a batch grow: calls queue up behind the first meanwhile.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let mut weight = first.weight;
+        let mut batch = vec![first];
+        while batch.len() < bounds.calls {
+            match calls.try_recv() {
+                Ok(next) if weight + next.weight > bounds.weight => {
+                    carried = Some(next);
+                    break;
+                }
+                Ok(next) => {
+                    weight += next.weight;
+                    batch.push(next);
+                }
+                Err(_) => break,
+            }
+        }
+        let run = Arc::clone(&run);
+        spawn(name, async move {
+            run_batch(&*run, batch).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn run_batch<In, Out, F, Fut>(run: &F, batch: Vec<Call<In, Out>>)
+where
+    F: Fn(Vec<In>) -> Fut,
+    Fut: Future<Output = Vec<Result<Out>>>,
+{
+    let (inputs, answers): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|call| (call.input, call.answer)).unzip();
+    for (answer, output) in answers.into_iter().zip(run(inputs).await) {
+        // A caller that has gone away needs no answer; what it asked for is done.
+        let _ = answer.send(output);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "these tests wait for every task that they start")]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use tokio::sync::Notify;
+
+    type Sizes = Arc<Mutex<Vec<usize>>>;
+
+    fn recording(bounds: Bounds, gate: Arc<Notify>) -> (Arc<Combiner<u32, u32>>, Sizes) {
+        let sizes = Sizes::default();
+        let seen = Arc::clone(&sizes);
+        let combiner = Combiner::start("test", bounds, move |inputs: Vec<u32>| {
+            seen.lock().unwrap().push(inputs.len());
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.notified().await;
+                inputs.into_iter().map(|n| Ok(n * 2)).collect()
+            }
+        });
+        (Arc::new(combiner), sizes)
+    }
+
+    #[tokio::test]
+    async fn what_arrives_meanwhile_goes_together_and_each_gets_its_answer() {
+        let gate = Arc::new(Notify::new());
+        let bounds = Bounds { batches: 1, ..Bounds::default() };
+        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let calls = (0..10u32).map(|n| {
+            let combiner = Arc::clone(&combiner);
+            async move { combiner.call(n, 1).await.unwrap() }
+        });
+        let all = tokio::spawn(futures::future::join_all(calls.collect::<Vec<_>>()));
+        while !all.is_finished() {
+            gate.notify_one();
+            tokio::task::yield_now().await;
+        }
+        let answers = all.await.unwrap();
+        assert_eq!(answers, (0..10).map(|n| n * 2).collect::<Vec<_>>());
+        assert!(sizes.lock().unwrap().len() < 10);
+        assert_eq!(sizes.lock().unwrap().iter().sum::<usize>(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded_in_weight() {
+        let gate = Arc::new(Notify::new());
+        let bounds = Bounds { weight: 10, batches: 1, ..Bounds::default() };
+        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let calls: Vec<_> = (0..4u32)
+            .map(|n| {
+                let combiner = Arc::clone(&combiner);
+                tokio::spawn(async move { combiner.call(n, 8).await })
+            })
+            .collect();
+        let all = tokio::spawn(futures::future::join_all(calls));
+        while !all.is_finished() {
+            gate.notify_one();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*sizes.lock().unwrap(), [1, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_cancels_nothing() {
+        let gate = Arc::new(Notify::new());
+        let (combiner, sizes) = recording(Bounds::default(), Arc::clone(&gate));
+        let gone = tokio::spawn({
+            let combiner = Arc::clone(&combiner);
+            async move { combiner.call(1, 1).await }
+        });
+        while sizes.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        gate.notify_one();
+        let other = combiner.call(2, 1);
+        gate.notify_one();
+        assert_eq!(other.await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn too_many_waiting_calls_are_turned_away() {
+        let gate = Arc::new(Notify::new());
+        let bounds = Bounds { waiting: 1, batches: 1, calls: 1, ..Bounds::default() };
+        let (combiner, _) = recording(bounds, Arc::clone(&gate));
+        let calls: Vec<_> = (0..20u32)
+            .map(|n| {
+                let combiner = Arc::clone(&combiner);
+                tokio::spawn(async move { combiner.call(n, 1).await })
+            })
+            .collect();
+        let all = tokio::spawn(futures::future::join_all(calls));
+        while !all.is_finished() {
+            gate.notify_one();
+            tokio::task::yield_now().await;
+        }
+        let refused = all.await.unwrap().into_iter().filter(|r| r.as_ref().unwrap().is_err());
+        assert!(refused.count() > 0);
+    }
+}

@@ -1,0 +1,232 @@
+//! What can be asked of a store, as values.
+
+use longhaul_domain::{
+    AgentDescriptor, AgentName, Blob, ContextId, EntryBody, Fence, KeyId, ParkedState, Scopes, Seq,
+    TaskKey, TerminalState, WorkerId, log::UserMessage,
+};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// By what a repeated message is recognised, for 24 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DedupeKey {
+    /// What names the message: a digest of owner, agent and message id (with its content), or of the client's
+    /// idempotency key.
+    pub key: [u8; 32],
+    /// A digest of the content.
+    pub content: [u8; 32],
+}
+
+impl DedupeKey {
+    /// The key of a message: the same id with other content is another message, so the content is part of the key.
+    pub fn of_message(agent: &AgentName, message: &UserMessage) -> Self {
+        let content: [u8; 32] = Sha256::digest(content_text(message)).into();
+        let id = message.message.message_id.as_str();
+        Self {
+            key: digest(&[b"message", agent.as_str().as_bytes(), id.as_bytes(), &content]),
+            content,
+        }
+    }
+
+    /// The key of an idempotency key chosen by the client: the same key with other content is a mistake.
+    pub fn of_idempotency_key(agent: &AgentName, key: &str, message: &UserMessage) -> Self {
+        Self {
+            key: digest(&[b"idempotency", agent.as_str().as_bytes(), key.as_bytes()]),
+            content: Sha256::digest(content_text(message)).into(),
+        }
+    }
+}
+
+fn content_text(message: &UserMessage) -> String {
+    EntryBody::Message(message.clone()).encode()
+}
+
+/// Hashes fields so that no two lists of fields share a hash: each is preceded by its length.
+fn digest(fields: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for field in fields {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    hash.finalize().into()
+}
+
+/// How a task is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Higher goes first; 0 by default.
+    pub priority: i16,
+    /// Not to be claimed before this long from now.
+    pub delay: Duration,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { priority: 0, delay: Duration::ZERO }
+    }
+}
+
+/// What both kinds of messages have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accept {
+    /// The message, with task and context filled in and large contents taken out.
+    pub message: UserMessage,
+    /// By what it is recognised when it is repeated.
+    pub dedupe: DedupeKey,
+    /// The contents that were taken out.
+    pub blobs: Vec<Blob>,
+    /// W3C `traceparent` of the request, for the worker.
+    pub trace: Option<String>,
+}
+
+/// A message that makes a new task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptNew {
+    /// The task, its id made by the caller before the first try.
+    pub key: TaskKey,
+    /// Who is to do it.
+    pub agent: AgentName,
+    /// The conversation.
+    pub context: ContextId,
+    /// How to run it.
+    pub options: RunOptions,
+    /// The message.
+    pub accept: Accept,
+}
+
+/// A message to a task that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptFollowUp {
+    /// The task.
+    pub key: TaskKey,
+    /// The message.
+    pub accept: Accept,
+}
+
+/// A wish to cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestCancel {
+    /// The task.
+    pub key: TaskKey,
+    /// How long a running executor has to stop by itself.
+    pub grace: Duration,
+}
+
+/// A worker, as it makes itself known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewWorker {
+    /// This incarnation.
+    pub id: WorkerId,
+    /// For people: host and process id.
+    pub name: String,
+    /// What it runs.
+    pub agents: Vec<AgentDescriptor>,
+    /// Its first lease.
+    pub lease: Duration,
+}
+
+/// How many runs of an agent a worker can take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSlots {
+    /// The agent.
+    pub agent: AgentName,
+    /// Free slots, at least 1.
+    pub free: u32,
+}
+
+/// A wish for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// What it can take.
+    pub slots: Vec<AgentSlots>,
+    /// At most this many in all.
+    pub limit: u32,
+}
+
+/// Output of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// The task.
+    pub key: TaskKey,
+    /// The right to write.
+    pub fence: Fence,
+    /// Number of this operation within the run, from 1, rising by 1 with each append or settle.
+    pub op: i32,
+    /// The attempt that wrote it.
+    pub attempt: i32,
+    /// The entries, never empty; statuses are `working` and legal in this order.
+    pub entries: Vec<EntryBody>,
+    /// Large contents of the entries.
+    pub blobs: Vec<Blob>,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettleAs {
+    /// The task ends; the last entry is its final status.
+    End(TerminalState),
+    /// The task waits for somebody outside; the last entry is that status.
+    Park(ParkedState),
+    /// The attempt failed; the next one may start after the delay. Counts an attempt.
+    Retry(Duration),
+    /// The run is given back at once, as if it had not been claimed (drain). Counts no attempt.
+    Release,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settle {
+    /// How it ends.
+    pub how: SettleAs,
+    /// The last client message that the executor has read: when there is a later one, a park becomes an immediate
+    /// re-run, and an end is handed back once.
+    pub read_up_to: Seq,
+    /// What is still to be appended, and the fence. Entries may be empty for [`SettleAs::Release`].
+    pub output: Append,
+}
+
+/// A new API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// Its public name.
+    pub id: KeyId,
+    /// Name of the owner.
+    pub owner: String,
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// What it may do.
+    pub scopes: Scopes,
+    /// For people.
+    pub label: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{Message, MessageId, Part, Role};
+
+    fn said(id: &str, text: &str) -> UserMessage {
+        let message = Message::new(MessageId::new(id).unwrap(), Role::User, vec![Part::text(text)]);
+        UserMessage { message, request_metadata: None }
+    }
+
+    #[test]
+    fn the_same_id_with_other_content_is_another_message() {
+        let agent = AgentName::new("echo").unwrap();
+        let first = DedupeKey::of_message(&agent, &said("m", "a"));
+        assert_eq!(first, DedupeKey::of_message(&agent, &said("m", "a")));
+        assert_ne!(first.key, DedupeKey::of_message(&agent, &said("m", "b")).key);
+        assert_ne!(first.key, DedupeKey::of_message(&agent, &said("n", "a")).key);
+    }
+
+    #[test]
+    fn an_idempotency_key_stays_the_same_with_other_content() {
+        let agent = AgentName::new("echo").unwrap();
+        let one = DedupeKey::of_idempotency_key(&agent, "k", &said("m", "a"));
+        let two = DedupeKey::of_idempotency_key(&agent, "k", &said("m", "b"));
+        assert_eq!(one.key, two.key);
+        assert_ne!(one.content, two.content);
+    }
+}

@@ -1,0 +1,151 @@
+//! What storage must do, without saying how.
+//!
+//! Methods are intents and each is atomic: after it answered, its whole effect is durable (but for [`Work::claim`] and
+//! hints, which assign no place in a log and need not wait for the disk); when the process dies in the middle, none
+//! of it is. No transaction, row or SQL type crosses this seam. A guarded write answers with an outcome that names
+//! what happened, and a repeated write is recognised, so that a caller who lost the answer may ask again.
+//!
+//! Times are the store's: whoever keeps the data has the clock.
+
+pub mod combine;
+mod command;
+mod error;
+mod outcome;
+mod query;
+mod signal;
+
+pub use command::{
+    Accept, AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, DedupeKey, NewKey,
+    NewWorker, RequestCancel, RunOptions, Settle, SettleAs,
+};
+pub use error::StoreError;
+pub use outcome::{
+    Accepted, Appended, CancelRequested, Claimed, FollowedUp, HeartbeatReply, KeyRecord, Reaped,
+    Settled,
+};
+pub use query::{ListCursor, ListQuery, LogPage, ReadLimit, SnapshotOptions, TaskPage};
+pub use signal::{ControlSignal, LogSignal, SignalStream};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use longhaul_domain::{
+    AgentDescriptor, AgentName, BlobHash, KeyId, OwnerId, Principal, Seq, Task, TaskId, TaskKey,
+    WorkerId,
+};
+use std::{collections::HashMap, time::Duration};
+
+/// Result of a call to a store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// What API nodes write.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Creates a task from its first message. A message with a dedupe key that is known attaches to the task it made.
+    async fn accept_new(&self, accept: AcceptNew) -> Result<Accepted>;
+
+    /// Appends a client's message to a task that has not ended, and wakes it if it is parked: then the state becomes
+    /// `submitted` in the same step, so that nobody takes the old question for a new one.
+    async fn accept_follow_up(&self, accept: AcceptFollowUp) -> Result<FollowedUp>;
+
+    /// Cancels a task: at once when no executor runs it, otherwise by asking the executor, until a deadline after which
+    /// [`Work::reap`] ends it by force.
+    async fn request_cancel(&self, cancel: RequestCancel) -> Result<CancelRequested>;
+}
+
+/// What is read. Every read is scoped by owner; what belongs to others is not there.
+#[async_trait]
+pub trait Reading: Send + Sync {
+    /// A snapshot of a task and its place in the log, from one view of the data.
+    async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>>;
+
+    /// Entries after a place, in order, up to a limit of rows and bytes but at least one. `None`: no such task.
+    async fn read_log(&self, key: TaskKey, after: Seq, limit: ReadLimit)
+    -> Result<Option<LogPage>>;
+
+    /// The same for many tasks at once: those that have entries after the given place, each up to the limit.
+    async fn read_logs(
+        &self,
+        cursors: Vec<(TaskKey, Seq)>,
+        limit: ReadLimit,
+    ) -> Result<Vec<(TaskKey, LogPage)>>;
+
+    /// One page of an owner's tasks, newest status first.
+    async fn list_tasks(&self, query: ListQuery) -> Result<TaskPage>;
+
+    /// Large contents. A hash that the owner does not have is left out.
+    async fn read_blobs(
+        &self,
+        owner: OwnerId,
+        hashes: Vec<BlobHash>,
+    ) -> Result<HashMap<BlobHash, Bytes>>;
+
+    /// Which agent does a task; `None`: no such task.
+    async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>>;
+}
+
+/// What workers do.
+#[async_trait]
+pub trait Work: Send + Sync {
+    /// Makes a worker known and gives it its first lease.
+    async fn register_worker(&self, worker: NewWorker) -> Result<()>;
+
+    /// Renews the lease of a worker by `lease` from now.
+    async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply>;
+
+    /// Takes a worker off; runs that it still holds are offered again without counting an attempt.
+    async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>>;
+
+    /// Takes the next runnable runs in fair order (priority, then due time), at most as many per agent as it has free
+    /// slots. Raises the epoch of each and gives it a new token.
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>>;
+
+    /// Appends output of a run. The same operation number again answers [`Appended::Already`].
+    async fn append(&self, append: Append) -> Result<Appended>;
+
+    /// Ends a run: the task ends, parks, waits for its next attempt, or is given back.
+    async fn settle(&self, settle: Settle) -> Result<Settled>;
+
+    /// Offers the runs of workers whose lease is over again, and cancels by force where a cancel deadline has passed. Any
+    /// number of reapers may run at once.
+    async fn reap(&self, limit: u32) -> Result<Vec<Reaped>>;
+}
+
+/// Which agents there are.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// Registers agents. One with a lower version than the registered one changes nothing.
+    async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()>;
+    /// Every registered agent, by name.
+    async fn agents(&self) -> Result<Vec<AgentDescriptor>>;
+}
+
+/// Owners and their keys.
+#[async_trait]
+pub trait Keys: Send + Sync {
+    /// Creates a key, and its owner where there is none of that name.
+    async fn create_key(&self, key: NewKey) -> Result<OwnerId>;
+    /// Who shows the key with this SHA-256 hash; `None` where it is unknown or revoked.
+    async fn authenticate(&self, hash: [u8; 32]) -> Result<Option<Principal>>;
+    /// Every key, of one owner or of all.
+    async fn keys(&self, owner: Option<&str>) -> Result<Vec<KeyRecord>>;
+    /// Revokes a key; `false`: no such key, or revoked already.
+    async fn revoke_key(&self, id: &KeyId) -> Result<bool>;
+}
+
+/// Hints that something changed. They may be lost; whoever must not miss anything reads the store from time to time.
+#[async_trait]
+pub trait Signals: Send + Sync {
+    /// Tasks whose log has grown, on any node.
+    async fn log_signals(&self) -> Result<SignalStream<LogSignal>>;
+    /// Running tasks that their worker should look at: a cancel, or a message of the client.
+    async fn control_signals(&self) -> Result<SignalStream<ControlSignal>>;
+}
+
+/// A store: everything that API nodes and workers need of it.
+#[async_trait]
+pub trait Store: Intake + Reading + Work + Registry + Keys + Signals {
+    /// Whether the store answers and has the schema that this program needs.
+    async fn check(&self) -> Result<()>;
+    /// Stops background work, after what was begun.
+    async fn close(&self);
+}

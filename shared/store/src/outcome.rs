@@ -1,0 +1,198 @@
+//! What a store answers to a guarded write: what happened, by name.
+
+use longhaul_domain::{
+    AgentName, ContextId, Fence, HistoryItem, KeyId, OwnerId, Scopes, Seq, TaskId, TaskKey,
+    TaskState, Timestamp,
+};
+
+/// What became of a message that asked for a new task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// The task is durable.
+    Created {
+        /// When.
+        at: Timestamp,
+        /// Place of the message, which is the last entry.
+        seq: Seq,
+    },
+    /// The same message came before; this is the task that it went to.
+    Duplicate {
+        /// That task.
+        task: TaskId,
+        /// Place of the message in its log.
+        seq: Seq,
+    },
+    /// The idempotency key was used with other content.
+    KeyReused,
+}
+
+/// What became of a message to a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FollowedUp {
+    /// The message is in the log.
+    Appended {
+        /// Its place.
+        seq: Seq,
+        /// The last entry now.
+        last: Seq,
+        /// Whether the task was parked and is to be run again.
+        woken: bool,
+    },
+    /// The same message came before; this is its place, in the task given (another one, when the client sent it there).
+    Duplicate {
+        /// The task that it went to.
+        task: TaskId,
+        /// Its place there.
+        seq: Seq,
+    },
+    /// The idempotency key was used with other content.
+    KeyReused,
+    /// The task has ended.
+    Ended(TaskState),
+    /// No such task.
+    NotFound,
+}
+
+/// What became of a wish to cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelRequested {
+    /// Nobody was running it: it is canceled.
+    Canceled {
+        /// Place of the final status.
+        seq: Seq,
+    },
+    /// Its executor was asked to stop.
+    Asked {
+        /// The last entry now.
+        seq: Seq,
+    },
+    /// It had ended before.
+    Ended(TaskState),
+    /// No such task.
+    NotFound,
+}
+
+/// What became of a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeartbeatReply {
+    /// The lease is renewed.
+    Renewed {
+        /// Tasks of this worker that were asked to stop, again at each heartbeat until they have.
+        cancels: Vec<TaskKey>,
+    },
+    /// The worker is not known any more: its lease ran out and its runs were given away.
+    Lost,
+}
+
+/// A run that was claimed: everything that its executor needs to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The task.
+    pub key: TaskKey,
+    /// Its agent.
+    pub agent: AgentName,
+    /// Its conversation.
+    pub context: ContextId,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// The right to write.
+    pub fence: Fence,
+    /// Which attempt this is, from 1; only failures count.
+    pub attempt: i32,
+    /// Which turn this is, from 1; a wake from a park begins the next one.
+    pub turn: i32,
+    /// Its state: `submitted` or, from an earlier attempt, `working`.
+    pub state: TaskState,
+    /// The last entry.
+    pub last_seq: Seq,
+    /// Messages so far, the one in the status included, large contents by reference.
+    pub history: Vec<HistoryItem>,
+    /// Metadata of the request that brought the last client message.
+    pub request_metadata: Option<longhaul_domain::JsonObject>,
+    /// Whether it was asked to stop meanwhile.
+    pub cancel: bool,
+    /// How long ago it became runnable.
+    pub waited: std::time::Duration,
+    /// W3C `traceparent` of the request that made it runnable.
+    pub trace: Option<String>,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the log.
+    Now {
+        /// The last entry.
+        last: Seq,
+    },
+    /// It had been written before.
+    Already {
+        /// The last entry.
+        last: Seq,
+    },
+    /// The run belongs to somebody else, or to nobody; nothing was written.
+    Fenced,
+    /// The task has ended; nothing was written.
+    Ended(TaskState),
+}
+
+/// What became of a settle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is done as asked.
+    Now {
+        /// The last entry.
+        last: Seq,
+    },
+    /// It had been done before.
+    Already {
+        /// The last entry.
+        last: Seq,
+    },
+    /// The client has said something that the executor has not read: the final status was not written, everything else
+    /// was, and the run is offered again.
+    HandedBack {
+        /// The last entry.
+        last: Seq,
+    },
+    /// The run belongs to somebody else, or to nobody; nothing was written.
+    Fenced,
+    /// The task has ended otherwise; nothing was written.
+    Ended(TaskState),
+}
+
+/// What a reaper did to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reaped {
+    /// It is offered again.
+    Offered {
+        /// The task.
+        key: TaskKey,
+        /// Whose executor is to be woken.
+        agent: AgentName,
+    },
+    /// Its cancel deadline had passed: it is canceled.
+    Canceled {
+        /// The task.
+        key: TaskKey,
+    },
+}
+
+/// An API key, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Its public name.
+    pub id: KeyId,
+    /// Whose.
+    pub owner: OwnerId,
+    /// Name of the owner.
+    pub owner_name: String,
+    /// For people.
+    pub label: String,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Since when not any more.
+    pub revoked_at: Option<Timestamp>,
+}

@@ -1,0 +1,93 @@
+//! What is read, and how much of it.
+
+use longhaul_domain::{
+    AgentName, ContextId, LogEntry, OwnerId, Seq, Task, TaskId, TaskState, Timestamp,
+};
+
+/// What a snapshot holds besides the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotOptions {
+    /// At most this many of the most recent messages, the one in the status not counted.
+    pub history: u32,
+    /// Whether artifacts are read.
+    pub artifacts: bool,
+}
+
+impl SnapshotOptions {
+    /// How many messages a snapshot holds when nobody said how many (A2A 3.2.4 leaves it to the server).
+    pub const DEFAULT_HISTORY: u32 = 1_000;
+
+    /// Everything.
+    pub const ALL: Self = Self { history: Self::DEFAULT_HISTORY, artifacts: true };
+    /// The status only.
+    pub const STATUS: Self = Self { history: 0, artifacts: false };
+}
+
+/// How much of a log is read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// At most this many entries, at least 1.
+    pub rows: u32,
+    /// Stop behind the entry with which the bodies reach this many bytes.
+    pub bytes: u64,
+}
+
+impl Default for ReadLimit {
+    fn default() -> Self {
+        Self { rows: 500, bytes: 4 << 20 }
+    }
+}
+
+/// Some entries of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPage {
+    /// In order, without gaps.
+    pub entries: Vec<LogEntry>,
+    /// The last entry of the task at the moment of reading.
+    pub last_seq: Seq,
+    /// The state at that moment.
+    pub state: TaskState,
+}
+
+/// Where the next page of a list begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListCursor {
+    /// Status time of the last task of the page before.
+    pub status_at: Timestamp,
+    /// Its id.
+    pub task: TaskId,
+    /// How many tasks matched when the first page was read.
+    pub total: u64,
+}
+
+/// Which tasks to list (A2A 3.1.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Whose.
+    pub owner: OwnerId,
+    /// Of one agent.
+    pub agent: Option<AgentName>,
+    /// Of one conversation.
+    pub context: Option<ContextId>,
+    /// In one state.
+    pub state: Option<TaskState>,
+    /// With a status at or after this time.
+    pub status_from: Option<Timestamp>,
+    /// Behind this place.
+    pub after: Option<ListCursor>,
+    /// At most this many, 1 to 100.
+    pub page_size: u32,
+    /// What each holds.
+    pub options: SnapshotOptions,
+}
+
+/// One page of tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskPage {
+    /// Newest status first; of the same time, the highest id first.
+    pub tasks: Vec<Task>,
+    /// Where the next page begins, when there is one.
+    pub next: Option<ListCursor>,
+    /// How many match in all: exact up to 10,000, an estimate above.
+    pub total: u64,
+}

@@ -1,0 +1,115 @@
+//! One member of an object, present or not.
+
+use super::{At, Read, elements, members, scalar};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// One member of an object, present or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    name: &'static str,
+    value: Option<&'a RawValue>,
+}
+
+impl<'a> Field<'a> {
+    pub(super) const fn absent(name: &'static str) -> Self {
+        Self { name, value: None }
+    }
+    pub(super) const fn set(&mut self, value: &'a RawValue) {
+        self.value = Some(value);
+    }
+    /// Its camelCase name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+    /// The value, also when it is `null`.
+    pub const fn given(&self) -> Option<&'a RawValue> {
+        self.value
+    }
+    /// The value, when there is one other than `null`.
+    pub fn present(&self) -> Option<&'a RawValue> {
+        self.value.filter(|raw| raw.get() != "null")
+    }
+
+    /// Reads the value if there is one.
+    pub fn optional<T>(
+        &self,
+        at: &At<'_>,
+        read: impl FnOnce(&'a RawValue, &At<'_>) -> Read<T>,
+    ) -> Read<Option<T>> {
+        self.present().map(|raw| read(raw, &at.field(self.name))).transpose()
+    }
+
+    /// Reads the value; without one it is a violation.
+    pub fn required<T>(
+        &self,
+        at: &At<'_>,
+        read: impl FnOnce(&'a RawValue, &At<'_>) -> Read<T>,
+    ) -> Read<T> {
+        match self.present() {
+            Some(raw) => read(raw, &at.field(self.name)),
+            None => at.field(self.name).refuse("is required"),
+        }
+    }
+
+    /// Reads every element of an array; without one the list is empty. Looks at all elements, so that all
+    /// violations are found.
+    pub fn list<T>(
+        &self,
+        at: &At<'_>,
+        read: impl Fn(&'a RawValue, &At<'_>) -> Read<T>,
+    ) -> Read<Vec<T>> {
+        let at = at.field(self.name);
+        let Some(raw) = self.present() else { return Ok(Vec::new()) };
+        let mut list = Ok(Vec::new());
+        elements(raw, &at, |index, raw| {
+            if at.is_full() {
+                return;
+            }
+            match (read(raw, &at.index(index)), &mut list) {
+                (Ok(value), Ok(values)) => values.push(value),
+                (Ok(_), Err(_)) => {}
+                (Err(bad), list) => *list = Err(bad),
+            }
+        })?;
+        list
+    }
+
+    /// Reads every member of an object that is a map; without one the map is empty. Members that are `null` are
+    /// taken as absent.
+    pub fn map<T>(
+        &self,
+        at: &At<'_>,
+        read: impl Fn(&'a RawValue, &At<'_>) -> Read<T>,
+    ) -> Read<BTreeMap<String, T>> {
+        let at = at.field(self.name);
+        let Some(raw) = self.present() else { return Ok(BTreeMap::new()) };
+        let mut map = Ok(BTreeMap::new());
+        members(raw, &at, |name, raw| {
+            if at.is_full() || raw.get() == "null" {
+                return;
+            }
+            match (read(raw, &at.field(name)), &mut map) {
+                (Ok(value), Ok(values)) => drop(values.insert(name.to_owned(), value)),
+                (Ok(_), Err(_)) => {}
+                (Err(bad), map) => *map = Err(bad),
+            }
+        })?;
+        map
+    }
+
+    /// Reads a boolean; without one it is `false`.
+    pub fn flag(&self, at: &At<'_>) -> Read<bool> {
+        Ok(self.optional(at, scalar::boolean)?.unwrap_or_default())
+    }
+
+    /// Reads a string; without one it is empty.
+    pub fn text(&self, at: &At<'_>) -> Read<String> {
+        Ok(self.optional(at, scalar::text)?.unwrap_or_default())
+    }
+
+    /// Reads a string; an empty one is taken as absent, as `ProtoJSON` does for fields without presence.
+    pub fn some_text(&self, at: &At<'_>) -> Read<Option<String>> {
+        Ok(self.optional(at, scalar::text)?.filter(|text| !text.is_empty()))
+    }
+}

@@ -1,0 +1,163 @@
+//! Scalars as clients write them: more spellings are understood than are ever written.
+
+use super::{At, Read, Text};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use chrono::{DateTime, Utc};
+use longhaul_domain::{Json, JsonObject, Timestamp, check_text};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, ops::RangeInclusive};
+
+/// Padded or not; what an encoder left in unused bits does not matter.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+fn borrowed<'a>(raw: &'a RawValue, at: &At<'_>) -> Read<Cow<'a, str>> {
+    if !raw.get().starts_with('"') {
+        return at.refuse("must be a string");
+    }
+    match serde_json::from_str::<Text<'a>>(raw.get()) {
+        Ok(text) => Ok(text.0),
+        Err(_) => at.refuse("contains a lone surrogate escape; strings must be valid Unicode"),
+    }
+}
+
+/// A string without U+0000.
+pub fn text(raw: &RawValue, at: &At<'_>) -> Read<String> {
+    let text = borrowed(raw, at)?;
+    match check_text(&text) {
+        Ok(()) => Ok(text.into_owned()),
+        Err(error) => at.refuse(error.to_string()),
+    }
+}
+
+/// A string that says something.
+pub fn filled_text(raw: &RawValue, at: &At<'_>) -> Read<String> {
+    let text = text(raw, at)?;
+    if text.is_empty() { at.refuse("must not be empty") } else { Ok(text) }
+}
+
+/// `true` or `false`, also as a string.
+pub fn boolean(raw: &RawValue, at: &At<'_>) -> Read<bool> {
+    match raw.get() {
+        "true" | "\"true\"" => Ok(true),
+        "false" | "\"false\"" => Ok(false),
+        _ => at.refuse("must be true or false"),
+    }
+}
+
+/// An integer as a number, an integral float or a string.
+pub fn integer(raw: &RawValue, at: &At<'_>, range: RangeInclusive<i64>) -> Read<i64> {
+    let token =
+        if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
+    match parse_integer(&token) {
+        Some(number) if range.contains(&number) => Ok(number),
+        _ => at.refuse(format!("must be an integer from {} to {}", range.start(), range.end())),
+    }
+}
+
+/// The integer that a number token or its text stands for.
+pub(crate) fn parse_integer(token: &str) -> Option<i64> {
+    if let Ok(number) = token.parse() {
+        return Some(number);
+    }
+    // Floats hold integers exactly up to 2^53; what is larger is not a count that the protocol knows.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let number: f64 = token.parse().ok()?;
+    if number.fract() != 0.0 || !(-EXACT..=EXACT).contains(&number) {
+        return None;
+    }
+    format!("{number:.0}").parse().ok()
+}
+
+/// Bytes in either base64 alphabet, padded or not.
+pub fn bytes(raw: &RawValue, at: &At<'_>) -> Read<Vec<u8>> {
+    let text = borrowed(raw, at)?;
+    let standard = if text.bytes().any(|b| matches!(b, b'-' | b'_')) {
+        Cow::Owned(text.replace('-', "+").replace('_', "/"))
+    } else {
+        text
+    };
+    match LENIENT.decode(standard.as_bytes()) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) => at.refuse(format!("must be base64: {error}")),
+    }
+}
+
+/// A point in time, RFC 3339 with any offset.
+pub fn timestamp(raw: &RawValue, at: &At<'_>) -> Read<Timestamp> {
+    let text = borrowed(raw, at)?;
+    match DateTime::parse_from_rfc3339(text.trim()) {
+        Ok(time) => Ok(time.with_timezone(&Utc)),
+        Err(_) => at.refuse("must be an RFC 3339 time such as 2026-01-31T12:00:00.000Z"),
+    }
+}
+
+/// Any JSON value, kept as it came.
+pub fn json(raw: &RawValue, at: &At<'_>) -> Read<Json> {
+    match Json::parse(raw.get()) {
+        Ok(json) => Ok(json),
+        Err(error) => at.refuse(error.to_string()),
+    }
+}
+
+/// A JSON object, kept as it came.
+pub fn json_object(raw: &RawValue, at: &At<'_>) -> Read<JsonObject> {
+    match JsonObject::parse(raw.get()) {
+        Ok(object) => Ok(object),
+        Err(error) => at.refuse(error.to_string()),
+    }
+}
+
+/// An identifier of a type that checks itself.
+pub fn id<T, E: std::fmt::Display>(
+    new: impl Fn(String) -> Result<T, E>,
+) -> impl Fn(&RawValue, &At<'_>) -> Read<T> {
+    move |raw, at| match new(text(raw, at)?) {
+        Ok(id) => Ok(id),
+        Err(error) => at.refuse(error.to_string()),
+    }
+}
+
+/// An enum's value by number, by number in a string, or by name: upper or lower case, `-` or `_`, with or without
+/// the prefix. `None` for the unspecified value, which has number 0.
+pub fn enumeration<T: Copy>(
+    raw: &RawValue,
+    at: &At<'_>,
+    prefix: &str,
+    values: &[(T, i64, &str)],
+) -> Read<Option<T>> {
+    let token =
+        if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
+    let found = match parse_integer(&token) {
+        Some(0) => Some(None),
+        Some(number) => values.iter().find(|(_, n, _)| *n == number).map(|v| Some(v.0)),
+        None => {
+            let name = token.to_ascii_uppercase().replace('-', "_");
+            let name = name.strip_prefix(prefix).unwrap_or(&name);
+            if matches!(name, "UNSPECIFIED" | "UNKNOWN" | "") {
+                Some(None)
+            } else {
+                values.iter().find(|(_, _, n)| *n == name).map(|v| Some(v.0))
+            }
+        }
+    };
+    match found {
+        Some(value) => Ok(value),
+        None => {
+            // Of several spellings of one value the first is the protocol's own.
+            let first = |at: usize| values[..at].iter().all(|(_, n, _)| *n != values[at].1);
+            let names: Vec<String> = (0..values.len())
+                .filter(|at| first(*at))
+                .map(|at| format!("{prefix}{}", values[at].2))
+                .collect();
+            at.refuse(format!("must be one of {}", names.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A small JSON-RPC and plain HTTP client that gets out of a test's way: it sends what it is told, however wrong, and panics
+//! with what came back when that is not what the test asked for.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::sse::EventStream;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// A client of one server. Speaks A2A 1.0 unless told otherwise; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: String,
+    rpc_path: String,
+    headers: HeaderMap,
+    http: reqwest::Client,
+}
+
+/// An answer read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A JSON-RPC error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RpcError {
+    /// Its code.
+    pub code: i64,
+    /// Its message for people.
+    pub message: String,
+    /// Its data; null when there is none.
+    pub data: Value,
+}
+
+impl Client {
+    /// A client of the server at `base`, such as `http://127.0.0.1:8080`.
+    pub fn new(base: &str) -> Self {
+        // The TLS of the HTTP client wants a provider even where only plain HTTP is spoken.
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // An error says that the test installed one itself, which is as good.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_LIMIT).build();
+        let http = http.expect("the client's settings are valid");
+        let headers = HeaderMap::from_iter([(
+            HeaderName::from_static("a2a-version"),
+            HeaderValue::from_static("1.0"),
+        )]);
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            rpc_path: "/".to_owned(),
+            headers,
+            http,
+        }
+    }
+
+    /// Sends this header with every request, instead of one of the same name.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let name: HeaderName = name.parse().expect("a header name");
+        self.headers.insert(name, value.parse().expect("a header value"));
+        self
+    }
+
+    /// Sends no header of this name.
+    #[must_use]
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.headers.remove(name);
+        self
+    }
+
+    /// Authenticates with this bearer token.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Sends JSON-RPC to this path instead of `/`.
+    #[must_use]
+    pub fn rpc_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.rpc_path);
+        self
+    }
+
+    /// Calls a JSON-RPC method and returns its result; panics with the error when there is one.
+    pub async fn call(&self, method: &str, params: Value) -> Value {
+        let answer = self.try_call(method, params).await;
+        answer.unwrap_or_else(|error| panic!("{method} was answered with {error:?}"))
+    }
+
+    /// Calls a JSON-RPC method and returns its error; panics with the result when there is one.
+    pub async fn call_error(&self, method: &str, params: Value) -> RpcError {
+        let answer = self.try_call(method, params).await;
+        answer.expect_err(method)
+    }
+
+    /// Calls a JSON-RPC method. Panics when the answer is not a JSON-RPC response to this request.
+    pub async fn try_call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
+        let request = rpc_request(method, &params);
+        let answer = self.post(&self.rpc_path, request.to_string()).await;
+        let mut response = answer.json();
+        assert_eq!(
+            response["id"], request["id"],
+            "{method} got the answer to something else: {response}"
+        );
+        outcome(&mut response)
+            .unwrap_or_else(|| panic!("{method} got no JSON-RPC response: {response}"))
+    }
+
+    /// Calls a streaming JSON-RPC method; the events are JSON-RPC responses, see [`EventStream::next_result`].
+    pub async fn stream(&self, method: &str, params: Value) -> EventStream {
+        let body = rpc_request(method, &params).to_string();
+        let request = self
+            .request(reqwest::Method::POST, &self.rpc_path)
+            .header("content-type", "application/json");
+        let response = request.header("accept", "text/event-stream").body(body).send().await;
+        let response = response.unwrap_or_else(|error| panic!("{method}: {error:?}"));
+        EventStream::open(response).await
+    }
+
+    /// Posts `body` as it is, as `application/json` unless [`Client::header`] says otherwise.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let mut request = self.request(reqwest::Method::POST, path).body(body);
+        if !self.headers.contains_key("content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        read(request).await.unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
+    /// Gets a path.
+    pub async fn get(&self, path: &str) -> Answer {
+        read(self.request(reqwest::Method::GET, path))
+            .await
+            .unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    }
+
+    /// The status with which a path answers, or why there is no answer.
+    pub async fn try_get_status(&self, path: &str) -> Result<u16, String> {
+        read(self.request(reqwest::Method::GET, path)).await.map(|answer| answer.status)
+    }
+
+    /// A request with this client's headers, for what the other methods do not cover.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).headers(self.headers.clone())
+    }
+}
+
+impl Answer {
+    /// The body as JSON; panics with the status and the text when it is none.
+    pub fn json(&self) -> Value {
+        let parsed = serde_json::from_slice(&self.body);
+        parsed.unwrap_or_else(|error| {
+            panic!("no JSON ({error}) with status {}: {}", self.status, self.text())
+        })
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value, empty when it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+fn rpc_request(method: &str, params: &Value) -> Value {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    json!({"jsonrpc": "2.0", "id": NEXT.fetch_add(1, Ordering::Relaxed), "method": method, "params": params})
+}
+
+/// The result or error of a JSON-RPC response; `None` when it is not exactly one of them.
+pub(crate) fn outcome(response: &mut Value) -> Option<Result<Value, RpcError>> {
+    let response = response.as_object_mut()?;
+    if response.get("jsonrpc")? != "2.0" {
+        return None;
+    }
+    match (response.remove("result"), response.remove("error")) {
+        (Some(result), None) => Some(Ok(result)),
+        (None, Some(mut error)) => {
+            let (code, message) = (error["code"].as_i64()?, error["message"].as_str()?.to_owned());
+            Some(Err(RpcError { code, message, data: error["data"].take() }))
+        }
+        _ => None,
+    }
+}
+
+async fn read(request: reqwest::RequestBuilder) -> Result<Answer, String> {
+    let response =
+        request.timeout(ANSWER_LIMIT).send().await.map_err(|error| format!("{error:?}"))?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.bytes().await.map_err(|error| format!("{error:?}"))?.to_vec();
+    Ok(Answer { status, headers, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{RpcError, outcome};
+
+    #[test]
+    fn a_response_is_a_result_or_an_error_and_never_both() {
+        assert_eq!(
+            outcome(&mut json!({"jsonrpc": "2.0", "id": 1, "result": null})),
+            Some(Ok(json!(null)))
+        );
+        let error = RpcError { code: -32001, message: "no".to_owned(), data: json!(null) };
+        let mut response =
+            json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -32001, "message": "no"}});
+        assert_eq!(outcome(&mut response), Some(Err(error)));
+        assert_eq!(
+            outcome(
+                &mut json!({"jsonrpc": "2.0", "result": 1, "error": {"code": 1, "message": ""}})
+            ),
+            None
+        );
+        assert_eq!(outcome(&mut json!({"result": 1})), None);
+    }
+}

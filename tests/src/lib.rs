@@ -1,0 +1,47 @@
+//! The test harness: real Postgres, real RabbitMQ, the real binary, each private to the test run and each killable.
+//!
+//! Whatever a test starts ends with the test, also when the test process itself is killed: every server and process has a
+//! guard outside the test process ([`guard`]) that notices the death and cleans up.
+//!
+//! `tests/run` starts one Postgres and one RabbitMQ for a whole run and names them in [`POSTGRES_URL`] and [`AMQP_URL`].
+//! Without these variables a test process starts its own on first use, which works the same and takes a few seconds.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test harness lives outside the program: real time, real tasks"
+)]
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a harness reports every failure by panicking with a sentence"
+)]
+
+pub mod child;
+pub mod eventually;
+pub mod guard;
+pub mod http;
+pub mod passwd;
+pub mod paths;
+pub mod port;
+pub mod postgres;
+pub mod process;
+pub mod rabbitmq;
+pub mod sse;
+pub mod unique;
+
+pub use eventually::{eventually, eventually_blocking};
+pub use http::Client;
+pub use postgres::{Database, Postgres};
+pub use process::Longhaul;
+pub use rabbitmq::{Broker, RabbitMq};
+
+/// Names the Postgres server of the test run: `postgres://postgres@127.0.0.1:PORT/postgres`.
+pub const POSTGRES_URL: &str = "LONGHAUL_TEST_POSTGRES_URL";
+
+/// Names the RabbitMQ node of the test run: `amqp://guest:guest@127.0.0.1:PORT/%2f`.
+pub const AMQP_URL: &str = "LONGHAUL_TEST_AMQP_URL";
+
+/// Names the directory of the Postgres binaries, for testing on another version than the installed one.
+pub const PG_BIN: &str = "LONGHAUL_TEST_PG_BIN";
+
+/// Names the Python interpreter that has the packages of `tests/python/requirements.txt`.
+pub const PYTHON: &str = "LONGHAUL_TEST_PYTHON";

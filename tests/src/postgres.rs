@@ -1,0 +1,343 @@
+//! Private Postgres servers, and a fresh database for each test.
+//!
+//! Guarantee: a [`Database`] is empty and nobody else's; it is dropped with its value. A server's files live in a temporary
+//! folder that goes away with it, also when the test process is killed. `fsync` is on: what a test commits survives
+//! [`Postgres::kill9`] like the real thing.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{env, thread};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::child::ChildGroup;
+use crate::eventually::eventually_blocking;
+use crate::passwd::User;
+use crate::port::Port;
+use crate::{PG_BIN, POSTGRES_URL, paths, unique};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A private Postgres server on a free port of 127.0.0.1 that can be stopped, killed and started again.
+pub struct Postgres {
+    // Dropped in this order: the server is gone before its folder is.
+    server: Option<ChildGroup>,
+    port: Port,
+    settings: Vec<String>,
+    user: Option<User>,
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// Makes a cluster and starts it.
+    pub fn private() -> Self {
+        Self::private_with(&[])
+    }
+
+    /// [`Postgres::private`] with further settings, such as `("synchronous_commit", "off")`.
+    pub fn private_with(settings: &[(&str, &str)]) -> Self {
+        let user = User::for_servers();
+        let folder =
+            TempDir::with_prefix("longhaul-pg-").expect("the temporary folder is writable");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700))
+            .expect("the folder is ours");
+        if let Some(user) = user {
+            user.owns(folder.path());
+        }
+        let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut postgres = Self { server: None, port: Port::reserve(), settings, user, folder };
+        postgres.init();
+        postgres.start();
+        postgres
+    }
+
+    /// Starts the server after a stop, on the same port and data, and returns when it answers queries.
+    pub fn start(&mut self) {
+        assert!(self.server.is_none(), "this Postgres runs already");
+        // After a kill, the last backends may hold the shared memory for a moment more, and the server refuses to start.
+        eventually_blocking(START_LIMIT, "Postgres starts", || self.try_start());
+    }
+
+    /// Ends the server as a crash would, but telling its clients (`SIGQUIT`): the next start replays the log.
+    pub fn stop_immediate(&mut self) {
+        self.stop(Signal::QUIT);
+    }
+
+    /// Ends the server in order, cutting its clients off (`SIGINT`).
+    pub fn stop_fast(&mut self) {
+        self.stop(Signal::INT);
+    }
+
+    /// Kills the server's main process; its backends notice and end by themselves.
+    pub fn kill9(&mut self) {
+        self.stop(Signal::KILL);
+    }
+
+    /// Freezes the server's main process: established connections live on, new ones hang.
+    pub fn sigstop(&self) {
+        self.running().freeze();
+    }
+
+    /// Ends a [`Postgres::sigstop`].
+    pub fn sigcont(&self) {
+        self.running().signal(Signal::CONT);
+    }
+
+    /// The address of the maintenance database, as superuser.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.port.address())
+    }
+
+    /// The process id of the server's main process.
+    pub fn pid(&self) -> u32 {
+        self.running().pid()
+    }
+
+    /// What the server has logged since it was made.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn running(&self) -> &ChildGroup {
+        self.server.as_ref().expect("this Postgres is stopped")
+    }
+
+    fn stop(&mut self, signal: Signal) {
+        let server = self.server.take().expect("this Postgres is stopped already");
+        server.signal(signal);
+        assert!(
+            server.wait_exit(STOP_LIMIT).is_some(),
+            "Postgres did not end within {STOP_LIMIT:?}:\n{}",
+            self.log()
+        );
+    }
+
+    fn init(&self) {
+        let mut initdb = self.command("initdb");
+        initdb.arg("-D").arg(self.data());
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        let output = initdb.output().unwrap_or_else(|error| panic!("cannot run initdb: {error}"));
+        assert!(
+            output.status.success(),
+            "initdb failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn try_start(&mut self) -> Result<(), String> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("our folder is writable");
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
+        command.args(["-h", "127.0.0.1", "-p", &self.port.number().to_string()]);
+        for setting in ["fsync=on", "max_connections=300", "logging_collector=off", "timezone=UTC"]
+        {
+            command.args(["-c", setting]);
+        }
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log);
+        let server = ChildGroup::spawn(&mut command, Some(self.folder.path()));
+        let url = self.url();
+        eventually_blocking(START_LIMIT, "Postgres answers a query or ends", || {
+            match server.try_exit() {
+                Some(_) => Ok(Err(())),
+                None => psql(&url, "select 1").map(|_| Ok(())),
+            }
+        })
+        .map_err(|()| format!("it ended; its log: {}", self.log()))?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command.current_dir(self.folder.path()).env("LC_ALL", "C");
+        if let Some(user) = self.user {
+            user.runs(&mut command);
+        }
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("postgres.log")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- the private Postgres's log\n{}", self.log());
+        }
+        if let Some(server) = self.server.take() {
+            // Lets the backends go too; a server that does not heed is killed by its own drop.
+            server.signal(Signal::QUIT);
+            let _ = server.wait_exit(STOP_LIMIT);
+        }
+    }
+}
+
+/// The address of the server that all tests of this run share. Never stop it: take a [`Postgres::private`] for that.
+pub fn shared_url() -> &'static str {
+    static URL: OnceLock<String> = OnceLock::new();
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    URL.get_or_init(|| {
+        env::var(POSTGRES_URL).unwrap_or_else(|_| SERVER.get_or_init(Postgres::private).url())
+    })
+}
+
+/// A database of one test, dropped with this value.
+#[derive(Debug)]
+pub struct Database {
+    server_url: String,
+    name: String,
+}
+
+impl Database {
+    /// A fresh, empty database on the shared server.
+    pub fn create() -> Self {
+        Self::create_at(shared_url())
+    }
+
+    /// A fresh, empty database on a private server.
+    pub fn create_on(server: &Postgres) -> Self {
+        Self::create_at(&server.url())
+    }
+
+    fn create_at(server_url: &str) -> Self {
+        let name = unique::name("test");
+        psql(server_url, &format!("create database {name}"))
+            .unwrap_or_else(|error| panic!("no database: {error}"));
+        Self { server_url: server_url.to_owned(), name }
+    }
+
+    /// The address of this database, as superuser.
+    pub fn url(&self) -> String {
+        let (server, _) =
+            self.server_url.rsplit_once('/').expect("the server's address names a database");
+        format!("{server}/{}", self.name)
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs SQL over a connection of its own and returns its rows, a line each, columns separated by `|`, without headings.
+    ///
+    /// Panics with the database's message when it refuses.
+    pub fn sql(&self, sql: &str) -> String {
+        self.try_sql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// [`Database::sql`] that answers with the database's message when it refuses or cannot be reached.
+    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
+        psql(&self.url(), sql)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A private server may be down by now, and then the database goes with its folder.
+        let _ =
+            psql(&self.server_url, &format!("drop database if exists {} with (force)", self.name));
+    }
+}
+
+fn psql(url: &str, sql: &str) -> Result<String, String> {
+    let output = Command::new(program("psql"))
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
+        .env("PGCONNECT_TIMEOUT", "10")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot run psql: {error}"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+fn program(name: &str) -> PathBuf {
+    let chosen: Vec<PathBuf> = env::var_os(PG_BIN).into_iter().map(PathBuf::from).collect();
+    if let Some(folder) = chosen.first() {
+        // psql is not among the binaries of every distribution of Postgres; any version of it will do.
+        assert!(
+            name == "psql" || folder.join(name).is_file(),
+            "{PG_BIN} is set, and {} lacks {name}",
+            folder.display()
+        );
+    }
+    let folders: Vec<PathBuf> =
+        chosen.into_iter().chain(paths::versions("/usr/lib/postgresql", "bin")).collect();
+    paths::program(name, &folders).unwrap_or_else(|| {
+        panic!("no Postgres program {name} found: ./tests/run installs it; or set {PG_BIN}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Database, Postgres};
+
+    #[test]
+    fn a_test_gets_an_empty_database_of_its_own() {
+        let (one, two) = (Database::create(), Database::create());
+        one.sql("create table t (n int); insert into t values (1), (2)");
+        assert_eq!(one.sql("select n from t order by n"), "1\n2");
+        let error = two.try_sql("select n from t").expect_err("the other database is empty");
+        assert!(error.contains("does not exist"), "{error}");
+    }
+
+    #[test]
+    fn a_database_goes_away_with_its_value_even_while_somebody_is_connected() {
+        let watcher = Database::create();
+        let database = Database::create();
+        let count =
+            format!("select count(*) from pg_database where datname = '{}'", database.name());
+        assert_eq!(watcher.sql(&count), "1");
+        drop(database);
+        assert_eq!(watcher.sql(&count), "0");
+    }
+
+    #[test]
+    fn commits_survive_a_kill_and_an_immediate_stop() {
+        let mut postgres = Postgres::private_with(&[("work_mem", "5MB")]);
+        let database = Database::create_on(&postgres);
+        assert_eq!(database.sql("show work_mem") + &database.sql("show fsync"), "5MBon");
+        database.sql("create table t (n int); insert into t values (7)");
+
+        postgres.kill9();
+        database.try_sql("select 1").expect_err("a killed server answers nobody");
+        postgres.start();
+        assert_eq!(database.sql("select n from t"), "7");
+
+        postgres.stop_immediate();
+        postgres.start();
+        assert_eq!(database.sql("select n from t"), "7");
+    }
+
+    #[test]
+    fn a_dropped_server_leaves_neither_process_nor_files() {
+        let postgres = Postgres::private();
+        let (folder, pid) = (postgres.folder.path().to_owned(), postgres.pid());
+        drop(postgres);
+        assert!(!folder.exists(), "{} is left", folder.display());
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is left");
+    }
+}
