@@ -1,1 +1,7 @@
-fn main() {}
+//! The `longhaul` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longhaul_cli::main()
+}

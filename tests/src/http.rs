@@ -211,7 +211,45 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Answer, String> {
 mod tests {
     use serde_json::json;
 
-    use super::{RpcError, outcome};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::{Client, Duration, RpcError, outcome};
+
+    /// Answers one connection with `answer` after its request has begun to arrive; returns the base address.
+    async fn serve_once(answer: String) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("the client connects");
+            let read = socket.read(&mut [0; 4096]).await.expect("the client asks");
+            assert_ne!(read, 0);
+            socket.write_all(answer.as_bytes()).await.expect("the client reads");
+        });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_plain_answer_comes_with_its_status_headers_and_body() {
+        let body = r#"{"ready":false}"#;
+        let head =
+            format!("HTTP/1.1 503 No\r\nRetry-After: 2\r\nContent-Length: {}\r\n\r\n", body.len());
+        let answer = Client::new(&serve_once(head + body).await).get("/readyz").await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "2"));
+        assert_eq!(answer.json(), json!({"ready": false}));
+    }
+
+    #[tokio::test]
+    async fn a_stream_yields_ids_and_results_until_the_server_ends_it() {
+        let event = r#"{"jsonrpc":"2.0","id":1,"result":{"n":1}}"#;
+        let head =
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+        let base = serve_once(format!("{head}: hello\n\nid: 7\ndata: {event}\n\ndata: half")).await;
+        let mut stream = Client::new(&base).stream("SendStreamingMessage", json!({})).await;
+        let results = stream.collect_results(Duration::from_secs(20)).await;
+        assert_eq!(results, [(Some("7".to_owned()), json!({"n": 1}))]);
+        assert_eq!(stream.comments(), 1);
+    }
 
     #[test]
     fn a_response_is_a_result_or_an_error_and_never_both() {

@@ -15,7 +15,9 @@
     reason = "a harness reports every failure by panicking with a sentence"
 )]
 
+pub mod broker;
 pub mod child;
+pub mod database;
 pub mod eventually;
 pub mod guard;
 pub mod http;
@@ -24,15 +26,18 @@ pub mod paths;
 pub mod port;
 pub mod postgres;
 pub mod process;
+mod psql;
 pub mod rabbitmq;
 pub mod sse;
 pub mod unique;
 
+pub use broker::Broker;
+pub use database::Database;
 pub use eventually::{eventually, eventually_blocking};
 pub use http::Client;
-pub use postgres::{Database, Postgres};
+pub use postgres::Postgres;
 pub use process::Longhaul;
-pub use rabbitmq::{Broker, RabbitMq};
+pub use rabbitmq::RabbitMq;
 
 /// Names the Postgres server of the test run: `postgres://postgres@127.0.0.1:PORT/postgres`.
 pub const POSTGRES_URL: &str = "LONGHAUL_TEST_POSTGRES_URL";

@@ -1,8 +1,7 @@
-//! Private Postgres servers, and a fresh database for each test.
+//! Private Postgres servers, and the one that the tests of a run share.
 //!
-//! Guarantee: a [`Database`] is empty and nobody else's; it is dropped with its value. A server's files live in a temporary
-//! folder that goes away with it, also when the test process is killed. `fsync` is on: what a test commits survives
-//! [`Postgres::kill9`] like the real thing.
+//! Guarantee: a server's files live in a temporary folder that goes away with it, also when the test process is killed.
+//! `fsync` is on: what a test commits survives [`Postgres::kill9`] like the real thing.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,11 +14,12 @@ use std::{env, thread};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::POSTGRES_URL;
 use crate::child::ChildGroup;
 use crate::eventually::eventually_blocking;
 use crate::passwd::User;
 use crate::port::Port;
-use crate::{PG_BIN, POSTGRES_URL, paths, unique};
+use crate::psql::{program, psql};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -203,117 +203,12 @@ pub fn shared_url() -> &'static str {
     })
 }
 
-/// A database of one test, dropped with this value.
-#[derive(Debug)]
-pub struct Database {
-    server_url: String,
-    name: String,
-}
-
-impl Database {
-    /// A fresh, empty database on the shared server.
-    pub fn create() -> Self {
-        Self::create_at(shared_url())
-    }
-
-    /// A fresh, empty database on a private server.
-    pub fn create_on(server: &Postgres) -> Self {
-        Self::create_at(&server.url())
-    }
-
-    fn create_at(server_url: &str) -> Self {
-        let name = unique::name("test");
-        psql(server_url, &format!("create database {name}"))
-            .unwrap_or_else(|error| panic!("no database: {error}"));
-        Self { server_url: server_url.to_owned(), name }
-    }
-
-    /// The address of this database, as superuser.
-    pub fn url(&self) -> String {
-        let (server, _) =
-            self.server_url.rsplit_once('/').expect("the server's address names a database");
-        format!("{server}/{}", self.name)
-    }
-
-    /// The database's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Runs SQL over a connection of its own and returns its rows, a line each, columns separated by `|`, without headings.
-    ///
-    /// Panics with the database's message when it refuses.
-    pub fn sql(&self, sql: &str) -> String {
-        self.try_sql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
-    }
-
-    /// [`Database::sql`] that answers with the database's message when it refuses or cannot be reached.
-    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
-        psql(&self.url(), sql)
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        // A private server may be down by now, and then the database goes with its folder.
-        let _ =
-            psql(&self.server_url, &format!("drop database if exists {} with (force)", self.name));
-    }
-}
-
-fn psql(url: &str, sql: &str) -> Result<String, String> {
-    let output = Command::new(program("psql"))
-        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
-        .env("PGCONNECT_TIMEOUT", "10")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("cannot run psql: {error}"))?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
-}
-
-fn program(name: &str) -> PathBuf {
-    let chosen: Vec<PathBuf> = env::var_os(PG_BIN).into_iter().map(PathBuf::from).collect();
-    if let Some(folder) = chosen.first() {
-        // psql is not among the binaries of every distribution of Postgres; any version of it will do.
-        assert!(
-            name == "psql" || folder.join(name).is_file(),
-            "{PG_BIN} is set, and {} lacks {name}",
-            folder.display()
-        );
-    }
-    let folders: Vec<PathBuf> =
-        chosen.into_iter().chain(paths::versions("/usr/lib/postgresql", "bin")).collect();
-    paths::program(name, &folders).unwrap_or_else(|| {
-        panic!("no Postgres program {name} found: ./tests/run installs it; or set {PG_BIN}")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{Database, Postgres};
-
-    #[test]
-    fn a_test_gets_an_empty_database_of_its_own() {
-        let (one, two) = (Database::create(), Database::create());
-        one.sql("create table t (n int); insert into t values (1), (2)");
-        assert_eq!(one.sql("select n from t order by n"), "1\n2");
-        let error = two.try_sql("select n from t").expect_err("the other database is empty");
-        assert!(error.contains("does not exist"), "{error}");
-    }
-
-    #[test]
-    fn a_database_goes_away_with_its_value_even_while_somebody_is_connected() {
-        let watcher = Database::create();
-        let database = Database::create();
-        let count =
-            format!("select count(*) from pg_database where datname = '{}'", database.name());
-        assert_eq!(watcher.sql(&count), "1");
-        drop(database);
-        assert_eq!(watcher.sql(&count), "0");
-    }
+    use super::Postgres;
+    use crate::Database;
 
     #[test]
     fn commits_survive_a_kill_and_an_immediate_stop() {

@@ -1,15 +1,13 @@
-//! Private RabbitMQ nodes, and names for each test on a shared one.
+//! Private RabbitMQ nodes.
 //!
 //! Guarantee: a node has its own port, name, cookie, port mapper (epmd) and folder, runs as whoever runs the tests, and shares
-//! nothing with a RabbitMQ of the machine. Quorum queues work on it, with one member. Tests on the shared node keep apart by
-//! [`Broker::prefix`].
+//! nothing with a RabbitMQ of the machine. Quorum queues work on it, with one member.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, thread};
 
@@ -18,8 +16,8 @@ use tempfile::TempDir;
 
 use crate::child::ChildGroup;
 use crate::eventually::eventually_blocking;
+use crate::paths;
 use crate::port::Port;
-use crate::{AMQP_URL, paths, unique};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -222,7 +220,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Opens an AMQP 0-9-1 connection as far as the server's `connection.start`, which says that the broker is up.
-fn greet(address: &str) -> Result<(), String> {
+pub(crate) fn greet(address: &str) -> Result<(), String> {
     let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(IO_LIMIT)).map_err(|error| error.to_string())?;
     stream.write_all(b"AMQP\x00\x00\x09\x01").map_err(|error| error.to_string())?;
@@ -233,60 +231,27 @@ fn greet(address: &str) -> Result<(), String> {
     if is_start { Ok(()) } else { Err(format!("{address} speaks no AMQP 0-9-1: {start:?}")) }
 }
 
-/// A test's share of a RabbitMQ node: the node's address and a prefix for all queue and exchange names.
-#[derive(Debug, Clone)]
-pub struct Broker {
-    url: String,
-    prefix: String,
-}
-
-impl Broker {
-    /// A share of the node that all tests of this run use. Never stop it: take a [`RabbitMq::private`] for that.
-    pub fn shared() -> Self {
-        static URL: OnceLock<String> = OnceLock::new();
-        static NODE: OnceLock<RabbitMq> = OnceLock::new();
-        let url = URL.get_or_init(|| {
-            env::var(AMQP_URL).unwrap_or_else(|_| NODE.get_or_init(RabbitMq::private).url())
-        });
-        Self { url: url.clone(), prefix: unique::name("t") }
-    }
-
-    /// A share of a private node.
-    pub fn on(node: &RabbitMq) -> Self {
-        Self { url: node.url(), prefix: unique::name("t") }
-    }
-
-    /// The node's address.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The prefix that keeps this test's queues apart, for the setting `amqp.prefix`.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Broker, RabbitMq, greet};
+    use super::{RabbitMq, START_LIMIT, eventually_blocking, greet};
 
     #[test]
-    fn the_shared_node_speaks_amqp_and_gives_each_test_its_own_prefix() {
-        let (one, two) = (Broker::shared(), Broker::shared());
-        let address = one.url().rsplit('@').next().and_then(|rest| rest.split('/').next());
-        greet(address.expect("the address has a host")).expect("the node speaks AMQP");
-        assert_ne!(one.prefix(), two.prefix());
-    }
-
-    #[test]
-    fn a_private_node_keeps_what_is_durable_over_a_kill() {
+    fn a_quorum_queue_survives_a_kill_of_its_node() {
         let mut node = RabbitMq::private();
-        node.ctl(&["add_vhost", "kept"]);
+        node.ctl(&["eval", DECLARE]);
         node.kill9();
         greet(&node.amqp.address()).expect_err("a killed node answers nobody");
         node.start();
-        let hosts = node.ctl(&["list_vhosts"]);
-        assert!(hosts.lines().any(|line| line == "kept"), "{hosts}");
+        let queue = || {
+            let queues = node.ctl(&["list_queues", "name", "type", "state", "--no-table-headers"]);
+            let fields: Vec<_> = queues.split_whitespace().collect();
+            if fields == ["kept", "quorum", "running"] { Ok(()) } else { Err(queues) }
+        };
+        eventually_blocking(START_LIMIT, "the queue has elected its one member", queue);
     }
+
+    const DECLARE: &str = r#"
+        Name = rabbit_misc:r(<<"/">>, queue, <<"kept">>),
+        Type = [{<<"x-queue-type">>, longstr, <<"quorum">>}],
+        {new, _} = rabbit_amqqueue:declare(Name, true, false, Type, none, <<"test">>), ok."#;
 }

@@ -5,7 +5,7 @@
 //! status with which a run begins waits for company, so that a quick task is written in one step.
 
 use crate::running::RunSignals;
-use longhaul_domain::{Blob, EntryBody, Fence, TaskKey, blob::offload_all};
+use longhaul_domain::{Blob, EntryBody, Fence, Seq, TaskKey, blob::offload_all};
 use longhaul_executor::Stopped;
 use longhaul_store::{Append, Appended, Settle, SettleAs, Settled, Store, StoreError};
 use std::{
@@ -61,7 +61,8 @@ impl Output {
         opening: Option<EntryBody>,
     ) -> Self {
         let emitted = u64::from(opening.is_some());
-        let buffer = Buffer { entries: opening.into_iter().collect(), emitted, ..Buffer::default() };
+        let buffer =
+            Buffer { entries: opening.into_iter().collect(), emitted, ..Buffer::default() };
         Self {
             store,
             key,
@@ -132,6 +133,11 @@ impl Output {
         self.lock().refused.clone()
     }
 
+    /// Whether anything of this run is in the log.
+    pub fn has_written(&self) -> bool {
+        self.lock().durable > 0
+    }
+
     /// Writes what is emitted, until the run is over. Dropping it loses nothing that was not lost already: what it was
     /// writing is written again, under the same number, by [`settle`](Self::settle).
     pub async fn keep_writing(&self, pending: &Pending) {
@@ -145,34 +151,31 @@ impl Output {
         }
     }
 
-    /// Ends the run: what is still buffered, then `last`, in one step. Nothing else may write meanwhile.
+    /// Writes what was under way when [`keep_writing`](Self::keep_writing) was dropped.
+    pub async fn finish_write(&self, pending: &Pending) {
+        self.write(pending).await;
+    }
+
+    /// Ends the run: what is still buffered, then `last`, in one step. Nothing may be pending, and nothing else write.
     pub async fn settle(
         &self,
         pending: &Pending,
-        last: Vec<EntryBody>,
+        mut last: Vec<EntryBody>,
         how: SettleAs,
-        read_up_to: longhaul_domain::Seq,
-    ) -> Settled {
-        if pending.append().is_some() && !self.write(pending).await {
-            return Settled::Fenced;
-        }
+        read_up_to: Seq,
+    ) -> Result<Settled, StoreError> {
         self.take_into(pending, true);
         let mut output = pending.take().unwrap_or_else(|| self.next_append(Vec::new()));
-        let mut last = last;
         output.blobs.extend(offload_all(last.iter_mut().flat_map(EntryBody::parts_mut)));
         output.entries.extend(last);
         let settle = Settle { how, read_up_to, output };
         loop {
             match self.store.settle(settle.clone()).await {
-                Ok(settled) => return settled,
                 Err(error) if error.is_transient() && !self.lost() => {
                     tracing::warn!(%error, "cannot settle yet; trying again");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                Err(error) => {
-                    tracing::error!(%error, "cannot settle; the run will be offered again");
-                    return Settled::Fenced;
-                }
+                answer => return answer,
             }
         }
     }
@@ -217,8 +220,7 @@ impl Output {
         buffer.refused = Some(error.to_string());
         buffer.entries.clear();
         drop(buffer);
-        self.written.notify_waiters();
-        false
+        self.end(Stopped::Canceled)
     }
 
     /// Moves what is buffered into `pending`, ready to be written; `false` when there is nothing to write now.
@@ -246,11 +248,7 @@ impl Output {
     }
 
     fn check_open(&self) -> Result<(), Stopped> {
-        if let Some(reason) = self.signals.stopped() {
-            return Err(reason);
-        }
-        // The run is about to fail; there is no better word for it.
-        if self.lock().refused.is_some() { Err(Stopped::Canceled) } else { Ok(()) }
+        self.signals.stopped().map_or(Ok(()), Err)
     }
 
     fn lost(&self) -> bool {

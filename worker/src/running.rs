@@ -45,7 +45,9 @@ impl RunSignals {
 
 /// All runs under way; clones share them.
 #[derive(Clone, Default)]
-pub struct Running(Arc<Mutex<HashMap<TaskKey, (Fence, Arc<RunSignals>)>>>);
+pub struct Running(Arc<Mutex<Runs>>);
+
+type Runs = HashMap<TaskKey, (Fence, Arc<RunSignals>)>;
 
 /// Takes its run off the list when it is dropped.
 pub struct Registered {
@@ -85,7 +87,7 @@ impl Running {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskKey, (Fence, Arc<RunSignals>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Runs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,1 +1,124 @@
-//! See the crate description.
+//! The store on Postgres, 14 or newer.
+//!
+//! Guarantee: whatever is answered is committed and flushed, but for claims, leases and hints, which assign no place in a log.
+//! A unit of work is one statement or one short transaction; when the process, the server or the connection dies in the
+//! middle, it happened whole or not at all, and its repetition is recognised. The store recovers by itself when the server
+//! comes back.
+
+mod column;
+mod connect;
+mod db;
+mod entry;
+mod failure;
+mod intake;
+mod keys;
+mod migrate;
+mod options;
+mod reading;
+mod registry;
+mod replay;
+mod roles;
+mod signals;
+pub mod statements;
+mod work;
+mod write;
+
+pub use options::PostgresOptions;
+
+use connect::{Pools, single, waiting};
+use db::Db;
+use intake::{accept_new::NewTask, follow_up::NewMessage};
+use longhaul_runtime::{Ids, Secret, TaskSet};
+use longhaul_store::{
+    Accepted, ClaimRequest, Claimed, FollowedUp, Result,
+    combine::{Bounds, Combiner},
+};
+use signals::Hub;
+use std::{sync::Arc, time::Duration};
+use work::output::{Write, Wrote};
+
+/// A store on a Postgres database.
+pub struct PostgresStore {
+    db: Arc<Db>,
+    pools: Pools,
+    background: TaskSet,
+    new_tasks: Combiner<NewTask, Accepted>,
+    messages: Combiner<NewMessage, FollowedUp>,
+    claims: Combiner<ClaimRequest, Vec<Claimed>>,
+    writes: Combiner<Write, Wrote>,
+}
+
+impl PostgresStore {
+    /// Connects, waiting for the database up to the limit, and checks that it has the right schema, can write, and that
+    /// notifications arrive. Must be called within a Tokio runtime.
+    pub async fn connect(options: PostgresOptions, ids: Arc<dyn Ids>) -> Result<Arc<Self>> {
+        let pools = Pools::new(&options.url, options.max_connections)?;
+        let sender = u64::try_from(ids.random_u128() >> 64).unwrap_or_default();
+        let hub = Arc::new(Hub::new(sender));
+        let started = waiting(&options.url, options.start_timeout, || async {
+            {
+                let mut connection = pools.synchronous.acquire().await?;
+                connect::not_read_only(&mut connection).await?;
+                migrate::check(&mut connection).await?;
+            }
+            signals::verify(&hub, &pools.listening, &pools.relaxed).await
+        });
+        let listener = started.await?;
+        let background = TaskSet::new();
+        let notifier = signals::notify(Arc::clone(&hub), pools.relaxed.clone());
+        background.spawn("postgres notifier", until(&background, notifier));
+        let listening = signals::listen(Arc::clone(&hub), pools.listening.clone(), listener);
+        background.spawn("postgres listener", until(&background, listening));
+        let db = Db::new(pools.synchronous.clone(), pools.relaxed.clone(), ids, hub);
+        Ok(Arc::new(Self::assemble(Arc::new(db), pools, background)))
+    }
+
+    /// Brings the database at this address to the schema of this program, waiting for it up to the limit. Gives the names
+    /// of what was applied. Any number may run at once.
+    pub async fn migrate(
+        url: impl Into<Secret<String>>,
+        start_timeout: Duration,
+    ) -> Result<Vec<String>> {
+        let url = url.into();
+        let options = options::parse(&url)?;
+        let mut connection = waiting(&url, start_timeout, || single(&options)).await?;
+        Ok(migrate::migrate(&mut connection).await?)
+    }
+
+    fn assemble(db: Arc<Db>, pools: Pools, background: TaskSet) -> Self {
+        let bounds = Bounds::default();
+        let with = |db: &Arc<Db>| Arc::clone(db);
+        let (new, follow, claim, write) = (with(&db), with(&db), with(&db), with(&db));
+        Self {
+            new_tasks: Combiner::start("accepting tasks", bounds, move |batch| {
+                intake::accept_new::run(Arc::clone(&new), batch)
+            }),
+            messages: Combiner::start("accepting messages", bounds, move |batch| {
+                intake::follow_up::run(Arc::clone(&follow), batch)
+            }),
+            claims: Combiner::start("claiming", Bounds { batches: 1, ..bounds }, move |batch| {
+                work::claim::run(Arc::clone(&claim), batch)
+            }),
+            writes: Combiner::start("writing output", bounds, move |batch| {
+                work::output::run(Arc::clone(&write), batch)
+            }),
+            db,
+            pools,
+            background,
+        }
+    }
+}
+
+/// Runs something that never ends until the tasks of the set shall end.
+fn until(
+    set: &TaskSet,
+    endless: impl Future<Output = ()> + Send,
+) -> impl Future<Output = ()> + Send {
+    let stop = set.stopping().clone();
+    async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = endless => {}
+        }
+    }
+}

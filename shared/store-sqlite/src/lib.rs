@@ -1,1 +1,64 @@
-//! See the crate description.
+//! The store on SQLite: one process, one folder, no server.
+//!
+//! What was answered is on the disk: a write is answered after its transaction was committed and synced, and a crash in
+//! the middle leaves nothing of it. Writes of all kinds that arrive while a transaction is under way share the next
+//! one (see [`writer`]); reads see one state of the data each and never wait for writes. One process at a time has the
+//! folder, which a lock of the operating system enforces, so the clock of that process is the store's clock.
+
+mod db;
+mod error;
+mod folder;
+mod head;
+mod intents;
+mod queue;
+mod read;
+mod reader;
+mod row;
+mod schema;
+mod signals;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod write;
+mod writer;
+
+use crate::{folder::Folder, reader::Readers, signals::Signals, writer::Writer};
+use longhaul_runtime::{Clock, Ids};
+use longhaul_store::Result;
+use std::{path::Path, sync::Arc};
+
+/// A store in a folder of this machine.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    signals: Arc<Signals>,
+    /// Dropped last: the folder stays locked while a connection is open.
+    folder: Folder,
+}
+
+impl SqliteStore {
+    /// Opens the store in a folder, which is made (readable by its owner only) where there is none. Blocks for a moment.
+    /// A folder that another process has open, or a file that is no database, is an error. Run
+    /// [`migrate`](Self::migrate) next.
+    pub fn open(
+        data: impl AsRef<Path>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Arc<Self>> {
+        let folder = Folder::open(data.as_ref())?;
+        let signals = Arc::new(Signals::default());
+        let writer = Writer::start(&folder.database(), clock, ids, Arc::clone(&signals))?;
+        let readers = Readers::new(folder.database());
+        Ok(Arc::new(Self { writer, readers, signals, folder }))
+    }
+
+    /// Brings the schema up to what this program needs, all or nothing. A schema of a newer program, or one whose
+    /// migrations are not those of this program, is an error.
+    pub async fn migrate(&self) -> Result<()> {
+        self.writer.write(0, |tx| schema::migrate(tx.conn, tx.now)).await
+    }
+
+    /// The folder that it is in.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}

@@ -1,27 +1,25 @@
 //! The resume cursor in metadata, for bindings without event ids: `{"<uri>": {"seq": n}}`.
 
-use longhaul_domain::{Json, JsonObject, Seq, extension::RESUME};
+use longhaul_domain::{JsonObject, Seq, extension::RESUME};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt::Write};
+use std::{borrow::Cow, fmt};
 
 /// The metadata with the cursor in it. Every other member stays byte for byte, in its order; an older cursor is
 /// replaced.
+#[expect(clippy::missing_panics_doc, reason = "a fixed name and a number are always JSON")]
 pub fn with_resume(metadata: Option<&JsonObject>, seq: Seq) -> JsonObject {
-    let mut text = String::from("{");
-    let mut first = true;
-    if let Some(metadata) = metadata {
-        if metadata.as_str().contains(RESUME) || metadata.as_str().contains('\\') {
-            copy_other_members(metadata, &mut text, &mut first);
-        } else if metadata.as_str() != "{}" {
-            // Without that name in it, the text up to the closing brace can be taken as it is.
-            text.push_str(metadata.as_str().trim_start_matches('{').trim_end_matches('}'));
-            text = metadata.as_str()[..metadata.as_str().len() - 1].to_owned();
-            first = false;
-        }
-    }
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{}\"{RESUME}\":{{\"seq\":{seq}}}}}", if first { "" } else { "," });
-    JsonObject::parse(&text).unwrap_or_else(|_| only(seq))
+    let cursor = format!("\"{RESUME}\":{{\"seq\":{seq}}}");
+    let spliced = metadata.and_then(|metadata| {
+        let mut text = other_members(metadata)?;
+        text.push_str(if text.len() > 1 { "," } else { "" });
+        text.push_str(&cursor);
+        text.push('}');
+        JsonObject::parse(&text).ok()
+    });
+    spliced.unwrap_or_else(|| {
+        JsonObject::parse(&format!("{{{cursor}}}")).expect("a fixed name and a number are JSON")
+    })
 }
 
 /// The metadata, with the cursor in it when there is one.
@@ -44,4 +42,70 @@ pub fn resume(metadata: &JsonObject) -> Option<Seq> {
     let cursor: Cursor = metadata.get(RESUME)?.to().ok()?;
     let token = cursor.seq.get().trim_matches('"');
     crate::raw::scalar::parse_integer(token).filter(|seq| *seq >= 0).map(Seq)
+}
+
+/// The object without its closing brace and without a cursor.
+fn other_members(metadata: &JsonObject) -> Option<String> {
+    let mut deserializer = serde_json::Deserializer::from_str(metadata.as_str());
+    deserializer.deserialize_map(OthersVisitor).ok()
+}
+
+struct OthersVisitor;
+
+impl<'de> Visitor<'de> for OthersVisitor {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
+        let mut text = String::from("{");
+        // Names are taken raw too: however a name was escaped, it stays so.
+        while let Some(name) = map.next_key::<&'de RawValue>()? {
+            let value = map.next_value::<&'de RawValue>()?;
+            if serde_json::from_str::<String>(name.get()).is_ok_and(|name| name == RESUME) {
+                continue;
+            }
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(name.get());
+            text.push(':');
+            text.push_str(value.get());
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str) -> JsonObject {
+        JsonObject::parse(text).unwrap()
+    }
+
+    #[test]
+    fn other_members_stay_byte_for_byte() {
+        let text = r#"{"z":1.0,"\u00e9":"\u0041\"","a":12345678901234567890,"n":null}"#;
+        let merged = with_resume(Some(&object(text)), Seq(7));
+        let expected = format!(r#"{},"{RESUME}":{{"seq":7}}}}"#, &text[..text.len() - 1]);
+        assert_eq!(merged.as_str(), expected);
+        assert_eq!(resume(&merged), Some(Seq(7)));
+    }
+
+    #[test]
+    fn a_cursor_is_replaced_and_stands_alone_where_there_was_nothing() {
+        let alone = format!(r#"{{"{RESUME}":{{"seq":9}}}}"#);
+        assert_eq!(with_resume(None, Seq(9)).as_str(), alone);
+        assert_eq!(with_resume(Some(&object("{}")), Seq(9)).as_str(), alone);
+        let old = with_resume(None, Seq(3));
+        assert_eq!(with_resume(Some(&old), Seq(9)).as_str(), alone);
+    }
+
+    #[test]
+    fn metadata_without_a_cursor_gives_none() {
+        for text in ["{}", r#"{"urn:longhaul:a2a:resume:v1":1}"#, r#"{"seq":1}"#] {
+            assert_eq!(resume(&object(text)), None, "{text}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A2A dialects: bytes on the wire to domain values and back.
 //!
 //! Reading is liberal and loses nothing: unknown members are ignored, `null` means absent, names may be camelCase or
-//! snake_case, and `data` and `metadata` come back byte for byte. Whatever is wrong is reported with its path, all of
+//! `snake_case`, and `data` and `metadata` come back byte for byte. Whatever is wrong is reported with its path, all of
 //! it at once. Writing is strict: exactly `ProtoJSON` of the dialect. No bytes from outside make this crate panic, and it
 //! holds no state, so a crash in the middle leaves nothing behind.
 //!

@@ -4,14 +4,9 @@
 //! whatever the peer does: its socket is shut down beneath the AMQP client, which otherwise waits for ever on a peer that
 //! accepts a connection and then says nothing.
 
-use std::{
-    io,
-    net::Shutdown,
-    os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
+use async_compat::Compat;
 use lapin::{
     Channel, Connection, ConnectionProperties, ErrorKind,
     options::QueueDeclareOptions,
@@ -21,11 +16,14 @@ use lapin::{
 };
 use longhaul_domain::AgentName;
 use tokio::{net::TcpStream, time::timeout};
-use tokio_util::compat::TokioAsyncReadCompatExt;
 
-use super::settings::AmqpSettings;
+use super::{
+    settings::AmqpSettings,
+    socket::{Socket, SocketGuard},
+};
 use crate::DispatchError;
 
+const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -40,21 +38,29 @@ pub(super) enum Trouble {
     Lost(&'static str),
 }
 
+/// What the broker says of a queue.
+pub(super) struct Depth {
+    /// Messages that wait for a consumer.
+    pub(super) ready: u32,
+    /// Consumers, of all processes.
+    pub(super) consumers: u32,
+}
+
 /// An open connection.
 pub(super) struct Link {
     // Dropped before the socket is shut down.
     connection: Connection,
-    _socket: Socket,
+    _socket: SocketGuard,
 }
 
 impl Link {
     /// Connects; `role` names the connection in the broker's lists.
     pub(super) async fn open(settings: &AmqpSettings, role: &str) -> Result<Self, Trouble> {
         let uri = settings.uri()?;
-        let socket = Socket::default();
+        let socket = SocketGuard::default();
         let name = LongString::from(format!("{} {role}", settings.prefix));
         let properties = ConnectionProperties::default().with_connection_name(name);
-        let (shared, limit) = (socket.clone(), settings.connect_timeout);
+        let (shared, limit) = (socket.socket(), settings.connect_timeout);
         let connect = async move |uri: AMQPUri, _| match timeout(limit, dial(&uri, &shared)).await {
             Ok(stream) => stream.map_err(lapin::Error::from),
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
@@ -111,7 +117,7 @@ impl Link {
                 let _ = channel.close(200, "declared".into()).await;
                 Ok(())
             }
-            Err(error) if is_mismatch(&error) => {
+            Err(error) if refused_with(&error, PRECONDITION_FAILED) => {
                 tracing::warn!(queue, %error, "the queue exists with other arguments and is used as it is");
                 Ok(())
             }
@@ -119,22 +125,40 @@ impl Link {
         }
     }
 
+    /// How the queue of an agent is; `None` when it does not exist.
+    pub(super) async fn look(
+        &self,
+        settings: &AmqpSettings,
+        agent: &AgentName,
+    ) -> Result<Option<Depth>, Trouble> {
+        let channel = self.channel().await?;
+        let (queue, options) = (settings.queue(agent), QueueDeclareOptions::durable().passive());
+        match channel.queue_declare(queue.into(), options, FieldTable::default()).await {
+            Ok(queue) => {
+                // As above.
+                let _ = channel.close(200, "looked".into()).await;
+                let (ready, consumers) = (queue.message_count(), queue.consumer_count());
+                Ok(Some(Depth { ready, consumers }))
+            }
+            Err(error) if refused_with(&error, NOT_FOUND) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Says goodbye, briefly.
     pub(super) async fn close(self) {
-        if let Ok(Err(error)) = timeout(CLOSE_LIMIT, self.connection.close(200, "bye".into())).await {
+        if let Ok(Err(error)) = timeout(CLOSE_LIMIT, self.connection.close(200, "bye".into())).await
+        {
             tracing::debug!(%error, "the broker connection was gone before its close");
         }
     }
 }
 
-async fn dial(
-    uri: &AMQPUri,
-    socket: &Socket,
-) -> io::Result<AsyncTcpStream<tokio_util::compat::Compat<TcpStream>>> {
+async fn dial(uri: &AMQPUri, socket: &Socket) -> io::Result<AsyncTcpStream<Compat<TcpStream>>> {
     let stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
     stream.set_nodelay(true)?;
     socket.hold(&stream)?;
-    let stream = AsyncTcpStream::Plain(stream.compat());
+    let stream = AsyncTcpStream::Plain(Compat::new(stream));
     match uri.scheme {
         AMQPScheme::AMQP => Ok(stream),
         AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, TLSConfig::default()).await,
@@ -152,28 +176,6 @@ fn arguments(settings: &AmqpSettings) -> FieldTable {
     table
 }
 
-fn is_mismatch(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == PRECONDITION_FAILED)
-}
-
-/// The socket beneath a connection, shut down when the link goes.
-#[derive(Clone, Default)]
-struct Socket(Arc<Held>);
-
-#[derive(Default)]
-struct Held(Mutex<State>);
-
-#[derive(Default)]
-enum State {
-    #[default]
-    Dialing,
-    Connected(std::net::TcpStream),
-}
-
-impl Socket {
-    fn hold(&self, stream: &TcpStream) -> io::Result<()> {
-        let handle = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Connected(handle);
-        Ok(())
-    }
+fn refused_with(error: &lapin::Error, code: u16) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code)
 }

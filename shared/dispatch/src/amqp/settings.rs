@@ -33,6 +33,8 @@ pub struct AmqpSettings {
     pub proof_every: Duration,
     /// How long a proof may take before the broker counts as failed.
     pub proof_within: Duration,
+    /// Pause between two looks whether the queues still know of their consumers.
+    pub check_every: Duration,
     /// How long a close waits for the outbox to empty.
     pub close_timeout: Duration,
 }
@@ -52,6 +54,7 @@ impl AmqpSettings {
             connect_timeout: Duration::from_secs(5),
             proof_every: Duration::from_secs(10),
             proof_within: Duration::from_secs(5),
+            check_every: Duration::from_secs(30),
             close_timeout: Duration::from_secs(3),
         }
     }

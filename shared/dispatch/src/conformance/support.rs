@@ -1,5 +1,8 @@
 //! Names and waits for tests of dispatchers.
-#![expect(clippy::missing_panics_doc, reason = "test support reports failures by panicking with a sentence")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "test support reports failures by panicking with a sentence"
+)]
 
 use std::time::Duration;
 

@@ -154,13 +154,21 @@ impl TaskContext {
         Seq(self.0.read_up_to.load(Ordering::Acquire))
     }
 
-    /// Waits for the next thing that the client says while the run lasts. Safe to abandon: no message is lost.
+    /// Waits for the next thing that the client says while the run lasts, and counts it as read: the run is not repeated for
+    /// it. Safe to abandon: no message is lost.
     pub async fn next_message(&self) -> Result<Message, ContextError> {
+        let item = self.hear().await?;
+        self.mark_read(item.seq);
+        Ok(item.message)
+    }
+
+    /// Like [`next_message`](Self::next_message), but the message counts as unread until [`mark_read`](Self::mark_read). Each
+    /// message is given once.
+    pub async fn hear(&self) -> Result<HistoryItem, ContextError> {
         let mut unread = self.0.unread.lock().await;
         loop {
             if let Some(item) = unread.waiting.pop_front() {
-                self.0.read_up_to.fetch_max(item.seq.0, Ordering::AcqRel);
-                return Ok(item.message);
+                return Ok(item);
             }
             let items = self.0.io.messages_after(unread.fetched_up_to).await?;
             if let Some(last) = items.last() {
@@ -169,6 +177,11 @@ impl TaskContext {
             let of_client = |item: &HistoryItem| item.message.role == Role::User;
             unread.waiting.extend(items.into_iter().filter(of_client));
         }
+    }
+
+    /// Counts everything that the client has said up to here as read.
+    pub fn mark_read(&self, up_to: Seq) {
+        self.0.read_up_to.fetch_max(up_to.0, Ordering::AcqRel);
     }
 
     /// A message of the agent, with ids, task and context.
@@ -219,6 +232,8 @@ impl TaskContext {
 
 impl fmt::Debug for TaskContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskContext").field("assignment", &self.0.assignment).finish_non_exhaustive()
+        f.debug_struct("TaskContext")
+            .field("assignment", &self.0.assignment)
+            .finish_non_exhaustive()
     }
 }

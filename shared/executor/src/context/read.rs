@@ -97,14 +97,8 @@ impl TaskContext {
     }
 
     async fn content(&self, part: &Part) -> Result<Content, ContextError> {
-        match part.blob() {
-            None => Ok(part.content.clone()),
-            Some(_) => {
-                let mut parts = [part.clone()];
-                self.resolve_parts(&mut parts).await?;
-                let [part] = parts;
-                Ok(part.content)
-            }
-        }
+        let mut part = part.clone();
+        self.resolve_parts(std::slice::from_mut(&mut part)).await?;
+        Ok(part.content)
     }
 }

@@ -76,10 +76,12 @@ impl<'a> At<'a> {
         Self { parent: None, step: Step::Root, sink }
     }
     /// A member of the object here.
+    #[must_use]
     pub const fn field(&'a self, name: &'a str) -> Self {
         Self { parent: Some(self), step: Step::Name(name), sink: self.sink }
     }
     /// An element of the array here.
+    #[must_use]
     pub const fn index(&'a self, index: usize) -> Self {
         Self { parent: Some(self), step: Step::Index(index), sink: self.sink }
     }

@@ -35,7 +35,7 @@ pub fn read_root<T>(
     }
 }
 
-/// Reads an object's members of these camelCase names, in the given order; they may also be written in snake_case.
+/// Reads an object's members of these camelCase names, in the given order; they may also be written in `snake_case`.
 /// Other members are ignored; of a name given twice the last one counts.
 pub fn object<'a, const N: usize>(
     raw: &'a RawValue,
@@ -84,7 +84,7 @@ pub fn elements<'a>(
     }
 }
 
-/// Whether a member's name is this camelCase name, or the snake_case form of it.
+/// Whether a member's name is this camelCase name, or the `snake_case` form of it.
 fn same_name(given: &str, camel: &str) -> bool {
     if given == camel {
         return true;

@@ -62,13 +62,14 @@ pub fn integer(raw: &RawValue, at: &At<'_>, range: RangeInclusive<i64>) -> Read<
     }
 }
 
+/// Floats hold integers exactly up to 2^53; what is larger is not a count that the protocol knows.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The integer that a number token or its text stands for.
 pub(crate) fn parse_integer(token: &str) -> Option<i64> {
     if let Ok(number) = token.parse() {
         return Some(number);
     }
-    // Floats hold integers exactly up to 2^53; what is larger is not a count that the protocol knows.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
     let number: f64 = token.parse().ok()?;
     if number.fract() != 0.0 || !(-EXACT..=EXACT).contains(&number) {
         return None;
@@ -150,14 +151,14 @@ pub fn enumeration<T: Copy>(
     };
     match found {
         Some(value) => Ok(value),
-        None => {
-            // Of several spellings of one value the first is the protocol's own.
-            let first = |at: usize| values[..at].iter().all(|(_, n, _)| *n != values[at].1);
-            let names: Vec<String> = (0..values.len())
-                .filter(|at| first(*at))
-                .map(|at| format!("{prefix}{}", values[at].2))
-                .collect();
-            at.refuse(format!("must be one of {}", names.join(", ")))
-        }
+        None => at.refuse(format!("must be one of {}", names(prefix, values))),
     }
+}
+
+/// The protocol's names: of several spellings of one value the first.
+fn names<T>(prefix: &str, values: &[(T, i64, &str)]) -> String {
+    let first = |at: &usize| values[..*at].iter().all(|(_, number, _)| *number != values[*at].1);
+    let names: Vec<String> =
+        (0..values.len()).filter(first).map(|at| format!("{prefix}{}", values[at].2)).collect();
+    names.join(", ")
 }

@@ -1,0 +1,215 @@
+//! The JSON-RPC binding (A2A 9). Errors of streaming methods are plain JSON before the stream begins.
+
+use super::{
+    Gate,
+    request::{Marks, caller, check_scope, stated_version, with_tenant},
+    sse,
+};
+use crate::service::{Caller, EventStream, Frame};
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use longhaul_domain::{AgentName, Seq};
+use longhaul_wire::{
+    Dialect, Output, ProtocolError, Request as Asked,
+    error::seconds,
+    jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
+};
+use tracing::Instrument;
+
+/// A call at the root.
+pub async fn for_root(State(gate): State<Gate>, request: Request) -> Response {
+    handle(gate, None, request).await
+}
+
+/// A call at an agent's own address.
+pub async fn for_agent(
+    State(gate): State<Gate>,
+    Path(agent): Path<String>,
+    request: Request,
+) -> Response {
+    handle(gate, Some(agent), request).await
+}
+
+/// An answer before it is bytes.
+enum Answer {
+    Body(Vec<u8>),
+    Stream(Dialect, Box<EventStream>),
+}
+
+async fn handle(gate: Gate, agent: Option<String>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let marks = Marks::of(&gate, &parts.headers);
+    let request_id = marks.request_id.clone();
+    let span = tracing::info_span!(
+        "request",
+        request_id,
+        trace_id = marks.trace.trace_id(),
+        method = tracing::field::Empty,
+        task_id = tracing::field::Empty,
+    );
+    longhaul_runtime::telemetry::continue_trace(&span, &marks.trace);
+    let version = stated_version(&parts.headers, parts.uri.query());
+    let exchange = Exchange { gate, headers: parts.headers, version };
+    let mut response = exchange.answer(marks, agent, body).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+struct Exchange {
+    gate: Gate,
+    headers: HeaderMap,
+    version: Option<String>,
+}
+
+impl Exchange {
+    async fn answer(&self, marks: Marks, agent: Option<String>, body: Body) -> Response {
+        let caller = match self.caller(marks, agent).await {
+            Ok(caller) => caller,
+            Err(error) => return refuse(&Id::null(), &error),
+        };
+        let Ok(body) = to_bytes(body, self.gate.max_body_bytes).await else {
+            let limit = self.gate.max_body_bytes as u64;
+            return refuse(&Id::null(), &ProtocolError::TooLarge { limit });
+        };
+        let call = match read_call(&body) {
+            Ok(call) => call,
+            Err(Rejected { id, error }) => return refuse(&id, &error),
+        };
+        match self.call(caller, &call).await {
+            Ok(Answer::Body(bytes)) => json(StatusCode::OK, bytes),
+            Ok(Answer::Stream(dialect, frames)) => self.stream(&call.id, dialect, *frames),
+            Err(error) => refuse(&call.id, &error),
+        }
+    }
+
+    async fn caller(&self, marks: Marks, agent: Option<String>) -> Result<Caller, ProtocolError> {
+        let agent = agent.map(AgentName::new).transpose().map_err(|why| {
+            ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
+        })?;
+        caller(&self.gate, &self.headers, marks, agent).await
+    }
+
+    async fn call(&self, caller: Caller, call: &Call<'_>) -> Result<Answer, ProtocolError> {
+        let version = self.version.as_deref();
+        let (dialect, operation) = self.gate.negotiation.method(version, &call.method)?;
+        tracing::Span::current().record("method", operation.v1_method());
+        check_scope(&caller, operation)?;
+        let asked = dialect.read(operation, call.params())?;
+        let caller = with_tenant(caller, asked.tenant())?;
+        self.perform(&caller, dialect, call, asked).await
+    }
+
+    async fn perform(
+        &self,
+        caller: &Caller,
+        dialect: Dialect,
+        call: &Call<'_>,
+        asked: Asked,
+    ) -> Result<Answer, ProtocolError> {
+        let service = &self.gate.service;
+        let write = |output: Output<'_>| {
+            write_result(&call.id, &dialect.view(output)).map(Answer::Body).map_err(|error| {
+                tracing::error!(%error, "an answer cannot be written");
+                ProtocolError::Internal { request_id: caller.request_id.clone() }
+            })
+        };
+        let stream = |frames: EventStream| Ok(Answer::Stream(dialect, Box::new(frames)));
+        match asked {
+            Asked::Send(request) => write(Output::Send(&service.send(caller, *request).await?)),
+            Asked::Stream(request) => stream(service.stream(caller, *request).await?),
+            Asked::Get(request) => write(Output::Task(&service.get(caller, request).await?)),
+            Asked::List(request) => write(Output::Page(&service.list(caller, request).await?)),
+            Asked::Cancel(request) => write(Output::Task(&service.cancel(caller, request).await?)),
+            Asked::Subscribe(request) => {
+                let cursor = self.cursor()?;
+                stream(service.subscribe(caller, request, cursor).await?)
+            }
+            Asked::CreatePush(_)
+            | Asked::GetPush(_)
+            | Asked::ListPush(_)
+            | Asked::DeletePush(_) => Err(ProtocolError::PushNotificationNotSupported),
+            Asked::ExtendedCard(_) => Err(ProtocolError::UnsupportedOperation(
+                "this agent has no extended card; use the public one".to_owned(),
+            )),
+        }
+    }
+
+    /// Where a reconnecting client left off.
+    fn cursor(&self) -> Result<Option<Seq>, ProtocolError> {
+        let Some(value) = self.headers.get("last-event-id") else { return Ok(None) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match text.parse::<i64>() {
+            Ok(seq) if seq >= 0 => Ok(Some(Seq(seq))),
+            _ => Err(ProtocolError::invalid(
+                "Last-Event-ID",
+                "is not an event id of this server; send the id of the last event received",
+            )),
+        }
+    }
+
+    fn stream(&self, id: &Id, dialect: Dialect, frames: EventStream) -> Response {
+        let id = id.clone();
+        let write = move |frame: &Frame| {
+            let view = dialect.view(Output::Event(&frame.event));
+            write_result(&id, &view)
+                .inspect_err(|error| tracing::error!(%error, "an event cannot be written"))
+                .ok()
+        };
+        sse::response(frames, self.gate.keep_alive, Box::new(write))
+    }
+}
+
+/// An error as a response. Most are answers and have status 200; those that concern HTTP itself say so there too.
+fn refuse(id: &Id, error: &ProtocolError) -> Response {
+    tracing::debug!(%error, "refused");
+    let status = match error {
+        ProtocolError::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+        ProtocolError::PermissionDenied { .. } => StatusCode::FORBIDDEN,
+        ProtocolError::ResourceExhausted { .. } => StatusCode::TOO_MANY_REQUESTS,
+        ProtocolError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        ProtocolError::TaskNotFound { .. }
+        | ProtocolError::TaskNotCancelable { .. }
+        | ProtocolError::PushNotificationNotSupported
+        | ProtocolError::UnsupportedOperation(_)
+        | ProtocolError::ContentTypeNotSupported { .. }
+        | ProtocolError::InvalidAgentResponse(_)
+        | ProtocolError::ExtendedAgentCardNotConfigured
+        | ProtocolError::ExtensionSupportRequired { .. }
+        | ProtocolError::VersionNotSupported { .. }
+        | ProtocolError::ParseError(_)
+        | ProtocolError::InvalidRequest(_)
+        | ProtocolError::MethodNotFound(_)
+        | ProtocolError::InvalidParams(_)
+        | ProtocolError::TooLarge { .. }
+        | ProtocolError::Internal { .. } => StatusCode::OK,
+    };
+    // An error holds text only and can always be written.
+    let mut response = json(status, write_error(id, error).unwrap_or_default());
+    let headers = response.headers_mut();
+    if let ProtocolError::Unauthenticated { challenge } = error
+        && let Ok(value) = HeaderValue::from_str(challenge)
+    {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+    if let Some(wait) = error.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
+    }
+    response
+}
+
+fn json(status: StatusCode, bytes: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,48 @@
+//! Bindings: bytes to requests, answers to bytes. Thin: what is asked is done by the service.
+
+mod card;
+mod health;
+mod jsonrpc;
+mod request;
+mod sse;
+
+use crate::{auth::Authenticator, service::Service};
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use longhaul_runtime::Readiness;
+use longhaul_wire::dialect::Negotiation;
+use std::{sync::Arc, time::Duration};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What the bindings need.
+#[derive(Clone)]
+pub struct Gate {
+    pub service: Arc<Service>,
+    pub authenticator: Arc<dyn Authenticator>,
+    pub readiness: Readiness,
+    pub negotiation: Negotiation,
+    pub keep_alive: Duration,
+    pub max_body_bytes: usize,
+}
+
+/// Every route of an API node.
+pub fn router(gate: Gate) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/agents/{agent}", post(jsonrpc::for_agent))
+        .route("/agents/{agent}/", post(jsonrpc::for_agent))
+        .route("/agents/{agent}/a2a", post(jsonrpc::for_agent))
+        .route("/agents/{agent}/a2a/", post(jsonrpc::for_agent));
+    for root in ["/", "/a2a", "/a2a/"] {
+        router = router.route(root, post(jsonrpc::for_root));
+    }
+    for name in ["agent-card.json", "agent.json"] {
+        router = router
+            .route(&format!("/.well-known/{name}"), get(card::of_root))
+            .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::of_agent));
+    }
+    router.layer(CatchPanicLayer::new()).with_state(gate)
+}

@@ -1,0 +1,105 @@
+//! What every request carries besides its body: who sends it, its id, its trace, its version.
+
+use super::Gate;
+use crate::service::{Caller, failed};
+use axum::http::HeaderMap;
+use longhaul_domain::AgentName;
+use longhaul_runtime::TraceContext;
+use longhaul_wire::{Operation, ProtocolError};
+
+/// Longest request id that is taken from a client, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+/// A request's id and trace, known before anything else.
+pub struct Marks {
+    pub request_id: String,
+    pub trace: TraceContext,
+}
+
+impl Marks {
+    /// The client's own, where it sent any.
+    pub fn of(gate: &Gate, headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let given = text("x-request-id").filter(|id| {
+            !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic())
+        });
+        let ids = &*gate.service.ids;
+        let request_id = given.map_or_else(|| ids.uuid_v7().to_string(), str::to_owned);
+        let trace = text("traceparent")
+            .and_then(|parent| TraceContext::parse(parent, text("tracestate")).ok())
+            .map_or_else(|| TraceContext::new_root(ids), |parent| parent.child(ids));
+        Self { request_id, trace }
+    }
+}
+
+/// Finds out who asks.
+pub async fn caller(
+    gate: &Gate,
+    headers: &HeaderMap,
+    marks: Marks,
+    agent: Option<AgentName>,
+) -> Result<Caller, ProtocolError> {
+    let Marks { request_id, trace } = marks;
+    let who = gate.authenticator.authenticate(headers).await;
+    let who = who.map_err(|error| failed(&request_id, &error))?;
+    let principal = who.ok_or_else(|| ProtocolError::Unauthenticated {
+        challenge: gate.authenticator.challenge().to_owned(),
+    })?;
+    Ok(Caller { principal, agent, request_id, trace })
+}
+
+/// Refuses an operation that the caller may not do.
+pub fn check_scope(caller: &Caller, operation: Operation) -> Result<(), ProtocolError> {
+    let scope = operation.scope();
+    if caller.principal.scopes.allows(scope) {
+        Ok(())
+    } else {
+        Err(ProtocolError::PermissionDenied { scope })
+    }
+}
+
+/// The agent that a tenant names, where one is given (A2A 4.4.6): agents are told apart by address or by tenant.
+pub fn with_tenant(mut caller: Caller, tenant: Option<&str>) -> Result<Caller, ProtocolError> {
+    let Some(tenant) = tenant.filter(|tenant| !tenant.is_empty()) else { return Ok(caller) };
+    let name = AgentName::new(tenant).map_err(|why| {
+        ProtocolError::invalid("tenant", format!("is not an agent's name: it {why}"))
+    })?;
+    if caller.agent.as_ref().is_some_and(|agent| *agent != name) {
+        return Err(ProtocolError::invalid(
+            "tenant",
+            "names another agent than the address; use one of the two",
+        ));
+    }
+    caller.agent = Some(name);
+    Ok(caller)
+}
+
+/// The protocol version that the request states, in its header or its query.
+pub fn stated_version(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
+    let header = headers.get("a2a-version").map(|value| {
+        // What is not text is no version; it is refused by its spelling.
+        value.to_str().unwrap_or("unreadable").to_owned()
+    });
+    header.or_else(|| {
+        let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .filter(|(name, _)| name.eq_ignore_ascii_case("a2a-version"))
+            .map(|(_, value)| value.to_owned())
+            .next()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn the_version_is_in_the_header_or_the_query() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(stated_version(&headers, Some("x=1&A2A-Version=1.0")).as_deref(), Some("1.0"));
+        headers.insert("a2a-version", HeaderValue::from_static("0.3"));
+        assert_eq!(stated_version(&headers, Some("A2A-Version=1.0")).as_deref(), Some("0.3"));
+        assert_eq!(stated_version(&HeaderMap::new(), None), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! Brings new log entries to those who wait for them on this node.
+//!
+//! The hub holds one stream of signals and, for every awaited task, a short ring of its latest entries. When tasks have
+//! grown it reads the new entries of all of them in one query and puts them into their rings; subscribers take them from
+//! there. One that is slow falls out of the ring and reads the log itself, at its own pace: nothing is buffered for it,
+//! and nobody waits for it. Signals may be lost; a slow poll of all awaited tasks covers that.
+
+mod filler;
+mod subscription;
+mod topic;
+
+pub use subscription::Subscription;
+
+use longhaul_domain::{Seq, TaskKey};
+use longhaul_runtime::{TaskSet, readiness::Handle};
+use longhaul_store::Store;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+use topic::Topic;
+
+/// The hub of a node; clones are the same hub.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    topics: Mutex<HashMap<TaskKey, Arc<Topic>>>,
+    /// Rung when some topic is behind its log.
+    behind: Notify,
+}
+
+impl Hub {
+    /// Starts the hub; its work goes on until `tasks` is stopped.
+    pub fn start(store: Arc<dyn Store>, tasks: &TaskSet, readiness: Handle) -> Self {
+        let hub = Self(Arc::new(Inner { store, topics: Mutex::default(), behind: Notify::new() }));
+        filler::start(&hub, tasks, readiness);
+        hub
+    }
+
+    /// Subscribes to a task before its latest entries are read or even written: what follows `known` will be heard of.
+    /// Whoever reads the task afterwards and goes on behind what it read misses nothing.
+    pub fn subscribe_ahead(&self, key: TaskKey, known: Seq) -> Subscription {
+        let topic = {
+            let mut topics = self.topics();
+            Arc::clone(topics.entry(key).or_insert_with(|| Arc::new(Topic::new(known))))
+        };
+        Subscription::new(self.clone(), key, topic, known)
+    }
+
+    /// Subscribes to the entries after a place, of a task that was read before and was at `known` then.
+    pub fn subscribe(&self, key: TaskKey, place: Seq, known: Seq) -> Subscription {
+        let mut subscription = self.subscribe_ahead(key, known);
+        subscription.go_to(place);
+        // Signals between the read and now were for nobody.
+        subscription.suspect();
+        self.0.behind.notify_one();
+        subscription
+    }
+
+    /// Takes a topic away that nobody awaits any more.
+    fn leave(&self, key: TaskKey, topic: &Arc<Topic>) {
+        let mut topics = self.topics();
+        // The map holds one count and the leaving subscription another.
+        if Arc::strong_count(topic) <= 2
+            && topics.get(&key).is_some_and(|there| Arc::ptr_eq(there, topic))
+        {
+            topics.remove(&key);
+        }
+    }
+
+    fn topics(&self) -> MutexGuard<'_, HashMap<TaskKey, Arc<Topic>>> {
+        self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,36 @@
+//! How an API node is run.
+
+use longhaul_domain::AgentName;
+use std::time::Duration;
+
+/// How callers show who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// They need not: everything belongs to one owner.
+    None,
+    /// By an API key, as `Authorization: Bearer` or `X-API-Key`.
+    Keys,
+}
+
+/// How an API node is run.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Where clients reach this deployment, without a trailing slash: what cards say.
+    pub public_url: String,
+    /// The agent at the root; without it, the only one that is registered.
+    pub default_agent: Option<AgentName>,
+    /// How callers show who they are.
+    pub authentication: Authentication,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// After this long a waiting send answers with the task as it is; without it, never.
+    pub longest_wait: Option<Duration>,
+    /// How long an executor has to stop when its task is canceled, and how long the cancel waits for it.
+    pub cancel_grace: Duration,
+    /// How often a silent stream shows that it lives.
+    pub keep_alive: Duration,
+    /// How long requests may go on when the node drains.
+    pub drain: Duration,
+    /// Whether a name that exists in one protocol version only decides the version (against A2A 3.6.2).
+    pub assume_version: bool,
+}

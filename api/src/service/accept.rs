@@ -1,0 +1,190 @@
+//! Taking a message in: the common beginning of Send Message and Send Streaming Message (A2A 3.1.1, 3.1.2).
+//!
+//! Whoever waits is subscribed before the message is committed, so no wake-up is missed. When the node dies after the
+//! commit, the client sends the same message again and is attached to the same task.
+
+use super::{Caller, Result, Service, gone, not_found};
+use crate::hub::Subscription;
+use longhaul_dispatch::Wake;
+use longhaul_domain::{
+    AgentDescriptor, AgentName, Content, ContextId, EntryBody, LogEntry, Seq, Task, TaskId,
+    TaskKey, Timestamp, blob::offload_all, log::UserMessage,
+};
+use longhaul_store::{
+    Accept, AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, RunOptions, SnapshotOptions,
+};
+use longhaul_wire::{ProtocolError, SendRequest, TaskRef};
+use std::sync::Arc;
+
+/// A message that was taken in.
+pub struct InFlight {
+    /// The task, as it is with the message; large contents are apart.
+    pub task: Task,
+    /// What follows.
+    pub events: Subscription,
+    /// Place of the message.
+    pub message: Seq,
+    /// The agent that does it.
+    pub agent: Arc<AgentDescriptor>,
+}
+
+impl Service {
+    /// Validates a message and makes it durable.
+    pub(super) async fn accept(&self, caller: &Caller, request: &SendRequest) -> Result<InFlight> {
+        if request.push_config.is_some() {
+            return Err(ProtocolError::PushNotificationNotSupported);
+        }
+        match &request.target {
+            Some(task) => self.accept_follow_up(caller, request, task).await,
+            None => self.accept_new(caller, request).await,
+        }
+    }
+
+    async fn accept_new(&self, caller: &Caller, request: &SendRequest) -> Result<InFlight> {
+        let agent = self.agent(caller).await?;
+        check_media_types(&agent, request)?;
+        let key = TaskKey { owner: caller.principal.owner, task: TaskId::new(self.ids.uuid_v7()) };
+        let context = request
+            .message
+            .context_id
+            .clone()
+            .unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
+        let said = said(request);
+        // The key is that of the message as it was sent: the ids are ours, and new at every try.
+        let dedupe = DedupeKey::of_message(&agent.name, &said);
+        let accept = self.prepare(caller, said, dedupe, key, &context);
+        let message = accept.message.clone();
+        let mut events = self.hub.subscribe_ahead(key, Seq::START.next());
+        let accepted = self.store.accept_new(AcceptNew {
+            key,
+            agent: agent.name.clone(),
+            context: context.clone(),
+            options: RunOptions::default(),
+            accept,
+        });
+        match accepted.await.map_err(|e| caller.failed(&e))? {
+            Accepted::Created { at, seq } => {
+                self.wake(caller, &agent.name, key);
+                let task = begun(key, agent.name.clone(), context, at, message);
+                events.skip_to(seq);
+                Ok(InFlight { task, events, message: seq, agent })
+            }
+            Accepted::Duplicate { task, seq } => self.attach(caller, task, seq).await,
+            Accepted::KeyReused => Err(key_reused()),
+        }
+    }
+
+    async fn accept_follow_up(
+        &self,
+        caller: &Caller,
+        request: &SendRequest,
+        target: &TaskRef,
+    ) -> Result<InFlight> {
+        let known = self.snapshot(caller, target, SnapshotOptions::STATUS).await?;
+        if request.message.context_id.as_ref().is_some_and(|context| *context != known.context) {
+            return Err(ProtocolError::invalid(
+                "message.contextId",
+                "is not the context of this task; leave it out or use the task's own",
+            ));
+        }
+        let agent = self.agents.get(&known.agent).await.map_err(|e| caller.failed(&e))?;
+        let agent = agent.ok_or_else(|| super::unknown_agent(&known.agent))?;
+        check_media_types(&agent, request)?;
+        let said = said(request);
+        let dedupe = DedupeKey::of_message(&agent.name, &said);
+        let accept = self.prepare(caller, said, dedupe, known.key, &known.context);
+        let followed = self.store.accept_follow_up(AcceptFollowUp { key: known.key, accept });
+        match followed.await.map_err(|e| caller.failed(&e))? {
+            FollowedUp::Appended { seq, woken, .. } => {
+                if woken {
+                    self.wake(caller, &agent.name, known.key);
+                }
+                self.attach(caller, known.key.task, seq).await
+            }
+            FollowedUp::Duplicate { task, seq } => self.attach(caller, task, seq).await,
+            FollowedUp::KeyReused => Err(key_reused()),
+            FollowedUp::Ended(state) => Err(ProtocolError::UnsupportedOperation(format!(
+                "the task is already {state} and takes no more messages; send without taskId to begin a new one"
+            ))),
+            FollowedUp::NotFound => Err(not_found(target)),
+        }
+    }
+
+    /// Goes on with a task that has the message already, at the place given.
+    async fn attach(&self, caller: &Caller, task: TaskId, message: Seq) -> Result<InFlight> {
+        let key = TaskKey { owner: caller.principal.owner, task };
+        let mut events = self.hub.subscribe_ahead(key, message);
+        let found = self.store.read_task(key, SnapshotOptions::ALL).await;
+        let task = found.map_err(|e| caller.failed(&e))?.ok_or_else(|| gone(task))?;
+        let agent = self.agents.get(&task.agent).await.map_err(|e| caller.failed(&e))?;
+        let agent = agent.ok_or_else(|| super::unknown_agent(&task.agent))?;
+        events.skip_to(task.last_seq);
+        Ok(InFlight { task, events, message, agent })
+    }
+
+    /// Fills in what is known of the task and takes large contents out.
+    fn prepare(
+        &self,
+        caller: &Caller,
+        mut message: UserMessage,
+        dedupe: DedupeKey,
+        key: TaskKey,
+        context: &ContextId,
+    ) -> Accept {
+        message.message.task_id = Some(key.task);
+        message.message.context_id = Some(context.clone());
+        let blobs = offload_all(&mut message.message.parts);
+        let trace = Some(caller.trace.child(&*self.ids).traceparent().to_owned());
+        Accept { message, dedupe, blobs, trace }
+    }
+
+    fn wake(&self, caller: &Caller, agent: &AgentName, task: TaskKey) {
+        let trace = Some(caller.trace.clone());
+        self.waker.wake(Wake { agent: agent.clone(), task, trace });
+    }
+}
+
+fn said(request: &SendRequest) -> UserMessage {
+    UserMessage { message: request.message.clone(), request_metadata: request.metadata.clone() }
+}
+
+/// A task that has its first message and nothing else.
+fn begun(
+    key: TaskKey,
+    agent: AgentName,
+    context: ContextId,
+    at: Timestamp,
+    message: UserMessage,
+) -> Task {
+    let mut task = Task::begin(key, agent, context, at);
+    let body = EntryBody::Message(message);
+    let first = LogEntry { seq: Seq::START.next(), at, attempt: 0, body };
+    task.apply(first).expect("the first entry follows the beginning");
+    task
+}
+
+fn key_reused() -> ProtocolError {
+    ProtocolError::invalid(
+        "message.metadata",
+        "the idempotency key was used with other content; use a new key for a new message",
+    )
+}
+
+/// Refuses files that no skill of the agent reads (A2A 3.3.2, `ContentTypeNotSupportedError`). Text, data and parts
+/// without a media type are always taken.
+fn check_media_types(agent: &AgentDescriptor, request: &SendRequest) -> Result<()> {
+    for part in &request.message.parts {
+        let (Content::Raw(_) | Content::Url(_)) = &part.content else { continue };
+        let Some(media_type) = &part.media_type else { continue };
+        if !agent.accepts(media_type) {
+            let of_skills = agent.skills.iter().flat_map(|skill| &skill.input_modes);
+            let mut accepted: Vec<String> =
+                agent.input_modes.iter().chain(of_skills).cloned().collect();
+            accepted.sort();
+            accepted.dedup();
+            let media_type = media_type.clone();
+            return Err(ProtocolError::ContentTypeNotSupported { media_type, accepted });
+        }
+    }
+    Ok(())
+}

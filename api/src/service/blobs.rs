@@ -1,0 +1,89 @@
+//! Puts large contents back where they belong before anything is shown.
+
+use super::{Caller, Result, Service};
+use longhaul_domain::{Blob, BlobHash, LogEntry, Message, OwnerId, Part, Task};
+use longhaul_store::StoreError;
+use std::{collections::HashMap, sync::Arc};
+
+/// Parts of a task, wherever they are.
+fn parts_of(task: &mut Task) -> impl Iterator<Item = &mut Part> {
+    let history = task.history.iter_mut().flat_map(|item| item.message.parts.iter_mut());
+    let status = task.status.message.iter_mut().flat_map(|message| message.parts.iter_mut());
+    let artifacts = task.artifacts.iter_mut().flat_map(|artifact| artifact.parts.iter_mut());
+    history.chain(status).chain(artifacts)
+}
+
+impl Service {
+    /// Puts the large contents of a task back.
+    pub(super) async fn resolve_task(&self, caller: &Caller, task: &mut Task) -> Result<()> {
+        self.resolve(caller, parts_of(task).collect()).await
+    }
+
+    /// Puts the large contents of several tasks back, in one read.
+    pub(super) async fn resolve_tasks(&self, caller: &Caller, tasks: &mut [Task]) -> Result<()> {
+        self.resolve(caller, tasks.iter_mut().flat_map(parts_of).collect()).await
+    }
+
+    /// Puts the large contents of a message back.
+    pub(super) async fn resolve_message(
+        &self,
+        caller: &Caller,
+        message: &mut Message,
+    ) -> Result<()> {
+        self.resolve(caller, message.parts.iter_mut().collect()).await
+    }
+
+    async fn resolve(&self, caller: &Caller, parts: Vec<&mut Part>) -> Result<()> {
+        let restored = restore(&*self.store, caller.principal.owner, parts).await;
+        restored.map_err(|error| caller.failed(&error))
+    }
+
+    /// A log entry with its large contents. Entries are shared by all subscribers; only one with large contents is copied.
+    pub(super) async fn resolve_entry(
+        &self,
+        owner: OwnerId,
+        entry: &Arc<LogEntry>,
+    ) -> std::result::Result<Arc<LogEntry>, StoreError> {
+        let mut copy = LogEntry::clone(entry);
+        let parts: Vec<&mut Part> =
+            copy.body.parts_mut().filter(|part| part.blob().is_some()).collect();
+        if parts.is_empty() {
+            return Ok(Arc::clone(entry));
+        }
+        restore(&*self.store, owner, parts).await?;
+        Ok(Arc::new(copy))
+    }
+}
+
+async fn restore(
+    store: &dyn longhaul_store::Store,
+    owner: OwnerId,
+    parts: Vec<&mut Part>,
+) -> std::result::Result<(), StoreError> {
+    let mut wanted: Vec<(BlobHash, &mut Part)> = Vec::new();
+    for part in parts {
+        if let Some(hash) = part.blob().map(|blob| blob.hash) {
+            wanted.push((hash, part));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut hashes: Vec<BlobHash> = wanted.iter().map(|(hash, _)| *hash).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    let bytes = store.read_blobs(owner, hashes).await?;
+    let known: HashMap<BlobHash, Blob> =
+        bytes.into_iter().map(|(hash, bytes)| (hash, Blob { hash, bytes })).collect();
+    for (hash, part) in wanted {
+        let corrupt = |cause: &str| StoreError::Corrupt {
+            what: format!("large content {hash}"),
+            cause: cause.to_owned(),
+        };
+        let blob = known.get(&hash).ok_or_else(|| corrupt("it is missing"))?;
+        let Some(reference) = part.blob().copied() else { continue };
+        let content = reference.restore(blob.bytes.clone());
+        part.content = content.map_err(|error| corrupt(&error.to_string()))?;
+    }
+    Ok(())
+}

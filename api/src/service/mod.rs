@@ -1,0 +1,128 @@
+//! The use cases, one a file. None of them knows which protocol version or binding asked.
+
+mod accept;
+mod blobs;
+mod cancel;
+mod card;
+mod direct;
+mod failure;
+mod get;
+mod list;
+mod page_token;
+mod send;
+mod stream;
+mod subscribe;
+
+pub use card::{CardFound, CardScope};
+pub use failure::failed;
+pub use stream::{EventStream, Frame};
+
+use crate::{agents::Agents, hub::Hub, options::ApiOptions};
+use longhaul_dispatch::Waker;
+use longhaul_domain::{AgentDescriptor, AgentName, Principal, Task, TaskId, TaskKey};
+use longhaul_runtime::{Ids, TraceContext};
+use longhaul_store::{SnapshotOptions, Store};
+use longhaul_wire::{ProtocolError, TaskRef};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Answer to a use case.
+pub type Result<T> = std::result::Result<T, ProtocolError>;
+
+/// Who asks, and for whom.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who they showed to be.
+    pub principal: Principal,
+    /// The agent that the address or the tenant names; none: the one at the root.
+    pub agent: Option<AgentName>,
+    /// Under which causes are logged.
+    pub request_id: String,
+    /// The trace of the request.
+    pub trace: TraceContext,
+}
+
+/// What the use cases need.
+pub struct Service {
+    pub store: Arc<dyn Store>,
+    pub hub: Hub,
+    pub waker: Arc<dyn Waker>,
+    pub ids: Arc<dyn Ids>,
+    pub agents: Agents,
+    pub options: ApiOptions,
+    /// Whether callers must show who they are.
+    pub authenticated: bool,
+    /// Cancelled when waiting requests shall answer and streams shall close.
+    pub draining: CancellationToken,
+}
+
+impl Service {
+    /// The agent that a call is for.
+    async fn agent(&self, caller: &Caller) -> Result<Arc<AgentDescriptor>> {
+        let name = match caller.agent.as_ref().or(self.options.default_agent.as_ref()) {
+            Some(name) => name.clone(),
+            None => self.only_agent(caller).await?,
+        };
+        let found = self.agents.get(&name).await.map_err(|e| caller.failed(&e))?;
+        found.ok_or_else(|| unknown_agent(&name))
+    }
+
+    /// The only agent there is.
+    async fn only_agent(&self, caller: &Caller) -> Result<AgentName> {
+        let all = self.agents.all().await.map_err(|e| caller.failed(&e))?;
+        let mut names = all.keys();
+        match (names.next(), names.next()) {
+            (Some(only), None) => Ok(only.clone()),
+            (None, _) => Err(ProtocolError::UnsupportedOperation(
+                "no agent is registered yet; start a worker that runs one".to_owned(),
+            )),
+            (Some(_), Some(_)) => {
+                let names: Vec<&str> = all.keys().map(AgentName::as_str).collect();
+                Err(ProtocolError::UnsupportedOperation(format!(
+                    "there are several agents; address one at /agents/<name> or by tenant: {}",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// The key of a task that a caller names.
+    fn key(caller: &Caller, task: &TaskRef) -> Result<TaskKey> {
+        match task.id() {
+            Some(id) => Ok(TaskKey { owner: caller.principal.owner, task: id }),
+            None => Err(not_found(task)),
+        }
+    }
+
+    /// A snapshot of a task that the caller may see, with large contents still apart.
+    async fn snapshot(
+        &self,
+        caller: &Caller,
+        task: &TaskRef,
+        options: SnapshotOptions,
+    ) -> Result<Task> {
+        let key = Self::key(caller, task)?;
+        let found = self.store.read_task(key, options).await;
+        let found = found.map_err(|e| caller.failed(&e))?;
+        // A task of another agent is not at this address.
+        found
+            .filter(|task| caller.agent.as_ref().is_none_or(|agent| *agent == task.agent))
+            .ok_or_else(|| not_found(task))
+    }
+}
+
+/// No such task, or not the caller's.
+fn not_found(task: &TaskRef) -> ProtocolError {
+    ProtocolError::TaskNotFound { task: task.to_string() }
+}
+
+/// No such task, or not the caller's.
+fn gone(task: TaskId) -> ProtocolError {
+    not_found(&TaskRef::Known(task))
+}
+
+fn unknown_agent(name: &AgentName) -> ProtocolError {
+    ProtocolError::UnsupportedOperation(format!(
+        "there is no agent named {name}; check the address, or start a worker that runs it"
+    ))
+}

@@ -1,0 +1,243 @@
+//! Streams of a task's events: Send Streaming Message (A2A 3.1.2), and what it shares with Subscribe to Task.
+//!
+//! The first frame is the task as it is, then follows every event behind it, once and in order. Where the client has a
+//! cursor, the stream begins behind that instead. When the node drains, the stream ends early and the client goes on
+//! elsewhere with its cursor.
+
+use super::{
+    Caller, Result, Service,
+    accept::InFlight,
+    direct::{HOLD_BACK, reply},
+};
+use crate::hub::Subscription;
+use longhaul_domain::{ContextId, LogEntry, Message, OwnerId, Seq, Task, TaskKey, TaskState};
+use longhaul_runtime::Backoff;
+use longhaul_wire::{SendRequest, StreamEvent, trim_history};
+use std::{collections::VecDeque, sync::Arc};
+
+/// One frame: an event with its cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Place in the log; what a client sends as `Last-Event-ID`.
+    pub cursor: Seq,
+    /// The event.
+    pub event: StreamEvent,
+}
+
+/// Which states end a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// An end, or a question asked after the client's own message.
+    Answered {
+        /// Place of that message.
+        message: Seq,
+    },
+    /// An end only.
+    Ended,
+}
+
+impl Until {
+    /// Whether a stream ends with this state, reached at this place.
+    pub const fn ends_with(self, state: TaskState, at: Seq) -> bool {
+        match self {
+            Self::Ended => state.is_terminal(),
+            // A stream stays open while an authorization is waited for (A2A 7.6.1).
+            Self::Answered { message } => {
+                state.is_terminal()
+                    || (matches!(state, TaskState::InputRequired) && at.0 > message.0)
+            }
+        }
+    }
+}
+
+/// The frames of one stream.
+pub struct EventStream {
+    service: Arc<Service>,
+    key: TaskKey,
+    context: ContextId,
+    events: Subscription,
+    until: Until,
+    /// Frames that are ready.
+    ready: VecDeque<Frame>,
+    /// Entries that were handed out by the hub and are not frames yet.
+    entries: VecDeque<Arc<LogEntry>>,
+    ended: bool,
+}
+
+impl EventStream {
+    /// What follows in `events`, behind the frames given.
+    pub(super) fn new(
+        service: Arc<Service>,
+        task: (TaskKey, ContextId),
+        events: Subscription,
+        until: Until,
+    ) -> Self {
+        let (key, context) = task;
+        let (ready, entries) = (VecDeque::new(), VecDeque::new());
+        Self { service, key, context, events, until, ready, entries, ended: false }
+    }
+
+    /// Puts a frame first.
+    pub(super) fn first(mut self, event: StreamEvent, cursor: Seq) -> Self {
+        self.ready.push_back(Frame { cursor, event });
+        self
+    }
+
+    /// Puts entries first that the hub has handed out already.
+    fn with_entries(mut self, entries: Vec<Arc<LogEntry>>) -> Self {
+        self.entries.extend(entries);
+        self
+    }
+
+    /// Ends the stream behind what is ready.
+    pub(super) fn ended(mut self, ended: bool) -> Self {
+        self.ended = ended;
+        self
+    }
+
+    /// The owner whose task this is.
+    const fn owner(&self) -> OwnerId {
+        self.key.owner
+    }
+
+    /// The next frame; `None` at the end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            if self.ended {
+                return None;
+            }
+            if let Some(entry) = self.entries.front().cloned() {
+                self.take(&entry).await;
+                self.entries.pop_front();
+                continue;
+            }
+            let draining = self.service.draining.clone();
+            tokio::select! {
+                biased;
+                entries = self.events.next() => self.entries.extend(entries),
+                () = draining.cancelled() => return None,
+            }
+        }
+    }
+
+    /// Makes a frame of an entry, if it is an event.
+    async fn take(&mut self, entry: &Arc<LogEntry>) {
+        if !entry.body.is_event() {
+            return;
+        }
+        let entry = self.resolved(entry).await;
+        if let Some(event) = StreamEvent::from_entry(self.key, &self.context, &entry) {
+            self.ready.push_back(Frame { cursor: entry.seq, event });
+        }
+        if let Some(change) = entry.body.status() {
+            self.ended = self.until.ends_with(change.state, entry.seq);
+        }
+    }
+
+    /// The entry with its large contents; waits for a store that does not answer.
+    async fn resolved(&self, entry: &Arc<LogEntry>) -> Arc<LogEntry> {
+        let mut failures = 0;
+        loop {
+            match self.service.resolve_entry(self.owner(), entry).await {
+                Ok(entry) => return entry,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read a large content for a stream yet");
+                    tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+    }
+}
+
+impl Service {
+    /// Takes a message in and streams what comes of it.
+    pub async fn stream(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: SendRequest,
+    ) -> Result<EventStream> {
+        let mut flight = self.accept(caller, &request).await?;
+        let (held, reply) = self.hold_back(caller, &mut flight).await?;
+        let until = Until::Answered { message: flight.message };
+        let InFlight { mut task, events, .. } = flight;
+        let ended = until.ends_with(task.status.state, task.status.seq);
+        let (key, cursor) = ((task.key, task.context.clone()), task.last_seq);
+        let stream = EventStream::new(Arc::clone(self), key, events, until);
+        if let Some(mut message) = reply {
+            self.resolve_message(caller, &mut message).await?;
+            let cursor = held.last().map_or(cursor, |entry| entry.seq);
+            return Ok(stream.first(StreamEvent::Message(message), cursor).ended(true));
+        }
+        let event = self.snapshot_event(caller, &mut task, request.history_length).await?;
+        Ok(stream.first(event, cursor).with_entries(held).ended(ended))
+    }
+
+    /// The first frame of a stream.
+    pub(super) async fn snapshot_event(
+        &self,
+        caller: &Caller,
+        task: &mut Task,
+        history: Option<u32>,
+    ) -> Result<StreamEvent> {
+        trim_history(task, history);
+        self.resolve_task(caller, task).await?;
+        Ok(StreamEvent::Task(Box::new(task.clone())))
+    }
+
+    /// Waits a while for a direct reply, where the agent may give one. What went by meanwhile is given back.
+    async fn hold_back(
+        &self,
+        caller: &Caller,
+        flight: &mut InFlight,
+    ) -> Result<(Vec<Arc<LogEntry>>, Option<Message>)> {
+        let mut held = Vec::new();
+        if !flight.agent.direct {
+            return Ok((held, None));
+        }
+        if let Some(message) = self.earlier_reply(caller, flight).await? {
+            return Ok((held, Some(message)));
+        }
+        if flight.task.status.state.is_terminal() {
+            return Ok((held, None));
+        }
+        let until = tokio::time::sleep(HOLD_BACK);
+        tokio::pin!(until);
+        loop {
+            let entries = tokio::select! {
+                entries = flight.events.next() => entries,
+                () = &mut until => return Ok((held, None)),
+                () = self.draining.cancelled() => return Ok((held, None)),
+            };
+            let shows = |entry: &Arc<LogEntry>| {
+                let status = entry.body.status();
+                status.map_or(entry.body.is_event(), |change| change.state != TaskState::Working)
+            };
+            let decided = entries.iter().any(shows);
+            held.extend(entries);
+            if decided {
+                let direct = held.iter().find_map(|entry| reply(entry)).cloned();
+                return Ok((held, direct));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_ends_at_a_question_after_its_message_and_a_subscription_only_at_the_end() {
+        let send = Until::Answered { message: Seq(5) };
+        assert!(!send.ends_with(TaskState::InputRequired, Seq(4)));
+        assert!(send.ends_with(TaskState::InputRequired, Seq(6)));
+        assert!(!send.ends_with(TaskState::AuthRequired, Seq(6)));
+        assert!(send.ends_with(TaskState::Failed, Seq(6)));
+        assert!(!Until::Ended.ends_with(TaskState::InputRequired, Seq(6)));
+        assert!(Until::Ended.ends_with(TaskState::Canceled, Seq(6)));
+    }
+}

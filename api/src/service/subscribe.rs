@@ -1,0 +1,60 @@
+//! Subscribe to Task (A2A 3.1.6), and its resumption by cursor, which is an extension.
+//!
+//! Without a cursor: the task as it is, then what follows; an ended task cannot be subscribed to. With one: every event
+//! behind it, without the snapshot, also of a task that has ended meanwhile.
+
+use super::{
+    Caller, Result, Service,
+    stream::{EventStream, Until},
+};
+use longhaul_domain::Seq;
+use longhaul_store::SnapshotOptions;
+use longhaul_wire::{ProtocolError, SubscribeRequest};
+use std::sync::Arc;
+
+impl Service {
+    /// Streams a task from now on, or from behind a cursor.
+    pub async fn subscribe(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: SubscribeRequest,
+        cursor: Option<Seq>,
+    ) -> Result<EventStream> {
+        match cursor {
+            Some(cursor) => self.resume(caller, request, cursor).await,
+            None => self.follow(caller, request).await,
+        }
+    }
+
+    async fn follow(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: SubscribeRequest,
+    ) -> Result<EventStream> {
+        let mut task = self.snapshot(caller, &request.id, SnapshotOptions::ALL).await?;
+        if task.status.state.is_terminal() {
+            return Err(ProtocolError::UnsupportedOperation(format!(
+                "the task is already {}; fetch it with GetTask, or send Last-Event-ID to replay its events",
+                task.status.state
+            )));
+        }
+        let events = self.hub.subscribe(task.key, task.last_seq, task.last_seq);
+        let (key, last) = ((task.key, task.context.clone()), task.last_seq);
+        let event = self.snapshot_event(caller, &mut task, None).await?;
+        Ok(EventStream::new(Arc::clone(self), key, events, Until::Ended).first(event, last))
+    }
+
+    async fn resume(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: SubscribeRequest,
+        cursor: Seq,
+    ) -> Result<EventStream> {
+        let task = self.snapshot(caller, &request.id, SnapshotOptions::STATUS).await?;
+        let events = self.hub.subscribe(task.key, cursor, task.last_seq);
+        // Of an ended task that the client knows to its end there is nothing more to come.
+        let over = task.status.state.is_terminal() && cursor >= task.last_seq;
+        let key = (task.key, task.context);
+        Ok(EventStream::new(Arc::clone(self), key, events, Until::Ended).ended(over))
+    }
+}

@@ -1,0 +1,89 @@
+//! Flags of `longhaul keys`.
+
+use super::server::{Configured, Database, database_overrides};
+use clap::{Args, Subcommand};
+use longhaul_domain::Scope;
+use longhaul_runtime::settings::Override;
+use std::path::PathBuf;
+
+/// `longhaul keys`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeysCommand {
+    /// Create a key and print it; it is shown this once
+    Create(CreateKey),
+    /// List keys; the keys themselves are not kept and not shown
+    List(ListKeys),
+    /// Revoke a key
+    Revoke(RevokeKey),
+}
+
+/// Where the keys are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WhereKeys {
+    /// Folder of `longhaul dev`, which must not be running; else the Postgres database
+    #[arg(long, value_name = "DIR", conflicts_with = "database_url")]
+    pub data: Option<PathBuf>,
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+impl WhereKeys {
+    /// The settings that the flags stand for.
+    pub fn overrides(&self) -> Vec<Override> {
+        database_overrides(&self.database, &self.configured)
+    }
+}
+
+/// `longhaul keys create`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul keys create --owner acme --label 'build server'
+  longhaul keys create --owner acme --scope read
+  export LONGHAUL_API_KEY=$(longhaul keys create --owner me --data ./longhaul-data)")]
+pub struct CreateKey {
+    /// On whose behalf the key acts; made where there is none of that name
+    #[arg(long, value_name = "NAME")]
+    pub owner: String,
+    /// What it may do: read, write, admin, with commas between them
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "read,write")]
+    pub scope: Vec<Scope>,
+    /// A word on what the key is for
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub label: String,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub place: WhereKeys,
+}
+
+/// `longhaul keys list`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul keys list
+  longhaul keys list --owner acme --json")]
+pub struct ListKeys {
+    /// Only those of this owner
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub place: WhereKeys,
+}
+
+/// `longhaul keys revoke`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul keys revoke 7m2k9qv4t1xz")]
+pub struct RevokeKey {
+    /// Id of the key, as `longhaul keys list` shows it and as it stands in the key between the underscores
+    pub id: String,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub place: WhereKeys,
+}

@@ -1,0 +1,69 @@
+//! The command line: what may be written, with help and examples for every command.
+//!
+//! Flags that stand for a setting become overrides of that setting, so that a flag, its variable and its key in the file
+//! are checked by the same code.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help that people read in a terminal"
+)]
+
+mod keys;
+mod server;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+pub use keys::{CreateKey, KeysCommand, ListKeys, RevokeKey, WhereKeys};
+pub use server::{ApiArgs, ConfigCommand, Configured, Database, DevArgs, MigrateArgs, WorkerArgs};
+pub use tasks::{
+    CancelTask, DEFAULT_URL, GetTask, ListTasks, SendTask, Server, TasksCommand, WatchTask,
+};
+
+use clap::{Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "longhaul",
+    about = "Runs agent tasks that must not be lost, over the A2A protocol",
+    after_help = "Examples:
+  longhaul dev                          everything in one process, data in ./longhaul-data
+  longhaul tasks send 'hello'           send a task to it and watch it run
+  longhaul config check                 what the configuration says
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. `longhaul tasks` adds 3 task failed or rejected,
+4 canceled, 5 waits for input or authorization, 130 interrupted.",
+    disable_version_flag = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `longhaul` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process: API, worker and SQLite
+    Dev(DevArgs),
+    /// Run an API node on Postgres
+    Api(ApiArgs),
+    /// Run a worker on Postgres
+    Worker(WorkerArgs),
+    /// Bring the database to the schema of this version
+    Migrate(MigrateArgs),
+    /// Show and check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Create, list and revoke API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Send tasks to a server and follow them
+    #[command(subcommand)]
+    Tasks(TasksCommand),
+    /// Say which version this is
+    Version,
+}

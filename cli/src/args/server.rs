@@ -1,0 +1,253 @@
+//! Flags of the commands that serve.
+
+use clap::{Args, Subcommand};
+use longhaul_runtime::settings::Override;
+use std::path::PathBuf;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Configured {
+    /// Configuration file [default: LONGHAUL_CONFIG, else longhaul.toml in this folder if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set any key, as in --set worker.lease=30s; may be repeated
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+}
+
+/// `section.key=value`, taken apart.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) =
+        text.split_once('=').ok_or("write it as SECTION.KEY=VALUE, such as worker.lease=30s")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+impl Configured {
+    /// What `--set` says.
+    pub fn overrides(&self) -> Vec<Override> {
+        let one = |(key, value): &(String, String)| Override {
+            key: key.clone(),
+            value: value.clone(),
+            flag: "--set".to_owned(),
+        };
+        self.set.iter().map(one).collect()
+    }
+}
+
+/// Collects the flags that were given.
+struct Flags(Vec<Override>);
+
+impl Flags {
+    fn add(mut self, flag: &str, key: &str, value: Option<impl ToString>) -> Self {
+        if let Some(value) = value {
+            self.0.push(Override {
+                key: key.to_owned(),
+                value: value.to_string(),
+                flag: flag.to_owned(),
+            });
+        }
+        self
+    }
+
+    fn add_if(self, flag: &str, key: &str, given: bool) -> Self {
+        self.add(flag, key, given.then_some(true))
+    }
+}
+
+/// Which database.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Database {
+    /// Postgres database, postgres://user:password@host:port/name; better in LONGHAUL_DATABASE_URL, where others on this
+    /// machine do not see it
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+}
+
+/// `longhaul dev`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul dev
+  longhaul dev --listen 127.0.0.1:9000 --data /var/tmp/longhaul
+  longhaul dev --config agents.toml --auth keys
+
+Without configured agents there are two: `echo`, which answers where no agent is named, and `script`. With configured
+agents the first one answers where none is named, unless server.default_agent says otherwise.")]
+pub struct DevArgs {
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Folder that holds the data [default: ./longhaul-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Who may call the API: none, keys [default: none]
+    #[arg(long, value_name = "MODE")]
+    pub auth: Option<String>,
+    /// Listen beyond loopback although everybody may call the API
+    #[arg(long)]
+    pub allow_unauthenticated: bool,
+    /// Most tasks that run at once [default: 16]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+impl DevArgs {
+    /// The settings that the flags stand for.
+    pub fn overrides(&self) -> Vec<Override> {
+        Flags(self.configured.overrides())
+            .add("--listen", "server.listen", self.listen.as_ref())
+            .add("--data", "embedded.data", self.data.as_ref())
+            .add("--auth", "auth.mode", self.auth.as_ref())
+            .add_if(
+                "--allow-unauthenticated",
+                "server.allow_unauthenticated",
+                self.allow_unauthenticated,
+            )
+            .add("--concurrency", "worker.concurrency", self.concurrency.as_ref())
+            .0
+    }
+}
+
+/// `longhaul api`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  LONGHAUL_DATABASE_URL=postgres://… LONGHAUL_AMQP_URL=amqp://… longhaul api
+  longhaul api --listen 0.0.0.0:8080 --public-url https://agents.example.com
+
+Waits for the database up to database.start_timeout, then gives up. Does not insist on the broker: without it, workers
+find their work by looking.")]
+pub struct ApiArgs {
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// URL under which clients reach the API, for agent cards
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Who may call the API: none, keys [default: keys]
+    #[arg(long, value_name = "MODE")]
+    pub auth: Option<String>,
+    /// Listen beyond loopback although everybody may call the API
+    #[arg(long)]
+    pub allow_unauthenticated: bool,
+    /// The agent that answers where a request names none
+    #[arg(long, value_name = "NAME")]
+    pub default_agent: Option<String>,
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+    /// RabbitMQ broker, amqp://user:password@host:port/vhost; better in LONGHAUL_AMQP_URL
+    #[arg(long, value_name = "URL")]
+    pub amqp_url: Option<String>,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+impl ApiArgs {
+    /// The settings that the flags stand for.
+    pub fn overrides(&self) -> Vec<Override> {
+        Flags(self.configured.overrides())
+            .add("--listen", "server.listen", self.listen.as_ref())
+            .add("--public-url", "server.public_url", self.public_url.as_ref())
+            .add("--auth", "auth.mode", self.auth.as_ref())
+            .add_if(
+                "--allow-unauthenticated",
+                "server.allow_unauthenticated",
+                self.allow_unauthenticated,
+            )
+            .add("--default-agent", "server.default_agent", self.default_agent.as_ref())
+            .add("--database-url", "database.url", self.database.database_url.as_ref())
+            .add("--amqp-url", "amqp.url", self.amqp_url.as_ref())
+            .0
+    }
+}
+
+/// `longhaul worker`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  LONGHAUL_DATABASE_URL=postgres://… LONGHAUL_AMQP_URL=amqp://… longhaul worker
+  longhaul worker --concurrency 64 --agents documents,echo --listen 127.0.0.1:8081
+
+Waits for the database up to database.start_timeout, then gives up. Does not insist on the broker: without it, the
+worker finds its work by looking, every worker.probe_interval.")]
+pub struct WorkerArgs {
+    /// Address and port for /healthz and /readyz [default: none]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Most tasks that run at once [default: 16]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+    /// Run only these of the configured agents, with commas between them
+    #[arg(long, value_name = "NAMES")]
+    pub agents: Option<String>,
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+    /// RabbitMQ broker, amqp://user:password@host:port/vhost; better in LONGHAUL_AMQP_URL
+    #[arg(long, value_name = "URL")]
+    pub amqp_url: Option<String>,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+impl WorkerArgs {
+    /// The settings that the flags stand for.
+    pub fn overrides(&self) -> Vec<Override> {
+        Flags(self.configured.overrides())
+            .add("--listen", "worker.listen", self.listen.as_ref())
+            .add("--concurrency", "worker.concurrency", self.concurrency.as_ref())
+            .add("--agents", "worker.agents", self.agents.as_ref())
+            .add("--database-url", "database.url", self.database.database_url.as_ref())
+            .add("--amqp-url", "amqp.url", self.amqp_url.as_ref())
+            .0
+    }
+}
+
+/// `longhaul migrate`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  LONGHAUL_DATABASE_URL=postgres://… longhaul migrate")]
+pub struct MigrateArgs {
+    /// Which database.
+    #[command(flatten)]
+    pub database: Database,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+impl MigrateArgs {
+    /// The settings that the flags stand for.
+    pub fn overrides(&self) -> Vec<Override> {
+        database_overrides(&self.database, &self.configured)
+    }
+}
+
+/// The settings that the flags of a command stand for which uses nothing but the database.
+pub fn database_overrides(database: &Database, configured: &Configured) -> Vec<Override> {
+    Flags(configured.overrides())
+        .add("--database-url", "database.url", database.database_url.as_ref())
+        .0
+}
+
+/// `longhaul config`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the configuration and print what is in force, without secrets
+    #[command(after_help = "Examples:
+  longhaul config check
+  longhaul config check --config /etc/longhaul.toml --set log.format=json")]
+    Check(Configured),
+    /// List every key with its variable and default
+    #[command(after_help = "Examples:
+  longhaul config keys
+  longhaul config keys --json")]
+    Keys {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,175 @@
+//! Flags of `longhaul tasks`.
+
+use clap::{Args, Subcommand};
+use longhaul_domain::TaskState;
+use std::path::PathBuf;
+
+/// Where the server listens unless told otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// `longhaul tasks`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TasksCommand {
+    /// Send a message, and show status and artifacts as they come
+    Send(Box<SendTask>),
+    /// Show a task
+    Get(GetTask),
+    /// List tasks, the latest change first
+    List(ListTasks),
+    /// Show status and artifacts of a task as they come
+    Watch(WatchTask),
+    /// Cancel a task
+    Cancel(CancelTask),
+}
+
+/// Which server, and who asks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Server {
+    /// Address of an A2A 1.0 server that speaks JSON-RPC
+    #[arg(long, value_name = "URL", env = "LONGHAUL_URL", default_value = DEFAULT_URL)]
+    pub url: String,
+    /// API key; better in LONGHAUL_API_KEY, where others on this machine do not see it
+    #[arg(long, value_name = "KEY", env = "LONGHAUL_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// The agent, where the server has several
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+}
+
+/// `longhaul tasks send`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul tasks send 'hello'
+  longhaul tasks send 'Split this by page' --agent documents --file report.pdf --output pages
+  longhaul tasks send --agent documents --file https://example.com/report.pdf
+  echo 'a long text' | longhaul tasks send -
+  longhaul tasks send 'by chapter' --task 0199f0c2-…        answer a question of a task
+
+Interrupting it (Ctrl-C) leaves the task running.")]
+pub struct SendTask {
+    /// What to say; - reads it from standard input
+    #[arg(required_unless_present_any = ["file", "data"])]
+    pub text: Option<String>,
+    /// Send a file, or the address of one; the media type follows from the name unless it is given after a colon
+    #[arg(long, value_name = "PATH[:TYPE]")]
+    pub file: Vec<String>,
+    /// Send a JSON value
+    #[arg(long, value_name = "JSON")]
+    pub data: Option<String>,
+    /// Say it to this task, which asked for it
+    #[arg(long, value_name = "ID")]
+    pub task: Option<String>,
+    /// Begin the task in this conversation
+    #[arg(long, value_name = "ID")]
+    pub context: Option<String>,
+    /// Metadata of the message, a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub metadata: Option<String>,
+    /// Id of the message; the same one again finds the same task [default: a new one]
+    #[arg(long, value_name = "ID")]
+    pub message_id: Option<String>,
+    /// Return as soon as the task is accepted
+    #[arg(long, conflicts_with = "no_stream")]
+    pub no_wait: bool,
+    /// Wait for the end and show all of it then
+    #[arg(long)]
+    pub no_stream: bool,
+    /// Save files among the artifacts in this folder
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Print the A2A JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `longhaul tasks get`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul tasks get 0199f0c2-…
+  longhaul tasks get 0199f0c2-… --history 10 --json")]
+pub struct GetTask {
+    /// Id of the task
+    pub id: String,
+    /// Show so many of the latest messages
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub history: u32,
+    /// Save files among the artifacts in this folder
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Print the A2A JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `longhaul tasks list`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul tasks list
+  longhaul tasks list --state input-required --limit 5
+  longhaul tasks list --context my-conversation --json")]
+pub struct ListTasks {
+    /// Only those in this state, such as working or input-required
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub state: Option<TaskState>,
+    /// Only those of this conversation
+    #[arg(long, value_name = "ID")]
+    pub context: Option<String>,
+    /// Show at most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Print the A2A JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `longhaul tasks watch`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul tasks watch 0199f0c2-…
+
+Follows the task to its end, over any number of lost connections. Interrupting it (Ctrl-C) leaves the task running.")]
+pub struct WatchTask {
+    /// Id of the task
+    pub id: String,
+    /// Save files among the artifacts in this folder
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Print the A2A JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `longhaul tasks cancel`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul tasks cancel 0199f0c2-…")]
+pub struct CancelTask {
+    /// Id of the task
+    pub id: String,
+    /// Print the A2A JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// Reads a state by the name that the commands show.
+fn state(text: &str) -> Result<TaskState, String> {
+    let quoted = serde_json::Value::String(text.to_ascii_lowercase().replace('_', "-"));
+    serde_json::from_value(quoted).map_err(|_| {
+        "use submitted, working, completed, failed, canceled, rejected, input-required or auth-required".to_owned()
+    })
+}

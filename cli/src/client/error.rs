@@ -1,0 +1,172 @@
+//! What can go wrong between client and server, in one sentence.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Task not found (A2A 5.4).
+const TASK_NOT_FOUND: i64 = -32001;
+/// The operation is not possible in this state (A2A 5.4).
+const UNSUPPORTED: i64 = -32004;
+/// A limit was reached.
+const EXHAUSTED: i64 = -32052;
+/// The store is unavailable.
+const UNAVAILABLE: i64 = -32053;
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The server cannot be reached, or the connection broke.
+    #[error("{url} cannot be reached: {cause}")]
+    Unreachable {
+        /// Where it should be.
+        url: String,
+        /// What went wrong.
+        cause: String,
+        /// Whether the request may have arrived.
+        sent: bool,
+    },
+    /// The server answered an HTTP error without saying more.
+    #[error("{url} answered HTTP {status}{hint}")]
+    Http {
+        /// Who.
+        url: String,
+        /// The status.
+        status: u16,
+        /// What it may mean.
+        hint: &'static str,
+    },
+    /// The server refused.
+    #[error("{}", .0.sentence())]
+    Refused(Refusal),
+    /// The answer cannot be understood.
+    #[error("the answer of the server cannot be understood: {0}")]
+    Unreadable(String),
+}
+
+/// An error object of JSON-RPC.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Refusal {
+    /// Which error (A2A 5.4).
+    pub code: i64,
+    /// What the server says about it.
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl ClientError {
+    /// Of an HTTP answer that says no more than its status.
+    pub fn http(url: &str, status: u16) -> Self {
+        let hint = match status {
+            401 => "; show an API key with --api-key or LONGHAUL_API_KEY",
+            403 => "; the API key may not do this",
+            404 | 405 => "; is this the address of an A2A server that speaks JSON-RPC?",
+            _ => "",
+        };
+        Self::Http { url: url.to_owned(), status, hint }
+    }
+
+    /// Whether trying again may help.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Http { status, .. } => matches!(status, 429 | 502..=504),
+            Self::Refused(refusal) => matches!(refusal.code, EXHAUSTED | UNAVAILABLE),
+            Self::Unreadable(_) => false,
+        }
+    }
+
+    /// Whether the request may have had an effect although its answer did not come.
+    pub const fn may_have_arrived(&self) -> bool {
+        matches!(self, Self::Unreachable { sent: true, .. } | Self::Http { status: 502 | 504, .. })
+    }
+
+    /// Whether the server says that there is nothing to subscribe to, because the task has ended.
+    pub const fn is_ended(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code == UNSUPPORTED)
+    }
+}
+
+impl Refusal {
+    /// What the server says, with the fields that it complains about.
+    fn sentence(&self) -> String {
+        let hint = match self.code {
+            -32050 => "; show an API key with --api-key or LONGHAUL_API_KEY",
+            TASK_NOT_FOUND => "; `longhaul tasks list` shows those that there are",
+            _ => "",
+        };
+        let violations = self.violations();
+        let fields = if violations.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", violations.join("; "))
+        };
+        let message = self.message.trim_end_matches('.');
+        format!("the server refused: {message}{fields} (code {}){hint}", self.code)
+    }
+
+    /// The field violations of `google.rpc.BadRequest`, wherever in the data they stand.
+    fn violations(&self) -> Vec<String> {
+        let details = match &self.data {
+            Value::Array(details) => details.iter().collect(),
+            Value::Object(object) => match object.get("details") {
+                Some(Value::Array(details)) => details.iter().collect(),
+                _ => vec![&self.data],
+            },
+            _ => Vec::new(),
+        };
+        let lists = details.into_iter().filter_map(|detail| detail["fieldViolations"].as_array());
+        lists
+            .flatten()
+            .map(|violation| {
+                let text = |name: &str| violation[name].as_str().unwrap_or_default();
+                format!("{} {}", text("field"), text("description")).trim().to_owned()
+            })
+            .filter(|violation| !violation.is_empty() && !self.message.contains(violation.as_str()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(error: Value) -> ClientError {
+        ClientError::Refused(serde_json::from_value(error).unwrap())
+    }
+
+    #[test]
+    fn a_refusal_is_one_sentence_with_its_violations() {
+        let error = refused(json!({"code": -32602, "message": "Invalid parameters.", "data": [
+            {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [
+                {"field": "message.parts[0].text", "description": "is missing"},
+                {"field": "message.role", "description": "must be ROLE_USER"},
+            ]},
+        ]}));
+        assert_eq!(
+            error.to_string(),
+            "the server refused: Invalid parameters: message.parts[0].text is missing; \
+             message.role must be ROLE_USER (code -32602)"
+        );
+    }
+
+    #[test]
+    fn errors_without_data_are_sentences_too() {
+        let error = refused(json!({"code": -32001, "message": "Task not found"}));
+        assert_eq!(
+            error.to_string(),
+            "the server refused: Task not found (code -32001); `longhaul tasks list` shows those that there are"
+        );
+        assert!(ClientError::http("http://a", 401).to_string().contains("LONGHAUL_API_KEY"));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        assert!(ClientError::http("http://a", 503).is_transient());
+        assert!(refused(json!({"code": -32053, "message": ""})).is_transient());
+        assert!(!refused(json!({"code": -32602, "message": ""})).is_transient());
+        assert!(!ClientError::http("http://a", 401).is_transient());
+    }
+}

@@ -1,0 +1,18 @@
+//! The client side: A2A 1.0 over JSON-RPC, against any server.
+//!
+//! A request that is answered is answered once; a stream that breaks is taken up again where it broke. A client that dies
+//! loses nothing but its view: tasks go on, and `longhaul tasks watch` finds them again.
+
+mod attachment;
+mod draft;
+mod endpoint;
+mod error;
+mod follow;
+#[cfg(test)]
+mod follow_tests;
+mod sse;
+
+pub use draft::{answer, context, draft};
+pub use endpoint::{Answered, Endpoint};
+pub use error::ClientError;
+pub use follow::{Begin, Follow, Patience, Step, get, params, unreadable};

@@ -1,0 +1,72 @@
+//! `longhaul config`.
+
+use crate::{
+    args::{ConfigCommand, Configured},
+    exit::{Done, Failure, Outcome},
+    print,
+};
+use longhaul_runtime::{
+    Settings,
+    settings::{KeyInfo, Sources, keys},
+};
+
+/// Runs the command.
+pub fn run(command: &ConfigCommand) -> Outcome {
+    match command {
+        ConfigCommand::Check(configured) => check(configured),
+        ConfigCommand::Keys { json: true } => all_keys_as_json(),
+        ConfigCommand::Keys { json: false } => {
+            print::write_out(&describe(&keys()))?;
+            Ok(Done::Ok)
+        }
+    }
+}
+
+fn check(configured: &Configured) -> Outcome {
+    let sources = Sources::of_process(configured.config.clone(), configured.overrides());
+    let settings = Settings::load(sources)?;
+    print::write_out(&settings.describe())?;
+    Ok(Done::Ok)
+}
+
+fn all_keys_as_json() -> Outcome {
+    let text = serde_json::to_string_pretty(&keys())
+        .map_err(|error| Failure::failed(format!("the keys cannot be written: {error}")))?;
+    print::line(&text)?;
+    Ok(Done::Ok)
+}
+
+/// Every key with what can be said about it, a paragraph each.
+fn describe(keys: &[KeyInfo]) -> String {
+    let mut text = String::new();
+    for key in keys {
+        let default = key.default.as_deref().unwrap_or("none");
+        let variable = key.env.as_deref().map(|env| format!("  {env}")).unwrap_or_default();
+        let KeyInfo { path, doc, allowed, .. } = key;
+        text.extend([
+            path,
+            &variable,
+            "\n    ",
+            doc,
+            "\n    allowed: ",
+            allowed,
+            "; default: ",
+            default,
+            "\n",
+        ]);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_listed_with_its_variable_and_default() {
+        let text = describe(&keys());
+        assert!(text.contains("worker.lease  LONGHAUL_WORKER_LEASE\n"), "{text}");
+        assert!(text.contains("default: \"15s\""), "{text}");
+        assert!(text.contains("agent[].name\n"), "{text}");
+    }
+}

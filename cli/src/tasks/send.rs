@@ -1,0 +1,165 @@
+//! `longhaul tasks send` and `longhaul tasks watch`: a task, as it goes.
+
+use super::{ask, hint, view::View};
+use crate::{
+    args::{SendTask, Server, WatchTask},
+    client::{Begin, Endpoint, Follow, Patience, Step, answer, draft, params, unreadable},
+    exit::{Done, Outcome},
+};
+use longhaul_domain::TaskState;
+use longhaul_runtime::SystemIds;
+use longhaul_wire::{ReceivedEvent, ReceivedSend, SendRequest, TaskRef, v1};
+use std::io;
+
+/// How far a stream was followed.
+enum End {
+    /// To its end: the task, and its state when the last event told one.
+    Over(Option<TaskRef>, Option<TaskState>),
+    /// Until the user had enough.
+    Interrupted(Option<TaskRef>),
+}
+
+/// `longhaul tasks send`.
+pub async fn send(args: SendTask) -> Outcome {
+    let endpoint = Endpoint::new(&args.server)?;
+    let mut request = draft(&args, &SystemIds, &mut io::stdin())?;
+    let mut view = View::new(args.json, args.output.as_deref())?;
+    if args.no_wait || args.no_stream {
+        return send_once(&endpoint, &request, &args, &mut view).await;
+    }
+    loop {
+        let message = request.message.message_id.to_string();
+        let mut stream =
+            Follow::new(&endpoint, Begin::Send(params(&request)?), Patience::default());
+        match follow(&mut stream, &mut view).await? {
+            End::Interrupted(Some(task)) => return interrupted(&task, &args.server, &mut view),
+            End::Interrupted(None) => {
+                view.remark(&format!(
+                    "Interrupted. Whether the task was accepted is not known; the same command with --message-id {} finds it.",
+                    hint::quoted(&message)
+                ))?;
+                return Ok(Done::Interrupted);
+            }
+            End::Over(Some(task), Some(TaskState::InputRequired)) => {
+                match ask_for_answer(&task, &args.server, &mut view).await? {
+                    Some(text) => request = answer(text, &task, &SystemIds)?,
+                    None => return Ok(Done::Task(TaskState::InputRequired)),
+                }
+            }
+            End::Over(task, state) => return over(task.as_ref(), state, &args.server, &mut view),
+        }
+    }
+}
+
+/// `longhaul tasks watch`.
+pub async fn watch(args: WatchTask) -> Outcome {
+    let endpoint = Endpoint::new(&args.server)?;
+    let mut view = View::new(args.json, args.output.as_deref())?;
+    let begin = Begin::Watch(TaskRef::parse(&args.id));
+    let mut stream = Follow::new(&endpoint, begin, Patience::default());
+    match follow(&mut stream, &mut view).await? {
+        End::Interrupted(_) => interrupted(&args.id, &args.server, &mut view),
+        End::Over(task, state) => over(task.as_ref(), state, &args.server, &mut view),
+    }
+}
+
+/// Shows everything that comes.
+async fn follow(stream: &mut Follow<'_>, view: &mut View) -> Result<End, crate::exit::Failure> {
+    loop {
+        let step = tokio::select! {
+            step = stream.next() => step?,
+            _ = tokio::signal::ctrl_c() => {
+                view.finish()?;
+                return Ok(End::Interrupted(stream.task().cloned()));
+            }
+        };
+        match step {
+            Some(Step::Came(frame)) => view.event(&frame.raw, &frame.event)?,
+            Some(Step::Lost(error)) => view.remark(&format!("{error}; connecting again"))?,
+            None => {
+                view.finish()?;
+                return Ok(End::Over(stream.task().cloned(), stream.state()));
+            }
+        }
+    }
+}
+
+/// Sends without a stream: the answer is all there is.
+async fn send_once(
+    endpoint: &Endpoint,
+    request: &SendRequest,
+    args: &SendTask,
+    view: &mut View,
+) -> Outcome {
+    let params = params(request)?;
+    let raw = if args.no_wait {
+        endpoint.call("SendMessage", &params).await?
+    } else {
+        endpoint.call_and_wait("SendMessage", &params).await?
+    };
+    let received = v1::received_send(&raw).map_err(|error| unreadable(&error))?;
+    let (event, task) = match received {
+        ReceivedSend::Task(task) => {
+            let (id, state) = (task.id.clone(), task.status.state);
+            (ReceivedEvent::Task(task), Some((id, state)))
+        }
+        ReceivedSend::Message(message) => (ReceivedEvent::Message(message), None),
+    };
+    view.event(&raw, &event)?;
+    view.finish()?;
+    match task {
+        None => Ok(Done::Ok),
+        Some((task, state)) if !state.is_terminal() && !state.is_parked() => {
+            view.remark(&format!(
+                "It goes on. Watch it: {}",
+                hint::command("watch", &task, &args.server)
+            ))?;
+            Ok(Done::Ok)
+        }
+        Some((task, state)) => over(Some(&task), Some(state), &args.server, view),
+    }
+}
+
+/// The exit code of what was followed, and what the user may do now.
+fn over(
+    task: Option<&TaskRef>,
+    state: Option<TaskState>,
+    server: &Server,
+    view: &mut View,
+) -> Outcome {
+    match (task, state) {
+        (Some(task), Some(TaskState::InputRequired)) => {
+            view.remark(&format!("Answer it: {}", hint::answer(task, server)))?;
+        }
+        (Some(task), Some(TaskState::AuthRequired)) => {
+            let watch = hint::command("watch", task, server);
+            view.remark(&format!("It waits for an authorization. Watch it: {watch}"))?;
+        }
+        _ => {}
+    }
+    Ok(state.map_or(Done::Ok, Done::Task))
+}
+
+async fn ask_for_answer(
+    task: &TaskRef,
+    server: &Server,
+    view: &mut View,
+) -> Result<Option<String>, crate::exit::Failure> {
+    if view.is_screen()
+        && ask::possible()
+        && let Some(text) = ask::line().await?
+    {
+        return Ok(Some(text));
+    }
+    view.remark(&format!("Answer it: {}", hint::answer(task, server)))?;
+    Ok(None)
+}
+
+fn interrupted(task: &dyn std::fmt::Display, server: &Server, view: &mut View) -> Outcome {
+    view.remark(&format!(
+        "The task goes on. Watch it:  {}\n                  Cancel it: {}",
+        hint::command("watch", task, server),
+        hint::command("cancel", task, server),
+    ))?;
+    Ok(Done::Interrupted)
+}

@@ -1,0 +1,144 @@
+//! The consumers of one source, one per agent, on one channel.
+//!
+//! Guarantee: after [`Lines::stop`] everything that the broker had sent to them is handed back. A crash hands it back with
+//! the connection.
+
+use std::collections::BTreeMap;
+
+use futures::{
+    StreamExt,
+    future::join_all,
+    stream::{BoxStream, SelectAll, once},
+};
+use lapin::{
+    Channel,
+    message::Delivery,
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions},
+    types::{FieldTable, ShortString},
+};
+use longhaul_domain::AgentName;
+
+use super::{
+    link::{Link, Trouble},
+    settings::AmqpSettings,
+};
+
+/// What comes over the lines.
+pub(super) enum Line {
+    /// A message.
+    Message(Box<Delivery>),
+    /// The channel or the connection failed.
+    Failed(lapin::Error),
+    /// The broker ended this consumer: its queue is gone, or moves.
+    Ended,
+}
+
+/// The consumers.
+pub(super) struct Lines {
+    channel: Channel,
+    streams: SelectAll<BoxStream<'static, (AgentName, Line)>>,
+    subscribed: BTreeMap<AgentName, Subscription>,
+}
+
+struct Subscription {
+    tag: ShortString,
+    /// Whether anything came since the last check.
+    heard: bool,
+    /// Whether, at the last check, messages waited although nothing came and nothing was held.
+    starved: bool,
+}
+
+impl Lines {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { channel, streams: SelectAll::new(), subscribed: BTreeMap::new() }
+    }
+
+    /// Begins to consume the queue of an agent, which is made if it is missing.
+    pub(super) async fn start(
+        &mut self,
+        link: &Link,
+        settings: &AmqpSettings,
+        agent: &AgentName,
+    ) -> Result<(), Trouble> {
+        link.declare(settings, agent).await?;
+        let (queue, options) = (settings.queue(agent).into(), BasicConsumeOptions::default());
+        let consumer =
+            self.channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
+        let subscription = Subscription { tag: consumer.tag(), heard: false, starved: false };
+        self.subscribed.insert(agent.clone(), subscription);
+        let (name, last) = (agent.clone(), agent.clone());
+        let messages = consumer.map(move |message| {
+            (
+                name.clone(),
+                message.map_or_else(Line::Failed, |message| Line::Message(Box::new(message))),
+            )
+        });
+        // A stream that is over vanishes silently from the set, so its end is made an item.
+        self.streams.push(messages.chain(once(async move { (last, Line::Ended) })).boxed());
+        Ok(())
+    }
+
+    /// Whether anything is consumed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// The next item; `None` when nothing is consumed. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<(AgentName, Line)> {
+        let (agent, line) = self.streams.next().await?;
+        if let Some(subscription) = self.subscribed.get_mut(&agent) {
+            subscription.heard = true;
+        }
+        Some((agent, line))
+    }
+
+    /// Looks whether the queues know of their consumers; `holding` tells whether any delivery is unsettled.
+    ///
+    /// The broker does not always tell when it has forgotten a consumer: delete a quorum queue that never held a message,
+    /// and its consumers hear nothing; make it again at once, and it may keep messages for a consumer that will not get
+    /// them. A consumer whose queue is gone or has none is ended, so that [`Line::Ended`] follows. Messages that wait over
+    /// two looks for a consumer that hears nothing are a reason to connect anew.
+    pub(super) async fn check(
+        &mut self,
+        link: &Link,
+        settings: &AmqpSettings,
+        holding: bool,
+    ) -> Result<(), Trouble> {
+        for (agent, subscription) in &mut self.subscribed {
+            let depth = link.look(settings, agent).await?;
+            let Some(depth) = depth.filter(|depth| depth.consumers > 0) else {
+                let tag = subscription.tag.clone();
+                self.channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+                continue;
+            };
+            let starves = depth.ready > 0 && !subscription.heard && !holding;
+            if starves && subscription.starved {
+                return Err(Trouble::Lost("a queue keeps its messages back"));
+            }
+            *subscription =
+                Subscription { tag: subscription.tag.clone(), heard: false, starved: starves };
+        }
+        Ok(())
+    }
+
+    /// Consumes no more and hands back what has arrived.
+    pub(super) async fn stop(&mut self) -> Result<(), Trouble> {
+        for (_, Subscription { tag, .. }) in std::mem::take(&mut self.subscribed) {
+            self.channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+        }
+        let mut arrived = Vec::new();
+        // Each stream ends by the cancel.
+        while let Some((_, line)) = self.streams.next().await {
+            match line {
+                Line::Message(message) => arrived.push(message),
+                Line::Failed(error) => return Err(error.into()),
+                Line::Ended => {}
+            }
+        }
+        let back = BasicNackOptions { requeue: true, multiple: false };
+        for handed_back in join_all(arrived.iter().map(|message| message.nack(back))).await {
+            handed_back?;
+        }
+        Ok(())
+    }
+}

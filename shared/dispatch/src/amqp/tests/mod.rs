@@ -1,0 +1,45 @@
+//! What only a real broker can show.
+
+mod broker;
+mod outages;
+mod shared;
+mod silence;
+
+use std::time::Duration;
+
+use longhaul_tests::{Broker, eventually};
+
+use super::{AmqpDispatch, AmqpSettings};
+use crate::{Counts, Dispatch, WakeSource, conformance::support::*};
+
+/// Settings for one test's share of a broker; proofs are frequent, so that a test sees them.
+fn settings(broker: &Broker) -> AmqpSettings {
+    AmqpSettings {
+        prefix: broker.prefix().to_owned(),
+        proof_every: Duration::from_millis(500),
+        proof_within: Duration::from_secs(2),
+        check_every: Duration::from_millis(500),
+        ..AmqpSettings::new(broker.url().to_owned().into())
+    }
+}
+
+fn dispatch(broker: &Broker) -> AmqpDispatch {
+    AmqpDispatch::start(settings(broker), None).unwrap()
+}
+
+async fn connected(dispatch: &AmqpDispatch) {
+    dispatch.wait_connected(LIMIT).await.unwrap();
+}
+
+async fn source(dispatch: &AmqpDispatch, name: &str) -> Box<dyn WakeSource> {
+    dispatch.source(vec![agent(name)]).await.unwrap()
+}
+
+/// Waits until the counts satisfy a condition.
+async fn counted(dispatch: &AmqpDispatch, what: &str, condition: impl Fn(&Counts) -> bool) {
+    eventually(LIMIT, what, async || {
+        let counts = dispatch.counts();
+        if condition(&counts) { Ok(()) } else { Err(counts) }
+    })
+    .await;
+}

@@ -1,0 +1,158 @@
+//! What an executor under test talks to.
+
+use super::record::Record;
+use crate::{IoError, Stopped, TaskIo};
+use async_trait::async_trait;
+use bytes::Bytes;
+use longhaul_domain::{
+    BlobHash, EntryBody, HistoryItem, Message, Role, Seq, Task, TaskId, TaskState,
+    blob::offload_all,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The part of a test that follows from how much the executor has emitted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Script {
+    pub stop_after: Option<(usize, Stopped)>,
+    /// Messages of the client, each with after how many events it comes; in ascending order.
+    pub follow_ups: VecDeque<(usize, Message)>,
+}
+
+/// What other tasks and blobs there are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct World {
+    pub tasks: Vec<Task>,
+    pub blobs: HashMap<BlobHash, Bytes>,
+}
+
+pub(super) struct TestIo {
+    state: Mutex<State>,
+    said_more: Notify,
+    pub cancel: CancellationToken,
+}
+
+struct State {
+    record: Record,
+    world: World,
+    script: Script,
+    emitted: usize,
+    stopped: Option<Stopped>,
+}
+
+impl TestIo {
+    pub fn new(record: Record, world: World, script: Script) -> Arc<Self> {
+        let state = State { record, world, script, emitted: 0, stopped: None };
+        let io = Self {
+            state: Mutex::new(state),
+            said_more: Notify::new(),
+            cancel: CancellationToken::new(),
+        };
+        io.advance(&mut io.lock());
+        Arc::new(io)
+    }
+
+    /// What is left when the run is over; nothing is taken from then on.
+    pub fn end(&self) -> (Record, World) {
+        let mut state = self.lock();
+        state.stopped.get_or_insert(Stopped::LeaseLost);
+        (state.record.clone(), state.world.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what the script says for this many events.
+    fn advance(&self, state: &mut State) {
+        while state.script.follow_ups.front().is_some_and(|(n, _)| *n <= state.emitted) {
+            let Some((_, message)) = state.script.follow_ups.pop_front() else { break };
+            state.record.hear(message);
+            self.said_more.notify_waiters();
+        }
+        if let Some((n, reason)) = state.script.stop_after
+            && n <= state.emitted
+            && state.stopped.is_none()
+        {
+            state.stopped = Some(reason);
+            self.cancel.cancel();
+        }
+    }
+}
+
+impl State {
+    fn running(&self) -> Result<(), Stopped> {
+        self.stopped.map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl TaskIo for TestIo {
+    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped> {
+        let mut state = self.lock();
+        state.running()?;
+        for mut body in output {
+            let working = body.status().is_none_or(|change| change.state == TaskState::Working);
+            assert!(working, "an executor emits no status but `working`; it ends with an outcome");
+            assert!(body.is_event(), "an executor emits statuses and artifacts only");
+            for blob in offload_all(body.parts_mut()) {
+                state.world.blobs.insert(blob.hash, blob.bytes);
+            }
+            state.record.append(body);
+            state.emitted += 1;
+        }
+        self.advance(&mut state);
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), Stopped> {
+        self.lock().running()
+    }
+
+    async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError> {
+        let state = self.lock();
+        state.running()?;
+        let found = |hash| Some((hash, state.world.blobs.get(&hash)?.clone()));
+        Ok(hashes.into_iter().filter_map(found).collect())
+    }
+
+    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+        let state = self.lock();
+        state.running()?;
+        let mut tasks = std::iter::once(&state.record.task).chain(&state.world.tasks);
+        Ok(tasks.find(|there| there.key.task == task).cloned())
+    }
+
+    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError> {
+        let state = self.lock();
+        state.running()?;
+        let context = &state.record.task.context;
+        let tasks = state.world.tasks.iter().rev().filter(|task| task.context == *context);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(tasks.take(limit).map(|task| Task { artifacts: Vec::new(), ..task.clone() }).collect())
+    }
+
+    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, Stopped> {
+        loop {
+            let said_more = self.said_more.notified();
+            {
+                let state = self.lock();
+                state.running()?;
+                let new = |item: &&HistoryItem| item.seq > after && item.message.role == Role::User;
+                let items: Vec<HistoryItem> =
+                    state.record.task.history.iter().filter(new).cloned().collect();
+                if !items.is_empty() {
+                    return Ok(items);
+                }
+            }
+            tokio::select! {
+                () = said_more => {}
+                () = self.cancel.cancelled() => {}
+            }
+        }
+    }
+}

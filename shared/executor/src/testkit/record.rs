@@ -1,0 +1,78 @@
+//! The log of a task under test, and what must hold for every entry of it.
+
+use longhaul_domain::{
+    AgentName, ContextId, EntryBody, LogEntry, Message, MessageId, OwnerId, Part, Role, Seq, Task,
+    TaskId, TaskKey, TaskState, Timestamp,
+    log::{StatusChange, UserMessage},
+};
+use uuid::Uuid;
+
+/// A task with its log, as a store would hold them.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub task: Task,
+    pub entries: Vec<LogEntry>,
+    pub attempt: i32,
+    pub turn: i32,
+}
+
+impl Record {
+    /// A task that nobody has said anything about.
+    pub fn new() -> Self {
+        let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(1)) };
+        let agent = AgentName::new("under-test").expect("a valid name");
+        let context = ContextId::from(Uuid::from_u128(2));
+        let task = Task::begin(key, agent, context, Timestamp::UNIX_EPOCH);
+        Self { task, entries: Vec::new(), attempt: 1, turn: 1 }
+    }
+
+    /// The next entry of the log, checked.
+    pub fn append(&mut self, body: EntryBody) {
+        self.check(&body);
+        let seq = self.task.last_seq.next();
+        let at = Timestamp::UNIX_EPOCH + std::time::Duration::from_millis(seq.0.unsigned_abs());
+        let attempt = if matches!(body, EntryBody::Message(_)) { 0 } else { self.attempt };
+        let entry = LogEntry { seq, at, attempt, body };
+        self.entries.push(entry.clone());
+        self.task.apply(entry).expect("the entry has the next place");
+    }
+
+    /// What the client says.
+    pub fn hear(&mut self, message: Message) -> Seq {
+        self.append(EntryBody::Message(UserMessage { message, request_metadata: None }));
+        self.task.last_seq
+    }
+
+    /// What the worker writes at the start of a run.
+    pub fn begin_attempt(&mut self) {
+        if self.task.status.state != TaskState::Working {
+            self.append(EntryBody::Status(StatusChange::to(TaskState::Working)));
+        }
+    }
+
+    /// A message of the client made of parts.
+    pub fn message(&self, parts: Vec<Part>) -> Message {
+        let id = format!("message-{}", self.task.last_seq.next());
+        let id = MessageId::new(id).expect("a short text is an id");
+        Message::new(id, Role::User, parts)
+    }
+
+    fn check(&self, body: &EntryBody) {
+        match body {
+            EntryBody::Status(change) => {
+                let state = self.task.status.state;
+                state.after(change.state.transition_to()).unwrap_or_else(|e| panic!("{e}"));
+            }
+            EntryBody::Artifact(update) => {
+                let id = &update.artifact.artifact_id;
+                let exists = self.task.artifacts.iter().any(|a| a.artifact_id == *id);
+                assert!(!update.artifact.parts.is_empty(), "{id}: a chunk without parts");
+                assert!(
+                    !update.append || exists,
+                    "{id}: appended to an artifact that is not there"
+                );
+            }
+            EntryBody::Message(_) | EntryBody::Note(_) => {}
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What came of a run.
+
+use super::{Run, io::World, record::Record};
+use crate::{Executor, Outcome, Stopped};
+use longhaul_domain::{
+    Artifact, ArtifactUpdate, EntryBody, LogEntry, Part, Seq, Task, TaskState, log::StatusChange,
+};
+use std::sync::Arc;
+
+/// How a call of the executor ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With an outcome; an error is a failure.
+    Outcome(Outcome),
+    /// Quietly, because the run was stopped.
+    Stopped(Stopped),
+    /// With a panic.
+    Panicked(String),
+}
+
+/// What an executor did in one run.
+pub struct Report {
+    executor: Arc<dyn Executor>,
+    end: End,
+    read_up_to: Seq,
+    record: Record,
+    world: World,
+    first: usize,
+}
+
+impl Report {
+    pub(super) fn new(
+        executor: Arc<dyn Executor>,
+        end: End,
+        read_up_to: Seq,
+        mut record: Record,
+        world: World,
+        first: usize,
+    ) -> Self {
+        // A retryable failure leaves the task `working`, for the next attempt.
+        if let End::Outcome(outcome) = &end
+            && !matches!(outcome, Outcome::Failed(failure) if failure.retryable)
+        {
+            let direct = matches!(outcome, Outcome::Direct(_));
+            let change = StatusChange::with(outcome.state(), outcome.message().cloned());
+            record.append(EntryBody::Status(StatusChange { direct, ..change }));
+        }
+        Self { executor, end, read_up_to, record, world, first }
+    }
+
+    /// How it ended.
+    pub const fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// The outcome. Panics when the run was stopped or panicked.
+    #[track_caller]
+    pub fn outcome(&self) -> &Outcome {
+        match &self.end {
+            End::Outcome(outcome) => outcome,
+            other => panic!("the executor ended with {other:?}, not with an outcome"),
+        }
+    }
+
+    /// What the failure says. Panics when there is none.
+    #[track_caller]
+    pub fn failure(&self) -> &crate::Failure {
+        match self.outcome() {
+            Outcome::Failed(failure) => failure,
+            other => panic!("the executor ended with {other:?}, not with a failure"),
+        }
+    }
+
+    /// The state of the task after the run.
+    pub const fn state(&self) -> TaskState {
+        self.record.task.status.state
+    }
+
+    /// The task after the run: its log folded.
+    pub const fn task(&self) -> &Task {
+        &self.record.task
+    }
+
+    /// The entries of this run, the outcome's status included.
+    pub fn entries(&self) -> &[LogEntry] {
+        &self.record.entries[self.first..]
+    }
+
+    /// The statuses that the executor emitted, in order.
+    pub fn statuses(&self) -> Vec<&StatusChange> {
+        let statuses = self.entries().iter().filter_map(|entry| entry.body.status());
+        statuses.filter(|change| change.state == TaskState::Working).collect()
+    }
+
+    /// The texts of these statuses; an empty one where there is none.
+    pub fn status_texts(&self) -> Vec<String> {
+        let text =
+            |change: &&StatusChange| change.message.as_ref().map(longhaul_domain::Message::text);
+        self.statuses().iter().map(|change| text(change).unwrap_or_default()).collect()
+    }
+
+    /// The chunks that the executor emitted, in order.
+    pub fn chunks(&self) -> Vec<&ArtifactUpdate> {
+        self.entries()
+            .iter()
+            .filter_map(|entry| match &entry.body {
+                EntryBody::Artifact(update) => Some(update),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The artifacts of the task after the run; large parts are references.
+    pub fn artifacts(&self) -> &[Artifact] {
+        &self.record.task.artifacts
+    }
+
+    /// The text parts of one artifact, joined, large ones included. Panics when there is no such artifact.
+    #[track_caller]
+    pub fn artifact_text(&self, id: &str) -> String {
+        let found = self.artifacts().iter().find(|artifact| artifact.artifact_id.as_str() == id);
+        let artifact = found.unwrap_or_else(|| panic!("no artifact {id}: {:?}", self.artifacts()));
+        artifact.parts.iter().filter_map(|part| self.text_of(part)).collect()
+    }
+
+    fn text_of(&self, part: &Part) -> Option<String> {
+        let mut part = part.clone();
+        if let Some(blob) = part.blob() {
+            part.content = blob.restore(self.world.blobs.get(&blob.hash)?.clone()).ok()?;
+        }
+        part.as_text().map(str::to_owned)
+    }
+
+    /// What is said with the status that the task has now.
+    pub fn said(&self) -> String {
+        self.record
+            .task
+            .status
+            .message
+            .as_ref()
+            .map(longhaul_domain::Message::text)
+            .unwrap_or_default()
+    }
+
+    /// The highest message of the client that the executor was given.
+    pub const fn read_up_to(&self) -> Seq {
+        self.read_up_to
+    }
+
+    /// The next attempt of the same turn, after a failure or a stop.
+    pub fn retry(self) -> Run {
+        let mut record = self.record;
+        record.attempt += 1;
+        Run::again(self.executor, record, self.world)
+    }
+
+    /// The same attempt on another worker, after this one was lost.
+    pub fn lost(self) -> Run {
+        Run::again(self.executor, self.record, self.world)
+    }
+
+    /// The client answers a parked task: the next turn. Panics when the task is not parked.
+    #[track_caller]
+    pub fn answer(self, text: impl Into<String>) -> Run {
+        assert!(self.state().is_parked(), "a task that is {} waits for no answer", self.state());
+        let mut record = self.record;
+        let message = record.message(vec![Part::text(text)]);
+        record.hear(message);
+        record.append(EntryBody::Status(StatusChange::to(TaskState::Submitted)));
+        record.attempt = 1;
+        record.turn += 1;
+        Run::again(self.executor, record, self.world)
+    }
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Report")
+            .field("end", &self.end)
+            .field("entries", &self.entries())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! Setting up a run.
+
+use super::{
+    End, Report,
+    io::{Script, TestIo, World},
+    record::Record,
+};
+use crate::{Assignment, Executor, Outcome, Stopped, TaskContext};
+use futures::FutureExt;
+use longhaul_domain::{
+    HistoryItem, JsonObject, Message, Part, Task, TaskState, Timestamp, blob::offload_all,
+};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use uuid::Uuid;
+
+/// A run to be: says what the client sent and what happens meanwhile, then [`run`](Self::run).
+#[must_use = "nothing happens before run()"]
+pub struct Run {
+    executor: Arc<dyn Executor>,
+    pub(super) record: Record,
+    pub(super) world: World,
+    pub(super) script: Script,
+    pub(super) state_before: TaskState,
+    max_attempts: i32,
+    deadline: Option<Timestamp>,
+    request_metadata: Option<JsonObject>,
+}
+
+impl Run {
+    /// The first run of a task.
+    pub fn of(executor: impl Executor) -> Self {
+        Self::of_shared(Arc::new(executor))
+    }
+
+    /// The first run of a task by an executor that is used elsewhere too.
+    pub fn of_shared(executor: Arc<dyn Executor>) -> Self {
+        Self::again(executor, Record::new(), World::default())
+    }
+
+    pub(super) fn again(executor: Arc<dyn Executor>, record: Record, world: World) -> Self {
+        Self {
+            executor,
+            state_before: record.task.status.state,
+            record,
+            world,
+            script: Script::default(),
+            max_attempts: 3,
+            deadline: None,
+            request_metadata: None,
+        }
+    }
+
+    /// The client says this.
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.parts(vec![Part::text(text)])
+    }
+
+    /// The client sends these parts.
+    pub fn parts(self, parts: Vec<Part>) -> Self {
+        let message = self.record.message(parts);
+        self.message(message)
+    }
+
+    /// The client sends this message. Large parts are kept apart, as a worker would find them.
+    pub fn message(mut self, mut message: Message) -> Self {
+        for blob in offload_all(&mut message.parts) {
+            self.world.blobs.insert(blob.hash, blob.bytes);
+        }
+        self.record.hear(message);
+        self
+    }
+
+    /// Metadata of the client's request.
+    pub fn request_metadata(mut self, metadata: JsonObject) -> Self {
+        self.request_metadata = Some(metadata);
+        self
+    }
+
+    /// Which attempt this is.
+    pub const fn attempt(mut self, attempt: i32) -> Self {
+        self.record.attempt = attempt;
+        if attempt > 1 {
+            self.state_before = TaskState::Working;
+        }
+        self
+    }
+
+    /// How many attempts there may be.
+    pub const fn max_attempts(mut self, attempts: i32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// When the task must have ended. Only said to the executor: the kit's time stands still.
+    pub const fn deadline(mut self, deadline: Timestamp) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Another task of the same owner exists; add the oldest first. It belongs to the same conversation when its context
+    /// is that of [`Run::task`].
+    pub fn other_task(mut self, task: Task) -> Self {
+        self.world.tasks.push(task);
+        self
+    }
+
+    /// The task under test, as it is now.
+    pub const fn task(&self) -> &Task {
+        &self.record.task
+    }
+
+    /// The client cancels once this many events were emitted; 0: before the start.
+    pub const fn cancel_after_events(self, events: usize) -> Self {
+        self.stop_after_events(events, Stopped::Canceled)
+    }
+
+    /// The run is stopped for some reason once this many events were emitted.
+    pub const fn stop_after_events(mut self, events: usize, reason: Stopped) -> Self {
+        self.script.stop_after = Some((events, reason));
+        self
+    }
+
+    /// The client says more right after the start.
+    pub fn follow_up(self, text: impl Into<String>) -> Self {
+        self.follow_up_after_events(0, text)
+    }
+
+    /// The client says more once this many events were emitted.
+    pub fn follow_up_after_events(mut self, events: usize, text: impl Into<String>) -> Self {
+        let mut message = self.record.message(vec![Part::text(text)]);
+        let number = self.script.follow_ups.len() + 1;
+        let id = longhaul_domain::MessageId::new(format!("follow-up-{number}"));
+        message.message_id = id.expect("a short text is an id");
+        let place = self.script.follow_ups.partition_point(|(n, _)| *n <= events);
+        self.script.follow_ups.insert(place, (events, message));
+        self
+    }
+
+    /// Runs the executor to its end. Does not end when the executor does not: use it under a time limit where that is a question.
+    pub async fn run(mut self) -> Report {
+        let history = self.history();
+        let assignment = Assignment {
+            key: self.record.task.key,
+            agent: self.record.task.agent.clone(),
+            context: self.record.task.context.clone(),
+            created_at: self.record.task.created_at,
+            attempt: self.record.attempt,
+            max_attempts: self.max_attempts,
+            turn: self.record.turn,
+            deadline: self.deadline,
+            history,
+            request_metadata: self.request_metadata.take(),
+            state_before: self.state_before,
+        };
+        self.record.begin_attempt();
+        let first = self.record.entries.len();
+        let io = TestIo::new(self.record, self.world, self.script);
+        let ctx = TaskContext::new(assignment, io.clone(), io.cancel.clone(), counting_ids());
+        let call = AssertUnwindSafe(self.executor.execute(ctx.clone())).catch_unwind().await;
+        let end = match call.map(Outcome::of) {
+            Ok(Ok(outcome)) => End::Outcome(outcome),
+            Ok(Err(stopped)) => End::Stopped(stopped),
+            Err(panic) => End::Panicked(panic_text(panic.as_ref())),
+        };
+        let (record, world) = io.end();
+        Report::new(self.executor, end, ctx.read_up_to(), record, world, first)
+    }
+
+    /// Every message so far, as a claim gives it.
+    fn history(&self) -> Vec<HistoryItem> {
+        let mut history = self.record.task.history.clone();
+        let status = &self.record.task.status;
+        history
+            .extend(status.message.clone().map(|message| HistoryItem { seq: status.seq, message }));
+        history.sort_by_key(|item| item.seq);
+        history
+    }
+}
+
+fn counting_ids() -> Arc<dyn Fn() -> Uuid + Send + Sync> {
+    let next = AtomicU64::new(1);
+    Arc::new(move || Uuid::from_u64_pair(0x7000_0000, next.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

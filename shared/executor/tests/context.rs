@@ -1,0 +1,263 @@
+//! What an executor can rely on when it talks to its task, and what the test kit shows of it.
+
+use async_trait::async_trait;
+use longhaul_executor::{
+    domain::{INLINE_LIMIT, MessageId, Seq, TaskState},
+    prelude::*,
+    testkit::{End, Run},
+};
+use std::{future::Future, pin::Pin};
+
+type Answer = Pin<Box<dyn Future<Output = Result<Outcome, ExecutorError>> + Send>>;
+
+/// An executor made of a function.
+struct By(fn(TaskContext) -> Answer);
+
+#[async_trait]
+impl Executor for By {
+    fn descriptor(&self) -> ExecutorDescriptor {
+        ExecutorDescriptor::text("by", "1.0.0", "A function").expect("a valid name")
+    }
+    async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
+        (self.0)(ctx).await
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands at the end of fallible functions")]
+fn done() -> Result<Outcome, ExecutorError> {
+    Ok(Outcome::Completed(None))
+}
+
+#[tokio::test]
+async fn chunks_of_an_artifact_make_it_up_and_only_the_first_is_not_appended() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let mut writer = ctx.stream_artifact(ArtifactSpec::named("pages"));
+            for page in ["a", "b"] {
+                writer.write(vec![Part::text(page)]).await?;
+            }
+            writer.finish(vec![Part::text("c")]).await?;
+            done()
+        })
+    });
+    let report = Run::of(executor).text("go").run().await;
+    assert_eq!(report.artifact_text("artifact-1"), "abc");
+    let shape: Vec<_> = report.chunks().iter().map(|c| (c.append, c.last_chunk)).collect();
+    assert_eq!(shape, [(false, false), (true, false), (true, true)]);
+    assert_eq!(report.artifacts()[0].name.as_deref(), Some("pages"));
+    assert_eq!(report.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn a_second_attempt_names_its_artifacts_alike_and_replaces_those_of_the_first() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let text = format!("of attempt {}", ctx.attempt());
+            ctx.artifact(ctx.new_artifact(vec![Part::text(text)])).await?;
+            if ctx.attempt() == 1 {
+                return Err(ExecutorError::retryable("out of luck"));
+            }
+            done()
+        })
+    });
+    let first = Run::of(executor).text("go").run().await;
+    assert!(first.failure().retryable);
+    assert_eq!(first.state(), TaskState::Working);
+    let second = first.retry().run().await;
+    assert_eq!(second.artifact_text("artifact-1"), "of attempt 2");
+    assert_eq!(second.artifacts().len(), 1);
+}
+
+#[tokio::test]
+async fn an_artifact_that_an_earlier_attempt_left_can_be_continued() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            match ctx.produced().await?.first() {
+                None => {
+                    let mut writer = ctx.stream_artifact(ArtifactSpec::default());
+                    writer.write(vec![Part::text("1"), Part::text("2")]).await?;
+                    writer.write(vec![Part::text("3")]).await?;
+                    done()
+                }
+                Some(there) => {
+                    assert_eq!(there.parts, 2);
+                    let writer = ctx.continue_artifact(there.id.clone()).await?;
+                    writer.finish(vec![Part::text("3!")]).await?;
+                    done()
+                }
+            }
+        })
+    });
+    let lost = Run::of(executor).text("go").stop_after_events(1, Stopped::LeaseLost).run().await;
+    assert_eq!(lost.end(), &End::Stopped(Stopped::LeaseLost));
+    let report = lost.lost().run().await;
+    assert_eq!(report.artifact_text("artifact-1"), "123!");
+}
+
+#[tokio::test]
+async fn what_was_never_begun_cannot_be_appended_to() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let artifact = ctx.new_artifact(vec![Part::text("x")]);
+            assert!(ctx.continue_artifact(artifact.artifact_id.clone()).await.is_err());
+            let update = longhaul_executor::domain::ArtifactUpdate {
+                append: true,
+                ..longhaul_executor::domain::ArtifactUpdate::whole(artifact)
+            };
+            ctx.artifact_update(update).await?;
+            done()
+        })
+    });
+    let report = Run::of(executor).text("go").run().await;
+    assert!(!report.failure().retryable);
+    assert!(report.failure().cause.contains("appended before"), "{}", report.failure().cause);
+}
+
+#[tokio::test]
+async fn text_that_cannot_be_stored_is_an_error_that_names_its_place() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            ctx.artifact(ctx.new_artifact(vec![Part::text("ok"), Part::text("a\0b")])).await?;
+            done()
+        })
+    });
+    let failed = Run::of(executor).text("go").run().await;
+    let cause = &failed.failure().cause;
+    assert!(cause.contains("artifact.parts[1].text") && cause.contains("U+0000"), "{cause}");
+
+    let at_the_end = By(|ctx| Box::pin(async move { Ok(ctx.completed("a\0")) }));
+    let report = Run::of(at_the_end).text("go").run().await;
+    assert!(report.failure().cause.contains("message.parts[0].text"));
+}
+
+#[tokio::test]
+async fn a_turn_after_an_answer_sees_the_exchange_and_names_its_artifacts_anew() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let id = ctx.new_artifact(vec![Part::text("x")]);
+            ctx.artifact(id).await?;
+            if ctx.turn() == 1 {
+                return Ok(ctx.input_required("which one?"));
+            }
+            let said: Vec<String> = ctx.history().iter().map(|item| item.message.text()).collect();
+            Ok(ctx.completed(said.join("|")))
+        })
+    });
+    let asked = Run::of(executor).text("wish").run().await;
+    assert_eq!(asked.state(), TaskState::InputRequired);
+    let report = asked.answer("that one").run().await;
+    assert_eq!(report.said(), "wish|which one?|that one");
+    let ids: Vec<&str> = report.artifacts().iter().map(|a| a.artifact_id.as_str()).collect();
+    assert_eq!(ids, ["artifact-1", "artifact-2-1"]);
+}
+
+#[tokio::test]
+async fn after_a_stop_every_call_answers_so_at_once_with_its_reason() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            ctx.status("begun").await?;
+            assert_eq!(ctx.stopped().await, Stopped::TimedOut);
+            assert!(ctx.status("more").await.is_err());
+            assert!(ctx.next_message().await.is_err());
+            assert!(ctx.earlier_tasks(1).await.is_err());
+            ctx.flush().await?;
+            done()
+        })
+    });
+    let report = Run::of(executor).text("go").stop_after_events(1, Stopped::TimedOut).run().await;
+    assert_eq!(report.end(), &End::Stopped(Stopped::TimedOut));
+    assert_eq!(report.status_texts(), ["begun"]);
+}
+
+#[tokio::test]
+async fn what_the_client_says_meanwhile_is_handed_out_in_order_and_counted_as_read() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let before = ctx.read_up_to();
+            ctx.status("listening").await?;
+            let first = ctx.next_message().await?.text();
+            assert!(ctx.read_up_to() > before);
+            let second = ctx.next_message().await?.text();
+            Ok(ctx.completed(format!("{first} {second}")))
+        })
+    });
+    let report = Run::of(executor)
+        .text("go")
+        .follow_up("early")
+        .follow_up_after_events(1, "late")
+        .run()
+        .await;
+    assert_eq!(report.said(), "early late");
+    let heard = report.task().last_user_message().map(|item| item.seq);
+    assert_eq!(Some(report.read_up_to()), heard);
+    assert!(report.read_up_to() > Seq(1));
+}
+
+#[tokio::test]
+async fn large_parts_come_back_whole() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let part = &ctx.message().parts[0];
+            assert!(part.blob().is_some(), "a large part comes as a reference");
+            let length = ctx.bytes(part).await?.len();
+            assert_eq!(ctx.text(part).await?.len(), length);
+            let whole = ctx.resolve(ctx.message().clone()).await?;
+            Ok(ctx.completed(format!("{length} {}", whole.text().len())))
+        })
+    });
+    let size = INLINE_LIMIT + 1;
+    let report = Run::of(executor).text("x".repeat(size)).run().await;
+    assert_eq!(report.said(), format!("{size} {size}"));
+}
+
+#[tokio::test]
+async fn other_tasks_of_the_owner_can_be_read() {
+    let other = Run::of(By(|_| Box::pin(async { done() }))).text("earlier").task().clone();
+    let key = longhaul_executor::domain::TaskKey {
+        task: "018f2f6e-7b7a-7000-8000-000000000001".parse().unwrap(),
+        ..other.key
+    };
+    let other = longhaul_executor::domain::Task { key, ..other };
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let earlier = ctx.earlier_tasks(5).await?.len();
+            let referenced = ctx.referenced_tasks().await?;
+            Ok(ctx.completed(format!("{earlier} {}", referenced[0].history[0].message.text())))
+        })
+    });
+    let references = vec!["nonsense".to_owned(), key.task.to_string()];
+    let message = Message {
+        reference_task_ids: references,
+        ..Message::new(MessageId::new("m").unwrap(), Role::User, vec![Part::text("go")])
+    };
+    let report = Run::of(executor).other_task(other).message(message).run().await;
+    assert_eq!(report.said(), "1 earlier");
+}
+
+#[tokio::test]
+async fn a_panic_is_reported_with_its_words() {
+    let executor = By(|_| Box::pin(async { panic!("no paper") }));
+    let report = Run::of(executor).text("go").run().await;
+    assert_eq!(report.end(), &End::Panicked("no paper".to_owned()));
+}
+
+#[tokio::test]
+async fn messages_of_the_agent_carry_their_task_and_context() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let foreign =
+                Message::new(MessageId::new("mine").unwrap(), Role::User, vec![Part::text("x")]);
+            ctx.say(foreign).await?;
+            let metadata = JsonObject::parse(r#"{"page":1}"#)?;
+            ctx.progress("one", metadata).await?;
+            done()
+        })
+    });
+    let report = Run::of(executor).text("go").run().await;
+    let statuses = report.statuses();
+    let message = statuses[0].message.as_ref().unwrap();
+    assert_eq!((message.role, message.message_id.as_str()), (Role::Agent, "mine"));
+    assert_eq!(message.task_id, Some(report.task().key.task));
+    assert_eq!(message.context_id.as_ref(), Some(&report.task().context));
+    assert_eq!(statuses[1].metadata.as_ref().unwrap().as_str(), r#"{"page":1}"#);
+}

@@ -1,0 +1,90 @@
+//! Getting started: the database may still be coming up, and is waited for.
+
+use crate::{
+    failure::{DbResult, Failure},
+    options::{Durability, parse, pool, session},
+};
+use longhaul_runtime::{Backoff, Secret, redact_url};
+use sqlx_core::{connection::Connection, query_scalar::query_scalar};
+use sqlx_postgres::{PgConnectOptions, PgConnection, PgPool};
+use std::{future::Future, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Whether the server only follows another one.
+pub const IN_RECOVERY: &str = "-- store::in_recovery
+select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'";
+
+/// Repeats a step until it succeeds, fails for a reason that waiting does not cure, or `limit` has passed.
+pub async fn waiting<T, Fut>(
+    url: &Secret<String>,
+    limit: Duration,
+    mut step: impl FnMut() -> Fut,
+) -> DbResult<T>
+where
+    Fut: Future<Output = DbResult<T>>,
+{
+    let started = Instant::now();
+    let mut attempt = 0;
+    loop {
+        let rest = limit.saturating_sub(started.elapsed()).max(Duration::from_millis(100));
+        let why = match timeout(rest, step()).await {
+            Ok(Err(Failure::Lost(why) | Failure::Unavailable(why) | Failure::Conflict(why))) => why,
+            Ok(outcome) => return outcome,
+            Err(_) => "no answer".to_owned(),
+        };
+        let place = redact_url(url.expose());
+        let delay = Backoff::RECONNECT.random_delay(attempt);
+        if started.elapsed() + delay >= limit {
+            return Err(Failure::Unavailable(format!("no Postgres at {place}: {why}")));
+        }
+        tracing::info!(database = place, why, "waiting for Postgres");
+        sleep(delay).await;
+        attempt += 1;
+    }
+}
+
+/// A connection outside of the pools, without the store's limits on time.
+pub async fn single(options: &PgConnectOptions) -> DbResult<PgConnection> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    not_read_only(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Refuses a server that cannot write.
+pub async fn not_read_only(connection: &mut PgConnection) -> DbResult<()> {
+    if query_scalar(IN_RECOVERY).fetch_one(connection).await? {
+        return Err(Failure::Unavailable("the server is read-only (a standby?)".to_owned()));
+    }
+    Ok(())
+}
+
+/// The pools of a store.
+pub struct Pools {
+    /// Reads and synchronous writes.
+    pub synchronous: PgPool,
+    /// Claims, leases and notifications.
+    pub relaxed: PgPool,
+    /// The one connection that listens.
+    pub listening: PgPool,
+}
+
+impl Pools {
+    /// Pools that open connections when they are needed.
+    pub fn new(url: &Secret<String>, max_connections: u32) -> DbResult<Self> {
+        let plain = parse(url)?;
+        let synchronous = session(plain.clone(), Durability::Synchronous);
+        let relaxed = session(plain.clone(), Durability::Relaxed);
+        Ok(Self {
+            synchronous: pool(synchronous, max_connections.max(2)),
+            relaxed: pool(relaxed, 2),
+            listening: pool(plain, 1),
+        })
+    }
+
+    /// Closes all of them, once what was begun is done.
+    pub async fn close(&self) {
+        self.listening.close().await;
+        self.synchronous.close().await;
+        self.relaxed.close().await;
+    }
+}

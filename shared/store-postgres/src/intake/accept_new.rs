@@ -1,0 +1,182 @@
+//! New tasks, a batch with one statement.
+//!
+//! The dedupe key goes first: where it is taken, nothing else of that task is written. The statement is its own
+//! transaction, so all rows of a task are there or none. A repeat after a lost answer finds its key with its own task id.
+
+use crate::{
+    column::column,
+    db::Db,
+    entry::Encoded,
+    failure::{DbResult, Failure},
+    intake::known::{Known, known},
+    replay,
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use longhaul_domain::{EntryBody, OwnerId, Seq, TaskId, Timestamp};
+use longhaul_store::{AcceptNew, Accepted, Result};
+use sqlx_core::query::query;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+use uuid::Uuid;
+
+/// Keys are taken in their order, contents in theirs, so that two batches never wait for one another in a circle.
+pub const ACCEPT_NEW: &str = "-- store::accept_new
+with time as materialized (
+    select date_trunc('milliseconds', clock_timestamp()) as at
+), input as materialized (
+    select i.*, time.at
+    from time, unnest($1::int4[], $2::uuid[], $3::text[], $4::text[], $5::int2[], $6::int8[], $7::text[], $8::text[],
+        $9::bytea[], $10::bytea[])
+        as i (owner_id, task_id, agent, context_id, priority, delay_ms, trace, body, key, content)
+), fresh as (
+    insert into message_keys as k (owner_id, key, content, task_id, seq, at)
+    select owner_id, key, content, task_id, 1, at from input order by owner_id, key
+    on conflict (owner_id, key) do update
+    set content = excluded.content, task_id = excluded.task_id, seq = excluded.seq, at = excluded.at
+    where k.at < excluded.at - interval '24 hours'
+    returning owner_id, task_id
+), accepted as materialized (
+    select i.* from fresh f join input i on i.owner_id = f.owner_id and i.task_id = f.task_id
+), new_tasks as (
+    insert into tasks (owner_id, task_id, agent, context_id, priority, created_at)
+    select owner_id, task_id, agent, context_id, priority, at from accepted
+), new_states as (
+    insert into task_state (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch,
+        op_epoch, last_op)
+    select owner_id, task_id, 1, at, 0, 1, 1, 1, 0, 0, 0 from accepted
+), new_entries as (
+    insert into log (owner_id, task_id, seq, at, attempt, kind, schema, speaks, body)
+    select owner_id, task_id, 1, at, 0, 1, $11, true, body::json from accepted
+), new_runs as (
+    insert into runs (owner_id, task_id, agent, priority, run_at, epoch, attempt, losses, handed_back, trace)
+    select owner_id, task_id, agent, priority, at + delay_ms * interval '1 millisecond', 0, 1, 0, false, trace
+    from accepted
+), contents as (
+    insert into blobs (owner_id, hash, bytes)
+    select * from unnest($12::int4[], $13::bytea[], $14::bytea[])
+    on conflict do nothing
+)
+select owner_id, task_id, at from accepted";
+
+/// The longest delay that is kept, in milliseconds: a thousand years.
+const MAX_DELAY_MS: i64 = 31_556_952_000_000;
+
+/// A new task that waits for its batch.
+#[derive(Debug)]
+pub struct NewTask {
+    /// What was asked.
+    pub accept: AcceptNew,
+    /// The body of its first entry.
+    pub body: String,
+}
+
+impl From<AcceptNew> for NewTask {
+    fn from(accept: AcceptNew) -> Self {
+        let body = Encoded::from(&EntryBody::Message(accept.accept.message.clone())).text;
+        Self { accept, body }
+    }
+}
+
+impl NewTask {
+    /// What it weighs in a batch, in bytes.
+    pub fn weight(&self) -> usize {
+        let blobs: usize = self.accept.accept.blobs.iter().map(|blob| blob.bytes.len()).sum();
+        self.body.len() + blobs + 500
+    }
+
+    const fn place(&self) -> (OwnerId, [u8; 32]) {
+        (self.accept.key.owner, self.accept.accept.dedupe.key)
+    }
+
+    const fn task(&self) -> TaskId {
+        self.accept.key.task
+    }
+}
+
+/// Runs one batch.
+pub async fn run(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
+    replay::batch(tasks, |tasks| -> BoxFuture<'_, _> { Box::pin(accept(&db, tasks)) }).await
+}
+
+async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
+    // Of several with one key the first is written; the others find it.
+    let mut firsts: BTreeMap<_, &NewTask> = BTreeMap::new();
+    for task in tasks {
+        firsts.entry(task.place()).or_insert(task);
+    }
+    let mut connection = db.pool.acquire().await?;
+    let firsts: Vec<&NewTask> = firsts.into_values().collect();
+    let mut created = insert(&mut connection, &firsts).await?;
+    let grown = created.keys().map(|place| (*place, Seq(1)));
+    db.signals.grown(
+        grown.map(|((owner, task), seq)| (longhaul_domain::TaskKey { owner, task }, seq)).collect(),
+    );
+
+    let others: Vec<_> = tasks
+        .iter()
+        .filter(|task| !created.contains_key(&(task.accept.key.owner, task.task())))
+        .map(|task| (task.accept.key.owner, task.accept.accept.dedupe))
+        .collect();
+    let known =
+        if others.is_empty() { HashMap::new() } else { known(&mut connection, &others).await? };
+    let outcome = |task: &NewTask| {
+        if let Some(at) = created.remove(&(task.accept.key.owner, task.task())) {
+            return Ok(Ok(Accepted::Created { at, seq: Seq(1) }));
+        }
+        let known = known.get(&task.place());
+        // A key that was taken a moment ago and is not there any more was too old: the next try takes it.
+        let known = known.ok_or_else(|| Failure::Conflict("a dedupe key ran out".to_owned()))?;
+        Ok(Ok(recognised(task, known)))
+    };
+    tasks.iter().map(outcome).collect()
+}
+
+fn recognised(task: &NewTask, known: &Known) -> Accepted {
+    if known.content != task.accept.accept.dedupe.content {
+        Accepted::KeyReused
+    } else if known.task == task.task() {
+        Accepted::Created { at: known.created_at, seq: known.seq }
+    } else {
+        Accepted::Duplicate { task: known.task, seq: known.seq }
+    }
+}
+
+async fn insert(
+    connection: &mut sqlx_postgres::PgConnection,
+    tasks: &[&NewTask],
+) -> DbResult<HashMap<(OwnerId, TaskId), Timestamp>> {
+    let all = || tasks.iter().map(|task| &task.accept);
+    let delay = |accept: &AcceptNew| {
+        i64::try_from(accept.options.delay.as_millis()).unwrap_or(i64::MAX).min(MAX_DELAY_MS)
+    };
+    let blobs: BTreeMap<(i32, &[u8]), &Bytes> = all()
+        .flat_map(|a| a.accept.blobs.iter().map(|b| ((a.key.owner.0, &b.hash.0[..]), &b.bytes)))
+        .collect();
+    let rows = query(ACCEPT_NEW)
+        .bind(all().map(|a| a.key.owner.0).collect::<Vec<_>>())
+        .bind(all().map(|a| a.key.task.uuid()).collect::<Vec<_>>())
+        .bind(all().map(|a| a.agent.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|a| a.context.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|a| a.options.priority).collect::<Vec<_>>())
+        .bind(all().map(delay).collect::<Vec<_>>())
+        .bind(all().map(|a| a.accept.trace.as_deref()).collect::<Vec<Option<&str>>>())
+        .bind(tasks.iter().map(|task| task.body.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|a| &a.accept.dedupe.key[..]).collect::<Vec<_>>())
+        .bind(all().map(|a| &a.accept.dedupe.content[..]).collect::<Vec<_>>())
+        .bind(crate::column::BODY_SCHEMA)
+        .bind(blobs.keys().map(|(owner, _)| *owner).collect::<Vec<_>>())
+        .bind(blobs.keys().map(|(_, hash)| *hash).collect::<Vec<_>>())
+        .bind(blobs.values().map(|bytes| &bytes[..]).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let owner = OwnerId(column(row, "owner_id")?);
+            let task = TaskId::new(column::<Uuid>(row, "task_id")?);
+            Ok(((owner, task), column(row, "at")?))
+        })
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! Messages to tasks that are there.
+//!
+//! The task is locked before its dedupe keys are looked up, so that two nodes with the same message come one after the
+//! other. A message that wakes a parked task, its new state and its place in the queue are one commit.
+
+use crate::{
+    db::Db,
+    entry::Encoded,
+    failure::DbResult,
+    intake::known::known,
+    replay,
+    write::{Changes, LockedTask, Run, lock::lock_tasks},
+};
+use futures::future::BoxFuture;
+use longhaul_domain::{EntryBody, TaskKey, TaskState, log::StatusChange};
+use longhaul_store::{AcceptFollowUp, DedupeKey, FollowedUp, Result};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// A message that waits for its batch.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// What was asked.
+    pub follow_up: AcceptFollowUp,
+    /// Its entry.
+    pub entry: Encoded,
+}
+
+impl From<AcceptFollowUp> for NewMessage {
+    fn from(follow_up: AcceptFollowUp) -> Self {
+        let entry = Encoded::from(&EntryBody::Message(follow_up.accept.message.clone()));
+        Self { follow_up, entry }
+    }
+}
+
+impl NewMessage {
+    /// What it weighs in a batch, in bytes.
+    pub fn weight(&self) -> usize {
+        let blobs: usize = self.follow_up.accept.blobs.iter().map(|blob| blob.bytes.len()).sum();
+        self.entry.weight() + blobs
+    }
+
+    const fn key(&self) -> TaskKey {
+        self.follow_up.key
+    }
+
+    const fn dedupe(&self) -> DedupeKey {
+        self.follow_up.accept.dedupe
+    }
+}
+
+/// Runs one batch.
+pub async fn run(db: Arc<Db>, messages: Vec<NewMessage>) -> Vec<Result<FollowedUp>> {
+    replay::batch(messages, |all| -> BoxFuture<'_, _> { Box::pin(accept(&db, all)) }).await
+}
+
+async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<FollowedUp>>> {
+    let mut transaction = db.begin().await?;
+    let mut tasks = lock_tasks(&mut transaction, messages.iter().map(NewMessage::key)).await?;
+    let keys: Vec<_> = messages.iter().map(|m| (m.key().owner, m.dedupe())).collect();
+    let mut seen: HashMap<_, _> = known(&mut transaction, &keys)
+        .await?
+        .into_iter()
+        .map(|(place, known)| (place, (known.content, known.task, known.seq)))
+        .collect();
+
+    let mut changes = Changes::default();
+    let (mut changed, mut heard) = (BTreeSet::new(), BTreeSet::new());
+    let mut outcomes = Vec::with_capacity(messages.len());
+    for message in messages {
+        let (key, dedupe) = (message.key(), message.dedupe());
+        let place = (key.owner, dedupe.key);
+        if let Some(&(content, task, seq)) = seen.get(&place) {
+            let same = content == dedupe.content;
+            let again = FollowedUp::Duplicate { task, seq };
+            outcomes.push(Ok(if same { again } else { FollowedUp::KeyReused }));
+            continue;
+        }
+        let Some(task) = tasks.get_mut(&key) else {
+            outcomes.push(Ok(FollowedUp::NotFound));
+            continue;
+        };
+        let outcome = append(task, message);
+        if let FollowedUp::Appended { seq, .. } = outcome {
+            changes.blobs(key.owner, &message.follow_up.accept.blobs);
+            changes.key(key, dedupe, seq, task.now);
+            seen.insert(place, (dedupe.content, key.task, seq));
+            changed.insert(key);
+            if task.run.as_ref().is_some_and(|run| run.holder.is_some()) {
+                heard.insert(key);
+            }
+        }
+        outcomes.push(Ok(outcome));
+    }
+    for key in changed {
+        tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
+    }
+    db.signals.grown(changes.commit(transaction).await?);
+    db.signals.message(heard);
+    Ok(outcomes)
+}
+
+fn append(task: &mut LockedTask, message: &NewMessage) -> FollowedUp {
+    if task.state.is_terminal() {
+        return FollowedUp::Ended(task.state);
+    }
+    let seq = task.place(message.entry.clone(), 0);
+    let woken = task.state.is_parked();
+    if woken {
+        wake(task, message.follow_up.accept.trace.clone());
+    }
+    FollowedUp::Appended { seq, last: task.last_seq, woken }
+}
+
+/// Puts a parked task back into the queue. Its state changes with it: nobody takes the old question for a new one.
+fn wake(task: &mut LockedTask, trace: Option<String>) {
+    task.place(Encoded::from(&EntryBody::Status(StatusChange::to(TaskState::Submitted))), 0);
+    task.turn += 1;
+    task.run = Some(Run {
+        run_at: task.now,
+        epoch: task.epoch + 1,
+        holder: None,
+        attempt: 1,
+        losses: 0,
+        handed_back: false,
+        cancel_at: None,
+        trace,
+    });
+}

@@ -1,0 +1,72 @@
+//! Messages that came before.
+
+use crate::{
+    column::{column, seq},
+    failure::DbResult,
+};
+use longhaul_domain::{OwnerId, Seq, TaskId, Timestamp};
+use longhaul_store::DedupeKey;
+use sqlx_core::query::query;
+use sqlx_postgres::{PgConnection, PgRow};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Known keys not older than a day, with the age of the task that they lead to.
+pub const KNOWN_KEYS: &str = "-- store::known_keys
+select k.owner_id, k.key, k.content, k.task_id, k.seq, coalesce(t.created_at, k.at) as created_at
+from unnest($1::int4[], $2::bytea[]) as w (owner_id, key)
+join message_keys k on k.owner_id = w.owner_id and k.key = w.key
+left join tasks t on t.owner_id = k.owner_id and t.task_id = k.task_id
+where k.at >= clock_timestamp() - interval '24 hours'";
+
+/// Deletes keys that are too old to count, a bounded number at a time.
+pub const PRUNE_KEYS: &str = "-- store::prune_keys
+delete from message_keys
+where (owner_id, key) in (
+    select k.owner_id, k.key from message_keys k
+    where k.at < clock_timestamp() - interval '24 hours'
+    order by k.at
+    limit $1
+    for update skip locked
+)";
+
+/// Where a message went that came before.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Digest of its content.
+    pub content: [u8; 32],
+    /// The task that it went to.
+    pub task: TaskId,
+    /// Its place there.
+    pub seq: Seq,
+    /// When that task was accepted.
+    pub created_at: Timestamp,
+}
+
+/// Those keys that are known.
+pub async fn known(
+    connection: &mut PgConnection,
+    keys: &[(OwnerId, DedupeKey)],
+) -> DbResult<HashMap<(OwnerId, [u8; 32]), Known>> {
+    let (owners, hashes): (Vec<i32>, Vec<&[u8]>) =
+        keys.iter().map(|(owner, key)| (owner.0, &key.key[..])).unzip();
+    let rows = query(KNOWN_KEYS).bind(owners).bind(hashes).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let place = (OwnerId(column(row, "owner_id")?), column::<[u8; 32]>(row, "key")?);
+            Ok((place, Known::try_from(row)?))
+        })
+        .collect()
+}
+
+impl TryFrom<&PgRow> for Known {
+    type Error = crate::failure::Failure;
+    fn try_from(row: &PgRow) -> DbResult<Self> {
+        Ok(Self {
+            content: column(row, "content")?,
+            task: TaskId::new(column::<Uuid>(row, "task_id")?),
+            seq: seq(row, "seq")?,
+            created_at: column(row, "created_at")?,
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! Where the database is, and how sessions are set up.
+//!
+//! Every hot statement walks indexes from a handful of keys; a plan that reads a table whole, or hashes one, is never right
+//! for it. Sessions therefore plan once per statement (generic plans) and only with index walks, which makes the plans in
+//! production the ones that the tests look at.
+
+use longhaul_runtime::{Secret, redact_url};
+use sqlx_core::{connection::ConnectOptions, connection::Connection};
+use sqlx_postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::{str::FromStr, time::Duration};
+
+use crate::failure::{DbResult, Failure};
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// `postgres://user:password@host:port/database`: a direct connection, not a pooler's.
+    pub url: Secret<String>,
+    /// Connections for reads and synchronous writes, at least 2. Three more serve claims and notifications.
+    pub max_connections: u32,
+    /// How long to wait for the database at start.
+    pub start_timeout: Duration,
+}
+
+impl PostgresOptions {
+    /// 16 connections and 30 seconds of patience at start.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: Secret::new(url.into()),
+            max_connections: 16,
+            start_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What every session sets.
+const SESSION: [(&str, &str); 13] = [
+    ("statement_timeout", "30s"),
+    // A process that was frozen within a transaction keeps its locks no longer than this.
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("lock_timeout", "10s"),
+    ("default_transaction_isolation", "read committed"),
+    ("timezone", "UTC"),
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("client_min_messages", "warning"),
+    ("tcp_keepalives_idle", "30"),
+];
+
+/// How long a caller waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for longer is asked whether it lives before it is used.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Whether a session's commits wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// They do: everything that assigns a place in a log or answers a client.
+    Synchronous,
+    /// They do not: claims, leases and hints.
+    Relaxed,
+}
+
+/// Reads an address without showing it in the error.
+pub fn parse(url: &Secret<String>) -> DbResult<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url.expose()).map_err(|_| {
+        Failure::Unavailable(format!(
+            "{} is no Postgres address; it should look like postgres://user:password@host:5432/database",
+            redact_url(url.expose())
+        ))
+    })?;
+    Ok(options.application_name("longhaul"))
+}
+
+/// Session settings for the store's statements.
+pub fn session(options: PgConnectOptions, durability: Durability) -> PgConnectOptions {
+    let options =
+        options.options(SESSION).statement_cache_capacity(200).disable_statement_logging();
+    match durability {
+        Durability::Synchronous => options,
+        Durability::Relaxed => options.options([("synchronous_commit", "off")]),
+    }
+}
+
+/// A pool that opens connections when they are needed.
+pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(Duration::from_secs(600))
+        .max_lifetime(Duration::from_secs(3_600))
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_address_is_refused_without_its_password() {
+        let error = parse(&Secret::new("mysql://u:hunter2@h:nonsense/db".to_owned())).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"));
+        assert!(
+            !format!("{:?}", PostgresOptions::new("postgres://u:hunter2@h/d")).contains("hunter2")
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! Pages of logs, of one task or of many with one statement.
+
+use crate::{
+    column::{EntryRow, column, key, seq, state},
+    failure::DbResult,
+};
+use longhaul_domain::{Seq, TaskKey};
+use longhaul_store::{LogPage, ReadLimit};
+use sqlx_core::query::query;
+use sqlx_postgres::PgConnection;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Entries behind a place, of each task, up to a number of rows and bytes but at least one; a row without an entry where
+/// there is none.
+pub const READ_LOGS: &str = "-- store::read_logs
+select s.owner_id, s.task_id, s.last_seq, s.state, e.seq, e.at, e.attempt, e.kind, e.schema, e.body
+from unnest($1::int4[], $2::uuid[], $3::int8[]) as w (owner_id, task_id, after)
+join task_state s on s.owner_id = w.owner_id and s.task_id = w.task_id
+left join lateral (
+    select page.*
+    from (
+        select entry.*, sum(octet_length(entry.body)) over (
+            order by entry.seq rows between unbounded preceding and 1 preceding
+        ) as before
+        from (
+            select l.seq, l.at, l.attempt, l.kind, l.schema, l.body::text as body
+            from log l
+            where l.owner_id = w.owner_id and l.task_id = w.task_id and l.seq > w.after
+            order by l.seq
+            limit $4
+        ) entry
+    ) page
+    where page.before is null or page.before < $5
+) e on true
+order by s.owner_id, s.task_id, e.seq";
+
+/// A page for each of the tasks that exist.
+pub async fn read(
+    connection: &mut PgConnection,
+    cursors: &BTreeMap<TaskKey, Seq>,
+    limit: ReadLimit,
+) -> DbResult<BTreeMap<TaskKey, LogPage>> {
+    let rows = query(READ_LOGS)
+        .bind(cursors.keys().map(|key| key.owner.0).collect::<Vec<_>>())
+        .bind(cursors.keys().map(|key| key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(cursors.values().map(|after| after.0).collect::<Vec<_>>())
+        .bind(i64::from(limit.rows.max(1)))
+        .bind(i64::try_from(limit.bytes).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
+    let mut pages: BTreeMap<TaskKey, LogPage> = BTreeMap::new();
+    for row in &rows {
+        let (last_seq, state) = (seq(row, "last_seq")?, state(row)?);
+        let empty = || LogPage { entries: Vec::new(), last_seq, state };
+        let page = pages.entry(key(row)?).or_insert_with(empty);
+        if column::<Option<i64>>(row, "seq")?.is_some() {
+            page.entries.push(EntryRow::try_from(row)?.0);
+        }
+    }
+    Ok(pages)
+}

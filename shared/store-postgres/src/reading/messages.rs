@@ -1,0 +1,57 @@
+//! Messages of many tasks, through the small index of the entries that bear one.
+
+use crate::{
+    column::{body, key, seq},
+    failure::DbResult,
+};
+use longhaul_domain::{EntryBody, Seq, TaskKey};
+use sqlx_core::query::query;
+use sqlx_postgres::PgConnection;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// The newest messages of each task, in the order of the log.
+pub const MESSAGES: &str = "-- store::messages
+select w.owner_id, w.task_id, m.seq, m.kind, m.schema, m.body
+from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) as w (owner_id, task_id, up_to, except_seq)
+cross join lateral (
+    select l.seq, l.kind, l.schema, l.body::text as body
+    from log l
+    where l.owner_id = w.owner_id and l.task_id = w.task_id and l.speaks
+        and l.seq <= w.up_to and l.seq <> w.except_seq
+    order by l.seq desc
+    limit $5
+) m
+order by w.owner_id, w.task_id, m.seq";
+
+/// Which messages of a task.
+#[derive(Debug, Clone, Copy)]
+pub struct MessagesOf {
+    /// The task.
+    pub key: TaskKey,
+    /// None after this entry.
+    pub up_to: Seq,
+    /// Not this one: the one in the status.
+    pub except: Seq,
+}
+
+/// At most `limit` of the newest messages of each task.
+pub async fn messages(
+    connection: &mut PgConnection,
+    wanted: &[MessagesOf],
+    limit: u32,
+) -> DbResult<HashMap<TaskKey, Vec<(Seq, EntryBody)>>> {
+    let rows = query(MESSAGES)
+        .bind(wanted.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(wanted.iter().map(|of| of.up_to.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|of| of.except.0).collect::<Vec<_>>())
+        .bind(i64::from(limit))
+        .fetch_all(connection)
+        .await?;
+    let mut found: HashMap<TaskKey, Vec<_>> = HashMap::with_capacity(wanted.len());
+    for row in &rows {
+        found.entry(key(row)?).or_default().push((seq(row, "seq")?, body(row)?));
+    }
+    Ok(found)
+}

@@ -1,0 +1,105 @@
+//! One task, and what every read of tasks has in common.
+
+use crate::{
+    column::{agent, body, column, context, key, seq, state},
+    failure::{DbResult, Failure},
+    reading::{
+        artifacts::artifacts,
+        messages::{MessagesOf, messages},
+    },
+};
+use longhaul_domain::{HistoryItem, Message, Seq, Task, TaskKey, TaskStatus};
+use longhaul_store::SnapshotOptions;
+use sqlx_core::query::query;
+use sqlx_postgres::{PgConnection, PgRow};
+
+/// A task without its messages and artifacts. The entry that made the status holds its message.
+pub const READ_TASK: &str = "-- store::read_task
+select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
+    l.kind, l.schema, l.body::text as body
+from task_state s
+join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join log l on l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+where s.owner_id = $1 and s.task_id = $2";
+
+/// Which agent does a task.
+pub const AGENT_OF: &str = "-- store::agent_of
+select agent from tasks where owner_id = $1 and task_id = $2";
+
+/// Reads one task.
+pub async fn read(
+    connection: &mut PgConnection,
+    key: TaskKey,
+    options: SnapshotOptions,
+) -> DbResult<Option<Task>> {
+    let row = query(READ_TASK)
+        .bind(key.owner.0)
+        .bind(key.task.uuid())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut tasks = vec![TaskRow::try_from(&row)?.0];
+    fill(connection, &mut tasks, options).await?;
+    Ok(tasks.pop())
+}
+
+/// Adds messages and artifacts to tasks: a constant number of statements for any number of tasks.
+pub async fn fill(
+    connection: &mut PgConnection,
+    tasks: &mut [Task],
+    options: SnapshotOptions,
+) -> DbResult<()> {
+    if options.history > 0 && !tasks.is_empty() {
+        let wanted: Vec<MessagesOf> = tasks.iter().map(messages_of).collect();
+        let mut found = messages(connection, &wanted, options.history).await?;
+        for task in &mut *tasks {
+            let items = found.remove(&task.key).unwrap_or_default();
+            task.history = items
+                .into_iter()
+                .filter_map(|(seq, body)| {
+                    Some(HistoryItem { seq, message: body.message().cloned()? })
+                })
+                .collect();
+        }
+    }
+    if options.artifacts && !tasks.is_empty() {
+        let wanted: Vec<(TaskKey, Seq)> =
+            tasks.iter().map(|task| (task.key, task.last_seq)).collect();
+        let mut found = artifacts(connection, &wanted).await?;
+        for task in &mut *tasks {
+            task.artifacts = found.remove(&task.key).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+const fn messages_of(task: &Task) -> MessagesOf {
+    MessagesOf { key: task.key, up_to: task.last_seq, except: task.status.seq }
+}
+
+/// A task of a row, without messages and artifacts.
+pub struct TaskRow(pub Task);
+
+impl TryFrom<&PgRow> for TaskRow {
+    type Error = Failure;
+    fn try_from(row: &PgRow) -> DbResult<Self> {
+        let status = TaskStatus {
+            state: state(row)?,
+            message: status_message(row)?,
+            at: column(row, "status_at")?,
+            seq: seq(row, "status_seq")?,
+        };
+        let mut task =
+            Task::begin(key(row)?, agent(row)?, context(row)?, column(row, "created_at")?);
+        task.status = status;
+        task.last_seq = seq(row, "last_seq")?;
+        Ok(Self(task))
+    }
+}
+
+fn status_message(row: &PgRow) -> DbResult<Option<Message>> {
+    if column::<Option<i16>>(row, "kind")?.is_none() {
+        return Ok(None);
+    }
+    Ok(body(row)?.message().cloned())
+}

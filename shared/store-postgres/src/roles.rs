@@ -1,0 +1,227 @@
+//! The store's roles, each method handed to the use case that does it.
+
+use crate::{
+    PostgresStore, connect,
+    failure::{DbResult, Failure},
+    intake, keys, migrate, reading, registry, work,
+    work::{
+        append::Output,
+        output::{Write, Wrote},
+        settle::Ending,
+    },
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use longhaul_domain::{
+    AgentDescriptor, AgentName, BlobHash, KeyId, OwnerId, Principal, Seq, Task, TaskId, TaskKey,
+    WorkerId,
+};
+use longhaul_store::{
+    AcceptFollowUp, AcceptNew, Accepted, Append, Appended, CancelRequested, ClaimRequest, Claimed,
+    ControlSignal, FollowedUp, HeartbeatReply, Intake, KeyRecord, Keys, ListQuery, LogPage,
+    LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reaped, Registry, RequestCancel, Result,
+    Settle, Settled, SignalStream, Signals, SnapshotOptions, Store, StoreError, TaskPage, Work,
+};
+use sqlx_core::{pool::PoolConnection, query_scalar::query_scalar};
+use sqlx_postgres::Postgres;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+impl PostgresStore {
+    async fn connection(&self) -> DbResult<PoolConnection<Postgres>> {
+        Ok(self.db.pool.acquire().await?)
+    }
+}
+
+#[async_trait]
+impl Intake for PostgresStore {
+    async fn accept_new(&self, accept: AcceptNew) -> Result<Accepted> {
+        let task = intake::accept_new::NewTask::from(accept);
+        let weight = task.weight();
+        self.new_tasks.call(task, weight).await
+    }
+
+    async fn accept_follow_up(&self, accept: AcceptFollowUp) -> Result<FollowedUp> {
+        let message = intake::follow_up::NewMessage::from(accept);
+        let weight = message.weight();
+        self.messages.call(message, weight).await
+    }
+
+    async fn request_cancel(&self, cancel: RequestCancel) -> Result<CancelRequested> {
+        let lost = AtomicBool::new(false);
+        self.db
+            .repeatable(|| async {
+                let again = lost.load(Ordering::Relaxed);
+                let outcome = intake::cancel::request(&self.db, &cancel, again).await;
+                lost.fetch_or(matches!(outcome, Err(Failure::Lost(_))), Ordering::Relaxed);
+                outcome
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Reading for PostgresStore {
+    async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>> {
+        let read =
+            || async { reading::task::read(&mut *self.connection().await?, key, options).await };
+        self.db.repeatable(read).await
+    }
+
+    async fn read_log(
+        &self,
+        key: TaskKey,
+        after: Seq,
+        limit: ReadLimit,
+    ) -> Result<Option<LogPage>> {
+        let cursors = BTreeMap::from([(key, after)]);
+        let read =
+            || async { reading::log::read(&mut *self.connection().await?, &cursors, limit).await };
+        Ok(self.db.repeatable(read).await?.remove(&key))
+    }
+
+    async fn read_logs(
+        &self,
+        cursors: Vec<(TaskKey, Seq)>,
+        limit: ReadLimit,
+    ) -> Result<Vec<(TaskKey, LogPage)>> {
+        let cursors: BTreeMap<TaskKey, Seq> = cursors.into_iter().collect();
+        let read =
+            || async { reading::log::read(&mut *self.connection().await?, &cursors, limit).await };
+        let pages = self.db.repeatable(read).await?;
+        Ok(pages.into_iter().filter(|(_, page)| !page.entries.is_empty()).collect())
+    }
+
+    async fn list_tasks(&self, query: ListQuery) -> Result<TaskPage> {
+        let read = || async { reading::list::list(&mut *self.connection().await?, &query).await };
+        self.db.repeatable(read).await
+    }
+
+    async fn read_blobs(
+        &self,
+        owner: OwnerId,
+        hashes: Vec<BlobHash>,
+    ) -> Result<HashMap<BlobHash, Bytes>> {
+        let read =
+            || async { reading::blobs::read(&mut *self.connection().await?, owner, &hashes).await };
+        self.db.repeatable(read).await
+    }
+
+    async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>> {
+        let read = || async {
+            let name = query_scalar::<_, String>(reading::task::AGENT_OF)
+                .bind(owner.0)
+                .bind(task.uuid())
+                .fetch_optional(&self.db.pool)
+                .await?;
+            let agent = name.map(AgentName::new).transpose();
+            agent.map_err(|error| Failure::corrupt("tasks.agent", error))
+        };
+        self.db.repeatable(read).await
+    }
+}
+
+#[async_trait]
+impl Work for PostgresStore {
+    async fn register_worker(&self, worker: NewWorker) -> Result<()> {
+        self.db.repeatable(|| work::lease::register(&self.db, &worker)).await
+    }
+
+    async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply> {
+        self.db.repeatable(|| work::lease::heartbeat(&self.db, worker, lease)).await
+    }
+
+    async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
+        self.db.repeatable(|| work::lease::retire(&self.db, worker)).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {
+        self.claims.call(request, 0).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended> {
+        let write = Write::Append(Output::from(append));
+        let weight = write.weight();
+        match self.writes.call(write, weight).await? {
+            Wrote::Append(appended) => Ok(appended),
+            Wrote::Settle(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<Settled> {
+        let Settle { how, read_up_to, output } = settle;
+        let write = Write::Settle(Ending { how, read_up_to, output: Output::from(output) });
+        let weight = write.weight();
+        match self.writes.call(write, weight).await? {
+            Wrote::Settle(settled) => Ok(settled),
+            Wrote::Append(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn reap(&self, limit: u32) -> Result<Vec<Reaped>> {
+        self.db.repeatable(|| work::reap::reap(&self.db, limit)).await
+    }
+}
+
+fn mixed_up() -> StoreError {
+    StoreError::Unavailable("the answer was meant for another call".to_owned())
+}
+
+#[async_trait]
+impl Registry for PostgresStore {
+    async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()> {
+        self.db.repeatable(|| registry::register(&self.db, &agents)).await
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentDescriptor>> {
+        let read = || async { registry::agents(&mut *self.connection().await?).await };
+        self.db.repeatable(read).await
+    }
+}
+
+#[async_trait]
+impl Keys for PostgresStore {
+    async fn create_key(&self, key: NewKey) -> Result<OwnerId> {
+        self.db.repeatable(|| keys::create(&self.db.pool, &key)).await
+    }
+
+    async fn authenticate(&self, hash: [u8; 32]) -> Result<Option<Principal>> {
+        self.db.repeatable(|| keys::authenticate(&self.db.pool, hash)).await
+    }
+
+    async fn keys(&self, owner: Option<&str>) -> Result<Vec<KeyRecord>> {
+        self.db.repeatable(|| keys::list(&self.db.pool, owner)).await
+    }
+
+    async fn revoke_key(&self, id: &KeyId) -> Result<bool> {
+        self.db.repeatable(|| keys::revoke(&self.db.pool, id)).await
+    }
+}
+
+#[async_trait]
+impl Signals for PostgresStore {
+    async fn log_signals(&self) -> Result<SignalStream<LogSignal>> {
+        Ok(self.db.signals.log_signals())
+    }
+
+    async fn control_signals(&self) -> Result<SignalStream<ControlSignal>> {
+        Ok(self.db.signals.control_signals())
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn check(&self) -> Result<()> {
+        let mut connection = self.connection().await?;
+        connect::not_read_only(&mut connection).await?;
+        Ok(migrate::check(&mut connection).await?)
+    }
+
+    async fn close(&self) {
+        self.background.stop_and_wait().await;
+        self.pools.close().await;
+    }
+}

@@ -1,0 +1,143 @@
+//! Hints that something changed: to this process at once, to the others by NOTIFY.
+//!
+//! NOTIFY is never part of a writing transaction, because it takes a lock of the whole database at commit and so turns group
+//! commit off: after a commit the changes are handed to one task per process, which sends all that wait together. When the
+//! process dies between commit and NOTIFY, the hint is lost; whoever must not miss anything reads from time to time.
+
+mod listener;
+mod notifier;
+mod payload;
+
+use futures::{StreamExt, stream};
+use longhaul_domain::{Seq, TaskKey};
+use longhaul_store::{ControlSignal, LogSignal, SignalStream};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::{Notify, broadcast};
+
+pub use listener::{ALIVE, listen, verify};
+pub use notifier::{NOTIFY_MANY, notify};
+use payload::CHANNELS;
+
+/// How many signals a subscriber may lag behind before it is told that it missed some.
+const BACKLOG: usize = 1_024;
+
+/// What waits to be sent.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Waiting {
+    grown: BTreeMap<TaskKey, Seq>,
+    cancel: BTreeSet<TaskKey>,
+    message: BTreeSet<TaskKey>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.grown.is_empty() && self.cancel.is_empty() && self.message.is_empty()
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (key, seq) in other.grown {
+            let last = self.grown.entry(key).or_insert(seq);
+            *last = seq.max(*last);
+        }
+        self.cancel.extend(other.cancel);
+        self.message.extend(other.message);
+    }
+}
+
+/// Where changes are told and heard.
+pub struct Hub {
+    /// Names this process in its notifications, so that it does not hear itself twice.
+    sender: u64,
+    log: broadcast::Sender<LogSignal>,
+    control: broadcast::Sender<ControlSignal>,
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+impl Hub {
+    /// A hub whose notifications carry this number, which must be random.
+    pub fn new(sender: u64) -> Self {
+        Self {
+            sender,
+            log: broadcast::Sender::new(BACKLOG),
+            control: broadcast::Sender::new(BACKLOG),
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// These logs have grown, and that is committed.
+    pub fn grown(&self, grown: Vec<(TaskKey, Seq)>) {
+        let told = Waiting { grown: grown.into_iter().collect(), ..Waiting::default() };
+        self.tell(told);
+    }
+
+    /// These running tasks were asked to stop, and that is committed.
+    pub fn cancel(&self, keys: impl IntoIterator<Item = TaskKey>) {
+        self.tell(Waiting { cancel: keys.into_iter().collect(), ..Waiting::default() });
+    }
+
+    /// To these running tasks a client has spoken, and that is committed.
+    pub fn message(&self, keys: impl IntoIterator<Item = TaskKey>) {
+        self.tell(Waiting { message: keys.into_iter().collect(), ..Waiting::default() });
+    }
+
+    /// Signals of the log.
+    pub fn log_signals(&self) -> SignalStream<LogSignal> {
+        subscribe(self.log.subscribe(), LogSignal::Missed)
+    }
+
+    /// Signals to workers.
+    pub fn control_signals(&self) -> SignalStream<ControlSignal> {
+        subscribe(self.control.subscribe(), ControlSignal::Missed)
+    }
+
+    fn tell(&self, told: Waiting) {
+        if told.is_empty() {
+            return;
+        }
+        self.deliver(told.clone());
+        self.waiting().merge(told);
+        self.wake.notify_one();
+    }
+
+    /// Delivers within this process. Nobody listening is no error.
+    fn deliver(&self, told: Waiting) {
+        if !told.grown.is_empty() {
+            let _ = self.log.send(LogSignal::Grown(told.grown.into_iter().collect()));
+        }
+        if !told.cancel.is_empty() {
+            let _ = self.control.send(ControlSignal::Cancel(told.cancel.into_iter().collect()));
+        }
+        if !told.message.is_empty() {
+            let _ = self.control.send(ControlSignal::Message(told.message.into_iter().collect()));
+        }
+    }
+
+    fn missed(&self) {
+        let _ = self.log.send(LogSignal::Missed);
+        let _ = self.control.send(ControlSignal::Missed);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn subscribe<T: Clone + Send + 'static>(
+    receiver: broadcast::Receiver<T>,
+    missed: T,
+) -> SignalStream<T> {
+    stream::unfold((receiver, missed), |(mut receiver, missed)| async move {
+        let signal = match receiver.recv().await {
+            Ok(signal) => signal,
+            Err(broadcast::error::RecvError::Lagged(_)) => missed.clone(),
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some((signal, (receiver, missed)))
+    })
+    .boxed()
+}

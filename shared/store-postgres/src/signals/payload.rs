@@ -1,0 +1,116 @@
+//! The text of a notification: who sent it, then items as short as they can be, under the 8,000 bytes that Postgres allows.
+//!
+//! `sender;kind owner.task.seq;…` with `g` for a log that grew, `c` for a cancel, `m` for a message. What cannot be read
+//! comes from another version and means that something may have been missed.
+
+use super::Waiting;
+use longhaul_domain::{OwnerId, Seq, TaskId, TaskKey};
+use std::fmt::Write;
+use uuid::Uuid;
+
+/// Channels: of logs, and of workers.
+pub const CHANNELS: [&str; 2] = ["longhaul_log", "longhaul_control"];
+
+/// Bytes of one payload at most.
+const LIMIT: usize = 7_900;
+
+/// Channel and payload of everything that waits.
+pub fn encode(sender: u64, waiting: &Waiting) -> Vec<(&'static str, String)> {
+    let [log, control] = CHANNELS;
+    let grown = waiting.grown.iter().map(|(key, seq)| item('g', *key, Some(*seq)));
+    let cancel = waiting.cancel.iter().map(|key| item('c', *key, None));
+    let message = waiting.message.iter().map(|key| item('m', *key, None));
+    let mut payloads = pack(log, sender, grown);
+    payloads.extend(pack(control, sender, cancel.chain(message)));
+    payloads
+}
+
+fn item(kind: char, key: TaskKey, seq: Option<Seq>) -> String {
+    let mut text = format!("{kind}{:x}.{}", key.owner.0, key.task.uuid().simple());
+    if let Some(seq) = seq {
+        // Writing to a string does not fail.
+        let _ = write!(text, ".{:x}", seq.0);
+    }
+    text
+}
+
+fn pack(
+    channel: &'static str,
+    sender: u64,
+    items: impl Iterator<Item = String>,
+) -> Vec<(&'static str, String)> {
+    let mut payloads: Vec<(&'static str, String)> = Vec::new();
+    for item in items {
+        match payloads.last_mut() {
+            Some((_, payload)) if payload.len() + item.len() < LIMIT => {
+                payload.push(';');
+                payload.push_str(&item);
+            }
+            _ => payloads.push((channel, format!("{sender:016x};{item}"))),
+        }
+    }
+    payloads
+}
+
+/// Who sent it and what it says; `None` when it cannot be read.
+pub fn decode(payload: &str) -> Option<(u64, Waiting)> {
+    let mut parts = payload.split(';');
+    let sender = u64::from_str_radix(parts.next()?, 16).ok()?;
+    let mut told = Waiting::default();
+    for part in parts {
+        let (kind, rest) = part.split_at_checked(1)?;
+        let mut fields = rest.split('.');
+        let owner = OwnerId(i32::from_str_radix(fields.next()?, 16).ok()?);
+        let task = TaskId::new(Uuid::try_parse(fields.next()?).ok()?);
+        let key = TaskKey { owner, task };
+        match kind {
+            "g" => {
+                let seq = Seq(i64::from_str_radix(fields.next()?, 16).ok()?);
+                told.grown.insert(key, seq);
+            }
+            "c" => {
+                told.cancel.insert(key);
+            }
+            "m" => {
+                told.message.insert(key);
+            }
+            _ => return None,
+        }
+    }
+    Some((sender, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u128) -> TaskKey {
+        TaskKey { owner: OwnerId(i32::MAX), task: TaskId::new(Uuid::from_u128(n)) }
+    }
+
+    #[test]
+    fn everything_that_waits_arrives_in_pieces_that_fit() {
+        let waiting = Waiting {
+            grown: (0..1_000).map(|n| (key(n), Seq(i64::MAX))).collect(),
+            cancel: (0..300).map(key).collect(),
+            message: (0..300).map(key).collect(),
+        };
+        let payloads = encode(u64::MAX, &waiting);
+        let mut heard = Waiting::default();
+        for (_, payload) in &payloads {
+            assert!(payload.len() < 8_000);
+            let (sender, told) = decode(payload).unwrap();
+            assert_eq!(sender, u64::MAX);
+            heard.merge(told);
+        }
+        assert_eq!(heard, waiting);
+        assert!(payloads.len() < 15);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_none() {
+        for payload in ["", "x", "0;z1.0", "0;g1", "0;g1.nonsense.1", "0;ä"] {
+            assert_eq!(decode(payload), None, "{payload}");
+        }
+    }
+}

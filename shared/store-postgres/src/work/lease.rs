@@ -1,0 +1,86 @@
+//! Workers and their leases, by the database's clock.
+
+use crate::{
+    column::{column, key},
+    db::Db,
+    failure::DbResult,
+    work::reap::{Lost, offer},
+};
+use longhaul_domain::{TaskKey, WorkerId};
+use longhaul_store::{HeartbeatReply, NewWorker, Reaped};
+use sqlx_core::query::query;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Makes a worker known, also when it comes again.
+pub const REGISTER_WORKER: &str = "-- store::register_worker
+insert into workers (worker_id, name, agents, registered_at, lease_until)
+select $1, $2, $3, now, now + $4::int8 * interval '1 millisecond' from clock_timestamp() as now
+on conflict (worker_id) do update
+set name = excluded.name, agents = excluded.agents, lease_until = excluded.lease_until";
+
+/// Renews a lease; answers one row with the tasks to cancel, if any, or nothing when the worker is not known.
+pub const HEARTBEAT: &str = "-- store::heartbeat
+with renewed as (
+    update workers set lease_until = clock_timestamp() + $2::int8 * interval '1 millisecond'
+    where worker_id = $1
+    returning worker_id
+)
+select r.owner_id, r.task_id
+from renewed w
+left join lateral (
+    select owner_id, task_id from runs where worker = w.worker_id and cancel_at is not null offset 0
+) r on true";
+
+/// Takes a worker off.
+pub const RETIRE_WORKER: &str = "-- store::retire_worker
+delete from workers where worker_id = $1";
+
+/// Locks what a worker holds.
+pub const HELD_RUNS: &str = "-- store::held_runs
+select owner_id, task_id from runs where worker = $1 order by owner_id, task_id for update";
+
+/// Registers a worker.
+pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
+    let agents: Vec<&str> = worker.agents.iter().map(|agent| agent.name.as_str()).collect();
+    query(REGISTER_WORKER)
+        .bind(worker.id.uuid())
+        .bind(&worker.name)
+        .bind(agents)
+        .bind(millis(worker.lease))
+        .execute(&db.pool)
+        .await?;
+    Ok(())
+}
+
+/// Renews a lease. It need not wait for the disk: a renewal that a crash forgets shortens a lease, no more.
+pub async fn heartbeat(db: &Db, worker: WorkerId, lease: Duration) -> DbResult<HeartbeatReply> {
+    let rows =
+        query(HEARTBEAT).bind(worker.uuid()).bind(millis(lease)).fetch_all(&db.relaxed).await?;
+    if rows.is_empty() {
+        return Ok(HeartbeatReply::Lost);
+    }
+    let mut cancels = Vec::new();
+    for row in &rows {
+        if column::<Option<Uuid>>(row, "task_id")?.is_some() {
+            cancels.push(key(row)?);
+        }
+    }
+    Ok(HeartbeatReply::Renewed { cancels })
+}
+
+/// Takes a worker off and offers what it holds, as if nobody had claimed it.
+pub async fn retire(db: &Db, worker: WorkerId) -> DbResult<Vec<Reaped>> {
+    let mut transaction = db.begin().await?;
+    query(RETIRE_WORKER).bind(worker.uuid()).execute(&mut *transaction).await?;
+    let rows = query(HELD_RUNS).bind(worker.uuid()).fetch_all(&mut *transaction).await?;
+    let held: Vec<TaskKey> = rows.iter().map(key).collect::<DbResult<_>>()?;
+    let (changes, reaped) = offer(&mut transaction, &held, Lost::Retired).await?;
+    transaction.commit().await?;
+    db.signals.grown(changes.grown());
+    Ok(reaped)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(1_000_000_000_000)
+}

@@ -1,0 +1,8 @@
+//! What workers do: leases, claims, output, and the reaping of what was lost.
+
+pub mod append;
+pub mod claim;
+pub mod lease;
+pub mod output;
+pub mod reap;
+pub mod settle;

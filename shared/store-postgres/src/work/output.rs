@@ -1,0 +1,108 @@
+//! Appends and settles, in batches of both kinds.
+//!
+//! One transaction: lock, decide each in the order of its coming, write. Several writes to one task see one another.
+
+use crate::{
+    db::Db,
+    failure::DbResult,
+    replay,
+    work::{
+        append::{self, Output},
+        settle::{self, Ending},
+    },
+    write::{Changes, LockedTask, lock::lock_tasks},
+};
+use futures::future::BoxFuture;
+use longhaul_domain::TaskKey;
+use longhaul_store::{Appended, Result, Settled};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// A write of a run.
+#[derive(Debug)]
+pub enum Write {
+    /// Output.
+    Append(Output),
+    /// Its end.
+    Settle(Ending),
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Wrote {
+    /// Output.
+    Append(Appended),
+    /// Its end.
+    Settle(Settled),
+}
+
+impl Write {
+    const fn output(&self) -> &Output {
+        match self {
+            Self::Append(output) => output,
+            Self::Settle(ending) => &ending.output,
+        }
+    }
+
+    /// What it weighs in a batch, in bytes.
+    pub fn weight(&self) -> usize {
+        self.output().weight()
+    }
+
+    const fn key(&self) -> TaskKey {
+        self.output().append.key
+    }
+
+    /// What is answered where no such task is.
+    const fn fenced(&self) -> Wrote {
+        match self {
+            Self::Append(_) => Wrote::Append(Appended::Fenced),
+            Self::Settle(_) => Wrote::Settle(Settled::Fenced),
+        }
+    }
+}
+
+impl Wrote {
+    const fn wrote(&self) -> bool {
+        matches!(
+            self,
+            Self::Append(Appended::Now { .. })
+                | Self::Settle(Settled::Now { .. } | Settled::HandedBack { .. })
+        )
+    }
+}
+
+/// Runs one batch.
+pub async fn run(db: Arc<Db>, writes: Vec<Write>) -> Vec<Result<Wrote>> {
+    replay::batch(writes, |writes| -> BoxFuture<'_, _> { Box::pin(write(&db, writes)) }).await
+}
+
+async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
+    let mut transaction = db.begin().await?;
+    let mut tasks = lock_tasks(&mut transaction, writes.iter().map(Write::key)).await?;
+    let mut changes = Changes::default();
+    let mut changed = BTreeSet::new();
+    let outcomes = writes
+        .iter()
+        .map(|write| {
+            let Some(task) = tasks.get_mut(&write.key()) else { return Ok(write.fenced()) };
+            let wrote = decide(task, write)?;
+            if wrote.wrote() {
+                changes.blobs(task.key.owner, &write.output().append.blobs);
+                changed.insert(task.key);
+            }
+            Ok(wrote)
+        })
+        .collect();
+    for key in changed {
+        tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
+    }
+    db.signals.grown(changes.commit(transaction).await?);
+    Ok(outcomes)
+}
+
+fn decide(task: &mut LockedTask, write: &Write) -> Result<Wrote> {
+    match write {
+        Write::Append(output) => append::append(task, output).map(Wrote::Append),
+        Write::Settle(ending) => settle::settle(task, ending).map(Wrote::Settle),
+    }
+}

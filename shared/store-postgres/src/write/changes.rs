@@ -1,0 +1,255 @@
+//! Everything that a batch changes, written with one statement.
+
+use crate::{
+    column::BODY_SCHEMA,
+    failure::{DbResult, Failure},
+    write::{LockedTask, task::Placed},
+};
+use longhaul_domain::{ArtifactId, Blob, OwnerId, Seq, TaskId, TaskKey, Timestamp};
+use longhaul_store::DedupeKey;
+use sqlx_core::{query::query, row::Row, transaction::Transaction};
+use sqlx_postgres::{PgArguments, PgConnection, Postgres};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Entries, states, runs, contents and dedupe keys in one round trip. A chunk that is appended to an artifact which has not
+/// begun begins it: only the first chunk of each artifact in a batch asks the index whether that is so.
+pub const WRITE_CHANGES: &str = "-- store::write_changes
+with entries as (
+    insert into log (owner_id, task_id, seq, at, attempt, kind, schema, speaks, head, body)
+    select e.owner_id, e.task_id, e.seq, e.at, e.attempt, e.kind, $42, e.speaks,
+        case when e.asks and exists (
+            select from log h where h.owner_id = e.owner_id and h.task_id = e.task_id and h.head = e.head
+        ) then null else e.head end,
+        e.body::json
+    from unnest($1::int4[], $2::uuid[], $3::int8[], $4::timestamptz[], $5::int4[], $6::int2[], $7::bool[], $8::text[],
+        $9::bool[], $10::text[]) as e (owner_id, task_id, seq, at, attempt, kind, speaks, head, asks, body)
+), states as (
+    update task_state s
+    set state = n.state, status_at = n.status_at, status_seq = n.status_seq, last_seq = n.last_seq,
+        message_seq = n.message_seq, turn = n.turn, epoch = n.epoch, op_epoch = n.op_epoch, last_op = n.last_op,
+        settle_token = n.settle_token
+    from unnest($11::int4[], $12::uuid[], $13::int2[], $14::timestamptz[], $15::int8[], $16::int8[], $17::int8[],
+        $18::int4[], $19::int4[], $20::int4[], $21::int4[], $22::uuid[])
+        as n (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch, op_epoch, last_op,
+            settle_token)
+    where s.owner_id = n.owner_id and s.task_id = n.task_id
+    returning 1
+), queued as (
+    insert into runs (owner_id, task_id, agent, priority, run_at, epoch, token, worker, attempt, losses, handed_back,
+        cancel_at, trace)
+    select * from unnest($23::int4[], $24::uuid[], $25::text[], $26::int2[], $27::timestamptz[], $28::int4[],
+        $29::uuid[], $30::uuid[], $31::int4[], $32::int4[], $33::bool[], $34::timestamptz[], $35::text[])
+    on conflict (owner_id, task_id) do update
+    set run_at = excluded.run_at, epoch = excluded.epoch, token = excluded.token, worker = excluded.worker,
+        attempt = excluded.attempt, losses = excluded.losses, handed_back = excluded.handed_back,
+        cancel_at = excluded.cancel_at, trace = excluded.trace
+), ended as (
+    delete from runs r
+    using unnest($36::int4[], $37::uuid[]) as d (owner_id, task_id)
+    where r.owner_id = d.owner_id and r.task_id = d.task_id
+), contents as (
+    insert into blobs (owner_id, hash, bytes)
+    select * from unnest($38::int4[], $39::bytea[], $40::bytea[])
+    on conflict do nothing
+), keys as (
+    insert into message_keys as k (owner_id, key, content, task_id, seq, at)
+    select m.owner_id, m.key, m.content, m.task_id, m.seq, m.at
+    from unnest($41::int4[], $43::bytea[], $44::bytea[], $45::uuid[], $46::int8[], $47::timestamptz[])
+        as m (owner_id, key, content, task_id, seq, at)
+    on conflict (owner_id, key) do update
+    set content = excluded.content, task_id = excluded.task_id, seq = excluded.seq, at = excluded.at
+    where k.at < excluded.at - interval '24 hours'
+    returning 1
+)
+select (select count(*) from states) as states, (select count(*) from keys) as keys";
+
+/// A dedupe key with the message that it stands for.
+struct KeyRow {
+    key: DedupeKey,
+    task: TaskId,
+    seq: Seq,
+    at: Timestamp,
+}
+
+/// What a batch changes.
+#[derive(Default)]
+pub struct Changes {
+    tasks: Vec<LockedTask>,
+    blobs: BTreeMap<(OwnerId, [u8; 32]), bytes::Bytes>,
+    keys: BTreeMap<(OwnerId, [u8; 32]), KeyRow>,
+}
+
+impl Changes {
+    /// A task with what was decided about it in memory.
+    pub fn task(&mut self, task: LockedTask) {
+        self.tasks.push(task);
+    }
+
+    /// Large contents, each kept once.
+    pub fn blobs(&mut self, owner: OwnerId, blobs: &[Blob]) {
+        for blob in blobs {
+            self.blobs.entry((owner, blob.hash.0)).or_insert_with(|| blob.bytes.clone());
+        }
+    }
+
+    /// The key of a message.
+    pub fn key(&mut self, task: TaskKey, key: DedupeKey, seq: Seq, at: Timestamp) {
+        let row = KeyRow { key, task: task.task, seq, at };
+        self.keys.insert((task.owner, key.key), row);
+    }
+
+    /// Writes everything and commits. Gives what [`grown`](Self::grown) gives.
+    pub async fn commit(
+        self,
+        mut transaction: Transaction<'static, Postgres>,
+    ) -> DbResult<Vec<(TaskKey, Seq)>> {
+        self.write(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(self.grown())
+    }
+
+    /// The tasks whose log grows, with their last entries.
+    pub fn grown(&self) -> Vec<(TaskKey, Seq)> {
+        let grown = self.tasks.iter().filter(|task| !task.placed.is_empty());
+        grown.map(|task| (task.key, task.last_seq)).collect()
+    }
+
+    /// Writes everything. A dedupe key that somebody else has just written is a lost race: nothing is written.
+    pub async fn write(&self, connection: &mut PgConnection) -> DbResult<()> {
+        if self.tasks.is_empty() {
+            return Ok(());
+        }
+        let rows = Rows::of(&self.tasks);
+        let query = rows.bind(query(WRITE_CHANGES));
+        let blobs = self.blobs.iter();
+        let (owners, (hashes, contents)): (Vec<i32>, (Vec<&[u8]>, Vec<&[u8]>)) =
+            blobs.map(|((owner, hash), bytes)| (owner.0, (&hash[..], &bytes[..]))).unzip();
+        let keys: Vec<(&(OwnerId, [u8; 32]), &KeyRow)> = self.keys.iter().collect();
+        let row = query
+            .bind(owners)
+            .bind(hashes)
+            .bind(contents)
+            .bind(keys.iter().map(|(place, _)| place.0.0).collect::<Vec<_>>())
+            .bind(BODY_SCHEMA)
+            .bind(keys.iter().map(|(place, _)| &place.1[..]).collect::<Vec<_>>())
+            .bind(keys.iter().map(|(_, row)| &row.key.content[..]).collect::<Vec<_>>())
+            .bind(keys.iter().map(|(_, row)| row.task.uuid()).collect::<Vec<_>>())
+            .bind(keys.iter().map(|(_, row)| row.seq.0).collect::<Vec<_>>())
+            .bind(keys.iter().map(|(_, row)| row.at).collect::<Vec<_>>())
+            .fetch_one(connection)
+            .await?;
+        let (states, written): (i64, i64) = (row.try_get("states")?, row.try_get("keys")?);
+        if usize::try_from(states) != Ok(self.tasks.len())
+            || usize::try_from(written) != Ok(self.keys.len())
+        {
+            return Err(Failure::Conflict("somebody else has written the same".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// The changes as columns.
+#[derive(Default)]
+struct Rows<'a> {
+    entries: Vec<(TaskKey, &'a Placed, Option<&'a str>, bool)>,
+    tasks: &'a [LockedTask],
+    queued: Vec<(&'a LockedTask, &'a crate::write::Run)>,
+    ended: Vec<TaskKey>,
+}
+
+type Query<'q> = sqlx_core::query::Query<'q, Postgres, PgArguments>;
+
+impl<'a> Rows<'a> {
+    fn of(tasks: &'a [LockedTask]) -> Self {
+        let mut rows = Self { tasks, ..Self::default() };
+        for task in tasks {
+            rows.entries_of(task);
+            match (&task.run_before, &task.run) {
+                (before, now) if before == now => {}
+                (_, Some(run)) => rows.queued.push((task, run)),
+                (_, None) => rows.ended.push(task.key),
+            }
+        }
+        rows
+    }
+
+    fn entries_of(&mut self, task: &'a LockedTask) {
+        let mut begun: BTreeSet<&ArtifactId> = BTreeSet::new();
+        for placed in &task.placed {
+            let (head, asks) = match &placed.entry.artifact {
+                Some((id, appended)) => {
+                    let first = begun.insert(id);
+                    ((first || !appended).then(|| id.as_str()), *appended)
+                }
+                None => (None, false),
+            };
+            self.entries.push((task.key, placed, head, asks));
+        }
+    }
+
+    fn bind<'q>(&self, query: Query<'q>) -> Query<'q>
+    where
+        'a: 'q,
+    {
+        self.bind_runs(self.bind_states(self.bind_entries(query)))
+    }
+
+    fn bind_entries<'q>(&self, query: Query<'q>) -> Query<'q>
+    where
+        'a: 'q,
+    {
+        let rows = &self.entries;
+        query
+            .bind(rows.iter().map(|(key, ..)| key.owner.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(key, ..)| key.task.uuid()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, e, ..)| e.seq.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, e, ..)| e.at).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, e, ..)| e.attempt).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, e, ..)| e.entry.kind.number()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, e, ..)| e.entry.speaks).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, _, head, _)| *head).collect::<Vec<Option<&str>>>())
+            .bind(rows.iter().map(|(.., asks)| *asks).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, e, ..)| e.entry.text.as_str()).collect::<Vec<_>>())
+    }
+
+    fn bind_states<'q>(&self, query: Query<'q>) -> Query<'q> {
+        let rows = self.tasks;
+        query
+            .bind(rows.iter().map(|t| t.key.owner.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.key.task.uuid()).collect::<Vec<Uuid>>())
+            .bind(rows.iter().map(|t| t.state.number()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.status_at).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.status_seq.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.last_seq.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.message_seq.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.turn).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.epoch).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.op_epoch).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.last_op).collect::<Vec<_>>())
+            .bind(rows.iter().map(|t| t.settle_token).collect::<Vec<_>>())
+    }
+
+    fn bind_runs<'q>(&self, query: Query<'q>) -> Query<'q>
+    where
+        'a: 'q,
+    {
+        let rows = &self.queued;
+        query
+            .bind(rows.iter().map(|(t, _)| t.key.owner.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(t, _)| t.key.task.uuid()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(t, _)| t.agent.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(t, _)| t.priority).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.run_at).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.epoch).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.holder.map(|held| held.0)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.holder.map(|held| held.1)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.attempt).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.losses).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.handed_back).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.cancel_at).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.trace.as_deref()).collect::<Vec<Option<&str>>>())
+            .bind(self.ended.iter().map(|key| key.owner.0).collect::<Vec<_>>())
+            .bind(self.ended.iter().map(|key| key.task.uuid()).collect::<Vec<_>>())
+    }
+}

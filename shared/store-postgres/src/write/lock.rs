@@ -1,0 +1,92 @@
+//! Locking the rows of a batch, and reading them as they are then.
+
+use crate::{
+    column::{agent, column, key, seq, state},
+    failure::{DbResult, Failure},
+    write::{LockedTask, Run},
+};
+use longhaul_domain::TaskKey;
+use sqlx_core::query::query;
+use sqlx_postgres::{PgConnection, PgRow};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Locks runs before states, each in the order of their keys: the one order in which everybody waits for everybody. The
+/// condition on the count makes the second list wait for the first. Rows come back as they are once locked, not as the
+/// statement's snapshot saw them.
+pub const LOCK_TASKS: &str = "-- store::lock_tasks
+with wanted as materialized (
+    select owner_id, task_id from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id)
+), run as materialized (
+    select r.*
+    from wanted w
+    join runs r on r.owner_id = w.owner_id and r.task_id = w.task_id
+    order by r.owner_id, r.task_id
+    for update of r
+), state as materialized (
+    select s.*
+    from wanted w
+    join task_state s on s.owner_id = w.owner_id and s.task_id = w.task_id
+    where (select count(*) from run) >= 0
+    order by s.owner_id, s.task_id
+    for update of s
+)
+select s.*, t.agent, t.priority, date_trunc('milliseconds', clock_timestamp()) as now,
+    r.epoch as run_epoch, r.run_at, r.token, r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at, r.trace
+from state s
+join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join run r on r.owner_id = s.owner_id and r.task_id = s.task_id";
+
+/// Locks these tasks. Those that do not exist are missing in the answer.
+pub async fn lock_tasks(
+    connection: &mut PgConnection,
+    keys: impl IntoIterator<Item = TaskKey>,
+) -> DbResult<BTreeMap<TaskKey, LockedTask>> {
+    let keys: BTreeSet<TaskKey> = keys.into_iter().collect();
+    let (owners, tasks): (Vec<i32>, Vec<Uuid>) =
+        keys.iter().map(|key| (key.owner.0, key.task.uuid())).unzip();
+    let rows = query(LOCK_TASKS).bind(owners).bind(tasks).fetch_all(connection).await?;
+    rows.iter().map(|row| LockedTask::try_from(row).map(|task| (task.key, task))).collect()
+}
+
+impl TryFrom<&PgRow> for LockedTask {
+    type Error = Failure;
+    fn try_from(row: &PgRow) -> DbResult<Self> {
+        let run = run(row)?;
+        Ok(Self {
+            key: key(row)?,
+            agent: agent(row)?,
+            priority: column(row, "priority")?,
+            now: column(row, "now")?,
+            state: state(row)?,
+            status_at: column(row, "status_at")?,
+            status_seq: seq(row, "status_seq")?,
+            last_seq: seq(row, "last_seq")?,
+            message_seq: seq(row, "message_seq")?,
+            turn: column(row, "turn")?,
+            epoch: column(row, "epoch")?,
+            op_epoch: column(row, "op_epoch")?,
+            last_op: column(row, "last_op")?,
+            settle_token: column(row, "settle_token")?,
+            run_before: run.clone(),
+            run,
+            placed: Vec::new(),
+        })
+    }
+}
+
+fn run(row: &PgRow) -> DbResult<Option<Run>> {
+    let Some(epoch) = column::<Option<i32>>(row, "run_epoch")? else { return Ok(None) };
+    let token: Option<Uuid> = column(row, "token")?;
+    let worker: Option<Uuid> = column(row, "worker")?;
+    Ok(Some(Run {
+        run_at: column(row, "run_at")?,
+        epoch,
+        holder: token.zip(worker),
+        attempt: column(row, "attempt")?,
+        losses: column(row, "losses")?,
+        handed_back: column(row, "handed_back")?,
+        cancel_at: column(row, "cancel_at")?,
+        trace: column(row, "trace")?,
+    }))
+}

@@ -1,0 +1,156 @@
+//! A task whose rows are locked, and what may be done to it in memory.
+
+use crate::entry::Encoded;
+use chrono::TimeDelta;
+use longhaul_domain::{
+    AgentName, EntryKind, Epoch, Fence, InvalidTransition, Seq, TaskKey, TaskState, Timestamp,
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A queued or running task's place in the queue, and who holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Not to be claimed before.
+    pub run_at: Timestamp,
+    /// How often the right to write changed hands.
+    pub epoch: i32,
+    /// Token and worker of the claim, while it is claimed.
+    pub holder: Option<(Uuid, Uuid)>,
+    /// Which attempt it is.
+    pub attempt: i32,
+    /// How many workers were lost with it.
+    pub losses: i32,
+    /// Whether an end was handed back because of an unread message.
+    pub handed_back: bool,
+    /// When it is canceled by force.
+    pub cancel_at: Option<Timestamp>,
+    /// Trace context of the request that made it runnable.
+    pub trace: Option<String>,
+}
+
+impl Run {
+    /// Whether this fence is the present right to write.
+    pub fn is_held_by(&self, fence: Fence) -> bool {
+        self.epoch == fence.epoch.0 && self.holder.is_some_and(|(token, _)| token == fence.token)
+    }
+
+    /// Offers it again: whoever held it may not write any more.
+    pub const fn offer(&mut self) {
+        self.holder = None;
+        self.epoch += 1;
+    }
+}
+
+/// A new entry with its place.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Its place.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// The attempt that wrote it.
+    pub attempt: i32,
+    /// The entry.
+    pub entry: Encoded,
+}
+
+/// A task whose rows are locked.
+#[derive(Debug, Clone)]
+pub struct LockedTask {
+    /// Whose, and which.
+    pub key: TaskKey,
+    /// Who does it.
+    pub agent: AgentName,
+    /// Its priority in the queue.
+    pub priority: i16,
+    /// The database's time once the row was locked.
+    pub now: Timestamp,
+    /// Its state.
+    pub state: TaskState,
+    /// Since when.
+    pub status_at: Timestamp,
+    /// The entry that made it so.
+    pub status_seq: Seq,
+    /// The last entry.
+    pub last_seq: Seq,
+    /// The last message of the client.
+    pub message_seq: Seq,
+    /// Which turn it is.
+    pub turn: i32,
+    /// Epoch of the last run that ended.
+    pub epoch: i32,
+    /// Epoch of the last operation.
+    pub op_epoch: i32,
+    /// The last operation of that epoch.
+    pub last_op: i32,
+    /// Token of the settle that gave the run away last.
+    pub settle_token: Option<Uuid>,
+    /// Its place in the queue, when it is queued or running.
+    pub run: Option<Run>,
+    /// What that place was when the rows were locked.
+    pub run_before: Option<Run>,
+    /// What is to be appended.
+    pub placed: Vec<Placed>,
+}
+
+impl LockedTask {
+    /// The time of what is written now; a task's time does not go backwards, whatever the clock does.
+    pub fn at(&self) -> Timestamp {
+        self.now.max(self.status_at)
+    }
+
+    /// A moment after now.
+    pub fn after(&self, delay: Duration) -> Timestamp {
+        later(self.now, delay)
+    }
+
+    /// Appends an entry and gives its place. The state must allow it: see [`states_after`].
+    pub fn place(&mut self, entry: Encoded, attempt: i32) -> Seq {
+        let (seq, at) = (self.last_seq.next(), self.at());
+        self.last_seq = seq;
+        if entry.kind == EntryKind::Message {
+            self.message_seq = seq;
+        }
+        if let Some(state) = entry.state {
+            (self.state, self.status_at, self.status_seq) = (state, at, seq);
+        }
+        self.placed.push(Placed { seq, at, attempt, entry });
+        seq
+    }
+
+    /// Takes the run off: nobody may write any more, and a later run continues the count of epochs.
+    pub fn drop_run(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.epoch = self.epoch.max(run.epoch);
+        }
+    }
+
+    /// Notes an operation, so that it is recognised when it comes again.
+    pub const fn note_op(&mut self, epoch: Epoch, op: i32) {
+        (self.op_epoch, self.last_op) = (epoch.0, op);
+    }
+
+    /// Whether an operation was done before.
+    pub const fn has_done(&self, epoch: Epoch, op: i32) -> bool {
+        self.op_epoch == epoch.0 && op <= self.last_op
+    }
+}
+
+/// The state behind the given states, when each may follow the one before.
+pub fn states_after<'a>(
+    mut state: TaskState,
+    entries: impl IntoIterator<Item = &'a Encoded>,
+) -> Result<TaskState, InvalidTransition> {
+    for next in entries.into_iter().filter_map(|entry| entry.state) {
+        state = state.after(next.transition_to())?;
+    }
+    Ok(state)
+}
+
+/// A moment after another one; at most the year 9999, which the database can hold.
+fn later(from: Timestamp, delay: Duration) -> Timestamp {
+    let limit = Timestamp::from_timestamp(253_402_300_799, 0).unwrap_or(from);
+    let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
+    from.checked_add_signed(delay).map_or(limit, |at| at.min(limit))
+}

@@ -1,0 +1,174 @@
+//! What changes about a task, and the only way in which its log grows.
+//!
+//! A [`Head`] is read and written within one transaction. Entries get their places here and nowhere else, so the log
+//! has no gaps; a status goes through the state machine here and nowhere else.
+
+use crate::{
+    db::{self, statements},
+    error::Result,
+    row,
+    writer::Tx,
+};
+use longhaul_domain::{AgentName, Blob, EntryBody, OwnerId, Seq, TaskKey, TaskState};
+use rusqlite::{Connection, named_params};
+use uuid::Uuid;
+
+statements! {
+    LOAD = "-- store::head
+        SELECT t.agent, t.priority, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch,
+               s.op_epoch, s.last_op, s.settle_token
+        FROM task_state s JOIN tasks t ON t.owner_id = s.owner_id AND t.task = s.task
+        WHERE s.owner_id = ?1 AND s.task = ?2";
+    SAVE = "-- store::head
+        UPDATE task_state
+        SET last_seq = :last_seq, message_seq = :message_seq, turn = :turn, epoch = :epoch, op_epoch = :op_epoch,
+            last_op = :last_op, settle_token = :settle_token
+        WHERE owner_id = :owner AND task = :task";
+    SAVE_STATUS = "-- store::head
+        UPDATE task_state SET state = ?3, status_at = ?4, status_seq = ?5 WHERE owner_id = ?1 AND task = ?2";
+    ADD_ENTRY = "-- store::append
+        INSERT INTO log (owner_id, task, seq, at, attempt, kind, state, says, artifact_id, head, body)
+        VALUES (:owner, :task, :seq, :at, :attempt, :kind, :state, :says, :artifact, :head, :body)";
+    HAS_ARTIFACT = "-- store::append
+        SELECT 1 FROM log WHERE owner_id = ?1 AND task = ?2 AND artifact_id = ?3 AND head = 1 LIMIT 1";
+    ADD_BLOB = "-- store::append
+        INSERT INTO blobs (owner_id, hash, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+}
+
+/// The changing part of a task.
+#[derive(Debug)]
+pub struct Head {
+    pub key: TaskKey,
+    pub agent: AgentName,
+    pub priority: i16,
+    pub state: TaskState,
+    pub status_at: i64,
+    pub status_seq: Seq,
+    pub last_seq: Seq,
+    pub message_seq: Seq,
+    pub turn: i32,
+    /// Of the last run; a wake goes on from here.
+    pub epoch: i32,
+    pub op_epoch: i32,
+    pub last_op: i32,
+    /// The claim that was settled last.
+    pub settle_token: Option<Uuid>,
+}
+
+impl Head {
+    /// Reads the head of a task, if there is such a task.
+    pub fn load(conn: &Connection, key: TaskKey) -> Result<Option<Self>> {
+        let params = (key.owner.0, key.task.to_string());
+        db::one(conn, LOAD, params, |row| {
+            Ok(Self {
+                key,
+                agent: row::agent(row)?,
+                priority: row.get("priority")?,
+                state: row::state(row)?,
+                status_at: row.get("status_at")?,
+                status_seq: row::seq(row, "status_seq")?,
+                last_seq: row::seq(row, "last_seq")?,
+                message_seq: row::seq(row, "message_seq")?,
+                turn: row.get("turn")?,
+                epoch: row.get("epoch")?,
+                op_epoch: row.get("op_epoch")?,
+                last_op: row.get("last_op")?,
+                settle_token: row::token(row, "settle_token")?,
+            })
+        })
+    }
+
+    /// Appends an entry. A status that the state machine does not allow is refused.
+    pub fn append(&mut self, tx: &mut Tx<'_>, attempt: i32, body: &EntryBody) -> Result<()> {
+        // The clock of the machine may have been set back since the process before this one.
+        let at = tx.now.max(self.status_at);
+        let seq = self.last_seq.next();
+        if let Some(change) = body.status() {
+            self.state = self.state.after(change.state.transition_to())?;
+            (self.status_at, self.status_seq) = (at, seq);
+        }
+        if matches!(body, EntryBody::Message(_)) {
+            self.message_seq = seq;
+        }
+        add_entry(tx.conn, self.key, &Entry { seq, at, attempt, body })?;
+        self.last_seq = seq;
+        Ok(())
+    }
+
+    /// Writes the head back. To be called once, after the last entry.
+    pub fn save(&self, tx: &mut Tx<'_>, before: Before) -> Result<()> {
+        let (owner, task) = (self.key.owner.0, self.key.task.to_string());
+        db::run(
+            tx.conn,
+            SAVE,
+            named_params! {
+                ":owner": owner, ":task": task, ":last_seq": self.last_seq.0, ":message_seq": self.message_seq.0,
+                ":turn": self.turn, ":epoch": self.epoch, ":op_epoch": self.op_epoch, ":last_op": self.last_op,
+                ":settle_token": self.settle_token.map(|token| token.to_string()),
+            },
+        )?;
+        // Apart, because these columns stand in the index of lists.
+        if self.status_seq != before.status_seq {
+            let status = (owner, task, self.state.number(), self.status_at, self.status_seq.0);
+            db::run(tx.conn, SAVE_STATUS, status)?;
+        }
+        if self.last_seq != before.last_seq {
+            tx.effects.grown.insert(self.key, self.last_seq);
+        }
+        Ok(())
+    }
+
+    /// Where it stands, to be given to [`save`](Self::save) later.
+    pub const fn before(&self) -> Before {
+        Before { last_seq: self.last_seq, status_seq: self.status_seq }
+    }
+}
+
+/// Where a head stood when it was loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Before {
+    last_seq: Seq,
+    status_seq: Seq,
+}
+
+/// An entry as it is written.
+pub struct Entry<'a> {
+    pub seq: Seq,
+    pub at: i64,
+    pub attempt: i32,
+    pub body: &'a EntryBody,
+}
+
+/// Inserts one row: the only write of a body.
+pub fn add_entry(conn: &Connection, key: TaskKey, entry: &Entry<'_>) -> Result<()> {
+    let (owner, task) = (key.owner.0, key.task.to_string());
+    let Entry { seq, at, attempt, body } = *entry;
+    let artifact = match body {
+        EntryBody::Artifact(update) => Some(update.artifact.artifact_id.as_str()),
+        _ => None,
+    };
+    let head = match (body.artifact_head(), artifact) {
+        (Some(_), _) => true,
+        // A chunk that is to be appended to nothing begins the artifact all the same.
+        (None, Some(id)) => db::one(conn, HAS_ARTIFACT, (owner, &task, id), |_| Ok(()))?.is_none(),
+        (None, None) => false,
+    };
+    db::run(
+        conn,
+        ADD_ENTRY,
+        named_params! {
+            ":owner": owner, ":task": task, ":seq": seq.0, ":at": at, ":attempt": attempt,
+            ":kind": body.kind().number(), ":state": body.status().map(|change| change.state.number()),
+            ":says": body.message().is_some(), ":artifact": artifact, ":head": head, ":body": body.encode(),
+        },
+    )?;
+    Ok(())
+}
+
+/// Keeps large contents; what is there already stays.
+pub fn add_blobs(conn: &Connection, owner: OwnerId, blobs: &[Blob]) -> Result<()> {
+    for blob in blobs {
+        db::run(conn, ADD_BLOB, (owner.0, &blob.hash.0[..], &blob.bytes[..]))?;
+    }
+    Ok(())
+}

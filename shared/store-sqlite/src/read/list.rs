@@ -1,0 +1,119 @@
+//! Lists of tasks.
+
+use super::task::{Facts, snapshot};
+use crate::{
+    db::{self, statements},
+    error::Result,
+};
+use longhaul_domain::{AgentName, ContextId, TaskState};
+use longhaul_store::{ListCursor, ListQuery, TaskPage};
+use rusqlite::{Connection, named_params};
+
+statements! {
+    PAGE = "-- store::list_tasks
+        SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
+               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn
+        FROM task_state s JOIN tasks t ON t.owner_id = s.owner_id AND t.task = s.task
+        WHERE s.owner_id = :owner
+          AND (s.status_at, s.task) < (:before_at, :before_task) AND s.status_at >= :from
+          AND (:state IS NULL OR s.state = :state)
+          AND (:agent IS NULL OR t.agent = :agent)
+        ORDER BY s.status_at DESC, s.task DESC
+        LIMIT :limit";
+    PAGE_OF_CONTEXT = "-- store::list_tasks
+        SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
+               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn
+        FROM tasks t CROSS JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
+        WHERE t.owner_id = :owner AND t.context_id = :context
+          AND (s.status_at, s.task) < (:before_at, :before_task) AND s.status_at >= :from
+          AND (:state IS NULL OR s.state = :state)
+          AND (:agent IS NULL OR t.agent = :agent)
+        ORDER BY s.status_at DESC, s.task DESC
+        LIMIT :limit";
+    COUNT = "-- store::list_tasks
+        SELECT count(*) FROM task_state s JOIN tasks t ON t.owner_id = s.owner_id AND t.task = s.task
+        WHERE s.owner_id = :owner AND s.status_at >= :from
+          AND (:state IS NULL OR s.state = :state)
+          AND (:agent IS NULL OR t.agent = :agent)
+          AND (:context IS NULL OR t.context_id = :context)";
+    COUNT_ALL = "-- store::list_tasks
+        SELECT count(*) FROM task_state
+        WHERE owner_id = :owner AND status_at >= :from AND (:state IS NULL OR state = :state)";
+}
+
+/// Greater than every task id.
+const PAST_EVERY_TASK: &str = "g";
+
+/// One page. The total is exact here, also above 10,000: counting reads one index of one file. The tasks of a page are
+/// read one after the other, which costs no round trips in a process of its own.
+pub fn list(conn: &Connection, query: &ListQuery) -> Result<TaskPage> {
+    let total = match query.after {
+        Some(cursor) => cursor.total,
+        None => count(conn, query)?,
+    };
+    let page_size = usize::try_from(query.page_size.max(1)).unwrap_or(usize::MAX);
+    let mut rows = page(conn, query)?;
+    let more = rows.len() > page_size;
+    rows.truncate(page_size);
+    let next = rows.last().filter(|_| more).map(|last| ListCursor {
+        status_at: last.status_at,
+        task: last.key.task,
+        total,
+    });
+    let tasks = rows.into_iter().map(|facts| snapshot(conn, facts, query.options));
+    Ok(TaskPage { tasks: tasks.collect::<Result<_>>()?, next, total })
+}
+
+/// The tasks of a page, and one more where there is one.
+fn page(conn: &Connection, query: &ListQuery) -> Result<Vec<Facts>> {
+    let before_at = query.after.map_or(i64::MAX, |cursor| cursor.status_at.timestamp_millis());
+    let before_task =
+        query.after.map_or_else(|| PAST_EVERY_TASK.to_owned(), |cursor| cursor.task.to_string());
+    let (owner, from, state) = (query.owner.0, from(query), query.state.map(TaskState::number));
+    let agent = query.agent.as_ref().map(AgentName::as_str);
+    let limit = query.page_size.max(1).saturating_add(1);
+    match &query.context {
+        None => db::all(
+            conn,
+            PAGE,
+            named_params! {
+                ":owner": owner, ":before_at": before_at, ":before_task": before_task, ":from": from,
+                ":state": state, ":agent": agent, ":limit": limit,
+            },
+            Facts::from_row,
+        ),
+        Some(context) => db::all(
+            conn,
+            PAGE_OF_CONTEXT,
+            named_params! {
+                ":owner": owner, ":before_at": before_at, ":before_task": before_task, ":from": from,
+                ":state": state, ":agent": agent, ":limit": limit, ":context": context.as_str(),
+            },
+            Facts::from_row,
+        ),
+    }
+}
+
+fn count(conn: &Connection, query: &ListQuery) -> Result<u64> {
+    let (owner, from, state) = (query.owner.0, from(query), query.state.map(TaskState::number));
+    let count = if query.agent.is_none() && query.context.is_none() {
+        let params = named_params! { ":owner": owner, ":from": from, ":state": state };
+        db::one(conn, COUNT_ALL, params, |row| Ok(row.get::<_, i64>(0)?))?
+    } else {
+        let agent = query.agent.as_ref().map(AgentName::as_str);
+        let context = query.context.as_ref().map(ContextId::as_str);
+        let params = named_params! {
+            ":owner": owner, ":from": from, ":state": state, ":agent": agent, ":context": context,
+        };
+        db::one(conn, COUNT, params, |row| Ok(row.get::<_, i64>(0)?))?
+    };
+    Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+}
+
+/// The first millisecond that counts: a time between two of them begins with the later one.
+fn from(query: &ListQuery) -> i64 {
+    query.status_from.map_or(i64::MIN, |from| {
+        let whole = from.timestamp_millis();
+        whole + i64::from(from.timestamp_subsec_nanos() % 1_000_000 > 0)
+    })
+}

@@ -1,0 +1,97 @@
+//! Logs, page by page, and large contents.
+
+use crate::{
+    db::{self, statements},
+    error::Result,
+    row,
+};
+use bytes::Bytes;
+use longhaul_domain::{AgentName, BlobHash, LogEntry, OwnerId, Seq, TaskId, TaskKey};
+use longhaul_store::{LogPage, ReadLimit};
+use rusqlite::Connection;
+use std::collections::HashMap;
+
+statements! {
+    PLACE = "-- store::read_log
+        SELECT last_seq, state FROM task_state WHERE owner_id = ?1 AND task = ?2";
+    ENTRIES = "-- store::read_log
+        SELECT seq, at, attempt, kind, body FROM log
+        WHERE owner_id = ?1 AND task = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+    ENTRY = "-- store::read_entry
+        SELECT seq, at, attempt, kind, body FROM log WHERE owner_id = ?1 AND task = ?2 AND seq = ?3";
+    AGENT = "-- store::agent_of
+        SELECT agent FROM tasks WHERE owner_id = ?1 AND task = ?2";
+    BLOB = "-- store::read_blobs
+        SELECT bytes FROM blobs WHERE owner_id = ?1 AND hash = ?2";
+}
+
+/// Entries after a place; `None`: no such task.
+pub fn read_log(
+    conn: &Connection,
+    key: TaskKey,
+    after: Seq,
+    limit: ReadLimit,
+) -> Result<Option<LogPage>> {
+    let (owner, task) = (key.owner.0, key.task.to_string());
+    let place = db::one(conn, PLACE, (owner, &task), |row| {
+        Ok((row::seq(row, "last_seq")?, row::state(row)?))
+    })?;
+    let Some((last_seq, state)) = place else { return Ok(None) };
+    let mut page = LogPage { entries: Vec::new(), last_seq, state };
+    let mut statement = conn.prepare_cached(ENTRIES)?;
+    let mut rows = statement.query((owner, &task, after.0, limit.rows.max(1)))?;
+    let mut bytes = 0u64;
+    while bytes < limit.bytes.max(1)
+        && let Some(row) = rows.next()?
+    {
+        let body = row.get_ref("body")?.as_str().map_err(|e| row::corrupt("body", e))?;
+        bytes = bytes.saturating_add(u64::try_from(body.len()).unwrap_or(u64::MAX));
+        page.entries.push(row::entry(row)?);
+    }
+    Ok(Some(page))
+}
+
+/// The same for many tasks: those that have such entries.
+pub fn read_logs(
+    conn: &Connection,
+    cursors: Vec<(TaskKey, Seq)>,
+    limit: ReadLimit,
+) -> Result<Vec<(TaskKey, LogPage)>> {
+    let mut logs = Vec::new();
+    for (key, after) in cursors {
+        if let Some(page) = read_log(conn, key, after, limit)?
+            && !page.entries.is_empty()
+        {
+            logs.push((key, page));
+        }
+    }
+    Ok(logs)
+}
+
+/// An entry that must be there.
+pub fn entry_at(conn: &Connection, key: TaskKey, seq: Seq) -> Result<LogEntry> {
+    let params = (key.owner.0, key.task.to_string(), seq.0);
+    let entry = db::one(conn, ENTRY, params, row::entry)?;
+    entry
+        .ok_or_else(|| row::corrupt("log.seq", format!("entry {seq} of task {} is gone", key.task)))
+}
+
+pub fn agent_of(conn: &Connection, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>> {
+    db::one(conn, AGENT, (owner.0, task.to_string()), row::agent)
+}
+
+/// Large contents; those that the owner does not have are left out.
+pub fn read_blobs(
+    conn: &Connection,
+    owner: OwnerId,
+    hashes: Vec<BlobHash>,
+) -> Result<HashMap<BlobHash, Bytes>> {
+    let mut blobs = HashMap::new();
+    for hash in hashes {
+        let bytes = db::one(conn, BLOB, (owner.0, &hash.0[..]), |row| {
+            Ok(Bytes::from(row.get::<_, Vec<u8>>(0)?))
+        })?;
+        blobs.extend(bytes.map(|bytes| (hash, bytes)));
+    }
+    Ok(blobs)
+}

@@ -1,0 +1,165 @@
+//! Snapshots: what the fold of the log gives, read through small indexes instead.
+
+use super::log::entry_at;
+use crate::{
+    db::{self, statements},
+    error::Result,
+    row,
+};
+use longhaul_domain::{
+    AgentName, Artifact, ContextId, EntryBody, HistoryItem, Seq, Task, TaskKey, TaskState,
+    TaskStatus, Timestamp,
+};
+use longhaul_store::SnapshotOptions;
+use rusqlite::{Connection, Row};
+use std::collections::HashMap;
+
+statements! {
+    FACTS = "-- store::read_task
+        SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
+               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn
+        FROM tasks t JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
+        WHERE t.owner_id = ?1 AND t.task = ?2";
+    MESSAGES = "-- store::read_task
+        SELECT seq, kind, body FROM log
+        WHERE owner_id = ?1 AND task = ?2 AND says = 1 AND seq <> ?3 ORDER BY seq DESC LIMIT ?4";
+    ARTIFACTS = "-- store::read_task
+        SELECT artifact_id, min(seq) AS first, max(seq) AS begin FROM log
+        WHERE owner_id = ?1 AND task = ?2 AND head = 1 GROUP BY artifact_id";
+    CHUNKS = "-- store::read_task
+        SELECT seq, kind, body FROM log
+        WHERE owner_id = ?1 AND task = ?2 AND seq >= ?3 AND kind = 3 ORDER BY seq";
+}
+
+/// A task without what it says and makes.
+#[derive(Debug)]
+pub struct Facts {
+    pub key: TaskKey,
+    pub agent: AgentName,
+    pub context: ContextId,
+    pub created_at: Timestamp,
+    pub state: TaskState,
+    pub status_at: Timestamp,
+    pub status_seq: Seq,
+    pub last_seq: Seq,
+    pub message_seq: Seq,
+    pub turn: i32,
+}
+
+impl Facts {
+    pub fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            key: row::key(row)?,
+            agent: row::agent(row)?,
+            context: row::context(row)?,
+            created_at: row::time(row, "created_at")?,
+            state: row::state(row)?,
+            status_at: row::time(row, "status_at")?,
+            status_seq: row::seq(row, "status_seq")?,
+            last_seq: row::seq(row, "last_seq")?,
+            message_seq: row::seq(row, "message_seq")?,
+            turn: row.get("turn")?,
+        })
+    }
+}
+
+pub fn facts(conn: &Connection, key: TaskKey) -> Result<Option<Facts>> {
+    db::one(conn, FACTS, (key.owner.0, key.task.to_string()), Facts::from_row)
+}
+
+/// A snapshot of a task, if there is such a task.
+pub fn read_task(
+    conn: &Connection,
+    key: TaskKey,
+    options: SnapshotOptions,
+) -> Result<Option<Task>> {
+    facts(conn, key)?.map(|facts| snapshot(conn, facts, options)).transpose()
+}
+
+/// Adds what a task says and makes.
+pub fn snapshot(conn: &Connection, facts: Facts, options: SnapshotOptions) -> Result<Task> {
+    let key = facts.key;
+    let message = if facts.status_seq == Seq::START {
+        None
+    } else {
+        match entry_at(conn, key, facts.status_seq)?.body {
+            EntryBody::Status(change) => change.message,
+            _ => return Err(row::corrupt("task_state.status_seq", "not a status")),
+        }
+    };
+    let history = match options.history {
+        0 => Vec::new(),
+        limit => messages(conn, key, limit, Some(facts.status_seq))?,
+    };
+    let artifacts = if options.artifacts { artifacts(conn, key)? } else { Vec::new() };
+    Ok(Task {
+        key,
+        agent: facts.agent,
+        context: facts.context,
+        created_at: facts.created_at,
+        status: TaskStatus {
+            state: facts.state,
+            message,
+            at: facts.status_at,
+            seq: facts.status_seq,
+        },
+        history,
+        artifacts,
+        metadata: None,
+        last_seq: facts.last_seq,
+    })
+}
+
+/// The most recent messages in the order of the log, but for that of one entry.
+pub fn messages(
+    conn: &Connection,
+    key: TaskKey,
+    limit: u32,
+    except: Option<Seq>,
+) -> Result<Vec<HistoryItem>> {
+    let params = (key.owner.0, key.task.to_string(), except.unwrap_or_default().0, limit);
+    let mut items = db::all(conn, MESSAGES, params, |row| {
+        let message = match row::body(row)? {
+            EntryBody::Message(user) => Some(user.message),
+            EntryBody::Status(change) => change.message,
+            EntryBody::Artifact(_) | EntryBody::Note(_) => None,
+        };
+        let message = message.ok_or_else(|| row::corrupt("log.says", "no message in the entry"))?;
+        Ok(HistoryItem { seq: row::seq(row, "seq")?, message })
+    })?;
+    items.reverse();
+    Ok(items)
+}
+
+/// The artifacts in the order in which they first came, each from where it last began.
+fn artifacts(conn: &Connection, key: TaskKey) -> Result<Vec<Artifact>> {
+    let (owner, task) = (key.owner.0, key.task.to_string());
+    let mut heads = db::all(conn, ARTIFACTS, (owner, &task), |row| {
+        let id: String = row.get("artifact_id")?;
+        Ok((row::seq(row, "first")?, row::seq(row, "begin")?, id))
+    })?;
+    let Some(from) = heads.iter().map(|(_, begin, _)| *begin).min() else {
+        return Ok(Vec::new());
+    };
+    heads.sort_unstable();
+    let begins: HashMap<&str, (usize, Seq)> = heads
+        .iter()
+        .enumerate()
+        .map(|(place, (_, begin, id))| (id.as_str(), (place, *begin)))
+        .collect();
+    let mut found: Vec<Vec<Artifact>> = vec![Vec::new(); heads.len()];
+    db::all(conn, CHUNKS, (owner, &task, from.0), |row| {
+        let seq = row::seq(row, "seq")?;
+        let EntryBody::Artifact(update) = row::body(row)? else {
+            return Err(row::corrupt("log.kind", "not an artifact"));
+        };
+        // Chunks before the last beginning were replaced by it.
+        if let Some((place, begin)) = begins.get(update.artifact.artifact_id.as_str())
+            && seq >= *begin
+        {
+            update.apply_to(&mut found[*place]);
+        }
+        Ok(())
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}

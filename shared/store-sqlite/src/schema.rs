@@ -1,0 +1,185 @@
+//! The schema: which migrations there are, and which of them a file has.
+//!
+//! They are applied in one transaction, so a crash in the middle leaves the schema as it was.
+
+use crate::{
+    db::{self, statements},
+    error::Result,
+};
+use longhaul_domain::BlobHash;
+use longhaul_store::StoreError;
+use rusqlite::Connection;
+
+/// A step from one schema to the next.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "init",
+    sql: include_str!("../../../migrations/sqlite/0001_init.sql"),
+}];
+
+statements! {
+    CREATE_TABLE = "-- store::migrate
+        CREATE TABLE IF NOT EXISTS schema_migrations (
+            version    INTEGER NOT NULL PRIMARY KEY,
+            name       TEXT    NOT NULL,
+            checksum   TEXT    NOT NULL,
+            applied_at INTEGER NOT NULL
+        ) STRICT";
+    HAS_TABLE = "-- store::check
+        SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'";
+    APPLIED = "-- store::migrate
+        SELECT version, name, checksum FROM schema_migrations ORDER BY version";
+    RECORD = "-- store::migrate
+        INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)";
+}
+
+/// Applies what is missing.
+pub fn migrate(conn: &Connection, now: i64) -> Result<()> {
+    conn.execute_batch(CREATE_TABLE)?;
+    let applied = verify(conn)?;
+    for migration in MIGRATIONS.iter().skip(applied) {
+        conn.execute_batch(migration.sql)?;
+        let Migration { version, name, sql } = migration;
+        db::run(conn, RECORD, (version, name, checksum(sql), now))?;
+        tracing::info!(version, name, "applied a migration");
+    }
+    Ok(())
+}
+
+/// Whether the file has the schema that this program needs.
+pub fn check(conn: &Connection) -> Result<()> {
+    let applied = match db::one(conn, HAS_TABLE, (), |_| Ok(()))? {
+        Some(()) => verify(conn)?,
+        None => 0,
+    };
+    if applied < MIGRATIONS.len() {
+        return Err(StoreError::Schema(format!(
+            "the store has schema {applied} and this program needs {}; run `longhaul migrate`",
+            MIGRATIONS.len()
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+/// How many migrations were applied; each must be the one that this program knows.
+fn verify(conn: &Connection) -> Result<usize> {
+    let applied = db::all(conn, APPLIED, (), |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+    })?;
+    let newest = MIGRATIONS.last().map_or(0, |m| m.version);
+    if let Some((version, ..)) = applied.last().filter(|(version, ..)| *version > newest) {
+        return Err(StoreError::Schema(format!(
+            "the store has schema {version}, of a newer longhaul; this one knows up to {newest}: use the newer one"
+        ))
+        .into());
+    }
+    for (migration, (version, name, sum)) in MIGRATIONS.iter().zip(&applied) {
+        if migration.version != *version || checksum(migration.sql) != *sum {
+            return Err(StoreError::Schema(format!(
+                "migration {version} ({name}) of the store is not the one of this program: \
+                 use the program that applied it, or restore the store from a backup"
+            ))
+            .into());
+        }
+    }
+    Ok(applied.len())
+}
+
+/// SHA-256 in hexadecimal.
+fn checksum(sql: &str) -> String {
+    BlobHash::of(sql.as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn migrated() -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        migrate(&conn, 0).unwrap();
+        conn
+    }
+
+    fn refused(outcome: Result<()>) -> String {
+        match outcome.map_err(StoreError::from) {
+            Err(StoreError::Schema(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn migrations_are_applied_once() {
+        let conn = migrated();
+        migrate(&conn, 0).unwrap();
+        check(&conn).unwrap();
+        assert_eq!(verify(&conn).unwrap(), MIGRATIONS.len());
+    }
+
+    #[test]
+    fn versions_count_from_one() {
+        assert!(MIGRATIONS.iter().map(|m| m.version).eq((1..).take(MIGRATIONS.len())));
+    }
+
+    #[test]
+    fn a_store_without_schema_says_what_to_run() {
+        let why = refused(check(&Connection::open_in_memory().unwrap()));
+        assert!(why.contains("longhaul migrate"), "{why}");
+    }
+
+    #[test]
+    fn a_changed_migration_is_refused() {
+        let conn = migrated();
+        conn.execute("UPDATE schema_migrations SET checksum = 'other'", ()).unwrap();
+        for outcome in [check(&conn), migrate(&conn, 0)] {
+            let why = refused(outcome);
+            assert!(why.contains("migration 1 (init)"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let conn = migrated();
+        db::run(&conn, RECORD, (99, "later", "x", 0)).unwrap();
+        for outcome in [check(&conn), migrate(&conn, 0)] {
+            let why = refused(outcome);
+            assert!(why.contains("schema 99"), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_history_view_reads() {
+        let conn = migrated();
+        conn.prepare("SELECT owner, at, kind, state, body FROM task_history").unwrap();
+    }
+
+    #[test]
+    fn every_statement_is_named_and_can_be_prepared() {
+        let conn = migrated();
+        let modules = [
+            STATEMENTS,
+            crate::head::STATEMENTS,
+            crate::queue::STATEMENTS,
+            crate::read::list::STATEMENTS,
+            crate::read::log::STATEMENTS,
+            crate::read::task::STATEMENTS,
+            crate::write::accept::STATEMENTS,
+            crate::write::claim::STATEMENTS,
+            crate::write::dedupe::STATEMENTS,
+            crate::write::keys::STATEMENTS,
+            crate::write::reap::STATEMENTS,
+            crate::write::registry::STATEMENTS,
+            crate::write::workers::STATEMENTS,
+        ];
+        for (name, sql) in modules.into_iter().flatten() {
+            assert!(sql.starts_with("-- store::"), "{name} has no name in SQL");
+            conn.prepare(sql).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Hints within the process, one for each committed batch. A listener that lags is told that it missed some.
+
+use futures::{StreamExt, stream};
+use longhaul_domain::{Seq, TaskKey};
+use longhaul_store::{ControlSignal, LogSignal, Result, SignalStream, StoreError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// Signals that a listener may lag behind.
+const BUFFER: usize = 1_024;
+
+/// What a batch did that others want to hear of.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub grown: BTreeMap<TaskKey, Seq>,
+    pub cancels: Vec<TaskKey>,
+    pub messages: Vec<TaskKey>,
+}
+
+impl Effects {
+    /// Adds what a later call of the same batch did.
+    pub fn merge(&mut self, other: Self) {
+        self.grown.extend(other.grown);
+        self.cancels.extend(other.cancels);
+        self.messages.extend(other.messages);
+    }
+}
+
+struct Senders {
+    log: broadcast::Sender<LogSignal>,
+    control: broadcast::Sender<ControlSignal>,
+}
+
+/// Those who listen. Empty once the store is closed, which ends every stream.
+pub struct Signals(Mutex<Option<Senders>>);
+
+impl Default for Signals {
+    fn default() -> Self {
+        let senders = Senders {
+            log: broadcast::Sender::new(BUFFER),
+            control: broadcast::Sender::new(BUFFER),
+        };
+        Self(Mutex::new(Some(senders)))
+    }
+}
+
+impl Signals {
+    /// Tells everybody what a committed batch did.
+    pub fn send(&self, effects: Effects) {
+        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(senders) = senders.as_ref() else { return };
+        // An error means that nobody listens.
+        if !effects.grown.is_empty() {
+            let _ = senders.log.send(LogSignal::Grown(effects.grown.into_iter().collect()));
+        }
+        if !effects.cancels.is_empty() {
+            let _ = senders.control.send(ControlSignal::Cancel(effects.cancels));
+        }
+        if !effects.messages.is_empty() {
+            let _ = senders.control.send(ControlSignal::Message(effects.messages));
+        }
+    }
+
+    pub fn log(&self) -> Result<SignalStream<LogSignal>> {
+        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let senders = senders.as_ref().ok_or_else(closed)?;
+        Ok(streamed(senders.log.subscribe(), LogSignal::Missed))
+    }
+
+    pub fn control(&self) -> Result<SignalStream<ControlSignal>> {
+        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let senders = senders.as_ref().ok_or_else(closed)?;
+        Ok(streamed(senders.control.subscribe(), ControlSignal::Missed))
+    }
+
+    /// Ends every stream.
+    pub fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+fn streamed<T: Clone + Send + 'static>(
+    receiver: broadcast::Receiver<T>,
+    missed: T,
+) -> SignalStream<T> {
+    let next = |(mut receiver, missed): (broadcast::Receiver<T>, T)| async move {
+        match receiver.recv().await {
+            Ok(signal) => Some((signal, (receiver, missed))),
+            Err(RecvError::Lagged(_)) => Some((missed.clone(), (receiver, missed))),
+            Err(RecvError::Closed) => None,
+        }
+    };
+    stream::unfold((receiver, missed), next).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{OwnerId, TaskId};
+
+    fn grown(seq: i64) -> Effects {
+        let key = TaskKey { owner: OwnerId(1), task: TaskId::new(uuid::Uuid::nil()) };
+        Effects { grown: [(key, Seq(seq))].into(), ..Effects::default() }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_lags_is_told() {
+        let signals = Signals::default();
+        let mut stream = signals.log().unwrap();
+        for seq in 0..=i64::try_from(BUFFER).unwrap() {
+            signals.send(grown(seq));
+        }
+        assert_eq!(stream.next().await, Some(LogSignal::Missed));
+        assert!(matches!(stream.next().await, Some(LogSignal::Grown(_))));
+    }
+
+    #[tokio::test]
+    async fn streams_end_when_the_store_is_closed() {
+        let signals = Signals::default();
+        let mut stream = signals.control().unwrap();
+        signals.close();
+        assert_eq!(stream.next().await, None);
+        assert!(signals.log().is_err());
+    }
+}

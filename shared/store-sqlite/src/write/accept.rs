@@ -1,0 +1,79 @@
+//! Messages of clients: a new task, or one more word to a task.
+
+use super::dedupe::{self, Seen};
+use crate::{
+    db::{self, statements},
+    error::Result,
+    head::{Entry, Head, add_blobs, add_entry},
+    queue::NewRun,
+    row,
+    writer::Tx,
+};
+use longhaul_domain::{EntryBody, Seq, TaskState, log::StatusChange};
+use longhaul_store::{AcceptFollowUp, AcceptNew, Accepted, FollowedUp};
+
+statements! {
+    ADD_TASK = "-- store::accept_new
+        INSERT INTO tasks (owner_id, task, agent, context_id, priority, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    ADD_STATE = "-- store::accept_new
+        INSERT INTO task_state (owner_id, task, state, status_at, status_seq, last_seq, message_seq, turn, epoch,
+                                op_epoch, last_op)
+        VALUES (?1, ?2, ?3, ?4, 0, 1, 1, 1, 0, 0, 0)";
+}
+
+/// Makes a task, unless the message came before.
+pub fn accept_new(tx: &mut Tx<'_>, new: AcceptNew) -> Result<Accepted> {
+    let AcceptNew { key, agent, context, options, accept } = new;
+    match dedupe::seen(tx, key.owner, &accept.dedupe)? {
+        Seen::Before { task, seq } => return Ok(Accepted::Duplicate { task, seq }),
+        Seen::Otherwise => return Ok(Accepted::KeyReused),
+        Seen::Never => {}
+    }
+    let (owner, task, now) = (key.owner.0, key.task.to_string(), tx.now);
+    let priority = options.priority;
+    db::run(tx.conn, ADD_TASK, (owner, &task, agent.as_str(), context.as_str(), priority, now))?;
+    db::run(tx.conn, ADD_STATE, (owner, &task, TaskState::Submitted.number(), now))?;
+    let seq = Seq::START.next();
+    let body = EntryBody::Message(accept.message);
+    add_entry(tx.conn, key, &Entry { seq, at: now, attempt: 0, body: &body })?;
+    add_blobs(tx.conn, key.owner, &accept.blobs)?;
+    dedupe::remember(tx, key, seq, &accept.dedupe)?;
+    let run_at = now.saturating_add(row::millis(options.delay));
+    let trace = accept.trace.as_deref();
+    NewRun { key, agent: &agent, priority, run_at, epoch: 0, trace }.offer(tx.conn)?;
+    tx.effects.grown.insert(key, seq);
+    let at = row::timestamp(now).ok_or_else(|| row::corrupt("now", "no such time"))?;
+    Ok(Accepted::Created { at, seq })
+}
+
+/// Appends a message to a task; a parked one wakes.
+pub fn accept_follow_up(tx: &mut Tx<'_>, follow_up: AcceptFollowUp) -> Result<FollowedUp> {
+    let AcceptFollowUp { key, accept } = follow_up;
+    match dedupe::seen(tx, key.owner, &accept.dedupe)? {
+        Seen::Before { task, seq } => return Ok(FollowedUp::Duplicate { task, seq }),
+        Seen::Otherwise => return Ok(FollowedUp::KeyReused),
+        Seen::Never => {}
+    }
+    let Some(mut head) = Head::load(tx.conn, key)? else { return Ok(FollowedUp::NotFound) };
+    if head.state.is_terminal() {
+        return Ok(FollowedUp::Ended(head.state));
+    }
+    let before = head.before();
+    let woken = head.state.is_parked();
+    head.append(tx, 0, &EntryBody::Message(accept.message))?;
+    let seq = head.last_seq;
+    add_blobs(tx.conn, key.owner, &accept.blobs)?;
+    dedupe::remember(tx, key, seq, &accept.dedupe)?;
+    if woken {
+        head.append(tx, 0, &EntryBody::Status(StatusChange::to(TaskState::Submitted)))?;
+        head.turn += 1;
+        head.epoch += 1;
+        let (priority, epoch, trace) = (head.priority, head.epoch, accept.trace.as_deref());
+        NewRun { key, agent: &head.agent, priority, run_at: tx.now, epoch, trace }
+            .offer(tx.conn)?;
+    } else if crate::queue::Run::load(tx.conn, key)?.is_some_and(|run| run.claimed) {
+        tx.effects.messages.push(key);
+    }
+    head.save(tx, before)?;
+    Ok(FollowedUp::Appended { seq, last: head.last_seq, woken })
+}

@@ -1,0 +1,39 @@
+//! Output of a run.
+
+use super::guard::{self, Guard};
+use crate::{
+    error::Result,
+    head::{Head, add_blobs},
+    writer::Tx,
+};
+use longhaul_domain::EntryBody;
+use longhaul_store::{Append, Appended};
+
+pub fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended> {
+    let mut head = match guard::check(tx, append, false)? {
+        Guard::Held(held) => held.0,
+        Guard::Done(head) => return Ok(Appended::Already { last: head.last_seq }),
+        Guard::Fenced => return Ok(Appended::Fenced),
+        Guard::Ended(state) => return Ok(Appended::Ended(state)),
+    };
+    guard::check_entries(head.state, &append.entries, None)?;
+    let before = head.before();
+    write(tx, &mut head, append, &append.entries)?;
+    head.save(tx, before)?;
+    Ok(Appended::Now { last: head.last_seq })
+}
+
+/// Writes entries of a run with its blobs, and notes the operation. The head is to be saved afterwards.
+pub fn write(
+    tx: &mut Tx<'_>,
+    head: &mut Head,
+    append: &Append,
+    entries: &[EntryBody],
+) -> Result<()> {
+    for entry in entries {
+        head.append(tx, append.attempt, entry)?;
+    }
+    add_blobs(tx.conn, head.key.owner, &append.blobs)?;
+    (head.op_epoch, head.last_op) = (append.fence.epoch.0, append.op);
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The one writer: a thread with the only connection that writes.
+//!
+//! Calls of every kind that wait when it becomes free make up the next transaction, each within a savepoint of its own,
+//! so one that is refused fails alone. Callers are answered after the commit; when that fails, or the process dies
+//! before it, nothing of any of them was done. A lone call waits for nobody. The thread's blocking receive is what
+//! batches: no timer, no hop between tasks for every statement.
+
+use crate::{
+    db,
+    error::{Fault, Result as Inner, describe},
+    signals::{Effects, Signals},
+};
+use longhaul_runtime::{Clock, Ids};
+use longhaul_store::{Result, StoreError};
+use rusqlite::Connection;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Calls in one transaction.
+const BATCH: usize = 256;
+/// Bytes in one transaction; one call over it goes alone.
+const WEIGHT: usize = 16 << 20;
+/// Calls that wait; a further one is turned away.
+const WAITING: usize = 10_000;
+
+/// What a call works with.
+pub struct Tx<'a> {
+    pub conn: &'a Connection,
+    /// Milliseconds since 1970, the same for the whole batch. It never goes back while the process lives.
+    pub now: i64,
+    pub ids: &'a dyn Ids,
+    pub effects: Effects,
+}
+
+/// Hands calls to the thread.
+pub struct Writer {
+    calls: Mutex<Option<mpsc::Sender<Box<dyn Call>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Opens the file and starts the thread.
+    pub fn start(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        signals: Arc<Signals>,
+    ) -> Result<Self> {
+        let conn = db::open_writer(path).map_err(|e| describe(&e))?;
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let mut thread = Thread { conn, clock, ids, signals, now: 0, synced: true };
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || thread.serve(receiver))
+            .map_err(StoreError::unavailable)?;
+        Ok(Self { calls: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs a write of about `weight` bytes and answers when it is on the disk.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl FnOnce(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+    ) -> Result<T> {
+        self.call(weight, true, work).await
+    }
+
+    /// Runs a write that a power failure may undo: it gives no place in a log away.
+    pub async fn write_unsynced<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+    ) -> Result<T> {
+        self.call(0, false, work).await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        weight: usize,
+        synced: bool,
+        work: impl FnOnce(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let call = Waiting { work: Some(work), output: None, answer, weight, synced };
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let calls = calls.ok_or_else(|| unavailable("the store is closed"))?;
+        calls.try_send(Box::new(call)).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => unavailable("too many writes wait; try again"),
+            mpsc::error::TrySendError::Closed(_) => unavailable("the store has stopped"),
+        })?;
+        drop(calls);
+        answered.await.unwrap_or_else(|_| Err(unavailable("the store has stopped")))
+    }
+
+    /// Turns further writes away and waits for those that were begun.
+    pub async fn close(&self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A thread that panicked has nothing more to say here.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The thread owns its connection; waiting for it here keeps the folder locked until that is closed.
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn unavailable(why: &str) -> StoreError {
+    StoreError::Unavailable(why.to_owned())
+}
+
+/// A call of some type that waits for the thread.
+trait Call: Send {
+    fn weight(&self) -> usize;
+    fn synced(&self) -> bool;
+    /// Does the work. `false`: it was refused and must leave no trace.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Gives the answer, or why nothing was committed.
+    fn answer(self: Box<Self>, failed: Option<&rusqlite::Error>);
+}
+
+struct Waiting<T, F> {
+    work: Option<F>,
+    output: Option<Inner<T>>,
+    answer: oneshot::Sender<Result<T>>,
+    weight: usize,
+    synced: bool,
+}
+
+impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> {
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn synced(&self) -> bool {
+        self.synced
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        self.output = self.work.take().map(|work| work(tx));
+        matches!(self.output, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&rusqlite::Error>) {
+        let answer = match (failed, self.output) {
+            // What this call was refused for says more than why the batch failed.
+            (_, Some(Err(Fault::Store(error)))) => Err(error),
+            (Some(error), _) => Err(as_unavailable(error)),
+            (None, Some(output)) => output.map_err(StoreError::from),
+            (None, None) => Err(unavailable("the write was not begun")),
+        };
+        // A caller that has gone away needs no answer; what it asked for is done.
+        let _ = self.answer.send(answer);
+    }
+}
+
+/// A failed batch says nothing about any one row of it.
+fn as_unavailable(error: &rusqlite::Error) -> StoreError {
+    match describe(error) {
+        StoreError::Refused(why) => StoreError::Unavailable(why),
+        other => other,
+    }
+}
+
+struct Thread {
+    conn: Connection,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    signals: Arc<Signals>,
+    now: i64,
+    /// Whether a commit waits for the disk.
+    synced: bool,
+}
+
+impl Thread {
+    fn serve(&mut self, mut calls: mpsc::Receiver<Box<dyn Call>>) {
+        let mut carried = None;
+        while let Some(first) = carried.take().or_else(|| calls.blocking_recv()) {
+            let mut weight = first.weight();
+            let mut batch = vec![first];
+            while batch.len() < BATCH
+                && let Ok(next) = calls.try_recv()
+            {
+                weight = weight.saturating_add(next.weight());
+                if weight > WEIGHT {
+                    carried = Some(next);
+                    break;
+                }
+                batch.push(next);
+            }
+            self.commit(batch);
+        }
+    }
+
+    fn commit(&mut self, mut batch: Vec<Box<dyn Call>>) {
+        let done = self.transact(&mut batch);
+        if let Err(error) = &done {
+            tracing::warn!(%error, calls = batch.len(), "a batch of writes was not committed");
+            if !self.conn.is_autocommit()
+                && let Err(error) = self.conn.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a failed batch could not be rolled back");
+            }
+        }
+        let failed = done.as_ref().err();
+        for call in batch {
+            call.answer(failed);
+        }
+        if let Ok(effects) = done {
+            self.signals.send(effects);
+        }
+    }
+
+    /// Runs the calls in one transaction and commits it.
+    fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> rusqlite::Result<Effects> {
+        self.sync(batch.iter().any(|call| call.synced()))?;
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.now = self.now.max(self.clock.now().timestamp_millis());
+        let mut effects = Effects::default();
+        for call in batch {
+            self.conn.prepare_cached("SAVEPOINT one")?.execute([])?;
+            let mut tx = Tx {
+                conn: &self.conn,
+                now: self.now,
+                ids: &*self.ids,
+                effects: Effects::default(),
+            };
+            if call.run(&mut tx) {
+                effects.merge(tx.effects);
+            } else {
+                // Fails where the error was so grave that everything was rolled back: then the batch fails.
+                self.conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
+            }
+            self.conn.prepare_cached("RELEASE one")?.execute([])?;
+        }
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(effects)
+    }
+
+    /// Says whether the next commit waits for the disk. One that does takes every earlier one with it.
+    fn sync(&mut self, synced: bool) -> rusqlite::Result<()> {
+        if synced != self.synced {
+            self.conn.pragma_update(None, "synchronous", if synced { "full" } else { "normal" })?;
+            self.synced = synced;
+        }
+        Ok(())
+    }
+}

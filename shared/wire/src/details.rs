@@ -1,0 +1,126 @@
+//! Details of an error: an array of objects that each name their type (A2A 3.3.2, 9.5, 11.6).
+
+use crate::{
+    ProtocolError, WireError,
+    error::seconds,
+    raw::Violation,
+    table::codes,
+    write::{Members, Shown, to_vec},
+};
+use serde::{Serialize, Serializer, ser::SerializeSeq};
+
+pub(crate) const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+pub(crate) const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
+pub(crate) const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
+
+/// The array of details.
+pub(crate) struct Details<'a>(pub &'a ProtocolError);
+
+impl Details<'_> {
+    /// Whether there is anything to say: errors of JSON-RPC itself have a message only.
+    pub const fn is_empty(&self) -> bool {
+        matches!(
+            self.0,
+            ProtocolError::ParseError(_)
+                | ProtocolError::InvalidRequest(_)
+                | ProtocolError::MethodNotFound(_)
+        )
+    }
+}
+
+impl Serialize for Details<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        if let ProtocolError::InvalidParams(violations) = self.0 {
+            list.serialize_element(&BadRequest(violations))?;
+        } else if !self.is_empty() {
+            list.serialize_element(&ErrorInfo(self.0))?;
+        }
+        if let Some(wait) = self.0.retry_after() {
+            list.serialize_element(&RetryInfo(seconds(wait)))?;
+        }
+        list.end()
+    }
+}
+
+struct ErrorInfo<'a>(&'a ProtocolError);
+
+impl Serialize for ErrorInfo<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let metadata = self.0.metadata();
+        let mut members = Members::open(serializer)?;
+        members.put("@type", ERROR_INFO)?;
+        members.put("reason", self.0.reason())?;
+        members.put("domain", self.0.domain())?;
+        members.maybe("metadata", (!metadata.is_empty()).then_some(Metadata(&metadata)))?;
+        members.close()
+    }
+}
+
+struct Metadata<'a>(&'a [(&'static str, String)]);
+
+impl Serialize for Metadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+struct BadRequest<'a>(&'a [Violation]);
+
+impl Serialize for BadRequest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let violations: Vec<FieldViolation<'_>> = self.0.iter().map(FieldViolation).collect();
+        let mut members = Members::open(serializer)?;
+        members.put("@type", BAD_REQUEST)?;
+        members.put("fieldViolations", &violations)?;
+        members.close()
+    }
+}
+
+struct FieldViolation<'a>(&'a Violation);
+
+impl Serialize for FieldViolation<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = Members::open(serializer)?;
+        members.put("field", &self.0.field)?;
+        members.put("description", &self.0.description)?;
+        members.close()
+    }
+}
+
+struct RetryInfo(u64);
+
+impl Serialize for RetryInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = Members::open(serializer)?;
+        members.put("@type", RETRY_INFO)?;
+        members.put("retryDelay", &format!("{}s", self.0))?;
+        members.close()
+    }
+}
+
+struct Status<'a>(&'a ProtocolError);
+
+impl Serialize for Status<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let codes = codes(self.0);
+        let mut members = Members::open(serializer)?;
+        members.put("code", &codes.http)?;
+        members.put("status", codes.grpc.name())?;
+        members.put("message", &Shown(self.0))?;
+        let details = Details(self.0);
+        members.maybe("details", (!details.is_empty()).then_some(details))?;
+        members.close()
+    }
+}
+
+impl ProtocolError {
+    /// The body of an HTTP answer outside JSON-RPC (A2A 11.6).
+    pub fn to_http_body(&self) -> Result<Vec<u8>, WireError> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: Status<'a>,
+        }
+        to_vec(&Body { error: Status(self) })
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading a call.
+
+use super::Id;
+use crate::{
+    ProtocolError,
+    raw::{At, Bad, Field, Read, Violations, object, scalar},
+};
+use longhaul_domain::json;
+use serde_json::value::RawValue;
+
+/// A call: its envelope is in order, its parameters are not looked at yet.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// To be given back with the answer.
+    pub id: Id,
+    /// What is called.
+    pub method: String,
+    params: Option<&'a RawValue>,
+}
+
+impl<'a> Call<'a> {
+    /// The parameters: always an object, empty when none were given.
+    pub fn params(&self) -> &'a RawValue {
+        self.params.unwrap_or_else(|| serde_json::from_str("{}").unwrap_or(RawValue::NULL))
+    }
+}
+
+/// A call that was refused, with its id where that could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// To be given back with the error.
+    pub id: Id,
+    /// Why.
+    pub error: ProtocolError,
+}
+
+/// Most bytes of an id that are given back.
+const MAX_ID: usize = 1024;
+
+/// Reads a call from the body of a request.
+pub fn read_call(body: &[u8]) -> Result<Call<'_>, Rejected> {
+    let anonymous = |error| Rejected { id: Id::null(), error };
+    let text = std::str::from_utf8(body).map_err(|error| {
+        anonymous(ProtocolError::ParseError(format!("the body is not UTF-8: {error}")))
+    })?;
+    let raw: &RawValue = serde_json::from_str(text)
+        .map_err(|error| anonymous(ProtocolError::ParseError(error.to_string())))?;
+    match raw.get().as_bytes().first() {
+        Some(b'{') => read_envelope(raw),
+        Some(b'[') => Err(anonymous(ProtocolError::InvalidRequest(
+            "batches are not part of A2A; send one request object at a time".to_owned(),
+        ))),
+        _ => Err(anonymous(ProtocolError::InvalidRequest(
+            "the body must be a JSON-RPC request object".to_owned(),
+        ))),
+    }
+}
+
+fn read_envelope(raw: &RawValue) -> Result<Call<'_>, Rejected> {
+    let refuse = |id: Id, why: String| Rejected { id, error: ProtocolError::InvalidRequest(why) };
+    let [version, id, method, params] =
+        quietly(|at| object(raw, at, ["jsonrpc", "id", "method", "params"]))
+            .map_err(|why| refuse(Id::null(), format!("the request {why}")))?;
+    let id = read_id(id).map_err(|why| refuse(Id::null(), why.to_owned()))?;
+    if version.given().is_none_or(|raw| raw.get() != "\"2.0\"") {
+        return Err(refuse(id, "jsonrpc must be the string \"2.0\"".to_owned()));
+    }
+    let method = match quietly(|at| method.required(at, scalar::filled_text)) {
+        Ok(method) => method,
+        Err(why) => return Err(refuse(id, format!("method {why}"))),
+    };
+    let params = params.present();
+    if params.is_some_and(|raw| !raw.get().starts_with('{')) {
+        let error =
+            ProtocolError::invalid("params", "must be a JSON object that names each parameter");
+        return Err(Rejected { id, error });
+    }
+    Ok(Call { id, method, params })
+}
+
+fn read_id(id: Field<'_>) -> Result<Id, &'static str> {
+    let Some(raw) = id.given() else {
+        return Err("id is required: A2A has no notifications");
+    };
+    let known = matches!(raw.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9' | b'n'));
+    if !known || json::check(raw.get().as_bytes()).is_err() {
+        return Err("id must be a string, a number or null");
+    }
+    if raw.get().len() > MAX_ID {
+        return Err("id is too long; at most 1024 bytes are allowed");
+    }
+    Ok(Id::new(raw))
+}
+
+/// Reads something whose violations have no path to show; gives the first.
+fn quietly<T>(read: impl FnOnce(&At<'_>) -> Read<T>) -> Result<T, String> {
+    let sink = Violations::default();
+    read(&At::root(&sink)).map_err(|Bad| {
+        sink.into_list().into_iter().next().map(|v| v.description).unwrap_or_default()
+    })
+}

@@ -1,0 +1,27 @@
+//! `AgentCardSignature` (A2A 4.4.7).
+
+use crate::raw::{At, Read, object, scalar};
+use longhaul_domain::JsonObject;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// A detached JWS over the card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentCardSignature {
+    /// Protected header, base64url.
+    pub protected: String,
+    /// Signature, base64url.
+    pub signature: String,
+    /// Unprotected header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<JsonObject>,
+}
+
+pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentCardSignature> {
+    let [protected, signature, header] = object(raw, at, ["protected", "signature", "header"])?;
+    let protected = protected.text(at);
+    let signature = signature.text(at);
+    let header = header.optional(at, scalar::json_object);
+    Ok(AgentCardSignature { protected: protected?, signature: signature?, header: header? })
+}

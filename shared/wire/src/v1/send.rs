@@ -1,0 +1,142 @@
+//! `SendMessageRequest`, its configuration, and `SendMessageResponse` (A2A 3.2.1, 3.2.2, 3.1.1).
+
+use super::{V1, asked, message, push, received, request, task};
+use crate::{
+    ProtocolError, WireError,
+    event::SendOutcome,
+    raw::{At, Field, Read, object, scalar},
+    received::ReceivedSend,
+    request::{PushConfig, SendRequest},
+    write::Members,
+};
+use longhaul_domain::Role;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+impl Serialize for V1<'_, SendRequest> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let request = self.0;
+        let mut members = Members::open(serializer)?;
+        members.maybe("tenant", request.tenant.as_ref())?;
+        let message = message::Placed::new(&request.message, request.target.clone(), None);
+        members.put("message", &message)?;
+        let configured = request.return_immediately
+            || request.history_length.is_some()
+            || !request.accepted_output_modes.is_empty()
+            || request.push_config.is_some();
+        members.maybe("configuration", configured.then_some(Configuration(request)))?;
+        members.maybe("metadata", request.metadata.as_ref())?;
+        members.close()
+    }
+}
+
+struct Configuration<'a>(&'a SendRequest);
+
+impl Serialize for Configuration<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let request = self.0;
+        let mut members = Members::open(serializer)?;
+        members.list("acceptedOutputModes", &request.accepted_output_modes)?;
+        members.maybe("taskPushNotificationConfig", request.push_config.as_ref().map(V1))?;
+        members.maybe("historyLength", request.history_length)?;
+        members.flag("returnImmediately", request.return_immediately)?;
+        members.close()
+    }
+}
+
+/// Reads the parameters of Send Message and Send Streaming Message.
+pub fn read_send(params: &RawValue) -> Result<SendRequest, ProtocolError> {
+    asked(params, read)
+}
+
+fn read(raw: &RawValue, at: &At<'_>) -> Read<SendRequest> {
+    let [tenant, said, configuration, metadata] =
+        object(raw, at, ["tenant", "message", "configuration", "metadata"])?;
+    let tenant = tenant.some_text(at);
+    let said = said.required(at, of_client);
+    let configured = configuration.optional(at, read_configuration);
+    let metadata = metadata.optional(at, scalar::json_object);
+    let said = said?;
+    let configured = configured?.unwrap_or_default();
+    Ok(SendRequest {
+        tenant: tenant?,
+        message: said.message,
+        target: said.task,
+        return_immediately: configured.return_immediately,
+        history_length: configured.history_length,
+        accepted_output_modes: configured.accepted_output_modes,
+        push_config: configured.push_config,
+        metadata: metadata?,
+    })
+}
+
+/// A message that a client may send: it says something, and speaks for the user.
+fn of_client(raw: &RawValue, at: &At<'_>) -> Read<message::ReadMessage> {
+    let [parts] = object(raw, at, ["parts"])?;
+    let some_parts = require_some(at, &parts);
+    let said = message::read(raw, at)?;
+    some_parts?;
+    match said.message.role {
+        Role::User => Ok(said),
+        Role::Agent => at.field("role").refuse("must be ROLE_USER in a message to an agent"),
+    }
+}
+
+fn require_some(at: &At<'_>, parts: &Field<'_>) -> Read<()> {
+    // Raw values start and end with a token, so an empty array is two brackets and white space.
+    let empty =
+        |raw: &RawValue| raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii() == "]");
+    match parts.present() {
+        Some(raw) if !empty(raw) => Ok(()),
+        _ => at.field("parts").refuse("is required; send at least one part"),
+    }
+}
+
+#[derive(Default)]
+struct Configured {
+    accepted_output_modes: Vec<String>,
+    push_config: Option<PushConfig>,
+    history_length: Option<u32>,
+    return_immediately: bool,
+}
+
+fn read_configuration(raw: &RawValue, at: &At<'_>) -> Read<Configured> {
+    let [modes, push, history, immediately] = object(
+        raw,
+        at,
+        ["acceptedOutputModes", "taskPushNotificationConfig", "historyLength", "returnImmediately"],
+    )?;
+    let modes = modes.list(at, scalar::text);
+    let push = push.optional(at, push::read);
+    let history = history.optional(at, request::history_length);
+    let immediately = immediately.flag(at);
+    Ok(Configured {
+        accepted_output_modes: modes?,
+        push_config: push?,
+        history_length: history?,
+        return_immediately: immediately?,
+    })
+}
+
+impl Serialize for V1<'_, SendOutcome> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = Members::open(serializer)?;
+        match self.0 {
+            SendOutcome::Task(task) => members.put("task", &V1(task.as_ref()))?,
+            SendOutcome::Message(message) => members.put("message", &V1(message))?,
+        }
+        members.close()
+    }
+}
+
+/// Reads the result of Send Message.
+pub fn received_send(result: &RawValue) -> Result<ReceivedSend, WireError> {
+    received(result, |raw, at| {
+        let [task, said] = object(raw, at, ["task", "message"])?;
+        match (task.optional(at, task::read)?, said.optional(at, message::received)?) {
+            (Some(task), None) => Ok(ReceivedSend::Task(Box::new(task))),
+            (None, Some(message)) => Ok(ReceivedSend::Message(message)),
+            (Some(_), Some(_)) | (None, None) => at.refuse("must hold one of task and message"),
+        }
+    })
+}

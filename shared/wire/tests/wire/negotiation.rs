@@ -1,0 +1,56 @@
+//! Which version is spoken, and what a caller of another version hears.
+
+use longhaul_wire::{Dialect, Negotiation, Operation, ProtocolError, table::codes};
+
+const STRICT: Negotiation = Negotiation { assume: false };
+const LENIENT: Negotiation = Negotiation { assume: true };
+
+#[test]
+fn only_major_and_minor_count() {
+    for version in ["1.0", "1.0.0", "1.0.7", " 1.0 ", "1.0.1-rc"] {
+        for negotiation in [STRICT, LENIENT] {
+            assert_eq!(
+                negotiation.method(Some(version), "GetTask"),
+                Ok((Dialect::V1_0, Operation::Get)),
+                "{version}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unknown_version_is_refused_with_those_supported() {
+    for version in ["0.3", "0.3.0", "2.0", "1.1", "1", "x", "1.x", "99999999999.0"] {
+        let error = LENIENT.method(Some(version), "GetTask").unwrap_err();
+        assert_eq!(codes(&error).json_rpc, -32009, "{version}");
+        assert!(error.to_string().contains("1.0"), "{error}");
+    }
+    let long = "9".repeat(10_000);
+    let error = LENIENT.v1_place(Some(&long)).unwrap_err();
+    assert!(error.to_string().len() < 400);
+}
+
+#[test]
+fn without_a_version_a_name_that_only_1_0_has_decides() {
+    for version in [None, Some(""), Some(" ")] {
+        assert_eq!(LENIENT.method(version, "SendMessage"), Ok((Dialect::V1_0, Operation::Send)));
+        assert_eq!(LENIENT.v1_place(version), Ok(Dialect::V1_0));
+        let unknown = LENIENT.method(version, "DoThings").unwrap_err();
+        assert_eq!(unknown, ProtocolError::MethodNotFound("DoThings".to_owned()));
+        let older = LENIENT.method(version, "message/send").unwrap_err();
+        assert_eq!(older, ProtocolError::VersionNotSupported { asked: "0.3".to_owned() });
+    }
+}
+
+#[test]
+fn where_nothing_is_assumed_an_absent_version_is_0_3() {
+    let refused = ProtocolError::VersionNotSupported { asked: "0.3".to_owned() };
+    assert_eq!(STRICT.method(None, "SendMessage"), Err(refused.clone()));
+    assert_eq!(STRICT.v1_place(Some("")), Err(refused));
+}
+
+#[test]
+fn a_name_of_another_version_is_no_method_of_this_one() {
+    let error = LENIENT.method(Some("1.0"), "tasks/get").unwrap_err();
+    assert_eq!(codes(&error).json_rpc, -32601);
+}

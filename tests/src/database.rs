@@ -1,0 +1,91 @@
+//! A fresh Postgres database for each test.
+//!
+//! Guarantee: a [`Database`] is empty and nobody else's, and is dropped with its value. One whose test process is killed stays
+//! until its server goes, which is the end of the run.
+
+use crate::postgres::{Postgres, shared_url};
+use crate::psql::psql;
+use crate::unique;
+
+/// A database of one test, dropped with this value.
+#[derive(Debug)]
+pub struct Database {
+    server_url: String,
+    name: String,
+}
+
+impl Database {
+    /// A fresh, empty database on the shared server.
+    pub fn create() -> Self {
+        Self::create_at(shared_url())
+    }
+
+    /// A fresh, empty database on a private server.
+    pub fn create_on(server: &Postgres) -> Self {
+        Self::create_at(&server.url())
+    }
+
+    fn create_at(server_url: &str) -> Self {
+        let name = unique::name("test");
+        psql(server_url, &format!("create database {name}"))
+            .unwrap_or_else(|error| panic!("no database: {error}"));
+        Self { server_url: server_url.to_owned(), name }
+    }
+
+    /// The address of this database, as superuser.
+    pub fn url(&self) -> String {
+        let (server, _) =
+            self.server_url.rsplit_once('/').expect("the server's address names a database");
+        format!("{server}/{}", self.name)
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs SQL over a connection of its own and returns its rows, a line each, columns separated by `|`, without headings.
+    ///
+    /// Panics with the database's message when it refuses.
+    pub fn sql(&self, sql: &str) -> String {
+        self.try_sql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// [`Database::sql`] that answers with the database's message when it refuses or cannot be reached.
+    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
+        psql(&self.url(), sql)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A private server may be down by now, and then the database goes with its folder.
+        let _ =
+            psql(&self.server_url, &format!("drop database if exists {} with (force)", self.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Database;
+
+    #[test]
+    fn a_test_gets_an_empty_database_of_its_own() {
+        let (one, two) = (Database::create(), Database::create());
+        one.sql("create table t (n int); insert into t values (1), (2)");
+        assert_eq!(one.sql("select n from t order by n"), "1\n2");
+        let error = two.try_sql("select n from t").expect_err("the other database is empty");
+        assert!(error.contains("does not exist"), "{error}");
+    }
+
+    #[test]
+    fn a_database_goes_away_with_its_value_even_while_somebody_is_connected() {
+        let watcher = Database::create();
+        let database = Database::create();
+        let count =
+            format!("select count(*) from pg_database where datname = '{}'", database.name());
+        assert_eq!(watcher.sql(&count), "1");
+        drop(database);
+        assert_eq!(watcher.sql(&count), "0");
+    }
+}

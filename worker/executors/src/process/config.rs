@@ -1,0 +1,57 @@
+//! What program a process executor runs, and how.
+
+use longhaul_runtime::{Secret, settings};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// A program that does the work of an agent.
+#[derive(Debug, Clone)]
+pub struct ProcessConfig {
+    /// Program and arguments; never empty.
+    pub command: Vec<String>,
+    /// Where it runs; none: where the worker does.
+    pub working_dir: Option<PathBuf>,
+    /// Variables on top of the worker's.
+    pub env: BTreeMap<String, Secret>,
+    /// Whether it stays running between runs.
+    pub keep: bool,
+    /// Most runs at a time in one process that stays running.
+    pub max_inflight: u32,
+    /// From the start to `ready`.
+    pub start_timeout: Duration,
+    /// From `cancel` to SIGTERM, and from there to SIGKILL.
+    pub kill_grace: Duration,
+    /// Longest line that it may write.
+    pub max_line_bytes: usize,
+}
+
+impl ProcessConfig {
+    /// A program with the defaults for everything else.
+    pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        Self::from(&settings::Process { command, ..settings::Process::default() })
+    }
+
+    /// The command as a person would write it.
+    pub(super) fn shown(&self) -> String {
+        self.command.join(" ")
+    }
+
+    pub(super) const fn mode(&self) -> &'static str {
+        if self.keep { "keep" } else { "once" }
+    }
+}
+
+impl From<&settings::Process> for ProcessConfig {
+    fn from(process: &settings::Process) -> Self {
+        Self {
+            command: process.command.clone(),
+            working_dir: process.working_dir.clone(),
+            env: process.env.clone(),
+            keep: process.mode == settings::ProcessMode::Keep,
+            max_inflight: process.max_inflight,
+            start_timeout: process.start_timeout.get(),
+            kill_grace: process.kill_grace.get(),
+            max_line_bytes: process.max_line_bytes,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a plugin may ask for.
+
+use super::{
+    a2a::TaskOut,
+    frames::{Params, Reply},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use longhaul_domain::{BlobHash, BlobKind, BlobRef, Content, Part, Task};
+use longhaul_executor::{ContextError, TaskContext};
+
+/// What an answer is made of.
+pub(super) enum Answer {
+    Part { raw: String, size: usize },
+    Task(Option<Box<Task>>),
+    Tasks(Vec<Task>),
+    Done,
+}
+
+/// Why there is no answer.
+pub(super) enum Refusal {
+    /// The plugin is told.
+    Told(String),
+    /// The run cannot go on, or the store failed.
+    Context(ContextError),
+}
+
+impl From<ContextError> for Refusal {
+    fn from(error: ContextError) -> Self {
+        match error {
+            ContextError::MissingBlob(hash) => Self::Told(format!("there is no part {hash}")),
+            error => Self::Context(error),
+        }
+    }
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    ctx: &TaskContext,
+    method: &str,
+    params: Params,
+) -> Result<Answer, Refusal> {
+    Ok(match method {
+        "part" => part(ctx, params).await?,
+        "task" => {
+            let id = params.task_id.ok_or_else(|| told("`task` needs params.taskId"))?;
+            match id.parse() {
+                Ok(id) => Answer::Task(ctx.task(id).await?.map(Box::new)),
+                Err(_) => Answer::Task(None),
+            }
+        }
+        "referencedTasks" => Answer::Tasks(ctx.referenced_tasks().await?),
+        "earlierTasks" => Answer::Tasks(ctx.earlier_tasks(params.limit.unwrap_or(10)).await?),
+        "flush" => {
+            ctx.flush().await?;
+            Answer::Done
+        }
+        other => {
+            return Err(told(&format!(
+                "unknown method {other:?}; known are part, task, referencedTasks, earlierTasks, flush"
+            )));
+        }
+    })
+}
+
+async fn part(ctx: &TaskContext, params: Params) -> Result<Answer, Refusal> {
+    let id = params.id.ok_or_else(|| told("`part` needs params.id"))?;
+    let hash: BlobHash = serde_json::from_value(serde_json::Value::String(id))
+        .map_err(|_| told("params.id is not the id of a large part"))?;
+    // As bytes any content can be read, whatever its kind.
+    let reference = BlobRef { hash, size: 0, kind: BlobKind::Raw };
+    let bytes = ctx.bytes(&Part::new(Content::Blob(reference))).await?;
+    let size = bytes.len();
+    let start = params.offset.unwrap_or(0).min(size);
+    let end = start.saturating_add(params.length.unwrap_or(size)).min(size);
+    Ok(Answer::Part { raw: STANDARD.encode(&bytes[start..end]), size })
+}
+
+fn told(problem: &str) -> Refusal {
+    Refusal::Told(problem.to_owned())
+}
+
+impl Answer {
+    /// As the protocol writes it.
+    pub fn reply(&self) -> Reply<'_> {
+        match self {
+            Self::Part { raw, size } => Reply::Part { raw, size: *size },
+            Self::Task(task) => {
+                Reply::Task { task: task.as_deref().map(|task| Box::new(TaskOut::from(task))) }
+            }
+            Self::Tasks(tasks) => Reply::Tasks { tasks: tasks.iter().map(TaskOut::from).collect() },
+            Self::Done => Reply::Done {},
+        }
+    }
+}

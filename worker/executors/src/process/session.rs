@@ -1,0 +1,365 @@
+//! One run's conversation with a plugin.
+
+use super::{
+    a2a::{self, MessageOut, into_parts},
+    frames::{Durable, Kind, Resume, Said, TaskFacts, ToPlugin},
+    plugin::Plugin,
+    requests::{self, Refusal},
+    routes::{Route, RunEvents},
+};
+use longhaul_domain::{ArtifactId, ArtifactUpdate, HistoryItem, Message, MessageId, Seq};
+use longhaul_executor::{
+    ContextError, ExecutorError, Failure, IoError, Outcome, Stopped, TaskContext,
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// Outputs that a plugin may send before the first has been accepted.
+const WINDOW: u32 = 16;
+
+/// Why a conversation breaks off.
+enum Break {
+    /// The run shall stop; perhaps it is known why.
+    Stopped(Option<Stopped>),
+    /// The plugin is dead, or dying.
+    Died,
+    /// The plugin did what the protocol forbids.
+    Violation(String),
+    /// The store failed.
+    Failed(ExecutorError),
+}
+
+impl From<ContextError> for Break {
+    fn from(error: ContextError) -> Self {
+        match error {
+            ContextError::Stopped(reason) | ContextError::Io(IoError::Stopped(reason)) => {
+                Self::Stopped(Some(reason))
+            }
+            ContextError::Invalid(invalid) => Self::Violation(invalid.to_string()),
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// Gives a plugin a run and sees it through to its end. When it is abandoned, the plugin is ended: it would work on.
+pub(super) async fn converse(
+    ctx: &TaskContext,
+    plugin: &Arc<Plugin>,
+    run: &str,
+    grace: Duration,
+) -> Result<Outcome, ExecutorError> {
+    let (route, events) = plugin.open(run, ctx.task_id(), WINDOW);
+    let mut session = Session {
+        ctx,
+        plugin,
+        run,
+        route,
+        events,
+        begun: false,
+        ended: false,
+        owed: 0,
+        last_artifact: None,
+        sent: HashMap::new(),
+    };
+    match session.talk().await {
+        Ok(outcome) => Ok(outcome),
+        Err(Break::Stopped(reason)) => session.stop(reason, grace).await,
+        Err(Break::Failed(error)) => Err(error),
+        Err(Break::Died) => Err(session.died().await),
+        Err(Break::Violation(what)) => {
+            plugin.violate(run, what);
+            Err(session.died().await)
+        }
+    }
+}
+
+struct Session<'a> {
+    ctx: &'a TaskContext,
+    plugin: &'a Arc<Plugin>,
+    run: &'a str,
+    route: Arc<Route>,
+    events: RunEvents,
+    /// The plugin knows of the run.
+    begun: bool,
+    /// The plugin has ended the run.
+    ended: bool,
+    /// Accepted outputs for which no credit has been granted yet.
+    owed: u32,
+    last_artifact: Option<ArtifactId>,
+    /// Messages that the plugin was sent and may say to have read.
+    sent: HashMap<MessageId, Seq>,
+}
+
+impl Session<'_> {
+    async fn talk(&mut self) -> Result<Outcome, Break> {
+        self.begin().await?;
+        loop {
+            let said = tokio::select! {
+                biased;
+                () = self.ctx.cancelled() => return Err(Break::Stopped(None)),
+                said = self.events.recv() => said.ok_or(Break::Died)?,
+                item = self.ctx.hear() => {
+                    self.follow_up(item?).await?;
+                    continue;
+                }
+            };
+            if said.kind.is_end() {
+                self.ended = true;
+                return self.outcome(&said);
+            }
+            self.take(said).await?;
+        }
+    }
+
+    /// Tells the plugin of the run.
+    async fn begin(&mut self) -> Result<(), Break> {
+        let ctx = self.ctx;
+        let message = self.inline(ctx.message().clone()).await?;
+        let produced = ctx.produced().await?;
+        let durable = |there: &longhaul_executor::Produced| Durable {
+            artifact_id: there.id.to_string(),
+            parts: there.parts,
+        };
+        let facts = ctx.assignment();
+        let frame = ToPlugin::Run {
+            run: self.run,
+            task: TaskFacts {
+                task_id: ctx.task_id().to_string(),
+                context_id: ctx.context_id().as_str(),
+                agent: ctx.agent().as_str(),
+                created_at: a2a::time(facts.created_at),
+                deadline: ctx.deadline().map(a2a::time),
+                attempt: ctx.attempt(),
+                max_attempts: facts.max_attempts,
+                turn: ctx.turn(),
+                state: a2a::state_name(facts.state_before),
+            },
+            message: MessageOut::from(&message),
+            history: ctx.history().iter().map(|item| MessageOut::from(&item.message)).collect(),
+            metadata: ctx.request_metadata(),
+            resume: Resume { artifacts: produced.iter().map(durable).collect() },
+            credit: WINDOW,
+        };
+        self.begun = true;
+        self.say(&frame).await
+    }
+
+    /// The client has said more.
+    async fn follow_up(&mut self, item: HistoryItem) -> Result<(), Break> {
+        let message = self.inline(item.message).await?;
+        self.sent.insert(message.message_id.clone(), item.seq);
+        self.say(&ToPlugin::Message { run: self.run, message: MessageOut::from(&message) }).await
+    }
+
+    async fn take(&mut self, said: Said) -> Result<(), Break> {
+        match said.kind {
+            Kind::Status => {
+                let message = self.message(&said)?;
+                self.ctx.status_update(message, said.metadata).await?;
+                self.grant().await
+            }
+            Kind::Artifact => {
+                self.artifact(said).await?;
+                self.grant().await
+            }
+            Kind::Request => self.request(&said).await,
+            Kind::Read => self.read(&said),
+            // The reader deals with the others.
+            _ => Ok(()),
+        }
+    }
+
+    async fn artifact(&mut self, said: Said) -> Result<(), Break> {
+        let violation = |what: &str| Break::Violation(what.to_owned());
+        let artifact = said.artifact.ok_or_else(|| violation("`artifact` without an artifact"))?;
+        let append = said.append.unwrap_or(false);
+        let id = match &artifact.artifact_id {
+            Some(id) => ArtifactId::new(id.as_str())
+                .map_err(|error| Break::Violation(format!("artifactId {error}")))?,
+            None if append => {
+                let last = self.last_artifact.clone();
+                last.ok_or_else(|| violation("`append` without an artifactId before any artifact"))?
+            }
+            None => self.ctx.new_artifact(Vec::new()).artifact_id,
+        };
+        if append && self.last_artifact.as_ref() != Some(&id) {
+            // Either begun by this run, or left by an earlier one; anything else is refused.
+            self.ctx.continue_artifact(id.clone()).await?;
+        }
+        self.last_artifact = Some(id.clone());
+        let update = ArtifactUpdate {
+            artifact: artifact.into_artifact(id),
+            append,
+            last_chunk: said.last_chunk.unwrap_or(false),
+            metadata: said.metadata,
+        };
+        Ok(self.ctx.artifact_update(update).await?)
+    }
+
+    async fn request(&mut self, said: &Said) -> Result<(), Break> {
+        let id = said.id.as_deref();
+        let id = id.ok_or_else(|| Break::Violation("`request` without an id".to_owned()))?;
+        let answer = match said.params() {
+            Ok(params) => {
+                let method = said.method.as_deref().unwrap_or_default();
+                requests::answer(self.ctx, method, params).await
+            }
+            Err(problem) => Err(Refusal::Told(problem)),
+        };
+        self.route.answered();
+        let run = self.run;
+        match answer {
+            Ok(answer) => {
+                let result = Some(answer.reply());
+                self.say(&ToPlugin::Reply { run, id, result, error: None }).await
+            }
+            Err(Refusal::Told(problem)) => {
+                let error = Some(problem.as_str());
+                self.say(&ToPlugin::Reply { run, id, result: None, error }).await
+            }
+            Err(Refusal::Context(error)) => Err(error.into()),
+        }
+    }
+
+    fn read(&mut self, said: &Said) -> Result<(), Break> {
+        let id = said.message_id.clone().and_then(|id| MessageId::new(id).ok());
+        let seq = id.and_then(|id| self.sent.remove(&id));
+        let seq = seq.ok_or_else(|| {
+            Break::Violation("`read` of a message that was not sent, or read before".to_owned())
+        })?;
+        self.ctx.mark_read(seq);
+        Ok(())
+    }
+
+    /// An output has been accepted: grants credit back, several at a time.
+    async fn grant(&mut self) -> Result<(), Break> {
+        self.owed += 1;
+        if self.owed < WINDOW / 2 {
+            return Ok(());
+        }
+        let credit = std::mem::take(&mut self.owed);
+        self.route.grant(credit);
+        self.say(&ToPlugin::Credit { run: self.run, credit }).await
+    }
+
+    /// Tells the plugin to stop, and ends it when it does not.
+    async fn stop(
+        &mut self,
+        reason: Option<Stopped>,
+        grace: Duration,
+    ) -> Result<Outcome, ExecutorError> {
+        let reason = match reason {
+            Some(reason) => reason,
+            None => self.ctx.stopped().await,
+        };
+        if !self.begun {
+            return Err(reason.into());
+        }
+        self.route.deafen();
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let cancel = ToPlugin::Cancel { run: self.run, reason: reason.name(), grace_ms };
+        let plugin = self.plugin;
+        let events = &mut self.events;
+        let told = async {
+            plugin.say(&cancel).await;
+            while let Some(said) = events.recv().await {
+                if said.kind.is_end() {
+                    return Some(said);
+                }
+            }
+            None
+        };
+        match timeout(grace, told).await {
+            Ok(Some(said)) => {
+                self.ended = true;
+                if reason == Stopped::Canceled && said.kind == Kind::Canceled {
+                    let message = self.message(&said).ok().flatten();
+                    return Ok(Outcome::Canceled(message));
+                }
+            }
+            Ok(None) => {}
+            Err(_) => {
+                plugin.terminate();
+                plugin.gone().await;
+            }
+        }
+        Err(reason.into())
+    }
+
+    fn outcome(&self, said: &Said) -> Result<Outcome, Break> {
+        let message = self.message(said)?;
+        let needed = |message: Option<Message>| {
+            let missing = || Break::Violation("it needs `text` or `message`".to_owned());
+            message.ok_or_else(missing)
+        };
+        let outcome = match said.kind {
+            Kind::Completed => Outcome::Completed(message),
+            Kind::Rejected => Outcome::Rejected(message),
+            Kind::Canceled => Outcome::Canceled(message),
+            Kind::InputRequired => Outcome::InputRequired(needed(message)?),
+            Kind::AuthRequired => Outcome::AuthRequired(needed(message)?),
+            Kind::Message => Outcome::Direct(needed(message)?),
+            _ => {
+                let told = message.as_ref().map(Message::text).filter(|text| !text.is_empty());
+                let silent = || "the plugin failed without saying why".to_owned();
+                Outcome::Failed(Failure {
+                    cause: said.cause.clone().or(told).unwrap_or_else(silent),
+                    message,
+                    retryable: said.retryable.unwrap_or(false),
+                    retry_after: said.retry_after_ms.map(Duration::from_millis),
+                })
+            }
+        };
+        outcome.check().map_err(|invalid| Break::Violation(invalid.to_string()))?;
+        Ok(outcome)
+    }
+
+    /// What is said, as a message of the agent.
+    fn message(&self, said: &Said) -> Result<Option<Message>, Break> {
+        if let Some(message) = said.message().map_err(Break::Violation)? {
+            let mut made = self.ctx.message_of(into_parts(message.parts));
+            if let Some(id) = message.message_id {
+                made.message_id = MessageId::new(id)
+                    .map_err(|error| Break::Violation(format!("messageId {error}")))?;
+            }
+            made.metadata = message.metadata;
+            made.extensions = message.extensions.unwrap_or_default();
+            made.reference_task_ids = message.reference_task_ids.unwrap_or_default();
+            return Ok(Some(made));
+        }
+        Ok(said.text.as_deref().map(|text| self.ctx.message_of(text)))
+    }
+
+    /// A message of the client with its large parts in place, up to what the plugin wants inline.
+    async fn inline(&self, mut message: Message) -> Result<Message, Break> {
+        let limit = self.plugin.inline_parts;
+        for part in &mut message.parts {
+            if part.blob().is_some_and(|blob| blob.size <= limit) {
+                self.ctx.resolve_parts(std::slice::from_mut(part)).await?;
+            }
+        }
+        Ok(message)
+    }
+
+    async fn say(&self, frame: &ToPlugin<'_>) -> Result<(), Break> {
+        tokio::select! {
+            () = self.plugin.say(frame) => Ok(()),
+            () = self.ctx.cancelled() => Err(Break::Stopped(None)),
+        }
+    }
+
+    async fn died(&mut self) -> ExecutorError {
+        self.plugin.gone().await;
+        let (cause, retryable) = self.plugin.cause_of_death(self.run);
+        if retryable { ExecutorError::retryable(cause) } else { ExecutorError::fatal(cause) }
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if self.begun && !self.ended {
+            self.plugin.terminate();
+        }
+        self.plugin.close_run(self.run);
+    }
+}

@@ -1,0 +1,130 @@
+//! From settings to executors.
+
+use crate::{Echo, ProcessConfig, ProcessExecutor, Script};
+use longhaul_domain::{AgentDescriptor, AgentName, IdError, Skill};
+use longhaul_executor::{Executor, ExecutorDescriptor, RunPolicy};
+use longhaul_runtime::settings::{self, Agent, ExecutorKind};
+use std::sync::Arc;
+
+/// Settings that no executor can be made of.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Not a name for an agent.
+    #[error("agent {name:?}: the name {source}")]
+    Name {
+        /// As it is configured.
+        name: String,
+        /// What is wrong with it.
+        source: IdError,
+    },
+    /// Two agents of one name.
+    #[error("agent {0}: configured twice; every agent needs a name of its own")]
+    Twice(AgentName),
+    /// `executor = "process"` without a program.
+    #[error("agent {0}: executor = \"process\" needs [agent.process] with a command")]
+    NoCommand(AgentName),
+}
+
+/// One executor for every configured agent, in their order.
+pub fn build(agents: &[Agent]) -> Result<Vec<Arc<dyn Executor>>, RegistryError> {
+    let mut executors: Vec<Arc<dyn Executor>> = Vec::with_capacity(agents.len());
+    let mut names = std::collections::HashSet::new();
+    for agent in agents {
+        let descriptor = descriptor(agent)?;
+        let name = descriptor.agent.name.clone();
+        if !names.insert(name.clone()) {
+            return Err(RegistryError::Twice(name));
+        }
+        executors.push(match agent.executor {
+            ExecutorKind::Echo => Arc::new(Echo::new(descriptor)),
+            ExecutorKind::Script => Arc::new(Script::new(descriptor)),
+            ExecutorKind::Process => {
+                let process = agent.process.as_ref().filter(|process| !process.command.is_empty());
+                let process = process.ok_or(RegistryError::NoCommand(name))?;
+                Arc::new(ProcessExecutor::new(descriptor, ProcessConfig::from(process)))
+            }
+        });
+    }
+    Ok(executors)
+}
+
+/// What an agent's settings say about it. An agent without skills gets one that is named like itself: a card must have one.
+pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
+    let name = AgentName::new(agent.name.as_str())
+        .map_err(|source| RegistryError::Name { name: agent.name.clone(), source })?;
+    let description = match agent.description.as_str() {
+        "" => format!("The agent {name}"),
+        text => text.to_owned(),
+    };
+    let mut skills: Vec<Skill> = agent.skill.iter().map(skill).collect();
+    if skills.is_empty() {
+        skills.push(Skill {
+            id: name.to_string(),
+            name: name.to_string(),
+            description: description.clone(),
+            tags: vec![name.to_string()],
+            examples: Vec::new(),
+            input_modes: Vec::new(),
+            output_modes: Vec::new(),
+        });
+    }
+    let policy = RunPolicy {
+        timeout: agent.timeout.get(),
+        max_attempts: agent.max_attempts.max(1),
+        ..RunPolicy::default()
+    };
+    Ok(ExecutorDescriptor {
+        agent: AgentDescriptor {
+            name,
+            version: agent.version.clone(),
+            description,
+            skills,
+            input_modes: agent.input_modes.clone(),
+            output_modes: agent.output_modes.clone(),
+            direct: agent.direct,
+        },
+        concurrency: agent.concurrency,
+        policy,
+    })
+}
+
+fn skill(skill: &settings::Skill) -> Skill {
+    Skill {
+        id: skill.id.clone(),
+        name: skill.name.clone(),
+        description: skill.description.clone(),
+        tags: skill.tags.clone(),
+        examples: skill.examples.clone(),
+        input_modes: skill.input_modes.clone().unwrap_or_default(),
+        output_modes: skill.output_modes.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(name: &str, executor: ExecutorKind) -> Agent {
+        Agent { name: name.to_owned(), executor, ..Agent::default() }
+    }
+
+    #[test]
+    fn every_agent_gets_its_executor_and_a_skill() {
+        let executors =
+            build(&[agent("echo", ExecutorKind::Echo), agent("script", ExecutorKind::Script)])
+                .unwrap();
+        let names: Vec<String> =
+            executors.iter().map(|e| e.descriptor().agent.name.to_string()).collect();
+        assert_eq!(names, ["echo", "script"]);
+        assert_eq!(executors[0].descriptor().agent.skills.len(), 1);
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        let refused = |agents: &[Agent]| build(agents).err().unwrap().to_string();
+        assert!(refused(&[agent("No", ExecutorKind::Echo)]).contains("\"No\""));
+        let twice = [agent("a", ExecutorKind::Echo), agent("a", ExecutorKind::Script)];
+        assert!(refused(&twice).contains("twice"));
+        assert!(refused(&[agent("p", ExecutorKind::Process)]).contains("command"));
+    }
+}

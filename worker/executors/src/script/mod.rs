@@ -1,0 +1,73 @@
+//! `script`: does what the message asks for, for tests and conformance kits.
+//!
+//! What to do is a [`Plan`]: from the message's metadata under `script`, from a text that begins with `!`, or from [`kits`]. Any other
+//! text is answered with itself. A plan that makes no sense is rejected with a sentence that says why.
+
+mod commands;
+mod kits;
+mod plan;
+mod play;
+
+pub use plan::{Chunks, Ending, Hang, Kind, Plan, PlanError};
+
+use async_trait::async_trait;
+use longhaul_executor::prelude::*;
+
+/// Where metadata holds a plan.
+pub const METADATA_KEY: &str = "script";
+
+/// The scripted executor.
+#[derive(Debug, Clone)]
+pub struct Script {
+    descriptor: ExecutorDescriptor,
+}
+
+impl Script {
+    /// Under this description.
+    pub const fn new(descriptor: ExecutorDescriptor) -> Self {
+        Self { descriptor }
+    }
+}
+
+#[async_trait]
+impl Executor for Script {
+    fn descriptor(&self) -> ExecutorDescriptor {
+        self.descriptor.clone()
+    }
+
+    async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
+        match find(&ctx) {
+            Ok((plan, answered)) => play::play(&ctx, &plan, answered).await,
+            Err(error) => Ok(ctx.rejected(error.to_string())),
+        }
+    }
+}
+
+/// The plan to follow, and whether the question in it has been answered.
+fn find(ctx: &TaskContext) -> Result<(Plan, bool), PlanError> {
+    let later = ctx.turn() > 1;
+    if let Some(plan) = of(ctx.message())? {
+        // An authorization may come without a message; then the last one is still the one with the plan.
+        let answered = later && plan.end == Ending::AuthRequired;
+        return Ok((plan, answered));
+    }
+    let earlier = ctx.history().iter().rev().filter(|item| item.message.role == Role::User);
+    for item in earlier {
+        if let Some(plan) = of(&item.message)? {
+            return Ok((plan, later));
+        }
+    }
+    Ok((Plan::default(), later))
+}
+
+/// The plan that a message holds, if it holds one.
+fn of(message: &Message) -> Result<Option<Plan>, PlanError> {
+    let metadata = message.metadata.as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
+    if let Some(json) = metadata {
+        return Plan::from_json(&json).map(Some);
+    }
+    if let Some(commands) = message.text().trim().strip_prefix('!') {
+        return commands::parse(commands).map(Some);
+    }
+    Ok(kits::plan_for(message))
+}

@@ -1,0 +1,162 @@
+//! What a script does, as data.
+
+use longhaul_domain::{Json, JsonError};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Most of anything that a plan may ask for.
+const MOST: u32 = 1_000_000;
+/// Largest chunk or artifact, bytes.
+const LARGEST: usize = 64 * 1024 * 1024;
+/// Longest single delay.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// What to do, in the order of its members; an empty plan answers with the text of the message and completes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Plan {
+    /// Wait before anything else.
+    pub delay_ms: u64,
+    /// So many statuses with a message and metadata.
+    pub progress: u32,
+    /// Wait after each.
+    pub progress_delay_ms: u64,
+    /// An artifact in chunks.
+    pub chunks: Option<Chunks>,
+    /// An artifact of each of these kinds.
+    pub artifacts: Vec<Kind>,
+    /// An artifact of this many bytes.
+    pub large_bytes: usize,
+    /// Wait for so many further messages of the client and answer each with a status.
+    pub listen: u32,
+    /// Panic in this many first attempts.
+    pub panic_attempts: i32,
+    /// Fail in this many first attempts.
+    pub fail_attempts: i32,
+    /// Whether a failure is worth another attempt.
+    pub retryable: Option<bool>,
+    /// When, at the earliest.
+    pub retry_after_ms: Option<u64>,
+    /// Hang.
+    pub hang: Option<Hang>,
+    /// Do not notice a cancellation while waiting.
+    pub ignore_cancel: bool,
+    /// How to end.
+    pub end: Ending,
+    /// What to say at the end.
+    pub say: Option<String>,
+    /// With `input-required`: ask again until the client says this.
+    pub until: Option<String>,
+}
+
+/// Chunks of an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Chunks {
+    /// How many.
+    pub count: u32,
+    /// Bytes of text in each.
+    #[serde(default = "default_size")]
+    pub size: usize,
+    /// Wait after each.
+    #[serde(default)]
+    pub delay_ms: u64,
+}
+
+pub(super) const fn default_size() -> usize {
+    16
+}
+
+/// Kinds of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A file by value.
+    Raw,
+    /// A file by reference.
+    Url,
+    /// JSON data.
+    Data,
+    /// One artifact with a part of each.
+    Mixed,
+}
+
+/// How to hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hang {
+    /// Until the run shall stop; then it is canceled.
+    UntilCancel,
+    /// For good, whatever happens.
+    Forever,
+}
+
+/// How to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// Done.
+    #[default]
+    Completed,
+    /// Not done.
+    Failed,
+    /// Refused.
+    Rejected,
+    /// Canceled by the agent.
+    Canceled,
+    /// A question; completes when answered.
+    InputRequired,
+    /// An authorization is needed; completes when the task is woken.
+    AuthRequired,
+    /// A direct reply.
+    Message,
+}
+
+/// Why a plan is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The metadata are not a plan.
+    #[error("metadata.script is not a plan: {0}")]
+    Metadata(JsonError),
+    /// A text command that does not exist.
+    #[error("unknown script command {0:?}; known are: {known}", known = super::commands::NAMES.join(", "))]
+    Unknown(String),
+    /// A text command whose arguments are wrong.
+    #[error("script command {command}: {problem}")]
+    Arguments {
+        /// Which.
+        command: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// More than is good.
+    #[error("the script asks for too much: {0}")]
+    TooMuch(&'static str),
+}
+
+impl Plan {
+    /// Reads a plan from JSON.
+    pub fn from_json(json: &Json) -> Result<Self, PlanError> {
+        json.to::<Self>().map_err(PlanError::Metadata)?.bounded()
+    }
+
+    /// The plan, unless it would fill memory or never end by itself.
+    pub(super) fn bounded(self) -> Result<Self, PlanError> {
+        let chunks = self.chunks.unwrap_or(Chunks { count: 0, size: 0, delay_ms: 0 });
+        let delays = [self.delay_ms, self.progress_delay_ms, chunks.delay_ms];
+        if self.progress > MOST || chunks.count > MOST || self.artifacts.len() > 1000 {
+            return Err(PlanError::TooMuch(
+                "at most 1,000,000 statuses or chunks, 1,000 artifacts",
+            ));
+        }
+        if chunks.size > LARGEST || self.large_bytes > LARGEST {
+            return Err(PlanError::TooMuch("at most 64 MiB in a chunk or artifact"));
+        }
+        if delays.into_iter().any(|ms| Duration::from_millis(ms) > LONGEST) {
+            return Err(PlanError::TooMuch("at most an hour of delay at a time"));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,184 @@
+//! Following a plan.
+
+use super::plan::{Chunks, Ending, Hang, Kind, Plan};
+use longhaul_executor::prelude::*;
+use std::{fmt::Write, time::Duration};
+
+/// Why a run ends before its plan does.
+enum Break {
+    /// The run shall stop.
+    Canceled,
+    Failed(ExecutorError),
+}
+
+impl<E: Into<ExecutorError>> From<E> for Break {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Does what the plan says. `answered`: the client has replied to its question.
+pub(super) async fn play(
+    ctx: &TaskContext,
+    plan: &Plan,
+    answered: bool,
+) -> Result<Outcome, ExecutorError> {
+    let player = Player { ctx, plan };
+    let end = if answered { player.answer().await } else { player.perform().await };
+    match end {
+        Ok(outcome) => Ok(outcome),
+        Err(Break::Canceled) => Ok(Outcome::Canceled(Some(ctx.message_of("stopped as asked")))),
+        Err(Break::Failed(error)) => Err(error),
+    }
+}
+
+struct Player<'a> {
+    ctx: &'a TaskContext,
+    plan: &'a Plan,
+}
+
+impl Player<'_> {
+    async fn perform(&self) -> Result<Outcome, Break> {
+        let Self { ctx, plan } = self;
+        self.wait(plan.delay_ms).await?;
+        self.progress().await?;
+        if let Some(chunks) = plan.chunks {
+            self.chunks(chunks).await?;
+        }
+        for kind in &plan.artifacts {
+            ctx.artifact(ctx.new_artifact(parts(*kind)?)).await?;
+        }
+        if plan.large_bytes > 0 {
+            let part =
+                Part::raw(pattern(plan.large_bytes).into_bytes(), "application/octet-stream");
+            ctx.artifact(ctx.new_artifact(vec![part])).await?;
+        }
+        for _ in 0..plan.listen {
+            let message = ctx.resolve(ctx.next_message().await?).await?;
+            ctx.status(format!("heard: {}", message.text())).await?;
+        }
+        match plan.hang {
+            Some(Hang::UntilCancel) => {
+                ctx.cancelled().await;
+                return Err(Break::Canceled);
+            }
+            Some(Hang::Forever) => std::future::pending().await,
+            None => {}
+        }
+        assert!(ctx.attempt() > plan.panic_attempts, "the script asked for a panic");
+        if ctx.attempt() <= plan.fail_attempts {
+            return Ok(self.failure(plan.retryable.unwrap_or(true)));
+        }
+        self.end().await
+    }
+
+    async fn end(&self) -> Result<Outcome, Break> {
+        let Self { ctx, plan } = self;
+        let say = |default: &str| plan.say.clone().unwrap_or_else(|| default.to_owned());
+        Ok(match plan.end {
+            Ending::Completed => {
+                if **plan == Plan::default() {
+                    ctx.artifact(ctx.new_artifact(ctx.message().parts.clone())).await?;
+                }
+                Outcome::Completed(plan.say.as_deref().map(|text| ctx.message_of(text)))
+            }
+            Ending::Failed => self.failure(plan.retryable.unwrap_or(false)),
+            Ending::Rejected => ctx.rejected(say("rejected as asked")),
+            Ending::Canceled => Outcome::Canceled(Some(ctx.message_of(say("canceled as asked")))),
+            Ending::InputRequired => ctx.input_required(say("what next?")),
+            Ending::AuthRequired => ctx.auth_required(say("please authorize")),
+            Ending::Message => ctx.direct(say("a direct reply")),
+        })
+    }
+
+    /// The turn after a question.
+    async fn answer(&self) -> Result<Outcome, Break> {
+        let Self { ctx, plan } = self;
+        let message = ctx.resolve(ctx.message().clone()).await?;
+        let text = message.text();
+        match &plan.until {
+            Some(until) if text.trim() != until.as_str() => {
+                Ok(ctx.input_required(format!("got {text:?}, waiting for {until:?}")))
+            }
+            _ => {
+                ctx.artifact(ctx.new_artifact(message.parts)).await?;
+                Ok(Outcome::Completed(None))
+            }
+        }
+    }
+
+    async fn progress(&self) -> Result<(), Break> {
+        let total = self.plan.progress;
+        for step in 1..=total {
+            let metadata = JsonObject::parse(&format!(r#"{{"step":{step},"of":{total}}}"#))?;
+            self.ctx.progress(format!("step {step} of {total}"), metadata).await?;
+            self.wait(self.plan.progress_delay_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn chunks(&self, chunks: Chunks) -> Result<(), Break> {
+        let mut writer = self.ctx.stream_artifact(ArtifactSpec::named("chunks"));
+        for number in 1..chunks.count {
+            writer.write(vec![chunk(number, chunks.size)]).await?;
+            self.wait(chunks.delay_ms).await?;
+        }
+        if chunks.count > 0 {
+            writer.finish(vec![chunk(chunks.count, chunks.size)]).await?;
+        }
+        Ok(())
+    }
+
+    fn failure(&self, retryable: bool) -> Outcome {
+        let cause = format!("failed as asked in attempt {}", self.ctx.attempt());
+        let said = self.plan.say.clone().unwrap_or_else(|| cause.clone());
+        let retry_after = self.plan.retry_after_ms.map(Duration::from_millis);
+        let message = Some(self.ctx.message_of(said));
+        Outcome::Failed(Failure { message, cause, retryable, retry_after })
+    }
+
+    async fn wait(&self, ms: u64) -> Result<(), Break> {
+        let wait = Duration::from_millis(ms);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.ctx.cancelled(), if !self.plan.ignore_cancel => Err(Break::Canceled),
+        }
+    }
+}
+
+/// A text that tells its number and has the asked-for size.
+fn chunk(number: u32, size: usize) -> Part {
+    let mut text = String::with_capacity(size.max(16));
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{number:07} ");
+    text.push_str(&pattern(size.saturating_sub(text.len())));
+    text.truncate(size.max(1));
+    Part::text(text)
+}
+
+fn pattern(size: usize) -> String {
+    "0123456789abcdef".chars().cycle().take(size).collect()
+}
+
+fn parts(kind: Kind) -> Result<Vec<Part>, Break> {
+    let text = || Part::text("a text");
+    let raw = || Part {
+        filename: Some("bytes.bin".to_owned()),
+        ..Part::raw(vec![0, 1, 2, 0xff], "application/octet-stream")
+    };
+    let url = || Part {
+        media_type: Some("text/plain".to_owned()),
+        ..Part::url("https://example.com/file.txt")
+    };
+    let data = Part::data(Json::parse(r#"{"answer":42,"list":[1,null,"x"]}"#)?);
+    Ok(match kind {
+        Kind::Text => vec![text()],
+        Kind::Raw => vec![raw()],
+        Kind::Url => vec![url()],
+        Kind::Data => vec![data],
+        Kind::Mixed => vec![text(), raw(), url(), data],
+    })
+}

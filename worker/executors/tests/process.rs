@@ -1,0 +1,350 @@
+//! What a plugin of the process protocol can rely on, and what happens to one that does not keep to it.
+
+mod support;
+
+use longhaul_domain::{INLINE_LIMIT, Part, TaskState};
+use longhaul_executor::{
+    Executor, Outcome, Stopped,
+    testkit::{End, Run},
+};
+use std::{sync::Arc, time::Duration};
+use support::{Plugin, has_ended, limited};
+
+#[tokio::test]
+async fn the_documented_plugin_works_in_both_modes() {
+    let page = include_str!("../../../docs/process-protocol.md");
+    let code = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    for keep in [false, true] {
+        let mut plugin = Plugin::raw(code);
+        plugin.config.keep = keep;
+        let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
+        for _ in 0..2 {
+            let run = Run::of_shared(executor.clone()).text("hello\nworld");
+            let report = limited(run.run()).await;
+            assert_eq!(report.outcome(), &Outcome::Completed(None));
+            assert_eq!(report.artifact_text("loud"), "HELLOWORLD");
+            assert_eq!(report.artifacts()[0].name.as_deref(), Some("loud.txt"));
+            assert_eq!(report.status_texts(), ["shouting"]);
+        }
+        limited(executor.stop()).await;
+    }
+}
+
+#[tokio::test]
+async fn many_chunks_flow_under_credit_and_in_order() {
+    let plugin = Plugin::new(
+        "for n in range(100):
+             run.output(type='artifact', append=n > 0, lastChunk=n == 99,
+                        artifact={'parts': [{'text': f'{n};'}]})
+         run.end('completed', text='fine')",
+    );
+    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    let expected: String = (0..100).map(|n| format!("{n};")).collect();
+    assert_eq!(report.artifact_text("artifact-1"), expected);
+    assert_eq!(report.chunks().len(), 100);
+    assert!(report.chunks()[99].last_chunk);
+    assert_eq!(report.said(), "fine");
+}
+
+#[tokio::test]
+async fn every_ending_has_its_outcome() {
+    for (end, state) in [
+        ("'completed'", TaskState::Completed),
+        ("'failed', cause='why'", TaskState::Failed),
+        ("'rejected', message={'parts': [{'text': 'no'}]}", TaskState::Rejected),
+        ("'input-required', text='which?'", TaskState::InputRequired),
+        ("'auth-required', text='log in'", TaskState::AuthRequired),
+        ("'message', text='direct'", TaskState::Completed),
+    ] {
+        let plugin = Plugin::new(&format!("run.end({end})"));
+        let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+        assert_eq!(report.state(), state, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_retryable_failure_says_when_to_try_again() {
+    let plugin = Plugin::new(
+        "run.end('failed', cause='busy', text='later', retryable=True, retryAfterMs=5000)",
+    );
+    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    let failure = report.failure();
+    assert!(failure.retryable && failure.cause == "busy");
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(5)));
+    assert_eq!(failure.message.as_ref().unwrap().text(), "later");
+}
+
+#[tokio::test]
+async fn cancel_ends_a_plugin_that_does_not_listen_with_its_children() {
+    let mut plugin = Plugin::new(
+        "import signal, subprocess, time
+         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+         child = subprocess.Popen(['sleep', '1000'])
+         run.output(type='status', text=f'{os.getpid()} {child.pid}')
+         while True: time.sleep(1000)",
+    );
+    plugin.config.kill_grace = Duration::from_millis(100);
+    let run = Run::of(plugin.executor()).text("go").cancel_after_events(1);
+    let report = limited(run.run()).await;
+    assert_eq!(report.end(), &End::Stopped(Stopped::Canceled));
+    for pid in report.status_texts()[0].split(' ') {
+        assert!(has_ended(pid.parse().unwrap()).await, "{pid} is left");
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_hears_the_cancellation_has_the_last_word() {
+    let plugin = Plugin::new(
+        "run.output(type='status', text='waiting')
+         said = run.next('cancel')
+         run.end('canceled', text='as you wish: ' + said['reason'])",
+    );
+    let run = Run::of(plugin.executor()).text("go").cancel_after_events(1);
+    let report = limited(run.run()).await;
+    assert!(matches!(report.end(), End::Outcome(Outcome::Canceled(Some(_)))), "{report:?}");
+    assert_eq!(report.said(), "as you wish: canceled");
+}
+
+#[tokio::test]
+async fn a_timeout_is_told_and_ends_the_run_quietly() {
+    let plugin = Plugin::new(
+        "run.output(type='status', text='waiting')
+         said = run.next('cancel')
+         assert said['reason'] == 'timed-out', said
+         run.end('completed', text='too late')",
+    );
+    let run = Run::of(plugin.executor()).text("go").stop_after_events(1, Stopped::TimedOut);
+    assert_eq!(limited(run.run()).await.end(), &End::Stopped(Stopped::TimedOut));
+}
+
+#[tokio::test]
+async fn what_breaks_the_protocol_fails_the_run_for_good_and_names_the_line() {
+    for (code, named) in [
+        ("print('Hello, world!', flush=True)", "Hello, world!"),
+        ("send({'type': 'dance', 'run': run.id})", "dance"),
+        ("send({'type': 'status', 'run': 'r77', 'text': 'x'})", "r77"),
+        ("send({'type': 'status', 'text': 'x'})", "names no `run`"),
+        ("send({'type': 'log', 'message': 'x' * 100000})", "too long"),
+        (
+            "[send({'type': 'status', 'run': run.id, 'text': 'x'}) for _ in range(17)]",
+            "without credit",
+        ),
+        (
+            "run.output(type='artifact', append=True, artifact={'artifactId': 'new', 'parts': []})",
+            "new",
+        ),
+        (
+            "run.output(type='artifact', artifact={'parts': [{'text': 'a', 'url': 'b'}]})",
+            "exactly one",
+        ),
+        ("run.output(type='status', text='a\\0b')", "U+0000"),
+        ("run.end('input-required')", "`text` or `message`"),
+        ("send({'type': 'ready', 'protocol': 1})", "twice"),
+    ] {
+        let mut plugin = Plugin::new(&format!("{code}\n         while True: hear()"));
+        plugin.config.max_line_bytes = 50_000;
+        let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+        let failure = report.failure();
+        assert!(failure.cause.contains(named), "{code}: {}", failure.cause);
+        assert!(!failure.retryable, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_is_retryable_and_tells_status_and_last_words() {
+    let plugin = Plugin::new(
+        "run.output(type='status', text='so far')
+         sys.stderr.write('out of paper\\n')
+         sys.stdout.write('{\"type\":\"comp')
+         sys.stdout.flush()
+         os._exit(3)",
+    );
+    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    let failure = report.failure();
+    assert!(failure.retryable);
+    assert!(failure.cause.contains("exit status: 3"), "{}", failure.cause);
+    assert!(failure.cause.contains("out of paper"), "{}", failure.cause);
+    assert_eq!(report.status_texts(), ["so far"]);
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_plugin_is_refused_with_what_to_do() {
+    for (command, said) in [
+        (vec!["/nonexistent/program"], "cannot be started"),
+        (vec!["sh", "-c", "echo missing module >&2; exit 4"], "exit status: 4"),
+        (vec!["sh", "-c", "echo missing module >&2; exit 4"], "missing module"),
+        (vec!["sh", "-c", "echo hello; sleep 1000"], "\"hello\""),
+        (vec!["sleep", "1000"], "\"type\":\"ready\""),
+        (vec!["sh", "-c", "echo '{\"type\":\"ready\",\"protocol\":9}'; sleep 1000"], "protocol 9"),
+    ] {
+        let mut plugin = Plugin::command(&command);
+        plugin.config.start_timeout = Duration::from_millis(300);
+        let error = limited(plugin.executor().start()).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{command:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_read_holds_nothing_up() {
+    let plugin = Plugin::new(
+        "run.output(type='status', text='not reading')
+         for n in range(2000): send({'type': 'log', 'run': run.id, 'message': 'x' * 200})
+         run.end('completed')",
+    );
+    let mut run = Run::of(plugin.executor()).text("go");
+    for _ in 0..40 {
+        run = run.follow_up_after_events(1, "x".repeat(50_000));
+    }
+    let report = limited(run.run()).await;
+    assert_eq!(report.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn a_message_counts_as_read_only_when_the_plugin_says_so() {
+    let reads = Plugin::new(
+        "said = run.next('message')
+         send({'type': 'read', 'run': run.id, 'messageId': said['message']['messageId']})
+         run.end('completed', text=said['message']['parts'][0]['text'])",
+    );
+    let report = limited(Run::of(reads.executor()).text("go").follow_up("more").run()).await;
+    assert_eq!(report.said(), "more");
+    assert_eq!(Some(report.read_up_to()), report.task().last_user_message().map(|m| m.seq));
+
+    let ignores = Plugin::new("run.end('completed')");
+    let report = limited(Run::of(ignores.executor()).text("go").follow_up("more").run()).await;
+    assert!(report.read_up_to() < report.task().last_user_message().unwrap().seq);
+}
+
+#[tokio::test]
+async fn two_runs_share_a_process_and_do_not_mix() {
+    // Each run waits for the other before it ends.
+    let mut plugin = Plugin::raw(&support::library(
+        "waiting = []
+         while True:
+             said = hear()
+             if said['type'] != 'run': continue
+             waiting.append(said)
+             if len(waiting) < 2: continue
+             for start in waiting:
+                 send({'type': 'artifact', 'run': start['run'],
+                       'artifact': {'parts': start['message']['parts']}})
+             for start in waiting:
+                 send({'type': 'completed', 'run': start['run'], 'text': str(os.getpid())})",
+        ", 'maxInflight': 2",
+    ));
+    plugin.config.keep = true;
+    let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
+    let run = |text| limited(Run::of_shared(executor.clone()).text(text).run());
+    let (a, b) = tokio::join!(run("a"), run("b"));
+    assert_eq!(
+        (a.artifact_text("artifact-1"), b.artifact_text("artifact-1")),
+        ("a".into(), "b".into())
+    );
+    assert_eq!(a.said(), b.said(), "one process");
+    limited(executor.stop()).await;
+    assert!(has_ended(a.said().parse().unwrap()).await);
+}
+
+#[tokio::test]
+async fn a_kept_plugin_that_died_is_started_again() {
+    let mut plugin = Plugin::new(
+        "if run.start['message']['parts'][0]['text'] == 'die': os._exit(1)
+         run.end('completed')",
+    );
+    plugin.config.keep = true;
+    let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
+    let dead = limited(Run::of_shared(executor.clone()).text("die").run()).await;
+    assert!(dead.failure().retryable);
+    let alive = limited(Run::of_shared(executor.clone()).text("live").run()).await;
+    assert_eq!(alive.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn a_lost_attempt_is_resumed_where_its_output_ends() {
+    let plugin = Plugin::new(
+        "done = {a['artifactId']: a['parts'] for a in run.start['resume']['artifacts']}.get('pages', 0)
+         for n in range(done, 4):
+             run.output(type='artifact', append=n > 0,
+                        artifact={'artifactId': 'pages', 'parts': [{'text': str(n)}]})
+         run.end('completed', text=f'began at {done}')",
+    );
+    let run = Run::of(plugin.executor()).text("go").stop_after_events(2, Stopped::LeaseLost);
+    let lost = limited(run.run()).await;
+    assert_eq!(lost.end(), &End::Stopped(Stopped::LeaseLost));
+    let report = limited(lost.lost().run()).await;
+    assert_eq!(report.artifact_text("pages"), "0123");
+    assert_eq!(report.said(), "began at 2");
+}
+
+#[tokio::test]
+async fn the_next_turn_sees_the_answer_and_the_exchange() {
+    let plugin = Plugin::new(
+        "if run.start['task']['turn'] == 1:
+             run.end('input-required', text='how large?')
+         else:
+             texts = [m['parts'][0]['text'] for m in run.start['history']]
+             run.end('completed', text='|'.join(texts))",
+    );
+    let asked = limited(Run::of(plugin.executor()).text("cut").run()).await;
+    let report = limited(asked.answer("500").run()).await;
+    assert_eq!(report.said(), "cut|how large?|500");
+}
+
+#[tokio::test]
+async fn large_parts_come_inline_in_the_message_and_by_request_elsewhere() {
+    let size = 3 * INLINE_LIMIT;
+    let plugin = Plugin::new(
+        "import base64
+         inline = base64.b64decode(run.start['message']['parts'][0]['raw'])
+         large = run.start['history'][0]['parts'][0]['large']
+         read = b''
+         while len(read) < large['size']:
+             piece = run.ask('part', id=large['id'], offset=len(read), length=100000)['result']
+             read += base64.b64decode(piece['raw'])
+         assert inline == read
+         unknown = run.ask('part', id='0' * 64)
+         assert 'error' in unknown, unknown
+         assert run.ask('flush')['result'] == {}
+         assert run.ask('task', taskId=run.start['task']['taskId'])['result']['task']['id']
+         assert run.ask('earlierTasks')['result']['tasks'] == []
+         run.output(type='artifact', artifact={'parts': [{'raw': base64.b64encode(read).decode()}]})
+         run.end('completed', text=str(len(read)))",
+    );
+    let bytes: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let run = Run::of(plugin.executor()).parts(vec![Part::raw(bytes, "application/pdf")]);
+    let report = limited(run.run()).await;
+    assert_eq!(report.said(), size.to_string());
+    assert_eq!(report.artifacts()[0].parts[0].blob().unwrap().size, size as u64);
+}
+
+#[tokio::test]
+async fn an_abandoned_run_leaves_no_process() {
+    let plugin = Plugin::new(
+        "run.output(type='status', text=str(os.getpid()))
+         open(os.environ['PID_FILE'] + '.new', 'w').write(str(os.getpid()))
+         os.rename(os.environ['PID_FILE'] + '.new', os.environ['PID_FILE'])
+         while True: hear()",
+    );
+    let file = plugin.folder.path().join("pid");
+    let executor = plugin.with_env("PID_FILE", file.to_str().unwrap()).executor();
+    let run = Run::of(executor).text("go").run();
+    let pid = tokio::select! {
+        _ = run => panic!("it does not end by itself"),
+        pid = support::content(&file) => pid,
+    };
+    assert!(has_ended(pid.parse().unwrap()).await);
+}
+
+#[tokio::test]
+async fn the_workers_own_settings_are_not_passed_on_and_configured_ones_are() {
+    let plugin = Plugin::new(
+        "own = [name for name in os.environ if name.startswith('LONGHAUL_')]
+         run.end('completed', text=f\"{own} {os.environ['COLOUR']} {os.path.basename(os.getcwd())}\")",
+    );
+    let mut plugin = plugin.with_env("COLOUR", "blue");
+    let folder = tempfile::Builder::new().prefix("work").tempdir().unwrap();
+    plugin.config.working_dir = Some(folder.path().to_owned());
+    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    let name = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(report.said(), format!("[] blue {name}"));
+}

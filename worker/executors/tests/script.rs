@@ -1,0 +1,135 @@
+//! What the `script` and `echo` executors promise to those who test with them.
+
+use longhaul_domain::{Content, TaskState};
+use longhaul_executor::{
+    prelude::*,
+    testkit::{End, Run},
+};
+use longhaul_executors::{Echo, Script};
+
+fn descriptor(name: &str) -> ExecutorDescriptor {
+    ExecutorDescriptor::text(name, "1.0.0", "Under test").expect("a valid name")
+}
+
+fn script(text: &str) -> Run {
+    Run::of(Script::new(descriptor("script"))).text(text)
+}
+
+#[tokio::test]
+async fn echo_answers_with_one_artifact_and_no_status() {
+    let report = Run::of(Echo::new(descriptor("echo"))).text("hi").run().await;
+    assert_eq!(report.outcome(), &Outcome::Completed(None));
+    assert_eq!(report.artifact_text("artifact-1"), "hi");
+    assert!(report.statuses().is_empty());
+    assert_eq!(report.chunks().len(), 1);
+}
+
+#[tokio::test]
+async fn a_direct_echo_answers_with_a_message() {
+    let mut descriptor = descriptor("echo");
+    descriptor.agent.direct = true;
+    let report = Run::of(Echo::new(descriptor)).text("hi").run().await;
+    assert!(matches!(report.outcome(), Outcome::Direct(message) if message.text() == "hi"));
+}
+
+#[tokio::test]
+async fn text_that_is_no_command_is_answered_with_itself() {
+    let report = script("hello").run().await;
+    assert_eq!(report.artifact_text("artifact-1"), "hello");
+    assert_eq!(report.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn progress_and_chunks_come_as_many_and_as_large_as_asked() {
+    let report = script("!progress 2; chunks 3 100; complete all done").run().await;
+    assert_eq!(report.status_texts(), ["step 1 of 2", "step 2 of 2"]);
+    let sizes: Vec<usize> =
+        report.chunks().iter().map(|c| c.artifact.parts[0].inline_len()).collect();
+    assert_eq!(sizes, [100, 100, 100]);
+    assert_eq!(report.said(), "all done");
+}
+
+#[tokio::test]
+async fn a_plan_in_metadata_does_the_same_as_commands() {
+    let mut run = script("whatever");
+    let metadata = r#"{"script":{"chunks":{"count":2},"end":"rejected","say":"no"}}"#;
+    let mut message = run.task().history[0].message.clone();
+    message.metadata = Some(JsonObject::parse(metadata).unwrap());
+    run = run.message(message);
+    let report = run.run().await;
+    assert_eq!(report.chunks().len(), 2);
+    assert_eq!((report.state(), report.said().as_str()), (TaskState::Rejected, "no"));
+}
+
+#[tokio::test]
+async fn every_ending_is_reached() {
+    for (text, state) in [
+        ("!complete", TaskState::Completed),
+        ("!fail", TaskState::Failed),
+        ("!reject", TaskState::Rejected),
+        ("!cancel", TaskState::Canceled),
+        ("!ask", TaskState::InputRequired),
+        ("!auth", TaskState::AuthRequired),
+        ("!direct", TaskState::Completed),
+    ] {
+        assert_eq!(script(text).run().await.state(), state, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_flaky_script_fails_as_often_as_asked_and_then_succeeds() {
+    let first = script("!chunks 2; flaky 2").run().await;
+    assert!(first.failure().retryable);
+    let second = first.retry().run().await;
+    assert!(second.failure().retryable);
+    let third = second.retry().run().await;
+    assert_eq!(third.state(), TaskState::Completed);
+    assert_eq!(third.artifacts()[0].parts.len(), 2);
+}
+
+#[tokio::test]
+async fn a_question_is_repeated_until_the_word_is_said() {
+    let asked = script("!ask-until done").run().await;
+    let again = asked.answer("not yet").run().await;
+    assert_eq!(again.state(), TaskState::InputRequired);
+    let report = again.answer("done").run().await;
+    assert_eq!(report.state(), TaskState::Completed);
+    assert_eq!(report.artifact_text("artifact-3-1"), "done");
+}
+
+#[tokio::test]
+async fn every_kind_of_content_is_made() {
+    let report = script("!artifact mixed; large 100000").run().await;
+    let kinds: Vec<_> = report.artifacts()[0].parts.iter().map(|part| &part.content).collect();
+    assert!(matches!(
+        kinds[..],
+        [Content::Text(_), Content::Raw(_), Content::Url(_), Content::Data(_)]
+    ));
+    assert_eq!(report.artifacts()[1].parts[0].blob().unwrap().size, 100_000);
+}
+
+#[tokio::test]
+async fn follow_ups_are_heard_while_it_runs() {
+    let report = script("!listen 2").follow_up("one").follow_up("two").run().await;
+    assert_eq!(report.status_texts(), ["heard: one", "heard: two"]);
+}
+
+#[tokio::test]
+async fn a_hanging_script_stops_when_it_is_canceled() {
+    let report = script("!progress; hang").cancel_after_events(1).run().await;
+    assert!(matches!(report.end(), End::Outcome(Outcome::Canceled(Some(_)))));
+}
+
+#[tokio::test]
+async fn a_panic_comes_when_asked_for() {
+    let report = script("!panic 1").run().await;
+    assert!(matches!(report.end(), End::Panicked(text) if text.contains("asked")));
+    assert_eq!(report.retry().run().await.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn a_script_that_makes_no_sense_is_rejected_with_the_reason() {
+    let report = script("!dance").run().await;
+    assert_eq!(report.state(), TaskState::Rejected);
+    assert!(report.said().contains("\"dance\"") && report.said().contains("chunks"));
+}

@@ -1,0 +1,140 @@
+//! What executors can do to their task and read about it: the worker's side of the SDK's seam.
+
+use crate::{output::Output, running::RunSignals};
+use async_trait::async_trait;
+use bytes::Bytes;
+use longhaul_domain::{
+    BlobHash, ContextId, EntryBody, HistoryItem, OwnerId, Seq, Task, TaskId, TaskKey,
+};
+use longhaul_executor::{IoError, Stopped, TaskIo};
+use longhaul_store::{ListQuery, ReadLimit, SnapshotOptions, Store, StoreError};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How often a run looks for messages of the client when no signal came.
+const MESSAGE_POLL: Duration = Duration::from_secs(5);
+
+/// The worker's side of one run.
+pub struct RunIo {
+    pub store: Arc<dyn Store>,
+    pub key: TaskKey,
+    pub context: ContextId,
+    pub signals: Arc<RunSignals>,
+    pub output: Arc<Output>,
+    /// Up to here the log was searched for messages of the client.
+    pub scanned: AtomicI64,
+}
+
+impl RunIo {
+    fn open(&self) -> Result<(), Stopped> {
+        self.signals.stopped().map_or(Ok(()), Err)
+    }
+
+    /// A read that ends when the run is stopped.
+    async fn read<T>(
+        &self,
+        call: impl Future<Output = longhaul_store::Result<T>>,
+    ) -> Result<T, IoError> {
+        self.open()?;
+        tokio::select! {
+            answer = call => answer.map_err(|error| io_error(&error)),
+            reason = self.signals.wait_stopped() => Err(reason.into()),
+        }
+    }
+
+    const fn owner(&self) -> OwnerId {
+        self.key.owner
+    }
+
+    /// Messages of the client after a place that are in the log now.
+    async fn new_messages(&self, after: Seq) -> longhaul_store::Result<Vec<HistoryItem>> {
+        let mut found = Vec::new();
+        let mut from = Seq(self.scanned.load(Ordering::Acquire)).max(after);
+        loop {
+            let page = self.store.read_log(self.key, from, ReadLimit::default()).await?;
+            let Some(last) = page.as_ref().and_then(|page| page.entries.last()) else { break };
+            from = last.seq;
+            for entry in page.into_iter().flat_map(|page| page.entries) {
+                if let EntryBody::Message(user) = entry.body {
+                    found.push(HistoryItem { seq: entry.seq, message: user.message });
+                }
+            }
+        }
+        // Only a place behind which nothing was found may be skipped next time.
+        let searched = found.first().map_or(from, |item: &HistoryItem| Seq(item.seq.0 - 1));
+        self.scanned.fetch_max(searched.0, Ordering::AcqRel);
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl TaskIo for RunIo {
+    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped> {
+        self.output.emit(output).await
+    }
+
+    async fn flush(&self) -> Result<(), Stopped> {
+        self.output.flush().await
+    }
+
+    async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError> {
+        self.read(self.store.read_blobs(self.owner(), hashes)).await
+    }
+
+    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+        if task == self.key.task {
+            // What this run has emitted shall be seen by it.
+            self.output.flush().await?;
+        }
+        let key = TaskKey { owner: self.owner(), task };
+        self.read(self.store.read_task(key, SnapshotOptions::ALL)).await
+    }
+
+    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError> {
+        let query = ListQuery {
+            owner: self.owner(),
+            agent: None,
+            context: Some(self.context.clone()),
+            state: None,
+            status_from: None,
+            after: None,
+            page_size: limit.clamp(1, 99) + 1,
+            options: SnapshotOptions { artifacts: false, ..SnapshotOptions::ALL },
+        };
+        let mut tasks = self.read(self.store.list_tasks(query)).await?.tasks;
+        tasks.retain(|task| task.key != self.key);
+        tasks.truncate(limit as usize);
+        Ok(tasks)
+    }
+
+    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, Stopped> {
+        loop {
+            self.open()?;
+            match self.new_messages(after).await {
+                Ok(messages) if !messages.is_empty() => return Ok(messages),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "cannot look for messages of the client"),
+            }
+            tokio::select! {
+                () = self.signals.message.notified() => {}
+                () = tokio::time::sleep(MESSAGE_POLL) => {}
+                reason = self.signals.wait_stopped() => return Err(reason),
+            }
+        }
+    }
+}
+
+fn io_error(error: &StoreError) -> IoError {
+    match error {
+        StoreError::Corrupt { .. } => IoError::Corrupt(error.to_string()),
+        StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Schema(_) => {
+            IoError::Unavailable(error.to_string())
+        }
+    }
+}
