@@ -7,29 +7,76 @@ pub mod args;
 pub mod client;
 mod commands;
 pub mod exit;
+mod parts;
 mod print;
 pub mod screen;
+mod serve;
 mod tasks;
 
-use args::{Cli, Command};
+use args::{Cli, Command, WorkerArgs};
 use clap::Parser;
 use exit::{Failure, Outcome};
-use std::process::ExitCode;
+use longhaul_executor::Executor;
+use std::{process::ExitCode, sync::Arc};
 
 /// Runs the `longhaul` command with the arguments and environment of this process.
 pub fn main() -> ExitCode {
+    install_tls();
     match Cli::try_parse() {
         Ok(cli) => exit::report(run(cli.command)),
         Err(error) => misread(&error),
     }
 }
 
+/// The command line of a worker binary.
+#[derive(Debug, Parser)]
+#[command(about = "Runs tasks of a Longhaul deployment")]
+struct WorkerCli {
+    #[command(flatten)]
+    args: WorkerArgs,
+}
+
+/// The `main` of a worker binary with executors of its own: the flags, settings and environment of `longhaul worker`,
+/// whose configured executors run too.
+///
+/// ```no_run
+/// # use longhaul_executor::prelude::*;
+/// # struct Shout;
+/// # #[async_trait::async_trait]
+/// # impl Executor for Shout {
+/// #     fn descriptor(&self) -> ExecutorDescriptor { unimplemented!() }
+/// #     async fn execute(&self, _: TaskContext) -> Result<Outcome, ExecutorError> { unimplemented!() }
+/// # }
+/// use std::{process::ExitCode, sync::Arc};
+///
+/// fn main() -> ExitCode {
+///     longhaul_cli::worker_main([Arc::new(Shout) as Arc<dyn Executor>])
+/// }
+/// ```
+pub fn worker_main(executors: impl IntoIterator<Item = Arc<dyn Executor>>) -> ExitCode {
+    install_tls();
+    match WorkerCli::try_parse() {
+        Ok(cli) => exit::report(serve::worker(&cli.args, executors.into_iter().collect())),
+        Err(error) => misread(&error),
+    }
+}
+
+/// Chooses the cryptography of every TLS connection of this process.
+fn install_tls() {
+    // One that is installed already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 fn run(command: Command) -> Outcome {
     match command {
+        Command::Dev(args) => serve::dev(&args),
+        Command::Api(args) => serve::api(&args),
+        Command::Worker(args) => serve::worker(&args, Vec::new()),
+        Command::Migrate(args) => runtime()?.block_on(commands::migrate::run(args)),
         Command::Config(command) => commands::config::run(&command),
+        Command::Keys(command) => runtime()?.block_on(commands::keys::run(command)),
         Command::Tasks(command) => runtime()?.block_on(tasks::run(command)),
         Command::Version => commands::version::run(),
-        _ => Ok(exit::Done::Ok),
     }
 }
 

@@ -29,6 +29,8 @@ pub mod process;
 mod psql;
 pub mod rabbitmq;
 pub mod sse;
+pub mod stack;
+pub mod talk;
 pub mod unique;
 
 pub use broker::Broker;
@@ -38,6 +40,7 @@ pub use http::Client;
 pub use postgres::Postgres;
 pub use process::Longhaul;
 pub use rabbitmq::RabbitMq;
+pub use stack::{Mode, Setup, Stack};
 
 /// Names the Postgres server of the test run: `postgres://postgres@127.0.0.1:PORT/postgres`.
 pub const POSTGRES_URL: &str = "LONGHAUL_TEST_POSTGRES_URL";

@@ -62,8 +62,7 @@ pub struct Frames {
 impl Endpoint {
     /// The server that the flags name. Agents beside the default one have addresses of their own below it.
     pub fn new(server: &Server) -> Result<Self, Failure> {
-        // A provider may be installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::install_tls();
         let base = server.url.trim_end_matches('/');
         if !(base.starts_with("http://") || base.starts_with("https://")) {
             let sentence = format!("--url: {base:?} does not begin with http:// or https://");

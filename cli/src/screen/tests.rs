@@ -22,7 +22,7 @@ fn shown(terminal: bool, folder: Option<Folder>, events: &[Value]) -> String {
 }
 
 fn said(text: &str) -> Value {
-    json!({"messageId": text, "role": "ROLE_AGENT", "parts": [{"text": text}]})
+    json!({"messageId": text.get(..8).unwrap_or(text), "role": "ROLE_AGENT", "parts": [{"text": text}]})
 }
 
 fn status(second: u32, state: &str, text: Option<&str>) -> Value {

@@ -8,6 +8,8 @@ mod query;
 mod send;
 mod view;
 
+pub use hint::quoted;
+
 use crate::{
     args::TasksCommand,
     client::ClientError,

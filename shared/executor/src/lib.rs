@@ -56,3 +56,8 @@ pub mod prelude {
         Role, Skill,
     };
 }
+
+/// The examples of the documentation compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/executors.md")]
+struct Documentation;

@@ -35,6 +35,7 @@ use longhaul_store::{
 };
 use signals::Hub;
 use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 use work::output::{Write, Wrote};
 
 /// A store on a Postgres database.
@@ -66,9 +67,9 @@ impl PostgresStore {
         let listener = started.await?;
         let background = TaskSet::new();
         let notifier = signals::notify(Arc::clone(&hub), pools.relaxed.clone());
-        background.spawn("postgres notifier", until(&background, notifier));
+        background.spawn("postgres notifier", until(background.stopping().clone(), notifier));
         let listening = signals::listen(Arc::clone(&hub), pools.listening.clone(), listener);
-        background.spawn("postgres listener", until(&background, listening));
+        background.spawn("postgres listener", until(background.stopping().clone(), listening));
         let db = Db::new(pools.synchronous.clone(), pools.relaxed.clone(), ids, hub);
         Ok(Arc::new(Self::assemble(Arc::new(db), pools, background)))
     }
@@ -109,16 +110,7 @@ impl PostgresStore {
     }
 }
 
-/// Runs something that never ends until the tasks of the set shall end.
-fn until(
-    set: &TaskSet,
-    endless: impl Future<Output = ()> + Send,
-) -> impl Future<Output = ()> + Send {
-    let stop = set.stopping().clone();
-    async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = endless => {}
-        }
-    }
+/// Runs something that never ends until it shall stop.
+async fn until(stop: CancellationToken, endless: impl Future<Output = ()> + Send) {
+    let _ = stop.run_until_cancelled(endless).await;
 }

@@ -173,8 +173,9 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        self.writer.close().await;
+        // The writer's connection goes last: closing it moves the write-ahead log into the file.
         self.readers.close().await;
+        self.writer.close().await;
         self.signals.close();
     }
 }

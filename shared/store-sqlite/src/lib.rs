@@ -18,6 +18,8 @@ mod schema;
 mod signals;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 

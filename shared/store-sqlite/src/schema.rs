@@ -97,6 +97,27 @@ fn checksum(sql: &str) -> String {
     BlobHash::of(sql.as_bytes()).to_string()
 }
 
+/// Every statement of this crate with its name.
+#[cfg(test)]
+pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let modules = [
+        STATEMENTS,
+        crate::head::STATEMENTS,
+        crate::queue::STATEMENTS,
+        crate::read::list::STATEMENTS,
+        crate::read::log::STATEMENTS,
+        crate::read::task::STATEMENTS,
+        crate::write::accept::STATEMENTS,
+        crate::write::claim::STATEMENTS,
+        crate::write::dedupe::STATEMENTS,
+        crate::write::keys::STATEMENTS,
+        crate::write::reap::STATEMENTS,
+        crate::write::registry::STATEMENTS,
+        crate::write::workers::STATEMENTS,
+    ];
+    modules.into_iter().flatten().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,22 +183,7 @@ mod tests {
     #[test]
     fn every_statement_is_named_and_can_be_prepared() {
         let conn = migrated();
-        let modules = [
-            STATEMENTS,
-            crate::head::STATEMENTS,
-            crate::queue::STATEMENTS,
-            crate::read::list::STATEMENTS,
-            crate::read::log::STATEMENTS,
-            crate::read::task::STATEMENTS,
-            crate::write::accept::STATEMENTS,
-            crate::write::claim::STATEMENTS,
-            crate::write::dedupe::STATEMENTS,
-            crate::write::keys::STATEMENTS,
-            crate::write::reap::STATEMENTS,
-            crate::write::registry::STATEMENTS,
-            crate::write::workers::STATEMENTS,
-        ];
-        for (name, sql) in modules.into_iter().flatten() {
+        for (name, sql) in every_statement() {
             assert!(sql.starts_with("-- store::"), "{name} has no name in SQL");
             conn.prepare(sql).unwrap_or_else(|e| panic!("{name}: {e}"));
         }

@@ -124,10 +124,10 @@ fn unavailable(why: &str) -> StoreError {
 trait Call: Send {
     fn weight(&self) -> usize;
     fn synced(&self) -> bool;
-    /// Does the work. `false`: it was refused and must leave no trace.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Does the work. An error: it was refused and must leave no trace.
+    fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), StoreError>;
     /// Gives the answer, or why nothing was committed.
-    fn answer(self: Box<Self>, failed: Option<&rusqlite::Error>);
+    fn answer(self: Box<Self>, failed: Option<&str>);
 }
 
 struct Waiting<T, F> {
@@ -147,17 +147,23 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> 
         self.synced
     }
 
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        self.output = self.work.take().map(|work| work(tx));
-        matches!(self.output, Some(Ok(_)))
+    fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), StoreError> {
+        let output = self.work.take().map(|work| work(tx));
+        let refused = match &output {
+            Some(Err(Fault::Db(error))) => Err(describe(error)),
+            Some(Err(Fault::Store(_))) => Err(unavailable("another write of the batch failed")),
+            Some(Ok(_)) | None => Ok(()),
+        };
+        self.output = output;
+        refused
     }
 
-    fn answer(self: Box<Self>, failed: Option<&rusqlite::Error>) {
+    fn answer(self: Box<Self>, failed: Option<&str>) {
         let answer = match (failed, self.output) {
             // What this call was refused for says more than why the batch failed.
-            (_, Some(Err(Fault::Store(error)))) => Err(error),
-            (Some(error), _) => Err(as_unavailable(error)),
-            (None, Some(output)) => output.map_err(StoreError::from),
+            (_, Some(Err(fault))) => Err(StoreError::from(fault)),
+            (Some(why), _) => Err(unavailable(why)),
+            (None, Some(Ok(output))) => Ok(output),
             (None, None) => Err(unavailable("the write was not begun")),
         };
         // A caller that has gone away needs no answer; what it asked for is done.
@@ -165,11 +171,11 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> 
     }
 }
 
-/// A failed batch says nothing about any one row of it.
-fn as_unavailable(error: &rusqlite::Error) -> StoreError {
-    match describe(error) {
-        StoreError::Refused(why) => StoreError::Unavailable(why),
-        other => other,
+/// Why a batch failed. That says nothing about any one row of it, so all of it may be tried again.
+fn reason(error: StoreError) -> String {
+    match error {
+        StoreError::Refused(why) | StoreError::Unavailable(why) => why,
+        other => other.to_string(),
     }
 }
 
@@ -204,16 +210,16 @@ impl Thread {
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Call>>) {
-        let done = self.transact(&mut batch);
+        let done = self.transact(&mut batch).map_err(|fault| reason(fault.into()));
         if let Err(error) = &done {
-            tracing::warn!(%error, calls = batch.len(), "a batch of writes was not committed");
+            tracing::warn!(error, calls = batch.len(), "a batch of writes was not committed");
             if !self.conn.is_autocommit()
                 && let Err(error) = self.conn.execute_batch("ROLLBACK")
             {
                 tracing::error!(%error, "a failed batch could not be rolled back");
             }
         }
-        let failed = done.as_ref().err();
+        let failed = done.as_ref().err().map(String::as_str);
         for call in batch {
             call.answer(failed);
         }
@@ -223,7 +229,7 @@ impl Thread {
     }
 
     /// Runs the calls in one transaction and commits it.
-    fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> rusqlite::Result<Effects> {
+    fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
         self.sync(batch.iter().any(|call| call.synced()))?;
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.now = self.now.max(self.clock.now().timestamp_millis());
@@ -236,11 +242,13 @@ impl Thread {
                 ids: &*self.ids,
                 effects: Effects::default(),
             };
-            if call.run(&mut tx) {
-                effects.merge(tx.effects);
-            } else {
-                // Fails where the error was so grave that everything was rolled back: then the batch fails.
-                self.conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
+            match call.run(&mut tx) {
+                Ok(()) => effects.merge(tx.effects),
+                // A grave error, such as a full disk, rolls everything back at once: then the batch fails.
+                Err(error) if self.conn.is_autocommit() => return Err(error.into()),
+                Err(_) => {
+                    self.conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
+                }
             }
             self.conn.prepare_cached("RELEASE one")?.execute([])?;
         }

@@ -39,7 +39,7 @@ async fn many_chunks_flow_under_credit_and_in_order() {
          run.end('completed', text='fine')",
     );
     let report = limited(Run::of(plugin.executor()).text("go").run()).await;
-    let expected: String = (0..100).map(|n| format!("{n};")).collect();
+    let expected = (0..100).map(|n| format!("{n};")).collect::<Vec<_>>().concat();
     assert_eq!(report.artifact_text("artifact-1"), expected);
     assert_eq!(report.chunks().len(), 100);
     assert!(report.chunks()[99].last_chunk);
@@ -151,6 +151,26 @@ async fn what_breaks_the_protocol_fails_the_run_for_good_and_names_the_line() {
 }
 
 #[tokio::test]
+async fn a_word_about_a_run_that_has_ended_is_not_the_fault_of_the_next() {
+    let mut plugin = Plugin::new(
+        "global ended
+         if run.start['message']['parts'][0]['text'] == 'second':
+             send({'type': 'status', 'run': ended, 'text': 'by the way'})
+             while True: hear()
+         ended = run.id
+         run.end('completed')",
+    );
+    plugin.config.keep = true;
+    let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
+    let first = limited(Run::of_shared(executor.clone()).text("first").run()).await;
+    assert_eq!(first.state(), TaskState::Completed);
+    let second = limited(Run::of_shared(executor.clone()).text("second").run()).await;
+    let failure = second.failure();
+    assert!(failure.cause.contains("has ended"), "{}", failure.cause);
+    assert!(failure.retryable);
+}
+
+#[tokio::test]
 async fn a_crash_is_retryable_and_tells_status_and_last_words() {
     let plugin = Plugin::new(
         "run.output(type='status', text='so far')
@@ -178,7 +198,9 @@ async fn a_program_that_is_no_plugin_is_refused_with_what_to_do() {
         (vec!["sh", "-c", "echo '{\"type\":\"ready\",\"protocol\":9}'; sleep 1000"], "protocol 9"),
     ] {
         let mut plugin = Plugin::command(&command);
-        plugin.config.start_timeout = Duration::from_millis(300);
+        if command[0] == "sleep" {
+            plugin.config.start_timeout = Duration::from_millis(100);
+        }
         let error = limited(plugin.executor().start()).await.unwrap_err().to_string();
         assert!(error.contains(said), "{command:?}: {error}");
     }
@@ -243,6 +265,28 @@ async fn two_runs_share_a_process_and_do_not_mix() {
     assert_eq!(a.said(), b.said(), "one process");
     limited(executor.stop()).await;
     assert!(has_ended(a.said().parse().unwrap()).await);
+}
+
+#[tokio::test]
+async fn more_runs_than_a_plugin_takes_start_another_and_both_are_kept() {
+    // Each run waits until the other one has been here.
+    let mut plugin = Plugin::new(
+        "import time
+         me, other = run.start['message']['parts'][0]['text'].split()
+         open(os.path.join(os.environ['MEET'], me), 'w').close()
+         while not os.path.exists(os.path.join(os.environ['MEET'], other)): time.sleep(0.01)
+         run.end('completed', text=str(os.getpid()))",
+    );
+    let folder = plugin.folder.path().display().to_string();
+    plugin = plugin.with_env("MEET", &folder);
+    plugin.config.keep = true;
+    let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
+    let run = |text| limited(Run::of_shared(executor.clone()).text(text).run());
+    let (a, b) = tokio::join!(run("a b"), run("b a"));
+    assert_ne!(a.said(), b.said(), "two processes");
+    let again = run("a b").await.said();
+    assert!(again == a.said() || again == b.said(), "no third one");
+    limited(executor.stop()).await;
 }
 
 #[tokio::test]
@@ -326,10 +370,10 @@ async fn an_abandoned_run_leaves_no_process() {
          while True: hear()",
     );
     let file = plugin.folder.path().join("pid");
-    let executor = plugin.with_env("PID_FILE", file.to_str().unwrap()).executor();
-    let run = Run::of(executor).text("go").run();
+    let plugin = plugin.with_env("PID_FILE", file.to_str().unwrap());
+    let run = Run::of(plugin.executor()).text("go").run();
     let pid = tokio::select! {
-        _ = run => panic!("it does not end by itself"),
+        report = run => panic!("it does not end by itself: {report:?}"),
         pid = support::content(&file) => pid,
     };
     assert!(has_ended(pid.parse().unwrap()).await);

@@ -166,6 +166,8 @@ async fn dial(uri: &AMQPUri, socket: &Socket) -> io::Result<AsyncTcpStream<Compa
 }
 
 /// A quorum queue: its hints survive the loss of a node, are bounded in age and number, and the oldest make room.
+///
+/// Brokers from version 4 discard what was handed back some twenty times, which costs a hint.
 fn arguments(settings: &AmqpSettings) -> FieldTable {
     let ttl = i64::try_from(settings.message_ttl.as_millis()).unwrap_or(i64::MAX);
     let mut table = FieldTable::default();

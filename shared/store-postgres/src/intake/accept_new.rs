@@ -4,7 +4,7 @@
 //! transaction, so all rows of a task are there or none. A repeat after a lost answer finds its key with its own task id.
 
 use crate::{
-    column::column,
+    column::{column, key},
     db::Db,
     entry::Encoded,
     failure::{DbResult, Failure},
@@ -12,15 +12,16 @@ use crate::{
     replay,
 };
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use longhaul_domain::{EntryBody, OwnerId, Seq, TaskId, Timestamp};
+use longhaul_domain::{EntryBody, OwnerId, Seq, TaskKey, Timestamp};
 use longhaul_store::{AcceptNew, Accepted, Result};
 use sqlx_core::query::query;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
-use uuid::Uuid;
 
 /// Keys are taken in their order, contents in theirs, so that two batches never wait for one another in a circle.
 pub const ACCEPT_NEW: &str = "-- store::accept_new
@@ -71,12 +72,14 @@ pub struct NewTask {
     pub accept: AcceptNew,
     /// The body of its first entry.
     pub body: String,
+    /// Whether a statement with it was sent before: it may have been committed without our knowing.
+    sent: AtomicBool,
 }
 
 impl From<AcceptNew> for NewTask {
     fn from(accept: AcceptNew) -> Self {
         let body = Encoded::from(&EntryBody::Message(accept.accept.message.clone())).text;
-        Self { accept, body }
+        Self { accept, body, sent: AtomicBool::new(false) }
     }
 }
 
@@ -90,54 +93,53 @@ impl NewTask {
     const fn place(&self) -> (OwnerId, [u8; 32]) {
         (self.accept.key.owner, self.accept.accept.dedupe.key)
     }
-
-    const fn task(&self) -> TaskId {
-        self.accept.key.task
-    }
 }
 
 /// Runs one batch.
 pub async fn run(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
-    replay::batch(tasks, |tasks| -> BoxFuture<'_, _> { Box::pin(accept(&db, tasks)) }).await
+    replay::batch(&*db, tasks, |db, tasks| Box::pin(accept(db, tasks))).await
 }
 
 async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
     // Of several with one key the first is written; the others find it.
-    let mut firsts: BTreeMap<_, &NewTask> = BTreeMap::new();
-    for task in tasks {
-        firsts.entry(task.place()).or_insert(task);
+    let mut firsts: BTreeMap<_, usize> = BTreeMap::new();
+    for (at, task) in tasks.iter().enumerate() {
+        firsts.entry(task.place()).or_insert(at);
     }
+    let again: Vec<bool> =
+        tasks.iter().map(|task| task.sent.swap(true, Ordering::Relaxed)).collect();
     let mut connection = db.pool.acquire().await?;
-    let firsts: Vec<&NewTask> = firsts.into_values().collect();
-    let mut created = insert(&mut connection, &firsts).await?;
-    let grown = created.keys().map(|place| (*place, Seq(1)));
-    db.signals.grown(
-        grown.map(|((owner, task), seq)| (longhaul_domain::TaskKey { owner, task }, seq)).collect(),
-    );
+    let written: Vec<&NewTask> = firsts.values().map(|at| &tasks[*at]).collect();
+    let created = insert(&mut connection, &written).await?;
+    db.signals.grown(created.keys().map(|key| (*key, Seq(1))).collect());
 
-    let others: Vec<_> = tasks
-        .iter()
-        .filter(|task| !created.contains_key(&(task.accept.key.owner, task.task())))
-        .map(|task| (task.accept.key.owner, task.accept.accept.dedupe))
+    let created_at = |at: usize| {
+        let first = firsts.get(&tasks[at].place()) == Some(&at);
+        created.get(&tasks[at].accept.key).copied().filter(|_| first)
+    };
+    let others: Vec<_> = (0..tasks.len())
+        .filter(|at| created_at(*at).is_none())
+        .map(|at| (tasks[at].accept.key.owner, tasks[at].accept.accept.dedupe))
         .collect();
     let known =
         if others.is_empty() { HashMap::new() } else { known(&mut connection, &others).await? };
-    let outcome = |task: &NewTask| {
-        if let Some(at) = created.remove(&(task.accept.key.owner, task.task())) {
+    let outcome = |at: usize| {
+        if let Some(at) = created_at(at) {
             return Ok(Ok(Accepted::Created { at, seq: Seq(1) }));
         }
-        let known = known.get(&task.place());
         // A key that was taken a moment ago and is not there any more was too old: the next try takes it.
-        let known = known.ok_or_else(|| Failure::Conflict("a dedupe key ran out".to_owned()))?;
-        Ok(Ok(recognised(task, known)))
+        let known = known
+            .get(&tasks[at].place())
+            .ok_or_else(|| Failure::Conflict("a dedupe key ran out".to_owned()))?;
+        Ok(Ok(recognised(&tasks[at], known, again[at])))
     };
-    tasks.iter().map(outcome).collect()
+    (0..tasks.len()).map(outcome).collect()
 }
 
-fn recognised(task: &NewTask, known: &Known) -> Accepted {
+fn recognised(task: &NewTask, known: &Known, again: bool) -> Accepted {
     if known.content != task.accept.accept.dedupe.content {
         Accepted::KeyReused
-    } else if known.task == task.task() {
+    } else if again && known.task == task.accept.key.task {
         Accepted::Created { at: known.created_at, seq: known.seq }
     } else {
         Accepted::Duplicate { task: known.task, seq: known.seq }
@@ -147,7 +149,7 @@ fn recognised(task: &NewTask, known: &Known) -> Accepted {
 async fn insert(
     connection: &mut sqlx_postgres::PgConnection,
     tasks: &[&NewTask],
-) -> DbResult<HashMap<(OwnerId, TaskId), Timestamp>> {
+) -> DbResult<HashMap<TaskKey, Timestamp>> {
     let all = || tasks.iter().map(|task| &task.accept);
     let delay = |accept: &AcceptNew| {
         i64::try_from(accept.options.delay.as_millis()).unwrap_or(i64::MAX).min(MAX_DELAY_MS)
@@ -172,11 +174,5 @@ async fn insert(
         .bind(blobs.values().map(|bytes| &bytes[..]).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    rows.iter()
-        .map(|row| {
-            let owner = OwnerId(column(row, "owner_id")?);
-            let task = TaskId::new(column::<Uuid>(row, "task_id")?);
-            Ok(((owner, task), column(row, "at")?))
-        })
-        .collect()
+    rows.iter().map(|row| Ok((key(row)?, column(row, "at")?))).collect()
 }

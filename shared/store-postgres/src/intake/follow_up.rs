@@ -11,7 +11,6 @@ use crate::{
     replay,
     write::{Changes, LockedTask, Run, lock::lock_tasks},
 };
-use futures::future::BoxFuture;
 use longhaul_domain::{EntryBody, TaskKey, TaskState, log::StatusChange};
 use longhaul_store::{AcceptFollowUp, DedupeKey, FollowedUp, Result};
 use std::{
@@ -53,7 +52,7 @@ impl NewMessage {
 
 /// Runs one batch.
 pub async fn run(db: Arc<Db>, messages: Vec<NewMessage>) -> Vec<Result<FollowedUp>> {
-    replay::batch(messages, |all| -> BoxFuture<'_, _> { Box::pin(accept(&db, all)) }).await
+    replay::batch(&*db, messages, |db, all| Box::pin(accept(db, all))).await
 }
 
 async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<FollowedUp>>> {
@@ -67,7 +66,7 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
         .collect();
 
     let mut changes = Changes::default();
-    let (mut changed, mut heard) = (BTreeSet::new(), BTreeSet::new());
+    let (mut touched, mut heard) = (BTreeSet::new(), BTreeSet::new());
     let mut outcomes = Vec::with_capacity(messages.len());
     for message in messages {
         let (key, dedupe) = (message.key(), message.dedupe());
@@ -87,14 +86,14 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
             changes.blobs(key.owner, &message.follow_up.accept.blobs);
             changes.key(key, dedupe, seq, task.now);
             seen.insert(place, (dedupe.content, key.task, seq));
-            changed.insert(key);
+            touched.insert(key);
             if task.run.as_ref().is_some_and(|run| run.holder.is_some()) {
                 heard.insert(key);
             }
         }
         outcomes.push(Ok(outcome));
     }
-    for key in changed {
+    for key in touched {
         tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
     }
     db.signals.grown(changes.commit(transaction).await?);
@@ -119,7 +118,7 @@ fn wake(task: &mut LockedTask, trace: Option<String>) {
     task.place(Encoded::from(&EntryBody::Status(StatusChange::to(TaskState::Submitted))), 0);
     task.turn += 1;
     task.run = Some(Run {
-        run_at: task.now,
+        due: task.now,
         epoch: task.epoch + 1,
         holder: None,
         attempt: 1,

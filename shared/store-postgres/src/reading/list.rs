@@ -7,7 +7,7 @@ use crate::{
     failure::DbResult,
     reading::task::{TaskRow, fill},
 };
-use longhaul_domain::{Task, Timestamp};
+use longhaul_domain::{AgentName, Task, TaskState, Timestamp};
 use longhaul_store::{ListCursor, ListQuery, TaskPage};
 use sqlx_core::{query::query, query_scalar::query_scalar};
 use sqlx_postgres::PgConnection;
@@ -107,8 +107,8 @@ async fn page(connection: &mut PgConnection, asked: &ListQuery, limit: i64) -> D
         .bind(from(asked))
         .bind(status_at)
         .bind(task)
-        .bind(asked.state.map(longhaul_domain::TaskState::number))
-        .bind(asked.agent.as_ref().map(|agent| agent.as_str()))
+        .bind(asked.state.map(TaskState::number))
+        .bind(asked.agent.as_ref().map(AgentName::as_str))
         .bind(limit);
     if let Some(context) = &asked.context {
         query = query.bind(context.as_str());
@@ -122,8 +122,8 @@ async fn total(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<u64
     let mut count = query_scalar::<_, i64>(statement)
         .bind(asked.owner.0)
         .bind(from(asked))
-        .bind(asked.state.map(longhaul_domain::TaskState::number))
-        .bind(asked.agent.as_ref().map(|agent| agent.as_str()))
+        .bind(asked.state.map(TaskState::number))
+        .bind(asked.agent.as_ref().map(AgentName::as_str))
         .bind(COUNTED + 1);
     if let Some(context) = &asked.context {
         count = count.bind(context.as_str());

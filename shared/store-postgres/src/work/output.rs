@@ -12,7 +12,6 @@ use crate::{
     },
     write::{Changes, LockedTask, lock::lock_tasks},
 };
-use futures::future::BoxFuture;
 use longhaul_domain::TaskKey;
 use longhaul_store::{Appended, Result, Settled};
 use std::{collections::BTreeSet, sync::Arc};
@@ -73,14 +72,14 @@ impl Wrote {
 
 /// Runs one batch.
 pub async fn run(db: Arc<Db>, writes: Vec<Write>) -> Vec<Result<Wrote>> {
-    replay::batch(writes, |writes| -> BoxFuture<'_, _> { Box::pin(write(&db, writes)) }).await
+    replay::batch(&*db, writes, |db, writes| Box::pin(write(db, writes))).await
 }
 
 async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
     let mut transaction = db.begin().await?;
     let mut tasks = lock_tasks(&mut transaction, writes.iter().map(Write::key)).await?;
     let mut changes = Changes::default();
-    let mut changed = BTreeSet::new();
+    let mut touched = BTreeSet::new();
     let outcomes = writes
         .iter()
         .map(|write| {
@@ -88,12 +87,12 @@ async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
             let wrote = decide(task, write)?;
             if wrote.wrote() {
                 changes.blobs(task.key.owner, &write.output().append.blobs);
-                changed.insert(task.key);
+                touched.insert(task.key);
             }
             Ok(wrote)
         })
         .collect();
-    for key in changed {
+    for key in touched {
         tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
     }
     db.signals.grown(changes.commit(transaction).await?);

@@ -115,7 +115,7 @@ fn offer_one(task: &mut LockedTask, lost: Lost) -> Option<Reaped> {
     let worker = run.holder.map(|(_, worker)| worker);
     run.offer();
     if lost == Lost::Dead {
-        run.run_at = now;
+        run.due = now;
         run.losses += 1;
         let worker = worker.unwrap_or_default().to_string();
         task.place(Encoded::from(&EntryBody::Note(Note::WorkerLost { worker })), 0);

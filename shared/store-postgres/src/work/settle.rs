@@ -109,9 +109,9 @@ fn fate(task: &LockedTask, ending: &Ending) -> Fate {
 
 fn retry(task: &mut LockedTask, how: &SettleAs) {
     let SettleAs::Retry(delay) = how else { return };
-    let run_at = task.after(*delay);
+    let due = task.after(*delay);
     if let Some(run) = &mut task.run {
-        run.run_at = run_at;
+        run.due = due;
         run.attempt += 1;
     }
 }
@@ -141,7 +141,7 @@ fn carry_out(task: &mut LockedTask, ending: &Ending, fate: &Fate) {
         Fate::HandedBack { once } => {
             let now = task.now;
             if let Some(run) = &mut task.run {
-                run.run_at = now;
+                run.due = now;
                 run.handed_back |= once;
             }
             offer(task);

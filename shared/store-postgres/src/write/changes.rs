@@ -122,14 +122,11 @@ impl Changes {
         }
         let rows = Rows::of(&self.tasks);
         let query = rows.bind(query(WRITE_CHANGES));
-        let blobs = self.blobs.iter();
-        let (owners, (hashes, contents)): (Vec<i32>, (Vec<&[u8]>, Vec<&[u8]>)) =
-            blobs.map(|((owner, hash), bytes)| (owner.0, (&hash[..], &bytes[..]))).unzip();
         let keys: Vec<(&(OwnerId, [u8; 32]), &KeyRow)> = self.keys.iter().collect();
         let row = query
-            .bind(owners)
-            .bind(hashes)
-            .bind(contents)
+            .bind(self.blobs.keys().map(|(owner, _)| owner.0).collect::<Vec<_>>())
+            .bind(self.blobs.keys().map(|(_, hash)| &hash[..]).collect::<Vec<_>>())
+            .bind(self.blobs.values().map(|bytes| &bytes[..]).collect::<Vec<_>>())
             .bind(keys.iter().map(|(place, _)| place.0.0).collect::<Vec<_>>())
             .bind(BODY_SCHEMA)
             .bind(keys.iter().map(|(place, _)| &place.1[..]).collect::<Vec<_>>())
@@ -240,7 +237,7 @@ impl<'a> Rows<'a> {
             .bind(rows.iter().map(|(t, _)| t.key.task.uuid()).collect::<Vec<_>>())
             .bind(rows.iter().map(|(t, _)| t.agent.as_str()).collect::<Vec<_>>())
             .bind(rows.iter().map(|(t, _)| t.priority).collect::<Vec<_>>())
-            .bind(rows.iter().map(|(_, r)| r.run_at).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, r)| r.due).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, r)| r.epoch).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, r)| r.holder.map(|held| held.0)).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, r)| r.holder.map(|held| held.1)).collect::<Vec<_>>())

@@ -80,7 +80,7 @@ fn run(row: &PgRow) -> DbResult<Option<Run>> {
     let token: Option<Uuid> = column(row, "token")?;
     let worker: Option<Uuid> = column(row, "worker")?;
     Ok(Some(Run {
-        run_at: column(row, "run_at")?,
+        due: column(row, "run_at")?,
         epoch,
         holder: token.zip(worker),
         attempt: column(row, "attempt")?,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// Not to be claimed before.
-    pub run_at: Timestamp,
+    pub due: Timestamp,
     /// How often the right to write changed hands.
     pub epoch: i32,
     /// Token and worker of the claim, while it is claimed.

@@ -5,9 +5,9 @@ use crate::{
     db::{self, statements},
     error::Result,
 };
-use longhaul_domain::{AgentName, ContextId, TaskState};
+use longhaul_domain::{AgentName, TaskState};
 use longhaul_store::{ListCursor, ListQuery, TaskPage};
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, Row, named_params};
 
 statements! {
     PAGE = "-- store::list_tasks
@@ -23,7 +23,7 @@ statements! {
     PAGE_OF_CONTEXT = "-- store::list_tasks
         SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
                s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn
-        FROM tasks t CROSS JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
+        FROM tasks t INDEXED BY tasks_of_context CROSS JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
         WHERE t.owner_id = :owner AND t.context_id = :context
           AND (s.status_at, s.task) < (:before_at, :before_task) AND s.status_at >= :from
           AND (:state IS NULL OR s.state = :state)
@@ -34,8 +34,13 @@ statements! {
         SELECT count(*) FROM task_state s JOIN tasks t ON t.owner_id = s.owner_id AND t.task = s.task
         WHERE s.owner_id = :owner AND s.status_at >= :from
           AND (:state IS NULL OR s.state = :state)
-          AND (:agent IS NULL OR t.agent = :agent)
-          AND (:context IS NULL OR t.context_id = :context)";
+          AND (:agent IS NULL OR t.agent = :agent)";
+    COUNT_OF_CONTEXT = "-- store::list_tasks
+        SELECT count(*)
+        FROM tasks t INDEXED BY tasks_of_context CROSS JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
+        WHERE t.owner_id = :owner AND t.context_id = :context AND s.status_at >= :from
+          AND (:state IS NULL OR s.state = :state)
+          AND (:agent IS NULL OR t.agent = :agent)";
     COUNT_ALL = "-- store::list_tasks
         SELECT count(*) FROM task_state
         WHERE owner_id = :owner AND status_at >= :from AND (:state IS NULL OR state = :state)";
@@ -96,16 +101,21 @@ fn page(conn: &Connection, query: &ListQuery) -> Result<Vec<Facts>> {
 
 fn count(conn: &Connection, query: &ListQuery) -> Result<u64> {
     let (owner, from, state) = (query.owner.0, from(query), query.state.map(TaskState::number));
-    let count = if query.agent.is_none() && query.context.is_none() {
-        let params = named_params! { ":owner": owner, ":from": from, ":state": state };
-        db::one(conn, COUNT_ALL, params, |row| Ok(row.get::<_, i64>(0)?))?
-    } else {
-        let agent = query.agent.as_ref().map(AgentName::as_str);
-        let context = query.context.as_ref().map(ContextId::as_str);
+    let agent = query.agent.as_ref().map(AgentName::as_str);
+    let number = |row: &Row<'_>| Ok(row.get::<_, i64>(0)?);
+    let count = if let Some(context) = &query.context {
+        let context = context.as_str();
         let params = named_params! {
             ":owner": owner, ":from": from, ":state": state, ":agent": agent, ":context": context,
         };
-        db::one(conn, COUNT, params, |row| Ok(row.get::<_, i64>(0)?))?
+        db::one(conn, COUNT_OF_CONTEXT, params, number)?
+    } else if agent.is_some() {
+        let params =
+            named_params! { ":owner": owner, ":from": from, ":state": state, ":agent": agent };
+        db::one(conn, COUNT, params, number)?
+    } else {
+        let params = named_params! { ":owner": owner, ":from": from, ":state": state };
+        db::one(conn, COUNT_ALL, params, number)?
     };
     Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
 }

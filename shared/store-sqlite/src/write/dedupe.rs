@@ -18,9 +18,10 @@ statements! {
     REMEMBER = "-- store::dedupe
         INSERT OR REPLACE INTO message_keys (owner_id, key, content, task, seq, at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    OLD = "-- store::forget_messages
+        SELECT owner_id, key FROM message_keys WHERE at <= ?1 ORDER BY at LIMIT ?2";
     FORGET = "-- store::forget_messages
-        DELETE FROM message_keys WHERE (owner_id, key) IN
-            (SELECT owner_id, key FROM message_keys WHERE at <= ?1 ORDER BY at LIMIT ?2)";
+        DELETE FROM message_keys WHERE owner_id = ?1 AND key = ?2";
 }
 
 /// Whether a message came before.
@@ -53,6 +54,11 @@ pub fn remember(tx: &Tx<'_>, key: TaskKey, seq: Seq, dedupe: &DedupeKey) -> Resu
 
 /// Forgets some of those that do not count any more.
 pub fn forget(tx: &Tx<'_>, limit: u32) -> Result<()> {
-    db::run(tx.conn, FORGET, (tx.now - KEPT, limit))?;
+    let old = db::all(tx.conn, OLD, (tx.now - KEPT, limit), |row| {
+        Ok((row.get::<_, i64>("owner_id")?, row.get::<_, Vec<u8>>("key")?))
+    })?;
+    for key in old {
+        db::run(tx.conn, FORGET, key)?;
+    }
     Ok(())
 }

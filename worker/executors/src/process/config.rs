@@ -31,9 +31,10 @@ impl ProcessConfig {
         Self::from(&settings::Process { command, ..settings::Process::default() })
     }
 
-    /// The command as a person would write it.
+    /// The command for error messages, up to the first option: what follows may be secret.
     pub(super) fn shown(&self) -> String {
-        self.command.join(" ")
+        let words = self.command.iter().take_while(|word| !word.starts_with('-'));
+        words.map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
     pub(super) const fn mode(&self) -> &'static str {

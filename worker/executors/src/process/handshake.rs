@@ -5,11 +5,29 @@ use super::{
     config::ProcessConfig,
     frames::{Kind, PROTOCOL, Said, ToPlugin},
     lines::{Line, Lines, shown},
-    plugin::{Plugin, Shared, Started, StdoutLines, log, watch_stderr},
+    plugin::{Plugin, Started, watch_stderr},
+    shared::Shared,
+    streams::{StdoutLines, log},
 };
 use longhaul_domain::AgentName;
 use std::{sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, io::BufReader, process::ChildStdin, time::timeout};
+
+/// How long a failed program may take to exit and to have its last words read.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What is wrong with how a program began.
+struct Problem {
+    what: String,
+    /// It has closed its output: it is about to exit.
+    ending: bool,
+}
+
+impl From<String> for Problem {
+    fn from(what: String) -> Self {
+        Self { what, ending: false }
+    }
+}
 
 /// Why a program did not become a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -46,29 +64,34 @@ pub(super) async fn start(
             return Ok(Plugin::run(shared, started, config, stderr));
         }
         Ok(Err(problem)) => problem,
-        Err(_) => format!(
-            "did not say that it is ready within {:?}: it must answer `hello` with one line {{\"type\":\"ready\",\
-             \"protocol\":{PROTOCOL}}} and flush it; raise start_timeout if it needs longer",
-            config.start_timeout
-        ),
+        Err(_) => not_ready(config.start_timeout).into(),
     };
-    // One that is about to exit by itself may tell its status; one that hangs may not hold us up.
-    let exited = timeout(Duration::from_millis(200), child.wait()).await;
+    // One that is about to exit may tell its status; another may not hold us up.
+    let patience = if problem.ending { LAST_WORDS } else { Duration::ZERO };
+    let exited = timeout(patience, child.wait()).await;
     group.kill();
-    let _ = timeout(Duration::from_millis(200), stderr).await;
+    let _ = timeout(LAST_WORDS, stderr).await;
     let status = match exited {
         Ok(Ok(status)) => format!(" ({status})"),
         _ => String::new(),
     };
-    Err(failed(format!("{problem}{status}{}", shared.tail.sentence())))
+    Err(failed(format!("{}{status}{}", problem.what, shared.tail.sentence())))
 }
 
+fn not_ready(limit: Duration) -> String {
+    format!(
+        "did not say that it is ready within {limit:?}: it must answer `hello` with one line \
+         {{\"type\":\"ready\",\"protocol\":{PROTOCOL}}} and flush it; raise start_timeout if it needs longer"
+    )
+}
+
+/// Waits for `ready`.
 async fn greet(
     shared: &Shared,
     config: &ProcessConfig,
     stdin: &mut ChildStdin,
     stdout: &mut StdoutLines,
-) -> Result<Said, String> {
+) -> Result<Said, Problem> {
     let hello = ToPlugin::Hello {
         protocol: PROTOCOL,
         worker: concat!("longhaul/", env!("CARGO_PKG_VERSION")),
@@ -83,10 +106,13 @@ async fn greet(
         let line = match stdout.next().await {
             Line::Whole(line) | Line::Unfinished(line) => line,
             Line::TooLong(start) => {
-                return Err(format!("wrote a line that is too long: {:?}", shown(&start, 200)));
+                return Err(
+                    format!("wrote a line that is too long: {:?}", shown(&start, 200)).into()
+                );
             }
             Line::End => {
-                return Err("ended its output before it was ready".to_owned());
+                let what = "ended its output before it was ready".to_owned();
+                return Err(Problem { what, ending: true });
             }
         };
         let said = Said::read(&String::from_utf8_lossy(&line)).map_err(|what| {
@@ -97,9 +123,13 @@ async fn greet(
             (Kind::Ready, Some(PROTOCOL)) => return Ok(said),
             (Kind::Ready, other) => {
                 let other = other.map_or("none".to_owned(), |version| version.to_string());
-                return Err(format!("speaks protocol {other}; this worker speaks {PROTOCOL}"));
+                return Err(
+                    format!("speaks protocol {other}; this worker speaks {PROTOCOL}").into()
+                );
             }
-            _ => return Err(format!("spoke before it was ready: {:?}", shown(&line, 200))),
+            _ => {
+                return Err(format!("spoke before it was ready: {:?}", shown(&line, 200)).into());
+            }
         }
     }
 }

@@ -9,13 +9,16 @@ mod child;
 mod config;
 mod frames;
 mod handshake;
+mod life;
 mod lines;
 mod plugin;
 mod pool;
 mod requests;
 mod routes;
 mod session;
+mod shared;
 mod stderr;
+mod streams;
 
 pub use config::ProcessConfig;
 pub use handshake::StartError;

@@ -75,6 +75,8 @@ pub(super) struct Routes(Mutex<State>);
 #[derive(Default)]
 struct State {
     open: HashMap<String, (Arc<Route>, mpsc::UnboundedSender<Said>)>,
+    /// How many there have ever been.
+    opened: u64,
     shut: bool,
 }
 
@@ -89,6 +91,7 @@ impl Routes {
             ended: AtomicBool::new(false),
         });
         let mut state = self.lock();
+        state.opened += 1;
         if !state.shut {
             state.open.insert(run.to_owned(), (route.clone(), sender));
         }
@@ -134,6 +137,16 @@ impl Routes {
         let state = self.lock();
         let mut open = state.open.keys();
         open.next().filter(|_| open.len() == 0).cloned()
+    }
+
+    /// Which run is to blame for what was said about this one. It may be over, or never have been; then it is the open one only
+    /// if the plugin has had no other.
+    pub fn blame(&self, named: String) -> Option<String> {
+        let state = self.lock();
+        if state.open.contains_key(&named) {
+            return Some(named);
+        }
+        state.open.keys().next().filter(|_| state.opened == 1).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

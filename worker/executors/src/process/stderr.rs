@@ -2,7 +2,7 @@
 
 use super::{
     lines::{Line, Lines, shown},
-    plugin::Shared,
+    shared::Shared,
 };
 use std::{
     collections::VecDeque,

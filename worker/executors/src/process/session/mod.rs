@@ -1,16 +1,16 @@
 //! One run's conversation with a plugin.
 
+mod end;
+mod take;
+
 use super::{
-    a2a::{self, MessageOut, into_parts},
-    frames::{Durable, Kind, Resume, Said, TaskFacts, ToPlugin},
+    a2a::{self, MessageOut},
+    frames::{Durable, Kind, Resume, TaskFacts, ToPlugin},
     plugin::Plugin,
-    requests::{self, Refusal},
     routes::{Route, RunEvents},
 };
-use longhaul_domain::{ArtifactId, ArtifactUpdate, HistoryItem, Message, MessageId, Seq};
-use longhaul_executor::{
-    ContextError, ExecutorError, Failure, IoError, Outcome, Stopped, TaskContext,
-};
+use longhaul_domain::{ArtifactId, HistoryItem, Message, MessageId, Seq};
+use longhaul_executor::{ContextError, ExecutorError, IoError, Outcome, Stopped, TaskContext};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -64,7 +64,11 @@ pub(super) async fn converse(
     match session.talk().await {
         Ok(outcome) => Ok(outcome),
         Err(Break::Stopped(reason)) => session.stop(reason, grace).await,
-        Err(Break::Failed(error)) => Err(error),
+        Err(Break::Failed(error)) => {
+            // The plugin keeps its other runs; to this one it is as if the worker went away.
+            let _ = session.stop(Some(Stopped::Draining), grace).await;
+            Err(error)
+        }
         Err(Break::Died) => Err(session.died().await),
         Err(Break::Violation(what)) => {
             plugin.violate(run, what);
@@ -151,97 +155,6 @@ impl Session<'_> {
         self.say(&ToPlugin::Message { run: self.run, message: MessageOut::from(&message) }).await
     }
 
-    async fn take(&mut self, said: Said) -> Result<(), Break> {
-        match said.kind {
-            Kind::Status => {
-                let message = self.message(&said)?;
-                self.ctx.status_update(message, said.metadata).await?;
-                self.grant().await
-            }
-            Kind::Artifact => {
-                self.artifact(said).await?;
-                self.grant().await
-            }
-            Kind::Request => self.request(&said).await,
-            Kind::Read => self.read(&said),
-            // The reader deals with the others.
-            _ => Ok(()),
-        }
-    }
-
-    async fn artifact(&mut self, said: Said) -> Result<(), Break> {
-        let violation = |what: &str| Break::Violation(what.to_owned());
-        let artifact = said.artifact.ok_or_else(|| violation("`artifact` without an artifact"))?;
-        let append = said.append.unwrap_or(false);
-        let id = match &artifact.artifact_id {
-            Some(id) => ArtifactId::new(id.as_str())
-                .map_err(|error| Break::Violation(format!("artifactId {error}")))?,
-            None if append => {
-                let last = self.last_artifact.clone();
-                last.ok_or_else(|| violation("`append` without an artifactId before any artifact"))?
-            }
-            None => self.ctx.new_artifact(Vec::new()).artifact_id,
-        };
-        if append && self.last_artifact.as_ref() != Some(&id) {
-            // Either begun by this run, or left by an earlier one; anything else is refused.
-            self.ctx.continue_artifact(id.clone()).await?;
-        }
-        self.last_artifact = Some(id.clone());
-        let update = ArtifactUpdate {
-            artifact: artifact.into_artifact(id),
-            append,
-            last_chunk: said.last_chunk.unwrap_or(false),
-            metadata: said.metadata,
-        };
-        Ok(self.ctx.artifact_update(update).await?)
-    }
-
-    async fn request(&mut self, said: &Said) -> Result<(), Break> {
-        let id = said.id.as_deref();
-        let id = id.ok_or_else(|| Break::Violation("`request` without an id".to_owned()))?;
-        let answer = match said.params() {
-            Ok(params) => {
-                let method = said.method.as_deref().unwrap_or_default();
-                requests::answer(self.ctx, method, params).await
-            }
-            Err(problem) => Err(Refusal::Told(problem)),
-        };
-        self.route.answered();
-        let run = self.run;
-        match answer {
-            Ok(answer) => {
-                let result = Some(answer.reply());
-                self.say(&ToPlugin::Reply { run, id, result, error: None }).await
-            }
-            Err(Refusal::Told(problem)) => {
-                let error = Some(problem.as_str());
-                self.say(&ToPlugin::Reply { run, id, result: None, error }).await
-            }
-            Err(Refusal::Context(error)) => Err(error.into()),
-        }
-    }
-
-    fn read(&mut self, said: &Said) -> Result<(), Break> {
-        let id = said.message_id.clone().and_then(|id| MessageId::new(id).ok());
-        let seq = id.and_then(|id| self.sent.remove(&id));
-        let seq = seq.ok_or_else(|| {
-            Break::Violation("`read` of a message that was not sent, or read before".to_owned())
-        })?;
-        self.ctx.mark_read(seq);
-        Ok(())
-    }
-
-    /// An output has been accepted: grants credit back, several at a time.
-    async fn grant(&mut self) -> Result<(), Break> {
-        self.owed += 1;
-        if self.owed < WINDOW / 2 {
-            return Ok(());
-        }
-        let credit = std::mem::take(&mut self.owed);
-        self.route.grant(credit);
-        self.say(&ToPlugin::Credit { run: self.run, credit }).await
-    }
-
     /// Tells the plugin to stop, and ends it when it does not.
     async fn stop(
         &mut self,
@@ -284,50 +197,6 @@ impl Session<'_> {
             }
         }
         Err(reason.into())
-    }
-
-    fn outcome(&self, said: &Said) -> Result<Outcome, Break> {
-        let message = self.message(said)?;
-        let needed = |message: Option<Message>| {
-            let missing = || Break::Violation("it needs `text` or `message`".to_owned());
-            message.ok_or_else(missing)
-        };
-        let outcome = match said.kind {
-            Kind::Completed => Outcome::Completed(message),
-            Kind::Rejected => Outcome::Rejected(message),
-            Kind::Canceled => Outcome::Canceled(message),
-            Kind::InputRequired => Outcome::InputRequired(needed(message)?),
-            Kind::AuthRequired => Outcome::AuthRequired(needed(message)?),
-            Kind::Message => Outcome::Direct(needed(message)?),
-            _ => {
-                let told = message.as_ref().map(Message::text).filter(|text| !text.is_empty());
-                let silent = || "the plugin failed without saying why".to_owned();
-                Outcome::Failed(Failure {
-                    cause: said.cause.clone().or(told).unwrap_or_else(silent),
-                    message,
-                    retryable: said.retryable.unwrap_or(false),
-                    retry_after: said.retry_after_ms.map(Duration::from_millis),
-                })
-            }
-        };
-        outcome.check().map_err(|invalid| Break::Violation(invalid.to_string()))?;
-        Ok(outcome)
-    }
-
-    /// What is said, as a message of the agent.
-    fn message(&self, said: &Said) -> Result<Option<Message>, Break> {
-        if let Some(message) = said.message().map_err(Break::Violation)? {
-            let mut made = self.ctx.message_of(into_parts(message.parts));
-            if let Some(id) = message.message_id {
-                made.message_id = MessageId::new(id)
-                    .map_err(|error| Break::Violation(format!("messageId {error}")))?;
-            }
-            made.metadata = message.metadata;
-            made.extensions = message.extensions.unwrap_or_default();
-            made.reference_task_ids = message.reference_task_ids.unwrap_or_default();
-            return Ok(Some(made));
-        }
-        Ok(said.text.as_deref().map(|text| self.ctx.message_of(text)))
     }
 
     /// A message of the client with its large parts in place, up to what the plugin wants inline.

@@ -1,0 +1,98 @@
+//! Which executors a process runs.
+
+use crate::exit::Failure;
+use longhaul_executor::Executor;
+use longhaul_runtime::{Settings, settings::Agent};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The configured executors that `worker.agents` names, or all, and the given ones.
+pub fn build(
+    settings: &Settings,
+    own: Vec<Arc<dyn Executor>>,
+) -> Result<Vec<Arc<dyn Executor>>, Failure> {
+    let own_names: BTreeSet<String> =
+        own.iter().map(|executor| executor.descriptor().agent.name.to_string()).collect();
+    let wanted = settings.worker.agents.as_deref();
+    check_names(wanted.unwrap_or_default(), &settings.agent, &own_names)?;
+    let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.iter().any(|one| one == name));
+    let configured: Vec<Agent> =
+        settings.agent.iter().filter(|agent| is_wanted(&agent.name)).cloned().collect();
+    if let Some(twice) = configured.iter().find(|agent| own_names.contains(&agent.name)) {
+        return Err(Failure::usage(format!(
+            "configuration: agent {:?}: this program has an executor of that name itself",
+            twice.name
+        )));
+    }
+    let mut executors = longhaul_executors::build(&configured)
+        .map_err(|error| Failure::usage(format!("configuration: {error}")))?;
+    executors.extend(own);
+    if executors.is_empty() {
+        return Err(Failure::usage(
+            "configuration: agent: there is none to run; add an [[agent]] to longhaul.toml, such as\n\n  \
+             [[agent]]\n  name = \"echo\"\n  executor = \"echo\"\n",
+        ));
+    }
+    Ok(executors)
+}
+
+fn check_names(wanted: &[String], agents: &[Agent], own: &BTreeSet<String>) -> Result<(), Failure> {
+    let known =
+        |name: &String| agents.iter().any(|agent| agent.name == *name) || own.contains(name);
+    let Some(unknown) = wanted.iter().find(|name| !known(name)) else { return Ok(()) };
+    let mut names: Vec<&str> = agents.iter().map(|agent| agent.name.as_str()).collect();
+    names.extend(own.iter().map(String::as_str));
+    Err(Failure::usage(format!(
+        "configuration: worker.agents: no agent is named {unknown:?}; allowed: {}",
+        if names.is_empty() {
+            "none, for no [[agent]] is configured".to_owned()
+        } else {
+            names.join(", ")
+        }
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_runtime::settings::ExecutorKind;
+
+    fn settings(agents: &[&str], wanted: Option<&[&str]>) -> Settings {
+        let agent = |name: &&str| Agent {
+            name: (*name).to_owned(),
+            executor: ExecutorKind::Echo,
+            ..Agent::default()
+        };
+        let mut settings =
+            Settings { agent: agents.iter().map(agent).collect(), ..Settings::default() };
+        settings.worker.agents =
+            wanted.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        settings
+    }
+
+    fn names(executors: &[Arc<dyn Executor>]) -> Vec<String> {
+        executors.iter().map(|executor| executor.descriptor().agent.name.to_string()).collect()
+    }
+
+    fn refused(settings: &Settings, own: Vec<Arc<dyn Executor>>) -> String {
+        let failure = build(settings, own).err().expect("must be refused");
+        assert_eq!(failure.code(), 2);
+        failure.to_string()
+    }
+
+    #[test]
+    fn a_worker_runs_the_agents_that_it_is_told_to() {
+        let all = build(&settings(&["a", "b"], None), Vec::new()).unwrap();
+        assert_eq!(names(&all), ["a", "b"]);
+        let one = build(&settings(&["a", "b"], Some(&["b"])), Vec::new()).unwrap();
+        assert_eq!(names(&one), ["b"]);
+        assert!(refused(&settings(&["a"], Some(&["c"])), Vec::new()).contains("\"c\""));
+        assert!(refused(&settings(&[], None), Vec::new()).contains("[[agent]]"));
+    }
+
+    #[test]
+    fn executors_of_the_program_run_beside_the_configured_ones() {
+        let own = || build(&settings(&["mine"], None), Vec::new()).unwrap();
+        assert_eq!(names(&build(&settings(&["a"], None), own()).unwrap()), ["a", "mine"]);
+        assert!(refused(&settings(&["mine"], None), own()).contains("\"mine\""));
+    }
+}

@@ -1,0 +1,102 @@
+//! From settings to the parts of a process.
+
+pub mod executors;
+mod options;
+mod wait;
+
+use crate::{args::Configured, exit::Failure};
+use longhaul_dispatch::{AmqpDispatch, AmqpSettings, Dispatch, NoDispatch};
+use longhaul_runtime::{
+    Ids, Readiness, Secret, Settings, Shutdown, SystemClock, SystemIds,
+    settings::{Override, Sources},
+};
+use longhaul_store::StoreError;
+use longhaul_store_postgres::{PostgresOptions, PostgresStore};
+use longhaul_store_sqlite::SqliteStore;
+use std::{path::Path, sync::Arc, time::Duration};
+
+pub use options::{api_options, url_of, worker_options};
+
+/// Reads the settings of this process.
+pub fn load(configured: &Configured, overrides: Vec<Override>) -> Result<Settings, Failure> {
+    Ok(Settings::load(Sources::of_process(configured.config.clone(), overrides))?)
+}
+
+/// Where the database is; without one there is nothing to do.
+pub fn database_url(settings: &Settings) -> Result<&Secret, Failure> {
+    settings.database.url.as_ref().ok_or_else(|| {
+        Failure::usage(
+            "configuration: database.url: is missing; set it in LONGHAUL_DATABASE_URL, with --database-url, or in the \
+             file; allowed: a URL such as postgres://user:password@host:5432/longhaul",
+        )
+    })
+}
+
+/// What went wrong with a store, as a sentence of a command.
+pub fn sentence(error: &StoreError) -> Failure {
+    match error {
+        StoreError::Unavailable(cause) => Failure::failed(cause.clone()),
+        other => Failure::failed(other.to_string()),
+    }
+}
+
+/// The store in a folder, with its schema up to date.
+pub async fn sqlite(data: &Path) -> Result<Arc<SqliteStore>, Failure> {
+    let store = SqliteStore::open(data, Arc::new(SystemClock), Arc::new(SystemIds));
+    let store = store.map_err(|error| sentence(&error))?;
+    store.migrate().await.map_err(|error| sentence(&error))?;
+    Ok(store)
+}
+
+/// The store on Postgres, waited for as long as the settings say. `None` when the process was told to end meanwhile.
+pub async fn postgres(
+    settings: &Settings,
+    ids: &Arc<dyn Ids>,
+    shutdown: &Shutdown,
+) -> Result<Option<Arc<PostgresStore>>, Failure> {
+    let options = PostgresOptions {
+        url: database_url(settings)?.clone(),
+        max_connections: settings.database.max_connections,
+        start_timeout: settings.database.start_timeout.get(),
+    };
+    let connecting = PostgresStore::connect(options, Arc::clone(ids));
+    let connected = shutdown.draining().run_until_cancelled(connecting).await;
+    connected.transpose().map_err(|error| sentence(&error))
+}
+
+/// How workers are woken. The component of the broker, if it is to be told, exists before the first message.
+pub fn dispatch(
+    settings: &Settings,
+    readiness: Option<&Readiness>,
+) -> Result<Arc<dyn Dispatch>, Failure> {
+    let Some(url) = &settings.amqp.url else {
+        return Ok(Arc::new(NoDispatch::new()));
+    };
+    let mut amqp = AmqpSettings::new(url.clone());
+    amqp.prefix.clone_from(&settings.amqp.prefix);
+    let component = readiness.map(|readiness| readiness.component("broker"));
+    let started = AmqpDispatch::start(amqp, component);
+    let started =
+        started.map_err(|error| Failure::usage(format!("configuration: amqp.url: {error}")))?;
+    Ok(Arc::new(started))
+}
+
+/// Gives the broker time to answer. It is not needed: without it workers find their work by looking.
+pub async fn await_broker(settings: &Settings, dispatch: &dyn Dispatch, shutdown: &Shutdown) {
+    let limit = settings.amqp.start_timeout.get();
+    if settings.amqp.url.is_none() || limit.is_zero() {
+        return;
+    }
+    let waiting = wait::noisily("the broker", dispatch.wait_connected(limit));
+    match shutdown.draining().run_until_cancelled(waiting).await {
+        None => {}
+        Some(Ok(())) => tracing::info!("connected to the broker"),
+        Some(Err(error)) => tracing::warn!(
+            %error,
+            "going on without the broker: workers look for work every worker.probe_interval until it is back"
+        ),
+    }
+}
+
+/// How often a wait is mentioned.
+const MENTIONED: Duration = Duration::from_secs(3);

@@ -1,0 +1,50 @@
+//! `longhaul api`: a stateless node on Postgres.
+
+use super::{health, process};
+use crate::{
+    args::ApiArgs,
+    exit::{Done, Failure, Outcome},
+    parts::{self, api_options},
+};
+use longhaul_api::{Api, Parts};
+use longhaul_runtime::{
+    Ids, Readiness, Settings, Shutdown, SystemClock, SystemIds, settings::AuthMode,
+};
+use longhaul_store::Store;
+use std::sync::Arc;
+
+/// Runs the command.
+pub fn run(args: &ApiArgs) -> Outcome {
+    let settings = parts::load(&args.configured, args.overrides())?;
+    let mode = settings.auth_mode(AuthMode::Keys)?;
+    parts::database_url(&settings)?;
+    process::serve(&settings, "longhaul-api", |shutdown| api(&settings, mode, shutdown))
+}
+
+async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome {
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let Some(store) = parts::postgres(settings, &ids, &shutdown).await? else {
+        return Ok(Done::Ok);
+    };
+    let store: Arc<dyn Store> = store;
+    // A node without a broker serves as well as one with it: its readiness says nothing about the broker.
+    let dispatch = parts::dispatch(settings, None)?;
+    parts::await_broker(settings, &*dispatch, &shutdown).await;
+    let listener = health::listen(settings.server.listen, "--listen").await?;
+    let address = listener.local_addr().unwrap_or(settings.server.listen);
+    let parts = Parts {
+        store: Arc::clone(&store),
+        waker: dispatch.waker(),
+        clock: Arc::new(SystemClock),
+        ids,
+        readiness: Readiness::new(),
+        shutdown: process::child_of(&shutdown),
+    };
+    let api = Api::start(parts, api_options(settings, mode, address)?);
+    tracing::info!(%address, "the API listens");
+    let served = api.serve(listener).await;
+    dispatch.close().await;
+    store.close().await;
+    served.map_err(|error| Failure::failed(format!("the API ended: {error}")))?;
+    Ok(Done::Ok)
+}

@@ -1,0 +1,151 @@
+//! What `longhaul dev` prints when it is ready: where it is, and commands that work as they are pasted.
+
+use crate::{args::DEFAULT_URL, tasks::quoted};
+use longhaul_domain::AgentName;
+use longhaul_runtime::Secret;
+use std::path::Path;
+
+/// What there is to say.
+pub struct Banner<'a> {
+    /// Where it listens, without a trailing slash.
+    pub url: &'a str,
+    /// Where the data is.
+    pub data: &'a Path,
+    /// What it runs.
+    pub agents: &'a [AgentName],
+    /// The one that answers where none is named.
+    pub default_agent: Option<&'a AgentName>,
+    /// Whether callers need a key, and the one that was made just now.
+    pub access: Access<'a>,
+}
+
+/// Who may call.
+pub enum Access<'a> {
+    /// Everybody.
+    Open,
+    /// Whoever has a key; here is the first one.
+    FirstKey(&'a Secret),
+    /// Whoever has a key.
+    Keys,
+}
+
+impl Banner<'_> {
+    /// The lines.
+    pub fn text(&self) -> String {
+        let agents: Vec<String> = self.agents.iter().map(|agent| self.agent(agent)).collect();
+        let path = self.path();
+        format!(
+            "longhaul dev is ready; its data is in {}. Stop it with Ctrl-C.\n{}
+  card    {}{path}/.well-known/agent-card.json
+  agents  {}
+  try     {}
+  or      {}\n",
+            self.data.display(),
+            self.key_line(),
+            self.url,
+            agents.join(", "),
+            self.send(),
+            self.curl(),
+        )
+    }
+
+    fn agent(&self, agent: &AgentName) -> String {
+        if self.default_agent == Some(agent) {
+            format!("{agent} (default)")
+        } else {
+            agent.to_string()
+        }
+    }
+
+    fn key_line(&self) -> String {
+        match self.access {
+            Access::FirstKey(key) => format!("\n  key     {} (shown this once)", key.expose()),
+            Access::Open | Access::Keys => String::new(),
+        }
+    }
+
+    /// The agent that the commands address.
+    fn addressed(&self) -> Option<&AgentName> {
+        if self.default_agent.is_some() { None } else { self.agents.first() }
+    }
+
+    fn path(&self) -> String {
+        self.addressed().map(|agent| format!("/agents/{agent}")).unwrap_or_default()
+    }
+
+    fn send(&self) -> String {
+        let mut line = String::new();
+        match self.access {
+            Access::FirstKey(key) => line.extend(["LONGHAUL_API_KEY=", key.expose(), " "]),
+            Access::Open | Access::Keys => {}
+        }
+        line.push_str("longhaul tasks send 'hello'");
+        if self.url != DEFAULT_URL {
+            line.extend([" --url ", &quoted(self.url)]);
+        }
+        if let Some(agent) = self.addressed() {
+            line.extend([" --agent ", agent.as_str()]);
+        }
+        line
+    }
+
+    fn curl(&self) -> String {
+        let key = match self.access {
+            Access::Open => String::new(),
+            Access::FirstKey(key) => format!(" -H 'Authorization: Bearer {}'", key.expose()),
+            Access::Keys => " -H \"Authorization: Bearer $LONGHAUL_API_KEY\"".to_owned(),
+        };
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"'$(date +%s%N)'","role":"ROLE_USER","parts":[{"text":"hello"}]}}}"#;
+        format!(
+            "curl -s {}{}/ -H 'Content-Type: application/json' -H 'A2A-Version: 1.0'{key} -d '{body}'",
+            self.url,
+            self.path()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn banner<'a>(agents: &'a [AgentName], access: Access<'a>) -> Banner<'a> {
+        let data = Path::new("./longhaul-data");
+        Banner { url: DEFAULT_URL, data, agents, default_agent: agents.first(), access }
+    }
+
+    #[test]
+    fn it_says_where_it_is_and_what_to_try() {
+        let agents = ["echo", "script"].map(|name| AgentName::new(name).unwrap());
+        let text = banner(&agents, Access::Open).text();
+        assert_eq!(
+            text,
+            r#"longhaul dev is ready; its data is in ./longhaul-data. Stop it with Ctrl-C.
+
+  card    http://127.0.0.1:8080/.well-known/agent-card.json
+  agents  echo (default), script
+  try     longhaul tasks send 'hello'
+  or      curl -s http://127.0.0.1:8080/ -H 'Content-Type: application/json' -H 'A2A-Version: 1.0' -d '{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"'$(date +%s%N)'","role":"ROLE_USER","parts":[{"text":"hello"}]}}}'
+"#
+        );
+    }
+
+    #[test]
+    fn the_commands_show_the_first_key_and_name_the_place() {
+        let agents = ["echo"].map(|name| AgentName::new(name).unwrap());
+        let key = Secret::new("lh_a_b".to_owned());
+        let banner = Banner {
+            url: "http://127.0.0.1:9",
+            default_agent: None,
+            ..banner(&agents, Access::FirstKey(&key))
+        };
+        let text = banner.text();
+        for part in [
+            "key     lh_a_b (shown this once)",
+            "LONGHAUL_API_KEY=lh_a_b longhaul tasks send 'hello' --url http://127.0.0.1:9 --agent echo",
+            "curl -s http://127.0.0.1:9/agents/echo/ ",
+            "-H 'Authorization: Bearer lh_a_b'",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

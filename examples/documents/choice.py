@@ -1,0 +1,105 @@
+"""Finds out which chunking the client wants: from a data part, from metadata, or from plain words. Asks when nothing says."""
+
+import re
+
+from chunking import DEFAULT_SIZE, KINDS, MAX_SIZE, MIN_SIZE, BadChunking, Chunking
+from protocol import input_required
+
+URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+_BY = r"\b(?:by|per|every|each)\s+"
+_PAGE = re.compile(_BY + r"pages?\b|\bpage[- ]?wise\b", re.IGNORECASE)
+_PARAGRAPH = re.compile(_BY + r"paragraphs?\b|\bparagraph[- ]?wise\b", re.IGNORECASE)
+_FIXED = re.compile(r"\bfixed\b|\b\d+\s*(?:characters|chars)\b", re.IGNORECASE)
+_BARE = re.compile(r"\W*(?:the\s+)?(page|paragraph)s?(?:,?\s+please)?\W*", re.IGNORECASE)
+_OVERLAP = re.compile(r"overlap\D{0,16}?(\d+)|(\d+)\s*(?:characters|chars)?\s*(?:of\s+)?overlap", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
+
+SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "chunking": {"enum": list(KINDS)},
+        "size": {"type": "integer", "minimum": MIN_SIZE, "maximum": MAX_SIZE, "default": DEFAULT_SIZE,
+                 "description": "characters in a chunk; for \"fixed\""},
+        "overlap": {"type": "integer", "minimum": 0, "default": 0,
+                    "description": "characters shared with the chunk before, at most half of the size; for \"fixed\""},
+    },
+    "required": ["chunking"],
+}
+EXAMPLES = [{"chunking": "page"}, {"chunking": "paragraph"}, {"chunking": "fixed", "size": 800, "overlap": 100}]
+QUESTION = (
+    "How shall the text be cut into chunks? Answer \"by page\" (one chunk a page), \"by paragraph\", or \"fixed 800\" or "
+    f"\"fixed 800 overlap 100\" (that many characters, {MIN_SIZE} to {MAX_SIZE})."
+)
+
+
+def wanted(messages, request_metadata):
+    """What the client's messages (oldest first) ask for; the newest that says something decides. None when none does.
+
+    Raises `BadChunking` when the deciding one asks for what cannot be done.
+    """
+    for message in reversed(messages):
+        for said in [*_data(message), message.get("metadata")]:
+            if isinstance(said, dict) and said.get("chunking") is not None:
+                return from_data(said)
+        texts = " \n".join(part["text"] for part in message["parts"] if "text" in part)
+        if (chunking := from_text(texts)) is not None:
+            return chunking
+    if request_metadata.get("chunking") is not None:
+        return from_data(request_metadata)
+    return None
+
+
+def question(problem=None):
+    """The question for the client, for people and for programs."""
+    text = f"{problem} {QUESTION}" if problem else QUESTION
+    return input_required(text, {"question": "chunking", "schema": SCHEMA, "examples": EXAMPLES})
+
+
+def from_data(said):
+    kind = said["chunking"]
+    if not isinstance(kind, str):
+        raise BadChunking("\"chunking\" must be a text.")
+    if kind != "fixed":
+        return Chunking(kind.strip().lower())
+    return Chunking("fixed", _integer(said, "size", DEFAULT_SIZE), _integer(said, "overlap", 0))
+
+
+def from_text(text):
+    """The chunking that plain words name; None when they name none. Raises `BadChunking` when they name several."""
+    text = URL.sub(" ", text)
+    bare = _BARE.fullmatch(text)
+    if bare:
+        return Chunking(bare[1].lower())
+    named = [kind for kind, words in (("page", _PAGE), ("paragraph", _PARAGRAPH), ("fixed", _FIXED)) if words.search(text)]
+    if len(named) > 1:
+        raise BadChunking(f"That names several chunkings: {', '.join(named)}.")
+    if not named:
+        return None
+    return _fixed(text) if named == ["fixed"] else Chunking(named[0])
+
+
+def _fixed(text):
+    text = text[_FIXED.search(text).start():]
+    overlap = _OVERLAP.search(text)
+    rest = text if not overlap else text[:overlap.start()] + " " + text[overlap.end():]
+    numbers = [int(number[:9]) for number in _NUMBER.findall(rest)]
+    if overlap:
+        numbers[1:] = [int((overlap[1] or overlap[2])[:9])] if numbers else []
+        if not numbers:
+            numbers = [DEFAULT_SIZE, int((overlap[1] or overlap[2])[:9])]
+    return Chunking("fixed", *(numbers[:2] or [DEFAULT_SIZE]))
+
+
+def _data(message):
+    return [part["data"] for part in message["parts"] if "data" in part]
+
+
+def _integer(said, name, default):
+    """JSON from some clients has 800.0 for 800."""
+    number = said.get(name, default)
+    if number is None:
+        return default
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or number != number // 1:
+        raise BadChunking(f"\"{name}\" must be a whole number.")
+    return int(number)

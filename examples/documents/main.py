@@ -1,0 +1,170 @@
+"""The agent `documents`: cuts the text of PDFs into chunks for retrieval, a page at a time.
+
+Each page becomes one part of an artifact, which is named after the file's content and the chunking. So when a worker dies in
+the middle, the next attempt sees how many pages of exactly this work are safe, and goes on behind them.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import choice
+from chunking import BadChunking
+from extract import Document, Unusable
+from fetch import Unreachable, fetch
+from protocol import RequestFailed, completed, failed, input_required, serve
+from sources import client_messages, files
+
+VERSION = "1.0.0"
+MAX_FILES = 20
+MAX_TOTAL_BYTES = 100 * 1024 * 1024
+INLINE_BYTES = 1024 * 1024  # larger files are read piece by piece instead of coming in one line
+
+
+def work(run):
+    messages = client_messages(run)
+    found = files(messages)
+    if not found:
+        return input_required("Which PDF? Attach one, or send its address.", {"question": "file"})
+    try:
+        chunking = choice.wanted(messages, run.metadata)
+    except BadChunking as problem:
+        return choice.question(str(problem))
+    if chunking is None:
+        answered = run.task["turn"] > 1
+        return choice.question("That does not say which chunking." if answered else None)
+    try:
+        jobs = [Job(number, *opened, chunking) for number, opened in enumerate(open_all(run, found), 1)]
+        for job in jobs:
+            job.run(run)
+    except Unusable as problem:
+        return failed(str(problem), problem.cause)
+    except Unreachable as problem:
+        return failed(f"{problem} Send the task again later, or attach the file.", retryable=True, retry_after=problem.after)
+    return completed(summary(jobs), {"chunking": chunking.as_json(), "documents": [job.report() for job in jobs]})
+
+
+def open_all(run, found):
+    """Opens every file before any output, so that a broken one fails the task before work is done for the others."""
+    if len(found) > MAX_FILES:
+        raise Unusable(f"These are {len(found)} files; send at most {MAX_FILES} in a task.")
+    total, opened = 0, []
+    for source in found:
+        run.check()
+        if source.url is not None:
+            run.status(f"Fetching {source.name}", {"file": source.name})
+            content = fetch(source.url, run.check)
+        else:
+            content = run.content(source.part)
+        total += len(content)
+        if total > MAX_TOTAL_BYTES:
+            raise Unusable(f"The files have more than {MAX_TOTAL_BYTES // 1024 // 1024} MiB together. Send fewer in a task.")
+        opened.append((Document(source.name, content), hashlib.sha256(content).hexdigest()))
+    return opened
+
+
+@dataclass
+class Job:
+    """One document on its way into one artifact."""
+
+    number: int
+    document: Document
+    digest: str
+    chunking: object
+    chunks: int = 0
+    characters: int = 0
+    empty_pages: list = field(default_factory=list)
+
+    @property
+    def artifact_id(self):
+        return f"{self.number}-{self.digest[:16]}-{self.chunking.label}"
+
+    def run(self, run):
+        done = min(run.durable_parts(self.artifact_id), self.document.pages)
+        self.tell(run, done, "going on behind" if done else "starting before")
+        self.count_done(run, done)
+        step = max(5, self.document.pages // 20)
+        for page in range(done + 1, self.document.pages + 1):
+            run.check()
+            self.send(run, page)
+            if page % step == 0 or page == self.document.pages:
+                self.tell(run, page, "done")
+
+    def send(self, run, page):
+        content = self.page(page)
+        self.count(content)
+        facts = {} if page > 1 else {
+            "name": f"{self.document.name}.chunks",
+            "description": f"Text of {self.document.name} in chunks, a part a page",
+            "metadata": {
+                "file": self.document.name, "pages": self.document.pages, **self.chunking.as_json(), **self.document.facts(),
+            },
+        }
+        part = {"data": content, "mediaType": "application/json"}
+        run.artifact(self.artifact_id, [part], append=page > 1, last=page == self.document.pages, **facts)
+
+    def page(self, page):
+        chunks = self.chunking.cut(page, self.document.text(page))
+        content = {"page": page, "chunks": chunks}
+        if not chunks:
+            content["note"] = "no text on this page; a scan needs OCR first"
+        return content
+
+    def count(self, content):
+        self.chunks += len(content["chunks"])
+        self.characters += sum(chunk["end"] - chunk["start"] for chunk in content["chunks"])
+        if not content["chunks"]:
+            self.empty_pages.append(int(content["page"]))
+
+    def count_done(self, run, done):
+        """Counts the pages of earlier attempts: from the record, or where that is too large to be shown, from the file."""
+        if done == 0:
+            return
+        try:
+            contents = recorded(run, self.artifact_id)[:done]
+        except RequestFailed:
+            contents = []
+        for content in contents:
+            self.count(content)
+        for page in range(len(contents) + 1, done + 1):
+            run.check()
+            self.count(self.page(page))
+
+    def tell(self, run, page, what):
+        text = f"{self.document.name}: page {page} of {self.document.pages} {what}"
+        if what == "starting before":
+            text = f"{self.document.name}: {self.document.pages} pages"
+        run.status(text, {"file": self.document.name, "page": page, "pages": self.document.pages})
+
+    def report(self):
+        return {
+            "file": self.document.name, "artifactId": self.artifact_id, "pages": self.document.pages, "chunks": self.chunks,
+            "characters": self.characters, "emptyPages": self.empty_pages, **self.document.facts(),
+        }
+
+
+def recorded(run, artifact_id):
+    """The parts of an artifact of this task up to the first that is kept apart for its size."""
+    task = run.request("task", taskId=run.task["taskId"])["task"]
+    contents = []
+    for artifact in (task or {}).get("artifacts", []):
+        for part in artifact["parts"] if artifact["artifactId"] == artifact_id else []:
+            if "data" not in part:
+                return contents
+            contents.append(part["data"])
+    return contents
+
+
+def summary(jobs):
+    lines = []
+    for job in jobs:
+        line = f"{job.document.name}: {job.document.pages} pages, {job.chunks} chunks, {job.characters} characters."
+        if len(job.empty_pages) == job.document.pages:
+            line += " No page has text: this is probably a scan, which needs OCR first."
+        elif job.empty_pages:
+            line += f" Without text: page {', '.join(map(str, job.empty_pages[:20]))}{' …' if job.empty_pages[20:] else ''}."
+        lines.append(line)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    serve(work, name="documents", version=VERSION, max_inflight=4, inline_parts=INLINE_BYTES)

@@ -1,0 +1,54 @@
+"""The plugin as a process, and the worker's side of the protocol as a test plays it."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+
+MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "main.py")
+
+
+def said(*parts, message_id="m1"):
+    return {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": part} if isinstance(part, str) else part for part in parts]}
+
+
+def raw(content, name="a.pdf"):
+    return {"raw": base64.b64encode(content).decode(), "filename": name, "mediaType": "application/pdf"}
+
+
+class Plugin:
+    """Starts `main.py` and shakes hands."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, MAIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.tell(type="hello", protocol=1, agent="documents", mode="keep", maxInflight=3, maxLineBytes=1 << 24)
+        self.ready = self.hear()
+
+    def tell(self, **line):
+        self.process.stdin.write(json.dumps(line).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def hear(self):
+        return json.loads(self.process.stdout.readline())
+
+    def start(self, message, run="r1", history=None, turn=1, durable=(), credit=1000):
+        self.tell(type="run", run=run, task={"taskId": "t1", "attempt": 1, "turn": turn}, message=message, history=history or [message],
+                  resume={"artifacts": list(durable)}, credit=credit)
+
+    def until_end(self, answer=None):
+        """All lines up to the end of the run; `answer(request)` makes the members of replies."""
+        lines = []
+        while True:
+            line = self.hear()
+            lines.append(line)
+            if line["type"] == "request":
+                self.tell(type="reply", run=line["run"], id=line["id"], **answer(line))
+            elif line["type"] not in ("status", "artifact", "log"):
+                return lines
+
+    def close(self):
+        self.process.stdin.close()
+        code = self.process.wait(timeout=30)
+        self.process.stdout.close()
+        return code

@@ -1,0 +1,125 @@
+//! What these tests share: a store on a database of its own, and tasks and runs in one line each.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use longhaul_domain::{
+    AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, EntryBody, Message, MessageId,
+    OwnerId, Part, Role, Seq, TaskId, TaskKey, TaskState, TerminalState, WorkerId,
+    log::{StatusChange, UserMessage},
+};
+use longhaul_runtime::{Ids, SystemIds};
+use longhaul_store::{
+    Accept, AcceptNew, Accepted, AgentSlots, Append, ClaimRequest, Claimed, DedupeKey, Intake,
+    NewWorker, RunOptions, Settle, SettleAs, Work,
+};
+use longhaul_store_postgres::{PostgresOptions, PostgresStore};
+use longhaul_tests::{Database, Postgres};
+use std::{sync::Arc, time::Duration};
+
+/// Long enough for anything on a loaded machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A store with a database, perhaps on a server of its own.
+pub struct Scene {
+    pub store: Arc<PostgresStore>,
+    pub worker: WorkerId,
+    pub database: Database,
+    pub server: Option<Postgres>,
+}
+
+impl Scene {
+    /// On the server that all tests share.
+    pub async fn new() -> Self {
+        Self::on(Database::create(), None).await
+    }
+
+    /// On a server of its own, with settings.
+    pub async fn private(settings: &[(&str, &str)]) -> Self {
+        let server = Postgres::private_with(settings);
+        Self::on(Database::create_on(&server), Some(server)).await
+    }
+
+    async fn on(database: Database, server: Option<Postgres>) -> Self {
+        PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
+        let store = open(&database).await;
+        let worker = WorkerId::new(SystemIds.uuid_v7());
+        let lease = Duration::from_secs(3_600);
+        let new = NewWorker { id: worker, name: "test".to_owned(), agents: vec![], lease };
+        store.register_worker(new).await.unwrap();
+        Self { store, worker, database, server }
+    }
+
+    pub async fn accepted(&self) -> TaskKey {
+        let new = asks();
+        let key = new.key;
+        let accepted = self.store.accept_new(new).await.unwrap();
+        assert!(matches!(accepted, Accepted::Created { .. }), "{accepted:?}");
+        key
+    }
+
+    pub fn request(&self, limit: u32) -> ClaimRequest {
+        let slots = vec![AgentSlots { agent: echo(), free: limit }];
+        ClaimRequest { worker: self.worker, slots, limit }
+    }
+
+    pub async fn claimed(&self) -> Claimed {
+        self.store.claim(self.request(1)).await.unwrap().pop().unwrap()
+    }
+
+    pub fn append(&self, run: &Claimed, op: i32, entries: Vec<EntryBody>) -> Append {
+        let (key, fence, attempt) = (run.key, run.fence, run.attempt);
+        Append { key, fence, op, attempt, entries, blobs: vec![] }
+    }
+
+    pub fn complete(&self, run: &Claimed, op: i32) -> Settle {
+        let entries = vec![status(TaskState::Working), status(TaskState::Completed)];
+        Settle {
+            how: SettleAs::End(TerminalState::Completed),
+            read_up_to: Seq(1),
+            output: self.append(run, op, entries),
+        }
+    }
+}
+
+/// Another store on the same database, as another process would have it.
+pub async fn open(database: &Database) -> Arc<PostgresStore> {
+    let options = PostgresOptions {
+        max_connections: 8,
+        start_timeout: LIMIT,
+        ..PostgresOptions::new(database.url())
+    };
+    PostgresStore::connect(options, Arc::new(SystemIds)).await.unwrap()
+}
+
+pub fn echo() -> AgentName {
+    AgentName::new("echo").unwrap()
+}
+
+/// A message that asks for a new task; each call makes another one.
+pub fn asks() -> AcceptNew {
+    let (task, id) = (SystemIds.uuid_v7(), SystemIds.uuid_v7());
+    let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello")]);
+    let message = UserMessage { message: said, request_metadata: None };
+    let dedupe = DedupeKey::of_message(&echo(), &message);
+    AcceptNew {
+        key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(task) },
+        agent: echo(),
+        context: ContextId::from(task),
+        options: RunOptions::default(),
+        accept: Accept { message, dedupe, blobs: vec![], trace: None },
+    }
+}
+
+pub fn status(state: TaskState) -> EntryBody {
+    EntryBody::Status(StatusChange::to(state))
+}
+
+/// A chunk of a hundred bytes of an artifact.
+pub fn chunk(id: &str, append: bool) -> EntryBody {
+    let artifact = Artifact::new(ArtifactId::new(id).unwrap(), vec![Part::text("x".repeat(100))]);
+    EntryBody::Artifact(ArtifactUpdate {
+        append,
+        last_chunk: false,
+        ..ArtifactUpdate::whole(artifact)
+    })
+}

@@ -1,0 +1,75 @@
+//! One process, one folder, nobody else's eyes.
+
+use super::{asks, open};
+use crate::SqliteStore;
+use longhaul_runtime::{SystemClock, SystemIds};
+use longhaul_store::{Intake, Keys, Reading, SnapshotOptions, Store, StoreError};
+use std::sync::Arc;
+
+fn reopened(folder: &std::path::Path) -> longhaul_store::Result<Arc<SqliteStore>> {
+    SqliteStore::open(folder, Arc::new(SystemClock), Arc::new(SystemIds))
+}
+
+#[tokio::test]
+async fn a_folder_that_is_in_use_is_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = reopened(folder.path()).unwrap();
+    let error = reopened(folder.path()).err().unwrap();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("is in use by another longhaul process"), "{error}");
+    drop(first);
+    reopened(folder.path()).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_folder_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a").join("b");
+    reopened(&folder).unwrap();
+    assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = reopened(&file).err().unwrap();
+    assert!(error.to_string().contains("data folder"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Arc::new(SystemClock)).await;
+    let asks = asks("m", "hello");
+    store.accept_new(asks.clone()).await.unwrap();
+    let before = store.read_task(asks.key, SnapshotOptions::ALL).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = open(folder.path(), Arc::new(SystemClock)).await;
+    let after = store.read_task(asks.key, SnapshotOptions::ALL).await.unwrap();
+    assert!(after.is_some());
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn a_store_that_was_not_migrated_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = reopened(folder.path()).unwrap();
+    let error = store.check().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    assert!(error.to_string().contains("longhaul migrate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_closed_store_turns_calls_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Arc::new(SystemClock)).await;
+    store.close().await;
+    store.close().await;
+    assert!(store.accept_new(asks("m", "hello")).await.unwrap_err().is_transient());
+    assert!(store.keys(None).await.unwrap_err().is_transient());
+}

@@ -1,0 +1,53 @@
+//! What this store promises besides what every store does.
+
+mod clock;
+mod cost;
+mod disk;
+mod folder;
+mod plans;
+
+use crate::SqliteStore;
+use longhaul_domain::{
+    AgentName, ContextId, Message, MessageId, OwnerId, Part, Role, TaskId, TaskKey, WorkerId,
+    log::UserMessage,
+};
+use longhaul_runtime::{Clock, Ids, SystemIds};
+use longhaul_store::{
+    Accept, AcceptNew, AgentSlots, ClaimRequest, Claimed, DedupeKey, NewWorker, RunOptions, Work,
+};
+use std::{path::Path, sync::Arc, time::Duration};
+
+async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Arc<SqliteStore> {
+    let store = SqliteStore::open(folder, clock, Arc::new(SystemIds)).unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// A message of a given id that asks for a new task.
+fn asks(message: &str, text: &str) -> AcceptNew {
+    let (agent, id) = (AgentName::new("echo").unwrap(), SystemIds.uuid_v7());
+    let id_of_message = MessageId::new(message).unwrap();
+    let message = UserMessage {
+        message: Message::new(id_of_message, Role::User, vec![Part::text(text)]),
+        request_metadata: None,
+    };
+    let dedupe = DedupeKey::of_message(&agent, &message);
+    AcceptNew {
+        key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) },
+        agent,
+        context: ContextId::from(id),
+        options: RunOptions::default(),
+        accept: Accept { message, dedupe, blobs: Vec::new(), trace: None },
+    }
+}
+
+/// Claims the one run that is due.
+async fn claim(store: &SqliteStore) -> Claimed {
+    let worker = WorkerId::new(SystemIds.uuid_v7());
+    let lease = Duration::from_secs(600);
+    let new = NewWorker { id: worker, name: "host/1".to_owned(), agents: Vec::new(), lease };
+    store.register_worker(new).await.unwrap();
+    let slots = vec![AgentSlots { agent: AgentName::new("echo").unwrap(), free: 1 }];
+    let mut claimed = store.claim(ClaimRequest { worker, slots, limit: 1 }).await.unwrap();
+    claimed.pop().unwrap()
+}

@@ -1,0 +1,25 @@
+//! What the figures were measured on.
+
+use std::{fs, process::Command};
+
+/// Prints the machine, so that figures can be compared.
+pub fn print() {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory =
+        memory.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    let gib = memory.map_or(0, |kib: u64| kib / 1024 / 1024);
+    let kernel = output("uname", &["-sr"]);
+    let model = model.map_or("unknown processor", str::trim);
+    println!("machine: {model}, {cores} cores, {gib} GiB, {kernel}");
+    println!("{}", output("rustc", &["--version"]));
+}
+
+/// The first line that a program prints; nothing when it does not run.
+pub fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    text.unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
+}

@@ -1,0 +1,236 @@
+//! A whole Longhaul as a test wants it: one `longhaul dev`, or API nodes and workers on Postgres and RabbitMQ.
+//!
+//! Guarantee: what a [`Stack`] starts ends with it, and two stacks share nothing that could make them meet. A test that runs
+//! on both modes says so with [`on_both_modes`](crate::on_both_modes) and never asks which one it is on, except where a
+//! promise itself is about several processes.
+
+mod process;
+mod setup;
+
+pub use process::{Place, Role};
+pub use setup::Setup;
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::http::Client;
+use crate::process::{Launch, Longhaul};
+use crate::{Broker, Database};
+
+/// How Longhaul runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `longhaul dev`: one process, SQLite.
+    Embedded,
+    /// `longhaul api` and `longhaul worker` on Postgres and RabbitMQ.
+    Distributed,
+}
+
+/// A running Longhaul.
+pub struct Stack {
+    // Dropped in this order: the processes are gone before their database and folder are.
+    nodes: Vec<Place>,
+    workers: Vec<Place>,
+    database: Option<Database>,
+    broker: Option<Broker>,
+    keys: Vec<String>,
+    setup: Setup,
+    folder: TempDir,
+}
+
+impl Stack {
+    /// The mode that it runs in.
+    pub fn mode(&self) -> Mode {
+        self.setup.mode
+    }
+
+    /// A client of the first API node, with the first key where there are keys.
+    pub fn client(&self) -> Client {
+        self.client_at(0)
+    }
+
+    /// A client of the API node at this position, counted around: embedded, it is always the same one.
+    pub fn client_at(&self, node: usize) -> Client {
+        let client = self.anonymous_at(node);
+        match self.keys.first() {
+            Some(key) => client.bearer(key),
+            None => client,
+        }
+    }
+
+    /// A client that shows no key.
+    pub fn anonymous(&self) -> Client {
+        self.anonymous_at(0)
+    }
+
+    fn anonymous_at(&self, node: usize) -> Client {
+        Client::new(&self.nodes[node % self.nodes.len()].base())
+    }
+
+    /// The key at this position, in the order of [`Setup::key`].
+    pub fn key(&self, position: usize) -> &str {
+        &self.keys[position]
+    }
+
+    /// The address of the first API node.
+    pub fn base(&self) -> String {
+        self.nodes[0].base()
+    }
+
+    /// The API nodes.
+    pub fn nodes(&self) -> &[Place] {
+        &self.nodes
+    }
+
+    /// The workers; embedded, there is none beside the node.
+    pub fn workers(&self) -> &[Place] {
+        &self.workers
+    }
+
+    /// The folder with `longhaul.toml` and, embedded, the folder `data`.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// The database of a distributed stack.
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().expect("only a distributed stack has a database")
+    }
+
+    /// Any command of the binary, on the database of this stack.
+    pub fn command(&self, arguments: &[&str]) -> Launch {
+        let launch = Launch::longhaul(arguments).current_dir(self.folder.path());
+        match &self.database {
+            Some(database) => launch.env("LONGHAUL_DATABASE_URL", database.url()),
+            None => launch,
+        }
+    }
+
+    /// Kills an API node (SIGKILL).
+    pub fn kill_node(&mut self, node: usize) {
+        self.nodes[node].kill9();
+    }
+
+    /// Starts an API node again, on the same port.
+    pub async fn start_node(&mut self, node: usize) {
+        let launch = self.launch(Role::of_node(self.mode()), &self.nodes[node].address());
+        self.nodes[node].start(launch).await;
+    }
+
+    /// Starts one more worker.
+    pub async fn add_worker(&mut self) {
+        let mut place = Place::reserve();
+        let launch = self.launch(Role::Worker, &place.address());
+        place.start(launch).await;
+        self.workers.push(place);
+    }
+
+    /// Kills (SIGKILL) every process that runs tasks, and starts another one for them.
+    pub async fn replace_workers(&mut self) {
+        match self.mode() {
+            Mode::Embedded => {
+                self.kill_node(0);
+                self.start_node(0).await;
+            }
+            Mode::Distributed => {
+                for worker in &mut self.workers {
+                    worker.kill9();
+                }
+                self.add_worker().await;
+            }
+        }
+    }
+
+    /// Kills (SIGKILL) every process and starts each of them again.
+    pub async fn restart_all(&mut self) {
+        for place in self.nodes.iter_mut().chain(&mut self.workers) {
+            place.kill9();
+        }
+        for node in 0..self.nodes.len() {
+            self.start_node(node).await;
+        }
+        for worker in 0..self.workers.len() {
+            let launch = self.launch(Role::Worker, &self.workers[worker].address());
+            self.workers[worker].start(launch).await;
+        }
+    }
+
+    /// What all processes have logged, those that have ended too.
+    pub fn logs(&self) -> String {
+        self.nodes.iter().chain(&self.workers).map(Place::log).collect()
+    }
+
+    /// Panics when a process has logged an error or a panic.
+    pub fn assert_no_errors_logged(&self) {
+        let logs = self.logs();
+        let bad: Vec<&str> = logs
+            .lines()
+            .filter(|line| line.contains("\"ERROR\"") || line.contains("panicked at"))
+            .collect();
+        assert!(bad.is_empty(), "the log has errors:\n{}", bad.join("\n"));
+    }
+
+    /// Panics when a node does not answer `/healthz`, or does not become ready again.
+    pub async fn assert_healthy(&self) {
+        for place in &self.nodes {
+            place.running().wait_ready(&place.base()).await;
+            let health = Client::new(&place.base()).get("/healthz").await;
+            assert_eq!(health.status, 200);
+        }
+    }
+
+    fn launch(&self, role: Role, address: &str) -> Launch {
+        let mut arguments: Vec<String> = vec![role.command().to_owned()];
+        let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+        flag("--listen", address.to_owned());
+        flag("--config", self.folder.path().join("longhaul.toml").display().to_string());
+        for setting in &self.setup.settings {
+            flag("--set", setting.clone());
+        }
+        if role == Role::Dev {
+            flag("--data", self.folder.path().join("data").display().to_string());
+        }
+        if role != Role::Worker {
+            let mode = if self.keys.is_empty() { "none" } else { "keys" };
+            flag("--auth", mode.to_owned());
+        }
+        let mut launch = Launch::longhaul(arguments).current_dir(self.folder.path());
+        if let Some(database) = &self.database {
+            launch = launch.env("LONGHAUL_DATABASE_URL", database.url());
+        }
+        if let Some(broker) = &self.broker {
+            launch = launch.env("LONGHAUL_AMQP_URL", broker.url());
+            launch = launch.env("LONGHAUL_AMQP_PREFIX", broker.prefix());
+        }
+        launch
+    }
+
+    /// Runs a command to its end and gives its standard output; panics when it fails.
+    fn run(&self, arguments: &[&str]) -> String {
+        let process = self.command(arguments).start();
+        succeed(&process)
+    }
+}
+
+/// Waits for a command's end and gives its standard output; panics with its standard error when it failed.
+pub fn succeed(process: &Longhaul) -> String {
+    let exit = process.wait_exit(Duration::from_secs(60));
+    assert_eq!(exit, crate::child::Exit::Code(0), "it failed: {}", process.stderr());
+    process.stdout()
+}
+
+/// Makes each of these functions, `async fn name(mode: Mode)`, a test of both modes: `embedded::name`, `distributed::name`.
+#[macro_export]
+macro_rules! on_both_modes {
+    ($($name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name($crate::stack::Mode::Embedded).await; })*
+        }
+        mod distributed {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name($crate::stack::Mode::Distributed).await; })*
+        }
+    };
+}
