@@ -72,12 +72,20 @@ fn run(command: Command) -> Outcome {
         Command::Dev(args) => serve::dev(&args),
         Command::Api(args) => serve::api(&args),
         Command::Worker(args) => serve::worker(&args, Vec::new()),
-        Command::Migrate(args) => runtime()?.block_on(commands::migrate::run(args)),
+        Command::Migrate(args) => block_on(commands::migrate::run(args)),
         Command::Config(command) => commands::config::run(&command),
-        Command::Keys(command) => runtime()?.block_on(commands::keys::run(command)),
-        Command::Tasks(command) => runtime()?.block_on(tasks::run(command)),
+        Command::Keys(command) => block_on(commands::keys::run(command)),
+        Command::Tasks(command) => block_on(tasks::run(command)),
         Command::Version => commands::version::run(),
     }
+}
+
+/// Runs a command that ends by itself. A read of the terminal that nobody answers does not keep the process.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

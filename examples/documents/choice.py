@@ -11,7 +11,8 @@ _PAGE = re.compile(_BY + r"pages?\b|\bpage[- ]?wise\b", re.IGNORECASE)
 _PARAGRAPH = re.compile(_BY + r"paragraphs?\b|\bparagraph[- ]?wise\b", re.IGNORECASE)
 _FIXED = re.compile(r"\bfixed\b|\b\d+\s*(?:characters|chars)\b", re.IGNORECASE)
 _BARE = re.compile(r"\W*(?:the\s+)?(page|paragraph)s?(?:,?\s+please)?\W*", re.IGNORECASE)
-_OVERLAP = re.compile(r"overlap\D{0,16}?(\d+)|(\d+)\s*(?:characters|chars)?\s*(?:of\s+)?overlap", re.IGNORECASE)
+_OVERLAP = re.compile(r"overlap\D{0,16}?(\d+)", re.IGNORECASE)
+_OF_OVERLAP = re.compile(r"(\d+)\s*(?:characters|chars)?\s*(?:of\s+)?overlap", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+")
 
 SCHEMA = {
@@ -81,14 +82,19 @@ def from_text(text):
 
 def _fixed(text):
     text = text[_FIXED.search(text).start():]
-    overlap = _OVERLAP.search(text)
-    rest = text if not overlap else text[:overlap.start()] + " " + text[overlap.end():]
-    numbers = [int(number[:9]) for number in _NUMBER.findall(rest)]
+    overlap = _OVERLAP.search(text) or _OF_OVERLAP.search(text)
     if overlap:
-        numbers[1:] = [int((overlap[1] or overlap[2])[:9])] if numbers else []
-        if not numbers:
-            numbers = [DEFAULT_SIZE, int((overlap[1] or overlap[2])[:9])]
-    return Chunking("fixed", *(numbers[:2] or [DEFAULT_SIZE]))
+        text = text[:overlap.start()] + " " + text[overlap.end():]
+    numbers = [_number(found) for found in _NUMBER.findall(text)]
+    size = numbers[0] if numbers else DEFAULT_SIZE
+    if overlap:
+        return Chunking("fixed", size, _number(overlap[1]))
+    return Chunking("fixed", size, numbers[1] if len(numbers) > 1 else 0)
+
+
+def _number(digits):
+    """Cut to what is too large in any case: thousands of digits are work."""
+    return int(digits[:9])
 
 
 def _data(message):

@@ -40,7 +40,7 @@ def work(run):
         return failed(str(problem), problem.cause)
     except Unreachable as problem:
         return failed(f"{problem} Send the task again later, or attach the file.", retryable=True, retry_after=problem.after)
-    return completed(summary(jobs), {"chunking": chunking.as_json(), "documents": [job.report() for job in jobs]})
+    return completed(summary(jobs), {**chunking.as_json(), "documents": [job.report() for job in jobs]})
 
 
 def open_all(run, found):

@@ -17,8 +17,8 @@ pub fn message(text: &str) -> Value {
 }
 
 /// Parameters of a send: one new message with these parts.
+#[expect(clippy::needless_pass_by_value, reason = "tests pass json!(…) as it is written")]
 pub fn message_of(parts: Value) -> Value {
-    let parts = parts;
     json!({"message": {"messageId": unique::name("m"), "role": "ROLE_USER", "parts": parts}})
 }
 
@@ -34,7 +34,8 @@ pub fn at_once(params: Value) -> Value {
 
 /// The same JSON with one member set; the path is a JSON pointer of names.
 pub fn with(mut json: Value, pointer: &str, value: Value) -> Value {
-    let place = pointer.trim_start_matches('/').split('/').fold(&mut json, |place, name| &mut place[name]);
+    let place =
+        pointer.trim_start_matches('/').split('/').fold(&mut json, |place, name| &mut place[name]);
     *place = value;
     json
 }

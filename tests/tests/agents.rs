@@ -90,7 +90,8 @@ async fn every_agent_has_an_address_and_a_tenant_of_its_own(mode: Mode) {
     // The echo gives a command back that the script would follow.
     let by_address = send(&client.clone().rpc_path("/agents/echo"), "!fail").await;
     assert_eq!(artifact_texts(&by_address), ["!fail"]);
-    let by_tenant = client.call("SendMessage", with(message("!fail"), "/tenant", json!("echo"))).await;
+    let by_tenant =
+        client.call("SendMessage", with(message("!fail"), "/tenant", json!("echo"))).await;
     assert_eq!(artifact_texts(&by_tenant["task"]), ["!fail"]);
     assert_eq!(state(&send(&client, "!fail").await), "FAILED");
     let listed = client.call("ListTasks", json!({"tenant": "echo"})).await;
@@ -126,8 +127,8 @@ async fn a_task_is_found_at_its_own_agents_address_only(mode: Mode) {
     let client = stack.client();
     let echo = client.clone().rpc_path("/agents/echo");
     let task = send(&client, "!ask").await;
-    let found = client.clone().rpc_path("/agents/script").call("GetTask", json!({"id": task["id"]}));
-    assert_eq!(found.await["id"], task["id"]);
+    let own = client.clone().rpc_path("/agents/script");
+    assert_eq!(get(&own, &id(&task)).await["id"], task["id"]);
     for method in ["GetTask", "CancelTask", "SubscribeToTask"] {
         let error = echo.call_error(method, json!({"id": task["id"]})).await;
         assert_eq!(error.code, -32001, "{method}");

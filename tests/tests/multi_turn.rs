@@ -1,8 +1,8 @@
 //! Conversations: questions, answers, and messages to tasks that run.
 
 use longhaul_tests::talk::{
-    artifact_texts, at_once, get, id, reply_to, send, start, state, task_of, texts,
-    until, violations, with,
+    artifact_texts, at_once, get, id, reply_to, send, start, state, task_of, texts, until,
+    violations, with,
 };
 use longhaul_tests::{Mode, Setup, on_both_modes};
 use serde_json::json;
@@ -24,7 +24,8 @@ async fn an_answer_by_task_id_resumes_the_task(mode: Mode) {
     let stack = Setup::new(mode).nodes(2).start().await;
     let task = send(&stack.client(), "!chunks 2 10; ask which one?").await;
     assert_eq!(state(&task), "INPUT_REQUIRED");
-    let answered = stack.client_at(1).call("SendMessage", reply_to(&id(&task), "the red one")).await;
+    let answered =
+        stack.client_at(1).call("SendMessage", reply_to(&id(&task), "the red one")).await;
     let answered = task_of(answered);
     assert_eq!((&answered["id"], &answered["contextId"]), (&task["id"], &task["contextId"]));
     assert_eq!(state(&answered), "COMPLETED");
@@ -101,7 +102,10 @@ async fn an_answer_in_another_context_is_refused(mode: Mode) {
     let task = send(&client, "!ask").await;
     let params = with(reply_to(&id(&task), "x"), "/message/contextId", json!("another"));
     let error = client.call_error("SendMessage", params).await;
-    assert_eq!((error.code, violations(&error.data)), (-32602, vec!["message.contextId".to_owned()]));
+    assert_eq!(
+        (error.code, violations(&error.data)),
+        (-32602, vec!["message.contextId".to_owned()])
+    );
     assert_eq!(get(&client, &id(&task)).await, task, "nothing was written");
     let params = with(reply_to(&id(&task), "x"), "/message/contextId", task["contextId"].clone());
     assert_eq!(state(&task_of(client.call("SendMessage", params).await)), "COMPLETED");

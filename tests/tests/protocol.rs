@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use longhaul_tests::talk::{
-    self, artifact_texts, at_once, get, id, message, send, start, state, task_of, texts,
-    until, with,
+    self, artifact_texts, at_once, get, id, message, send, start, state, task_of, texts, until,
+    with,
 };
 use longhaul_tests::{Client, Mode, Setup, on_both_modes, unique};
 use serde_json::{Value, json};
@@ -107,7 +107,10 @@ async fn the_same_message_again_finds_the_same_task(mode: Mode) {
 
     let ended = task_of(client.call("SendMessage", params.clone()).await);
     assert_eq!((&ended["id"], state(&ended)), (&task["id"], "COMPLETED"));
-    assert_eq!(ended["history"].as_array().map(Vec::len), get(&client, &id(&task)).await["history"].as_array().map(Vec::len));
+    assert_eq!(
+        ended["history"].as_array().map(Vec::len),
+        get(&client, &id(&task)).await["history"].as_array().map(Vec::len)
+    );
 
     let other = with(params, "/message/parts", json!([{"text": "something else"}]));
     let other = task_of(client.call("SendMessage", other).await);
@@ -147,7 +150,9 @@ async fn a_context_of_the_client_is_kept(mode: Mode) {
 
 async fn json_rpc_is_served_at_every_address_that_clients_use(mode: Mode) {
     let stack = Setup::new(mode).start().await;
-    for path in ["/", "/a2a", "/a2a/", "/agents/script", "/agents/script/", "/agents/script/a2a", "/?x=1"] {
+    for path in
+        ["/", "/a2a", "/a2a/", "/agents/script", "/agents/script/", "/agents/script/a2a", "/?x=1"]
+    {
         let task = send(&stack.client().rpc_path(path), "hello").await;
         assert_eq!(state(&task), "COMPLETED", "at {path}");
     }

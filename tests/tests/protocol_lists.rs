@@ -82,7 +82,10 @@ async fn a_list_is_filtered_by_context_state_and_time(mode: Mode) {
         (json!({"contextId": "unknown"}), vec![]),
         (json!({"statusTimestampAfter": done["status"]["timestamp"]}), vec![&done]),
         (json!({"statusTimestampAfter": "2100-01-01T00:00:00Z"}), vec![]),
-        (json!({"statusTimestampAfter": "2000-01-01T00:00:00+02:00"}), vec![&done, &asking, &failed]),
+        (
+            json!({"statusTimestampAfter": "2000-01-01T00:00:00+02:00"}),
+            vec![&done, &asking, &failed],
+        ),
     ] {
         let page = client.call("ListTasks", filter.clone()).await;
         let mut wanted: Vec<String> = wanted.into_iter().map(id).collect();
@@ -139,7 +142,10 @@ async fn paging_is_stable_while_tasks_change(mode: Mode) {
     seen.sort();
     let mut wanted: Vec<String> = settled.iter().map(id).collect();
     wanted.sort();
-    assert_eq!(seen, wanted, "what did not change is seen once; what moved ahead is not seen twice");
+    assert_eq!(
+        seen, wanted,
+        "what did not change is seen once; what moved ahead is not seen twice"
+    );
     let since = settled.iter().map(|task| task["status"]["timestamp"].to_string()).max();
     let since: Value = serde_json::from_str(&since.expect("there are nine")).expect("it is JSON");
     let moved = client.call("ListTasks", json!({"statusTimestampAfter": since})).await;

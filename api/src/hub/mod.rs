@@ -16,7 +16,7 @@ use longhaul_runtime::{TaskSet, readiness::Handle};
 use longhaul_store::Store;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 use tokio::sync::Notify;
 use topic::Topic;
@@ -45,7 +45,9 @@ impl Hub {
     pub fn subscribe_ahead(&self, key: TaskKey, known: Seq) -> Subscription {
         let topic = {
             let mut topics = self.topics();
-            Arc::clone(topics.entry(key).or_insert_with(|| Arc::new(Topic::new(known))))
+            let topic = topics.entry(key).or_insert_with(|| Arc::new(Topic::new(known)));
+            topic.readers.fetch_add(1, Ordering::Relaxed);
+            Arc::clone(topic)
         };
         Subscription::new(self.clone(), key, topic, known)
     }
@@ -61,12 +63,10 @@ impl Hub {
     }
 
     /// Takes a topic away that nobody awaits any more.
-    fn leave(&self, key: TaskKey, topic: &Arc<Topic>) {
+    fn leave(&self, key: TaskKey, topic: &Topic) {
         let mut topics = self.topics();
-        // The map holds one count and the leaving subscription another.
-        if Arc::strong_count(topic) <= 2
-            && topics.get(&key).is_some_and(|there| Arc::ptr_eq(there, topic))
-        {
+        // Counted under the lock: nobody can subscribe between the count and the removal.
+        if topic.readers.fetch_sub(1, Ordering::Relaxed) == 1 {
             topics.remove(&key);
         }
     }

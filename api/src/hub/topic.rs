@@ -3,7 +3,7 @@
 use longhaul_domain::{LogEntry, Seq};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
 };
 use tokio::sync::watch;
 
@@ -12,6 +12,8 @@ const KEPT: usize = 256;
 
 /// One awaited task.
 pub struct Topic {
+    /// How many subscriptions there are; changed only while the hub's list of topics is locked.
+    pub readers: AtomicUsize,
     ring: Mutex<Ring>,
     /// The last entry that is in the ring, or was.
     read: watch::Sender<Seq>,
@@ -42,7 +44,11 @@ impl Topic {
     pub fn new(after: Seq) -> Self {
         let ring =
             Ring { entries: VecDeque::new(), known: after, looked_for: after, suspect: false };
-        Self { ring: Mutex::new(ring), read: watch::Sender::new(after) }
+        Self {
+            readers: AtomicUsize::new(0),
+            ring: Mutex::new(ring),
+            read: watch::Sender::new(after),
+        }
     }
 
     /// A reader's view of what was read last.

@@ -90,7 +90,9 @@ impl Service {
         let agent = self.agents.get(&known.agent).await.map_err(|e| caller.failed(&e))?;
         let agent = agent.ok_or_else(|| super::unknown_agent(&known.agent))?;
         check_media_types(&agent, request)?;
-        let said = said(request);
+        let mut said = said(request);
+        // The same words to two tasks are two messages.
+        said.message.task_id = Some(known.key.task);
         let dedupe = DedupeKey::of_message(&agent.name, &said);
         let accept = self.prepare(caller, said, dedupe, known.key, &known.context);
         let followed = self.store.accept_follow_up(AcceptFollowUp { key: known.key, accept });

@@ -32,8 +32,9 @@ use clap::{Parser, Subcommand};
   longhaul tasks send 'hello'           send a task to it and watch it run
   longhaul config check                 what the configuration says
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. `longhaul tasks` adds 3 task failed or rejected,
-4 canceled, 5 waits for input or authorization, 130 interrupted.",
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+With `longhaul tasks` also: 3 the task failed or was rejected, 4 it was canceled,
+5 it waits for input or authorization, 130 interrupted.",
     disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true

@@ -40,7 +40,7 @@ fn all_keys_as_json() -> Outcome {
 fn describe(keys: &[KeyInfo]) -> String {
     let mut text = String::new();
     for key in keys {
-        let default = key.default.as_deref().unwrap_or("none");
+        let default = key.default.as_deref().unwrap_or("unset");
         let variable = key.env.as_deref().map(|env| format!("  {env}")).unwrap_or_default();
         let KeyInfo { path, doc, allowed, .. } = key;
         text.extend([

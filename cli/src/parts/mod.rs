@@ -60,7 +60,9 @@ pub async fn postgres(
         start_timeout: settings.database.start_timeout.get(),
     };
     let connecting = PostgresStore::connect(options, Arc::clone(ids));
-    let connected = shutdown.draining().run_until_cancelled(connecting).await;
+    // Boxed, because it is large and is awaited through several layers.
+    let waiting = wait::noisily("the database", Box::pin(connecting));
+    let connected = shutdown.draining().run_until_cancelled(waiting).await;
     connected.transpose().map_err(|error| sentence(&error))
 }
 

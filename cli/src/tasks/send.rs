@@ -4,7 +4,7 @@ use super::{ask, hint, view::View};
 use crate::{
     args::{SendTask, Server, WatchTask},
     client::{Begin, Endpoint, Follow, Patience, Step, answer, draft, params, unreadable},
-    exit::{Done, Outcome},
+    exit::{Done, Failure, Outcome},
 };
 use longhaul_domain::TaskState;
 use longhaul_runtime::SystemIds;
@@ -33,17 +33,19 @@ pub async fn send(args: SendTask) -> Outcome {
             Follow::new(&endpoint, Begin::Send(params(&request)?), Patience::default());
         match follow(&mut stream, &mut view).await? {
             End::Interrupted(Some(task)) => return interrupted(&task, &args.server, &mut view),
-            End::Interrupted(None) => {
-                view.remark(&format!(
-                    "Interrupted. Whether the task was accepted is not known; the same command with --message-id {} finds it.",
-                    hint::quoted(&message)
-                ))?;
-                return Ok(Done::Interrupted);
-            }
+            End::Interrupted(None) => return unknown(&message, &mut view),
             End::Over(Some(task), Some(TaskState::InputRequired)) => {
-                match ask_for_answer(&task, &args.server, &mut view).await? {
-                    Some(text) => request = answer(text, &task, &SystemIds)?,
-                    None => return Ok(Done::Task(TaskState::InputRequired)),
+                match ask_for_answer(&mut view).await? {
+                    Said::Answer(text) => request = answer(text, &task, &SystemIds)?,
+                    Said::Nothing => {
+                        return over(
+                            Some(&task),
+                            Some(TaskState::InputRequired),
+                            &args.server,
+                            &mut view,
+                        );
+                    }
+                    Said::Enough => return interrupted(&task, &args.server, &mut view),
                 }
             }
             End::Over(task, state) => return over(task.as_ref(), state, &args.server, &mut view),
@@ -64,7 +66,7 @@ pub async fn watch(args: WatchTask) -> Outcome {
 }
 
 /// Shows everything that comes.
-async fn follow(stream: &mut Follow<'_>, view: &mut View) -> Result<End, crate::exit::Failure> {
+async fn follow(stream: &mut Follow<'_>, view: &mut View) -> Result<End, Failure> {
     loop {
         let step = tokio::select! {
             step = stream.next() => step?,
@@ -92,10 +94,16 @@ async fn send_once(
     view: &mut View,
 ) -> Outcome {
     let params = params(request)?;
-    let raw = if args.no_wait {
-        endpoint.call("SendMessage", &params).await?
-    } else {
-        endpoint.call_and_wait("SendMessage", &params).await?
+    let sending = async {
+        if args.no_wait {
+            endpoint.call("SendMessage", &params).await
+        } else {
+            endpoint.call_and_wait("SendMessage", &params).await
+        }
+    };
+    let raw = tokio::select! {
+        sent = sending => sent?,
+        _ = tokio::signal::ctrl_c() => return unknown(request.message.message_id.as_str(), view),
     };
     let received = v1::received_send(&raw).map_err(|error| unreadable(&error))?;
     let (event, task) = match received {
@@ -140,19 +148,34 @@ fn over(
     Ok(state.map_or(Done::Ok, Done::Task))
 }
 
-async fn ask_for_answer(
-    task: &TaskRef,
-    server: &Server,
-    view: &mut View,
-) -> Result<Option<String>, crate::exit::Failure> {
-    if view.is_screen()
-        && ask::possible()
-        && let Some(text) = ask::line().await?
-    {
-        return Ok(Some(text));
+/// What the person at the terminal says to a question.
+enum Said {
+    Answer(String),
+    Nothing,
+    /// Ctrl-C.
+    Enough,
+}
+
+async fn ask_for_answer(view: &mut View) -> Result<Said, Failure> {
+    if !view.is_screen() || !ask::possible() {
+        return Ok(Said::Nothing);
     }
-    view.remark(&format!("Answer it: {}", hint::answer(task, server)))?;
-    Ok(None)
+    tokio::select! {
+        line = ask::line() => Ok(line?.map_or(Said::Nothing, Said::Answer)),
+        _ = tokio::signal::ctrl_c() => {
+            view.remark("")?;
+            Ok(Said::Enough)
+        }
+    }
+}
+
+/// Interrupted before the server had named a task.
+fn unknown(message: &str, view: &mut View) -> Outcome {
+    view.remark(&format!(
+        "Interrupted. Whether the task was accepted is not known; the same command with --message-id {} finds it.",
+        hint::quoted(message)
+    ))?;
+    Ok(Done::Interrupted)
 }
 
 fn interrupted(task: &dyn std::fmt::Display, server: &Server, view: &mut View) -> Outcome {

@@ -18,6 +18,7 @@ class Words(unittest.TestCase):
             ("fixed 500", Chunking("fixed", 500)), ("fixed 500/50", Chunking("fixed", 500, 50)),
             ("Fixed size of 500 with an overlap of 50", Chunking("fixed", 500, 50)),
             ("fixed 500, 50 characters overlap", Chunking("fixed", 500, 50)), ("fixed", Chunking("fixed", 1000)),
+            ("fixed 800 overlap 100", Chunking("fixed", 800, 100)), ("fixed 800 with 100 characters of overlap", Chunking("fixed", 800, 100)),
             ("fixed overlap 100", Chunking("fixed", 1000, 100)), ("cut it every 300 characters", Chunking("fixed", 300)),
             ("https://host/fixed/9 by page", Chunking("page")),
         ]:

@@ -76,7 +76,7 @@ impl Pools {
         let relaxed = session(plain.clone(), Durability::Relaxed);
         Ok(Self {
             synchronous: pool(synchronous, max_connections.max(2)),
-            relaxed: pool(relaxed, 2),
+            relaxed: pool(relaxed, 4),
             listening: pool(plain, 1),
         })
     }

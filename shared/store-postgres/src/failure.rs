@@ -3,6 +3,10 @@
 use longhaul_store::StoreError;
 use sqlx_core::error::Error;
 
+/// What is said when something stands between the store and its database that keeps no sessions.
+pub const POOLED: &str = "LISTEN needs a direct connection to Postgres, and a pooler such as pgbouncer in transaction mode \
+     breaks it: give the server's own address, or a pool in session mode";
+
 /// Result of talking to the database.
 pub type DbResult<T> = Result<T, Failure>;
 
@@ -84,6 +88,7 @@ fn from_sqlstate(code: &str, message: String) -> Failure {
         "40001" | "40P01" => Failure::Conflict(message),
         // Shut down by an administrator or a crash, starting up, or out of connections: all pass.
         "57P01" | "57P02" | "57P03" | "53300" | "25P03" => Failure::Lost(message),
+        "08P01" if message.contains("startup parameter") => Failure::Schema(POOLED.to_owned()),
         "25006" => Failure::Unavailable(format!("the server is read-only: {message}")),
         // The names of tables and columns are ours: what is missing was not migrated.
         "42P01" | "42703" | "42883" | "3F000" => Failure::Schema(format!(

@@ -55,7 +55,8 @@ impl PostgresStore {
     pub async fn connect(options: PostgresOptions, ids: Arc<dyn Ids>) -> Result<Arc<Self>> {
         let pools = Pools::new(&options.url, options.max_connections)?;
         let sender = u64::try_from(ids.random_u128() >> 64).unwrap_or_default();
-        let hub = Arc::new(Hub::new(sender));
+        let background = TaskSet::new();
+        let hub = Arc::new(Hub::new(sender, background.stopping().clone()));
         let started = waiting(&options.url, options.start_timeout, || async {
             {
                 let mut connection = pools.synchronous.acquire().await?;
@@ -65,7 +66,6 @@ impl PostgresStore {
             signals::verify(&hub, &pools.listening, &pools.relaxed).await
         });
         let listener = started.await?;
-        let background = TaskSet::new();
         let notifier = signals::notify(Arc::clone(&hub), pools.relaxed.clone());
         background.spawn("postgres notifier", until(background.stopping().clone(), notifier));
         let listening = signals::listen(Arc::clone(&hub), pools.listening.clone(), listener);

@@ -16,7 +16,7 @@ use crate::failure::{DbResult, Failure};
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database`: a direct connection, not a pooler's.
     pub url: Secret<String>,
-    /// Connections for reads and synchronous writes, at least 2. Three more serve claims and notifications.
+    /// Connections for reads and synchronous writes, at least 2. Five more serve claims and notifications.
     pub max_connections: u32,
     /// How long to wait for the database at start.
     pub start_timeout: Duration,

@@ -3,7 +3,7 @@
 use crate::{connect, intake, keys, migrate, reading, registry, signals, work, write};
 
 /// The statements that run with every task, and must never read a table whole.
-pub const HOT: [&str; 24] = [
+pub const HOT: [&str; 23] = [
     intake::accept_new::ACCEPT_NEW,
     intake::known::KNOWN_KEYS,
     intake::known::PRUNE_KEYS,
@@ -21,7 +21,6 @@ pub const HOT: [&str; 24] = [
     reading::task::READ_TASK,
     work::claim::CLAIM,
     work::claim::CLAIMED,
-    work::claim::UNCLAIM,
     work::lease::HEARTBEAT,
     work::lease::HELD_RUNS,
     work::reap::LOST_RUNS,
@@ -31,7 +30,7 @@ pub const HOT: [&str; 24] = [
 ];
 
 /// All others.
-pub const COLD: [&str; 18] = [
+pub const COLD: [&str; 20] = [
     connect::IN_RECOVERY,
     keys::CREATE_KEY,
     keys::KEYS,
@@ -45,6 +44,8 @@ pub const COLD: [&str; 18] = [
     registry::LOCK_AGENTS,
     registry::PUT_AGENTS,
     signals::NOTIFY_MANY,
+    work::claim::POSTPONE,
+    work::claim::UNCLAIM,
     work::lease::REGISTER_WORKER,
     work::lease::RETIRE_WORKER,
     work::reap::LOCK_LOST_WORKERS,

@@ -140,8 +140,10 @@ impl Setup {
 
     /// A stack with database, schema and keys, and without processes.
     fn prepare(mut self) -> Stack {
-        let folder = TempDir::with_prefix("longhaul-stack-").expect("the temporary folder is writable");
-        fs::write(folder.path().join("longhaul.toml"), &self.config).expect("our folder is writable");
+        let folder =
+            TempDir::with_prefix("longhaul-stack-").expect("the temporary folder is writable");
+        fs::write(folder.path().join("longhaul.toml"), &self.config)
+            .expect("our folder is writable");
         let distributed = self.mode == Mode::Distributed;
         let (database, broker) = (self.database.take(), self.broker.take());
         let keys = std::mem::take(&mut self.keys);

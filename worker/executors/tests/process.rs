@@ -125,8 +125,10 @@ async fn what_breaks_the_protocol_fails_the_run_for_good_and_names_the_line() {
         ("send({'type': 'status', 'run': 'r77', 'text': 'x'})", "r77"),
         ("send({'type': 'status', 'text': 'x'})", "names no `run`"),
         ("send({'type': 'log', 'message': 'x' * 100000})", "too long"),
+        // In one piece, so that no credit can be granted in between.
         (
-            "[send({'type': 'status', 'run': run.id, 'text': 'x'}) for _ in range(17)]",
+            "line = json.dumps({'type': 'status', 'run': run.id, 'text': 'x'}) + '\\n'
+         sys.stdout.write(line * 17); sys.stdout.flush()",
             "without credit",
         ),
         (
@@ -141,6 +143,7 @@ async fn what_breaks_the_protocol_fails_the_run_for_good_and_names_the_line() {
         ("run.end('input-required')", "`text` or `message`"),
         ("send({'type': 'ready', 'protocol': 1})", "twice"),
     ] {
+        println!("{code}");
         let mut plugin = Plugin::new(&format!("{code}\n         while True: hear()"));
         plugin.config.max_line_bytes = 50_000;
         let report = limited(Run::of(plugin.executor()).text("go").run()).await;

@@ -24,7 +24,7 @@ pub const PRUNE_KEYS: &str = "-- store::prune_keys
 delete from message_keys
 where (owner_id, key) in (
     select k.owner_id, k.key from message_keys k
-    where k.at < clock_timestamp() - interval '24 hours'
+    where k.at < (select clock_timestamp() - interval '24 hours')
     order by k.at
     limit $1
     for update skip locked

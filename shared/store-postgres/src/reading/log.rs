@@ -7,7 +7,7 @@ use crate::{
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_store::{LogPage, ReadLimit};
 use sqlx_core::query::query;
-use sqlx_postgres::PgConnection;
+use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -35,12 +35,12 @@ left join lateral (
 ) e on true
 order by s.owner_id, s.task_id, e.seq";
 
-/// A page for each of the tasks that exist.
+/// A page for each of the tasks that exist. An entry that cannot be read spoils the page of its task only.
 pub async fn read(
     connection: &mut PgConnection,
     cursors: &BTreeMap<TaskKey, Seq>,
     limit: ReadLimit,
-) -> DbResult<BTreeMap<TaskKey, LogPage>> {
+) -> DbResult<BTreeMap<TaskKey, DbResult<LogPage>>> {
     let rows = query(READ_LOGS)
         .bind(cursors.keys().map(|key| key.owner.0).collect::<Vec<_>>())
         .bind(cursors.keys().map(|key| key.task.uuid()).collect::<Vec<Uuid>>())
@@ -49,14 +49,25 @@ pub async fn read(
         .bind(i64::try_from(limit.bytes).unwrap_or(i64::MAX))
         .fetch_all(connection)
         .await?;
-    let mut pages: BTreeMap<TaskKey, LogPage> = BTreeMap::new();
+    let mut pages: BTreeMap<TaskKey, DbResult<LogPage>> = BTreeMap::new();
     for row in &rows {
-        let (last_seq, state) = (seq(row, "last_seq")?, state(row)?);
-        let empty = || LogPage { entries: Vec::new(), last_seq, state };
-        let page = pages.entry(key(row)?).or_insert_with(empty);
-        if column::<Option<i64>>(row, "seq")?.is_some() {
-            page.entries.push(EntryRow::try_from(row)?.0);
-        }
+        let key = key(row)?;
+        let page = match pages.remove(&key) {
+            Some(page) => page,
+            None => empty(row),
+        };
+        pages.insert(key, page.and_then(|page| with_entry(page, row)));
     }
     Ok(pages)
+}
+
+fn empty(row: &PgRow) -> DbResult<LogPage> {
+    Ok(LogPage { entries: Vec::new(), last_seq: seq(row, "last_seq")?, state: state(row)? })
+}
+
+fn with_entry(mut page: LogPage, row: &PgRow) -> DbResult<LogPage> {
+    if column::<Option<i64>>(row, "seq")?.is_some() {
+        page.entries.push(EntryRow::try_from(row)?.0);
+    }
+    Ok(page)
 }

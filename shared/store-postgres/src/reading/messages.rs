@@ -6,7 +6,7 @@ use crate::{
 };
 use longhaul_domain::{EntryBody, Seq, TaskKey};
 use sqlx_core::query::query;
-use sqlx_postgres::PgConnection;
+use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -35,12 +35,15 @@ pub struct MessagesOf {
     pub except: Seq,
 }
 
-/// At most `limit` of the newest messages of each task.
+/// Entries that bear messages, in the order of the log.
+pub type Speech = Vec<(Seq, EntryBody)>;
+
+/// At most `limit` of the newest messages of each task. One that cannot be read spoils those of its task only.
 pub async fn messages(
     connection: &mut PgConnection,
     wanted: &[MessagesOf],
     limit: u32,
-) -> DbResult<HashMap<TaskKey, Vec<(Seq, EntryBody)>>> {
+) -> DbResult<HashMap<TaskKey, DbResult<Speech>>> {
     let rows = query(MESSAGES)
         .bind(wanted.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
         .bind(wanted.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
@@ -49,9 +52,19 @@ pub async fn messages(
         .bind(i64::from(limit))
         .fetch_all(connection)
         .await?;
-    let mut found: HashMap<TaskKey, Vec<_>> = HashMap::with_capacity(wanted.len());
+    let mut found: HashMap<TaskKey, DbResult<Speech>> = HashMap::with_capacity(wanted.len());
     for row in &rows {
-        found.entry(key(row)?).or_default().push((seq(row, "seq")?, body(row)?));
+        let speech = found.entry(key(row)?).or_insert_with(|| Ok(Vec::new()));
+        if let Ok(items) = speech {
+            match spoken(row) {
+                Ok(item) => items.push(item),
+                Err(failure) => *speech = Err(failure),
+            }
+        }
     }
     Ok(found)
+}
+
+fn spoken(row: &PgRow) -> DbResult<(Seq, EntryBody)> {
+    Ok((seq(row, "seq")?, body(row)?))
 }

@@ -53,7 +53,7 @@ pub async fn fill(
         let wanted: Vec<MessagesOf> = tasks.iter().map(messages_of).collect();
         let mut found = messages(connection, &wanted, options.history).await?;
         for task in &mut *tasks {
-            let items = found.remove(&task.key).unwrap_or_default();
+            let items = found.remove(&task.key).unwrap_or_else(|| Ok(Vec::new()))?;
             task.history = items
                 .into_iter()
                 .filter_map(|(seq, body)| {

@@ -3,7 +3,7 @@
 //! Whenever the connection was lost, everything may have been missed, and that is said.
 
 use super::{CHANNELS, Hub, NOTIFY_MANY, payload};
-use crate::failure::{DbResult, Failure};
+use crate::failure::{DbResult, Failure, POOLED};
 use longhaul_runtime::Backoff;
 use sqlx_core::{error::Error, query::query};
 use sqlx_postgres::{PgListener, PgPool};
@@ -101,10 +101,6 @@ pub async fn verify(hub: &Hub, listening: &PgPool, sending: &PgPool) -> DbResult
         Ok(Ok(true)) => Ok(listener),
         Ok(Ok(false)) => Err(Failure::Lost("the connection for notifications was lost".to_owned())),
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Failure::Schema(
-            "notifications do not arrive: LISTEN needs a direct connection to Postgres, and a pooler such as pgbouncer \
-             in transaction mode breaks it; give the server's own address, or a pool in session mode"
-                .to_owned(),
-        )),
+        Err(_) => Err(Failure::Schema(format!("notifications do not arrive: {POOLED}"))),
     }
 }

@@ -8,7 +8,7 @@ mod listener;
 mod notifier;
 mod payload;
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_store::{ControlSignal, LogSignal, SignalStream};
 use std::{
@@ -16,6 +16,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
 
 pub use listener::{ALIVE, listen, verify};
 pub use notifier::{NOTIFY_MANY, notify};
@@ -55,17 +56,19 @@ pub struct Hub {
     control: broadcast::Sender<ControlSignal>,
     waiting: Mutex<Waiting>,
     wake: Notify,
+    closed: CancellationToken,
 }
 
 impl Hub {
-    /// A hub whose notifications carry this number, which must be random.
-    pub fn new(sender: u64) -> Self {
+    /// A hub whose notifications carry this number, which must be random, and whose streams end with the token.
+    pub fn new(sender: u64, closed: CancellationToken) -> Self {
         Self {
             sender,
             log: broadcast::Sender::new(BACKLOG),
             control: broadcast::Sender::new(BACKLOG),
             waiting: Mutex::default(),
             wake: Notify::new(),
+            closed,
         }
     }
 
@@ -87,12 +90,19 @@ impl Hub {
 
     /// Signals of the log.
     pub fn log_signals(&self) -> SignalStream<LogSignal> {
-        subscribe(self.log.subscribe(), LogSignal::Missed)
+        self.until_closed(subscribe(self.log.subscribe(), LogSignal::Missed))
     }
 
     /// Signals to workers.
     pub fn control_signals(&self) -> SignalStream<ControlSignal> {
-        subscribe(self.control.subscribe(), ControlSignal::Missed)
+        self.until_closed(subscribe(self.control.subscribe(), ControlSignal::Missed))
+    }
+
+    fn until_closed<T: Send + 'static>(
+        &self,
+        signals: impl Stream<Item = T> + Send + 'static,
+    ) -> SignalStream<T> {
+        signals.take_until(self.closed.clone().cancelled_owned()).boxed()
     }
 
     fn tell(&self, told: Waiting) {
@@ -130,7 +140,7 @@ impl Hub {
 fn subscribe<T: Clone + Send + 'static>(
     receiver: broadcast::Receiver<T>,
     missed: T,
-) -> SignalStream<T> {
+) -> impl Stream<Item = T> + Send {
     stream::unfold((receiver, missed), |(mut receiver, missed)| async move {
         let signal = match receiver.recv().await {
             Ok(signal) => signal,
@@ -139,5 +149,4 @@ fn subscribe<T: Clone + Send + 'static>(
         };
         Some((signal, (receiver, missed)))
     })
-    .boxed()
 }

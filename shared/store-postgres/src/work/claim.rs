@@ -8,14 +8,14 @@ use crate::{
     column::{agent, column, context, key, seq, state},
     db::Db,
     failure::{DbResult, Failure},
-    reading::messages::{MessagesOf, messages},
+    reading::messages::{MessagesOf, Speech, messages},
     replay::retried,
 };
-use longhaul_domain::{EntryBody, Epoch, Fence, HistoryItem, Seq, TaskKey};
+use longhaul_domain::{EntryBody, Epoch, Fence, HistoryItem, Seq};
 use longhaul_store::{ClaimRequest, Claimed, Result, SnapshotOptions};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Locks candidates of every agent in fair order, skips those that others are claiming, and takes the fairest of all.
@@ -59,6 +59,12 @@ order by r.priority desc, r.run_at, r.task_id";
 /// Gives runs back whose claim nobody knows of.
 pub const UNCLAIM: &str = "-- store::unclaim
 update runs set worker = null, token = null, epoch = epoch + 1
+where worker is not null and token = any($1)";
+
+/// Gives runs back that cannot be read, not to be claimed for a minute.
+pub const POSTPONE: &str = "-- store::postpone
+update runs
+set worker = null, token = null, epoch = epoch + 1, run_at = clock_timestamp() + interval '1 minute'
 where worker is not null and token = any($1)";
 
 /// Runs one batch. Claims wait for no disk, so what a batch shares is its connection.
@@ -129,25 +135,49 @@ async fn claimed(
     request: &ClaimRequest,
     tokens: &[Uuid],
 ) -> DbResult<Vec<Claimed>> {
-    let rows =
-        query(CLAIMED).bind(request.worker.uuid()).bind(tokens).fetch_all(&mut *connection).await?;
+    let worker = request.worker.uuid();
+    let rows = query(CLAIMED).bind(worker).bind(tokens).fetch_all(&mut *connection).await?;
     let mut claimed = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in &rows {
-        claimed.push(Claimed::from(ClaimedRow::try_from(row)?));
+        match ClaimedRow::try_from(row) {
+            Ok(run) => claimed.push(run.0),
+            Err(failure) => unreadable.push((column::<Uuid>(row, "token")?, failure)),
+        }
     }
     let wanted: Vec<MessagesOf> = claimed
         .iter()
         .map(|run| MessagesOf { key: run.key, up_to: run.last_seq, except: Seq::START })
         .collect();
     let mut histories = messages(connection, &wanted, SnapshotOptions::DEFAULT_HISTORY).await?;
-    for run in &mut claimed {
-        add_history(run, &mut histories);
+    let mut complete = Vec::with_capacity(claimed.len());
+    for mut run in claimed {
+        match histories.remove(&run.key).unwrap_or_else(|| Ok(Vec::new())) {
+            Ok(speech) => {
+                add_history(&mut run, speech);
+                complete.push(run);
+            }
+            Err(failure) => unreadable.push((run.fence.token, failure)),
+        }
     }
-    Ok(claimed)
+    if !unreadable.is_empty() {
+        postpone(connection, unreadable).await?;
+    }
+    Ok(complete)
 }
 
-fn add_history(run: &mut Claimed, histories: &mut HashMap<TaskKey, Vec<(Seq, EntryBody)>>) {
-    for (seq, body) in histories.remove(&run.key).unwrap_or_default() {
+/// Puts runs off that cannot be read, so that they hold nobody up.
+async fn postpone(connection: &mut PgConnection, unreadable: Vec<(Uuid, Failure)>) -> DbResult<()> {
+    for (_, failure) in &unreadable {
+        tracing::error!(?failure, "a run cannot be read and is put off");
+    }
+    let tokens: Vec<Uuid> = unreadable.into_iter().map(|(token, _)| token).collect();
+    query(POSTPONE).bind(tokens).execute(connection).await?;
+    Ok(())
+}
+
+fn add_history(run: &mut Claimed, speech: Speech) {
+    for (seq, body) in speech {
         let message = match body {
             EntryBody::Message(user) => {
                 run.request_metadata = user.request_metadata;
@@ -161,12 +191,6 @@ fn add_history(run: &mut Claimed, histories: &mut HashMap<TaskKey, Vec<(Seq, Ent
 }
 
 struct ClaimedRow(Claimed);
-
-impl From<ClaimedRow> for Claimed {
-    fn from(row: ClaimedRow) -> Self {
-        row.0
-    }
-}
 
 impl TryFrom<&PgRow> for ClaimedRow {
     type Error = Failure;

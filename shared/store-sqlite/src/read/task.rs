@@ -27,7 +27,7 @@ statements! {
         SELECT artifact_id, min(seq) AS first, max(seq) AS begin FROM log
         WHERE owner_id = ?1 AND task = ?2 AND head = 1 GROUP BY artifact_id";
     CHUNKS = "-- store::read_task
-        SELECT seq, kind, body FROM log
+        SELECT kind, body FROM log
         WHERE owner_id = ?1 AND task = ?2 AND seq >= ?3 AND kind = 3 ORDER BY seq";
 }
 
@@ -142,21 +142,15 @@ fn artifacts(conn: &Connection, key: TaskKey) -> Result<Vec<Artifact>> {
         return Ok(Vec::new());
     };
     heads.sort_unstable();
-    let begins: HashMap<&str, (usize, Seq)> = heads
-        .iter()
-        .enumerate()
-        .map(|(place, (_, begin, id))| (id.as_str(), (place, *begin)))
-        .collect();
+    let places: HashMap<&str, usize> =
+        heads.iter().enumerate().map(|(place, (.., id))| (id.as_str(), place)).collect();
     let mut found: Vec<Vec<Artifact>> = vec![Vec::new(); heads.len()];
     db::all(conn, CHUNKS, (owner, &task, from.0), |row| {
-        let seq = row::seq(row, "seq")?;
         let EntryBody::Artifact(update) = row::body(row)? else {
             return Err(row::corrupt("log.kind", "not an artifact"));
         };
-        // Chunks before the last beginning were replaced by it.
-        if let Some((place, begin)) = begins.get(update.artifact.artifact_id.as_str())
-            && seq >= *begin
-        {
+        // A chunk before the last beginning of its artifact is replaced when that comes.
+        if let Some(place) = places.get(update.artifact.artifact_id.as_str()) {
             update.apply_to(&mut found[*place]);
         }
         Ok(())

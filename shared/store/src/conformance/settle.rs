@@ -44,7 +44,10 @@ pub async fn a_repeated_settle_answers_that_it_is_done(store: Arc<dyn Store>) {
 pub async fn a_settled_run_cannot_write_again(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let mut run = scene.running().await;
+    let first = run.append(vec![working()]);
+    scene.store.append(first.clone()).await.unwrap();
     scene.store.settle(run.retry(Duration::ZERO)).await.unwrap();
+    assert_eq!(scene.store.append(first).await.unwrap(), Appended::Fenced, "not even a repeat");
     let late = run.append(vec![working()]);
     assert_eq!(scene.store.append(late).await.unwrap(), Appended::Fenced);
     let late = run.end(TerminalState::Completed);

@@ -1,0 +1,242 @@
+//! The store recovers by itself, and nothing that it acknowledged is lost.
+
+mod scene;
+
+use futures::{StreamExt, future::join_all};
+use longhaul_domain::{Seq, TaskKey, TaskState};
+use longhaul_store::{
+    Accepted, Appended, Claimed, Intake, LogSignal, ReadLimit, Reading, Settled, Signals,
+    SnapshotOptions, Store, StoreError, Work,
+};
+use longhaul_store_postgres::{PostgresOptions, PostgresStore};
+use longhaul_tests::{Database, eventually};
+use scene::{LIMIT, Scene, asks, open, status};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// What was acknowledged.
+#[derive(Default)]
+struct Record {
+    accepted: Mutex<Vec<TaskKey>>,
+    completed: Mutex<Vec<TaskKey>>,
+    stop: AtomicBool,
+}
+
+impl Record {
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+    fn counts(&self) -> (usize, usize) {
+        (self.accepted.lock().unwrap().len(), self.completed.lock().unwrap().len())
+    }
+    /// Waits until this many more were accepted and completed.
+    async fn progress(&self, more: usize) {
+        let (accepted, completed) = self.counts();
+        eventually(LIMIT, "work goes on", async || {
+            let now = self.counts();
+            let done = now.0 >= accepted + more && now.1 >= completed + more;
+            if done { Ok(()) } else { Err(now) }
+        })
+        .await;
+    }
+}
+
+/// Repeats a call for as long as the store says that it is unavailable, as a client does.
+async fn insist<T, Fut>(call: impl Fn() -> Fut) -> T
+where
+    Fut: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match call().await {
+            Ok(done) => return done,
+            Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+async fn accepts(scene: &Scene, record: &Record) {
+    while record.goes_on() {
+        let new = asks();
+        let accepted = insist(|| scene.store.accept_new(new.clone())).await;
+        match accepted {
+            Accepted::Created { .. } => {}
+            Accepted::Duplicate { task, .. } => assert_eq!(task, new.key.task),
+            Accepted::KeyReused => panic!("the key is new"),
+        }
+        record.accepted.lock().unwrap().push(new.key);
+    }
+}
+
+async fn works(scene: &Scene, record: &Record) {
+    while record.goes_on() {
+        let runs = insist(|| scene.store.claim(scene.request(4))).await;
+        for run in runs {
+            completes(scene, record, run).await;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn completes(scene: &Scene, record: &Record, run: Claimed) {
+    let append = scene.append(&run, 1, vec![status(TaskState::Working)]);
+    match insist(|| scene.store.append(append.clone())).await {
+        Appended::Now { .. } | Appended::Already { .. } => {}
+        // The crash forgot the claim, which had not waited for the disk.
+        Appended::Fenced | Appended::Ended(_) => return,
+    }
+    let settle = scene.complete(&run, 2);
+    match insist(|| scene.store.settle(settle.clone())).await {
+        Settled::Now { .. } | Settled::Already { .. } => {
+            record.completed.lock().unwrap().push(run.key);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn under_load(scene: &mut Scene, trouble: impl AsyncFnOnce(&mut Scene, &Record)) {
+    let record = Arc::new(Record::default());
+    // The load has a view of its own, so that the trouble may have the server.
+    let load = Arc::new(Scene {
+        store: Arc::clone(&scene.store),
+        worker: scene.worker,
+        database: Database::create(),
+        server: None,
+    });
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let (load, record) = (Arc::clone(&load), Arc::clone(&record));
+            longhaul_runtime::spawn("load", async move {
+                if n < 4 { accepts(&load, &record).await } else { works(&load, &record).await }
+            })
+        })
+        .collect();
+    record.progress(50).await;
+    trouble(scene, &record).await;
+    record.progress(50).await;
+    record.stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_nothing_is_lost(scene, &record).await;
+}
+
+async fn assert_nothing_is_lost(scene: &Scene, record: &Record) {
+    let accepted = record.accepted.lock().unwrap().clone();
+    let completed = record.completed.lock().unwrap().clone();
+    for key in accepted {
+        let task = scene.store.read_task(key, SnapshotOptions::ALL).await.unwrap();
+        assert!(task.is_some(), "{key:?} was acknowledged and is gone");
+        let page = scene.store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap();
+        let entries = page.unwrap().entries;
+        let places: Vec<i64> = entries.iter().map(|entry| entry.seq.0).collect();
+        assert!(places.iter().copied().eq(1..=places.len() as i64), "{places:?}");
+        let ends = entries.iter().filter_map(|entry| entry.body.status());
+        assert!(ends.filter(|change| change.state.is_terminal()).count() <= 1);
+    }
+    for key in completed {
+        let task = scene.store.read_task(key, SnapshotOptions::STATUS).await.unwrap().unwrap();
+        assert_eq!(task.status.state, TaskState::Completed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_server_crashes() {
+    let mut scene = Scene::private(&[]).await;
+    under_load(&mut scene, async |scene, record| {
+        for _ in 0..2 {
+            let server = scene.server.as_mut().unwrap();
+            tokio::task::block_in_place(|| {
+                server.stop_immediate();
+                server.start();
+            });
+            record.progress(20).await;
+        }
+    })
+    .await;
+    scene.store.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_when_connections_are_killed() {
+    let mut scene = Scene::private(&[]).await;
+    under_load(&mut scene, async |scene, record| {
+        for _ in 0..10 {
+            scene.database.sql(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                 where application_name = 'longhaul' and datname = current_database()",
+            );
+            record.progress(5).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() {
+    let scene = Scene::new().await;
+    let other = open(&scene.database).await;
+    let mut signals = other.log_signals().await.unwrap();
+    let key = scene.accepted().await;
+    let heard = |signal: &LogSignal, key: TaskKey| match signal {
+        LogSignal::Grown(tasks) => tasks.contains(&(key, Seq(1))),
+        LogSignal::Missed => false,
+    };
+    let wait =
+        tokio::time::timeout(LIMIT, async { while !heard(&signals.next().await.unwrap(), key) {} });
+    wait.await.expect("the other process hears");
+
+    scene.database.sql(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity
+         where datname = current_database() and application_name = 'longhaul'",
+    );
+    let wait = tokio::time::timeout(LIMIT, async {
+        // Once before the new connection, once behind it.
+        for _ in 0..2 {
+            while signals.next().await.unwrap() != LogSignal::Missed {}
+        }
+        let key = scene.accepted().await;
+        while !heard(&signals.next().await.unwrap(), key) {}
+    });
+    wait.await.expect("it says that it missed something, and hears again");
+    other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_the_database_refuses_fails_alone() {
+    let scene = Scene::new().await;
+    let there = scene.accepted().await;
+    let mut new: Vec<_> = (0..40).map(|_| asks()).collect();
+    // Its id is taken.
+    new[17].key = there;
+    let accepted = join_all(new.into_iter().map(|new| scene.store.accept_new(new))).await;
+    for (at, outcome) in accepted.into_iter().enumerate() {
+        match outcome {
+            Ok(Accepted::Created { .. }) if at != 17 => {}
+            Err(StoreError::Refused(_)) if at == 17 => {}
+            other => panic!("{at}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_down_makes_the_store_unavailable_and_not_hang() {
+    let mut scene = Scene::private(&[]).await;
+    scene.server.as_mut().unwrap().stop_immediate();
+    let outcome = tokio::time::timeout(LIMIT, scene.store.accept_new(asks())).await.unwrap();
+    assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    let options = PostgresOptions {
+        start_timeout: Duration::from_millis(300),
+        ..PostgresOptions::new(scene.database.url())
+    };
+    let ids = Arc::new(longhaul_runtime::SystemIds);
+    let outcome = PostgresStore::connect(options, ids).await.map(drop);
+    assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    scene.server.as_mut().unwrap().start();
+    eventually(LIMIT, "the store answers again", async || scene.store.check().await).await;
+}

@@ -1,0 +1,107 @@
+//! What the files ask of the binary, asked of the real one.
+
+use std::time::Duration;
+
+use longhaul_tests::child::Exit;
+use longhaul_tests::eventually_blocking;
+use longhaul_tests::paths::workspace;
+use longhaul_tests::port::Port;
+use longhaul_tests::process::{Launch, Longhaul};
+use tempfile::TempDir;
+
+use super::rules::HEALTH_PATHS;
+use super::stack::Stack;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs the binary to its end and gives its exit, output and errors.
+fn run(launch: Launch) -> (Exit, String, String) {
+    let process = launch.start();
+    let exit = process.wait_exit(LIMIT);
+    (exit, process.stdout(), process.stderr())
+}
+
+/// Asked for the help of a command, the binary checks what stands before.
+fn understands(place: &str, arguments: &[String]) {
+    let words = arguments.iter().map(String::as_str).chain(["--help"]);
+    let (exit, out, error) = run(Launch::longhaul(words));
+    assert_eq!(exit, Exit::Code(0), "{place} runs {arguments:?}, which is no command: {error}");
+    assert!(out.contains("Usage: longhaul "), "{place} runs {arguments:?}: {out}");
+}
+
+#[test]
+fn every_command_of_the_stack_is_one_of_the_binary() {
+    let stack = Stack::of_this_workspace();
+    for service in stack.own() {
+        let words: Vec<String> = service.list("command").into_iter().map(str::to_owned).collect();
+        assert!(!words.is_empty(), "{} has no command", service.name);
+        understands(service.name, &words);
+    }
+    for unit in &stack.units {
+        understands(&unit.name, &unit.arguments());
+    }
+    let first_key = ["keys", "create", "--owner", "me"].map(str::to_owned);
+    understands("the way to the first key", &first_key);
+}
+
+#[test]
+fn the_configuration_of_every_service_passes_config_check() {
+    let stack = Stack::of_this_workspace();
+    for service in stack.own() {
+        let launch = Launch::longhaul(["config", "check"]);
+        let env = service.env_here();
+        let launch = env.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        let (exit, out, error) = run(launch);
+        assert_eq!(exit, Exit::Code(0), "{}: {error}", service.name);
+        assert!(out.contains("[database]"), "{} shows what is in force: {out}", service.name);
+        assert!(!out.contains(":longhaul@"), "{} shows no password: {out}", service.name);
+    }
+}
+
+/// The program with which a container is asked for its health.
+fn healthcheck(port: &Port, path: &str) -> Exit {
+    let program = workspace().join("ops/container/healthcheck");
+    run(Launch::program(program, [&port.number().to_string(), path])).0
+}
+
+fn becomes_healthy(process: &Longhaul, port: &Port) {
+    eventually_blocking(LIMIT, "the health check succeeds", || {
+        assert!(process.is_running(), "it ended: {}", process.stderr());
+        match healthcheck(port, "/healthz") {
+            Exit::Code(0) => Ok(()),
+            exit => Err(exit),
+        }
+    });
+}
+
+#[test]
+fn the_health_check_of_the_image_tells_a_node_that_serves_from_one_that_does_not() {
+    let (port, folder) = (Port::reserve(), TempDir::new().unwrap());
+    let data = folder.path().join("data");
+    let listen = format!("127.0.0.1:{}", port.number());
+    let arguments = ["dev", "--listen", &listen, "--data", data.to_str().unwrap()];
+    let node = Launch::longhaul(arguments).current_dir(folder.path()).start();
+    becomes_healthy(&node, &port);
+    for path in HEALTH_PATHS {
+        eventually_blocking(LIMIT, path, || match healthcheck(&port, path) {
+            Exit::Code(0) => Ok(()),
+            exit => Err(exit),
+        });
+    }
+    assert_eq!(healthcheck(&port, "/no-such-path"), Exit::Code(1));
+    node.kill9();
+    assert_eq!(healthcheck(&port, "/healthz"), Exit::Code(1));
+}
+
+#[test]
+fn a_worker_is_alive_while_it_waits_for_its_database() {
+    let (port, folder) = (Port::reserve(), TempDir::new().unwrap());
+    let worker = Launch::longhaul(["worker"])
+        .current_dir(folder.path())
+        .env("LONGHAUL_WORKER_LISTEN", format!("127.0.0.1:{}", port.number()))
+        .env("LONGHAUL_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
+        .env("LONGHAUL_CONFIG", workspace().join("ops/longhaul.toml"))
+        .start();
+    becomes_healthy(&worker, &port);
+    assert_eq!(healthcheck(&port, "/readyz"), Exit::Code(1));
+}

@@ -1,0 +1,128 @@
+//! Images are well known and pinned, what they are built from is there, and what is mounted exists.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+use toml::Table;
+
+use super::Check;
+use crate::dockerfile::exec_form;
+use crate::stack::{Service, Stack};
+
+/// Official images of the public registry that everybody can pull.
+const WELL_KNOWN: [&str; 5] = ["debian", "nginx", "postgres", "rabbitmq", "rust"];
+
+pub fn check(stack: &Stack, check: &mut Check) {
+    for service in stack.services() {
+        let image = service.text("image");
+        match service.target() {
+            None => well_known(image, check),
+            Some(target) => built_here(stack, service, target, check),
+        }
+    }
+    let stages: Vec<&str> = stack.dockerfile.0.iter().map(|stage| stage.name.as_str()).collect();
+    for stage in &stack.dockerfile.0 {
+        if !stages.contains(&stage.from.as_str()) {
+            well_known(&stage.from, check);
+        }
+    }
+    volumes(stack, check);
+    sources(stack, check);
+    binary(stack, check);
+}
+
+fn well_known(image: &str, check: &mut Check) {
+    let (name, tag) = image.split_once(':').unwrap_or((image, ""));
+    check.ensure(WELL_KNOWN.contains(&name), format!("{image} is no well-known image"));
+    let pinned = !tag.is_empty() && tag != "latest";
+    check.ensure(pinned, format!("{image} has no tag that says which version it is"));
+}
+
+fn built_here(stack: &Stack, service: Service<'_>, target: &str, check: &mut Check) {
+    let name = service.name;
+    let complaint = format!("{name} is built to {target}, which ops/Dockerfile does not have");
+    check.ensure(stack.dockerfile.stage(target).is_some(), complaint);
+    let build = &service.value["build"];
+    let good = build["dockerfile"] == "ops/Dockerfile" && build["context"] == ".";
+    check.ensure(good, format!("{name} is not built from ops/Dockerfile in this folder"));
+    let program = service.health().get(1).copied().unwrap_or_default();
+    let copied = stack.dockerfile.copies();
+    let there = program.is_empty()
+        || copied.iter().any(|(_, target)| *target == format!("/usr/local/bin/{program}"));
+    check.ensure(there, format!("{name} is checked by {program}, which its image does not have"));
+}
+
+/// Named volumes and networks are declared and used, mounted files are there.
+fn volumes(stack: &Stack, check: &mut Check) {
+    let (mut volumes, mut networks) = (BTreeSet::new(), BTreeSet::new());
+    for service in stack.services() {
+        networks.extend(service.list("networks"));
+        for mount in service.list("volumes") {
+            let source = mount.split(':').next().unwrap_or_default();
+            if source.starts_with('.') {
+                let complaint = format!("{} mounts {source}, which is no file", service.name);
+                check.ensure(stack.root.join(source).is_file(), complaint);
+            } else {
+                volumes.insert(source);
+            }
+        }
+    }
+    for (key, used) in [("volumes", volumes), ("networks", networks)] {
+        let declared = names(&stack.compose[key]);
+        let complaint = format!("{key} declared and used differ: {declared:?} and {used:?}");
+        check.ensure(declared == used, complaint);
+    }
+}
+
+fn names(map: &Value) -> BTreeSet<&str> {
+    map.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+}
+
+/// What the Dockerfile copies exists and is let through, and all that cargo needs is copied.
+fn sources(stack: &Stack, check: &mut Check) {
+    let copies = stack.dockerfile.copies();
+    let sources: BTreeSet<&str> = copies.iter().flat_map(|(from, _)| from).sources().collect();
+    for source in &sources {
+        let complaint = format!("ops/Dockerfile copies {source}, which does not exist");
+        check.ensure(stack.root.join(source).exists(), complaint);
+        let top = source.split('/').next().unwrap_or(source);
+        let let_through = stack.dockerignore.lines().any(|line| line == format!("!{top}"));
+        check.ensure(let_through, format!(".dockerignore keeps {source} out"));
+    }
+    let workspace = table(stack, "Cargo.toml");
+    let members = workspace["workspace"]["members"].as_array();
+    let members = members.into_iter().flatten().filter_map(|member| member.as_str());
+    for needed in members.chain(["Cargo.toml", "Cargo.lock", "migrations"]) {
+        let top = needed.split('/').next().unwrap_or(needed);
+        check.ensure(sources.contains(top), format!("ops/Dockerfile does not copy {needed}"));
+    }
+}
+
+/// The image builds and starts the binary that the workspace has.
+fn binary(stack: &Stack, check: &mut Check) {
+    let cli = table(stack, "cli/Cargo.toml");
+    let name = cli["bin"][0]["name"].as_str().unwrap_or_default();
+    let package = cli["package"]["name"].as_str().unwrap_or_default();
+    let build = stack.dockerfile.all("build", "RUN").concat();
+    let good = build.contains(&format!("--package {package} "))
+        && build.contains(&format!("--bin {name} "))
+        && build.contains(&format!("target/release/{name} "));
+    check.ensure(good, format!("ops/Dockerfile does not build {name} of {package}"));
+    for service in stack.own() {
+        let entry = stack.dockerfile.all(service.target().unwrap_or_default(), "ENTRYPOINT").pop();
+        let good = entry.and_then(exec_form).is_some_and(|words| words == [name]);
+        check.ensure(
+            good,
+            format!("the image of {} does not start {name}: {entry:?}", service.name),
+        );
+    }
+}
+
+fn table(stack: &Stack, file: &str) -> Table {
+    let text = fs::read_to_string(stack.root.join(file));
+    let table = text.map(|text| text.parse());
+    table
+        .unwrap_or_else(|error| panic!("{file}: {error}"))
+        .unwrap_or_else(|error| panic!("{file}: {error}"))
+}

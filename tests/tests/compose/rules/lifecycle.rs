@@ -1,0 +1,77 @@
+//! Services start when what they need is there, and get the time that they need to stop.
+
+use std::time::Duration;
+
+use super::{Check, settings};
+use crate::address::duration;
+use crate::stack::{Service, Stack};
+
+/// What a process takes at most after its drain: executors are stopped, and the rest is written down.
+const AFTER_DRAIN: Duration = Duration::from_secs(13);
+
+pub fn check(stack: &Stack, check: &mut Check) {
+    for (service, needed, condition) in [
+        ("migrate", "postgres", "service_healthy"),
+        ("api", "migrate", "service_completed_successfully"),
+        ("worker", "migrate", "service_completed_successfully"),
+        // Work flows without the broker, so nothing may wait for its health.
+        ("api", "rabbitmq", "service_started"),
+        ("worker", "rabbitmq", "service_started"),
+        ("lb", "api", "service_healthy"),
+    ] {
+        let found = stack.service(service).value["depends_on"][needed]["condition"].as_str();
+        let complaint = format!("{service} must wait for {needed}: {condition}, not {found:?}");
+        check.ensure(found == Some(condition), complaint);
+    }
+    for service in stack.services() {
+        dependencies(stack, service, check);
+        let expected = if service.name == "migrate" { "no" } else { "unless-stopped" };
+        let complaint = format!("{} must have restart {expected:?}", service.name);
+        check.ensure(service.text("restart") == expected, complaint);
+    }
+    for name in ["api", "worker"] {
+        scales(stack.service(name), check);
+        time_to_stop(stack, name, check);
+    }
+    let replicas = stack.service("api").value["deploy"]["replicas"].as_u64();
+    check.ensure(replicas == Some(2), format!("there are {replicas:?} API nodes, not two"));
+}
+
+fn dependencies(stack: &Stack, service: Service<'_>, check: &mut Check) {
+    let needed = service.value["depends_on"].as_object().into_iter().flatten();
+    for (name, how) in needed {
+        let Some(other) = stack.services().into_iter().find(|other| other.name == name) else {
+            check.ensure(false, format!("{} waits for {name}, which is no service", service.name));
+            continue;
+        };
+        let waits_for_health = how["condition"] == "service_healthy";
+        let complaint =
+            format!("{} waits for the health of {name}, which tells none", service.name);
+        check.ensure(!waits_for_health || !other.health().is_empty(), complaint);
+    }
+}
+
+/// Nothing that only one container can have.
+fn scales(service: Service<'_>, check: &mut Check) {
+    for key in ["container_name", "hostname", "ports"] {
+        let complaint = format!("{} cannot be started twice: it has {key}", service.name);
+        check.ensure(service.value[key].is_null(), complaint);
+    }
+}
+
+fn time_to_stop(stack: &Stack, name: &str, check: &mut Check) {
+    let Ok(settings) = settings::load(stack.service(name)) else { return };
+    let drain = settings.server.drain.get().max(settings.worker.drain.get());
+    let grace = duration(stack.service(name).text("stop_grace_period"));
+    check.ensure(
+        grace.is_some_and(|grace| grace >= drain + AFTER_DRAIN),
+        format!("{name} drains for {drain:?} and is killed after {grace:?}"),
+    );
+    for unit in &stack.units {
+        let stop = unit.get("TimeoutStopSec").and_then(|text| text.parse().ok());
+        check.ensure(
+            stop.is_some_and(|seconds| Duration::from_secs(seconds) >= drain + AFTER_DRAIN),
+            format!("{} is killed while it drains for {drain:?}", unit.name),
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! What must be true of the files together. A rule that is broken is one sentence.
+
+mod backends;
+mod balancer;
+mod hardening;
+mod images;
+mod lifecycle;
+mod ports;
+mod settings;
+
+pub use ports::HEALTH_PATHS;
+
+use super::stack::Stack;
+
+/// Every broken rule.
+pub fn complaints(stack: &Stack) -> Vec<String> {
+    let mut check = Check(Vec::new());
+    settings::check(stack, &mut check);
+    ports::check(stack, &mut check);
+    backends::check(stack, &mut check);
+    balancer::check(stack, &mut check);
+    lifecycle::check(stack, &mut check);
+    hardening::check(stack, &mut check);
+    images::check(stack, &mut check);
+    check.0
+}
+
+/// Collects complaints.
+pub struct Check(Vec<String>);
+
+impl Check {
+    /// Complains unless `good`.
+    pub fn ensure(&mut self, good: bool, complaint: impl Into<String>) {
+        if !good {
+            self.0.push(complaint.into());
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Variables are settings, and the configuration of every service is accepted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use longhaul_runtime::Settings;
+use longhaul_runtime::settings::{AuthMode, Sources, keys};
+
+use super::Check;
+use crate::stack::{Service, Stack};
+
+pub fn check(stack: &Stack, check: &mut Check) {
+    let known: BTreeSet<String> = keys().into_iter().filter_map(|key| key.env).collect();
+    for (place, env) in environments(stack) {
+        for name in env.keys().filter(|name| name.starts_with("LONGHAUL_")) {
+            let good = known.contains(name) || name == "LONGHAUL_CONFIG";
+            check.ensure(good, format!("{place} sets {name}, which is no setting"));
+        }
+    }
+    for service in stack.own() {
+        let name = service.name;
+        match load(service) {
+            Err(error) => check.ensure(false, format!("{name}: {error}")),
+            Ok(settings) => connections_are_configured(name, &settings, check),
+        }
+    }
+    if let Ok(settings) = load(stack.service("api")) {
+        let keys = matches!(settings.auth_mode(AuthMode::Keys), Ok(AuthMode::Keys));
+        check.ensure(keys, "api lets everybody in: auth.mode is not \"keys\"");
+    }
+    check.ensure(
+        stack.variables == stack.example,
+        format!(
+            "docker-compose.yml and ops/compose.env.example differ in variables or defaults: {:?} and {:?}",
+            stack.variables, stack.example
+        ),
+    );
+}
+
+fn connections_are_configured(name: &str, settings: &Settings, check: &mut Check) {
+    check.ensure(settings.database.url.is_some(), format!("{name} has no database.url"));
+    check.ensure(settings.amqp.url.is_some(), format!("{name} has no amqp.url"));
+}
+
+/// The settings in force in a container of this service.
+pub fn load(service: Service<'_>) -> Result<Settings, String> {
+    let sources = Sources {
+        file: None,
+        fallback_file: None::<PathBuf>,
+        env: service.env_here().into_iter(),
+        overrides: Vec::new(),
+    };
+    Settings::load(sources).map_err(|error| error.to_string())
+}
+
+/// The environments that the files set, each with where that is.
+fn environments(stack: &Stack) -> Vec<(String, BTreeMap<String, String>)> {
+    let services = stack.services();
+    let services = services.iter().map(|service| (service.name.to_owned(), service.env()));
+    let units = stack.units.iter().map(|unit| (unit.name.clone(), unit.env()));
+    services.chain(units).collect()
+}

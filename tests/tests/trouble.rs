@@ -1,0 +1,234 @@
+//! What the service relies on goes away, and comes back.
+
+use std::time::Duration;
+
+use longhaul_tests::child::Exit;
+use longhaul_tests::port::Port;
+use longhaul_tests::process::Launch;
+use longhaul_tests::talk::{
+    LIMIT, artifact_texts, at_once, get, id, message, send, start, state, stream, task_of, until,
+};
+use longhaul_tests::{
+    Broker, Client, Database, Mode, Postgres, RabbitMq, Setup, Stack, eventually,
+};
+use serde_json::json;
+
+/// Sends until the service takes the message again; it is the same message, so it makes one task.
+async fn send_until_taken(stack: &Stack, text: &str) -> serde_json::Value {
+    let (client, params) = (stack.client(), message(text));
+    let answer = eventually(LIMIT, "a message is taken again", async || {
+        client.try_call("SendMessage", params.clone()).await
+    });
+    task_of(answer.await)
+}
+
+/// Waits until a write is turned away, and checks how.
+async fn assert_turned_away(client: &Client) {
+    let body = || json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": at_once(message("x"))});
+    let answer = eventually(LIMIT, "a write is turned away", async || {
+        let answer = client.post("/", body().to_string()).await;
+        if answer.status == 200 { Err(answer.text()) } else { Ok(answer) }
+    });
+    let answer = answer.await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
+    let error = answer.json()["error"].clone();
+    assert_eq!(error["code"], -32053);
+    assert_eq!(error["data"][0]["reason"], "UNAVAILABLE");
+}
+
+#[test]
+fn a_database_that_does_not_come_is_waited_for_up_to_a_limit() {
+    let nowhere = Port::reserve();
+    let url = format!("postgres://postgres:hunter2@{}/x", nowhere.address());
+    for command in ["api", "worker", "migrate"] {
+        let process = Launch::longhaul([command, "--set", "database.start_timeout=2s"])
+            .env("LONGHAUL_DATABASE_URL", &url)
+            .start();
+        assert_eq!(process.wait_exit(LIMIT), Exit::Code(1), "{command}");
+        let said = process.stderr();
+        assert!(said.contains("database"), "{command} says what it waits for: {said}");
+        assert!(!said.contains("hunter2"), "{command} tells the password");
+        assert!(!said.contains("panicked"), "{command}: {said}");
+    }
+    let process = Launch::longhaul(["api"]).start();
+    assert_eq!(process.wait_exit(LIMIT), Exit::Code(2), "{}", process.stderr());
+    assert!(process.stderr().contains("database.url"), "{}", process.stderr());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_comes_late_is_used_when_it_comes() {
+    let mut postgres = Postgres::private();
+    let database = Database::create_on(&postgres);
+    let url = database.url();
+    let migrate = Launch::longhaul(["migrate"]).env("LONGHAUL_DATABASE_URL", &url).start();
+    longhaul_tests::stack::succeed(&migrate);
+    postgres.stop_fast();
+    let port = Port::reserve();
+    let api = Launch::longhaul(["api", "--auth", "none", "--listen", &port.address()])
+        .env("LONGHAUL_DATABASE_URL", &url)
+        .start();
+    eventually(LIMIT, "it says that it waits", async || {
+        let said = api.stderr();
+        if said.contains("database") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    postgres.start();
+    api.wait_ready(&format!("http://{}", port.address())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_schema_is_refused_with_a_sentence() {
+    let database = Database::create();
+    for command in ["api", "worker"] {
+        let process =
+            Launch::longhaul([command]).env("LONGHAUL_DATABASE_URL", database.url()).start();
+        assert_eq!(process.wait_exit(LIMIT), Exit::Code(1), "{command}: {}", process.stderr());
+        assert!(process.stderr().contains("migrate"), "{command}: {}", process.stderr());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_database_loses_nothing_that_was_acknowledged() {
+    let mut postgres = Postgres::private();
+    let database = Database::create_on(&postgres);
+    let stack = Setup::new(Mode::Distributed).database(database).start().await;
+    let client = stack.client();
+    let parked = send(&client, "!ask").await;
+    let running = id(&start(&client, "!chunks 100 20 50").await);
+    let queued = id(&start(&client, "!wait 1000; complete later").await);
+    let mut watching = client.stream("SubscribeToTask", json!({"id": running})).await;
+    watching.next_result(LIMIT).await.expect("a snapshot");
+
+    postgres.stop_immediate();
+    assert_turned_away(&client).await;
+    eventually(LIMIT, "the node says that it is not ready", async || {
+        match client.try_get_status("/readyz").await {
+            Ok(503) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    assert_eq!(client.get("/healthz").await.status, 200, "it lives nevertheless");
+    postgres.start();
+
+    let taken = send_until_taken(&stack, "back again").await;
+    assert_eq!(artifact_texts(&taken), ["back again"]);
+    assert_eq!(get(&client, &id(&parked)).await, parked);
+    let done = until(&client, &running, "COMPLETED").await;
+    assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(100));
+    until(&client, &queued, "COMPLETED").await;
+    let last = watching.collect_results(LIMIT).await.pop().expect("the stream went on").1;
+    assert_eq!(last["statusUpdate"]["status"]["state"], "TASK_STATE_COMPLETED");
+    stack.assert_healthy().await;
+    drop(stack);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_at_the_start_holds_nothing_up() {
+    let nowhere = Port::reserve();
+    let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
+    let toml = "[[agent]]\nname = \"echo\"\nexecutor = \"echo\"\n";
+    let config = folder.path().join("longhaul.toml");
+    std::fs::write(&config, toml).expect("our folder is writable");
+    let database = Database::create();
+    let (api, worker) = (Port::reserve(), Port::reserve());
+    let launch = |arguments: &[&str]| {
+        Launch::longhaul(arguments)
+            .current_dir(folder.path())
+            .env("LONGHAUL_DATABASE_URL", database.url())
+            .env("LONGHAUL_AMQP_URL", format!("amqp://guest:guest@{}/%2f", nowhere.address()))
+            .env("LONGHAUL_AMQP_START_TIMEOUT", "1s")
+            .env("LONGHAUL_WORKER_PROBE_INTERVAL", "500ms")
+            .start()
+    };
+    longhaul_tests::stack::succeed(&launch(&["migrate"]));
+    let worker_process = launch(&["worker", "--listen", &worker.address()]);
+    let api_process = launch(&["api", "--auth", "none", "--listen", &api.address()]);
+    let base = format!("http://{}", api.address());
+    let client = Client::new(&base);
+    let task = eventually(LIMIT, "a task completes without a broker", async || {
+        client.try_get_status("/healthz").await.map_err(|error| (0, error))?;
+        let answer = client.try_call("SendMessage", message("hello")).await;
+        answer.map_err(|error| (error.code, error.message))
+    });
+    assert_eq!(state(&task_of(task.await)), "COMPLETED");
+    assert!(api_process.is_running() && worker_process.is_running());
+    let ready = Client::new(&format!("http://{}", worker.address())).get("/readyz").await;
+    assert_eq!(ready.status, 503, "readiness tells that the broker is away: {}", ready.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_away_holds_nothing_up_and_is_used_again() {
+    let mut rabbitmq = RabbitMq::private();
+    let broker = Broker::on(&rabbitmq);
+    let stack = Setup::new(Mode::Distributed).broker(broker).start().await;
+    let client = stack.client();
+    assert_eq!(state(&send(&client, "with a broker").await), "COMPLETED");
+    rabbitmq.kill9();
+    for text in ["without", "still without"] {
+        assert_eq!(artifact_texts(&send(&client, text).await), [text]);
+    }
+    let worker = Client::new(&stack.workers()[0].base());
+    eventually(LIMIT, "the worker's readiness tells", async || {
+        match worker.try_get_status("/readyz").await {
+            Ok(503) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    rabbitmq.start();
+    stack.workers()[0].running().wait_ready(&stack.workers()[0].base()).await;
+    assert_eq!(state(&send(&client, "with a broker again").await), "COMPLETED");
+    stack.assert_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hangs_does_not_hold_up_an_answer() {
+    let rabbitmq = RabbitMq::private();
+    let stack = Setup::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
+    let client = stack.client();
+    send(&client, "warm").await;
+    rabbitmq.sigstop();
+    let hung = tokio::time::timeout(Duration::from_secs(20), send(&client, "hello")).await;
+    rabbitmq.sigcont();
+    assert_eq!(state(&hung.expect("it is answered by probing")), "COMPLETED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_deployment_runs_without_a_broker() {
+    let database = Database::create();
+    let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
+    std::fs::write(
+        folder.path().join("longhaul.toml"),
+        "[[agent]]\nname = \"script\"\nexecutor = \"script\"\n",
+    )
+    .expect("our folder is writable");
+    let (api, worker) = (Port::reserve(), Port::reserve());
+    let launch = |arguments: &[&str]| {
+        let launch = Launch::longhaul(arguments).current_dir(folder.path());
+        launch.env("LONGHAUL_DATABASE_URL", database.url()).start()
+    };
+    longhaul_tests::stack::succeed(&launch(&["migrate"]));
+    let worker_process = launch(&["worker", "--listen", &worker.address()]);
+    worker_process.wait_ready(&format!("http://{}", worker.address())).await;
+    let api_process = launch(&["api", "--auth", "none", "--listen", &api.address()]);
+    let base = format!("http://{}", api.address());
+    api_process.wait_ready(&base).await;
+    let events = stream(&Client::new(&base), "!chunks 20").await.collect_results(LIMIT).await;
+    assert!(events.len() >= 22, "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_dev_on_the_same_folder_is_refused_with_a_sentence() {
+    let stack = Setup::new(Mode::Embedded).start().await;
+    let (data, port) = (stack.folder().join("data"), Port::reserve());
+    let data = data.display().to_string();
+    let second = stack.command(&["dev", "--data", &data, "--listen", &port.address()]).start();
+    assert_eq!(second.wait_exit(LIMIT), Exit::Code(1), "{}", second.stderr());
+    assert!(second.stderr().contains(&data), "it names the folder: {}", second.stderr());
+    assert!(!second.stderr().contains("panicked"), "{}", second.stderr());
+    assert_eq!(state(&send(&stack.client(), "the first works on").await), "COMPLETED");
+    let keys = stack.command(&["keys", "list", "--data", &data]).start();
+    assert_eq!(keys.wait_exit(LIMIT), Exit::Code(1), "{}", keys.stderr());
+}
