@@ -25,6 +25,8 @@ REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
 # Crates that one place alone may use, so that replacing what is behind them stays one crate's work.
 ONLY_IN = {
     "sqlx": {"longhaul-store-postgres"},
+    "sqlx-core": {"longhaul-store-postgres"},
+    "sqlx-postgres": {"longhaul-store-postgres"},
     "rusqlite": {"longhaul-store-sqlite"},
     "lapin": {"longhaul-dispatch"},
 }
@@ -42,6 +44,8 @@ RUNTIME = {"longhaul-runtime"}
 SEAMS = {"longhaul-store", "longhaul-dispatch", "longhaul-executor", "longhaul-wire"}
 BACKENDS = {"longhaul-store-postgres", "longhaul-store-sqlite"}
 SERVICES = {"longhaul-api", "longhaul-worker"}
+# The built-in executors: plugins like any other, but that `process` speaks the protocol and settings are theirs.
+PLUGINS = {"longhaul-executors"}
 HARNESS = {"longhaul-tests"}
 
 MAY_USE = {
@@ -49,7 +53,8 @@ MAY_USE = {
     "longhaul-runtime": DOMAIN,
     **{crate: DOMAIN | RUNTIME for crate in SEAMS},
     **{crate: DOMAIN | RUNTIME | SEAMS for crate in BACKENDS | SERVICES},
-    "longhaul-cli": DOMAIN | RUNTIME | SEAMS | BACKENDS | SERVICES,
+    **{crate: DOMAIN | RUNTIME | {"longhaul-executor", "longhaul-wire"} for crate in PLUGINS},
+    "longhaul-cli": DOMAIN | RUNTIME | SEAMS | BACKENDS | SERVICES | PLUGINS,
     "longhaul-tests": DOMAIN | RUNTIME | SEAMS,
     "longhaul-bench": DOMAIN | RUNTIME | SEAMS | HARNESS,
 }

@@ -50,6 +50,12 @@ pub async fn start(client: &Client, text: &str) -> Value {
     task_of(client.call("SendMessage", at_once(message(text))).await)
 }
 
+/// Sends a text and gives the task once an executor is at it: what is said to it now comes as a further message.
+pub async fn begin(client: &Client, text: &str) -> Value {
+    let task = start(client, text).await;
+    until(client, &id(&task), "WORKING").await
+}
+
 /// Streams what comes of a text.
 pub async fn stream(client: &Client, text: &str) -> EventStream {
     client.stream("SendStreamingMessage", message(text)).await

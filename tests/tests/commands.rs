@@ -246,18 +246,9 @@ async fn the_curl_line_that_dev_prints_works() {
     let stack = Setup::new(Mode::Embedded).start().await;
     let printed = stack.nodes()[0].running().stdout() + &stack.nodes()[0].running().stderr();
     assert!(printed.contains("/.well-known/agent-card.json"), "the card's address: {printed}");
-    let line = printed
-        .lines()
-        .skip_while(|line| !line.trim_start().starts_with("curl"))
-        .scan(true, |more, line| {
-            let this = *more;
-            *more = line.ends_with('\\');
-            this.then_some(line)
-        })
-        .collect::<Vec<_>>()
-        .join("\n");
-    assert!(!line.is_empty(), "no curl line: {printed}");
-    let pasted = Launch::program("sh", ["-c", &line]).start();
+    let line = printed.lines().find_map(|line| line.find("curl ").map(|at| &line[at..]));
+    let line = line.unwrap_or_else(|| panic!("no curl line: {printed}"));
+    let pasted = Launch::program("sh", ["-c", line]).start();
     let answer = succeed(&pasted);
     let json: Value = serde_json::from_str(answer.trim())
         .unwrap_or_else(|error| panic!("no JSON ({error}): {answer}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use longhaul_tests::child::Exit;
 use longhaul_tests::talk::{
-    LIMIT, artifact_texts, at_once, get, id, message, reply_to, send, start, state, stream,
+    LIMIT, artifact_texts, at_once, begin, get, id, message, reply_to, send, start, state, stream,
     task_of, texts, until, until_parts,
 };
 use longhaul_tests::{Mode, Setup, Stack, on_both_modes};
@@ -270,7 +270,7 @@ async fn a_frozen_worker_writes_nothing_after_its_lease() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_dev_keeps_its_tasks_for_the_next_start() {
     let mut stack = Setup::new(Mode::Embedded).start().await;
-    let task = id(&start(&stack.client(), "!listen 1; complete").await);
+    let task = id(&begin(&stack.client(), "!listen 1; complete").await);
     until(&stack.client(), &task, "WORKING").await;
     stack.nodes()[0].running().sigterm();
     assert_eq!(stack.nodes()[0].running().wait_exit(LIMIT), Exit::Code(0));

@@ -1,7 +1,7 @@
 //! Conversations: questions, answers, and messages to tasks that run.
 
 use longhaul_tests::talk::{
-    artifact_texts, at_once, get, id, reply_to, send, start, state, task_of, texts, until,
+    artifact_texts, at_once, begin, get, id, reply_to, send, start, state, task_of, texts, until,
     violations, with,
 };
 use longhaul_tests::{Mode, Setup, on_both_modes};
@@ -75,7 +75,7 @@ async fn a_question_survives_a_restart_of_everything(mode: Mode) {
 async fn a_message_to_a_running_task_is_offered_to_its_executor(mode: Mode) {
     let stack = Setup::new(mode).nodes(2).start().await;
     let client = stack.client();
-    let task = start(&client, "!listen 2").await;
+    let task = begin(&client, "!listen 2").await;
     until(&client, &id(&task), "WORKING").await;
     for text in ["first", "second"] {
         let params = at_once(reply_to(&id(&task), text));

@@ -41,6 +41,7 @@ async fn a_send_that_returns_immediately_names_a_task_that_goes_on(mode: Mode) {
     let client = stack.client();
     let task = start(&client, "!listen 1").await;
     assert!(["SUBMITTED", "WORKING"].contains(&state(&task)), "{task}");
+    until(&client, &id(&task), "WORKING").await;
     client.call("SendMessage", at_once(talk::reply_to(&id(&task), "go on"))).await;
     let task = until(&client, &id(&task), "COMPLETED").await;
     assert!(task.to_string().contains("heard: go on"), "{task}");
@@ -100,6 +101,7 @@ async fn the_same_message_again_finds_the_same_task(mode: Mode) {
     let client = stack.client();
     let params = message("!listen 1");
     let task = task_of(client.call("SendMessage", at_once(params.clone())).await);
+    until(&client, &id(&task), "WORKING").await;
     let again = stack.client_at(1).call("SendMessage", at_once(params.clone())).await;
     assert_eq!(again["task"]["id"], task["id"]);
     client.call("SendMessage", at_once(talk::reply_to(&id(&task), "end"))).await;

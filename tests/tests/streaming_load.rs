@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use longhaul_tests::talk::{
-    LIMIT, at_once, fold, get, id, message, message_of, reply_to, send, start, state, task_of,
+    LIMIT, at_once, begin, fold, get, id, message, message_of, reply_to, send, state, task_of,
     until,
 };
 use longhaul_tests::{Mode, Setup, on_both_modes};
@@ -125,7 +125,7 @@ async fn a_reader_that_never_reads_holds_nobody_up(mode: Mode) {
     let stack = Setup::new(mode).start().await;
     let client = stack.client();
     let address = stack.nodes()[0].address();
-    let task = id(&start(&client, "!listen 1; chunks 300 60000").await);
+    let task = id(&begin(&client, "!listen 1; chunks 300 60000").await);
     let dead: Vec<TcpStream> =
         (0..20).map(|_| dead_reader(&address, "SubscribeToTask", &json!({"id": task}))).collect();
     let mut alive = client.stream("SubscribeToTask", json!({"id": task})).await;
@@ -143,7 +143,7 @@ async fn a_reader_that_never_reads_holds_nobody_up(mode: Mode) {
 async fn a_slow_reader_still_gets_everything(mode: Mode) {
     let stack = Setup::new(mode).start().await;
     let client = stack.client();
-    let task = id(&start(&client, "!listen 1; chunks 2000 4000").await);
+    let task = id(&begin(&client, "!listen 1; chunks 2000 4000").await);
     let mut slow = client.stream("SubscribeToTask", json!({"id": task})).await;
     slow.next_result(LIMIT).await.expect("a snapshot");
     client.call("SendMessage", at_once(reply_to(&task, "go"))).await;

@@ -31,7 +31,7 @@ pub async fn send(args: SendTask) -> Outcome {
         let message = request.message.message_id.to_string();
         let mut stream =
             Follow::new(&endpoint, Begin::Send(params(&request)?), Patience::default());
-        match follow(&mut stream, &mut view).await? {
+        match follow(&mut stream, &mut view, None).await? {
             End::Interrupted(Some(task)) => return interrupted(&task, &args.server, &mut view),
             End::Interrupted(None) => return unknown(&message, &mut view),
             End::Over(Some(task), Some(TaskState::InputRequired)) => {
@@ -59,14 +59,19 @@ pub async fn watch(args: WatchTask) -> Outcome {
     let mut view = View::new(args.json, args.output.as_deref())?;
     let begin = Begin::Watch(TaskRef::parse(&args.id));
     let mut stream = Follow::new(&endpoint, begin, Patience::default());
-    match follow(&mut stream, &mut view).await? {
+    match follow(&mut stream, &mut view, Some(&args.server)).await? {
         End::Interrupted(_) => interrupted(&args.id, &args.server, &mut view),
         End::Over(task, state) => over(task.as_ref(), state, &args.server, &mut view),
     }
 }
 
-/// Shows everything that comes.
-async fn follow(stream: &mut Follow<'_>, view: &mut View) -> Result<End, Failure> {
+/// Shows everything that comes; tells a watcher of this server how to answer a question.
+async fn follow(
+    stream: &mut Follow<'_>,
+    view: &mut View,
+    watched: Option<&Server>,
+) -> Result<End, Failure> {
+    let mut state = None;
     loop {
         let step = tokio::select! {
             step = stream.next() => step?,
@@ -76,7 +81,14 @@ async fn follow(stream: &mut Follow<'_>, view: &mut View) -> Result<End, Failure
             }
         };
         match step {
-            Some(Step::Came(frame)) => view.event(&frame.raw, &frame.event)?,
+            Some(Step::Came(frame)) => {
+                view.event(&frame.raw, &frame.event)?;
+                let before = std::mem::replace(&mut state, stream.state());
+                let asks = state == Some(TaskState::InputRequired) && before != state;
+                if let (true, Some(server), Some(task)) = (asks, watched, stream.task()) {
+                    view.remark(&format!("Answer it: {}", hint::answer(task, server)))?;
+                }
+            }
             Some(Step::Lost(error)) => view.remark(&format!("{error}; connecting again"))?,
             None => {
                 view.finish()?;

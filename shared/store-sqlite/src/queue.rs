@@ -18,7 +18,7 @@ statements! {
         VALUES (:owner, :task, :agent, :priority, :run_at, 1, :epoch, 0, 0, :trace)";
     OFFER_AGAIN = "-- store::offer_again
         UPDATE runs
-        SET run_at = :run_at, attempt = :attempt, token = NULL, worker = NULL,
+        SET run_at = :run_at, attempt = :attempt, epoch = epoch + 1, token = NULL, worker = NULL,
             handed_back = :handed_back, losses = :losses
         WHERE owner_id = :owner AND task = :task";
     SET_CANCEL = "-- store::request_cancel

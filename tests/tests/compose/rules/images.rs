@@ -82,7 +82,7 @@ fn names(map: &Value) -> BTreeSet<&str> {
 /// What the Dockerfile copies exists and is let through, and all that cargo needs is copied.
 fn sources(stack: &Stack, check: &mut Check) {
     let copies = stack.dockerfile.copies();
-    let sources: BTreeSet<&str> = copies.iter().flat_map(|(from, _)| from).sources().collect();
+    let sources: BTreeSet<&str> = copies.iter().flat_map(|(from, _)| from).copied().collect();
     for source in &sources {
         let complaint = format!("ops/Dockerfile copies {source}, which does not exist");
         check.ensure(stack.root.join(source).exists(), complaint);

@@ -1,6 +1,6 @@
 //! `script`: does what the message asks for, for tests and conformance kits.
 //!
-//! What to do is a [`Plan`]: from the message's metadata under `script`, from a text that begins with `!`, or from [`kits`]. Any other
+//! What to do is a [`Plan`]: from the message's metadata under `script`, from a text that begins with `!`, or from `kits.rs`. Any other
 //! text is answered with itself. A plan that makes no sense is rejected with a sentence that says why.
 
 mod commands;

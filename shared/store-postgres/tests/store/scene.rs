@@ -1,7 +1,5 @@
 //! What these tests share: a store on a database of its own, and tasks and runs in one line each.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, EntryBody, Message, MessageId,
     OwnerId, Part, Role, Seq, TaskId, TaskKey, TaskState, TerminalState, WorkerId,
@@ -65,19 +63,21 @@ impl Scene {
     pub async fn claimed(&self) -> Claimed {
         self.store.claim(self.request(1)).await.unwrap().pop().unwrap()
     }
+}
 
-    pub fn append(&self, run: &Claimed, op: i32, entries: Vec<EntryBody>) -> Append {
-        let (key, fence, attempt) = (run.key, run.fence, run.attempt);
-        Append { key, fence, op, attempt, entries, blobs: vec![] }
-    }
+/// Output of a run.
+pub fn append(run: &Claimed, op: i32, entries: Vec<EntryBody>) -> Append {
+    let (key, fence, attempt) = (run.key, run.fence, run.attempt);
+    Append { key, fence, op, attempt, entries, blobs: vec![] }
+}
 
-    pub fn complete(&self, run: &Claimed, op: i32) -> Settle {
-        let entries = vec![status(TaskState::Working), status(TaskState::Completed)];
-        Settle {
-            how: SettleAs::End(TerminalState::Completed),
-            read_up_to: Seq(1),
-            output: self.append(run, op, entries),
-        }
+/// The end of a run that read the first message only.
+pub fn complete(run: &Claimed, op: i32) -> Settle {
+    let entries = vec![status(TaskState::Working), status(TaskState::Completed)];
+    Settle {
+        how: SettleAs::End(TerminalState::Completed),
+        read_up_to: Seq(1),
+        output: append(run, op, entries),
     }
 }
 

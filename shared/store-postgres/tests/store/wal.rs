@@ -1,11 +1,9 @@
 //! An event costs the same on a long task as on a short one: bytes of write-ahead log per artifact chunk.
 
-mod scene;
-
+use crate::scene::{Scene, append, chunk};
 use longhaul_domain::Seq;
 use longhaul_store::{Appended, Store, Work};
 use longhaul_tests::eventually;
-use scene::{Scene, chunk};
 use std::time::Duration;
 
 /// Chunks in one append.
@@ -33,13 +31,13 @@ async fn a_chunk_costs_the_same_on_a_long_task() {
             chunks += 100;
             op += 1;
             let entries = (0..100).map(|n| chunk("a", chunks > 100 || n > 0)).collect();
-            scene.store.append(scene.append(&run, op, entries)).await.unwrap();
+            scene.store.append(append(&run, op, entries)).await.unwrap();
         }
         let before = position(&scene);
         for _ in 0..100 / TOGETHER {
             op += 1;
             let entries = (0..TOGETHER).map(|n| chunk("a", chunks > 0 || n > 0)).collect();
-            let appended = scene.store.append(scene.append(&run, op, entries)).await.unwrap();
+            let appended = scene.store.append(append(&run, op, entries)).await.unwrap();
             chunks += TOGETHER;
             let last = i64::try_from(chunks).unwrap() + 1;
             assert_eq!(appended, Appended::Now { last: Seq(last) });
@@ -59,7 +57,7 @@ async fn a_chunk_moves_no_index_entry_of_the_state() {
     let run = scene.claimed().await;
     for op in 1..=50 {
         let entries = vec![chunk("a", op > 1)];
-        scene.store.append(scene.append(&run, op, entries)).await.unwrap();
+        scene.store.append(append(&run, op, entries)).await.unwrap();
     }
     // A session reports its counts when it ends.
     scene.store.close().await;

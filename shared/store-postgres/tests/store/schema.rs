@@ -1,13 +1,11 @@
 //! Migrating, what is said about a schema or a row that does not fit, and closing.
 
-mod scene;
-
+use crate::scene::{LIMIT, Scene};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::Seq;
 use longhaul_store::{ReadLimit, Reading, Signals, SnapshotOptions, Store, StoreError, Work};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::Database;
-use scene::{LIMIT, Scene};
 use std::sync::Arc;
 
 async fn connect(database: &Database) -> Result<Arc<PostgresStore>, StoreError> {

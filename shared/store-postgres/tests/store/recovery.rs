@@ -1,7 +1,6 @@
 //! The store recovers by itself, and nothing that it acknowledged is lost.
 
-mod scene;
-
+use crate::scene::{LIMIT, Scene, append, asks, complete, open, status};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, TaskKey, TaskState};
 use longhaul_store::{
@@ -10,7 +9,6 @@ use longhaul_store::{
 };
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::{Database, eventually};
-use scene::{LIMIT, Scene, asks, open, status};
 use std::{
     sync::{
         Arc, Mutex,
@@ -84,13 +82,13 @@ async fn works(scene: &Scene, record: &Record) {
 }
 
 async fn completes(scene: &Scene, record: &Record, run: Claimed) {
-    let append = scene.append(&run, 1, vec![status(TaskState::Working)]);
-    match insist(|| scene.store.append(append.clone())).await {
+    let output = append(&run, 1, vec![status(TaskState::Working)]);
+    match insist(|| scene.store.append(output.clone())).await {
         Appended::Now { .. } | Appended::Already { .. } => {}
         // The crash forgot the claim, which had not waited for the disk.
         Appended::Fenced | Appended::Ended(_) => return,
     }
-    let settle = scene.complete(&run, 2);
+    let settle = complete(&run, 2);
     match insist(|| scene.store.settle(settle.clone())).await {
         Settled::Now { .. } | Settled::Already { .. } => {
             record.completed.lock().unwrap().push(run.key);
@@ -135,7 +133,7 @@ async fn assert_nothing_is_lost(scene: &Scene, record: &Record) {
         let page = scene.store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap();
         let entries = page.unwrap().entries;
         let places: Vec<i64> = entries.iter().map(|entry| entry.seq.0).collect();
-        assert!(places.iter().copied().eq(1..=places.len() as i64), "{places:?}");
+        assert!((1..).zip(&places).all(|(at, place)| at == *place), "{places:?}");
         let ends = entries.iter().filter_map(|entry| entry.body.status());
         assert!(ends.filter(|change| change.state.is_terminal()).count() <= 1);
     }

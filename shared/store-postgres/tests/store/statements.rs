@@ -87,9 +87,6 @@ async fn no_hot_statement_reads_a_table_whole() {
     database.sql(FILL);
     let plans = plans(&database);
     assert_no_scan(&plans);
-    for (name, plan) in &plans {
-        println!("{name}\n{plan}\n");
-    }
     let plan = |wanted: &str| &plans.iter().find(|(name, _)| *name == wanted).unwrap().1;
     assert!(plan("claim").contains("runs_ready"), "{}", plan("claim"));
     assert!(plan("list_tasks").contains("task_state_list"), "{}", plan("list_tasks"));
@@ -103,7 +100,7 @@ async fn no_hot_statement_reads_a_table_whole() {
 }
 
 #[tokio::test]
-async fn the_session_of_a_claim_touches_few_pages_of_a_long_queue() {
+async fn a_claim_touches_few_pages_of_a_long_queue() {
     let database = migrated().await;
     database.sql(FILL);
     let script = format!(

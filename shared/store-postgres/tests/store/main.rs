@@ -1,0 +1,10 @@
+//! The store on real Postgres servers.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
+
+mod conformance;
+mod recovery;
+mod scene;
+mod schema;
+mod statements;
+mod wal;
