@@ -133,10 +133,41 @@ CREATE TABLE blobs (
     PRIMARY KEY (owner_id, hash)
 ) STRICT;
 
--- For people: every entry of every log in words.
+-- Views for people who read history in SQL, with the columns that the views on Postgres have. The columns are a
+-- promise; the tables behind them are not.
+
+-- A row per task: where it stands, and whether it is queued or running.
+CREATE VIEW task_overview AS
+SELECT t.owner_id,
+       o.name AS owner,
+       t.task AS task_id,
+       t.agent,
+       t.context_id,
+       CASE s.state
+           WHEN 1 THEN 'submitted' WHEN 2 THEN 'working' WHEN 3 THEN 'completed' WHEN 4 THEN 'failed'
+           WHEN 5 THEN 'canceled' WHEN 6 THEN 'input-required' WHEN 7 THEN 'rejected' WHEN 8 THEN 'auth-required'
+       END AS state,
+       strftime('%Y-%m-%dT%H:%M:%fZ', t.created_at / 1000.0, 'unixepoch') AS created_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', s.status_at / 1000.0, 'unixepoch') AS status_at,
+       s.last_seq AS entries,
+       s.turn,
+       r.attempt,
+       r.priority,
+       strftime('%Y-%m-%dT%H:%M:%fZ', r.run_at / 1000.0, 'unixepoch') AS run_at,
+       r.worker,
+       w.name AS worker_name,
+       strftime('%Y-%m-%dT%H:%M:%fZ', r.cancel_at / 1000.0, 'unixepoch') AS cancel_at
+FROM tasks t
+JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
+LEFT JOIN owners o ON o.owner_id = t.owner_id
+LEFT JOIN runs r ON r.owner_id = t.owner_id AND r.task = t.task
+LEFT JOIN workers w ON w.worker = r.worker;
+
+-- A row per log entry.
 CREATE VIEW task_history AS
-SELECT o.name AS owner,
-       l.task,
+SELECT t.owner_id,
+       o.name AS owner,
+       l.task AS task_id,
        t.agent,
        t.context_id,
        l.seq,
@@ -148,7 +179,8 @@ SELECT o.name AS owner,
            WHEN 5 THEN 'canceled' WHEN 6 THEN 'input-required' WHEN 7 THEN 'rejected' WHEN 8 THEN 'auth-required'
        END AS state,
        l.artifact_id,
+       l.v AS schema,
        l.body
 FROM log l
 JOIN tasks t ON t.owner_id = l.owner_id AND t.task = l.task
-JOIN owners o ON o.owner_id = l.owner_id;
+LEFT JOIN owners o ON o.owner_id = l.owner_id;

@@ -28,13 +28,14 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 /// All pages, following the tokens.
-async fn pages(client: &Client, params: &Value) -> Vec<Value> {
-    let (mut all, mut token) = (Vec::new(), String::new());
+async fn all_pages(client: &Client, params: &Value) -> Vec<Value> {
+    let (mut all, mut token) = (Vec::new(), json!(""));
     loop {
-        let page = client.call("ListTasks", with(params.clone(), "/pageToken", json!(token))).await;
-        token = page["nextPageToken"].as_str().expect("it is always there").to_owned();
+        let page = client.call("ListTasks", with(params.clone(), "/pageToken", token)).await;
+        token = page["nextPageToken"].clone();
+        assert!(token.is_string(), "it is always there: {page}");
         all.push(page);
-        if token.is_empty() {
+        if token == "" {
             return all;
         }
     }
@@ -48,18 +49,18 @@ async fn pages_hold_every_task_once_and_newest_first(mode: Mode) {
 
     let made = join_all((0..25).map(|_| send(&client, "one of many"))).await;
     let made: BTreeSet<String> = made.iter().map(id).collect();
-    let pages = pages(&client, &json!({"pageSize": 10})).await;
-    let sizes: Vec<usize> = pages.iter().map(|page| ids(page).len()).collect();
+    let listing = all_pages(&client, &json!({"pageSize": 10})).await;
+    let sizes: Vec<usize> = listing.iter().map(|one| ids(one).len()).collect();
     assert_eq!(sizes, [10, 10, 5]);
-    for page in &pages {
-        assert_eq!((&page["pageSize"], &page["totalSize"]), (&json!(10), &json!(25)));
+    for one in &listing {
+        assert_eq!((&one["pageSize"], &one["totalSize"]), (&json!(10), &json!(25)));
     }
-    let listed: Vec<String> = pages.iter().flat_map(ids).collect();
+    let listed: Vec<String> = listing.iter().flat_map(ids).collect();
     assert_eq!(listed.len(), 25);
     assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), made);
-    let times: Vec<String> = pages
+    let times: Vec<String> = listing
         .iter()
-        .flat_map(|page| page["tasks"].as_array().cloned().unwrap_or_default())
+        .flat_map(|one| one["tasks"].as_array().cloned().unwrap_or_default())
         .map(|task| task["status"]["timestamp"].to_string())
         .collect();
     assert!(times.is_sorted_by(|earlier, later| earlier >= later), "{times:?}");

@@ -79,6 +79,10 @@ pub fn decide(ended: Ended, facts: &Facts<'_>) -> Option<Settlement> {
             Ended::Returned(Ok(Outcome::Failed(_) | Outcome::Canceled(_))),
             Some(Stopped::TimedOut),
         ) => failed(timed_out(facts), facts),
+        // It stopped because it was told to; the task itself was not called off.
+        (Ended::Returned(Ok(Outcome::Canceled(_))), Some(Stopped::Draining)) => {
+            Settlement::release()
+        }
         (Ended::Returned(Ok(outcome)), _) => settle_outcome(outcome, facts),
         (Ended::Panicked(what), _) => {
             failed(Failure::retryable(format!("the executor panicked: {what}")), facts)
@@ -243,8 +247,13 @@ mod tests {
     fn a_drained_run_is_given_back_and_burns_no_attempt() {
         let context = context();
         let facts = Facts { stopped: Some(Stopped::Draining), ..facts(&context) };
-        let ended = Ended::Returned(Err(Stopped::Draining));
-        assert_eq!(decide(ended, &facts), Some(Settlement::release()));
+        for ended in [
+            Ended::Returned(Err(Stopped::Draining)),
+            Ended::Returned(Ok(Outcome::Canceled(None))),
+            Ended::Abandoned,
+        ] {
+            assert_eq!(decide(ended, &facts), Some(Settlement::release()));
+        }
     }
 
     #[test]

@@ -55,8 +55,15 @@ impl SqliteStore {
 
     /// Brings the schema up to what this program needs, all or nothing. A schema of a newer program, or one whose
     /// migrations are not those of this program, is an error.
+    ///
+    /// Workers that are registered died with the process that had the folder before: their runs are offered again by
+    /// the next [`reap`](longhaul_store::Work::reap), without waiting for a lease.
     pub async fn migrate(&self) -> Result<()> {
-        self.writer.write(0, |tx| schema::migrate(tx.conn, tx.now)).await
+        let ready = |tx: &mut writer::Tx<'_>| {
+            schema::migrate(tx.conn, tx.now)?;
+            write::workers::expire_all(tx)
+        };
+        self.writer.write(0, ready).await
     }
 
     /// The folder that it is in.

@@ -174,10 +174,18 @@ mod tests {
         }
     }
 
+    /// The same as on Postgres: what people write against one store works on the other.
     #[test]
-    fn the_history_view_reads() {
+    fn the_views_have_the_promised_columns() {
         let conn = migrated();
-        conn.prepare("SELECT owner, at, kind, state, body FROM task_history").unwrap();
+        for sql in [
+            "SELECT owner_id, owner, task_id, agent, context_id, seq, at, attempt, kind, state, artifact_id, schema, body
+             FROM task_history",
+            "SELECT owner_id, owner, task_id, agent, context_id, state, created_at, status_at, entries, turn, attempt,
+             priority, run_at, worker, worker_name, cancel_at FROM task_overview",
+        ] {
+            conn.prepare(sql).unwrap();
+        }
     }
 
     #[test]

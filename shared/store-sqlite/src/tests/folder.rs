@@ -1,9 +1,9 @@
 //! One process, one folder, nobody else's eyes.
 
-use super::{asks, open};
+use super::{asks, claim, open};
 use crate::SqliteStore;
 use longhaul_runtime::{SystemClock, SystemIds};
-use longhaul_store::{Intake, Keys, Reading, SnapshotOptions, Store, StoreError};
+use longhaul_store::{Intake, Keys, Reading, Reaped, SnapshotOptions, Store, StoreError, Work};
 use std::sync::Arc;
 
 fn reopened(folder: &std::path::Path) -> longhaul_store::Result<Arc<SqliteStore>> {
@@ -72,4 +72,17 @@ async fn a_closed_store_turns_calls_away() {
     store.close().await;
     assert!(store.accept_new(asks("m", "hello")).await.unwrap_err().is_transient());
     assert!(store.keys(None).await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn the_runs_of_the_process_before_are_offered_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path(), Arc::new(SystemClock)).await;
+    first.accept_new(asks("m", "text")).await.unwrap();
+    let lost = claim(&first).await;
+    drop(first);
+    let next = open(folder.path(), Arc::new(SystemClock)).await;
+    let reaped = next.reap(10).await.unwrap();
+    assert_eq!(reaped, [Reaped::Offered { key: lost.key, agent: lost.agent }]);
+    assert_eq!(claim(&next).await.attempt, 1);
 }

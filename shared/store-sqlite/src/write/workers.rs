@@ -17,6 +17,8 @@ statements! {
         SET name = excluded.name, lease_until = excluded.lease_until, agents = excluded.agents";
     RENEW = "-- store::heartbeat
         UPDATE workers SET lease_until = ?2 WHERE worker = ?1";
+    EXPIRE_ALL = "-- store::migrate
+        UPDATE workers SET lease_until = 0";
     CANCELS = "-- store::heartbeat
         SELECT owner_id, task FROM runs WHERE worker = ?1 AND cancel_at IS NOT NULL ORDER BY owner_id, task";
     HAS_LEASE = "-- store::claim
@@ -39,6 +41,12 @@ pub fn heartbeat(tx: &mut Tx<'_>, worker: WorkerId, lease: Duration) -> Result<H
     }
     let cancels: Vec<TaskKey> = db::all(tx.conn, CANCELS, (&worker,), row::key)?;
     Ok(HeartbeatReply::Renewed { cancels })
+}
+
+/// Ends every lease: whoever held one is gone, as this process alone has the folder.
+pub fn expire_all(tx: &mut Tx<'_>) -> Result<()> {
+    db::run(tx.conn, EXPIRE_ALL, ())?;
+    Ok(())
 }
 
 /// Whether a worker is known and its lease goes on.
