@@ -83,21 +83,32 @@ pub fn dispatch(
     Ok(Arc::new(started))
 }
 
-/// Gives the broker time to answer. It is not needed: without it workers find their work by looking.
-pub async fn await_broker(settings: &Settings, dispatch: &dyn Dispatch, shutdown: &Shutdown) {
+/// Gives the broker time to answer. Unless the settings say so it is not needed: without it workers find their work by
+/// looking.
+pub async fn await_broker(
+    settings: &Settings,
+    dispatch: &dyn Dispatch,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
     let limit = settings.amqp.start_timeout.get();
     if settings.amqp.url.is_none() || limit.is_zero() {
-        return;
+        return Ok(());
     }
     let waiting = wait::noisily("the broker", dispatch.wait_connected(limit));
     match shutdown.draining().run_until_cancelled(waiting).await {
         None => {}
         Some(Ok(())) => tracing::info!("connected to the broker"),
+        Some(Err(error)) if settings.amqp.required => {
+            return Err(Failure::failed(format!(
+                "{error}; start the broker, or set amqp.required to false to work without it"
+            )));
+        }
         Some(Err(error)) => tracing::warn!(
             %error,
             "going on without the broker: workers look for work every worker.probe_interval until it is back"
         ),
     }
+    Ok(())
 }
 
 /// How often a wait is mentioned.

@@ -39,7 +39,7 @@ async fn worker(
     };
     let store: Arc<dyn Store> = store;
     let dispatch = parts::dispatch(settings, Some(&readiness))?;
-    parts::await_broker(settings, &*dispatch, &shutdown).await;
+    parts::await_broker(settings, &*dispatch, &shutdown).await?;
     let runtime = process::ExecutorRuntime::start()?;
     let worker = Worker {
         store: Arc::clone(&store),

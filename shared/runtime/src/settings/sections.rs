@@ -93,7 +93,9 @@ section! {
         /// What the names of our queues begin with.
         prefix: String = "longhaul".to_owned();
         /// How long to wait at start for a broker that does not answer.
-        start_timeout: Period = Period::seconds(60);
+        start_timeout: Period = Period::seconds(15);
+        /// Whether a process ends when the broker does not answer within `start_timeout`; otherwise it starts without it.
+        required: bool = false;
     }
 }
 
