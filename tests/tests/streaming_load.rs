@@ -4,8 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use longhaul_tests::talk::{
-    LIMIT, at_once, begin, fold, get, id, message, message_of, reply_to, send, state, task_of,
-    until,
+    LIMIT, at_once, fold, get, id, message, message_of, reply_to, send, state, task_of, until, with,
 };
 use longhaul_tests::{Mode, Setup, on_both_modes};
 use serde_json::{Value, json};
@@ -61,14 +60,15 @@ async fn large_artifacts_and_statuses_come_back_whole(mode: Mode) {
     let stack = Setup::new(mode).start().await;
     let client = stack.client();
     let says = "word ".repeat(LARGE / 5);
-    let text = format!("!large 300000; chunks 3 100000; complete {says}");
-    let mut stream = client.stream("SendStreamingMessage", message(&text)).await;
+    let plan = json!({"largeBytes": 300_000, "chunks": {"count": 3, "size": 100_000}, "say": says});
+    let params = with(message("by metadata"), "/message/metadata/script", plan);
+    let mut stream = client.stream("SendStreamingMessage", params).await;
     let events: Vec<Value> =
         stream.collect_results(LIMIT).await.into_iter().map(|(_, e)| e).collect();
     let task = get(&client, &id(&events[0]["task"])).await;
     assert_eq!(
         task["status"]["message"]["parts"][0]["text"].as_str().map(str::len),
-        Some(says.trim().len())
+        Some(says.len())
     );
     let sizes: Vec<usize> = task["artifacts"][0]["parts"]
         .as_array()
@@ -125,12 +125,12 @@ async fn a_reader_that_never_reads_holds_nobody_up(mode: Mode) {
     let stack = Setup::new(mode).start().await;
     let client = stack.client();
     let address = stack.nodes()[0].address();
-    let task = id(&begin(&client, "!listen 1; chunks 300 60000").await);
+    let task = id(&send(&client, "!ask").await);
     let dead: Vec<TcpStream> =
         (0..20).map(|_| dead_reader(&address, "SubscribeToTask", &json!({"id": task}))).collect();
     let mut alive = client.stream("SubscribeToTask", json!({"id": task})).await;
     alive.next_result(LIMIT).await.expect("a snapshot");
-    client.call("SendMessage", at_once(reply_to(&task, "go"))).await;
+    client.call("SendMessage", at_once(reply_to(&task, "!chunks 300 60000"))).await;
     let events = alive.collect_results(LIMIT).await;
     let chunks = events.iter().filter(|(_, e)| e["artifactUpdate"].is_object()).count();
     assert_eq!(chunks, 300, "a living reader gets everything meanwhile");
@@ -143,10 +143,10 @@ async fn a_reader_that_never_reads_holds_nobody_up(mode: Mode) {
 async fn a_slow_reader_still_gets_everything(mode: Mode) {
     let stack = Setup::new(mode).start().await;
     let client = stack.client();
-    let task = id(&begin(&client, "!listen 1; chunks 2000 4000").await);
+    let task = id(&send(&client, "!ask").await);
     let mut slow = client.stream("SubscribeToTask", json!({"id": task})).await;
     slow.next_result(LIMIT).await.expect("a snapshot");
-    client.call("SendMessage", at_once(reply_to(&task, "go"))).await;
+    client.call("SendMessage", at_once(reply_to(&task, "!chunks 2000 4000"))).await;
     // It reads nothing until the task has long ended.
     until(&client, &task, "COMPLETED").await;
     let events = slow.collect_results(LIMIT).await;

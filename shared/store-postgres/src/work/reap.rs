@@ -2,7 +2,7 @@
 //! what one works on the others skip.
 
 use crate::{
-    column::{column, key},
+    column::key,
     db::Db,
     entry::Encoded,
     failure::DbResult,
@@ -15,7 +15,6 @@ use longhaul_store::Reaped;
 use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
 use std::collections::BTreeSet;
-use uuid::Uuid;
 
 /// Locks runs whose worker is not known or has let its lease run out. That a worker need not be known covers a claim that
 /// committed while its worker was being taken off.
@@ -38,11 +37,16 @@ order by r.cancel_at
 limit $1
 for update of r skip locked";
 
-/// Takes off those of the locked workers whose lease is over; those that still hold something stay until that is offered.
+/// Takes off workers whose lease is over and which hold nothing any more; those that still do stay until it is offered.
 pub const REAP_WORKERS: &str = "-- store::reap_workers
-delete from workers w
-where w.worker_id = any($1) and not exists (
-    select from runs r where r.worker = w.worker_id offset 0
+delete from workers
+where worker_id in (
+    select w.worker_id from workers w
+    where w.lease_until < clock_timestamp() and not exists (
+        select from runs r where r.worker = w.worker_id offset 0
+    )
+    order by w.worker_id
+    for update skip locked
 )";
 
 /// Locks the workers whose lease is over, so that none renews it while its runs are given away.
@@ -64,9 +68,7 @@ const PRUNED: i64 = 500;
 /// Reaps.
 pub async fn reap(db: &Db, limit: u32) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
-    let lost = query(LOCK_LOST_WORKERS).fetch_all(&mut *transaction).await?;
-    let lost: Vec<Uuid> =
-        lost.iter().map(|row| column(row, "worker_id")).collect::<DbResult<_>>()?;
+    query(LOCK_LOST_WORKERS).execute(&mut *transaction).await?;
     let mut keys = BTreeSet::new();
     for statement in [OVERDUE_CANCELS, LOST_RUNS] {
         let rows = query(statement).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
@@ -74,9 +76,7 @@ pub async fn reap(db: &Db, limit: u32) -> DbResult<Vec<Reaped>> {
     }
     let keys: Vec<TaskKey> = keys.into_iter().take(limit as usize).collect();
     let (changes, reaped) = offer(&mut transaction, &keys, Lost::Dead).await?;
-    if !lost.is_empty() {
-        query(REAP_WORKERS).bind(lost).execute(&mut *transaction).await?;
-    }
+    query(REAP_WORKERS).execute(&mut *transaction).await?;
     transaction.commit().await?;
     db.signals.grown(changes.grown());
     // Old keys do not count, whether they are there or not: another reaping may have more luck.

@@ -13,13 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Entries, states, runs, contents and dedupe keys in one round trip. A chunk that is appended to an artifact which has not
-/// begun begins it: only the first chunk of each artifact in a batch asks the index whether that is so.
+/// begun begins it: only the first chunk of each artifact in a batch asks the index whether that is so
+/// (`offset 0` keeps the planner from answering that for all tasks at once, with a hash of the whole log).
 pub const WRITE_CHANGES: &str = "-- store::write_changes
 with entries as (
     insert into log (owner_id, task_id, seq, at, attempt, kind, schema, speaks, head, body)
     select e.owner_id, e.task_id, e.seq, e.at, e.attempt, e.kind, $42, e.speaks,
         case when e.asks and exists (
-            select from log h where h.owner_id = e.owner_id and h.task_id = e.task_id and h.head = e.head
+            select from log h where h.owner_id = e.owner_id and h.task_id = e.task_id and h.head = e.head offset 0
         ) then null else e.head end,
         e.body::json
     from unnest($1::int4[], $2::uuid[], $3::int8[], $4::timestamptz[], $5::int4[], $6::int2[], $7::bool[], $8::text[],
