@@ -47,7 +47,7 @@ fn assert_gapless(stack: &Stack, task: &str) {
 }
 
 async fn a_task_whose_worker_is_killed_runs_again_and_completes(mode: Mode) {
-    let mut stack = Setup::new(mode).start().await;
+    let mut stack = Setup::new(mode).short_lease().start().await;
     let task = id(&start(&stack.client(), "!chunks 40 20 50").await);
     until_parts(&stack.client(), &task, 5).await;
     stack.replace_workers().await;
@@ -64,11 +64,11 @@ async fn a_task_whose_worker_is_killed_runs_again_and_completes(mode: Mode) {
         .map(|event| event["artifactUpdate"].clone())
         .filter(|update| update.is_object() && update["append"] != true)
         .count();
-    assert_eq!(firsts, 2, "each attempt begins the artifact anew");
+    assert!(firsts >= 2, "each attempt begins the artifact anew");
 }
 
 async fn every_task_of_a_killed_worker_completes(mode: Mode) {
-    let mut stack = Setup::new(mode).set("worker.concurrency", "8").start().await;
+    let mut stack = Setup::new(mode).short_lease().set("worker.concurrency", "8").start().await;
     let client = stack.client();
     let tasks =
         join_all((0..30).map(|n| {
@@ -88,7 +88,7 @@ async fn every_task_of_a_killed_worker_completes(mode: Mode) {
 }
 
 async fn a_task_acknowledged_before_its_node_is_killed_completes(mode: Mode) {
-    let mut stack = Setup::new(mode).start().await;
+    let mut stack = Setup::new(mode).short_lease().start().await;
     let client = stack.client();
     let tasks = join_all((0..20).map(|_| {
         let client = client.clone();
@@ -147,7 +147,7 @@ async fn an_attempt_that_takes_too_long_is_stopped(mode: Mode) {
 }
 
 async fn a_stream_is_resumed_on_what_is_left_after_a_kill(mode: Mode) {
-    let mut stack = Setup::new(mode).nodes(2).start().await;
+    let mut stack = Setup::new(mode).short_lease().nodes(2).start().await;
     let mut stream = stream(&stack.client(), "!chunks 60 20 50").await;
     let mut seen = Vec::new();
     for _ in 0..10 {
@@ -251,7 +251,7 @@ async fn a_terminated_node_closes_its_streams_and_clients_go_on_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_worker_writes_nothing_after_its_lease() {
-    let mut stack = Setup::new(Mode::Distributed).start().await;
+    let mut stack = Setup::new(Mode::Distributed).short_lease().start().await;
     let task = id(&start(&stack.client(), "!chunks 60 20 50").await);
     until_parts(&stack.client(), &task, 3).await;
     stack.workers()[0].running().sigstop();
@@ -269,7 +269,7 @@ async fn a_frozen_worker_writes_nothing_after_its_lease() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_dev_keeps_its_tasks_for_the_next_start() {
-    let mut stack = Setup::new(Mode::Embedded).start().await;
+    let mut stack = Setup::new(Mode::Embedded).short_lease().start().await;
     let task = id(&begin(&stack.client(), "!listen 1; complete").await);
     until(&stack.client(), &task, "WORKING").await;
     stack.nodes()[0].running().sigterm();

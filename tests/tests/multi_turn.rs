@@ -56,7 +56,7 @@ async fn a_question_is_asked_until_the_answer_fits(mode: Mode) {
 }
 
 async fn an_answer_is_taken_by_another_worker_after_the_first_was_killed(mode: Mode) {
-    let mut stack = Setup::new(mode).start().await;
+    let mut stack = Setup::new(mode).short_lease().start().await;
     let task = send(&stack.client(), "!ask").await;
     stack.replace_workers().await;
     let answered = task_of(stack.client().call("SendMessage", reply_to(&id(&task), "go")).await);
@@ -64,7 +64,7 @@ async fn an_answer_is_taken_by_another_worker_after_the_first_was_killed(mode: M
 }
 
 async fn a_question_survives_a_restart_of_everything(mode: Mode) {
-    let mut stack = Setup::new(mode).start().await;
+    let mut stack = Setup::new(mode).short_lease().start().await;
     let task = send(&stack.client(), "!progress 2; ask still there?").await;
     stack.restart_all().await;
     assert_eq!(get(&stack.client(), &id(&task)).await, task, "nothing has changed");

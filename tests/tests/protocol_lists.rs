@@ -47,18 +47,19 @@ async fn pages_hold_every_task_once_and_newest_first(mode: Mode) {
     let empty = client.call("ListTasks", json!({})).await;
     assert_eq!(empty, json!({"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}));
 
-    let made = join_all((0..25).map(|_| send(&client, "one of many"))).await;
-    let made: BTreeSet<String> = made.iter().map(id).collect();
-    let listing = all_pages(&client, &json!({"pageSize": 10})).await;
-    let sizes: Vec<usize> = listing.iter().map(|one| ids(one).len()).collect();
+    let sent = join_all((0..25).map(|_| send(&client, "one of many"))).await;
+    let sent: BTreeSet<String> = sent.iter().map(id).collect();
+    let found = all_pages(&client, &json!({"pageSize": 10})).await;
+    let sizes: Vec<usize> = found.iter().map(|one| ids(one).len()).collect();
     assert_eq!(sizes, [10, 10, 5]);
-    for one in &listing {
-        assert_eq!((&one["pageSize"], &one["totalSize"]), (&json!(10), &json!(25)));
+    for one in &found {
+        let (size, total) = (&one["pageSize"], &one["totalSize"]);
+        assert_eq!((size, total), (&json!(10), &json!(25)));
     }
-    let listed: Vec<String> = listing.iter().flat_map(ids).collect();
-    assert_eq!(listed.len(), 25);
-    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), made);
-    let times: Vec<String> = listing
+    let all: Vec<String> = found.iter().flat_map(ids).collect();
+    assert_eq!(all.len(), 25);
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), sent);
+    let times: Vec<String> = found
         .iter()
         .flat_map(|one| one["tasks"].as_array().cloned().unwrap_or_default())
         .map(|task| task["status"]["timestamp"].to_string())

@@ -35,6 +35,8 @@ fn obey(running: &Running, signal: ControlSignal) {
             }
         }
         ControlSignal::Message(keys) => running.ring(Some(&keys)),
+        // The claim loop hears of these by its wake-ups.
+        ControlSignal::Runnable(_) => {}
         ControlSignal::Missed => running.ring(None),
     }
 }

@@ -1,15 +1,22 @@
 //! Keeps the worker's lease: one row, three times per lease.
 //!
 //! A worker whose heartbeat is not acknowledged for two thirds of the lease stops its own runs, so that when the lease is
-//! over nobody but the next worker is at them. It registers anew as soon as the store answers.
+//! over nobody but the next worker is at them. It registers anew as soon as the store answers, after it has offered what it
+//! held to everybody: nobody else would, as its lease is good again.
 
-use crate::running::Running;
+use crate::{reaper::offer, running::Running};
+use longhaul_dispatch::Waker;
 use longhaul_executor::Stopped;
 use longhaul_store::{HeartbeatReply, NewWorker, Store};
 use std::{sync::Arc, time::Duration};
 
 /// Runs for as long as the worker does.
-pub async fn keep(store: Arc<dyn Store>, worker: NewWorker, running: Running) {
+pub async fn keep(
+    store: Arc<dyn Store>,
+    waker: Arc<dyn Waker>,
+    worker: NewWorker,
+    running: Running,
+) {
     let lease = worker.lease;
     let mut registered = true;
     loop {
@@ -17,7 +24,7 @@ pub async fn keep(store: Arc<dyn Store>, worker: NewWorker, running: Running) {
         registered = if registered {
             beat(&*store, &worker, &running).await
         } else {
-            register(&*store, &worker).await
+            register(&*store, &*waker, &worker).await
         };
     }
 }
@@ -53,9 +60,14 @@ async fn renew(store: &dyn Store, worker: &NewWorker) -> HeartbeatReply {
     }
 }
 
-async fn register(store: &dyn Store, worker: &NewWorker) -> bool {
-    match store.register_worker(worker.clone()).await {
-        Ok(()) => {
+async fn register(store: &dyn Store, waker: &dyn Waker, worker: &NewWorker) -> bool {
+    let again = async {
+        let held = store.retire_worker(worker.id).await?;
+        store.register_worker(worker.clone()).await.map(|()| held)
+    };
+    match again.await {
+        Ok(held) => {
+            offer(waker, held);
             tracing::info!(worker = %worker.id, "registered again");
             true
         }

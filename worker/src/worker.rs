@@ -169,7 +169,15 @@ impl Worker {
                 stop.run_until_cancelled(work).await;
             });
         };
-        house("heartbeat", Box::pin(heartbeat::keep(store(), worker.clone(), running.clone())));
+        house(
+            "heartbeat",
+            Box::pin(heartbeat::keep(
+                store(),
+                self.dispatch.waker(),
+                worker.clone(),
+                running.clone(),
+            )),
+        );
         house("control", Box::pin(control::listen(store(), running.clone())));
         let interval = self.options.lease / 5;
         house("reaper", Box::pin(reaper::reap(store(), self.dispatch.waker(), interval)));

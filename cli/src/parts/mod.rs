@@ -1,16 +1,18 @@
 //! From settings to the parts of a process.
 
+mod announcing;
 pub mod executors;
 mod options;
 mod wait;
 
 use crate::{args::Configured, exit::Failure};
-use longhaul_dispatch::{AmqpDispatch, AmqpSettings, Dispatch, NoDispatch};
+use announcing::Announcing;
+use longhaul_dispatch::{AmqpDispatch, AmqpSettings, Dispatch};
 use longhaul_runtime::{
     Ids, Readiness, Secret, Settings, Shutdown, SystemClock, SystemIds,
     settings::{Override, Sources},
 };
-use longhaul_store::StoreError;
+use longhaul_store::{Store, StoreError};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_store_sqlite::SqliteStore;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -69,10 +71,11 @@ pub async fn postgres(
 /// How workers are woken. The component of the broker, if it is to be told, exists before the first message.
 pub fn dispatch(
     settings: &Settings,
+    store: &Arc<dyn Store>,
     readiness: Option<&Readiness>,
 ) -> Result<Arc<dyn Dispatch>, Failure> {
     let Some(url) = &settings.amqp.url else {
-        return Ok(Arc::new(NoDispatch::new()));
+        return Ok(Arc::new(Announcing::through(Arc::clone(store))));
     };
     let mut amqp = AmqpSettings::new(url.clone());
     amqp.prefix.clone_from(&settings.amqp.prefix);

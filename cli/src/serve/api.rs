@@ -28,7 +28,7 @@ async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome
     };
     let store: Arc<dyn Store> = store;
     // A node without a broker serves as well as one with it: its readiness says nothing about the broker.
-    let dispatch = parts::dispatch(settings, None)?;
+    let dispatch = parts::dispatch(settings, &store, None)?;
     parts::await_broker(settings, &*dispatch, &shutdown).await?;
     let listener = health::listen(settings.server.listen, "--listen").await?;
     let address = listener.local_addr().unwrap_or(settings.server.listen);

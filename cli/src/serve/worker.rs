@@ -38,7 +38,7 @@ async fn worker(
         return Ok(Done::Ok);
     };
     let store: Arc<dyn Store> = store;
-    let dispatch = parts::dispatch(settings, Some(&readiness))?;
+    let dispatch = parts::dispatch(settings, &store, Some(&readiness))?;
     parts::await_broker(settings, &*dispatch, &shutdown).await?;
     let runtime = process::ExecutorRuntime::start()?;
     let worker = Worker {

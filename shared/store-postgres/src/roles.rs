@@ -219,6 +219,10 @@ impl Signals for PostgresStore {
     async fn control_signals(&self) -> Result<SignalStream<ControlSignal>> {
         Ok(self.db.signals.control_signals())
     }
+
+    fn announce(&self, agent: &AgentName, task: TaskKey) {
+        self.db.signals.runnable(agent, task);
+    }
 }
 
 #[async_trait]

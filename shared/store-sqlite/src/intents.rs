@@ -162,6 +162,10 @@ impl Signals for SqliteStore {
     async fn control_signals(&self) -> Result<SignalStream<ControlSignal>> {
         self.signals.control()
     }
+
+    fn announce(&self, agent: &AgentName, task: TaskKey) {
+        self.signals.announce(agent, task);
+    }
 }
 
 #[async_trait]

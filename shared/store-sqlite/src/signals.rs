@@ -1,7 +1,7 @@
 //! Hints within the process, one for each committed batch. A listener that lags is told that it missed some.
 
 use futures::{StreamExt, stream};
-use longhaul_domain::{Seq, TaskKey};
+use longhaul_domain::{AgentName, Seq, TaskKey};
 use longhaul_store::{ControlSignal, LogSignal, Result, SignalStream, StoreError};
 use std::{
     collections::BTreeMap,
@@ -61,6 +61,14 @@ impl Signals {
         }
         if !effects.messages.is_empty() {
             let _ = senders.control.send(ControlSignal::Message(effects.messages));
+        }
+    }
+
+    /// Tells everybody that an agent has something to run.
+    pub fn announce(&self, agent: &AgentName, task: TaskKey) {
+        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(senders) = senders.as_ref() {
+            let _ = senders.control.send(ControlSignal::Runnable(vec![(agent.clone(), task)]));
         }
     }
 

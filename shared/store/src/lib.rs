@@ -145,8 +145,10 @@ pub trait Keys: Send + Sync {
 pub trait Signals: Send + Sync {
     /// Tasks whose log has grown, on any node.
     async fn log_signals(&self) -> Result<SignalStream<LogSignal>>;
-    /// Running tasks that their worker should look at: a cancel, or a message of the client.
+    /// What workers should look at: a cancel or a message for a running task, and what was announced.
     async fn control_signals(&self) -> Result<SignalStream<ControlSignal>>;
+    /// Tells workers everywhere that an agent has something to run, where no broker does. Never waits.
+    fn announce(&self, agent: &AgentName, task: TaskKey);
 }
 
 /// A store: everything that API nodes and workers need of it.

@@ -1,7 +1,7 @@
 //! Hints that something changed.
 
 use futures::stream::BoxStream;
-use longhaul_domain::{Seq, TaskKey};
+use longhaul_domain::{AgentName, Seq, TaskKey};
 
 /// Signals as they come. Ends only when the store is closed.
 pub type SignalStream<T> = BoxStream<'static, T>;
@@ -15,13 +15,15 @@ pub enum LogSignal {
     Missed,
 }
 
-/// Running tasks need their worker's eye.
+/// Tasks need a worker's eye.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlSignal {
-    /// These were asked to stop.
+    /// These running tasks were asked to stop.
     Cancel(Vec<TaskKey>),
-    /// To these the client has said something.
+    /// To these running tasks the client has said something.
     Message(Vec<TaskKey>),
-    /// Signals were lost: every running task may need a look.
+    /// For these agents there is something to run, because of the task beside each.
+    Runnable(Vec<(AgentName, TaskKey)>),
+    /// Signals were lost: every running task may need a look, and there may be something to run.
     Missed,
 }

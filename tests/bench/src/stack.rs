@@ -54,7 +54,8 @@ pub struct Stack {
     processes: Vec<Longhaul>,
     pub database: Option<Database>,
     servers: Option<(RabbitMq, Postgres)>,
-    _ports: Vec<Port>,
+    /// Reserved until the stack ends.
+    ports: Vec<Port>,
     folder: TempDir,
 }
 
@@ -72,7 +73,7 @@ impl Stack {
             processes: Vec::new(),
             database: None,
             servers: None,
-            _ports: vec![port],
+            ports: vec![port],
             folder,
         };
         match mode {
@@ -115,7 +116,7 @@ impl Stack {
         worker_env.push(("LONGHAUL_WORKER_LISTEN", &worker_address));
         let worker = self.longhaul(&["worker"], &worker_env);
         worker.wait_ready(&format!("http://{worker_address}")).await;
-        self._ports.push(worker_port);
+        self.ports.push(worker_port);
         self.processes = vec![api, worker];
         self.database = Some(database);
         self.servers = Some((rabbit, postgres));

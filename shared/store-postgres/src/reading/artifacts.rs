@@ -10,14 +10,19 @@ use sqlx_postgres::PgConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Where each artifact began first and last.
+/// Where each artifact began first and last. The order of the inner rows is that of the small index.
 pub const ARTIFACT_HEADS: &str = "-- store::artifact_heads
 select w.owner_id, w.task_id, h.head, h.first, h.newest
 from unnest($1::int4[], $2::uuid[], $3::int8[]) as w (owner_id, task_id, up_to)
 cross join lateral (
     select l.head, min(l.seq) as first, max(l.seq) as newest
-    from log l
-    where l.owner_id = w.owner_id and l.task_id = w.task_id and l.head is not null and l.seq <= w.up_to
+    from (
+        select l.head, l.seq
+        from log l
+        where l.owner_id = w.owner_id and l.task_id = w.task_id and l.head is not null and l.seq <= w.up_to
+        order by l.head, l.seq
+        offset 0
+    ) l
     group by l.head
 ) h
 order by w.owner_id, w.task_id, h.first";

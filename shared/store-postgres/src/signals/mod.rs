@@ -9,7 +9,7 @@ mod notifier;
 mod payload;
 
 use futures::{Stream, StreamExt, stream};
-use longhaul_domain::{Seq, TaskKey};
+use longhaul_domain::{AgentName, Seq, TaskKey};
 use longhaul_store::{ControlSignal, LogSignal, SignalStream};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,11 +31,16 @@ struct Waiting {
     grown: BTreeMap<TaskKey, Seq>,
     cancel: BTreeSet<TaskKey>,
     message: BTreeSet<TaskKey>,
+    /// One task for each agent that has something to run.
+    runnable: BTreeMap<AgentName, TaskKey>,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.grown.is_empty() && self.cancel.is_empty() && self.message.is_empty()
+        self.grown.is_empty()
+            && self.cancel.is_empty()
+            && self.message.is_empty()
+            && self.runnable.is_empty()
     }
 
     fn merge(&mut self, other: Self) {
@@ -45,6 +50,7 @@ impl Waiting {
         }
         self.cancel.extend(other.cancel);
         self.message.extend(other.message);
+        self.runnable.extend(other.runnable);
     }
 }
 
@@ -88,6 +94,12 @@ impl Hub {
         self.tell(Waiting { message: keys.into_iter().collect(), ..Waiting::default() });
     }
 
+    /// This agent has something to run, and that is committed.
+    pub fn runnable(&self, agent: &AgentName, task: TaskKey) {
+        let runnable = BTreeMap::from([(agent.clone(), task)]);
+        self.tell(Waiting { runnable, ..Waiting::default() });
+    }
+
     /// Signals of the log.
     pub fn log_signals(&self) -> SignalStream<LogSignal> {
         self.until_closed(subscribe(self.log.subscribe(), LogSignal::Missed))
@@ -124,6 +136,10 @@ impl Hub {
         }
         if !told.message.is_empty() {
             let _ = self.control.send(ControlSignal::Message(told.message.into_iter().collect()));
+        }
+        if !told.runnable.is_empty() {
+            let due = told.runnable.into_iter().collect();
+            let _ = self.control.send(ControlSignal::Runnable(due));
         }
     }
 

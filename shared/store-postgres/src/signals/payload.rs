@@ -1,11 +1,11 @@
 //! The text of a notification: who sent it, then items as short as they can be, under the 8,000 bytes that Postgres allows.
 //!
-//! `sender;kind owner.task.seq;…` with `g` for a log that grew, `c` for a cancel, `m` for a message. What cannot be read
-//! comes from another version and means that something may have been missed.
+//! `sender;kind owner.task.rest;…` with `g` for a log that grew (and its last seq), `c` for a cancel, `m` for a message, `r` for
+//! something to run (and its agent). What cannot be read comes from another version and means that something may have been
+//! missed.
 
 use super::Waiting;
-use longhaul_domain::{OwnerId, Seq, TaskId, TaskKey};
-use std::fmt::Write;
+use longhaul_domain::{AgentName, OwnerId, Seq, TaskId, TaskKey};
 use uuid::Uuid;
 
 /// Channels: of logs, and of workers.
@@ -17,21 +17,18 @@ const LIMIT: usize = 7_900;
 /// Channel and payload of everything that waits.
 pub fn encode(sender: u64, waiting: &Waiting) -> Vec<(&'static str, String)> {
     let [log, control] = CHANNELS;
-    let grown = waiting.grown.iter().map(|(key, seq)| item('g', *key, Some(*seq)));
-    let cancel = waiting.cancel.iter().map(|key| item('c', *key, None));
-    let message = waiting.message.iter().map(|key| item('m', *key, None));
+    let grown = waiting.grown.iter().map(|(key, seq)| format!("{}.{:x}", item('g', *key), seq.0));
+    let cancel = waiting.cancel.iter().map(|key| item('c', *key));
+    let message = waiting.message.iter().map(|key| item('m', *key));
+    let runnable =
+        waiting.runnable.iter().map(|(agent, key)| format!("{}.{agent}", item('r', *key)));
     let mut payloads = pack(log, sender, grown);
-    payloads.extend(pack(control, sender, cancel.chain(message)));
+    payloads.extend(pack(control, sender, cancel.chain(message).chain(runnable)));
     payloads
 }
 
-fn item(kind: char, key: TaskKey, seq: Option<Seq>) -> String {
-    let mut text = format!("{kind}{:x}.{}", key.owner.0, key.task.uuid().simple());
-    if let Some(seq) = seq {
-        // Writing to a string does not fail.
-        let _ = write!(text, ".{:x}", seq.0);
-    }
-    text
+fn item(kind: char, key: TaskKey) -> String {
+    format!("{kind}{:x}.{}", key.owner.0, key.task.uuid().simple())
 }
 
 fn pack(
@@ -74,6 +71,9 @@ pub fn decode(payload: &str) -> Option<(u64, Waiting)> {
             "m" => {
                 told.message.insert(key);
             }
+            "r" => {
+                told.runnable.insert(AgentName::new(fields.next()?).ok()?, key);
+            }
             _ => return None,
         }
     }
@@ -94,6 +94,9 @@ mod tests {
             grown: (0..1_000).map(|n| (key(n), Seq(i64::MAX))).collect(),
             cancel: (0..300).map(key).collect(),
             message: (0..300).map(key).collect(),
+            runnable: (0..300)
+                .map(|n| (AgentName::new(format!("{n:060}")).unwrap(), key(n)))
+                .collect(),
         };
         let payloads = encode(u64::MAX, &waiting);
         let mut heard = Waiting::default();
@@ -104,12 +107,12 @@ mod tests {
             heard.merge(told);
         }
         assert_eq!(heard, waiting);
-        assert!(payloads.len() < 15);
+        assert!(payloads.len() < 20);
     }
 
     #[test]
     fn what_cannot_be_read_is_none() {
-        for payload in ["", "x", "0;z1.0", "0;g1", "0;g1.nonsense.1", "0;ä"] {
+        for payload in ["", "x", "0;z1.0", "0;g1", "0;g1.nonsense.1", "0;r1", "0;ä"] {
             assert_eq!(decode(payload), None, "{payload}");
         }
     }

@@ -164,6 +164,8 @@ impl<'a> Rows<'a> {
         for task in tasks {
             rows.entries_of(task);
             match (&task.run_before, &task.run) {
+                // A run that was queued while this batch waited for its locks is not in its picture of the rows.
+                (_, None) if task.state.is_terminal() => rows.ended.push(task.key),
                 (before, now) if before == now => {}
                 (_, Some(run)) => rows.queued.push((task, run)),
                 (_, None) => rows.ended.push(task.key),

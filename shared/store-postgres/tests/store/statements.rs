@@ -116,16 +116,16 @@ async fn a_claim_touches_few_pages_of_a_long_queue() {
     assert!(hits.is_some_and(|hits| hits < 300), "{plan}");
 }
 
-/// 20,000 tasks of two owners, 200,000 entries, and as many of everything else.
+/// 20,000 tasks of two owners, 600,000 entries, and as many of everything else.
 const FILL: &str = "
 insert into workers values ('00000000-0000-0000-0000-000000000001', 'w', '{echo}', now(), now() + interval '1 hour');
 create temporary table new_task as
     select 1 + n % 2 as owner_id, gen_random_uuid() as task_id, n from generate_series(1, 20000) n;
 insert into tasks select owner_id, task_id, 'echo', 'c' || n % 500, 0, now() from new_task;
-insert into task_state select owner_id, task_id, 1 + n % 3, now() - n * interval '1 second', 0, 10, 1, 1, 0, 0, 0
+insert into task_state select owner_id, task_id, 1 + n % 3, now() - n * interval '1 second', 0, 30, 1, 1, 0, 0, 0
     from new_task;
 insert into log select owner_id, task_id, seq, now(), 1, case when seq = 1 then 1 else 3 end, 1, seq = 1,
-    case when seq = 2 then 'a' end, '{}' from new_task, generate_series(1, 10) seq;
+    case when seq = 2 then 'a' end, '{}' from new_task, generate_series(1, 30) seq;
 insert into runs select owner_id, task_id, 'echo', 0, now(), 1, w, w, 1, 0, false,
     case when n % 100 = 0 then now() end
     from (select *, case when n % 4 = 0 then gen_random_uuid() end as w from new_task) t;

@@ -164,6 +164,7 @@ macro_rules! conformance_tests {
             a_log_that_grows_is_signalled
             a_running_task_that_is_canceled_is_signalled
             a_message_to_a_running_task_is_signalled
+            what_is_announced_is_signalled_to_every_worker
         ]);
     };
 }

@@ -3,7 +3,7 @@
 use super::kit::{Scene, working};
 use crate::{ControlSignal, LogSignal, RequestCancel, SignalStream, Store};
 use futures::StreamExt;
-use longhaul_domain::{Seq, TaskKey, TerminalState};
+use longhaul_domain::{AgentName, Seq, TaskKey, TerminalState};
 use std::{sync::Arc, time::Duration};
 
 /// Waits for the first signal that fits. Signals may be lost only by saying so.
@@ -51,7 +51,7 @@ pub async fn a_running_task_that_is_canceled_is_signalled(store: Arc<dyn Store>)
     scene.store.request_cancel(cancel).await.unwrap();
     first(&mut signals, |signal| match signal {
         ControlSignal::Cancel(tasks) => tasks.contains(&run.key()),
-        ControlSignal::Message(_) => false,
+        ControlSignal::Message(_) | ControlSignal::Runnable(_) => false,
         ControlSignal::Missed => true,
     })
     .await;
@@ -64,8 +64,25 @@ pub async fn a_message_to_a_running_task_is_signalled(store: Arc<dyn Store>) {
     scene.follow_up(run.key(), "more").await;
     first(&mut signals, |signal| match signal {
         ControlSignal::Message(tasks) => tasks.contains(&run.key()),
-        ControlSignal::Cancel(_) => false,
+        ControlSignal::Cancel(_) | ControlSignal::Runnable(_) => false,
         ControlSignal::Missed => true,
     })
     .await;
+}
+
+pub async fn what_is_announced_is_signalled_to_every_worker(store: Arc<dyn Store>) {
+    let scene = Scene::new(store).await;
+    let run = scene.running().await;
+    let mut one = scene.store.control_signals().await.unwrap();
+    let mut other = scene.store.control_signals().await.unwrap();
+    let agent = AgentName::new("announced").unwrap();
+    scene.store.announce(&agent, run.key());
+    for signals in [&mut one, &mut other] {
+        first(signals, |signal| match signal {
+            ControlSignal::Runnable(due) => due.contains(&(agent.clone(), run.key())),
+            ControlSignal::Cancel(_) | ControlSignal::Message(_) => false,
+            ControlSignal::Missed => true,
+        })
+        .await;
+    }
 }

@@ -107,7 +107,7 @@ fn binary(stack: &Stack, check: &mut Check) {
     let build = stack.dockerfile.all("build", "RUN").concat();
     let good = build.contains(&format!("--package {package} "))
         && build.contains(&format!("--bin {name} "))
-        && build.contains(&format!("target/release/{name} "));
+        && build.contains(&format!("target/dist/{name} "));
     check.ensure(good, format!("ops/Dockerfile does not build {name} of {package}"));
     for service in stack.own() {
         let entry = stack.dockerfile.all(service.target().unwrap_or_default(), "ENTRYPOINT").pop();

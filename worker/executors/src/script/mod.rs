@@ -36,7 +36,8 @@ impl Executor for Script {
     }
 
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
-        match find(&ctx) {
+        let said = ctx.resolve(ctx.message().clone()).await?;
+        match find(&ctx, &said) {
             Ok((plan, answered)) => play::play(&ctx, &plan, answered).await,
             Err(error) => Ok(ctx.rejected(error.to_string())),
         }
@@ -44,9 +45,9 @@ impl Executor for Script {
 }
 
 /// The plan to follow, and whether the question in it has been answered.
-fn find(ctx: &TaskContext) -> Result<(Plan, bool), PlanError> {
+fn find(ctx: &TaskContext, said: &Message) -> Result<(Plan, bool), PlanError> {
     let later = ctx.turn() > 1;
-    if let Some(plan) = of(ctx.message())? {
+    if let Some(plan) = of(said)? {
         // An authorization may come without a message; then the last one is still the one with the plan.
         let answered = later && plan.end == Ending::AuthRequired;
         return Ok((plan, answered));
