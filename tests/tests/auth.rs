@@ -231,6 +231,21 @@ async fn a_revoked_key_stops_working_within_seconds() {
 }
 
 #[tokio::test]
+async fn a_key_revoked_while_dev_does_not_run_is_refused_afterwards() {
+    let setup = Setup::new(Mode::Embedded).key("alice", "read,write");
+    let mut stack = setup.key("alice", "read,write").start().await;
+    stack.kill_node(0);
+    let key_id = stack.key(1).split('_').nth(1).expect("a key holds its id").to_owned();
+    let data = stack.folder().join("data").display().to_string();
+    succeed(&stack.command(&["keys", "revoke", &key_id, "--data", &data]).start());
+    stack.start_node(0).await;
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"ListTasks"}"#;
+    let revoked = stack.anonymous().bearer(stack.key(1)).post("/", body).await;
+    assert_eq!(revoked.status, 401);
+    assert_eq!(stack.client().post("/", body).await.status, 200, "the other key works on");
+}
+
+#[tokio::test]
 async fn an_address_beyond_loopback_needs_keys_or_an_explicit_flag() {
     let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
     let port = Port::reserve();

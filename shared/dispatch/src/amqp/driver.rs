@@ -59,7 +59,12 @@ pub(super) struct Driver {
     verdicts: mpsc::UnboundedReceiver<Judged>,
     // Deliveries of this connection without a verdict.
     held: usize,
+    // How many connections in a row found a queue that does not answer.
+    stuck: u32,
 }
+
+/// After this many connections a queue that does not answer is thrown away.
+const PATIENCE: u32 = 2;
 
 /// The connection of a source, set up.
 struct Session {
@@ -75,7 +80,7 @@ impl Driver {
     pub(super) fn new(parts: Parts) -> Self {
         // Unbounded in type only: there are no more verdicts than deliveries, and the prefetch bounds those.
         let (judged, verdicts) = mpsc::unbounded_channel();
-        Self { parts, judged, verdicts, held: 0 }
+        Self { parts, judged, verdicts, held: 0, stuck: 0 }
     }
 
     /// Receives until stopped.
@@ -90,6 +95,7 @@ impl Driver {
             self.parts.leg.failed("cannot consume from the broker");
             self.parts.counters.reconnects.one();
             failures = if proof.ever() { 0 } else { failures + 1 };
+            self.stuck = if matches!(trouble, Trouble::Stuck(_)) { self.stuck + 1 } else { 0 };
             tracing::warn!(%trouble, failures, "wake-ups cannot be received for now; probing goes on");
             // Either way the loop goes on; the stop only makes it sooner.
             let _ = timeout(Backoff::RECONNECT.random_delay(failures), stop.cancelled()).await;
@@ -156,7 +162,13 @@ impl Driver {
         }
         for agent in &self.parts.agents {
             let Session { link, lines, .. } = session;
-            self.bounded(lines.start(link, &self.parts.settings, agent)).await?;
+            let settings = &self.parts.settings;
+            if self.stuck >= PATIENCE {
+                // Should it not be there, or not answer for this either, the start tells.
+                let _ = self.bounded(link.discard(settings, agent)).await;
+            }
+            let started = timeout(settings.connect_timeout, lines.start(link, settings, agent));
+            started.await.map_err(|_| Trouble::Stuck(agent.clone()))??;
         }
         Ok(())
     }

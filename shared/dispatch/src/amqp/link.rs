@@ -9,7 +9,7 @@ use std::{io, time::Duration};
 use async_compat::Compat;
 use lapin::{
     Channel, Connection, ConnectionProperties, ErrorKind,
-    options::QueueDeclareOptions,
+    options::{QueueDeclareOptions, QueueDeleteOptions},
     tcp::{AsyncTcpStream, TLSConfig},
     types::{AMQPValue, FieldTable, LongString},
     uri::{AMQPScheme, AMQPUri},
@@ -36,6 +36,9 @@ pub(super) enum Trouble {
     Settings(#[from] DispatchError),
     #[error("{0}")]
     Lost(&'static str),
+    /// The broker answers, but not about this queue.
+    #[error("the broker does not answer for the queue of {0}")]
+    Stuck(AgentName),
 }
 
 /// What the broker says of a queue.
@@ -123,6 +126,21 @@ impl Link {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Throws the queue of an agent away. Its hints are lost, which costs a probe interval.
+    ///
+    /// A broker that was killed just after it made a quorum queue may remember the queue and not its only member; such a
+    /// queue never answers again, and can be neither consumed nor made anew until it is deleted.
+    pub(super) async fn discard(
+        &self,
+        settings: &AmqpSettings,
+        agent: &AgentName,
+    ) -> Result<(), Trouble> {
+        let (channel, queue) = (self.channel().await?, settings.queue(agent));
+        let deleted = channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+        tracing::warn!(%agent, deleted, "the queue did not answer and was thrown away");
+        Ok(())
     }
 
     /// How the queue of an agent is; `None` when it does not exist.
