@@ -6,7 +6,7 @@
 
 use crate::{
     run::{Agent, RunEnv, run},
-    slots::Slots,
+    slots::{Room, Slots},
 };
 use longhaul_dispatch::{Delivery, WakeSource};
 use longhaul_domain::{AgentName, WorkerId};
@@ -28,7 +28,7 @@ pub struct Claims {
 
 /// What a look into the store brought.
 enum Look {
-    /// Less than there was room for: there is nothing more.
+    /// Less than there was room for: there is nothing more for the agents that still have room.
     Nothing,
     /// As much as there was room for: there may be more.
     More,
@@ -41,43 +41,54 @@ impl Claims {
     pub async fn run(self, mut source: Box<dyn WakeSource>, draining: CancellationToken) {
         let mut wakes: Vec<Delivery> = Vec::new();
         let mut failures = 0;
-        loop {
+        while !draining.is_cancelled() {
             let look = self.look().await;
-            // What the wake-ups were for is claimed, or was claimed by others.
+            if matches!(look, Look::Failed) {
+                // Others may reach the store; and hints must not be burnt while it is away.
+                wakes.clear();
+                source.pause().await;
+                let wait = Backoff::RECONNECT.random_delay(failures);
+                draining.run_until_cancelled(tokio::time::sleep(wait)).await;
+                failures = failures.saturating_add(1);
+                continue;
+            }
+            failures = 0;
+            // What the wake-ups were for is claimed, was claimed by others, or is looked for when a slot is freed.
             for wake in wakes.drain(..) {
                 wake.ack();
             }
-            let saturated = self.slots.free().0.is_empty();
-            failures = if matches!(look, Look::Failed) { failures + 1 } else { 0 };
-            let wait = match look {
-                Look::More if !saturated => continue,
-                Look::More | Look::Nothing if saturated => {
+            match (self.slots.room(), look) {
+                (Room::None, _) => {
                     source.pause().await;
-                    tokio::select! {
-                        () = self.slots.freed() => {}
-                        () = draining.cancelled() => return,
-                    }
-                    continue;
+                    draining.run_until_cancelled(self.slots.freed()).await;
                 }
-                Look::More | Look::Nothing => {
+                (Room::Some | Room::All, Look::More) => {}
+                (room, _) => {
                     source.resume().await;
-                    self.probe_pause()
-                }
-                Look::Failed => Backoff::RECONNECT.random_delay(failures),
-            };
-            tokio::select! {
-                biased;
-                () = draining.cancelled() => return,
-                wake = source.next() => match wake {
-                    Some(wake) => {
+                    let wake = self.idle(&mut *source, room);
+                    if let Some(Some(wake)) = draining.run_until_cancelled(wake).await {
                         wakes.push(wake);
                         self.gather(&mut *source, &mut wakes);
                     }
-                    // Closed: only the clock is left.
-                    None => tokio::time::sleep(wait).await,
-                },
-                () = tokio::time::sleep(wait) => {}
+                }
             }
+        }
+    }
+
+    /// Waits for a reason to look again: a wake-up, a slot of an agent that had none, or the clock.
+    async fn idle(&self, source: &mut dyn WakeSource, room: Room) -> Option<Delivery> {
+        let wait = self.probe_pause();
+        let next = async {
+            match source.next().await {
+                Some(wake) => wake,
+                // Closed: only the clock is left.
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            wake = next => Some(wake),
+            () = self.slots.freed(), if room == Room::Some => None,
+            () = tokio::time::sleep(wait) => None,
         }
     }
 

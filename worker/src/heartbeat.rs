@@ -6,74 +6,96 @@
 
 use crate::{reaper::offer, running::Running};
 use longhaul_dispatch::Waker;
+use longhaul_domain::TaskKey;
 use longhaul_executor::Stopped;
-use longhaul_store::{HeartbeatReply, NewWorker, Store};
+use longhaul_store::{HeartbeatReply, NewWorker, Reaped, Store};
 use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-/// Runs for as long as the worker does.
-pub async fn keep(
-    store: Arc<dyn Store>,
-    waker: Arc<dyn Waker>,
-    worker: NewWorker,
-    running: Running,
-) {
-    let lease = worker.lease;
-    let mut registered = true;
-    loop {
-        tokio::time::sleep(lease / 3).await;
-        registered = if registered {
-            beat(&*store, &worker, &running).await
-        } else {
-            register(&*store, &*waker, &worker).await
-        };
-    }
+/// The lease of one worker.
+pub struct Lease {
+    pub store: Arc<dyn Store>,
+    pub waker: Arc<dyn Waker>,
+    pub worker: NewWorker,
+    pub running: Running,
 }
 
-/// Renews the lease; `false` when it is lost.
-async fn beat(store: &dyn Store, worker: &NewWorker, running: &Running) -> bool {
-    // The last acknowledgement is a third of the lease old; another third without one, and the runs are given up.
-    let reply = tokio::time::timeout(worker.lease / 3, renew(store, worker)).await;
-    match reply {
-        Ok(HeartbeatReply::Renewed { cancels }) => {
-            for key in cancels {
-                running.stop(key, Stopped::Canceled);
+impl Lease {
+    /// Keeps it for as long as the worker runs. `registered` is the moment before the worker registered.
+    pub async fn keep(self, registered: Instant) {
+        let lease = self.worker.lease;
+        // The moment before the last call that was acknowledged: the lease runs at least from then.
+        let mut good_since = registered;
+        loop {
+            sleep_until(good_since + lease / 3).await;
+            let give_up = good_since + lease * 2 / 3;
+            good_since = match timeout_at(give_up, self.renew()).await {
+                Ok((sent, HeartbeatReply::Renewed { cancels })) => {
+                    self.cancel(cancels);
+                    sent
+                }
+                Ok((_, HeartbeatReply::Lost)) => {
+                    tracing::error!("the lease is lost; all runs are given up");
+                    self.start_over().await
+                }
+                Err(_) => {
+                    tracing::error!("no heartbeat was acknowledged in time; all runs are given up");
+                    self.start_over().await
+                }
+            };
+        }
+    }
+
+    fn cancel(&self, tasks: Vec<TaskKey>) {
+        for task in tasks {
+            self.running.stop(task, Stopped::Canceled);
+        }
+    }
+
+    /// Renews the lease, however often it takes; gives the moment before the call that was answered.
+    async fn renew(&self) -> (Instant, HeartbeatReply) {
+        loop {
+            let sent = Instant::now();
+            match self.store.heartbeat(self.worker.id, self.worker.lease).await {
+                Ok(reply) => return (sent, reply),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot renew the lease yet; trying again");
+                    sleep(self.pause()).await;
+                }
             }
-            return true;
         }
-        Ok(HeartbeatReply::Lost) => tracing::error!("the lease is lost; all runs are given up"),
-        Err(_) => tracing::error!("no heartbeat was acknowledged in time; all runs are given up"),
     }
-    running.stop_all(Stopped::LeaseLost);
-    false
-}
 
-/// Renews the lease, however often it takes.
-async fn renew(store: &dyn Store, worker: &NewWorker) -> HeartbeatReply {
-    loop {
-        match store.heartbeat(worker.id, worker.lease).await {
-            Ok(reply) => return reply,
-            Err(error) => {
-                tracing::warn!(%error, "cannot renew the lease yet; trying again");
-                tokio::time::sleep((worker.lease / 30).min(Duration::from_millis(500))).await;
+    /// Gives every run up and registers anew, however often it takes.
+    async fn start_over(&self) -> Instant {
+        self.running.stop_all(Stopped::LeaseLost);
+        loop {
+            let sent = Instant::now();
+            match timeout(self.worker.lease / 3, self.register()).await {
+                Ok(Ok(())) => {
+                    tracing::info!(worker = %self.worker.id, "registered again");
+                    return sent;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "cannot register again yet"),
+                Err(_) => tracing::warn!("cannot register again yet: the store does not answer"),
             }
+            sleep(self.pause()).await;
         }
     }
-}
 
-async fn register(store: &dyn Store, waker: &dyn Waker, worker: &NewWorker) -> bool {
-    let again = async {
-        let held = store.retire_worker(worker.id).await?;
-        store.register_worker(worker.clone()).await.map(|()| held)
-    };
-    match again.await {
-        Ok(held) => {
-            offer(waker, held);
-            tracing::info!(worker = %worker.id, "registered again");
-            true
+    async fn register(&self) -> longhaul_store::Result<()> {
+        let held = self.store.retire_worker(self.worker.id).await?;
+        // Between the two calls nothing can be claimed, so these are all: also those that were claimed after the lease had
+        // been taken for lost.
+        for reaped in &held {
+            let (Reaped::Offered { key, .. } | Reaped::Canceled { key }) = reaped;
+            self.running.stop(*key, Stopped::LeaseLost);
         }
-        Err(error) => {
-            tracing::warn!(%error, "cannot register again yet");
-            false
-        }
+        offer(&*self.waker, held);
+        self.store.register_worker(self.worker.clone()).await
+    }
+
+    fn pause(&self) -> Duration {
+        (self.worker.lease / 30).min(Duration::from_millis(500))
     }
 }

@@ -111,10 +111,10 @@ impl Output {
             let written = self.written.notified();
             tokio::pin!(written);
             written.as_mut().enable();
+            self.check_open()?;
             if self.lock().durable >= goal {
                 return Ok(());
             }
-            self.check_open()?;
             tokio::select! {
                 () = written => {}
                 _ = self.signals.wait_stopped() => {}
@@ -165,7 +165,8 @@ impl Output {
         read_up_to: Seq,
     ) -> Result<Settled, StoreError> {
         self.take_into(pending, true);
-        let mut output = pending.take().unwrap_or_else(|| self.next_append(Vec::new()));
+        let output = pending.take().map(Arc::unwrap_or_clone);
+        let mut output = output.unwrap_or_else(|| self.next_append(Vec::new()));
         output.blobs.extend(offload_all(last.iter_mut().flat_map(EntryBody::parts_mut)));
         output.entries.extend(last);
         let settle = Settle { how, read_up_to, output };
@@ -185,7 +186,7 @@ impl Output {
         let Some(append) = pending.append() else { return true };
         let count = append.entries.len() as u64;
         loop {
-            match self.store.append(append.clone()).await {
+            match self.store.append(Append::clone(&append)).await {
                 Ok(Appended::Now { .. } | Appended::Already { .. }) => {
                     pending.take();
                     self.lock().durable += count;
@@ -263,19 +264,19 @@ impl Output {
 /// The append that is under way, kept outside of the future that makes it, so that a future that is dropped can be
 /// followed by one that repeats it.
 #[derive(Default)]
-pub struct Pending(Mutex<Option<Append>>);
+pub struct Pending(Mutex<Option<Arc<Append>>>);
 
 impl Pending {
-    fn append(&self) -> Option<Append> {
+    fn append(&self) -> Option<Arc<Append>> {
         self.lock().clone()
     }
-    fn take(&self) -> Option<Append> {
+    fn take(&self) -> Option<Arc<Append>> {
         self.lock().take()
     }
     fn put(&self, append: Append) {
-        *self.lock() = Some(append);
+        *self.lock() = Some(Arc::new(append));
     }
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Append>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Append>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

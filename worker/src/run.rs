@@ -7,19 +7,23 @@
 use crate::{
     output::{Output, Pending},
     running::{RunSignals, Running},
-    settlement::{Ended, Facts, Settlement, decide},
+    settlement::{Ended, Facts, NOT_STORED, Settlement, decide},
     slots::Slot,
     task_io::RunIo,
 };
+use futures::FutureExt;
 use longhaul_dispatch::{Wake, Waker};
-use longhaul_domain::{EntryBody, Seq, TaskState, TerminalState, log::StatusChange};
+use longhaul_domain::{
+    EntryBody, Fence, Seq, TaskKey, TaskState, TerminalState, log::StatusChange,
+};
 use longhaul_executor::{
     Assignment, Executor, ExecutorDescriptor, Failure, Outcome, Stopped, TaskContext,
 };
 use longhaul_runtime::{Ids, TaskSet, TraceContext, spawn::panic_message};
-use longhaul_store::{Claimed, SettleAs, Settled, Store, StoreError};
+use longhaul_store::{Append, Claimed, Settle, SettleAs, Settled, Store, StoreError};
 use std::{
     future::pending,
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
@@ -65,8 +69,39 @@ pub async fn run(env: Arc<RunEnv>, agent: Arc<Agent>, claimed: Claimed, slot: Sl
     if let Some(trace) = &trace {
         longhaul_runtime::telemetry::continue_trace(&span, trace);
     }
-    Run::new(&env, &agent, claimed).finish().instrument(span).await;
+    let held = Held { key: claimed.key, fence: claimed.fence, attempt: claimed.attempt };
+    let run = AssertUnwindSafe(Run::new(&env, &agent, claimed).finish());
+    if let Err(panic) = run.catch_unwind().instrument(span).await {
+        // A fault of ours must not keep the task from others.
+        tracing::error!(task_id = %held.key.task, panic = panic_message(&*panic), "the run broke");
+        give_back(&env, held).await;
+    }
     drop(slot);
+}
+
+/// What is needed to give a run back.
+#[derive(Clone, Copy)]
+struct Held {
+    key: TaskKey,
+    fence: Fence,
+    attempt: i32,
+}
+
+/// Offers a run to others, whatever it has written so far.
+async fn give_back(env: &RunEnv, held: Held) {
+    let output = Append {
+        key: held.key,
+        fence: held.fence,
+        // Behind every operation of the run.
+        op: i32::MAX,
+        attempt: held.attempt,
+        entries: Vec::new(),
+        blobs: Vec::new(),
+    };
+    let settle = Settle { how: SettleAs::Release, read_up_to: Seq::START, output };
+    if let Err(error) = env.store.settle(settle).await {
+        tracing::error!(%error, task_id = %held.key.task, "the run stays here until this worker's lease is over");
+    }
 }
 
 struct Run<'a> {
@@ -111,6 +146,8 @@ impl<'a> Run<'a> {
         } else {
             tracing::warn!("the run was lost to another worker; nothing more is written");
         }
+        // Whatever the executor left behind gets no answer any more.
+        self.signals.stop(Stopped::LeaseLost);
     }
 
     fn context(&self) -> TaskContext {
@@ -199,16 +236,15 @@ impl<'a> Run<'a> {
             Ok(settled) => self.settled(&how, settled),
             Err(error @ (StoreError::Refused(_) | StoreError::Corrupt { .. })) => {
                 tracing::error!(%error, "the store refused the end of the run; the task fails");
-                self.fail(&error, read_up_to).await;
+                self.fail(read_up_to).await;
             }
-            Err(error) => tracing::error!(%error, "cannot settle; the run will be offered again"),
+            Err(error) => self.give_back(&error).await,
         }
     }
 
     /// Ends a task whose output the store will not take.
-    async fn fail(&self, error: &StoreError, read_up_to: Seq) {
-        let cause = format!("the output of the executor cannot be stored: {error}");
-        let ended = Ended::Returned(Ok(Outcome::Failed(Failure::fatal(cause))));
+    async fn fail(&self, read_up_to: Seq) {
+        let ended = Ended::Returned(Ok(Outcome::Failed(Failure::fatal(NOT_STORED))));
         let facts = Facts { refused: None, stopped: None, ..self.facts() };
         let Some(Settlement { how, mut last }) = decide(ended, &facts) else { return };
         if self.claimed.state == TaskState::Submitted && !self.output.has_written() {
@@ -216,7 +252,16 @@ impl<'a> Run<'a> {
         }
         match self.output.settle(&self.pending, last, how.clone(), read_up_to).await {
             Ok(settled) => self.settled(&how, settled),
-            Err(error) => tracing::error!(%error, "cannot fail the task either"),
+            Err(error) => self.give_back(&error).await,
+        }
+    }
+
+    /// Offers a run whose end cannot be written to others, as long as it is this worker's to offer.
+    async fn give_back(&self, error: &StoreError) {
+        tracing::error!(%error, "the end of the run cannot be written; it is given back");
+        if self.signals.stopped() != Some(Stopped::LeaseLost) {
+            let Claimed { key, fence, attempt, .. } = self.claimed;
+            give_back(self.env, Held { key, fence, attempt }).await;
         }
     }
 

@@ -3,7 +3,7 @@
 use longhaul_domain::{Fence, TaskKey};
 use longhaul_executor::Stopped;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio::sync::Notify;
@@ -47,7 +47,16 @@ impl RunSignals {
 #[derive(Clone, Default)]
 pub struct Running(Arc<Mutex<Runs>>);
 
-type Runs = HashMap<TaskKey, (Fence, Arc<RunSignals>)>;
+#[derive(Default)]
+struct Runs {
+    here: HashMap<TaskKey, (Fence, Arc<RunSignals>)>,
+    /// Cancels of tasks that are not here, the latest first: one may come just before its run is registered. A task that
+    /// was asked to stop stays asked, so an old one does no harm.
+    early: VecDeque<TaskKey>,
+}
+
+/// Early cancels that are remembered.
+const EARLY: usize = 1_024;
 
 /// Takes its run off the list when it is dropped.
 pub struct Registered {
@@ -59,20 +68,29 @@ pub struct Registered {
 impl Running {
     /// Puts a run on the list.
     pub fn register(&self, key: TaskKey, fence: Fence, signals: Arc<RunSignals>) -> Registered {
-        self.lock().insert(key, (fence, signals));
+        let mut runs = self.lock();
+        if runs.early.contains(&key) {
+            signals.stop(Stopped::Canceled);
+        }
+        runs.here.insert(key, (fence, signals));
+        drop(runs);
         Registered { running: self.clone(), key, fence }
     }
 
     /// Stops the run of a task, if it is here.
     pub fn stop(&self, key: TaskKey, reason: Stopped) {
-        if let Some((_, signals)) = self.lock().get(&key) {
+        let mut runs = self.lock();
+        if let Some((_, signals)) = runs.here.get(&key) {
             signals.stop(reason);
+        } else if reason == Stopped::Canceled {
+            runs.early.truncate(EARLY - 1);
+            runs.early.push_front(key);
         }
     }
 
     /// Stops every run.
     pub fn stop_all(&self, reason: Stopped) {
-        for (_, signals) in self.lock().values() {
+        for (_, signals) in self.lock().here.values() {
             signals.stop(reason);
         }
     }
@@ -82,8 +100,8 @@ impl Running {
         let runs = self.lock();
         let ring = |(_, signals): &(Fence, Arc<RunSignals>)| signals.message.notify_one();
         match keys {
-            Some(keys) => keys.iter().filter_map(|key| runs.get(key)).for_each(ring),
-            None => runs.values().for_each(ring),
+            Some(keys) => keys.iter().filter_map(|key| runs.here.get(key)).for_each(ring),
+            None => runs.here.values().for_each(ring),
         }
     }
 
@@ -96,8 +114,8 @@ impl Drop for Registered {
     fn drop(&mut self) {
         let mut runs = self.running.lock();
         // A later claim of the same task may be on the list already.
-        if runs.get(&self.key).is_some_and(|(fence, _)| *fence == self.fence) {
-            runs.remove(&self.key);
+        if runs.here.get(&self.key).is_some_and(|(fence, _)| *fence == self.fence) {
+            runs.here.remove(&self.key);
         }
     }
 }
@@ -105,6 +123,19 @@ impl Drop for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_domain::{Epoch, OwnerId, TaskId};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_cancel_that_comes_before_its_run_is_registered_is_heard() {
+        let running = Running::default();
+        let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(1)) };
+        running.stop(key, Stopped::Canceled);
+        let signals = Arc::new(RunSignals::new());
+        let fence = Fence { epoch: Epoch(1), token: Uuid::from_u128(2) };
+        let _registered = running.register(key, fence, Arc::clone(&signals));
+        assert_eq!(signals.stopped(), Some(Stopped::Canceled));
+    }
 
     #[test]
     fn the_first_reason_to_stop_stands() {

@@ -10,6 +10,9 @@ use longhaul_store::SettleAs;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
+/// What a client hears of output that the store refused; the cause is for the log.
+pub const NOT_STORED: &str = "the output of the executor cannot be stored";
+
 /// How the call of an executor ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -68,8 +71,8 @@ pub fn decide(ended: Ended, facts: &Facts<'_>) -> Option<Settlement> {
         return None;
     }
     if let Some(refused) = &facts.refused {
-        let cause = format!("the output of the executor cannot be stored: {refused}");
-        return Some(failed(Failure::fatal(cause), facts));
+        tracing::error!(cause = refused, "the output of the executor cannot be stored");
+        return Some(failed(Failure::fatal(NOT_STORED), facts));
     }
     Some(match (ended, facts.stopped) {
         (Ended::Returned(Ok(Outcome::Failed(_))) | Ended::Panicked(_), Some(Stopped::Canceled)) => {
@@ -79,10 +82,14 @@ pub fn decide(ended: Ended, facts: &Facts<'_>) -> Option<Settlement> {
             Ended::Returned(Ok(Outcome::Failed(_) | Outcome::Canceled(_))),
             Some(Stopped::TimedOut),
         ) => failed(timed_out(facts), facts),
-        // It stopped because it was told to; the task itself was not called off.
-        (Ended::Returned(Ok(Outcome::Canceled(_))), Some(Stopped::Draining)) => {
-            Settlement::release()
-        }
+        // It stopped because it was told to; the task itself was not called off, and nothing is wrong with it.
+        (
+            Ended::Returned(Ok(
+                Outcome::Canceled(_) | Outcome::Failed(Failure { retryable: true, .. }),
+            ))
+            | Ended::Panicked(_),
+            Some(Stopped::Draining),
+        ) => Settlement::release(),
         (Ended::Returned(Ok(outcome)), _) => settle_outcome(outcome, facts),
         (Ended::Panicked(what), _) => {
             failed(Failure::retryable(format!("the executor panicked: {what}")), facts)
@@ -250,6 +257,8 @@ mod tests {
         for ended in [
             Ended::Returned(Err(Stopped::Draining)),
             Ended::Returned(Ok(Outcome::Canceled(None))),
+            Ended::Returned(Ok(Outcome::Failed(Failure::retryable("interrupted")))),
+            Ended::Panicked("interrupted".to_owned()),
             Ended::Abandoned,
         ] {
             assert_eq!(decide(ended, &facts), Some(Settlement::release()));

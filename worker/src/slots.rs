@@ -24,6 +24,17 @@ struct Free {
     by_agent: BTreeMap<AgentName, u32>,
 }
 
+/// Who has room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Every agent.
+    All,
+    /// Some agents, while others are at their limit.
+    Some,
+    /// No agent.
+    None,
+}
+
 /// A taken slot; free again when it is dropped.
 pub struct Slot {
     slots: Slots,
@@ -46,6 +57,17 @@ impl Slots {
             .map(|(agent, n)| AgentSlots { agent: agent.clone(), free: (*n).min(free.total) })
             .collect();
         (slots, free.total)
+    }
+
+    /// Who has room now.
+    pub fn room(&self) -> Room {
+        let free = self.lock();
+        match free.by_agent.values().filter(|n| **n > 0).count() {
+            _ if free.total == 0 => Room::None,
+            0 => Room::None,
+            n if n < free.by_agent.len() => Room::Some,
+            _ => Room::All,
+        }
     }
 
     /// Takes a slot. Only the claim loop takes, so what [`free`](Self::free) said still holds.
@@ -97,6 +119,18 @@ mod tests {
         assert_eq!(free, [AgentSlots { agent: name("b"), free: 2 }]);
         drop(taken);
         assert_eq!(slots.free().0.len(), 2);
+    }
+
+    #[test]
+    fn room_is_told_of_all_of_some_and_of_none() {
+        let slots = Slots::new(2, [(name("a"), 1), (name("b"), 2)]);
+        assert_eq!(slots.room(), Room::All);
+        let one = slots.take(&name("a"));
+        assert_eq!(slots.room(), Room::Some);
+        let _two = slots.take(&name("b"));
+        assert_eq!(slots.room(), Room::None);
+        drop(one);
+        assert_eq!(slots.room(), Room::All);
     }
 
     #[test]

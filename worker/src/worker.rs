@@ -2,7 +2,9 @@
 
 use crate::{
     claims::Claims,
-    control, heartbeat, reaper,
+    control,
+    heartbeat::Lease,
+    reaper,
     run::{Agent, RunEnv},
     running::Running,
     slots::Slots,
@@ -13,7 +15,7 @@ use longhaul_executor::{Executor, ExecutorError, Stopped};
 use longhaul_runtime::{Ids, Readiness, Shutdown, TaskSet, lifecycle};
 use longhaul_store::{NewWorker, Store, StoreError};
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
 /// How a worker is run.
 #[derive(Debug, Clone)]
@@ -81,12 +83,13 @@ impl Worker {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
         let agents = self.agents()?;
         self.start(&agents).await?;
+        let source = self.dispatch.source(agents.keys().cloned().collect()).await?;
+        let registered = Instant::now();
         let worker = self.register(&agents).await?;
         let running = Running::default();
         let background = TaskSet::new();
         let env = self.env(&running, &background);
-        let source = self.dispatch.source(agents.keys().cloned().collect()).await?;
-        self.keep_house(&worker, &running, &background);
+        self.keep_house(&worker, registered, &running, &background);
 
         let runs = TaskSet::new();
         let slots = self.slots(&agents);
@@ -161,7 +164,13 @@ impl Worker {
     }
 
     /// Starts what goes on besides the runs, until `background` is stopped.
-    fn keep_house(&self, worker: &NewWorker, running: &Running, background: &TaskSet) {
+    fn keep_house(
+        &self,
+        worker: &NewWorker,
+        registered: Instant,
+        running: &Running,
+        background: &TaskSet,
+    ) {
         let store = || Arc::clone(&self.store);
         let house = |name, work: Pin<Box<dyn Future<Output = ()> + Send>>| {
             let stop = background.stopping().clone();
@@ -169,15 +178,13 @@ impl Worker {
                 stop.run_until_cancelled(work).await;
             });
         };
-        house(
-            "heartbeat",
-            Box::pin(heartbeat::keep(
-                store(),
-                self.dispatch.waker(),
-                worker.clone(),
-                running.clone(),
-            )),
-        );
+        let lease = Lease {
+            store: store(),
+            waker: self.dispatch.waker(),
+            worker: worker.clone(),
+            running: running.clone(),
+        };
+        house("heartbeat", Box::pin(lease.keep(registered)));
         house("control", Box::pin(control::listen(store(), running.clone())));
         let interval = self.options.lease / 5;
         house("reaper", Box::pin(reaper::reap(store(), self.dispatch.waker(), interval)));

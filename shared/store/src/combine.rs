@@ -6,7 +6,13 @@
 
 use crate::{Result, StoreError};
 use longhaul_runtime::spawn;
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// How large a batch may grow and how many may be under way.
@@ -20,11 +26,13 @@ pub struct Bounds {
     pub batches: usize,
     /// Calls that wait; a further one is turned away as unavailable.
     pub waiting: usize,
+    /// Weight of all calls that wait or are under way; likewise.
+    pub held: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { calls: 128, weight: 4 << 20, batches: 2, waiting: 10_000 }
+        Self { calls: 128, weight: 4 << 20, batches: 2, waiting: 10_000, held: 256 << 20 }
     }
 }
 
@@ -32,11 +40,35 @@ struct Call<In, Out> {
     input: In,
     weight: usize,
     answer: oneshot::Sender<Result<Out>>,
+    held: Held,
+}
+
+/// Counts the weight of a call until it is done, also when its caller has gone away.
+struct Held {
+    all: Arc<AtomicUsize>,
+    weight: usize,
+}
+
+impl Held {
+    /// Takes a weight on; `None` when that is too much. One call alone is never too much.
+    fn take(all: &Arc<AtomicUsize>, weight: usize, most: usize) -> Option<Self> {
+        let before = all.fetch_add(weight, Ordering::Relaxed);
+        let held = Self { all: Arc::clone(all), weight };
+        (before == 0 || before.saturating_add(weight) <= most).then_some(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.weight, Ordering::Relaxed);
+    }
 }
 
 /// Turns concurrent calls into batches.
 pub struct Combiner<In, Out> {
     calls: mpsc::Sender<Call<In, Out>>,
+    held: Arc<AtomicUsize>,
+    most: usize,
     name: &'static str,
 }
 
@@ -49,13 +81,16 @@ impl<In: Send + 'static, Out: Send + 'static> Combiner<In, Out> {
     {
         let (sender, receiver) = mpsc::channel(bounds.waiting.max(1));
         spawn(name, collect(name, bounds, receiver, Arc::new(run)));
-        Self { calls: sender, name }
+        Self { calls: sender, held: Arc::default(), most: bounds.held, name }
     }
 
     /// Makes one call and waits for its answer. `weight` is its size in bytes.
     pub async fn call(&self, input: In, weight: usize) -> Result<Out> {
         let (answer, answered) = oneshot::channel();
-        match self.calls.try_send(Call { input, weight, answer }) {
+        let Some(held) = Held::take(&self.held, weight, self.most) else {
+            return Err(self.broken("holds too much that waits"));
+        };
+        match self.calls.try_send(Call { input, weight, answer, held }) {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(self.broken("was stopped"))),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(self.broken("has too many calls waiting"))
@@ -120,8 +155,9 @@ where
     Fut: Future<Output = Vec<Result<Out>>>,
 {
     let (inputs, answers): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|call| (call.input, call.answer)).unzip();
-    for (answer, output) in answers.into_iter().zip(run(inputs).await) {
+        batch.into_iter().map(|call| (call.input, (call.answer, call.held))).unzip();
+    for ((answer, held), output) in answers.into_iter().zip(run(inputs).await) {
+        drop(held);
         // A caller that has gone away needs no answer; what it asked for is done.
         let _ = answer.send(output);
     }
@@ -205,6 +241,25 @@ mod tests {
         let other = combiner.call(2, 1);
         gate.notify_one();
         assert_eq!(other.await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn too_much_that_waits_is_turned_away_and_room_comes_back() {
+        let gate = Arc::new(Notify::new());
+        let bounds = Bounds { held: 10, ..Bounds::default() };
+        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let first = tokio::spawn({
+            let combiner = Arc::clone(&combiner);
+            async move { combiner.call(1, 100).await }
+        });
+        while sizes.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(combiner.call(2, 1).await.is_err());
+        gate.notify_one();
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        gate.notify_one();
+        assert_eq!(combiner.call(3, 1).await.unwrap(), 6);
     }
 
     #[tokio::test]
