@@ -212,6 +212,8 @@ async fn a_small_deployment_runs_without_a_broker() {
     let (api, worker) = (Port::reserve(), Port::reserve());
     let launch = |arguments: &[&str]| {
         let launch = Launch::longhaul(arguments).current_dir(folder.path());
+        // Looking from time to time is not what finds the task.
+        let launch = launch.env("LONGHAUL_WORKER_PROBE_INTERVAL", "10m");
         launch.env("LONGHAUL_DATABASE_URL", database.url()).start()
     };
     longhaul_tests::stack::succeed(&launch(&["migrate"]));
