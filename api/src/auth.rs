@@ -1,26 +1,34 @@
 //! Who asks: API keys, and the seam for other ways.
 //!
 //! Keys are known by their hash only. An answer of the store is remembered for a few seconds, so a revoked key may work
-//! that long; while the store does not answer, for a minute.
+//! that long; while the store does not answer, for a minute. That a key is unknown is remembered for a second, and only a
+//! few are asked for at once: whoever has no key can keep the store a little busy, and no more.
 
 use crate::options::Authentication;
 use async_trait::async_trait;
 use axum::http::{HeaderMap, header};
 use longhaul_domain::Principal;
-use longhaul_runtime::Clock;
 use longhaul_store::{Result, Store};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::{sync::Semaphore, time::Instant};
 
-/// How long an answer counts, and how long it does while the store is away; milliseconds.
-const FRESH_MS: i64 = 5_000;
-const STALE_MS: i64 = 60_000;
+/// How long an answer counts, and how long it does while the store is away.
+const FRESH: Duration = Duration::from_secs(5);
+const STALE: Duration = Duration::from_secs(60);
 
-/// Keys remembered; when there are more, all are forgotten.
+/// How long a key counts as unknown.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
+/// Keys remembered, of those that are known and of those that are not; when there are more, all are forgotten.
 const REMEMBERED: usize = 10_000;
+
+/// Keys that the store is asked for at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// A way of showing who one is.
 #[async_trait]
@@ -34,14 +42,10 @@ pub trait Authenticator: Send + Sync {
 }
 
 /// The authenticator of a setting.
-pub fn authenticator(
-    kind: Authentication,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-) -> Arc<dyn Authenticator> {
+pub fn authenticator(kind: Authentication, store: Arc<dyn Store>) -> Arc<dyn Authenticator> {
     match kind {
         Authentication::None => Arc::new(Anybody),
-        Authentication::Keys => Arc::new(ApiKeys { store, clock, known: Mutex::default() }),
+        Authentication::Keys => Arc::new(ApiKeys::new(store)),
     }
 }
 
@@ -65,25 +69,71 @@ type Hash = [u8; 32];
 
 struct ApiKeys {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<Hash, (i64, Principal)>>,
+    known: Mutex<Known>,
+    asking: Semaphore,
+}
+
+/// What the store said, and when.
+#[derive(Default)]
+struct Known {
+    principals: HashMap<Hash, (Instant, Principal)>,
+    unknown: HashMap<Hash, Instant>,
+}
+
+/// What is remembered of a key.
+#[derive(Debug, PartialEq, Eq)]
+enum Recalled {
+    /// Whose it is.
+    Somebody(Principal),
+    /// That it is nobody's.
+    Nobody,
+    /// Nothing that still counts.
+    Nothing,
 }
 
 impl ApiKeys {
-    fn known(&self) -> MutexGuard<'_, HashMap<Hash, (i64, Principal)>> {
+    fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, known: Mutex::default(), asking: Semaphore::new(ASKED_AT_ONCE) }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, hash: Hash, now: i64, principal: Option<&Principal>) {
-        let mut known = self.known();
-        if known.len() >= REMEMBERED {
-            known.clear();
+    /// What is remembered of a key and still counts.
+    fn recall(&self, hash: &Hash) -> Recalled {
+        let known = self.known();
+        match (known.principals.get(hash), known.unknown.get(hash)) {
+            (Some((at, who)), _) if at.elapsed() < FRESH => Recalled::Somebody(who.clone()),
+            (None, Some(at)) if at.elapsed() < UNKNOWN => Recalled::Nobody,
+            _ => Recalled::Nothing,
         }
-        match principal {
-            Some(principal) => known.insert(hash, (now, principal.clone())),
-            None => known.remove(&hash),
-        };
     }
+
+    /// Who showed a key not long ago, for when the store does not answer.
+    fn stale(&self, hash: &Hash) -> Option<Principal> {
+        let known = self.known();
+        let (at, principal) = known.principals.get(hash)?;
+        (at.elapsed() < STALE).then(|| principal.clone())
+    }
+
+    fn remember(&self, hash: Hash, principal: Option<&Principal>) {
+        let (mut known, now) = (self.known(), Instant::now());
+        if let Some(principal) = principal {
+            known.unknown.remove(&hash);
+            insert(&mut known.principals, hash, (now, principal.clone()));
+        } else {
+            known.principals.remove(&hash);
+            insert(&mut known.unknown, hash, now);
+        }
+    }
+}
+
+fn insert<T>(map: &mut HashMap<Hash, T>, hash: Hash, value: T) {
+    if map.len() >= REMEMBERED {
+        map.clear();
+    }
+    map.insert(hash, value);
 }
 
 #[async_trait]
@@ -91,22 +141,22 @@ impl Authenticator for ApiKeys {
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Principal>> {
         let Some(key) = presented_key(headers) else { return Ok(None) };
         let hash: Hash = Sha256::digest(key).into();
-        let now = self.clock.now().timestamp_millis();
-        let known = self.known().get(&hash).cloned();
-        if let Some((at, principal)) = &known
-            && now - at < FRESH_MS
-        {
-            return Ok(Some(principal.clone()));
+        let mut turn = None;
+        loop {
+            match (self.recall(&hash), &turn) {
+                (Recalled::Somebody(principal), _) => return Ok(Some(principal)),
+                (Recalled::Nobody, _) => return Ok(None),
+                (Recalled::Nothing, Some(_)) => break,
+                // Others may ask for the same key meanwhile.
+                (Recalled::Nothing, None) => turn = Some(self.asking.acquire().await),
+            }
         }
         match self.store.authenticate(hash).await {
             Ok(principal) => {
-                self.remember(hash, now, principal.as_ref());
+                self.remember(hash, principal.as_ref());
                 Ok(principal)
             }
-            Err(error) => match known {
-                Some((at, principal)) if now - at < STALE_MS => Ok(Some(principal)),
-                _ => Err(error),
-            },
+            Err(error) => self.stale(&hash).map(Some).ok_or(error),
         }
     }
 
@@ -148,5 +198,36 @@ mod tests {
         assert_eq!(presented_key(&headers("authorization", "Basic abc")), None);
         assert_eq!(presented_key(&headers("authorization", "Bearer ")), None);
         assert_eq!(presented_key(&HeaderMap::new()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_key_works_for_seconds_whatever_the_clock_on_the_wall_says() {
+        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let keys = ApiKeys::new(store);
+        let hash = [7; 32];
+        keys.remember(hash, Some(&Principal::local()));
+        assert_eq!(keys.recall(&hash), Recalled::Somebody(Principal::local()));
+        tokio::time::advance(FRESH).await;
+        assert_eq!(keys.recall(&hash), Recalled::Nothing);
+        assert_eq!(keys.stale(&hash), Some(Principal::local()));
+        tokio::time::advance(STALE).await;
+        assert_eq!(keys.stale(&hash), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_key_is_asked_for_once_a_second_and_pushes_no_other_out() {
+        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let keys = ApiKeys::new(store);
+        keys.remember([0; 32], Some(&Principal::local()));
+        for number in 0..=REMEMBERED {
+            let mut hash = [1; 32];
+            hash[..8].copy_from_slice(&number.to_be_bytes());
+            keys.remember(hash, None);
+            assert_eq!(keys.recall(&hash), Recalled::Nobody);
+        }
+        assert_eq!(keys.recall(&[0; 32]), Recalled::Somebody(Principal::local()));
+        keys.remember([1; 32], None);
+        tokio::time::advance(UNKNOWN).await;
+        assert_eq!(keys.recall(&[1; 32]), Recalled::Nothing);
     }
 }

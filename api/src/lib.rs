@@ -3,7 +3,7 @@
 //! A response that names a task id means that the task is durable: the store has committed it before the answer is
 //! written. When a node dies, its clients reconnect to another one with their cursor and miss nothing.
 //!
-//! `bindings` turn bytes into requests and answers into bytes; `service` does what is asked, one use case a file,
+//! `server` holds the connections; `bindings` turn bytes into requests and answers into bytes; `service` does what is asked, one use case a file,
 //! without knowing which binding or protocol version asked; `hub` brings what happens on any node to those who wait here.
 
 mod agents;
@@ -12,7 +12,11 @@ mod bindings;
 mod hub;
 mod node;
 mod options;
+mod server;
 mod service;
+#[cfg(test)]
+mod testing;
+mod weight;
 
 pub use node::{Api, Parts};
 pub use options::{ApiOptions, Authentication};

@@ -3,17 +3,18 @@
 use crate::{
     agents::Agents,
     auth::authenticator,
-    bindings::{Gate, router},
+    bindings::{Bodies, Gate, router},
     hub::Hub,
     options::ApiOptions,
+    server::{Limits, Server},
     service::Service,
 };
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use longhaul_dispatch::Waker;
 use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, TaskSet, readiness::Handle};
 use longhaul_store::Store;
 use longhaul_wire::dialect::Negotiation;
-use std::{future::IntoFuture, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
 /// How often the store is asked whether it answers.
@@ -41,12 +42,13 @@ pub struct Api {
     tasks: TaskSet,
     shutdown: Shutdown,
     drain: Duration,
+    limits: Limits,
 }
 
 impl Api {
     /// Starts what goes on besides requests. Must be called within a Tokio runtime.
     pub fn start(parts: Parts, options: ApiOptions) -> Self {
-        let Parts { store, waker, clock, ids, readiness, shutdown } = parts;
+        let Parts { store, waker, ids, readiness, shutdown, .. } = parts;
         let tasks = TaskSet::new();
         let hub = Hub::start(Arc::clone(&store), &tasks, readiness.component("signals"));
         let stop = tasks.stopping().clone();
@@ -54,16 +56,16 @@ impl Api {
         tasks.spawn("check-store", async move {
             stop.run_until_cancelled(checking).await;
         });
-        let authenticator =
-            authenticator(options.authentication, Arc::clone(&store), Arc::clone(&clock));
+        let authenticator = authenticator(options.authentication, Arc::clone(&store));
         let drain = options.drain;
+        let limits = Limits::with_connections(options.max_connections);
         let gate = Gate {
             negotiation: Negotiation { assume: options.assume_version },
             keep_alive: options.keep_alive,
-            max_body_bytes: options.max_body_bytes,
+            bodies: Arc::new(Bodies::new(options.max_body_bytes)),
             readiness,
             service: Arc::new(Service {
-                agents: Agents::new(Arc::clone(&store), clock),
+                agents: Agents::new(Arc::clone(&store)),
                 store,
                 hub,
                 waker,
@@ -74,7 +76,12 @@ impl Api {
             }),
             authenticator,
         };
-        Self { gate, tasks, shutdown, drain }
+        Self { gate, tasks, shutdown, drain, limits }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.gate.service)
     }
 
     /// Every route.
@@ -82,24 +89,18 @@ impl Api {
         router(self.gate.clone())
     }
 
-    /// Serves until the process shuts down: then waiting requests answer, streams close, and connections end.
+    /// Serves until the process shuts down: then waiting requests answer, streams close, and connections end. No
+    /// error of the listener ends it: it is logged, and waited for.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        // Small frames must not wait for one another.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "cannot switch off delays of a connection");
-            }
-        });
-        let draining = self.shutdown.draining().clone();
-        let server = axum::serve(listener, self.router())
-            .with_graceful_shutdown(async move { draining.cancelled().await })
-            .into_future();
-        tokio::pin!(server);
-        let mut result = Ok(());
-        let ended = async { result = server.await };
-        self.shutdown.wait(self.drain, ended).await;
+        let server = Server {
+            router: self.router(),
+            limits: self.limits,
+            draining: self.shutdown.draining().clone(),
+            stop: self.shutdown.stop_now().clone(),
+        };
+        self.shutdown.wait(self.drain, server.serve(listener)).await;
         self.tasks.stop_and_wait().await;
-        result
+        Ok(())
     }
 }
 

@@ -23,6 +23,10 @@ pub struct ApiOptions {
     pub authentication: Authentication,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// Most bytes of contents in one answer.
+    pub max_answer_bytes: u64,
+    /// Most connections that are open at once; further ones wait until there is room.
+    pub max_connections: usize,
     /// After this long a waiting send answers with the task as it is; without it, never.
     pub longest_wait: Option<Duration>,
     /// How long an executor has to stop when its task is canceled, and how long the cancel waits for it.

@@ -4,7 +4,7 @@ use super::{Gate, request::Marks};
 use crate::service::{CardFound, CardScope, failed};
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
@@ -18,26 +18,27 @@ use std::fmt::Write;
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
 /// The card of the agent at the root.
-pub async fn of_root(State(gate): State<Gate>, headers: HeaderMap) -> Response {
-    answer(&gate, &headers, CardScope::Root).await
+pub async fn of_root(State(gate): State<Gate>, request: Request) -> Response {
+    answer(&gate, request, CardScope::Root).await
 }
 
 /// The card of an agent at its own address.
 pub async fn of_agent(
     State(gate): State<Gate>,
     Path(agent): Path<String>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
     match AgentName::new(agent) {
-        Ok(name) => answer(&gate, &headers, CardScope::Agent(name)).await,
+        Ok(name) => answer(&gate, request, CardScope::Agent(name)).await,
         Err(_) => not_found("there is no agent of this name", &[]),
     }
 }
 
-async fn answer(gate: &Gate, headers: &HeaderMap, scope: CardScope) -> Response {
+async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
+    let (parts, _) = request.into_parts();
     match gate.service.card(&scope).await {
         Ok(CardFound::Card(card)) => match serde_json::to_vec(&*card) {
-            Ok(bytes) => cached(headers, bytes),
+            Ok(bytes) => cached(&parts.headers, bytes),
             Err(error) => {
                 tracing::error!(%error, "a card cannot be written");
                 plain(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "internal error"}))
@@ -54,7 +55,7 @@ async fn answer(gate: &Gate, headers: &HeaderMap, scope: CardScope) -> Response 
             not_found(why, &others)
         }
         Err(error) => {
-            let error = failed(&Marks::of(gate, headers).request_id, &error);
+            let error = failed(&Marks::of_request(gate, &parts).request_id, &error);
             let body = json!({"error": error.to_string()});
             let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &body);
             if let Some(wait) = error.retry_after() {

@@ -2,12 +2,13 @@
 
 use super::{
     Gate,
+    body::Unread,
     request::{Marks, caller, check_scope, stated_version, with_tenant},
     sse,
 };
 use crate::service::{Caller, EventStream, Frame};
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes},
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
@@ -18,7 +19,11 @@ use longhaul_wire::{
     error::seconds,
     jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
 };
+use std::time::Duration;
 use tracing::Instrument;
+
+/// When to come back while too many large bodies are being read.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// A call at the root.
 pub async fn for_root(State(gate): State<Gate>, request: Request) -> Response {
@@ -42,11 +47,10 @@ enum Answer {
 
 async fn handle(gate: Gate, agent: Option<String>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let marks = Marks::of(&gate, &parts.headers);
-    let request_id = marks.request_id.clone();
+    let marks = Marks::of_request(&gate, &parts);
     let span = tracing::info_span!(
         "request",
-        request_id,
+        request_id = marks.request_id,
         trace_id = marks.trace.trace_id(),
         method = tracing::field::Empty,
         task_id = tracing::field::Empty,
@@ -54,11 +58,7 @@ async fn handle(gate: Gate, agent: Option<String>, request: Request) -> Response
     longhaul_runtime::telemetry::continue_trace(&span, &marks.trace);
     let version = stated_version(&parts.headers, parts.uri.query());
     let exchange = Exchange { gate, headers: parts.headers, version };
-    let mut response = exchange.answer(marks, agent, body).instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("x-request-id", value);
-    }
-    response
+    exchange.answer(marks, agent, body).instrument(span).await
 }
 
 struct Exchange {
@@ -73,9 +73,9 @@ impl Exchange {
             Ok(caller) => caller,
             Err(error) => return refuse(&Id::null(), &error),
         };
-        let Ok(body) = to_bytes(body, self.gate.max_body_bytes).await else {
-            let limit = self.gate.max_body_bytes as u64;
-            return refuse(&Id::null(), &ProtocolError::TooLarge { limit });
+        let body = match self.body(body).await {
+            Ok(body) => body,
+            Err(response) => return *response,
         };
         let call = match read_call(&body) {
             Ok(call) => call,
@@ -86,6 +86,32 @@ impl Exchange {
             Ok(Answer::Stream(dialect, frames)) => self.stream(&call.id, dialect, *frames),
             Err(error) => refuse(&call.id, &error),
         }
+    }
+
+    async fn body(&self, body: Body) -> Result<Bytes, Box<Response>> {
+        let bodies = &self.gate.bodies;
+        let unread = match bodies.read(body).await {
+            Ok(body) => return Ok(body),
+            Err(unread) => unread,
+        };
+        let (error, status) = match unread {
+            Unread::TooLarge => (ProtocolError::TooLarge { limit: bodies.limit() as u64 }, None),
+            Unread::TooSlow => {
+                let why = "the body came too slowly; send it faster, or large files by URL";
+                (ProtocolError::InvalidRequest(why.to_owned()), Some(StatusCode::REQUEST_TIMEOUT))
+            }
+            Unread::Busy => (ProtocolError::Unavailable { retry_after: BUSY }, None),
+            Unread::Broken(error) => {
+                tracing::debug!(%error, "a body broke off");
+                let why = "the body broke off; send it again";
+                (ProtocolError::InvalidRequest(why.to_owned()), Some(StatusCode::BAD_REQUEST))
+            }
+        };
+        let mut response = refuse(&Id::null(), &error);
+        if let Some(status) = status {
+            *response.status_mut() = status;
+        }
+        Err(Box::new(response))
     }
 
     async fn caller(&self, marks: Marks, agent: Option<String>) -> Result<Caller, ProtocolError> {

@@ -1,14 +1,18 @@
 //! Bindings: bytes to requests, answers to bytes. Thin: what is asked is done by the service.
 
+mod body;
 mod card;
 mod health;
 mod jsonrpc;
 mod request;
 mod sse;
 
+pub use body::Bodies;
+
 use crate::{auth::Authenticator, service::Service};
 use axum::{
     Router,
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
 use longhaul_runtime::Readiness;
@@ -24,7 +28,7 @@ pub struct Gate {
     pub readiness: Readiness,
     pub negotiation: Negotiation,
     pub keep_alive: Duration,
-    pub max_body_bytes: usize,
+    pub bodies: Arc<Bodies>,
 }
 
 /// Every route of an API node.
@@ -44,5 +48,11 @@ pub fn router(gate: Gate) -> Router {
             .route(&format!("/.well-known/{name}"), get(card::of_root))
             .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::of_agent));
     }
-    router.layer(CatchPanicLayer::new()).with_state(gate)
+    router
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(gate.clone(), request::mark))
+        .with_state(gate)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,12 @@
 
 use super::Gate;
 use crate::service::{Caller, failed};
-use axum::http::HeaderMap;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, request::Parts},
+    middleware::Next,
+    response::Response,
+};
 use longhaul_domain::AgentName;
 use longhaul_runtime::TraceContext;
 use longhaul_wire::{Operation, ProtocolError};
@@ -11,14 +16,20 @@ use longhaul_wire::{Operation, ProtocolError};
 const MAX_REQUEST_ID: usize = 128;
 
 /// A request's id and trace, known before anything else.
+#[derive(Debug, Clone)]
 pub struct Marks {
     pub request_id: String,
     pub trace: TraceContext,
 }
 
 impl Marks {
+    /// Those that the request was given when it came.
+    pub fn of_request(gate: &Gate, parts: &Parts) -> Self {
+        parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(gate, &parts.headers))
+    }
+
     /// The client's own, where it sent any.
-    pub fn of(gate: &Gate, headers: &HeaderMap) -> Self {
+    fn of(gate: &Gate, headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let given = text("x-request-id").filter(|id| {
             !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic())
@@ -30,6 +41,18 @@ impl Marks {
             .map_or_else(|| TraceContext::new_root(ids), |parent| parent.child(ids));
         Self { request_id, trace }
     }
+}
+
+/// Gives every request its marks, and every response the id of its request.
+pub async fn mark(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let marks = Marks::of(&gate, request.headers());
+    let id = HeaderValue::from_str(&marks.request_id);
+    request.extensions_mut().insert(marks);
+    let mut response = next.run(request).await;
+    if let Ok(id) = id {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
 }
 
 /// Finds out who asks.

@@ -4,15 +4,18 @@ use super::Hub;
 use futures::StreamExt;
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_runtime::{Backoff, TaskSet, readiness::Handle};
-use longhaul_store::{LogSignal, ReadLimit};
+use longhaul_store::{LogPage, LogSignal, ReadLimit};
 use std::{collections::HashSet, time::Duration};
 
 /// How often all awaited tasks are looked at without a signal.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Tasks read at once, and entries of each.
+/// Tasks read at once, entries of each, and bytes: of all of them, and of one at most and at least.
 const TASKS: usize = 500;
-const LIMIT: ReadLimit = ReadLimit { rows: 200, bytes: 1 << 20 };
+const ROWS: u32 = 200;
+const ROUND_BYTES: u64 = 16 << 20;
+const MOST_BYTES: u64 = 1 << 20;
+const LEAST_BYTES: u64 = 32 << 10;
 
 /// Starts the hub's work.
 pub fn start(hub: &Hub, tasks: &TaskSet, readiness: Handle) {
@@ -60,17 +63,18 @@ async fn poll(hub: Hub) {
     }
 }
 
-/// Reads for the topics that are behind. Signals that come meanwhile are served by the next round.
+/// Reads for the topics that are behind. Signals that come meanwhile are served by a later round.
 async fn fill(hub: Hub) {
     let mut failures = 0;
     loop {
         let wanted = hub.wanted();
         if wanted.is_empty() {
-            hub.0.behind.notified().await;
+            hub.0.work.notified().await;
             continue;
         }
         let asked: HashSet<TaskKey> = wanted.iter().map(|(key, _)| *key).collect();
-        match hub.0.store.read_logs(wanted, LIMIT).await {
+        let limit = limit(wanted.len());
+        match hub.0.store.read_logs(wanted, limit).await {
             Ok(pages) => {
                 failures = 0;
                 hub.fill(asked, pages);
@@ -85,18 +89,23 @@ async fn fill(hub: Hub) {
     }
 }
 
+/// How much is read of each of so many tasks: together they stay within a budget.
+fn limit(tasks: usize) -> ReadLimit {
+    let share = ROUND_BYTES / (tasks as u64).max(1);
+    ReadLimit { rows: ROWS, bytes: share.clamp(LEAST_BYTES, MOST_BYTES) }
+}
+
 impl Hub {
     fn heard(&self, signal: LogSignal) {
         match signal {
             LogSignal::Grown(grown) => {
                 let topics = self.topics();
-                let behind = grown
-                    .iter()
-                    .filter(|(key, to)| topics.get(key).is_some_and(|topic| topic.grown(*to)))
-                    .count();
+                let awaited = |key: &TaskKey, to| topics.get(key).is_some_and(|t| t.grown(to));
+                let behind: Vec<TaskKey> =
+                    grown.iter().filter(|(key, to)| awaited(key, *to)).map(|(k, _)| *k).collect();
                 drop(topics);
-                if behind > 0 {
-                    self.0.behind.notify_one();
+                if !behind.is_empty() {
+                    self.look_at(behind);
                 }
             }
             LogSignal::Missed => self.suspect_all(),
@@ -104,29 +113,61 @@ impl Hub {
     }
 
     fn suspect_all(&self) {
-        self.topics().values().for_each(|topic| topic.suspect());
-        self.0.behind.notify_one();
-    }
-
-    /// The tasks to read, and behind which entry.
-    fn wanted(&self) -> Vec<(TaskKey, Seq)> {
         let topics = self.topics();
-        let wanted = topics.iter().filter_map(|(key, topic)| Some((*key, topic.wanted()?)));
-        wanted.take(TASKS).collect()
+        topics.values().for_each(|topic| topic.suspect());
+        let keys: Vec<TaskKey> = topics.keys().copied().collect();
+        drop(topics);
+        self.look_at(keys);
     }
 
-    fn fill(&self, mut asked: HashSet<TaskKey>, pages: Vec<(TaskKey, longhaul_store::LogPage)>) {
+    /// The tasks to read next, and behind which entry.
+    fn wanted(&self) -> Vec<(TaskKey, Seq)> {
+        loop {
+            let next = self.behind().take(TASKS);
+            if next.is_empty() {
+                return Vec::new();
+            }
+            let topics = self.topics();
+            let wanted: Vec<(TaskKey, Seq)> = next
+                .into_iter()
+                .filter_map(|key| Some((key, topics.get(&key)?.wanted()?)))
+                .collect();
+            drop(topics);
+            if !wanted.is_empty() {
+                return wanted;
+            }
+        }
+    }
+
+    fn fill(&self, asked: HashSet<TaskKey>, pages: Vec<(TaskKey, LogPage)>) {
+        let mut silent = asked.clone();
         let topics = self.topics();
         for (key, page) in pages {
-            asked.remove(&key);
+            silent.remove(&key);
             if let Some(topic) = topics.get(&key) {
                 topic.fill(page.entries, page.last_seq);
             }
         }
-        for key in asked {
-            if let Some(topic) = topics.get(&key) {
-                topic.nothing_new();
-            }
+        for topic in silent.iter().filter_map(|key| topics.get(key)) {
+            topic.nothing_new();
         }
+        let still = |key: &TaskKey| topics.get(key).is_some_and(|topic| topic.is_behind());
+        let behind: Vec<TaskKey> = asked.into_iter().filter(|key| still(key)).collect();
+        drop(topics);
+        if !behind.is_empty() {
+            self.look_at(behind);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_tasks_together_read_no_more_than_a_few_in_bytes() {
+        assert_eq!(limit(1).bytes, MOST_BYTES);
+        assert_eq!(limit(16).bytes * 16, ROUND_BYTES);
+        assert!(limit(TASKS).bytes * TASKS as u64 <= ROUND_BYTES);
     }
 }

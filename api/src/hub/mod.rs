@@ -3,14 +3,17 @@
 //! The hub holds one stream of signals and, for every awaited task, a short ring of its latest entries. When tasks have
 //! grown it reads the new entries of all of them in one query and puts them into their rings; subscribers take them from
 //! there. One that is slow falls out of the ring and reads the log itself, at its own pace: nothing is buffered for it,
-//! and nobody waits for it. Signals may be lost; a slow poll of all awaited tasks covers that.
+//! and nobody waits for it. Signals may be lost; a slow poll of all awaited tasks covers that. Rings and rounds are bounded
+//! in entries and in bytes.
 
+mod behind;
 mod filler;
 mod subscription;
 mod topic;
 
 pub use subscription::Subscription;
 
+use behind::Behind;
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_runtime::{TaskSet, readiness::Handle};
 use longhaul_store::Store;
@@ -28,14 +31,21 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     topics: Mutex<HashMap<TaskKey, Arc<Topic>>>,
-    /// Rung when some topic is behind its log.
-    behind: Notify,
+    /// Topics that are behind their logs. Never locked together with `topics`.
+    behind: Mutex<Behind>,
+    /// Rung when there are such.
+    work: Notify,
 }
 
 impl Hub {
     /// Starts the hub; its work goes on until `tasks` is stopped.
     pub fn start(store: Arc<dyn Store>, tasks: &TaskSet, readiness: Handle) -> Self {
-        let hub = Self(Arc::new(Inner { store, topics: Mutex::default(), behind: Notify::new() }));
+        let hub = Self(Arc::new(Inner {
+            store,
+            topics: Mutex::default(),
+            behind: Mutex::default(),
+            work: Notify::new(),
+        }));
         filler::start(&hub, tasks, readiness);
         hub
     }
@@ -58,8 +68,14 @@ impl Hub {
         subscription.go_to(place);
         // Signals between the read and now were for nobody.
         subscription.suspect();
-        self.0.behind.notify_one();
+        self.look_at([key]);
         subscription
+    }
+
+    /// How many tasks are awaited.
+    #[cfg(test)]
+    pub fn awaited(&self) -> usize {
+        self.topics().len()
     }
 
     /// Takes a topic away that nobody awaits any more.
@@ -71,7 +87,22 @@ impl Hub {
         }
     }
 
+    /// Has these topics read, in their turn.
+    fn look_at(&self, keys: impl IntoIterator<Item = TaskKey>) {
+        let mut behind = self.behind();
+        keys.into_iter().for_each(|key| behind.add(key));
+        drop(behind);
+        self.0.work.notify_one();
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Behind> {
+        self.0.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn topics(&self) -> MutexGuard<'_, HashMap<TaskKey, Arc<Topic>>> {
         self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

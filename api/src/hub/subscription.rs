@@ -6,9 +6,12 @@ use super::{
 };
 use longhaul_domain::{LogEntry, Seq, TaskKey};
 use longhaul_runtime::Backoff;
-use longhaul_store::{ReadLimit, Result};
+use longhaul_store::{ReadLimit, Result, StoreError};
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// How much of the log a reader that is behind reads at once: what each of them may hold.
+const PAGE: ReadLimit = ReadLimit { rows: 100, bytes: 256 << 10 };
 
 /// A reader that gets every entry after its place, once and in order.
 pub struct Subscription {
@@ -35,13 +38,21 @@ impl Subscription {
         self.topic.suspect();
     }
 
+    /// Leaves out what comes before a later place, of which the caller knows everything: it is not read for others either
+    /// that nobody has asked for yet.
+    pub fn start_at(&mut self, place: Seq) {
+        self.skip_to(place);
+        self.topic.start_at(place);
+    }
+
     /// Leaves out what comes before a later place.
     pub fn skip_to(&mut self, place: Seq) {
         self.place = self.place.max(place);
     }
 
-    /// The next entries, at least one; waits until there is one. Cancel-safe. A store that does not answer is waited for.
-    pub async fn next(&mut self) -> Vec<Arc<LogEntry>> {
+    /// The next entries, at least one; waits until there is one. Cancel-safe. A store that does not answer is waited for;
+    /// an error is for good: the log is gone or cannot be read.
+    pub async fn next(&mut self) -> Result<Vec<Arc<LogEntry>>> {
         let mut failures = 0;
         loop {
             // Marks what is there as seen before looking, so that what comes later rings.
@@ -55,27 +66,29 @@ impl Subscription {
                     }
                     continue;
                 }
-                Found::Behind => match self.catch_up().await {
-                    Ok(entries) => entries,
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot read the log for a subscriber yet");
-                        tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
-                        failures = failures.saturating_add(1);
-                        continue;
-                    }
-                },
+                Found::Behind => self.catch_up().await?,
             };
             if let Some(last) = found.last() {
                 self.place = last.seq;
-                return found;
+                return Ok(found);
             }
+            // The store is away, or the log is shorter than it was said to be.
+            tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+            failures = failures.saturating_add(1);
         }
     }
 
-    /// Reads the log itself, one page.
+    /// Reads the log itself, one page. Nothing: the store does not answer, or has nothing there yet.
     async fn catch_up(&self) -> Result<Vec<Arc<LogEntry>>> {
-        let page = self.hub.0.store.read_log(self.key, self.place, ReadLimit::default()).await?;
-        Ok(page.map(|page| page.entries.into_iter().map(Arc::new).collect()).unwrap_or_default())
+        match self.hub.0.store.read_log(self.key, self.place, PAGE).await {
+            Ok(Some(page)) => Ok(page.entries.into_iter().map(Arc::new).collect()),
+            Ok(None) => Err(StoreError::corrupt(self.key, "the log", "it is gone")),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "cannot read the log for a subscriber yet");
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

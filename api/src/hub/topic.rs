@@ -1,5 +1,6 @@
 //! The latest entries of one awaited task.
 
+use crate::weight::Count;
 use longhaul_domain::{LogEntry, Seq};
 use std::{
     collections::VecDeque,
@@ -7,8 +8,9 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How many entries a ring keeps. One that is further behind reads the log.
+/// How many entries a ring keeps, and how many bytes of them. One that is further behind reads the log.
 const KEPT: usize = 256;
+const KEPT_BYTES: u64 = 1 << 20;
 
 /// One awaited task.
 pub struct Topic {
@@ -20,7 +22,10 @@ pub struct Topic {
 }
 
 struct Ring {
+    /// Without gaps; the last one is the one that was read last. May be empty, where that one alone was too large.
     entries: VecDeque<Arc<LogEntry>>,
+    /// What they take.
+    bytes: u64,
     /// The last entry that the log is known to have.
     known: Seq,
     /// What was known when the log was last looked at.
@@ -42,8 +47,13 @@ pub enum Found {
 impl Topic {
     /// Of a task whose entries up to `after` nobody here asks for.
     pub fn new(after: Seq) -> Self {
-        let ring =
-            Ring { entries: VecDeque::new(), known: after, looked_for: after, suspect: false };
+        let ring = Ring {
+            entries: VecDeque::new(),
+            bytes: 0,
+            known: after,
+            looked_for: after,
+            suspect: false,
+        };
         Self {
             readers: AtomicUsize::new(0),
             ring: Mutex::new(ring),
@@ -68,6 +78,22 @@ impl Topic {
         self.lock().suspect = true;
     }
 
+    /// Notes that nobody here asks for entries up to this one, unless some were handed out already. Whoever does, reads
+    /// them from the log.
+    pub fn start_at(&self, place: Seq) {
+        let mut ring = self.lock();
+        if ring.entries.is_empty() {
+            ring.known = ring.known.max(place);
+            self.read.send_if_modified(|read| advance(read, place));
+        }
+    }
+
+    /// Whether there is reason to read.
+    pub fn is_behind(&self) -> bool {
+        let ring = self.lock();
+        ring.suspect || ring.known > *self.read.borrow()
+    }
+
     /// Behind which entry to read, when there is reason to. What comes to be known from now on is a new reason.
     pub fn wanted(&self) -> Option<Seq> {
         let mut ring = self.lock();
@@ -85,21 +111,23 @@ impl Topic {
         for entry in entries {
             if entry.seq == read.next() {
                 read = entry.seq;
+                ring.bytes += Count::Held.entry(&entry);
                 ring.entries.push_back(Arc::new(entry));
             }
         }
-        while ring.entries.len() > KEPT {
-            ring.entries.pop_front();
-        }
-        drop(ring);
-        self.read.send_if_modified(|now| std::mem::replace(now, read) != read);
+        ring.evict();
+        self.read.send_if_modified(|now| advance(now, read));
     }
 
-    /// Notes that a look at the log found nothing new.
+    /// Notes that a look at the log found nothing new. Where the log is known to have more, an entry cannot be read or is
+    /// gone: the readers are sent to the log, each finds out for itself.
     pub fn nothing_new(&self) {
         let mut ring = self.lock();
-        if ring.known == ring.looked_for {
-            ring.known = *self.read.borrow();
+        if ring.known == ring.looked_for && ring.known > *self.read.borrow() {
+            ring.entries.clear();
+            ring.bytes = 0;
+            let known = ring.known;
+            self.read.send_if_modified(|now| advance(now, known));
         }
     }
 
@@ -114,7 +142,8 @@ impl Topic {
         if place.next() < first {
             return Found::Behind;
         }
-        Found::Entries(ring.entries.iter().filter(|entry| entry.seq > place).cloned().collect())
+        let passed = usize::try_from(place.next().0 - first.0).unwrap_or(usize::MAX);
+        Found::Entries(ring.entries.iter().skip(passed).cloned().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -122,10 +151,29 @@ impl Topic {
     }
 }
 
+impl Ring {
+    /// Forgets the oldest entries until the rest is small enough.
+    fn evict(&mut self) {
+        while self.entries.len() > KEPT || self.bytes > KEPT_BYTES {
+            let Some(entry) = self.entries.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(Count::Held.entry(&entry));
+        }
+    }
+}
+
+/// Moves a place forwards; says whether it moved.
+fn advance(place: &mut Seq, to: Seq) -> bool {
+    let moves = *place < to;
+    *place = to.max(*place);
+    moves
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::{EntryBody, Note, Timestamp};
+    use longhaul_domain::{
+        EntryBody, Message, MessageId, Note, Part, Role, Timestamp, log::UserMessage,
+    };
 
     fn entries(from: i64, to: i64) -> Vec<LogEntry> {
         let entry = |seq| LogEntry {
@@ -177,5 +225,47 @@ mod tests {
         topic.fill(entries(2, 3), Seq(3));
         assert!(matches!(topic.after(Seq(0)), Found::Nothing));
         assert_eq!(topic.wanted(), Some(Seq(0)));
+    }
+
+    #[test]
+    fn a_ring_forgets_old_entries_when_they_are_large() {
+        let large = |seq| {
+            let id = MessageId::new("m").unwrap();
+            let part = Part::text("x".repeat(60_000));
+            let message = Message::new(id, Role::User, vec![part]);
+            let body = EntryBody::Message(UserMessage { message, request_metadata: None });
+            LogEntry { seq: Seq(seq), at: Timestamp::UNIX_EPOCH, attempt: 0, body }
+        };
+        let topic = Topic::new(Seq(0));
+        topic.fill((1..=100).map(large).collect(), Seq(100));
+        assert!(matches!(topic.after(Seq(50)), Found::Behind));
+        let Found::Entries(found) = topic.after(Seq(90)) else { panic!("not in the ring") };
+        assert_eq!(
+            found.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(),
+            [91, 92, 93, 94, 95, 96, 97, 98, 99, 100]
+        );
+    }
+
+    #[test]
+    fn what_was_there_before_anybody_asked_is_not_read() {
+        let topic = Topic::new(Seq(1));
+        topic.grown(Seq(100_000));
+        topic.start_at(Seq(100_000));
+        assert_eq!(topic.wanted(), None);
+        assert!(matches!(topic.after(Seq(100_000)), Found::Nothing));
+        assert!(matches!(topic.after(Seq(1)), Found::Behind), "who asks for it reads the log");
+        topic.fill(entries(100_001, 100_002), Seq(100_002));
+        topic.start_at(Seq(100_005));
+        assert!(matches!(topic.after(Seq(100_001)), Found::Entries(_)), "others stand here");
+    }
+
+    #[test]
+    fn readers_are_sent_to_a_log_that_does_not_give_what_it_has() {
+        let topic = Topic::new(Seq(1));
+        topic.grown(Seq(3));
+        assert_eq!(topic.wanted(), Some(Seq(1)));
+        topic.nothing_new();
+        assert!(matches!(topic.after(Seq(1)), Found::Behind));
+        assert_eq!(topic.wanted(), None, "the hub itself does not ask again");
     }
 }

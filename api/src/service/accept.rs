@@ -1,11 +1,10 @@
 //! Taking a message in: the common beginning of Send Message and Send Streaming Message (A2A 3.1.1, 3.1.2).
 //!
 //! Whoever waits is subscribed before the message is committed, so no wake-up is missed. When the node dies after the
-//! commit, the client sends the same message again and is attached to the same task.
+//! commit, the client sends the same message again and is attached to the same task, for which a worker is then woken.
 
 use super::{Caller, Result, Service, gone, not_found};
 use crate::hub::Subscription;
-use longhaul_dispatch::Wake;
 use longhaul_domain::{
     AgentDescriptor, AgentName, Content, ContextId, EntryBody, LogEntry, Seq, Task, TaskId,
     TaskKey, Timestamp, blob::offload_all, log::UserMessage,
@@ -55,21 +54,20 @@ impl Service {
         let accept = self.prepare(caller, said, dedupe, key, &context);
         let message = accept.message.clone();
         let mut events = self.hub.subscribe_ahead(key, Seq::START.next());
-        let accepted = self.store.accept_new(AcceptNew {
+        let new = AcceptNew {
             key,
             agent: agent.name.clone(),
             context: context.clone(),
             options: RunOptions::default(),
             accept,
-        });
-        match accepted.await.map_err(|e| caller.failed(&e))? {
+        };
+        match self.commit_new(caller, new).await? {
             Accepted::Created { at, seq } => {
-                self.wake(caller, &agent.name, key);
                 let task = begun(key, agent.name.clone(), context, at, message);
                 events.skip_to(seq);
                 Ok(InFlight { task, events, message: seq, agent })
             }
-            Accepted::Duplicate { task, seq } => self.attach(caller, task, seq).await,
+            Accepted::Duplicate { task, seq } => self.attach_again(caller, task, seq).await,
             Accepted::KeyReused => Err(key_reused()),
         }
     }
@@ -95,21 +93,27 @@ impl Service {
         said.message.task_id = Some(known.key.task);
         let dedupe = DedupeKey::of_message(&agent.name, &said);
         let accept = self.prepare(caller, said, dedupe, known.key, &known.context);
-        let followed = self.store.accept_follow_up(AcceptFollowUp { key: known.key, accept });
-        match followed.await.map_err(|e| caller.failed(&e))? {
-            FollowedUp::Appended { seq, woken, .. } => {
-                if woken {
-                    self.wake(caller, &agent.name, known.key);
-                }
-                self.attach(caller, known.key.task, seq).await
-            }
-            FollowedUp::Duplicate { task, seq } => self.attach(caller, task, seq).await,
+        let said = AcceptFollowUp { key: known.key, accept };
+        match self.commit_follow_up(caller, &agent.name, said).await? {
+            FollowedUp::Appended { seq, .. } => self.attach(caller, known.key.task, seq).await,
+            FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq).await,
             FollowedUp::KeyReused => Err(key_reused()),
             FollowedUp::Ended(state) => Err(ProtocolError::UnsupportedOperation(format!(
                 "the task is already {state} and takes no more messages; send without taskId to begin a new one"
             ))),
             FollowedUp::NotFound => Err(not_found(target)),
         }
+    }
+
+    /// Goes on with a task that had the message before. Whether its worker was woken then, nobody knows: the node may have
+    /// died between the commit and the wake-up.
+    async fn attach_again(&self, caller: &Caller, task: TaskId, message: Seq) -> Result<InFlight> {
+        let flight = self.attach(caller, task, message).await?;
+        let state = flight.task.status.state;
+        if !state.is_terminal() && !state.is_parked() {
+            self.wake(caller, &flight.task.agent, flight.task.key);
+        }
+        Ok(flight)
     }
 
     /// Goes on with a task that has the message already, at the place given.
@@ -120,7 +124,7 @@ impl Service {
         let task = found.map_err(|e| caller.failed(&e))?.ok_or_else(|| gone(task))?;
         let agent = self.agents.get(&task.agent).await.map_err(|e| caller.failed(&e))?;
         let agent = agent.ok_or_else(|| super::unknown_agent(&task.agent))?;
-        events.skip_to(task.last_seq);
+        events.start_at(task.last_seq);
         Ok(InFlight { task, events, message, agent })
     }
 
@@ -138,11 +142,6 @@ impl Service {
         let blobs = offload_all(&mut message.message.parts);
         let trace = Some(caller.trace.child(&*self.ids).traceparent().to_owned());
         Accept { message, dedupe, blobs, trace }
-    }
-
-    fn wake(&self, caller: &Caller, agent: &AgentName, task: TaskKey) {
-        let trace = Some(caller.trace.clone());
-        self.waker.wake(Wake { agent: agent.clone(), task, trace });
     }
 }
 

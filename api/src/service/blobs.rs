@@ -14,13 +14,15 @@ fn parts_of(task: &mut Task) -> impl Iterator<Item = &mut Part> {
 }
 
 impl Service {
-    /// Puts the large contents of a task back.
-    pub(super) async fn resolve_task(&self, caller: &Caller, task: &mut Task) -> Result<()> {
+    /// Makes a task fit into an answer and puts its large contents back.
+    pub(super) async fn show_task(&self, caller: &Caller, task: &mut Task) -> Result<()> {
+        self.fit_task(task)?;
         self.resolve(caller, parts_of(task).collect()).await
     }
 
-    /// Puts the large contents of several tasks back, in one read.
-    pub(super) async fn resolve_tasks(&self, caller: &Caller, tasks: &mut [Task]) -> Result<()> {
+    /// Makes a page of tasks fit into an answer and puts their large contents back, in one read.
+    pub(super) async fn show_page(&self, caller: &Caller, tasks: &mut [Task]) -> Result<()> {
+        self.fit_page(tasks)?;
         self.resolve(caller, tasks.iter_mut().flat_map(parts_of).collect()).await
     }
 

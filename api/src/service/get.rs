@@ -10,7 +10,7 @@ impl Service {
     pub async fn get(&self, caller: &Caller, request: GetRequest) -> Result<Task> {
         let options = with_history(request.history_length);
         let mut task = self.snapshot(caller, &request.id, options).await?;
-        self.resolve_task(caller, &mut task).await?;
+        self.show_task(caller, &mut task).await?;
         Ok(task)
     }
 }

@@ -1,6 +1,6 @@
 //! List Tasks (A2A 3.1.4).
 
-use super::{Caller, Result, Service, get::with_history, page_token};
+use super::{Caller, Result, Service, fit::history_of_each, page_token};
 use longhaul_store::{ListQuery, SnapshotOptions};
 use longhaul_wire::{ListRequest, ProtocolError, TaskPage};
 
@@ -8,6 +8,7 @@ impl Service {
     /// One page of the caller's tasks.
     pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<TaskPage> {
         let page_size = request.page_size_or_default();
+        let history = request.history_length.unwrap_or(SnapshotOptions::DEFAULT_HISTORY);
         let mut query = ListQuery {
             owner: caller.principal.owner,
             agent: caller.agent.clone(),
@@ -18,7 +19,7 @@ impl Service {
             page_size,
             options: SnapshotOptions {
                 artifacts: request.include_artifacts,
-                ..with_history(request.history_length)
+                history: history_of_each(history, page_size),
             },
         };
         if let Some(token) = request.page_token.filter(|token| !token.is_empty()) {
@@ -32,7 +33,7 @@ impl Service {
         }
         let page = self.store.list_tasks(query.clone()).await;
         let mut page = page.map_err(|e| caller.failed(&e))?;
-        self.resolve_tasks(caller, &mut page.tasks).await?;
+        self.show_page(caller, &mut page.tasks).await?;
         Ok(TaskPage {
             tasks: page.tasks,
             next_page_token: page

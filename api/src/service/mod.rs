@@ -6,6 +6,8 @@ mod cancel;
 mod card;
 mod direct;
 mod failure;
+mod fit;
+mod flight;
 mod get;
 mod list;
 mod page_token;
@@ -126,3 +128,6 @@ fn unknown_agent(name: &AgentName) -> ProtocolError {
         "there is no agent named {name}; check the address, or start a worker that runs it"
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use longhaul_domain::{AgentName, ContextId, TaskId, TaskState, Timestamp};
 use longhaul_store::{ListCursor, ListQuery};
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 use uuid::Uuid;
 
 /// Bytes of a token: filter, time, task, total.
 const LENGTH: usize = 8 + 8 + 16 + 8;
+
+/// Times that a task may have, in milliseconds since 1970: up to the end of the year 9999, which every store can hold.
+const TIMES: Range<i64> = 0..253_402_300_800_000;
 
 /// Writes a token for the list of a query.
 pub fn write(query: &ListQuery, cursor: &ListCursor) -> String {
@@ -28,7 +32,11 @@ pub fn read(query: &ListQuery, token: &str) -> Option<ListCursor> {
     if bytes[..8] != filter(query) {
         return None;
     }
-    let status_at = Timestamp::from_timestamp_millis(number(8)?.cast_signed())?;
+    let millis = number(8)?.cast_signed();
+    if !TIMES.contains(&millis) {
+        return None;
+    }
+    let status_at = Timestamp::from_timestamp_millis(millis)?;
     let task = TaskId::new(Uuid::from_slice(&bytes[16..32]).ok()?);
     Some(ListCursor { status_at, task, total: number(32)? })
 }
@@ -78,6 +86,16 @@ mod tests {
         assert_eq!(read(&other, &token), None);
         let stranger = ListQuery { owner: OwnerId(2), ..query() };
         assert_eq!(read(&stranger, &token), None);
+    }
+
+    #[test]
+    fn a_token_with_a_time_that_no_task_has_is_refused() {
+        let task = TaskId::new(Uuid::from_u128(5));
+        for millis in [-1, 253_402_300_800_000, -6_000_000_000_000_000] {
+            let status_at = Timestamp::from_timestamp_millis(millis).unwrap();
+            let token = write(&query(), &ListCursor { status_at, task, total: 1 });
+            assert_eq!(read(&query(), &token), None, "{status_at}");
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Send Message (A2A 3.1.1): waits until the task has ended or needs the client, unless asked not to.
 //!
-//! The answer is folded from what went by, so waiting costs no read. A client that goes away does not stop the task.
+//! The answer is folded from what went by, so waiting costs no read. Of a task that no answer can hold only the status is
+//! kept. A client that goes away does not stop the task.
 
 use super::{
     Caller, Result, Service,
     accept::InFlight,
     direct::{HOLD_BACK, reply},
+    fit::{fit, too_large},
 };
+use crate::weight::Count;
 use longhaul_domain::{LogEntry, Message, Task};
 use longhaul_store::SnapshotOptions;
 use longhaul_wire::{ProtocolError, SendOutcome, SendRequest, trim_history};
@@ -33,7 +36,7 @@ impl Service {
             Waited::Task => {
                 let mut task = flight.task;
                 trim_history(&mut task, request.history_length);
-                self.resolve_task(caller, &mut task).await?;
+                self.show_task(caller, &mut task).await?;
                 Ok(SendOutcome::Task(Box::new(task)))
             }
             Waited::Reply(mut message) => {
@@ -59,11 +62,12 @@ impl Service {
         };
         tokio::pin!(limit, late);
         let mut in_time = flight.agent.direct;
+        let mut room = Room::new(self.options.max_answer_bytes, &flight.task);
         loop {
             let entries = tokio::select! {
-                entries = flight.events.next() => entries,
-                () = &mut limit => return Ok(Waited::Task),
-                () = self.draining.cancelled() => return Ok(Waited::Task),
+                entries = flight.events.next() => entries.map_err(|e| caller.failed(&e))?,
+                () = &mut limit => break,
+                () = self.draining.cancelled() => break,
                 () = &mut late, if in_time => { in_time = false; continue; }
             };
             let direct = entries.iter().find_map(|entry| reply(entry)).cloned();
@@ -72,11 +76,17 @@ impl Service {
             {
                 return Ok(Waited::Reply(message));
             }
+            let bytes = entries.iter().map(|entry| Count::Held.entry(entry)).sum();
             self.fold(caller, &mut flight.task, entries).await?;
+            room.take(bytes, &mut flight.task);
             if settled(flight) {
-                return Ok(Waited::Task);
+                break;
             }
         }
+        if room.over {
+            return Err(too_large(flight.task.key.task, room.limit));
+        }
+        Ok(Waited::Task)
     }
 
     /// Takes entries into a snapshot.
@@ -104,8 +114,68 @@ impl Service {
     }
 }
 
+/// What a waiting send may hold.
+struct Room {
+    limit: u64,
+    /// At most this much is held.
+    held: u64,
+    /// Whether it became too much: then only the status is kept.
+    over: bool,
+}
+
+impl Room {
+    fn new(limit: u64, task: &Task) -> Self {
+        Self { limit, held: Count::Held.task(task), over: false }
+    }
+
+    /// Notes that the task has grown by so many bytes at most.
+    fn take(&mut self, bytes: u64, task: &mut Task) {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > self.limit && !self.over {
+            // History gives way by itself, and a part that was replaced does not count any more.
+            fit(task, self.limit);
+            self.held = Count::Held.task(task);
+            self.over = self.held > self.limit;
+        }
+        if self.over {
+            task.history.clear();
+            task.artifacts.clear();
+        }
+    }
+}
+
 /// Whether the task has got where a waiting client is answered: an end, or a question asked after its message.
 fn settled(flight: &InFlight) -> bool {
     let status = &flight.task.status;
     status.state.is_terminal() || (status.state.is_parked() && status.seq > flight.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{
+        AgentName, Artifact, ArtifactId, ContextId, OwnerId, Part, TaskId, TaskKey, Timestamp,
+    };
+    use uuid::Uuid;
+
+    fn made(bytes: usize) -> Artifact {
+        Artifact::new(ArtifactId::new("a").unwrap(), vec![Part::text("x".repeat(bytes))])
+    }
+
+    #[test]
+    fn what_no_answer_can_hold_is_not_held() {
+        let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(7)) };
+        let (agent, context) = (AgentName::new("echo").unwrap(), ContextId::new("c").unwrap());
+        let mut task = Task::begin(key, agent, context, Timestamp::UNIX_EPOCH);
+        let mut room = Room::new(10_000, &task);
+        for _ in 0..5 {
+            // Each replaces the one before.
+            task.artifacts = vec![made(6_000)];
+            room.take(6_000, &mut task);
+        }
+        assert!(!room.over && task.artifacts.len() == 1);
+        task.artifacts.push(made(6_000));
+        room.take(6_000, &mut task);
+        assert!(room.over && task.artifacts.is_empty());
+    }
 }

@@ -1,8 +1,8 @@
 //! Streams of a task's events: Send Streaming Message (A2A 3.1.2), and what it shares with Subscribe to Task.
 //!
 //! The first frame is the task as it is, then follows every event behind it, once and in order. Where the client has a
-//! cursor, the stream begins behind that instead. When the node drains, the stream ends early and the client goes on
-//! elsewhere with its cursor.
+//! cursor, the stream begins behind that instead. When the node drains, the stream ends early, also in the middle of a
+//! replay, and the client goes on elsewhere with its cursor. It ends as well when its log cannot be read for good.
 
 use super::{
     Caller, Result, Service,
@@ -57,6 +57,8 @@ pub struct EventStream {
     context: ContextId,
     events: Subscription,
     until: Until,
+    /// The client has everything up to here.
+    shown: Seq,
     /// Frames that are ready.
     ready: VecDeque<Frame>,
     /// Entries that were handed out by the hub and are not frames yet.
@@ -74,7 +76,14 @@ impl EventStream {
     ) -> Self {
         let (key, context) = task;
         let (ready, entries) = (VecDeque::new(), VecDeque::new());
-        Self { service, key, context, events, until, ready, entries, ended: false }
+        let shown = Seq::START;
+        Self { service, key, context, events, until, shown, ready, entries, ended: false }
+    }
+
+    /// Leaves out the frames up to a place, also where that is yet to come.
+    pub(super) fn behind(mut self, shown: Seq) -> Self {
+        self.shown = shown;
+        self
     }
 
     /// Puts a frame first.
@@ -109,45 +118,53 @@ impl EventStream {
             if self.ended {
                 return None;
             }
-            if let Some(entry) = self.entries.front().cloned() {
-                self.take(&entry).await;
-                self.entries.pop_front();
-                continue;
-            }
             let draining = self.service.draining.clone();
-            tokio::select! {
-                biased;
-                entries = self.events.next() => self.entries.extend(entries),
-                () = draining.cancelled() => return None,
+            let went_on = draining.run_until_cancelled(self.advance()).await;
+            if let Some(Err(error)) = &went_on {
+                tracing::error!(%error, task_id = %self.key.task, "a stream cannot go on");
+            }
+            if !matches!(went_on, Some(Ok(()))) {
+                self.ended = true;
             }
         }
     }
 
-    /// Makes a frame of an entry, if it is an event.
-    async fn take(&mut self, entry: &Arc<LogEntry>) {
-        if !entry.body.is_event() {
-            return;
+    /// Makes a frame of the next entry, or fetches entries. Cancel-safe.
+    async fn advance(&mut self) -> longhaul_store::Result<()> {
+        if let Some(entry) = self.entries.front().cloned() {
+            self.take(&entry).await?;
+            self.entries.pop_front();
+        } else {
+            self.entries.extend(self.events.next().await?);
         }
-        let entry = self.resolved(entry).await;
-        if let Some(event) = StreamEvent::from_entry(self.key, &self.context, &entry) {
-            self.ready.push_back(Frame { cursor: entry.seq, event });
+        Ok(())
+    }
+
+    /// Makes a frame of an entry, if it is an event.
+    async fn take(&mut self, entry: &Arc<LogEntry>) -> longhaul_store::Result<()> {
+        if entry.body.is_event() && entry.seq > self.shown {
+            let entry = self.resolved(entry).await?;
+            if let Some(event) = StreamEvent::from_entry(self.key, &self.context, &entry) {
+                self.ready.push_back(Frame { cursor: entry.seq, event });
+            }
         }
         if let Some(change) = entry.body.status() {
             self.ended = self.until.ends_with(change.state, entry.seq);
         }
+        Ok(())
     }
 
     /// The entry with its large contents; waits for a store that does not answer.
-    async fn resolved(&self, entry: &Arc<LogEntry>) -> Arc<LogEntry> {
+    async fn resolved(&self, entry: &Arc<LogEntry>) -> longhaul_store::Result<Arc<LogEntry>> {
         let mut failures = 0;
         loop {
             match self.service.resolve_entry(self.owner(), entry).await {
-                Ok(entry) => return entry,
-                Err(error) => {
+                Err(error) if error.is_transient() => {
                     tracing::warn!(%error, "cannot read a large content for a stream yet");
                     tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
                     failures = failures.saturating_add(1);
                 }
+                done => return done,
             }
         }
     }
@@ -184,7 +201,7 @@ impl Service {
         history: Option<u32>,
     ) -> Result<StreamEvent> {
         trim_history(task, history);
-        self.resolve_task(caller, task).await?;
+        self.show_task(caller, task).await?;
         Ok(StreamEvent::Task(Box::new(task.clone())))
     }
 
@@ -201,14 +218,15 @@ impl Service {
         if let Some(message) = self.earlier_reply(caller, flight).await? {
             return Ok((held, Some(message)));
         }
-        if flight.task.status.state.is_terminal() {
+        let status = &flight.task.status;
+        if (Until::Answered { message: flight.message }).ends_with(status.state, status.seq) {
             return Ok((held, None));
         }
         let until = tokio::time::sleep(HOLD_BACK);
         tokio::pin!(until);
         loop {
             let entries = tokio::select! {
-                entries = flight.events.next() => entries,
+                entries = flight.events.next() => entries.map_err(|e| caller.failed(&e))?,
                 () = &mut until => return Ok((held, None)),
                 () = self.draining.cancelled() => return Ok((held, None)),
             };

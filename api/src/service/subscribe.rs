@@ -1,7 +1,8 @@
 //! Subscribe to Task (A2A 3.1.6), and its resumption by cursor, which is an extension.
 //!
 //! Without a cursor: the task as it is, then what follows; an ended task cannot be subscribed to. With one: every event
-//! behind it, without the snapshot, also of a task that has ended meanwhile.
+//! behind it, without the snapshot, also of a task that has ended meanwhile. A cursor that the log has not reached yet is
+//! waited for, as long as the task goes on.
 
 use super::{
     Caller, Result, Service,
@@ -51,10 +52,12 @@ impl Service {
         cursor: Seq,
     ) -> Result<EventStream> {
         let task = self.snapshot(caller, &request.id, SnapshotOptions::STATUS).await?;
-        let events = self.hub.subscribe(task.key, cursor, task.last_seq);
+        // What comes before a later cursor is heard of, too: the end of the task may be among it.
+        let events = self.hub.subscribe(task.key, cursor.min(task.last_seq), task.last_seq);
         // Of an ended task that the client knows to its end there is nothing more to come.
         let over = task.status.state.is_terminal() && cursor >= task.last_seq;
         let key = (task.key, task.context);
-        Ok(EventStream::new(Arc::clone(self), key, events, Until::Ended).ended(over))
+        let stream = EventStream::new(Arc::clone(self), key, events, Until::Ended);
+        Ok(stream.behind(cursor).ended(over))
     }
 }

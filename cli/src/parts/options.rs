@@ -25,6 +25,8 @@ pub fn api_options(
             AuthMode::Keys => Authentication::Keys,
         },
         max_body_bytes: server.max_body_bytes,
+        max_answer_bytes: server.max_answer_bytes as u64,
+        max_connections: server.max_connections,
         longest_wait: server.longest_wait.map(Into::into),
         cancel_grace: server.cancel_grace.get(),
         keep_alive: server.keep_alive.get(),

@@ -51,6 +51,10 @@ section! {
         default_agent: Option<String> = None;
         /// Largest request body, bytes.
         max_body_bytes: usize = 10 * 1024 * 1024;
+        /// Most bytes of contents in one answer: older messages are left out, and larger artifacts have to be streamed.
+        max_answer_bytes: usize = 64 * 1024 * 1024;
+        /// Most connections that are open at once; further clients wait.
+        max_connections: usize = 10_000;
         /// Longest time a waiting send stays open before it answers with the task as it is. Absent: no limit.
         longest_wait: Option<Period> = None;
         /// How long an executor may take to end by itself after a cancel before the task is canceled without it.

@@ -1,0 +1,85 @@
+use super::sse;
+use crate::{
+    service::{EventStream, Frame},
+    testing::{LIMIT, Node, caller, made, send, working},
+};
+use axum::{body::Body, http::Request};
+use futures::StreamExt;
+use longhaul_domain::{Part, Seq};
+use longhaul_wire::{SendOutcome, SubscribeRequest, TaskRef};
+use std::time::Duration;
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+#[tokio::test]
+async fn every_response_names_its_request() {
+    let node = Node::start().await;
+    for (method, path) in [
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/.well-known/agent-card.json"),
+        ("GET", "/agents/nobody/.well-known/agent-card.json"),
+        ("POST", "/"),
+        ("GET", "/nowhere"),
+        ("PUT", "/a2a"),
+    ] {
+        let request = || Request::builder().method(method).uri(path);
+        let own = request().header("x-request-id", "mine").body(Body::empty()).unwrap();
+        let response = node.api.router().oneshot(own).await.unwrap();
+        assert_eq!(response.headers()["x-request-id"], "mine", "{method} {path}");
+        let response = node.api.router().oneshot(request().body(Body::empty()).unwrap());
+        assert_eq!(response.await.unwrap().headers()["x-request-id"].len(), 36, "{method} {path}");
+    }
+}
+
+/// A stream that has more to show than anybody reads here.
+async fn long_stream(node: &Node) -> EventStream {
+    let service = node.service();
+    let sent = service.send(&caller(), send("m")).await.unwrap();
+    let SendOutcome::Task(task) = sent else { panic!("not a task") };
+    let mut run = node.claim().await;
+    run.append(vec![working()]).await;
+    run.append((0..50).map(|_| made(Part::text("x"))).collect()).await;
+    let request = SubscribeRequest { tenant: None, id: TaskRef::Known(task.key.task) };
+    service.subscribe(&caller(), request, Some(Seq(0))).await.unwrap()
+}
+
+fn write() -> sse::WriteFrame {
+    Box::new(|_: &Frame| Some(b"{}".to_vec()))
+}
+
+/// Waits until nobody awaits a task any more.
+async fn left(node: &Node) {
+    let left = async {
+        while node.service().hub.awaited() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, left).await.expect("the subscription is given up");
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_given_up() {
+    let node = Node::start().await;
+    let stream = long_stream(&node).await;
+    tokio::time::pause();
+    let unread = sse::response(stream, Duration::from_secs(15), write());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let left = async {
+        while node.service().hub.awaited() > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(600), left).await.expect("the subscription is given up");
+    let mut body = unread.into_body().into_data_stream();
+    assert!(body.next().await.is_some(), "what was made is still there");
+    assert!(body.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_leaves_nothing_behind() {
+    let node = Node::start().await;
+    let stream = long_stream(&node).await;
+    drop(sse::response(stream, Duration::from_secs(15), write()));
+    left(&node).await;
+}

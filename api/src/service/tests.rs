@@ -1,0 +1,127 @@
+use super::*;
+use crate::testing::{LIMIT, Node, caller, made, send, working};
+use longhaul_domain::{
+    BlobHash, BlobKind, BlobRef, Content, Message, MessageId, Part, Role, Seq, TaskState,
+    log::StatusChange,
+};
+use longhaul_wire::{GetRequest, ListRequest, SendOutcome, SendRequest, SubscribeRequest};
+use std::pin::pin;
+use tokio::time::timeout;
+
+async fn task(node: &Node) -> Task {
+    let sent = node.service().send(&caller(), send("m")).await.unwrap();
+    let SendOutcome::Task(task) = sent else { panic!("not a task") };
+    *task
+}
+
+async fn resumed(node: &Node, task: &Task, cursor: i64) -> EventStream {
+    let request = SubscribeRequest { tenant: None, id: TaskRef::Known(task.key.task) };
+    node.service().subscribe(&caller(), request, Some(Seq(cursor))).await.unwrap()
+}
+
+async fn next(stream: &mut EventStream) -> Option<Frame> {
+    timeout(LIMIT, stream.next()).await.expect("the stream goes on or ends")
+}
+
+fn completed() -> StatusChange {
+    StatusChange::to(TaskState::Completed)
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_again_wakes_until_its_task_is_done() {
+    let mut node = Node::start().await;
+    let key = task(&node).await.key;
+    task(&node).await;
+    for _ in 0..2 {
+        assert_eq!(node.wakes.try_recv().expect("a wake-up").task, key);
+    }
+    let mut run = node.claim().await;
+    run.append(vec![working()]).await;
+    run.end(completed()).await;
+    task(&node).await;
+    assert!(node.wakes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_prevent_the_wake_up() {
+    let mut node = Node::start().await;
+    let (service, caller) = (node.service(), caller());
+    // So that the agents are known, and the first thing that is waited for is the commit.
+    service.agents.all().await.unwrap();
+    {
+        let mut sending = pin!(service.send(&caller, send("m")));
+        assert!(futures::poll!(sending.as_mut()).is_pending());
+    }
+    timeout(LIMIT, node.wakes.recv()).await.expect("a wake-up").unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_from_behind_the_end_of_a_running_task_ends_with_it() {
+    let node = Node::start().await;
+    let task = task(&node).await;
+    let mut run = node.claim().await;
+    let mut far = resumed(&node, &task, 100_000).await;
+    let mut near = resumed(&node, &task, 3).await;
+    run.append(vec![working(), made(Part::text("x"))]).await;
+    run.end(completed()).await;
+    assert_eq!(next(&mut near).await.unwrap().cursor, Seq(4), "only what is behind the cursor");
+    assert_eq!(next(&mut near).await, None);
+    assert_eq!(next(&mut far).await, None);
+}
+
+#[tokio::test]
+async fn a_stream_ends_where_an_entry_cannot_be_shown() {
+    let node = Node::start().await;
+    let task = task(&node).await;
+    let hash = BlobHash::of(b"nobody has this");
+    let lost = Part::new(Content::Blob(BlobRef { hash, size: 1, kind: BlobKind::Raw }));
+    node.claim().await.append(vec![working(), made(lost)]).await;
+    let mut stream = resumed(&node, &task, 0).await;
+    assert_eq!(next(&mut stream).await.unwrap().cursor, Seq(2));
+    assert_eq!(next(&mut stream).await, None);
+}
+
+#[tokio::test]
+async fn a_drain_ends_a_replay() {
+    let node = Node::start().await;
+    let task = task(&node).await;
+    let mut run = node.claim().await;
+    run.append(vec![working()]).await;
+    run.append((0..1_000).map(|_| made(Part::text("x"))).collect()).await;
+    let mut stream = resumed(&node, &task, 0).await;
+    assert_eq!(next(&mut stream).await.unwrap().cursor, Seq(2));
+    node.shutdown.drain();
+    assert_eq!(next(&mut stream).await, None);
+}
+
+#[tokio::test]
+async fn a_task_that_no_answer_can_hold_is_refused_with_a_way_out() {
+    let node = Node::with_answers(10_000).await;
+    let task = task(&node).await;
+    let mut run = node.claim().await;
+    run.append(vec![working(), made(Part::text("x".repeat(20_000)))]).await;
+    let id = TaskRef::Known(task.key.task);
+    let get = GetRequest { tenant: None, id, history_length: None };
+    let error = node.service().get(&caller(), get).await.unwrap_err();
+    assert!(error.to_string().contains("SubscribeToTask"), "{error}");
+    let list = ListRequest { include_artifacts: true, ..ListRequest::default() };
+    let error = node.service().list(&caller(), list).await.unwrap_err();
+    assert!(error.to_string().contains("includeArtifacts"), "{error}");
+    let page = node.service().list(&caller(), ListRequest::default()).await.unwrap();
+    assert_eq!(page.tasks.len(), 1);
+}
+
+#[tokio::test]
+async fn a_direct_reply_that_came_in_time_is_given_again() {
+    let node = Node::start().await;
+    task(&node).await;
+    let says = Message::new(MessageId::new("r").unwrap(), Role::Agent, vec![Part::text("hi")]);
+    let mut change = StatusChange::with(TaskState::Completed, Some(says));
+    change.direct = true;
+    let mut run = node.claim().await;
+    run.append(vec![working()]).await;
+    run.end(change).await;
+    let waits = SendRequest { return_immediately: false, ..send("m") };
+    let sent = node.service().send(&caller(), waits).await.unwrap();
+    assert!(matches!(sent, SendOutcome::Message(_)), "{sent:?}");
+}

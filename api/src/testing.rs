@@ -1,0 +1,164 @@
+//! A node on a store of its own, for tests; what workers do is done by hand.
+
+use crate::{
+    Api, ApiOptions, Authentication, Parts,
+    service::{Caller, Service},
+};
+use longhaul_dispatch::{Wake, Waker};
+use longhaul_domain::{
+    AgentDescriptor, AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody, Message,
+    MessageId, Part, Principal, Role, Seq, TaskState, TerminalState, WorkerId, log::StatusChange,
+};
+use longhaul_runtime::{Ids, Readiness, Shutdown, SystemClock, SystemIds, TraceContext};
+use longhaul_store::{
+    AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
+};
+use longhaul_wire::SendRequest;
+use std::{sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// Longer than anything here takes.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+struct Wakes(mpsc::UnboundedSender<Wake>);
+
+impl Waker for Wakes {
+    fn wake(&self, wake: Wake) {
+        let _ = self.0.send(wake);
+    }
+}
+
+/// A node with one agent.
+pub struct Node {
+    pub store: Arc<dyn Store>,
+    pub api: Api,
+    pub shutdown: Shutdown,
+    /// Every wake-up that was sent.
+    pub wakes: mpsc::UnboundedReceiver<Wake>,
+    _folder: TempDir,
+}
+
+pub fn agent() -> AgentName {
+    AgentName::new("echo").unwrap()
+}
+
+impl Node {
+    pub async fn start() -> Self {
+        Self::with_answers(64 << 20).await
+    }
+
+    /// One whose answers hold at most so many bytes.
+    pub async fn with_answers(max_answer_bytes: u64) -> Self {
+        let (store, folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let store: Arc<dyn Store> = store;
+        let described = AgentDescriptor {
+            name: agent(),
+            version: "1.0.0".to_owned(),
+            description: String::new(),
+            skills: Vec::new(),
+            input_modes: vec!["*/*".to_owned()],
+            output_modes: vec!["*/*".to_owned()],
+            direct: true,
+        };
+        store.register_agents(vec![described]).await.unwrap();
+        let (sender, wakes) = mpsc::unbounded_channel();
+        let shutdown = Shutdown::new();
+        let parts = Parts {
+            store: Arc::clone(&store),
+            waker: Arc::new(Wakes(sender)),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            readiness: Readiness::new(),
+            shutdown: shutdown.clone(),
+        };
+        let options = ApiOptions {
+            public_url: "http://test".to_owned(),
+            default_agent: None,
+            authentication: Authentication::None,
+            max_body_bytes: 10 << 20,
+            max_answer_bytes,
+            max_connections: 100,
+            longest_wait: None,
+            cancel_grace: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(15),
+            drain: Duration::from_secs(30),
+            assume_version: true,
+        };
+        let api = Api::start(parts, options);
+        Self { store, api, shutdown, wakes, _folder: folder }
+    }
+
+    pub fn service(&self) -> Arc<Service> {
+        self.api.service()
+    }
+
+    /// Claims the one task that there is to run.
+    pub async fn claim(&self) -> Run {
+        let worker = WorkerId::new(SystemIds.uuid_v7());
+        let lease = Duration::from_secs(600);
+        let new = NewWorker { id: worker, name: "test".to_owned(), agents: Vec::new(), lease };
+        self.store.register_worker(new).await.unwrap();
+        let slots = vec![AgentSlots { agent: agent(), free: 1 }];
+        let request = ClaimRequest { worker, slots, limit: 1 };
+        let claimed = self.store.claim(request).await.unwrap().pop().expect("there is a run");
+        Run { store: Arc::clone(&self.store), claimed, op: 0 }
+    }
+}
+
+/// What a worker has claimed.
+pub struct Run {
+    store: Arc<dyn Store>,
+    pub claimed: Claimed,
+    op: i32,
+}
+
+impl Run {
+    fn output(&mut self, entries: Vec<EntryBody>) -> Append {
+        self.op += 1;
+        let Claimed { key, fence, attempt, .. } = self.claimed;
+        Append { key, fence, op: self.op, attempt, entries, blobs: Vec::new() }
+    }
+
+    pub async fn append(&mut self, entries: Vec<EntryBody>) {
+        let output = self.output(entries);
+        self.store.append(output).await.unwrap();
+    }
+
+    pub async fn end(&mut self, last: StatusChange) {
+        let output = self.output(vec![EntryBody::Status(last)]);
+        let how = SettleAs::End(TerminalState::Completed);
+        self.store.settle(Settle { how, read_up_to: Seq(i64::MAX), output }).await.unwrap();
+    }
+}
+
+pub fn working() -> EntryBody {
+    EntryBody::Status(StatusChange::to(TaskState::Working))
+}
+
+/// An artifact with one part.
+pub fn made(part: Part) -> EntryBody {
+    let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![part]);
+    EntryBody::Artifact(ArtifactUpdate {
+        artifact,
+        append: false,
+        last_chunk: true,
+        metadata: None,
+    })
+}
+
+pub fn caller() -> Caller {
+    Caller {
+        principal: Principal::local(),
+        agent: None,
+        request_id: "test".to_owned(),
+        trace: TraceContext::new_root(&SystemIds),
+    }
+}
+
+/// A message that does not wait for its task.
+pub fn send(id: &str) -> SendRequest {
+    let id = MessageId::new(id).unwrap();
+    let message = Message::new(id, Role::User, vec![Part::text("hello")]);
+    SendRequest { return_immediately: true, ..SendRequest::new(message) }
+}
