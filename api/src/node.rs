@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::Router;
 use longhaul_dispatch::Waker;
-use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, TaskSet, readiness::Handle};
+use longhaul_runtime::{Ids, Readiness, Shutdown, TaskSet, readiness::Handle};
 use longhaul_store::Store;
 use longhaul_wire::dialect::Negotiation;
 use std::{io, sync::Arc, time::Duration};
@@ -26,8 +26,6 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Wakes workers.
     pub waker: Arc<dyn Waker>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
     /// Ids and randomness.
     pub ids: Arc<dyn Ids>,
     /// Where the node reports its health.

@@ -9,7 +9,7 @@ use longhaul_domain::{
     AgentDescriptor, AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody, Message,
     MessageId, Part, Principal, Role, Seq, TaskState, TerminalState, WorkerId, log::StatusChange,
 };
-use longhaul_runtime::{Ids, Readiness, Shutdown, SystemClock, SystemIds, TraceContext};
+use longhaul_runtime::{Ids, Readiness, Shutdown, SystemIds, TraceContext};
 use longhaul_store::{
     AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
 };
@@ -67,7 +67,6 @@ impl Node {
         let parts = Parts {
             store: Arc::clone(&store),
             waker: Arc::new(Wakes(sender)),
-            clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             readiness: Readiness::new(),
             shutdown: shutdown.clone(),

@@ -7,9 +7,7 @@ use crate::{
     parts::{self, api_options},
 };
 use longhaul_api::{Api, Parts};
-use longhaul_runtime::{
-    Ids, Readiness, Settings, Shutdown, SystemClock, SystemIds, settings::AuthMode,
-};
+use longhaul_runtime::{Ids, Readiness, Settings, Shutdown, SystemIds, settings::AuthMode};
 use longhaul_store::Store;
 use std::sync::Arc;
 
@@ -35,7 +33,6 @@ async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome
     let parts = Parts {
         store: Arc::clone(&store),
         waker: dispatch.waker(),
-        clock: Arc::new(SystemClock),
         ids,
         readiness: Readiness::new(),
         shutdown: process::child_of(&shutdown),

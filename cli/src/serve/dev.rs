@@ -17,7 +17,7 @@ use longhaul_dispatch::{Dispatch, LocalDispatch};
 use longhaul_domain::Scope;
 use longhaul_executor::Executor;
 use longhaul_runtime::{
-    Readiness, Settings, Shutdown, SystemClock, SystemIds,
+    Readiness, Settings, Shutdown, SystemIds,
     settings::{Agent, AuthMode, ExecutorKind},
 };
 use longhaul_store::Store;
@@ -110,7 +110,6 @@ impl Whole {
         let parts = Parts {
             store: Arc::clone(&self.store),
             waker: self.dispatch.waker(),
-            clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             readiness: self.readiness.clone(),
             shutdown: process::child_of(&self.shutdown),

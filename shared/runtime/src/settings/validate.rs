@@ -98,6 +98,8 @@ impl Check<'_> {
     fn server(&self, settings: &Settings) -> Checked {
         let server = &settings.server;
         self.positive("server.max_body_bytes", server.max_body_bytes)?;
+        self.positive("server.max_answer_bytes", server.max_answer_bytes)?;
+        self.positive("server.max_connections", server.max_connections)?;
         self.lasting("server.keep_alive", server.keep_alive)?;
         if let Some(longest_wait) = server.longest_wait {
             self.lasting("server.longest_wait", longest_wait)?;
