@@ -2,8 +2,9 @@
 
 use crate::{
     failure::{DbResult, Failure},
-    options::{Durability, parse, pool, session},
+    options::{Durability, pool, session},
 };
+use futures::future::join;
 use longhaul_runtime::{Backoff, Secret, redact_url};
 use sqlx_core::{connection::Connection, query_scalar::query_scalar};
 use sqlx_postgres::{PgConnectOptions, PgConnection, PgPool};
@@ -25,12 +26,14 @@ where
 {
     let started = Instant::now();
     let mut attempt = 0;
+    let mut before = None;
     loop {
         let rest = limit.saturating_sub(started.elapsed()).max(Duration::from_millis(100));
         let why = match timeout(rest, step()).await {
             Ok(Err(Failure::Lost(why) | Failure::Unavailable(why) | Failure::Conflict(why))) => why,
             Ok(outcome) => return outcome,
-            Err(_) => "no answer".to_owned(),
+            // What the try before was told says more than that this one was cut short.
+            Err(_) => before.take().unwrap_or_else(|| "no answer".to_owned()),
         };
         let place = redact_url(url.expose());
         let delay = Backoff::RECONNECT.random_delay(attempt);
@@ -38,6 +41,7 @@ where
             return Err(Failure::Unavailable(format!("no Postgres at {place}: {why}")));
         }
         tracing::info!(database = place, why, "waiting for Postgres");
+        before = Some(why);
         sleep(delay).await;
         attempt += 1;
     }
@@ -64,27 +68,24 @@ pub struct Pools {
     pub synchronous: PgPool,
     /// Claims, leases and notifications.
     pub relaxed: PgPool,
-    /// The one connection that listens.
-    pub listening: PgPool,
 }
+
+/// How long closing waits for what was begun. A connection that has gone silent keeps its place until it is given up.
+const CLOSING: Duration = Duration::from_secs(3);
 
 impl Pools {
     /// Pools that open connections when they are needed.
-    pub fn new(url: &Secret<String>, max_connections: u32) -> DbResult<Self> {
-        let plain = parse(url)?;
+    pub fn new(plain: &PgConnectOptions, max_connections: u32) -> Self {
         let synchronous = session(plain.clone(), Durability::Synchronous);
         let relaxed = session(plain.clone(), Durability::Relaxed);
-        Ok(Self {
-            synchronous: pool(synchronous, max_connections.max(2)),
-            relaxed: pool(relaxed, 4),
-            listening: pool(plain, 1),
-        })
+        Self { synchronous: pool(synchronous, max_connections), relaxed: pool(relaxed, 4) }
     }
 
-    /// Closes all of them, once what was begun is done.
+    /// Closes all of them, once what was begun is done; what takes longer than 3 seconds is left to itself.
     pub async fn close(&self) {
-        self.listening.close().await;
-        self.synchronous.close().await;
-        self.relaxed.close().await;
+        let closed = join(self.synchronous.close(), self.relaxed.close());
+        if timeout(CLOSING, closed).await.is_err() {
+            tracing::warn!("connections to the database do not answer and are left behind");
+        }
     }
 }

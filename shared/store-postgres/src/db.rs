@@ -1,19 +1,18 @@
 //! What every use case needs: connections, ids, and somebody to tell what has changed.
 
 use crate::{
+    connect::Pools,
     failure::{DbResult, Failure},
-    replay::retried,
+    replay::{retried, retried_briefly},
     signals::Hub,
+    slots::{Reader, Slots},
+    work::lost::LostClaims,
 };
 use longhaul_runtime::Ids;
 use longhaul_store::Result;
 use sqlx_core::transaction::Transaction;
 use sqlx_postgres::{PgPool, Postgres};
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
-use uuid::Uuid;
+use std::{future::Future, sync::Arc};
 
 /// The database, as the use cases see it.
 pub struct Db {
@@ -21,23 +20,31 @@ pub struct Db {
     pub pool: PgPool,
     /// Sessions whose commits do not: claims, leases, notifications.
     pub relaxed: PgPool,
+    /// How many may read at once.
+    pub slots: Slots,
     /// Makes claim tokens.
     pub ids: Arc<dyn Ids>,
     /// Who hears of changes.
     pub signals: Arc<Hub>,
-    /// Tokens of claims whose answer was lost: their runs are given back before the next claim.
-    lost_claims: Mutex<Vec<Uuid>>,
+    /// Claims whose answer was lost.
+    pub lost: LostClaims,
 }
 
 impl Db {
     /// Puts the pieces together.
-    pub fn new(pool: PgPool, relaxed: PgPool, ids: Arc<dyn Ids>, signals: Arc<Hub>) -> Self {
-        Self { pool, relaxed, ids, signals, lost_claims: Mutex::default() }
+    pub fn new(pools: &Pools, slots: Slots, ids: Arc<dyn Ids>, signals: Arc<Hub>) -> Self {
+        let (pool, relaxed) = (pools.synchronous.clone(), pools.relaxed.clone());
+        Self { pool, relaxed, slots, ids, signals, lost: LostClaims::default() }
     }
 
     /// Begins a transaction whose commit waits for the disk.
     pub async fn begin(&self) -> DbResult<Transaction<'static, Postgres>> {
         self.pool.begin().await.map_err(Failure::from)
+    }
+
+    /// A connection to read from.
+    pub async fn reader(&self) -> DbResult<Reader> {
+        self.slots.reader(&self.pool).await
     }
 
     /// Does something that may be done twice.
@@ -48,13 +55,11 @@ impl Db {
         retried(unit).await.map_err(Into::into)
     }
 
-    /// Notes claims whose answer was lost.
-    pub fn lose_claims(&self, tokens: impl IntoIterator<Item = Uuid>) {
-        self.lost_claims.lock().unwrap_or_else(PoisonError::into_inner).extend(tokens);
-    }
-
-    /// Takes the notes, to act on them.
-    pub fn take_lost_claims(&self) -> Vec<Uuid> {
-        std::mem::take(&mut *self.lost_claims.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Does something that may be done twice and should not take long.
+    pub async fn repeatable_briefly<T, Fut>(&self, unit: impl FnMut() -> Fut + Send) -> Result<T>
+    where
+        Fut: Future<Output = DbResult<T>> + Send,
+    {
+        retried_briefly(unit).await.map_err(Into::into)
     }
 }

@@ -19,6 +19,7 @@ mod registry;
 mod replay;
 mod roles;
 mod signals;
+mod slots;
 pub mod statements;
 mod work;
 mod write;
@@ -34,6 +35,7 @@ use longhaul_store::{
     combine::{Bounds, Combiner},
 };
 use signals::Hub;
+use slots::Slots;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use work::output::{Write, Wrote};
@@ -53,7 +55,9 @@ impl PostgresStore {
     /// Connects, waiting for the database up to the limit, and checks that it has the right schema, can write, and that
     /// notifications arrive. Must be called within a Tokio runtime.
     pub async fn connect(options: PostgresOptions, ids: Arc<dyn Ids>) -> Result<Arc<Self>> {
-        let pools = Pools::new(&options.url, options.max_connections)?;
+        let plain = options::parse(&options.url)?;
+        let max_connections = options.max_connections.max(2);
+        let pools = Pools::new(&plain, max_connections);
         let sender = u64::try_from(ids.random_u128() >> 64).unwrap_or_default();
         let background = TaskSet::new();
         let hub = Arc::new(Hub::new(sender, background.stopping().clone()));
@@ -63,14 +67,15 @@ impl PostgresStore {
                 connect::not_read_only(&mut connection).await?;
                 migrate::check(&mut connection).await?;
             }
-            signals::verify(&hub, &pools.listening, &pools.relaxed).await
+            signals::verify(&hub, &plain, &pools.relaxed).await
         });
         let listener = started.await?;
-        let notifier = signals::notify(Arc::clone(&hub), pools.relaxed.clone());
-        background.spawn("postgres notifier", until(background.stopping().clone(), notifier));
-        let listening = signals::listen(Arc::clone(&hub), pools.listening.clone(), listener);
-        background.spawn("postgres listener", until(background.stopping().clone(), listening));
-        let db = Db::new(pools.synchronous.clone(), pools.relaxed.clone(), ids, hub);
+        let stop = background.stopping();
+        let notifier = signals::notify(Arc::clone(&hub), pools.relaxed.clone(), stop.clone());
+        background.spawn("postgres notifier", notifier);
+        let listening = signals::listen(Arc::clone(&hub), plain, listener);
+        background.spawn("postgres listener", until(stop.clone(), listening));
+        let db = Db::new(&pools, Slots::new(max_connections), ids, hub);
         Ok(Arc::new(Self::assemble(Arc::new(db), pools, background)))
     }
 

@@ -5,9 +5,13 @@
 //! production the ones that the tests look at.
 
 use longhaul_runtime::{Secret, redact_url};
-use sqlx_core::{connection::ConnectOptions, connection::Connection};
-use sqlx_postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx_core::{
+    connection::{ConnectOptions, Connection},
+    error::Error,
+};
+use sqlx_postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use std::{str::FromStr, time::Duration};
+use tokio::time::timeout;
 
 use crate::failure::{DbResult, Failure};
 
@@ -16,7 +20,7 @@ use crate::failure::{DbResult, Failure};
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database`: a direct connection, not a pooler's.
     pub url: Secret<String>,
-    /// Connections for reads and synchronous writes, at least 2. Five more serve claims and notifications.
+    /// Connections for reads and synchronous writes, at least 2. Five more serve claims, leases and notifications.
     pub max_connections: u32,
     /// How long to wait for the database at start.
     pub start_timeout: Duration,
@@ -34,7 +38,7 @@ impl PostgresOptions {
 }
 
 /// What every session sets.
-const SESSION: [(&str, &str); 13] = [
+const SESSION: [(&str, &str); 16] = [
     ("statement_timeout", "30s"),
     // A process that was frozen within a transaction keeps its locks no longer than this.
     ("idle_in_transaction_session_timeout", "5s"),
@@ -48,14 +52,30 @@ const SESSION: [(&str, &str); 13] = [
     ("enable_mergejoin", "off"),
     ("max_parallel_workers_per_gather", "0"),
     ("client_min_messages", "warning"),
+    // The server, too, finds out that the other end is gone, and frees what it had locked.
     ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30s"),
+];
+
+/// What the session that listens sets.
+const LISTENING: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30s"),
 ];
 
 /// How long a caller waits for a connection.
-const ACQUIRE: Duration = Duration::from_secs(5);
+pub const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// A connection that was idle for longer is asked whether it lives before it is used.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a connection that nobody uses may take to say that it lives. One whose other end has gone silent says nothing
+/// until TCP gives up, which takes a quarter of an hour; it must not keep its place in the pool for so long.
+const PING: Duration = Duration::from_secs(2);
 
 /// Whether a session's commits wait for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +103,16 @@ pub fn session(options: PgConnectOptions, durability: Durability) -> PgConnectOp
         options.options(SESSION).statement_cache_capacity(200).disable_statement_logging();
     match durability {
         Durability::Synchronous => options,
-        Durability::Relaxed => options.options([("synchronous_commit", "off")]),
+        // None of these statements takes long, and each is given up early so that workers keep their leases.
+        Durability::Relaxed => {
+            options.options([("synchronous_commit", "off"), ("statement_timeout", "8s")])
+        }
     }
+}
+
+/// Settings of the session that listens.
+pub fn listening(options: PgConnectOptions) -> PgConnectOptions {
+    options.options(LISTENING).disable_statement_logging()
 }
 
 /// A pool that opens connections when they are needed.
@@ -98,12 +126,19 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
         .before_acquire(|connection, idle| {
             Box::pin(async move {
                 if idle.idle_for > FRESH {
-                    connection.ping().await?;
+                    answers(connection).await?;
                 }
                 Ok(true)
             })
         })
+        // The pool itself asks too, but waits for ever. A unit of work that was given up leaves its connection here.
+        .after_release(|connection, _| Box::pin(async { answers(connection).await.map(|()| true) }))
         .connect_lazy_with(options)
+}
+
+/// Whether a connection lives. An error makes the pool drop it at once.
+async fn answers(connection: &mut PgConnection) -> Result<(), Error> {
+    timeout(PING, connection.ping()).await.map_err(|_| Error::PoolTimedOut)?
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ const REPLAYS: u32 = 8;
 /// A unit that takes longer hangs on a connection whose other end is gone; the server gives up earlier by itself.
 const LIMIT: Duration = Duration::from_secs(40);
 
+/// The same for claims and leases, whose statements the server gives up after 8 seconds.
+const BRIEF: Duration = Duration::from_secs(10);
+
 const PAUSE: Backoff = Backoff {
     initial: Duration::from_millis(10),
     factor: 2.0,
@@ -29,14 +32,29 @@ const PAUSE: Backoff = Backoff {
 };
 
 /// Runs a unit until it succeeds, fails for good, or has been tried for long enough.
-pub async fn retried<T, Fut>(mut unit: impl FnMut() -> Fut + Send) -> DbResult<T>
+pub async fn retried<T, Fut>(unit: impl FnMut() -> Fut + Send) -> DbResult<T>
+where
+    Fut: Future<Output = DbResult<T>> + Send,
+{
+    within(LIMIT, unit).await
+}
+
+/// The same for a unit that must not keep others waiting: a try may take 10 seconds.
+pub async fn retried_briefly<T, Fut>(unit: impl FnMut() -> Fut + Send) -> DbResult<T>
+where
+    Fut: Future<Output = DbResult<T>> + Send,
+{
+    within(BRIEF, unit).await
+}
+
+async fn within<T, Fut>(limit: Duration, mut unit: impl FnMut() -> Fut + Send) -> DbResult<T>
 where
     Fut: Future<Output = DbResult<T>> + Send,
 {
     let started = Instant::now();
     let mut attempt = 0;
     loop {
-        let failure = match timeout(LIMIT, unit()).await {
+        let failure = match timeout(limit, unit()).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(failure)) => failure,
             Err(_) => Failure::Lost("the database does not answer".to_owned()),

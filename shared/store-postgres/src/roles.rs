@@ -2,8 +2,8 @@
 
 use crate::{
     PostgresStore, connect,
-    failure::{DbResult, Failure},
-    intake, keys, migrate, reading, registry, work,
+    failure::Failure,
+    intake, keys, migrate, reading, registry, until, work,
     work::{
         append::Output,
         output::{Write, Wrote},
@@ -16,25 +16,22 @@ use longhaul_domain::{
     AgentDescriptor, AgentName, BlobHash, KeyId, OwnerId, Principal, Seq, Task, TaskId, TaskKey,
     WorkerId,
 };
+use longhaul_runtime::spawn;
 use longhaul_store::{
     AcceptFollowUp, AcceptNew, Accepted, Append, Appended, CancelRequested, ClaimRequest, Claimed,
     ControlSignal, FollowedUp, HeartbeatReply, Intake, KeyRecord, Keys, ListQuery, LogPage,
     LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reaped, Registry, RequestCancel, Result,
     Settle, Settled, SignalStream, Signals, SnapshotOptions, Store, StoreError, TaskPage, Work,
 };
-use sqlx_core::{pool::PoolConnection, query_scalar::query_scalar};
-use sqlx_postgres::Postgres;
+use sqlx_core::query_scalar::query_scalar;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
-
-impl PostgresStore {
-    async fn connection(&self) -> DbResult<PoolConnection<Postgres>> {
-        Ok(self.db.pool.acquire().await?)
-    }
-}
 
 #[async_trait]
 impl Intake for PostgresStore {
@@ -67,7 +64,7 @@ impl Intake for PostgresStore {
 impl Reading for PostgresStore {
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>> {
         let read =
-            || async { reading::task::read(&mut *self.connection().await?, key, options).await };
+            || async { reading::task::read(&mut *self.db.reader().await?, key, options).await };
         self.db.repeatable(read).await
     }
 
@@ -79,7 +76,7 @@ impl Reading for PostgresStore {
     ) -> Result<Option<LogPage>> {
         let cursors = BTreeMap::from([(key, after)]);
         let read =
-            || async { reading::log::read(&mut *self.connection().await?, &cursors, limit).await };
+            || async { reading::log::read(&mut *self.db.reader().await?, &cursors, limit).await };
         let page = self.db.repeatable(read).await?.remove(&key);
         Ok(page.transpose()?)
     }
@@ -91,7 +88,7 @@ impl Reading for PostgresStore {
     ) -> Result<Vec<(TaskKey, LogPage)>> {
         let cursors: BTreeMap<TaskKey, Seq> = cursors.into_iter().collect();
         let read =
-            || async { reading::log::read(&mut *self.connection().await?, &cursors, limit).await };
+            || async { reading::log::read(&mut *self.db.reader().await?, &cursors, limit).await };
         let mut grown = Vec::new();
         for (key, page) in self.db.repeatable(read).await? {
             match page {
@@ -105,8 +102,15 @@ impl Reading for PostgresStore {
     }
 
     async fn list_tasks(&self, query: ListQuery) -> Result<TaskPage> {
-        let read = || async { reading::list::list(&mut *self.connection().await?, &query).await };
-        self.db.repeatable(read).await
+        let slot = self.db.slots.list().await?;
+        let db = Arc::clone(&self.db);
+        // The database goes on with a list whose caller went away; the slot is not free before that is done.
+        let listed = spawn("listing tasks", async move {
+            let _slot = slot;
+            let read = || async { reading::list::list(&mut *db.reader().await?, &query).await };
+            db.repeatable(read).await
+        });
+        listed.await.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
     }
 
     async fn read_blobs(
@@ -115,7 +119,7 @@ impl Reading for PostgresStore {
         hashes: Vec<BlobHash>,
     ) -> Result<HashMap<BlobHash, Bytes>> {
         let read =
-            || async { reading::blobs::read(&mut *self.connection().await?, owner, &hashes).await };
+            || async { reading::blobs::read(&mut *self.db.reader().await?, owner, &hashes).await };
         self.db.repeatable(read).await
     }
 
@@ -124,7 +128,7 @@ impl Reading for PostgresStore {
             let name = query_scalar::<_, String>(reading::task::AGENT_OF)
                 .bind(owner.0)
                 .bind(task.uuid())
-                .fetch_optional(&self.db.pool)
+                .fetch_optional(&mut *self.db.reader().await?)
                 .await?;
             let agent = name.map(AgentName::new).transpose();
             agent.map_err(|error| Failure::corrupt("tasks.agent", error))
@@ -140,7 +144,7 @@ impl Work for PostgresStore {
     }
 
     async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply> {
-        self.db.repeatable(|| work::lease::heartbeat(&self.db, worker, lease)).await
+        self.db.repeatable_briefly(|| work::lease::heartbeat(&self.db, worker, lease)).await
     }
 
     async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
@@ -171,7 +175,11 @@ impl Work for PostgresStore {
     }
 
     async fn reap(&self, limit: u32) -> Result<Vec<Reaped>> {
-        self.db.repeatable(|| work::reap::reap(&self.db, limit)).await
+        let reaped = self.db.repeatable(|| work::reap::reap(&self.db, limit)).await?;
+        let pruning = work::reap::prune(Arc::clone(&self.db));
+        let stop = self.background.stopping().clone();
+        self.background.spawn("pruning dedupe keys", until(stop, pruning));
+        Ok(reaped)
     }
 }
 
@@ -186,7 +194,7 @@ impl Registry for PostgresStore {
     }
 
     async fn agents(&self) -> Result<Vec<AgentDescriptor>> {
-        let read = || async { registry::agents(&mut *self.connection().await?).await };
+        let read = || async { registry::agents(&mut *self.db.reader().await?).await };
         self.db.repeatable(read).await
     }
 }
@@ -228,7 +236,7 @@ impl Signals for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn check(&self) -> Result<()> {
-        let mut connection = self.connection().await?;
+        let mut connection = self.db.pool.acquire().await.map_err(Failure::from)?;
         connect::not_read_only(&mut connection).await?;
         Ok(migrate::check(&mut connection).await?)
     }

@@ -3,7 +3,7 @@
 use crate::{connect, intake, keys, migrate, reading, registry, signals, work, write};
 
 /// The statements that run with every task, and must never read a table whole.
-pub const HOT: [&str; 23] = [
+pub const HOT: [&str; 25] = [
     intake::accept_new::ACCEPT_NEW,
     intake::known::KNOWN_KEYS,
     intake::known::PRUNE_KEYS,
@@ -21,8 +21,10 @@ pub const HOT: [&str; 23] = [
     reading::task::READ_TASK,
     work::claim::CLAIM,
     work::claim::CLAIMED,
+    work::claim::POSTPONE,
     work::lease::HEARTBEAT,
     work::lease::HELD_RUNS,
+    work::lost::UNCLAIM,
     work::reap::LOST_RUNS,
     work::reap::OVERDUE_CANCELS,
     write::changes::WRITE_CHANGES,
@@ -30,7 +32,7 @@ pub const HOT: [&str; 23] = [
 ];
 
 /// All others.
-pub const COLD: [&str; 20] = [
+pub const COLD: [&str; 18] = [
     connect::IN_RECOVERY,
     keys::CREATE_KEY,
     keys::KEYS,
@@ -44,8 +46,6 @@ pub const COLD: [&str; 20] = [
     registry::LOCK_AGENTS,
     registry::PUT_AGENTS,
     signals::NOTIFY_MANY,
-    work::claim::POSTPONE,
-    work::claim::UNCLAIM,
     work::lease::REGISTER_WORKER,
     work::lease::RETIRE_WORKER,
     work::reap::LOCK_LOST_WORKERS,

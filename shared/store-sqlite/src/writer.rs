@@ -1,7 +1,7 @@
 //! The one writer: a thread with the only connection that writes.
 //!
 //! Calls of every kind that wait when it becomes free make up the next transaction, each within a savepoint of its own,
-//! so one that is refused fails alone. Callers are answered after the commit; when that fails, or the process dies
+//! so one that is refused, or panics, fails alone. Callers are answered after the commit; when that fails, or the process dies
 //! before it, nothing of any of them was done. A lone call waits for nobody. The thread's blocking receive is what
 //! batches: no timer, no hop between tasks for every statement.
 
@@ -14,6 +14,7 @@ use longhaul_runtime::{Clock, Ids};
 use longhaul_store::{Result, StoreError};
 use rusqlite::Connection;
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -148,7 +149,13 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> 
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), StoreError> {
-        let output = self.work.take().map(|work| work(tx));
+        // What a panic leaves behind in memory goes with the call; in the database, the savepoint is rolled back.
+        let output = self.work.take().map(|work| {
+            catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|_| {
+                tracing::error!("a write panicked");
+                Err(unavailable("the write failed by a defect of this program").into())
+            })
+        });
         let refused = match &output {
             Some(Err(Fault::Db(error))) => Err(describe(error)),
             Some(Err(Fault::Store(_))) => Err(unavailable("another write of the batch failed")),

@@ -19,6 +19,7 @@ mod command;
 pub mod conformance;
 mod error;
 mod outcome;
+mod output;
 mod query;
 mod signal;
 
@@ -31,6 +32,7 @@ pub use outcome::{
     Accepted, Appended, CancelRequested, Claimed, FollowedUp, HeartbeatReply, KeyRecord, Reaped,
     Settled,
 };
+pub use output::check_output;
 pub use query::{ListCursor, ListQuery, LogPage, ReadLimit, SnapshotOptions, TaskPage};
 pub use signal::{ControlSignal, LogSignal, SignalStream};
 
@@ -107,7 +109,8 @@ pub trait Work: Send + Sync {
     /// slots. Raises the epoch of each and gives it a new token.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>>;
 
-    /// Appends output of a run. The same operation number again answers [`Appended::Already`].
+    /// Appends output of a run. The same operation number again, or a lower one, answers [`Appended::Already`]: a run has one
+    /// write under way at a time.
     async fn append(&self, append: Append) -> Result<Appended>;
 
     /// Ends a run: the task ends, parks, waits for its next attempt, or is given back.

@@ -59,8 +59,9 @@ pub(super) struct Driver {
     verdicts: mpsc::UnboundedReceiver<Judged>,
     // Deliveries of this connection without a verdict.
     held: usize,
-    // How many connections in a row found a queue that does not answer.
+    // How many connections in a row found a queue that does not answer, and whose it was.
     stuck: u32,
+    suspect: Option<AgentName>,
 }
 
 /// After this many connections a queue that does not answer is thrown away.
@@ -80,7 +81,7 @@ impl Driver {
     pub(super) fn new(parts: Parts) -> Self {
         // Unbounded in type only: there are no more verdicts than deliveries, and the prefetch bounds those.
         let (judged, verdicts) = mpsc::unbounded_channel();
-        Self { parts, judged, verdicts, held: 0, stuck: 0 }
+        Self { parts, judged, verdicts, held: 0, stuck: 0, suspect: None }
     }
 
     /// Receives until stopped.
@@ -95,7 +96,10 @@ impl Driver {
             self.parts.leg.failed("cannot consume from the broker");
             self.parts.counters.reconnects.one();
             failures = if proof.ever() { 0 } else { failures + 1 };
-            self.stuck = if matches!(trouble, Trouble::Stuck(_)) { self.stuck + 1 } else { 0 };
+            (self.stuck, self.suspect) = match &trouble {
+                Trouble::Stuck(agent) => (self.stuck + 1, Some(agent.clone())),
+                _ => (0, None),
+            };
             tracing::warn!(%trouble, failures, "wake-ups cannot be received for now; probing goes on");
             // Either way the loop goes on; the stop only makes it sooner.
             let _ = timeout(Backoff::RECONNECT.random_delay(failures), stop.cancelled()).await;
@@ -152,7 +156,7 @@ impl Driver {
     }
 
     /// Makes the consumers agree with what the user of the source wants.
-    async fn turn(&self, session: &mut Session) -> Result<(), Trouble> {
+    async fn turn(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let paused = self.parts.inbox.is_paused();
         if paused == session.lines.is_empty() {
             return Ok(());
@@ -161,16 +165,29 @@ impl Driver {
             return self.bounded(session.lines.stop()).await;
         }
         for agent in &self.parts.agents {
-            let Session { link, lines, .. } = session;
-            let settings = &self.parts.settings;
-            if self.stuck >= PATIENCE {
-                // Should it not be there, or not answer for this either, the start tells.
-                let _ = self.bounded(link.discard(settings, agent)).await;
-            }
-            let started = timeout(settings.connect_timeout, lines.start(link, settings, agent));
-            started.await.map_err(|_| Trouble::Stuck(agent.clone()))??;
+            self.start(session, agent).await?;
         }
+        // Every queue answers: none is to be thrown away when this connection pauses and goes on.
+        (self.stuck, self.suspect) = (0, None);
         Ok(())
+    }
+
+    /// Begins to consume one queue. One that does not answer is thrown away once patience is over; the others are kept.
+    async fn start(&self, session: &mut Session, agent: &AgentName) -> Result<(), Trouble> {
+        let Session { link, lines, .. } = session;
+        let settings = &self.parts.settings;
+        let suspect = self.suspect.as_ref() == Some(agent);
+        if self.stuck < PATIENCE || !suspect {
+            match timeout(settings.connect_timeout, lines.start(link, settings, agent)).await {
+                Ok(started) => return started,
+                Err(_) if self.stuck < PATIENCE => return Err(Trouble::Stuck(agent.clone())),
+                Err(_) => {}
+            }
+        }
+        // Should it not be there, or not answer for this either, the start tells.
+        let _ = self.bounded(link.discard(settings, agent)).await;
+        let started = timeout(settings.connect_timeout, lines.start(link, settings, agent));
+        started.await.map_err(|_| Trouble::Stuck(agent.clone()))?
     }
 
     async fn bounded(

@@ -158,7 +158,8 @@ impl Publisher {
                 self.proving = true;
                 Ok(Some(runway.prove(String::new(), Sent::Own)))
             }
-            Due::Missed if runway.link.is_blocked() => {
+            // Waiting on would keep a dispatcher that was closed.
+            Due::Missed if runway.link.is_blocked() && !self.parts.outbox.is_closed() => {
                 self.parts
                     .leg
                     .failed("the broker takes no messages: it is short of memory or disk");

@@ -133,7 +133,14 @@ async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
             .ok_or_else(|| Failure::Conflict("a dedupe key ran out".to_owned()))?;
         Ok(Ok(recognised(&tasks[at], known, again[at])))
     };
-    (0..tasks.len()).map(outcome).collect()
+    let outcomes: Vec<Result<Accepted>> = (0..tasks.len()).map(outcome).collect::<DbResult<_>>()?;
+    // One that an earlier try has committed was told to nobody.
+    let found = tasks.iter().zip(&outcomes).filter_map(|(task, outcome)| match outcome {
+        Ok(Accepted::Created { seq, .. }) => Some((task.accept.key, *seq)),
+        _ => None,
+    });
+    db.signals.grown(found.filter(|(key, _)| !created.contains_key(key)).collect());
+    Ok(outcomes)
 }
 
 fn recognised(task: &NewTask, known: &Known, again: bool) -> Accepted {

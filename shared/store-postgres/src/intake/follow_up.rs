@@ -6,16 +6,19 @@
 use crate::{
     db::Db,
     entry::Encoded,
-    failure::DbResult,
+    failure::{DbResult, Failure},
     intake::known::known,
     replay,
     write::{Changes, LockedTask, Run, lock::lock_tasks},
 };
-use longhaul_domain::{EntryBody, TaskKey, TaskState, log::StatusChange};
+use longhaul_domain::{EntryBody, Seq, TaskKey, TaskState, log::StatusChange};
 use longhaul_store::{AcceptFollowUp, DedupeKey, FollowedUp, Result};
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A message that waits for its batch.
@@ -25,12 +28,14 @@ pub struct NewMessage {
     pub follow_up: AcceptFollowUp,
     /// Its entry.
     pub entry: Encoded,
+    /// Whether an earlier try may have been committed without our knowing.
+    in_doubt: AtomicBool,
 }
 
 impl From<AcceptFollowUp> for NewMessage {
     fn from(follow_up: AcceptFollowUp) -> Self {
         let entry = Encoded::from(&EntryBody::Message(follow_up.accept.message.clone()));
-        Self { follow_up, entry }
+        Self { follow_up, entry, in_doubt: AtomicBool::new(false) }
     }
 }
 
@@ -66,15 +71,25 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
         .collect();
 
     let mut changes = Changes::default();
-    let (mut touched, mut heard) = (BTreeSet::new(), BTreeSet::new());
+    let (mut touched, mut heard, mut found) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut outcomes = Vec::with_capacity(messages.len());
     for message in messages {
         let (key, dedupe) = (message.key(), message.dedupe());
         let place = (key.owner, dedupe.key);
         if let Some(&(content, task, seq)) = seen.get(&place) {
-            let same = content == dedupe.content;
-            let again = FollowedUp::Duplicate { task, seq };
-            outcomes.push(Ok(if same { again } else { FollowedUp::KeyReused }));
+            let ours = message.in_doubt.load(Ordering::Relaxed) && task == key.task;
+            let there = tasks.get(&key).filter(|_| ours);
+            outcomes.push(Ok(match there {
+                _ if content != dedupe.content => FollowedUp::KeyReused,
+                Some(there) => {
+                    found.push((key, there.last_seq));
+                    if is_held(there) {
+                        heard.insert(key);
+                    }
+                    appended_before(there, seq)
+                }
+                None => FollowedUp::Duplicate { task, seq },
+            }));
             continue;
         }
         let Some(task) = tasks.get_mut(&key) else {
@@ -87,7 +102,7 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
             changes.key(key, dedupe, seq, task.now);
             seen.insert(place, (dedupe.content, key.task, seq));
             touched.insert(key);
-            if task.run.as_ref().is_some_and(|run| run.holder.is_some()) {
+            if is_held(task) {
                 heard.insert(key);
             }
         }
@@ -96,9 +111,27 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
     for key in touched {
         tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
     }
-    db.signals.grown(changes.commit(transaction).await?);
+    let doubt = |doubt| messages.iter().for_each(|m| m.in_doubt.store(doubt, Ordering::Relaxed));
+    doubt(true);
+    let committed = changes.commit(transaction).await;
+    // Lost answers leave it in doubt, and so does giving the try up here.
+    if !matches!(committed, Err(Failure::Lost(_))) {
+        doubt(false);
+    }
+    found.extend(committed?);
+    db.signals.grown(found);
     db.signals.message(heard);
     Ok(outcomes)
+}
+
+fn is_held(task: &LockedTask) -> bool {
+    task.run.as_ref().is_some_and(|run| run.holder.is_some())
+}
+
+/// The answer that was lost: a status right behind the message means that the message woke the task.
+fn appended_before(task: &LockedTask, seq: Seq) -> FollowedUp {
+    let woken = task.state == TaskState::Submitted && task.status_seq == seq.next();
+    FollowedUp::Appended { seq, last: task.last_seq, woken }
 }
 
 fn append(task: &mut LockedTask, message: &NewMessage) -> FollowedUp {

@@ -28,7 +28,9 @@ limit $7";
 /// A page of one conversation, which is found first.
 pub const LIST_CONTEXT: &str = "-- store::list_context
 with context as materialized (
-    select t.* from tasks t where t.owner_id = $1 and t.context_id = $8 and ($6::text is null or t.agent = $6)
+    select t.owner_id, t.task_id, t.agent, t.context_id, t.created_at
+    from tasks t
+    where t.owner_id = $1 and t.context_id = $8 and ($6::text is null or t.agent = $6)
 )
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
     l.kind, l.schema, l.body::text as body

@@ -1,12 +1,16 @@
 //! Hears what other processes send, on one connection of its own.
 //!
-//! Whenever the connection was lost, everything may have been missed, and that is said.
+//! Whenever the connection was lost, everything may have been missed, and that is said. A new connection never waits for the
+//! end of the old one, which may have gone silent: each comes out of a pool of its own.
 
 use super::{CHANNELS, Hub, NOTIFY_MANY, payload};
-use crate::failure::{DbResult, Failure, POOLED};
+use crate::{
+    failure::{DbResult, Failure, POOLED},
+    options::{listening, pool},
+};
 use longhaul_runtime::Backoff;
 use sqlx_core::{error::Error, query::query};
-use sqlx_postgres::{PgListener, PgPool};
+use sqlx_postgres::{PgConnectOptions, PgListener, PgPool};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
@@ -21,34 +25,37 @@ const QUIET: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Listens for ever. `listener` is connected already.
-pub async fn listen(hub: Arc<Hub>, pool: PgPool, mut listener: PgListener) {
+pub async fn listen(hub: Arc<Hub>, place: PgConnectOptions, mut listener: PgListener) {
     loop {
         let error = hear(&hub, &mut listener).await;
         tracing::warn!(%error, "the connection for notifications was lost");
         drop(listener);
         hub.missed();
-        listener = reconnect(&pool).await;
+        listener = reconnect(&place).await;
         // What was sent in between was heard by nobody.
         hub.missed();
     }
 }
 
-async fn reconnect(pool: &PgPool) -> PgListener {
+async fn reconnect(place: &PgConnectOptions) -> PgListener {
     let mut attempt = 0;
     loop {
         sleep(Backoff::RECONNECT.random_delay(attempt)).await;
-        match connect(pool).await {
+        match connect(place).await {
             Ok(listener) => return listener,
-            Err(error) => tracing::debug!(%error, attempt, "no connection for notifications"),
+            Err(failure) => tracing::debug!(?failure, attempt, "no connection for notifications"),
         }
         attempt = attempt.saturating_add(1);
     }
 }
 
-async fn connect(pool: &PgPool) -> Result<PgListener, Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
+async fn connect(place: &PgConnectOptions) -> DbResult<PgListener> {
+    // The listener keeps its pool for as long as it needs it.
+    let pool = pool(listening(place.clone()), 1);
+    let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
-    listener.listen_all(CHANNELS).await?;
+    let listening = timeout(ANSWER, listener.listen_all(CHANNELS)).await;
+    listening.map_err(|_| Failure::Lost("LISTEN is not answered".to_owned()))??;
     Ok(listener)
 }
 
@@ -81,8 +88,10 @@ fn deliver(hub: &Hub, text: &str) {
 }
 
 /// Connects, and proves that a notification sent on another connection arrives on this one.
-pub async fn verify(hub: &Hub, listening: &PgPool, sending: &PgPool) -> DbResult<PgListener> {
-    let mut listener = connect(listening).await?;
+///
+/// Notifications that do not arrive in time may be late on a loaded server, so that is no reason to give up at once.
+pub async fn verify(hub: &Hub, place: &PgConnectOptions, sending: &PgPool) -> DbResult<PgListener> {
+    let mut listener = connect(place).await?;
     let word = format!("{:016x}", hub.sender);
     query(NOTIFY_MANY)
         .bind([CHANNELS[0]].as_slice())
@@ -101,6 +110,6 @@ pub async fn verify(hub: &Hub, listening: &PgPool, sending: &PgPool) -> DbResult
         Ok(Ok(true)) => Ok(listener),
         Ok(Ok(false)) => Err(Failure::Lost("the connection for notifications was lost".to_owned())),
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Failure::Schema(format!("notifications do not arrive: {POOLED}"))),
+        Err(_) => Err(Failure::Lost(format!("notifications do not arrive: {POOLED}"))),
     }
 }

@@ -1,11 +1,8 @@
 //! Appending a run's output: what is decided once the rows are locked.
 
-use crate::{
-    entry::Encoded,
-    write::{LockedTask, task::states_after},
-};
-use longhaul_domain::{Fence, TaskState};
-use longhaul_store::{Append, Appended, Result, StoreError};
+use crate::{entry::Encoded, write::LockedTask};
+use longhaul_domain::Fence;
+use longhaul_store::{Append, Appended, Result, check_output};
 
 /// Output that waits for its batch.
 #[derive(Debug)]
@@ -48,18 +45,10 @@ pub fn append(task: &mut LockedTask, output: &Output) -> Result<Appended> {
     if task.has_done(fence.epoch, op) {
         return Ok(Appended::Already { last: task.last_seq });
     }
-    let state = states_after(task.state, &output.entries).map_err(refused)?;
-    if !matches!(state, TaskState::Submitted | TaskState::Working) {
-        return Err(refused("an append cannot end or park a task: settle it"));
-    }
+    check_output(task.state, &output.append.entries, None)?;
     for entry in &output.entries {
         task.place(entry.clone(), attempt);
     }
     task.note_op(fence.epoch, op);
     Ok(Appended::Now { last: task.last_seq })
-}
-
-/// What the task's state does not allow, for the caller alone.
-pub fn refused(why: impl std::fmt::Display) -> StoreError {
-    StoreError::Refused(why.to_string())
 }

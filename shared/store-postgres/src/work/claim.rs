@@ -1,17 +1,18 @@
 //! Handing out runs.
 //!
 //! A claim assigns no place in a log, so its commit does not wait for the disk: one that a crash of the database forgets was
-//! never made, and its token, random per claim, is worth nothing afterwards. Tokens are made before the claim; when its
-//! answer is lost, the runs are found again by them, or given back before the next claim of this process.
+//! never made, and its token, random per claim, is worth nothing afterwards. Tokens are made before the claim, new ones for
+//! each try; when an answer is lost, the runs are given back by them (see [`lost`]).
 
 use crate::{
-    column::{agent, column, context, key, seq, state},
+    column::{agent, body, column, context, key, seq, state},
     db::Db,
     failure::{DbResult, Failure},
     reading::messages::{MessagesOf, Speech, messages},
-    replay::retried,
+    replay::retried_briefly,
+    work::lost::{self, InFlight},
 };
-use longhaul_domain::{EntryBody, Epoch, Fence, HistoryItem, Seq};
+use longhaul_domain::{EntryBody, Epoch, Fence, HistoryItem, JsonObject, Seq};
 use longhaul_store::{ClaimRequest, Claimed, Result, SnapshotOptions};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
@@ -49,23 +50,27 @@ returning r.token";
 pub const CLAIMED: &str = "-- store::claimed
 select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.cancel_at is not null as cancel,
     greatest(0, extract(epoch from clock_timestamp() - r.run_at) * 1000)::int8 as waited_ms,
-    t.context_id, t.created_at, s.state, s.last_seq, s.turn
+    t.context_id, t.created_at, s.state, s.last_seq, s.turn, m.kind, m.schema, m.body::text as body
 from runs r
 join tasks t on t.owner_id = r.owner_id and t.task_id = r.task_id
 join task_state s on s.owner_id = r.owner_id and s.task_id = r.task_id
+left join log m on m.owner_id = s.owner_id and m.task_id = s.task_id and m.seq = s.message_seq
 where r.worker = $1 and r.token = any($2)
 order by r.priority desc, r.run_at, r.task_id";
 
-/// Gives runs back whose claim nobody knows of.
-pub const UNCLAIM: &str = "-- store::unclaim
-update runs set worker = null, token = null, epoch = epoch + 1
-where worker is not null and token = any($1)";
-
-/// Gives runs back that cannot be read, not to be claimed for a minute.
+/// Gives runs back that cannot be read, not to be claimed for a minute. What others have locked is left out.
 pub const POSTPONE: &str = "-- store::postpone
-update runs
-set worker = null, token = null, epoch = epoch + 1, run_at = clock_timestamp() + interval '1 minute'
-where worker is not null and token = any($1)";
+with unreadable as materialized (
+    select r.owner_id, r.task_id
+    from runs r
+    where r.worker = $1 and r.token = any($2)
+    order by r.owner_id, r.task_id
+    for update skip locked
+)
+update runs r
+set worker = null, token = null, epoch = r.epoch + 1, run_at = clock_timestamp() + interval '1 minute'
+from unreadable u
+where r.owner_id = u.owner_id and r.task_id = u.task_id";
 
 /// Runs one batch. Claims wait for no disk, so what a batch shares is its connection.
 pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<Claimed>>> {
@@ -77,39 +82,35 @@ pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<Cla
 }
 
 async fn claim(db: &Db, request: &ClaimRequest) -> DbResult<Vec<Claimed>> {
-    give_back_lost(db).await?;
     let free = request.slots.iter().map(|slot| u64::from(slot.free)).sum::<u64>();
     let most = usize::try_from(free.min(u64::from(request.limit))).unwrap_or(usize::MAX);
-    let tokens: Vec<Uuid> = (0..most).map(|_| db.ids.token()).collect();
-    if tokens.is_empty() {
+    if most == 0 {
         return Ok(Vec::new());
     }
-    let attempt = std::sync::atomic::AtomicU32::new(0);
-    let claimed = retried(|| async {
+    retried_briefly(|| async {
+        lost::give_back(db).await?;
         let mut connection = db.relaxed.acquire().await?;
-        let again = attempt.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
-        if again {
-            let found = claimed(&mut connection, request, &tokens).await?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
-        }
-        if take(&mut connection, request, &tokens).await? == 0 {
-            return Ok(Vec::new());
-        }
-        claimed(&mut connection, request, &tokens).await
+        // A try before this one may be carried out yet, and must not share its tokens.
+        let tokens = (0..most).map(|_| db.ids.token()).collect();
+        let flight = db.lost.in_flight(request.worker, tokens);
+        try_to_claim(&mut connection, request, flight).await
     })
-    .await;
-    claimed.inspect_err(|_| db.lose_claims(tokens.iter().copied()))
+    .await
 }
 
-async fn give_back_lost(db: &Db) -> DbResult<()> {
-    let lost = db.take_lost_claims();
-    if lost.is_empty() {
-        return Ok(());
+async fn try_to_claim(
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    flight: InFlight<'_>,
+) -> DbResult<Vec<Claimed>> {
+    if take(connection, request, flight.tokens()).await? == 0 {
+        flight.landed(Vec::new());
+        return Ok(Vec::new());
     }
-    let given = query(UNCLAIM).bind(&lost).execute(&db.relaxed).await;
-    given.map(drop).map_err(Failure::from).inspect_err(|_| db.lose_claims(lost))
+    let (runs, unreadable) = claimed(connection, request, flight.tokens()).await?;
+    let unreadable = postpone(connection, request, unreadable).await?;
+    flight.landed(unreadable);
+    Ok(runs)
 }
 
 async fn take(
@@ -130,11 +131,12 @@ async fn take(
     Ok(rows.len())
 }
 
+/// What was claimed, and the tokens of what cannot be read.
 async fn claimed(
     connection: &mut PgConnection,
     request: &ClaimRequest,
     tokens: &[Uuid],
-) -> DbResult<Vec<Claimed>> {
+) -> DbResult<(Vec<Claimed>, Vec<(Uuid, Failure)>)> {
     let worker = request.worker.uuid();
     let rows = query(CLAIMED).bind(worker).bind(tokens).fetch_all(&mut *connection).await?;
     let mut claimed = Vec::with_capacity(rows.len());
@@ -160,33 +162,42 @@ async fn claimed(
             Err(failure) => unreadable.push((run.fence.token, failure)),
         }
     }
-    if !unreadable.is_empty() {
-        postpone(connection, unreadable).await?;
-    }
-    Ok(complete)
+    Ok((complete, unreadable))
 }
 
-/// Puts runs off that cannot be read, so that they hold nobody up.
-async fn postpone(connection: &mut PgConnection, unreadable: Vec<(Uuid, Failure)>) -> DbResult<()> {
+/// Puts runs off that cannot be read, so that they hold nobody up. Gives their tokens, as somebody may have locked one.
+async fn postpone(
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    unreadable: Vec<(Uuid, Failure)>,
+) -> DbResult<Vec<Uuid>> {
+    if unreadable.is_empty() {
+        return Ok(Vec::new());
+    }
     for (_, failure) in &unreadable {
         tracing::error!(?failure, "a run cannot be read and is put off");
     }
     let tokens: Vec<Uuid> = unreadable.into_iter().map(|(token, _)| token).collect();
-    query(POSTPONE).bind(tokens).execute(connection).await?;
-    Ok(())
+    query(POSTPONE).bind(request.worker.uuid()).bind(&tokens).execute(connection).await?;
+    Ok(tokens)
 }
 
 fn add_history(run: &mut Claimed, speech: Speech) {
     for (seq, body) in speech {
         let message = match body {
-            EntryBody::Message(user) => {
-                run.request_metadata = user.request_metadata;
-                Some(user.message)
-            }
+            EntryBody::Message(user) => Some(user.message),
             EntryBody::Status(change) => change.message,
             EntryBody::Artifact(_) | EntryBody::Note(_) => None,
         };
         run.history.extend(message.map(|message| HistoryItem { seq, message }));
+    }
+}
+
+/// Of the client's last message, however much the agent has said since.
+fn request_metadata(row: &PgRow) -> DbResult<Option<JsonObject>> {
+    match body(row)? {
+        EntryBody::Message(user) => Ok(user.request_metadata),
+        _ => Err(Failure::corrupt("task_state.message_seq", "not a message")),
     }
 }
 
@@ -207,7 +218,7 @@ impl TryFrom<&PgRow> for ClaimedRow {
             state: state(row)?,
             last_seq: seq(row, "last_seq")?,
             history: Vec::new(),
-            request_metadata: None,
+            request_metadata: request_metadata(row)?,
             cancel: column(row, "cancel")?,
             waited: Duration::from_millis(waited.unsigned_abs()),
             trace: column(row, "trace")?,

@@ -4,12 +4,15 @@ use crate::{
     column::{column, key},
     db::Db,
     failure::DbResult,
-    work::reap::{Lost, offer},
+    work::{
+        lost,
+        reap::{Why, offer},
+    },
 };
 use longhaul_domain::{TaskKey, WorkerId};
 use longhaul_store::{HeartbeatReply, NewWorker, Reaped};
 use sqlx_core::query::query;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 /// Makes a worker known, also when it comes again.
@@ -60,6 +63,10 @@ pub async fn heartbeat(db: &Db, worker: WorkerId, lease: Duration) -> DbResult<H
     if rows.is_empty() {
         return Ok(HeartbeatReply::Lost);
     }
+    // A worker without free slots claims nothing, and must not keep what it does not know of. The next one may have more luck.
+    if let Err(failure) = lost::give_back(db).await {
+        tracing::debug!(?failure, "lost claims could not be given back");
+    }
     let mut cancels = Vec::new();
     for row in &rows {
         if column::<Option<Uuid>>(row, "task_id")?.is_some() {
@@ -74,8 +81,9 @@ pub async fn retire(db: &Db, worker: WorkerId) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
     query(RETIRE_WORKER).bind(worker.uuid()).execute(&mut *transaction).await?;
     let rows = query(HELD_RUNS).bind(worker.uuid()).fetch_all(&mut *transaction).await?;
-    let held: Vec<TaskKey> = rows.iter().map(key).collect::<DbResult<_>>()?;
-    let (changes, reaped) = offer(&mut transaction, &held, Lost::Retired).await?;
+    let held: BTreeMap<TaskKey, Why> =
+        rows.iter().map(|row| Ok((key(row)?, Why::Retired))).collect::<DbResult<_>>()?;
+    let (changes, reaped) = offer(&mut transaction, &held).await?;
     transaction.commit().await?;
     db.signals.grown(changes.grown());
     Ok(reaped)

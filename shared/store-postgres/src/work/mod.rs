@@ -3,6 +3,7 @@
 pub mod append;
 pub mod claim;
 pub mod lease;
+pub mod lost;
 pub mod output;
 pub mod reap;
 pub mod settle;

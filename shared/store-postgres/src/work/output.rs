@@ -12,7 +12,7 @@ use crate::{
     },
     write::{Changes, LockedTask, lock::lock_tasks},
 };
-use longhaul_domain::TaskKey;
+use longhaul_domain::{Seq, TaskKey};
 use longhaul_store::{Appended, Result, Settled};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -61,6 +61,16 @@ impl Write {
 }
 
 impl Wrote {
+    /// The last entry, where this was written before: perhaps a moment ago, and the answer was lost before anybody was told.
+    const fn already(self) -> Option<Seq> {
+        match self {
+            Self::Append(Appended::Already { last }) | Self::Settle(Settled::Already { last }) => {
+                Some(last)
+            }
+            Self::Append(_) | Self::Settle(_) => None,
+        }
+    }
+
     const fn wrote(&self) -> bool {
         matches!(
             self,
@@ -80,6 +90,7 @@ async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
     let mut tasks = lock_tasks(&mut transaction, writes.iter().map(Write::key)).await?;
     let mut changes = Changes::default();
     let mut touched = BTreeSet::new();
+    let mut already = Vec::new();
     let outcomes = writes
         .iter()
         .map(|write| {
@@ -89,13 +100,15 @@ async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
                 changes.blobs(task.key.owner, &write.output().append.blobs);
                 touched.insert(task.key);
             }
+            already.extend(wrote.already().map(|last| (write.key(), last)));
             Ok(wrote)
         })
         .collect();
     for key in touched {
         tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
     }
-    db.signals.grown(changes.commit(transaction).await?);
+    already.extend(changes.commit(transaction).await?);
+    db.signals.grown(already);
     Ok(outcomes)
 }
 

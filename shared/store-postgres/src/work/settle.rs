@@ -5,11 +5,11 @@
 
 use crate::{
     entry::Encoded,
-    work::append::{Output, may_write, refused},
-    write::{LockedTask, Run, task::states_after},
+    work::append::{Output, may_write},
+    write::{LockedTask, Run},
 };
 use longhaul_domain::{EntryBody, Seq, TaskState, TerminalState, log::StatusChange};
-use longhaul_store::{Result, SettleAs, Settled};
+use longhaul_store::{Append, Result, SettleAs, Settled, check_output};
 
 /// A settle that waits for its batch.
 #[derive(Debug)]
@@ -58,9 +58,10 @@ pub fn settle(task: &mut LockedTask, ending: &Ending) -> Result<Settled> {
 
 /// The answer to somebody who may not write: was it this very settle that gave the run away?
 fn without_right(task: &LockedTask, ending: &Ending) -> Settled {
-    let append = &ending.output.append;
-    if task.settle_token == Some(append.fence.token) && task.has_done(append.fence.epoch, append.op)
-    {
+    let Append { fence, op, .. } = ending.output.append;
+    // A settle is the last operation of its run, whatever other runs have written since.
+    let over = task.op_epoch != fence.epoch.0 || task.has_done(fence.epoch, op);
+    if task.settle_token == Some(fence.token) && over {
         Settled::Already { last: task.last_seq }
     } else if task.state.is_terminal() {
         Settled::Ended(task.state)
@@ -71,21 +72,12 @@ fn without_right(task: &LockedTask, ending: &Ending) -> Settled {
 
 /// Whether the entries are legal and lead where the settle says.
 fn check(state: TaskState, ending: &Ending) -> Result<()> {
-    let entries = &ending.output.entries;
-    let after = states_after(state, entries).map_err(refused)?;
-    let last = entries.last().and_then(|entry| entry.state);
-    let right = match &ending.how {
-        SettleAs::End(end) => last == Some(end.state()),
-        SettleAs::Park(parked) => last == Some(parked.state()),
-        SettleAs::Retry(_) | SettleAs::Release => {
-            matches!(after, TaskState::Submitted | TaskState::Working)
-        }
+    let last = match &ending.how {
+        SettleAs::End(end) => Some(end.state()),
+        SettleAs::Park(parked) => Some(parked.state()),
+        SettleAs::Retry(_) | SettleAs::Release => None,
     };
-    if right {
-        Ok(())
-    } else {
-        Err(refused("the last entry is not the status that the run ends with"))
-    }
+    check_output(state, &ending.output.append.entries, last)
 }
 
 fn fate(task: &LockedTask, ending: &Ending) -> Fate {

@@ -18,20 +18,23 @@ pub const LOCK_TASKS: &str = "-- store::lock_tasks
 with wanted as materialized (
     select owner_id, task_id from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id)
 ), run as materialized (
-    select r.*
+    select r.owner_id, r.task_id, r.epoch, r.run_at, r.token, r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at,
+        r.trace
     from wanted w
     join runs r on r.owner_id = w.owner_id and r.task_id = w.task_id
     order by r.owner_id, r.task_id
     for update of r
 ), state as materialized (
-    select s.*
+    select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch,
+        s.op_epoch, s.last_op, s.settle_token
     from wanted w
     join task_state s on s.owner_id = w.owner_id and s.task_id = w.task_id
     where (select count(*) from run) >= 0
     order by s.owner_id, s.task_id
     for update of s
 )
-select s.*, t.agent, t.priority, date_trunc('milliseconds', clock_timestamp()) as now,
+select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch, s.op_epoch,
+    s.last_op, s.settle_token, t.agent, t.priority, date_trunc('milliseconds', clock_timestamp()) as now,
     r.epoch as run_epoch, r.run_at, r.token, r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at, r.trace
 from state s
 join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id

@@ -2,9 +2,7 @@
 
 use crate::entry::Encoded;
 use chrono::TimeDelta;
-use longhaul_domain::{
-    AgentName, EntryKind, Epoch, Fence, InvalidTransition, Seq, TaskKey, TaskState, Timestamp,
-};
+use longhaul_domain::{AgentName, EntryKind, Epoch, Fence, Seq, TaskKey, TaskState, Timestamp};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -105,7 +103,7 @@ impl LockedTask {
         later(self.now, delay)
     }
 
-    /// Appends an entry and gives its place. The state must allow it: see [`states_after`].
+    /// Appends an entry and gives its place. The state must allow it: see [`check_output`](longhaul_store::check_output).
     pub fn place(&mut self, entry: Encoded, attempt: i32) -> Seq {
         let (seq, at) = (self.last_seq.next(), self.at());
         self.last_seq = seq;
@@ -137,20 +135,49 @@ impl LockedTask {
     }
 }
 
-/// The state behind the given states, when each may follow the one before.
-pub fn states_after<'a>(
-    mut state: TaskState,
-    entries: impl IntoIterator<Item = &'a Encoded>,
-) -> Result<TaskState, InvalidTransition> {
-    for next in entries.into_iter().filter_map(|entry| entry.state) {
-        state = state.after(next.transition_to())?;
-    }
-    Ok(state)
-}
-
 /// A moment after another one; at most the year 9999, which the database can hold.
 fn later(from: Timestamp, delay: Duration) -> Timestamp {
     let limit = Timestamp::from_timestamp(253_402_300_799, 0).unwrap_or(from);
     let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
     from.checked_add_signed(delay).map_or(limit, |at| at.min(limit))
+}
+
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+    use longhaul_domain::{OwnerId, TaskId};
+
+    /// A task that a worker runs.
+    pub fn running() -> LockedTask {
+        let now = Timestamp::UNIX_EPOCH + TimeDelta::days(20_000);
+        let run = Run {
+            due: now,
+            epoch: 1,
+            holder: Some((Uuid::from_u128(2), Uuid::from_u128(3))),
+            attempt: 1,
+            losses: 0,
+            handed_back: false,
+            cancel_at: None,
+            trace: None,
+        };
+        LockedTask {
+            key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(Uuid::from_u128(1)) },
+            agent: AgentName::new("echo").unwrap(),
+            priority: 0,
+            now,
+            state: TaskState::Submitted,
+            status_at: now,
+            status_seq: Seq::START,
+            last_seq: Seq(1),
+            message_seq: Seq(1),
+            turn: 1,
+            epoch: 0,
+            op_epoch: 0,
+            last_op: 0,
+            settle_token: None,
+            run_before: Some(run.clone()),
+            run: Some(run),
+            placed: Vec::new(),
+        }
+    }
 }

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
 mod conformance;
+mod proxy;
 mod recovery;
 mod scene;
 mod schema;
+mod silence;
 mod statements;
 mod wal;

@@ -1,5 +1,6 @@
 //! What these tests share: a store on a database of its own, and tasks and runs in one line each.
 
+use crate::proxy::Proxy;
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, EntryBody, Message, MessageId,
     OwnerId, Part, Role, Seq, TaskId, TaskKey, TaskState, TerminalState, WorkerId,
@@ -37,9 +38,25 @@ impl Scene {
         Self::on(Database::create_on(&server), Some(server)).await
     }
 
+    /// With a proxy between the store and its database.
+    pub async fn behind_a_proxy(
+        database: Database,
+        server: Option<Postgres>,
+        max_connections: u32,
+    ) -> (Self, Proxy) {
+        let proxy = Proxy::before(&database.url()).await;
+        let url = proxy.url(&database.url());
+        let options = PostgresOptions { max_connections, ..PostgresOptions::new(url) };
+        (Self::with(options, database, server).await, proxy)
+    }
+
     async fn on(database: Database, server: Option<Postgres>) -> Self {
+        Self::with(PostgresOptions::new(database.url()), database, server).await
+    }
+
+    async fn with(options: PostgresOptions, database: Database, server: Option<Postgres>) -> Self {
         PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
-        let store = open(&database).await;
+        let store = open_at(options).await;
         let worker = WorkerId::new(SystemIds.uuid_v7());
         let lease = Duration::from_secs(3_600);
         let new = NewWorker { id: worker, name: "test".to_owned(), agents: vec![], lease };
@@ -88,6 +105,11 @@ pub async fn open(database: &Database) -> Arc<PostgresStore> {
         start_timeout: LIMIT,
         ..PostgresOptions::new(database.url())
     };
+    PostgresStore::connect(options, Arc::new(SystemIds)).await.unwrap()
+}
+
+/// A store with these options.
+pub async fn open_at(options: PostgresOptions) -> Arc<PostgresStore> {
     PostgresStore::connect(options, Arc::new(SystemIds)).await.unwrap()
 }
 

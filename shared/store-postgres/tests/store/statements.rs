@@ -35,12 +35,37 @@ async fn every_statement_has_a_name_of_its_own_and_can_be_prepared() {
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
 }
 
+/// The arguments of a statement, all null.
+fn nulls(statement: &str) -> String {
+    let highest = (1..60).filter(|n| statement.contains(&format!("${n}"))).max();
+    let nulls = vec!["null"; highest.unwrap_or(0)].join(", ");
+    if nulls.is_empty() { String::new() } else { format!("({nulls})") }
+}
+
+/// A migration may add columns while processes run that have prepared their statements before.
+#[tokio::test]
+async fn a_new_column_of_any_table_breaks_no_prepared_statement() {
+    let database = migrated().await;
+    let mut script = String::new();
+    let all: Vec<&str> = statements::HOT.into_iter().chain(statements::COLD).collect();
+    for statement in &all {
+        writeln!(script, "prepare {} as {statement};", name(statement)).unwrap();
+    }
+    let tables = database.sql("select tablename from pg_tables where schemaname = 'public'");
+    for table in tables.lines() {
+        writeln!(script, "alter table {table} add column of_later text;").unwrap();
+    }
+    for statement in &all {
+        writeln!(script, "explain execute {}{};", name(statement), nulls(statement)).unwrap();
+    }
+    assert!(tables.lines().count() > 8, "{tables}");
+    database.sql(&script);
+}
+
 /// The plan of each hot statement, made without looking at its values.
 fn plans(database: &Database) -> Vec<(&'static str, String)> {
     let explain = |statement: &&'static str| {
-        let highest = (1..60).filter(|n| statement.contains(&format!("${n}"))).max();
-        let nulls = vec!["null"; highest.unwrap_or(0)].join(", ");
-        let arguments = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
+        let arguments = nulls(statement);
         let script =
             format!("{SESSION} prepare s as {statement}; explain (costs off) execute s{arguments}");
         (name(statement), database.sql(&script))

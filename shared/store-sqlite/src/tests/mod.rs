@@ -5,6 +5,7 @@ mod cost;
 mod disk;
 mod folder;
 mod plans;
+mod trouble;
 
 use crate::SqliteStore;
 use longhaul_domain::{
@@ -43,11 +44,15 @@ fn asks(message: &str, text: &str) -> AcceptNew {
 
 /// Claims the one run that is due.
 async fn claim(store: &SqliteStore) -> Claimed {
+    claims(store).await.pop().unwrap()
+}
+
+/// Claims the first run that is due, if there is one that can be read.
+async fn claims(store: &SqliteStore) -> Vec<Claimed> {
     let worker = WorkerId::new(SystemIds.uuid_v7());
     let lease = Duration::from_secs(600);
     let new = NewWorker { id: worker, name: "host/1".to_owned(), agents: Vec::new(), lease };
     store.register_worker(new).await.unwrap();
     let slots = vec![AgentSlots { agent: AgentName::new("echo").unwrap(), free: 1 }];
-    let mut claimed = store.claim(ClaimRequest { worker, slots, limit: 1 }).await.unwrap();
-    claimed.pop().unwrap()
+    store.claim(ClaimRequest { worker, slots, limit: 1 }).await.unwrap()
 }

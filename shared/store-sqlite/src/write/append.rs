@@ -7,7 +7,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::EntryBody;
-use longhaul_store::{Append, Appended};
+use longhaul_store::{Append, Appended, check_output};
 
 pub fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended> {
     let mut head = match guard::check(tx, append, false)? {
@@ -16,7 +16,7 @@ pub fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended> {
         Guard::Fenced => return Ok(Appended::Fenced),
         Guard::Ended(state) => return Ok(Appended::Ended(state)),
     };
-    guard::check_entries(head.state, &append.entries, None)?;
+    check_output(head.state, &append.entries, None)?;
     let before = head.before();
     write(tx, &mut head, append, &append.entries)?;
     head.save(tx, before)?;

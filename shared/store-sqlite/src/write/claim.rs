@@ -2,13 +2,13 @@
 
 use crate::{
     db::{self, statements},
-    error::Result,
+    error::{Fault, Result},
     read::{log::entry_at, task},
     row,
     writer::Tx,
 };
 use longhaul_domain::{EntryBody, Epoch, Fence, TaskKey};
-use longhaul_store::{ClaimRequest, Claimed, SnapshotOptions};
+use longhaul_store::{ClaimRequest, Claimed, SnapshotOptions, StoreError};
 use std::{cmp::Reverse, time::Duration};
 
 statements! {
@@ -20,7 +20,12 @@ statements! {
         LIMIT ?3";
     TAKE = "-- store::claim
         UPDATE runs SET worker = ?3, epoch = ?4, token = ?5 WHERE owner_id = ?1 AND task = ?2";
+    POSTPONE = "-- store::postpone
+        UPDATE runs SET worker = NULL, token = NULL, epoch = epoch + 1, run_at = ?3 WHERE owner_id = ?1 AND task = ?2";
 }
+
+/// For how long a run that cannot be read is put off.
+const PUT_OFF: Duration = Duration::from_secs(60);
 
 /// A run that may be handed out.
 struct Due {
@@ -56,7 +61,33 @@ pub fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claimed>> {
     due.dedup_by_key(|due| due.key);
     due.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
     let worker = request.worker.to_string();
-    due.into_iter().map(|due| take(tx, &worker, due)).collect()
+    let mut claimed = Vec::with_capacity(due.len());
+    for due in due {
+        let key = due.key;
+        match take(tx, &worker, due) {
+            Ok(run) => claimed.push(run),
+            Err(fault) if is_about_a_row(&fault) => postpone(tx, key, fault)?,
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(claimed)
+}
+
+/// Whether a stored value cannot be understood, and not the file as a whole.
+fn is_about_a_row(fault: &Fault) -> bool {
+    match fault {
+        Fault::Db(error) => error.sqlite_error_code().is_none(),
+        Fault::Store(error) => matches!(error, StoreError::Corrupt { .. }),
+    }
+}
+
+/// Puts a run off that cannot be read, so that it holds nobody up.
+fn postpone(tx: &Tx<'_>, key: TaskKey, fault: Fault) -> Result<()> {
+    let error = StoreError::from(fault);
+    tracing::error!(task = %key.task, %error, "a run cannot be read and is put off");
+    let later = tx.now.saturating_add(row::millis(PUT_OFF));
+    db::run(tx.conn, POSTPONE, (key.owner.0, key.task.to_string(), later))?;
+    Ok(())
 }
 
 /// Gives a run to a worker. What it needs is read here, in the same transaction: a run that could not be read would

@@ -13,7 +13,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::TerminalState;
-use longhaul_store::{Settle, SettleAs, Settled};
+use longhaul_store::{Settle, SettleAs, Settled, check_output};
 
 /// What becomes of the run.
 enum Fate {
@@ -40,7 +40,7 @@ pub fn settle(tx: &mut Tx<'_>, settle: &Settle) -> Result<Settled> {
         SettleAs::Park(state) => Some(state.state()),
         SettleAs::Retry(_) | SettleAs::Release => None,
     };
-    guard::check_entries(head.state, &output.entries, last)?;
+    check_output(head.state, &output.entries, last)?;
     let (all, before) = (&output.entries[..], head.before());
     let but_last = all.split_last().map_or(all, |(_, rest)| rest);
     head.settle_token = Some(output.fence.token);

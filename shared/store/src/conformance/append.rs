@@ -139,3 +139,20 @@ async fn claimed(scene: &Scene, count: u32) -> Vec<Run> {
     let claimed = scene.claim(worker, count).await;
     claimed.into_iter().map(|claimed| Run::of(worker, claimed)).collect()
 }
+
+pub async fn a_run_cannot_speak_for_the_client(store: Arc<dyn Store>) {
+    let scene = Scene::new(store).await;
+    let mut run = scene.running().await;
+    let words = || EntryBody::Message(super::kit::said("m", "it was me"));
+    let outcome = scene.store.append(run.append(vec![working(), words()])).await;
+    assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}");
+    let mut end = run.end(TerminalState::Completed);
+    end.output.entries.insert(0, words());
+    let outcome = scene.store.settle(end).await;
+    assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}");
+    let mut release = run.release();
+    release.output.entries.push(words());
+    let outcome = scene.store.settle(release).await;
+    assert!(matches!(outcome, Err(StoreError::Refused(_))), "{outcome:?}");
+    assert_eq!(scene.log(run.key()).await.len(), 1);
+}

@@ -168,3 +168,22 @@ pub async fn a_claim_after_an_attempt_tells_what_the_agent_had_said(store: Arc<d
     );
     assert_eq!((again.attempt, again.state), (2, TaskState::Working));
 }
+
+pub async fn a_claim_brings_the_metadata_of_the_last_request_however_long_ago(
+    store: Arc<dyn Store>,
+) {
+    let scene = Scene::new(store).await;
+    let mut asks = scene.asks("hello");
+    let metadata = JsonObject::parse(r#"{"n":1.0}"#).unwrap();
+    asks.accept.message.request_metadata = Some(metadata.clone());
+    scene.create(asks).await;
+    let mut run = scene.claim_one().await;
+    for _ in 0..11 {
+        let said = (0..100).map(|_| super::kit::status(TaskState::Working, "still at it"));
+        scene.store.append(run.append(said.collect())).await.unwrap();
+    }
+    scene.store.settle(run.retry(Duration::ZERO)).await.unwrap();
+    let again = scene.claim_one().await.claimed;
+    assert_eq!(again.request_metadata, Some(metadata));
+    assert_eq!(again.history.len(), 1_000);
+}

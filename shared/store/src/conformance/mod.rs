@@ -36,6 +36,7 @@ macro_rules! conformance_tests {
             output_with_a_wrong_fence_is_refused
             output_after_the_end_is_refused_by_name
             an_illegal_status_is_refused_alone
+            a_run_cannot_speak_for_the_client
             many_tasks_write_at_once_without_gaps
         ]);
         $crate::conformance_module!($fixture, blobs, [
@@ -65,6 +66,7 @@ macro_rules! conformance_tests {
             a_worker_without_a_lease_gets_nothing
             a_claim_brings_the_newest_of_a_long_history
             a_claim_after_an_attempt_tells_what_the_agent_had_said
+            a_claim_brings_the_metadata_of_the_last_request_however_long_ago
         ]);
         $crate::conformance_module!($fixture, dedupe, [
             the_same_message_again_attaches_to_its_task
@@ -149,6 +151,7 @@ macro_rules! conformance_tests {
         $crate::conformance_module!($fixture, settle, [
             a_task_ends_with_its_final_status
             a_repeated_settle_answers_that_it_is_done
+            a_repeated_settle_is_known_when_the_next_run_has_written
             a_settled_run_cannot_write_again
             a_retry_counts_an_attempt_and_waits
             a_release_counts_no_attempt

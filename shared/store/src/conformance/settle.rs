@@ -41,6 +41,18 @@ pub async fn a_repeated_settle_answers_that_it_is_done(store: Arc<dyn Store>) {
     }
 }
 
+pub async fn a_repeated_settle_is_known_when_the_next_run_has_written(store: Arc<dyn Store>) {
+    let scene = Scene::new(store).await;
+    let mut run = scene.running().await;
+    let retry = run.retry(Duration::ZERO);
+    scene.store.settle(retry.clone()).await.unwrap();
+    let mut next = scene.claim_one().await;
+    scene.store.append(next.append(vec![working()])).await.unwrap();
+    let repeated = scene.store.settle(retry).await.unwrap();
+    assert_eq!(repeated, Settled::Already { last: Seq(3) });
+    assert_eq!(scene.log(run.key()).await.len(), 3);
+}
+
 pub async fn a_settled_run_cannot_write_again(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let mut run = scene.running().await;

@@ -103,3 +103,23 @@ async fn a_broker_short_of_memory_blocks_nobody_and_shows_in_readiness() {
     dispatch.waker().wake(wake("a", 1000));
     while take(source.as_mut()).await != wake("a", 1000) {}
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dispatcher_that_is_closed_leaves_a_blocked_broker() {
+    let node = RabbitMq::private();
+    let readiness = Readiness::new();
+    let component = readiness.component("broker");
+    let settings =
+        AmqpSettings { proof_within: Duration::from_millis(500), ..settings(&Broker::on(&node)) };
+    let dispatch = AmqpDispatch::start(settings, Some(component)).unwrap();
+    connected(&dispatch).await;
+    node.ctl(&["set_vm_memory_high_watermark", "0"]);
+    ready(&readiness, false).await;
+    dispatch.waker().wake(wake("a", 1));
+    dispatch.close().await;
+    eventually(LIMIT, "nothing of it runs any more", async || {
+        let running = dispatch.tasks.len();
+        if running == 0 { Ok(()) } else { Err(running) }
+    })
+    .await;
+}

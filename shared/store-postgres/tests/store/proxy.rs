@@ -1,0 +1,164 @@
+//! A forwarder before the database that fails the way networks do.
+
+use longhaul_runtime::spawn;
+use std::sync::{Arc, Mutex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+};
+
+/// What happens to a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Everything is forwarded.
+    Open,
+    /// Nothing is, and neither end is told.
+    Silent,
+    /// What the server answers is lost.
+    Mute,
+    /// What it answers to a COMMIT and later is lost.
+    MuteFromCommit,
+    /// The client is told that the connection has ended; the server is not.
+    Cut,
+}
+
+#[derive(Default)]
+struct Connections {
+    modes: Vec<watch::Sender<Mode>>,
+    /// Whether new connections lose answers from a COMMIT on.
+    losing: bool,
+    /// Halves towards the server of connections that were cut.
+    kept: Vec<(Option<OwnedReadHalf>, Option<OwnedWriteHalf>)>,
+}
+
+/// Forwards to a database on 127.0.0.1. What is done to connections is done to those that are open then.
+pub struct Proxy {
+    port: u16,
+    connections: Arc<Mutex<Connections>>,
+}
+
+impl Proxy {
+    /// Before the database at this address.
+    pub async fn before(url: &str) -> Self {
+        let to: u16 = parts(url).1.parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(Mutex::new(Connections::default()));
+        let all = Arc::clone(&connections);
+        spawn("proxy", async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                forward(&all, client, server);
+            }
+        });
+        Self { port, connections }
+    }
+
+    /// The same database by way of this.
+    pub fn url(&self, url: &str) -> String {
+        let (front, _, rest) = parts(url);
+        format!("{front}:{}/{rest}", self.port)
+    }
+
+    /// Forwards nothing any more.
+    pub fn silence(&self) {
+        self.set(Mode::Silent);
+    }
+
+    /// Loses what the server answers.
+    pub fn mute(&self) {
+        self.set(Mode::Mute);
+    }
+
+    /// Loses what the server answers to a COMMIT, and what it answers after that, also on new connections until a
+    /// [cut](Self::cut).
+    pub fn mute_from_commit(&self) {
+        self.set(Mode::MuteFromCommit);
+    }
+
+    /// Ends the connections of the clients and keeps those to the server.
+    pub fn cut(&self) {
+        self.set(Mode::Cut);
+    }
+
+    fn set(&self, mode: Mode) {
+        let mut connections = self.connections.lock().unwrap();
+        connections.losing = mode == Mode::MuteFromCommit;
+        for connection in &connections.modes {
+            connection.send_replace(mode);
+        }
+    }
+}
+
+/// What stands before the port, the port, and what stands behind.
+fn parts(url: &str) -> (&str, &str, &str) {
+    let (place, rest) = url.rsplit_once('/').unwrap();
+    let (front, port) = place.rsplit_once(':').unwrap();
+    (front, port, rest)
+}
+
+fn forward(all: &Arc<Mutex<Connections>>, client: TcpStream, server: TcpStream) {
+    let (mode, _) = watch::channel(Mode::Open);
+    let (asked, answered) = (mode.subscribe(), mode.subscribe());
+    {
+        let mut connections = all.lock().unwrap();
+        if connections.losing {
+            mode.send_replace(Mode::MuteFromCommit);
+        }
+        connections.modes.push(mode.clone());
+    }
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let keep = Arc::clone(all);
+    spawn("asked", async move {
+        pump(&mut from_client, &mut to_server, asked.clone(), Some(&mode)).await;
+        if *asked.borrow() == Mode::Cut {
+            keep.lock().unwrap().kept.push((None, Some(to_server)));
+        }
+    });
+    let keep = Arc::clone(all);
+    spawn("answered", async move {
+        pump(&mut from_server, &mut to_client, answered.clone(), None).await;
+        if *answered.borrow() == Mode::Cut {
+            keep.lock().unwrap().kept.push((Some(from_server), None));
+        }
+    });
+}
+
+/// Forwards one direction until an end closes it or it is cut. `asked`: it is the one towards the server.
+async fn pump(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    asked: Option<&watch::Sender<Mode>>,
+) {
+    let mut cut = mode.clone();
+    let forwarding = async {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+            let Ok(now) = mode.wait_for(|mode| *mode != Mode::Silent).await.map(|mode| *mode)
+            else {
+                return;
+            };
+            if let Some(mode) = asked
+                && now == Mode::MuteFromCommit
+                && buffer[..read].windows(6).any(|bytes| bytes == b"COMMIT")
+            {
+                mode.send_replace(Mode::Mute);
+            }
+            let lost = asked.is_none() && now == Mode::Mute;
+            if !lost && to.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = forwarding => {}
+        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+    }
+}

@@ -1,0 +1,43 @@
+//! What the output of a run may be, the same for every store.
+
+use crate::{Result, StoreError};
+use longhaul_domain::{EntryBody, TaskState};
+
+/// Checks the entries of an append or a settle against the committed state, before any of them is written. `last` is the
+/// state that the last entry must bring, for a settle that ends or parks; every other status is `working`, and only
+/// clients write messages. What breaks this, or the state machine, is [`StoreError::Refused`].
+pub fn check_output(
+    mut state: TaskState,
+    entries: &[EntryBody],
+    last: Option<TaskState>,
+) -> Result<()> {
+    for (at, entry) in entries.iter().enumerate() {
+        let expected = match last {
+            Some(last) if at + 1 == entries.len() => last,
+            _ => TaskState::Working,
+        };
+        match entry {
+            EntryBody::Message(_) => return refused("an executor cannot speak for the client"),
+            EntryBody::Status(change) if change.state != expected => {
+                return refused("a status stands where it cannot");
+            }
+            EntryBody::Status(change) => {
+                let next = state.after(change.state.transition_to());
+                state = next.map_err(|error| StoreError::Refused(error.to_string()))?;
+            }
+            EntryBody::Artifact(_) | EntryBody::Note(_) => {}
+        }
+    }
+    match last {
+        Some(last)
+            if entries.last().and_then(EntryBody::status).is_none_or(|s| s.state != last) =>
+        {
+            refused("the last entry is not the status in which the run ends")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refused<T>(why: &str) -> Result<T> {
+    Err(StoreError::Refused(why.to_owned()))
+}
