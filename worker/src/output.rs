@@ -167,7 +167,7 @@ impl Output {
         self.take_into(pending, true);
         let output = pending.take().map(Arc::unwrap_or_clone);
         let mut output = output.unwrap_or_else(|| self.next_append(Vec::new()));
-        output.blobs.extend(offload_all(last.iter_mut().flat_map(EntryBody::parts_mut)));
+        output.blobs.extend(last.iter_mut().flat_map(|entry| offload_all(entry.parts_mut())));
         output.entries.extend(last);
         let settle = Settle { how, read_up_to, output };
         loop {
@@ -240,7 +240,8 @@ impl Output {
     }
 
     fn next_append(&self, mut entries: Vec<EntryBody>) -> Append {
-        let blobs: Vec<Blob> = offload_all(entries.iter_mut().flat_map(EntryBody::parts_mut));
+        let blobs: Vec<Blob> =
+            entries.iter_mut().flat_map(|entry| offload_all(entry.parts_mut())).collect();
         let mut buffer = self.lock();
         buffer.op += 1;
         let op = buffer.op;

@@ -9,6 +9,13 @@ use std::fmt;
 /// Largest content that stays inside its log entry, in bytes; a larger one becomes a blob.
 pub const INLINE_LIMIT: usize = 64 * 1024;
 
+/// Most bytes of contents that stay inside one log entry together: of more, the largest become blobs, so that reading a
+/// history of many messages stays bounded.
+pub const ENTRY_LIMIT: usize = 4 * INLINE_LIMIT;
+
+/// Smallest content that is worth a blob of its own, in bytes.
+const SMALLEST_BLOB: usize = 1024;
+
 /// SHA-256 of a blob's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobHash(pub [u8; 32]);
@@ -89,9 +96,9 @@ pub struct CorruptBlob {
 }
 
 impl Part {
-    /// Replaces a content over [`INLINE_LIMIT`] by a reference and gives what is to be kept.
-    pub fn offload(&mut self) -> Option<Blob> {
-        if self.inline_len() <= INLINE_LIMIT {
+    /// Replaces a content over `limit` bytes by a reference and gives what is to be kept.
+    fn offload(&mut self, limit: usize) -> Option<Blob> {
+        if self.inline_len() <= limit {
             return None;
         }
         let (kind, bytes) = match &self.content {
@@ -129,9 +136,27 @@ impl BlobRef {
     }
 }
 
-/// Takes every large content out of the parts.
+/// Takes large contents out of the parts of one entry: each over [`INLINE_LIMIT`], and the largest others while all
+/// together are over [`ENTRY_LIMIT`].
 pub fn offload_all<'a>(parts: impl IntoIterator<Item = &'a mut Part>) -> Vec<Blob> {
-    parts.into_iter().filter_map(Part::offload).collect()
+    let mut parts: Vec<&mut Part> = parts.into_iter().collect();
+    let mut blobs: Vec<Blob> =
+        parts.iter_mut().filter_map(|part| part.offload(INLINE_LIMIT)).collect();
+    let mut inline: usize = parts.iter().map(|part| part.inline_len()).sum();
+    if inline > ENTRY_LIMIT {
+        parts.sort_by_key(|part| std::cmp::Reverse(part.inline_len()));
+        for part in parts {
+            if inline <= ENTRY_LIMIT {
+                break;
+            }
+            let len = part.inline_len();
+            if let Some(blob) = part.offload(SMALLEST_BLOB) {
+                inline -= len;
+                blobs.push(blob);
+            }
+        }
+    }
+    blobs
 }
 
 #[cfg(test)]
@@ -147,7 +172,7 @@ mod tests {
             Part::data(Json::parse(&format!("[\"{large}\"]")).unwrap()),
         ] {
             let mut stored = part.clone();
-            let blob = stored.offload().unwrap();
+            let blob = stored.offload(INLINE_LIMIT).unwrap();
             let reference = *stored.blob().unwrap();
             assert_eq!(reference.hash, blob.hash);
             assert_eq!(reference.restore(blob.bytes).unwrap(), part.content);
@@ -159,7 +184,18 @@ mod tests {
     #[test]
     fn contents_up_to_the_limit_stay() {
         let mut part = Part::text("x".repeat(INLINE_LIMIT));
-        assert_eq!(part.offload(), None);
+        assert_eq!(part.offload(INLINE_LIMIT), None);
+    }
+
+    #[test]
+    fn many_contents_together_leave_an_entry_of_bounded_size() {
+        let sizes = (0..40).map(|n| if n % 2 == 0 { 60_000 } else { 100 });
+        let mut parts: Vec<Part> = sizes.map(|size| Part::text("x".repeat(size))).collect();
+        let blobs = offload_all(&mut parts);
+        let inline: usize = parts.iter().map(Part::inline_len).sum();
+        assert!(inline <= ENTRY_LIMIT, "{inline}");
+        assert_eq!(parts.iter().filter(|part| part.blob().is_some()).count(), blobs.len());
+        assert!(parts.iter().skip(1).step_by(2).all(|part| part.blob().is_none()));
     }
 
     #[test]
