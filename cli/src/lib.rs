@@ -44,8 +44,10 @@ struct WorkerCli {
 /// # struct Shout;
 /// # #[async_trait::async_trait]
 /// # impl Executor for Shout {
-/// #     fn descriptor(&self) -> ExecutorDescriptor { unimplemented!() }
-/// #     async fn execute(&self, _: TaskContext) -> Result<Outcome, ExecutorError> { unimplemented!() }
+/// #     fn descriptor(&self) -> ExecutorDescriptor {
+/// #         ExecutorDescriptor::text("mine", "1.0.0", "Mine").expect("a valid name")
+/// #     }
+/// #     async fn execute(&self, _: TaskContext) -> Result<Outcome, ExecutorError> { Ok(Outcome::Completed(None)) }
 /// # }
 /// use std::{process::ExitCode, sync::Arc};
 ///

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 use async_trait::async_trait;
-use longhaul_dispatch::{Dispatch, LocalDispatch, NoDispatch};
+use longhaul_dispatch::{Dispatch, LocalDispatch};
 use longhaul_domain::{
     AgentName, ContextId, Message, MessageId, OwnerId, Part, Role, TaskId, TaskKey, TaskState,
     log::UserMessage,
@@ -116,7 +116,7 @@ impl Scene {
 
 #[tokio::test]
 async fn an_agent_at_its_own_limit_goes_on_when_a_slot_of_it_is_freed() {
-    let scene = Scene::new(NoDispatch::new()).await;
+    let scene = Scene::new(LocalDispatch::new()).await;
     let mut keys = Vec::new();
     for _ in 0..10 {
         keys.push(scene.accept("narrow").await);
@@ -157,7 +157,7 @@ async fn a_drain_begins_although_there_is_a_backlog() {
 
 #[tokio::test]
 async fn what_an_executor_leaves_behind_is_told_that_the_run_is_over() {
-    let scene = Scene::new(NoDispatch::new()).await;
+    let scene = Scene::new(LocalDispatch::new()).await;
     let left: Arc<Mutex<Option<TaskContext>>> = Arc::default();
     let keep = Arc::clone(&left);
     let leaves = move |ctx: TaskContext| {

@@ -4,8 +4,8 @@
 //! costs latency, because idle workers probe the store. So nothing here waits for a broker: [`Waker::wake`] returns at once,
 //! a source with a dead broker is merely silent, and a crash in the middle of anything loses or repeats hints only.
 //!
-//! Three dispatchers pass one conformance suite: [`AmqpDispatch`] over RabbitMQ, [`LocalDispatch`] within a process, and
-//! [`NoDispatch`], which leaves everything to the probing.
+//! Two dispatchers pass one conformance suite: [`AmqpDispatch`] over RabbitMQ and [`LocalDispatch`] within a process. Where there
+//! is neither, the composition root passes hints on through the store.
 
 pub mod amqp;
 #[cfg(any(test, feature = "conformance"))]
@@ -13,12 +13,10 @@ pub mod conformance;
 mod counters;
 mod delivery;
 mod local;
-mod none;
 mod seam;
 
 pub use amqp::{AmqpDispatch, AmqpSettings};
 pub use counters::Counts;
 pub use delivery::{Delivery, Verdict};
 pub use local::LocalDispatch;
-pub use none::NoDispatch;
 pub use seam::{Dispatch, DispatchError, Wake, WakeSource, Waker};

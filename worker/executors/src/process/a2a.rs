@@ -4,8 +4,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::SecondsFormat;
 use longhaul_domain::{
-    Artifact, BlobKind, Content, Json, JsonObject, Message, Part, Role, Task, TaskState, Timestamp,
+    Artifact, BlobKind, Content, Json, JsonObject, Message, Part, Task, Timestamp,
 };
+use longhaul_wire::v1::{role_name, state_name};
 use serde::{Deserialize, Serialize};
 
 /// A message for a plugin.
@@ -33,10 +34,7 @@ impl<'a> From<&'a Message> for MessageOut<'a> {
             message_id: message.message_id.as_str(),
             context_id: message.context_id.as_ref().map(longhaul_domain::ContextId::as_str),
             task_id: message.task_id.map(|id| id.to_string()),
-            role: match message.role {
-                Role::User => "ROLE_USER",
-                Role::Agent => "ROLE_AGENT",
-            },
+            role: role_name(message.role),
             parts: message.parts.iter().map(PartOut::from).collect(),
             metadata: message.metadata.as_ref(),
             extensions: &message.extensions,
@@ -146,19 +144,6 @@ impl<'a> From<&'a Task> for TaskOut<'a> {
     }
 }
 
-pub(super) const fn state_name(state: TaskState) -> &'static str {
-    match state {
-        TaskState::Submitted => "TASK_STATE_SUBMITTED",
-        TaskState::Working => "TASK_STATE_WORKING",
-        TaskState::Completed => "TASK_STATE_COMPLETED",
-        TaskState::Failed => "TASK_STATE_FAILED",
-        TaskState::Canceled => "TASK_STATE_CANCELED",
-        TaskState::InputRequired => "TASK_STATE_INPUT_REQUIRED",
-        TaskState::Rejected => "TASK_STATE_REJECTED",
-        TaskState::AuthRequired => "TASK_STATE_AUTH_REQUIRED",
-    }
-}
-
 pub(super) fn time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
@@ -260,7 +245,7 @@ impl TryFrom<PartFields> for PartIn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::{BlobHash, BlobRef, MessageId};
+    use longhaul_domain::{BlobHash, BlobRef, MessageId, Role};
 
     #[test]
     fn a_message_is_written_as_the_protocol_says() {

@@ -136,7 +136,7 @@ impl Session<'_> {
                 attempt: ctx.attempt(),
                 max_attempts: facts.max_attempts,
                 turn: ctx.turn(),
-                state: a2a::state_name(facts.state_before),
+                state: longhaul_wire::v1::state_name(facts.state_before),
             },
             message: MessageOut::from(&message),
             history: ctx.history().iter().map(|item| MessageOut::from(&item.message)).collect(),
