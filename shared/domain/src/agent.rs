@@ -1,6 +1,6 @@
 //! Agents: what a worker registers when it starts, and what cards show (A2A 4.4.1).
 
-use crate::AgentName;
+use crate::{AgentLimits, AgentName};
 use serde::{Deserialize, Serialize};
 
 /// Something that an agent can do (A2A 4.4.5).
@@ -46,6 +46,9 @@ pub struct AgentDescriptor {
     /// Whether it may answer with a message instead of a task.
     #[serde(default)]
     pub direct: bool,
+    /// How much may run and wait, over all workers and nodes.
+    #[serde(default, skip_serializing_if = "AgentLimits::is_none")]
+    pub limits: AgentLimits,
 }
 
 impl AgentDescriptor {

@@ -7,9 +7,13 @@
 pub mod agent;
 pub mod artifact;
 pub mod blob;
+pub mod checkpoint;
+pub mod durability;
 pub mod extension;
+pub mod failure;
 pub mod ids;
 pub mod json;
+pub mod limits;
 pub mod log;
 pub mod message;
 pub mod owner;
@@ -21,11 +25,15 @@ pub mod text;
 pub use agent::{AgentDescriptor, Skill};
 pub use artifact::{Artifact, ArtifactUpdate};
 pub use blob::{Blob, BlobHash, BlobKind, BlobRef, INLINE_LIMIT};
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointName};
+pub use durability::{DurabilityOptions, InvalidOption};
+pub use failure::{Failed, FailedBecause};
 pub use ids::{
     AgentName, ArtifactId, ContextId, Epoch, Fence, IdError, MessageId, OwnerId, Seq, TaskId,
     TaskKey, WorkerId,
 };
 pub use json::{Json, JsonError, JsonObject};
+pub use limits::{AgentLimits, ConcurrencyLimits};
 pub use log::{EntryBody, EntryKind, LogEntry, Note};
 pub use message::{Message, Role};
 pub use owner::{KeyId, Principal, Scope, Scopes};

@@ -4,7 +4,8 @@
 //! and notes about attempts are not.
 
 use crate::{
-    ArtifactId, ArtifactUpdate, JsonObject, Message, Seq, TaskState, Timestamp, task::TaskStatus,
+    ArtifactId, ArtifactUpdate, Failed, JsonObject, Message, Seq, TaskState, Timestamp,
+    task::TaskStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,16 +61,19 @@ pub struct StatusChange {
     /// Whether the message is a direct reply, to be sent to a waiting client instead of the task (A2A 3.1.1).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
+    /// Why the task failed, with the state `failed`. Not part of the status: clients find it in the message's metadata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failed>,
 }
 
 impl StatusChange {
     /// A change to a state, without a word.
     pub const fn to(state: TaskState) -> Self {
-        Self { state, message: None, metadata: None, direct: false }
+        Self { state, message: None, metadata: None, direct: false, failed: None }
     }
     /// A change to a state with a message.
     pub const fn with(state: TaskState, message: Option<Message>) -> Self {
-        Self { state, message, metadata: None, direct: false }
+        Self { state, message, metadata: None, direct: false, failed: None }
     }
     /// The status that it makes, once committed.
     pub fn status(self, seq: Seq, at: Timestamp) -> TaskStatus {

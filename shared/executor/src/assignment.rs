@@ -30,6 +30,8 @@ pub struct Assignment {
     pub request_metadata: Option<JsonObject>,
     /// The state that the task was in before this run. `submitted` in turn 1 says that no executor has written anything.
     pub state_before: TaskState,
+    /// Whether a run before this one has stored checkpoints.
+    pub has_checkpoints: bool,
 }
 
 impl Assignment {

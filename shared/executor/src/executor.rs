@@ -2,7 +2,7 @@
 
 use crate::{ExecutorError, Outcome, TaskContext};
 use async_trait::async_trait;
-use longhaul_domain::{AgentDescriptor, AgentName, IdError, Skill};
+use longhaul_domain::{AgentDescriptor, AgentLimits, AgentName, IdError, Skill};
 use std::time::Duration;
 
 /// Does the work of one agent.
@@ -36,12 +36,14 @@ pub struct ExecutorDescriptor {
     pub concurrency: Option<u32>,
     /// Time limit and retries.
     pub policy: RunPolicy,
+    /// Whether a task that this version has begun is to be run by this version only, on whatever worker.
+    pub pinned: bool,
 }
 
 impl ExecutorDescriptor {
     /// With the defaults for everything but the agent.
     pub fn new(agent: AgentDescriptor) -> Self {
-        Self { agent, concurrency: None, policy: RunPolicy::default() }
+        Self { agent, concurrency: None, policy: RunPolicy::default(), pinned: false }
     }
 
     /// An agent that reads and writes plain text and has one skill, named like itself. Fails when the name is not a valid
@@ -64,15 +66,18 @@ impl ExecutorDescriptor {
             input_modes: vec!["text/plain".to_owned()],
             output_modes: vec!["text/plain".to_owned()],
             direct: false,
+            limits: AgentLimits::default(),
         }))
     }
 }
 
-/// How long a run may take and how often it is tried.
+/// How long a run may take and how often it is tried, where its message does not say.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunPolicy {
     /// How long one attempt may take from start to end.
     pub timeout: Duration,
+    /// How long an attempt may go on without a sign of progress: output, a checkpoint, or a word that it is getting on.
+    pub no_progress: Option<Duration>,
     /// After this many attempts a retryable failure is final; at least 1.
     pub max_attempts: u32,
     /// How long to wait between attempts.
@@ -84,6 +89,7 @@ impl Default for RunPolicy {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(3600),
+            no_progress: None,
             max_attempts: 3,
             backoff: RetryBackoff::default(),
         }

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use longhaul_domain::{BlobHash, EntryBody, HistoryItem, Seq, Task, TaskId};
+use longhaul_domain::{
+    BlobHash, Checkpoint, CheckpointName, EntryBody, HistoryItem, Json, Seq, Task, TaskId,
+};
 use std::collections::HashMap;
 
 /// Why no output is taken any more.
@@ -56,6 +58,13 @@ pub trait TaskIo: Send + Sync + 'static {
     async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped>;
     /// Waits until everything emitted so far is durable.
     async fn flush(&self) -> Result<(), Stopped>;
+    /// Writes what was emitted so far, then this output and the checkpoint in one step, and waits until all of it is
+    /// durable.
+    async fn commit(&self, output: Vec<EntryBody>, checkpoint: Checkpoint) -> Result<(), Stopped>;
+    /// What a run before this one has stored under a name.
+    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, IoError>;
+    /// The executor is getting on, though it has nothing to say: the run's no-progress time begins anew.
+    fn progress(&self);
     /// Reads large contents of the task's owner. Those that do not exist are missing in the answer.
     async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError>;
     /// Reads a task of the same owner; nothing when there is none.

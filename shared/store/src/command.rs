@@ -1,8 +1,8 @@
 //! What can be asked of a store, as values.
 
 use longhaul_domain::{
-    AgentDescriptor, AgentName, Blob, ContextId, EntryBody, Fence, KeyId, ParkedState, Scopes, Seq,
-    TaskKey, TerminalState, WorkerId, log::UserMessage,
+    AgentDescriptor, AgentName, Blob, Checkpoint, ConcurrencyLimits, ContextId, EntryBody, Fence,
+    KeyId, ParkedState, Scopes, Seq, TaskKey, TerminalState, Timestamp, WorkerId, log::UserMessage,
 };
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -52,18 +52,20 @@ fn digest(fields: &[&[u8]]) -> [u8; 32] {
 }
 
 /// How a task is to be run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunOptions {
-    /// Higher goes first; 0 by default.
+    /// Higher goes first among the tasks of one owner and agent; 0 by default.
     pub priority: i16,
     /// Not to be claimed before this long from now.
     pub delay: Duration,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self { priority: 0, delay: Duration::ZERO }
-    }
+    /// Not to be claimed before this time either.
+    pub not_before: Option<Timestamp>,
+    /// By when the task must have ended: [`Work::reap`](crate::Work::reap) fails it then, also a parked one.
+    pub deadline: Option<Timestamp>,
+    /// How long it may be runnable without having been claimed, at its beginning and whenever it is woken.
+    pub queue_timeout: Option<Duration>,
+    /// Tasks of the same owner, agent and key are limited together.
+    pub concurrency_key: Option<String>,
 }
 
 /// What both kinds of messages have in common.
@@ -132,6 +134,18 @@ pub struct AgentSlots {
     pub agent: AgentName,
     /// Free slots, at least 1.
     pub free: u32,
+    /// How many runs of the agent may be under way on all workers.
+    pub limits: ConcurrencyLimits,
+    /// The version of the executor, where a task is to stay with the version that ran it first: then only runs of
+    /// tasks that no version or this one has run are handed out, and those are marked with it.
+    pub pinned: Option<String>,
+}
+
+impl AgentSlots {
+    /// So many, without limits, for runs of any version.
+    pub const fn new(agent: AgentName, free: u32) -> Self {
+        Self { agent, free, limits: ConcurrencyLimits::NONE, pinned: None }
+    }
 }
 
 /// A wish for work.
@@ -156,10 +170,13 @@ pub struct Append {
     pub op: i32,
     /// The attempt that wrote it.
     pub attempt: i32,
-    /// The entries, never empty; statuses are `working` and legal in this order.
+    /// The entries, never empty unless there are checkpoints; statuses are `working` and legal in this order.
     pub entries: Vec<EntryBody>,
     /// Large contents of the entries.
     pub blobs: Vec<Blob>,
+    /// What is kept by name, together with the entries or not at all. A worker that commits a checkpoint has made
+    /// progress: the losses of its run count from here.
+    pub checkpoints: Vec<Checkpoint>,
 }
 
 /// How a run ends.
@@ -173,6 +190,17 @@ pub enum SettleAs {
     Retry(Duration),
     /// The run is given back at once, as if it had not been claimed (drain). Counts no attempt.
     Release,
+}
+
+/// A look for what is overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reap {
+    /// At most this many tasks are dealt with.
+    pub limit: u32,
+    /// When as many workers in a row as this were lost while they ran a task, it fails.
+    pub max_losses: u32,
+    /// A task whose deadline has passed while a worker runs it is ended by force after this long.
+    pub grace: Duration,
 }
 
 /// The end of a run.

@@ -18,29 +18,36 @@ mod command;
 )]
 pub mod conformance;
 mod error;
+mod operate;
 mod outcome;
 mod output;
 mod query;
+mod schedule;
 mod signal;
 
 pub use command::{
     Accept, AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, DedupeKey, NewKey,
-    NewWorker, RequestCancel, RunOptions, Settle, SettleAs,
+    NewWorker, Reap, RequestCancel, RunOptions, Settle, SettleAs,
 };
 pub use error::StoreError;
+pub use operate::{
+    DeadLetter, DeadQuery, Handled, QueueFacts, QueueRecord, Redrive, Redriven, RunFacts,
+    WorkerRecord,
+};
 pub use outcome::{
     Accepted, Appended, CancelRequested, Claimed, FollowedUp, HeartbeatReply, KeyRecord, Reaped,
-    Settled,
+    Reaping, Settled,
 };
 pub use output::check_output;
 pub use query::{ListCursor, ListQuery, LogPage, ReadLimit, SnapshotOptions, TaskPage};
+pub use schedule::{DueSchedules, Fire, Fired, MissedRuns, Schedule, SchedulePlan};
 pub use signal::{ControlSignal, LogSignal, SignalStream};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
-    AgentDescriptor, AgentName, BlobHash, KeyId, OwnerId, Principal, Seq, Task, TaskId, TaskKey,
-    WorkerId,
+    AgentDescriptor, AgentName, BlobHash, CheckpointName, Fence, Json, KeyId, OwnerId, Principal,
+    Seq, Task, TaskId, TaskKey, WorkerId,
 };
 use std::{collections::HashMap, time::Duration};
 
@@ -91,34 +98,90 @@ pub trait Reading: Send + Sync {
 
     /// Which agent does a task; `None`: no such task.
     async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>>;
+
+    /// How tasks are run. Those that do not exist are left out.
+    async fn run_facts(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>>;
+
+    /// How many tasks of an agent wait to be run, runnable or not, of one owner or of all; counted up to `limit` only.
+    async fn queue_depth(
+        &self,
+        agent: &AgentName,
+        owner: Option<OwnerId>,
+        limit: u32,
+    ) -> Result<u32>;
 }
 
 /// What workers do.
 #[async_trait]
 pub trait Work: Send + Sync {
-    /// Makes a worker known and gives it its first lease.
+    /// Makes a worker known and gives it its first lease. From now on the store notices by itself when the process ends,
+    /// where it can: a worker that is gone, and does not come back within a second, counts as dead before its lease is over.
     async fn register_worker(&self, worker: NewWorker) -> Result<()>;
 
     /// Renews the lease of a worker by `lease` from now.
     async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply>;
 
+    /// What a worker holds by the store's books, so that it can give back what it does not know of.
+    async fn held_runs(&self, worker: WorkerId) -> Result<Vec<(TaskKey, Fence)>>;
+
     /// Takes a worker off; runs that it still holds are offered again without counting an attempt.
     async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>>;
 
-    /// Takes the next runnable runs in fair order (priority, then due time), at most as many per agent as it has free
-    /// slots. Raises the epoch of each and gives it a new token.
+    /// Takes the next runnable runs in fair order, at most as many per agent as it has free slots and as the agent's limits
+    /// allow. Owners take turns; of one owner the highest priority goes first, then what has been due longest. Raises the
+    /// epoch of each run and gives it a new token.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>>;
 
     /// Appends output of a run. The same operation number again, or a lower one, answers [`Appended::Already`]: a run has one
     /// write under way at a time.
     async fn append(&self, append: Append) -> Result<Appended>;
 
+    /// What a run before this one has stored under a name.
+    async fn read_checkpoint(&self, key: TaskKey, name: &CheckpointName) -> Result<Option<Json>>;
+
     /// Ends a run: the task ends, parks, waits for its next attempt, or is given back.
     async fn settle(&self, settle: Settle) -> Result<Settled>;
 
-    /// Offers the runs of workers whose lease is over again, and cancels by force where a cancel deadline has passed. Any
-    /// number of reapers may run at once.
-    async fn reap(&self, limit: u32) -> Result<Vec<Reaped>>;
+    /// Does what is overdue: offers the runs of lost workers again, makes runnable what has become due, cancels by force
+    /// where a cancel deadline has passed, and fails what a time limit or its losses have ended. Any number of reapers may
+    /// run at once; a look at which there is nothing to do costs one query.
+    async fn reap(&self, reap: Reap) -> Result<Reaping>;
+}
+
+/// What operators do.
+#[async_trait]
+pub trait Operating: Send + Sync {
+    /// Dead letters, the latest first.
+    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>>;
+    /// One dead letter, whatever became of it.
+    async fn dead_letter(&self, key: TaskKey) -> Result<Option<DeadLetter>>;
+    /// Begins the work of a dead task again; of two who try at once, one does.
+    async fn redrive(&self, redrive: Redrive) -> Result<Redriven>;
+    /// Takes a dead letter off the list; `false`: it is not on it.
+    async fn dismiss(&self, key: TaskKey) -> Result<bool>;
+    /// What waits and what runs, by agent.
+    async fn queues(&self) -> Result<Vec<QueueRecord>>;
+    /// Every worker that is known.
+    async fn workers(&self) -> Result<Vec<WorkerRecord>>;
+}
+
+/// Tasks that are made by the clock.
+#[async_trait]
+pub trait Schedules: Send + Sync {
+    /// Creates a schedule or changes the one of that name; its revision is made here, and what it made last stays. `true`:
+    /// there was none.
+    async fn put_schedule(&self, schedule: Schedule) -> Result<bool>;
+    /// One schedule.
+    async fn schedule(&self, owner: OwnerId, name: &str) -> Result<Option<Schedule>>;
+    /// The schedules of an owner, or of all, by owner and name.
+    async fn schedules(&self, owner: Option<OwnerId>) -> Result<Vec<Schedule>>;
+    /// Deletes a schedule, not its tasks; `false`: there is none.
+    async fn delete_schedule(&self, owner: OwnerId, name: &str) -> Result<bool>;
+    /// What is due, and when to look again.
+    async fn due_schedules(&self, limit: u32) -> Result<DueSchedules>;
+    /// Fires: makes the task and sets the next time in one step, unless somebody else was first. Of any number of nodes
+    /// that try, one does.
+    async fn fire(&self, fire: Fire) -> Result<Fired>;
 }
 
 /// Which agents there are.
@@ -156,7 +219,9 @@ pub trait Signals: Send + Sync {
 
 /// A store: everything that API nodes and workers need of it.
 #[async_trait]
-pub trait Store: Intake + Reading + Work + Registry + Keys + Signals {
+pub trait Store:
+    Intake + Reading + Work + Operating + Schedules + Registry + Keys + Signals
+{
     /// Whether the store answers and has the schema that this program needs.
     async fn check(&self) -> Result<()>;
     /// Stops background work, after what was begun.

@@ -1,9 +1,10 @@
 //! What a store answers to a guarded write: what happened, by name.
 
 use longhaul_domain::{
-    AgentName, ContextId, Fence, HistoryItem, KeyId, OwnerId, Scopes, Seq, TaskId, TaskKey,
-    TaskState, Timestamp,
+    AgentName, ContextId, FailedBecause, Fence, HistoryItem, KeyId, OwnerId, Scopes, Seq, TaskId,
+    TaskKey, TaskState, Timestamp,
 };
+use std::time::Duration;
 
 /// What became of a message that asked for a new task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub enum HeartbeatReply {
     Renewed {
         /// Tasks of this worker that were asked to stop, again at each heartbeat until they have.
         cancels: Vec<TaskKey>,
+        /// How many runs it holds, by the store's books.
+        held: u32,
     },
     /// The worker is not known any more: its lease ran out and its runs were given away.
     Lost,
@@ -112,9 +115,15 @@ pub struct Claimed {
     /// Whether it was asked to stop meanwhile.
     pub cancel: bool,
     /// How long ago it became runnable.
-    pub waited: std::time::Duration,
+    pub waited: Duration,
     /// W3C `traceparent` of the request that made it runnable.
     pub trace: Option<String>,
+    /// By when the task must have ended.
+    pub deadline: Option<Timestamp>,
+    /// Whether a run before this one has stored checkpoints.
+    pub has_checkpoints: bool,
+    /// How many workers in a row were lost while they ran it.
+    pub losses: i32,
 }
 
 /// What became of an append.
@@ -161,20 +170,43 @@ pub enum Settled {
     Ended(TaskState),
 }
 
-/// What a reaper did to a run.
+/// What a look for what is overdue came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaping {
+    /// What was done.
+    pub done: Vec<Reaped>,
+    /// When to look again at the latest, for something may be due then.
+    pub again_in: Duration,
+}
+
+/// What a reaper did to a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reaped {
-    /// It is offered again.
+    /// Its worker was lost; it is offered again.
     Offered {
         /// The task.
         key: TaskKey,
         /// Whose executor is to be woken.
         agent: AgentName,
     },
-    /// Its cancel deadline had passed: it is canceled.
+    /// Its time has come, or its concurrency key is free: it is runnable now.
+    Due {
+        /// The task.
+        key: TaskKey,
+        /// Whose executor is to be woken.
+        agent: AgentName,
+    },
+    /// It was to be canceled, and nobody runs it any more or its executor did not stop in time: it is canceled.
     Canceled {
         /// The task.
         key: TaskKey,
+    },
+    /// A time limit has passed, or it has cost too many workers: it has failed.
+    Failed {
+        /// The task.
+        key: TaskKey,
+        /// Why.
+        because: FailedBecause,
     },
 }
 

@@ -1,9 +1,9 @@
 //! From settings to executors.
 
 use crate::{Echo, ProcessConfig, ProcessExecutor, Script};
-use longhaul_domain::{AgentDescriptor, AgentName, IdError, Skill};
-use longhaul_executor::{Executor, ExecutorDescriptor, RunPolicy};
-use longhaul_runtime::settings::{self, Agent, ExecutorKind};
+use longhaul_domain::{AgentDescriptor, AgentLimits, AgentName, ConcurrencyLimits, IdError, Skill};
+use longhaul_executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
+use longhaul_runtime::settings::{self, Agent, ExecutorKind, Period};
 use std::sync::Arc;
 
 /// Settings that no executor can be made of.
@@ -70,8 +70,13 @@ pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
     }
     let policy = RunPolicy {
         timeout: agent.timeout.get(),
+        no_progress: agent.no_progress_timeout.map(Period::get),
         max_attempts: agent.max_attempts.max(1),
-        ..RunPolicy::default()
+        backoff: RetryBackoff {
+            initial: agent.retry.initial.get(),
+            factor: agent.retry.factor,
+            max: agent.retry.max.get(),
+        },
     };
     Ok(ExecutorDescriptor {
         agent: AgentDescriptor {
@@ -82,10 +87,28 @@ pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
             input_modes: agent.input_modes.clone(),
             output_modes: agent.output_modes.clone(),
             direct: agent.direct,
+            limits: limits(agent),
         },
         concurrency: agent.concurrency,
         policy,
+        pinned: agent.pin_version,
     })
+}
+
+fn limits(agent: &Agent) -> AgentLimits {
+    let millis = |period: Period| u64::try_from(period.get().as_millis()).unwrap_or(u64::MAX);
+    let limits = &agent.limits;
+    AgentLimits {
+        running: ConcurrencyLimits {
+            total: limits.running,
+            per_owner: limits.running_per_owner,
+            per_key: limits.running_per_key,
+        },
+        queued: limits.queued,
+        queued_per_owner: limits.queued_per_owner,
+        queue_timeout_ms: agent.queue_timeout.map(millis),
+        total_timeout_ms: agent.total_timeout.map(millis),
+    }
 }
 
 fn skill(skill: &settings::Skill) -> Skill {

@@ -26,8 +26,20 @@ section! {
         concurrency: Option<u32> = None;
         /// Longest time that one attempt may run.
         timeout: Period = Period::seconds(3_600);
+        /// Longest time that an attempt may go on without a sign of progress. Absent: no limit.
+        no_progress_timeout: Option<Period> = None;
+        /// Longest time that a task may wait for its first start once it is runnable. Absent: no limit.
+        queue_timeout: Option<Period> = None;
+        /// Longest time from acceptance to the end of a task, parked or not. Absent: no limit.
+        total_timeout: Option<Period> = None;
         /// How often a task is tried before it fails.
         max_attempts: u32 = 3;
+        /// How long to wait between attempts.
+        retry: Retry = Retry::default();
+        /// How much may run and wait, over all workers and nodes.
+        limits: Limits = Limits::default();
+        /// Run a task that this version has begun with this version only, on whatever worker.
+        pin_version: bool = false;
         /// Answer with a message instead of a task where the executor can.
         direct: bool = false;
         /// Media types that the agent reads.
@@ -38,6 +50,34 @@ section! {
         skill: Vec<Skill> = Vec::new();
         /// The program, for `executor = "process"`.
         process: Option<Process> = None;
+    }
+}
+
+section! {
+    /// `[agent.retry]`: how long to wait between the attempts of a task; half of it is random.
+    Retry {
+        /// After the first failure.
+        initial: Period = Period::seconds(1);
+        /// How much longer after each further failure, at least 1.
+        factor: f64 = 2.0;
+        /// Never longer than this.
+        max: Period = Period::seconds(60);
+    }
+}
+
+section! {
+    /// `[agent.limits]`: how much of an agent may run and wait, over all workers and nodes.
+    Limits {
+        /// Most tasks that run at once. Absent: no limit.
+        running: Option<u32> = None;
+        /// Most tasks of one owner that run at once. Absent: no limit.
+        running_per_owner: Option<u32> = None;
+        /// Most tasks of one owner with the same concurrency key that run at once. Absent: no limit.
+        running_per_key: Option<u32> = None;
+        /// Most tasks that may wait; further ones are turned away. Absent: `server.max_queued`.
+        queued: Option<u32> = None;
+        /// Most tasks of one owner that may wait. Absent: `server.max_queued_per_owner`.
+        queued_per_owner: Option<u32> = None;
     }
 }
 

@@ -12,6 +12,7 @@ use crate::secret::Secret;
 pub(super) enum Kind {
     Bool,
     Integer,
+    Number,
     Text,
     Secret,
     Path,
@@ -33,6 +34,7 @@ impl Kind {
         match self {
             Self::Bool => "true or false".to_owned(),
             Self::Integer => "a whole number".to_owned(),
+            Self::Number => "a number, such as 2.0".to_owned(),
             Self::Text | Self::Secret => "text".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::Address => "an address with a port, such as \"127.0.0.1:8080\"".to_owned(),
@@ -54,6 +56,7 @@ impl Kind {
         match self {
             Self::Bool => text.parse().ok().map(Value::Boolean),
             Self::Integer => text.parse().ok().map(Value::Integer),
+            Self::Number => text.parse().ok().map(Value::Float),
             Self::List => Some(Value::Array(
                 text.split(',')
                     .map(str::trim)
@@ -86,6 +89,7 @@ macro_rules! holds {
 holds! {
     bool => Bool,
     u32 => Integer,
+    f64 => Number,
     usize => Integer,
     String => Text,
     Secret => Secret,

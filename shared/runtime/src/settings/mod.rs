@@ -22,7 +22,7 @@ mod sections;
 mod tests;
 mod validate;
 
-pub use agent::{Agent, ExecutorKind, Process, ProcessMode, Skill};
+pub use agent::{Agent, ExecutorKind, Limits, Process, ProcessMode, Retry, Skill};
 pub use error::{Origin, SettingsError};
 pub use keys::{KeyInfo, keys};
 pub use load::{Override, Sources};

@@ -59,6 +59,10 @@ section! {
         longest_wait: Option<Period> = None;
         /// How long an executor may take to end by itself after a cancel before the task is canceled without it.
         cancel_grace: Period = Period::seconds(5);
+        /// Most tasks of one agent that may wait in the queue where the agent does not say; further ones are turned away.
+        max_queued: u32 = 1_000_000;
+        /// The same for the tasks of one owner.
+        max_queued_per_owner: u32 = 250_000;
         /// Time between comments that keep an idle stream open.
         keep_alive: Period = Period::seconds(15);
         /// How long open requests may take to end after the first signal.
@@ -112,6 +116,8 @@ section! {
         probe_interval: Period = Period::seconds(2);
         /// How long a silent worker keeps its tasks before others may run them.
         lease: Period = Period::seconds(15);
+        /// A task that was running when so many workers in a row were lost fails instead of taking the next one down.
+        max_losses: u32 = 5;
         /// How long running tasks may take to end after the first signal before they are handed to others.
         drain: Period = Period::seconds(30);
         /// Run only these of the configured agents. Absent: all.

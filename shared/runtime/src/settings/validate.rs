@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    agent::{Agent, ExecutorKind, Process},
+    agent::{Agent, ExecutorKind, Limits, Process, Retry},
     error::{Origin, SettingsError},
     file::Origins,
     period::Period,
@@ -14,13 +14,14 @@ use crate::{secret::Secret, telemetry};
 type Checked = Result<(), SettingsError>;
 
 /// Path segments that the API uses itself; an agent of such a name could not be addressed.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 10] = [
     "v1",
     "agents",
     "a2a",
     "tasks",
     "message",
     "extendedAgentCard",
+    "operator",
     "healthz",
     "readyz",
     "well-known",
@@ -192,6 +193,17 @@ impl Check<'_> {
         if let Some(concurrency) = agent.concurrency {
             self.count(&format!("{key}.concurrency"), concurrency)?;
         }
+        for (name, period) in [
+            ("no_progress_timeout", agent.no_progress_timeout),
+            ("queue_timeout", agent.queue_timeout),
+            ("total_timeout", agent.total_timeout),
+        ] {
+            if let Some(period) = period {
+                self.lasting(&format!("{key}.{name}"), period)?;
+            }
+        }
+        self.retry(&format!("{key}.retry"), &agent.retry)?;
+        self.limits(&format!("{key}.limits"), &agent.limits)?;
         self.skills(key, agent)?;
         let process = format!("{key}.process");
         match (agent.executor, &agent.process) {
@@ -206,6 +218,32 @@ impl Check<'_> {
             }
             (_, None) => Ok(()),
         }
+    }
+
+    fn retry(&self, key: &str, retry: &Retry) -> Checked {
+        self.lasting(&format!("{key}.initial"), retry.initial)?;
+        self.lasting(&format!("{key}.max"), retry.max)?;
+        self.ensure(
+            (1.0..=100.0).contains(&retry.factor),
+            &format!("{key}.factor"),
+            &format!("{} is not such a factor", retry.factor),
+            "a number from 1 to 100",
+        )
+    }
+
+    fn limits(&self, key: &str, limits: &Limits) -> Checked {
+        for (name, limit) in [
+            ("running", limits.running),
+            ("running_per_owner", limits.running_per_owner),
+            ("running_per_key", limits.running_per_key),
+            ("queued", limits.queued),
+            ("queued_per_owner", limits.queued_per_owner),
+        ] {
+            if let Some(limit) = limit {
+                self.count(&format!("{key}.{name}"), limit)?;
+            }
+        }
+        Ok(())
     }
 
     fn skills(&self, key: &str, agent: &Agent) -> Checked {

@@ -1,0 +1,111 @@
+//! Checkpoints: results that a run has stored under a name, so that no later attempt computes them again.
+//!
+//! A checkpoint belongs to the task, not to an attempt or a turn. It is committed in one step with the output that came
+//! before it, so a step is either done, with everything that it produced, or not begun.
+
+use crate::{IdError, Json, text::check_identifier};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Longest name of a checkpoint, in bytes.
+pub const MAX_NAME: usize = 200;
+
+/// Largest value of a checkpoint, in bytes of JSON. Larger results belong into an artifact.
+pub const MAX_VALUE: usize = 1 << 20;
+
+/// The name of a checkpoint, unique within its task.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CheckpointName(String);
+
+impl CheckpointName {
+    /// Takes a text that is not empty, at most [`MAX_NAME`] bytes long and without control characters.
+    pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
+        let text = text.into();
+        check_identifier(&text, MAX_NAME)?;
+        Ok(Self(text))
+    }
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for CheckpointName {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        Self::new(text)
+    }
+}
+impl From<CheckpointName> for String {
+    fn from(name: CheckpointName) -> Self {
+        name.0
+    }
+}
+impl fmt::Display for CheckpointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl fmt::Debug for CheckpointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CheckpointName({:?})", self.0)
+    }
+}
+
+/// A value that is kept under a name. A later one of the same name takes its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its name.
+    pub name: CheckpointName,
+    /// What is kept, at most [`MAX_VALUE`] bytes.
+    pub value: Json,
+}
+
+/// Why something cannot be a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// The name cannot be one.
+    #[error("the name of a checkpoint {0}")]
+    Name(#[from] IdError),
+    /// The value is too large.
+    #[error(
+        "the value of checkpoint {name} has {size} bytes of at most {MAX_VALUE}; put large results into an artifact"
+    )]
+    TooLarge {
+        /// Which.
+        name: CheckpointName,
+        /// Its size in bytes.
+        size: usize,
+    },
+}
+
+impl Checkpoint {
+    /// Checks name and size.
+    pub fn new(name: impl Into<String>, value: Json) -> Result<Self, CheckpointError> {
+        let name = CheckpointName::new(name)?;
+        let size = value.as_str().len();
+        if size > MAX_VALUE {
+            return Err(CheckpointError::TooLarge { name, size });
+        }
+        Ok(Self { name, value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_sizes_are_checked() {
+        let value = |bytes: usize| Json::from_serialize(&"x".repeat(bytes - 2)).unwrap();
+        assert!(Checkpoint::new("ocr", value(MAX_VALUE)).is_ok());
+        assert!(matches!(
+            Checkpoint::new("ocr", value(MAX_VALUE + 1)),
+            Err(CheckpointError::TooLarge { .. })
+        ));
+        for bad in ["", "a\0b", &"n".repeat(MAX_NAME + 1)] {
+            assert!(matches!(Checkpoint::new(bad, value(2)), Err(CheckpointError::Name(_))));
+        }
+    }
+}
