@@ -4,7 +4,7 @@
 //! written. When a node dies, its clients reconnect to another one with their cursor and miss nothing.
 //!
 //! `server` holds the connections; `bindings` turn bytes into requests and answers into bytes; `service` does what is asked, one use case a file,
-//! without knowing which binding or protocol version asked; `hub` brings what happens on any node to those who wait here.
+//! without knowing which binding or protocol version asked; `schedules` make tasks by the clock; `hub` brings what happens on any node to those who wait here.
 
 mod agents;
 mod auth;
@@ -12,6 +12,7 @@ mod bindings;
 mod hub;
 mod node;
 mod options;
+mod schedules;
 mod server;
 mod service;
 #[cfg(test)]

@@ -6,16 +6,17 @@ use crate::{
     bindings::{Bodies, Gate, router},
     hub::Hub,
     options::ApiOptions,
+    schedules,
     server::{Limits, Server},
-    service::Service,
+    service::{Admission, Service},
 };
 use axum::Router;
 use longhaul_dispatch::Waker;
-use longhaul_runtime::{Ids, Readiness, Shutdown, TaskSet, readiness::Handle};
+use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, SystemClock, TaskSet, readiness::Handle};
 use longhaul_store::Store;
 use longhaul_wire::dialect::Negotiation;
 use std::{io, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 /// How often the store is asked whether it answers.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -46,6 +47,12 @@ pub struct Api {
 impl Api {
     /// Starts what goes on besides requests. Must be called within a Tokio runtime.
     pub fn start(parts: Parts, options: ApiOptions) -> Self {
+        Self::with_clock(parts, options, Arc::new(SystemClock))
+    }
+
+    /// The same with another clock, which only says whether a client's deadline has passed and when a schedule that is
+    /// put is due next; everything else goes by the store's.
+    pub(crate) fn with_clock(parts: Parts, options: ApiOptions, clock: Arc<dyn Clock>) -> Self {
         let Parts { store, waker, ids, readiness, shutdown, .. } = parts;
         let tasks = TaskSet::new();
         let hub = Hub::start(Arc::clone(&store), &tasks, readiness.component("signals"));
@@ -57,21 +64,30 @@ impl Api {
         let authenticator = authenticator(options.authentication, Arc::clone(&store));
         let drain = options.drain;
         let limits = Limits::with_connections(options.max_connections);
+        let service = Arc::new(Service {
+            agents: Agents::new(Arc::clone(&store)),
+            admission: Admission::new(
+                Arc::clone(&store),
+                options.max_queued,
+                options.max_queued_per_owner,
+            ),
+            store,
+            hub,
+            waker,
+            ids,
+            clock,
+            authenticated: authenticator.required(),
+            schedules_changed: Notify::new(),
+            draining: shutdown.draining().clone(),
+            options,
+        });
+        schedules::start(&service, &tasks);
         let gate = Gate {
-            negotiation: Negotiation { assume: options.assume_version },
-            keep_alive: options.keep_alive,
-            bodies: Arc::new(Bodies::new(options.max_body_bytes)),
+            negotiation: Negotiation { assume: service.options.assume_version },
+            keep_alive: service.options.keep_alive,
+            bodies: Arc::new(Bodies::new(service.options.max_body_bytes)),
             readiness,
-            service: Arc::new(Service {
-                agents: Agents::new(Arc::clone(&store)),
-                store,
-                hub,
-                waker,
-                ids,
-                authenticated: authenticator.required(),
-                draining: shutdown.draining().clone(),
-                options,
-            }),
+            service,
             authenticator,
         };
         Self { gate, tasks, shutdown, drain, limits }

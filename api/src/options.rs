@@ -27,6 +27,10 @@ pub struct ApiOptions {
     pub max_answer_bytes: u64,
     /// Most connections that are open at once; further ones wait until there is room.
     pub max_connections: usize,
+    /// How many tasks of an agent may wait, where the agent does not say; more are turned away.
+    pub max_queued: u32,
+    /// How many tasks of an agent may wait for one owner, where the agent does not say.
+    pub max_queued_per_owner: u32,
     /// After this long a waiting send answers with the task as it is; without it, never.
     pub longest_wait: Option<Duration>,
     /// How long an executor has to stop when its task is canceled, and how long the cancel waits for it.

@@ -6,14 +6,15 @@ use crate::{
 };
 use longhaul_dispatch::{Wake, Waker};
 use longhaul_domain::{
-    AgentDescriptor, AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody, Message,
-    MessageId, Part, Principal, Role, Seq, TaskState, TerminalState, WorkerId, log::StatusChange,
+    AgentDescriptor, AgentLimits, AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody,
+    Message, MessageId, Part, Principal, Role, Seq, TaskState, TerminalState, WorkerId,
+    log::StatusChange,
 };
 use longhaul_runtime::{Ids, Readiness, Shutdown, SystemIds, TraceContext};
 use longhaul_store::{
     AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
 };
-use longhaul_wire::SendRequest;
+use longhaul_wire::{Extensions, SendRequest};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -50,6 +51,15 @@ impl Node {
 
     /// One whose answers hold at most so many bytes.
     pub async fn with_answers(max_answer_bytes: u64) -> Self {
+        Self::with(max_answer_bytes, AgentLimits::default()).await
+    }
+
+    /// One whose agent has limits.
+    pub async fn with_limits(limits: AgentLimits) -> Self {
+        Self::with(64 << 20, limits).await
+    }
+
+    async fn with(max_answer_bytes: u64, limits: AgentLimits) -> Self {
         let (store, folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
         let store: Arc<dyn Store> = store;
         let described = AgentDescriptor {
@@ -60,6 +70,7 @@ impl Node {
             input_modes: vec!["*/*".to_owned()],
             output_modes: vec!["*/*".to_owned()],
             direct: true,
+            limits,
         };
         store.register_agents(vec![described]).await.unwrap();
         let (sender, wakes) = mpsc::unbounded_channel();
@@ -78,6 +89,8 @@ impl Node {
             max_body_bytes: 10 << 20,
             max_answer_bytes,
             max_connections: 100,
+            max_queued: 1_000,
+            max_queued_per_owner: 1_000,
             longest_wait: None,
             cancel_grace: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),
@@ -98,7 +111,7 @@ impl Node {
         let lease = Duration::from_secs(600);
         let new = NewWorker { id: worker, name: "test".to_owned(), agents: Vec::new(), lease };
         self.store.register_worker(new).await.unwrap();
-        let slots = vec![AgentSlots { agent: agent(), free: 1 }];
+        let slots = vec![AgentSlots::new(agent(), 1)];
         let request = ClaimRequest { worker, slots, limit: 1 };
         let claimed = self.store.claim(request).await.unwrap().pop().expect("there is a run");
         Run { store: Arc::clone(&self.store), claimed, op: 0 }
@@ -116,7 +129,15 @@ impl Run {
     fn output(&mut self, entries: Vec<EntryBody>) -> Append {
         self.op += 1;
         let Claimed { key, fence, attempt, .. } = self.claimed;
-        Append { key, fence, op: self.op, attempt, entries, blobs: Vec::new() }
+        Append {
+            key,
+            fence,
+            op: self.op,
+            attempt,
+            entries,
+            blobs: Vec::new(),
+            checkpoints: Vec::new(),
+        }
     }
 
     pub async fn append(&mut self, entries: Vec<EntryBody>) {
@@ -152,6 +173,7 @@ pub fn caller() -> Caller {
         agent: None,
         request_id: "test".to_owned(),
         trace: TraceContext::new_root(&SystemIds),
+        extensions: Extensions::NONE,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod args;
 pub mod client;
 mod commands;
 pub mod exit;
+mod operator;
 mod parts;
 mod print;
 pub mod screen;
@@ -78,6 +79,10 @@ fn run(command: Command) -> Outcome {
         Command::Config(command) => commands::config::run(&command),
         Command::Keys(command) => block_on(commands::keys::run(command)),
         Command::Tasks(command) => block_on(tasks::run(command)),
+        Command::Dead(command) => block_on(operator::dead(command)),
+        Command::Schedule(command) => block_on(operator::schedule(command)),
+        Command::Queues(args) => block_on(operator::queues(args)),
+        Command::Workers(args) => block_on(operator::workers(args)),
         Command::Version => commands::version::run(),
     }
 }

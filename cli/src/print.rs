@@ -14,6 +14,12 @@ pub fn write_out(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| gone(&error))
 }
 
+/// Says something beside the results, on standard error.
+pub fn complaint(text: &str) {
+    // Without a standard error nobody listens.
+    let _ = writeln!(io::stderr(), "longhaul: {text}");
+}
+
 /// Why nothing more can be printed.
 pub fn gone(error: &io::Error) -> Failure {
     Failure::failed(format!("standard output cannot be written: {error}"))

@@ -1,7 +1,8 @@
 """The agent `documents`: cuts the text of PDFs into chunks for retrieval, a page at a time.
 
-Each page becomes one part of an artifact, which is named after the file's content and the chunking. So when a worker dies in
-the middle, the next attempt sees how many pages of exactly this work are safe, and goes on behind them.
+Each page is a step: its part of the artifact and what is to be counted of it are kept in one write. So when a worker dies in
+the middle, the next attempt is given the counts of the pages that are safe, and goes on behind them. Artifact and steps
+are named after the file's content and the chunking, so that what is there under a name is of exactly this work.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import choice
 from chunking import BadChunking
 from extract import Document, Unusable
 from fetch import Unreachable, fetch
-from protocol import RequestFailed, completed, failed, input_required, serve
+from protocol import completed, failed, input_required, serve
 from sources import client_messages, files
 
 VERSION = "1.0.0"
@@ -79,29 +80,11 @@ class Job:
         return f"{self.number}-{self.digest[:16]}-{self.chunking.label}"
 
     def run(self, run):
-        done = min(run.durable_parts(self.artifact_id), self.document.pages)
-        self.tell(run, done, "going on behind" if done else "starting before")
-        self.count_done(run, done)
-        step = max(5, self.document.pages // 20)
-        for page in range(done + 1, self.document.pages + 1):
+        every, working = max(5, self.document.pages // 20), False
+        for page in range(1, self.document.pages + 1):
             run.check()
-            self.send(run, page)
-            if page % step == 0 or page == self.document.pages:
-                self.tell(run, page, "done")
-
-    def send(self, run, page):
-        content = self.page(page)
-        self.count(content)
-        facts = {} if page > 1 else {
-            "name": f"{self.document.name}.chunks",
-            "description": f"Text of {self.document.name} in chunks, a part a page",
-            "metadata": {
-                "file": self.document.name, "pages": self.document.pages, **self.chunking.as_json(), **self.document.facts(),
-            },
-        }
-        part = {"data": content, "mediaType": "application/json"}
-        run.artifact(self.artifact_id, [part], append=page > 1, last=page == self.document.pages, **facts)
-
+            if not working:
+                self.tell_start(run, page)
     def page(self, page):
         chunks = self.chunking.cut(page, self.document.text(page))
         content = {"page": page, "chunks": chunks}

@@ -2,7 +2,8 @@
 
 `serve(work, ...)` calls `work(run)` in a thread of its own for every run. What `work` returns (`completed`, `failed`,
 `input_required`, `rejected`) ends the run. `Run.status` and `Run.artifact` wait while the worker takes no more output, and
-raise `Canceled` once the run shall stop: let it pass, and the run ends as canceled.
+raise `Canceled` once the run shall stop: let it pass, and the run ends as canceled. `Run.step` does work once, however often
+the task is run.
 
 When the worker goes away, at whatever moment, this process ends: another worker takes the task over.
 """
@@ -75,31 +76,8 @@ class Lines:
             self._output.flush()
 
 
-class Run:
-    """One run: what there is to do, and the way to say how it goes."""
-
-    def __init__(self, start, lines):
-        self.id = start["run"]
-        self.task = start["task"]
-        self.message = start["message"]
-        self.history = start["history"]
-        self.metadata = start.get("metadata") or {}
-        self._durable = {known["artifactId"]: known["parts"] for known in start["resume"]["artifacts"]}
-        self._lines = lines
-        self._credit = start["credit"]
-        self._canceled = None
-        self._asked = 0
-        self._replies = {}
-        self._news = threading.Condition()
-
-    def durable_parts(self, artifact_id):
-        """How many parts of this artifact earlier attempts have left behind, safely stored."""
-        return self._durable.get(artifact_id, 0)
-
-    def check(self):
-        """Raises `Canceled` when the run shall stop."""
-        if self._canceled is not None:
-            raise Canceled(self._canceled)
+class Output:
+    """The way to say how it goes."""
 
     def status(self, text, metadata=None):
         self._output({"type": "status", "text": text, "metadata": metadata})
@@ -108,6 +86,58 @@ class Run:
         """Sends a first chunk, or with `append` a further one. `facts` are name, description, metadata."""
         artifact = {"artifactId": artifact_id, "parts": parts, **facts}
         self._output({"type": "artifact", "artifact": artifact, "append": append, "lastChunk": last})
+
+
+class Step(Output):
+    """A step under way: what it says is kept together with its result, or not at all."""
+
+    def __init__(self, run, name):
+        self._run, self._name = run, name
+
+    def _output(self, said):
+        self._run._output({**said, "step": self._name})
+
+
+class Run(Output):
+    """One run: what there is to do, and the way to say how it goes."""
+
+    def __init__(self, start, lines):
+        self.id = start["run"]
+        self.task = start["task"]
+        self.message = start["message"]
+        self.history = start["history"]
+        self.metadata = start.get("metadata") or {}
+        self._lines = lines
+        self._credit = start["credit"]
+        self._canceled = None
+        self._asked = 0
+        self._replies = {}
+        self._news = threading.Condition()
+
+    def check(self):
+        """Raises `Canceled` when the run shall stop."""
+        if self._canceled is not None:
+            raise Canceled(self._canceled)
+
+    def step(self, name, work):
+        """The result of `work(step)`: of an earlier attempt or turn if there is one, else done now and kept before this returns.
+
+        It must be JSON. `work` says what it has to say with the `Step` that it is given. A name is used once in a run.
+        """
+        begun = self.request("beginStep", name=name)
+        if begun["done"]:
+            return begun["value"]
+        try:
+            value = work(Step(self, name))
+        except Exception:
+            self.request("dropStep", name=name)
+            raise
+        self.request("endStep", name=name, value=value)
+        return value
+
+    def progress(self):
+        """Says that work is getting on, for `no_progress_timeout`; output says it as well."""
+        self._lines.send({"type": "progress", "run": self.id})
 
     def log(self, text, level="info"):
         self._lines.send({"type": "log", "run": self.id, "level": level, "message": text})

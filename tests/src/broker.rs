@@ -31,6 +31,14 @@ impl Broker {
         Self { url: node.url(), prefix: unique::name("t") }
     }
 
+    /// The same share by way of a proxy at `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn through(&self, proxy: &str) -> Self {
+        let (user, rest) = self.url.split_once('@').expect("the address names a user");
+        let (_, host) = rest.split_once('/').expect("the address names a virtual host");
+        Self { url: format!("{user}@{proxy}/{host}"), prefix: self.prefix.clone() }
+    }
+
     /// The node's address.
     pub fn url(&self) -> &str {
         &self.url

@@ -39,6 +39,19 @@ impl Database {
         format!("{server}/{}", self.name)
     }
 
+    /// The address of this database by way of a proxy at `127.0.0.1:PORT`.
+    pub fn url_through(&self, proxy: &str) -> String {
+        let url = self.url();
+        let (user, rest) = url.split_once('@').expect("the address names a user");
+        let (_, name) = rest.split_once('/').expect("the address names a database");
+        format!("{user}@{proxy}/{name}")
+    }
+
+    /// Runs SQL that concerns this database on another one of the same server, which goes on whatever becomes of this one.
+    pub fn sql_beside(&self, sql: &str) -> String {
+        psql(&self.server_url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -120,13 +120,45 @@ impl Client {
             .unwrap_or_else(|| panic!("{method} got no JSON-RPC response: {response}"))
     }
 
+    /// Calls a JSON-RPC method on a node that may be gone or going; says what went wrong, whatever it was.
+    pub async fn call_or_reason(&self, method: &str, params: Value) -> Result<Value, String> {
+        let request = rpc_request(method, &params);
+        let post = self.request(reqwest::Method::POST, &self.rpc_path);
+        let post = post.header("content-type", "application/json").body(request.to_string());
+        let answer = read(post).await?;
+        let mut response: Value =
+            serde_json::from_slice(&answer.body).map_err(|error| format!("no JSON: {error}"))?;
+        match outcome(&mut response) {
+            Some(Ok(result)) => Ok(result),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    /// Opens a stream on a node that may be gone or going; says what went wrong, whatever it was.
+    pub async fn stream_or_reason(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<EventStream, String> {
+        let request = self.stream_request(method, &params);
+        let response = request.send().await.map_err(|error| format!("{error:?}"))?;
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        if !kind.unwrap_or_default().starts_with("text/event-stream") {
+            return Err(response.text().await.unwrap_or_default());
+        }
+        Ok(EventStream::open(response).await)
+    }
+
+    fn stream_request(&self, method: &str, params: &Value) -> reqwest::RequestBuilder {
+        self.request(reqwest::Method::POST, &self.rpc_path)
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream")
+            .body(rpc_request(method, params).to_string())
+    }
+
     /// Calls a streaming JSON-RPC method; the events are JSON-RPC responses, see [`EventStream::next_result`].
     pub async fn stream(&self, method: &str, params: Value) -> EventStream {
-        let body = rpc_request(method, &params).to_string();
-        let request = self
-            .request(reqwest::Method::POST, &self.rpc_path)
-            .header("content-type", "application/json");
-        let response = request.header("accept", "text/event-stream").body(body).send().await;
+        let response = self.stream_request(method, &params).send().await;
         let response = response.unwrap_or_else(|error| panic!("{method}: {error:?}"));
         EventStream::open(response).await
     }

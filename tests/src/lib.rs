@@ -26,6 +26,7 @@ pub mod paths;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 mod psql;
 pub mod rabbitmq;
 pub mod sse;

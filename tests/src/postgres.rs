@@ -94,6 +94,11 @@ impl Postgres {
         format!("postgres://postgres@{}/postgres", self.port.address())
     }
 
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        self.port.address()
+    }
+
     /// The process id of the server's main process.
     pub fn pid(&self) -> u32 {
         self.running().pid()

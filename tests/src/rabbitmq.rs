@@ -75,6 +75,18 @@ impl RabbitMq {
         self.end(Signal::KILL);
     }
 
+    /// Deletes everything that a stopped node has kept: what starts next is a fresh one at the same address.
+    pub fn wipe(&mut self) {
+        assert!(self.node.is_none(), "this RabbitMQ runs");
+        let data = self.folder.path().join("mnesia");
+        fs::remove_dir_all(data).expect("a node that ran has data");
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        self.amqp.address()
+    }
+
     /// Freezes the node: connections stay open and nothing on them is answered.
     pub fn sigstop(&self) {
         self.running().freeze();

@@ -40,6 +40,19 @@ pub fn with(mut json: Value, pointer: &str, value: Value) -> Value {
     json
 }
 
+/// Parameters of a send: one new message with this text and these options of the durability extension.
+#[expect(clippy::needless_pass_by_value, reason = "tests pass json!(…) as it is written")]
+pub fn durable(text: &str, options: Value) -> Value {
+    let metadata = json!({"urn:longhaul:a2a:durability:v1": options});
+    with(message(text), "/message/metadata", metadata)
+}
+
+/// The moment this long from now, as the protocol writes it.
+pub fn moment_in(time: Duration) -> String {
+    let at = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now() + time);
+    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
 /// Sends a text and gives the task as it is when the send answers.
 pub async fn send(client: &Client, text: &str) -> Value {
     task_of(client.call("SendMessage", message(text)).await)

@@ -1,8 +1,8 @@
 //! The claim loop: finds work for free slots.
 //!
-//! A wake-up makes it look into the store, and so do a slot that is freed while there was a backlog and, from time to time,
-//! the clock: a lost wake-up costs latency, never a task. A saturated worker leaves wake-ups to others and goes back to them
-//! when the store has nothing more for it.
+//! A wake-up makes it look into the store, and so do a slot that is freed while there was a backlog, a run whose end makes room
+//! under a limit of its agent and, from time to time, the clock: a lost wake-up costs latency, never a task. Wake-ups for
+//! agents that have no free slot are left to others; when a slot is freed, the store is asked first.
 
 use crate::{
     run::{Agent, RunEnv, run},
@@ -11,8 +11,12 @@ use crate::{
 use longhaul_dispatch::{Delivery, WakeSource};
 use longhaul_domain::{AgentName, WorkerId};
 use longhaul_runtime::{Backoff, TaskSet, readiness::Handle};
-use longhaul_store::ClaimRequest;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use longhaul_store::{ClaimRequest, Claimed};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Everything that the loop needs.
@@ -28,13 +32,20 @@ pub struct Claims {
 
 /// What a look into the store brought.
 enum Look {
-    /// Less than there was room for: there is nothing more for the agents that still have room.
-    Nothing,
+    /// Less than there was room for: there is nothing more now for the agents that still have room.
+    Nothing(Brought),
     /// As much as there was room for: there may be more.
-    More,
+    More(Brought),
     /// The store did not answer.
     Failed,
 }
+
+/// How many runs of each agent were claimed.
+type Brought = BTreeMap<AgentName, usize>;
+
+/// How long a claim that is under way may take when the worker drains. What it brings later is offered to others when the
+/// worker takes itself off.
+const LAST_CLAIM: Duration = Duration::from_secs(2);
 
 impl Claims {
     /// Claims until the worker drains.
@@ -42,29 +53,29 @@ impl Claims {
         let mut wakes: Vec<Delivery> = Vec::new();
         let mut failures = 0;
         while !draining.is_cancelled() {
-            let look = self.look().await;
-            if matches!(look, Look::Failed) {
-                // Others may reach the store; and hints must not be burnt while it is away.
-                wakes.clear();
-                source.pause().await;
-                let wait = Backoff::RECONNECT.random_delay(failures);
-                draining.run_until_cancelled(tokio::time::sleep(wait)).await;
-                failures = failures.saturating_add(1);
-                continue;
-            }
+            let (brought, more) = match self.bounded_look(&draining).await {
+                Look::Nothing(brought) => (brought, false),
+                Look::More(brought) => (brought, true),
+                Look::Failed => {
+                    // Others may reach the store; and hints must not be burnt while it is away.
+                    source.receive_for(&BTreeSet::new()).await;
+                    wakes.clear();
+                    let wait = Backoff::RECONNECT.random_delay(failures);
+                    draining.run_until_cancelled(tokio::time::sleep(wait)).await;
+                    failures = failures.saturating_add(1);
+                    continue;
+                }
+            };
             failures = 0;
-            // What the wake-ups were for is claimed, was claimed by others, or is looked for when a slot is freed.
-            for wake in wakes.drain(..) {
-                wake.ack();
-            }
-            match (self.slots.room(), look) {
-                (Room::None, _) => {
-                    source.pause().await;
+            // Before wake-ups go back, so that they go to others.
+            source.receive_for(&self.slots.open()).await;
+            self.answer(&mut wakes, brought);
+            match self.slots.room() {
+                Room::None => {
                     draining.run_until_cancelled(self.slots.freed()).await;
                 }
-                (Room::Some | Room::All, Look::More) => {}
-                (room, _) => {
-                    source.resume().await;
+                Room::Some | Room::All if more => {}
+                room => {
                     let wake = self.idle(&mut *source, room);
                     if let Some(Some(wake)) = draining.run_until_cancelled(wake).await {
                         wakes.push(wake);
@@ -72,6 +83,22 @@ impl Claims {
                     }
                 }
             }
+        }
+    }
+
+    /// Answers wake-ups after a look. What they were for was claimed, or was claimed by others. Those for an agent that has no
+    /// free slot any more, and that are more than what was claimed, go back: another worker may have one.
+    fn answer(&self, wakes: &mut Vec<Delivery>, mut brought: Brought) {
+        let open = self.slots.open();
+        for wake in wakes.drain(..) {
+            let agent = &wake.wake.agent;
+            let claimed = brought.get_mut(agent).filter(|left| **left > 0);
+            if let Some(left) = claimed {
+                *left -= 1;
+            } else if !open.contains(agent) {
+                continue;
+            }
+            wake.ack();
         }
     }
 
@@ -88,6 +115,7 @@ impl Claims {
         tokio::select! {
             wake = next => Some(wake),
             () = self.slots.freed(), if room == Room::Some => None,
+            () = self.slots.room_made() => None,
             () = tokio::time::sleep(wait) => None,
         }
     }
@@ -103,27 +131,36 @@ impl Claims {
         }
     }
 
+    /// A look that does not hold up a drain for long.
+    async fn bounded_look(&self, draining: &CancellationToken) -> Look {
+        let late = async {
+            draining.cancelled().await;
+            tokio::time::sleep(LAST_CLAIM).await;
+        };
+        tokio::select! {
+            biased;
+            look = self.look() => look,
+            () = late => Look::Failed,
+        }
+    }
+
     /// Claims what there is room for and starts it.
     async fn look(&self) -> Look {
         let (slots, limit) = self.slots.free();
         if slots.is_empty() {
-            return Look::More;
+            return Look::More(Brought::new());
         }
         let request = ClaimRequest { worker: self.worker, slots, limit };
         match self.env.store.claim(request).await {
             Ok(claimed) => {
                 self.readiness.set_ok();
                 let more = claimed.len() >= limit as usize;
+                let mut brought = Brought::new();
                 for claimed in claimed {
-                    let Some(agent) = self.agents.get(&claimed.agent) else {
-                        tracing::error!(agent = %claimed.agent, "claimed a run that was not asked for");
-                        continue;
-                    };
-                    let slot = self.slots.take(&claimed.agent);
-                    let (env, agent) = (Arc::clone(&self.env), Arc::clone(agent));
-                    self.runs.spawn("run", run(env, agent, claimed, slot));
+                    *brought.entry(claimed.agent.clone()).or_default() += 1;
+                    self.begin(claimed);
                 }
-                if more { Look::More } else { Look::Nothing }
+                if more { Look::More(brought) } else { Look::Nothing(brought) }
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot claim");
@@ -131,6 +168,16 @@ impl Claims {
                 Look::Failed
             }
         }
+    }
+
+    fn begin(&self, claimed: Claimed) {
+        let Some(agent) = self.agents.get(&claimed.agent) else {
+            tracing::error!(agent = %claimed.agent, "claimed a run that was not asked for");
+            return;
+        };
+        let slot = self.slots.take(&claimed.agent);
+        let (env, agent) = (Arc::clone(&self.env), Arc::clone(agent));
+        self.runs.spawn("run", run(env, agent, claimed, slot));
     }
 
     /// When to look again without being woken: around the interval, so that many workers do not look at once.

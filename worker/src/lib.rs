@@ -10,13 +10,21 @@
 mod claims;
 mod control;
 mod heartbeat;
+mod options;
 mod output;
 mod reaper;
+mod release;
 mod run;
 mod running;
 mod settlement;
+mod signals;
 mod slots;
 mod task_io;
+mod terms;
+#[cfg(test)]
+mod testing;
+mod why;
 mod worker;
 
-pub use worker::{StartError, Worker, WorkerOptions};
+pub use options::{StartError, WorkerOptions};
+pub use worker::Worker;

@@ -1,45 +1,136 @@
-//! Offers the runs of dead workers again, and ends those that were to be canceled and were not. Every worker does so; any
-//! number at once is fine.
+//! Does what is overdue: offers the runs of dead workers again, wakes what has become due, and hears of what the store has
+//! ended. Every worker does so; any number at once is fine, and one that dies in the middle leaves the rest to the others.
 
+use crate::{running::Running, why::Why};
 use longhaul_dispatch::{Wake, Waker};
 use longhaul_runtime::Backoff;
-use longhaul_store::{Reaped, Store};
-use std::{sync::Arc, time::Duration};
+use longhaul_store::{Reap, Reaped, Reaping, Work};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
 /// Runs reaped at once.
 const BATCH: u32 = 100;
 
-/// Looks every `interval`, with jitter, for as long as the worker runs.
-pub async fn reap(store: Arc<dyn Store>, waker: Arc<dyn Waker>, interval: Duration) {
-    let pause = Backoff { initial: interval, factor: 1.0, max: interval, jitter: true };
-    loop {
-        let full = match store.reap(BATCH).await {
-            Ok(reaped) => {
-                let full = reaped.len() >= BATCH as usize;
-                offer(&*waker, reaped);
-                full
+/// No store wants to be asked more often.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// When a reaper shall look earlier than it would by itself; clones share it.
+#[derive(Clone, Default)]
+pub struct Alarm(Arc<AlarmState>);
+
+#[derive(Default)]
+struct AlarmState {
+    at: Mutex<Option<Instant>>,
+    set: Notify,
+}
+
+impl Alarm {
+    /// Something is due after this long from now.
+    pub fn ring_in(&self, delay: Duration) {
+        let Some(at) = Instant::now().checked_add(delay) else { return };
+        let mut earliest = self.0.at.lock().unwrap_or_else(PoisonError::into_inner);
+        if earliest.is_none_or(|earliest| at < earliest) {
+            *earliest = Some(at);
+            drop(earliest);
+            self.0.set.notify_one();
+        }
+    }
+
+    /// Waits until then, or until it rings. A look that follows learns from the store what comes next.
+    async fn wait_until(&self, planned: Instant) {
+        loop {
+            let earliest = *self.0.at.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = earliest.map_or(planned, |earliest| earliest.min(planned));
+            tokio::select! {
+                () = sleep_until(until) => break,
+                () = self.0.set.notified() => {}
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot look for lost runs");
-                false
-            }
-        };
-        if !full {
-            tokio::time::sleep(interval / 2 + pause.random_delay(0) / 2).await;
+        }
+        let mut earliest = self.0.at.lock().unwrap_or_else(PoisonError::into_inner);
+        if earliest.is_some_and(|earliest| earliest <= Instant::now()) {
+            *earliest = None;
         }
     }
 }
 
-/// Wakes a worker for every run that is offered again.
-pub fn offer(waker: &dyn Waker, reaped: Vec<Reaped>) {
+/// The reaper of one worker.
+pub struct Reaper {
+    pub store: Arc<dyn Work>,
+    pub waker: Arc<dyn Waker>,
+    pub running: Running,
+    pub alarm: Alarm,
+    /// When as many workers in a row as this were lost while they ran a task, it fails.
+    pub max_losses: u32,
+    /// A task whose deadline has passed while a worker runs it is ended by force after this long.
+    pub grace: Duration,
+    /// How long a worker may be silent before it counts as dead.
+    pub lease: Duration,
+}
+
+impl Reaper {
+    /// Looks for as long as the worker runs.
+    pub async fn run(self) {
+        let reap = Reap { limit: BATCH, max_losses: self.max_losses, grace: self.grace };
+        let mut failures = 0;
+        loop {
+            match timeout(self.lease, self.store.reap(reap)).await {
+                Ok(Ok(Reaping { done, again_in })) => {
+                    failures = 0;
+                    let full = done.len() >= BATCH as usize;
+                    announce(&*self.waker, &self.running, done);
+                    if full {
+                        tokio::task::yield_now().await;
+                    } else {
+                        self.alarm.wait_until(Instant::now() + self.pause(again_in)).await;
+                    }
+                    continue;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "cannot look for what is overdue"),
+                Err(_) => {
+                    tracing::warn!("cannot look for what is overdue: the store does not answer");
+                }
+            }
+            sleep(Backoff::RECONNECT.random_delay(failures)).await;
+            failures = failures.saturating_add(1);
+        }
+    }
+
+    /// When the store says when to look, that is when. The longest pause is a share of the lease, give or take.
+    fn pause(&self, again_in: Duration) -> Duration {
+        let longest = self.lease / 5;
+        if again_in < longest {
+            return again_in.max(SHORTEST);
+        }
+        let jitter = Backoff { initial: longest, factor: 1.0, max: longest, jitter: true };
+        longest / 2 + jitter.random_delay(0) / 2
+    }
+}
+
+/// Wakes a worker for every run that is offered again or has become due, and stops what was ended by force.
+pub fn announce(waker: &dyn Waker, running: &Running, reaped: Vec<Reaped>) {
     for reaped in reaped {
         match reaped {
             Reaped::Offered { key, agent } => {
                 tracing::warn!(task_id = %key.task, %agent, "a lost run is offered again");
                 waker.wake(Wake { agent, task: key, trace: None });
             }
+            Reaped::Due { key, agent } => {
+                tracing::debug!(task_id = %key.task, %agent, "due now");
+                waker.wake(Wake { agent, task: key, trace: None });
+            }
             Reaped::Canceled { key } => {
                 tracing::info!(task_id = %key.task, "canceled: its executor did not stop in time");
+                running.stop(key, Why::LeaseLost);
+            }
+            Reaped::Failed { key, because } => {
+                tracing::warn!(task_id = %key.task, %because, "failed");
+                running.stop(key, Why::LeaseLost);
             }
         }
     }

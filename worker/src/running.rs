@@ -1,47 +1,11 @@
-//! The runs of this worker that are under way, and how they are told to stop.
+//! The runs of this worker that are under way.
 
+use crate::{signals::RunSignals, why::Why};
 use longhaul_domain::{Fence, TaskKey};
-use longhaul_executor::Stopped;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-
-/// How one run is told things from outside.
-pub struct RunSignals {
-    /// Cancelled when the run shall stop.
-    pub stop: CancellationToken,
-    /// Why it shall; the first reason stands.
-    reason: OnceLock<Stopped>,
-    /// Rung when the client may have said more.
-    pub message: Notify,
-}
-
-impl RunSignals {
-    /// Of a run that nobody has stopped.
-    pub fn new() -> Self {
-        Self { stop: CancellationToken::new(), reason: OnceLock::new(), message: Notify::new() }
-    }
-
-    /// Stops the run, unless it was stopped before for another reason.
-    pub fn stop(&self, reason: Stopped) {
-        let _ = self.reason.set(reason);
-        self.stop.cancel();
-    }
-
-    /// Why the run was stopped, if it was.
-    pub fn stopped(&self) -> Option<Stopped> {
-        if self.stop.is_cancelled() { self.reason.get().copied() } else { None }
-    }
-
-    /// Waits until the run is stopped.
-    pub async fn wait_stopped(&self) -> Stopped {
-        self.stop.cancelled().await;
-        self.reason.get().copied().unwrap_or(Stopped::Draining)
-    }
-}
 
 /// All runs under way; clones share them.
 #[derive(Clone, Default)]
@@ -70,7 +34,7 @@ impl Running {
     pub fn register(&self, key: TaskKey, fence: Fence, signals: Arc<RunSignals>) -> Registered {
         let mut runs = self.lock();
         if runs.early.contains(&key) {
-            signals.stop(Stopped::Canceled);
+            signals.stop(Why::Canceled);
         }
         runs.here.insert(key, (fence, signals));
         drop(runs);
@@ -78,21 +42,38 @@ impl Running {
     }
 
     /// Stops the run of a task, if it is here.
-    pub fn stop(&self, key: TaskKey, reason: Stopped) {
+    pub fn stop(&self, key: TaskKey, why: Why) {
         let mut runs = self.lock();
         if let Some((_, signals)) = runs.here.get(&key) {
-            signals.stop(reason);
-        } else if reason == Stopped::Canceled {
+            signals.stop(why);
+        } else if why == Why::Canceled && !runs.early.contains(&key) {
             runs.early.truncate(EARLY - 1);
             runs.early.push_front(key);
         }
     }
 
-    /// Stops every run.
-    pub fn stop_all(&self, reason: Stopped) {
-        for (_, signals) in self.lock().here.values() {
-            signals.stop(reason);
+    /// Stops the run of a task that was claimed with this fence, if it is here.
+    pub fn stop_claim(&self, key: TaskKey, fence: Fence, why: Why) {
+        if let Some((_, signals)) = self.lock().here.get(&key).filter(|(here, _)| *here == fence) {
+            signals.stop(why);
         }
+    }
+
+    /// Stops every run.
+    pub fn stop_all(&self, why: Why) {
+        for (_, signals) in self.lock().here.values() {
+            signals.stop(why);
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().here.len()
+    }
+
+    /// Which there are.
+    pub fn list(&self) -> Vec<(TaskKey, Fence)> {
+        self.lock().here.iter().map(|(key, (fence, _))| (*key, *fence)).collect()
     }
 
     /// Says that the client may have spoken to these tasks, or to any.
@@ -123,26 +104,25 @@ impl Drop for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::{Epoch, OwnerId, TaskId};
-    use uuid::Uuid;
+    use crate::testing::{fence, key};
 
     #[test]
     fn a_cancel_that_comes_before_its_run_is_registered_is_heard() {
         let running = Running::default();
-        let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(1)) };
-        running.stop(key, Stopped::Canceled);
+        running.stop(key(1), Why::Canceled);
         let signals = Arc::new(RunSignals::new());
-        let fence = Fence { epoch: Epoch(1), token: Uuid::from_u128(2) };
-        let _registered = running.register(key, fence, Arc::clone(&signals));
-        assert_eq!(signals.stopped(), Some(Stopped::Canceled));
+        let _registered = running.register(key(1), fence(1), Arc::clone(&signals));
+        assert_eq!(signals.why(), Some(Why::Canceled));
     }
 
     #[test]
-    fn the_first_reason_to_stop_stands() {
-        let signals = RunSignals::new();
-        assert_eq!(signals.stopped(), None);
-        signals.stop(Stopped::Canceled);
-        signals.stop(Stopped::Draining);
-        assert_eq!(signals.stopped(), Some(Stopped::Canceled));
+    fn a_later_claim_is_not_stopped_in_place_of_an_earlier_one() {
+        let running = Running::default();
+        let signals = Arc::new(RunSignals::new());
+        let _registered = running.register(key(1), fence(2), Arc::clone(&signals));
+        running.stop_claim(key(1), fence(1), Why::LeaseLost);
+        assert_eq!(signals.why(), None);
+        running.stop_claim(key(1), fence(2), Why::LeaseLost);
+        assert_eq!(signals.why(), Some(Why::LeaseLost));
     }
 }

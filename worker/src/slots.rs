@@ -1,11 +1,13 @@
 //! How many runs a worker can take: in all, and of each agent.
 //!
-//! A slot is taken before a run is claimed, so a claim never brings more than there is room for.
+//! A slot is taken before a run is claimed, so a claim never brings more than there is room for. What an agent allows over all
+//! workers together is for the store to keep; here it is only remembered.
 
 use longhaul_domain::AgentName;
+use longhaul_executor::ExecutorDescriptor;
 use longhaul_store::AgentSlots;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Notify;
@@ -17,11 +19,15 @@ pub struct Slots(Arc<Inner>);
 struct Inner {
     free: Mutex<Free>,
     freed: Notify,
+    /// Rung for agents whose runs are limited over all workers: one that ends makes room for one that waits.
+    room_made: Notify,
+    limited: BTreeSet<AgentName>,
 }
 
 struct Free {
     total: u32,
-    by_agent: BTreeMap<AgentName, u32>,
+    /// Free slots, and what is asked for with them.
+    by_agent: BTreeMap<AgentName, AgentSlots>,
 }
 
 /// Who has room.
@@ -42,27 +48,39 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// So many in all, and at most so many of each agent.
-    pub fn new(total: u32, by_agent: impl IntoIterator<Item = (AgentName, u32)>) -> Self {
-        let by_agent = by_agent.into_iter().map(|(name, n)| (name, n.clamp(1, total))).collect();
+    /// So many in all, and of each agent as many as its executor takes.
+    pub fn new<'a>(
+        total: u32,
+        executors: impl IntoIterator<Item = &'a ExecutorDescriptor>,
+    ) -> Self {
+        let by_agent: BTreeMap<_, _> = executors
+            .into_iter()
+            .map(|executor| (executor.agent.name.clone(), slots_of(executor, total)))
+            .collect();
+        let limited = by_agent.values().filter(|slots| !slots.limits.is_none());
+        let limited = limited.map(|slots| slots.agent.clone()).collect();
         let free = Mutex::new(Free { total, by_agent });
-        Self(Arc::new(Inner { free, freed: Notify::new() }))
+        Self(Arc::new(Inner { free, freed: Notify::new(), room_made: Notify::new(), limited }))
     }
 
     /// What can be claimed now: the agents with room, and the most in all. Empty when there is no room.
     pub fn free(&self) -> (Vec<AgentSlots>, u32) {
         let free = self.lock();
-        let agents = free.by_agent.iter().filter(|(_, n)| **n > 0 && free.total > 0);
-        let slots = agents
-            .map(|(agent, n)| AgentSlots { agent: agent.clone(), free: (*n).min(free.total) })
-            .collect();
-        (slots, free.total)
+        let agents = free.by_agent.values().filter(|slots| slots.free > 0 && free.total > 0);
+        let slots =
+            agents.map(|slots| AgentSlots { free: slots.free.min(free.total), ..slots.clone() });
+        (slots.collect(), free.total)
+    }
+
+    /// The agents that have room now.
+    pub fn open(&self) -> BTreeSet<AgentName> {
+        self.free().0.into_iter().map(|slots| slots.agent).collect()
     }
 
     /// Who has room now.
     pub fn room(&self) -> Room {
         let free = self.lock();
-        match free.by_agent.values().filter(|n| **n > 0).count() {
+        match free.by_agent.values().filter(|slots| slots.free > 0).count() {
             _ if free.total == 0 => Room::None,
             0 => Room::None,
             n if n < free.by_agent.len() => Room::Some,
@@ -74,8 +92,8 @@ impl Slots {
     pub fn take(&self, agent: &AgentName) -> Slot {
         let mut free = self.lock();
         free.total = free.total.saturating_sub(1);
-        if let Some(n) = free.by_agent.get_mut(agent) {
-            *n = n.saturating_sub(1);
+        if let Some(slots) = free.by_agent.get_mut(agent) {
+            slots.free = slots.free.saturating_sub(1);
         }
         Slot { slots: self.clone(), agent: agent.clone() }
     }
@@ -83,6 +101,12 @@ impl Slots {
     /// Waits until a slot is freed. One that was freed since the last call counts.
     pub async fn freed(&self) {
         self.0.freed.notified().await;
+    }
+
+    /// Waits until a run of an agent has ended whose runs are limited over all workers together. One that ended since the
+    /// last call counts.
+    pub async fn room_made(&self) {
+        self.0.room_made.notified().await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
@@ -94,36 +118,60 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut free = self.slots.lock();
         free.total += 1;
-        if let Some(n) = free.by_agent.get_mut(&self.agent) {
-            *n += 1;
+        if let Some(slots) = free.by_agent.get_mut(&self.agent) {
+            slots.free += 1;
         }
         drop(free);
         self.slots.0.freed.notify_one();
+        if self.slots.0.limited.contains(&self.agent) {
+            self.slots.0.room_made.notify_one();
+        }
+    }
+}
+
+fn slots_of(executor: &ExecutorDescriptor, total: u32) -> AgentSlots {
+    AgentSlots {
+        agent: executor.agent.name.clone(),
+        free: executor.concurrency.unwrap_or(total).clamp(1, total),
+        limits: executor.agent.limits.running,
+        pinned: executor.pinned.then(|| executor.agent.version.clone()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
+    use longhaul_domain::ConcurrencyLimits;
 
     fn name(text: &str) -> AgentName {
         AgentName::new(text).unwrap()
     }
 
+    fn executor(name: &str, concurrency: u32) -> ExecutorDescriptor {
+        let descriptor = ExecutorDescriptor::text(name, "1.2.3", "").unwrap();
+        ExecutorDescriptor { concurrency: Some(concurrency), ..descriptor }
+    }
+
+    fn slots(total: u32, a: u32, b: u32) -> Slots {
+        Slots::new(total, &[executor("a", a), executor("b", b)])
+    }
+
     #[test]
     fn an_agent_is_bounded_by_itself_and_by_the_total() {
-        let slots = Slots::new(3, [(name("a"), 1), (name("b"), 99)]);
+        let slots = slots(3, 1, 99);
         let taken = slots.take(&name("a"));
         let (free, limit) = slots.free();
         assert_eq!(limit, 2);
-        assert_eq!(free, [AgentSlots { agent: name("b"), free: 2 }]);
+        assert_eq!(free, [AgentSlots::new(name("b"), 2)]);
+        assert_eq!(slots.open(), BTreeSet::from([name("b")]));
         drop(taken);
         assert_eq!(slots.free().0.len(), 2);
     }
 
     #[test]
     fn room_is_told_of_all_of_some_and_of_none() {
-        let slots = Slots::new(2, [(name("a"), 1), (name("b"), 2)]);
+        let slots = slots(2, 1, 2);
         assert_eq!(slots.room(), Room::All);
         let one = slots.take(&name("a"));
         assert_eq!(slots.room(), Room::Some);
@@ -135,15 +183,37 @@ mod tests {
 
     #[test]
     fn a_full_worker_offers_nothing() {
-        let slots = Slots::new(1, [(name("a"), 1), (name("b"), 1)]);
+        let slots = slots(1, 1, 1);
         let _taken = slots.take(&name("a"));
         assert_eq!(slots.free(), (vec![], 0));
     }
 
+    #[test]
+    fn limits_and_version_of_an_agent_are_told_to_the_store() {
+        let limits = ConcurrencyLimits { per_key: Some(1), ..ConcurrencyLimits::NONE };
+        let mut executor = executor("a", 1);
+        executor.agent.limits.running = limits;
+        executor.pinned = true;
+        let (free, _) = Slots::new(4, &[executor]).free();
+        let pinned = Some("1.2.3".to_owned());
+        assert_eq!(free, [AgentSlots { agent: name("a"), free: 1, limits, pinned }]);
+    }
+
     #[tokio::test]
     async fn a_slot_freed_before_the_wait_is_not_missed() {
-        let slots = Slots::new(1, [(name("a"), 1)]);
+        let slots = slots(1, 1, 1);
         drop(slots.take(&name("a")));
         slots.freed().await;
+    }
+
+    #[tokio::test]
+    async fn only_the_end_of_a_limited_run_makes_room_elsewhere() {
+        let mut limited = executor("a", 4);
+        limited.agent.limits.running.total = Some(1);
+        let slots = Slots::new(4, &[limited, executor("b", 4)]);
+        drop(slots.take(&name("b")));
+        assert!(slots.room_made().now_or_never().is_none());
+        drop(slots.take(&name("a")));
+        assert!(slots.room_made().now_or_never().is_some());
     }
 }

@@ -1,10 +1,11 @@
 //! What executors can do to their task and read about it: the worker's side of the SDK's seam.
 
-use crate::{output::Output, running::RunSignals};
+use crate::{output::Output, signals::RunSignals};
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
-    BlobHash, ContextId, EntryBody, HistoryItem, OwnerId, Seq, Task, TaskId, TaskKey,
+    BlobHash, Checkpoint, CheckpointName, ContextId, EntryBody, HistoryItem, Json, OwnerId, Seq, Task,
+    TaskId, TaskKey,
 };
 use longhaul_executor::{IoError, Stopped, TaskIo};
 use longhaul_store::{ListQuery, ReadLimit, SnapshotOptions, Store, StoreError};
@@ -42,6 +43,7 @@ impl RunIo {
         call: impl Future<Output = longhaul_store::Result<T>>,
     ) -> Result<T, IoError> {
         self.open()?;
+        let _waiting = self.signals.waiting();
         tokio::select! {
             answer = call => answer.map_err(|error| io_error(&error)),
             reason = self.signals.wait_stopped() => Err(reason.into()),
@@ -77,6 +79,18 @@ impl RunIo {
 impl TaskIo for RunIo {
     async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped> {
         self.output.emit(output).await
+    }
+
+    async fn commit(&self, output: Vec<EntryBody>, checkpoint: Checkpoint) -> Result<(), Stopped> {
+        self.output.commit(output, checkpoint).await
+    }
+
+    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, IoError> {
+        self.read(self.store.read_checkpoint(self.key, name)).await
+    }
+
+    fn progress(&self) {
+        self.signals.progress();
     }
 
     async fn flush(&self) -> Result<(), Stopped> {
@@ -117,7 +131,10 @@ impl TaskIo for RunIo {
         loop {
             self.open()?;
             match self.new_messages(after).await {
-                Ok(messages) if !messages.is_empty() => return Ok(messages),
+                Ok(messages) if !messages.is_empty() => {
+                    self.signals.progress();
+                    return Ok(messages);
+                }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "cannot look for messages of the client"),
             }

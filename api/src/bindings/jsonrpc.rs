@@ -3,7 +3,7 @@
 use super::{
     Gate,
     body::Unread,
-    request::{Marks, caller, check_scope, stated_version, with_tenant},
+    request::{Marks, caller, check_scope, echo, stated_version, with_tenant},
     sse,
 };
 use crate::service::{Caller, EventStream, Frame};
@@ -81,11 +81,14 @@ impl Exchange {
             Ok(call) => call,
             Err(Rejected { id, error }) => return refuse(&id, &error),
         };
-        match self.call(caller, &call).await {
+        let extensions = caller.extensions;
+        let mut response = match self.call(caller, &call).await {
             Ok(Answer::Body(bytes)) => json(StatusCode::OK, bytes),
             Ok(Answer::Stream(dialect, frames)) => self.stream(&call.id, dialect, *frames),
-            Err(error) => refuse(&call.id, &error),
-        }
+            Err(error) => return refuse(&call.id, &error),
+        };
+        echo(extensions, &self.headers, &mut response);
+        response
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Box<Response>> {

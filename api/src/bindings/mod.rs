@@ -4,6 +4,7 @@ mod body;
 mod card;
 mod health;
 mod jsonrpc;
+mod operator;
 mod request;
 mod sse;
 
@@ -49,6 +50,7 @@ pub fn router(gate: Gate) -> Router {
             .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::of_agent));
     }
     router
+        .nest("/operator/v1", operator::router())
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(gate.clone(), request::mark))
         .with_state(gate)

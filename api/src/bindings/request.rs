@@ -10,7 +10,7 @@ use axum::{
 };
 use longhaul_domain::AgentName;
 use longhaul_runtime::TraceContext;
-use longhaul_wire::{Operation, ProtocolError};
+use longhaul_wire::{Extensions, Operation, ProtocolError, extensions};
 
 /// Longest request id that is taken from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -68,7 +68,30 @@ pub async fn caller(
     let principal = who.ok_or_else(|| ProtocolError::Unauthenticated {
         challenge: gate.authenticator.challenge().to_owned(),
     })?;
-    Ok(Caller { principal, agent, request_id, trace })
+    let extensions = activated(headers);
+    Ok(Caller { principal, agent, request_id, trace, extensions })
+}
+
+/// The extensions that a request activates, in either spelling of the header.
+fn activated(headers: &HeaderMap) -> Extensions {
+    let values = [extensions::HEADER, extensions::OLD_HEADER]
+        .into_iter()
+        .flat_map(|name| headers.get_all(name))
+        .filter_map(|value| value.to_str().ok());
+    Extensions::read(values)
+}
+
+/// Says in a response which extensions are in effect.
+pub fn echo(extensions: Extensions, asked: &HeaderMap, response: &mut Response) {
+    let Some(value) = extensions.value().and_then(|v| HeaderValue::from_str(&v).ok()) else {
+        return;
+    };
+    // Whoever asks by the older name looks for the answer there.
+    for name in ["a2a-extensions", "x-a2a-extensions"] {
+        if asked.contains_key(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
 }
 
 /// Refuses an operation that the caller may not do.

@@ -1,16 +1,18 @@
 //! Taking a message in: the common beginning of Send Message and Send Streaming Message (A2A 3.1.1, 3.1.2).
 //!
 //! Whoever waits is subscribed before the message is committed, so no wake-up is missed. When the node dies after the
-//! commit, the client sends the same message again and is attached to the same task, for which a worker is then woken.
+//! commit, the client sends the same message again and is attached to the same task, for which a worker is then woken. That
+//! holds also when the queue has filled up or the message's deadline has passed meanwhile: what was accepted once is never
+//! turned away.
 
-use super::{Caller, Result, Service, gone, not_found};
+use super::{Caller, Result, Service, admission::Admitted, durability, gone, not_found};
 use crate::hub::Subscription;
 use longhaul_domain::{
-    AgentDescriptor, AgentName, Content, ContextId, EntryBody, LogEntry, Seq, Task, TaskId,
-    TaskKey, Timestamp, blob::offload_all, log::UserMessage,
+    AgentDescriptor, AgentName, Content, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq,
+    Task, TaskId, TaskKey, Timestamp, blob::offload_all, log::UserMessage,
 };
 use longhaul_store::{
-    Accept, AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, RunOptions, SnapshotOptions,
+    Accept, AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, SnapshotOptions,
 };
 use longhaul_wire::{ProtocolError, SendRequest, TaskRef};
 use std::sync::Arc;
@@ -42,6 +44,8 @@ impl Service {
     async fn accept_new(&self, caller: &Caller, request: &SendRequest) -> Result<InFlight> {
         let agent = self.agent(caller).await?;
         check_media_types(&agent, request)?;
+        let options = durability::read(&request.message)?;
+        durability::check_times(&options)?;
         let key = TaskKey { owner: caller.principal.owner, task: TaskId::new(self.ids.uuid_v7()) };
         let context = request
             .message
@@ -50,25 +54,63 @@ impl Service {
             .unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
         let said = said(request);
         // The key is that of the message as it was sent: the ids are ours, and new at every try.
-        let dedupe = DedupeKey::of_message(&agent.name, &said);
+        let dedupe = durability::dedupe_key(&agent.name, &options, &said);
         let accept = self.prepare(caller, said, dedupe, key, &context);
+        let now = self.clock.now();
+        let waits = options.not_before.is_some_and(|at| at > now);
+        let admitted = match self.admit(&agent, key, &options).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.known(caller, key, accept, !waits, refusal).await,
+        };
         let message = accept.message.clone();
         let mut events = self.hub.subscribe_ahead(key, Seq::START.next());
         let new = AcceptNew {
             key,
             agent: agent.name.clone(),
             context: context.clone(),
-            options: RunOptions::default(),
+            options: durability::run_options(&options, &agent.limits, now),
             accept,
         };
-        match self.commit_new(caller, new).await? {
+        match self.commit_new(caller, new, admitted, !waits).await? {
             Accepted::Created { at, seq } => {
                 let task = begun(key, agent.name.clone(), context, at, message);
                 events.skip_to(seq);
                 Ok(InFlight { task, events, message: seq, agent })
             }
-            Accepted::Duplicate { task, seq } => self.attach_again(caller, task, seq).await,
+            Accepted::Duplicate { task, seq } => self.attach_again(caller, task, seq, !waits).await,
             Accepted::KeyReused => Err(key_reused()),
+        }
+    }
+
+    /// Whether a new task may be made now.
+    async fn admit(
+        &self,
+        agent: &AgentDescriptor,
+        key: TaskKey,
+        options: &DurabilityOptions,
+    ) -> Result<Admitted> {
+        durability::check_deadline(options, self.clock.now())?;
+        self.admission.admit(agent, key.owner).await
+    }
+
+    /// Answers a message that would be refused if it were new: one that came before goes on with its task. Asked by sending it
+    /// to a task that does not exist, which finds where it went and writes nothing.
+    async fn known(
+        &self,
+        caller: &Caller,
+        nowhere: TaskKey,
+        accept: Accept,
+        wake: bool,
+        refusal: ProtocolError,
+    ) -> Result<InFlight> {
+        let accept = Accept { blobs: Vec::new(), ..accept };
+        let asked = self.store.accept_follow_up(AcceptFollowUp { key: nowhere, accept }).await;
+        match asked.map_err(|e| caller.failed(&e))? {
+            FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq, wake).await,
+            FollowedUp::KeyReused => Err(key_reused()),
+            FollowedUp::NotFound | FollowedUp::Ended(_) | FollowedUp::Appended { .. } => {
+                Err(refusal)
+            }
         }
     }
 
@@ -88,15 +130,17 @@ impl Service {
         let agent = self.agents.get(&known.agent).await.map_err(|e| caller.failed(&e))?;
         let agent = agent.ok_or_else(|| super::unknown_agent(&known.agent))?;
         check_media_types(&agent, request)?;
+        let options = durability::read(&request.message)?;
+        durability::check_follow_up(&options)?;
         let mut said = said(request);
         // The same words to two tasks are two messages.
         said.message.task_id = Some(known.key.task);
-        let dedupe = DedupeKey::of_message(&agent.name, &said);
+        let dedupe = durability::dedupe_key(&agent.name, &options, &said);
         let accept = self.prepare(caller, said, dedupe, known.key, &known.context);
         let said = AcceptFollowUp { key: known.key, accept };
         match self.commit_follow_up(caller, &agent.name, said).await? {
             FollowedUp::Appended { seq, .. } => self.attach(caller, known.key.task, seq).await,
-            FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq).await,
+            FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq, true).await,
             FollowedUp::KeyReused => Err(key_reused()),
             FollowedUp::Ended(state) => Err(ProtocolError::UnsupportedOperation(format!(
                 "the task is already {state} and takes no more messages; send without taskId to begin a new one"
@@ -107,11 +151,17 @@ impl Service {
 
     /// Goes on with a task that had the message before. Whether its worker was woken then, nobody knows: the node may have
     /// died between the commit and the wake-up.
-    async fn attach_again(&self, caller: &Caller, task: TaskId, message: Seq) -> Result<InFlight> {
+    async fn attach_again(
+        &self,
+        caller: &Caller,
+        task: TaskId,
+        message: Seq,
+        wake: bool,
+    ) -> Result<InFlight> {
         let flight = self.attach(caller, task, message).await?;
         let state = flight.task.status.state;
-        if !state.is_terminal() && !state.is_parked() {
-            self.wake(caller, &flight.task.agent, flight.task.key);
+        if wake && !state.is_terminal() && !state.is_parked() {
+            self.wake(&caller.trace, &flight.task.agent, flight.task.key);
         }
         Ok(flight)
     }
@@ -166,7 +216,7 @@ fn begun(
 
 fn key_reused() -> ProtocolError {
     ProtocolError::invalid(
-        "message.metadata",
+        durability::path("idempotencyKey"),
         "the idempotency key was used with other content; use a new key for a new message",
     )
 }

@@ -14,14 +14,16 @@ fn parts_of(task: &mut Task) -> impl Iterator<Item = &mut Part> {
 }
 
 impl Service {
-    /// Makes a task fit into an answer and puts its large contents back.
+    /// Makes a task fit into an answer, puts its large contents back, and says how it is run where that is wanted.
     pub(super) async fn show_task(&self, caller: &Caller, task: &mut Task) -> Result<()> {
+        self.report(caller, std::slice::from_mut(task)).await?;
         self.fit_task(task)?;
         self.resolve(caller, parts_of(task).collect()).await
     }
 
     /// Makes a page of tasks fit into an answer and puts their large contents back, in one read.
     pub(super) async fn show_page(&self, caller: &Caller, tasks: &mut [Task]) -> Result<()> {
+        self.report(caller, tasks).await?;
         self.fit_page(tasks)?;
         self.resolve(caller, tasks.iter_mut().flat_map(parts_of).collect()).await
     }

@@ -2,22 +2,31 @@
 //!
 //! It runs apart from the request: a client that goes away in the middle prevents neither.
 
-use super::{Caller, Result, Service};
+use super::{Caller, Result, Service, admission::Admitted};
 use longhaul_dispatch::Wake;
 use longhaul_domain::{AgentName, TaskKey};
-use longhaul_runtime::spawn;
+use longhaul_runtime::{TraceContext, spawn};
 use longhaul_store::{AcceptFollowUp, AcceptNew, Accepted, FollowedUp, Store};
 use longhaul_wire::ProtocolError;
 use std::sync::Arc;
 
 impl Service {
-    /// Makes a new task durable and wakes a worker for it.
-    pub(super) async fn commit_new(&self, caller: &Caller, new: AcceptNew) -> Result<Accepted> {
-        let wake = self.wake_for(caller, &new.agent, new.key);
+    /// Makes a new task durable and wakes a worker for it, unless it is not to be run yet.
+    pub(super) async fn commit_new(
+        &self,
+        caller: &Caller,
+        new: AcceptNew,
+        admitted: Admitted,
+        due: bool,
+    ) -> Result<Accepted> {
+        let wake = self.wake_for(&caller.trace, &new.agent, new.key);
         self.apart(caller, move |store| async move {
             let accepted = store.accept_new(new).await;
             if matches!(accepted, Ok(Accepted::Created { .. })) {
-                wake();
+                admitted.accepted();
+                if due {
+                    wake();
+                }
             }
             accepted
         })
@@ -31,7 +40,7 @@ impl Service {
         agent: &AgentName,
         said: AcceptFollowUp,
     ) -> Result<FollowedUp> {
-        let wake = self.wake_for(caller, agent, said.key);
+        let wake = self.wake_for(&caller.trace, agent, said.key);
         self.apart(caller, move |store| async move {
             let followed = store.accept_follow_up(said).await;
             if matches!(followed, Ok(FollowedUp::Appended { woken: true, .. })) {
@@ -43,17 +52,17 @@ impl Service {
     }
 
     /// Wakes a worker for a task.
-    pub(super) fn wake(&self, caller: &Caller, agent: &AgentName, task: TaskKey) {
-        self.wake_for(caller, agent, task)();
+    pub fn wake(&self, trace: &TraceContext, agent: &AgentName, task: TaskKey) {
+        self.wake_for(trace, agent, task)();
     }
 
     fn wake_for(
         &self,
-        caller: &Caller,
+        trace: &TraceContext,
         agent: &AgentName,
         task: TaskKey,
     ) -> impl FnOnce() + Send + use<> {
-        let wake = Wake { agent: agent.clone(), task, trace: Some(caller.trace.clone()) };
+        let wake = Wake { agent: agent.clone(), task, trace: Some(trace.clone()) };
         let waker = Arc::clone(&self.waker);
         move || waker.wake(wake)
     }

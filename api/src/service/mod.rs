@@ -1,20 +1,27 @@
 //! The use cases, one a file. None of them knows which protocol version or binding asked.
 
 mod accept;
+mod admission;
+mod again;
 mod blobs;
 mod cancel;
 mod card;
 mod direct;
+mod durability;
 mod failure;
 mod fit;
 mod flight;
 mod get;
 mod list;
+pub mod operate;
 mod page_token;
+mod report;
 mod send;
 mod stream;
 mod subscribe;
 
+pub use admission::Admission;
+pub use again::Draft;
 pub use card::{CardFound, CardScope};
 pub use failure::failed;
 pub use stream::{EventStream, Frame};
@@ -22,10 +29,11 @@ pub use stream::{EventStream, Frame};
 use crate::{agents::Agents, hub::Hub, options::ApiOptions};
 use longhaul_dispatch::Waker;
 use longhaul_domain::{AgentDescriptor, AgentName, Principal, Task, TaskId, TaskKey};
-use longhaul_runtime::{Ids, TraceContext};
+use longhaul_runtime::{Clock, Ids, TraceContext};
 use longhaul_store::{SnapshotOptions, Store};
-use longhaul_wire::{ProtocolError, TaskRef};
+use longhaul_wire::{Extensions, ProtocolError, TaskRef};
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Answer to a use case.
@@ -42,6 +50,8 @@ pub struct Caller {
     pub request_id: String,
     /// The trace of the request.
     pub trace: TraceContext,
+    /// Which extensions the request has activated.
+    pub extensions: Extensions,
 }
 
 /// What the use cases need.
@@ -50,10 +60,14 @@ pub struct Service {
     pub hub: Hub,
     pub waker: Arc<dyn Waker>,
     pub ids: Arc<dyn Ids>,
+    pub clock: Arc<dyn Clock>,
     pub agents: Agents,
+    pub admission: Admission,
     pub options: ApiOptions,
     /// Whether callers must show who they are.
     pub authenticated: bool,
+    /// Rung when schedules were changed here.
+    pub schedules_changed: Notify,
     /// Cancelled when waiting requests shall answer and streams shall close.
     pub draining: CancellationToken,
 }

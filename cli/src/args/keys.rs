@@ -43,12 +43,13 @@ impl WhereKeys {
 #[command(after_help = "Examples:
   longhaul keys create --owner acme --label 'build server'
   longhaul keys create --owner acme --scope read
+  longhaul keys create --owner ops --scope operator         for longhaul dead, schedule, queues, workers
   export LONGHAUL_API_KEY=$(longhaul keys create --owner me --data ./longhaul-data)")]
 pub struct CreateKey {
     /// On whose behalf the key acts; made where there is none of that name
     #[arg(long, value_name = "NAME")]
     pub owner: String,
-    /// What it may do: read, write, admin, with commas between them
+    /// What it may do: read, write, operator, admin, with commas between them
     #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "read,write")]
     pub scope: Vec<Scope>,
     /// A word on what the key is for

@@ -8,13 +8,24 @@
     reason = "these comments are the help that people read in a terminal"
 )]
 
+mod durability;
 mod keys;
+mod moment;
+mod operator;
+mod schedules;
 mod server;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
+pub use durability::Durability;
 pub use keys::{CreateKey, KeysCommand, ListKeys, RevokeKey, WhereKeys};
+pub use moment::Moment;
+pub use operator::{
+    DeadCommand, DeadFilter, Deployment, DismissDead, LOCAL_OWNER, ListDead, ListQueues,
+    ListWorkers, RedriveDead, ShowDead,
+};
+pub use schedules::{ListSchedules, Missed, OneSchedule, PutSchedule, ScheduleCommand};
 pub use server::{ApiArgs, ConfigCommand, Configured, Database, DevArgs, MigrateArgs, WorkerArgs};
 pub use tasks::{
     CancelTask, DEFAULT_URL, GetTask, ListTasks, SendTask, Server, TasksCommand, WatchTask,
@@ -30,6 +41,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:
   longhaul dev                          everything in one process, data in ./longhaul-data
   longhaul tasks send 'hello'           send a task to it and watch it run
+  longhaul dead list                    tasks that failed for good
   longhaul config check                 what the configuration says
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
@@ -65,6 +77,16 @@ pub enum Command {
     /// Send tasks to a server and follow them
     #[command(subcommand)]
     Tasks(TasksCommand),
+    /// Look after tasks that failed for good
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Make tasks by the clock
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
+    /// Show what waits and what runs of every agent
+    Queues(ListQueues),
+    /// Show the workers of a deployment
+    Workers(ListWorkers),
     /// Say which version this is
     Version,
 }

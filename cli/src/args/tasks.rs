@@ -1,5 +1,6 @@
 //! Flags of `longhaul tasks`.
 
+use super::Durability;
 use clap::{Args, Subcommand};
 use longhaul_domain::TaskState;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub struct Server {
   longhaul tasks send 'Split this by page' --agent documents --file report.pdf --output pages
   longhaul tasks send --agent documents --file https://example.com/report.pdf
   echo 'a long text' | longhaul tasks send -
+  longhaul tasks send 'Clean up' --not-before 2h --max-attempts 5 --no-wait
   longhaul tasks send 'by chapter' --task 0199f0c2-…        answer a question of a task
 
 Interrupting it (Ctrl-C) leaves the task running.")]
@@ -83,6 +85,9 @@ pub struct SendTask {
     /// Which server.
     #[command(flatten)]
     pub server: Server,
+    /// How the task is run.
+    #[command(flatten)]
+    pub durability: Durability,
 }
 
 /// `longhaul tasks get`.

@@ -1,4 +1,7 @@
 use super::*;
+
+mod operator;
+
 use clap::{CommandFactory, error::ErrorKind};
 use longhaul_domain::{Scope, TaskState};
 use longhaul_runtime::{
@@ -107,6 +110,10 @@ fn a_key_may_read_and_write_unless_told_otherwise() {
     };
     assert_eq!(scopes(&["keys", "create", "--owner", "a"]), [Scope::Read, Scope::Write]);
     assert_eq!(scopes(&["keys", "create", "--owner", "a", "--scope", "admin"]), [Scope::Admin]);
+    assert_eq!(
+        scopes(&["keys", "create", "--owner", "a", "--scope", "read,operator"]),
+        [Scope::Read, Scope::Operator]
+    );
     assert_eq!(
         refused(&["keys", "create", "--owner", "a", "--scope", "all"]),
         ErrorKind::ValueValidation

@@ -1,14 +1,21 @@
 //! The message that `longhaul tasks send` sends, from its flags.
 
-use super::attachment;
+use super::{attachment, durability};
 use crate::{args::SendTask, exit::Failure};
-use longhaul_domain::{ContextId, IdError, Json, JsonObject, Message, MessageId, Part, Role};
-use longhaul_runtime::Ids;
+use longhaul_domain::{
+    ContextId, IdError, Json, JsonObject, Message, MessageId, Part, Role, extension,
+};
+use longhaul_runtime::{Clock, Ids};
 use longhaul_wire::{SendRequest, TaskRef};
 use std::io::Read;
 
 /// Makes the request from the flags; reads `-` from `input`.
-pub fn draft(args: &SendTask, ids: &dyn Ids, input: &mut dyn Read) -> Result<SendRequest, Failure> {
+pub fn draft(
+    args: &SendTask,
+    ids: &dyn Ids,
+    clock: &dyn Clock,
+    input: &mut dyn Read,
+) -> Result<SendRequest, Failure> {
     let mut parts = Vec::new();
     if let Some(text) = &args.text {
         parts.push(Part::text(read_text(text, input)?));
@@ -26,6 +33,12 @@ pub fn draft(args: &SendTask, ids: &dyn Ids, input: &mut dyn Read) -> Result<Sen
     message.context_id = context(args.context.as_deref())?;
     let metadata = args.metadata.as_deref().map(JsonObject::parse).transpose();
     message.metadata = metadata.map_err(|error| Failure::usage(format!("--metadata: {error}")))?;
+    if let Some(metadata) =
+        durability::metadata(&args.durability, message.metadata.as_ref(), clock)?
+    {
+        message.metadata = Some(metadata);
+        message.extensions = vec![extension::DURABILITY.to_owned()];
+    }
     let mut request = SendRequest::new(message);
     request.target = args.task.clone().map(TaskRef::parse);
     request.return_immediately = args.no_wait;
@@ -63,12 +76,13 @@ fn read_text(text: &str, input: &mut dyn Read) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_runtime::SeededIds;
+    use longhaul_runtime::{ManualClock, SeededIds};
     use longhaul_wire::v1::V1;
     use serde_json::{Value, json};
 
     fn drafted(args: &SendTask, input: &str) -> Result<Value, Failure> {
-        let request = draft(args, &SeededIds::new(1), &mut input.as_bytes())?;
+        let request =
+            draft(args, &SeededIds::new(1), &ManualClock::default(), &mut input.as_bytes())?;
         Ok(serde_json::from_str(&serde_json::to_string(&V1(&request)).unwrap()).unwrap())
     }
 

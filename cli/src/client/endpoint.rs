@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A stream that is silent for so long is dead: servers send comments far more often.
 const SILENCE: Duration = Duration::from_secs(90);
 /// How long an answer may take that does not wait for a task.
-const ANSWER: Duration = Duration::from_secs(60);
+pub(super) const ANSWER: Duration = Duration::from_secs(60);
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// A server and how to show who we are.
@@ -62,23 +62,13 @@ pub struct Frames {
 impl Endpoint {
     /// The server that the flags name. Agents beside the default one have addresses of their own below it.
     pub fn new(server: &Server) -> Result<Self, Failure> {
-        crate::install_tls();
-        let base = server.url.trim_end_matches('/');
-        if !(base.starts_with("http://") || base.starts_with("https://")) {
-            let sentence = format!("--url: {base:?} does not begin with http:// or https://");
-            return Err(Failure::usage(sentence));
-        }
+        let base = base_of(&server.url)?;
         let url = match &server.agent {
             Some(agent) => format!("{base}/agents/{agent}"),
             None => format!("{base}/"),
         };
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_keepalive(SILENCE)
-            .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Failure::failed(format!("the HTTP client cannot start: {error}")))?;
-        let key = server.api_key.clone().filter(|key| !key.is_empty()).map(Secret::new);
+        let http = http_client()?;
+        let key = key_of(server.api_key.as_ref());
         Ok(Self { http, url, key })
     }
 
@@ -196,6 +186,31 @@ impl Frames {
     }
 }
 
+/// The address that the flag gives, without a slash at its end.
+pub(super) fn base_of(url: &str) -> Result<&str, Failure> {
+    let base = url.trim_end_matches('/');
+    if base.starts_with("http://") || base.starts_with("https://") {
+        return Ok(base);
+    }
+    Err(Failure::usage(format!("--url: {base:?} does not begin with http:// or https://")))
+}
+
+/// What requests are sent with.
+pub(super) fn http_client() -> Result<reqwest::Client, Failure> {
+    crate::install_tls();
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(SILENCE)
+        .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| Failure::failed(format!("the HTTP client cannot start: {error}")))
+}
+
+/// The key that the flag gives; empty is none.
+pub(super) fn key_of(key: Option<&String>) -> Option<Secret> {
+    key.filter(|key| !key.is_empty()).cloned().map(Secret::new)
+}
+
 fn unwrap(body: &[u8]) -> Answered {
     let unreadable = |cause: String| ClientError::Unreadable(cause);
     let envelope: Envelope =
@@ -208,7 +223,7 @@ fn unwrap(body: &[u8]) -> Answered {
 }
 
 /// The innermost cause says most, such as "connection refused".
-fn unreachable(url: &str, error: &reqwest::Error) -> ClientError {
+pub(super) fn unreachable(url: &str, error: &reqwest::Error) -> ClientError {
     let sent = !(error.is_connect() || error.is_builder());
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
@@ -217,7 +232,7 @@ fn unreachable(url: &str, error: &reqwest::Error) -> ClientError {
     ClientError::Unreachable { url: url.to_owned(), cause: cause.to_string(), sent }
 }
 
-fn silent(url: &str, limit: Duration) -> ClientError {
+pub(super) fn silent(url: &str, limit: Duration) -> ClientError {
     let cause = format!("no answer within {} seconds", limit.as_secs());
     ClientError::Unreachable { url: url.to_owned(), cause, sent: true }
 }

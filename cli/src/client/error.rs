@@ -38,6 +38,16 @@ pub enum ClientError {
     /// The server refused.
     #[error("{}", .0.sentence())]
     Refused(Refusal),
+    /// The server refused what an operator asked.
+    #[error("the server refused: {}{hint}", .message.trim_end_matches('.'))]
+    Denied {
+        /// The HTTP status.
+        status: u16,
+        /// What the server says about it.
+        message: String,
+        /// What may help.
+        hint: &'static str,
+    },
     /// The answer cannot be understood.
     #[error("the answer of the server cannot be understood: {0}")]
     Unreadable(String),
@@ -67,11 +77,31 @@ impl ClientError {
         Self::Http { url: url.to_owned(), status, hint }
     }
 
+    /// Of an answer to an operator.
+    pub fn operator(url: &str, status: u16, said: Option<String>) -> Self {
+        let hint = match status {
+            401 => "; show an API key with --api-key or LONGHAUL_API_KEY",
+            403 => {
+                "; it takes an API key with the scope operator: longhaul keys create --owner NAME --scope operator"
+            }
+            404 | 405 if said.is_none() => {
+                "; is this the address of a Longhaul server of this version?"
+            }
+            _ => "",
+        };
+        match said {
+            Some(message) => Self::Denied { status, message, hint },
+            None => Self::Http { url: url.to_owned(), status, hint },
+        }
+    }
+
     /// Whether trying again may help.
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Http { status, .. } => matches!(status, 429 | 502..=504),
+            Self::Http { status, .. } | Self::Denied { status, .. } => {
+                matches!(status, 429 | 502..=504)
+            }
             Self::Refused(refusal) => matches!(refusal.code, EXHAUSTED | UNAVAILABLE),
             Self::Unreadable(_) => false,
         }
@@ -160,6 +190,16 @@ mod tests {
             "the server refused: Task not found (code -32001); `longhaul tasks list` shows those that there are"
         );
         assert!(ClientError::http("http://a", 401).to_string().contains("LONGHAUL_API_KEY"));
+    }
+
+    #[test]
+    fn an_operator_is_told_what_is_missing() {
+        let said = |status, said: Option<&str>| {
+            ClientError::operator("http://a", status, said.map(str::to_owned)).to_string()
+        };
+        assert!(said(403, Some("Not allowed.")).contains("Not allowed; it takes an API key"));
+        assert_eq!(said(404, Some("no such schedule")), "the server refused: no such schedule");
+        assert!(said(404, None).contains("a Longhaul server"));
     }
 
     #[test]

@@ -5,14 +5,17 @@
 
 mod attachment;
 mod draft;
+mod durability;
 mod endpoint;
 mod error;
 mod follow;
 #[cfg(test)]
 mod follow_tests;
+mod operator;
 mod sse;
 
 pub use draft::{answer, context, draft};
 pub use endpoint::{Answered, Endpoint};
 pub use error::ClientError;
 pub use follow::{Begin, Follow, Patience, Step, get, params, unreadable};
+pub use operator::{Operator, read};

@@ -9,7 +9,8 @@ use crate::{args::Configured, exit::Failure};
 use announcing::Announcing;
 use longhaul_dispatch::{AmqpDispatch, AmqpSettings, Dispatch};
 use longhaul_runtime::{
-    Ids, Readiness, Secret, Settings, Shutdown, SystemClock, SystemIds,
+    Ids, Secret, Settings, Shutdown, SystemClock, SystemIds,
+    readiness::Handle,
     settings::{Override, Sources},
 };
 use longhaul_store::{Store, StoreError};
@@ -68,19 +69,18 @@ pub async fn postgres(
     connected.transpose().map_err(|error| sentence(&error))
 }
 
-/// How workers are woken. The component of the broker, if it is to be told, exists before the first message.
+/// How workers are woken. Where there is a broker, its component exists before the first message.
 pub fn dispatch(
     settings: &Settings,
     store: &Arc<dyn Store>,
-    readiness: Option<&Readiness>,
+    component: impl FnOnce() -> Handle,
 ) -> Result<Arc<dyn Dispatch>, Failure> {
     let Some(url) = &settings.amqp.url else {
         return Ok(Arc::new(Announcing::through(Arc::clone(store))));
     };
     let mut amqp = AmqpSettings::new(url.clone());
     amqp.prefix.clone_from(&settings.amqp.prefix);
-    let component = readiness.map(|readiness| readiness.component("broker"));
-    let started = AmqpDispatch::start(amqp, component);
+    let started = AmqpDispatch::start(amqp, Some(component()));
     let started =
         started.map_err(|error| Failure::usage(format!("configuration: amqp.url: {error}")))?;
     Ok(Arc::new(started))

@@ -27,6 +27,8 @@ pub fn api_options(
         max_body_bytes: server.max_body_bytes,
         max_answer_bytes: server.max_answer_bytes as u64,
         max_connections: server.max_connections,
+        max_queued: server.max_queued,
+        max_queued_per_owner: server.max_queued_per_owner,
         longest_wait: server.longest_wait.map(Into::into),
         cancel_grace: server.cancel_grace.get(),
         keep_alive: server.keep_alive.get(),
@@ -43,6 +45,7 @@ pub fn worker_options(settings: &Settings) -> WorkerOptions {
         concurrency: worker.concurrency,
         probe_interval: worker.probe_interval.get(),
         lease: worker.lease.get(),
+        max_losses: worker.max_losses,
         drain: worker.drain.get(),
         grace: GRACE,
     }
@@ -78,6 +81,18 @@ mod tests {
         assert_eq!(url_of("0.0.0.0:80".parse().unwrap()), "http://127.0.0.1:80");
         assert_eq!(url_of("[::]:80".parse().unwrap()), "http://[::1]:80");
         assert_eq!(url_of("10.0.0.1:80".parse().unwrap()), "http://10.0.0.1:80");
+    }
+
+    #[test]
+    fn limits_of_nodes_and_workers_are_those_of_the_settings() {
+        let mut settings = Settings::default();
+        settings.server.max_queued = 7;
+        settings.server.max_queued_per_owner = 3;
+        settings.worker.max_losses = 2;
+        let address = "127.0.0.1:9".parse().unwrap();
+        let api = api_options(&settings, AuthMode::None, address).unwrap();
+        assert_eq!((api.max_queued, api.max_queued_per_owner), (7, 3));
+        assert_eq!(worker_options(&settings).max_losses, 2);
     }
 
     #[test]

@@ -25,8 +25,9 @@ async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome
         return Ok(Done::Ok);
     };
     let store: Arc<dyn Store> = store;
-    // A node without a broker serves as well as one with it: its readiness says nothing about the broker.
-    let dispatch = parts::dispatch(settings, &store, None)?;
+    let readiness = Readiness::new();
+    // A node without a broker serves as well as one with it: how the broker is, is shown and decides nothing.
+    let dispatch = parts::dispatch(settings, &store, || readiness.optional("broker"))?;
     parts::await_broker(settings, &*dispatch, &shutdown).await?;
     let listener = health::listen(settings.server.listen, "--listen").await?;
     let address = listener.local_addr().unwrap_or(settings.server.listen);
@@ -34,7 +35,7 @@ async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome
         store: Arc::clone(&store),
         waker: dispatch.waker(),
         ids,
-        readiness: Readiness::new(),
+        readiness,
         shutdown: process::child_of(&shutdown),
     };
     let api = Api::start(parts, api_options(settings, mode, address)?);

@@ -2,8 +2,19 @@
 
 use crate::exit::Failure;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
-use longhaul_runtime::{Readiness, Shutdown, readiness::Snapshot, spawn};
-use tokio::net::TcpListener;
+use longhaul_runtime::{
+    Readiness, Shutdown,
+    readiness::{Handle, Snapshot},
+    spawn,
+};
+use longhaul_store::{Store, StoreError};
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpListener, time};
+
+/// How often the database is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 struct Health {
@@ -23,6 +34,32 @@ pub fn start(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) {
         })
         .await;
     });
+}
+
+/// Reports until the process ends whether the database can be reached and written to: a worker that has no room asks it
+/// for nothing, and would not notice.
+pub fn watch(store: Arc<dyn Store>, component: Handle, shutdown: &Shutdown) {
+    let stop = shutdown.stop_now().clone();
+    spawn("look at the database", async move {
+        stop.run_until_cancelled(async {
+            loop {
+                look(store.check(), &component).await;
+                time::sleep(LOOK).await;
+            }
+        })
+        .await;
+    });
+}
+
+async fn look(check: impl Future<Output = Result<(), StoreError>>, component: &Handle) {
+    match time::timeout(ANSWER, check).await {
+        Ok(Ok(())) => component.set_ok(),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the database does not do its work");
+            component.set_failed("cannot be reached or written to");
+        }
+        Err(_) => component.set_failed("does not answer"),
+    }
 }
 
 fn routes(health: Health) -> Router {
@@ -64,6 +101,21 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let refused = listen(address, "--listen").await.unwrap_err().to_string();
         assert!(refused.contains(&address.port().to_string()) && refused.contains("--listen"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_database_is_well_when_it_answers_in_time() {
+        let readiness = Readiness::new();
+        let component = readiness.component("database");
+        look(async { Ok(()) }, &component).await;
+        assert!(readiness.is_ready());
+        let reason = || readiness.snapshot().components["database"].reason.clone();
+        look(async { Err(StoreError::Unavailable("of host db".to_owned())) }, &component).await;
+        assert_eq!(reason().as_deref(), Some("cannot be reached or written to"));
+        look(std::future::pending(), &component).await;
+        assert_eq!(reason().as_deref(), Some("does not answer"));
+        look(async { Ok(()) }, &component).await;
+        assert!(readiness.is_ready());
     }
 
     #[tokio::test]

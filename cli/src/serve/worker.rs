@@ -38,7 +38,8 @@ async fn worker(
         return Ok(Done::Ok);
     };
     let store: Arc<dyn Store> = store;
-    let dispatch = parts::dispatch(settings, &store, Some(&readiness))?;
+    health::watch(Arc::clone(&store), readiness.component("database"), &shutdown);
+    let dispatch = parts::dispatch(settings, &store, || readiness.component("broker"))?;
     parts::await_broker(settings, &*dispatch, &shutdown).await?;
     let runtime = process::ExecutorRuntime::start()?;
     let worker = Worker {

@@ -10,7 +10,18 @@ pub fn possible() -> bool {
 
 /// Asks for a line; `None` when nothing is said.
 pub async fn line() -> Result<Option<String>, Failure> {
-    let asked = tokio::task::spawn_blocking(read_line).await;
+    asked("answer> ").await
+}
+
+/// Whether the person at the terminal agrees; saying nothing is a no.
+pub async fn agrees(question: &str) -> Result<bool, Failure> {
+    let said = asked(&format!("{question} [y/N] ")).await?;
+    Ok(said.is_some_and(|said| matches!(said.to_ascii_lowercase().as_str(), "y" | "yes")))
+}
+
+async fn asked(prompt: &str) -> Result<Option<String>, Failure> {
+    let prompt = prompt.to_owned();
+    let asked = tokio::task::spawn_blocking(move || read_line(&prompt)).await;
     let unreadable = |error: &dyn std::fmt::Display| {
         Failure::failed(format!("the terminal cannot be read: {error}"))
     };
@@ -21,15 +32,15 @@ pub async fn line() -> Result<Option<String>, Failure> {
     }
 }
 
-fn read_line() -> io::Result<String> {
-    print_prompt()?;
+fn read_line(prompt: &str) -> io::Result<String> {
+    print_prompt(prompt)?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     Ok(line)
 }
 
-fn print_prompt() -> io::Result<()> {
+fn print_prompt(prompt: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(b"answer> ")?;
+    out.write_all(prompt.as_bytes())?;
     out.flush()
 }

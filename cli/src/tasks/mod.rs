@@ -2,11 +2,11 @@
 //!
 //! Whatever happens here, the task goes on at the server; a command that was interrupted says how to find it again.
 
-mod ask;
+pub mod ask;
 mod hint;
 mod query;
 mod send;
-mod view;
+pub mod view;
 
 pub use hint::quoted;
 

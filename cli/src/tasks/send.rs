@@ -7,7 +7,7 @@ use crate::{
     exit::{Done, Failure, Outcome},
 };
 use longhaul_domain::TaskState;
-use longhaul_runtime::SystemIds;
+use longhaul_runtime::{SystemClock, SystemIds};
 use longhaul_wire::{ReceivedEvent, ReceivedSend, SendRequest, TaskRef, v1};
 use std::io;
 
@@ -22,7 +22,7 @@ enum End {
 /// `longhaul tasks send`.
 pub async fn send(args: SendTask) -> Outcome {
     let endpoint = Endpoint::new(&args.server)?;
-    let mut request = draft(&args, &SystemIds, &mut io::stdin())?;
+    let mut request = draft(&args, &SystemIds, &SystemClock, &mut io::stdin())?;
     let mut view = View::new(args.json, args.output.as_deref())?;
     if args.no_wait || args.no_stream {
         return send_once(&endpoint, &request, &args, &mut view).await;

@@ -4,7 +4,7 @@
 //! per task. Everything is in memory: a crash loses the hints, and the restarted process probes its store.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -120,7 +120,8 @@ struct LocalSource {
     agents: Vec<AgentName>,
     // Which agent is asked first: the one after the last served, so that a busy one does not starve the others.
     turn: usize,
-    paused: bool,
+    // For which of them nothing is received.
+    paused: BTreeSet<AgentName>,
 }
 
 /// What a source finds when it looks.
@@ -136,12 +137,13 @@ impl LocalSource {
         if state.closed {
             return Look::Closed;
         }
-        if self.paused {
-            return Look::Nothing;
-        }
         for step in 0..self.agents.len() {
             let place = (self.turn + step) % self.agents.len();
-            if let Some(wake) = state.queues.get_mut(&self.agents[place]).and_then(Queue::take) {
+            let agent = &self.agents[place];
+            if self.paused.contains(agent) {
+                continue;
+            }
+            if let Some(wake) = state.queues.get_mut(agent).and_then(Queue::take) {
                 self.turn = place + 1;
                 self.hub.counters.received.one();
                 return Look::Found(delivery(&self.hub, wake));
@@ -176,11 +178,15 @@ impl WakeSource for LocalSource {
     }
 
     async fn pause(&mut self) {
-        self.paused = true;
+        self.paused = self.agents.iter().cloned().collect();
     }
 
     async fn resume(&mut self) {
-        self.paused = false;
+        self.paused.clear();
+    }
+
+    async fn receive_for(&mut self, agents: &BTreeSet<AgentName>) {
+        self.paused = self.agents.iter().filter(|agent| !agents.contains(agent)).cloned().collect();
     }
 }
 
@@ -194,7 +200,8 @@ impl Dispatch for LocalDispatch {
         if self.hub.lock().closed {
             return Err(DispatchError::Closed);
         }
-        Ok(Box::new(LocalSource { hub: Arc::clone(&self.hub), agents, turn: 0, paused: false }))
+        let (hub, paused) = (Arc::clone(&self.hub), BTreeSet::new());
+        Ok(Box::new(LocalSource { hub, agents, turn: 0, paused }))
     }
 
     async fn declare(&self, _: &[AgentName]) -> Result<(), DispatchError> {

@@ -3,7 +3,7 @@
 //! Guarantee: no method but [`WakeSource::next`] waits for long, and none fails because a broker is away, save those that
 //! say so. A crash between a commit and its wake-up leaves the task to the probing.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use longhaul_domain::{AgentName, TaskKey};
@@ -57,6 +57,16 @@ pub trait WakeSource: Send {
 
     /// Ends a pause. Does not wait for the broker.
     async fn resume(&mut self);
+
+    /// The worker has free slots for these agents only: for the others it is paused. Does not wait for the broker. A source
+    /// whose hints go to every worker need not tell its agents apart.
+    async fn receive_for(&mut self, agents: &BTreeSet<AgentName>) {
+        if agents.is_empty() {
+            self.pause().await;
+        } else {
+            self.resume().await;
+        }
+    }
 }
 
 /// A way of passing wake-ups on.

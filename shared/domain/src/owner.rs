@@ -23,8 +23,11 @@ pub enum Scope {
     Read,
     /// Send messages and cancel.
     Write,
-    /// Operate the deployment; includes the other two.
+    /// Administer what belongs to the owner; includes the two above.
     Admin,
+    /// Operate the deployment: dead letters, queues, workers and schedules of every owner. No other scope includes it, and it
+    /// includes none.
+    Operator,
 }
 
 impl Scope {
@@ -34,6 +37,7 @@ impl Scope {
             Self::Read => "read",
             Self::Write => "write",
             Self::Admin => "admin",
+            Self::Operator => "operator",
         }
     }
 }
@@ -51,7 +55,8 @@ impl FromStr for Scope {
             "read" => Ok(Self::Read),
             "write" => Ok(Self::Write),
             "admin" => Ok(Self::Admin),
-            other => Err(format!("unknown scope {other:?}; use read, write or admin")),
+            "operator" => Ok(Self::Operator),
+            other => Err(format!("unknown scope {other:?}; use read, write, admin or operator")),
         }
     }
 }
@@ -71,11 +76,11 @@ impl Scopes {
     }
     /// All of them.
     pub fn all() -> Self {
-        Self::new([Scope::Read, Scope::Write, Scope::Admin])
+        Self::new([Scope::Read, Scope::Write, Scope::Admin, Scope::Operator])
     }
-    /// Whether a scope is granted; `admin` grants every one.
+    /// Whether a scope is granted; `admin` grants every one but `operator`.
     pub fn allows(&self, scope: Scope) -> bool {
-        self.0.contains(&scope) || self.0.contains(&Scope::Admin)
+        self.0.contains(&scope) || (scope != Scope::Operator && self.0.contains(&Scope::Admin))
     }
     /// Those that were given.
     pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
@@ -106,7 +111,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn admin_may_do_everything_and_read_may_not_write() {
+    fn only_an_operator_operates_and_does_nothing_else() {
+        assert!(!Scopes::new([Scope::Admin]).allows(Scope::Operator));
+        let operator = Scopes::new([Scope::Operator]);
+        assert!(operator.allows(Scope::Operator) && !operator.allows(Scope::Read));
+        assert!(Principal::local().scopes.allows(Scope::Operator));
+        assert_eq!("operator".parse(), Ok(Scope::Operator));
+    }
+
+    #[test]
+    fn admin_may_do_everything_with_tasks_and_read_may_not_write() {
         let admin = Scopes::new([Scope::Admin]);
         assert!(admin.allows(Scope::Read) && admin.allows(Scope::Write));
         let read = Scopes::new([Scope::Read, Scope::Read]);

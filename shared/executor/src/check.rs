@@ -1,7 +1,8 @@
 //! Which output can be kept. Checked before it is emitted, so that the author of an executor learns of it where it happens.
 
 use longhaul_domain::{
-    Artifact, ArtifactId, ArtifactUpdate, Content, Message, Part, TextError, check_text,
+    Artifact, ArtifactId, ArtifactUpdate, CheckpointName, Content, Message, Part, TextError,
+    check_text,
 };
 
 /// Output that cannot be kept.
@@ -21,12 +22,41 @@ pub enum InvalidOutput {
         /// Which of them.
         place: &'static str,
     },
-    /// A chunk that shall go behind others of an artifact that this attempt has neither begun nor continued.
+    /// A chunk that shall go behind others of an artifact that this attempt (or step) has neither begun nor continued.
     #[error(
-        "artifact {0}: a chunk was appended before the artifact was begun in this attempt; send its first chunk without \
-         append, or continue it explicitly when an earlier attempt or turn has left it"
+        "artifact {0}: a chunk was appended before the artifact was begun in this attempt or step; send its first chunk \
+         without append, or continue it explicitly when an earlier attempt, turn or step has left it"
     )]
     NotBegun(ArtifactId),
+    /// A step wants to write an artifact that was begun outside of steps.
+    #[error(
+        "artifact {artifact}: step {step} cannot write to what was begun outside of it: a later attempt begins the artifact \
+         anew and skips the step, and what the step had added is lost; give the step an artifact of its own, or write this \
+         one in steps only"
+    )]
+    OfTheRun {
+        /// Which.
+        artifact: ArtifactId,
+        /// The step.
+        step: CheckpointName,
+    },
+    /// Something outside of steps wants to go behind what a step has written.
+    #[error(
+        "artifact {0}: steps have written it, so it can be continued in steps only: a later attempt keeps what the steps \
+         wrote and would append the rest a second time"
+    )]
+    OfSteps(ArtifactId),
+    /// The context from outside was used within a step to write an artifact.
+    #[error(
+        "artifact {artifact}: written within step {step} by the context from outside of it; use the one that the step is \
+         given, so that the output is kept with the step"
+    )]
+    PastTheStep {
+        /// Which.
+        artifact: ArtifactId,
+        /// The step.
+        step: CheckpointName,
+    },
     /// An artifact to be continued that does not exist.
     #[error("artifact {0}: cannot be continued, the task has no such artifact")]
     NoSuchArtifact(ArtifactId),

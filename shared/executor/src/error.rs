@@ -1,6 +1,6 @@
 //! Errors of executors, and of what they call.
 
-use crate::{Failure, InvalidOutput, IoError, Stopped};
+use crate::{Failure, InvalidOutput, IoError, StepError, Stopped};
 use longhaul_domain::blob::CorruptBlob;
 use std::{error::Error, fmt, time::Duration};
 
@@ -13,6 +13,9 @@ pub enum ContextError {
     /// The executor tried to write something that cannot be kept. The same attempt again would fail alike.
     #[error("{0}")]
     Invalid(#[from] InvalidOutput),
+    /// A step or checkpoint cannot be as the executor wants it. The same attempt again would fail alike.
+    #[error("{0}")]
+    Step(#[from] StepError),
     /// Something could not be read.
     #[error("{0}")]
     Io(#[from] IoError),
@@ -32,8 +35,8 @@ pub enum ContextError {
     },
 }
 
-/// What an executor failed with. Any error converts into a failure that is worth another attempt, except for two: output that
-/// cannot be kept is final, and [`Stopped`], anywhere in the chain of sources, ends the run quietly.
+/// What an executor failed with. Any error converts into a failure that is worth another attempt, except for two: output and
+/// steps that cannot be kept are final, and [`Stopped`], anywhere in the chain of sources, ends the run quietly.
 pub struct ExecutorError {
     source: Box<dyn Error + Send + Sync>,
     retryable: bool,
@@ -44,8 +47,9 @@ impl ExecutorError {
     /// A failure that another attempt may overcome.
     pub fn retryable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = error.into();
-        let retryable = find::<InvalidOutput>(source.as_ref()).is_none();
-        Self { source, retryable, retry_after: None }
+        let hopeless = find::<InvalidOutput>(source.as_ref()).is_some()
+            || find::<StepError>(source.as_ref()).is_some();
+        Self { source, retryable: !hopeless, retry_after: None }
     }
 
     /// A failure that every attempt would meet again.

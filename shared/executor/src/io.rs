@@ -61,7 +61,7 @@ pub trait TaskIo: Send + Sync + 'static {
     /// Writes what was emitted so far, then this output and the checkpoint in one step, and waits until all of it is
     /// durable.
     async fn commit(&self, output: Vec<EntryBody>, checkpoint: Checkpoint) -> Result<(), Stopped>;
-    /// What a run before this one has stored under a name.
+    /// What is stored under a name, by this run or one before it.
     async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, IoError>;
     /// The executor is getting on, though it has nothing to say: the run's no-progress time begins anew.
     fn progress(&self);

@@ -2,7 +2,8 @@
 //!
 //! An executor is called at least once for every turn of a task: when a worker dies in the middle, another one calls it again
 //! with the next attempt, and what the lost attempt had written stays in the record until this one replaces or continues it.
-//! What an executor reports is kept in order; what [`TaskContext::flush`] has confirmed survives any crash.
+//! What an executor reports is kept in order; what [`TaskContext::flush`] has confirmed survives any crash, and what a
+//! [`TaskContext::step`] has done is not done again.
 //!
 //! ```
 //! use async_trait::async_trait;
@@ -32,18 +33,20 @@ mod error;
 mod executor;
 mod io;
 mod outcome;
+mod step_error;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
 pub use artifact::{ArtifactSpec, ArtifactWriter};
 pub use assignment::Assignment;
 pub use check::InvalidOutput;
-pub use context::{Produced, Said, TaskContext};
+pub use context::{OpenStep, Produced, Said, StepStart, TaskContext};
 pub use error::{ContextError, ExecutorError};
 pub use executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
 pub use io::{IoError, Stopped, TaskIo};
 pub use longhaul_domain as domain;
 pub use outcome::{Failure, Outcome};
+pub use step_error::StepError;
 
 /// What most executors import.
 pub mod prelude {

@@ -1,7 +1,8 @@
 //! Which parts of a process are well, for `/readyz`.
 //!
-//! A process is ready when every component has said so; a component that has said nothing yet is not ready. State lives in
-//! memory only: a restarted process begins unready.
+//! A process is ready when every component that it needs has said so; a component that has said nothing yet is not ready.
+//! One that it can do without is shown too, so that whoever looks sees that it fails. State lives in memory only: a
+//! restarted process begins unready.
 
 use std::{
     collections::BTreeMap,
@@ -22,12 +23,15 @@ pub struct Component {
     /// Why it does not; shown to whoever may ask, so without addresses or secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether the process is as ready without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// The answer to `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
-    /// Whether every component works.
+    /// Whether every component works that is not optional.
     pub ready: bool,
     /// Each component by its name.
     pub components: BTreeMap<&'static str, Component>,
@@ -38,6 +42,7 @@ pub struct Snapshot {
 pub struct Handle {
     registry: Readiness,
     name: &'static str,
+    optional: bool,
 }
 
 impl Readiness {
@@ -48,19 +53,28 @@ impl Readiness {
 
     /// Registers a component, not ready until it says so. The same name again gives the same component as it is.
     pub fn component(&self, name: &'static str) -> Handle {
-        self.lock().entry(name).or_insert_with(|| failed("starting"));
-        Handle { registry: self.clone(), name }
+        self.register(name, false)
+    }
+
+    /// Registers a component that the process can do without: shown like the others, and without a say.
+    pub fn optional(&self, name: &'static str) -> Handle {
+        self.register(name, true)
+    }
+
+    fn register(&self, name: &'static str, optional: bool) -> Handle {
+        self.lock().entry(name).or_insert_with(|| Component { optional, ..failed("starting") });
+        Handle { registry: self.clone(), name, optional }
     }
 
     /// How everything is now.
     pub fn snapshot(&self) -> Snapshot {
         let components = self.lock().clone();
-        Snapshot { ready: components.values().all(|component| component.ok), components }
+        Snapshot { ready: components.values().all(Component::permits), components }
     }
 
-    /// Whether every component works.
+    /// Whether every component works that is not optional.
     pub fn is_ready(&self) -> bool {
-        self.lock().values().all(|component| component.ok)
+        self.lock().values().all(Component::permits)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Component>> {
@@ -68,17 +82,23 @@ impl Readiness {
     }
 }
 
+impl Component {
+    const fn permits(&self) -> bool {
+        self.ok || self.optional
+    }
+}
+
 impl Handle {
     /// The component works. Logged when it did not before.
     pub fn set_ok(&self) {
-        if self.replace(&Component { ok: true, reason: None }) {
+        if self.replace(&Component { ok: true, reason: None, optional: self.optional }) {
             tracing::info!(component = self.name, "ready");
         }
     }
 
     /// The component does not work, because of `reason`. Logged when it worked or failed otherwise before.
     pub fn set_failed(&self, reason: impl Into<String>) {
-        let component = failed(reason);
+        let component = Component { optional: self.optional, ..failed(reason) };
         if self.replace(&component) {
             tracing::warn!(component = self.name, reason = component.reason, "not ready");
         }
@@ -92,7 +112,7 @@ impl Handle {
 }
 
 fn failed(reason: impl Into<String>) -> Component {
-    Component { ok: false, reason: Some(reason.into()) }
+    Component { ok: false, reason: Some(reason.into()), optional: false }
 }
 
 #[cfg(test)]
@@ -121,6 +141,24 @@ mod tests {
             serde_json::json!({
                 "ready": false,
                 "components": {"broker": {"ok": false, "reason": "no consumer"}, "store": {"ok": true}}
+            })
+        );
+    }
+
+    #[test]
+    fn what_a_process_can_do_without_is_shown_and_has_no_say() {
+        let readiness = Readiness::new();
+        readiness.component("store").set_ok();
+        readiness.optional("broker").set_failed("blocked");
+        assert!(readiness.is_ready());
+        assert_eq!(
+            serde_json::to_value(readiness.snapshot()).unwrap(),
+            serde_json::json!({
+                "ready": true,
+                "components": {
+                    "broker": {"ok": false, "reason": "blocked", "optional": true},
+                    "store": {"ok": true},
+                }
             })
         );
     }

@@ -6,7 +6,7 @@ use crate::{
     replay::{retried, retried_briefly},
     signals::Hub,
     slots::{Reader, Slots},
-    work::lost::LostClaims,
+    work::{claim::turns::Turns, lost::LostClaims, reap::rounds::Rounds},
 };
 use longhaul_runtime::Ids;
 use longhaul_store::Result;
@@ -28,13 +28,18 @@ pub struct Db {
     pub signals: Arc<Hub>,
     /// Claims whose answer was lost.
     pub lost: LostClaims,
+    /// Whose turn it is to be served.
+    pub turns: Turns,
+    /// When what need not be looked at each time is looked at again.
+    pub rounds: Rounds,
 }
 
 impl Db {
     /// Puts the pieces together.
     pub fn new(pools: &Pools, slots: Slots, ids: Arc<dyn Ids>, signals: Arc<Hub>) -> Self {
         let (pool, relaxed) = (pools.synchronous.clone(), pools.relaxed.clone());
-        Self { pool, relaxed, slots, ids, signals, lost: LostClaims::default() }
+        let (lost, turns, rounds) = (LostClaims::default(), Turns::default(), Rounds::default());
+        Self { pool, relaxed, slots, ids, signals, lost, turns, rounds }
     }
 
     /// Begins a transaction whose commit waits for the disk.

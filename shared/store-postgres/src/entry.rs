@@ -1,6 +1,8 @@
 //! A log entry on its way into the database: its text, and the facts that columns and indexes hold.
 
-use longhaul_domain::{ArtifactId, EntryBody, EntryKind, TaskState};
+use longhaul_domain::{
+    ArtifactId, EntryBody, EntryKind, Failed, FailedBecause, Message, TaskState, log::StatusChange,
+};
 
 /// An encoded entry.
 #[derive(Debug, Clone)]
@@ -13,9 +15,26 @@ pub struct Encoded {
     pub state: Option<TaskState>,
     /// The artifact, for a chunk, and whether the chunk is appended.
     pub artifact: Option<(ArtifactId, bool)>,
+    /// Why the task has failed, for the status that says so.
+    pub failed: Option<Box<Failed>>,
     /// The body, as JSON.
     pub text: String,
 }
+
+/// What is known of a failure; an executor that says nothing about it cannot be helped by another attempt.
+fn failed(change: &StatusChange) -> Option<Box<Failed>> {
+    if change.state != TaskState::Failed {
+        return None;
+    }
+    let failed = change.failed.clone().unwrap_or_else(|| {
+        let said = change.message.as_ref().map(Message::text).unwrap_or_default();
+        Failed::new(FailedBecause::Fatal, &said, UNKNOWN)
+    });
+    Some(Box::new(failed))
+}
+
+/// Instead of a number of attempts: the attempt that wrote the entry is the last one.
+pub const UNKNOWN: i32 = -1;
 
 impl Encoded {
     /// What the entry weighs in a batch, in bytes.
@@ -36,6 +55,7 @@ impl From<&EntryBody> for Encoded {
             kind: body.kind(),
             speaks: body.message().is_some(),
             state: body.status().map(|change| change.state),
+            failed: body.status().and_then(failed),
             artifact,
             text: body.encode(),
         }

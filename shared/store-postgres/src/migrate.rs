@@ -16,7 +16,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         version: 1,
         major: 1,
@@ -28,6 +28,12 @@ const MIGRATIONS: [Migration; 2] = [
         major: 1,
         name: "0002_history",
         sql: include_str!("../../../migrations/postgres/0002_history.sql"),
+    },
+    Migration {
+        version: 3,
+        major: 1,
+        name: "0003_durability",
+        sql: include_str!("../../../migrations/postgres/0003_durability.sql"),
     },
 ];
 

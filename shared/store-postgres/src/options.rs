@@ -20,7 +20,8 @@ use crate::failure::{DbResult, Failure};
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database`: a direct connection, not a pooler's.
     pub url: Secret<String>,
-    /// Connections for reads and synchronous writes, at least 2. Five more serve claims, leases and notifications.
+    /// Connections for reads and synchronous writes, at least 2. Five more serve claims, leases and
+    /// notifications, and one the session of workers, where there are any.
     pub max_connections: u32,
     /// How long to wait for the database at start.
     pub start_timeout: Duration,
@@ -65,6 +66,14 @@ const LISTENING: [(&str, &str); 4] = [
     ("tcp_keepalives_interval", "10"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "30s"),
+];
+
+/// What the session sets that shows that workers live. The server finds out in about 10 seconds that a machine is gone.
+const WATCHED: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "4"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10s"),
 ];
 
 /// How long a caller waits for a connection.
@@ -113,6 +122,11 @@ pub fn session(options: PgConnectOptions, durability: Durability) -> PgConnectOp
 /// Settings of the session that listens.
 pub fn listening(options: PgConnectOptions) -> PgConnectOptions {
     options.options(LISTENING).disable_statement_logging()
+}
+
+/// Settings of the session that shows that workers live.
+pub fn watched(options: PgConnectOptions) -> PgConnectOptions {
+    options.options(WATCHED).disable_statement_logging()
 }
 
 /// A pool that opens connections when they are needed.

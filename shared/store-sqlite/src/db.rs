@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 /// Statements with their names, and a list of them all, so that a test can prepare each.
 macro_rules! statements {
     ($($name:ident = $sql:literal;)+) => {
-        $(const $name: &str = $sql;)+
+        $(pub(crate) const $name: &str = $sql;)+
         #[cfg(test)]
         pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((stringify!($name), $sql)),+];
     };
@@ -57,6 +57,20 @@ pub fn one<T>(
     map: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
     conn.prepare_cached(sql)?.query_and_then(params, map)?.next().transpose()
+}
+
+/// Does some work whole or not at all, within a transaction that goes on either way.
+pub fn alone<T>(conn: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    conn.prepare_cached("SAVEPOINT alone")?.execute([])?;
+    let done = work();
+    // After a grave error nothing is left to be rolled back.
+    if done.is_err() && !conn.is_autocommit() {
+        conn.prepare_cached("ROLLBACK TO alone")?.execute([])?;
+    }
+    if !conn.is_autocommit() {
+        conn.prepare_cached("RELEASE alone")?.execute([])?;
+    }
+    done
 }
 
 /// Writes, and tells how many rows it changed.

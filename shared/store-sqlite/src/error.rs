@@ -14,6 +14,16 @@ pub enum Fault {
     Store(StoreError),
 }
 
+impl Fault {
+    /// Whether a stored value cannot be understood, and not the file as a whole.
+    pub fn is_about_a_row(&self) -> bool {
+        match self {
+            Self::Db(error) => error.sqlite_error_code().is_none(),
+            Self::Store(error) => matches!(error, StoreError::Corrupt { .. }),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Db(error)

@@ -7,25 +7,29 @@ use crate::{
     db::{self, statements},
     error::Result,
     row,
+    write::dead,
     writer::Tx,
 };
-use longhaul_domain::{AgentName, Blob, EntryBody, OwnerId, Seq, TaskKey, TaskState};
+use longhaul_domain::{AgentName, Blob, ContextId, EntryBody, OwnerId, Seq, TaskKey, TaskState};
 use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
 statements! {
     LOAD = "-- store::head
-        SELECT t.agent, t.priority, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch,
-               s.op_epoch, s.last_op, s.settle_token
+        SELECT t.agent, t.context_id, t.priority, t.queue_timeout_ms, t.concurrency_key, s.state, s.status_at,
+               s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch, s.op_epoch, s.last_op, s.settle_token,
+               s.deadline_at, s.version
         FROM task_state s JOIN tasks t ON t.owner_id = s.owner_id AND t.task = s.task
         WHERE s.owner_id = ?1 AND s.task = ?2";
     SAVE = "-- store::head
         UPDATE task_state
         SET last_seq = :last_seq, message_seq = :message_seq, turn = :turn, epoch = :epoch, op_epoch = :op_epoch,
-            last_op = :last_op, settle_token = :settle_token
+            last_op = :last_op, settle_token = :settle_token, version = :version
         WHERE owner_id = :owner AND task = :task";
     SAVE_STATUS = "-- store::head
         UPDATE task_state SET state = ?3, status_at = ?4, status_seq = ?5 WHERE owner_id = ?1 AND task = ?2";
+    CLEAR_DEADLINE = "-- store::head
+        UPDATE task_state SET deadline_at = NULL WHERE owner_id = ?1 AND task = ?2";
     ADD_ENTRY = "-- store::append
         INSERT INTO log (owner_id, task, seq, at, attempt, kind, state, says, artifact_id, head, body)
         VALUES (:owner, :task, :seq, :at, :attempt, :kind, :state, :says, :artifact, :head, :body)";
@@ -40,7 +44,11 @@ statements! {
 pub struct Head {
     pub key: TaskKey,
     pub agent: AgentName,
+    pub context: ContextId,
     pub priority: i16,
+    /// How long it may be runnable without being claimed, in milliseconds.
+    pub queue_timeout: Option<i64>,
+    pub concurrency_key: Option<String>,
     pub state: TaskState,
     pub status_at: i64,
     pub status_seq: Seq,
@@ -53,6 +61,10 @@ pub struct Head {
     pub last_op: i32,
     /// The claim that was settled last.
     pub settle_token: Option<Uuid>,
+    /// By when it must have ended.
+    pub deadline: Option<i64>,
+    /// Of the executor to which it is pinned while it is parked.
+    pub version: Option<String>,
 }
 
 impl Head {
@@ -63,7 +75,10 @@ impl Head {
             Ok(Self {
                 key,
                 agent: row::agent(row)?,
+                context: row::context(row)?,
                 priority: row.get("priority")?,
+                queue_timeout: row.get("queue_timeout_ms")?,
+                concurrency_key: row.get("concurrency_key")?,
                 state: row::state(row)?,
                 status_at: row.get("status_at")?,
                 status_seq: row::seq(row, "status_seq")?,
@@ -74,11 +89,14 @@ impl Head {
                 op_epoch: row.get("op_epoch")?,
                 last_op: row.get("last_op")?,
                 settle_token: row::token(row, "settle_token")?,
+                deadline: row.get("deadline_at")?,
+                version: row.get("version")?,
             })
         })
     }
 
-    /// Appends an entry. A status that the state machine does not allow is refused.
+    /// Appends an entry. A status that the state machine does not allow is refused; one that fails the task makes a dead
+    /// letter.
     pub fn append(&mut self, tx: &mut Tx<'_>, attempt: i32, body: &EntryBody) -> Result<()> {
         // The clock of the machine may have been set back since the process before this one.
         let at = tx.now.max(self.status_at);
@@ -86,6 +104,9 @@ impl Head {
         if let Some(change) = body.status() {
             self.state = self.state.after(change.state.transition_to())?;
             (self.status_at, self.status_seq) = (at, seq);
+            if self.state == TaskState::Failed {
+                dead::add(tx, self, change, attempt)?;
+            }
         }
         if matches!(body, EntryBody::Message(_)) {
             self.message_seq = seq;
@@ -102,15 +123,18 @@ impl Head {
             tx.conn,
             SAVE,
             named_params! {
-                ":owner": owner, ":task": task, ":last_seq": self.last_seq.0, ":message_seq": self.message_seq.0,
+                ":owner": owner, ":task": &task, ":last_seq": self.last_seq.0, ":message_seq": self.message_seq.0,
                 ":turn": self.turn, ":epoch": self.epoch, ":op_epoch": self.op_epoch, ":last_op": self.last_op,
-                ":settle_token": self.settle_token.map(|token| token.to_string()),
+                ":settle_token": self.settle_token.map(|token| token.to_string()), ":version": self.version,
             },
         )?;
         // Apart, because these columns stand in the index of lists.
         if self.status_seq != before.status_seq {
-            let status = (owner, task, self.state.number(), self.status_at, self.status_seq.0);
+            let status = (owner, &task, self.state.number(), self.status_at, self.status_seq.0);
             db::run(tx.conn, SAVE_STATUS, status)?;
+        }
+        if self.state.is_terminal() && self.deadline.is_some() {
+            db::run(tx.conn, CLEAR_DEADLINE, (owner, &task))?;
         }
         if self.last_seq != before.last_seq {
             tx.effects.grown.insert(self.key, self.last_seq);

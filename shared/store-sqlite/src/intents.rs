@@ -1,25 +1,36 @@
 //! What a store is asked, handed to the writer or to a reader.
 
 use crate::{
-    SqliteStore, read, schema,
-    write::{accept, append, cancel, claim, keys, reap, registry, settle, workers},
+    SqliteStore, read, row, schema,
+    write::{
+        accept, append, cancel, checkpoints, claim, keys,
+        look::{self, Found},
+        reap, registry, settle, workers,
+    },
+    writer::Tx,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
-    AgentDescriptor, AgentName, Blob, BlobHash, EntryBody, KeyId, OwnerId, Part, Principal, Seq,
-    Task, TaskId, TaskKey, WorkerId,
+    AgentDescriptor, AgentName, Blob, BlobHash, CheckpointName, EntryBody, Fence, Json, KeyId,
+    OwnerId, Part, Principal, Seq, Task, TaskId, TaskKey, WorkerId,
 };
 use longhaul_store::{
     AcceptFollowUp, AcceptNew, Accepted, Append, Appended, CancelRequested, ClaimRequest, Claimed,
     ControlSignal, FollowedUp, HeartbeatReply, Intake, KeyRecord, Keys, ListQuery, LogPage,
-    LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reaped, Registry, RequestCancel, Result,
-    Settle, Settled, SignalStream, Signals, SnapshotOptions, Store, TaskPage, Work,
+    LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reap, Reaped, Reaping, Registry,
+    RequestCancel, Result, RunFacts, Settle, Settled, SignalStream, Signals, SnapshotOptions,
+    Store, TaskPage, Work,
 };
-use std::{collections::HashMap, time::Duration};
+use rusqlite::Connection;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 /// About how many bytes blobs and parts add to a transaction.
-fn weight<'a>(blobs: &[Blob], parts: impl Iterator<Item = &'a Part>) -> usize {
+pub fn weight<'a>(blobs: &[Blob], parts: impl Iterator<Item = &'a Part>) -> usize {
     blobs.iter().map(|blob| blob.bytes.len()).chain(parts.map(Part::inline_len)).sum()
 }
 
@@ -28,7 +39,8 @@ fn output_weight(append: &Append) -> usize {
         EntryBody::Artifact(update) => &update.artifact.parts[..],
         other => other.message().map_or(&[][..], |message| &message.parts[..]),
     });
-    weight(&append.blobs, parts)
+    let kept: usize = append.checkpoints.iter().map(|kept| kept.value.as_str().len()).sum();
+    kept.saturating_add(weight(&append.blobs, parts))
 }
 
 #[async_trait]
@@ -86,24 +98,57 @@ impl Reading for SqliteStore {
     async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>> {
         self.readers.read(move |conn| read::log::agent_of(conn, owner, task)).await
     }
+
+    async fn run_facts(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>> {
+        self.readers.read(move |conn| read::facts::run_facts(conn, keys)).await
+    }
+
+    async fn queue_depth(
+        &self,
+        agent: &AgentName,
+        owner: Option<OwnerId>,
+        limit: u32,
+    ) -> Result<u32> {
+        let agent = agent.clone();
+        self.readers.read(move |conn| read::facts::queue_depth(conn, &agent, owner, limit)).await
+    }
 }
 
 #[async_trait]
 impl Work for SqliteStore {
     async fn register_worker(&self, worker: NewWorker) -> Result<()> {
-        self.writer.write(0, move |tx| workers::register(tx, &worker)).await
+        let (id, leases) = (worker.id, Arc::clone(&self.leases));
+        let registered =
+            self.writer.write(0, move |tx| workers::register(tx, &leases, &worker)).await;
+        if registered.is_err() {
+            self.leases.end(id);
+        }
+        registered
     }
 
     async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply> {
-        self.writer.write_unsynced(move |tx| workers::heartbeat(tx, worker, lease)).await
+        if !self.leases.renew(worker, self.time.now(), lease) {
+            return Ok(HeartbeatReply::Lost);
+        }
+        self.beats.read(move |conn| workers::renewed(conn, worker)).await
+    }
+
+    async fn held_runs(&self, worker: WorkerId) -> Result<Vec<(TaskKey, Fence)>> {
+        self.readers.read(move |conn| workers::held_runs(conn, worker)).await
     }
 
     async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
-        self.writer.write(0, move |tx| reap::retire(tx, worker)).await
+        let leases = Arc::clone(&self.leases);
+        self.writer.write(0, move |tx| reap::retire(tx, &leases, worker)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {
-        self.writer.write_unsynced(move |tx| claim::claim(tx, &request)).await
+        let (leases, turns) = (Arc::clone(&self.leases), Arc::clone(&self.turns));
+        let claim = move |tx: &mut Tx<'_>| {
+            let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
+            claim::claim(tx, &leases, &mut turns, &request)
+        };
+        self.writer.write_unsynced(claim).await
     }
 
     async fn append(&self, output: Append) -> Result<Appended> {
@@ -116,8 +161,41 @@ impl Work for SqliteStore {
         self.writer.write(weight, move |tx| settle::settle(tx, &settle)).await
     }
 
-    async fn reap(&self, limit: u32) -> Result<Vec<Reaped>> {
-        self.writer.write(0, move |tx| reap::reap(tx, limit)).await
+    async fn read_checkpoint(&self, key: TaskKey, name: &CheckpointName) -> Result<Option<Json>> {
+        let name = name.clone();
+        self.readers.read(move |conn| checkpoints::read(conn, key, &name)).await
+    }
+
+    async fn reap(&self, reap: Reap) -> Result<Reaping> {
+        let found = self.look(reap).await?;
+        let mut again_in = found.again_in;
+        if found.nothing() {
+            return Ok(Reaping { done: Vec::new(), again_in });
+        }
+        let (leases, overdue) = (Arc::clone(&self.leases), found.overdue);
+        let work = move |tx: &mut Tx<'_>| reap::reap(tx, &leases, reap, &found);
+        let done = if overdue {
+            self.writer.write(0, work).await?
+        } else {
+            self.writer.write_unsynced(work).await?
+        };
+        if done.len() >= usize::try_from(reap.limit).unwrap_or(usize::MAX) {
+            again_in = look::at_once();
+        }
+        Ok(Reaping { done, again_in })
+    }
+}
+
+impl SqliteStore {
+    /// What is due.
+    async fn look(&self, reap: Reap) -> Result<Found> {
+        let (now, grace) = (self.time.now(), row::millis(reap.grace));
+        let (leases, watch) = (Arc::clone(&self.leases), Arc::clone(&self.watch));
+        let look = move |conn: &Connection| {
+            let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            look::look(conn, &leases, &mut watch, now, grace)
+        };
+        self.looks.read(look).await
     }
 }
 
@@ -179,6 +257,8 @@ impl Store for SqliteStore {
     async fn close(&self) {
         // The writer's connection goes last: closing it moves the write-ahead log into the file.
         self.readers.close().await;
+        self.beats.close().await;
+        self.looks.close().await;
         self.writer.close().await;
         self.signals.close();
     }

@@ -1,9 +1,15 @@
 //! Runs: one row for each task that is queued or running.
+//!
+//! A run that is not claimed stands in one of three [stages](Stage); only what is ready is looked at by claims. Whenever
+//! a run leaves the place that its concurrency key allows (it ends, or goes back), the next one of that key becomes
+//! ready in the same transaction.
 
 use crate::{
+    concurrency,
     db::{self, statements},
     error::Result,
     row,
+    writer::Tx,
 };
 use longhaul_domain::{AgentName, TaskKey};
 use rusqlite::{Connection, named_params};
@@ -11,26 +17,58 @@ use uuid::Uuid;
 
 statements! {
     LOAD = "-- store::run
-        SELECT agent, priority, run_at, attempt, epoch, token, worker, cancel_at, handed_back, losses, trace
+        SELECT agent, priority, run_at, attempt, epoch, token, worker, cancel_at, handed_back, losses, trace, stage,
+               concurrency_key, version
         FROM runs WHERE owner_id = ?1 AND task = ?2";
     OFFER = "-- store::offer
-        INSERT INTO runs (owner_id, task, agent, priority, run_at, attempt, epoch, handed_back, losses, trace)
-        VALUES (:owner, :task, :agent, :priority, :run_at, 1, :epoch, 0, 0, :trace)";
+        INSERT INTO runs (owner_id, task, agent, priority, run_at, attempt, epoch, handed_back, losses, trace, stage,
+                          queue_until, concurrency_key, version)
+        VALUES (:owner, :task, :agent, :priority, :run_at, 1, :epoch, 0, 0, :trace, :stage, :queue_until, :concurrency_key,
+                :version)";
     OFFER_AGAIN = "-- store::offer_again
         UPDATE runs
         SET run_at = :run_at, attempt = :attempt, epoch = epoch + 1, token = NULL, worker = NULL,
-            handed_back = :handed_back, losses = :losses
+            handed_back = :handed_back, losses = :losses, stage = :stage
         WHERE owner_id = :owner AND task = :task";
     SET_CANCEL = "-- store::request_cancel
         UPDATE runs SET cancel_at = ?3 WHERE owner_id = ?1 AND task = ?2";
+    MADE_PROGRESS = "-- store::append
+        UPDATE runs SET losses = 0 WHERE owner_id = ?1 AND task = ?2";
     REMOVE = "-- store::settle
         DELETE FROM runs WHERE owner_id = ?1 AND task = ?2";
+}
+
+/// Where a run stands that is not claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It can be claimed.
+    Ready,
+    /// Its time has not come.
+    Scheduled,
+    /// Its concurrency key is in use.
+    HeldBack,
+}
+
+impl Stage {
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Ready => 0,
+            Self::Scheduled => 1,
+            Self::HeldBack => 2,
+        }
+    }
+
+    /// Where a run stands that is due at this time.
+    pub const fn of(run_at: i64, now: i64) -> Self {
+        if run_at > now { Self::Scheduled } else { Self::Ready }
+    }
 }
 
 /// A queued or running task.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub key: TaskKey,
+    pub agent: AgentName,
     pub due_at: i64,
     pub attempt: i32,
     pub epoch: i32,
@@ -39,6 +77,10 @@ pub struct Run {
     pub cancel_at: Option<i64>,
     pub handed_back: bool,
     pub losses: i32,
+    pub ready: bool,
+    pub concurrency_key: Option<String>,
+    /// Of the executor to which it is pinned.
+    pub version: Option<String>,
 }
 
 impl Run {
@@ -46,6 +88,7 @@ impl Run {
         db::one(conn, LOAD, (key.owner.0, key.task.to_string()), |row| {
             Ok(Self {
                 key,
+                agent: row::agent(row)?,
                 due_at: row.get("run_at")?,
                 attempt: row.get("attempt")?,
                 epoch: row.get("epoch")?,
@@ -54,20 +97,45 @@ impl Run {
                 cancel_at: row.get("cancel_at")?,
                 handed_back: row.get("handed_back")?,
                 losses: row.get("losses")?,
+                ready: row.get::<_, i64>("stage")? == Stage::Ready.number(),
+                concurrency_key: row.get("concurrency_key")?,
+                version: row.get("version")?,
             })
         })
     }
 
-    /// Takes it from its worker and offers it to everybody, as it stands in `self`. Whoever had it cannot write any more.
-    pub fn offer_again(&self, conn: &Connection) -> Result<()> {
+    /// How many attempts there were: the one under way counts, the one that is to come does not.
+    pub const fn attempts(&self) -> i32 {
+        if self.claimed { self.attempt } else { self.attempt.saturating_sub(1) }
+    }
+
+    /// Takes it from its worker and offers it to everybody, as it stands in `self`, when it is due. Whoever had it cannot
+    /// write any more.
+    pub fn offer_again(&self, tx: &mut Tx<'_>) -> Result<()> {
         db::run(
-            conn,
+            tx.conn,
             OFFER_AGAIN,
             named_params! {
                 ":owner": self.key.owner.0, ":task": self.key.task.to_string(), ":run_at": self.due_at,
                 ":attempt": self.attempt, ":handed_back": self.handed_back, ":losses": self.losses,
+                ":stage": Stage::of(self.due_at, tx.now).number(),
             },
         )?;
+        self.frees_its_key(tx)
+    }
+
+    /// Takes it off the queue.
+    pub fn remove(&self, tx: &mut Tx<'_>) -> Result<()> {
+        db::run(tx.conn, REMOVE, (self.key.owner.0, self.key.task.to_string()))?;
+        self.frees_its_key(tx)
+    }
+
+    fn frees_its_key(&self, tx: &mut Tx<'_>) -> Result<()> {
+        if let Some(key) = &self.concurrency_key
+            && (self.claimed || self.ready)
+        {
+            concurrency::release_one(tx, self.agent.as_str(), self.key.owner.0, key)?;
+        }
         Ok(())
     }
 
@@ -78,6 +146,12 @@ impl Run {
     }
 }
 
+/// Forgets the workers that were lost with a run, because this one brings it forward.
+pub fn made_progress(conn: &Connection, key: TaskKey) -> Result<()> {
+    db::run(conn, MADE_PROGRESS, (key.owner.0, key.task.to_string()))?;
+    Ok(())
+}
+
 /// A run that is to be offered for the first time in its turn.
 pub struct NewRun<'a> {
     pub key: TaskKey,
@@ -86,24 +160,25 @@ pub struct NewRun<'a> {
     pub run_at: i64,
     pub epoch: i32,
     pub trace: Option<&'a str>,
+    /// How long it may be runnable without being claimed, in milliseconds.
+    pub queue_timeout: Option<i64>,
+    pub concurrency_key: Option<&'a str>,
+    pub version: Option<&'a str>,
 }
 
 impl NewRun<'_> {
-    pub fn offer(&self, conn: &Connection) -> Result<()> {
+    pub fn offer(&self, tx: &Tx<'_>) -> Result<()> {
+        let queue_until = self.queue_timeout.map(|timeout| self.run_at.saturating_add(timeout));
         db::run(
-            conn,
+            tx.conn,
             OFFER,
             named_params! {
                 ":owner": self.key.owner.0, ":task": self.key.task.to_string(), ":agent": self.agent.as_str(),
                 ":priority": self.priority, ":run_at": self.run_at, ":epoch": self.epoch, ":trace": self.trace,
+                ":stage": Stage::of(self.run_at, tx.now).number(), ":queue_until": queue_until,
+                ":concurrency_key": self.concurrency_key, ":version": self.version,
             },
         )?;
         Ok(())
     }
-}
-
-/// Takes a task off the queue, when it is there.
-pub fn remove(conn: &Connection, key: TaskKey) -> Result<()> {
-    db::run(conn, REMOVE, (key.owner.0, key.task.to_string()))?;
-    Ok(())
 }

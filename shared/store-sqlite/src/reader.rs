@@ -12,9 +12,6 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Reads at once; further ones wait for their turn.
-const CONNECTIONS: usize = 4;
-
 /// A few connections that are opened when they are needed.
 pub struct Readers(Arc<Shared>);
 
@@ -22,12 +19,15 @@ struct Shared {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     slots: Arc<Semaphore>,
+    connections: u32,
 }
 
 impl Readers {
-    pub fn new(path: PathBuf) -> Self {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        Self(Arc::new(Shared { path, idle: Mutex::default(), slots }))
+    /// As many reads at once as there may be connections; further ones wait for their turn.
+    pub fn new(path: PathBuf, connections: u32) -> Self {
+        let slots = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
+        let slots = Arc::new(Semaphore::new(slots));
+        Self(Arc::new(Shared { path, idle: Mutex::default(), slots, connections }))
     }
 
     /// Runs a read in one transaction, on a thread that may block. A caller that goes away does not stop it.
@@ -50,8 +50,7 @@ impl Readers {
 
     /// Turns further reads away, waits for those that were begun and closes the connections.
     pub async fn close(&self) {
-        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-        let begun = self.0.slots.acquire_many(all).await;
+        let begun = self.0.slots.acquire_many(self.0.connections).await;
         self.0.slots.close();
         drop(begun);
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -17,11 +17,18 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "init",
-    sql: include_str!("../../../migrations/sqlite/0001_init.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "init",
+        sql: include_str!("../../../migrations/sqlite/0001_init.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "durability",
+        sql: include_str!("../../../migrations/sqlite/0002_durability.sql"),
+    },
+];
 
 statements! {
     CREATE_TABLE = "-- store::migrate
@@ -102,17 +109,25 @@ fn checksum(sql: &str) -> String {
 pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
     let modules = [
         STATEMENTS,
+        crate::concurrency::STATEMENTS,
         crate::head::STATEMENTS,
         crate::queue::STATEMENTS,
+        crate::read::facts::STATEMENTS,
         crate::read::list::STATEMENTS,
         crate::read::log::STATEMENTS,
+        crate::read::operate::STATEMENTS,
         crate::read::task::STATEMENTS,
         crate::write::accept::STATEMENTS,
+        crate::write::checkpoints::STATEMENTS,
         crate::write::claim::STATEMENTS,
+        crate::write::dead::STATEMENTS,
         crate::write::dedupe::STATEMENTS,
         crate::write::keys::STATEMENTS,
+        crate::write::look::STATEMENTS,
         crate::write::reap::STATEMENTS,
         crate::write::registry::STATEMENTS,
+        crate::write::schedules::STATEMENTS,
+        crate::write::turns::STATEMENTS,
         crate::write::workers::STATEMENTS,
     ];
     modules.into_iter().flatten().copied()
@@ -141,6 +156,34 @@ mod tests {
         migrate(&conn, 0).unwrap();
         check(&conn).unwrap();
         assert_eq!(verify(&conn).unwrap(), MIGRATIONS.len());
+    }
+
+    /// The schema of the first program, with a run that is due, one that is not, and one that is under way.
+    fn of_the_first_program() -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(CREATE_TABLE).unwrap();
+        let Migration { version, name, sql } = &MIGRATIONS[0];
+        conn.execute_batch(sql).unwrap();
+        db::run(&conn, RECORD, (version, name, checksum(sql), 0)).unwrap();
+        let run = "INSERT INTO runs (owner_id, task, agent, priority, run_at, attempt, epoch, worker, handed_back, losses)
+                   VALUES (1, ?1, 'echo', 0, ?2, 1, 0, ?3, 0, 0)";
+        for (task, run_at, worker) in
+            [("due", 1, None), ("later", i64::MAX, None), ("running", i64::MAX, Some("w"))]
+        {
+            conn.execute(run, (task, run_at, worker)).unwrap();
+        }
+        conn
+    }
+
+    #[test]
+    fn what_was_queued_before_a_migration_is_queued_after_it() {
+        let conn = of_the_first_program();
+        migrate(&conn, 0).unwrap();
+        let stage = |task: &str| {
+            let sql = "SELECT stage FROM runs WHERE task = ?1";
+            conn.query_row(sql, (task,), |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!((stage("due"), stage("later"), stage("running")), (0, 1, 0));
     }
 
     #[test]
@@ -182,7 +225,9 @@ mod tests {
             "SELECT owner_id, owner, task_id, agent, context_id, seq, at, attempt, kind, state, artifact_id, schema, body
              FROM task_history",
             "SELECT owner_id, owner, task_id, agent, context_id, state, created_at, status_at, entries, turn, attempt,
-             priority, run_at, worker, worker_name, cancel_at FROM task_overview",
+             priority, run_at, worker, worker_name, cancel_at, stage, deadline_at, losses FROM task_overview",
+            "SELECT owner_id, owner, task_id, agent, context_id, at, because, cause, attempts, redriven_as, dismissed
+             FROM dead_letters_overview",
         ] {
             conn.prepare(sql).unwrap();
         }

@@ -18,6 +18,8 @@ pub struct Effects {
     pub grown: BTreeMap<TaskKey, Seq>,
     pub cancels: Vec<TaskKey>,
     pub messages: Vec<TaskKey>,
+    /// What became ready, and for whom.
+    pub runnable: Vec<(AgentName, TaskKey)>,
 }
 
 impl Effects {
@@ -26,6 +28,7 @@ impl Effects {
         self.grown.extend(other.grown);
         self.cancels.extend(other.cancels);
         self.messages.extend(other.messages);
+        self.runnable.extend(other.runnable);
     }
 }
 
@@ -61,6 +64,9 @@ impl Signals {
         }
         if !effects.messages.is_empty() {
             let _ = senders.control.send(ControlSignal::Message(effects.messages));
+        }
+        if !effects.runnable.is_empty() {
+            let _ = senders.control.send(ControlSignal::Runnable(effects.runnable));
         }
     }
 

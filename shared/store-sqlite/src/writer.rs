@@ -9,8 +9,9 @@ use crate::{
     db,
     error::{Fault, Result as Inner, describe},
     signals::{Effects, Signals},
+    time::Time,
 };
-use longhaul_runtime::{Clock, Ids};
+use longhaul_runtime::Ids;
 use longhaul_store::{Result, StoreError};
 use rusqlite::Connection;
 use std::{
@@ -47,13 +48,13 @@ impl Writer {
     /// Opens the file and starts the thread.
     pub fn start(
         path: &Path,
-        clock: Arc<dyn Clock>,
+        time: Arc<Time>,
         ids: Arc<dyn Ids>,
         signals: Arc<Signals>,
     ) -> Result<Self> {
         let conn = db::open_writer(path).map_err(|e| describe(&e))?;
         let (sender, receiver) = mpsc::channel(WAITING);
-        let mut thread = Thread { conn, clock, ids, signals, now: 0, synced: true };
+        let mut thread = Thread { conn, time, ids, signals, synced: true };
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || thread.serve(receiver))
@@ -188,10 +189,9 @@ fn reason(error: StoreError) -> String {
 
 struct Thread {
     conn: Connection,
-    clock: Arc<dyn Clock>,
+    time: Arc<Time>,
     ids: Arc<dyn Ids>,
     signals: Arc<Signals>,
-    now: i64,
     /// Whether a commit waits for the disk.
     synced: bool,
 }
@@ -239,16 +239,11 @@ impl Thread {
     fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
         self.sync(batch.iter().any(|call| call.synced()))?;
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        self.now = self.now.max(self.clock.now().timestamp_millis());
+        let now = self.time.now();
         let mut effects = Effects::default();
         for call in batch {
             self.conn.prepare_cached("SAVEPOINT one")?.execute([])?;
-            let mut tx = Tx {
-                conn: &self.conn,
-                now: self.now,
-                ids: &*self.ids,
-                effects: Effects::default(),
-            };
+            let mut tx = Tx { conn: &self.conn, now, ids: &*self.ids, effects: Effects::default() };
             match call.run(&mut tx) {
                 Ok(()) => effects.merge(tx.effects),
                 // A grave error, such as a full disk, rolls everything back at once: then the batch fails.

@@ -5,8 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use longhaul_domain::{
-    AgentName, ContextId, EntryBody, Message, MessageId, OwnerId, Part, Role, Seq, TaskId, TaskKey,
-    TaskState, WorkerId,
+    AgentName, Checkpoint, CheckpointName, ContextId, EntryBody, Json, Message, MessageId, OwnerId,
+    Part, Role, Seq, TaskId, TaskKey, TaskState, WorkerId,
     log::{StatusChange, UserMessage},
 };
 use longhaul_runtime::{Ids, SystemClock, SystemIds};
@@ -27,6 +27,9 @@ use std::{
 
 /// Names the folder for the process that is killed.
 const FOLDER: &str = "LONGHAUL_CRASH_TEST_FOLDER";
+
+/// The name of a checkpoint.
+const STEP: &str = "step";
 
 fn open(folder: &Path) -> Result<Arc<SqliteStore>, StoreError> {
     SqliteStore::open(folder, Arc::new(SystemClock), Arc::new(SystemIds))
@@ -108,6 +111,13 @@ async fn check(folder: &Path, acknowledged: &HashMap<TaskId, i64>) {
         let log = store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap().unwrap();
         let seqs: Vec<i64> = log.entries.iter().map(|entry| entry.seq.0).collect();
         assert_eq!(seqs, (1..=snapshot.last_seq.0).collect::<Vec<_>>());
+        let step = CheckpointName::new(STEP).unwrap();
+        let kept = store.read_checkpoint(key, &step).await.unwrap().is_some();
+        assert_eq!(
+            kept,
+            snapshot.status.state == TaskState::Working,
+            "with its output or not at all"
+        );
     }
     store.close().await;
 }
@@ -132,7 +142,7 @@ async fn write_for_ever(store: Arc<SqliteStore>) {
         let accepted = store.accept_new(new).await.unwrap();
         assert!(matches!(accepted, Accepted::Created { .. }), "{accepted:?}");
         println!("done {task} 1");
-        let slots = vec![AgentSlots { agent: agent(), free: 1 }];
+        let slots = vec![AgentSlots::new(agent(), 1)];
         let request = ClaimRequest { worker: id, slots, limit: 1 };
         for claimed in store.claim(request).await.unwrap() {
             let append = Append {
@@ -142,6 +152,9 @@ async fn write_for_ever(store: Arc<SqliteStore>) {
                 attempt: claimed.attempt,
                 entries: vec![EntryBody::Status(StatusChange::to(TaskState::Working))],
                 blobs: Vec::new(),
+                checkpoints: vec![
+                    Checkpoint::new(STEP, Json::from_serialize(&7).unwrap()).unwrap(),
+                ],
             };
             if let Appended::Now { last } = store.append(append).await.unwrap() {
                 println!("done {} {last}", claimed.key.task);

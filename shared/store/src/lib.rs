@@ -18,6 +18,8 @@ mod command;
 )]
 pub mod conformance;
 mod error;
+#[cfg(feature = "conformance")]
+mod model;
 mod operate;
 mod outcome;
 mod output;

@@ -8,7 +8,10 @@ use crate::{
         StringList,
     },
 };
-use longhaul_domain::{AgentDescriptor, Skill, extension::RESUME};
+use longhaul_domain::{
+    AgentDescriptor, Skill,
+    extension::{DURABILITY, RESUME},
+};
 use std::collections::BTreeMap;
 
 /// Header that carries an API key beside `Authorization`.
@@ -99,7 +102,7 @@ pub fn build(agent: &AgentDescriptor, settings: &CardSettings) -> AgentCard {
         capabilities: AgentCapabilities {
             streaming: Some(true),
             push_notifications: Some(false),
-            extensions: vec![resume()],
+            extensions: vec![resume(), durability()],
             extended_agent_card: Some(false),
         },
         security_schemes,
@@ -126,6 +129,18 @@ fn resume() -> AgentExtension {
         uri: RESUME.to_owned(),
         description: Some(
             "Streams resume after the Last-Event-ID, without gaps and without repeats".to_owned(),
+        ),
+        required: false,
+        params: None,
+    }
+}
+
+fn durability() -> AgentExtension {
+    AgentExtension {
+        uri: DURABILITY.to_owned(),
+        description: Some(
+            "How a task is to be run (priority, times, attempts), in message metadata; how it is run, in task metadata"
+                .to_owned(),
         ),
         required: false,
         params: None,

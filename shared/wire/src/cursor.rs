@@ -1,25 +1,16 @@
 //! The resume cursor in metadata, for bindings without event ids: `{"<uri>": {"seq": n}}`.
 
+use crate::metadata::with_member;
 use longhaul_domain::{JsonObject, Seq, extension::RESUME};
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 /// The metadata with the cursor in it. Every other member stays byte for byte, in its order; an older cursor is
 /// replaced.
 #[expect(clippy::missing_panics_doc, reason = "a fixed name and a number are always JSON")]
 pub fn with_resume(metadata: Option<&JsonObject>, seq: Seq) -> JsonObject {
-    let cursor = format!("\"{RESUME}\":{{\"seq\":{seq}}}");
-    let spliced = metadata.and_then(|metadata| {
-        let mut text = other_members(metadata)?;
-        text.push_str(if text.len() > 1 { "," } else { "" });
-        text.push_str(&cursor);
-        text.push('}');
-        JsonObject::parse(&text).ok()
-    });
-    spliced.unwrap_or_else(|| {
-        JsonObject::parse(&format!("{{{cursor}}}")).expect("a fixed name and a number are JSON")
-    })
+    let cursor = format!("{{\"seq\":{seq}}}");
+    with_member(metadata, RESUME, &cursor).expect("a fixed name and a number are JSON")
 }
 
 /// The metadata, with the cursor in it when there is one.
@@ -42,38 +33,6 @@ pub fn resume(metadata: &JsonObject) -> Option<Seq> {
     let cursor: Cursor = metadata.get(RESUME)?.to().ok()?;
     let token = cursor.seq.get().trim_matches('"');
     crate::raw::scalar::parse_integer(token).filter(|seq| *seq >= 0).map(Seq)
-}
-
-/// The object without its closing brace and without a cursor.
-fn other_members(metadata: &JsonObject) -> Option<String> {
-    let mut deserializer = serde_json::Deserializer::from_str(metadata.as_str());
-    deserializer.deserialize_map(OthersVisitor).ok()
-}
-
-struct OthersVisitor;
-
-impl<'de> Visitor<'de> for OthersVisitor {
-    type Value = String;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        let mut text = String::from("{");
-        // Names are taken raw too: however a name was escaped, it stays so.
-        while let Some(name) = map.next_key::<&'de RawValue>()? {
-            let value = map.next_value::<&'de RawValue>()?;
-            if serde_json::from_str::<String>(name.get()).is_ok_and(|name| name == RESUME) {
-                continue;
-            }
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(name.get());
-            text.push(':');
-            text.push_str(value.get());
-        }
-        Ok(text)
-    }
 }
 
 #[cfg(test)]

@@ -95,8 +95,10 @@ pub enum ProtocolError {
         scope: Scope,
     },
     /// Too much at once.
-    #[error("Too many requests. Try again in {} s", seconds(*.retry_after))]
+    #[error("{why}. Try again in {} s", seconds(*.retry_after))]
     ResourceExhausted {
+        /// Which limit is reached and what to do, as a sentence without its full stop.
+        why: String,
         /// When to come back.
         retry_after: Duration,
     },
@@ -227,7 +229,7 @@ impl ProtocolError {
     /// When to try again, for those that pass by themselves.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::ResourceExhausted { retry_after } | Self::Unavailable { retry_after } => {
+            Self::ResourceExhausted { retry_after, .. } | Self::Unavailable { retry_after } => {
                 Some(*retry_after)
             }
             _ => None,

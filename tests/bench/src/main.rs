@@ -4,6 +4,7 @@
 //! production: Postgres with `synchronous_commit=on` and `fsync=on`, quorum queues, SQLite with `synchronous=FULL`.
 
 mod drive;
+mod idle;
 mod machine;
 mod report;
 mod stack;
@@ -29,6 +30,9 @@ struct Arguments {
     /// Chunks of the stream.
     #[arg(long, value_delimiter = ',', default_values_t = [500])]
     chunks: Vec<u32>,
+    /// Parked tasks with which an idle stack is measured; absent: it is not.
+    #[arg(long, value_delimiter = ',')]
+    parked: Vec<usize>,
     /// Also print the figures as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -55,6 +59,7 @@ async fn run(arguments: &Arguments) {
     let measured = Duration::from_secs(arguments.seconds.max(1));
     machine::print();
     let mut rows = Vec::new();
+    let mut idle = Vec::new();
     for mode in &arguments.mode {
         let stack = Stack::start(*mode).await;
         println!("{}", stack.versions());
@@ -64,8 +69,12 @@ async fn run(arguments: &Arguments) {
         for chunks in &arguments.chunks {
             rows.push(stream::one(&stack, *chunks).await);
         }
+        for parked in &arguments.parked {
+            idle.push(idle::idle(&stack, *parked, measured).await);
+        }
     }
     report::print(&rows);
+    idle::print(&idle);
     if arguments.json {
         println!("{}", report::json(&rows));
     }

@@ -146,10 +146,23 @@ impl Stack {
         }
     }
 
+    /// Resident memory of each of the stack's own processes, in MiB.
+    pub fn resident_mib(&self) -> Vec<f64> {
+        self.processes.iter().map(|process| resident_of(process.pid())).collect()
+    }
+
     /// CPU seconds that the stack's own processes have used.
     pub fn cpu_seconds(&self) -> f64 {
         self.processes.iter().map(|process| cpu_of(process.pid())).sum()
     }
+}
+
+/// Resident memory of a process, in MiB.
+fn resident_of(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|n| n.parse().ok());
+    kib.unwrap_or(0.0) / 1024.0
 }
 
 /// User and system time of a process, in seconds.

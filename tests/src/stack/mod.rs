@@ -118,6 +118,20 @@ impl Stack {
         self.nodes[node].start(launch).await;
     }
 
+    /// Starts a worker again, at the same address, after it has ended.
+    pub async fn start_worker(&mut self, worker: usize) {
+        let launch = self.launch(Role::Worker, &self.workers[worker].address());
+        self.workers[worker].start(launch).await;
+    }
+
+    /// Kills (SIGKILL) every worker; embedded, there is none beside the node.
+    pub fn kill_workers(&mut self) {
+        for worker in &mut self.workers {
+            worker.kill9();
+        }
+        self.workers.clear();
+    }
+
     /// Starts one more worker.
     pub async fn add_worker(&mut self) {
         let mut place = Place::reserve();
@@ -151,8 +165,7 @@ impl Stack {
             self.start_node(node).await;
         }
         for worker in 0..self.workers.len() {
-            let launch = self.launch(Role::Worker, &self.workers[worker].address());
-            self.workers[worker].start(launch).await;
+            self.start_worker(worker).await;
         }
     }
 
@@ -197,7 +210,9 @@ impl Stack {
         }
         let mut launch = Launch::longhaul(arguments).current_dir(self.folder.path());
         if let Some(database) = &self.database {
-            launch = launch.env("LONGHAUL_DATABASE_URL", database.url());
+            let proxy = self.setup.database_proxy.as_ref();
+            let url = proxy.map_or_else(|| database.url(), |proxy| database.url_through(proxy));
+            launch = launch.env("LONGHAUL_DATABASE_URL", url);
         }
         if let Some(broker) = &self.broker {
             launch = launch.env("LONGHAUL_AMQP_URL", broker.url());

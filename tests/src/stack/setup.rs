@@ -42,6 +42,8 @@ pub struct Setup {
     keys: Vec<(String, String)>,
     database: Option<Database>,
     broker: Option<Broker>,
+    /// Where the processes find the database, when not at its own address.
+    pub(super) database_proxy: Option<String>,
 }
 
 impl Setup {
@@ -56,6 +58,7 @@ impl Setup {
             keys: Vec::new(),
             database: None,
             broker: None,
+            database_proxy: None,
         }
     }
 
@@ -112,6 +115,13 @@ impl Setup {
     #[must_use]
     pub fn database(mut self, database: Database) -> Self {
         self.database = Some(database);
+        self
+    }
+
+    /// The processes reach the database by way of a proxy at `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn database_proxy(mut self, address: &str) -> Self {
+        self.database_proxy = Some(address.to_owned());
         self
     }
 

@@ -1,6 +1,6 @@
 //! From settings to executors.
 
-use crate::{Echo, ProcessConfig, ProcessExecutor, Script};
+use crate::{Echo, ProcessConfig, ProcessExecutor, Script, script};
 use longhaul_domain::{AgentDescriptor, AgentLimits, AgentName, ConcurrencyLimits, IdError, Skill};
 use longhaul_executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
 use longhaul_runtime::settings::{self, Agent, ExecutorKind, Period};
@@ -37,7 +37,10 @@ pub fn build(agents: &[Agent]) -> Result<Vec<Arc<dyn Executor>>, RegistryError> 
         }
         executors.push(match agent.executor {
             ExecutorKind::Echo => Arc::new(Echo::new(descriptor)),
-            ExecutorKind::Script => Arc::new(Script::new(descriptor)),
+            ExecutorKind::Script => {
+                let effects = std::env::var_os(script::EFFECTS_FOLDER).map(Into::into);
+                Arc::new(Script::new(descriptor).effects_in(effects))
+            }
             ExecutorKind::Process => {
                 let process = agent.process.as_ref().filter(|process| !process.command.is_empty());
                 let process = process.ok_or(RegistryError::NoCommand(name))?;

@@ -3,7 +3,7 @@
 use longhaul_domain::{Content, TaskState};
 use longhaul_executor::{
     prelude::*,
-    testkit::{End, Run},
+    testkit::{End, Run, crash_everywhere},
 };
 use longhaul_executors::{Echo, Script};
 
@@ -132,4 +132,64 @@ async fn a_script_that_makes_no_sense_is_rejected_with_the_reason() {
     let report = script("!dance").run().await;
     assert_eq!(report.state(), TaskState::Rejected);
     assert!(report.said().contains("\"dance\"") && report.said().contains("chunks"));
+}
+
+#[tokio::test]
+async fn steps_of_a_script_are_done_once_wherever_it_crashes() {
+    let run = async || script("!progress 2; step a 1; step b 1 half way; checkpoint c 3; complete");
+    let reports = crash_everywhere(run).await;
+    assert_eq!(reports[0].artifact_text("steps"), "a\nb\n");
+    assert_eq!((reports[0].checkpoint("a"), reports[0].checkpoint("c")), (Some(1), Some(3)));
+    let said = reports[0].status_texts();
+    assert_eq!(said[2..], ["step a", "half way", "c 1 of 3", "c 2 of 3", "c 3 of 3"]);
+}
+
+#[tokio::test]
+async fn a_step_fails_as_often_as_asked_and_what_came_before_it_is_kept() {
+    let first = script("!step a; step b; fail-in b 1; retry-after 70").run().await;
+    assert_eq!(first.failure().retry_after, Some(std::time::Duration::from_millis(70)));
+    assert_eq!((first.checkpoints(), first.artifact_text("steps")), (vec!["a"], "a\n".into()));
+    let second = first.retry().run().await;
+    assert_eq!((second.steps_begun(), second.artifact_text("steps")), (vec!["b"], "a\nb\n".into()));
+    assert_eq!(second.checkpoint("b"), Some(2));
+}
+
+#[tokio::test]
+async fn effects_are_counted_in_the_workers_folder_and_nowhere_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |text: &str, folder: Option<&std::path::Path>| {
+        let script = Script::new(descriptor("script")).effects_in(folder.map(Into::into));
+        Run::of(script).text(text)
+    };
+    let first = run("!step a; checkpoint c 2; effects log; flaky 1", Some(folder.path()));
+    let report = first.run().await.retry().run().await;
+    assert_eq!(report.state(), TaskState::Completed);
+    let task = report.task().key.task;
+    let lines = std::fs::read_to_string(folder.path().join("log")).expect("it is there");
+    assert_eq!(lines, format!("{task} 1 1 a\n{task} 1 1 c 1\n{task} 1 1 c 2\n"));
+
+    for place in ["../log", "/tmp/log", "a/b", "."] {
+        let report = run(&format!("!step a; effects {place}"), Some(folder.path())).run().await;
+        assert_eq!(report.state(), TaskState::Rejected, "{place}");
+    }
+    let without = run("!step a; effects log", None).run().await;
+    assert!(without.said().contains("SCRIPT_EFFECTS_FOLDER"), "{}", without.said());
+}
+
+#[tokio::test]
+async fn a_script_that_has_ended_its_worker_as_often_as_asked_goes_on() {
+    let report = script("!step a; exit 2").checkpointed("script-exits", &2).run().await;
+    assert_eq!(report.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn signs_of_progress_come_as_many_as_asked() {
+    assert_eq!(script("!heartbeat 3").run().await.heartbeats(), 3);
+}
+
+#[tokio::test]
+async fn a_cancel_during_a_step_ends_it_without_a_trace() {
+    let report = script("!progress; step a 3600000").cancel_after_events(1).run().await;
+    assert_eq!(report.end(), &End::Stopped(Stopped::Canceled));
+    assert!(report.checkpoints().is_empty());
 }

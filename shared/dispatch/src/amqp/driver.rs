@@ -146,10 +146,11 @@ impl Driver {
                 Some((agent, line)) = session.lines.next(), if !session.lines.is_empty() => match line {
                     Line::Message(message) => self.deliver(agent, &message),
                     Line::Failed(error) => return Err(error.into()),
-                    Line::Ended => {
+                    Line::Ended(tag) if session.lines.lost(&agent, &tag) => {
                         tracing::warn!(%agent, "the queue lost its consumer; consuming again");
                         self.bounded(session.lines.start(&session.link, &self.parts.settings, &agent)).await?;
                     }
+                    Line::Ended(_) => {}
                 },
             }
         }
@@ -157,18 +158,21 @@ impl Driver {
 
     /// Makes the consumers agree with what the user of the source wants.
     async fn turn(&mut self, session: &mut Session) -> Result<(), Trouble> {
-        let paused = self.parts.inbox.is_paused();
-        if paused == session.lines.is_empty() {
-            return Ok(());
-        }
-        if paused {
+        let paused = self.parts.inbox.paused();
+        if self.parts.agents.iter().all(|agent| paused.contains(agent)) {
             return self.bounded(session.lines.stop()).await;
         }
         for agent in &self.parts.agents {
-            self.start(session, agent).await?;
+            match (paused.contains(agent), session.lines.consumes(agent)) {
+                (true, true) => self.bounded(session.lines.end(agent)).await?,
+                (false, false) => self.start(session, agent).await?,
+                (true, false) | (false, true) => {}
+            }
         }
-        // Every queue answers: none is to be thrown away when this connection pauses and goes on.
-        (self.stuck, self.suspect) = (0, None);
+        if self.suspect.as_ref().is_none_or(|suspect| session.lines.consumes(suspect)) {
+            // It answers: it is not to be thrown away when this connection pauses and goes on.
+            (self.stuck, self.suspect) = (0, None);
+        }
         Ok(())
     }
 

@@ -1,14 +1,15 @@
 //! What has arrived and was not asked for yet.
 //!
-//! Guarantee: a paused inbox holds nothing, not even what arrives in the moment of pausing. It holds no more than the
+//! Guarantee: it holds nothing for agents that are paused, not even what arrives in the moment of pausing. It holds no more than the
 //! prefetch of its consumers. A crash returns its contents to the broker with the connection.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use longhaul_domain::AgentName;
 use tokio::sync::Notify;
 
 use crate::Delivery;
@@ -24,7 +25,7 @@ pub(super) struct Inbox {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Delivery>,
-    paused: bool,
+    paused: BTreeSet<AgentName>,
     closed: bool,
 }
 
@@ -39,7 +40,7 @@ impl Inbox {
     /// Puts a delivery in; when paused or closed it goes back instead.
     pub(super) fn push(&self, delivery: Delivery) {
         let mut state = self.lock();
-        if !state.paused && !state.closed {
+        if !state.closed && !state.paused.contains(&delivery.wake.agent) {
             state.waiting.push_back(delivery);
             drop(state);
             self.arrived.notify_one();
@@ -67,20 +68,26 @@ impl Inbox {
         state.waiting.pop_front().map_or(Look::Nothing, Look::Found)
     }
 
-    /// Turns the flow off, handing back what is here, or on.
-    pub(super) fn set_paused(&self, paused: bool) {
+    /// Turns the flow off for these agents, handing back what is here for them, and on for all others.
+    pub(super) fn pause(&self, agents: BTreeSet<AgentName>) {
         let mut state = self.lock();
-        state.paused = paused;
-        let waiting = if paused { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        if state.paused == agents {
+            return;
+        }
+        state.paused = agents;
+        let waiting = std::mem::take(&mut state.waiting);
+        let (back, waiting): (Vec<_>, _) =
+            waiting.into_iter().partition(|delivery| state.paused.contains(&delivery.wake.agent));
+        state.waiting = waiting.into();
         drop(state);
         // Before the deliveries go back, so that the driver stops consuming first and does not get them again.
         self.turned.notify_one();
-        drop(waiting);
+        drop(back);
     }
 
-    /// Whether nothing shall be received.
-    pub(super) fn is_paused(&self) -> bool {
-        self.lock().paused
+    /// For whom nothing shall be received.
+    pub(super) fn paused(&self) -> BTreeSet<AgentName> {
+        self.lock().paused.clone()
     }
 
     /// Waits until the flow was turned on or off since the last wait. Cancel-safe; one waiter.
@@ -109,7 +116,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Verdict, conformance::support::wake};
+    use crate::{Verdict, conformance::support::{agent, wake}};
     use futures::FutureExt;
     use std::sync::Arc;
     use tokio::sync::mpsc;
@@ -124,13 +131,13 @@ mod tests {
         let (verdicts, mut handed_back) = mpsc::unbounded_channel();
         let inbox = Inbox::default();
         inbox.push(delivery(&verdicts));
-        inbox.set_paused(true);
+        inbox.pause(BTreeSet::from([agent("a"), agent("b")]));
         inbox.push(delivery(&verdicts));
         assert!(inbox.next().now_or_never().is_none());
         for _ in 0..2 {
             assert_eq!(handed_back.recv().await, Some(Verdict::HandedBack));
         }
-        inbox.set_paused(false);
+        inbox.pause(BTreeSet::from([agent("b")]));
         inbox.push(delivery(&verdicts));
         inbox.next().await.unwrap().ack();
         assert_eq!(handed_back.recv().await, Some(Verdict::Done));

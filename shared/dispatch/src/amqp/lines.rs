@@ -29,8 +29,8 @@ pub(super) enum Line {
     Message(Box<Delivery>),
     /// The channel or the connection failed.
     Failed(lapin::Error),
-    /// The broker ended this consumer: its queue is gone, or moves.
-    Ended,
+    /// This consumer has ended. Where nobody ended it, its queue is gone, or moves.
+    Ended(ShortString),
 }
 
 /// The consumers.
@@ -64,7 +64,8 @@ impl Lines {
         let (queue, options) = (settings.queue(agent).into(), BasicConsumeOptions::default());
         let consumer =
             self.channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        let subscription = Subscription { tag: consumer.tag(), heard: false, starved: false };
+        let tag = consumer.tag();
+        let subscription = Subscription { tag: tag.clone(), heard: false, starved: false };
         self.subscribed.insert(agent.clone(), subscription);
         let (name, last) = (agent.clone(), agent.clone());
         let messages = consumer.map(move |message| {
@@ -74,13 +75,35 @@ impl Lines {
             )
         });
         // A stream that is over vanishes silently from the set, so its end is made an item.
-        self.streams.push(messages.chain(once(async move { (last, Line::Ended) })).boxed());
+        self.streams.push(messages.chain(once(async move { (last, Line::Ended(tag)) })).boxed());
         Ok(())
     }
 
-    /// Whether anything is consumed.
+    /// Whether anything is consumed, or has yet to end.
     pub(super) fn is_empty(&self) -> bool {
         self.streams.is_empty()
+    }
+
+    /// Whether the queue of this agent is consumed.
+    pub(super) fn consumes(&self, agent: &AgentName) -> bool {
+        self.subscribed.contains_key(agent)
+    }
+
+    /// Whether a consumer that has ended was still wanted; it is forgotten.
+    pub(super) fn lost(&mut self, agent: &AgentName, tag: &ShortString) -> bool {
+        let wanted = self.subscribed.get(agent).is_some_and(|current| current.tag == *tag);
+        if wanted {
+            self.subscribed.remove(agent);
+        }
+        wanted
+    }
+
+    /// Consumes the queue of this agent no more. What has arrived still comes, and [`Line::Ended`] after it.
+    pub(super) async fn end(&mut self, agent: &AgentName) -> Result<(), Trouble> {
+        if let Some(Subscription { tag, .. }) = self.subscribed.remove(agent) {
+            self.channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+        }
+        Ok(())
     }
 
     /// The next item; `None` when nothing is consumed. Cancel-safe.
@@ -132,7 +155,7 @@ impl Lines {
             match line {
                 Line::Message(message) => arrived.push(message),
                 Line::Failed(error) => return Err(error.into()),
-                Line::Ended => {}
+                Line::Ended(_) => {}
             }
         }
         let back = BasicNackOptions { requeue: true, multiple: false };

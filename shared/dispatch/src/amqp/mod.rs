@@ -18,7 +18,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use longhaul_domain::AgentName;
@@ -81,6 +81,7 @@ impl Drop for AmqpDispatch {
 }
 
 struct AmqpSource {
+    agents: Vec<AgentName>,
     inbox: Arc<Inbox>,
     stop: CancellationToken,
 }
@@ -92,11 +93,16 @@ impl WakeSource for AmqpSource {
     }
 
     async fn pause(&mut self) {
-        self.inbox.set_paused(true);
+        self.inbox.pause(self.agents.iter().cloned().collect());
     }
 
     async fn resume(&mut self) {
-        self.inbox.set_paused(false);
+        self.inbox.pause(BTreeSet::new());
+    }
+
+    async fn receive_for(&mut self, agents: &BTreeSet<AgentName>) {
+        let others = self.agents.iter().filter(|agent| !agents.contains(agent));
+        self.inbox.pause(others.cloned().collect());
     }
 }
 
@@ -119,7 +125,7 @@ impl Dispatch for AmqpDispatch {
         let (inbox, stop) = (Arc::new(Inbox::default()), self.closing.child_token());
         let driver = Driver::new(driver::Parts {
             settings: Arc::clone(&self.settings),
-            agents,
+            agents: agents.clone(),
             inbox: Arc::clone(&inbox),
             proofs: self.proofs.clone(),
             counters: Arc::clone(&self.counters),
@@ -127,7 +133,7 @@ impl Dispatch for AmqpDispatch {
             stop: stop.clone(),
         });
         self.tasks.spawn("wake-up source", driver.run());
-        Ok(Box::new(AmqpSource { inbox, stop }))
+        Ok(Box::new(AmqpSource { agents, inbox, stop }))
     }
 
     async fn declare(&self, agents: &[AgentName]) -> Result<(), DispatchError> {

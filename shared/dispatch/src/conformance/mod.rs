@@ -16,6 +16,7 @@ pub async fn run<D: Dispatch>(mut make: impl AsyncFnMut() -> D) {
     promises::what_is_not_acknowledged_comes_again(&make().await).await;
     promises::a_paused_source_hands_back_and_receives_nothing(&make().await).await;
     promises::a_resumed_source_receives_again(&make().await).await;
+    promises::a_source_can_leave_some_of_its_agents_to_others(&make().await).await;
     promises::wake_ups_for_other_agents_are_not_seen(&make().await).await;
     promises::an_abandoned_wait_loses_nothing(&make().await).await;
     promises::overflow_never_blocks(&make().await).await;

@@ -104,6 +104,28 @@ pub(super) async fn a_resumed_source_receives_again<D: Dispatch>(dispatch: &D) {
     dispatch.close().await;
 }
 
+pub(super) async fn a_source_can_leave_some_of_its_agents_to_others<D: Dispatch>(dispatch: &D) {
+    let mut narrow = source(dispatch, &["a", "b"]).await;
+    for round in 0..5 {
+        narrow.receive_for(&BTreeSet::from([agent("b")])).await;
+        for name in ["a", "b"] {
+            dispatch.waker().wake(wake(name, round));
+        }
+        assert_eq!(take(narrow.as_mut()).await, wake("b", round));
+        let mut other = source(dispatch, &["a"]).await;
+        tokio::select! {
+            biased;
+            _ = narrow.next() => panic!("what was left to others came all the same"),
+            taken = take(other.as_mut()) => assert_eq!(taken, wake("a", round)),
+        }
+        drop(other);
+        narrow.receive_for(&BTreeSet::from([agent("a"), agent("b")])).await;
+        dispatch.waker().wake(wake("a", round));
+        assert_eq!(take(narrow.as_mut()).await, wake("a", round));
+    }
+    dispatch.close().await;
+}
+
 pub(super) async fn wake_ups_for_other_agents_are_not_seen<D: Dispatch>(dispatch: &D) {
     let mut both = source(dispatch, &["a", "b"]).await;
     let mut third = source(dispatch, &["c"]).await;

@@ -1,7 +1,7 @@
 //! Output: statuses and artifacts. Nothing is changed by this crate once it is handed on; large parts are taken out by the worker.
 
 use super::{Said, TaskContext};
-use crate::{ArtifactSpec, ArtifactWriter, ContextError, InvalidOutput, check};
+use crate::{ArtifactSpec, ArtifactWriter, ContextError, InvalidOutput, StepError, check};
 use longhaul_domain::{
     Artifact, ArtifactId, ArtifactUpdate, EntryBody, JsonObject, Message, Part, TaskState,
     log::StatusChange,
@@ -39,7 +39,7 @@ impl TaskContext {
             check::message(message)?;
         }
         let change = StatusChange { metadata, ..StatusChange::with(TaskState::Working, message) };
-        Ok(self.0.io.emit(vec![EntryBody::Status(change)]).await?)
+        self.put(EntryBody::Status(change)).await
     }
 
     /// An artifact of these parts under the next ordinal id, to be described further and then sent.
@@ -61,45 +61,64 @@ impl TaskContext {
         ArtifactWriter::new(self.clone(), head, false)
     }
 
-    /// Goes on with an artifact that an earlier attempt or turn has left: chunks go behind those that are there (see
-    /// [`produced`](Self::produced) for how many parts that are). Fails when the task has no such artifact.
+    /// Goes on with an artifact that an earlier attempt, turn or step has left: chunks go behind those that are there (see
+    /// [`produced`](Self::produced) for how many parts that are). Fails when the task has no such artifact. What steps of
+    /// this attempt wrote can be continued in steps only, and what was written outside of them, outside only.
     pub async fn continue_artifact(&self, id: ArtifactId) -> Result<ArtifactWriter, ContextError> {
-        let known = self.begun().contains(&id);
-        if !known && !self.produced().await?.iter().any(|there| there.id == id) {
+        self.may_continue(&id)?;
+        if !self.knows(&id) && !self.produced().await?.iter().any(|there| there.id == id) {
             return Err(InvalidOutput::NoSuchArtifact(id).into());
         }
-        self.begun().insert(id.clone());
+        self.note_written(&id);
         Ok(ArtifactWriter::new(self.clone(), Artifact::new(id, Vec::new()), true))
     }
 
-    /// Sends one chunk as it is. One to be appended must belong to an artifact that this attempt has begun or continues; when
-    /// it has no parts it is left out.
+    /// Sends one chunk as it is. One to be appended must belong to an artifact that this attempt (in a step: this step) has
+    /// begun or continues; when it has no parts it is left out.
     pub async fn artifact_update(&self, update: ArtifactUpdate) -> Result<(), ContextError> {
         check::update(&update)?;
-        if update.append && !self.begun().contains(&update.artifact.artifact_id) {
-            return Err(InvalidOutput::NotBegun(update.artifact.artifact_id).into());
-        }
+        self.may_write(&update.artifact.artifact_id, update.append)?;
         if update.artifact.parts.is_empty() {
             return Ok(());
         }
         if !update.append {
-            self.begun().insert(update.artifact.artifact_id.clone());
+            self.note_written(&update.artifact.artifact_id);
         }
-        Ok(self.0.io.emit(vec![EntryBody::Artifact(update)]).await?)
+        self.put(EntryBody::Artifact(update)).await
     }
 
-    /// Waits until everything said so far is durable: it survives any crash from then on.
+    /// Waits until everything said so far is durable: it survives any crash from then on. Not in a step, whose output becomes
+    /// durable when it is done.
     pub async fn flush(&self) -> Result<(), ContextError> {
-        Ok(self.0.io.flush().await?)
+        if let Some(scope) = &self.scope {
+            let step = scope.name.clone();
+            return Err(StepError::Inside { what: "flush", step }.into());
+        }
+        Ok(self.run.io.flush().await?)
     }
 
+    /// Hands output on, or keeps it until the step is done.
+    async fn put(&self, body: EntryBody) -> Result<(), ContextError> {
+        let Some(scope) = &self.scope else {
+            return Ok(self.run.io.emit(vec![body]).await?);
+        };
+        if self.is_cancelled() {
+            // A stopped run refuses to flush, and says why.
+            self.run.io.flush().await?;
+        }
+        Ok(scope.hold(body)?)
+    }
+
+    /// In a step `<step>-1`, `<step>-2`, …: the same whether or not earlier steps are skipped. Outside of steps
     /// `artifact-1`, `artifact-2`, …; from the second turn on `artifact-2-1`, so that an earlier turn's stay. Not random: the
     /// next attempt names its artifacts alike and so replaces what this one had sent.
     fn next_artifact_id(&self) -> ArtifactId {
-        let n = self.0.artifacts_named.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = match self.turn() {
-            turn if turn > 1 => format!("artifact-{turn}-{n}"),
-            _ => format!("artifact-{n}"),
+        let counter = self.scope.as_ref().map_or(&self.run.artifacts_named, |scope| &scope.named);
+        let n = counter.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = match (&self.scope, self.turn()) {
+            (Some(scope), _) => format!("{}-{n}", scope.name),
+            (None, turn) if turn > 1 => format!("artifact-{turn}-{n}"),
+            (None, _) => format!("artifact-{n}"),
         };
         ArtifactId::new(name).expect("a short text without U+0000 is an id")
     }

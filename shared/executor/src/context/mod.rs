@@ -1,31 +1,44 @@
 //! What an executor sees of its task, and what it can say about it.
 
+mod artifacts;
+mod checkpoint;
 mod emit;
+mod names;
 mod read;
 mod said;
+mod scope;
+mod step;
 
 pub use read::Produced;
 pub use said::Said;
+pub use step::{OpenStep, StepStart};
 
 use crate::{Assignment, ContextError, Outcome, Stopped, TaskIo};
+use artifacts::Written;
 use longhaul_domain::{
-    AgentName, ArtifactId, ContextId, HistoryItem, JsonObject, Message, MessageId, Role, Seq,
-    TaskId, Timestamp,
+    AgentName, ContextId, HistoryItem, JsonObject, Message, MessageId, Role, Seq, TaskId, Timestamp,
 };
+use names::Names;
+use scope::Scope;
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// One run of a task. Clones are the same run.
+/// One run of a task. Clones are the same run. The one that a [step](Self::step) is given says what it says when the step is
+/// done.
 #[derive(Clone)]
-pub struct TaskContext(Arc<Inner>);
+pub struct TaskContext {
+    run: Arc<Inner>,
+    /// The step that output belongs to, if it belongs to one.
+    scope: Option<Arc<Scope>>,
+}
 
 struct Inner {
     assignment: Assignment,
@@ -35,8 +48,8 @@ struct Inner {
     cancel: CancellationToken,
     ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
     artifacts_named: AtomicU32,
-    /// Artifacts that this attempt has begun or continues.
-    begun: Mutex<HashSet<ArtifactId>>,
+    written: Mutex<Written>,
+    names: Mutex<Names>,
     read_up_to: AtomicI64,
     unread: tokio::sync::Mutex<Unread>,
 }
@@ -61,97 +74,99 @@ impl TaskContext {
             |item| item.message.clone(),
         );
         let read_up_to = assignment.read_up_to();
-        Self(Arc::new(Inner {
+        let run = Inner {
             message,
             io,
             cancel,
             ids,
             artifacts_named: AtomicU32::new(0),
-            begun: Mutex::default(),
+            written: Mutex::default(),
+            names: Mutex::default(),
             read_up_to: AtomicI64::new(read_up_to.0),
             unread: tokio::sync::Mutex::new(Unread {
                 fetched_up_to: read_up_to,
                 waiting: VecDeque::new(),
             }),
             assignment,
-        }))
+        };
+        Self { run: Arc::new(run), scope: None }
     }
 
     /// Everything that came with the run.
     pub fn assignment(&self) -> &Assignment {
-        &self.0.assignment
+        &self.run.assignment
     }
 
     /// The last message of the client: what this turn is about.
     pub fn message(&self) -> &Message {
-        &self.0.message
+        &self.run.message
     }
 
     /// Messages of both sides so far, the last one included.
     pub fn history(&self) -> &[HistoryItem] {
-        &self.0.assignment.history
+        &self.run.assignment.history
     }
 
     /// Metadata of the request that carried the last message.
     pub fn request_metadata(&self) -> Option<&JsonObject> {
-        self.0.assignment.request_metadata.as_ref()
+        self.run.assignment.request_metadata.as_ref()
     }
 
     /// Which task.
     pub fn task_id(&self) -> TaskId {
-        self.0.assignment.key.task
+        self.run.assignment.key.task
     }
 
     /// Which conversation.
     pub fn context_id(&self) -> &ContextId {
-        &self.0.assignment.context
+        &self.run.assignment.context
     }
 
     /// The agent that was asked.
     pub fn agent(&self) -> &AgentName {
-        &self.0.assignment.agent
+        &self.run.assignment.agent
     }
 
     /// Which attempt, from 1.
     pub fn attempt(&self) -> i32 {
-        self.0.assignment.attempt
+        self.run.assignment.attempt
     }
 
     /// Which turn: 1, and one more each time the task was woken from a park.
     pub fn turn(&self) -> i32 {
-        self.0.assignment.turn
+        self.run.assignment.turn
     }
 
     /// When the task must have ended, if there is such a time.
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.0.assignment.deadline
+        self.run.assignment.deadline
     }
 
     /// Resolves when the run shall stop: the client cancelled, time is over, or the worker may or will not go on.
     pub async fn cancelled(&self) {
-        self.0.cancel.cancelled().await;
+        self.run.cancel.cancelled().await;
     }
 
     /// Whether the run shall stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancel.is_cancelled()
+        self.run.cancel.is_cancelled()
     }
 
     /// A token that is cancelled when the run shall stop; for work that is handed on.
     pub fn cancel_token(&self) -> CancellationToken {
-        self.0.cancel.child_token()
+        self.run.cancel.child_token()
     }
 
     /// Waits until the run shall stop, and says why.
     pub async fn stopped(&self) -> Stopped {
         self.cancelled().await;
         // A stopped run refuses to flush and says why. One that still flushes was only asked to end.
-        self.0.io.flush().await.err().unwrap_or(Stopped::Canceled)
+        self.run.io.flush().await.err().unwrap_or(Stopped::Canceled)
     }
 
     /// The highest message of the client that the executor has been given.
     pub fn read_up_to(&self) -> Seq {
-        Seq(self.0.read_up_to.load(Ordering::Acquire))
+        Seq(self.run.read_up_to.load(Ordering::Acquire))
     }
 
     /// Waits for the next thing that the client says while the run lasts, and counts it as read: the run is not repeated for
@@ -165,12 +180,12 @@ impl TaskContext {
     /// Like [`next_message`](Self::next_message), but the message counts as unread until [`mark_read`](Self::mark_read). Each
     /// message is given once.
     pub async fn hear(&self) -> Result<HistoryItem, ContextError> {
-        let mut unread = self.0.unread.lock().await;
+        let mut unread = self.run.unread.lock().await;
         loop {
             if let Some(item) = unread.waiting.pop_front() {
                 return Ok(item);
             }
-            let items = self.0.io.messages_after(unread.fetched_up_to).await?;
+            let items = self.run.io.messages_after(unread.fetched_up_to).await?;
             if let Some(last) = items.last() {
                 unread.fetched_up_to = unread.fetched_up_to.max(last.seq);
             }
@@ -181,12 +196,12 @@ impl TaskContext {
 
     /// Counts everything that the client has said up to here as read.
     pub fn mark_read(&self, up_to: Seq) {
-        self.0.read_up_to.fetch_max(up_to.0, Ordering::AcqRel);
+        self.run.read_up_to.fetch_max(up_to.0, Ordering::AcqRel);
     }
 
     /// A message of the agent, with ids, task and context.
     pub fn message_of(&self, said: impl Into<Said>) -> Message {
-        let id = MessageId::from((self.0.ids)());
+        let id = MessageId::from((self.run.ids)());
         self.addressed(Message::new(id, Role::Agent, said.into().into_parts()))
     }
 
@@ -224,16 +239,12 @@ impl TaskContext {
             ..message
         }
     }
-
-    fn begun(&self) -> std::sync::MutexGuard<'_, HashSet<ArtifactId>> {
-        self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for TaskContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskContext")
-            .field("assignment", &self.0.assignment)
+            .field("assignment", &self.run.assignment)
             .finish_non_exhaustive()
     }
 }

@@ -52,7 +52,7 @@ impl TaskContext {
         if hashes.is_empty() {
             return Ok(());
         }
-        let blobs = self.0.io.read_blobs(hashes).await?;
+        let blobs = self.run.io.read_blobs(hashes).await?;
         for part in parts {
             if let Some(blob) = part.blob() {
                 let bytes =
@@ -65,30 +65,30 @@ impl TaskContext {
 
     /// A task of the same owner; nothing when there is none.
     pub async fn task(&self, id: longhaul_domain::TaskId) -> Result<Option<Task>, ContextError> {
-        Ok(self.0.io.read_task(id).await?)
+        Ok(self.run.io.read_task(id).await?)
     }
 
     /// The tasks that the last message refers to, in its order. References that lead nowhere are left out.
     pub async fn referenced_tasks(&self) -> Result<Vec<Task>, ContextError> {
         let mut tasks = Vec::new();
         for id in self.message().reference_task_ids.iter().filter_map(|id| id.parse().ok()) {
-            tasks.extend(self.0.io.read_task(id).await?);
+            tasks.extend(self.run.io.read_task(id).await?);
         }
         Ok(tasks)
     }
 
     /// Up to `limit` earlier tasks of the same conversation, newest first, without their artifacts.
     pub async fn earlier_tasks(&self, limit: u32) -> Result<Vec<Task>, ContextError> {
-        Ok(self.0.io.context_tasks(limit).await?)
+        Ok(self.run.io.context_tasks(limit).await?)
     }
 
-    /// The artifacts that earlier attempts and turns of this task have left, and what this one has added so far and is durable.
+    /// The artifacts that earlier attempts and turns of this task have left, and what this one has added so far and is durable
+    /// (not what a step under way holds back).
     pub async fn produced(&self) -> Result<Vec<Produced>, ContextError> {
-        let begun = !self.begun().is_empty();
-        if !begun && !self.assignment().may_have_output() {
+        if !self.has_written() && !self.assignment().may_have_output() {
             return Ok(Vec::new());
         }
-        let task = self.0.io.read_task(self.task_id()).await?;
+        let task = self.run.io.read_task(self.task_id()).await?;
         let artifacts = task.map(|task| task.artifacts).unwrap_or_default();
         Ok(artifacts
             .into_iter()

@@ -5,8 +5,8 @@ use crate::{IoError, Stopped, TaskIo};
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
-    BlobHash, EntryBody, HistoryItem, Message, Role, Seq, Task, TaskId, TaskState,
-    blob::offload_all,
+    BlobHash, Checkpoint, CheckpointName, EntryBody, HistoryItem, Json, Message, Role, Seq, Task,
+    TaskId, TaskState, blob::offload_all,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,10 +15,18 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// When a run is cut off, by how many writes it has made or begun, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crash {
+    Before(usize),
+    After(usize),
+}
+
 /// The part of a test that follows from how much the executor has emitted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Script {
     pub stop_after: Option<(usize, Stopped)>,
+    pub crash: Option<Crash>,
     /// Messages of the client, each with after how many events it comes; in ascending order.
     pub follow_ups: VecDeque<(usize, Message)>,
 }
@@ -34,6 +42,8 @@ pub(super) struct TestIo {
     state: Mutex<State>,
     said_more: Notify,
     pub cancel: CancellationToken,
+    /// The worker is dead: the executor is not to be polled any more.
+    pub crashed: CancellationToken,
 }
 
 struct State {
@@ -41,26 +51,66 @@ struct State {
     world: World,
     script: Script,
     emitted: usize,
+    counts: Counts,
     stopped: Option<Stopped>,
+}
+
+/// What a run has done.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub writes: usize,
+    pub heartbeats: usize,
 }
 
 impl TestIo {
     pub fn new(record: Record, world: World, script: Script) -> Arc<Self> {
-        let state = State { record, world, script, emitted: 0, stopped: None };
+        let counts = Counts::default();
+        let state = State { record, world, script, emitted: 0, counts, stopped: None };
         let io = Self {
             state: Mutex::new(state),
             said_more: Notify::new(),
             cancel: CancellationToken::new(),
+            crashed: CancellationToken::new(),
         };
         io.advance(&mut io.lock());
         Arc::new(io)
     }
 
     /// What is left when the run is over; nothing is taken from then on.
-    pub fn end(&self) -> (Record, World) {
+    pub fn end(&self) -> (Record, World, Counts) {
         let mut state = self.lock();
         state.stopped.get_or_insert(Stopped::LeaseLost);
-        (state.record.clone(), state.world.clone())
+        (state.record.clone(), state.world.clone(), state.counts)
+    }
+
+    /// Makes output and a checkpoint durable in one write, unless the worker dies before.
+    async fn write(
+        &self,
+        output: Vec<EntryBody>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<(), Stopped> {
+        let crashed = {
+            let mut state = self.lock();
+            state.running()?;
+            state.counts.writes += 1;
+            let (now, crash) = (state.counts.writes, state.script.crash);
+            let dies_before = crash == Some(Crash::Before(now));
+            if !dies_before {
+                state.keep(output, checkpoint);
+                self.advance(&mut state);
+            }
+            let crashed = dies_before || crash == Some(Crash::After(now));
+            if crashed {
+                state.stopped = Some(Stopped::LeaseLost);
+            }
+            crashed
+        };
+        if crashed {
+            self.crashed.cancel();
+            // Nobody hears the answer of a dead worker.
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -88,25 +138,40 @@ impl State {
     fn running(&self) -> Result<(), Stopped> {
         self.stopped.map_or(Ok(()), Err)
     }
-}
 
-#[async_trait]
-impl TaskIo for TestIo {
-    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped> {
-        let mut state = self.lock();
-        state.running()?;
+    fn keep(&mut self, output: Vec<EntryBody>, checkpoint: Option<Checkpoint>) {
         for mut body in output {
             let working = body.status().is_none_or(|change| change.state == TaskState::Working);
             assert!(working, "an executor emits no status but `working`; it ends with an outcome");
             assert!(body.is_event(), "an executor emits statuses and artifacts only");
             for blob in offload_all(body.parts_mut()) {
-                state.world.blobs.insert(blob.hash, blob.bytes);
+                self.world.blobs.insert(blob.hash, blob.bytes);
             }
-            state.record.append(body);
-            state.emitted += 1;
+            self.record.append(body);
+            self.emitted += 1;
         }
-        self.advance(&mut state);
-        Ok(())
+        self.record.checkpoints.extend(checkpoint.map(|kept| (kept.name, kept.value)));
+    }
+}
+
+#[async_trait]
+impl TaskIo for TestIo {
+    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped> {
+        self.write(output, None).await
+    }
+
+    async fn commit(&self, output: Vec<EntryBody>, checkpoint: Checkpoint) -> Result<(), Stopped> {
+        self.write(output, Some(checkpoint)).await
+    }
+
+    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, IoError> {
+        let state = self.lock();
+        state.running()?;
+        Ok(state.record.checkpoints.get(name).cloned())
+    }
+
+    fn progress(&self) {
+        self.lock().counts.heartbeats += 1;
     }
 
     async fn flush(&self) -> Result<(), Stopped> {

@@ -2,7 +2,7 @@
 //!
 //! The kit keeps the log of one task in memory, hands the executor a real [`TaskContext`](crate::TaskContext), and checks that what
 //! comes out would be accepted: every status is `working`, every artifact begins with a chunk that is not appended, every text
-//! can be stored. A breach panics, with the reason. Nothing here is durable; time stands still and ids count up.
+//! can be stored. [`crash_everywhere`] kills its worker at every write. A breach panics, with the reason. Nothing here is durable; time stands still and ids count up.
 //!
 //! ```
 //! # use longhaul_executor::{prelude::*, testkit::Run};
@@ -28,10 +28,12 @@
     reason = "a test kit panics where a promise is broken, and says so above"
 )]
 
+mod crash;
 mod io;
 mod record;
 mod report;
 mod run;
 
+pub use crash::crash_everywhere;
 pub use report::{End, Report};
 pub use run::Run;

@@ -1,10 +1,11 @@
 //! The log of a task under test, and what must hold for every entry of it.
 
 use longhaul_domain::{
-    AgentName, ContextId, EntryBody, LogEntry, Message, MessageId, OwnerId, Part, Role, Seq, Task,
-    TaskId, TaskKey, TaskState, Timestamp,
+    AgentName, CheckpointName, ContextId, EntryBody, Json, LogEntry, Message, MessageId, OwnerId,
+    Part, Role, Seq, Task, TaskId, TaskKey, TaskState, Timestamp,
     log::{StatusChange, UserMessage},
 };
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A task with its log, as a store would hold them.
@@ -12,6 +13,7 @@ use uuid::Uuid;
 pub(super) struct Record {
     pub task: Task,
     pub entries: Vec<LogEntry>,
+    pub checkpoints: BTreeMap<CheckpointName, Json>,
     pub attempt: i32,
     pub turn: i32,
 }
@@ -23,7 +25,7 @@ impl Record {
         let agent = AgentName::new("under-test").expect("a valid name");
         let context = ContextId::from(Uuid::from_u128(2));
         let task = Task::begin(key, agent, context, Timestamp::UNIX_EPOCH);
-        Self { task, entries: Vec::new(), attempt: 1, turn: 1 }
+        Self { task, entries: Vec::new(), checkpoints: BTreeMap::new(), attempt: 1, turn: 1 }
     }
 
     /// The next entry of the log, checked.

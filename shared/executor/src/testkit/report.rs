@@ -1,9 +1,14 @@
 //! What came of a run.
 
-use super::{Run, io::World, record::Record};
-use crate::{Executor, Outcome, Stopped};
+use super::{
+    Run,
+    io::{Counts, World},
+    record::Record,
+};
+use crate::{Executor, Outcome, Stopped, TaskContext};
 use longhaul_domain::{
-    Artifact, ArtifactUpdate, EntryBody, LogEntry, Part, Seq, Task, TaskState, log::StatusChange,
+    Artifact, ArtifactUpdate, CheckpointName, EntryBody, LogEntry, Part, Seq, Task, TaskState,
+    log::StatusChange,
 };
 use std::sync::Arc;
 
@@ -16,6 +21,8 @@ pub enum End {
     Stopped(Stopped),
     /// With a panic.
     Panicked(String),
+    /// Not at all: its worker was killed.
+    Crashed,
 }
 
 /// What an executor did in one run.
@@ -25,6 +32,8 @@ pub struct Report {
     read_up_to: Seq,
     record: Record,
     world: World,
+    counts: Counts,
+    steps_begun: Vec<CheckpointName>,
     first: usize,
 }
 
@@ -32,9 +41,8 @@ impl Report {
     pub(super) fn new(
         executor: Arc<dyn Executor>,
         end: End,
-        read_up_to: Seq,
-        mut record: Record,
-        world: World,
+        ctx: &TaskContext,
+        (mut record, world, counts): (Record, World, Counts),
         first: usize,
     ) -> Self {
         // A retryable failure leaves the task `working`, for the next attempt.
@@ -45,7 +53,8 @@ impl Report {
             let change = StatusChange::with(outcome.state(), outcome.message().cloned());
             record.append(EntryBody::Status(StatusChange { direct, ..change }));
         }
-        Self { executor, end, read_up_to, record, world, first }
+        let (read_up_to, steps_begun) = (ctx.read_up_to(), ctx.steps_begun());
+        Self { executor, end, read_up_to, record, world, counts, steps_begun, first }
     }
 
     /// How it ended.
@@ -145,6 +154,41 @@ impl Report {
     /// The highest message of the client that the executor was given.
     pub const fn read_up_to(&self) -> Seq {
         self.read_up_to
+    }
+
+    /// The steps whose work was begun in this run: not those that an earlier one has done.
+    pub fn steps_begun(&self) -> Vec<&str> {
+        self.steps_begun.iter().map(CheckpointName::as_str).collect()
+    }
+
+    /// The names of all steps and checkpoints that are durable after the run.
+    pub fn checkpoints(&self) -> Vec<&str> {
+        self.record.checkpoints.keys().map(CheckpointName::as_str).collect()
+    }
+
+    /// What is durable under the name of a step or checkpoint. Panics when it does not fit the type.
+    #[track_caller]
+    pub fn checkpoint<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let name = CheckpointName::new(name).ok()?;
+        let value = self.record.checkpoints.get(&name)?.as_str();
+        let read =
+            |error| panic!("checkpoint {name} holds {value}, which is another type: {error}");
+        Some(serde_json::from_str(value).unwrap_or_else(read))
+    }
+
+    /// How many writes the run has made or begun.
+    pub const fn writes(&self) -> usize {
+        self.counts.writes
+    }
+
+    /// How often the executor said that it is getting on.
+    pub const fn heartbeats(&self) -> usize {
+        self.counts.heartbeats
+    }
+
+    /// The whole log of the task, over all runs.
+    pub(super) fn log(&self) -> &[LogEntry] {
+        &self.record.entries
     }
 
     /// The next attempt of the same turn, after a failure or a stop.

@@ -2,13 +2,14 @@
 
 use super::{
     End, Report,
-    io::{Script, TestIo, World},
+    io::{Crash, Script, TestIo, World},
     record::Record,
 };
 use crate::{Assignment, Executor, Outcome, Stopped, TaskContext};
 use futures::FutureExt;
 use longhaul_domain::{
-    HistoryItem, JsonObject, Message, Part, Task, TaskState, Timestamp, blob::offload_all,
+    CheckpointName, HistoryItem, Json, JsonObject, Message, Part, Task, TaskState, Timestamp,
+    blob::offload_all,
 };
 use std::{
     any::Any,
@@ -127,6 +128,28 @@ impl Run {
         self
     }
 
+    /// The worker is killed when the executor makes its `n`th write (from 1), before that is durable. A write is a status, a
+    /// chunk, a checkpoint, or the end of a step with all its output. The executor is dropped where it is;
+    /// [`Report::lost`] goes on with what was durable.
+    pub const fn crash_before_write(mut self, n: usize) -> Self {
+        self.script.crash = Some(Crash::Before(n));
+        self
+    }
+
+    /// The worker is killed when the `n`th write is durable, before the executor learns of it.
+    pub const fn crash_after_write(mut self, n: usize) -> Self {
+        self.script.crash = Some(Crash::After(n));
+        self
+    }
+
+    /// An earlier attempt has stored this step or checkpoint. Panics when it cannot be one.
+    pub fn checkpointed(mut self, name: &str, value: &impl serde::Serialize) -> Self {
+        let name = CheckpointName::new(name).expect("a name of a checkpoint");
+        let value = Json::from_serialize(value).expect("a value that can be kept");
+        self.record.checkpoints.insert(name, value);
+        self
+    }
+
     /// The client says more right after the start.
     pub fn follow_up(self, text: impl Into<String>) -> Self {
         self.follow_up_after_events(0, text)
@@ -158,19 +181,23 @@ impl Run {
             history,
             request_metadata: self.request_metadata.take(),
             state_before: self.state_before,
+            has_checkpoints: !self.record.checkpoints.is_empty(),
         };
         self.record.begin_attempt();
         let first = self.record.entries.len();
         let io = TestIo::new(self.record, self.world, self.script);
         let ctx = TaskContext::new(assignment, io.clone(), io.cancel.clone(), counting_ids());
-        let call = AssertUnwindSafe(self.executor.execute(ctx.clone())).catch_unwind().await;
-        let end = match call.map(Outcome::of) {
-            Ok(Ok(outcome)) => End::Outcome(outcome),
-            Ok(Err(stopped)) => End::Stopped(stopped),
-            Err(panic) => End::Panicked(panic_text(panic.as_ref())),
+        let call = AssertUnwindSafe(self.executor.execute(ctx.clone())).catch_unwind();
+        let end = tokio::select! {
+            biased;
+            () = io.crashed.cancelled() => End::Crashed,
+            ended = call => match ended.map(Outcome::of) {
+                Ok(Ok(outcome)) => End::Outcome(outcome),
+                Ok(Err(stopped)) => End::Stopped(stopped),
+                Err(panic) => End::Panicked(panic_text(panic.as_ref())),
+            },
         };
-        let (record, world) = io.end();
-        Report::new(self.executor, end, ctx.read_up_to(), record, world, first)
+        Report::new(self.executor, end, &ctx, io.end(), first)
     }
 
     /// Every message so far, as a claim gives it.

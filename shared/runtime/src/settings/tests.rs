@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use super::*;
 
+mod agents;
+
 /// Loads a file of the given text, with variables and flags, each `name=value`.
 fn load(
     file: &str,
@@ -196,6 +198,9 @@ fn a_bad_file_is_refused_with_key_line_and_what_is_allowed() {
         ("[worker]\nconcurrency = 0", &["worker.concurrency", "toml:2", "from 1"]),
         ("[worker]\nconcurrency = 99999999999", &["worker.concurrency", "toml:2"]),
         ("[worker]\nlease = \"10ms\"", &["worker.lease", "1s"]),
+        ("[worker]\nmax_losses = 0", &["worker.max_losses", "toml:2", "from 1"]),
+        ("[server]\nmax_queued = 0", &["server.max_queued", "toml:2", "from 1"]),
+        ("[server]\nmax_queued_per_owner = 0", &["server.max_queued_per_owner", "from 1"]),
         ("[worker]\nagents = [\"A\"]", &["worker.agents[0]", "toml:2", "lower-case"]),
         ("[auth]\nmode = \"maybe\"", &["auth.mode", "toml:2", "\"none\", \"keys\""]),
         ("[log]\nfilter = \"longhaul=loudly\"", &["log.filter", "toml:2", "info"]),
@@ -246,6 +251,7 @@ fn names_that_cannot_be_addressed_are_refused() {
         "tasks",
         "message",
         "extendedAgentCard",
+        "operator",
         "healthz",
         "readyz",
         "well-known",

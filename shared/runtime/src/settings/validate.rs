@@ -101,6 +101,8 @@ impl Check<'_> {
         self.positive("server.max_body_bytes", server.max_body_bytes)?;
         self.positive("server.max_answer_bytes", server.max_answer_bytes)?;
         self.positive("server.max_connections", server.max_connections)?;
+        self.count("server.max_queued", server.max_queued)?;
+        self.count("server.max_queued_per_owner", server.max_queued_per_owner)?;
         self.lasting("server.keep_alive", server.keep_alive)?;
         if let Some(longest_wait) = server.longest_wait {
             self.lasting("server.longest_wait", longest_wait)?;
@@ -136,6 +138,7 @@ impl Check<'_> {
     fn worker(&self, settings: &Settings) -> Checked {
         let worker = &settings.worker;
         self.count("worker.concurrency", worker.concurrency)?;
+        self.count("worker.max_losses", worker.max_losses)?;
         self.lasting("worker.probe_interval", worker.probe_interval)?;
         self.ensure(
             worker.lease >= Period::seconds(1),

@@ -15,12 +15,14 @@ use bytes::Bytes;
 use longhaul_domain::{EntryBody, OwnerId, Seq, TaskKey, Timestamp};
 use longhaul_store::{AcceptNew, Accepted, Result};
 use sqlx_core::query::query;
+use sqlx_postgres::PgConnection;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 /// Keys are taken in their order, contents in theirs, so that two batches never wait for one another in a circle.
@@ -30,8 +32,9 @@ with time as materialized (
 ), input as materialized (
     select i.*, time.at
     from time, unnest($1::int4[], $2::uuid[], $3::text[], $4::text[], $5::int2[], $6::int8[], $7::text[], $8::text[],
-        $9::bytea[], $10::bytea[])
-        as i (owner_id, task_id, agent, context_id, priority, delay_ms, trace, body, key, content)
+        $9::bytea[], $10::bytea[], $15::timestamptz[], $16::timestamptz[], $17::int8[], $18::text[])
+        as i (owner_id, task_id, agent, context_id, priority, delay_ms, trace, body, key, content, not_before, deadline_at,
+            queue_timeout_ms, concurrency_key)
 ), fresh as (
     insert into message_keys as k (owner_id, key, content, task_id, seq, at)
     select owner_id, key, content, task_id, 1, at from input order by owner_id, key
@@ -40,20 +43,24 @@ with time as materialized (
     where k.at < excluded.at - interval '24 hours'
     returning owner_id, task_id
 ), accepted as materialized (
-    select i.* from fresh f join input i on i.owner_id = f.owner_id and i.task_id = f.task_id
+    select i.*, greatest(i.at + i.delay_ms * interval '1 millisecond', i.not_before) as run_at
+    from fresh f
+    join input i on i.owner_id = f.owner_id and i.task_id = f.task_id
 ), new_tasks as (
-    insert into tasks (owner_id, task_id, agent, context_id, priority, created_at)
-    select owner_id, task_id, agent, context_id, priority, at from accepted
+    insert into tasks (owner_id, task_id, agent, context_id, priority, created_at, queue_timeout_ms, concurrency_key)
+    select owner_id, task_id, agent, context_id, priority, at, queue_timeout_ms, concurrency_key from accepted
 ), new_states as (
     insert into task_state (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch,
-        op_epoch, last_op)
-    select owner_id, task_id, 1, at, 0, 1, 1, 1, 0, 0, 0 from accepted
+        op_epoch, last_op, deadline_at)
+    select owner_id, task_id, 1, at, 0, 1, 1, 1, 0, 0, 0, deadline_at from accepted
 ), new_entries as (
     insert into log (owner_id, task_id, seq, at, attempt, kind, schema, speaks, body)
     select owner_id, task_id, 1, at, 0, 1, $11, true, body::json from accepted
 ), new_runs as (
-    insert into runs (owner_id, task_id, agent, priority, run_at, epoch, attempt, losses, handed_back, trace)
-    select owner_id, task_id, agent, priority, at + delay_ms * interval '1 millisecond', 0, 1, 0, false, trace
+    insert into runs (owner_id, task_id, agent, priority, run_at, epoch, attempt, losses, handed_back, trace, stage,
+        queue_until, deadline_at, concurrency_key)
+    select owner_id, task_id, agent, priority, run_at, 0, 1, 0, false, trace, case when run_at > at then 1 else 0 end,
+        run_at + queue_timeout_ms * interval '1 millisecond', deadline_at, concurrency_key
     from accepted
 ), contents as (
     insert into blobs (owner_id, hash, bytes)
@@ -98,6 +105,20 @@ impl NewTask {
 /// Runs one batch.
 pub async fn run(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
     replay::batch(&*db, tasks, |db, tasks| Box::pin(accept(db, tasks))).await
+}
+
+/// Accepts one task within a transaction of somebody else. Nobody is told before that has committed.
+pub async fn accept_within(
+    connection: &mut PgConnection,
+    task: &NewTask,
+) -> DbResult<Accepted> {
+    if let Some(at) = insert(connection, &[task]).await?.remove(&task.accept.key) {
+        return Ok(Accepted::Created { at, seq: Seq(1) });
+    }
+    let wanted = [(task.accept.key.owner, task.accept.accept.dedupe)];
+    let known = known(connection, &wanted).await?.remove(&task.place());
+    let known = known.ok_or_else(|| Failure::Conflict("a dedupe key ran out".to_owned()))?;
+    Ok(recognised(task, &known, true))
 }
 
 async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
@@ -154,12 +175,12 @@ fn recognised(task: &NewTask, known: &Known, again: bool) -> Accepted {
 }
 
 async fn insert(
-    connection: &mut sqlx_postgres::PgConnection,
+    connection: &mut PgConnection,
     tasks: &[&NewTask],
 ) -> DbResult<HashMap<TaskKey, Timestamp>> {
     let all = || tasks.iter().map(|task| &task.accept);
-    let delay = |accept: &AcceptNew| {
-        i64::try_from(accept.options.delay.as_millis()).unwrap_or(i64::MAX).min(MAX_DELAY_MS)
+    let millis = |period: Duration| {
+        i64::try_from(period.as_millis()).unwrap_or(i64::MAX).min(MAX_DELAY_MS)
     };
     let blobs: BTreeMap<(i32, &[u8]), &Bytes> = all()
         .flat_map(|a| a.accept.blobs.iter().map(|b| ((a.key.owner.0, &b.hash.0[..]), &b.bytes)))
@@ -170,7 +191,7 @@ async fn insert(
         .bind(all().map(|a| a.agent.as_str()).collect::<Vec<_>>())
         .bind(all().map(|a| a.context.as_str()).collect::<Vec<_>>())
         .bind(all().map(|a| a.options.priority).collect::<Vec<_>>())
-        .bind(all().map(delay).collect::<Vec<_>>())
+        .bind(all().map(|a| millis(a.options.delay)).collect::<Vec<_>>())
         .bind(all().map(|a| a.accept.trace.as_deref()).collect::<Vec<Option<&str>>>())
         .bind(tasks.iter().map(|task| task.body.as_str()).collect::<Vec<_>>())
         .bind(all().map(|a| &a.accept.dedupe.key[..]).collect::<Vec<_>>())
@@ -179,6 +200,10 @@ async fn insert(
         .bind(blobs.keys().map(|(owner, _)| *owner).collect::<Vec<_>>())
         .bind(blobs.keys().map(|(_, hash)| *hash).collect::<Vec<_>>())
         .bind(blobs.values().map(|bytes| &bytes[..]).collect::<Vec<_>>())
+        .bind(all().map(|a| a.options.not_before).collect::<Vec<_>>())
+        .bind(all().map(|a| a.options.deadline).collect::<Vec<_>>())
+        .bind(all().map(|a| a.options.queue_timeout.map(millis)).collect::<Vec<_>>())
+        .bind(all().map(|a| a.options.concurrency_key.as_deref()).collect::<Vec<Option<&str>>>())
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| Ok((key(row)?, column(row, "at")?))).collect()

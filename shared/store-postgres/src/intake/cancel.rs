@@ -29,7 +29,7 @@ pub async fn request(db: &Db, wish: &RequestCancel, again: bool) -> DbResult<Can
     let asked = matches!(outcome, CancelRequested::Asked { .. });
     let mut changes = Changes::default();
     changes.task(task);
-    db.signals.grown(changes.commit(transaction).await?);
+    db.signals.grown(changes.commit(transaction, &db.signals).await?);
     if asked {
         db.signals.cancel([wish.key]);
     }

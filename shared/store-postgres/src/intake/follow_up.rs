@@ -9,7 +9,7 @@ use crate::{
     failure::{DbResult, Failure},
     intake::known::known,
     replay,
-    write::{Changes, LockedTask, Run, lock::lock_tasks},
+    write::{Changes, LockedTask, Run, Stage, lock::lock_tasks},
 };
 use longhaul_domain::{EntryBody, Seq, TaskKey, TaskState, log::StatusChange};
 use longhaul_store::{AcceptFollowUp, DedupeKey, FollowedUp, Result};
@@ -113,7 +113,7 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
     }
     let doubt = |doubt| messages.iter().for_each(|m| m.in_doubt.store(doubt, Ordering::Relaxed));
     doubt(true);
-    let committed = changes.commit(transaction).await;
+    let committed = changes.commit(transaction, &db.signals).await;
     // Lost answers leave it in doubt, and so does giving the try up here.
     if !matches!(committed, Err(Failure::Lost(_))) {
         doubt(false);
@@ -152,6 +152,8 @@ fn wake(task: &mut LockedTask, trace: Option<String>) {
     task.turn += 1;
     task.run = Some(Run {
         due: task.now,
+        stage: Stage::Ready,
+        queue_until: task.queue_until(task.now),
         epoch: task.epoch + 1,
         holder: None,
         attempt: 1,
@@ -159,5 +161,6 @@ fn wake(task: &mut LockedTask, trace: Option<String>) {
         handed_back: false,
         cancel_at: None,
         trace,
+        version: task.version.clone(),
     });
 }

@@ -24,7 +24,8 @@ impl Output {
     /// What it weighs in a batch, in bytes.
     pub fn weight(&self) -> usize {
         let blobs: usize = self.append.blobs.iter().map(|blob| blob.bytes.len()).sum();
-        self.entries.iter().map(Encoded::weight).sum::<usize>() + blobs + 200
+        let kept: usize = self.append.checkpoints.iter().map(|c| c.value.as_str().len()).sum();
+        self.entries.iter().map(Encoded::weight).sum::<usize>() + blobs + kept + 200
     }
 }
 
@@ -48,6 +49,11 @@ pub fn append(task: &mut LockedTask, output: &Output) -> Result<Appended> {
     check_output(task.state, &output.append.entries, None)?;
     for entry in &output.entries {
         task.place(entry.clone(), attempt);
+    }
+    if !output.append.checkpoints.is_empty()
+        && let Some(run) = &mut task.run
+    {
+        run.losses = 0;
     }
     task.note_op(fence.epoch, op);
     Ok(Appended::Now { last: task.last_seq })

@@ -4,12 +4,13 @@ use crate::{
     column::{column, key},
     db::Db,
     failure::DbResult,
+    session::key_of,
     work::{
         lost,
-        reap::{Why, offer},
+        reap::decide::{self, Rules, Why},
     },
 };
-use longhaul_domain::{TaskKey, WorkerId};
+use longhaul_domain::{Epoch, Fence, TaskKey, WorkerId};
 use longhaul_store::{HeartbeatReply, NewWorker, Reaped};
 use sqlx_core::query::query;
 use std::{collections::BTreeMap, time::Duration};
@@ -17,19 +18,21 @@ use uuid::Uuid;
 
 /// Makes a worker known, also when it comes again.
 pub const REGISTER_WORKER: &str = "-- store::register_worker
-insert into workers (worker_id, name, agents, registered_at, lease_until)
-select $1, $2, $3, now, now + $4::int8 * interval '1 millisecond' from clock_timestamp() as now
+insert into workers (worker_id, name, agents, registered_at, lease_until, lease_ms, session_key)
+select $1, $2, $3, now, now + $4::int8 * interval '1 millisecond', $4, $5 from clock_timestamp() as now
 on conflict (worker_id) do update
-set name = excluded.name, agents = excluded.agents, lease_until = excluded.lease_until";
+set name = excluded.name, agents = excluded.agents, lease_until = excluded.lease_until, lease_ms = excluded.lease_ms,
+    session_key = excluded.session_key";
 
-/// Renews a lease; answers one row with the tasks to cancel, if any, or nothing when the worker is not known.
+/// Renews a lease; answers at least one row, with how many runs the worker holds and the tasks to cancel, or nothing when the
+/// worker is not known any more.
 pub const HEARTBEAT: &str = "-- store::heartbeat
 with renewed as (
-    update workers set lease_until = clock_timestamp() + $2::int8 * interval '1 millisecond'
-    where worker_id = $1
+    update workers set lease_until = clock_timestamp() + $2::int8 * interval '1 millisecond', lease_ms = $2
+    where worker_id = $1 and lost_at is null
     returning worker_id
 )
-select r.owner_id, r.task_id
+select r.owner_id, r.task_id, (select count(*) from runs h where h.worker = $1) as held
 from renewed w
 left join lateral (
     select owner_id, task_id from runs where worker = w.worker_id and cancel_at is not null offset 0
@@ -39,11 +42,15 @@ left join lateral (
 pub const RETIRE_WORKER: &str = "-- store::retire_worker
 delete from workers where worker_id = $1";
 
-/// Locks what a worker holds.
+/// What a worker holds.
 pub const HELD_RUNS: &str = "-- store::held_runs
+select owner_id, task_id, epoch, token from runs where worker = $1 order by owner_id, task_id";
+
+/// Locks what a worker holds.
+pub const LOCK_HELD_RUNS: &str = "-- store::lock_held_runs
 select owner_id, task_id from runs where worker = $1 order by owner_id, task_id for update";
 
-/// Registers a worker.
+/// Registers a worker, whose session there is already: without it, it would be missed at once.
 pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
     let agents: Vec<&str> = worker.agents.iter().map(|agent| agent.name.as_str()).collect();
     query(REGISTER_WORKER)
@@ -51,6 +58,7 @@ pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
         .bind(&worker.name)
         .bind(agents)
         .bind(millis(worker.lease))
+        .bind(key_of(worker.id))
         .execute(&db.pool)
         .await?;
     Ok(())
@@ -68,22 +76,36 @@ pub async fn heartbeat(db: &Db, worker: WorkerId, lease: Duration) -> DbResult<H
         tracing::debug!(?failure, "lost claims could not be given back");
     }
     let mut cancels = Vec::new();
+    let mut held = 0;
     for row in &rows {
+        held = u32::try_from(column::<i64>(row, "held")?).unwrap_or(u32::MAX);
         if column::<Option<Uuid>>(row, "task_id")?.is_some() {
             cancels.push(key(row)?);
         }
     }
-    Ok(HeartbeatReply::Renewed { cancels })
+    Ok(HeartbeatReply::Renewed { cancels, held })
+}
+
+/// What a worker holds.
+pub async fn held_runs(db: &Db, worker: WorkerId) -> DbResult<Vec<(TaskKey, Fence)>> {
+    let rows = query(HELD_RUNS).bind(worker.uuid()).fetch_all(&db.relaxed).await?;
+    rows.iter()
+        .map(|row| {
+            let fence = Fence { epoch: Epoch(column(row, "epoch")?), token: column(row, "token")? };
+            Ok((key(row)?, fence))
+        })
+        .collect()
 }
 
 /// Takes a worker off and offers what it holds, as if nobody had claimed it.
 pub async fn retire(db: &Db, worker: WorkerId) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
     query(RETIRE_WORKER).bind(worker.uuid()).execute(&mut *transaction).await?;
-    let rows = query(HELD_RUNS).bind(worker.uuid()).fetch_all(&mut *transaction).await?;
+    let rows = query(LOCK_HELD_RUNS).bind(worker.uuid()).fetch_all(&mut *transaction).await?;
     let held: BTreeMap<TaskKey, Why> =
         rows.iter().map(|row| Ok((key(row)?, Why::Retired))).collect::<DbResult<_>>()?;
-    let (changes, reaped) = offer(&mut transaction, &held).await?;
+    let rules = Rules { ids: &*db.ids, max_losses: u32::MAX, grace: Duration::ZERO };
+    let (changes, reaped) = decide::reap(&mut transaction, &held, rules).await?;
     transaction.commit().await?;
     db.signals.grown(changes.grown());
     Ok(reaped)

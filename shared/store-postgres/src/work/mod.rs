@@ -1,6 +1,7 @@
 //! What workers do: leases, claims, output, and the reaping of what was lost.
 
 pub mod append;
+pub mod checkpoint;
 pub mod claim;
 pub mod lease;
 pub mod lost;

@@ -13,7 +13,7 @@ use crate::{
     write::{Changes, LockedTask, lock::lock_tasks},
 };
 use longhaul_domain::{Seq, TaskKey};
-use longhaul_store::{Appended, Result, Settled};
+use longhaul_store::{Append, Appended, Result, Settled};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// A write of a run.
@@ -97,7 +97,9 @@ async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
             let Some(task) = tasks.get_mut(&write.key()) else { return Ok(write.fenced()) };
             let wrote = decide(task, write)?;
             if wrote.wrote() {
-                changes.blobs(task.key.owner, &write.output().append.blobs);
+                let Append { blobs, checkpoints, .. } = &write.output().append;
+                changes.blobs(task.key.owner, blobs);
+                changes.checkpoints(task.key, task.now, checkpoints);
                 touched.insert(task.key);
             }
             already.extend(wrote.already().map(|last| (write.key(), last)));
@@ -107,7 +109,7 @@ async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
     for key in touched {
         tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
     }
-    already.extend(changes.commit(transaction).await?);
+    already.extend(changes.commit(transaction, &db.signals).await?);
     db.signals.grown(already);
     Ok(outcomes)
 }

@@ -6,7 +6,7 @@
 use crate::{
     entry::Encoded,
     work::append::{Output, may_write},
-    write::{LockedTask, Run},
+    write::{LockedTask, Stage},
 };
 use longhaul_domain::{EntryBody, Seq, TaskState, TerminalState, log::StatusChange};
 use longhaul_store::{Append, Result, SettleAs, Settled, check_output};
@@ -102,9 +102,13 @@ fn fate(task: &LockedTask, ending: &Ending) -> Fate {
 fn retry(task: &mut LockedTask, how: &SettleAs) {
     let SettleAs::Retry(delay) = how else { return };
     let due = task.after(*delay);
+    let later = due > task.now;
     if let Some(run) = &mut task.run {
         run.due = due;
         run.attempt += 1;
+        if later {
+            run.stage = Stage::Scheduled;
+        }
     }
 }
 
@@ -139,14 +143,18 @@ fn carry_out(task: &mut LockedTask, ending: &Ending, fate: &Fate) {
             offer(task);
         }
         Fate::Again(change) => {
-            change(task, &ending.how);
             offer(task);
+            change(task, &ending.how);
         }
     }
 }
 
+/// Offers the run again. A worker that could say so was not lost.
 fn offer(task: &mut LockedTask) {
-    task.run.iter_mut().for_each(Run::offer);
+    if let Some(run) = &mut task.run {
+        run.offer();
+        run.losses = 0;
+    }
 }
 
 /// Appends the final status of a task that has not ended, which may be canceled in every state, and takes its run off.

@@ -3,9 +3,16 @@
 use crate::{
     column::BODY_SCHEMA,
     failure::{DbResult, Failure},
-    write::{LockedTask, task::Placed},
+    signals::Hub,
+    write::{
+        LockedTask,
+        checkpoints::{Kept, keep},
+        dead::bury,
+        free::{Freed, free_keys},
+        task::Placed,
+    },
 };
-use longhaul_domain::{ArtifactId, Blob, OwnerId, Seq, TaskId, TaskKey, Timestamp};
+use longhaul_domain::{ArtifactId, Blob, Checkpoint, OwnerId, Seq, TaskId, TaskKey, Timestamp};
 use longhaul_store::DedupeKey;
 use sqlx_core::{query::query, row::Row, transaction::Transaction};
 use sqlx_postgres::{PgArguments, PgConnection, Postgres};
@@ -29,22 +36,24 @@ with entries as (
     update task_state s
     set state = n.state, status_at = n.status_at, status_seq = n.status_seq, last_seq = n.last_seq,
         message_seq = n.message_seq, turn = n.turn, epoch = n.epoch, op_epoch = n.op_epoch, last_op = n.last_op,
-        settle_token = n.settle_token
+        settle_token = n.settle_token, deadline_at = n.deadline_at, version = n.version
     from unnest($11::int4[], $12::uuid[], $13::int2[], $14::timestamptz[], $15::int8[], $16::int8[], $17::int8[],
-        $18::int4[], $19::int4[], $20::int4[], $21::int4[], $22::uuid[])
+        $18::int4[], $19::int4[], $20::int4[], $21::int4[], $22::uuid[], $48::timestamptz[], $49::text[])
         as n (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch, op_epoch, last_op,
-            settle_token)
+            settle_token, deadline_at, version)
     where s.owner_id = n.owner_id and s.task_id = n.task_id
     returning 1
 ), queued as (
     insert into runs (owner_id, task_id, agent, priority, run_at, epoch, token, worker, attempt, losses, handed_back,
-        cancel_at, trace)
+        cancel_at, trace, stage, queue_until, deadline_at, concurrency_key, version)
     select * from unnest($23::int4[], $24::uuid[], $25::text[], $26::int2[], $27::timestamptz[], $28::int4[],
-        $29::uuid[], $30::uuid[], $31::int4[], $32::int4[], $33::bool[], $34::timestamptz[], $35::text[])
+        $29::uuid[], $30::uuid[], $31::int4[], $32::int4[], $33::bool[], $34::timestamptz[], $35::text[], $50::int2[],
+        $51::timestamptz[], $52::timestamptz[], $53::text[], $54::text[])
     on conflict (owner_id, task_id) do update
     set run_at = excluded.run_at, epoch = excluded.epoch, token = excluded.token, worker = excluded.worker,
         attempt = excluded.attempt, losses = excluded.losses, handed_back = excluded.handed_back,
-        cancel_at = excluded.cancel_at, trace = excluded.trace
+        cancel_at = excluded.cancel_at, trace = excluded.trace, stage = excluded.stage,
+        queue_until = excluded.queue_until, version = excluded.version
 ), ended as (
     delete from runs r
     using unnest($36::int4[], $37::uuid[]) as d (owner_id, task_id)
@@ -79,6 +88,7 @@ pub struct Changes {
     tasks: Vec<LockedTask>,
     blobs: BTreeMap<(OwnerId, [u8; 32]), bytes::Bytes>,
     keys: BTreeMap<(OwnerId, [u8; 32]), KeyRow>,
+    checkpoints: Kept,
 }
 
 impl Changes {
@@ -94,6 +104,13 @@ impl Changes {
         }
     }
 
+    /// What a run keeps by name. The last one of a name counts.
+    pub fn checkpoints(&mut self, task: TaskKey, at: Timestamp, checkpoints: &[Checkpoint]) {
+        for Checkpoint { name, value } in checkpoints {
+            self.checkpoints.insert((task, name.clone()), (at, value.clone()));
+        }
+    }
+
     /// The key of a message.
     pub fn key(&mut self, task: TaskKey, key: DedupeKey, seq: Seq, at: Timestamp) {
         let row = KeyRow { key, task: task.task, seq, at };
@@ -104,9 +121,13 @@ impl Changes {
     pub async fn commit(
         self,
         mut transaction: Transaction<'static, Postgres>,
+        signals: &Hub,
     ) -> DbResult<Vec<(TaskKey, Seq)>> {
-        self.write(&mut transaction).await?;
+        let freed = self.write(&mut transaction).await?;
         transaction.commit().await?;
+        for Freed { key, agent } in freed {
+            signals.runnable(&agent, key);
+        }
         Ok(self.grown())
     }
 
@@ -116,15 +137,16 @@ impl Changes {
         grown.map(|task| (task.key, task.last_seq)).collect()
     }
 
-    /// Writes everything. A dedupe key that somebody else has just written is a lost race: nothing is written.
-    pub async fn write(&self, connection: &mut PgConnection) -> DbResult<()> {
+    /// Writes everything. A dedupe key that somebody else has just written is a lost race: nothing is written. Gives the runs
+    /// that were held back and are ready now.
+    pub async fn write(&self, connection: &mut PgConnection) -> DbResult<Vec<Freed>> {
         if self.tasks.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let rows = Rows::of(&self.tasks);
         let query = rows.bind(query(WRITE_CHANGES));
         let keys: Vec<(&(OwnerId, [u8; 32]), &KeyRow)> = self.keys.iter().collect();
-        let row = query
+        let query = query
             .bind(self.blobs.keys().map(|(owner, _)| owner.0).collect::<Vec<_>>())
             .bind(self.blobs.keys().map(|(_, hash)| &hash[..]).collect::<Vec<_>>())
             .bind(self.blobs.values().map(|bytes| &bytes[..]).collect::<Vec<_>>())
@@ -134,16 +156,17 @@ impl Changes {
             .bind(keys.iter().map(|(_, row)| &row.key.content[..]).collect::<Vec<_>>())
             .bind(keys.iter().map(|(_, row)| row.task.uuid()).collect::<Vec<_>>())
             .bind(keys.iter().map(|(_, row)| row.seq.0).collect::<Vec<_>>())
-            .bind(keys.iter().map(|(_, row)| row.at).collect::<Vec<_>>())
-            .fetch_one(connection)
-            .await?;
+            .bind(keys.iter().map(|(_, row)| row.at).collect::<Vec<_>>());
+        let row = rows.bind_later(query).fetch_one(&mut *connection).await?;
         let (states, written): (i64, i64) = (row.try_get("states")?, row.try_get("keys")?);
         if usize::try_from(states) != Ok(self.tasks.len())
             || usize::try_from(written) != Ok(self.keys.len())
         {
             return Err(Failure::Conflict("somebody else has written the same".to_owned()));
         }
-        Ok(())
+        keep(connection, &self.checkpoints).await?;
+        bury(connection, &self.tasks).await?;
+        free_keys(connection, &self.tasks).await
     }
 }
 
@@ -251,5 +274,22 @@ impl<'a> Rows<'a> {
             .bind(rows.iter().map(|(_, r)| r.trace.as_deref()).collect::<Vec<Option<&str>>>())
             .bind(self.ended.iter().map(|key| key.owner.0).collect::<Vec<_>>())
             .bind(self.ended.iter().map(|key| key.task.uuid()).collect::<Vec<_>>())
+    }
+
+    /// What stands behind the keys of messages.
+    fn bind_later<'q>(&self, query: Query<'q>) -> Query<'q>
+    where
+        'a: 'q,
+    {
+        let (tasks, runs) = (self.tasks, &self.queued);
+        let text = |text: &'a Option<String>| text.as_deref();
+        query
+            .bind(tasks.iter().map(|t| t.deadline).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|t| text(&t.version)).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, r)| r.stage.number()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, r)| r.queue_until).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(t, _)| t.deadline).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(t, _)| text(&t.concurrency_key)).collect::<Vec<_>>())
+            .bind(runs.iter().map(|(_, r)| text(&r.version)).collect::<Vec<_>>())
     }
 }

@@ -1,9 +1,9 @@
 //! Locking the rows of a batch, and reading them as they are then.
 
 use crate::{
-    column::{agent, column, key, seq, state},
+    column::{agent, column, context, key, seq, state},
     failure::{DbResult, Failure},
-    write::{LockedTask, Run},
+    write::{LockedTask, Run, Stage},
 };
 use longhaul_domain::TaskKey;
 use sqlx_core::query::query;
@@ -19,14 +19,14 @@ with wanted as materialized (
     select owner_id, task_id from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id)
 ), run as materialized (
     select r.owner_id, r.task_id, r.epoch, r.run_at, r.token, r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at,
-        r.trace
+        r.trace, r.stage, r.queue_until, r.version
     from wanted w
     join runs r on r.owner_id = w.owner_id and r.task_id = w.task_id
     order by r.owner_id, r.task_id
     for update of r
 ), state as materialized (
     select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch,
-        s.op_epoch, s.last_op, s.settle_token
+        s.op_epoch, s.last_op, s.settle_token, s.deadline_at, s.version
     from wanted w
     join task_state s on s.owner_id = w.owner_id and s.task_id = w.task_id
     where (select count(*) from run) >= 0
@@ -34,8 +34,9 @@ with wanted as materialized (
     for update of s
 )
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch, s.op_epoch,
-    s.last_op, s.settle_token, t.agent, t.priority, date_trunc('milliseconds', clock_timestamp()) as now,
-    r.epoch as run_epoch, r.run_at, r.token, r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at, r.trace
+    s.last_op, s.settle_token, s.deadline_at, s.version, t.agent, t.context_id, t.priority, t.queue_timeout_ms,
+    t.concurrency_key, date_trunc('milliseconds', clock_timestamp()) as now, r.epoch as run_epoch, r.run_at, r.token,
+    r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at, r.trace, r.stage, r.queue_until, r.version as run_version
 from state s
 join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
 left join run r on r.owner_id = s.owner_id and r.task_id = s.task_id";
@@ -59,7 +60,12 @@ impl TryFrom<&PgRow> for LockedTask {
         Ok(Self {
             key: key(row)?,
             agent: agent(row)?,
+            context: context(row)?,
             priority: column(row, "priority")?,
+            queue_timeout_ms: column(row, "queue_timeout_ms")?,
+            concurrency_key: column(row, "concurrency_key")?,
+            deadline: column(row, "deadline_at")?,
+            version: column(row, "version")?,
             now: column(row, "now")?,
             state: state(row)?,
             status_at: column(row, "status_at")?,
@@ -74,6 +80,7 @@ impl TryFrom<&PgRow> for LockedTask {
             run_before: run.clone(),
             run,
             placed: Vec::new(),
+            dead: None,
         })
     }
 }
@@ -84,6 +91,8 @@ fn run(row: &PgRow) -> DbResult<Option<Run>> {
     let worker: Option<Uuid> = column(row, "worker")?;
     Ok(Some(Run {
         due: column(row, "run_at")?,
+        stage: stage(row)?,
+        queue_until: column(row, "queue_until")?,
         epoch,
         holder: token.zip(worker),
         attempt: column(row, "attempt")?,
@@ -91,5 +100,12 @@ fn run(row: &PgRow) -> DbResult<Option<Run>> {
         handed_back: column(row, "handed_back")?,
         cancel_at: column(row, "cancel_at")?,
         trace: column(row, "trace")?,
+        version: column(row, "run_version")?,
     }))
+}
+
+fn stage(row: &PgRow) -> DbResult<Stage> {
+    let number: i16 = column(row, "stage")?;
+    Stage::from_number(number)
+        .ok_or_else(|| Failure::corrupt("column stage", format!("{number} is no stage")))
 }

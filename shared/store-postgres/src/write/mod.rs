@@ -5,8 +5,11 @@
 //! ones, because they were locked first; when the process dies in the middle, the transaction is rolled back whole.
 
 pub mod changes;
+pub mod checkpoints;
+pub mod dead;
+pub mod free;
 pub mod lock;
 pub mod task;
 
 pub use changes::Changes;
-pub use task::{LockedTask, Run};
+pub use task::{LockedTask, Run, Stage};

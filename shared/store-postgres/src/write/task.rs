@@ -1,16 +1,54 @@
 //! A task whose rows are locked, and what may be done to it in memory.
 
-use crate::entry::Encoded;
+use crate::entry::{Encoded, UNKNOWN};
 use chrono::TimeDelta;
-use longhaul_domain::{AgentName, EntryKind, Epoch, Fence, Seq, TaskKey, TaskState, Timestamp};
+use longhaul_domain::{
+    AgentName, ContextId, EntryKind, Epoch, Failed, Fence, Seq, TaskKey, TaskState, Timestamp,
+};
 use std::time::Duration;
 use uuid::Uuid;
+
+/// Where an unclaimed run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It may be claimed.
+    Ready,
+    /// Its time has not come.
+    Scheduled,
+    /// Its concurrency key is in use.
+    HeldBack,
+}
+
+impl Stage {
+    /// The number that stands for it in the database. Never changes.
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Ready => 0,
+            Self::Scheduled => 1,
+            Self::HeldBack => 2,
+        }
+    }
+
+    /// The stage of a number.
+    pub const fn from_number(number: i16) -> Option<Self> {
+        match number {
+            0 => Some(Self::Ready),
+            1 => Some(Self::Scheduled),
+            2 => Some(Self::HeldBack),
+            _ => None,
+        }
+    }
+}
 
 /// A queued or running task's place in the queue, and who holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// Not to be claimed before.
     pub due: Timestamp,
+    /// Where it stands, while it is not claimed.
+    pub stage: Stage,
+    /// When it has waited too long to be claimed.
+    pub queue_until: Option<Timestamp>,
     /// How often the right to write changed hands.
     pub epoch: i32,
     /// Token and worker of the claim, while it is claimed.
@@ -25,6 +63,8 @@ pub struct Run {
     pub cancel_at: Option<Timestamp>,
     /// Trace context of the request that made it runnable.
     pub trace: Option<String>,
+    /// Version of the executor that it is to stay with.
+    pub version: Option<String>,
 }
 
 impl Run {
@@ -36,7 +76,13 @@ impl Run {
     /// Offers it again: whoever held it may not write any more.
     pub const fn offer(&mut self) {
         self.holder = None;
+        self.stage = Stage::Ready;
         self.epoch += 1;
+    }
+
+    /// Whether it takes a place among the runs of its concurrency key, or is about to.
+    pub fn uses_key(&self) -> bool {
+        self.holder.is_some() || self.stage == Stage::Ready
     }
 }
 
@@ -60,8 +106,18 @@ pub struct LockedTask {
     pub key: TaskKey,
     /// Who does it.
     pub agent: AgentName,
+    /// The conversation.
+    pub context: ContextId,
     /// Its priority in the queue.
     pub priority: i16,
+    /// How long it may wait to be claimed, in milliseconds.
+    pub queue_timeout_ms: Option<i64>,
+    /// What it must not run beside too many of.
+    pub concurrency_key: Option<String>,
+    /// By when it must have ended. None when it has.
+    pub deadline: Option<Timestamp>,
+    /// Version of the executor that ran it last.
+    pub version: Option<String>,
     /// The database's time once the row was locked.
     pub now: Timestamp,
     /// Its state.
@@ -90,6 +146,8 @@ pub struct LockedTask {
     pub run_before: Option<Run>,
     /// What is to be appended.
     pub placed: Vec<Placed>,
+    /// Why it has failed just now.
+    pub dead: Option<Failed>,
 }
 
 impl LockedTask {
@@ -112,6 +170,16 @@ impl LockedTask {
         }
         if let Some(state) = entry.state {
             (self.state, self.status_at, self.status_seq) = (state, at, seq);
+            if state.is_terminal() {
+                self.deadline = None;
+            }
+        }
+        if let Some(failed) = &entry.failed {
+            let mut failed = Failed::clone(failed);
+            if failed.attempts == UNKNOWN {
+                failed.attempts = attempt;
+            }
+            self.dead = Some(failed);
         }
         self.placed.push(Placed { seq, at, attempt, entry });
         seq
@@ -121,7 +189,22 @@ impl LockedTask {
     pub fn drop_run(&mut self) {
         if let Some(run) = self.run.take() {
             self.epoch = self.epoch.max(run.epoch);
+            self.version = run.version;
         }
+    }
+
+    /// When it will have waited too long if it becomes runnable then.
+    pub fn queue_until(&self, runnable: Timestamp) -> Option<Timestamp> {
+        let millis = self.queue_timeout_ms?;
+        Some(later(runnable, Duration::from_millis(millis.unsigned_abs())))
+    }
+
+    /// Whether a place of its concurrency key has come free, so that another run may take it.
+    pub fn frees_key(&self) -> bool {
+        self.concurrency_key.is_some()
+            && self.run_before.as_ref().is_some_and(Run::uses_key)
+            && self.run.as_ref().is_none_or(|run| run.holder.is_none())
+            && self.run != self.run_before
     }
 
     /// Notes an operation, so that it is recognised when it comes again.
@@ -152,6 +235,8 @@ pub mod testing {
         let now = Timestamp::UNIX_EPOCH + TimeDelta::days(20_000);
         let run = Run {
             due: now,
+            stage: Stage::Ready,
+            queue_until: None,
             epoch: 1,
             holder: Some((Uuid::from_u128(2), Uuid::from_u128(3))),
             attempt: 1,
@@ -159,11 +244,17 @@ pub mod testing {
             handed_back: false,
             cancel_at: None,
             trace: None,
+            version: None,
         };
         LockedTask {
             key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(Uuid::from_u128(1)) },
             agent: AgentName::new("echo").unwrap(),
+            context: ContextId::new("c").unwrap(),
             priority: 0,
+            queue_timeout_ms: None,
+            concurrency_key: None,
+            deadline: None,
+            version: None,
             now,
             state: TaskState::Submitted,
             status_at: now,
@@ -178,6 +269,7 @@ pub mod testing {
             run_before: Some(run.clone()),
             run: Some(run),
             placed: Vec::new(),
+            dead: None,
         }
     }
 }

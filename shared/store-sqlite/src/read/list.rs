@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, named_params};
 statements! {
     PAGE = "-- store::list_tasks
         SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
-               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn
+               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.deadline_at
         FROM task_state s JOIN tasks t ON t.owner_id = s.owner_id AND t.task = s.task
         WHERE s.owner_id = :owner
           AND (s.status_at, s.task) < (:before_at, :before_task) AND s.status_at >= :from
@@ -22,7 +22,7 @@ statements! {
         LIMIT :limit";
     PAGE_OF_CONTEXT = "-- store::list_tasks
         SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
-               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn
+               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.deadline_at
         FROM tasks t INDEXED BY tasks_of_context CROSS JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
         WHERE t.owner_id = :owner AND t.context_id = :context
           AND (s.status_at, s.task) < (:before_at, :before_task) AND s.status_at >= :from

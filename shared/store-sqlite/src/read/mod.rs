@@ -1,5 +1,7 @@
 //! Reads: each function works within one snapshot of the data.
 
+pub mod facts;
 pub mod list;
 pub mod log;
+pub mod operate;
 pub mod task;

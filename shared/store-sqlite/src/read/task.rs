@@ -17,7 +17,7 @@ use std::collections::HashMap;
 statements! {
     FACTS = "-- store::read_task
         SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
-               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn
+               s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.deadline_at
         FROM tasks t JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
         WHERE t.owner_id = ?1 AND t.task = ?2";
     MESSAGES = "-- store::read_task
@@ -44,6 +44,7 @@ pub struct Facts {
     pub last_seq: Seq,
     pub message_seq: Seq,
     pub turn: i32,
+    pub deadline: Option<Timestamp>,
 }
 
 impl Facts {
@@ -59,6 +60,7 @@ impl Facts {
             last_seq: row::seq(row, "last_seq")?,
             message_seq: row::seq(row, "message_seq")?,
             turn: row.get("turn")?,
+            deadline: row.get::<_, Option<i64>>("deadline_at")?.and_then(row::timestamp),
         })
     }
 }

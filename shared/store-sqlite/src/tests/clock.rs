@@ -1,6 +1,6 @@
 //! Time is that of the process, and may be set back between two of them.
 
-use super::{asks, open};
+use super::{LOOK, asks, open};
 use longhaul_domain::{Seq, TaskState};
 use longhaul_runtime::{Clock, ManualClock};
 use longhaul_store::{Accepted, Intake, Reading, RequestCancel, SnapshotOptions, Store, Work};
@@ -43,7 +43,7 @@ async fn forgotten_messages_leave_the_file() {
     clock.advance(chrono::TimeDelta::hours(25));
     store.accept_new(asks("new", "hello")).await.unwrap();
     assert_eq!(count().await, 2);
-    store.reap(1).await.unwrap();
+    store.reap(LOOK).await.unwrap();
     assert_eq!(count().await, 1);
 }
 

@@ -32,7 +32,15 @@ impl Writer<'_> {
     async fn append(&mut self, entries: Vec<EntryBody>) {
         self.op += 1;
         let Claimed { key, fence, attempt, .. } = self.claimed;
-        let append = Append { key, fence, op: self.op, attempt, entries, blobs: Vec::new() };
+        let append = Append {
+            key,
+            fence,
+            op: self.op,
+            attempt,
+            entries,
+            blobs: Vec::new(),
+            checkpoints: Vec::new(),
+        };
         let outcome = self.store.append(append).await.unwrap();
         assert!(matches!(outcome, Appended::Now { .. }), "{outcome:?}");
     }

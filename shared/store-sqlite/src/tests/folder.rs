@@ -1,6 +1,6 @@
 //! One process, one folder, nobody else's eyes.
 
-use super::{asks, claim, open};
+use super::{LOOK, asks, claim, open};
 use crate::SqliteStore;
 use longhaul_runtime::{SystemClock, SystemIds};
 use longhaul_store::{Intake, Keys, Reading, Reaped, SnapshotOptions, Store, StoreError, Work};
@@ -82,7 +82,7 @@ async fn the_runs_of_the_process_before_are_offered_at_once() {
     let lost = claim(&first).await;
     drop(first);
     let next = open(folder.path(), Arc::new(SystemClock)).await;
-    let reaped = next.reap(10).await.unwrap();
+    let reaped = next.reap(LOOK).await.unwrap().done;
     assert_eq!(reaped, [Reaped::Offered { key: lost.key, agent: lost.agent }]);
     assert_eq!(claim(&next).await.attempt, 1);
 }

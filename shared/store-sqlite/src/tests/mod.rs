@@ -1,11 +1,13 @@
 //! What this store promises besides what every store does.
 
+mod calm;
 mod clock;
 mod cost;
 mod disk;
 mod folder;
 mod plans;
 mod trouble;
+mod turns;
 
 use crate::SqliteStore;
 use longhaul_domain::{
@@ -14,9 +16,13 @@ use longhaul_domain::{
 };
 use longhaul_runtime::{Clock, Ids, SystemIds};
 use longhaul_store::{
-    Accept, AcceptNew, AgentSlots, ClaimRequest, Claimed, DedupeKey, NewWorker, RunOptions, Work,
+    Accept, AcceptNew, AgentSlots, ClaimRequest, Claimed, DedupeKey, NewWorker, Reap, RunOptions,
+    Work,
 };
 use std::{path::Path, sync::Arc, time::Duration};
+
+/// A look as a worker makes it.
+const LOOK: Reap = Reap { limit: 100, max_losses: 5, grace: Duration::from_secs(10) };
 
 async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Arc<SqliteStore> {
     let store = SqliteStore::open(folder, clock, Arc::new(SystemIds)).unwrap();
@@ -53,6 +59,6 @@ async fn claims(store: &SqliteStore) -> Vec<Claimed> {
     let lease = Duration::from_secs(600);
     let new = NewWorker { id: worker, name: "host/1".to_owned(), agents: Vec::new(), lease };
     store.register_worker(new).await.unwrap();
-    let slots = vec![AgentSlots { agent: AgentName::new("echo").unwrap(), free: 1 }];
+    let slots = vec![AgentSlots::new(AgentName::new("echo").unwrap(), 1)];
     store.claim(ClaimRequest { worker, slots, limit: 1 }).await.unwrap()
 }

@@ -1,10 +1,11 @@
 //! Defects and damage stay with whom they concern.
 
-use super::{asks, claim, claims, open};
-use crate::writer::Tx;
-use longhaul_runtime::SystemClock;
-use longhaul_store::{Accepted, Intake, Store, StoreError};
-use std::sync::Arc;
+use super::{LOOK, asks, claim, claims, open};
+use crate::{SqliteStore, writer::Tx};
+use longhaul_domain::TaskState;
+use longhaul_runtime::{Clock, ManualClock, SystemClock};
+use longhaul_store::{Accepted, Intake, Reading, Reaped, SnapshotOptions, Store, StoreError, Work};
+use std::{path::Path, sync::Arc, time::Duration};
 
 #[tokio::test]
 async fn a_write_that_panics_is_answered_and_leaves_the_others_alone() {
@@ -34,11 +35,54 @@ async fn a_corrupt_task_holds_nobody_up() {
     let (bad, good) = (asks("bad", "hello"), asks("good", "hello"));
     store.accept_new(bad.clone()).await.unwrap();
     store.accept_new(good.clone()).await.unwrap();
-    let task = bad.key.task.to_string();
-    let damage = move |tx: &mut Tx<'_>| {
-        Ok(tx.conn.execute("UPDATE log SET body = '{}' WHERE task = ?1", [task])?)
-    };
+    damage(&store, "UPDATE log SET body = '{}' WHERE task = ?1", bad.key.task.to_string()).await;
+    assert_eq!(claim(&store).await.key, good.key, "the other one is put off");
+    assert!(claims(&store).await.is_empty());
+}
+
+/// A store whose time is 1970 and moves when it is told to.
+async fn at_rest(folder: &Path) -> (Arc<SqliteStore>, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::default());
+    clock.advance(chrono::TimeDelta::days(1));
+    (open(folder, Arc::clone(&clock) as Arc<dyn Clock>).await, clock)
+}
+
+async fn damage(store: &SqliteStore, sql: &'static str, task: String) {
+    let damage = move |tx: &mut Tx<'_>| Ok(tx.conn.execute(sql, [task])?);
     assert_eq!(store.writer.write(0, damage).await.unwrap(), 1);
-    assert!(claims(&store).await.is_empty(), "it comes first, and is put off");
-    assert_eq!(claim(&store).await.key, good.key);
+}
+
+#[tokio::test]
+async fn a_reaper_does_what_is_due_beside_a_corrupt_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = at_rest(folder.path()).await;
+    let (mut bad, mut good) = (asks("bad", "hello"), asks("good", "hello"));
+    bad.options.queue_timeout = Some(Duration::from_secs(1));
+    good.options.queue_timeout = Some(Duration::from_secs(2));
+    store.accept_new(bad.clone()).await.unwrap();
+    store.accept_new(good.clone()).await.unwrap();
+    let sql = "UPDATE tasks SET context_id = '' WHERE task = ?1";
+    damage(&store, sql, bad.key.task.to_string()).await;
+    clock.advance(chrono::TimeDelta::seconds(2));
+    let done = store.reap(LOOK).await.unwrap().done;
+    assert!(matches!(done[..], [Reaped::Failed { key, .. }] if key == good.key), "{done:?}");
+    let task = store.read_task(good.key, SnapshotOptions::STATUS).await.unwrap().unwrap();
+    assert_eq!(task.status.state, TaskState::Failed);
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_key_that_nobody_uses_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = at_rest(folder.path()).await;
+    let mut first = asks("first", "hello");
+    first.options.concurrency_key = Some("k".to_owned());
+    store.accept_new(first.clone()).await.unwrap();
+    store.reap(LOOK).await.unwrap();
+    let sql = "UPDATE runs SET stage = 2 WHERE task = ?1";
+    damage(&store, sql, first.key.task.to_string()).await;
+    assert!(claims(&store).await.is_empty());
+    clock.advance(chrono::TimeDelta::seconds(5));
+    let done = store.reap(LOOK).await.unwrap().done;
+    assert_eq!(done, [Reaped::Due { key: first.key, agent: first.agent }]);
+    assert_eq!(claim(&store).await.key, first.key);
 }

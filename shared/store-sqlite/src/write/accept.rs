@@ -14,11 +14,12 @@ use longhaul_store::{AcceptFollowUp, AcceptNew, Accepted, FollowedUp};
 
 statements! {
     ADD_TASK = "-- store::accept_new
-        INSERT INTO tasks (owner_id, task, agent, context_id, priority, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        INSERT INTO tasks (owner_id, task, agent, context_id, priority, created_at, queue_timeout_ms, concurrency_key)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     ADD_STATE = "-- store::accept_new
         INSERT INTO task_state (owner_id, task, state, status_at, status_seq, last_seq, message_seq, turn, epoch,
-                                op_epoch, last_op)
-        VALUES (?1, ?2, ?3, ?4, 0, 1, 1, 1, 0, 0, 0)";
+                                op_epoch, last_op, deadline_at)
+        VALUES (?1, ?2, ?3, ?4, 0, 1, 1, 1, 0, 0, 0, ?5)";
 }
 
 /// Makes a task, unless the message came before.
@@ -30,17 +31,31 @@ pub fn accept_new(tx: &mut Tx<'_>, new: AcceptNew) -> Result<Accepted> {
         Seen::Never => {}
     }
     let (owner, task, now) = (key.owner.0, key.task.to_string(), tx.now);
-    let priority = options.priority;
-    db::run(tx.conn, ADD_TASK, (owner, &task, agent.as_str(), context.as_str(), priority, now))?;
-    db::run(tx.conn, ADD_STATE, (owner, &task, TaskState::Submitted.number(), now))?;
+    let (priority, concurrency_key) = (options.priority, options.concurrency_key.as_deref());
+    let queue_timeout = options.queue_timeout.map(row::millis);
+    let (name, context) = (agent.as_str(), context.as_str());
+    let facts = (owner, &task, name, context, priority, now, queue_timeout, concurrency_key);
+    db::run(tx.conn, ADD_TASK, facts)?;
+    let deadline = options.deadline.map(|deadline| deadline.timestamp_millis());
+    db::run(tx.conn, ADD_STATE, (owner, &task, TaskState::Submitted.number(), now, deadline))?;
     let seq = Seq::START.next();
     let body = EntryBody::Message(accept.message);
     add_entry(tx.conn, key, &Entry { seq, at: now, attempt: 0, body: &body })?;
     add_blobs(tx.conn, key.owner, &accept.blobs)?;
     dedupe::remember(tx, key, seq, &accept.dedupe)?;
-    let run_at = now.saturating_add(row::millis(options.delay));
-    let trace = accept.trace.as_deref();
-    NewRun { key, agent: &agent, priority, run_at, epoch: 0, trace }.offer(tx.conn)?;
+    let delayed = now.saturating_add(row::millis(options.delay));
+    let run = NewRun {
+        key,
+        agent: &agent,
+        priority,
+        run_at: options.not_before.map_or(delayed, |at| delayed.max(at.timestamp_millis())),
+        epoch: 0,
+        trace: accept.trace.as_deref(),
+        queue_timeout,
+        concurrency_key,
+        version: None,
+    };
+    run.offer(tx)?;
     tx.effects.grown.insert(key, seq);
     let at = row::timestamp(now).ok_or_else(|| row::corrupt("now", "no such time"))?;
     Ok(Accepted::Created { at, seq })
@@ -68,9 +83,18 @@ pub fn accept_follow_up(tx: &mut Tx<'_>, follow_up: AcceptFollowUp) -> Result<Fo
         head.append(tx, 0, &EntryBody::Status(StatusChange::to(TaskState::Submitted)))?;
         head.turn += 1;
         head.epoch += 1;
-        let (priority, epoch, trace) = (head.priority, head.epoch, accept.trace.as_deref());
-        NewRun { key, agent: &head.agent, priority, run_at: tx.now, epoch, trace }
-            .offer(tx.conn)?;
+        let run = NewRun {
+            key,
+            agent: &head.agent,
+            priority: head.priority,
+            run_at: tx.now,
+            epoch: head.epoch,
+            trace: accept.trace.as_deref(),
+            queue_timeout: head.queue_timeout,
+            concurrency_key: head.concurrency_key.as_deref(),
+            version: head.version.as_deref(),
+        };
+        run.offer(tx)?;
     } else if crate::queue::Run::load(tx.conn, key)?.is_some_and(|run| run.claimed) {
         tx.effects.messages.push(key);
     }

@@ -1,12 +1,6 @@
 //! Cancel: at once where nobody runs the task, otherwise by asking.
 
-use crate::{
-    error::Result,
-    head::Head,
-    queue::{self, Run},
-    row,
-    writer::Tx,
-};
+use crate::{error::Result, head::Head, queue::Run, row, writer::Tx};
 use longhaul_domain::{EntryBody, Note, TaskState, log::StatusChange};
 use longhaul_store::{CancelRequested, RequestCancel};
 
@@ -22,11 +16,13 @@ pub fn request_cancel(tx: &mut Tx<'_>, request: &RequestCancel) -> Result<Cancel
         return Ok(CancelRequested::Ended(head.state));
     }
     let before = head.before();
-    let run = Run::load(tx.conn, key)?;
-    let Some(run) = run.filter(|run| run.claimed) else {
-        end(tx, &mut head)?;
-        head.save(tx, before)?;
-        return Ok(CancelRequested::Canceled { seq: head.last_seq });
+    let run = match Run::load(tx.conn, key)? {
+        Some(run) if run.claimed => run,
+        waits => {
+            end(tx, &mut head, waits.as_ref())?;
+            head.save(tx, before)?;
+            return Ok(CancelRequested::Canceled { seq: head.last_seq });
+        }
     };
     let deadline = tx.now.saturating_add(row::millis(grace));
     if run.cancel_at.is_none() {
@@ -41,7 +37,7 @@ pub fn request_cancel(tx: &mut Tx<'_>, request: &RequestCancel) -> Result<Cancel
 }
 
 /// Ends a task as canceled, in the name of nobody, and takes it off the queue. The head is to be saved afterwards.
-pub fn end(tx: &mut Tx<'_>, head: &mut Head) -> Result<()> {
+pub fn end(tx: &mut Tx<'_>, head: &mut Head, run: Option<&Run>) -> Result<()> {
     head.append(tx, 0, &canceled())?;
-    queue::remove(tx.conn, head.key)
+    run.map_or(Ok(()), |run| run.remove(tx))
 }

@@ -1,88 +1,154 @@
-//! Handing out runs.
+//! Handing out runs: to a worker with a lease, in [turns](super::turns), within the limits of the agent.
 
+use super::{
+    checkpoints,
+    turns::{Owner, Queue, Turns},
+};
 use crate::{
+    concurrency,
     db::{self, statements},
     error::{Fault, Result},
+    leases::Leases,
+    queue::Stage,
     read::{log::entry_at, task},
     row,
     writer::Tx,
 };
 use longhaul_domain::{EntryBody, Epoch, Fence, TaskKey};
-use longhaul_store::{ClaimRequest, Claimed, SnapshotOptions, StoreError};
-use std::{cmp::Reverse, time::Duration};
+use longhaul_store::{AgentSlots, ClaimRequest, Claimed, SnapshotOptions, StoreError};
+use rusqlite::Row;
+use std::{collections::VecDeque, time::Duration};
 
 statements! {
-    DUE = "-- store::claim
-        SELECT owner_id, task, priority, run_at, attempt, epoch, cancel_at, trace
-        FROM runs
-        WHERE agent = ?1 AND worker IS NULL AND run_at <= ?2 AND (cancel_at IS NULL OR cancel_at > ?2)
+    FIRST = "-- store::claim
+        SELECT owner_id, task, run_at, attempt, epoch, cancel_at, trace, losses, concurrency_key
+        FROM runs INDEXED BY runs_queued
+        WHERE agent = ?1 AND worker IS NULL AND stage = 0 AND owner_id = ?2
+          AND (?4 IS NULL OR version IS NULL OR version = ?4)
+          AND (cancel_at IS NULL OR cancel_at > ?3)
+          AND NOT EXISTS (SELECT 1 FROM task_state s
+                          WHERE s.owner_id = runs.owner_id AND s.task = runs.task AND s.deadline_at <= ?3)
         ORDER BY priority DESC, run_at, task
-        LIMIT ?3";
+        LIMIT 1";
     TAKE = "-- store::claim
-        UPDATE runs SET worker = ?3, epoch = ?4, token = ?5 WHERE owner_id = ?1 AND task = ?2";
+        UPDATE runs SET worker = ?3, epoch = ?4, token = ?5, version = coalesce(?6, version), queue_until = NULL
+        WHERE owner_id = ?1 AND task = ?2";
     POSTPONE = "-- store::postpone
-        UPDATE runs SET worker = NULL, token = NULL, epoch = epoch + 1, run_at = ?3 WHERE owner_id = ?1 AND task = ?2";
+        UPDATE runs SET worker = NULL, token = NULL, epoch = epoch + 1, run_at = ?3, stage = 1
+        WHERE owner_id = ?1 AND task = ?2";
 }
 
 /// For how long a run that cannot be read is put off.
 const PUT_OFF: Duration = Duration::from_secs(60);
 
+/// Who claims, as it is written.
+pub struct WorkerName(String);
+
 /// A run that may be handed out.
 struct Due {
     key: TaskKey,
-    priority: i16,
     run_at: i64,
     attempt: i32,
     epoch: i32,
     cancel: bool,
     trace: Option<String>,
+    losses: i32,
+    concurrency_key: Option<String>,
 }
 
-pub fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claimed>> {
-    if !super::workers::has_lease(tx, request.worker)? {
-        return Ok(Vec::new());
+impl Due {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            key: row::key(row)?,
+            run_at: row.get("run_at")?,
+            attempt: row.get("attempt")?,
+            epoch: row.get("epoch")?,
+            cancel: row.get::<_, Option<i64>>("cancel_at")?.is_some(),
+            trace: row.get("trace")?,
+            losses: row.get("losses")?,
+            concurrency_key: row.get("concurrency_key")?,
+        })
     }
-    let mut due = Vec::new();
-    for slots in &request.slots {
-        let limit = slots.free.min(request.limit);
-        due.extend(db::all(tx.conn, DUE, (slots.agent.as_str(), tx.now, limit), |row| {
-            Ok(Due {
-                key: row::key(row)?,
-                priority: row.get("priority")?,
-                run_at: row.get("run_at")?,
-                attempt: row.get("attempt")?,
-                epoch: row.get("epoch")?,
-                cancel: row.get::<_, Option<i64>>("cancel_at")?.is_some(),
-                trace: row.get("trace")?,
-            })
-        })?);
+}
+
+pub fn claim(
+    tx: &mut Tx<'_>,
+    leases: &Leases,
+    turns: &mut Turns,
+    request: &ClaimRequest,
+) -> Result<Vec<Claimed>> {
+    let mut claimed = Vec::new();
+    if !leases.goes_on(request.worker, tx.now) {
+        return Ok(claimed);
     }
-    due.sort_by_key(|due| (Reverse(due.priority), due.run_at, due.key.task, due.key.owner));
-    due.dedup_by_key(|due| due.key);
-    due.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
-    let worker = request.worker.to_string();
-    let mut claimed = Vec::with_capacity(due.len());
-    for due in due {
-        let key = due.key;
-        match take(tx, &worker, due) {
-            Ok(run) => claimed.push(run),
-            Err(fault) if is_about_a_row(&fault) => postpone(tx, key, fault)?,
-            Err(fault) => return Err(fault),
+    let worker = WorkerName(request.worker.to_string());
+    let queues = request.slots.iter().map(|slots| Queue::open(tx, turns, slots));
+    let mut queues = queues.collect::<Result<VecDeque<_>>>()?;
+    queues.rotate_left(turns.first_agent(request.slots.len()) % request.slots.len().max(1));
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    while claimed.len() < limit
+        && let Some(mut queue) = queues.pop_front()
+    {
+        if let Some(run) = queue.claim(tx, turns, &worker)? {
+            claimed.push(run);
+            queues.push_back(queue);
         }
     }
     Ok(claimed)
 }
 
-/// Whether a stored value cannot be understood, and not the file as a whole.
-fn is_about_a_row(fault: &Fault) -> bool {
-    match fault {
-        Fault::Db(error) => error.sqlite_error_code().is_none(),
-        Fault::Store(error) => matches!(error, StoreError::Corrupt { .. }),
+/// Claims the first run of an owner that may be started, and moves aside what stands before it and may not.
+pub fn first_of(
+    tx: &mut Tx<'_>,
+    slots: &AgentSlots,
+    owner: &mut Owner,
+    worker: &WorkerName,
+) -> Result<Option<Claimed>> {
+    let agent = slots.agent.as_str();
+    while owner.room > 0 && owner.moves > 0 {
+        let params = (agent, owner.id, tx.now, slots.pinned.as_deref());
+        let Some(due) = db::one(tx.conn, FIRST, params, Due::from_row)? else { return Ok(None) };
+        let (key, concurrency_key) = (due.key, due.concurrency_key.clone());
+        if let Some(name) = &concurrency_key
+            && !has_room(tx, slots, owner.id, name)?
+        {
+            concurrency::move_to(tx.conn, key, Stage::HeldBack)?;
+            owner.moves -= 1;
+            continue;
+        }
+        let claimed = match take(tx, slots, worker, due) {
+            Ok(claimed) => {
+                owner.room -= 1;
+                Some(claimed)
+            }
+            Err(fault) if fault.is_about_a_row() => {
+                postpone(tx, key, fault)?;
+                owner.moves -= 1;
+                None
+            }
+            Err(fault) => return Err(fault),
+        };
+        // Of the runs that wait for the key there may be one more than has room, as limits change.
+        if let Some(name) = &concurrency_key
+            && has_room(tx, slots, owner.id, name)?
+        {
+            concurrency::release_one(tx, agent, owner.id, name)?;
+        }
+        if claimed.is_some() {
+            return Ok(claimed);
+        }
     }
+    Ok(None)
+}
+
+/// Whether one more run of a concurrency key may be started.
+fn has_room(tx: &Tx<'_>, slots: &AgentSlots, owner: i32, key: &str) -> Result<bool> {
+    let Some(most) = slots.limits.per_key else { return Ok(true) };
+    Ok(concurrency::running_of_key(tx.conn, slots.agent.as_str(), owner, key)? < most)
 }
 
 /// Puts a run off that cannot be read, so that it holds nobody up.
-fn postpone(tx: &Tx<'_>, key: TaskKey, fault: Fault) -> Result<()> {
+pub fn postpone(tx: &Tx<'_>, key: TaskKey, fault: Fault) -> Result<()> {
     let error = StoreError::from(fault);
     tracing::error!(task = %key.task, %error, "a run cannot be read and is put off");
     let later = tx.now.saturating_add(row::millis(PUT_OFF));
@@ -92,11 +158,12 @@ fn postpone(tx: &Tx<'_>, key: TaskKey, fault: Fault) -> Result<()> {
 
 /// Gives a run to a worker. What it needs is read here, in the same transaction: a run that could not be read would
 /// otherwise be held by a worker that never heard of it.
-fn take(tx: &Tx<'_>, worker: &str, due: Due) -> Result<Claimed> {
+fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Result<Claimed> {
     let fence = Fence { epoch: Epoch(due.epoch.saturating_add(1)), token: tx.ids.token() };
     let key = due.key;
-    let ids = (key.owner.0, key.task.to_string());
-    db::run(tx.conn, TAKE, (ids.0, ids.1, worker, fence.epoch.0, fence.token.to_string()))?;
+    let (owner, task) = (key.owner.0, key.task.to_string());
+    let (epoch, token) = (fence.epoch.0, fence.token.to_string());
+    db::run(tx.conn, TAKE, (owner, task, &worker.0, epoch, token, slots.pinned.as_deref()))?;
     let facts =
         task::facts(tx.conn, key)?.ok_or_else(|| row::corrupt("runs.task", "no such task"))?;
     let history = task::messages(tx.conn, key, SnapshotOptions::DEFAULT_HISTORY, None)?;
@@ -120,5 +187,8 @@ fn take(tx: &Tx<'_>, worker: &str, due: Due) -> Result<Claimed> {
         cancel: due.cancel,
         waited: Duration::from_millis(waited),
         trace: due.trace,
+        deadline: facts.deadline,
+        has_checkpoints: checkpoints::any(tx.conn, key)?,
+        losses: due.losses,
     })
 }

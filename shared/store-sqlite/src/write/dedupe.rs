@@ -52,6 +52,11 @@ pub fn remember(tx: &Tx<'_>, key: TaskKey, seq: Seq, dedupe: &DedupeKey) -> Resu
     Ok(())
 }
 
+/// Whether a message of this time is not recognised any more.
+pub const fn is_old(at: i64, now: i64) -> bool {
+    at <= now - KEPT
+}
+
 /// Forgets some of those that do not count any more.
 pub fn forget(tx: &Tx<'_>, limit: u32) -> Result<()> {
     let old = db::all(tx.conn, OLD, (tx.now - KEPT, limit), |row| {

@@ -1,15 +1,15 @@
 //! Who may write: the holder of the fence, once per operation.
 
 use crate::{error::Result, head::Head, queue::Run, writer::Tx};
-use longhaul_domain::TaskState;
+use longhaul_domain::{Seq, TaskState};
 use longhaul_store::Append;
 
 /// What a fence opens.
 pub enum Guard {
     /// The run is held, and this operation is new.
     Held(Box<(Head, Run)>),
-    /// This operation was done before.
-    Done(Head),
+    /// This operation was done before; the last entry now.
+    Done(Seq),
     /// The run belongs to somebody else, or to nobody.
     Fenced,
     /// The task has ended.
@@ -28,12 +28,16 @@ pub fn check(tx: &Tx<'_>, output: &Append, settles: bool) -> Result<Guard> {
         && run.token == Some(token)
     {
         let done = same_run && output.op <= head.last_op;
-        return Ok(if done { Guard::Done(head) } else { Guard::Held(Box::new((head, run))) });
+        return Ok(if done {
+            Guard::Done(head.last_seq)
+        } else {
+            Guard::Held(Box::new((head, run)))
+        });
     }
     // The settle was the last operation of its run, whatever other runs have written since.
     let settled = head.settle_token == Some(token);
     if settles && settled && (!same_run || output.op <= head.last_op) {
-        return Ok(Guard::Done(head));
+        return Ok(Guard::Done(head.last_seq));
     }
     Ok(if head.state.is_terminal() { Guard::Ended(head.state) } else { Guard::Fenced })
 }

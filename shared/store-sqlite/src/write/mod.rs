@@ -3,11 +3,16 @@
 pub mod accept;
 pub mod append;
 pub mod cancel;
+pub mod checkpoints;
 pub mod claim;
+pub mod dead;
 pub mod dedupe;
 mod guard;
 pub mod keys;
+pub mod look;
 pub mod reap;
 pub mod registry;
+pub mod schedules;
 pub mod settle;
+pub mod turns;
 pub mod workers;

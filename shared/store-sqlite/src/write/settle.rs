@@ -5,22 +5,16 @@ use super::{
     cancel::canceled,
     guard::{self, Guard},
 };
-use crate::{
-    error::Result,
-    head::Head,
-    queue::{self, Run},
-    row,
-    writer::Tx,
-};
+use crate::{error::Result, head::Head, queue::Run, row, writer::Tx};
 use longhaul_domain::TerminalState;
 use longhaul_store::{Settle, SettleAs, Settled, check_output};
 
 /// What becomes of the run.
 enum Fate {
     /// It is over; all entries count.
-    Over,
+    Over(Run),
     /// It is over because it was to be canceled; the final status, if there is one, gives way.
-    Canceled { without_last: bool },
+    Canceled { run: Run, without_last: bool },
     /// It is offered again, all entries count.
     Again(Run),
     /// The client has said something unread: it is offered again, without the final status.
@@ -31,7 +25,7 @@ pub fn settle(tx: &mut Tx<'_>, settle: &Settle) -> Result<Settled> {
     let output = &settle.output;
     let (mut head, run) = match guard::check(tx, output, true)? {
         Guard::Held(held) => *held,
-        Guard::Done(head) => return Ok(Settled::Already { last: head.last_seq }),
+        Guard::Done(last) => return Ok(Settled::Already { last }),
         Guard::Fenced => return Ok(Settled::Fenced),
         Guard::Ended(state) => return Ok(Settled::Ended(state)),
     };
@@ -48,22 +42,23 @@ pub fn settle(tx: &mut Tx<'_>, settle: &Settle) -> Result<Settled> {
     let fate = decide(tx.now, settle, &head, run);
     let handed_back = matches!(fate, Fate::HandedBack(_));
     match fate {
-        Fate::Over => {
+        Fate::Over(run) => {
             write(tx, &mut head, output, all)?;
-            queue::remove(tx.conn, head.key)?;
+            run.remove(tx)?;
+            head.version = run.version;
         }
-        Fate::Canceled { without_last } => {
+        Fate::Canceled { run, without_last } => {
             write(tx, &mut head, output, if without_last { but_last } else { all })?;
             head.append(tx, output.attempt, &canceled())?;
-            queue::remove(tx.conn, head.key)?;
+            run.remove(tx)?;
         }
         Fate::Again(run) => {
             write(tx, &mut head, output, all)?;
-            run.offer_again(tx.conn)?;
+            run.offer_again(tx)?;
         }
         Fate::HandedBack(run) => {
             write(tx, &mut head, output, but_last)?;
-            run.offer_again(tx.conn)?;
+            run.offer_again(tx)?;
         }
     }
     head.save(tx, before)?;
@@ -74,6 +69,8 @@ pub fn settle(tx: &mut Tx<'_>, settle: &Settle) -> Result<Settled> {
 fn decide(now: i64, settle: &Settle, head: &Head, run: Run) -> Fate {
     let canceling = run.cancel_at.is_some();
     let unread = head.message_seq > settle.read_up_to;
+    // A worker that says how its run ended was not lost with it.
+    let run = Run { losses: 0, ..run };
     match settle.how {
         // Whoever ends first wins, also over a cancel that came before; but what was to end is not run again.
         SettleAs::End(state) => {
@@ -81,19 +78,20 @@ fn decide(now: i64, settle: &Settle, head: &Head, run: Run) -> Fate {
             if unread && once {
                 Fate::HandedBack(Run { due_at: now, handed_back: true, ..run })
             } else {
-                Fate::Over
+                Fate::Over(run)
             }
         }
-        SettleAs::Park(_) if canceling => Fate::Canceled { without_last: true },
+        SettleAs::Park(_) if canceling => Fate::Canceled { run, without_last: true },
         SettleAs::Park(_) if unread => Fate::HandedBack(Run { due_at: now, ..run }),
-        SettleAs::Park(_) => Fate::Over,
+        SettleAs::Park(_) => Fate::Over(run),
         SettleAs::Retry(_) | SettleAs::Release if canceling => {
-            Fate::Canceled { without_last: false }
+            Fate::Canceled { run, without_last: false }
         }
         SettleAs::Retry(delay) => {
             let due_at = now.saturating_add(row::millis(delay));
             Fate::Again(Run { due_at, attempt: run.attempt.saturating_add(1), ..run })
         }
-        SettleAs::Release => Fate::Again(run),
+        // A clock that was set back between two processes does not delay what could be claimed.
+        SettleAs::Release => Fate::Again(Run { due_at: run.due_at.min(now), ..run }),
     }
 }

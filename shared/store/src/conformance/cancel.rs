@@ -1,6 +1,6 @@
 //! Cancel: it arrives, and it and the end of a run have exactly one winner.
 
-use super::kit::{LONG, Run, Scene, at_once, eventually, uuid, working};
+use super::kit::{LONG, REAP, Run, Scene, at_once, eventually, uuid, working};
 use crate::{Appended, CancelRequested, HeartbeatReply, Reaped, RequestCancel, Settled, Store};
 use longhaul_domain::{
     EntryBody, Note, ParkedState, Seq, TaskId, TaskKey, TaskState, TerminalState,
@@ -42,12 +42,12 @@ pub async fn a_running_executor_is_asked_to_stop(store: Arc<dyn Store>) {
     assert_eq!(scene.state(run.key()).await, TaskState::Submitted, "it has not stopped yet");
     for _ in 0..2 {
         let reply = scene.store.heartbeat(run.worker, LONG).await.unwrap();
-        assert_eq!(reply, HeartbeatReply::Renewed { cancels: vec![run.key()] });
+        assert_eq!(reply, HeartbeatReply::Renewed { cancels: vec![run.key()], held: 1 });
     }
     let outcome = scene.store.settle(run.end(TerminalState::Canceled)).await.unwrap();
     assert_eq!(outcome, Settled::Now { last: Seq(4) });
     let reply = scene.store.heartbeat(run.worker, LONG).await.unwrap();
-    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new() });
+    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: 0 });
 }
 
 pub async fn an_executor_that_was_faster_than_the_cancel_completes(store: Arc<dyn Store>) {
@@ -85,11 +85,11 @@ pub async fn a_cancel_that_is_not_obeyed_is_done_by_force(store: Arc<dyn Store>)
     let scene = Scene::new(store).await;
     let mut run = scene.running().await;
     cancel(&scene, run.key(), GRACE).await;
-    assert!(scene.store.reap(10).await.unwrap().is_empty());
+    assert!(scene.reap().await.is_empty());
     cancel(&scene, run.key(), Duration::from_millis(1)).await;
     assert_eq!(cancel(&scene, run.key(), GRACE).await, CancelRequested::Asked { seq: Seq(2) });
     eventually("the earlier deadline passes", || async {
-        let reaped = scene.store.reap(10).await.unwrap();
+        let reaped = scene.reap().await;
         assert!(reaped.iter().all(|r| *r == Reaped::Canceled { key: run.key() }), "{reaped:?}");
         !reaped.is_empty()
     })
@@ -102,17 +102,18 @@ pub async fn a_cancel_that_is_not_obeyed_is_done_by_force(store: Arc<dyn Store>)
     assert_eq!(scene.log(run.key()).await.len(), 3);
 }
 
-pub async fn a_cancel_survives_the_loss_of_the_worker(store: Arc<dyn Store>) {
+pub async fn cancel_of_a_task_whose_worker_is_dead_ends_it(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
-    let run = scene.running().await;
+    let mut run = scene.running().await;
     cancel(&scene, run.key(), GRACE).await;
     scene.loses_its_lease(run.worker).await;
-    eventually("the run is offered again", || async {
-        !scene.store.reap(10).await.unwrap().is_empty()
-    })
-    .await;
-    let next = scene.claim_one().await.claimed;
-    assert!(next.cancel, "the next executor knows");
+    assert_eq!(scene.reaped().await, [Reaped::Canceled { key: run.key() }], "no waiting for grace");
+    assert_eq!(scene.state(run.key()).await, TaskState::Canceled);
+    let worker = scene.worker().await;
+    assert!(scene.claim(worker, 10).await.is_empty(), "and no new attempt");
+    let late = scene.store.settle(run.end(TerminalState::Completed)).await.unwrap();
+    assert_eq!(late, Settled::Ended(TaskState::Canceled));
+    assert_one_final_status(&scene, run.key()).await;
 }
 
 pub async fn an_unknown_task_cannot_be_canceled(store: Arc<dyn Store>) {
@@ -162,14 +163,14 @@ pub async fn force_and_end_have_one_winner(store: Arc<dyn Store>) {
                 if n == 1 {
                     return matches!(store.settle(settle).await.unwrap(), Settled::Now { .. });
                 }
-                store.reap(10).await.unwrap().contains(&Reaped::Canceled { key })
+                store.reap(REAP).await.unwrap().done.contains(&Reaped::Canceled { key })
             }
         }))
         .await;
         let winners = outcomes.iter().filter(|won| **won).count();
         assert!(winners <= 1, "{outcomes:?}");
         eventually("it has ended", || async {
-            scene.store.reap(10).await.unwrap();
+            scene.reap().await;
             scene.state(key).await.is_terminal()
         })
         .await;

@@ -54,10 +54,8 @@ pub async fn a_claim_takes_no_more_than_slots_and_limit_allow(store: Arc<dyn Sto
     }
     let worker = scene.worker().await;
     let claim = |echo, other, limit| {
-        let slots = vec![
-            AgentSlots { agent: agent("echo"), free: echo },
-            AgentSlots { agent: agent("other"), free: other },
-        ];
+        let slots =
+            vec![AgentSlots::new(agent("echo"), echo), AgentSlots::new(agent("other"), other)];
         let store = Arc::clone(&scene.store);
         async move {
             let claimed = store.claim(ClaimRequest { worker, slots, limit }).await.unwrap();
@@ -82,6 +80,7 @@ pub async fn a_delayed_task_waits_for_its_time(store: Arc<dyn Store>) {
     scene.create(near.clone()).await;
     let worker = scene.worker().await;
     eventually("the delayed task is due", || async {
+        scene.reap().await;
         scene.claim(worker, 10).await.iter().any(|claimed| claimed.key == near.key)
     })
     .await;

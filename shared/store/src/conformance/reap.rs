@@ -1,22 +1,9 @@
 //! Workers that go away: their runs go on elsewhere, and they cannot write one more byte.
 
-use super::kit::{LONG, Run, Scene, at_once, eventually, uuid, working};
-use crate::{Appended, HeartbeatReply, Reaped, Settled, Store};
+use super::kit::{LONG, REAP, Run, Scene, at_once, eventually, uuid, working};
+use crate::{Appended, HeartbeatReply, Reap, Reaped, Settled, Store};
 use longhaul_domain::{EntryBody, Note, Seq, TaskKey, TaskState, TerminalState, WorkerId};
 use std::{sync::Arc, time::Duration};
-
-/// Reaps until something was reaped.
-async fn reaped(scene: &Scene) -> Vec<Reaped> {
-    let found = std::sync::Mutex::new(Vec::new());
-    eventually("something is reaped", || async {
-        let reaped = scene.store.reap(100).await.unwrap();
-        let some = !reaped.is_empty();
-        found.lock().unwrap().extend(reaped);
-        some
-    })
-    .await;
-    found.into_inner().unwrap()
-}
 
 fn offered(scene: &Scene, key: TaskKey) -> Reaped {
     Reaped::Offered { key, agent: scene.agent.clone() }
@@ -26,10 +13,10 @@ pub async fn the_runs_of_a_lost_worker_are_offered_again(store: Arc<dyn Store>) 
     let scene = Scene::new(store).await;
     let mut run = scene.running().await;
     scene.store.append(run.append(vec![working()])).await.unwrap();
-    assert!(scene.store.reap(10).await.unwrap().is_empty(), "its lease is not over");
+    assert!(scene.reap().await.is_empty(), "its lease is not over");
     scene.loses_its_lease(run.worker).await;
-    assert_eq!(reaped(&scene).await, [offered(&scene, run.key())]);
-    assert!(scene.store.reap(10).await.unwrap().is_empty(), "once");
+    assert_eq!(scene.reaped().await, [offered(&scene, run.key())]);
+    assert!(scene.reap().await.is_empty(), "once");
     let bodies = scene.bodies(run.key()).await;
     assert!(matches!(bodies[2], EntryBody::Note(Note::WorkerLost { .. })), "{bodies:?}");
     assert_eq!(scene.state(run.key()).await, TaskState::Working);
@@ -43,7 +30,7 @@ pub async fn a_lost_worker_cannot_write(store: Arc<dyn Store>) {
     scene.store.append(run.append(vec![working()])).await.unwrap();
     let repeated = Run::append(&mut Run { op: 0, ..run.clone() }, vec![working()]);
     scene.loses_its_lease(run.worker).await;
-    reaped(&scene).await;
+    scene.reaped().await;
     for _ in 0..2 {
         let late = run.append(vec![working()]);
         assert_eq!(scene.store.append(late).await.unwrap(), Appended::Fenced);
@@ -64,8 +51,8 @@ pub async fn a_worker_that_renews_keeps_its_runs(store: Arc<dyn Store>) {
     let mut run = scene.running().await;
     scene.loses_its_lease(run.worker).await;
     let reply = scene.store.heartbeat(run.worker, LONG).await.unwrap();
-    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new() });
-    assert!(scene.store.reap(10).await.unwrap().is_empty());
+    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: 1 });
+    assert!(scene.reap().await.is_empty());
     let outcome = scene.store.settle(run.end(TerminalState::Completed)).await.unwrap();
     assert_eq!(outcome, Settled::Now { last: Seq(3) });
 }
@@ -104,7 +91,7 @@ pub async fn any_number_of_reapers_offer_each_run_once(store: Arc<dyn Store>) {
     eventually("every run is offered", || async {
         let reaped = at_once((0..4).map(|_| {
             let store = Arc::clone(&scene.store);
-            async move { store.reap(7).await.unwrap() }
+            async move { store.reap(Reap { limit: 7, ..REAP }).await.unwrap().done }
         }))
         .await;
         assert!(reaped.iter().all(|reaped| reaped.len() <= 7), "at most as many as asked for");
@@ -119,7 +106,7 @@ pub async fn any_number_of_reapers_offer_each_run_once(store: Arc<dyn Store>) {
         .into_iter()
         .map(|reaped| match reaped {
             Reaped::Offered { key, .. } => key,
-            Reaped::Canceled { key } => panic!("{key:?} was not to be canceled"),
+            other => panic!("nothing else was to be done: {other:?}"),
         })
         .collect();
     keys.sort();
@@ -134,6 +121,6 @@ pub async fn lost_runs_keep_their_place_behind_none(store: Arc<dyn Store>) {
     asks.options.delay = Duration::from_secs(3_600);
     scene.create(asks).await;
     scene.loses_its_lease(run.worker).await;
-    reaped(&scene).await;
+    scene.reaped().await;
     assert_eq!(scene.claim_one().await.key(), run.key(), "it is due now");
 }

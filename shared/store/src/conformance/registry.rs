@@ -2,7 +2,7 @@
 
 use super::kit::agent;
 use crate::Store;
-use longhaul_domain::{AgentDescriptor, Skill};
+use longhaul_domain::{AgentDescriptor, AgentLimits, Skill};
 use std::sync::Arc;
 
 fn descriptor(name: &str, version: &str, description: &str) -> AgentDescriptor {
@@ -22,6 +22,7 @@ fn descriptor(name: &str, version: &str, description: &str) -> AgentDescriptor {
         input_modes: vec!["*/*".to_owned()],
         output_modes: vec!["text/plain".to_owned()],
         direct: true,
+        limits: AgentLimits::default(),
     }
 }
 

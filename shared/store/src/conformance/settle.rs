@@ -82,6 +82,7 @@ pub async fn a_retry_counts_an_attempt_and_waits(store: Arc<dyn Store>) {
     assert_eq!(scene.state(run.key()).await, TaskState::Working);
     let (worker, mut next) = (scene.worker().await, None);
     for _ in 0..4_000 {
+        scene.reap().await;
         next = scene.claim(worker, 1).await.pop();
         if next.is_some() {
             break;
@@ -197,7 +198,7 @@ pub async fn an_ended_task_is_never_offered_again(store: Arc<dyn Store>) {
     let other = scene.running().await;
     scene.loses_its_lease(other.worker).await;
     eventually("the other worker's run is offered", || async {
-        let reaped = scene.store.reap(10).await.unwrap();
+        let reaped = scene.reap().await;
         assert!(
             !reaped
                 .contains(&crate::Reaped::Offered { key: run.key(), agent: scene.agent.clone() })

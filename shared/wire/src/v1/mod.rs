@@ -24,7 +24,7 @@ pub use request::{
     read_cancel, read_extended_card, read_get, read_list, read_push_config, read_push_list,
     read_push_ref, read_subscribe,
 };
-pub use send::{read_send, received_send};
+pub use send::{read_send, read_template, received_send};
 pub use task::received_task;
 
 use crate::{

@@ -4,12 +4,12 @@ use super::{V1, asked, message, push, received, request, task};
 use crate::{
     ProtocolError, WireError,
     event::SendOutcome,
-    raw::{At, Field, Read, object, scalar},
+    raw::{At, Field, Read, Violation, object, read_root, scalar},
     received::ReceivedSend,
-    request::{PushConfig, SendRequest},
+    request::{PushConfig, SendRequest, TaskRef},
     write::Members,
 };
-use longhaul_domain::Role;
+use longhaul_domain::{Message, Role};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -139,4 +139,46 @@ pub fn received_send(result: &RawValue) -> Result<ReceivedSend, WireError> {
             (Some(_), Some(_)) | (None, None) => at.refuse("must hold one of task and message"),
         }
     })
+}
+
+/// Reads a message to an agent that is kept to be sent later, without an id of its own: `messageId` and `role` may be left
+/// out, and what is given as `messageId` stands for nothing. A task that it names is given beside it.
+pub fn read_template(message: &RawValue) -> Result<(Message, Option<TaskRef>), Vec<Violation>> {
+    const GIVEN: &str = r#"{"messageId":"template","role":"ROLE_USER""#;
+    let completed = message.get().trim_start().strip_prefix('{').map(|rest| {
+        // Of a name given twice the last one counts: what is there stays in force.
+        let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+        RawValue::from_string(format!("{GIVEN}{comma}{rest}"))
+    });
+    let completed = completed.and_then(Result::ok);
+    let read = read_root(completed.as_deref().unwrap_or(message), of_client)?;
+    Ok((read.message, read.task))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(text: &str) -> Result<(Message, Option<TaskRef>), Vec<Violation>> {
+        read_template(&RawValue::from_string(text.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn a_template_needs_parts_and_nothing_else() {
+        let (message, task) = template(r#" {"parts":[{"text":"hi"}]}"#).unwrap();
+        assert_eq!((message.text().as_str(), task), ("hi", None));
+        let (message, task) =
+            template(r#"{"messageId":"own","taskId":"t","parts":[{"text":"hi"}]}"#).unwrap();
+        assert_eq!(message.message_id.as_str(), "own");
+        assert_eq!(task, Some(TaskRef::parse("t")));
+        for (text, field) in [
+            ("{}", "parts"),
+            (r#"{"parts":[]}"#, "parts"),
+            (r#"{"parts":[{"text":"hi"}],"role":"ROLE_AGENT"}"#, "role"),
+            (r#"{"parts":[{}]}"#, "parts[0]"),
+            ("[]", "params"),
+        ] {
+            assert_eq!(template(text).unwrap_err()[0].field, field, "{text}");
+        }
+    }
 }

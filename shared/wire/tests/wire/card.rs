@@ -1,6 +1,9 @@
 //! Cards: complete, strict, and read back as they were.
 
-use longhaul_domain::{AgentDescriptor, AgentName, Skill, extension::RESUME};
+use longhaul_domain::{
+    AgentDescriptor, AgentLimits, AgentName, Skill,
+    extension::{DURABILITY, RESUME},
+};
 use longhaul_wire::{
     card::{Binding, CardSettings, Interface, build},
     dialect::Dialect,
@@ -33,6 +36,7 @@ pub fn descriptor() -> AgentDescriptor {
         input_modes: vec!["application/pdf".to_owned(), "text/plain".to_owned()],
         output_modes: vec!["text/plain".to_owned()],
         direct: false,
+        limits: AgentLimits::default(),
     }
 }
 
@@ -165,7 +169,7 @@ fn a_card_declares_what_is_served_and_no_more() {
     assert_eq!(card.capabilities.extended_agent_card, Some(false));
     let extensions: Vec<(&str, bool)> =
         card.capabilities.extensions.iter().map(|e| (e.uri.as_str(), e.required)).collect();
-    assert_eq!(extensions, [(RESUME, false)]);
+    assert_eq!(extensions, [(RESUME, false), (DURABILITY, false)]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn all() -> Vec<(ProtocolError, i32, u16, i32, &'static str)> {
         (E::InvalidParams(vec![Violation::new("a", "b")]), -32602, 400, 3, "INVALID_PARAMS"),
         (E::Unauthenticated { challenge: text() }, -32050, 401, 16, "UNAUTHENTICATED"),
         (E::PermissionDenied { scope: Scope::Write }, -32051, 403, 7, "PERMISSION_DENIED"),
-        (E::ResourceExhausted { retry_after }, -32052, 429, 8, "RESOURCE_EXHAUSTED"),
+        (E::ResourceExhausted { why: text(), retry_after }, -32052, 429, 8, "RESOURCE_EXHAUSTED"),
         (E::Unavailable { retry_after }, -32053, 503, 14, "UNAVAILABLE"),
         (E::TooLarge { limit: 10 }, -32600, 413, 8, "REQUEST_TOO_LARGE"),
         (E::Internal { request_id: text() }, -32603, 500, 13, "INTERNAL"),

@@ -2,7 +2,7 @@
 //! difference before keeping it.
 
 use crate::{card, samples};
-use longhaul_domain::{Role, Seq};
+use longhaul_domain::{Failed, FailedBecause, Role, Seq};
 use longhaul_wire::{
     Output, ProtocolError, SendOutcome, StreamEvent, WireError,
     dialect::Dialect,
@@ -39,6 +39,15 @@ fn a_task_is_written_whole_and_reads_back() {
     let bare = samples::bare_task();
     let raw = golden("task_bare.json", &V1(&bare));
     assert_eq!(v1::received_task(&raw).unwrap(), ReceivedTask::from(&bare));
+}
+
+#[test]
+fn what_is_kept_of_a_failure_for_operators_is_not_written() {
+    let plain = samples::status_event();
+    let mut failed = plain.clone();
+    let StreamEvent::Status(event) = &mut failed else { panic!("not a status") };
+    event.change.failed = Some(Failed::new(FailedBecause::Fatal, "a cause", 1));
+    assert_eq!(to_vec(&V1(&failed)).unwrap(), to_vec(&V1(&plain)).unwrap());
 }
 
 #[test]
@@ -137,8 +146,10 @@ fn envelopes_are_one_line() {
         Violation::new("message.role", "is required"),
     ]);
     let params = bytes("answer_invalid_params.json", write_error(&id, &wrong));
-    let busy =
-        ProtocolError::ResourceExhausted { retry_after: std::time::Duration::from_millis(1500) };
+    let busy = ProtocolError::ResourceExhausted {
+        why: "Too many tasks wait".to_owned(),
+        retry_after: std::time::Duration::from_millis(1500),
+    };
     let retry = bytes("answer_retry.json", write_error(&Id::null(), &busy));
     let http = bytes("http_error.json", missing.to_http_body());
     for line in [call, result, a2a, params, retry, http] {

@@ -139,7 +139,13 @@ pub fn task() -> impl Strategy<Value = Task> {
 
 pub fn status_event() -> impl Strategy<Value = StatusEvent> {
     let change = (state(), option::of(message()), option::of(object())).prop_map(
-        |(state, message, metadata)| StatusChange { state, message, metadata, direct: false },
+        |(state, message, metadata)| StatusChange {
+            state,
+            message,
+            metadata,
+            direct: false,
+            failed: None,
+        },
     );
     (task_id(), context(), change, time()).prop_map(|(task, context, change, at)| StatusEvent {
         task,

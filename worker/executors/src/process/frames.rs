@@ -1,12 +1,15 @@
 //! The lines of the process protocol; `docs/process-protocol.md` describes them.
 
-use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut};
-use longhaul_domain::{JsonObject, json};
+use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut, present};
+use longhaul_domain::{Json, JsonObject, json};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The version that this worker speaks.
 pub(super) const PROTOCOL: u32 = 1;
+
+/// What this worker understands beyond the first edition of that version.
+pub(super) const FEATURES: &[&str] = &["checkpoints", "steps", "progress"];
 
 /// What the worker says.
 #[derive(Serialize)]
@@ -19,10 +22,11 @@ pub(super) enum ToPlugin<'a> {
         mode: &'a str,
         max_inflight: u32,
         max_line_bytes: usize,
+        features: &'a [&'a str],
     },
     Run {
         run: &'a str,
-        task: TaskFacts<'a>,
+        task: Box<TaskFacts<'a>>,
         message: MessageOut<'a>,
         history: Vec<MessageOut<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +77,8 @@ pub(super) struct TaskFacts<'a> {
 #[derive(Serialize)]
 pub(super) struct Resume {
     pub artifacts: Vec<Durable>,
+    /// Whether there are checkpoints or steps that are done.
+    pub checkpoints: bool,
 }
 
 #[derive(Serialize)]
@@ -89,6 +95,10 @@ pub(super) enum Reply<'a> {
     Part { raw: &'a str, size: usize },
     Task { task: Option<Box<TaskOut<'a>>> },
     Tasks { tasks: Vec<TaskOut<'a>> },
+    Stored { found: bool, value: &'a Json },
+    NotStored { found: bool },
+    StepDone { done: bool, value: &'a Json },
+    StepBegun { done: bool },
     Done {},
 }
 
@@ -137,6 +147,8 @@ pub(super) struct Said {
     #[serde(default)]
     pub last_chunk: Option<bool>,
     #[serde(default)]
+    pub step: Option<String>,
+    #[serde(default)]
     pub level: Option<String>,
     #[serde(default)]
     pub cause: Option<String>,
@@ -160,6 +172,7 @@ pub(super) enum Kind {
     Artifact,
     Request,
     Read,
+    Progress,
     Completed,
     Failed,
     Rejected,
@@ -179,7 +192,13 @@ impl Kind {
     pub const fn is_end(self) -> bool {
         !matches!(
             self,
-            Self::Ready | Self::Log | Self::Status | Self::Artifact | Self::Request | Self::Read
+            Self::Ready
+                | Self::Log
+                | Self::Status
+                | Self::Artifact
+                | Self::Request
+                | Self::Read
+                | Self::Progress
         )
     }
 }
@@ -193,6 +212,9 @@ pub(super) struct Params {
     pub length: Option<usize>,
     pub task_id: Option<String>,
     pub limit: Option<u32>,
+    pub name: Option<String>,
+    #[serde(deserialize_with = "present")]
+    pub value: Option<Json>,
 }
 
 impl Said {

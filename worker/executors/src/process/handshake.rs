@@ -3,7 +3,7 @@
 use super::{
     child,
     config::ProcessConfig,
-    frames::{Kind, PROTOCOL, Said, ToPlugin},
+    frames::{FEATURES, Kind, PROTOCOL, Said, ToPlugin},
     lines::{Line, Lines, shown},
     plugin::{Plugin, Started, watch_stderr},
     shared::Shared,
@@ -99,6 +99,7 @@ async fn greet(
         mode: config.mode(),
         max_inflight: if config.keep { config.max_inflight.max(1) } else { 1 },
         max_line_bytes: config.max_line_bytes,
+        features: FEATURES,
     };
     // A program that has ended already is found by reading.
     let _ = stdin.write_all(hello.line().as_bytes()).await;

@@ -18,6 +18,7 @@ mod routes;
 mod session;
 mod shared;
 mod stderr;
+mod steps;
 mod streams;
 
 pub use config::ProcessConfig;

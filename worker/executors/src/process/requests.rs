@@ -3,16 +3,24 @@
 use super::{
     a2a::TaskOut,
     frames::{Params, Reply},
+    steps::Steps,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use longhaul_domain::{BlobHash, BlobKind, BlobRef, Content, Part, Task};
-use longhaul_executor::{ContextError, TaskContext};
+use longhaul_domain::{BlobHash, BlobKind, BlobRef, Content, Json, Part, Task};
+use longhaul_executor::{ContextError, StepStart, TaskContext};
 
 /// What an answer is made of.
 pub(super) enum Answer {
-    Part { raw: String, size: usize },
+    Part {
+        raw: String,
+        size: usize,
+    },
     Task(Option<Box<Task>>),
     Tasks(Vec<Task>),
+    /// A checkpoint.
+    Stored(Option<Json>),
+    /// A step: its value when it is done already.
+    Step(Option<Json>),
     Done,
 }
 
@@ -28,6 +36,7 @@ impl From<ContextError> for Refusal {
     fn from(error: ContextError) -> Self {
         match error {
             ContextError::MissingBlob(hash) => Self::Told(format!("there is no part {hash}")),
+            ContextError::Step(wrong) => Self::Told(wrong.to_string()),
             error => Self::Context(error),
         }
     }
@@ -36,6 +45,7 @@ impl From<ContextError> for Refusal {
 /// Answers a request.
 pub(super) async fn answer(
     ctx: &TaskContext,
+    steps: &mut Steps,
     method: &str,
     params: Params,
 ) -> Result<Answer, Refusal> {
@@ -54,12 +64,61 @@ pub(super) async fn answer(
             ctx.flush().await?;
             Answer::Done
         }
+        "checkpoint" => Answer::Stored(ctx.checkpointed(named(method, params)?.0).await?),
+        "putCheckpoint" => {
+            let (name, value) = valued(method, params)?;
+            ctx.checkpoint(name, &value).await?;
+            Answer::Done
+        }
+        "beginStep" | "endStep" | "dropStep" => return step(ctx, steps, method, params).await,
         other => {
             return Err(told(&format!(
-                "unknown method {other:?}; known are part, task, referencedTasks, earlierTasks, flush"
+                "unknown method {other:?}; known are part, task, referencedTasks, earlierTasks, flush, \
+                 checkpoint, putCheckpoint, beginStep, endStep, dropStep"
             )));
         }
     })
+}
+
+async fn step(
+    ctx: &TaskContext,
+    steps: &mut Steps,
+    method: &str,
+    params: Params,
+) -> Result<Answer, Refusal> {
+    match method {
+        "beginStep" => {
+            let (name, _) = named(method, params)?;
+            steps.check_room().map_err(Refusal::Told)?;
+            match ctx.begin_step(name).await? {
+                StepStart::Done(value) => Ok(Answer::Step(Some(value))),
+                StepStart::Open(step) => {
+                    steps.open(step);
+                    Ok(Answer::Step(None))
+                }
+            }
+        }
+        "endStep" => {
+            let (name, value) = valued(method, params)?;
+            steps.close(&name).map_err(Refusal::Told)?.commit(value).await?;
+            Ok(Answer::Done)
+        }
+        _ => {
+            let (name, _) = named(method, params)?;
+            steps.close(&name).map_err(Refusal::Told)?;
+            Ok(Answer::Done)
+        }
+    }
+}
+
+fn named(method: &str, params: Params) -> Result<(String, Option<Json>), Refusal> {
+    let name = params.name.ok_or_else(|| told(&format!("`{method}` needs params.name")))?;
+    Ok((name, params.value))
+}
+
+fn valued(method: &str, params: Params) -> Result<(String, Json), Refusal> {
+    let (name, value) = named(method, params)?;
+    Ok((name, value.ok_or_else(|| told(&format!("`{method}` needs params.value")))?))
 }
 
 async fn part(ctx: &TaskContext, params: Params) -> Result<Answer, Refusal> {
@@ -88,6 +147,10 @@ impl Answer {
                 Reply::Task { task: task.as_deref().map(|task| Box::new(TaskOut::from(task))) }
             }
             Self::Tasks(tasks) => Reply::Tasks { tasks: tasks.iter().map(TaskOut::from).collect() },
+            Self::Stored(Some(value)) => Reply::Stored { found: true, value },
+            Self::Stored(None) => Reply::NotStored { found: false },
+            Self::Step(Some(value)) => Reply::StepDone { done: true, value },
+            Self::Step(None) => Reply::StepBegun { done: false },
             Self::Done => Reply::Done {},
         }
     }

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Most requests that a run may have open.
 const MAX_REQUESTS: u32 = 8;
@@ -27,6 +27,8 @@ pub(super) struct Route {
     /// Output is dropped and costs nothing.
     deaf: AtomicBool,
     ended: AtomicBool,
+    /// Rung when the plugin says that it is getting on; not queued, as nothing bounds how often it does.
+    progress: Notify,
 }
 
 impl Route {
@@ -38,6 +40,11 @@ impl Route {
     /// A request has been answered; before the plugin is told.
     pub fn answered(&self) {
         self.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Waits until the plugin says that it is getting on. Safe to abandon.
+    pub async fn progress(&self) {
+        self.progress.notified().await;
     }
 
     /// From now on only the end of the run is of interest.
@@ -63,6 +70,9 @@ impl Route {
             && self.requests.fetch_add(1, Ordering::AcqRel) >= MAX_REQUESTS
         {
             return Err(format!("more than {MAX_REQUESTS} open requests"));
+        } else if kind == Kind::Progress {
+            self.progress.notify_one();
+            return Ok(false);
         }
         Ok(true)
     }
@@ -89,6 +99,7 @@ impl Routes {
             requests: AtomicU32::new(0),
             deaf: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            progress: Notify::new(),
         });
         let mut state = self.lock();
         state.opened += 1;

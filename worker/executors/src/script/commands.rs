@@ -1,19 +1,26 @@
 //! Plans as text: `!progress 3; chunks 5 100 10; fail 2`. Commands are separated by semicolons or line breaks.
 
-use super::plan::{Chunks, Ending, Hang, Kind, Plan, PlanError, default_size};
+use super::plan::{Chunks, Cursor, Ending, Hang, Kind, Plan, PlanError, Step, default_size};
 use std::str::FromStr;
 
 /// Every command.
 pub(super) const NAMES: &[&str] = &[
     "wait",
     "progress",
+    "heartbeat",
     "chunks",
     "artifact",
     "large",
+    "step",
+    "fail-in",
+    "checkpoint",
+    "effects",
     "listen",
+    "exit",
     "panic",
     "flaky",
     "retryable",
+    "retry-after",
     "hang",
     "ignore-cancel",
     "complete",
@@ -43,6 +50,10 @@ fn apply(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
             plan.progress = args.number(0, Some(1))?;
             plan.progress_delay_ms = args.number(1, Some(0))?;
         }
+        "heartbeat" => {
+            plan.heartbeats = args.number(0, Some(1))?;
+            plan.heartbeat_delay_ms = args.number(1, Some(0))?;
+        }
         "chunks" => {
             plan.chunks = Some(Chunks {
                 count: args.number(0, None)?,
@@ -53,9 +64,15 @@ fn apply(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
         "artifact" => plan.artifacts.push(kind(args)?),
         "large" => plan.large_bytes = args.number(0, None)?,
         "listen" => plan.listen = args.number(0, Some(1))?,
+        "step" | "fail-in" | "checkpoint" | "effects" => durable(plan, args)?,
+        "exit" => plan.exits = args.number(0, Some(i32::MAX))?,
         "panic" => plan.panic_attempts = args.number(0, Some(i32::MAX))?,
         "flaky" => plan.fail_attempts = args.number(0, Some(1))?,
         "retryable" => plan.retryable = Some(true),
+        "retry-after" => {
+            plan.retryable = Some(true);
+            plan.retry_after_ms = Some(args.number(0, None)?);
+        }
         "hang" => {
             plan.hang = Some(match args.rest {
                 "" => Hang::UntilCancel,
@@ -71,6 +88,37 @@ fn apply(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
         _ => {
             plan.end = ending(args.name).ok_or_else(|| PlanError::Unknown(args.name.to_owned()))?;
             plan.say = Some(args.rest).filter(|text| !text.is_empty()).map(str::to_owned);
+        }
+    }
+    Ok(())
+}
+
+/// Commands about what is done once.
+fn durable(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
+    let name = args.word()?;
+    match args.name {
+        "step" => {
+            let words = args.rest.splitn(3, char::is_whitespace);
+            let say = words.map(str::trim).nth(2).filter(|text| !text.is_empty());
+            plan.steps.push(Step {
+                name,
+                delay_ms: args.number(1, Some(0))?,
+                say: say.map(str::to_owned),
+                fail_attempts: 0,
+            });
+        }
+        "fail-in" => {
+            let step = plan.steps.iter_mut().rfind(|step| step.name == name);
+            let step = step.ok_or_else(|| args.wrong("names no step that stands before it"))?;
+            step.fail_attempts = args.number(1, Some(1))?;
+        }
+        "effects" => plan.effects = Some(name),
+        _ => {
+            plan.checkpoint = Some(Cursor {
+                name,
+                count: args.number(1, Some(1))?,
+                delay_ms: args.number(2, Some(0))?,
+            });
         }
     }
     Ok(())
@@ -118,6 +166,11 @@ impl Arguments<'_> {
         }
     }
 
+    fn word(&self) -> Result<String, PlanError> {
+        let word = self.rest.split_whitespace().next();
+        word.map(str::to_owned).ok_or_else(|| self.wrong("needs a name"))
+    }
+
     fn number<T: FromStr>(&self, index: usize, default: Option<T>) -> Result<T, PlanError> {
         match self.rest.split_whitespace().nth(index) {
             Some(word) => {
@@ -143,12 +196,29 @@ mod tests {
     }
 
     #[test]
+    fn steps_stand_in_their_order() {
+        let plan = parse("step a 5 hello  there; step b; fail-in a 2; checkpoint c 10 3; effects f; retry-after 7").unwrap();
+        let step = |name: &str, delay_ms, say: Option<&str>, fail_attempts| Step {
+            name: name.to_owned(),
+            delay_ms,
+            say: say.map(str::to_owned),
+            fail_attempts,
+        };
+        assert_eq!(plan.steps, [step("a", 5, Some("hello  there"), 2), step("b", 0, None, 0)]);
+        assert_eq!(plan.checkpoint, Some(Cursor { name: "c".to_owned(), count: 10, delay_ms: 3 }));
+        assert_eq!((plan.effects.as_deref(), plan.retry_after_ms), (Some("f"), Some(7)));
+    }
+
+    #[test]
     fn what_is_not_understood_is_named() {
         for (text, named) in [
             ("dance", "dance"),
             ("wait", "needs a number"),
             ("chunks -1", "\"-1\""),
             ("hang on", "forever"),
+            ("step", "needs a name"),
+            ("step a soon", "\"soon\""),
+            ("fail-in a", "no step"),
             ("large 99999999999", "64 MiB"),
         ] {
             let error = parse(text).unwrap_err().to_string();

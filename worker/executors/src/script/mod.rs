@@ -4,28 +4,44 @@
 //! text is answered with itself. A plan that makes no sense is rejected with a sentence that says why.
 
 mod commands;
+mod effects;
 mod kits;
 mod plan;
 mod play;
+mod steps;
 
-pub use plan::{Chunks, Ending, Hang, Kind, Plan, PlanError};
+pub use plan::{Chunks, Cursor, Ending, Hang, Kind, Plan, PlanError, Step};
 
 use async_trait::async_trait;
+use effects::Effects;
 use longhaul_executor::prelude::*;
+use std::path::PathBuf;
 
 /// Where metadata holds a plan.
 pub const METADATA_KEY: &str = "script";
+
+/// The variable that names the folder for files of effects.
+pub const EFFECTS_FOLDER: &str = "SCRIPT_EFFECTS_FOLDER";
 
 /// The scripted executor.
 #[derive(Debug, Clone)]
 pub struct Script {
     descriptor: ExecutorDescriptor,
+    /// The folder for files of effects.
+    effects: Option<PathBuf>,
 }
 
 impl Script {
     /// Under this description.
     pub const fn new(descriptor: ExecutorDescriptor) -> Self {
-        Self { descriptor }
+        Self { descriptor, effects: None }
+    }
+
+    /// Lets steps add lines to files in this folder; without one such scripts are rejected.
+    #[must_use]
+    pub fn effects_in(mut self, folder: Option<PathBuf>) -> Self {
+        self.effects = folder;
+        self
     }
 }
 
@@ -38,7 +54,10 @@ impl Executor for Script {
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
         let said = ctx.resolve(ctx.message().clone()).await?;
         match find(&ctx, &said) {
-            Ok((plan, answered)) => play::play(&ctx, &plan, answered).await,
+            Ok((plan, answered)) => match Effects::of(&plan, self.effects.as_deref()) {
+                Ok(effects) => play::play(&ctx, &plan, &effects, answered).await,
+                Err(error) => Ok(ctx.rejected(error.to_string())),
+            },
             Err(error) => Ok(ctx.rejected(error.to_string())),
         }
     }

@@ -21,14 +21,26 @@ pub struct Plan {
     pub progress: u32,
     /// Wait after each.
     pub progress_delay_ms: u64,
+    /// So many signs of progress that say nothing.
+    pub heartbeats: u32,
+    /// Wait after each.
+    pub heartbeat_delay_ms: u64,
     /// An artifact in chunks.
     pub chunks: Option<Chunks>,
     /// An artifact of each of these kinds.
     pub artifacts: Vec<Kind>,
     /// An artifact of this many bytes.
     pub large_bytes: usize,
+    /// Steps, one after the other.
+    pub steps: Vec<Step>,
+    /// A cursor that is moved on.
+    pub checkpoint: Option<Cursor>,
+    /// The file to which the work of each step and each move of the cursor adds a line, in a folder of the worker's.
+    pub effects: Option<String>,
     /// Wait for so many further messages of the client and answer each with a status.
     pub listen: u32,
+    /// Abort the worker's process this many times.
+    pub exits: i32,
     /// Panic in this many first attempts.
     pub panic_attempts: i32,
     /// Fail in this many first attempts.
@@ -61,6 +73,41 @@ pub struct Chunks {
     /// Wait after each.
     #[serde(default)]
     pub delay_ms: u64,
+}
+
+/// A step: waits, adds its line to the file of effects, says something, and adds its name to the artifact `steps`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Step {
+    /// Its name, unique in the task.
+    pub name: String,
+    /// Wait before the work.
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// What to say.
+    #[serde(default)]
+    pub say: Option<String>,
+    /// Fail at the end of the work in this many first attempts.
+    #[serde(default)]
+    pub fail_attempts: i32,
+}
+
+/// A checkpoint that counts up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cursor {
+    /// Its name, unique in the task.
+    pub name: String,
+    /// Up to where.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Wait before each move.
+    #[serde(default)]
+    pub delay_ms: u64,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 pub(super) const fn default_size() -> usize {
@@ -145,16 +192,27 @@ impl Plan {
     /// The plan, unless it would fill memory or never end by itself.
     pub(super) fn bounded(self) -> Result<Self, PlanError> {
         let chunks = self.chunks.unwrap_or(Chunks { count: 0, size: 0, delay_ms: 0 });
-        let delays = [self.delay_ms, self.progress_delay_ms, chunks.delay_ms];
-        if self.progress > MOST || chunks.count > MOST || self.artifacts.len() > 1000 {
+        let cursor =
+            self.checkpoint.as_ref().map_or((0, 0), |cursor| (cursor.count, cursor.delay_ms));
+        let delays = [
+            self.delay_ms,
+            self.progress_delay_ms,
+            self.heartbeat_delay_ms,
+            chunks.delay_ms,
+            cursor.1,
+        ];
+        let delays = delays.into_iter().chain(self.steps.iter().map(|step| step.delay_ms));
+        let counts = [self.progress, self.heartbeats, chunks.count, cursor.0];
+        let many = self.artifacts.len().max(self.steps.len()) > 1000;
+        if many || counts.into_iter().any(|count| count > MOST) {
             return Err(PlanError::TooMuch(
-                "at most 1,000,000 statuses or chunks, 1,000 artifacts",
+                "at most 1,000,000 statuses, chunks or checkpoints, 1,000 artifacts or steps",
             ));
         }
         if chunks.size > LARGEST || self.large_bytes > LARGEST {
             return Err(PlanError::TooMuch("at most 64 MiB in a chunk or artifact"));
         }
-        if delays.into_iter().any(|ms| Duration::from_millis(ms) > LONGEST) {
+        if delays.map(Duration::from_millis).any(|delay| delay > LONGEST) {
             return Err(PlanError::TooMuch("at most an hour of delay at a time"));
         }
         Ok(self)

@@ -1,11 +1,14 @@
 //! Following a plan.
 
-use super::plan::{Chunks, Ending, Hang, Kind, Plan};
+use super::{
+    effects::Effects,
+    plan::{Chunks, Ending, Hang, Kind, Plan},
+};
 use longhaul_executor::prelude::*;
 use std::{fmt::Write, time::Duration};
 
 /// Why a run ends before its plan does.
-enum Break {
+pub(super) enum Break {
     /// The run shall stop.
     Canceled,
     Failed(ExecutorError),
@@ -21,9 +24,10 @@ impl<E: Into<ExecutorError>> From<E> for Break {
 pub(super) async fn play(
     ctx: &TaskContext,
     plan: &Plan,
+    effects: &Effects,
     answered: bool,
 ) -> Result<Outcome, ExecutorError> {
-    let player = Player { ctx, plan };
+    let player = Player { ctx, plan, effects };
     let end = if answered { player.answer().await } else { player.perform().await };
     match end {
         Ok(outcome) => Ok(outcome),
@@ -32,16 +36,21 @@ pub(super) async fn play(
     }
 }
 
-struct Player<'a> {
-    ctx: &'a TaskContext,
-    plan: &'a Plan,
+pub(super) struct Player<'a> {
+    pub ctx: &'a TaskContext,
+    pub plan: &'a Plan,
+    pub effects: &'a Effects,
 }
 
 impl Player<'_> {
     async fn perform(&self) -> Result<Outcome, Break> {
-        let Self { ctx, plan } = self;
+        let Self { ctx, plan, .. } = self;
         self.wait(plan.delay_ms).await?;
         self.progress().await?;
+        for _ in 0..plan.heartbeats {
+            ctx.heartbeat();
+            self.wait(plan.heartbeat_delay_ms).await?;
+        }
         if let Some(chunks) = plan.chunks {
             self.chunks(chunks).await?;
         }
@@ -53,6 +62,8 @@ impl Player<'_> {
                 Part::raw(pattern(plan.large_bytes).into_bytes(), "application/octet-stream");
             ctx.artifact(ctx.new_artifact(vec![part])).await?;
         }
+        self.steps().await?;
+        self.cursor().await?;
         for _ in 0..plan.listen {
             let message = ctx.resolve(ctx.next_message().await?).await?;
             ctx.status(format!("heard: {}", message.text())).await?;
@@ -65,6 +76,7 @@ impl Player<'_> {
             Some(Hang::Forever) => std::future::pending().await,
             None => {}
         }
+        self.exit().await?;
         assert!(ctx.attempt() > plan.panic_attempts, "the script asked for a panic");
         if ctx.attempt() <= plan.fail_attempts {
             return Ok(self.failure(plan.retryable.unwrap_or(true)));
@@ -73,7 +85,7 @@ impl Player<'_> {
     }
 
     async fn end(&self) -> Result<Outcome, Break> {
-        let Self { ctx, plan } = self;
+        let Self { ctx, plan, .. } = self;
         let say = |default: &str| plan.say.clone().unwrap_or_else(|| default.to_owned());
         Ok(match plan.end {
             Ending::Completed => {
@@ -93,7 +105,7 @@ impl Player<'_> {
 
     /// The turn after a question.
     async fn answer(&self) -> Result<Outcome, Break> {
-        let Self { ctx, plan } = self;
+        let Self { ctx, plan, .. } = self;
         let message = ctx.resolve(ctx.message().clone()).await?;
         let text = message.text();
         match &plan.until {
@@ -137,7 +149,7 @@ impl Player<'_> {
         Outcome::Failed(Failure { message, cause, retryable, retry_after })
     }
 
-    async fn wait(&self, ms: u64) -> Result<(), Break> {
+    pub async fn wait(&self, ms: u64) -> Result<(), Break> {
         let wait = Duration::from_millis(ms);
         if wait.is_zero() {
             return Ok(());

@@ -1,5 +1,7 @@
 //! Plugins written in Python on the spot.
 
+#![allow(dead_code, reason = "each test program uses its own part of it")]
+
 use longhaul_executor::{ExecutorDescriptor, domain::AgentName};
 use longhaul_executors::{ProcessConfig, ProcessExecutor};
 use longhaul_runtime::Secret;
@@ -103,7 +105,8 @@ def serve(work):
         said = hear()
         if said["type"] == "run": work(Run(said))
 
-assert hear()["type"] == "hello"
+hello = hear()
+assert hello["type"] == "hello"
 send({{"type": "ready", "protocol": 1{ready}}})
 {rest}
 "#

@@ -12,6 +12,12 @@ use std::time::Duration;
 impl Session<'_> {
     pub(super) fn outcome(&self, said: &Said) -> Result<Outcome, Break> {
         let message = self.message(said)?;
+        let gives_up = matches!(said.kind, Kind::Failed | Kind::Canceled);
+        if let Some(step) = self.steps.any().filter(|_| !gives_up) {
+            return Err(Break::Violation(format!(
+                "it ended the run while step {step:?} is under way"
+            )));
+        }
         let needed = |message: Option<Message>| {
             let missing = || Break::Violation("it needs `text` or `message`".to_owned());
             message.ok_or_else(missing)

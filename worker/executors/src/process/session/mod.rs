@@ -8,6 +8,7 @@ use super::{
     frames::{Durable, Kind, Resume, TaskFacts, ToPlugin},
     plugin::Plugin,
     routes::{Route, RunEvents},
+    steps::Steps,
 };
 use longhaul_domain::{ArtifactId, HistoryItem, Message, MessageId, Seq};
 use longhaul_executor::{ContextError, ExecutorError, IoError, Outcome, Stopped, TaskContext};
@@ -36,6 +37,7 @@ impl From<ContextError> for Break {
                 Self::Stopped(Some(reason))
             }
             ContextError::Invalid(invalid) => Self::Violation(invalid.to_string()),
+            ContextError::Step(wrong) => Self::Violation(wrong.to_string()),
             error => Self::Failed(error.into()),
         }
     }
@@ -59,6 +61,7 @@ pub(super) async fn converse(
         ended: false,
         owed: 0,
         last_artifact: None,
+        steps: Steps::default(),
         sent: HashMap::new(),
     };
     match session.talk().await {
@@ -90,6 +93,8 @@ struct Session<'a> {
     /// Accepted outputs for which no credit has been granted yet.
     owed: u32,
     last_artifact: Option<ArtifactId>,
+    /// Under way. What they hold back is dropped with them.
+    steps: Steps,
     /// Messages that the plugin was sent and may say to have read.
     sent: HashMap<MessageId, Seq>,
 }
@@ -101,6 +106,10 @@ impl Session<'_> {
             let said = tokio::select! {
                 biased;
                 () = self.ctx.cancelled() => return Err(Break::Stopped(None)),
+                () = self.route.progress() => {
+                    self.ctx.heartbeat();
+                    continue;
+                }
                 said = self.events.recv() => said.ok_or(Break::Died)?,
                 item = self.ctx.hear() => {
                     self.follow_up(item?).await?;
@@ -127,7 +136,7 @@ impl Session<'_> {
         let facts = ctx.assignment();
         let frame = ToPlugin::Run {
             run: self.run,
-            task: TaskFacts {
+            task: Box::new(TaskFacts {
                 task_id: ctx.task_id().to_string(),
                 context_id: ctx.context_id().as_str(),
                 agent: ctx.agent().as_str(),
@@ -137,11 +146,14 @@ impl Session<'_> {
                 max_attempts: facts.max_attempts,
                 turn: ctx.turn(),
                 state: longhaul_wire::v1::state_name(facts.state_before),
-            },
+            }),
             message: MessageOut::from(&message),
             history: ctx.history().iter().map(|item| MessageOut::from(&item.message)).collect(),
             metadata: ctx.request_metadata(),
-            resume: Resume { artifacts: produced.iter().map(durable).collect() },
+            resume: Resume {
+                artifacts: produced.iter().map(durable).collect(),
+                checkpoints: facts.has_checkpoints,
+            },
             credit: WINDOW,
         };
         self.begun = true;

@@ -6,13 +6,15 @@ use crate::process::{
     requests::{self, Refusal},
 };
 use longhaul_domain::{ArtifactId, ArtifactUpdate, MessageId};
+use longhaul_executor::TaskContext;
 
 impl Session<'_> {
     pub(super) async fn take(&mut self, said: Said) -> Result<(), Break> {
         match said.kind {
             Kind::Status => {
                 let message = self.message(&said)?;
-                self.ctx.status_update(message, said.metadata).await?;
+                let (ctx, _) = self.place(said.step.as_deref())?;
+                ctx.status_update(message, said.metadata).await?;
                 self.grant().await
             }
             Kind::Artifact => {
@@ -30,27 +32,39 @@ impl Session<'_> {
         let violation = |what: &str| Break::Violation(what.to_owned());
         let artifact = said.artifact.ok_or_else(|| violation("`artifact` without an artifact"))?;
         let append = said.append.unwrap_or(false);
+        let (ctx, last_artifact) = self.place(said.step.as_deref())?;
         let id = match &artifact.artifact_id {
             Some(id) => ArtifactId::new(id.as_str())
                 .map_err(|error| Break::Violation(format!("artifactId {error}")))?,
             None if append => {
-                let last = self.last_artifact.clone();
+                let last = last_artifact.clone();
                 last.ok_or_else(|| violation("`append` without an artifactId before any artifact"))?
             }
-            None => self.ctx.new_artifact(Vec::new()).artifact_id,
+            None => ctx.new_artifact(Vec::new()).artifact_id,
         };
-        if append && self.last_artifact.as_ref() != Some(&id) {
+        let new_here = last_artifact.as_ref() != Some(&id);
+        *last_artifact = Some(id.clone());
+        if append && new_here {
             // Either begun by this run, or left by an earlier one; anything else is refused.
-            self.ctx.continue_artifact(id.clone()).await?;
+            ctx.continue_artifact(id.clone()).await?;
         }
-        self.last_artifact = Some(id.clone());
         let update = ArtifactUpdate {
             artifact: artifact.into_artifact(id),
             append,
             last_chunk: said.last_chunk.unwrap_or(false),
             metadata: said.metadata,
         };
-        Ok(self.ctx.artifact_update(update).await?)
+        Ok(ctx.artifact_update(update).await?)
+    }
+
+    /// Where output of a step goes, or that of none, and which artifact was written there last.
+    fn place(
+        &mut self,
+        step: Option<&str>,
+    ) -> Result<(TaskContext, &mut Option<ArtifactId>), Break> {
+        let Some(name) = step else { return Ok((self.ctx.clone(), &mut self.last_artifact)) };
+        let under_way = self.steps.get(name);
+        under_way.ok_or_else(|| Break::Violation(format!("step {name:?} is not under way")))
     }
 
     async fn request(&mut self, said: &Said) -> Result<(), Break> {
@@ -59,7 +73,7 @@ impl Session<'_> {
         let answer = match said.params() {
             Ok(params) => {
                 let method = said.method.as_deref().unwrap_or_default();
-                requests::answer(self.ctx, method, params).await
+                requests::answer(self.ctx, &mut self.steps, method, params).await
             }
             Err(problem) => Err(Refusal::Told(problem)),
         };

@@ -1,0 +1,163 @@
+//! Cron expressions in a time zone.
+//!
+//! Five fields (minute, hour, day of month, month, day of week) or six with seconds before them; names, ranges, steps,
+//! lists, `L`, `#` and `W`, and `@daily` and the like. Where clocks go forward, an expression with one fixed time of day
+//! fires at the end of the gap, others leave the gap out; where clocks go back, the former fires once, the first time, and
+//! others in both hours.
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+use longhaul_domain::Timestamp;
+
+/// Longest expression, in bytes.
+const MAX_LENGTH: usize = 200;
+
+/// An expression that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    /// The cron expression.
+    #[error("cron: {0}; write five fields, or six with seconds first, as in \"0 9 * * mon-fri\"")]
+    Cron(String),
+    /// The time zone.
+    #[error("timeZone: there is no zone named {0:?}; use a name such as Europe/Berlin or UTC")]
+    Zone(String),
+}
+
+/// A cron expression in a time zone.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    cron: Cron,
+    zone: Tz,
+}
+
+impl Expression {
+    /// Reads an expression and the name of a time zone.
+    pub fn parse(cron: &str, zone: &str) -> Result<Self, ExpressionError> {
+        let bad = |why: String| ExpressionError::Cron(why.trim_end_matches('.').to_owned());
+        if cron.len() > MAX_LENGTH {
+            return Err(bad(format!("is longer than {MAX_LENGTH} bytes")));
+        }
+        let parser =
+            CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+        let cron = parser.parse(cron).map_err(|error| bad(error.to_string()))?;
+        let zone = zone.parse().map_err(|_| {
+            ExpressionError::Zone(zone.chars().filter(|c| !c.is_control()).take(64).collect())
+        })?;
+        Ok(Self { cron, zone })
+    }
+
+    /// The first time after another one; none: there is none that anybody will see.
+    pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
+        let found = self.cron.find_next_occurrence(&self.local(at)?, false).ok()?.to_utc();
+        (found > at).then_some(found)
+    }
+
+    /// The last time before another one; none: there is none.
+    pub fn last_before(&self, at: Timestamp) -> Option<Timestamp> {
+        let found = self.cron.find_previous_occurrence(&self.local(at)?, false).ok()?.to_utc();
+        (found < at).then_some(found)
+    }
+
+    /// A time in the zone, in whole seconds.
+    fn local(&self, at: Timestamp) -> Option<DateTime<Tz>> {
+        Some(Timestamp::from_timestamp(at.timestamp(), 0)?.with_timezone(&self.zone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// The next times after one, as they are in UTC.
+    fn next(cron: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
+        let expression = Expression::parse(cron, zone).unwrap();
+        let times = std::iter::successors(Some(at(after)), |at| expression.next_after(*at));
+        times.skip(1).take(count).map(|at| at.format("%m-%dT%H:%M:%S").to_string()).collect()
+    }
+
+    #[test]
+    fn fields_names_steps_and_nicknames_are_understood() {
+        let start = "2026-01-01T00:00:00Z";
+        assert_eq!(next("30 9 * * mon-fri", "UTC", start, 2), ["01-01T09:30:00", "01-02T09:30:00"]);
+        assert_eq!(next("*/20 * * * * *", "UTC", start, 2), ["01-01T00:00:20", "01-01T00:00:40"]);
+        assert_eq!(next("@daily", "UTC", start, 1), ["01-02T00:00:00"]);
+        assert_eq!(next("0 0 1 jan,jul *", "UTC", start, 2), ["07-01T00:00:00", "01-01T00:00:00"]);
+        assert_eq!(next("0 12 * * *", "Asia/Kolkata", start, 1), ["01-01T06:30:00"]);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused_with_a_way_out() {
+        for cron in ["", "* * * *", "61 * * * *", "* * * * * * *", "no", "@never", "* * * * *\0"] {
+            let error = Expression::parse(cron, "UTC").unwrap_err();
+            assert!(matches!(error, ExpressionError::Cron(_)), "{cron}: {error}");
+        }
+        assert!(Expression::parse(&"1,".repeat(200), "UTC").is_err());
+        let error = Expression::parse("@daily", "Europe/Atlantis").unwrap_err();
+        assert!(error.to_string().contains("Europe/Atlantis"), "{error}");
+    }
+
+    #[test]
+    fn a_daily_time_in_the_gap_fires_at_its_end_and_in_the_fold_once() {
+        // Berlin: 29 March 2026 has no 02:30, 25 October 2026 has two.
+        assert_eq!(
+            next("30 2 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z", 3),
+            ["03-28T01:30:00", "03-29T01:00:00", "03-30T00:30:00"]
+        );
+        assert_eq!(
+            next("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
+            ["10-25T00:30:00", "10-26T01:30:00"]
+        );
+    }
+
+    #[test]
+    fn an_interval_leaves_the_gap_out_and_goes_on_through_the_fold() {
+        assert_eq!(
+            next("*/30 * * * *", "Europe/Berlin", "2026-03-29T00:30:00Z", 2),
+            ["03-29T01:00:00", "03-29T01:30:00"]
+        );
+        assert_eq!(
+            next("0 * * * *", "Europe/Berlin", "2026-10-24T23:30:00Z", 4),
+            ["10-25T00:00:00", "10-25T01:00:00", "10-25T02:00:00", "10-25T03:00:00"]
+        );
+    }
+
+    #[test]
+    fn a_leap_day_comes_in_its_year_and_a_day_that_never_comes_gives_none() {
+        let leap = Expression::parse("0 0 29 2 *", "UTC").unwrap();
+        assert_eq!(leap.next_after(at("2026-01-01T00:00:00Z")), Some(at("2028-02-29T00:00:00Z")));
+        assert_eq!(leap.last_before(at("2026-01-01T00:00:00Z")), Some(at("2024-02-29T00:00:00Z")));
+        let never = Expression::parse("0 0 30 2 *", "UTC").unwrap();
+        assert_eq!(never.next_after(at("2026-01-01T00:00:00Z")), None);
+        assert_eq!(never.last_before(at("2026-01-01T00:00:00Z")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn going_back_leads_through_the_same_times_as_going_on(
+            second in 1_767_225_600i64..1_830_297_600,
+            cron in prop::sample::select(vec![
+                "30 2 * * *", "*/15 * * * *", "0 0 1 * *", "0 */2 * * sun", "15,45 1-3 * * *",
+                "*/7 * * * * *", "0 3 * * *", "0 0 * * *",
+            ]),
+            zone in prop::sample::select(vec![
+                "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata",
+            ]),
+        ) {
+            let expression = Expression::parse(cron, zone).unwrap();
+            let start = Timestamp::from_timestamp(second, 0).unwrap();
+            let first = expression.next_after(start).unwrap();
+            let second = expression.next_after(first).unwrap();
+            prop_assert!(start < first && first < second);
+            prop_assert_eq!(expression.last_before(second), Some(first));
+        }
+    }
+}

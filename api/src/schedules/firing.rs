@@ -1,0 +1,161 @@
+//! The loop that fires what is due. No error ends it: a store that does not answer is asked again, and a schedule that
+//! cannot be fired is passed over until its next time.
+
+use super::{Expression, due};
+use crate::service::{Draft, Service};
+use longhaul_domain::Timestamp;
+use longhaul_runtime::{Backoff, TaskSet, TraceContext};
+use longhaul_store::{Accepted, Fire, Fired, Result, Schedule, StoreError};
+use std::{sync::Arc, time::Duration};
+
+/// How often is looked at least, for what other nodes were told; and at most while something cannot be fired.
+const LOOK: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_millis(200);
+
+/// How soon is looked again after something was due: there may be more, and what was fired has a new time.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// How many schedules are taken at once.
+const BATCH: u32 = 100;
+
+/// Starts the loop; it ends when the node drains.
+pub fn start(service: &Arc<Service>, tasks: &TaskSet) {
+    let (service, stop) = (Arc::clone(service), tasks.stopping().clone());
+    tasks.spawn("fire-schedules", async move {
+        stop.run_until_cancelled(run(&service)).await;
+    });
+}
+
+async fn run(service: &Service) {
+    let mut failures = 0;
+    while !service.draining.is_cancelled() {
+        let wait = match look(service).await {
+            Ok(wait) => {
+                failures = 0;
+                wait
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot fire schedules yet");
+                let wait = Backoff::RECONNECT.random_delay(failures);
+                failures = failures.saturating_add(1);
+                wait.max(REST)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = service.schedules_changed.notified() => {}
+            () = service.draining.cancelled() => {}
+        }
+    }
+}
+
+/// Fires what is due, once. Gives how long to wait before the next look.
+async fn look(service: &Service) -> Result<Duration> {
+    let found = service.store.due_schedules(BATCH).await?;
+    let mut passed_over = false;
+    for schedule in &found.due {
+        if service.draining.is_cancelled() {
+            break;
+        }
+        match fire(service, schedule, found.now).await {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, owner = schedule.owner.0, name = schedule.name, "a schedule cannot be fired; its time is passed over");
+                pass_over(service, schedule, found.now).await?;
+                passed_over = true;
+            }
+        }
+    }
+    Ok(match found.next_in {
+        _ if passed_over => REST,
+        _ if !found.due.is_empty() => AGAIN,
+        Some(next) => next.min(LOOK),
+        None => LOOK,
+    })
+}
+
+/// Fires the times of one schedule that count, each in a step of its own: what a node that dies leaves is still due.
+async fn fire(service: &Service, schedule: &Schedule, now: Timestamp) -> Result<()> {
+    let Some(next_at) = schedule.next_at.filter(|at| *at <= now) else { return Ok(()) };
+    let expression = expression(schedule)?;
+    let after = expression.next_after(now);
+    let times = due::times(&expression, schedule.plan.missed, next_at, now);
+    if times.is_empty() {
+        return step(service, schedule, schedule.revision, None, after).await.map(drop);
+    }
+    let mut revision = schedule.revision;
+    for (place, at) in times.iter().enumerate() {
+        let next = times.get(place + 1).copied().or(after);
+        if !step(service, schedule, revision, Some(*at), next).await? {
+            return Ok(());
+        }
+        revision += 1;
+        if service.draining.is_cancelled() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// One step: a task for one time, or none, and the next time. `false`: somebody else was first.
+async fn step(
+    service: &Service,
+    schedule: &Schedule,
+    revision: i64,
+    at: Option<Timestamp>,
+    next_at: Option<Timestamp>,
+) -> Result<bool> {
+    let trace = TraceContext::new_root(&*service.ids);
+    let mut task = None;
+    if let Some(at) = at {
+        let stands_for = format!("schedule {} at {}", schedule.name, at.timestamp());
+        task = Some((at, service.begin(draft(schedule, stands_for, trace.clone())).await?));
+    }
+    let made = task.as_ref().map(|(_, new)| (new.key, new.agent.clone()));
+    let (owner, name) = (schedule.owner, schedule.name.clone());
+    match service.store.fire(Fire { owner, name, revision, next_at, task }).await? {
+        Fired::Outdated => Ok(false),
+        Fired::Now(accepted) => {
+            if let (Some((key, agent)), Some(Accepted::Created { .. })) = (made, accepted) {
+                service.wake(&trace, &agent, key);
+                tracing::debug!(task_id = %key.task, schedule = schedule.name, "fired");
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Gives a schedule that cannot be fired its next time, or rest where that cannot be told.
+async fn pass_over(service: &Service, schedule: &Schedule, now: Timestamp) -> Result<()> {
+    let next = expression(schedule).ok().and_then(|expression| expression.next_after(now));
+    match step(service, schedule, schedule.revision, None, next).await {
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => {
+            tracing::error!(%error, name = schedule.name, "a schedule cannot even be passed over");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn expression(schedule: &Schedule) -> Result<Expression> {
+    Expression::parse(&schedule.plan.cron, &schedule.plan.time_zone)
+        .map_err(|error| StoreError::Refused(error.to_string()))
+}
+
+/// What a task of a schedule is made from.
+pub fn draft(schedule: &Schedule, stands_for: String, trace: TraceContext) -> Draft {
+    Draft {
+        owner: schedule.owner,
+        agent: schedule.agent.clone(),
+        context: schedule.plan.context.clone(),
+        message: schedule.plan.message.clone(),
+        request_metadata: None,
+        stands_for,
+        trace,
+    }
+}
+
+#[cfg(test)]
+mod tests;

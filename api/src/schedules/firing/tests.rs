@@ -1,0 +1,121 @@
+//! Schedules fire once for each time that counts, whatever nodes there are. What is due is put into the store as nodes
+//! that were away would find it.
+
+use crate::testing::{LIMIT, Node, agent};
+use chrono::TimeDelta;
+use longhaul_domain::{Message, MessageId, OwnerId, Part, Role, Task, Timestamp};
+use longhaul_runtime::{Clock, SystemClock};
+use longhaul_store::{ListQuery, MissedRuns, Schedule, SchedulePlan, SnapshotOptions};
+use std::{future::Future, time::Duration};
+use tokio::time::timeout;
+
+fn minutes_ago(minutes: i64) -> Timestamp {
+    SystemClock.now() - TimeDelta::minutes(minutes)
+}
+
+fn schedule(name: &str, missed: MissedRuns, due: Option<Timestamp>) -> Schedule {
+    let id = MessageId::new("template").unwrap();
+    let plan = SchedulePlan {
+        cron: "* * * * *".to_owned(),
+        time_zone: "UTC".to_owned(),
+        missed,
+        message: Message::new(id, Role::User, vec![Part::text(name)]),
+        context: None,
+    };
+    Schedule {
+        owner: OwnerId::LOCAL,
+        name: name.to_owned(),
+        agent: agent(),
+        plan,
+        next_at: due,
+        paused: due.is_none(),
+        last: None,
+        revision: 0,
+    }
+}
+
+async fn put(node: &Node, schedule: Schedule) {
+    node.store.put_schedule(schedule).await.unwrap();
+    node.service().schedules_changed.notify_one();
+}
+
+async fn read(node: &Node, name: &str) -> Schedule {
+    node.store.schedule(OwnerId::LOCAL, name).await.unwrap().unwrap()
+}
+
+async fn tasks(node: &Node) -> Vec<Task> {
+    let query = ListQuery {
+        owner: OwnerId::LOCAL,
+        agent: None,
+        context: None,
+        state: None,
+        status_from: None,
+        after: None,
+        page_size: 100,
+        options: SnapshotOptions::ALL,
+    };
+    node.store.list_tasks(query).await.unwrap().tasks
+}
+
+/// Waits until something is so.
+async fn until<F: Future<Output = bool>>(so: impl Fn() -> F) {
+    let wait = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, wait).await.expect("it becomes so");
+}
+
+async fn until_fired(node: &Node, name: &str) {
+    until(|| async { read(node, name).await.next_at.is_some_and(|at| at > minutes_ago(0)) }).await;
+}
+
+#[tokio::test]
+async fn one_task_stands_for_all_that_were_missed() {
+    let mut node = Node::start().await;
+    put(&node, schedule("nightly", MissedRuns::Once, Some(minutes_ago(30)))).await;
+    let wake = timeout(LIMIT, node.wakes.recv()).await.expect("a wake-up").unwrap();
+    until_fired(&node, "nightly").await;
+    let fired = read(&node, "nightly").await;
+    let (at, task) = fired.last.unwrap();
+    assert_eq!(task, wake.task.task);
+    assert!(at <= minutes_ago(0) && at > minutes_ago(2), "{at}");
+    let made = tasks(&node).await;
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0].history[0].message.text(), "nightly");
+    assert_ne!(made[0].history[0].message.message_id.as_str(), "template");
+}
+
+#[tokio::test]
+async fn each_missed_time_is_fired_once_however_many_nodes_there_are() {
+    let node = Node::start().await;
+    let others = [node.another(), node.another()];
+    let due = minutes_ago(20);
+    put(&node, schedule("all", MissedRuns::All, Some(due))).await;
+    others.iter().for_each(|other| other.service().schedules_changed.notify_one());
+    until_fired(&node, "all").await;
+    let (last, _) = read(&node, "all").await.last.unwrap();
+    let whole_minutes = (last.timestamp() / 60 - due.timestamp() / 60).unsigned_abs();
+    assert_eq!(tasks(&node).await.len() as u64, whole_minutes);
+}
+
+#[tokio::test]
+async fn what_was_missed_is_left_out_where_that_is_wanted() {
+    let node = Node::start().await;
+    put(&node, schedule("skip", MissedRuns::Skip, Some(minutes_ago(30)))).await;
+    until_fired(&node, "skip").await;
+    assert!(tasks(&node).await.len() <= 2, "only what lies within the grace");
+}
+
+#[tokio::test]
+async fn a_schedule_that_cannot_be_fired_keeps_no_other_from_firing() {
+    let node = Node::start().await;
+    let mut broken = schedule("broken", MissedRuns::Once, Some(minutes_ago(60)));
+    broken.plan.cron = "no".to_owned();
+    put(&node, broken).await;
+    put(&node, schedule("sound", MissedRuns::Once, Some(minutes_ago(5)))).await;
+    until_fired(&node, "sound").await;
+    until(|| async { read(&node, "broken").await.next_at.is_none() }).await;
+    assert_eq!(read(&node, "broken").await.last, None);
+}

@@ -1,0 +1,237 @@
+//! How deep one queue is, as far as this node knows.
+
+use longhaul_store::Result;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
+
+/// How old a count may be, far from the limit and near it.
+const FAR: Duration = Duration::from_secs(1);
+const NEAR: Duration = Duration::from_millis(100);
+
+/// Counting takes at most one part in so many of the time.
+const SHARE: u32 = 10;
+
+/// The longest that a count may be old because counting takes long.
+const OLDEST: Duration = Duration::from_secs(30);
+
+/// How long a count is waited for; then the request goes on without.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One queue.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    state: Mutex<State>,
+    /// Held by the one that counts.
+    counting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    counted: Option<Counted>,
+    /// Accepted here, ever.
+    accepted: u64,
+    /// About to be accepted.
+    under_way: u64,
+}
+
+/// A count of the store's.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    at: Instant,
+    took: Duration,
+    depth: u64,
+    /// Accepted here when the count began: later ones may be in it or not, and count.
+    accepted: u64,
+}
+
+impl State {
+    fn depth(&self) -> u64 {
+        let counted = self
+            .counted
+            .map_or(0, |counted| counted.depth.saturating_add(self.accepted - counted.accepted));
+        counted.saturating_add(self.under_way)
+    }
+
+    fn is_near(&self, limit: u32) -> bool {
+        self.depth().saturating_mul(10) >= u64::from(limit).saturating_mul(9)
+    }
+
+    fn is_stale(&self, limit: u32) -> bool {
+        let Some(counted) = self.counted else { return true };
+        let rest = counted.took.saturating_mul(SHARE).min(OLDEST);
+        let age = if self.is_near(limit) { NEAR } else { FAR };
+        counted.at.elapsed() >= age.max(rest)
+    }
+}
+
+/// A place in a queue.
+#[derive(Debug)]
+pub struct Place(Arc<Gauge>);
+
+impl Place {
+    /// Somebody has it for good.
+    pub fn taken(self) {
+        self.0.state().accepted += 1;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
+    }
+}
+
+impl Gauge {
+    /// A place in the queue; none: it is full. Counts where it must.
+    pub async fn place<F>(self: &Arc<Self>, limit: u32, count: impl FnOnce() -> F) -> Option<Place>
+    where
+        F: Future<Output = Result<u32>>,
+    {
+        let (stale, can_wait) = {
+            let state = self.state();
+            (state.is_stale(limit), state.counted.is_some() && !state.is_near(limit))
+        };
+        if stale {
+            self.refresh(limit, can_wait, count).await;
+        }
+        let mut state = self.state();
+        if state.depth() >= u64::from(limit) {
+            return None;
+        }
+        state.under_way += 1;
+        Some(Place(Arc::clone(self)))
+    }
+
+    /// Counts, unless somebody else does: then waits for that, or goes on with what is known.
+    async fn refresh<F>(&self, limit: u32, can_wait: bool, count: impl FnOnce() -> F)
+    where
+        F: Future<Output = Result<u32>>,
+    {
+        let _counting = match self.counting.try_lock() {
+            Ok(counting) => counting,
+            Err(_) if can_wait => return,
+            Err(_) => self.counting.lock().await,
+        };
+        let accepted = {
+            let state = self.state();
+            if !state.is_stale(limit) {
+                return;
+            }
+            state.accepted
+        };
+        let begun = Instant::now();
+        let depth = match timeout(PATIENCE, count()).await {
+            Ok(Ok(depth)) => u64::from(depth),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot count what waits; nothing is turned away meanwhile");
+                0
+            }
+            Err(_) => {
+                tracing::warn!("counting what waits takes long; nothing is turned away meanwhile");
+                0
+            }
+        };
+        let at = Instant::now();
+        self.state().counted = Some(Counted { at, took: at - begun, depth, accepted });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_store::StoreError;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::time::advance;
+
+    /// A store that counts how often it is asked.
+    #[derive(Default)]
+    struct Depth {
+        depth: AtomicU32,
+        asked: AtomicU32,
+    }
+
+    impl Depth {
+        async fn count(&self) -> Result<u32> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Ok(self.depth.load(Ordering::Relaxed))
+        }
+        fn asked(&self) -> u32 {
+            self.asked.load(Ordering::Relaxed)
+        }
+    }
+
+    async fn accept(gauge: &Arc<Gauge>, limit: u32, depth: &Depth) -> bool {
+        let place = gauge.place(limit, || depth.count()).await;
+        place.map(Place::taken).is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn far_from_the_limit_a_second_of_requests_costs_one_count() {
+        let (gauge, depth) = (Arc::new(Gauge::default()), Depth::default());
+        for _ in 0..500 {
+            assert!(accept(&gauge, 1_000, &depth).await);
+            advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(depth.asked(), 1);
+        advance(FAR).await;
+        assert!(accept(&gauge, 1_000, &depth).await);
+        assert_eq!(depth.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_kept_exactly_and_a_full_queue_is_counted_ten_times_a_second() {
+        let (gauge, depth) = (Arc::new(Gauge::default()), Depth::default());
+        for _ in 0..10 {
+            assert!(accept(&gauge, 10, &depth).await);
+        }
+        for _ in 0..100 {
+            assert!(!accept(&gauge, 10, &depth).await);
+        }
+        assert_eq!(depth.asked(), 1);
+        depth.depth.store(9, Ordering::Relaxed);
+        advance(NEAR).await;
+        assert!(accept(&gauge, 10, &depth).await);
+        assert!(!accept(&gauge, 10, &depth).await);
+        assert_eq!(depth.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_not_used_is_given_back() {
+        let (gauge, depth) = (Arc::new(Gauge::default()), Depth::default());
+        let place = gauge.place(1, || depth.count()).await;
+        assert!(place.is_some() && !accept(&gauge, 1, &depth).await);
+        drop(place);
+        assert!(accept(&gauge, 1, &depth).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counting_takes_no_more_than_its_share() {
+        let (gauge, asked) = (Arc::new(Gauge::default()), AtomicU32::new(0));
+        for _ in 0..4 {
+            let slow = || async {
+                asked.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Ok(0)
+            };
+            assert!(gauge.place(1_000, slow).await.is_some());
+            advance(Duration::from_millis(2_000)).await;
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_fails_or_hangs_turns_nobody_away() {
+        let gauge = Arc::new(Gauge::default());
+        let fails = || async { Err(StoreError::Unavailable("away".to_owned())) };
+        assert!(gauge.place(1, fails).await.is_some());
+        advance(OLDEST).await;
+        assert!(gauge.place(1, std::future::pending).await.is_some());
+    }
+}

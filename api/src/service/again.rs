@@ -1,0 +1,94 @@
+//! Tasks that no client sends: made from a message that is kept, by a redrive or by a schedule.
+//!
+//! Such a task has a dedupe key made from what it stands for, so that making it twice makes it once.
+
+use super::{Service, durability};
+use longhaul_domain::{
+    AgentName, ContextId, DurabilityOptions, Json, JsonObject, Message, MessageId, OwnerId, TaskId,
+    TaskKey, blob::offload_all, extension::DURABILITY, log::UserMessage,
+};
+use longhaul_runtime::TraceContext;
+use longhaul_store::{Accept, AcceptNew, DedupeKey, Result, StoreError};
+use sha2::{Digest, Sha256};
+
+/// What such a task is made from.
+pub struct Draft {
+    /// Whose it is to be.
+    pub owner: OwnerId,
+    /// Who is to do it.
+    pub agent: AgentName,
+    /// Its conversation; none: one of its own.
+    pub context: Option<ContextId>,
+    /// Its message; ids are replaced, and options that are over left out.
+    pub message: Message,
+    /// Metadata of the request that first brought the message.
+    pub request_metadata: Option<JsonObject>,
+    /// What it stands for, unique within its owner.
+    pub stands_for: String,
+    /// The trace that it belongs to.
+    pub trace: TraceContext,
+}
+
+impl Service {
+    /// A new task from a draft, ready to be accepted.
+    pub async fn begin(&self, draft: Draft) -> Result<AcceptNew> {
+        let key = TaskKey { owner: draft.owner, task: TaskId::new(self.ids.uuid_v7()) };
+        let context = draft.context.unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
+        let mut message = draft.message;
+        message.message_id = MessageId::from(self.ids.uuid_v7());
+        message.task_id = Some(key.task);
+        message.context_id = Some(context.clone());
+        message.metadata = without_past(message.metadata);
+        let options = DurabilityOptions::read(message.metadata.as_ref())
+            .map_err(|error| StoreError::Refused(format!("durability options: {error}")))?;
+        let agent = self.agents.get(&draft.agent).await?;
+        let limits = agent.map(|agent| agent.limits).unwrap_or_default();
+        let blobs = offload_all(&mut message.parts);
+        let digest: [u8; 32] = Sha256::digest(&draft.stands_for).into();
+        Ok(AcceptNew {
+            key,
+            agent: draft.agent,
+            context,
+            options: durability::run_options(&options, &limits, self.clock.now()),
+            accept: Accept {
+                message: UserMessage { message, request_metadata: draft.request_metadata },
+                dedupe: DedupeKey { key: digest, content: digest },
+                blobs,
+                trace: Some(draft.trace.traceparent().to_owned()),
+            },
+        })
+    }
+}
+
+/// Options that hold for one task only: what they say is over when another one is made from the same message.
+pub const PAST: [&str; 3] = ["notBefore", "deadline", "idempotencyKey"];
+
+/// The metadata without options that are over.
+fn without_past(metadata: Option<JsonObject>) -> Option<JsonObject> {
+    let reduced = metadata.as_ref().and_then(|metadata| {
+        let mut members = metadata.members().ok()?;
+        let options = JsonObject::new(members.remove(DURABILITY)?).ok()?;
+        let mut options = options.members().ok()?;
+        PAST.iter().for_each(|name| drop(options.remove(*name)));
+        members.insert(DURABILITY.to_owned(), Json::from_serialize(&options).ok()?);
+        JsonObject::from_members(&members).ok()
+    });
+    reduced.or(metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_are_over_go_and_everything_else_stays() {
+        let metadata = JsonObject::parse(&format!(
+            r#"{{"a":1.0,"{DURABILITY}":{{"deadline":"x","idempotencyKey":"k","notBefore":null,"priority":3}}}}"#
+        ));
+        let left = without_past(Some(metadata.unwrap())).unwrap();
+        assert_eq!(left.as_str(), format!(r#"{{"a":1.0,"{DURABILITY}":{{"priority":3}}}}"#));
+        assert_eq!(without_past(None), None);
+        let plain = JsonObject::parse(r#"{"b":1,"a":2}"#).unwrap();
+        assert_eq!(without_past(Some(plain.clone())), Some(plain));
+    }
+}

@@ -1,0 +1,40 @@
+//! Owners by name or number. An owner exists once a key was made for it; the one of unauthenticated mode always does.
+
+use super::{Refusal, Result};
+use crate::service::{Caller, Service};
+use longhaul_domain::OwnerId;
+use std::collections::HashMap;
+
+/// Name of the owner of unauthenticated mode.
+const LOCAL: &str = "local";
+
+impl Service {
+    /// The owner of this name, or else of this number.
+    pub(super) async fn owner(&self, caller: &Caller, text: &str) -> Result<OwnerId> {
+        let named = self.store.keys(Some(text)).await.map_err(|e| caller.refused(&e))?;
+        if let Some(key) = named.first() {
+            return Ok(key.owner);
+        }
+        if text == LOCAL {
+            return Ok(OwnerId::LOCAL);
+        }
+        if let Ok(number) = text.parse() {
+            let owner = OwnerId(number);
+            if self.owner_names(caller).await?.contains_key(&owner) {
+                return Ok(owner);
+            }
+        }
+        Err(Refusal::NotFound(
+            "there is no owner of this name or number; see `longhaul keys list`".to_owned(),
+        ))
+    }
+
+    /// The name of every owner.
+    pub(super) async fn owner_names(&self, caller: &Caller) -> Result<HashMap<OwnerId, String>> {
+        let keys = self.store.keys(None).await.map_err(|e| caller.refused(&e))?;
+        let mut names: HashMap<OwnerId, String> =
+            keys.into_iter().map(|key| (key.owner, key.owner_name)).collect();
+        names.entry(OwnerId::LOCAL).or_insert_with(|| LOCAL.to_owned());
+        Ok(names)
+    }
+}

@@ -1,0 +1,46 @@
+//! Flags of `longhaul tasks send` for how a task is to be run.
+
+use super::Moment;
+use clap::Args;
+use longhaul_runtime::settings::Period;
+
+/// How a task is to be run, for servers that know Longhaul's durability extension.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "How the task is run (Longhaul servers)")]
+pub struct Durability {
+    /// Among your tasks for the same agent, higher goes first: -100 to 100 [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i16).range(-100..=100))]
+    pub priority: Option<i16>,
+    /// Do not start it before this time, or before so long from now, such as 2h
+    #[arg(long, value_name = "TIME")]
+    pub not_before: Option<Moment>,
+    /// It fails if it has not ended by this time, or so long from now
+    #[arg(long, value_name = "TIME")]
+    pub deadline: Option<Moment>,
+    /// After so many attempts a failure is final [default: the agent's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub max_attempts: Option<u32>,
+    /// Longest time that one attempt may take, such as 10m [default: the agent's]
+    #[arg(long, value_name = "PERIOD", value_parser = period)]
+    pub timeout: Option<Period>,
+    /// Longest time that it may wait for its first start [default: the agent's]
+    #[arg(long, value_name = "PERIOD", value_parser = period)]
+    pub queue_timeout: Option<Period>,
+    /// Longest time that an attempt may go on without a sign of progress [default: the agent's]
+    #[arg(long, value_name = "PERIOD", value_parser = period)]
+    pub no_progress_timeout: Option<Period>,
+    /// The same key again finds the same task, whatever the id of the message
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Your tasks for the same agent with the same key run one after the other, or as many at once as the agent allows
+    #[arg(long, value_name = "KEY")]
+    pub concurrency_key: Option<String>,
+}
+
+/// A length of time above zero.
+fn period(text: &str) -> Result<Period, String> {
+    Period::parse(text)
+        .filter(|period| !period.is_zero())
+        .ok_or_else(|| "write a length of time above zero, such as 500ms, 90s, 2h or 7d".to_owned())
+}

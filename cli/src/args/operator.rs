@@ -1,0 +1,184 @@
+//! Flags of the commands for operators: `longhaul dead`, `longhaul queues`, `longhaul workers`.
+
+use super::{DEFAULT_URL, Moment};
+use clap::{Args, Subcommand};
+use longhaul_domain::FailedBecause;
+
+/// The owner of everything where no API keys are asked for.
+pub const LOCAL_OWNER: &str = "local";
+
+/// Which deployment, and who asks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Deployment {
+    /// Address of a Longhaul server
+    #[arg(long, value_name = "URL", env = "LONGHAUL_URL", default_value = DEFAULT_URL)]
+    pub url: String,
+    /// API key with the scope operator; better in LONGHAUL_API_KEY, where others on this machine do not see it
+    #[arg(long, value_name = "KEY", env = "LONGHAUL_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `longhaul dead`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DeadCommand {
+    /// List tasks that failed for good and that nobody has dealt with, the latest first
+    List(ListDead),
+    /// Show why a task failed: what it was, and all that happened to it
+    Show(ShowDead),
+    /// Begin the work of dead tasks again, each as a new task in the same context
+    Redrive(RedriveDead),
+    /// Take tasks off the list that need nothing to be done
+    Dismiss(DismissDead),
+}
+
+/// Which dead tasks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DeadFilter {
+    /// Of this owner [default: of all]
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// Of this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// That failed in this way: fatal, attempts-used-up, poison, queue-timeout, attempt-timeout, no-progress, deadline
+    #[arg(long, value_name = "KIND", value_parser = because)]
+    pub because: Option<FailedBecause>,
+    /// That failed at or after this time, or within so long, such as 24h
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Moment>,
+    /// That failed before this time, or longer ago than this
+    #[arg(long, value_name = "TIME")]
+    pub before: Option<Moment>,
+    /// With this text in the cause
+    #[arg(long, value_name = "TEXT")]
+    pub cause: Option<String>,
+}
+
+/// `longhaul dead list`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul dead list
+  longhaul dead list --agent documents --from 24h --cause 'connection refused'
+  longhaul dead list --because poison --all --json")]
+pub struct ListDead {
+    /// Which.
+    #[command(flatten)]
+    pub filter: DeadFilter,
+    /// Also those that were redriven or dismissed
+    #[arg(long)]
+    pub handled: bool,
+    /// Show at most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Show all of them
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+/// `longhaul dead show`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul dead show 0199f0c2-…
+  longhaul dead show 0199f0c2-… --owner acme --json")]
+pub struct ShowDead {
+    /// Id of the task
+    pub task: String,
+    /// Its owner, as `longhaul dead list` shows it
+    #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
+    pub owner: String,
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+/// `longhaul dead redrive`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul dead redrive 0199f0c2-… 0199f0c3-… --owner acme
+  longhaul dead redrive --all --agent documents --cause 'connection refused'
+  longhaul dead redrive --all --because attempts-used-up --before 1h --yes
+
+Prints the dead task and the new one. A task that was redriven before gives the same new task again. With --all, what
+fails again meanwhile is left for the next time.")]
+pub struct RedriveDead {
+    /// Ids of tasks, all of one owner [default owner: local]
+    #[arg(value_name = "TASK", required_unless_present = "all", conflicts_with = "all")]
+    pub tasks: Vec<String>,
+    /// All that the other flags leave; asks first
+    #[arg(long)]
+    pub all: bool,
+    /// Which of them.
+    #[command(flatten)]
+    pub filter: DeadFilter,
+    /// At most so many
+    #[arg(long, value_name = "N", conflicts_with = "tasks", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+/// `longhaul dead dismiss`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul dead dismiss 0199f0c2-… --owner acme")]
+pub struct DismissDead {
+    /// Ids of tasks, all of one owner
+    #[arg(value_name = "TASK", required = true)]
+    pub tasks: Vec<String>,
+    /// Their owner
+    #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
+    pub owner: String,
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+/// `longhaul queues`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul queues
+  longhaul queues --json")]
+pub struct ListQueues {
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+/// `longhaul workers`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul workers
+  longhaul workers --json")]
+pub struct ListWorkers {
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+impl DeadFilter {
+    /// Whether it says more than whose they are.
+    pub const fn selects(&self) -> bool {
+        self.agent.is_some()
+            || self.because.is_some()
+            || self.from.is_some()
+            || self.before.is_some()
+            || self.cause.is_some()
+    }
+}
+
+fn because(text: &str) -> Result<FailedBecause, String> {
+    FailedBecause::from_name(&text.to_ascii_lowercase().replace('_', "-")).ok_or_else(|| {
+        let names: Vec<&str> = FailedBecause::ALL.into_iter().map(FailedBecause::name).collect();
+        format!("use one of {}", names.join(", "))
+    })
+}

@@ -1,0 +1,129 @@
+//! Flags of `longhaul schedule`.
+
+use super::operator::{Deployment, LOCAL_OWNER};
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// `longhaul schedule`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ScheduleCommand {
+    /// Make a schedule, or change the one of that name
+    Put(Box<PutSchedule>),
+    /// List schedules
+    List(ListSchedules),
+    /// Show a schedule
+    #[command(after_help = "Examples:
+  longhaul schedule show nightly --owner acme")]
+    Show(OneSchedule),
+    /// Keep a schedule from making tasks until it is resumed
+    #[command(after_help = "Examples:
+  longhaul schedule pause nightly")]
+    Pause(OneSchedule),
+    /// Let a paused schedule make tasks again, from its next time on
+    #[command(after_help = "Examples:
+  longhaul schedule resume nightly")]
+    Resume(OneSchedule),
+    /// Make a task of a schedule now, besides its times
+    #[command(after_help = "Examples:
+  longhaul schedule fire nightly")]
+    Fire(OneSchedule),
+    /// Delete a schedule; the tasks that it made stay
+    #[command(after_help = "Examples:
+  longhaul schedule delete nightly")]
+    Delete(OneSchedule),
+}
+
+/// What happens to times that went by while nobody could make tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Missed {
+    /// They are left out
+    Skip,
+    /// One task stands for all of them
+    #[default]
+    Once,
+    /// Each gets its task, the latest hundred at most
+    All,
+}
+
+impl Missed {
+    /// The name, as the server knows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Once => "once",
+            Self::All => "all",
+        }
+    }
+}
+
+/// `longhaul schedule put`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul schedule put nightly --agent reports --cron '0 3 * * *' --time-zone Europe/Berlin --text 'Report on yesterday'
+  longhaul schedule put hourly --agent sync --cron '@hourly' --message-file message.json --missed skip")]
+pub struct PutSchedule {
+    /// Its name, unique within the owner
+    pub name: String,
+    /// Who does the tasks
+    #[arg(long, value_name = "NAME")]
+    pub agent: String,
+    /// When: minute, hour, day, month, day of the week, as cron reads them; a sixth field in front stands for seconds
+    #[arg(long, value_name = "EXPRESSION")]
+    pub cron: String,
+    /// In which time zone the expression is read
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub time_zone: String,
+    /// What happens to times that went by while nobody could make tasks
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub missed: Missed,
+    /// What to say to the agent
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "message_file",
+        conflicts_with = "message_file"
+    )]
+    pub text: Option<String>,
+    /// The whole message as A2A JSON, with files, data or metadata; - reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    pub message_file: Option<PathBuf>,
+    /// The conversation of all of its tasks [default: each has one of its own]
+    #[arg(long, value_name = "ID")]
+    pub context: Option<String>,
+    /// Make no task until it is resumed; one that is paused stays so in any case
+    #[arg(long)]
+    pub paused: bool,
+    /// Whose tasks they are
+    #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
+    pub owner: String,
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+/// `longhaul schedule list`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "Examples:
+  longhaul schedule list
+  longhaul schedule list --owner acme --json")]
+pub struct ListSchedules {
+    /// Of this owner [default: of all]
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}
+
+/// A schedule.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OneSchedule {
+    /// Its name
+    pub name: String,
+    /// Its owner, as `longhaul schedule list` shows it
+    #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
+    pub owner: String,
+    /// Which deployment.
+    #[command(flatten)]
+    pub deployment: Deployment,
+}

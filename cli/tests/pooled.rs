@@ -1,0 +1,68 @@
+//! A pooler that keeps no sessions breaks LISTEN and session locks: processes refuse to start behind one.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::Command,
+    thread,
+};
+
+const AGENT: &str = "[[agent]]\nname = \"echo\"\nexecutor = \"echo\"\n";
+
+/// What a client asks first when it would like an encrypted connection.
+const ENCRYPTED: u32 = 80_877_103;
+
+/// Says what a pooler in transaction mode says to a session that brings settings of its own.
+fn pooler() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // A client that is gone needs no answer.
+            let _ = refuse(stream);
+        }
+    });
+    address
+}
+
+fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut head = [0; 8];
+    loop {
+        stream.read_exact(&mut head)?;
+        let number =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        if number(4) != ENCRYPTED {
+            let mut rest = vec![0; (number(0) as usize).saturating_sub(head.len())];
+            stream.read_exact(&mut rest)?;
+            break;
+        }
+        stream.write_all(b"N")?;
+    }
+    let fields =
+        b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter in options: statement_timeout\0\0";
+    let length = u32::try_from(fields.len() + 4).expect("it is short");
+    stream.write_all(&[b"E".as_slice(), &length.to_be_bytes(), fields].concat())
+}
+
+#[test]
+fn behind_a_pooler_in_transaction_mode_a_process_ends_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    std::fs::write(folder.path().join("longhaul.toml"), AGENT).expect("our folder is writable");
+    let url = format!("postgres://u:hunter2@{}/longhaul", pooler());
+    for arguments in [["worker", "--concurrency=1"], ["api", "--listen=127.0.0.1:0"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LONGHAUL_"))
+        {
+            command.env_remove(name);
+        }
+        // Waiting would not help, so there is none: the limit on the wait is longer than a test may take.
+        command.args(arguments).env("LONGHAUL_DATABASE_URL", &url);
+        command.env("LONGHAUL_DATABASE_START_TIMEOUT", "1h").current_dir(folder.path());
+        let output = command.output().expect("the binary was built with this test");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+        assert!(error.contains("direct connection") && error.contains("pgbouncer"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

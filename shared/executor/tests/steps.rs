@@ -1,0 +1,565 @@
+//! What an executor can rely on when it works in steps, and what it must not do in them.
+
+mod support;
+
+use longhaul_executor::{
+    StepError,
+    domain::{ArtifactUpdate, INLINE_LIMIT},
+    prelude::*,
+    testkit::{End, Run, crash_everywhere},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use support::{By, artifact_ids, done, failed_for_good};
+
+#[tokio::test]
+async fn a_step_says_everything_at_once_and_with_its_result() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            ctx.status("before").await?;
+            let pages: u32 = ctx
+                .step("count", async |step| {
+                    step.status("counting").await?;
+                    step.artifact(step.new_artifact(vec![Part::text("one")])).await?;
+                    Ok(7)
+                })
+                .await?;
+            Ok(ctx.completed(pages.to_string()))
+        })
+    });
+    let begun = Run::of(executor).text("go").crash_before_write(2).run().await;
+    assert_eq!((begun.status_texts().join(","), begun.chunks().len()), ("before".into(), 0));
+    assert_eq!(begun.checkpoint::<u32>("count"), None);
+    let report = begun.lost().run().await;
+    assert_eq!((report.said().as_str(), report.checkpoint("count")), ("7", Some(7)));
+    assert_eq!(report.status_texts(), ["before", "counting"]);
+}
+
+#[tokio::test]
+async fn a_step_that_is_done_is_not_done_again() {
+    let effects = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&effects);
+    let executor = Arc::new(support::With(move |ctx: TaskContext| {
+        let effects = Arc::clone(&counted);
+        async move {
+            let text = ctx
+                .step("translate", async |_| {
+                    effects.fetch_add(1, Ordering::SeqCst);
+                    Ok("translated".to_owned())
+                })
+                .await?;
+            if ctx.attempt() < 3 {
+                return Err(ExecutorError::retryable("not yet"));
+            }
+            Ok(ctx.completed(text))
+        }
+    }));
+    let first = Run::of_shared(executor).text("go").run().await;
+    let second = first.retry().run().await;
+    assert_eq!(second.steps_begun(), Vec::<&str>::new());
+    let third = second.retry().run().await;
+    assert_eq!((third.said().as_str(), effects.load(Ordering::SeqCst)), ("translated", 1));
+}
+
+/// Steps of every kind, between output of every kind.
+const MIXED: By = By(|ctx| {
+    Box::pin(async move {
+        ctx.status("begin").await?;
+        ctx.artifact(ctx.new_artifact(vec![Part::text("outside 1")])).await?;
+        let mut log = ctx.stream_artifact(ArtifactSpec::named("log"));
+        let mut pages = 0;
+        for page in 1..=3 {
+            pages += ctx.step(format!("page {page}"), async |step| read(&step, page).await).await?;
+            log.write(vec![Part::text(format!("page {page};"))]).await?;
+            ctx.checkpoint("cursor", &page).await?;
+        }
+        let (a, b) = tokio::join!(
+            ctx.step("silent", async |_| Ok(())),
+            ctx.step("loud", async |step| {
+                let large = Part::text("x".repeat(INLINE_LIMIT + 1));
+                Ok(step.artifact(step.new_artifact(vec![large])).await?)
+            }),
+        );
+        a.and(b)?;
+        ctx.artifact(ctx.new_artifact(vec![Part::text("outside 3")])).await?;
+        Ok(ctx.completed(format!("{pages} pages")))
+    })
+});
+
+/// Adds a page to the artifact of all pages.
+async fn read(step: &TaskContext, page: u32) -> Result<u32, ExecutorError> {
+    step.status(format!("page {page}")).await?;
+    let id = ArtifactId::new("pages")?;
+    let mut pages = match page {
+        1 => step.stream_artifact(ArtifactSpec::named("pages.txt").id(id)),
+        _ => step.continue_artifact(id).await?,
+    };
+    pages.write(vec![Part::text(format!("{page} "))]).await?;
+    step.artifact(step.new_artifact(vec![Part::text(format!("picture of {page}"))])).await?;
+    Ok(1)
+}
+
+#[tokio::test]
+async fn wherever_it_crashes_a_task_ends_alike_and_no_step_is_done_twice() {
+    let reports = crash_everywhere(async || Run::of(MIXED).text("go")).await;
+    let calm = &reports[0];
+    assert_eq!(calm.artifact_text("pages"), "1 2 3 ");
+    assert_eq!(
+        artifact_ids(calm),
+        [
+            "artifact-1",
+            "pages",
+            "page 1-1",
+            "artifact-2",
+            "page 2-1",
+            "page 3-1",
+            "loud-1",
+            "artifact-3"
+        ]
+    );
+    assert_eq!(reports.len(), 1 + 2 * calm.writes());
+    let last = reports.last().expect("there is one");
+    assert!(last.steps_begun().is_empty());
+    assert_eq!(last.checkpoint("cursor"), Some(3));
+}
+
+#[tokio::test]
+async fn steps_are_of_the_task_and_are_kept_from_turn_to_turn() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let once: i32 = ctx.step("once", async |step| Ok(step.turn())).await?;
+            let name = format!("answer {}", ctx.turn());
+            let each: i32 = ctx.step(name, async |step| Ok(step.turn())).await?;
+            match ctx.turn() {
+                1 => Ok(ctx.input_required("more?")),
+                _ => Ok(ctx.completed(format!("{once} {each}"))),
+            }
+        })
+    });
+    let asked = Run::of(executor).text("go").run().await;
+    assert_eq!(asked.answer("yes").run().await.said(), "1 2");
+}
+
+#[tokio::test]
+async fn a_step_that_fails_keeps_nothing_and_its_error_passes_through() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let tried: Result<(), _> = ctx
+                .step("try", async |step| {
+                    step.artifact(step.new_artifact(vec![Part::text("half")])).await?;
+                    Err(ExecutorError::fatal("no paper"))
+                })
+                .await;
+            assert!(tried.is_err());
+            ctx.status("after").await?;
+            tried?;
+            done()
+        })
+    });
+    let report = Run::of(executor).text("go").run().await;
+    assert_eq!((report.failure().cause.as_str(), report.failure().retryable), ("no paper", false));
+    assert_eq!((report.artifacts().len(), report.checkpoints().len()), (0, 0));
+    assert_eq!(report.status_texts(), ["after"]);
+}
+
+#[tokio::test]
+async fn a_name_means_one_thing_in_an_attempt() {
+    type Misuse = (&'static str, By);
+    let misuses: [Misuse; 5] = [
+        (
+            "one after the other",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("name", async |_| Ok(())).await?;
+                    ctx.step("name", async |_| Ok(())).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "after a failure",
+            By(|ctx| {
+                Box::pin(async move {
+                    let _ = ctx
+                        .step::<(), _, _>("name", async |_| {
+                            Err("no".parse::<i32>().unwrap_err().into())
+                        })
+                        .await;
+                    ctx.step("name", async |_| Ok(())).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "side by side",
+            By(|ctx| {
+                Box::pin(async move {
+                    let wait = async |step: TaskContext| {
+                        step.cancelled().await;
+                        Ok(())
+                    };
+                    tokio::select! {
+                        biased;
+                        a = ctx.step("name", wait) => a?,
+                        b = ctx.step("name", wait) => b?,
+                    }
+                    done()
+                })
+            }),
+        ),
+        (
+            "checkpoint after step",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("name", async |_| Ok(())).await?;
+                    ctx.checkpoint("name", &1).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "step after checkpoint",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.checkpoint("name", &1).await?;
+                    ctx.step("name", async |_| Ok(())).await?;
+                    done()
+                })
+            }),
+        ),
+    ];
+    for (how, executor) in misuses {
+        let report = Run::of(executor).text("go").run().await;
+        assert!(failed_for_good(&report, "name was used twice"), "{how}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
+    let within: [(&str, By); 6] = [
+        (
+            "cannot be nested",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("a", async |step| step.step("b", async |_| Ok(())).await).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "cannot be nested",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("a", async |_| ctx.step("b", async |_| Ok(())).await).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "a checkpoint within step a",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("a", async |_| Ok(ctx.checkpoint("b", &1).await?)).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "flush within step a",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("a", async |step| Ok(step.flush().await?)).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "by the context from outside",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("a", async |_| {
+                        Ok(ctx.artifact(ctx.new_artifact(vec![Part::text("x")])).await?)
+                    })
+                    .await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "cannot be named artifact-2",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("artifact-2", async |_| Ok(())).await?;
+                    done()
+                })
+            }),
+        ),
+    ];
+    for (refused, executor) in within {
+        let report = Run::of(executor).text("go").run().await;
+        assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn statuses_of_the_context_from_outside_are_seen_while_a_step_is_under_way() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            ctx.step("long", async |step| {
+                step.status("held back").await?;
+                ctx.status("half way").await?;
+                Ok(())
+            })
+            .await?;
+            done()
+        })
+    });
+    let report = Run::of(executor).text("go").run().await;
+    assert_eq!(report.status_texts(), ["half way", "held back"]);
+}
+
+#[tokio::test]
+async fn an_artifact_is_written_by_steps_or_outside_of_them() {
+    let sides: [(&str, By); 5] = [
+        (
+            "cannot write to what was begun outside",
+            By(|ctx| {
+                Box::pin(async move {
+                    let writer = ctx.new_artifact(vec![Part::text("a")]);
+                    ctx.artifact(writer.clone()).await?;
+                    ctx.step("s", async |step| Ok(step.artifact(writer).await?)).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "cannot write to what was begun outside",
+            By(|ctx| {
+                Box::pin(async move {
+                    let artifact = ctx.new_artifact(vec![Part::text("a")]);
+                    ctx.artifact(artifact.clone()).await?;
+                    ctx.step("s", async |step| {
+                        step.continue_artifact(artifact.artifact_id).await?;
+                        Ok(())
+                    })
+                    .await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "can be continued in steps only",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("s", async |step| {
+                        Ok(step.artifact(step.new_artifact(vec![Part::text("a")])).await?)
+                    })
+                    .await?;
+                    ctx.continue_artifact(ArtifactId::new("s-1")?).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "appended before",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("s", async |step| {
+                        Ok(step.artifact(step.new_artifact(vec![Part::text("a")])).await?)
+                    })
+                    .await?;
+                    let more = Artifact::new(ArtifactId::new("s-1")?, vec![Part::text("b")]);
+                    let update = ArtifactUpdate { append: true, ..ArtifactUpdate::whole(more) };
+                    ctx.step("t", async |step| Ok(step.artifact_update(update).await?)).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "cannot write to what was begun outside",
+            By(|ctx| {
+                Box::pin(async move {
+                    let artifact = ctx.new_artifact(vec![Part::text("a")]);
+                    let mine = artifact.clone();
+                    // The other side begins it between the step's output and its end.
+                    let gate = tokio::sync::Notify::new();
+                    let (step, ()) = tokio::join!(
+                        ctx.step("s", async |step| {
+                            step.artifact(mine).await?;
+                            gate.notified().await;
+                            Ok(())
+                        }),
+                        async {
+                            ctx.artifact(artifact).await.expect("it belongs to nobody yet");
+                            gate.notify_one();
+                        },
+                    );
+                    step?;
+                    done()
+                })
+            }),
+        ),
+    ];
+    for (refused, executor) in sides {
+        let report = Run::of(executor).text("go").run().await;
+        assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_may_go_on_with_what_a_step_of_an_earlier_attempt_wrote() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            for page in 1..=2 {
+                ctx.step(format!("page {page}"), async |step| read(&step, page).await).await?;
+            }
+            done()
+        })
+    });
+    let crashed = Run::of(executor).text("go").crash_after_write(1).run().await;
+    assert_eq!(crashed.artifact_text("pages"), "1 ");
+    let report = crashed.lost().run().await;
+    assert_eq!(
+        (report.steps_begun(), report.artifact_text("pages")),
+        (vec!["page 2"], "1 2 ".into())
+    );
+}
+
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct Invoice {
+    number: String,
+    total: u64,
+}
+
+#[tokio::test]
+async fn a_stored_value_of_another_version_is_an_error_that_says_what_to_do() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let invoice =
+                ctx.step("invoice", async |_| Ok(Invoice { number: "7".into(), total: 1 })).await?;
+            Ok(ctx.completed(invoice.number))
+        })
+    });
+    let old = serde_json::json!({"number": "6"});
+    let report = Run::of(executor).text("go").checkpointed("invoice", &old).run().await;
+    assert!(failed_for_good(&report, "stored for invoice"), "{report:?}");
+    let cause = &report.failure().cause;
+    assert!(cause.contains("missing field `total`") && cause.contains("new name"), "{cause}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_refused_before_anything_is() {
+    let values: [(&str, By); 5] = [
+        (
+            "at most 1048576",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("s", async |_| Ok("x".repeat(1 << 20))).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "U+0000",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("s", async |_| Ok("a\0".to_owned())).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "could not read it back",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("s", async |_| Ok(f64::NAN)).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "must not be empty",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.step("", async |_| Ok(())).await?;
+                    done()
+                })
+            }),
+        ),
+        (
+            "201 bytes long",
+            By(|ctx| {
+                Box::pin(async move {
+                    ctx.checkpoint("n".repeat(201), &()).await?;
+                    done()
+                })
+            }),
+        ),
+    ];
+    for (refused, executor) in values {
+        let report = Run::of(executor).text("go").run().await;
+        assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
+        assert!(report.checkpoints().is_empty(), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn output_of_a_step_is_bounded() {
+    let many = By(|ctx| {
+        Box::pin(async move {
+            ctx.step("many", async |step| {
+                for _ in 0..=StepError::MAX_ENTRIES {
+                    step.status_update(None, None).await?;
+                }
+                Ok(())
+            })
+            .await?;
+            done()
+        })
+    });
+    let large = By(|ctx| {
+        Box::pin(async move {
+            ctx.step("large", async |step| {
+                let part = Part::raw(vec![0; StepError::MAX_BYTES / 2], "application/pdf");
+                for _ in 0..3 {
+                    step.artifact(step.new_artifact(vec![part.clone()])).await?;
+                }
+                Ok(())
+            })
+            .await?;
+            done()
+        })
+    });
+    for executor in [many, large] {
+        let report = Run::of(executor).text("go").run().await;
+        assert!(failed_for_good(&report, "emit outside of the step"), "{report:?}");
+        assert!(report.entries().iter().all(|entry| entry.body.artifact_head().is_none()));
+    }
+}
+
+#[tokio::test]
+async fn a_step_sees_that_the_run_shall_stop_and_its_context_ends_with_it() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let kept = ctx.step("kept", async |_| Ok(())).await;
+            kept?;
+            let mut leaked = None;
+            ctx.step("leaky", async |step| {
+                leaked = Some(step);
+                Ok(())
+            })
+            .await?;
+            let late = leaked.expect("it was handed out").status("late").await;
+            assert!(matches!(late, Err(ContextError::Step(StepError::Over { .. }))), "{late:?}");
+            ctx.status("one").await?;
+            ctx.step("stopped", async |step| Ok(step.status("two").await?)).await?;
+            done()
+        })
+    });
+    let report = Run::of(executor).text("go").stop_after_events(1, Stopped::Draining).run().await;
+    assert_eq!(report.end(), &End::Stopped(Stopped::Draining));
+    assert_eq!(report.checkpoints(), ["kept", "leaky"]);
+}

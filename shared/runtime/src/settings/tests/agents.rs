@@ -1,0 +1,64 @@
+//! How an agent is run.
+
+use super::*;
+
+#[test]
+fn how_an_agent_is_run_is_read_and_listed() {
+    let file = r#"
+[[agent]]
+name = "a"
+executor = "echo"
+no_progress_timeout = "2m"
+queue_timeout = "1h"
+total_timeout = "7d"
+pin_version = true
+retry = { initial = "500ms", factor = 3, max = "5m" }
+[agent.limits]
+running = 8
+running_per_owner = 4
+running_per_key = 1
+queued = 1000
+queued_per_owner = 100
+"#;
+    let settings = load(file, &[], &[]).unwrap();
+    let agent = &settings.agent[0];
+    assert_eq!(agent.no_progress_timeout, Some(Period::seconds(120)));
+    assert_eq!(agent.total_timeout, Some(Period::seconds(7 * 86_400)));
+    assert!(agent.pin_version);
+    assert_eq!((agent.retry.initial, agent.retry.factor), (Period::millis(500), 3.0));
+    assert_eq!((agent.limits.running_per_key, agent.limits.queued), (Some(1), Some(1_000)));
+    assert_eq!(load(&settings.describe(), &[], &[]).unwrap(), settings);
+    let keys = keys();
+    let default = |path: &str| {
+        keys.iter().find(|key| key.path == path).unwrap_or_else(|| panic!("{path}")).default.clone()
+    };
+    assert_eq!(default("agent[].retry.factor").as_deref(), Some("2.0"));
+    assert_eq!(default("agent[].retry.max").as_deref(), Some("\"1m\""));
+    assert_eq!(default("agent[].limits.running_per_key"), None);
+    assert_eq!(default("agent[].pin_version").as_deref(), Some("false"));
+}
+
+#[test]
+fn a_bad_way_to_run_an_agent_is_refused_with_key_and_line() {
+    for (line, parts) in [
+        ("no_progress_timeout = 0", &["agent[0].no_progress_timeout", "above zero"][..]),
+        ("queue_timeout = \"0s\"", &["agent[0].queue_timeout", "toml:4", "above zero"]),
+        ("total_timeout = \"soon\"", &["agent[0].total_timeout", "toml:4", "500ms"]),
+        ("pin_version = \"yes\"", &["agent[0].pin_version", "true or false"]),
+        ("retry = 3", &["agent[0].retry", "is not a table"]),
+        ("retry = { factor = 0.5 }", &["agent[0].retry.factor", "from 1 to 100"]),
+        ("retry = { factor = nan }", &["agent[0].retry.factor", "from 1 to 100"]),
+        ("retry = { factor = \"two\" }", &["agent[0].retry.factor", "a number"]),
+        ("retry = { initial = 0 }", &["agent[0].retry.initial", "above zero"]),
+        ("retry = { max = \"0s\" }", &["agent[0].retry.max", "above zero"]),
+        ("retry = { inital = 1 }", &["did you mean agent[0].retry.initial?"]),
+        ("limits = { running = 0 }", &["agent[0].limits.running", "toml:4", "from 1"]),
+        ("limits = { running_per_owner = 0 }", &["agent[0].limits.running_per_owner"]),
+        ("limits = { running_per_key = -1 }", &["agent[0].limits.running_per_key", "whole number"]),
+        ("limits = { queued = 0 }", &["agent[0].limits.queued", "from 1"]),
+        ("limits = { queued_per_owner = 0 }", &["agent[0].limits.queued_per_owner"]),
+    ] {
+        let file = format!("[[agent]]\nname = \"a\"\nexecutor = \"echo\"\n{line}");
+        refused(load(&file, &[], &[]), parts);
+    }
+}

@@ -1,0 +1,223 @@
+//! Keeps one connection and the locks on it.
+
+use super::{Workers, key_of};
+use crate::{
+    failure::{DbResult, Failure},
+    options::{pool, watched},
+    signals::ALIVE,
+};
+use longhaul_domain::WorkerId;
+use longhaul_runtime::Backoff;
+use sqlx_core::{query::query, query_scalar::query_scalar};
+use sqlx_postgres::{PgConnectOptions, PgListener, PgPool};
+use std::{future::Future, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Takes the lock of a worker, unless another session holds it: then that is an earlier one of the same worker, whose end the
+/// server has not noticed.
+pub const HOLD: &str = "-- store::hold_session
+select pg_try_advisory_lock($1)";
+
+/// Lets go of it.
+pub const LET_GO: &str = "-- store::let_go_of_session
+select pg_advisory_unlock($1)";
+
+/// Lets go of all.
+pub const LET_GO_ALL: &str = "-- store::let_go_of_sessions
+select pg_advisory_unlock_all()";
+
+/// Says that workers live whose session is broken.
+pub const SEEN: &str = "-- store::seen
+update workers set seen_at = clock_timestamp() where worker_id = any($1) and lost_at is null";
+
+/// How long a connection may take to come about.
+const CONNECTING: Duration = Duration::from_secs(3);
+
+/// How long a living connection may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// After this long without a word the connection is asked whether it lives.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How often workers without a session say that they live, well within the second after which they would be missed.
+const SAYING: Duration = Duration::from_millis(300);
+
+/// How long it may take to let go at the end.
+const LAST: Duration = Duration::from_secs(1);
+
+/// All workers together would be missed within a second.
+const AGAIN: Backoff = Backoff {
+    initial: Duration::from_millis(50),
+    factor: 2.0,
+    max: Duration::from_millis(500),
+    jitter: true,
+};
+
+/// Keeps the locks of the wanted workers until told to stop, and says which are held.
+pub async fn keep(
+    place: PgConnectOptions,
+    through: PgPool,
+    wanted: watch::Receiver<Workers>,
+    held: watch::Sender<Workers>,
+    stop: CancellationToken,
+) {
+    let mut keeper = Keeper { place, through, wanted, held };
+    while !stop.is_cancelled() {
+        let Some(Ok(())) = stop.run_until_cancelled(keeper.needed()).await else { return };
+        let Some(mut session) = stop.run_until_cancelled(keeper.connected()).await else { return };
+        match stop.run_until_cancelled(keeper.hold(&mut session)).await {
+            Some(Ok(())) | None => let_go(session).await,
+            Some(Err(failure)) => {
+                keeper.held.send_replace(Workers::new());
+                tracing::warn!(?failure, "the session of the workers was lost");
+            }
+        }
+    }
+}
+
+/// Where the locks are.
+struct Session {
+    connection: PgListener,
+    pool: PgPool,
+}
+
+struct Keeper {
+    place: PgConnectOptions,
+    through: PgPool,
+    wanted: watch::Receiver<Workers>,
+    held: watch::Sender<Workers>,
+}
+
+impl Keeper {
+    /// Waits until there is a worker. An error: there will be none any more.
+    async fn needed(&mut self) -> Result<(), watch::error::RecvError> {
+        self.wanted.wait_for(|wanted| !wanted.is_empty()).await.map(|_| ())
+    }
+
+    /// A new connection, however long it takes.
+    async fn connected(&self) -> Session {
+        let connecting = async {
+            let mut attempt = 0;
+            loop {
+                match connect(&self.place).await {
+                    Ok(session) => return session,
+                    Err(failure) => tracing::debug!(?failure, attempt, "no session for workers"),
+                }
+                sleep(AGAIN.random_delay(attempt)).await;
+                attempt = attempt.saturating_add(1);
+            }
+        };
+        self.saying_that_they_live(connecting).await
+    }
+
+    /// Does something, and tells others through the pool meanwhile that the workers live.
+    async fn saying_that_they_live<T>(&self, doing: impl Future<Output = T>) -> T {
+        let saying = async {
+            let mut again = interval(SAYING);
+            loop {
+                again.tick().await;
+                let workers: Vec<_> = self.wanted.borrow().iter().map(|w| w.uuid()).collect();
+                let said = query(SEEN).bind(workers).execute(&self.through);
+                if let Ok(Err(error)) = timeout(ANSWER, said).await {
+                    tracing::debug!(%error, "workers without a session could not say that they live");
+                }
+            }
+        };
+        tokio::select! {
+            done = doing => done,
+            never = saying => never,
+        }
+    }
+
+    /// Takes and gives back locks as they are wanted. Ends when none is, or with the reason why the connection is of no use.
+    async fn hold(&mut self, session: &mut Session) -> DbResult<()> {
+        let mut have = Workers::new();
+        loop {
+            let wanted = self.wanted.borrow_and_update().clone();
+            for worker in have.difference(&wanted) {
+                answered(query(LET_GO).bind(key_of(*worker)).execute(&mut session.connection))
+                    .await?;
+            }
+            for worker in wanted.difference(&have) {
+                self.saying_that_they_live(hold(session, *worker)).await?;
+            }
+            have = wanted;
+            self.held.send_replace(have.clone());
+            if have.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                }
+                failure = broken(&mut session.connection) => return Err(failure),
+            }
+        }
+    }
+}
+
+/// Takes the lock of a worker, also when the server has yet to notice that an earlier session has ended.
+async fn hold(session: &mut Session, worker: WorkerId) -> DbResult<()> {
+    let mut attempt = 0;
+    loop {
+        let key = key_of(worker);
+        let taken = query_scalar::<_, bool>(HOLD).bind(key).fetch_one(&mut session.connection);
+        if answered(taken).await? {
+            return Ok(());
+        }
+        sleep(AGAIN.random_delay(attempt)).await;
+        attempt += 1;
+    }
+}
+
+/// Waits until the connection is of no use any more; gives the reason.
+async fn broken(connection: &mut PgListener) -> Failure {
+    loop {
+        match timeout(QUIET, connection.try_recv()).await {
+            // Nobody notifies a session that listens to nothing.
+            Ok(Ok(Some(_))) => {}
+            Ok(Ok(None)) => return Failure::Lost("closed by the server".to_owned()),
+            Ok(Err(error)) => return error.into(),
+            Err(_) => {
+                if let Err(failure) = answered(query(ALIVE).execute(&mut *connection)).await {
+                    return failure;
+                }
+            }
+        }
+    }
+}
+
+async fn connect(place: &PgConnectOptions) -> DbResult<Session> {
+    // A pool of its own, so that a connection that has gone silent is waited for by nobody.
+    let pool = pool(watched(place.clone()), 1);
+    let connecting = timeout(CONNECTING, PgListener::connect_with(&pool)).await;
+    let mut connection =
+        connecting.map_err(|_| Failure::Lost("no connection in time".to_owned()))??;
+    connection.eager_reconnect(false);
+    Ok(Session { connection, pool })
+}
+
+/// Ends a session so that the server knows at once.
+async fn let_go(mut session: Session) {
+    let gone = async {
+        let _ = query(LET_GO_ALL).execute(&mut session.connection).await;
+        drop(session.connection);
+        session.pool.close().await;
+    };
+    if timeout(LAST, gone).await.is_err() {
+        tracing::debug!("the session of the workers does not answer and is left behind");
+    }
+}
+
+async fn answered<T>(
+    asked: impl Future<Output = Result<T, sqlx_core::error::Error>>,
+) -> DbResult<T> {
+    let answer = timeout(ANSWER, asked).await;
+    Ok(answer.map_err(|_| Failure::Lost("no answer".to_owned()))??)
+}

@@ -1,0 +1,171 @@
+//! Claiming where nothing is limited: one statement, unless some owners have less than their share.
+
+use crate::{
+    column::{agent, column},
+    db::Db,
+    failure::DbResult,
+};
+use longhaul_domain::{AgentName, OwnerId};
+use longhaul_store::ClaimRequest;
+use sqlx_core::query::query;
+use sqlx_postgres::{PgConnection, PgRow};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Finds the owners whose turn it is, each by one step in the index from the one before, at first behind the one that was
+/// served last and then from the beginning. Locks the share of each in its own order, skips what others are claiming, and takes
+/// first what is first of every owner. Answers at least one row for each agent that has an owner with something to run.
+pub const CLAIM: &str = "-- store::claim
+with recursive time as materialized (
+    select clock_timestamp() as now
+), slot as materialized (
+    select s.agent, s.free, s.after, s.version, time.now
+    from time
+    join workers w on w.worker_id = $1 and w.lease_until >= time.now and w.lost_at is null
+    cross join unnest($2::text[], $3::int8[], $4::int4[], $5::text[]) as s (agent, free, after, version)
+), turn as (
+    select agent, after as owner_id, after as start, 0 as lap, 0 as place from slot
+    union all
+    select t.agent, n.owner_id, t.start, n.lap, t.place + 1
+    from turn t
+    cross join lateral (
+        (select r.owner_id, 0 as lap
+        from runs r
+        where t.lap = 0 and r.agent = t.agent and r.stage = 0 and r.worker is null and r.owner_id > t.owner_id
+        order by r.owner_id
+        limit 1)
+        union all
+        (select r.owner_id, 1
+        from runs r
+        where r.agent = t.agent and r.stage = 0 and r.worker is null
+            and r.owner_id > case t.lap when 0 then -1 else t.owner_id end and r.owner_id <= t.start
+        order by r.owner_id
+        limit 1)
+        limit 1
+    ) n
+    where t.place < $6
+), owner as materialized (
+    select t.agent, t.owner_id, t.place, count(*) over (partition by t.agent) as owners from turn t where t.place > 0
+), candidate as materialized (
+    select o.agent, o.place, slot.free, slot.version, c.owner_id, c.task_id,
+        row_number() over (partition by o.agent, o.place order by c.priority desc, c.run_at, c.task_id) as rank,
+        (slot.free + o.owners - 1) / o.owners as share
+    from slot
+    join owner o on o.agent = slot.agent
+    cross join lateral (
+        select r.owner_id, r.task_id, r.priority, r.run_at
+        from runs r
+        where r.agent = slot.agent and r.stage = 0 and r.owner_id = o.owner_id and r.worker is null
+            and r.run_at <= slot.now and (r.cancel_at is null or r.cancel_at > slot.now)
+            and (r.deadline_at is null or r.deadline_at > slot.now)
+            and (slot.version is null or r.version is null or r.version = slot.version)
+        order by r.priority desc, r.run_at, r.task_id
+        limit (slot.free + o.owners - 1) / o.owners
+        for update of r skip locked
+    ) c
+), ranked as (
+    select c.*, row_number() over (partition by c.agent order by c.rank, c.place) as of_agent from candidate c
+), chosen as materialized (
+    select r.owner_id, r.task_id, r.version, r.rank = r.share as more,
+        row_number() over (order by r.rank, r.place, r.agent) as turn
+    from ranked r
+    where r.of_agent <= r.free
+), claimed as (
+    update runs r
+    set worker = $1, token = ($7::uuid[])[chosen.turn], epoch = r.epoch + 1, queue_until = null,
+        version = coalesce(chosen.version, r.version)
+    from chosen
+    where r.owner_id = chosen.owner_id and r.task_id = chosen.task_id and chosen.turn <= $8
+    returning r.agent, r.owner_id, chosen.turn, chosen.more
+)
+select o.agent, o.owners, o.owner_id as last_owner, c.owner_id, c.turn, c.more
+from owner o
+left join claimed c on c.agent = o.agent
+where o.place = o.owners
+order by c.turn";
+
+/// How often the statement is repeated for what owners with less than their share have left to others.
+const ROUNDS: usize = 4;
+
+/// What came of one round for an agent.
+#[derive(Default)]
+struct Round {
+    taken: usize,
+    /// Who was served last; where nobody was, who was looked at last.
+    last: Option<OwnerId>,
+    /// Whether there may be more.
+    more: bool,
+}
+
+/// Claims up to as many runs as there are tokens; gives how many.
+pub async fn take(
+    db: &Db,
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    tokens: &[Uuid],
+) -> DbResult<usize> {
+    let mut free: BTreeMap<&AgentName, usize> =
+        request.slots.iter().map(|slot| (&slot.agent, slot.free as usize)).collect();
+    let mut taken = 0;
+    for _ in 0..ROUNDS {
+        let rows = round(db, connection, request, &free, &tokens[taken..]).await?;
+        let rounds = rounds(&rows, tokens.len() - taken)?;
+        let mut more = false;
+        taken += rounds.values().map(|round| round.taken).sum::<usize>();
+        for (agent, round) in &rounds {
+            // An agent whose owners got nothing because others took everything has passed nobody over.
+            if let Some(last) = round.last.filter(|_| round.taken > 0 || taken < tokens.len()) {
+                db.turns.served(agent, last);
+            }
+            if let Some(left) = free.get_mut(agent) {
+                *left = left.saturating_sub(round.taken);
+                more |= round.more && *left > 0;
+            }
+        }
+        if !more || taken >= tokens.len() {
+            break;
+        }
+    }
+    Ok(taken)
+}
+
+async fn round(
+    db: &Db,
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    free: &BTreeMap<&AgentName, usize>,
+    tokens: &[Uuid],
+) -> DbResult<Vec<PgRow>> {
+    let most = i64::try_from(tokens.len()).unwrap_or(i64::MAX);
+    let left = |agent| i64::try_from(free.get(agent).copied().unwrap_or(0)).unwrap_or(i64::MAX);
+    let slots: Vec<_> = request.slots.iter().filter(|slot| left(&slot.agent) > 0).collect();
+    let rows = query(CLAIM)
+        .bind(request.worker.uuid())
+        .bind(slots.iter().map(|slot| slot.agent.as_str()).collect::<Vec<_>>())
+        .bind(slots.iter().map(|slot| left(&slot.agent).min(most)).collect::<Vec<_>>())
+        .bind(slots.iter().map(|s| db.turns.last(&s.agent, &*db.ids).0).collect::<Vec<_>>())
+        .bind(slots.iter().map(|slot| slot.pinned.as_deref()).collect::<Vec<_>>())
+        .bind(i32::try_from(most).unwrap_or(i32::MAX))
+        .bind(tokens)
+        .bind(most)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+fn rounds(rows: &[PgRow], most: usize) -> DbResult<BTreeMap<AgentName, Round>> {
+    let mut rounds: BTreeMap<AgentName, Round> = BTreeMap::new();
+    for row in rows {
+        let round = rounds.entry(agent(row)?).or_default();
+        if let Some(owner) = column::<Option<i32>>(row, "owner_id")? {
+            round.taken += 1;
+            round.last = Some(OwnerId(owner));
+            round.more |= column::<Option<bool>>(row, "more")?.unwrap_or_default();
+        } else {
+            // Nobody had anything that may be claimed now; there may be owners behind those that were looked at.
+            round.last = Some(OwnerId(column(row, "last_owner")?));
+            round.more = usize::try_from(column::<i64>(row, "owners")?).is_ok_and(|n| n >= most);
+        }
+    }
+    Ok(rounds)
+}

@@ -1,0 +1,305 @@
+//! Claiming where an agent's runs are limited: one claim of the agent at a time, over all nodes.
+//!
+//! One transaction: take the agent's lock, count what is claimed, choose, claim. What is chosen against stays ready, except for
+//! runs whose concurrency key is in use: those are held back, so that they do not stand in the way of the next claim, until a
+//! run that uses the key ends. So that none is held back behind a run that is ending just now, the rows of those runs are locked
+//! first; where somebody else has them, the run stays ready. Nothing here waits for a row, so nobody waits in a circle.
+
+use crate::{
+    column::{agent, column, key},
+    db::Db,
+    failure::{DbResult, Failure},
+    work::claim::choose::{Candidate, Choice, Offer, Running, choose},
+};
+use longhaul_domain::{AgentName, OwnerId};
+use longhaul_store::{AgentSlots, ClaimRequest};
+use sqlx_core::{connection::Connection, query::query};
+use sqlx_postgres::{PgConnection, PgRow};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Lets one claim at a time go on, for each of these agents until the end of the transaction.
+pub const LOCK_LIMITS: &str = "-- store::lock_limits
+select pg_advisory_xact_lock(723681251, place)
+from (select distinct hashtext(agent) as place from unnest($1::text[]) as a (agent) order by 1) places";
+
+/// How many runs are claimed, by owner and concurrency key. As many are claimed as workers have slots, which is not many.
+pub const COUNT_RUNNING: &str = "-- store::count_running
+select r.agent, r.owner_id, r.concurrency_key, count(*) as runs
+from runs r
+where r.worker is not null and r.agent = any($1)
+group by r.agent, r.owner_id, r.concurrency_key";
+
+/// What may be claimed, by agent, turn of the owner, and place within the owner. Owners that have as much as they may are
+/// passed over.
+pub const CANDIDATES: &str = "-- store::candidates
+with recursive time as materialized (
+    select clock_timestamp() as now
+), slot as materialized (
+    select s.agent, s.after, s.version, s.owners, s.depth, time.now
+    from time
+    join workers w on w.worker_id = $1 and w.lease_until >= time.now and w.lost_at is null
+    cross join unnest($2::text[], $3::int4[], $4::text[], $5::int4[], $6::int8[]) as s (agent, after, version, owners, depth)
+), turn as (
+    select agent, after as owner_id, after as start, 0 as lap, 0 as place, owners from slot
+    union all
+    select t.agent, n.owner_id, t.start, n.lap, t.place + 1, t.owners
+    from turn t
+    cross join lateral (
+        (select r.owner_id, 0 as lap
+        from runs r
+        where t.lap = 0 and r.agent = t.agent and r.stage = 0 and r.worker is null and r.owner_id > t.owner_id
+        order by r.owner_id
+        limit 1)
+        union all
+        (select r.owner_id, 1
+        from runs r
+        where r.agent = t.agent and r.stage = 0 and r.worker is null
+            and r.owner_id > case t.lap when 0 then -1 else t.owner_id end and r.owner_id <= t.start
+        order by r.owner_id
+        limit 1)
+        limit 1
+    ) n
+    where t.place < t.owners
+), owner as materialized (
+    select t.agent, t.owner_id, t.place
+    from turn t
+    where t.place > 0 and not exists (
+        select from unnest($7::text[], $8::int4[]) as f (agent, owner_id)
+        where f.agent = t.agent and f.owner_id = t.owner_id
+    )
+)
+select o.agent, o.place, c.owner_id, c.task_id, c.concurrency_key
+from slot
+join owner o on o.agent = slot.agent
+cross join lateral (
+    select r.owner_id, r.task_id, r.concurrency_key, r.priority, r.run_at
+    from runs r
+    where r.agent = slot.agent and r.stage = 0 and r.owner_id = o.owner_id and r.worker is null
+        and r.run_at <= slot.now and (r.cancel_at is null or r.cancel_at > slot.now)
+        and (r.deadline_at is null or r.deadline_at > slot.now)
+        and (slot.version is null or r.version is null or r.version = slot.version)
+    order by r.priority desc, r.run_at, r.task_id
+    limit slot.depth
+) c
+order by o.agent, o.place, c.priority desc, c.run_at, c.task_id";
+
+/// Claims these runs, but for those that somebody else has locked or changed.
+pub const CLAIM_CHOSEN: &str = "-- store::claim_chosen
+with chosen as materialized (
+    select r.owner_id, r.task_id, c.token, c.version
+    from unnest($2::int4[], $3::uuid[], $4::uuid[], $5::text[]) as c (owner_id, task_id, token, version)
+    join runs r on r.owner_id = c.owner_id and r.task_id = c.task_id
+    where r.worker is null and r.stage = 0
+    for update of r skip locked
+)
+update runs r
+set worker = $1, token = chosen.token, epoch = r.epoch + 1, queue_until = null,
+    version = coalesce(chosen.version, r.version)
+from chosen
+where r.owner_id = chosen.owner_id and r.task_id = chosen.task_id";
+
+/// Holds these runs back whose concurrency key is used by as many runs as may use it, where none of those can end meanwhile.
+pub const HOLD_BACK: &str = "-- store::hold_back
+with run as materialized (
+    select h.owner_id, h.task_id, h.concurrency_key
+    from unnest($2::int4[], $3::uuid[], $4::text[]) as h (owner_id, task_id, concurrency_key)
+), used as materialized (
+    select r.owner_id, r.concurrency_key
+    from runs r
+    where r.worker is not null and r.agent = $1 and r.concurrency_key = any($4) and r.owner_id = any($2)
+    for share of r skip locked
+), full_key as materialized (
+    select owner_id, concurrency_key from used group by owner_id, concurrency_key having count(*) >= $5
+), held as materialized (
+    select r.owner_id, r.task_id
+    from full_key f
+    join run on run.owner_id = f.owner_id and run.concurrency_key = f.concurrency_key
+    join runs r on r.owner_id = run.owner_id and r.task_id = run.task_id
+    where r.worker is null and r.stage = 0
+    for update of r skip locked
+)
+update runs r
+set stage = 2
+from held
+where r.owner_id = held.owner_id and r.task_id = held.task_id";
+
+/// How many runs of each owner are looked at, at most, where some may have to be held back.
+const DEPTH: usize = 200;
+
+/// How often is looked on behind runs that were held back.
+const ROUNDS: usize = 4;
+
+/// Claims up to as many runs as there are tokens; gives how many.
+pub async fn take(
+    db: &Db,
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    tokens: &[Uuid],
+) -> DbResult<usize> {
+    let mut transaction = connection.begin().await?;
+    let limited = request.slots.iter().filter(|slot| !slot.limits.is_none());
+    let limited: Vec<&str> = limited.map(|slot| slot.agent.as_str()).collect();
+    query(LOCK_LIMITS).bind(&limited).execute(&mut *transaction).await?;
+    let mut running = count(&mut transaction, &limited).await?;
+    let slots: BTreeMap<&AgentName, &AgentSlots> =
+        request.slots.iter().map(|slot| (&slot.agent, slot)).collect();
+    let mut offers: Vec<Offer> = slots
+        .values()
+        .map(|slot| Offer {
+            agent: slot.agent.clone(),
+            free: slot.free as usize,
+            limits: slot.limits,
+            running: running.remove(&slot.agent).unwrap_or_default(),
+            owners: Vec::new(),
+        })
+        .collect();
+    let mut taken = 0;
+    for round in 0..ROUNDS {
+        let most = tokens.len() - taken;
+        offer_runs(db, &mut transaction, request, &mut offers, (most, round)).await?;
+        let choice = choose(&mut offers, most);
+        if choice.claim.is_empty() && choice.hold_back.is_empty() {
+            break;
+        }
+        taken += claim(&mut transaction, request, &choice, &tokens[taken..]).await?;
+        for (agent, run) in &choice.claim {
+            db.turns.served(agent, run.key.owner);
+        }
+        let held = hold_back(&mut transaction, &slots, &choice).await?;
+        if held == 0 || taken >= tokens.len() {
+            break;
+        }
+    }
+    transaction.commit().await?;
+    Ok(taken)
+}
+
+async fn count(
+    connection: &mut PgConnection,
+    agents: &[&str],
+) -> DbResult<BTreeMap<AgentName, Running>> {
+    let mut running: BTreeMap<AgentName, Running> = BTreeMap::new();
+    for row in query(COUNT_RUNNING).bind(agents).fetch_all(connection).await? {
+        let runs = u64::try_from(column::<i64>(&row, "runs")?).unwrap_or_default();
+        let concurrency_key: Option<String> = column(&row, "concurrency_key")?;
+        let owner = OwnerId(column(&row, "owner_id")?);
+        running.entry(agent(&row)?).or_default().add(owner, concurrency_key.as_deref(), runs);
+    }
+    Ok(running)
+}
+
+/// Fills in what may be claimed. The second number says how often this was done before.
+async fn offer_runs(
+    db: &Db,
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    offers: &mut [Offer],
+    (most, round): (usize, usize),
+) -> DbResult<()> {
+    let mut full = Vec::new();
+    let (mut agents, mut after, mut owners, mut depths) = (vec![], vec![], vec![], vec![]);
+    let mut versions: Vec<Option<&str>> = Vec::new();
+    for offer in offers.iter_mut() {
+        offer.owners.clear();
+        if offer.free == 0 || !offer.running.has_room(&offer.limits) {
+            continue;
+        }
+        let full_owners = offer.running.full_owners(&offer.limits);
+        let wanted = offer.free.min(most);
+        agents.push(offer.agent.as_str());
+        after.push(db.turns.last(&offer.agent, &*db.ids).0);
+        owners.push(i32::try_from(wanted + full_owners.len()).unwrap_or(i32::MAX));
+        depths.push(i64::try_from(depth(offer, wanted, round)).unwrap_or(i64::MAX));
+        let slot = request.slots.iter().find(|slot| slot.agent == offer.agent);
+        versions.push(slot.and_then(|slot| slot.pinned.as_deref()));
+        full.extend(full_owners.into_iter().map(|owner| (offer.agent.as_str(), owner.0)));
+    }
+    let (full_agents, full_owners): (Vec<&str>, Vec<i32>) = full.into_iter().unzip();
+    let rows = query(CANDIDATES)
+        .bind(request.worker.uuid())
+        .bind(agents)
+        .bind(after)
+        .bind(versions)
+        .bind(owners)
+        .bind(depths)
+        .bind(full_agents)
+        .bind(full_owners)
+        .fetch_all(connection)
+        .await?;
+    add_candidates(offers, &rows)
+}
+
+/// Of one owner no more than is wanted, unless it may turn out that some have to be held back.
+fn depth(offer: &Offer, wanted: usize, round: usize) -> usize {
+    match (offer.limits.per_key, round) {
+        (None, _) => wanted,
+        (Some(_), 0) => (4 * wanted + 16).min(DEPTH.max(wanted)),
+        (Some(_), _) => DEPTH.max(wanted),
+    }
+}
+
+fn add_candidates(offers: &mut [Offer], rows: &[PgRow]) -> DbResult<()> {
+    let mut before = None;
+    for row in rows {
+        let agent = agent(row)?;
+        let place = (agent.clone(), column::<i32>(row, "place")?);
+        let offer = offers.iter_mut().find(|offer| offer.agent == agent);
+        let offer = offer.ok_or_else(|| Failure::corrupt("column agent", "nobody asked for it"))?;
+        if before.as_ref() != Some(&place) {
+            offer.owners.push(Vec::new());
+        }
+        before = Some(place);
+        let candidate =
+            Candidate { key: key(row)?, concurrency_key: column(row, "concurrency_key")? };
+        offer.owners.last_mut().into_iter().for_each(|runs| runs.push(candidate.clone()));
+    }
+    Ok(())
+}
+
+async fn claim(
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+    choice: &Choice,
+    tokens: &[Uuid],
+) -> DbResult<usize> {
+    if choice.claim.is_empty() {
+        return Ok(0);
+    }
+    let version = |agent: &AgentName| {
+        let slot = request.slots.iter().find(|slot| slot.agent == *agent);
+        slot.and_then(|slot| slot.pinned.as_deref())
+    };
+    let runs = || choice.claim.iter().map(|(_, run)| run.key);
+    query(CLAIM_CHOSEN)
+        .bind(request.worker.uuid())
+        .bind(runs().map(|key| key.owner.0).collect::<Vec<_>>())
+        .bind(runs().map(|key| key.task.uuid()).collect::<Vec<_>>())
+        .bind(&tokens[..choice.claim.len()])
+        .bind(choice.claim.iter().map(|(agent, _)| version(agent)).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    // The token of a run that somebody else had is used by nobody, and counts all the same.
+    Ok(choice.claim.len())
+}
+
+async fn hold_back(
+    connection: &mut PgConnection,
+    slots: &BTreeMap<&AgentName, &AgentSlots>,
+    choice: &Choice,
+) -> DbResult<u64> {
+    let mut held = 0;
+    for (agent, runs) in &choice.hold_back {
+        let limit = slots.get(agent).and_then(|slot| slot.limits.per_key);
+        held += query(HOLD_BACK)
+            .bind(agent.as_str())
+            .bind(runs.iter().map(|run| run.key.owner.0).collect::<Vec<_>>())
+            .bind(runs.iter().map(|run| run.key.task.uuid()).collect::<Vec<_>>())
+            .bind(runs.iter().map(|run| run.concurrency_key.as_deref()).collect::<Vec<_>>())
+            .bind(limit.map_or(i64::MAX, i64::from))
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+    }
+    Ok(held)
+}

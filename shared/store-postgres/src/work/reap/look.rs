@@ -1,0 +1,140 @@
+//! Whether there is anything to do, and when there will be: one query.
+
+use crate::{column::column, failure::{DbResult, Failure}};
+use longhaul_domain::Timestamp;
+use longhaul_store::Reap;
+use sqlx_core::query::query;
+use sqlx_postgres::{PgConnection, PgRow};
+use std::time::Duration;
+
+/// How long a worker may be without a session.
+pub const GRACE: Duration = Duration::from_secs(1);
+
+/// What is overdue and what comes next. The runs that are claimed, and those held back, are walked only when everything is to be
+/// looked at.
+pub const LOOK: &str = "-- store::look
+with time as materialized (
+    select clock_timestamp() as now
+), life as materialized (
+    select l.*, l.lost_at is not null or l.ends_at < time.now as over,
+        not l.present and l.watched and l.beat_at < l.gone_since as missed
+    from worker_life l, time
+), passed as materialized (
+    select case when r.worker is null then s.deadline_at else s.deadline_at + $1::int8 * interval '1 millisecond' end as at
+    from (
+        select d.owner_id, d.task_id, d.deadline_at
+        from task_state d
+        where d.deadline_at <= (select now from time)
+        order by d.deadline_at
+        limit 1000
+    ) s
+    left join runs r on r.owner_id = s.owner_id and r.task_id = s.task_id
+)
+select time.now,
+    not (select e.identity = server_identity() and exists (select from server_run) from server_epoch e) as new_server,
+    (select count(*) from workers) as workers,
+    exists (select from life where over or (missed and gone_since <= time.now - $2::int8 * interval '1 millisecond'))
+        or ($3 and exists (
+            select from runs r
+            where r.worker is not null
+                and not exists (select from workers w where w.worker_id = r.worker offset 0)
+        )) as lost,
+    exists (
+        select from life
+        where not over and ((gone_since is null and watched and not present) or (gone_since is not null and present))
+    ) as changed,
+    (select min(gone_since) + $2::int8 * interval '1 millisecond' from life where missed) as next_lost,
+    (select min(r.cancel_at) from runs r where r.cancel_at > '-infinity') as next_cancel,
+    (select min(r.queue_until) from runs r where r.queue_until > '-infinity') as next_queue,
+    (select min(r.run_at) from runs r where r.worker is null and r.stage = 1 and r.run_at > '-infinity') as next_due,
+    (select min(at) from passed) as next_passed,
+    (select min(s.deadline_at) from task_state s where s.deadline_at > time.now) as next_deadline,
+    $3 and exists (select from runs r where r.agent > '' and r.worker is null and r.stage = 2) as held_back
+from time";
+
+/// What a look has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The server is another one, or has come back.
+    pub new_server: bool,
+    /// How many workers are known.
+    pub workers: u32,
+    /// A worker is dead, or has left runs behind.
+    pub lost: bool,
+    /// A worker's session has gone or come back.
+    pub changed: bool,
+    /// Runs are held back, and that is to be looked at.
+    pub held_back: bool,
+    /// Until the next of its kind, from now; zero when it is overdue.
+    pub until: Until,
+}
+
+/// How long until something is to be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Until {
+    /// Until a worker has been without a session for too long.
+    pub lost: Option<Duration>,
+    /// Until a cancel by force.
+    pub cancel: Option<Duration>,
+    /// Until a queue timeout.
+    pub queue: Option<Duration>,
+    /// Until a run becomes runnable.
+    pub due: Option<Duration>,
+    /// Until a deadline.
+    pub deadline: Option<Duration>,
+}
+
+impl Look {
+    /// Whether tasks are to be locked and looked at one by one.
+    pub fn finds_tasks(&self) -> bool {
+        let overdue = [self.until.cancel, self.until.queue, self.until.deadline];
+        self.lost || overdue.contains(&Some(Duration::ZERO))
+    }
+
+    /// Whether runs have become runnable.
+    pub fn finds_due(&self) -> bool {
+        self.until.due == Some(Duration::ZERO)
+    }
+}
+
+/// Looks.
+pub async fn look(connection: &mut PgConnection, reap: &Reap, thorough: bool) -> DbResult<Look> {
+    let row = query(LOOK)
+        .bind(millis(reap.grace))
+        .bind(millis(GRACE))
+        .bind(thorough)
+        .fetch_one(connection)
+        .await?;
+    Look::try_from(&row)
+}
+
+/// A length of time as statements take it.
+pub fn millis(period: Duration) -> i64 {
+    i64::try_from(period.as_millis()).unwrap_or(i64::MAX).min(1_000_000_000_000)
+}
+
+impl TryFrom<&PgRow> for Look {
+    type Error = Failure;
+    fn try_from(row: &PgRow) -> DbResult<Self> {
+        let now: Timestamp = column(row, "now")?;
+        let until = |name: &'static str| {
+            let at: Option<Timestamp> = column(row, name)?;
+            Ok::<_, Failure>(at.map(|at| (at - now).to_std().unwrap_or_default()))
+        };
+        let (passed, deadline) = (until("next_passed")?, until("next_deadline")?);
+        Ok(Self {
+            new_server: column(row, "new_server")?,
+            workers: u32::try_from(column::<i64>(row, "workers")?).unwrap_or(u32::MAX),
+            lost: column(row, "lost")?,
+            changed: column(row, "changed")?,
+            held_back: column(row, "held_back")?,
+            until: Until {
+                lost: until("next_lost")?,
+                cancel: until("next_cancel")?,
+                queue: until("next_queue")?,
+                due: until("next_due")?,
+                deadline: passed.into_iter().chain(deadline).min(),
+            },
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! The broker or the database is there and does not do what it should: nothing is lost, everything recovers by itself.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use longhaul_tests::proxy::Proxy;
+use longhaul_tests::talk::{
+    LIMIT, at_once, get, id, message, send, start, state, task_of, until, until_parts,
+};
+use longhaul_tests::{
+    Broker, Client, Database, Mode, Postgres, RabbitMq, Setup, Stack, eventually,
+};
+use serde_json::{Value, json};
+
+/// Sends the same message until it is taken, as a client does that got no answer.
+async fn send_stubbornly(client: &Client, params: Value) -> Value {
+    let answer = eventually(LIMIT, "a message is taken", async || {
+        client.try_call("SendMessage", params.clone()).await
+    });
+    task_of(answer.await)
+}
+
+async fn until_ready(client: &Client, wanted: u16) {
+    eventually(LIMIT, &format!("/readyz answers {wanted}"), async || {
+        match client.try_get_status("/readyz").await {
+            Ok(status) if status == wanted => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
+async fn assert_all_complete(client: &Client, tasks: &[String]) {
+    for task in tasks {
+        until(client, task, "COMPLETED").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_nothing_for_want_of_memory_holds_nothing_up() {
+    let rabbitmq = RabbitMq::private();
+    let stack = Setup::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
+    let client = stack.client();
+    send(&client, "warm").await;
+
+    rabbitmq.ctl(&["set_vm_memory_high_watermark", "0"]);
+    for round in 0..20 {
+        let task = send(&client, &format!("round {round}")).await;
+        assert_eq!(state(&task), "COMPLETED");
+    }
+    rabbitmq.ctl(&["set_vm_memory_high_watermark", "0.8"]);
+
+    assert_eq!(state(&send(&client, "and after").await), "COMPLETED");
+    stack.assert_healthy().await;
+    stack.assert_no_errors_logged();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purged_queue_costs_no_task() {
+    let rabbitmq = RabbitMq::private();
+    let broker = Broker::on(&rabbitmq);
+    let queue = format!("{}.wake.script", broker.prefix());
+    let mut stack = Setup::new(Mode::Distributed).broker(broker).start().await;
+    let client = stack.client();
+    send(&client, "warm").await;
+    stack.kill_workers();
+
+    let mut tasks = Vec::new();
+    for n in 0..20 {
+        tasks.push(id(&start(&client, &format!("task {n}")).await));
+    }
+    rabbitmq.ctl(&["purge_queue", &queue]);
+    stack.add_worker().await;
+
+    assert_all_complete(&client, &tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_lost_all_it_had_is_used_like_a_new_one() {
+    let mut rabbitmq = RabbitMq::private();
+    let stack = Setup::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
+    let client = stack.client();
+    send(&client, "warm").await;
+    let worker = Client::new(&stack.workers()[0].base());
+
+    rabbitmq.stop();
+    until_ready(&worker, 503).await;
+    let running = id(&start(&client, "!wait 500; complete").await);
+    rabbitmq.wipe();
+    rabbitmq.start();
+
+    until_ready(&worker, 200).await;
+    until(&client, &running, "COMPLETED").await;
+    assert_eq!(state(&send(&client, "after").await), "COMPLETED");
+    stack.assert_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_fails_over_to_one_that_cannot_write_yet_loses_nothing() {
+    let postgres = Postgres::private();
+    let database = Database::create_on(&postgres);
+    let name = database.name().to_owned();
+    let stack = Setup::new(Mode::Distributed).database(database).start().await;
+    let client = stack.client();
+    let running = id(&start(&client, "!chunks 40 20 100").await);
+    until_parts(&client, &running, 2).await;
+
+    // Whoever connects from now on finds a server on which nothing can be written, as on a standby.
+    let database = stack.database();
+    database.sql_beside(&format!("alter database {name} set default_transaction_read_only = on"));
+    let cut = format!(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{name}'"
+    );
+    database.sql_beside(&cut);
+    until_ready(&client, 503).await;
+    assert_eq!(client.get("/healthz").await.status, 200);
+    let pending = message("while nothing can be written");
+    let turned_away = client.try_call("SendMessage", pending.clone()).await;
+    assert_eq!(turned_away.expect_err("it cannot be kept").code, -32053);
+    database.sql_beside(&format!("alter database {name} reset default_transaction_read_only"));
+    database.sql_beside(&cut);
+
+    let sent = send_stubbornly(&client, pending).await;
+    assert_eq!(state(&sent), "COMPLETED");
+    let done = until(&client, &running, "COMPLETED").await;
+    assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(40));
+    until_ready(&client, 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_too_few_connections_slows_down_and_loses_nothing() {
+    // Fewer than two processes would like to have, and just enough for what they cannot do without.
+    let postgres = Postgres::private_with(&[("max_connections", "16")]);
+    let database = Database::create_on(&postgres);
+    let stack = Setup::new(Mode::Distributed).database(database).start().await;
+    let client = stack.client();
+
+    let sends = (0..100).map(|n| {
+        let (client, params) = (stack.client(), message(&format!("task {n}")));
+        async move { state(&send_stubbornly(&client, params).await).to_owned() }
+    });
+    let states = join_all(sends).await;
+
+    assert!(states.iter().all(|state| state == "COMPLETED"), "{states:?}");
+    until_ready(&client, 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_database_makes_answers_late_and_nothing_else() {
+    let postgres = Postgres::private();
+    let proxy = Proxy::before(&postgres.address()).await;
+    let stack = Setup::new(Mode::Distributed)
+        .database(Database::create_on(&postgres))
+        .database_proxy(&proxy.address())
+        .start()
+        .await;
+    let client = stack.client();
+
+    proxy.latency(Duration::from_millis(150));
+    let sends = (0..10).map(|n| {
+        let client = stack.client();
+        async move { send(&client, &format!("task {n}")).await }
+    });
+    for task in join_all(sends).await {
+        assert_eq!(state(&task), "COMPLETED");
+    }
+    until_ready(&client, 200).await;
+    stack.assert_no_errors_logged();
+}
+
+/// A stack whose processes reach the database through a proxy, with a lease of two seconds.
+async fn behind_a_proxy(postgres: &Postgres) -> (Proxy, Stack) {
+    let proxy = Proxy::before(&postgres.address()).await;
+    let stack = Setup::new(Mode::Distributed)
+        .short_lease()
+        .database(Database::create_on(postgres))
+        .database_proxy(&proxy.address())
+        .start()
+        .await;
+    (proxy, stack)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_are_cut_off_from_the_database_say_so_and_come_back() {
+    let postgres = Postgres::private();
+    let (proxy, stack) = behind_a_proxy(&postgres).await;
+    let client = stack.client();
+    let worker = Client::new(&stack.workers()[0].base());
+    let task = id(&start(&client, "!chunks 100 20 50").await);
+    until_parts(&client, &task, 1).await;
+
+    // No reset, no end: packets just vanish.
+    proxy.black_hole();
+    until_ready(&client, 503).await;
+    until_ready(&worker, 503).await;
+    let params = at_once(message("into the dark"));
+    let turned_away = client.try_call("SendMessage", params.clone()).await;
+    assert_eq!(turned_away.expect_err("it cannot be kept").code, -32053);
+    proxy.heal();
+
+    until_ready(&client, 200).await;
+    until_ready(&worker, 200).await;
+    let taken = send_stubbornly(&client, params).await;
+    let done = until(&client, &task, "COMPLETED").await;
+    assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(100));
+    until(&client, &id(&taken), "COMPLETED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_half_open_for_good_are_given_up_for_new_ones() {
+    let postgres = Postgres::private();
+    let (proxy, stack) = behind_a_proxy(&postgres).await;
+    let client = stack.client();
+    let task = id(&start(&client, "!chunks 100 20 50").await);
+    until_parts(&client, &task, 1).await;
+
+    proxy.strand();
+
+    let sent = send_stubbornly(&client, message("over a new connection")).await;
+    assert_eq!(state(&sent), "COMPLETED");
+    let done = until(&client, &task, "COMPLETED").await;
+    assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(100));
+    until_ready(&client, 200).await;
+    let known = get(&client, &task).await;
+    assert_eq!(state(&known), "COMPLETED");
+    let events = client.call("ListTasks", json!({"pageSize": 10})).await;
+    assert_eq!(events["totalSize"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_behind_a_black_hole_costs_time_and_no_task() {
+    let rabbitmq = RabbitMq::private();
+    let proxy = Proxy::before(&rabbitmq.address()).await;
+    let broker = Broker::on(&rabbitmq).through(&proxy.address());
+    let stack = Setup::new(Mode::Distributed).broker(broker).start().await;
+    let client = stack.client();
+    send(&client, "warm").await;
+
+    proxy.black_hole();
+    for round in 0..5 {
+        assert_eq!(state(&send(&client, &format!("round {round}")).await), "COMPLETED");
+    }
+    proxy.heal();
+    proxy.strand();
+    for round in 0..5 {
+        assert_eq!(state(&send(&client, &format!("later {round}")).await), "COMPLETED");
+    }
+    stack.assert_healthy().await;
+}
