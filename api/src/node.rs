@@ -16,10 +16,13 @@ use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, SystemClock, TaskSet, re
 use longhaul_store::Store;
 use longhaul_wire::dialect::Negotiation;
 use std::{io, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
 /// How often the store is asked whether it answers.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long the store may take to answer.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a node is made of.
 pub struct Parts {
@@ -120,12 +123,14 @@ impl Api {
 
 async fn check(store: Arc<dyn Store>, readiness: Handle) {
     loop {
-        match store.check().await {
-            Ok(()) => readiness.set_ok(),
-            Err(error) => {
+        match timeout(CHECK_LIMIT, store.check()).await {
+            Ok(Ok(())) => readiness.set_ok(),
+            Ok(Err(error)) => {
                 tracing::debug!(%error, "the store is not ready");
                 readiness.set_failed("the store does not answer");
             }
+            // As when packets vanish: neither an answer nor an error.
+            Err(_) => readiness.set_failed("the store does not answer"),
         }
         tokio::time::sleep(CHECK_INTERVAL).await;
     }

@@ -7,10 +7,12 @@ use crate::{
 use longhaul_dispatch::{Wake, Waker};
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody,
-    Message, MessageId, Part, Principal, Role, Seq, TaskState, TerminalState, WorkerId,
-    log::StatusChange,
+    Failed, FailedBecause, JsonObject, Message, MessageId, Part, Principal, Role, Seq, TaskState,
+    TerminalState, WorkerId, extension::DURABILITY, log::StatusChange,
 };
-use longhaul_runtime::{Ids, Readiness, Shutdown, SystemIds, TraceContext};
+use longhaul_runtime::{
+    Clock, Ids, ManualClock, Readiness, Shutdown, SystemClock, SystemIds, TraceContext,
+};
 use longhaul_store::{
     AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
 };
@@ -35,6 +37,8 @@ pub struct Node {
     pub store: Arc<dyn Store>,
     pub api: Api,
     pub shutdown: Shutdown,
+    /// The clock of the node: it stands still.
+    pub clock: Arc<ManualClock>,
     /// Every wake-up that was sent.
     pub wakes: mpsc::UnboundedReceiver<Wake>,
     _folder: TempDir,
@@ -51,15 +55,24 @@ impl Node {
 
     /// One whose answers hold at most so many bytes.
     pub async fn with_answers(max_answer_bytes: u64) -> Self {
-        Self::with(max_answer_bytes, AgentLimits::default()).await
+        Self::with(max_answer_bytes, AgentLimits::default(), Authentication::None).await
     }
 
     /// One whose agent has limits.
     pub async fn with_limits(limits: AgentLimits) -> Self {
-        Self::with(64 << 20, limits).await
+        Self::with(64 << 20, limits, Authentication::None).await
     }
 
-    async fn with(max_answer_bytes: u64, limits: AgentLimits) -> Self {
+    /// One that asks for keys.
+    pub async fn with_keys() -> Self {
+        Self::with(64 << 20, AgentLimits::default(), Authentication::Keys).await
+    }
+
+    async fn with(
+        max_answer_bytes: u64,
+        limits: AgentLimits,
+        authentication: Authentication,
+    ) -> Self {
         let (store, folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
         let store: Arc<dyn Store> = store;
         let described = AgentDescriptor {
@@ -85,7 +98,7 @@ impl Node {
         let options = ApiOptions {
             public_url: "http://test".to_owned(),
             default_agent: None,
-            authentication: Authentication::None,
+            authentication,
             max_body_bytes: 10 << 20,
             max_answer_bytes,
             max_connections: 100,
@@ -97,8 +110,22 @@ impl Node {
             drain: Duration::from_secs(30),
             assume_version: true,
         };
-        let api = Api::start(parts, options);
-        Self { store, api, shutdown, wakes, _folder: folder }
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let shown: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let api = Api::with_clock(parts, options, shown);
+        Self { store, api, shutdown, clock, wakes, _folder: folder }
+    }
+
+    /// Another node on the same store, that wakes nobody.
+    pub fn another(&self) -> Api {
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            waker: Arc::new(Wakes(mpsc::unbounded_channel().0)),
+            ids: Arc::new(SystemIds),
+            readiness: Readiness::new(),
+            shutdown: self.shutdown.clone(),
+        };
+        Api::start(parts, self.api.service().options.clone())
     }
 
     pub fn service(&self) -> Arc<Service> {
@@ -146,9 +173,23 @@ impl Run {
     }
 
     pub async fn end(&mut self, last: StatusChange) {
-        let output = self.output(vec![EntryBody::Status(last)]);
-        let how = SettleAs::End(TerminalState::Completed);
-        self.store.settle(Settle { how, read_up_to: Seq(i64::MAX), output }).await.unwrap();
+        self.settle(TerminalState::Completed, EntryBody::Status(last)).await;
+    }
+
+    /// Ends it badly, for good.
+    pub async fn fail(&mut self, cause: &str) {
+        self.append(vec![working()]).await;
+        let Claimed { key, ref context, attempt, .. } = self.claimed;
+        let id = || MessageId::from(SystemIds.uuid_v7());
+        let failed = Failed::new(FailedBecause::Fatal, cause, attempt);
+        let last = failed.status(key.task, context, None, id);
+        self.settle(TerminalState::Failed, last).await;
+    }
+
+    async fn settle(&mut self, end: TerminalState, last: EntryBody) {
+        let output = self.output(vec![last]);
+        let settle = Settle { how: SettleAs::End(end), read_up_to: Seq(i64::MAX), output };
+        self.store.settle(settle).await.unwrap();
     }
 }
 
@@ -182,4 +223,12 @@ pub fn send(id: &str) -> SendRequest {
     let id = MessageId::new(id).unwrap();
     let message = Message::new(id, Role::User, vec![Part::text("hello")]);
     SendRequest { return_immediately: true, ..SendRequest::new(message) }
+}
+
+/// The same with durability options.
+pub fn send_with(id: &str, options: &str) -> SendRequest {
+    let mut request = send(id);
+    let metadata = format!("{{\"{DURABILITY}\":{options}}}");
+    request.message.metadata = Some(JsonObject::parse(&metadata).unwrap());
+    request
 }

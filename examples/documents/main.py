@@ -74,17 +74,39 @@ class Job:
     chunks: int = 0
     characters: int = 0
     empty_pages: list = field(default_factory=list)
+    at_work: bool = False  # a page of this run has been worked on
 
     @property
     def artifact_id(self):
         return f"{self.number}-{self.digest[:16]}-{self.chunking.label}"
 
     def run(self, run):
-        every, working = max(5, self.document.pages // 20), False
+        every = max(5, self.document.pages // 20)
         for page in range(1, self.document.pages + 1):
             run.check()
-            if not working:
-                self.tell_start(run, page)
+            counted = run.step(f"{self.artifact_id} page {page}", lambda step: self.index(run, step, page))
+            self.count(page, counted)
+            if self.at_work and (page % every == 0 or page == self.document.pages):
+                self.tell(run, page, "done")
+
+    def index(self, run, step, page):
+        """The work of a step: sends a page, and says what is to be counted of it."""
+        if not self.at_work:
+            self.at_work = True
+            self.tell(run, page - 1, "going on behind" if page > 1 else "starting before")
+        content = self.page(page)
+        facts = {} if page > 1 else {
+            "name": f"{self.document.name}.chunks",
+            "description": f"Text of {self.document.name} in chunks, a part a page",
+            "metadata": {
+                "file": self.document.name, "pages": self.document.pages, **self.chunking.as_json(), **self.document.facts(),
+            },
+        }
+        part = {"data": content, "mediaType": "application/json"}
+        step.artifact(self.artifact_id, [part], append=page > 1, last=page == self.document.pages, **facts)
+        chunks = content["chunks"]
+        return {"chunks": len(chunks), "characters": sum(chunk["end"] - chunk["start"] for chunk in chunks)}
+
     def page(self, page):
         chunks = self.chunking.cut(page, self.document.text(page))
         content = {"page": page, "chunks": chunks}
@@ -92,25 +114,11 @@ class Job:
             content["note"] = "no text on this page; a scan needs OCR first"
         return content
 
-    def count(self, content):
-        self.chunks += len(content["chunks"])
-        self.characters += sum(chunk["end"] - chunk["start"] for chunk in content["chunks"])
-        if not content["chunks"]:
-            self.empty_pages.append(int(content["page"]))
-
-    def count_done(self, run, done):
-        """Counts the pages of earlier attempts: from the record, or where that is too large to be shown, from the file."""
-        if done == 0:
-            return
-        try:
-            contents = recorded(run, self.artifact_id)[:done]
-        except RequestFailed:
-            contents = []
-        for content in contents:
-            self.count(content)
-        for page in range(len(contents) + 1, done + 1):
-            run.check()
-            self.count(self.page(page))
+    def count(self, page, counted):
+        self.chunks += counted["chunks"]
+        self.characters += counted["characters"]
+        if not counted["chunks"]:
+            self.empty_pages.append(page)
 
     def tell(self, run, page, what):
         text = f"{self.document.name}: page {page} of {self.document.pages} {what}"
@@ -123,18 +131,6 @@ class Job:
             "file": self.document.name, "artifactId": self.artifact_id, "pages": self.document.pages, "chunks": self.chunks,
             "characters": self.characters, "emptyPages": self.empty_pages, **self.document.facts(),
         }
-
-
-def recorded(run, artifact_id):
-    """The parts of an artifact of this task up to the first that is kept apart for its size."""
-    task = run.request("task", taskId=run.task["taskId"])["task"]
-    contents = []
-    for artifact in (task or {}).get("artifacts", []):
-        for part in artifact["parts"] if artifact["artifactId"] == artifact_id else []:
-            if "data" not in part:
-                return contents
-            contents.append(part["data"])
-    return contents
 
 
 def summary(jobs):

@@ -129,6 +129,8 @@ class Run(Output):
             return begun["value"]
         try:
             value = work(Step(self, name))
+        except Canceled:
+            raise
         except Exception:
             self.request("dropStep", name=name)
             raise

@@ -27,7 +27,7 @@ create index runs_queue on runs (agent, stage, owner_id, priority desc, run_at, 
 create index runs_scheduled on runs (run_at) where worker is null and stage = 1;
 create index runs_held_back on runs (agent, owner_id, concurrency_key, priority desc, run_at, task_id)
     where worker is null and stage = 2;
-create index runs_queue_until on runs (queue_until) where queue_until is not null;
+create index runs_queue_until on runs (queue_until) where worker is null and queue_until is not null;
 
 update runs set stage = 1 where worker is null and run_at > clock_timestamp();
 

@@ -56,6 +56,8 @@ MAY_USE = {
     **{crate: DOMAIN | RUNTIME | {"longhaul-executor", "longhaul-wire"} for crate in PLUGINS},
     "longhaul-cli": DOMAIN | RUNTIME | SEAMS | BACKENDS | SERVICES | PLUGINS,
     "longhaul-tests": DOMAIN | RUNTIME | SEAMS,
+    # Its worker is the command with executors of its own, as users make one.
+    "longhaul-chaos": DOMAIN | RUNTIME | {"longhaul-cli", "longhaul-executor"} | HARNESS,
     "longhaul-bench": DOMAIN | RUNTIME | SEAMS | HARNESS,
 }
 

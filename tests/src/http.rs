@@ -179,6 +179,16 @@ impl Client {
             .unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
+    /// Sends a request with any method, and a JSON body if there is one.
+    pub async fn ask(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Answer {
+        let name = format!("{method} {path}");
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        read(request).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
     /// The status with which a path answers, or why there is no answer.
     pub async fn try_get_status(&self, path: &str) -> Result<u16, String> {
         read(self.request(reqwest::Method::GET, path)).await.map(|answer| answer.status)

@@ -32,8 +32,8 @@ const STRANDED: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Copy, Default)]
 struct Weather {
     latency: Duration,
-    /// Nothing passes, and nobody is told.
-    black: bool,
+    /// Nothing passes, and nobody is told, as long as there is a black hole.
+    black_holes: u32,
     /// Connections with a lower number than this were reset.
     reset_before: u64,
     /// Connections with a lower number than this never pass anything again, and nobody is told.
@@ -76,9 +76,16 @@ impl Proxy {
         self.weather.send_modify(|weather| weather.reset_before = weather.next);
     }
 
-    /// Passes nothing on any more, in either direction: no data, no end, no reset.
+    /// Passes nothing on any more, in either direction: no data, no end, no reset. Until as many [`Proxy::pass`] followed.
     pub fn black_hole(&self) {
-        self.weather.send_modify(|weather| weather.black = true);
+        self.weather.send_modify(|weather| weather.black_holes += 1);
+    }
+
+    /// Ends one black hole. With the last one, what was held back goes on.
+    pub fn pass(&self) {
+        self.weather.send_modify(|weather| {
+            weather.black_holes = weather.black_holes.saturating_sub(1);
+        });
     }
 
     /// Leaves the open connections half-open for good: what is sent on them vanishes, and neither end is told. New ones work.
@@ -86,11 +93,11 @@ impl Proxy {
         self.weather.send_modify(|weather| weather.stranded_before = weather.next);
     }
 
-    /// Ends latency and black hole. What was held back goes on.
+    /// Ends latency and every black hole. What was held back goes on.
     pub fn heal(&self) {
         self.weather.send_modify(|weather| {
             weather.latency = Duration::ZERO;
-            weather.black = false;
+            weather.black_holes = 0;
         });
     }
 }
@@ -137,7 +144,7 @@ impl Sky {
     }
 
     async fn open(&mut self) {
-        let _ = self.weather.wait_for(|weather| !weather.black).await;
+        let _ = self.weather.wait_for(|weather| weather.black_holes == 0).await;
     }
 
     async fn reset(&mut self) {

@@ -135,3 +135,120 @@ pub fn announce(waker: &dyn Waker, running: &Running, reaped: Vec<Reaped>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        signals::RunSignals,
+        testing::{Asked, Scripted, Woken, away, fence, key, script},
+    };
+    use longhaul_domain::{AgentName, FailedBecause};
+
+    const LEASE: Duration = Duration::from_secs(15);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[derive(Default)]
+    struct Scene {
+        store: Arc<Scripted>,
+        woken: Arc<Woken>,
+        running: Running,
+        alarm: Alarm,
+    }
+
+    impl Scene {
+        /// Reaps for so long; gives how long after the beginning the store was asked each time.
+        async fn reap_for(&self, period: Duration) -> Vec<Duration> {
+            let begin = Instant::now();
+            let reaper = Reaper {
+                store: Arc::<Scripted>::clone(&self.store),
+                waker: Arc::<Woken>::clone(&self.woken),
+                running: self.running.clone(),
+                alarm: self.alarm.clone(),
+                max_losses: 3,
+                grace: SECOND,
+                lease: LEASE,
+            };
+            // It never ends by itself.
+            let _ = timeout(period, reaper.run()).await;
+            let asked = self.store.times(|asked| *asked == Asked::Reap);
+            asked.into_iter().map(|at| at - begin).collect()
+        }
+    }
+
+    fn nothing(again_in: Duration) -> Reaping {
+        Reaping { done: Vec::new(), again_in }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_looks_when_the_store_says() {
+        let scene = Scene::default();
+        script(&scene.store.reap, || Ok(nothing(SECOND)));
+        let looks = scene.reap_for(SECOND * 10 + SECOND / 2).await;
+        assert_eq!(looks.len(), 11);
+        assert!(looks.windows(2).all(|pair| pair[1] < pair[0] + SECOND + SECOND / 100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_looks_from_time_to_time_whatever_the_store_says() {
+        let scene = Scene::default();
+        script(&scene.store.reap, || Ok(nothing(SECOND * 3600)));
+        let looks = scene.reap_for(SECOND * 60).await;
+        assert!(looks.windows(2).all(|pair| pair[1] <= pair[0] + LEASE / 5 + SECOND / 100));
+        assert!((20..=41).contains(&looks.len()), "{looks:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_looks_earlier_when_something_is_due_that_the_store_could_not_tell() {
+        let scene = Scene::default();
+        script(&scene.store.reap, || Ok(nothing(SECOND * 3600)));
+        scene.alarm.ring_in(SECOND / 2);
+        scene.alarm.ring_in(SECOND / 4);
+        let looks = scene.reap_for(SECOND).await;
+        assert_eq!(looks.len(), 2, "{looks:?}");
+        assert_eq!(looks[1].as_millis() / 10, 25, "the earlier alarm");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_ends_no_reaper() {
+        let scene = Scene::default();
+        let begin = Instant::now();
+        script(&scene.store.reap, move || {
+            if begin.elapsed() < SECOND * 60 { away() } else { Ok(nothing(SECOND)) }
+        });
+        let looks = scene.reap_for(SECOND * 90).await;
+        let (while_away, after): (Vec<_>, Vec<_>) =
+            looks.into_iter().partition(|at| *at < SECOND * 60);
+        assert!(while_away.len() < 200, "it backs off: {}", while_away.len());
+        assert!(after.len() >= 20, "{}", after.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_never_answers_is_asked_again() {
+        let scene = Scene::default();
+        assert!(scene.reap_for(LEASE * 10).await.len() > 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_runnable_wakes_and_what_was_ended_stops() {
+        let scene = Scene::default();
+        let agent = || AgentName::new("a").unwrap();
+        let mut done = vec![
+            Reaped::Offered { key: key(1), agent: agent() },
+            Reaped::Due { key: key(2), agent: agent() },
+            Reaped::Canceled { key: key(3) },
+            Reaped::Failed { key: key(4), because: FailedBecause::Deadline },
+        ];
+        let signals = [3, 4, 5].map(|task| {
+            let signals = Arc::new(RunSignals::new());
+            (scene.running.register(key(task), fence(1), Arc::clone(&signals)), signals)
+        });
+        script(&scene.store.reap, move || {
+            Ok(Reaping { done: std::mem::take(&mut done), again_in: SECOND })
+        });
+        scene.reap_for(SECOND / 2).await;
+        assert_eq!(*scene.woken.0.lock().unwrap(), [key(1), key(2)]);
+        let why = signals.map(|(_, signals)| signals.why());
+        assert_eq!(why, [Some(Why::LeaseLost), Some(Why::LeaseLost), None]);
+    }
+}

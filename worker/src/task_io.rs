@@ -4,8 +4,8 @@ use crate::{output::Output, signals::RunSignals};
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
-    BlobHash, Checkpoint, CheckpointName, ContextId, EntryBody, HistoryItem, Json, OwnerId, Seq, Task,
-    TaskId, TaskKey,
+    BlobHash, Checkpoint, CheckpointName, ContextId, EntryBody, HistoryItem, Json, OwnerId, Seq,
+    Task, TaskId, TaskKey,
 };
 use longhaul_executor::{IoError, Stopped, TaskIo};
 use longhaul_store::{ListQuery, ReadLimit, SnapshotOptions, Store, StoreError};

@@ -82,7 +82,7 @@ pub enum Asked {
     Reap,
 }
 
-type Answer<T> = Box<dyn FnMut() -> Option<longhaul_store::Result<T>> + Send>;
+type Answer<T> = Box<dyn FnMut() -> longhaul_store::Result<T> + Send>;
 
 /// A store whose answers a test has written. Where it says nothing, it never answers.
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Scripted {
     }
 
     async fn answer<T>(script: &Mutex<Option<Answer<T>>>) -> longhaul_store::Result<T> {
-        let answer = script.lock().unwrap().as_mut().and_then(|answer| answer());
+        let answer = script.lock().unwrap().as_mut().map(|answer| answer());
         match answer {
             Some(answer) => answer,
             None => pending().await,
@@ -124,14 +124,14 @@ impl Scripted {
 /// Writes a part of a script.
 pub fn script<T>(
     part: &Mutex<Option<Answer<T>>>,
-    answer: impl FnMut() -> Option<longhaul_store::Result<T>> + Send + 'static,
+    answer: impl FnMut() -> longhaul_store::Result<T> + Send + 'static,
 ) {
     *part.lock().unwrap() = Some(Box::new(answer));
 }
 
 /// A store that is away.
-pub fn away<T>() -> Option<longhaul_store::Result<T>> {
-    Some(Err(StoreError::unavailable("away")))
+pub fn away<T>() -> longhaul_store::Result<T> {
+    Err(StoreError::unavailable("away"))
 }
 
 #[async_trait]
@@ -144,11 +144,7 @@ impl Work for Scripted {
         Ok(())
     }
 
-    async fn heartbeat(
-        &self,
-        _: WorkerId,
-        _: Duration,
-    ) -> longhaul_store::Result<HeartbeatReply> {
+    async fn heartbeat(&self, _: WorkerId, _: Duration) -> longhaul_store::Result<HeartbeatReply> {
         self.note(Asked::Heartbeat);
         Self::answer(&self.heartbeat).await
     }

@@ -10,9 +10,8 @@ pub async fn live() -> &'static str {
 
 /// Everything that the node needs works, and it does not drain.
 pub async fn ready(State(gate): State<Gate>) -> impl IntoResponse {
-    let snapshot = gate.readiness.snapshot();
-    let draining = gate.service.draining.is_cancelled();
-    let status =
-        if snapshot.ready && !draining { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut snapshot = gate.readiness.snapshot();
+    snapshot.ready &= !gate.service.draining.is_cancelled();
+    let status = if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(snapshot))
 }

@@ -3,9 +3,12 @@ use crate::{
     service::{EventStream, Frame},
     testing::{LIMIT, Node, caller, made, send, working},
 };
-use axum::{body::Body, http::Request};
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
 use futures::StreamExt;
-use longhaul_domain::{Part, Seq};
+use longhaul_domain::{AgentLimits, Part, Seq};
 use longhaul_wire::{SendOutcome, SubscribeRequest, TaskRef};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -82,4 +85,54 @@ async fn a_reader_that_goes_away_leaves_nothing_behind() {
     let stream = long_stream(&node).await;
     drop(sse::response(stream, Duration::from_secs(15), write()));
     left(&node).await;
+}
+
+async fn call(node: &Node, headers: &[(&str, &str)], call: &str) -> axum::response::Response {
+    let mut request = Request::builder().method("POST").uri("/");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(call.to_owned())).unwrap();
+    node.api.router().oneshot(request).await.unwrap()
+}
+
+fn sending(method: &str, id: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{
+            "message":{{"messageId":"{id}","role":"ROLE_USER","parts":[{{"text":"hi"}}]}},
+            "configuration":{{"returnImmediately":true}}}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn extensions_that_are_in_effect_are_named_in_the_answer() {
+    let node = Node::with_limits(AgentLimits::default()).await;
+    let ours = "urn:longhaul:a2a:durability:v1";
+    let asked = format!("urn:other:v1, {ours}");
+    for name in ["a2a-extensions", "x-a2a-extensions"] {
+        let answer = call(&node, &[(name, &asked)], &sending("SendMessage", "m")).await;
+        assert_eq!(answer.headers()[name], ours);
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        let body = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(body.contains(&format!("\"{ours}\":{{\"attempt\"")), "{body}");
+    }
+    let other = [("a2a-extensions", "urn:other:v1")];
+    let answer = call(&node, &other, &sending("SendMessage", "m")).await;
+    assert!(!answer.headers().contains_key("a2a-extensions"));
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_429_and_says_when_to_come_back() {
+    let limits = AgentLimits { queued: Some(1), ..AgentLimits::default() };
+    let node = Node::with_limits(limits).await;
+    let answer = call(&node, &[], &sending("SendMessage", "a")).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    for method in ["SendMessage", "SendStreamingMessage"] {
+        let answer = call(&node, &[], &sending(method, "b")).await;
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(answer.headers().contains_key("retry-after"));
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        let body = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(body.contains("-32052") && body.contains("The queue of agent echo"), "{body}");
+    }
 }

@@ -72,7 +72,7 @@ mod tests {
     fn where_missed_times_are_left_out_there_may_be_nothing_to_fire() {
         let daily = Expression::parse("0 9 * * *", "UTC").unwrap();
         let due = |missed| times(&daily, missed, at("09:00:00"), at("12:00:00"));
-        assert_eq!(due(MissedRuns::Skip), []);
+        assert!(due(MissedRuns::Skip).is_empty());
         assert_eq!(due(MissedRuns::Once), [at("09:00:00")]);
     }
 

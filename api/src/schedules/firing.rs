@@ -84,13 +84,12 @@ async fn fire(service: &Service, schedule: &Schedule, now: Timestamp) -> Result<
     if times.is_empty() {
         return step(service, schedule, schedule.revision, None, after).await.map(drop);
     }
-    let mut revision = schedule.revision;
-    for (place, at) in times.iter().enumerate() {
-        let next = times.get(place + 1).copied().or(after);
+    let following = times.iter().skip(1).copied().map(Some).chain([after]);
+    // Each step that is done raises the revision by one.
+    for ((at, next), revision) in times.iter().zip(following).zip(schedule.revision..) {
         if !step(service, schedule, revision, Some(*at), next).await? {
             return Ok(());
         }
-        revision += 1;
         if service.draining.is_cancelled() {
             return Ok(());
         }

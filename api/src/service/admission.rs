@@ -78,8 +78,9 @@ impl Admission {
 
     async fn place(&self, agent: &AgentName, owner: Option<OwnerId>, limit: u32) -> Option<Place> {
         let gauge = self.gauge((agent.clone(), owner));
-        let store = &*self.store;
-        gauge.place(limit, || store.queue_depth(agent, owner, limit)).await
+        let (store, agent) = (Arc::clone(&self.store), agent.clone());
+        let count = || async move { store.queue_depth(&agent, owner, limit).await };
+        gauge.place(limit, count).await
     }
 
     fn gauge(&self, queue: Queue) -> Arc<Gauge> {

@@ -69,7 +69,7 @@ fn without_past(metadata: Option<JsonObject>) -> Option<JsonObject> {
         let mut members = metadata.members().ok()?;
         let options = JsonObject::new(members.remove(DURABILITY)?).ok()?;
         let mut options = options.members().ok()?;
-        PAST.iter().for_each(|name| drop(options.remove(*name)));
+        options.retain(|name, _| !PAST.contains(&name.as_str()));
         members.insert(DURABILITY.to_owned(), Json::from_serialize(&options).ok()?);
         JsonObject::from_members(&members).ok()
     });

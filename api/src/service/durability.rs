@@ -12,6 +12,9 @@ use longhaul_store::{DedupeKey, RunOptions};
 use longhaul_wire::{ProtocolError, Violation};
 use std::time::Duration;
 
+/// Why a follow-up is refused.
+const ONCE: &str = "is set when the task is created; leave it out of later messages";
+
 /// The options in a message.
 pub fn read(message: &Message) -> Result<DurabilityOptions> {
     DurabilityOptions::read(message.metadata.as_ref())
@@ -48,11 +51,10 @@ pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
         ("queueTimeout", options.queue_timeout.is_some()),
         ("concurrencyKey", options.concurrency_key.is_some()),
     ];
-    const WHY: &str = "is set when the task is created; leave it out of later messages";
     let violations: Vec<Violation> = given
         .into_iter()
         .filter(|(_, given)| *given)
-        .map(|(member, _)| Violation::new(path(member), WHY))
+        .map(|(member, _)| Violation::new(path(member), ONCE))
         .collect();
     if violations.is_empty() { Ok(()) } else { Err(ProtocolError::InvalidParams(violations)) }
 }
@@ -75,7 +77,9 @@ pub fn run_options(
     limits: &AgentLimits,
     now: Timestamp,
 ) -> RunOptions {
-    let latest = limits.total_timeout().and_then(|limit| later(now, limit));
+    // A task that is to begin later has its time from then on.
+    let from = options.not_before.map_or(now, |at| at.max(now));
+    let latest = limits.total_timeout().and_then(|limit| later(from, limit));
     RunOptions {
         priority: options.priority.unwrap_or_default(),
         delay: Duration::ZERO,
@@ -174,6 +178,9 @@ mod tests {
         assert_eq!(run.queue_timeout, Some(Duration::from_secs(1)));
         let later = options(r#"{"deadline":"2030-01-02T00:00:00Z"}"#);
         assert_eq!(run_options(&later, &limits, now).deadline, Some(at("2030-01-01T00:01:00Z")));
+        let scheduled = options(r#"{"notBefore":"2030-01-03T00:00:00Z"}"#);
+        let run = run_options(&scheduled, &limits, now);
+        assert_eq!(run.deadline, Some(at("2030-01-03T00:01:00Z")));
         let endless = AgentLimits { total_timeout_ms: Some(u64::MAX), ..AgentLimits::default() };
         assert_eq!(run_options(&options("{}"), &endless, now).deadline, None);
     }

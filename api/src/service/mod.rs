@@ -144,4 +144,6 @@ fn unknown_agent(name: &AgentName) -> ProtocolError {
 }
 
 #[cfg(test)]
+mod running_tests;
+#[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 use super::*;
 use crate::testing::{Node, caller, made, send, send_with, working};
 use chrono::TimeDelta;
-use longhaul_domain::{AgentLimits, Message, Part, extension::DURABILITY, log::StatusChange};
 use longhaul_domain::TaskState;
-use longhaul_wire::{Extensions, GetRequest, ListRequest, SendOutcome, SendRequest};
+use longhaul_domain::{AgentLimits, Message, Part, extension::DURABILITY, log::StatusChange};
+use longhaul_wire::{Extensions, GetRequest, ListRequest, SendOutcome, SendRequest, StreamEvent};
 use serde_json::Value;
 
 fn activated() -> Caller {
@@ -130,4 +130,15 @@ async fn what_is_set_when_the_task_is_made_is_refused_in_a_follow_up() {
     assert!(error.to_string().contains("is set when the task is created"), "{error}");
     assert!(violated(&error).contains(".priority"), "{error}");
     sent(&node, &caller(), follow_up(&task, r#"{"maxAttempts":2,"timeout":"5s"}"#)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_tells_it_in_its_snapshot_and_folds_to_the_same_task_without() {
+    let node = Node::start().await;
+    for (caller, told) in [(activated(), true), (caller(), false)] {
+        let mut stream = node.service().stream(&caller, send("a")).await.unwrap();
+        let first = stream.next().await.unwrap();
+        let StreamEvent::Task(task) = first.event else { panic!("not a snapshot") };
+        assert_eq!(facts(&task).is_some(), told);
+    }
 }

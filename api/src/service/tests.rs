@@ -46,8 +46,9 @@ async fn a_message_that_is_sent_again_wakes_until_its_task_is_done() {
 async fn a_client_that_goes_away_does_not_prevent_the_wake_up() {
     let mut node = Node::start().await;
     let (service, caller) = (node.service(), caller());
-    // So that the agents are known, and the first thing that is waited for is the commit.
-    service.agents.all().await.unwrap();
+    // So that agents and queues are known, and the first thing that is waited for is the commit.
+    service.send(&caller, send("first")).await.unwrap();
+    node.wakes.recv().await.unwrap();
     {
         let mut sending = pin!(service.send(&caller, send("m")));
         assert!(futures::poll!(sending.as_mut()).is_pending());

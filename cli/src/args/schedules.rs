@@ -67,7 +67,7 @@ pub struct PutSchedule {
     /// Who does the tasks
     #[arg(long, value_name = "NAME")]
     pub agent: String,
-    /// When: minute, hour, day, month, day of the week, as cron reads them; a sixth field in front stands for seconds
+    /// When: minute, hour, day of the month, month, day of the week, or @daily and the like; a sixth field in front stands for seconds
     #[arg(long, value_name = "EXPRESSION")]
     pub cron: String,
     /// In which time zone the expression is read

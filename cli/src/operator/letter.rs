@@ -76,8 +76,9 @@ impl Letter {
             attempts => format!("{attempts} attempts"),
         };
         let mut text = format!(
-            "task    {}\nowner   {}\nagent   {}\nfailed  {}  {}, after {attempts}\ncause   {}\n",
+            "task    {}  context {}\nowner   {}\nagent   {}\nfailed  {}  {}, after {attempts}\ncause   {}\n",
             clean(&self.task_id),
+            clean(&self.context_id),
             clean(&self.owner),
             clean(&self.agent),
             time(Some(self.at), style),
@@ -167,7 +168,7 @@ mod tests {
     fn one_says_why_in_full() {
         assert_eq!(
             letter(&json!({"redrivenAs": "t2"})).facts(STYLE()),
-            "task    t1\nowner   acme\nagent   echo\nfailed  2026-01-02 03:04:05  attempts-used-up, after 3 attempts\n\
+            "task    t1  context c1\nowner   acme\nagent   echo\nfailed  2026-01-02 03:04:05  attempts-used-up, after 3 attempts\n\
              cause   no\n        answer\nnow     redriven as t2\n"
         );
     }

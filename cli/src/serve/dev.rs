@@ -160,7 +160,7 @@ async fn first_key(store: &dyn Store, mode: AuthMode) -> Result<Option<ApiKey>, 
     if !known.is_empty() {
         return Ok(None);
     }
-    let scopes = [Scope::Read, Scope::Write];
+    let scopes = [Scope::Read, Scope::Write, Scope::Operator];
     keys::make(store, FIRST_OWNER, "made by longhaul dev", &scopes).await.map(Some)
 }
 

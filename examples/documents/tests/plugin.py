@@ -18,9 +18,10 @@ def raw(content, name="a.pdf"):
 
 
 class Plugin:
-    """Starts `main.py` and shakes hands."""
+    """Starts `main.py` and shakes hands. `kept` has the steps of the task that are done."""
 
     def __init__(self):
+        self.kept = {}
         self.process = subprocess.Popen([sys.executable, MAIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.tell(type="hello", protocol=1, agent="documents", mode="keep", maxInflight=3, maxLineBytes=1 << 24)
         self.ready = self.hear()
@@ -32,15 +33,26 @@ class Plugin:
     def hear(self):
         return json.loads(self.process.stdout.readline())
 
-    def start(self, message, run="r1", history=None, turn=1, durable=(), credit=1000):
+    def start(self, message, run="r1", history=None, turn=1, credit=1000):
         self.tell(type="run", run=run, task={"taskId": "t1", "attempt": 1, "turn": turn}, message=message, history=history or [message],
-                  resume={"artifacts": list(durable)}, credit=credit)
+                  resume={"artifacts": [], "checkpoints": bool(self.kept)}, credit=credit)
+
+    def next(self):
+        """The next line that is not about the beginning or end of a step; those are answered as a worker does."""
+        while (line := self.hear()).get("method") in ("beginStep", "endStep"):
+            name = line["params"]["name"]
+            if line["method"] == "endStep":
+                self.kept[name], result = line["params"]["value"], {}
+            else:
+                result = {"done": True, "value": self.kept[name]} if name in self.kept else {"done": False}
+            self.tell(type="reply", run=line["run"], id=line["id"], result=result)
+        return line
 
     def until_end(self, answer=None):
         """All lines up to the end of the run; `answer(request)` makes the members of replies."""
         lines = []
         while True:
-            line = self.hear()
+            line = self.next()
             lines.append(line)
             if line["type"] == "request":
                 self.tell(type="reply", run=line["run"], id=line["id"], **answer(line))

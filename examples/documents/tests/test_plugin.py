@@ -40,12 +40,12 @@ class Runs(unittest.TestCase):
 
     def test_output_waits_for_credit_and_a_cancel_ends_the_wait(self):
         self.plugin.start(said("by page", raw(pdfs.report(3))), credit=2)
-        lines = [self.plugin.hear(), self.plugin.hear()]
+        lines = [self.plugin.next(), self.plugin.next()]
         self.plugin.tell(type="credit", run="r1", credit=1)
-        lines.append(self.plugin.hear())
+        lines.append(self.plugin.next())
         self.assertEqual([line["type"] for line in lines], ["status", "artifact", "artifact"])
         self.plugin.tell(type="cancel", run="r1", reason="canceled", graceMs=5000)
-        self.assertEqual(self.plugin.hear(), {"run": "r1", "type": "canceled"})
+        self.assertEqual(self.plugin.next(), {"run": "r1", "type": "canceled"})
 
     def test_it_asks_for_the_chunking_and_goes_on_with_the_file_of_the_history(self):
         content = pdfs.report(2)
@@ -77,25 +77,32 @@ class Runs(unittest.TestCase):
         self.assertEqual(lines[-1]["type"], "completed")
         self.assertTrue(all(len(chunk["text"]) <= 100 for content in contents(lines) for chunk in content["chunks"]))
 
-    def test_it_goes_on_behind_the_pages_that_are_durable(self):
+    def test_each_page_is_a_step_that_holds_its_chunk_and_what_is_to_be_counted_of_it(self):
+        self.plugin.start(said("by page", raw(pdfs.make([["text"], []]))))
+        lines = self.plugin.until_end()
+        first, second = [line["step"] for line in chunks(lines)]
+        self.assertEqual(list(self.plugin.kept), [first, second])
+        self.assertEqual(self.plugin.kept[first], {"chunks": 1, "characters": 4})
+        self.assertEqual(self.plugin.kept[second], {"chunks": 0, "characters": 0})
+        self.assertTrue(all("step" not in line for line in lines if line["type"] == "status"))
+
+    def test_it_goes_on_behind_the_pages_that_are_done(self):
         message = said("by paragraph", raw(pdfs.report(9)))
         self.plugin.start(message)
         whole = self.plugin.until_end()
-        artifact_id = chunks(whole)[0]["artifact"]["artifactId"]
-        record = {"artifacts": [{"artifactId": artifact_id, "parts": [{"data": content} for content in contents(whole)[:6]]}]}
-        for number, reply in enumerate([{"result": {"task": record}}, {"error": "too large"}]):
-            self.plugin.start(message, run=f"again{number}", durable=[{"artifactId": artifact_id, "parts": 6}])
-            rest = self.plugin.until_end(lambda request: reply)
-            self.assertEqual(contents(rest), contents(whole)[6:])
-            self.assertTrue(all(line["append"] for line in chunks(rest)))
-            self.assertEqual(rest[-1]["message"], whole[-1]["message"])
+        self.plugin.kept = dict(list(self.plugin.kept.items())[:6])
+        self.plugin.start(message, run="again")
+        rest = self.plugin.until_end()
+        self.assertEqual(contents(rest), contents(whole)[6:])
+        self.assertTrue(all(line["append"] for line in chunks(rest)))
+        self.assertIn("page 6 of 9 going on behind", rest[0]["text"])
+        self.assertEqual(rest[-1]["message"], whole[-1]["message"])
 
     def test_other_content_or_another_chunking_begins_anew(self):
         self.plugin.start(said("by page", raw(pdfs.report(2))))
-        artifact_id = chunks(self.plugin.until_end())[0]["artifact"]["artifactId"]
-        durable = [{"artifactId": artifact_id, "parts": 1}]
+        self.plugin.until_end()
         for number, message in enumerate([said("by page", raw(pdfs.report(3))), said("by paragraph", raw(pdfs.report(2)))]):
-            self.plugin.start(message, run=f"other{number}", durable=durable)
+            self.plugin.start(message, run=f"other{number}")
             self.assertFalse(chunks(self.plugin.until_end())[0]["append"])
 
     def test_several_files_are_several_artifacts(self):
@@ -121,7 +128,7 @@ class Runs(unittest.TestCase):
 
     def test_runs_go_on_side_by_side(self):
         self.plugin.start(said("by page", raw(pdfs.report(3))), run="stuck", credit=1)
-        self.assertEqual(self.plugin.hear()["run"], "stuck")
+        self.assertEqual(self.plugin.next()["run"], "stuck")
         self.plugin.start(said("by page", raw(pdfs.report(1))), run="free")
         self.assertEqual({line["run"] for line in self.plugin.until_end()}, {"free"})
         self.plugin.tell(type="credit", run="stuck", credit=100)

@@ -19,7 +19,8 @@ pub struct AgentLimits {
     /// Milliseconds that a task may wait for its first start after it became runnable, where its message does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_timeout_ms: Option<u64>,
-    /// Milliseconds from acceptance to the end of a task, where its message does not say.
+    /// Milliseconds from acceptance (or the time before which it must not start) to the end of a task, where its message does
+    /// not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_timeout_ms: Option<u64>,
 }
@@ -54,7 +55,7 @@ impl AgentLimits {
     pub fn queue_timeout(&self) -> Option<Duration> {
         self.queue_timeout_ms.map(Duration::from_millis)
     }
-    /// How long a task may take from acceptance to its end.
+    /// How long a task may take from acceptance, or the time before which it must not start, to its end.
     pub fn total_timeout(&self) -> Option<Duration> {
         self.total_timeout_ms.map(Duration::from_millis)
     }

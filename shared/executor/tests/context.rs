@@ -1,32 +1,13 @@
 //! What an executor can rely on when it talks to its task, and what the test kit shows of it.
 
-use async_trait::async_trait;
+mod support;
+
 use longhaul_executor::{
     domain::{INLINE_LIMIT, MessageId, Seq, TaskState},
     prelude::*,
     testkit::{End, Run},
 };
-use std::{future::Future, pin::Pin};
-
-type Answer = Pin<Box<dyn Future<Output = Result<Outcome, ExecutorError>> + Send>>;
-
-/// An executor made of a function.
-struct By(fn(TaskContext) -> Answer);
-
-#[async_trait]
-impl Executor for By {
-    fn descriptor(&self) -> ExecutorDescriptor {
-        ExecutorDescriptor::text("by", "1.0.0", "A function").expect("a valid name")
-    }
-    async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
-        (self.0)(ctx).await
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "it stands at the end of fallible functions")]
-fn done() -> Result<Outcome, ExecutorError> {
-    Ok(Outcome::Completed(None))
-}
+use support::{By, done};
 
 #[tokio::test]
 async fn chunks_of_an_artifact_make_it_up_and_only_the_first_is_not_appended() {

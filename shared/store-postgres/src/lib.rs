@@ -13,11 +13,14 @@ mod failure;
 mod intake;
 mod keys;
 mod migrate;
+mod operate;
 mod options;
 mod reading;
 mod registry;
 mod replay;
 mod roles;
+mod schedules;
+mod session;
 mod signals;
 mod slots;
 pub mod statements;
@@ -34,6 +37,7 @@ use longhaul_store::{
     Accepted, ClaimRequest, Claimed, FollowedUp, Result,
     combine::{Bounds, Combiner},
 };
+use session::Sessions;
 use signals::Hub;
 use slots::Slots;
 use std::{sync::Arc, time::Duration};
@@ -45,6 +49,7 @@ pub struct PostgresStore {
     db: Arc<Db>,
     pools: Pools,
     background: TaskSet,
+    sessions: Sessions,
     new_tasks: Combiner<NewTask, Accepted>,
     messages: Combiner<NewMessage, FollowedUp>,
     claims: Combiner<ClaimRequest, Vec<Claimed>>,
@@ -73,10 +78,11 @@ impl PostgresStore {
         let stop = background.stopping();
         let notifier = signals::notify(Arc::clone(&hub), pools.relaxed.clone(), stop.clone());
         background.spawn("postgres notifier", notifier);
-        let listening = signals::listen(Arc::clone(&hub), plain, listener);
+        let listening = signals::listen(Arc::clone(&hub), plain.clone(), listener);
         background.spawn("postgres listener", until(stop.clone(), listening));
         let db = Db::new(&pools, Slots::new(max_connections), ids, hub);
-        Ok(Arc::new(Self::assemble(Arc::new(db), pools, background)))
+        let sessions = Sessions::new(plain);
+        Ok(Arc::new(Self::assemble(Arc::new(db), pools, background, sessions)))
     }
 
     /// Brings the database at this address to the schema of this program, waiting for it up to the limit. Gives the names
@@ -91,7 +97,7 @@ impl PostgresStore {
         Ok(migrate::migrate(&mut connection).await?)
     }
 
-    fn assemble(db: Arc<Db>, pools: Pools, background: TaskSet) -> Self {
+    fn assemble(db: Arc<Db>, pools: Pools, background: TaskSet, sessions: Sessions) -> Self {
         let bounds = Bounds::default();
         let with = |db: &Arc<Db>| Arc::clone(db);
         let (new, follow, claim, write) = (with(&db), with(&db), with(&db), with(&db));
@@ -111,6 +117,7 @@ impl PostgresStore {
             db,
             pools,
             background,
+            sessions,
         }
     }
 }

@@ -3,7 +3,8 @@
 //! What was answered is on the disk: a write is answered after its transaction was committed and synced, and a crash in
 //! the middle leaves nothing of it. Writes of all kinds that arrive while a transaction is under way share the next
 //! one (see [`writer`]); reads see one state of the data each and never wait for writes. One process at a time has the
-//! folder, which a lock of the operating system enforces, so the clock of that process is the store's clock.
+//! folder, which a lock of the operating system enforces, so the clock of that process is the store's clock, and the
+//! leases of its workers are in its memory (see [`leases`]): a heartbeat waits for no write.
 
 mod concurrency;
 mod db;

@@ -55,6 +55,11 @@ pub fn timestamp(millis: i64) -> Option<Timestamp> {
     Timestamp::from_timestamp_millis(millis)
 }
 
+/// The first whole millisecond that is not before a time.
+pub fn not_before(at: Timestamp) -> i64 {
+    at.timestamp_millis() + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1_000_000))
+}
+
 /// A length of time in milliseconds; what is longer than the world counts as that.
 pub fn millis(duration: std::time::Duration) -> i64 {
     // A hundred thousand years: later times could not be written as dates any more.

@@ -39,8 +39,12 @@ pub struct Chaos {
 impl Chaos {
     /// Writes to the folder that the environment names.
     pub fn from_environment() -> io::Result<Self> {
-        let folder = env::var_os(FOLDER).ok_or_else(|| io::Error::other(format!("{FOLDER} is not set")))?;
-        Ok(Self { journal: Arc::new(Journal::create(Path::new(&folder))?), runs: AtomicU64::new(1) })
+        let folder =
+            env::var_os(FOLDER).ok_or_else(|| io::Error::other(format!("{FOLDER} is not set")))?;
+        Ok(Self {
+            journal: Arc::new(Journal::create(Path::new(&folder))?),
+            runs: AtomicU64::new(1),
+        })
     }
 }
 

@@ -59,14 +59,18 @@ impl Folded {
                     there.extend(parts);
                 }
             }
-            (None, true) => return Err(format!("a chunk of an artifact that was never begun: {chunk}")),
+            (None, true) => {
+                return Err(format!("a chunk of an artifact that was never begun: {chunk}"));
+            }
         }
         Ok(())
     }
 
     /// What differs, in a few words.
     pub fn differs(&self, other: &Self) -> Option<String> {
-        let short = |value: &dyn std::fmt::Debug| format!("{value:?}").chars().take(600).collect::<String>();
+        let short = |value: &dyn std::fmt::Debug| {
+            format!("{value:?}").chars().take(600).collect::<String>()
+        };
         if self.status != other.status {
             return Some(format!("status {} against {}", self.status, other.status));
         }

@@ -8,10 +8,21 @@
     reason = "a test suite lives outside the program: real time, real tasks"
 )]
 
+pub mod campaign;
 mod check;
+mod client;
+mod collect;
 pub mod executor;
+mod figures;
 mod fold;
-pub mod journal;
+mod journal;
 mod kind;
+mod place;
+mod plan;
 mod random;
 mod records;
+mod report;
+mod stack;
+mod strike;
+
+pub use plan::Rules;

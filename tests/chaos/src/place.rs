@@ -1,20 +1,14 @@
 //! One process of the stack: its port, its own way to Postgres and to RabbitMQ, and what became of it.
 
 use crate::{executor::ORDERED_PANIC, journal::FOLDER};
-use longhaul_tests::{
-    Longhaul, child::Exit, paths, port::Port, process::Launch, proxy::Proxy,
-};
+use longhaul_tests::{Longhaul, child::Exit, paths, port::Port, process::Launch, proxy::Proxy};
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::Mutex as AsyncMutex,
-    task::block_in_place,
-    time::sleep,
-};
+use tokio::{sync::Mutex as AsyncMutex, task::block_in_place, time::sleep};
 
 /// How long a process may take from SIGTERM to its end, beyond what its settings say.
 const END_LIMIT: Duration = Duration::from_secs(20);
@@ -133,7 +127,9 @@ impl Place {
             process.sigterm();
             match ended(&process, END_LIMIT).await {
                 Some(Exit::Code(0)) => {}
-                Some(exit) => self.wrong(format!("{}: ended with {exit:?} after SIGTERM", self.name)),
+                Some(exit) => {
+                    self.wrong(format!("{}: ended with {exit:?} after SIGTERM", self.name));
+                }
                 None => {
                     self.wrong(format!("{}: still ran {END_LIMIT:?} after SIGTERM", self.name));
                     block_in_place(|| process.kill9());
@@ -145,7 +141,7 @@ impl Place {
     }
 
     /// Starts another process when the last one has ended by itself, which is wrong.
-    pub async fn look_after(&self) {
+    pub fn look_after(&self) {
         let Ok(mut process) = self.process.try_lock() else { return };
         if process.as_ref().is_some_and(|process| !process.is_running()) {
             let Some(dead) = process.take() else { return };
@@ -176,14 +172,19 @@ impl Place {
         // A log is of use, and its lack is no reason to stop.
         let _ = fs::write(path, &log);
         let panics = log.lines().filter(|line| line.contains("panicked at"));
-        for line in panics.filter(|line| !line.contains("tests/chaos") && !line.contains(ORDERED_PANIC)) {
+        for line in
+            panics.filter(|line| !line.contains("tests/chaos") && !line.contains(ORDERED_PANIC))
+        {
             self.wrong(format!("{}: {line}", self.name));
         }
     }
 
     fn launch(&self) -> Launch {
         let mut arguments = vec!["--listen".to_owned(), self.port.address()];
-        arguments.extend(["--config".to_owned(), self.recipe.folder.join("longhaul.toml").display().to_string()]);
+        arguments.extend([
+            "--config".to_owned(),
+            self.recipe.folder.join("longhaul.toml").display().to_string(),
+        ]);
         for setting in &self.recipe.settings {
             arguments.extend(["--set".to_owned(), setting.clone()]);
         }
@@ -195,7 +196,7 @@ impl Place {
             Role::Worker => "longhaul-chaos-worker",
         };
         let through = |url: &str, proxy: &Proxy| url.replace("{}", &proxy.address());
-        Launch::program(binary(program), arguments)
+        Launch::program(paths::binary(program), arguments)
             .current_dir(&self.recipe.folder)
             .env("LONGHAUL_DATABASE_URL", through(&self.recipe.database, &self.to_postgres))
             .env("LONGHAUL_AMQP_URL", through(&self.recipe.broker, &self.to_broker))
@@ -210,10 +211,6 @@ impl Place {
     fn wrongs(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.wrong.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-fn binary(name: &str) -> PathBuf {
-    paths::binary(name)
 }
 
 async fn ended(process: &Longhaul, limit: Duration) -> Option<Exit> {

@@ -91,7 +91,7 @@ pub struct Fault {
 }
 
 /// How many cards of each kind there are.
-const DECK: [(Class, Blow, usize); 20] = [
+const DECK: [(Class, Blow, usize); 21] = [
     (Class::Worker, Blow::Kill, 4),
     (Class::Api, Blow::Kill, 2),
     (Class::Worker, Blow::Terminate, 2),
@@ -102,6 +102,7 @@ const DECK: [(Class, Blow, usize); 20] = [
     (Class::Postgres, Blow::StopFast, 1),
     (Class::Postgres, Blow::StopImmediate, 1),
     (Class::Broker, Blow::StopFast, 1),
+    (Class::Broker, Blow::StopImmediate, 1),
     (Class::Broker, Blow::Purge, 1),
     (Class::Process, Blow::Latency, 2),
     (Class::Everybody, Blow::Latency, 1),
@@ -124,8 +125,24 @@ enum Class {
     Everybody,
 }
 
-/// What goes wrong in a run of this length, about one fault in every `every`. The lease decides how long is long.
-pub fn plan(seed: u64, duration: Duration, every: Duration, lease: Duration) -> Vec<Fault> {
+/// What a plan is made of.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Decides everything.
+    pub seed: u64,
+    /// How long there is trouble.
+    pub duration: Duration,
+    /// One fault in about this time.
+    pub every: Duration,
+    /// Decides how long is long.
+    pub lease: Duration,
+    /// These blows only; none: all.
+    pub only: Vec<String>,
+}
+
+/// What goes wrong in a run.
+pub fn plan(rules: &Rules) -> Vec<Fault> {
+    let Rules { seed, duration, every, lease, only } = rules.clone();
     let mut random = Random::stream(seed, 1);
     let mut deck: Vec<(Class, Blow)> = Vec::new();
     let mut busy: Vec<(Target, u64)> = Vec::new();
@@ -135,8 +152,10 @@ pub fn plan(seed: u64, duration: Duration, every: Duration, lease: Duration) -> 
     while at_ms < end {
         if deck.is_empty() {
             deck = shuffled(&mut random);
+            deck.retain(|(_, blow)| only.is_empty() || only.iter().any(|name| name == blow.name()));
         }
-        let free = |target: Target| busy.iter().all(|(other, until)| *other != target || *until <= at_ms);
+        let free =
+            |target: Target| busy.iter().all(|(other, until)| *other != target || *until <= at_ms);
         let card = deck.iter().rposition(|(class, _)| targets(*class).iter().any(|t| free(*t)));
         if let Some(card) = card {
             let (class, blow) = deck.remove(card);
@@ -242,9 +261,12 @@ impl fmt::Display for Target {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = self.at_ms as f64 / 1_000.0;
-        write!(f, "{at:>8.1} s  {:<16} {}", self.blow.name(), self.target)?;
-        if matches!(self.blow, Blow::Latency | Blow::Reset | Blow::BlackHoleShort | Blow::BlackHoleLong | Blow::Strand) {
+        let (seconds, millis) = (self.at_ms / 1_000, self.at_ms % 1_000);
+        write!(f, "{seconds:>5}.{millis:03} s  {:<16} {}", self.blow.name(), self.target)?;
+        if matches!(
+            self.blow,
+            Blow::Latency | Blow::Reset | Blow::BlackHoleShort | Blow::BlackHoleLong | Blow::Strand
+        ) {
             write!(f, " (links: {:?})", self.links)?;
         }
         if self.lasts_ms > 0 { write!(f, " for {} ms", self.lasts_ms) } else { Ok(()) }
@@ -253,12 +275,17 @@ impl fmt::Display for Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::{DECK, Fault, REST_MS, plan};
+    use super::{DECK, Fault, REST_MS, Rules, plan};
     use std::{collections::BTreeSet, time::Duration};
+
+    fn rules(seed: u64, duration: Duration) -> Rules {
+        let second = Duration::from_secs(1);
+        Rules { seed, duration, every: second, lease: second * 5, only: Vec::new() }
+    }
 
     fn faults(seed: u64, seconds: u64) -> Vec<Fault> {
         let second = Duration::from_secs(1);
-        plan(seed, second * u32::try_from(seconds).expect("small"), second, second * 5)
+        plan(&rules(seed, second * u32::try_from(seconds).expect("small")))
     }
 
     #[test]
@@ -274,6 +301,13 @@ mod tests {
             let next = faults[at + 1..].iter().find(|other| other.target == one.target);
             assert!(next.is_none_or(|next| next.at_ms >= one.at_ms + one.lasts_ms + REST_MS));
         }
+    }
+
+    #[test]
+    fn a_plan_can_be_of_one_kind_only() {
+        let only = vec!["kill".to_owned()];
+        let faults = plan(&Rules { only, ..rules(5, Duration::from_secs(60)) });
+        assert!(faults.len() > 10 && faults.iter().all(|fault| fault.blow == super::Blow::Kill));
     }
 
     #[test]

@@ -7,10 +7,8 @@ use crate::{
     stack::Stack,
 };
 use longhaul_tests::proxy::Proxy;
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     task::{JoinSet, block_in_place},
     time::{Instant, sleep, sleep_until},
@@ -20,7 +18,7 @@ use tokio::{
 const LATENCY: Duration = Duration::from_millis(120);
 
 /// A fault that has happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Struck {
     /// Its kind.
     pub kind: String,
@@ -42,7 +40,9 @@ pub async fn strike_all(stack: &Arc<Stack>, plan: Vec<Fault>, start: Instant) ->
             strike(&stack, &fault).await
         });
     }
-    strikes.join_all().await
+    let mut struck = strikes.join_all().await;
+    struck.sort_by_key(|fault| fault.from);
+    struck
 }
 
 async fn strike(stack: &Stack, fault: &Fault) -> Struck {
@@ -62,7 +62,8 @@ async fn strike(stack: &Stack, fault: &Fault) -> Struck {
         (None, Target::Postgres) => hit_postgres(stack, fault.blow, time),
         (None, Target::Broker) => hit_broker(stack, fault.blow, time),
         (None, _) => {
-            let all: Vec<&Proxy> = stack.places().flat_map(|place| links(place, fault.links)).collect();
+            let all: Vec<&Proxy> =
+                stack.places().flat_map(|place| links(place, fault.links)).collect();
             hit_network(&all, fault.blow, time).await;
         }
     }
@@ -89,7 +90,13 @@ async fn hit_network(links: &[&Proxy], blow: Blow, time: Duration) {
         }
     }
     sleep(time).await;
-    links.iter().for_each(|link| link.heal());
+    for link in links {
+        match blow {
+            Blow::Latency => link.latency(Duration::ZERO),
+            Blow::BlackHoleShort | Blow::BlackHoleLong => link.pass(),
+            _ => {}
+        }
+    }
 }
 
 fn links(place: &Place, which: Links) -> Vec<&Proxy> {
@@ -123,7 +130,11 @@ fn hit_broker(stack: &Stack, blow: Blow, down: Duration) {
             }
             return;
         }
-        broker.kill9();
+        if blow == Blow::StopImmediate {
+            broker.kill9();
+        } else {
+            broker.stop();
+        }
         std::thread::sleep(down);
         broker.start();
     });

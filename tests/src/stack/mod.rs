@@ -93,6 +93,22 @@ impl Stack {
         self.folder.path()
     }
 
+    /// Writes another `longhaul.toml`, for the processes that are started from now on.
+    pub fn reconfigure(&self, toml: &str) {
+        let path = self.folder.path().join("longhaul.toml");
+        std::fs::write(path, toml).expect("our folder is writable");
+    }
+
+    /// The lines that scripts with `effects NAME` have written so far: `TASK TURN ATTEMPT WHAT`.
+    pub fn effects(&self, name: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        // A line without its end is still being written.
+        text.split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// The database of a distributed stack.
     pub fn database(&self) -> &Database {
         self.database.as_ref().expect("only a distributed stack has a database")
@@ -122,6 +138,11 @@ impl Stack {
     pub async fn start_worker(&mut self, worker: usize) {
         let launch = self.launch(Role::Worker, &self.workers[worker].address());
         self.workers[worker].start(launch).await;
+    }
+
+    /// Kills (SIGKILL) one worker.
+    pub fn kill_worker(&mut self, worker: usize) {
+        self.workers[worker].kill9();
     }
 
     /// Kills (SIGKILL) every worker; embedded, there is none beside the node.
@@ -209,6 +230,7 @@ impl Stack {
             flag("--auth", mode.to_owned());
         }
         let mut launch = Launch::longhaul(arguments).current_dir(self.folder.path());
+        launch = launch.env("SCRIPT_EFFECTS_FOLDER", self.folder.path());
         if let Some(database) = &self.database {
             let proxy = self.setup.database_proxy.as_ref();
             let url = proxy.map_or_else(|| database.url(), |proxy| database.url_through(proxy));

@@ -29,8 +29,7 @@ struct State {
 impl Doubt {
     /// Signals may have been lost.
     pub fn raise(&self) {
-        *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Instant::now() + LASTS);
+        *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + LASTS);
         self.0.raised.notify_one();
     }
 

@@ -70,8 +70,8 @@ impl Scene {
     }
 }
 
-fn renewed(held: u32) -> Option<longhaul_store::Result<HeartbeatReply>> {
-    Some(Ok(HeartbeatReply::Renewed { cancels: Vec::new(), held }))
+const fn renewed(held: u32) -> HeartbeatReply {
+    HeartbeatReply::Renewed { cancels: Vec::new(), held }
 }
 
 /// Lets something go on for so long.
@@ -87,7 +87,7 @@ fn working() -> EntryBody {
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_renewed_three_times_in_its_length() {
     let scene = Scene::new();
-    script(&scene.store.heartbeat, || renewed(0));
+    script(&scene.store.heartbeat, || Ok(renewed(0)));
     for_a_while(scene.beat(), LEASE * 10 + Duration::from_secs(1)).await;
     assert_eq!(scene.count(&Asked::Heartbeat), 30);
     assert_eq!(scene.count(&Asked::Register), 0);
@@ -132,7 +132,7 @@ async fn a_worker_that_gave_up_registers_anew_and_beats_again() {
     let back = async {
         tokio::time::sleep(LEASE * 3).await;
         scene.store.register_fails.store(false, Ordering::Relaxed);
-        script(&scene.store.heartbeat, || renewed(0));
+        script(&scene.store.heartbeat, || Ok(renewed(0)));
         tokio::time::sleep(LEASE * 2).await;
     };
     tokio::select! {
@@ -155,7 +155,7 @@ async fn nothing_is_written_with_the_old_fence_once_the_lease_was_given_up() {
     let store = Arc::<Scripted>::clone(&scene.store);
     let output = Output::new(store, key(1), fence(1), 1, Arc::clone(&signals), None);
     script(&scene.store.append, away);
-    script(&scene.store.settle, || Some(Ok(Settled::Now { last: Seq(1) })));
+    script(&scene.store.settle, || Ok(Settled::Now { last: Seq(1) }));
     let pending = Pending::default();
     let run = async {
         output.emit(vec![working()]).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_cancel_whose_signal_was_lost_comes_within_a_second() {
         // Asked for while nobody listened.
         let asked = begin.elapsed() >= Duration::from_secs(7);
         let cancels = if asked { vec![key(1)] } else { Vec::new() };
-        Some(Ok(HeartbeatReply::Renewed { cancels, held: 1 }))
+        Ok(HeartbeatReply::Renewed { cancels, held: 1 })
     });
     let heard = async {
         tokio::time::sleep(Duration::from_secs(6)).await;
@@ -225,8 +225,8 @@ async fn a_cancel_whose_signal_was_lost_comes_within_a_second() {
 async fn a_run_that_only_the_store_knows_of_is_given_back_once_it_is_known_for_a_while() {
     let scene = Scene::new();
     scene.store.held.lock().unwrap().push((key(1), fence(1)));
-    script(&scene.store.heartbeat, || renewed(1));
-    script(&scene.store.settle, || Some(Ok(Settled::Now { last: Seq(1) })));
+    script(&scene.store.heartbeat, || Ok(renewed(1)));
+    script(&scene.store.settle, || Ok(Settled::Now { last: Seq(1) }));
     let both = || async {
         tokio::join!(scene.beat(), scene.keep_books());
     };
@@ -243,7 +243,7 @@ async fn a_run_that_only_the_worker_knows_of_is_stopped() {
     let signals = Arc::new(RunSignals::new());
     let _registered = scene.running.register(key(1), fence(1), Arc::clone(&signals));
     // The store's books have a later claim of it.
-    script(&scene.store.heartbeat, || renewed(0));
+    script(&scene.store.heartbeat, || Ok(renewed(0)));
     let both = async {
         tokio::join!(scene.beat(), scene.keep_books());
     };
@@ -260,7 +260,7 @@ async fn what_differs_at_one_heartbeat_only_is_left_alone() {
     script(&scene.store.heartbeat, move || {
         claims += 1;
         *store.held.lock().unwrap() = vec![(key(1), fence(claims))];
-        renewed(1)
+        Ok(renewed(1))
     });
     let both = async {
         tokio::join!(scene.beat(), scene.keep_books());
@@ -275,7 +275,7 @@ async fn an_append_that_the_store_has_fenced_ends_the_run() {
     let signals = Arc::new(RunSignals::new());
     let store = Arc::<Scripted>::clone(&scene.store);
     let output = Output::new(store, key(1), fence(1), 1, Arc::clone(&signals), None);
-    script(&scene.store.append, || Some(Ok(Appended::Fenced)));
+    script(&scene.store.append, || Ok(Appended::Fenced));
     output.emit(vec![working()]).await.unwrap();
     output.keep_writing(&Pending::default()).await;
     assert_eq!(signals.why(), Some(Why::LeaseLost));

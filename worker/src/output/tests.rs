@@ -41,7 +41,7 @@ impl Scene {
             done = work => done,
             () = async {
                 self.output.keep_writing(&self.pending).await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } => unreachable!("it never ends"),
         }
     }
@@ -53,21 +53,24 @@ fn working() -> EntryBody {
 
 fn artifact(id: &str, text: &str) -> EntryBody {
     let artifact = Artifact::new(ArtifactId::new(id).unwrap(), vec![Part::text(text)]);
-    EntryBody::Artifact(ArtifactUpdate { artifact, append: false, last_chunk: true, metadata: None })
+    EntryBody::Artifact(ArtifactUpdate {
+        artifact,
+        append: false,
+        last_chunk: true,
+        metadata: None,
+    })
 }
 
 fn checkpoint(name: &str, value: u32) -> Checkpoint {
     Checkpoint::new(name, Json::from_serialize(&value).unwrap()).unwrap()
 }
 
-fn now() -> Option<longhaul_store::Result<Appended>> {
-    Some(Ok(Appended::Now { last: Seq(1) }))
-}
+const NOW: Appended = Appended::Now { last: Seq(1) };
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_writes_everything_before_it_and_itself_in_one_step() {
     let scene = Scene::new(Some(working()));
-    script(&scene.store.append, now);
+    script(&scene.store.append, || Ok(NOW));
     scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
     let commit = scene.output.commit(vec![artifact("b", "2")], checkpoint("step", 7));
     scene.while_writing(commit).await.unwrap();
@@ -90,8 +93,8 @@ async fn a_commit_is_not_over_before_it_is_durable() {
 #[tokio::test(start_paused = true)]
 async fn a_commit_whose_answer_was_lost_is_repeated_as_the_same_operation() {
     let scene = Scene::new(None);
-    let mut answers = vec![Some(Ok(Appended::Already { last: Seq(2) })), away(), away()];
-    script(&scene.store.append, move || answers.pop().flatten());
+    let mut answers = vec![Ok(Appended::Already { last: Seq(2) }), away(), away()];
+    script(&scene.store.append, move || answers.pop().unwrap());
     let commit = scene.output.commit(vec![artifact("a", "1")], checkpoint("step", 7));
     scene.while_writing(commit).await.unwrap();
     let appends = scene.appends();
@@ -102,14 +105,15 @@ async fn a_commit_whose_answer_was_lost_is_repeated_as_the_same_operation() {
 #[tokio::test(start_paused = true)]
 async fn a_commit_is_never_split_however_much_waits_before_it() {
     let scene = Scene::new(None);
-    script(&scene.store.append, now);
+    script(&scene.store.append, || Ok(NOW));
     while scene.output.lock().has_room() {
         scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
     }
     let many: Vec<_> = (0..1_000).map(|_| artifact("b", "2")).collect();
     let commit = scene.output.commit(many, checkpoint("step", 7));
     scene.while_writing(commit).await.unwrap();
-    let with_b = |append: &Append| append.entries.iter().filter(|e| **e == artifact("b", "2")).count();
+    let with_b =
+        |append: &Append| append.entries.iter().filter(|e| **e == artifact("b", "2")).count();
     let appends = scene.appends();
     assert_eq!(appends.iter().map(with_b).collect::<Vec<_>>(), [1_000]);
     assert_eq!(appends[0].checkpoints.len(), 1);
@@ -118,7 +122,7 @@ async fn a_commit_is_never_split_however_much_waits_before_it() {
 #[tokio::test(start_paused = true)]
 async fn in_one_step_a_checkpoint_has_its_last_value() {
     let scene = Scene::new(None);
-    script(&scene.store.append, now);
+    script(&scene.store.append, || Ok(NOW));
     let commits = async {
         let earlier = scene.output.commit(vec![artifact("a", "1")], checkpoint("place", 1));
         let later = scene.output.commit(vec![artifact("a", "2")], checkpoint("place", 2));
@@ -134,7 +138,7 @@ async fn in_one_step_a_checkpoint_has_its_last_value() {
 #[tokio::test(start_paused = true)]
 async fn large_content_of_a_commit_is_kept_apart() {
     let scene = Scene::new(None);
-    script(&scene.store.append, now);
+    script(&scene.store.append, || Ok(NOW));
     let large = "x".repeat(longhaul_domain::INLINE_LIMIT + 1);
     let commit = scene.output.commit(vec![artifact("a", &large)], checkpoint("step", 1));
     scene.while_writing(commit).await.unwrap();
@@ -150,7 +154,7 @@ async fn a_fenced_commit_tells_the_executor_that_the_lease_is_lost() {
         (Appended::Ended(TaskState::Canceled), Stopped::Canceled, Why::Canceled),
     ] {
         let scene = Scene::new(None);
-        script(&scene.store.append, move || Some(Ok(answer)));
+        script(&scene.store.append, move || Ok(answer));
         let commit = scene.output.commit(Vec::new(), checkpoint("step", 1));
         assert_eq!(scene.while_writing(commit).await, Err(stopped));
         assert_eq!(scene.signals.why(), Some(why));
@@ -160,7 +164,7 @@ async fn a_fenced_commit_tells_the_executor_that_the_lease_is_lost() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_commit_ends_the_run_and_says_why() {
     let scene = Scene::new(None);
-    script(&scene.store.append, || Some(Err(StoreError::Refused("no".to_owned()))));
+    script(&scene.store.append, || Err(StoreError::Refused("no".to_owned())));
     let commit = scene.output.commit(Vec::new(), checkpoint("step", 1));
     assert_eq!(scene.while_writing(commit).await, Err(Stopped::Canceled));
     assert!(scene.output.refused().unwrap().contains("no"));
@@ -169,7 +173,7 @@ async fn a_refused_commit_ends_the_run_and_says_why() {
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_was_given_up_is_written_with_the_end_of_the_run() {
     let scene = Scene::new(None);
-    script(&scene.store.settle, || Some(Ok(Settled::Now { last: Seq(2) })));
+    script(&scene.store.settle, || Ok(Settled::Now { last: Seq(2) }));
     let commit = scene.output.commit(vec![artifact("a", "1")], checkpoint("step", 1));
     assert!(futures::FutureExt::now_or_never(commit).is_none());
     let how = SettleAs::Release;

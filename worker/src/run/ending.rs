@@ -7,6 +7,7 @@ use longhaul_domain::{EntryBody, Seq, TaskState, TerminalState, log::StatusChang
 use longhaul_executor::{Failure, Outcome};
 use longhaul_runtime::TraceContext;
 use longhaul_store::{SettleAs, Settled, StoreError};
+use std::time::Duration;
 
 impl Run<'_> {
     /// Writes the end of a call. Nothing may be under way.
@@ -73,8 +74,7 @@ impl Run<'_> {
             }
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::Retry(delay)) => {
                 tracing::warn!(delay_ms = delay.as_millis(), "the attempt failed; another follows");
-                self.env.alarm.ring_in(*delay);
-                if delay.is_zero() { self.wake() } else { self.freed() }
+                self.retry(*delay);
             }
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::Release)
             | (Settled::HandedBack { .. }, _) => {
@@ -88,6 +88,16 @@ impl Run<'_> {
 
     fn log_end(&self, state: TerminalState) {
         tracing::info!(state = %state.state(), attempt = self.claimed.attempt, "ended");
+    }
+
+    /// The next attempt begins when a reaper finds that it is due; this worker's looks then.
+    fn retry(&self, delay: Duration) {
+        if delay.is_zero() {
+            self.wake();
+        } else {
+            self.env.alarm.ring_in(delay);
+            self.freed();
+        }
     }
 
     /// A place under a limit of the agent is free. This worker looks by itself whether something waits for it, unless it

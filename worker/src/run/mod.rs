@@ -121,12 +121,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        env: &'a RunEnv,
-        agent: &'a Agent,
-        claimed: Claimed,
-        signals: Arc<RunSignals>,
-    ) -> Self {
+    fn new(env: &'a RunEnv, agent: &'a Agent, claimed: Claimed, signals: Arc<RunSignals>) -> Self {
         if claimed.cancel {
             signals.stop(Why::Canceled);
         }

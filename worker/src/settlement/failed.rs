@@ -32,8 +32,7 @@ impl Fault {
     /// What the executor says.
     pub fn of(failure: Failure) -> Self {
         let Failure { message, cause, retryable, retry_after } = failure;
-        let because =
-            if retryable { FailedBecause::AttemptsUsedUp } else { FailedBecause::Fatal };
+        let because = if retryable { FailedBecause::AttemptsUsedUp } else { FailedBecause::Fatal };
         Self { because, cause, message, retryable, retry_after }
     }
 

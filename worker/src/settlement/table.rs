@@ -42,9 +42,9 @@ fn word(settlement: Option<Settlement>) -> String {
     }
 }
 
-fn check(stopped: Option<Why>, attempt: i32, expected: [(&str, &str); 11]) {
+fn check(stopped: Option<Why>, attempt: i32, expected: &[(&str, &str); 11]) {
     let context = ContextId::new("c").unwrap();
-    for ((name, ended), (expected_name, decided)) in endings().into_iter().zip(expected) {
+    for ((name, ended), (expected_name, decided)) in endings().into_iter().zip(*expected) {
         assert_eq!(name, expected_name, "the table has another order");
         let facts = Facts { stopped, attempt, direct: true, ..facts(&context) };
         assert_eq!(word(decide(ended, &facts)), decided, "{stopped:?} and {name}");
@@ -66,13 +66,13 @@ fn an_attempt_that_nobody_interrupts() {
         ("panicked", "retry"),
         ("abandoned", "retry"),
     ];
-    check(None, 1, expected);
+    check(None, 1, &expected);
     for (_, decided) in &mut expected {
         if *decided == "retry" {
             *decided = "attempts-used-up";
         }
     }
-    check(None, 3, expected);
+    check(None, 3, &expected);
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn a_canceled_one_ends_canceled_unless_it_was_over() {
         ("panicked", "canceled"),
         ("abandoned", "canceled"),
     ];
-    check(Some(Why::Canceled), 1, expected);
-    check(Some(Why::Canceled), 3, expected);
+    check(Some(Why::Canceled), 1, &expected);
+    check(Some(Why::Canceled), 3, &expected);
 }
 
 #[test]
@@ -111,10 +111,10 @@ fn one_that_took_too_long_is_tried_again_until_the_attempts_are_used_up() {
             ("abandoned", timeout),
         ]
     };
-    check(Some(Why::AttemptTimeout), 1, expected("retry"));
-    check(Some(Why::AttemptTimeout), 3, expected("attempt-timeout"));
-    check(Some(Why::NoProgress), 2, expected("retry"));
-    check(Some(Why::NoProgress), 3, expected("no-progress"));
+    check(Some(Why::AttemptTimeout), 1, &expected("retry"));
+    check(Some(Why::AttemptTimeout), 3, &expected("attempt-timeout"));
+    check(Some(Why::NoProgress), 2, &expected("retry"));
+    check(Some(Why::NoProgress), 3, &expected("no-progress"));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn one_whose_deadline_has_come_fails_unless_it_was_over() {
         ("panicked", "deadline"),
         ("abandoned", "deadline"),
     ];
-    check(Some(Why::Deadline), 1, expected);
+    check(Some(Why::Deadline), 1, &expected);
 }
 
 #[test]
@@ -150,13 +150,13 @@ fn a_drained_one_is_given_back_and_burns_no_attempt_unless_it_was_over() {
         ("panicked", "release"),
         ("abandoned", "release"),
     ];
-    check(Some(Why::Draining), 1, expected);
-    check(Some(Why::Draining), 3, expected);
+    check(Some(Why::Draining), 1, &expected);
+    check(Some(Why::Draining), 3, &expected);
 }
 
 #[test]
 fn a_worker_that_lost_its_lease_writes_nothing() {
-    check(Some(Why::LeaseLost), 1, endings_map("nothing"));
+    check(Some(Why::LeaseLost), 1, &endings_map("nothing"));
 }
 
 fn endings_map(decided: &'static str) -> [(&'static str, &'static str); 11] {
@@ -250,8 +250,7 @@ fn only_a_direct_agent_answers_with_a_message() {
 fn refused_output_fails_the_task_for_good() {
     let context = ContextId::new("c").unwrap();
     for stopped in [None, Some(Why::Canceled), Some(Why::Draining)] {
-        let facts =
-            Facts { refused: Some("too large".to_owned()), stopped, ..facts(&context) };
+        let facts = Facts { refused: Some("too large".to_owned()), stopped, ..facts(&context) };
         let completed = Ended::Returned(Ok(Outcome::Completed(None)));
         assert_eq!(word(decide(completed, &facts)), "fatal");
     }

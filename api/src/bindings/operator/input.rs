@@ -11,7 +11,7 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use longhaul_domain::{AgentName, FailedBecause, TaskId, Timestamp, json};
+use longhaul_domain::{AgentName, FailedBecause, TaskId, Timestamp, check_text, json};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -85,7 +85,7 @@ impl Filter {
             because: because.transpose()?,
             from: given(&self.from).map(|text| moment("from", &text)).transpose()?,
             before: given(&self.before).map(|text| moment("before", &text)).transpose()?,
-            cause: given(&self.cause),
+            cause: given(&self.cause).map(text_of("cause")).transpose()?,
             handled: self.handled.unwrap_or(false),
         })
     }
@@ -98,6 +98,14 @@ impl Filter {
         } else {
             Err(invalid(format!("limit: must be from 1 to {most}")))
         }
+    }
+}
+
+/// Refuses text that no store can hold, nor hold in it.
+fn text_of(member: &'static str) -> impl Fn(String) -> Result<String, Failed> {
+    move |text| match check_text(&text) {
+        Ok(()) => Ok(text),
+        Err(why) => Err(invalid(format!("{member}: {why}"))),
     }
 }
 

@@ -13,6 +13,7 @@ use longhaul_store::MissedRuns;
 use longhaul_wire::v1::read_template;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
+use std::collections::HashMap;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,11 +90,7 @@ pub async fn list(
     let owner = which.owner.as_deref().filter(|owner| !owner.is_empty());
     let found = gate.service.schedules(&caller, owner).await?;
     let schedules: Vec<_> = found.iter().map(views::Planned).collect();
-    #[derive(serde::Serialize)]
-    struct Listed<'a> {
-        schedules: Vec<views::Planned<'a>>,
-    }
-    Ok(ok(&Listed { schedules }))
+    Ok(ok(&HashMap::from([("schedules", schedules)])))
 }
 
 type Named = Path<(String, String)>;

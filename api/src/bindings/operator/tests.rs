@@ -181,6 +181,11 @@ async fn what_cannot_be_understood_is_refused_with_its_name() {
         ("POST", "/dead/redrive", Some(json!({"agents": "echo"})), 400, "agents"),
         ("POST", "/dead/redrive", Some(json!({"agent": "\u{0}"})), 400, "U+0000"),
         ("DELETE", "/dead", None, 405, "method"),
+        ("GET", "/dead?cause=%00", None, 400, "cause"),
+        ("GET", "/dead?owner=%00", None, 404, "owner"),
+        ("GET", "/dead/%00/x", None, 404, "owner"),
+        ("POST", "/schedules/local/%00/fire", None, 404, "schedule"),
+        ("DELETE", "/schedules/local/%00", None, 404, "schedule"),
         ("GET", "/schedules/local/none", None, 404, "schedule"),
         ("DELETE", "/schedules/local/none", None, 404, "schedule"),
     ] {

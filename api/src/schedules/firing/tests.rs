@@ -93,7 +93,9 @@ async fn each_missed_time_is_fired_once_however_many_nodes_there_are() {
     let others = [node.another(), node.another()];
     let due = minutes_ago(20);
     put(&node, schedule("all", MissedRuns::All, Some(due))).await;
-    others.iter().for_each(|other| other.service().schedules_changed.notify_one());
+    for other in &others {
+        other.service().schedules_changed.notify_one();
+    }
     until_fired(&node, "all").await;
     let (last, _) = read(&node, "all").await.last.unwrap();
     let whole_minutes = (last.timestamp() / 60 - due.timestamp() / 60).unsigned_abs();

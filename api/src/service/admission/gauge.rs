@@ -1,11 +1,15 @@
 //! How deep one queue is, as far as this node knows.
 
+use longhaul_runtime::spawn;
 use longhaul_store::Result;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::OwnedMutexGuard,
+    time::{Instant, timeout},
+};
 
 /// How old a count may be, far from the limit and near it.
 const FAR: Duration = Duration::from_secs(1);
@@ -25,7 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Gauge {
     state: Mutex<State>,
     /// Held by the one that counts.
-    counting: tokio::sync::Mutex<()>,
+    counting: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Whether to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// What is known will do.
+    Fresh,
+    /// It will do once more, and somebody should count.
+    Old,
+    /// It will not do.
+    Needed,
 }
 
 #[derive(Debug, Default)]
@@ -85,17 +100,25 @@ impl Drop for Place {
 }
 
 impl Gauge {
-    /// A place in the queue; none: it is full. Counts where it must.
+    /// A place in the queue; none: it is full. Counts where it must; far from the limit nobody waits for that.
     pub async fn place<F>(self: &Arc<Self>, limit: u32, count: impl FnOnce() -> F) -> Option<Place>
     where
-        F: Future<Output = Result<u32>>,
+        F: Future<Output = Result<u32>> + Send + 'static,
     {
-        let (stale, can_wait) = {
-            let state = self.state();
-            (state.is_stale(limit), state.counted.is_some() && !state.is_near(limit))
-        };
-        if stale {
-            self.refresh(limit, can_wait, count).await;
+        match self.look(limit) {
+            Look::Fresh => {}
+            Look::Old => {
+                if let Ok(turn) = Arc::clone(&self.counting).try_lock_owned() {
+                    spawn("count-queue", Arc::clone(self).counted(turn, count()));
+                }
+            }
+            Look::Needed => {
+                let turn = Arc::clone(&self.counting).lock_owned().await;
+                // Somebody else may have counted meanwhile.
+                if self.look(limit) != Look::Fresh {
+                    Arc::clone(self).counted(turn, count()).await;
+                }
+            }
         }
         let mut state = self.state();
         if state.depth() >= u64::from(limit) {
@@ -105,25 +128,23 @@ impl Gauge {
         Some(Place(Arc::clone(self)))
     }
 
-    /// Counts, unless somebody else does: then waits for that, or goes on with what is known.
-    async fn refresh<F>(&self, limit: u32, can_wait: bool, count: impl FnOnce() -> F)
-    where
-        F: Future<Output = Result<u32>>,
-    {
-        let _counting = match self.counting.try_lock() {
-            Ok(counting) => counting,
-            Err(_) if can_wait => return,
-            Err(_) => self.counting.lock().await,
-        };
-        let accepted = {
-            let state = self.state();
-            if !state.is_stale(limit) {
-                return;
-            }
-            state.accepted
-        };
-        let begun = Instant::now();
-        let depth = match timeout(PATIENCE, count()).await {
+    fn look(&self, limit: u32) -> Look {
+        let state = self.state();
+        match (state.is_stale(limit), state.counted.is_some() && !state.is_near(limit)) {
+            (false, _) => Look::Fresh,
+            (true, true) => Look::Old,
+            (true, false) => Look::Needed,
+        }
+    }
+
+    /// Remembers a count; whoever has the turn, one at a time.
+    async fn counted(
+        self: Arc<Self>,
+        turn: OwnedMutexGuard<()>,
+        count: impl Future<Output = Result<u32>> + Send,
+    ) {
+        let (begun, accepted) = (Instant::now(), self.state().accepted);
+        let depth = match timeout(PATIENCE, count).await {
             Ok(Ok(depth)) => u64::from(depth),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot count what waits; nothing is turned away meanwhile");
@@ -136,6 +157,7 @@ impl Gauge {
         };
         let at = Instant::now();
         self.state().counted = Some(Counted { at, took: at - begun, depth, accepted });
+        drop(turn);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,7 +169,10 @@ impl Gauge {
 mod tests {
     use super::*;
     use longhaul_store::StoreError;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        future::{Ready, ready},
+        sync::atomic::{AtomicU32, Ordering},
+    };
     use tokio::time::advance;
 
     /// A store that counts how often it is asked.
@@ -158,9 +183,9 @@ mod tests {
     }
 
     impl Depth {
-        async fn count(&self) -> Result<u32> {
+        fn count(&self) -> Ready<Result<u32>> {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            Ok(self.depth.load(Ordering::Relaxed))
+            ready(Ok(self.depth.load(Ordering::Relaxed)))
         }
         fn asked(&self) -> u32 {
             self.asked.load(Ordering::Relaxed)
@@ -213,17 +238,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn counting_takes_no_more_than_its_share() {
-        let (gauge, asked) = (Arc::new(Gauge::default()), AtomicU32::new(0));
+        let (gauge, asked) = (Arc::new(Gauge::default()), Arc::new(AtomicU32::new(0)));
         for _ in 0..4 {
-            let slow = || async {
+            let slow = || {
                 asked.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                Ok(0)
+                async {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    Ok(0)
+                }
             };
             assert!(gauge.place(1_000, slow).await.is_some());
-            advance(Duration::from_millis(2_000)).await;
+            advance(Duration::from_secs(2)).await;
         }
         assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn far_from_the_limit_nobody_waits_for_a_count() {
+        let (gauge, depth) = (Arc::new(Gauge::default()), Depth::default());
+        assert!(accept(&gauge, 1_000, &depth).await);
+        advance(FAR).await;
+        assert!(gauge.place(1_000, std::future::pending).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,6 +49,3 @@ impl Caller {
         caller
     }
 }
-
-#[cfg(test)]
-mod tests;

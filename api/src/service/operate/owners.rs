@@ -2,7 +2,7 @@
 
 use super::{Refusal, Result};
 use crate::service::{Caller, Service};
-use longhaul_domain::OwnerId;
+use longhaul_domain::{OwnerId, ids::MAX_CLIENT_ID, text::check_identifier};
 use std::collections::HashMap;
 
 /// Name of the owner of unauthenticated mode.
@@ -11,6 +11,11 @@ const LOCAL: &str = "local";
 impl Service {
     /// The owner of this name, or else of this number.
     pub(super) async fn owner(&self, caller: &Caller, text: &str) -> Result<OwnerId> {
+        let nobody = || {
+            let why = "there is no owner of this name or number; see `longhaul keys list`";
+            Refusal::NotFound(why.to_owned())
+        };
+        check_identifier(text, MAX_CLIENT_ID).map_err(|_| nobody())?;
         let named = self.store.keys(Some(text)).await.map_err(|e| caller.refused(&e))?;
         if let Some(key) = named.first() {
             return Ok(key.owner);
@@ -24,9 +29,7 @@ impl Service {
                 return Ok(owner);
             }
         }
-        Err(Refusal::NotFound(
-            "there is no owner of this name or number; see `longhaul keys list`".to_owned(),
-        ))
+        Err(nobody())
     }
 
     /// The name of every owner.

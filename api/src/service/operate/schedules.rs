@@ -129,6 +129,7 @@ impl Service {
     /// Deletes a schedule; its tasks stay.
     pub async fn delete_schedule(&self, caller: &Caller, owner: &str, name: &str) -> Result<()> {
         let owner = self.owner(caller, owner).await?;
+        check_name(name).map_err(|_| unknown())?;
         let deleted = self.store.delete_schedule(owner, name).await;
         if deleted.map_err(|e| caller.refused(&e))? { Ok(()) } else { Err(unknown()) }
     }
@@ -181,6 +182,7 @@ impl Service {
     }
 
     async fn find(&self, caller: &Caller, owner: OwnerId, name: &str) -> Result<Schedule> {
+        check_name(name).map_err(|_| unknown())?;
         let found = self.store.schedule(owner, name).await.map_err(|e| caller.refused(&e))?;
         found.ok_or_else(unknown)
     }
@@ -203,11 +205,13 @@ fn unknown() -> Refusal {
 
 fn check_name(name: &str) -> Result<()> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain) {
+    // A path segment of a dot alone means another place to whoever writes or passes on a URL.
+    let begins = !name.starts_with('.');
+    if begins && (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain) {
         Ok(())
     } else {
         Err(Refusal::Invalid(format!(
-            "the name of a schedule holds 1 to {MAX_NAME} letters, digits, dots, hyphens and underscores"
+            "the name of a schedule holds 1 to {MAX_NAME} letters, digits, dots, hyphens and underscores, and begins with no dot"
         )))
     }
 }

@@ -116,7 +116,10 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Verdict, conformance::support::{agent, wake}};
+    use crate::{
+        Verdict,
+        conformance::support::{agent, wake},
+    };
     use futures::FutureExt;
     use std::sync::Arc;
     use tokio::sync::mpsc;

@@ -30,7 +30,8 @@ section! {
         no_progress_timeout: Option<Period> = None;
         /// Longest time that a task may wait for its first start once it is runnable. Absent: no limit.
         queue_timeout: Option<Period> = None;
-        /// Longest time from acceptance to the end of a task, parked or not. Absent: no limit.
+        /// Longest time from acceptance (or the time before which it must not start) to the end of a task, parked or not. Absent:
+        /// no limit.
         total_timeout: Option<Period> = None;
         /// How often a task is tried before it fails.
         max_attempts: u32 = 3;

@@ -83,11 +83,18 @@ where
     Ok(Guard::default())
 }
 
+/// What the broker's client calls an error is a connection that ended, which `longhaul_dispatch` tells in its own words.
+const QUIET: &str = "lapin";
+
 /// Reads `log.filter` strictly: one bad directive refuses the whole.
 pub(crate) fn parse_filter(
     filter: &str,
 ) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::builder().parse(filter)
+    if filter.contains(QUIET) {
+        return EnvFilter::builder().parse(filter);
+    }
+    // A directive of its own stays below any other that names this module.
+    EnvFilter::builder().parse(format!("{filter},{QUIET}=off"))
 }
 
 fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>

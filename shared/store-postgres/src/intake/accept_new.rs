@@ -108,10 +108,7 @@ pub async fn run(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
 }
 
 /// Accepts one task within a transaction of somebody else. Nobody is told before that has committed.
-pub async fn accept_within(
-    connection: &mut PgConnection,
-    task: &NewTask,
-) -> DbResult<Accepted> {
+pub async fn accept_within(connection: &mut PgConnection, task: &NewTask) -> DbResult<Accepted> {
     if let Some(at) = insert(connection, &[task]).await?.remove(&task.accept.key) {
         return Ok(Accepted::Created { at, seq: Seq(1) });
     }
@@ -179,9 +176,8 @@ async fn insert(
     tasks: &[&NewTask],
 ) -> DbResult<HashMap<TaskKey, Timestamp>> {
     let all = || tasks.iter().map(|task| &task.accept);
-    let millis = |period: Duration| {
-        i64::try_from(period.as_millis()).unwrap_or(i64::MAX).min(MAX_DELAY_MS)
-    };
+    let millis =
+        |period: Duration| i64::try_from(period.as_millis()).unwrap_or(i64::MAX).min(MAX_DELAY_MS);
     let blobs: BTreeMap<(i32, &[u8]), &Bytes> = all()
         .flat_map(|a| a.accept.blobs.iter().map(|b| ((a.key.owner.0, &b.hash.0[..]), &b.bytes)))
         .collect();

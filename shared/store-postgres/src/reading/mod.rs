@@ -6,6 +6,7 @@
 
 pub mod artifacts;
 pub mod blobs;
+pub mod facts;
 pub mod list;
 pub mod log;
 pub mod messages;

@@ -68,8 +68,10 @@ pub async fn keep(
     let mut keeper = Keeper { place, through, wanted, held };
     while !stop.is_cancelled() {
         let Some(Ok(())) = stop.run_until_cancelled(keeper.needed()).await else { return };
-        let Some(mut session) = stop.run_until_cancelled(keeper.connected()).await else { return };
-        match stop.run_until_cancelled(keeper.hold(&mut session)).await {
+        // Boxed, because connecting is large.
+        let connected = Box::pin(stop.run_until_cancelled(keeper.connected())).await;
+        let Some(mut session) = connected else { return };
+        match Box::pin(stop.run_until_cancelled(keeper.hold(&mut session))).await {
             Some(Ok(())) | None => let_go(session).await,
             Some(Err(failure)) => {
                 keeper.held.send_replace(Workers::new());

@@ -68,13 +68,11 @@ impl Sessions {
             wanted.insert(worker);
         });
         let mut held = self.held.subscribe();
-        match timeout(FIRST, held.wait_for(|held| held.contains(&worker))).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => {
-                self.forget(worker);
-                Err(Failure::Unavailable("no session for the worker came about".to_owned()))
-            }
+        if let Ok(Ok(_)) = timeout(FIRST, held.wait_for(|held| held.contains(&worker))).await {
+            return Ok(());
         }
+        self.forget(worker);
+        Err(Failure::Unavailable("no session for the worker came about".to_owned()))
     }
 
     /// Lets go of the lock of a worker.

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
 mod conformance;
+mod operating;
 mod proxy;
+mod queue;
 mod recovery;
 mod scene;
 mod schema;
+mod sessions;
 mod silence;
 mod statements;
 mod wal;

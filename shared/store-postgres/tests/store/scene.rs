@@ -9,7 +9,7 @@ use longhaul_domain::{
 use longhaul_runtime::{Ids, SystemIds};
 use longhaul_store::{
     Accept, AcceptNew, Accepted, AgentSlots, Append, ClaimRequest, Claimed, DedupeKey, Intake,
-    NewWorker, RunOptions, Settle, SettleAs, Work,
+    NewWorker, Reap, RunOptions, Settle, SettleAs, Work,
 };
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::{Database, Postgres};
@@ -57,10 +57,7 @@ impl Scene {
     async fn with(options: PostgresOptions, database: Database, server: Option<Postgres>) -> Self {
         PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
         let store = open_at(options).await;
-        let worker = WorkerId::new(SystemIds.uuid_v7());
-        let lease = Duration::from_secs(3_600);
-        let new = NewWorker { id: worker, name: "test".to_owned(), agents: vec![], lease };
-        store.register_worker(new).await.unwrap();
+        let worker = worker_of(&store, Duration::from_secs(3_600)).await;
         Self { store, worker, database, server }
     }
 
@@ -72,8 +69,18 @@ impl Scene {
         key
     }
 
+    /// A new task with these options.
+    pub async fn accepted_with(&self, owner: OwnerId, options: RunOptions) -> TaskKey {
+        let mut new = asks();
+        new.key.owner = owner;
+        new.options = options;
+        let key = new.key;
+        self.store.accept_new(new).await.unwrap();
+        key
+    }
+
     pub fn request(&self, limit: u32) -> ClaimRequest {
-        let slots = vec![AgentSlots { agent: echo(), free: limit }];
+        let slots = vec![AgentSlots::new(echo(), limit)];
         ClaimRequest { worker: self.worker, slots, limit }
     }
 
@@ -82,10 +89,21 @@ impl Scene {
     }
 }
 
+/// A new worker on a store.
+pub async fn worker_of(store: &PostgresStore, lease: Duration) -> WorkerId {
+    let id = WorkerId::new(SystemIds.uuid_v7());
+    let new = NewWorker { id, name: "test".to_owned(), agents: vec![], lease };
+    store.register_worker(new).await.unwrap();
+    id
+}
+
+/// A look for what is overdue.
+pub const REAP: Reap = Reap { limit: 1_000, max_losses: 5, grace: Duration::from_secs(10) };
+
 /// Output of a run.
 pub fn append(run: &Claimed, op: i32, entries: Vec<EntryBody>) -> Append {
     let (key, fence, attempt) = (run.key, run.fence, run.attempt);
-    Append { key, fence, op, attempt, entries, blobs: vec![] }
+    Append { key, fence, op, attempt, entries, blobs: vec![], checkpoints: vec![] }
 }
 
 /// The end of a run that read the first message only.

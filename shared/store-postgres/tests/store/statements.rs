@@ -91,13 +91,24 @@ fn assert_no_scan(plans: &[(&str, String)]) {
     }
 }
 
-/// An index is entered at a place, not walked from its start. The runs that somebody holds are an index of their own,
-/// which a reaper walks.
+/// Indexes that are walked whole: of the runs that somebody holds, as many as workers have slots, and of the workers.
+const WALKED: [(&str, &str); 7] = [
+    ("lost_runs", "runs_worker"),
+    ("count_running", "runs_worker"),
+    ("hold_back", "runs_worker"),
+    ("held_keys", "runs_worker"),
+    ("look", "runs_worker"),
+    ("look", "workers_pkey"),
+    ("look", "server_epoch_pkey"),
+];
+
+/// An index is entered at a place, not walked from its start.
 fn assert_every_walk_is_bounded(name: &str, plan: &str) {
     let lines: Vec<&str> = plan.lines().collect();
     for (at, line) in lines.iter().enumerate() {
         let walk = line.contains("Index Scan") || line.contains("Index Only Scan");
-        if walk && !(name == "lost_runs" && line.contains("runs_worker")) {
+        let known = WALKED.iter().any(|(of, index)| *of == name && line.contains(index));
+        if walk && !known {
             let next = lines.get(at + 1).copied().unwrap_or_default();
             assert!(next.contains("Index Cond"), "{name} walks an index whole: {line}\n{plan}");
         }
@@ -113,7 +124,28 @@ async fn no_hot_statement_reads_a_table_whole() {
     let plans = plans(&database);
     assert_no_scan(&plans);
     let plan = |wanted: &str| &plans.iter().find(|(name, _)| *name == wanted).unwrap().1;
-    assert!(plan("claim").contains("runs_ready"), "{}", plan("claim"));
+    for claim in ["claim", "candidates"] {
+        assert!(plan(claim).contains("runs_queue"), "{}", plan(claim));
+    }
+    for index in [
+        "runs_cancel",
+        "runs_queue_until",
+        "runs_scheduled",
+        "runs_held_back",
+        "task_state_deadline",
+    ] {
+        assert!(plan("look").contains(index), "{}", plan("look"));
+    }
+    assert!(plan("promote").contains("runs_scheduled"), "{}", plan("promote"));
+    assert!(plan("free_keys").contains("runs_held_back"), "{}", plan("free_keys"));
+    assert!(plan("held_keys").contains("runs_held_back"), "{}", plan("held_keys"));
+    assert!(plan("queue_timeouts").contains("runs_queue_until"), "{}", plan("queue_timeouts"));
+    assert!(
+        plan("queue_depth_of_owner").contains("runs_queue"),
+        "{}",
+        plan("queue_depth_of_owner")
+    );
+    assert!(plan("passed_deadlines").contains("task_state_deadline"));
     assert!(plan("list_tasks").contains("task_state_list"), "{}", plan("list_tasks"));
     assert!(plan("list_context").contains("tasks_context"), "{}", plan("list_context"));
     assert!(plan("messages").contains("log_messages"), "{}", plan("messages"));
@@ -124,21 +156,102 @@ async fn no_hot_statement_reads_a_table_whole() {
     assert!(plan("prune_keys").contains("message_keys_age"), "{}", plan("prune_keys"));
 }
 
+/// How many pages a statement touches, and its plan.
+fn pages(database: &Database, statement: &str, arguments: &str) -> (u32, String) {
+    let text = statements::HOT.iter().find(|s| name(s) == statement).unwrap();
+    let script = format!(
+        "{SESSION} prepare s as {text}; explain (analyze, buffers, costs off, timing off, summary off)
+         execute s({arguments})"
+    );
+    let plan = database.sql(&script);
+    let hits = plan.lines().find_map(|line| {
+        let counts = line.trim().strip_prefix("Buffers: shared ")?;
+        let count = |kind: &str| {
+            let count = counts.split(kind).nth(1).and_then(|rest| rest.split(' ').next());
+            count.map_or(0, |count| count.parse::<u32>().unwrap())
+        };
+        Some(count("hit=") + count("read="))
+    });
+    (hits.unwrap_or(0), plan)
+}
+
+/// Arguments of a claim of five runs behind an owner.
+fn claim_after(owner: i32) -> String {
+    format!(
+        "'00000000-0000-0000-0000-000000000001', '{{echo}}', '{{5}}', '{{{owner}}}', array[null::text], 5,
+         array_fill(gen_random_uuid(), '{{5}}'), 5"
+    )
+}
+
+/// Arguments of the same where runs are limited.
+fn candidates_after(owner: i32) -> String {
+    format!(
+        "'00000000-0000-0000-0000-000000000001', '{{echo}}', '{{{owner}}}', array[null::text], '{{5}}', '{{200}}',
+         '{{}}', '{{}}'"
+    )
+}
+
 #[tokio::test]
 async fn a_claim_touches_few_pages_of_a_long_queue() {
     let database = migrated().await;
     database.sql(FILL);
-    let script = format!(
-        "{SESSION} prepare s as {}; explain (analyze, buffers, costs off, timing off, summary off)
-         execute s('00000000-0000-0000-0000-000000000001', '{{echo}}', '{{5}}', 5,
-         array_fill(gen_random_uuid(), '{{5}}'))",
-        statements::HOT.iter().find(|s| name(s) == "claim").unwrap()
-    );
-    let plan = database.sql(&script);
-    let hits = plan.lines().find_map(|line| {
-        line.trim().strip_prefix("Buffers: shared hit=")?.split(' ').next()?.parse::<u32>().ok()
-    });
-    assert!(hits.is_some_and(|hits| hits < 300), "{plan}");
+    let (hits, plan) = pages(&database, "claim", &claim_after(0));
+    assert!(hits < 400, "{hits}\n{plan}");
+}
+
+/// One worker; 100,000 runs of owner 1 in a stage, and one that is ready of owner 2.
+fn crowded(stage: u8, columns: &str) -> String {
+    format!(
+        "insert into workers values
+            ('00000000-0000-0000-0000-000000000001', 'w', '{{echo}}', now(), now() + interval '1 hour');
+        insert into runs (owner_id, task_id, agent, priority, run_at, epoch, attempt, losses, handed_back, stage,
+            concurrency_key)
+        select 1, gen_random_uuid(), 'echo', 0, {columns}, 0, 1, 0, false, {stage}, 'k' || n % 1000
+        from generate_series(1, 100000) n;
+        insert into runs (owner_id, task_id, agent, priority, run_at, epoch, attempt, losses, handed_back)
+        values (2, gen_random_uuid(), 'echo', 0, now(), 0, 1, 0, false);
+        analyze;"
+    )
+}
+
+#[tokio::test]
+async fn a_claim_is_as_cheap_beside_a_crowd() {
+    for (stage, columns) in
+        [(0, "now() - interval '1 day'"), (1, "now() + interval '1 day'"), (2, "now()")]
+    {
+        let database = migrated().await;
+        database.sql(&crowded(stage, columns));
+        for after in [0, 1, 2] {
+            let (hits, plan) = pages(&database, "claim", &claim_after(after));
+            assert!(hits < 200, "{stage} {after}: {hits}\n{plan}");
+            let (hits, plan) = pages(&database, "candidates", &candidates_after(after));
+            assert!(hits < 400, "{stage} {after}: {hits}\n{plan}");
+        }
+        let (hits, plan) = pages(&database, "look", "10000, 1000, false");
+        assert!(hits < 200, "{stage}: {hits}\n{plan}");
+        let (hits, plan) = pages(&database, "held_keys", "'', 0, '', 500");
+        assert!(hits < 4_000, "{stage}: {hits}\n{plan}");
+    }
+}
+
+/// Parked tasks, with deadlines a day from now or without.
+fn parked(deadline: &str) -> String {
+    format!(
+        "insert into task_state (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch,
+            op_epoch, last_op, deadline_at)
+        select 1, gen_random_uuid(), 6, now(), 2, 2, 1, 1, 1, 1, 1, {deadline} from generate_series(1, 100000);
+        analyze;"
+    )
+}
+
+#[tokio::test]
+async fn a_look_costs_the_same_beside_any_number_of_parked_tasks() {
+    for deadline in ["null", "now() + interval '1 day'"] {
+        let database = migrated().await;
+        database.sql(&parked(deadline));
+        let (hits, plan) = pages(&database, "look", "10000, 1000, true");
+        assert!(hits < 200, "{deadline}: {hits}\n{plan}");
+    }
 }
 
 /// 20,000 tasks of two owners, 600,000 entries, and as many of everything else.

@@ -4,6 +4,7 @@ use super::task::{Facts, snapshot};
 use crate::{
     db::{self, statements},
     error::Result,
+    row,
 };
 use longhaul_domain::{AgentName, TaskState};
 use longhaul_store::{ListCursor, ListQuery, TaskPage};
@@ -122,8 +123,5 @@ fn count(conn: &Connection, query: &ListQuery) -> Result<u64> {
 
 /// The first millisecond that counts: a time between two of them begins with the later one.
 fn from(query: &ListQuery) -> i64 {
-    query.status_from.map_or(i64::MIN, |from| {
-        let whole = from.timestamp_millis();
-        whole + i64::from(from.timestamp_subsec_nanos() % 1_000_000 > 0)
-    })
+    query.status_from.map_or(i64::MIN, row::not_before)
 }

@@ -61,8 +61,8 @@ pub fn dead(conn: &Connection, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
         query.after.map_or_else(|| PAST_EVERY_TASK.to_owned(), |(_, task)| task.to_string());
     let agent = query.agent.as_ref().map(AgentName::as_str);
     let because = query.because.map(FailedBecause::number);
-    let from = query.from.map_or(i64::MIN, |at| at.timestamp_millis());
-    let before = query.before.map_or(i64::MAX, |at| at.timestamp_millis());
+    let from = query.from.map_or(i64::MIN, row::not_before);
+    let before = query.before.map_or(i64::MAX, row::not_before);
     let part = query.cause_contains.as_ref().map(|part| part.to_lowercase());
     let limit = usize::try_from(query.limit.max(1)).unwrap_or(usize::MAX);
     let sql = match (query.owner, query.handled) {

@@ -5,6 +5,7 @@ mod clock;
 mod cost;
 mod disk;
 mod folder;
+mod keys;
 mod plans;
 mod trouble;
 mod turns;

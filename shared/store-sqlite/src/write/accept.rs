@@ -48,7 +48,7 @@ pub fn accept_new(tx: &mut Tx<'_>, new: AcceptNew) -> Result<Accepted> {
         key,
         agent: &agent,
         priority,
-        run_at: options.not_before.map_or(delayed, |at| delayed.max(at.timestamp_millis())),
+        run_at: options.not_before.map_or(delayed, |at| delayed.max(row::not_before(at))),
         epoch: 0,
         trace: accept.trace.as_deref(),
         queue_timeout,

@@ -116,6 +116,7 @@ impl<'a> Queue<'a> {
                 self.served.push_back(owner);
                 return Ok(claimed);
             }
+            self.looks = self.looks.saturating_sub(1);
         }
         Ok(None)
     }
@@ -128,7 +129,6 @@ impl<'a> Queue<'a> {
                 db::one(tx.conn, NEXT_OWNER, (agent, place), |row| Ok(row.get(0)?))?;
             self.place = next.filter(|id| self.looks > 0 && !(self.wrapped && *id > self.start));
             if let Some(id) = self.place {
-                self.looks -= 1;
                 return self.owner(tx, id).map(Some);
             }
             if !self.wrapped && self.looks > 0 {

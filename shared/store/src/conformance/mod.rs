@@ -30,6 +30,7 @@ pub mod registry;
 pub mod schedules;
 pub mod settle;
 pub mod signals;
+pub mod walk;
 
 pub use kit::Fixture;
 
@@ -275,6 +276,9 @@ macro_rules! conformance_tests {
             a_message_to_a_running_task_is_signalled
             what_is_announced_is_signalled_to_every_worker
         ]);
+        $crate::conformance_module!($fixture, walk, [
+            a_store_and_its_model_agree_on_every_step
+        ]);
     };
 }
 
@@ -329,6 +333,7 @@ mod tests {
             include_str!("schedules.rs"),
             include_str!("settle.rs"),
             include_str!("signals.rs"),
+            include_str!("walk.rs"),
         ];
         for file in files {
             let cases = file.lines().filter_map(|line| line.strip_prefix("pub async fn "));

@@ -298,6 +298,15 @@ impl Record {
         self.run.is_some_and(|run| run.holder.is_some())
     }
 
+    /// Makes runnable what has become due.
+    pub fn promote(&mut self) {
+        if let Some(run) = &mut self.run
+            && run.due == Due::Unseen
+        {
+            run.due = Due::Now;
+        }
+    }
+
     /// Cancels by force what did not stop in time.
     pub fn force(&mut self, desk: &mut Desk) -> bool {
         let overdue = self.run.filter(|run| run.cancel == Cancel::Overdue);

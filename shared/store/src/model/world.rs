@@ -241,7 +241,7 @@ impl World {
             }
             Action::CancelGraceEnds => self.change(|run| run.cancel = Cancel::Overdue),
             Action::RetryIsDue => self.change(|run| run.due = Due::Unseen),
-            Action::ReapDue => self.change(|run| run.due = Due::Now),
+            Action::ReapDue => self.record.promote(),
             Action::ReapCancel => {
                 self.record.force(desk);
             }

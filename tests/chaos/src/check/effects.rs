@@ -29,7 +29,10 @@ pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>)
                     let late = (run - at) / 1_000;
                     found.add(
                         Rule::StepOnce,
-                        format!("run {} began {late} ms after {step} was committed and did it again", sign.run),
+                        format!(
+                            "run {} began {late} ms after {step} was committed and did it again",
+                            sign.run
+                        ),
                     );
                 }
             }

@@ -60,9 +60,10 @@ fn end(record: &TaskRecord, stored: &Stored, found: &mut Found<'_>) {
 
 fn not_before(record: &TaskRecord, not_before: Option<i64>, found: &mut Found<'_>) {
     let Some(not_before) = not_before else { return };
-    let early = record.signs.iter().find(|sign| {
-        matches!(sign.what, What::Begun { .. }) && sign.at < not_before - ROUNDING
-    });
+    let early = record
+        .signs
+        .iter()
+        .find(|sign| matches!(sign.what, What::Begun { .. }) && sign.at < not_before - ROUNDING);
     if let Some(sign) = early {
         let by = (not_before - sign.at) / 1_000;
         found.add(Rule::NotBefore, format!("run {} began {by} ms too early", sign.run));

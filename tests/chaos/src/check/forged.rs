@@ -16,16 +16,31 @@ fn sound() -> TaskRecord {
     let log = vec![
         entry(1, 1, "message", json!({"message": {"parts": [{"text": order.text()}]}})),
         entry(2, 2, "status", json!({"state": "working"})),
-        entry(3, 3, "artifact", json!({"artifact": {"artifactId": "step-1"}, "metadata": {"run": "a"}})),
+        entry(
+            3,
+            3,
+            "artifact",
+            json!({"artifact": {"artifactId": "step-1"}, "metadata": {"run": "a"}}),
+        ),
         entry(4, 8, "note", json!({"note": "worker-lost"})),
-        entry(5, 10, "artifact", json!({"artifact": {"artifactId": "step-2"}, "metadata": {"run": "b"}})),
-        entry(6, 11, "status", json!({"state": "completed", "message": {"metadata": {"run": "b"}}})),
+        entry(
+            5,
+            10,
+            "artifact",
+            json!({"artifact": {"artifactId": "step-2"}, "metadata": {"run": "b"}}),
+        ),
+        entry(
+            6,
+            11,
+            "status",
+            json!({"state": "completed", "message": {"metadata": {"run": "b"}}}),
+        ),
     ];
     let events = vec![
-        event(2, status("WORKING", 2)),
-        event(3, chunk("step-1", 3)),
-        event(5, chunk("step-2", 5)),
-        event(6, status("COMPLETED", 6)),
+        event(2, &status("WORKING", 2)),
+        event(3, &chunk("step-1", 3)),
+        event(5, &chunk("step-2", 5)),
+        event(6, &status("COMPLETED", 6)),
     ];
     let artifact = |id: &str, n: i64| chunk(id, n)["artifactUpdate"]["artifact"].clone();
     let end = status("COMPLETED", 6)["statusUpdate"]["status"].clone();
@@ -63,12 +78,7 @@ fn sound() -> TaskRecord {
         }),
         replayed: events,
         snapshot,
-        signs: vec![
-            begun("a", 2),
-            effect("a", 1, 3),
-            begun("b", 9),
-            effect("b", 2, 10),
-        ],
+        signs: vec![begun("a", 2), effect("a", 1, 3), begun("b", 9), effect("b", 2, 10)],
     }
 }
 
@@ -76,7 +86,7 @@ fn entry(seq: i64, at: i64, kind: &str, body: Value) -> Entry {
     Entry { seq, at: at * SECOND, kind: kind.to_owned(), body }
 }
 
-fn event(seq: i64, json: Value) -> Event {
+fn event(seq: i64, json: &Value) -> Event {
     Event { seq, text: json.to_string() }
 }
 
@@ -208,7 +218,7 @@ fn a_write_after_the_next_run_had_begun() {
 
 #[test]
 fn a_write_of_a_run_that_never_was() {
-    assert_eq!(broken(|record| drop(record.signs.drain(..2))), [Rule::Fenced]);
+    assert_eq!(broken(|record| drop(record.signs.remove(0))), [Rule::Fenced]);
 }
 
 #[test]

@@ -23,12 +23,14 @@ pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>)
     for entry in &stored.log {
         let Some(run) = entry.run() else { continue };
         let Some(place) = runs.iter().position(|(id, _)| *id == run) else {
-            found.add(Rule::Fenced, format!("entry {} is of run {run} that never began", entry.seq));
+            found
+                .add(Rule::Fenced, format!("entry {} is of run {run} that never began", entry.seq));
             return;
         };
         if place < latest {
             let after = runs[latest].0;
-            found.add(Rule::Fenced, format!("entry {} of run {run} follows run {after}", entry.seq));
+            found
+                .add(Rule::Fenced, format!("entry {} of run {run} follows run {after}", entry.seq));
             return;
         }
         latest = place;
@@ -36,7 +38,10 @@ pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>)
             let late = (entry.at - begun) / 1_000;
             found.add(
                 Rule::Fenced,
-                format!("entry {} of run {run} was written {late} ms after run {next} began", entry.seq),
+                format!(
+                    "entry {} of run {run} was written {late} ms after run {next} began",
+                    entry.seq
+                ),
             );
             return;
         }

@@ -26,12 +26,7 @@ pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>)
     }
 }
 
-fn of(
-    subscription: &Subscription,
-    log: &[(i64, Value)],
-    snapshot: &Value,
-    found: &mut Found<'_>,
-) {
+fn of(subscription: &Subscription, log: &[(i64, Value)], snapshot: &Value, found: &mut Found<'_>) {
     let Subscription { name, snapshot: first, events, complete, .. } = subscription;
     let from = first.as_ref().map_or(0, |(seq, _)| *seq);
     if let Some((seq, first)) = first {
@@ -50,7 +45,8 @@ fn of(
         return;
     }
     let seen: Vec<Value> = events.iter().map(Event::json).collect();
-    if let Some((event, (seq, logged))) = seen.iter().zip(&wanted).find(|(one, two)| **one != two.1) {
+    if let Some((event, (seq, logged))) = seen.iter().zip(&wanted).find(|(one, two)| **one != two.1)
+    {
         found.add(Rule::ExactStream, format!("{name} saw event {seq} as {event}, not {logged}"));
         return;
     }
@@ -83,10 +79,7 @@ fn begins_right(name: &str, seq: i64, first: &Value, log: &[(i64, Value)], found
     }
 }
 
-fn fold<'a>(
-    mut task: Folded,
-    events: impl Iterator<Item = &'a Value>,
-) -> Result<Folded, String> {
+fn fold<'a>(mut task: Folded, events: impl Iterator<Item = &'a Value>) -> Result<Folded, String> {
     for event in events {
         task.apply(event)?;
     }

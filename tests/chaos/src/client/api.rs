@@ -47,11 +47,6 @@ impl Api {
         Self { nodes, http }
     }
 
-    /// How many nodes there are.
-    pub fn nodes(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Any node.
     pub fn any(&self, random: &mut Random) -> usize {
         *random.pick(&(0..self.nodes.len()).collect::<Vec<_>>())
@@ -89,7 +84,9 @@ impl Api {
             Err(_) => return Err(Trouble::Network(format!("{method}: not opened in time"))),
         };
         let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-        if response.status() == 200 && kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        if response.status() == 200
+            && kind.is_some_and(|kind| kind.starts_with("text/event-stream"))
+        {
             return Ok(response);
         }
         let read = tokio::time::timeout(IDLE, read(response)).await;
@@ -158,7 +155,9 @@ mod tests {
     #[test]
     fn errors_are_told_apart() {
         let error = |code: i64| {
-            outcome(&format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"m"}}}}"#))
+            outcome(&format!(
+                r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"m"}}}}"#
+            ))
         };
         assert!(matches!(error(-32053), Err(Trouble::Busy(_))));
         assert!(matches!(error(-32004), Err(Trouble::Refused(-32004, _))));

@@ -3,15 +3,12 @@
 //! A message is sent with the same id until it is acknowledged, to one node or another. What is acknowledged is noted before
 //! anything else is done.
 
-use super::{
-    api::{Api, Trouble},
-    watch::{Connection, Next},
-};
+use super::api::{Api, Trouble};
 use crate::{
     journal::now,
     kind::{Kind, Order},
     random::Random,
-    records::{Cancel, Event, Subscription, Told, is_terminal, state_of},
+    records::{Cancel, Told, is_terminal, state_of},
 };
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
@@ -40,8 +37,8 @@ pub struct Notes {
 
 /// A client with its task.
 pub struct Talk {
-    api: Api,
-    random: Random,
+    pub(super) api: Api,
+    pub(super) random: Random,
     message_id: String,
     order: Order,
     notes: Arc<Mutex<Notes>>,
@@ -49,7 +46,7 @@ pub struct Talk {
 
 /// How far a reader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Far {
+pub(super) enum Far {
     /// The task has ended, or is parked for good.
     Over,
     /// It goes on.
@@ -118,23 +115,23 @@ impl Talk {
         let answer = self.send(message, true).await;
         sleep(Duration::from_millis(self.random.of(0..=3_000))).await;
         let cancel = json!({"id": self.task()});
-        let mut note = Cancel { at_first_try: true, ..Cancel::default() };
+        let mut cancelled = Cancel { at_first_try: true, ..Cancel::default() };
         loop {
-            note.sent_at = if note.sent_at == 0 { now() } else { note.sent_at };
+            cancelled.sent_at = if cancelled.sent_at == 0 { now() } else { cancelled.sent_at };
             let node = self.api.any(&mut self.random);
             match self.api.call(node, "CancelTask", &cancel, CALL).await {
-                Ok(task) => note.state = state_of(&task),
+                Ok(task) => cancelled.state = state_of(&task),
                 // An earlier call has done it, and its answer was lost.
                 Err(Trouble::Refused(-32002, _)) => {}
                 Err(trouble) => {
-                    note.at_first_try = false;
+                    cancelled.at_first_try = false;
                     self.trouble(trouble).await;
                     continue;
                 }
             }
             break;
         }
-        self.note(|notes| notes.told.cancels.push(note));
+        self.note(|notes| notes.told.cancels.push(cancelled));
         self.follow(&answer).await;
     }
 
@@ -187,7 +184,7 @@ impl Talk {
         }
     }
 
-    async fn poll(&mut self) {
+    pub(super) async fn poll(&mut self) {
         let params = json!({"id": self.task()});
         loop {
             sleep(Duration::from_millis(self.random.of(100..=500))).await;
@@ -203,100 +200,8 @@ impl Talk {
         }
     }
 
-    /// Reads a stream to the end of the task over as many connections as it takes. Now and then it hangs up by itself.
-    async fn stream(&mut self, method: &str, params: &Value) {
-        let name = method.to_owned();
-        let place = self.note(|notes| {
-            notes.told.subscriptions.push(Subscription { name, ..Subscription::default() });
-            notes.told.subscriptions.len() - 1
-        });
-        let mut hang_up = if self.random.percent(30) { self.random.of(1..=30) } else { 0 };
-        loop {
-            let cursor = self.seen(place, |seen| cursor_of(seen));
-            let node = self.api.any(&mut self.random);
-            let opened = match cursor {
-                None => self.api.stream(node, method, params, None).await,
-                Some(_) => {
-                    let params = json!({"id": self.task()});
-                    self.api.stream(node, "SubscribeToTask", &params, cursor).await
-                }
-            };
-            let mut connection = match opened {
-                Ok(response) => Connection::new(response),
-                // Without a cursor there is no stream of a task that has ended.
-                Err(Trouble::Refused(-32004, _)) if cursor.is_none() && self.has_task() => {
-                    return self.poll().await;
-                }
-                Err(trouble) => {
-                    self.trouble(trouble).await;
-                    continue;
-                }
-            };
-            self.seen(place, |seen| seen.connections += 1);
-            if self.read(&mut connection, place, &mut hang_up).await == Far::Over {
-                return;
-            }
-        }
-    }
-
-    /// Reads one connection to its end.
-    async fn read(
-        &mut self,
-        connection: &mut Connection,
-        place: usize,
-        hang_up: &mut u64,
-    ) -> Far {
-        loop {
-            let complete = self.seen(place, |seen| seen.complete);
-            match connection.next().await {
-                Next::Event(seq, event) => {
-                    self.event(seq, &event, place).await;
-                    let over = self.react(&event).await == Far::Over;
-                    let complete = self.seen(place, |seen| seen.complete);
-                    // The server ends the stream behind the end of the task; what else comes is seen, and wrong.
-                    if over && !complete {
-                        return Far::Over;
-                    }
-                    *hang_up = hang_up.saturating_sub(1);
-                    if *hang_up == 1 && !complete {
-                        return Far::On;
-                    }
-                }
-                Next::End if complete => return Far::Over,
-                Next::End => return Far::On,
-                // The end was seen; that the connection broke behind it does not matter.
-                Next::Broken(_) if complete => return Far::Over,
-                Next::Broken(trouble) => {
-                    self.trouble(trouble).await;
-                    return Far::On;
-                }
-            }
-        }
-    }
-
-    /// Notes an event before anything is made of it.
-    async fn event(&mut self, seq: i64, event: &Value, place: usize) {
-        let complete = is_terminal(&state_of(event));
-        let mut misplaced = false;
-        if event["task"].is_object() {
-            self.acknowledged(&event["task"]);
-            misplaced = self.seen(place, |seen| {
-                let misplaced = cursor_of(seen).is_some();
-                seen.snapshot = Some((seq, event["task"].clone()));
-                misplaced
-            });
-        } else {
-            let text = event.to_string();
-            self.seen(place, |seen| seen.events.push(Event { seq, text }));
-        }
-        self.seen(place, |seen| seen.complete = complete);
-        if misplaced {
-            self.complain("a snapshot in the middle of a stream".to_owned()).await;
-        }
-    }
-
     /// Does what a task's state asks of its client: answers its question.
-    async fn react(&mut self, json: &Value) -> Far {
+    pub(super) async fn react(&mut self, json: &Value) -> Far {
         let state = state_of(json);
         if is_terminal(&state) {
             return Far::Over;
@@ -315,7 +220,7 @@ impl Talk {
         Far::On
     }
 
-    fn acknowledged(&self, task: &Value) {
+    pub(super) fn acknowledged(&self, task: &Value) {
         let Some(id) = task["id"].as_str() else { return };
         self.note(|notes| match &notes.task {
             None => notes.task = Some(id.to_owned()),
@@ -324,17 +229,17 @@ impl Talk {
         });
     }
 
-    fn has_task(&self) -> bool {
+    pub(super) fn has_task(&self) -> bool {
         self.note(|notes| notes.task.is_some())
     }
 
     /// The task; empty as long as none was acknowledged.
-    fn task(&self) -> String {
+    pub(super) fn task(&self) -> String {
         self.note(|notes| notes.task.clone()).unwrap_or_default()
     }
 
     /// Notes trouble, and waits a moment before the next try.
-    async fn trouble(&mut self, trouble: Trouble) {
+    pub(super) async fn trouble(&mut self, trouble: Trouble) {
         self.note(|notes| notes.troubles += 1);
         if !trouble.passes() {
             self.complain(format!("{trouble:?}")).await;
@@ -343,7 +248,7 @@ impl Talk {
     }
 
     /// Notes an answer that makes no sense; a few are enough.
-    async fn complain(&mut self, what: String) {
+    pub(super) async fn complain(&mut self, what: String) {
         self.note(|notes| {
             if notes.told.complaints.len() < 5 {
                 notes.told.complaints.push(what);
@@ -353,23 +258,13 @@ impl Talk {
         sleep(Duration::from_millis(self.random.of(200..=500))).await;
     }
 
-    fn seen<T>(&self, place: usize, with: impl FnOnce(&mut Subscription) -> T) -> T {
-        self.note(|notes| with(&mut notes.told.subscriptions[place]))
-    }
-
-    fn note<T>(&self, with: impl FnOnce(&mut Notes) -> T) -> T {
+    pub(super) fn note<T>(&self, with: impl FnOnce(&mut Notes) -> T) -> T {
         with(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// The durability extension.
 const DURABILITY: &str = "urn:longhaul:a2a:durability:v1";
-
-/// The place of the last thing that was seen.
-fn cursor_of(seen: &Subscription) -> Option<i64> {
-    let first = seen.snapshot.as_ref().map(|(seq, _)| *seq);
-    seen.events.last().map(|event| event.seq).or(first)
-}
 
 /// A time in microseconds since 1970 as the protocol writes it.
 fn rfc3339(at: i64) -> String {

@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn a_run_whose_key_is_in_use_lets_others_pass() {
         let limits = ConcurrencyLimits { per_key: Some(1), ..ConcurrencyLimits::NONE };
-        let owners =
-            vec![vec![run(1, 1, Some("a")), run(1, 2, Some("a")), run(1, 3, None)], vec![
-                run(2, 4, Some("a")),
-            ]];
+        let owners = vec![
+            vec![run(1, 1, Some("a")), run(1, 2, Some("a")), run(1, 3, None)],
+            vec![run(2, 4, Some("a"))],
+        ];
         let choice = choose(&mut [offer(limits, owners)], 9);
         assert_eq!(ids(&choice), [1, 4, 3], "keys belong to their owner");
         let held = choice.hold_back.values().flatten();

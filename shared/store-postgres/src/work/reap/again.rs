@@ -6,8 +6,8 @@
 use super::look::Until;
 use std::time::Duration;
 
-/// How often all workers together look: so many of them share this time.
-const SHARED: Duration = Duration::from_secs(3);
+/// How long it takes all workers together from one look to the next.
+const SHARED: Duration = Duration::from_micros(333_333);
 
 /// No worker looks more often than this, unless something is due.
 const LEAST: Duration = Duration::from_millis(300);
@@ -15,17 +15,17 @@ const LEAST: Duration = Duration::from_millis(300);
 /// None looks less often.
 const MOST: Duration = Duration::from_secs(5);
 
-/// How long a lone worker waits at least, for each that there is.
-const APART: Duration = Duration::from_millis(20);
+/// The same when something is due.
+pub const SOON: Duration = Duration::from_millis(20);
 
 /// When to look again, after a look that has shown this.
 pub fn again_in(workers: u32, until: &Until) -> Duration {
     let workers = workers.max(1);
-    let regular = (SHARED / 9).saturating_mul(workers).clamp(LEAST, MOST);
+    let regular = SHARED.saturating_mul(workers).clamp(LEAST, MOST);
     let next = [until.cancel, until.queue, until.due, until.deadline].into_iter().flatten().min();
-    let apart = APART.saturating_mul(workers).min(regular);
+    let apart = SOON.saturating_mul(workers).min(regular);
     let next = next.map_or(regular, |next| next.max(apart));
-    let lost = until.lost.map_or(regular, |lost| lost.max(APART));
+    let lost = until.lost.map_or(regular, |lost| lost.max(SOON));
     regular.min(next).min(lost)
 }
 

@@ -60,7 +60,8 @@ pub async fn reap(
         }
     }
     let freed = changes.write(connection).await?;
-    reaped.extend(freed.into_iter().map(|freed| Reaped::Due { key: freed.key, agent: freed.agent }));
+    reaped
+        .extend(freed.into_iter().map(|freed| Reaped::Due { key: freed.key, agent: freed.agent }));
     Ok((changes, reaped))
 }
 
@@ -147,8 +148,8 @@ mod tests {
     const RULES: Rules<'static> =
         Rules { ids: &SystemIds, max_losses: 3, grace: Duration::from_secs(10) };
 
-    fn failed(task: &LockedTask, because: FailedBecause) -> Option<Reaped> {
-        Some(Reaped::Failed { key: task.key, because })
+    fn failed(task: &LockedTask, because: FailedBecause) -> Reaped {
+        Reaped::Failed { key: task.key, because }
     }
 
     #[test]
@@ -174,7 +175,7 @@ mod tests {
             run.holder = running().run.unwrap().holder;
         }
         let reaped = decide(&mut task, Why::Dead, RULES);
-        assert_eq!(reaped, failed(&task, FailedBecause::Poison));
+        assert_eq!(reaped, Some(failed(&task, FailedBecause::Poison)));
         assert_eq!(task.dead.unwrap().attempts, 1);
     }
 
@@ -186,9 +187,10 @@ mod tests {
         assert_eq!(decide(&mut task.clone(), why, RULES), None);
         let mut late = task.clone();
         late.now += TimeDelta::seconds(10);
-        assert_eq!(decide(&mut late, why, RULES), failed(&task, FailedBecause::Deadline));
+        let ended = Some(failed(&task, FailedBecause::Deadline));
+        assert_eq!(decide(&mut late, why, RULES), ended);
         task.run.as_mut().unwrap().holder = None;
-        assert_eq!(decide(&mut task, why, RULES), failed(&task, FailedBecause::Deadline));
+        assert_eq!(decide(&mut task, why, RULES), ended);
         assert_eq!(task.dead.unwrap().attempts, 0);
     }
 }

@@ -1,6 +1,9 @@
 //! Whether there is anything to do, and when there will be: one query.
 
-use crate::{column::column, failure::{DbResult, Failure}};
+use crate::{
+    column::column,
+    failure::{DbResult, Failure},
+};
 use longhaul_domain::Timestamp;
 use longhaul_store::Reap;
 use sqlx_core::query::query;
@@ -45,11 +48,15 @@ select time.now,
     ) as changed,
     (select min(gone_since) + $2::int8 * interval '1 millisecond' from life where missed) as next_lost,
     (select min(r.cancel_at) from runs r where r.cancel_at > '-infinity') as next_cancel,
-    (select min(r.queue_until) from runs r where r.queue_until > '-infinity') as next_queue,
+    (select min(r.queue_until) from runs r where r.worker is null and r.queue_until > '-infinity') as next_queue,
     (select min(r.run_at) from runs r where r.worker is null and r.stage = 1 and r.run_at > '-infinity') as next_due,
     (select min(at) from passed) as next_passed,
     (select min(s.deadline_at) from task_state s where s.deadline_at > time.now) as next_deadline,
-    $3 and exists (select from runs r where r.agent > '' and r.worker is null and r.stage = 2) as held_back
+    $3 and coalesce((
+        select true from runs r where r.worker is null and r.stage = 2 and r.agent > ''
+        order by r.agent, r.owner_id, r.concurrency_key
+        limit 1
+    ), false) as held_back
 from time";
 
 /// What a look has shown.
@@ -57,16 +64,23 @@ from time";
 pub struct Look {
     /// The server is another one, or has come back.
     pub new_server: bool,
-    /// How many workers are known.
-    pub workers: u32,
-    /// A worker is dead, or has left runs behind.
-    pub lost: bool,
-    /// A worker's session has gone or come back.
-    pub changed: bool,
+    /// The workers.
+    pub workers: Workers,
     /// Runs are held back, and that is to be looked at.
     pub held_back: bool,
     /// Until the next of its kind, from now; zero when it is overdue.
     pub until: Until,
+}
+
+/// How it stands with the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// How many are known.
+    pub number: u32,
+    /// One is dead, or has left runs behind.
+    pub lost: bool,
+    /// The session of one has gone or come back.
+    pub changed: bool,
 }
 
 /// How long until something is to be done.
@@ -88,7 +102,7 @@ impl Look {
     /// Whether tasks are to be locked and looked at one by one.
     pub fn finds_tasks(&self) -> bool {
         let overdue = [self.until.cancel, self.until.queue, self.until.deadline];
-        self.lost || overdue.contains(&Some(Duration::ZERO))
+        self.workers.lost || overdue.contains(&Some(Duration::ZERO))
     }
 
     /// Whether runs have become runnable.
@@ -124,9 +138,11 @@ impl TryFrom<&PgRow> for Look {
         let (passed, deadline) = (until("next_passed")?, until("next_deadline")?);
         Ok(Self {
             new_server: column(row, "new_server")?,
-            workers: u32::try_from(column::<i64>(row, "workers")?).unwrap_or(u32::MAX),
-            lost: column(row, "lost")?,
-            changed: column(row, "changed")?,
+            workers: Workers {
+                number: u32::try_from(column::<i64>(row, "workers")?).unwrap_or(u32::MAX),
+                lost: column(row, "lost")?,
+                changed: column(row, "changed")?,
+            },
             held_back: column(row, "held_back")?,
             until: Until {
                 lost: until("next_lost")?,

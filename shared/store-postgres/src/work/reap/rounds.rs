@@ -9,20 +9,36 @@ use tokio::time::Instant;
 /// How often everything is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Agent, owner and concurrency key.
+pub type Place = (String, i32, String);
+
 /// When this process has looked at everything last. Never, at first.
 #[derive(Default)]
-pub struct Rounds(Mutex<Option<Instant>>);
+pub struct Rounds {
+    last: Mutex<Option<Instant>>,
+    held_back: Mutex<Place>,
+}
 
 impl Rounds {
     /// Whether it is time to look at everything, by this caller.
     pub fn thorough(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let thorough = last.is_none_or(|last| now.duration_since(last) >= EVERY);
         if thorough {
             *last = Some(now);
         }
         thorough
+    }
+
+    /// Behind which key the runs are looked at that are held back.
+    pub fn held_back(&self) -> Place {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Up to this key they were looked at.
+    pub fn looked_at(&self, place: Place) {
+        *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }
 }
 

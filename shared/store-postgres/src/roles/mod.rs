@@ -1,27 +1,20 @@
 //! The store's roles, each method handed to the use case that does it.
 
-use crate::{
-    PostgresStore, connect,
-    failure::Failure,
-    intake, keys, migrate, reading, registry, until, work,
-    work::{
-        append::Output,
-        output::{Write, Wrote},
-        settle::Ending,
-    },
-};
+mod operating;
+mod working;
+
+use crate::{PostgresStore, connect, failure::Failure, intake, keys, migrate, reading, registry};
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
     AgentDescriptor, AgentName, BlobHash, KeyId, OwnerId, Principal, Seq, Task, TaskId, TaskKey,
-    WorkerId,
 };
 use longhaul_runtime::spawn;
 use longhaul_store::{
-    AcceptFollowUp, AcceptNew, Accepted, Append, Appended, CancelRequested, ClaimRequest, Claimed,
-    ControlSignal, FollowedUp, HeartbeatReply, Intake, KeyRecord, Keys, ListQuery, LogPage,
-    LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reaped, Registry, RequestCancel, Result,
-    Settle, Settled, SignalStream, Signals, SnapshotOptions, Store, StoreError, TaskPage, Work,
+    AcceptFollowUp, AcceptNew, Accepted, CancelRequested, ControlSignal, FollowedUp, Intake,
+    KeyRecord, Keys, ListQuery, LogPage, LogSignal, NewKey, ReadLimit, Reading, Registry,
+    RequestCancel, Result, RunFacts, SignalStream, Signals, SnapshotOptions, Store, StoreError,
+    TaskPage,
 };
 use sqlx_core::query_scalar::query_scalar;
 use std::{
@@ -30,7 +23,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 #[async_trait]
@@ -135,56 +127,25 @@ impl Reading for PostgresStore {
         };
         self.db.repeatable(read).await
     }
-}
 
-#[async_trait]
-impl Work for PostgresStore {
-    async fn register_worker(&self, worker: NewWorker) -> Result<()> {
-        self.db.repeatable(|| work::lease::register(&self.db, &worker)).await
+    async fn run_facts(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>> {
+        let read =
+            || async { reading::facts::run_facts(&mut *self.db.reader().await?, &keys).await };
+        self.db.repeatable(read).await
     }
 
-    async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply> {
-        self.db.repeatable_briefly(|| work::lease::heartbeat(&self.db, worker, lease)).await
+    async fn queue_depth(
+        &self,
+        agent: &AgentName,
+        owner: Option<OwnerId>,
+        limit: u32,
+    ) -> Result<u32> {
+        let read = || async {
+            let mut reader = self.db.reader().await?;
+            reading::facts::queue_depth(&mut reader, agent, owner, limit).await
+        };
+        self.db.repeatable(read).await
     }
-
-    async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
-        self.db.repeatable(|| work::lease::retire(&self.db, worker)).await
-    }
-
-    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {
-        self.claims.call(request, 0).await
-    }
-
-    async fn append(&self, append: Append) -> Result<Appended> {
-        let write = Write::Append(Output::from(append));
-        let weight = write.weight();
-        match self.writes.call(write, weight).await? {
-            Wrote::Append(appended) => Ok(appended),
-            Wrote::Settle(_) => Err(mixed_up()),
-        }
-    }
-
-    async fn settle(&self, settle: Settle) -> Result<Settled> {
-        let Settle { how, read_up_to, output } = settle;
-        let write = Write::Settle(Ending { how, read_up_to, output: Output::from(output) });
-        let weight = write.weight();
-        match self.writes.call(write, weight).await? {
-            Wrote::Settle(settled) => Ok(settled),
-            Wrote::Append(_) => Err(mixed_up()),
-        }
-    }
-
-    async fn reap(&self, limit: u32) -> Result<Vec<Reaped>> {
-        let reaped = self.db.repeatable(|| work::reap::reap(&self.db, limit)).await?;
-        let pruning = work::reap::prune(Arc::clone(&self.db));
-        let stop = self.background.stopping().clone();
-        self.background.spawn("pruning dedupe keys", until(stop, pruning));
-        Ok(reaped)
-    }
-}
-
-fn mixed_up() -> StoreError {
-    StoreError::Unavailable("the answer was meant for another call".to_owned())
 }
 
 #[async_trait]

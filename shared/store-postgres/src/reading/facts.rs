@@ -1,0 +1,91 @@
+//! How tasks are run, besides their log.
+
+use crate::{
+    column::{column, key},
+    failure::{DbResult, Failure},
+};
+use longhaul_domain::{AgentName, OwnerId, TaskKey};
+use longhaul_store::{QueueFacts, RunFacts};
+use sqlx_core::{query::query, query_scalar::query_scalar};
+use sqlx_postgres::{PgConnection, PgRow};
+use std::collections::HashMap;
+
+/// Facts of tasks. Which attempt it was when no run is left: the one that wrote last, as the last few entries say, or the one
+/// that is noted with the failure.
+pub const RUN_FACTS: &str = "-- store::run_facts
+select t.owner_id, t.task_id, t.priority, s.deadline_at, r.run_at, r.losses, r.worker is not null as running,
+    coalesce(r.attempt, greatest(d.attempts, last.attempt), 0) as attempt
+from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id)
+join tasks t on t.owner_id = w.owner_id and t.task_id = w.task_id
+join task_state s on s.owner_id = t.owner_id and s.task_id = t.task_id
+left join runs r on r.owner_id = t.owner_id and r.task_id = t.task_id
+left join dead_letters d on d.owner_id = t.owner_id and d.task_id = t.task_id
+left join lateral (
+    select max(l.attempt) as attempt
+    from log l
+    where r.task_id is null and l.owner_id = t.owner_id and l.task_id = t.task_id and l.seq > s.last_seq - 8
+) last on true";
+
+/// How many runs of an agent wait, counted up to a limit.
+pub const QUEUE_DEPTH: &str = "-- store::queue_depth
+select count(*) from (
+    select from runs r where r.agent = $1 and r.worker is null limit $2
+) counted";
+
+/// How many runs of an agent and owner wait, counted up to a limit.
+pub const QUEUE_DEPTH_OF_OWNER: &str = "-- store::queue_depth_of_owner
+select count(*) from (
+    select from runs r
+    where r.agent = $1 and r.stage = any('{0,1,2}') and r.owner_id = $3 and r.worker is null
+    limit $2
+) counted";
+
+/// Facts of those tasks that exist.
+pub async fn run_facts(
+    connection: &mut PgConnection,
+    keys: &[TaskKey],
+) -> DbResult<HashMap<TaskKey, RunFacts>> {
+    let rows = query(RUN_FACTS)
+        .bind(keys.iter().map(|key| key.owner.0).collect::<Vec<_>>())
+        .bind(keys.iter().map(|key| key.task.uuid()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok((key(row)?, FactsRow::try_from(row)?.0))).collect()
+}
+
+/// How many wait.
+pub async fn queue_depth(
+    connection: &mut PgConnection,
+    agent: &AgentName,
+    owner: Option<OwnerId>,
+    limit: u32,
+) -> DbResult<u32> {
+    let statement = if owner.is_some() { QUEUE_DEPTH_OF_OWNER } else { QUEUE_DEPTH };
+    let mut depth = query_scalar::<_, i64>(statement).bind(agent.as_str()).bind(i64::from(limit));
+    if let Some(owner) = owner {
+        depth = depth.bind(owner.0);
+    }
+    Ok(u32::try_from(depth.fetch_one(connection).await?).unwrap_or(limit))
+}
+
+struct FactsRow(RunFacts);
+
+impl TryFrom<&PgRow> for FactsRow {
+    type Error = Failure;
+    fn try_from(row: &PgRow) -> DbResult<Self> {
+        let queue = match column(row, "run_at")? {
+            Some(run_at) => Some(QueueFacts {
+                running: column(row, "running")?,
+                run_at,
+                losses: column(row, "losses")?,
+            }),
+            None => None,
+        };
+        Ok(Self(RunFacts {
+            attempt: column(row, "attempt")?,
+            priority: column(row, "priority")?,
+            deadline: column(row, "deadline_at")?,
+            queue,
+        }))
+    }
+}

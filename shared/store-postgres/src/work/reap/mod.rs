@@ -1,0 +1,120 @@
+//! Doing what is overdue: offering again what lost workers held, making runnable what has become due, and ending what was not
+//! canceled, started or done in time.
+//!
+//! Any number of reapers may run at once: what one works on the others skip, or find done. One query says whether there is
+//! anything to do. Everything that assigns a place in a log is one transaction whose commit waits for the disk; when the process
+//! dies before it, the next look finds the same.
+
+pub mod again;
+pub mod decide;
+pub mod held_back;
+pub mod look;
+pub mod overdue;
+pub mod rounds;
+pub mod workers;
+
+use crate::{
+    column::{agent, key},
+    db::Db,
+    failure::DbResult,
+    intake::known::PRUNE_KEYS,
+};
+use again::again_in;
+use longhaul_store::{Reap, Reaped, Reaping};
+use look::{GRACE, look};
+use sqlx_core::query::query;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// Makes runs ready whose time has come. It assigns no place in a log, so it need not wait for the disk.
+pub const PROMOTE: &str = "-- store::promote
+with due as materialized (
+    select r.owner_id, r.task_id
+    from runs r
+    where r.worker is null and r.stage = 1 and r.run_at <= (select clock_timestamp())
+    order by r.run_at
+    limit $1
+    for update of r skip locked
+)
+update runs r
+set stage = 0
+from due
+where r.owner_id = due.owner_id and r.task_id = due.task_id
+returning r.owner_id, r.task_id, r.agent";
+
+/// How many old dedupe keys are deleted at a time.
+const PRUNED: i64 = 2_000;
+
+/// How long that may take.
+const PRUNING: Duration = Duration::from_secs(5);
+
+/// What a round came to.
+pub struct Round {
+    /// What was done, and when to look again.
+    pub reaping: Reaping,
+    /// Whether everything was looked at, as happens from time to time.
+    pub thorough: bool,
+}
+
+/// Reaps.
+pub async fn reap(db: &Db, reap: &Reap) -> DbResult<Round> {
+    let thorough = db.rounds.thorough();
+    let mut look = look(&mut *db.relaxed.acquire().await?, reap, thorough).await?;
+    if look.new_server {
+        workers::note_server(db).await?;
+        // Who seemed dead has a full lease from now on.
+        look = look::look(&mut *db.relaxed.acquire().await?, reap, false).await?;
+    }
+    if look.workers.changed {
+        workers::mark(db).await?;
+        look.until.lost = Some(look.until.lost.map_or(GRACE, |lost| lost.min(GRACE)));
+    }
+    let mut done = Vec::new();
+    if look.finds_tasks() {
+        done.extend(overdue::end(db, reap).await?);
+    }
+    if look.finds_due() {
+        done.extend(or_nothing(promote(db, left(reap, &done)).await, &done)?);
+    }
+    if look.held_back {
+        done.extend(or_nothing(held_back::free(db).await, &done)?);
+    }
+    let mut again_in = again_in(look.workers.number, &look.until);
+    if left(reap, &done) == 0 {
+        again_in = again_in.min(again::SOON);
+    }
+    Ok(Round { reaping: Reaping { done, again_in }, thorough })
+}
+
+/// What was done is told, even when something after it fails; the next round does that.
+fn or_nothing(more: DbResult<Vec<Reaped>>, done: &[Reaped]) -> DbResult<Vec<Reaped>> {
+    match more {
+        Err(failure) if !done.is_empty() => {
+            tracing::debug!(?failure, "a part of a round failed");
+            Ok(Vec::new())
+        }
+        more => more,
+    }
+}
+
+/// How many tasks may still be dealt with.
+const fn left(reap: &Reap, done: &[Reaped]) -> usize {
+    (reap.limit as usize).saturating_sub(done.len())
+}
+
+async fn promote(db: &Db, limit: usize) -> DbResult<Vec<Reaped>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query(PROMOTE).bind(limit).fetch_all(&db.relaxed).await?;
+    rows.iter().map(|row| Ok(Reaped::Due { key: key(row)?, agent: agent(row)? })).collect()
+}
+
+/// Deletes some dedupe keys that are too old to count. They do not count, whether they are there or not, so another time may
+/// have more luck.
+pub async fn prune(db: Arc<Db>) {
+    let pruned = query(PRUNE_KEYS).bind(PRUNED).execute(&db.relaxed);
+    match timeout(PRUNING, pruned).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "old dedupe keys could not be deleted"),
+        Err(_) => tracing::debug!("old dedupe keys could not be deleted in time"),
+    }
+}

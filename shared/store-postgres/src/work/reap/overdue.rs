@@ -1,0 +1,95 @@
+//! Tasks for which something is overdue.
+
+use crate::{
+    column::{column, key},
+    db::Db,
+    failure::DbResult,
+    work::reap::{
+        decide::{self, Rules, Why},
+        look::millis,
+        workers,
+    },
+};
+use longhaul_domain::TaskKey;
+use longhaul_store::{Reap, Reaped};
+use sqlx_core::query::query;
+use sqlx_postgres::PgConnection;
+use std::collections::BTreeMap;
+
+/// Locks runs whose worker is not known or is dead. That a worker need not be known covers a claim that committed while its
+/// worker was being taken off.
+pub const LOST_RUNS: &str = "-- store::lost_runs
+select r.owner_id, r.task_id
+from runs r
+where r.worker is not null and not exists (
+    select from workers w where w.worker_id = r.worker and w.lost_at is null offset 0
+)
+order by r.worker
+limit $1
+for update of r skip locked";
+
+/// Locks runs whose cancel deadline has passed.
+pub const OVERDUE_CANCELS: &str = "-- store::overdue_cancels
+select r.owner_id, r.task_id
+from runs r
+where r.cancel_at < (select clock_timestamp())
+order by r.cancel_at
+limit $1
+for update of r skip locked";
+
+/// Locks runs that have waited too long for a worker.
+pub const QUEUE_TIMEOUTS: &str = "-- store::queue_timeouts
+select r.owner_id, r.task_id
+from runs r
+where r.worker is null and r.queue_until < (select clock_timestamp())
+order by r.queue_until
+limit $1
+for update of r skip locked";
+
+/// Finds tasks whose deadline has passed, and where a worker runs them so long ago that it should have ended them. Locks
+/// nothing: a parked task has no run, and states are locked behind runs.
+pub const PASSED_DEADLINES: &str = "-- store::passed_deadlines
+select s.owner_id, s.task_id, coalesce(l.attempt, 0) as attempt
+from (
+    select d.owner_id, d.task_id, d.deadline_at, d.status_seq
+    from task_state d
+    where d.deadline_at <= (select clock_timestamp())
+    order by d.deadline_at
+    limit 1000
+) s
+left join runs r on r.owner_id = s.owner_id and r.task_id = s.task_id
+left join log l on l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+where r.worker is null or s.deadline_at + $2::int8 * interval '1 millisecond' <= clock_timestamp()
+limit $1";
+
+/// Finds them, decides and writes, in one transaction.
+pub async fn end(db: &Db, reap: &Reap) -> DbResult<Vec<Reaped>> {
+    let mut transaction = db.begin().await?;
+    workers::lose(&mut transaction).await?;
+    let found = find(&mut transaction, reap).await?;
+    let rules = Rules { ids: &*db.ids, max_losses: reap.max_losses, grace: reap.grace };
+    let (changes, reaped) = decide::reap(&mut transaction, &found, rules).await?;
+    workers::take_off(&mut transaction).await?;
+    transaction.commit().await?;
+    db.signals.grown(changes.grown());
+    Ok(reaped)
+}
+
+async fn find(connection: &mut PgConnection, reap: &Reap) -> DbResult<BTreeMap<TaskKey, Why>> {
+    let limit = i64::from(reap.limit);
+    let mut found = BTreeMap::new();
+    // What was to be canceled is, whatever else is the matter with it.
+    let kinds =
+        [(LOST_RUNS, Why::Dead), (QUEUE_TIMEOUTS, Why::Queue), (OVERDUE_CANCELS, Why::Cancel)];
+    for (statement, why) in kinds {
+        for row in query(statement).bind(limit).fetch_all(&mut *connection).await? {
+            found.insert(key(&row)?, why);
+        }
+    }
+    let passed = query(PASSED_DEADLINES).bind(limit).bind(millis(reap.grace));
+    for row in passed.fetch_all(connection).await? {
+        let parked = column(&row, "attempt")?;
+        found.entry(key(&row)?).or_insert(Why::Deadline { parked });
+    }
+    Ok(found.into_iter().take(reap.limit as usize).collect())
+}

@@ -1,0 +1,81 @@
+//! Which workers are dead.
+//!
+//! A worker is dead when its lease is over, or when nobody has held the lock of its session for a second and it has not been
+//! heard of since. A server that comes back gives everybody a full lease first: while it was away nobody could renew one, and
+//! every session was lost. It is known by when it was started, by its timeline, and by a table that no crash survives.
+
+use crate::{
+    db::Db,
+    failure::DbResult,
+    work::reap::look::{GRACE, millis},
+};
+use sqlx_core::query::query;
+use sqlx_postgres::PgConnection;
+
+/// Notes that the server is another one, or has come back. Of several that notice the first says when.
+pub const NOTE_SERVER: &str = "-- store::note_server
+with life as (
+    insert into server_run default values on conflict do nothing returning one
+)
+update server_epoch
+set identity = server_identity(), since = clock_timestamp()
+where identity <> server_identity() or exists (select from life)";
+
+/// Notes which workers have no session any more, and which have one again.
+pub const MARK_WORKERS: &str = "-- store::mark_workers
+update workers w
+set gone_since = case when not l.present then clock_timestamp() end
+from worker_life l
+where l.worker_id = w.worker_id and w.lost_at is null
+    and ((w.gone_since is null and l.watched and not l.present) or (w.gone_since is not null and l.present))";
+
+/// Decides which workers are dead; nothing brings them back. One that was heard of in between is not.
+pub const LOSE_WORKERS: &str = "-- store::lose_workers
+update workers w
+set lost_at = clock_timestamp()
+from worker_life l
+where l.worker_id = w.worker_id and w.lost_at is null and l.same_server
+    and w.lease_until = l.lease_until and w.seen_at is not distinct from l.seen_at
+    and w.gone_since is not distinct from l.gone_since
+    and (
+        l.ends_at < clock_timestamp()
+        or not l.present and l.watched and l.beat_at < l.gone_since
+            and l.gone_since <= clock_timestamp() - $1::int8 * interval '1 millisecond'
+    )";
+
+/// Takes off dead workers that hold nothing any more; those that still do stay until it is offered.
+pub const REAP_WORKERS: &str = "-- store::reap_workers
+delete from workers
+where worker_id in (
+    select w.worker_id from workers w
+    where w.lost_at is not null and not exists (
+        select from runs r where r.worker = w.worker_id offset 0
+    )
+    order by w.worker_id
+    for update skip locked
+)";
+
+/// Notes that the server is another one.
+pub async fn note_server(db: &Db) -> DbResult<()> {
+    tracing::info!("the database server has come back; every worker has a full lease from now on");
+    query(NOTE_SERVER).execute(&db.pool).await?;
+    Ok(())
+}
+
+/// Notes whose session has gone or come back.
+pub async fn mark(db: &Db) -> DbResult<()> {
+    query(MARK_WORKERS).execute(&db.relaxed).await?;
+    Ok(())
+}
+
+/// Decides which workers are dead.
+pub async fn lose(connection: &mut PgConnection) -> DbResult<()> {
+    query(LOSE_WORKERS).bind(millis(GRACE)).execute(connection).await?;
+    Ok(())
+}
+
+/// Takes off dead workers that hold nothing.
+pub async fn take_off(connection: &mut PgConnection) -> DbResult<()> {
+    query(REAP_WORKERS).execute(connection).await?;
+    Ok(())
+}

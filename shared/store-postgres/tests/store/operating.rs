@@ -1,0 +1,96 @@
+//! What is done once, however many try: a redrive, and the firing of a schedule.
+
+use crate::scene::{LIMIT, REAP, Scene, append, asks, echo, open, status};
+use futures::future::join_all;
+use longhaul_domain::{OwnerId, Seq, TaskId, TaskState, TerminalState, Timestamp};
+use longhaul_store::{
+    DeadQuery, Fire, Fired, MissedRuns, Operating, Redrive, Redriven, Schedule, SchedulePlan,
+    Schedules, Settle, SettleAs, Store, Work,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_who_redrive_a_task_one_does() {
+    let scene = Scene::new().await;
+    let dead = scene.accepted().await;
+    let run = scene.claimed().await;
+    let entries = vec![status(TaskState::Working), status(TaskState::Failed)];
+    let how = SettleAs::End(TerminalState::Failed);
+    let failed = Settle { how, read_up_to: Seq(1), output: append(&run, 1, entries) };
+    scene.store.settle(failed).await.unwrap();
+    let other = open(&scene.database).await;
+    let redrives = (0..8).map(|n| {
+        let store = if n % 2 == 0 { &scene.store } else { &other };
+        async move { store.redrive(Redrive { dead, new: asks() }).await.unwrap() }
+    });
+    let outcomes = join_all(redrives).await;
+    let made = |outcome: &Redriven| match outcome {
+        Redriven::Now { task } | Redriven::Already { task } => *task,
+        Redriven::NotDead => panic!("it is dead"),
+    };
+    let tasks: std::collections::BTreeSet<TaskId> = outcomes.iter().map(made).collect();
+    assert_eq!(tasks.len(), 1, "{outcomes:?}");
+    let now = outcomes.iter().filter(|outcome| matches!(outcome, Redriven::Now { .. }));
+    assert_eq!(now.count(), 1, "{outcomes:?}");
+    assert_eq!(scene.database.sql("select count(*) from tasks"), "2");
+    let open_ones = DeadQuery {
+        owner: None,
+        agent: None,
+        because: None,
+        from: None,
+        before: None,
+        cause_contains: None,
+        handled: false,
+        after: None,
+        limit: 10,
+    };
+    assert!(scene.store.dead(open_ones).await.unwrap().is_empty());
+    other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_that_several_nodes_fire_fires_once() {
+    let scene = Scene::new().await;
+    let message = asks().accept.message.message;
+    let plan = SchedulePlan {
+        cron: "* * * * *".to_owned(),
+        time_zone: "UTC".to_owned(),
+        missed: MissedRuns::Once,
+        message,
+        context: None,
+    };
+    let at = Timestamp::UNIX_EPOCH;
+    let schedule = Schedule {
+        owner: OwnerId::LOCAL,
+        name: "nightly".to_owned(),
+        agent: echo(),
+        plan,
+        next_at: Some(at),
+        paused: false,
+        last: None,
+        revision: 0,
+    };
+    assert!(scene.store.put_schedule(schedule.clone()).await.unwrap());
+    assert!(!scene.store.put_schedule(schedule).await.unwrap());
+    let stores = [open(&scene.database).await, open(&scene.database).await];
+    let fires = (0..8).map(|n| {
+        let store = &stores[n % 2];
+        async move {
+            let due = store.due_schedules(10).await.unwrap().due.pop();
+            let Some(due) = due else { return Fired::Outdated };
+            let (owner, name, revision) = (due.owner, due.name, due.revision);
+            let task = Some((at, asks()));
+            store.fire(Fire { owner, name, revision, next_at: None, task }).await.unwrap()
+        }
+    });
+    let outcomes = join_all(fires).await;
+    let winners = outcomes.iter().filter(|outcome| matches!(outcome, Fired::Now(Some(_))));
+    assert_eq!(winners.count(), 1, "{outcomes:?}");
+    assert_eq!(scene.database.sql("select count(*) from tasks"), "1");
+    let after = scene.store.schedule(OwnerId::LOCAL, "nightly").await.unwrap().unwrap();
+    assert_eq!((after.next_at, after.revision), (None, 3));
+    assert_eq!(after.last.map(|last| last.0), Some(at));
+    for store in &stores {
+        store.close().await;
+    }
+    tokio::time::timeout(LIMIT, scene.store.reap(REAP)).await.unwrap().unwrap();
+}

@@ -1,0 +1,30 @@
+//! A short run with a fixed seed: every promise is kept while everything breaks.
+
+use longhaul_chaos::{
+    Rules,
+    campaign::{self, Options},
+};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_promise_is_kept_while_everything_breaks() {
+    let seconds = Duration::from_secs;
+    let report = campaign::run(&Options {
+        rules: Rules {
+            seed: 1,
+            duration: seconds(40),
+            every: seconds(2),
+            lease: seconds(5),
+            only: Vec::new(),
+        },
+        tasks: u64::MAX,
+        clients: 16,
+        quiesce: seconds(45),
+        keep: None,
+    })
+    .await;
+    println!("{}", report.text());
+    let tasks: u64 = report.figures.tasks.values().sum();
+    assert!(tasks >= 50, "only {tasks} tasks: the load was none");
+    assert!(report.is_clean(), "promises were broken, see above");
+}

@@ -1,0 +1,11 @@
+//! Whole workers on a real store, in process.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by its panic")]
+
+mod cancel;
+mod drain;
+mod outage;
+mod retries;
+mod scene;
+mod slots;
+mod veil;
