@@ -55,6 +55,11 @@ pub fn eventually_blocking<T, E: Debug>(
     }
 }
 
+/// Waits a moment before the next look, in code that looks by itself.
+pub(crate) async fn pause() {
+    tokio::time::sleep(PAUSE).await;
+}
+
 /// Polls until `probe` answers `Some`, for at most `limit`.
 pub(crate) fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();

@@ -19,6 +19,7 @@ pub mod broker;
 pub mod child;
 pub mod database;
 pub mod eventually;
+pub mod follow;
 pub mod guard;
 pub mod http;
 pub mod passwd;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longhaul_tests::child::Exit;
+use longhaul_tests::follow::follow;
 use longhaul_tests::talk::{LIMIT, at_once, fold, get, id, message, state, task_of};
 use longhaul_tests::{Client, Mode, Setup, Stack};
-use serde_json::{Value, json};
 
 /// Sends tasks until it is told to stop, and says how many have completed.
 async fn sender(clients: [Client; 2], over: Arc<AtomicBool>) -> usize {
@@ -33,35 +33,6 @@ async fn complete_one(clients: &[Client; 2]) {
     }
 }
 
-/// Follows one long task over all restarts, by its cursor, and gives every event once.
-async fn follower(clients: [Client; 2], task: String) -> Vec<Value> {
-    let mut events: Vec<Value> = Vec::new();
-    let mut cursor: Option<String> = None;
-    for round in 0.. {
-        assert!(round < 200, "the stream does not come to its end");
-        let client = clients[round % 2].clone();
-        let client = match &cursor {
-            Some(cursor) => client.header("last-event-id", cursor),
-            None => client,
-        };
-        let opened = client.stream_or_reason("SubscribeToTask", json!({"id": task})).await;
-        let Ok(mut stream) = opened else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        while let Some((id, event)) = stream.next_result(LIMIT).await {
-            cursor = id.or(cursor);
-            let ended = event.pointer("/statusUpdate/status/state").and_then(Value::as_str);
-            let ended = ended == Some("TASK_STATE_COMPLETED");
-            events.push(event);
-            if ended {
-                return events;
-            }
-        }
-    }
-    events
-}
-
 async fn restart_everything(stack: &mut Stack) {
     for worker in 0..2 {
         stack.workers()[worker].running().sigterm();
@@ -85,7 +56,7 @@ async fn a_rolling_restart_loses_nothing_breaks_no_stream_and_burns_no_attempt()
     let senders: Vec<_> = (0..8)
         .map(|_| longhaul_runtime::spawn("sender", sender(clients(), Arc::clone(&over))))
         .collect();
-    let following = longhaul_runtime::spawn("follower", follower(clients(), long.clone()));
+    let following = longhaul_runtime::spawn("follower", follow(clients().to_vec(), long.clone()));
 
     restart_everything(&mut stack).await;
 

@@ -86,32 +86,24 @@ pub fn dispatch(
     Ok(Arc::new(started))
 }
 
-/// Gives the broker time to answer. Unless the settings say so it is not needed: without it workers find their work by
-/// looking.
+/// Waits for the broker where the settings say that it is needed. Elsewhere nothing waits for it: the connection is made in
+/// the background, and until then workers find their work by looking.
 pub async fn await_broker(
     settings: &Settings,
     dispatch: &dyn Dispatch,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
-    let limit = settings.amqp.start_timeout.get();
-    if settings.amqp.url.is_none() || limit.is_zero() {
+    if settings.amqp.url.is_none() || !settings.amqp.required {
         return Ok(());
     }
-    let waiting = wait::noisily("the broker", dispatch.wait_connected(limit));
+    let waiting = dispatch.wait_connected(settings.amqp.start_timeout.get());
+    let waiting = wait::noisily("the broker", waiting);
     match shutdown.draining().run_until_cancelled(waiting).await {
-        None => {}
-        Some(Ok(())) => tracing::info!("connected to the broker"),
-        Some(Err(error)) if settings.amqp.required => {
-            return Err(Failure::failed(format!(
-                "{error}; start the broker, or set amqp.required to false to work without it"
-            )));
-        }
-        Some(Err(error)) => tracing::warn!(
-            %error,
-            "going on without the broker: workers look for work every worker.probe_interval until it is back"
-        ),
+        None | Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(Failure::failed(format!(
+            "{error}; start the broker, or set amqp.required to false to work without it"
+        ))),
     }
-    Ok(())
 }
 
 /// How often a wait is mentioned.

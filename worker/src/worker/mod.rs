@@ -15,8 +15,8 @@ use house::House;
 use longhaul_dispatch::{Dispatch, WakeSource};
 use longhaul_domain::{AgentName, WorkerId};
 use longhaul_executor::Executor;
-use longhaul_runtime::{Ids, Readiness, Shutdown, SystemClock, TaskSet};
-use longhaul_store::{NewWorker, Store};
+use longhaul_runtime::{Backoff, Ids, Readiness, Shutdown, SystemClock, TaskSet};
+use longhaul_store::{NewWorker, Store, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{runtime::Handle, time::Instant};
 
@@ -85,7 +85,6 @@ impl Worker {
 
     async fn open(&self, agents: &Agents) -> Result<Opened, StartError> {
         let source = self.dispatch.source(agents.keys().cloned().collect()).await?;
-        let at = Instant::now();
         let descriptors: Vec<_> =
             agents.values().map(|agent| agent.descriptor.agent.clone()).collect();
         let worker = NewWorker {
@@ -94,8 +93,8 @@ impl Worker {
             agents: descriptors.clone(),
             lease: self.options.lease,
         };
-        self.store.register_agents(descriptors).await?;
-        self.store.register_worker(worker.clone()).await?;
+        patiently(|| self.store.register_agents(descriptors.clone())).await?;
+        let at = patiently(|| self.store.register_worker(worker.clone())).await?;
         Ok(Opened { worker, at, source })
     }
 
@@ -141,6 +140,27 @@ impl Worker {
             worker,
             probe_interval: self.options.probe_interval,
             readiness: self.readiness.component("store"),
+        }
+    }
+}
+
+/// Makes a call until the store answers, and gives the moment before the call that it answered. The database was there when
+/// the process connected; whatever has become of it since, it will be back.
+async fn patiently<F>(call: impl Fn() -> F) -> Result<Instant, StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    let mut failures = 0;
+    loop {
+        let at = Instant::now();
+        match call().await {
+            Ok(()) => return Ok(at),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "cannot register yet; trying again");
+                tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+                failures = failures.saturating_add(1);
+            }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -106,7 +106,10 @@ impl TaskContext {
             // A stopped run refuses to flush, and says why.
             self.run.io.flush().await?;
         }
-        Ok(scope.hold(body)?)
+        scope.hold(body)?;
+        // What is held back is a sign of progress all the same.
+        self.run.io.progress();
+        Ok(())
     }
 
     /// In a step `<step>-1`, `<step>-2`, …: the same whether or not earlier steps are skipped. Outside of steps

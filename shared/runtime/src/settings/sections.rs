@@ -100,9 +100,10 @@ section! {
         url: Option<Secret> = None;
         /// What the names of our queues begin with.
         prefix: String = "longhaul".to_owned();
-        /// How long to wait at start for a broker that does not answer.
+        /// How long to wait at start for a broker that does not answer, where it is `required`.
         start_timeout: Period = Period::seconds(15);
-        /// Whether a process ends when the broker does not answer within `start_timeout`; otherwise it starts without it.
+        /// Whether a process ends when the broker does not answer within `start_timeout`; otherwise it starts at once and
+        /// connects in the background.
         required: bool = false;
     }
 }

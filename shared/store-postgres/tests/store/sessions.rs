@@ -128,6 +128,8 @@ async fn a_server_that_comes_back_gives_everybody_a_full_lease() {
         let worker = worker_of(&scene.store, lease).await;
         let run = claim(&scene.store, worker).await;
         assert_eq!(run.key, key);
+        // A crash may forget the claim, but not what was written behind it.
+        scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
         tokio::task::block_in_place(|| {
             let server = scene.server.as_mut().unwrap();
             if how == "crash" {

@@ -84,7 +84,9 @@ fn assert_no_scan(plans: &[(&str, String)]) {
                     .nth(1)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
             });
-            assert!(!reads, "{name} reads {table} whole:\n{plan}");
+            // A look is at every worker.
+            let known = *name == "look" && table == "workers";
+            assert!(!reads || known, "{name} reads {table} whole:\n{plan}");
         }
         assert_every_walk_is_bounded(name, plan);
         assert!(!plan.contains("Hash Join") && !plan.contains("Merge Join"), "{name}:\n{plan}");
@@ -92,7 +94,7 @@ fn assert_no_scan(plans: &[(&str, String)]) {
 }
 
 /// Indexes that are walked whole: of the runs that somebody holds, as many as workers have slots, and of the workers.
-const WALKED: [(&str, &str); 7] = [
+const WALKED: [(&str, &str); 8] = [
     ("lost_runs", "runs_worker"),
     ("count_running", "runs_worker"),
     ("hold_back", "runs_worker"),
@@ -100,6 +102,7 @@ const WALKED: [(&str, &str); 7] = [
     ("look", "runs_worker"),
     ("look", "workers_pkey"),
     ("look", "server_epoch_pkey"),
+    ("look", "server_run_pkey"),
 ];
 
 /// An index is entered at a place, not walked from its start.

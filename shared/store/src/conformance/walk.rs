@@ -14,7 +14,7 @@ use longhaul_domain::{
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-const WALKS: u64 = 600;
+const WALKS: u64 = 40;
 const STEPS: u32 = 48;
 const SOON: Duration = Duration::from_millis(1);
 const LOSSES: Reap = Reap { max_losses: 3, ..REAP };
@@ -93,10 +93,11 @@ impl Walk {
     async fn step(&mut self) {
         match self.dice.roll(20) {
             0 | 1 => self.follow_up().await,
-            2 => self.cancel(LONG).await,
-            3 if self.dice.roll(3) == 0 => self.cancel(SOON).await,
-            3..=8 => self.claim().await,
-            9..=13 if !self.holders.is_empty() => self.send().await,
+            // What nobody runs would be canceled at once, and the walk over.
+            2 if self.record.is_claimed() || self.dice.roll(6) == 0 => self.cancel(LONG).await,
+            3 if self.record.is_claimed() && self.dice.roll(3) == 0 => self.cancel(SOON).await,
+            3..=7 => self.claim().await,
+            8..=13 if !self.holders.is_empty() => self.send().await,
             14 | 15 if !self.sent.is_empty() => {
                 let late = self.pick(self.sent.len());
                 self.story.push(format!("write {late} arrives again"));
@@ -177,28 +178,36 @@ impl Walk {
     async fn send(&mut self) {
         let last = self.holders.len() - 1;
         let at = if self.dice.roll(4) == 0 { self.pick(last + 1) } else { last };
-        let kind = self.dice.roll(13);
+        let kind = self.dice.roll(16);
+        if kind > 4 && self.dice.roll(3) == 0 {
+            // A message that comes just before the end.
+            self.follow_up().await;
+        }
         let holder = &mut self.holders[at];
         let read = u8::try_from(holder.run.read.0).unwrap();
         let run = &mut holder.run;
         let op = u8::try_from(run.op + 1).unwrap();
-        let write = Write { ticket: holder.ticket, op, checkpoint: kind == 3 };
+        let write = Write { ticket: holder.ticket, op, checkpoint: kind == 4 };
         let settle = |how, settle| Sent::Settle(write, how, read, settle);
         let end = |run: &mut Run, state| settle(How::End(state), run.end(state));
         let sent = match kind {
-            0..=2 => Sent::Append(write, run.append(vec![working()])),
-            3 => Sent::Append(write, run.checkpoint("step", &self.sent.len().to_string(), vec![])),
-            4 | 5 => end(run, TerminalState::Completed),
-            6 => end(run, TerminalState::Failed),
-            7 => end(run, TerminalState::Canceled),
-            8 | 9 => settle(How::Park, run.park(ParkedState::InputRequired, "which?")),
-            10 => settle(How::Retry { later: false }, run.retry(Duration::ZERO)),
-            11 => settle(How::Retry { later: true }, run.retry(SOON)),
+            0..=3 => Sent::Append(write, run.append(vec![working()])),
+            4 => Sent::Append(write, run.checkpoint("step", &self.sent.len().to_string(), vec![])),
+            5 | 6 => end(run, TerminalState::Completed),
+            7 => end(run, TerminalState::Failed),
+            8 => end(run, TerminalState::Canceled),
+            9..=11 => settle(How::Park, run.park(ParkedState::InputRequired, "which?")),
+            12 => settle(How::Retry { later: false }, run.retry(Duration::ZERO)),
+            13 => settle(How::Retry { later: true }, run.retry(SOON)),
             _ => settle(How::Release, run.release()),
         };
         self.story.push(format!("write {} of claim {at}: {sent}", self.sent.len()));
         self.sent.push(sent.clone());
         if self.dice.roll(6) > 0 {
+            if self.dice.roll(5) == 0 {
+                self.story.push("whose answer is lost".to_owned());
+                self.arrive(sent.clone()).await;
+            }
             self.arrive(sent).await;
         } else {
             self.story.push("which stays on its way".to_owned());

@@ -112,8 +112,6 @@ fn lost(task: &mut LockedTask, why: Why, rules: Rules<'_>) -> Option<Reaped> {
             return Some(fail(task, Failed::poison(losses, attempts), rules));
         }
         run.due = now;
-    } else {
-        run.losses = 0;
     }
     run.offer();
     if why == Why::Dead {

@@ -20,6 +20,7 @@ use crate::{
     intake::known::PRUNE_KEYS,
 };
 use again::again_in;
+use longhaul_runtime::Ids;
 use longhaul_store::{Reap, Reaped, Reaping};
 use look::{GRACE, look};
 use sqlx_core::query::query;
@@ -79,7 +80,7 @@ pub async fn reap(db: &Db, reap: &Reap) -> DbResult<Round> {
     if look.held_back {
         done.extend(or_nothing(held_back::free(db).await, &done)?);
     }
-    let mut again_in = again_in(look.workers.number, &look.until);
+    let mut again_in = again_in(look.workers.number, &look.until, chance(&*db.ids));
     if left(reap, &done) == 0 {
         again_in = again_in.min(again::SOON);
     }
@@ -95,6 +96,12 @@ fn or_nothing(more: DbResult<Vec<Reaped>>, done: &[Reaped]) -> DbResult<Vec<Reap
         }
         more => more,
     }
+}
+
+/// From 0 to 1.
+fn chance(ids: &dyn Ids) -> f64 {
+    let random = u32::try_from(ids.random_u128() >> 96).unwrap_or_default();
+    f64::from(random) / f64::from(u32::MAX)
 }
 
 /// How many tasks may still be dealt with.

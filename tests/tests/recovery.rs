@@ -1,0 +1,252 @@
+//! Workers come and go, and work goes on: quickly after a death, within the lease after a hang, and not at all twice when only
+//! the database was away.
+
+use std::time::{Duration, Instant};
+
+use longhaul_tests::talk::{
+    LIMIT, at_once, get, id, message, reply_to, send, start, state, task_of, texts, until,
+};
+use longhaul_tests::{Client, Database, Mode, Postgres, Setup, Stack, eventually, on_both_modes};
+use serde_json::{Value, json};
+
+on_both_modes! {
+    a_task_that_kills_its_workers_is_quarantined_and_others_go_on,
+    a_task_that_gets_on_is_not_blamed_for_the_loss_of_its_workers,
+}
+
+const URN: &str = "urn:longhaul:a2a:durability:v1";
+
+/// Moves its place on every 50 ms for a while, and leaves a line in the effects file each time.
+const MOVES: &str = "!checkpoint place 160 50; effects moves";
+
+/// How many moves a task has made.
+fn moves(stack: &Stack, task: &str) -> usize {
+    stack.effects("moves").iter().filter(|line| line.starts_with(task)).count()
+}
+
+async fn until_moves(stack: &Stack, task: &str, wanted: usize) {
+    eventually(LIMIT, &format!("{task} has moved {wanted} times"), async || {
+        let moves = moves(stack, task);
+        if moves >= wanted { Ok(()) } else { Err(moves) }
+    })
+    .await;
+}
+
+/// The tasks that run in a worker now, by its process id.
+fn tasks_of_worker(stack: &Stack, worker: usize) -> Vec<String> {
+    let pid = stack.workers()[worker].running().pid();
+    let sql = format!("select task_id from task_overview where worker_name like '%:{pid}'");
+    stack.database().sql(&sql).lines().map(str::to_owned).collect()
+}
+
+/// Starts tasks that move, and waits until each of them does.
+async fn start_moving(stack: &Stack, tasks: usize) -> Vec<String> {
+    let mut started = Vec::new();
+    for _ in 0..tasks {
+        started.push(id(&start(&stack.client(), MOVES).await));
+    }
+    for task in &started {
+        until_moves(stack, task, 2).await;
+    }
+    started
+}
+
+/// Waits until each of these tasks moves again, and says how long each of them took from `since` on.
+async fn until_moving(stack: &Stack, tasks: &[String], since: Instant) -> Vec<Duration> {
+    let before: Vec<usize> = tasks.iter().map(|task| moves(stack, task)).collect();
+    let mut took = vec![None; tasks.len()];
+    eventually(LIMIT, "all tasks move again", async || {
+        for (position, task) in tasks.iter().enumerate() {
+            if took[position].is_none() && moves(stack, task) > before[position] {
+                took[position] = Some(since.elapsed());
+            }
+        }
+        took.iter().all(Option::is_some).then_some(()).ok_or_else(|| took.clone())
+    })
+    .await;
+    took.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_a_killed_worker_run_elsewhere_in_about_a_second() {
+    // The lease is fifteen seconds, as it is unless configured: it has nothing to do with it.
+    let setup = Setup::new(Mode::Distributed).workers(2).set("worker.concurrency", "64");
+    let mut stack = setup.start().await;
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let started = start_moving(&stack, 6).await;
+        let hit = |worker| {
+            let all = tasks_of_worker(&stack, worker);
+            all.into_iter().filter(|task| started.contains(task)).collect::<Vec<_>>()
+        };
+        let (first, second) = (hit(0), hit(1));
+        let (victim, hit) = if first.len() > second.len() { (0, first) } else { (1, second) };
+        assert!(!hit.is_empty(), "it runs some of them");
+        stack.kill_worker(victim);
+        took.extend(until_moving(&stack, &hit, Instant::now()).await);
+        stack.start_worker(victim).await;
+    }
+    took.sort();
+    let (half, longest) = (took[took.len() / 2], took[took.len() - 1]);
+    println!(
+        "from SIGKILL to running elsewhere, {} tasks: p50 {half:?}, max {longest:?}",
+        took.len()
+    );
+    assert!(longest < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_a_frozen_worker_run_elsewhere_when_its_lease_is_over() {
+    let lease = Duration::from_secs(4);
+    let mut stack = Setup::new(Mode::Distributed).set("worker.lease", "4s").start().await;
+    let started = start_moving(&stack, 4).await;
+    stack.add_worker().await;
+    stack.workers()[0].running().sigstop();
+    let took = until_moving(&stack, &started, Instant::now()).await;
+    let longest = took.iter().max().copied().unwrap_or_default();
+    println!("from SIGSTOP to running elsewhere, with a lease of {lease:?}: max {longest:?}");
+    assert!(longest < lease + Duration::from_secs(4), "{took:?}");
+    let shortest = took.iter().min().copied().unwrap_or_default();
+    assert!(shortest > lease / 2, "a worker that may live is not robbed: {took:?}");
+    stack.workers()[0].running().sigcont();
+    for task in &started {
+        let done = until(&stack.client(), task, "COMPLETED").await;
+        assert_eq!(texts(&done["status"]["message"]["parts"]), [""; 0]);
+        assert_gapless(&stack, task);
+    }
+}
+
+/// The log of a task has no holes, and one end.
+fn assert_gapless(stack: &Stack, task: &str) {
+    let sql = format!(
+        "select count(*) = max(seq) and min(seq) = 1 \
+         and count(*) filter (where state in ('completed', 'failed', 'canceled', 'rejected')) = 1 \
+         from task_history where task_id = '{task}'"
+    );
+    assert_eq!(stack.database().sql(&sql), "t", "the log of {task}");
+}
+
+/// Keeps a worker there while a task ends one after the other, until the task has failed.
+async fn until_failed_while_workers_die(stack: &mut Stack, task: &str) -> Value {
+    for _ in 0..2 {
+        let place = match stack.mode() {
+            Mode::Embedded => &stack.nodes()[0],
+            Mode::Distributed => &stack.workers()[0],
+        };
+        place.running().wait_exit(LIMIT);
+        match stack.mode() {
+            Mode::Embedded => stack.start_node(0).await,
+            Mode::Distributed => stack.start_worker(0).await,
+        }
+    }
+    until(&stack.client(), task, "FAILED").await
+}
+
+async fn a_task_that_kills_its_workers_is_quarantined_and_others_go_on(mode: Mode) {
+    let setup = Setup::new(mode).short_lease().set("worker.max_losses", "2");
+    let mut stack = setup.start().await;
+    let other = start_moving(&stack, 1).await.remove(0);
+    let options = json!({URN: {"maxAttempts": 1}});
+    let killer = message("!wait 1500; exit");
+    let killer = longhaul_tests::talk::with(killer, "/message/metadata", options);
+    let killer = id(&task_of(stack.client().call("SendMessage", at_once(killer)).await));
+
+    let failed = until_failed_while_workers_die(&mut stack, &killer).await;
+    let failure = &failed["status"]["message"]["metadata"][URN];
+    assert_eq!(failure["because"], "poison", "{failed}");
+    let letters = stack.client().get("/operator/v1/dead?because=poison").await.json();
+    assert_eq!(letters["dead"][0]["taskId"], killer.as_str(), "{letters}");
+    assert_eq!(letters["dead"].as_array().map(Vec::len), Some(1), "{letters}");
+    assert_ne!(letters["dead"][0]["cause"], "");
+
+    until(&stack.client(), &other, "COMPLETED").await;
+    assert_eq!(state(&send(&stack.client(), "and new ones").await), "COMPLETED");
+}
+
+async fn a_task_that_gets_on_is_not_blamed_for_the_loss_of_its_workers(mode: Mode) {
+    let setup = Setup::new(mode).short_lease().set("worker.max_losses", "2");
+    let mut stack = setup.start().await;
+    let task = id(&start(&stack.client(), MOVES).await);
+    for round in 1..=4 {
+        until_moves(&stack, &task, 10 * round).await;
+        stack.replace_workers().await;
+    }
+    until(&stack.client(), &task, "COMPLETED").await;
+}
+
+/// What the record says of losses and claims of these tasks, a line each.
+fn claims(stack: &Stack, tasks: &[String]) -> String {
+    let list = format!("'{}'", tasks.join("','"));
+    stack.database().sql(&format!(
+        "select task_id, attempt, epoch, losses from runs where task_id in ({list}) order by task_id"
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
+    let mut postgres = Postgres::private();
+    let database = Database::create_on(&postgres);
+    let setup = Setup::new(Mode::Distributed).workers(2).database(database);
+    let stack = setup.start().await;
+    let tasks = start_moving(&stack, 6).await;
+    let before = claims(&stack, &tasks);
+    for stop in [Postgres::stop_fast, Postgres::stop_immediate, Postgres::kill9] {
+        stop(&mut postgres);
+        postgres.start();
+        let counts: Vec<usize> = tasks.iter().map(|task| moves(&stack, task)).collect();
+        for (task, count) in tasks.iter().zip(counts) {
+            until_moves(&stack, task, count + 5).await;
+        }
+        assert_eq!(claims(&stack, &tasks), before, "every task is where it was");
+    }
+    for task in &tasks {
+        until(&stack.client(), task, "COMPLETED").await;
+        assert_eq!(moves(&stack, task), 160, "each move was made once");
+        assert_gapless(&stack, task);
+    }
+    let lost = "select count(*) from task_history where body ->> 'note' = 'worker-lost'";
+    assert_eq!(stack.database().sql(lost), "0");
+}
+
+/// `longhaul.toml` with one agent, whose tasks end with the version that began them.
+fn pinned(version: &str) -> String {
+    format!(
+        "[[agent]]\nname = \"script\"\nexecutor = \"script\"\nversion = \"{version}\"\npin_version = true\n"
+    )
+}
+
+/// How a task stands in the queue, as the durability extension tells it.
+async fn queue(client: &Client, task: &str) -> Value {
+    get(&client.clone().header("a2a-extensions", URN), task).await["metadata"][URN]["queue"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_version_ends_what_it_began_and_nothing_else_does() {
+    let mut stack = Setup::new(Mode::Distributed).config(&pinned("1.0.0")).start().await;
+    let client = stack.client();
+    let parked = id(&send(&client, "!step a; effects moves; ask go on?").await);
+    let moving = start_moving(&stack, 1).await.remove(0);
+    stack.reconfigure(&pinned("2.0.0"));
+    stack.add_worker().await;
+    stack.kill_worker(0);
+    client.call("SendMessage", at_once(reply_to(&parked, "!step b; effects moves"))).await;
+    eventually(LIMIT, "the loss of the worker is noticed", async || {
+        let queue = queue(&client, &moving).await;
+        if queue == "queued" { Ok(()) } else { Err(queue) }
+    })
+    .await;
+    let count = moves(&stack, &moving);
+    for _ in 0..10 {
+        assert_eq!(state(&send(&client, "for the new version").await), "COMPLETED");
+    }
+    for task in [&parked, &moving] {
+        assert_eq!(queue(&client, task).await, "queued", "the new version leaves it alone");
+    }
+    assert_eq!(moves(&stack, &moving), count);
+
+    stack.reconfigure(&pinned("1.0.0"));
+    stack.start_worker(0).await;
+    until(&client, &parked, "COMPLETED").await;
+    until(&client, &moving, "COMPLETED").await;
+    assert_gapless(&stack, &moving);
+}

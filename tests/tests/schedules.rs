@@ -1,0 +1,236 @@
+//! A time makes a task: one, however many nodes there are, and whatever becomes of them.
+
+use std::time::SystemTime;
+
+use chrono::{DateTime, Timelike, Utc};
+use longhaul_tests::child::Exit;
+use longhaul_tests::stack::succeed;
+use longhaul_tests::talk::{LIMIT, id, until};
+use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_modes! {
+    each_second_makes_one_task_while_nodes_are_killed_and_started,
+    a_paused_schedule_rests_and_a_resumed_one_goes_on,
+    a_deleted_schedule_makes_no_more_tasks_and_leaves_those_it_made,
+    what_cannot_be_a_schedule_is_refused_by_name,
+    schedules_are_managed_on_the_command_line,
+}
+
+const SCHEDULES: &str = "/operator/v1/schedules";
+const EVERY_SECOND: &str = "* * * * * *";
+
+async fn put(client: &Client, name: &str, body: Value) -> Value {
+    let answer = client.ask(Method::PUT, &format!("{SCHEDULES}/local/{name}"), Some(&body)).await;
+    assert!([200, 201].contains(&answer.status), "{}", answer.text());
+    answer.json()
+}
+
+/// A schedule of every second, whose tasks have this context.
+async fn put_every_second(client: &Client, name: &str) -> Value {
+    let body = json!({"agent": "echo", "cron": EVERY_SECOND, "text": "tick", "missed": "all",
+        "contextId": name});
+    put(client, name, body).await
+}
+
+async fn post(client: &Client, name: &str, action: &str) -> Value {
+    let path = format!("{SCHEDULES}/local/{name}/{action}");
+    let answer = client.ask(Method::POST, &path, None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+async fn schedule(client: &Client, name: &str) -> Value {
+    client.get(&format!("{SCHEDULES}/local/{name}")).await.json()
+}
+
+/// How many tasks a schedule has made that gives them its name as context.
+async fn made(client: &Client, name: &str) -> u64 {
+    let page = client.call("ListTasks", json!({"contextId": name, "pageSize": 1})).await;
+    page["totalSize"].as_u64().expect("a number of tasks")
+}
+
+async fn until_made(client: &Client, name: &str, wanted: u64) {
+    eventually(LIMIT, &format!("{name} has made {wanted} tasks"), async || {
+        let made = made(client, name).await;
+        if made >= wanted { Ok(()) } else { Err(made) }
+    })
+    .await;
+}
+
+fn moment(json: &Value) -> DateTime<Utc> {
+    let text = json.as_str().unwrap_or_else(|| panic!("no moment but {json}"));
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from(SystemTime::now())
+}
+
+async fn each_second_makes_one_task_while_nodes_are_killed_and_started(mode: Mode) {
+    let mut stack = Setup::new(mode).nodes(2).start().await;
+    let nodes = stack.nodes().len();
+    let first = moment(&put_every_second(&stack.client(), "beat").await["nextAt"]);
+    for round in 0..3 {
+        let before = made(&stack.client(), "beat").await;
+        until_made(&stack.client(), "beat", before + 2).await;
+        stack.kill_node(round % nodes);
+        let others = stack.client_at(round + 1);
+        if nodes > 1 {
+            let before = made(&others, "beat").await;
+            until_made(&others, "beat", before + 1).await;
+        }
+        stack.start_node(round % nodes).await;
+    }
+    let client = stack.client();
+    post(&client, "beat", "pause").await;
+    let last = moment(&schedule(&client, "beat").await["last"]["at"]);
+    let seconds = u64::try_from((last - first).num_seconds() + 1).expect("it went on");
+    assert_eq!(made(&client, "beat").await, seconds, "a task for each second, and one alone");
+    let until_now = (now() - last).num_seconds();
+    assert!(until_now < 5, "it kept up with the clock: {until_now} s behind");
+    let open = json!({"contextId": "beat", "status": "TASK_STATE_COMPLETED", "pageSize": 1});
+    eventually(LIMIT, "all of them have completed", async || {
+        let completed = client.call("ListTasks", open.clone()).await["totalSize"].as_u64();
+        if completed == Some(seconds) { Ok(()) } else { Err(completed) }
+    })
+    .await;
+}
+
+async fn a_paused_schedule_rests_and_a_resumed_one_goes_on(mode: Mode) {
+    let stack = Setup::new(mode).nodes(2).start().await;
+    let (client, other) = (stack.client(), stack.client_at(1));
+    put_every_second(&client, "work").await;
+    put_every_second(&client, "control").await;
+    until_made(&client, "work", 1).await;
+    let paused = post(&other, "work", "pause").await;
+    assert_eq!((&paused["paused"], &paused["nextAt"]), (&json!(true), &json!(null)));
+    let count = made(&client, "work").await;
+    let control = made(&client, "control").await;
+    until_made(&client, "control", control + 3).await;
+    assert_eq!(made(&client, "work").await, count);
+
+    let resumed_at = now();
+    let resumed = post(&client, "work", "resume").await;
+    assert!(moment(&resumed["nextAt"]) > resumed_at, "what went by is not made up for");
+    until_made(&client, "work", count + 1).await;
+
+    put(
+        &client,
+        "work",
+        json!({"agent": "echo", "cron": EVERY_SECOND, "text": "x", "paused": true}),
+    )
+    .await;
+    let fired = post(&other, "work", "fire").await;
+    let task = fired["taskId"].as_str().expect("a task is made besides the times");
+    until(&client, task, "COMPLETED").await;
+    assert_eq!(schedule(&client, "work").await["paused"], true);
+}
+
+async fn a_deleted_schedule_makes_no_more_tasks_and_leaves_those_it_made(mode: Mode) {
+    let stack = Setup::new(mode).nodes(2).start().await;
+    let client = stack.client();
+    put_every_second(&client, "gone").await;
+    put_every_second(&client, "control").await;
+    until_made(&client, "gone", 1).await;
+    let path = format!("{SCHEDULES}/local/gone");
+    let deleted = stack.client_at(1).ask(Method::DELETE, &path, None).await;
+    assert!([200, 204].contains(&deleted.status), "{}", deleted.text());
+    let count = made(&client, "gone").await;
+    let control = made(&client, "control").await;
+    until_made(&client, "control", control + 3).await;
+    assert_eq!(made(&client, "gone").await, count);
+    assert_eq!(client.get(&path).await.status, 404);
+    assert_eq!(client.ask(Method::DELETE, &path, None).await.status, 404);
+    let listed = client.get(SCHEDULES).await.json();
+    assert_eq!(listed["schedules"].as_array().map(Vec::len), Some(1), "{listed}");
+}
+
+async fn what_cannot_be_a_schedule_is_refused_by_name(mode: Mode) {
+    let stack = Setup::new(mode).start().await;
+    let client = stack.client();
+    let good = json!({"agent": "echo", "cron": "0 3 * * *", "text": "x"});
+    for (member, value, named) in [
+        ("cron", json!("every day"), "cron"),
+        ("cron", json!("61 * * * *"), "cron"),
+        ("cron", json!("0 0 30 2 *"), "cron"),
+        ("cron", json!(""), "cron"),
+        ("timeZone", json!("Europe/Atlantis"), "Europe/Atlantis"),
+        ("agent", json!("nobody"), "nobody"),
+        ("missed", json!("sometimes"), "sometimes"),
+        ("text", json!(""), "text"),
+        ("when", json!("now"), "when"),
+    ] {
+        let mut bad = good.clone();
+        bad[member] = value.clone();
+        let path = format!("{SCHEDULES}/local/bad");
+        let answer = client.ask(Method::PUT, &path, Some(&bad)).await;
+        assert!([400, 404].contains(&answer.status), "{member} {value}: {}", answer.text());
+        let message = answer.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(message.contains(named), "{member} {value}: {message}");
+        assert_eq!(client.get(&path).await.status, 404, "nothing is left of it");
+    }
+    stack.assert_no_errors_logged();
+}
+
+/// Runs `longhaul schedule …` on a stack.
+fn command(stack: &Stack, arguments: &[&str]) -> longhaul_tests::Longhaul {
+    let arguments: Vec<&str> = ["schedule"].iter().chain(arguments).copied().collect();
+    stack.command(&arguments).env("LONGHAUL_URL", stack.base()).start()
+}
+
+async fn schedules_are_managed_on_the_command_line(mode: Mode) {
+    let stack = Setup::new(mode).start().await;
+    let put = ["put", "nightly", "--agent", "echo", "--text", "go on"];
+    let good = [&put[..], &["--cron", "0 3 * * *", "--time-zone", "Europe/Berlin"]].concat();
+    assert!(succeed(&command(&stack, &good)).contains("nightly"));
+    let shown = succeed(&command(&stack, &["show", "nightly", "--json"]));
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert!([1, 2].contains(&moment(&shown["nextAt"]).hour()), "3 o'clock in Berlin: {shown}");
+    assert!(succeed(&command(&stack, &["list"])).contains("nightly"));
+    succeed(&command(&stack, &["pause", "nightly"]));
+    succeed(&command(&stack, &["fire", "nightly"]));
+    let listed = stack.client().call("ListTasks", json!({})).await;
+    until(&stack.client(), &id(&listed["tasks"][0]), "COMPLETED").await;
+    succeed(&command(&stack, &["resume", "nightly"]));
+    succeed(&command(&stack, &["delete", "nightly"]));
+
+    let refused = command(&stack, &[&put[..], &["--cron", "every day"]].concat());
+    assert_eq!(refused.wait_exit(LIMIT), Exit::Code(1));
+    assert!(refused.stderr().contains("cron"), "{}", refused.stderr());
+    let unknown = command(&stack, &["pause", "nightly"]);
+    assert_eq!(unknown.wait_exit(LIMIT), Exit::Code(1), "{}", unknown.stderr());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_downtime_missed_times_are_made_up_for_as_each_schedule_says() {
+    let mut stack = Setup::new(Mode::Distributed).nodes(2).start().await;
+    // Once an hour, and far from now: neither the last time nor the next one is near.
+    let minute = (now().minute() + 30) % 60;
+    let mut next = json!(null);
+    for policy in ["skip", "once", "all"] {
+        let body = json!({"agent": "echo", "cron": format!("{minute} * * * *"), "text": "x",
+            "missed": policy, "contextId": policy});
+        next = put(&stack.client(), policy, body).await["nextAt"].clone();
+    }
+    stack.kill_node(0);
+    stack.kill_node(1);
+    // As if they had been down for five hours.
+    stack.database().sql("update schedules set next_at = next_at - interval '5 hours'");
+    stack.start_node(0).await;
+    stack.start_node(1).await;
+
+    let client = stack.client();
+    for (policy, tasks) in [("all", 5), ("once", 1), ("skip", 0)] {
+        eventually(LIMIT, &format!("{policy} is up to date"), async || {
+            let schedule = schedule(&client, policy).await;
+            if schedule["nextAt"] == next { Ok(()) } else { Err(schedule) }
+        })
+        .await;
+        assert_eq!(made(&client, policy).await, tasks, "{policy}");
+    }
+    let last = moment(&schedule(&client, "once").await["last"]["at"]);
+    let next = moment(&next);
+    assert_eq!(next - last, chrono::TimeDelta::hours(1), "one task stands for the latest of them");
+}
