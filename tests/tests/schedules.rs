@@ -1,11 +1,11 @@
 //! A time makes a task: one, however many nodes there are, and whatever becomes of them.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
 use longhaul_tests::child::Exit;
 use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::{LIMIT, id, until};
+use longhaul_tests::talk::{LIMIT, id, moment_in, until};
 use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn moment(json: &Value) -> DateTime<Utc> {
 }
 
 fn now() -> DateTime<Utc> {
-    DateTime::from(SystemTime::now())
+    moment(&json!(moment_in(Duration::ZERO)))
 }
 
 async fn each_second_makes_one_task_while_nodes_are_killed_and_started(mode: Mode) {

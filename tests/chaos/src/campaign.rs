@@ -2,7 +2,7 @@
 
 use crate::{
     check::{Rule, Violation, check},
-    client::{Api, Clients},
+    client::{Api, Clients, Notes},
     collect::Collector,
     journal,
     place::journals,
@@ -59,42 +59,49 @@ pub async fn run(options: &Options) -> Report {
     let settled = settle(&stack, over).await;
     drop(keeper);
 
-    let retries = notes.iter().map(|notes| notes.troubles).sum();
-    let unanswered = notes.iter().filter(|notes| notes.task.is_none() && !notes.told.done).count();
-    let told: HashMap<String, Told> =
-        notes.into_iter().filter_map(|notes| Some((notes.task?, notes.told))).collect();
-    let signs = journal::read(&journals(&folder)).expect("the journals can be read");
     let mut report = Report::new(options.rules.seed, struck);
-    report.figures.retries_of_clients = retries;
-    let mut collector = Collector::new(&stack, api, told, signs);
-    loop {
-        let batch = match collector.next().await {
-            Ok(batch) => batch,
-            Err(error) => {
-                report.violation(Rule::NotLost, format!("the database cannot be read: {error}"));
-                break;
-            }
-        };
-        if batch.is_empty() {
-            break;
-        }
-        for record in &batch {
-            report.figures.add(record, &report.struck);
-            judge(record, &mut report);
-        }
-    }
-    if unanswered > 0 {
-        report.violation(Rule::Answers, format!("{unanswered} clients never got an answer"));
-    }
     if let Err(left) = settled {
         report.violation(Rule::Ended, format!("not at rest after {:?}: {left}", options.quiesce));
     }
+    let signs = journal::read(&journals(&folder)).expect("the journals can be read");
+    let told = told(notes, &mut report);
+    examine(Collector::new(&stack, api, told, signs), &mut report).await;
     for place in stack.places() {
         for wrong in place.close().await {
             report.violation(Rule::NoPanic, wrong);
         }
     }
     report
+}
+
+/// What clients were told, by task.
+fn told(notes: Vec<Notes>, report: &mut Report) -> HashMap<String, Told> {
+    report.figures.retries_of_clients = notes.iter().map(|notes| notes.troubles).sum();
+    let unanswered = notes.iter().filter(|notes| notes.task.is_none() && !notes.told.done).count();
+    if unanswered > 0 {
+        report.violation(Rule::Answers, format!("{unanswered} clients never got an answer"));
+    }
+    notes.into_iter().filter_map(|notes| Some((notes.task?, notes.told))).collect()
+}
+
+/// Checks and counts every task.
+async fn examine(mut collector: Collector<'_>, report: &mut Report) {
+    loop {
+        let batch = match collector.next().await {
+            Ok(batch) => batch,
+            Err(error) => {
+                let what = format!("the database cannot be read: {error}");
+                return report.violation(Rule::NotLost, what);
+            }
+        };
+        if batch.is_empty() {
+            return;
+        }
+        for record in &batch {
+            report.figures.add(record, &report.struck);
+            judge(record, report);
+        }
+    }
 }
 
 fn judge(record: &TaskRecord, report: &mut Report) {

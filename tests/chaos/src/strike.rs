@@ -17,6 +17,9 @@ use tokio::{
 /// How much longer everything takes on a slow network, each way.
 const LATENCY: Duration = Duration::from_millis(120);
 
+/// Empties every queue that there is; those of connections come and go.
+const PURGE: &str = "[catch rabbit_amqqueue:purge(Queue) || Queue <- rabbit_amqqueue:list()], ok.";
+
 /// A fault that has happened.
 #[derive(Debug, Clone, Serialize)]
 pub struct Struck {
@@ -124,10 +127,7 @@ fn hit_broker(stack: &Stack, blow: Blow, down: Duration) {
     block_in_place(|| {
         let mut broker = stack.broker();
         if blow == Blow::Purge {
-            let queues = broker.ctl(&["list_queues", "name", "--no-table-headers"]);
-            for queue in queues.split_whitespace() {
-                broker.ctl(&["purge_queue", queue]);
-            }
+            broker.ctl(&["eval", PURGE]);
             return;
         }
         if blow == Blow::StopImmediate {

@@ -35,8 +35,15 @@ fn a_cancel_against_losses_and_retries() {
 
 #[test]
 fn drain_against_losses_and_claims_whose_answer_is_lost() {
-    let left =
-        Left { losses: 1, answers: 2, releases: 1, appends: 1, late_claims: true, ..Left::NOTHING };
+    let left = Left {
+        losses: 1,
+        answers: 1,
+        releases: 1,
+        retires: 1,
+        appends: 1,
+        late_claims: true,
+        ..Left::NOTHING
+    };
     assert_sound(World::new(left));
 }
 

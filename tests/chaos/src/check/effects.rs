@@ -11,6 +11,9 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap};
 
+/// The database rounds its moments down to milliseconds.
+const ROUNDING: i64 = 1_000;
+
 pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>) {
     let mut begun: HashMap<&str, i64> = HashMap::new();
     let mut done: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -25,7 +28,7 @@ pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>)
                 }
                 let committed = stored.checkpoints.iter().find(|(name, _)| name == step);
                 let run = begun.get(sign.run.as_str()).copied().unwrap_or(sign.at);
-                if let Some((_, at)) = committed.filter(|(_, at)| run > *at) {
+                if let Some((_, at)) = committed.filter(|(_, at)| run > *at + ROUNDING) {
                     let late = (run - at) / 1_000;
                     found.add(
                         Rule::StepOnce,

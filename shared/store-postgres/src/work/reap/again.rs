@@ -1,7 +1,8 @@
 //! When to look again.
 //!
 //! All workers together look about five times a second, whatever their number, so that one that is gone is missed soon; and
-//! earlier when something is due, but then no more than about fifty times a second together. Chance keeps them apart. When a worker has been missed, everybody looks when its second is over.
+//! earlier when something is due, but then no more than about fifty times a second together. Chance keeps them
+//! apart. When a worker has been missed, everybody looks when its second is over.
 
 use super::look::Until;
 use std::time::Duration;

@@ -1,0 +1,134 @@
+//! What an operator sees of queues and workers is what there is.
+
+use longhaul_tests::stack::succeed;
+use longhaul_tests::talk::{LIMIT, at_once, begin, durable, id, start, task_of, until};
+use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes};
+use serde_json::{Value, json};
+
+on_both_modes! {
+    queues_tell_what_waits_and_why,
+    workers_tell_what_they_have,
+    held_back_tasks_are_canceled_run_out_of_time_and_let_others_by,
+}
+
+/// An agent with a limit of every kind.
+const LIMITED: &str = "name = \"limited\"\nexecutor = \"script\"\n\n\
+    [agent.limits]\nrunning = 2\nrunning_per_key = 1";
+
+async fn start_durable(client: &Client, text: &str, options: Value) -> String {
+    id(&task_of(client.call("SendMessage", at_once(durable(text, options))).await))
+}
+
+/// How it stands with an agent's queue.
+async fn queue(client: &Client, agent: &str) -> Value {
+    let queues = client.get("/operator/v1/queues").await.json();
+    let mut of_agents = queues["queues"].as_array().into_iter().flatten();
+    of_agents.find(|queue| queue["agent"] == agent).cloned().unwrap_or_default()
+}
+
+fn command(stack: &Stack, name: &str) -> String {
+    succeed(&stack.command(&[name]).env("LONGHAUL_URL", stack.base()).start())
+}
+
+async fn queues_tell_what_waits_and_why(mode: Mode) {
+    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let client = stack.client().rpc_path("/agents/limited");
+    let mut tasks = Vec::new();
+    for key in ["a", "b", "a", "a", "c"] {
+        tasks.push(start_durable(&client, "!hang", json!({"concurrencyKey": key})).await);
+    }
+    tasks.push(start_durable(&client, "!hang", json!({"notBefore": "2090-01-01T00:00:00Z"})).await);
+    // A task that waits for its key is found to do so when its turn comes; until then it is ready.
+    eventually(LIMIT, "two run, three wait, one is for later", async || {
+        let queue = queue(&client, "limited").await;
+        let count = |name: &str| queue[name].as_u64().unwrap_or_default();
+        let waits = count("ready") + count("heldBack");
+        let fits = (count("running"), waits, count("scheduled")) == (2, 3, 1);
+        if fits { Ok(()) } else { Err(queue) }
+    })
+    .await;
+    let shown = command(&stack, "queues");
+    assert!(shown.contains("limited") && shown.contains("HELD-BACK"), "{shown}");
+    for task in &tasks {
+        client.call("CancelTask", json!({"id": task})).await;
+    }
+    eventually(LIMIT, "nothing is left", async || {
+        let queue = queue(&client, "limited").await;
+        let members = ["ready", "heldBack", "running", "scheduled"];
+        let empty = members.into_iter().all(|name| queue[name].as_u64().unwrap_or_default() == 0);
+        if empty && queue["oldestMs"].is_null() { Ok(()) } else { Err(queue) }
+    })
+    .await;
+}
+
+async fn workers_tell_what_they_have(mode: Mode) {
+    let stack = Setup::new(mode).workers(2).start().await;
+    let client = stack.client();
+    for _ in 0..3 {
+        begin(&client, "!hang").await;
+    }
+    let workers = client.get("/operator/v1/workers").await.json();
+    let workers = workers["workers"].as_array().cloned().expect("a list of workers");
+    assert_eq!(workers.len(), if mode == Mode::Embedded { 1 } else { 2 });
+    let running: u64 = workers.iter().filter_map(|worker| worker["running"].as_u64()).sum();
+    assert_eq!(running, 3);
+    let shown = command(&stack, "workers");
+    for worker in &workers {
+        assert!(worker["agents"].to_string().contains("script"), "{worker}");
+        assert!(shown.contains(worker["name"].as_str().expect("a name")), "{shown}");
+    }
+}
+
+async fn held_back_tasks_are_canceled_run_out_of_time_and_let_others_by(mode: Mode) {
+    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let client = stack.client().rpc_path("/agents/limited");
+    let keyed = |options: Value| {
+        let mut options = options;
+        options["concurrencyKey"] = json!("a");
+        options
+    };
+    let first = start_durable(&client, "!hang", keyed(json!({}))).await;
+    until(&client, &first, "WORKING").await;
+    let canceled = start_durable(&client, "never", keyed(json!({}))).await;
+    let queued = start_durable(&client, "never", keyed(json!({"queueTimeout": 1}))).await;
+    let late = longhaul_tests::talk::moment_in(std::time::Duration::from_secs(1));
+    let late = start_durable(&client, "never", keyed(json!({"deadline": late}))).await;
+    let next = start_durable(&client, "!chunks 1; complete", keyed(json!({}))).await;
+    let by = id(&start(&client, "without a key").await);
+    until(&client, &by, "COMPLETED").await;
+    client.call("CancelTask", json!({"id": canceled})).await;
+    until(&client, &canceled, "CANCELED").await;
+    until(&client, &queued, "FAILED").await;
+    until(&client, &late, "FAILED").await;
+    client.call("CancelTask", json!({"id": first})).await;
+    until(&client, &next, "COMPLETED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_hold_over_all_workers() {
+    let agent = "name = \"few\"\nexecutor = \"script\"\n\n\
+        [agent.limits]\nrunning = 3\nrunning_per_owner = 2";
+    let setup = Setup::new(Mode::Distributed).workers(3).agent(agent);
+    let stack = setup.key("one", "read,write").key("two", "read,write").start().await;
+    let clients =
+        [0, 1].map(|key| stack.anonymous().bearer(stack.key(key)).rpc_path("/agents/few"));
+    let mut tasks = Vec::new();
+    for n in 0..40 {
+        tasks.push((n % 2, id(&start(&clients[n % 2], "!wait 100; complete").await)));
+    }
+    for (owner, task) in &tasks {
+        until(&clients[*owner], task, "COMPLETED").await;
+    }
+    // How many were at work when each of them began, by the record: it begins after the claim and ends before the next.
+    let most = |per_owner: &str| {
+        stack.database().sql(&format!(
+            "with work as (select owner_id, task_id, min(at) filter (where state = 'working') as began, \
+                 max(at) filter (where state = 'completed') as ended \
+                 from task_history where agent = 'few' group by owner_id, task_id) \
+             select max((select count(*) from work o where o.began <= w.began and o.ended > w.began {per_owner})) \
+             from work w"
+        ))
+    };
+    assert_eq!(most(""), "3", "as many as may, and no more");
+    assert_eq!(most("and o.owner_id = w.owner_id"), "2");
+}
