@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 on_both_modes! {
     a_parked_a_scheduled_and_a_retrying_task_are_canceled_at_once,
     of_a_cancel_and_a_completion_one_wins,
+    a_cancel_within_a_step_is_heard_at_once_and_leaves_nothing_of_the_step,
 }
 
 /// Cancels a task, and says how long the answer took.
@@ -75,6 +76,19 @@ async fn of_a_cancel_and_a_completion_one_wins(mode: Mode) {
             assert_one_end(&stack, &task);
         }
     }
+}
+
+async fn a_cancel_within_a_step_is_heard_at_once_and_leaves_nothing_of_the_step(mode: Mode) {
+    let stack = Setup::new(mode).start().await;
+    let client = stack.client();
+    let task = id(&start(&client, "!step a; step b 60000; step c; effects done").await);
+    until_parts(&client, &task, 1).await;
+    let (answer, took) = cancel(&client, &task).await;
+    assert_eq!(state(&answer), "CANCELED");
+    assert!(took < Duration::from_millis(900), "{took:?}");
+    let texts = longhaul_tests::talk::artifact_texts(&get(&client, &task).await);
+    assert_eq!(texts, ["a\n"], "what was done stays");
+    assert_eq!(stack.effects("done").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

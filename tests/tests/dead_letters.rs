@@ -16,6 +16,8 @@ on_both_modes! {
     a_failed_task_is_listed_and_shown_with_its_cause_and_attempts,
     a_dead_task_is_redriven_once_however_often_and_by_however_many,
     dead_tasks_are_redriven_by_filter,
+    a_redriven_task_has_the_whole_message_and_none_of_what_is_over,
+    what_was_redriven_survives_the_node_that_did_it,
     a_dismissed_task_is_off_the_list_and_stays_dead,
     dead_letters_of_all_owners_are_for_operators_alone,
     each_way_to_fail_names_itself,
@@ -144,6 +146,45 @@ async fn dead_tasks_are_redriven_by_filter(mode: Mode) {
     assert_eq!(answer["redriven"], json!([]));
     let by_cause = dead(&client, "?cause=AS%20ASKED&agent=script").await;
     assert_eq!(ids(&by_cause), [fatal.as_str()], "in whatever case");
+}
+
+async fn a_redriven_task_has_the_whole_message_and_none_of_what_is_over(mode: Mode) {
+    let stack = Setup::new(mode).start().await;
+    let client = stack.client();
+    let deadline = moment_in(Duration::from_millis(700));
+    let large =
+        json!({"raw": "QUJD".repeat(100_000), "filename": "x.bin", "mediaType": "application/x"});
+    let mut params = durable("!wait 1500", json!({"deadline": deadline, "priority": 7}));
+    params["message"]["parts"] = json!([{"text": "!wait 1500"}, large]);
+    params["message"]["metadata"]["mine"] = json!({"n": 1e300});
+    let task = id(&task_of(client.call("SendMessage", at_once(params)).await));
+    let old = until(&client, &task, "FAILED").await;
+    let new = post(&client, &format!("/local/{task}/redrive")).await.json();
+    let done = until(&client, new["taskId"].as_str().expect("a task"), "COMPLETED").await;
+    let (old, new) = (&old["history"][0], &done["history"][0]);
+    assert_eq!(new["parts"], old["parts"]);
+    assert_eq!(new["metadata"]["mine"], old["metadata"]["mine"]);
+    let options = &new["metadata"]["urn:longhaul:a2a:durability:v1"];
+    assert_eq!(*options, json!({"priority": 7}), "the deadline is over");
+}
+
+async fn what_was_redriven_survives_the_node_that_did_it(mode: Mode) {
+    let mut stack = Setup::new(mode).start().await;
+    let client = stack.client();
+    let sends = (0..8).map(|_| send(&client, "!wait 20; fail"));
+    let tasks: Vec<String> = join_all(sends).await.iter().map(id).collect();
+    let mut redriven = Vec::new();
+    for task in &tasks {
+        let answer = post(&client, &format!("/local/{task}/redrive")).await.json();
+        redriven.push(answer["taskId"].as_str().expect("the new task").to_owned());
+    }
+    stack.kill_node(0);
+    stack.start_node(0).await;
+    for (task, new) in tasks.iter().zip(&redriven) {
+        until(&client, new, "FAILED").await;
+        let again = post(&client, &format!("/local/{task}/redrive")).await.json();
+        assert_eq!(again, json!({"taskId": new, "already": true}));
+    }
 }
 
 async fn a_dismissed_task_is_off_the_list_and_stays_dead(mode: Mode) {

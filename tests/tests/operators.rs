@@ -1,13 +1,18 @@
 //! What an operator sees of queues and workers is what there is.
 
+use futures::future::join_all;
 use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::{LIMIT, at_once, begin, durable, id, start, task_of, until};
+use longhaul_tests::talk::{
+    LIMIT, at_once, begin, durable, id, send, start, state, task_of, until,
+};
 use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes! {
     queues_tell_what_waits_and_why,
     workers_tell_what_they_have,
+    a_backlog_of_one_key_does_not_make_others_of_its_owner_wait,
+    held_back_tasks_run_by_priority,
     held_back_tasks_are_canceled_run_out_of_time_and_let_others_by,
 }
 
@@ -77,6 +82,41 @@ async fn workers_tell_what_they_have(mode: Mode) {
         assert!(worker["agents"].to_string().contains("script"), "{worker}");
         assert!(shown.contains(worker["name"].as_str().expect("a name")), "{shown}");
     }
+}
+
+async fn a_backlog_of_one_key_does_not_make_others_of_its_owner_wait(mode: Mode) {
+    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let client = stack.client().rpc_path("/agents/limited");
+    let backlog =
+        (0..400).map(|_| start_durable(&client, "!wait 100", json!({"concurrencyKey": "a"})));
+    join_all(backlog).await;
+    for n in 0..5 {
+        let task = send(&client, &format!("without a key {n}")).await;
+        assert_eq!(state(&task), "COMPLETED");
+    }
+    let done = json!({"status": "TASK_STATE_COMPLETED", "pageSize": 1});
+    let done = client.call("ListTasks", done).await["totalSize"].as_u64();
+    assert!(done < Some(200), "they did not wait for the others: {done:?} are done");
+}
+
+async fn held_back_tasks_run_by_priority(mode: Mode) {
+    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let client = stack.client().rpc_path("/agents/limited");
+    let mut tasks = Vec::new();
+    let first = start_durable(&client, "!wait 1500", json!({"concurrencyKey": "a"})).await;
+    for priority in [0, -5, 10, 3] {
+        let options = json!({"concurrencyKey": "a", "priority": priority});
+        tasks.push((priority, start_durable(&client, "!wait 100", options).await));
+    }
+    until(&client, &first, "COMPLETED").await;
+    let mut ended = Vec::new();
+    for (priority, task) in &tasks {
+        let done = until(&client, task, "COMPLETED").await;
+        ended.push((done["status"]["timestamp"].to_string(), *priority));
+    }
+    ended.sort();
+    let order: Vec<i32> = ended.into_iter().map(|(_, priority)| priority).collect();
+    assert_eq!(order, [10, 3, 0, -5]);
 }
 
 async fn held_back_tasks_are_canceled_run_out_of_time_and_let_others_by(mode: Mode) {

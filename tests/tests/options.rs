@@ -17,6 +17,7 @@ on_both_modes! {
     an_attempt_without_progress_is_stopped_and_one_with_progress_is_not,
     a_message_says_how_often_and_how_long_it_is_tried,
     an_idempotency_key_stands_for_the_message,
+    sends_with_one_idempotency_key_at_once_are_one_task,
     options_that_cannot_be_understood_are_named,
     a_higher_priority_goes_first,
     tasks_of_one_concurrency_key_run_one_after_the_other,
@@ -89,12 +90,14 @@ async fn a_task_that_nobody_starts_in_time_fails(mode: Mode) {
 async fn an_attempt_without_progress_is_stopped_and_one_with_progress_is_not(mode: Mode) {
     let stack = Setup::new(mode).start().await;
     let (client, options) = (stack.client(), json!({"noProgressTimeout": "1s", "maxAttempts": 1}));
-    let (silent, busy) = tokio::join!(
+    let (silent, busy, quiet) = tokio::join!(
         send_durable(&client, "!wait 60000", options.clone()),
         send_durable(&client, "!progress 8 300; complete", options.clone()),
+        send_durable(&client, "!heartbeat 8 300; complete", options.clone()),
     );
     assert_eq!(failure(&silent)["because"], "no-progress");
     assert_eq!(state(&busy), "COMPLETED");
+    assert_eq!(state(&quiet), "COMPLETED", "a sign that says nothing is one");
 }
 
 async fn a_message_says_how_often_and_how_long_it_is_tried(mode: Mode) {
@@ -121,6 +124,19 @@ async fn an_idempotency_key_stands_for_the_message(mode: Mode) {
     let other = client.call_error("SendMessage", durable("book another", key)).await;
     assert_eq!(other.code, -32602);
     assert!(other.message.contains("idempotency key"), "{}", other.message);
+}
+
+async fn sends_with_one_idempotency_key_at_once_are_one_task(mode: Mode) {
+    let stack = Setup::new(mode).nodes(2).start().await;
+    for round in 0..10 {
+        let sends = (0..6).map(|node| {
+            let options = json!({"idempotencyKey": format!("order-{round}")});
+            let client = stack.client_at(node);
+            async move { id(&start_durable(&client, "book it", options).await) }
+        });
+        let tasks = join_all(sends).await;
+        assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
+    }
 }
 
 async fn options_that_cannot_be_understood_are_named(mode: Mode) {

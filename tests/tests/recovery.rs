@@ -208,6 +208,42 @@ async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
     assert_eq!(stack.database().sql(lost), "0");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on() {
+    let mut postgres = Postgres::private();
+    let database = Database::create_on(&postgres);
+    let setup = Setup::new(Mode::Distributed).workers(2).short_lease().database(database);
+    let stack = setup.start().await;
+    let tasks = start_moving(&stack, 4).await;
+    postgres.stop_fast();
+    // A worker that cannot renew its lease stops what it runs, before anybody else may run it.
+    for worker in stack.workers() {
+        eventually(LIMIT, "a worker has given its runs up", async || {
+            let log = worker.log();
+            if log.contains("all runs are given up") { Ok(()) } else { Err(log) }
+        })
+        .await;
+    }
+    postgres.start();
+    for task in &tasks {
+        until(&stack.client(), task, "COMPLETED").await;
+        assert_gapless(&stack, task);
+    }
+    let attempts = "select max(attempt) from task_history";
+    assert_eq!(stack.database().sql(attempts), "1", "nobody's failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_dev_goes_on_as_soon_as_it_is_started() {
+    // Its lease is fifteen seconds, too; nobody else can be using the folder.
+    let mut stack = Setup::new(Mode::Embedded).start().await;
+    let tasks = start_moving(&stack, 3).await;
+    stack.kill_node(0);
+    stack.start_node(0).await;
+    let took = until_moving(&stack, &tasks, Instant::now()).await;
+    assert!(took.iter().all(|took| *took < Duration::from_secs(5)), "{took:?}");
+}
+
 /// `longhaul.toml` with one agent, whose tasks end with the version that began them.
 fn pinned(version: &str) -> String {
     format!(

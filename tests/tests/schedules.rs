@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both_modes! {
-    each_second_makes_one_task_while_nodes_are_killed_and_started,
+    each_second_makes_one_task_while_nodes_are_killed_frozen_and_started,
     a_paused_schedule_rests_and_a_resumed_one_goes_on,
     a_deleted_schedule_makes_no_more_tasks_and_leaves_those_it_made,
     what_cannot_be_a_schedule_is_refused_by_name,
@@ -68,7 +68,7 @@ fn now() -> DateTime<Utc> {
     moment(&json!(moment_in(Duration::ZERO)))
 }
 
-async fn each_second_makes_one_task_while_nodes_are_killed_and_started(mode: Mode) {
+async fn each_second_makes_one_task_while_nodes_are_killed_frozen_and_started(mode: Mode) {
     let mut stack = Setup::new(mode).nodes(2).start().await;
     let nodes = stack.nodes().len();
     let first = moment(&put_every_second(&stack.client(), "beat").await["nextAt"]);
@@ -82,6 +82,13 @@ async fn each_second_makes_one_task_while_nodes_are_killed_and_started(mode: Mod
             until_made(&others, "beat", before + 1).await;
         }
         stack.start_node(round % nodes).await;
+        if nodes > 1 {
+            // A node that was frozen goes on in the middle of whatever it was about to do.
+            stack.nodes()[0].running().sigstop();
+            let before = made(&stack.client_at(1), "beat").await;
+            until_made(&stack.client_at(1), "beat", before + 1).await;
+            stack.nodes()[0].running().sigcont();
+        }
     }
     let client = stack.client();
     post(&client, "beat", "pause").await;

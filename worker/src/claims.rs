@@ -11,7 +11,7 @@ use crate::{
 use longhaul_dispatch::{Delivery, WakeSource};
 use longhaul_domain::{AgentName, WorkerId};
 use longhaul_runtime::{Backoff, TaskSet, readiness::Handle};
-use longhaul_store::{ClaimRequest, Claimed};
+use longhaul_store::{AgentSlots, ClaimRequest, Claimed};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -31,17 +31,37 @@ pub struct Claims {
 }
 
 /// What a look into the store brought.
-enum Look {
-    /// Less than there was room for: there is nothing more now for the agents that still have room.
-    Nothing(Brought),
-    /// As much as there was room for: there may be more.
-    More(Brought),
-    /// The store did not answer.
-    Failed,
+#[derive(Debug, Default)]
+struct Brought {
+    /// How many runs of each agent were claimed.
+    by_agent: BTreeMap<AgentName, u32>,
+    /// As much as there was room for in all: there may be more.
+    more: bool,
+    /// As much as one agent had room for: there may be more for that one.
+    filled: bool,
 }
 
-/// How many runs of each agent were claimed.
-type Brought = BTreeMap<AgentName, usize>;
+impl Brought {
+    /// What was asked for with these slots, at most so many in all.
+    fn of(claimed: &[Claimed], slots: &[AgentSlots], limit: u32) -> Self {
+        let mut by_agent = BTreeMap::<AgentName, u32>::new();
+        for claimed in claimed {
+            *by_agent.entry(claimed.agent.clone()).or_default() += 1;
+        }
+        let filled = slots.iter().any(|asked| by_agent.get(&asked.agent) >= Some(&asked.free));
+        Self { by_agent, more: claimed.len() >= limit as usize, filled }
+    }
+
+    /// Whether to look again at once. An agent that was filled is listened for while it is full; where every agent has
+    /// room, its runs have ended already, and nobody would tell.
+    const fn again(&self, room: Room) -> bool {
+        match room {
+            Room::None => false,
+            Room::Some => self.more,
+            Room::All => self.more || self.filled,
+        }
+    }
+}
 
 /// How long a claim that is under way may take when the worker drains. What it brings later is offered to others when the
 /// worker takes itself off.
@@ -53,28 +73,24 @@ impl Claims {
         let mut wakes: Vec<Delivery> = Vec::new();
         let mut failures = 0;
         while !draining.is_cancelled() {
-            let (brought, more) = match self.bounded_look(&draining).await {
-                Look::Nothing(brought) => (brought, false),
-                Look::More(brought) => (brought, true),
-                Look::Failed => {
-                    // Others may reach the store; and hints must not be burnt while it is away.
-                    source.receive_for(&BTreeSet::new()).await;
-                    wakes.clear();
-                    let wait = Backoff::RECONNECT.random_delay(failures);
-                    draining.run_until_cancelled(tokio::time::sleep(wait)).await;
-                    failures = failures.saturating_add(1);
-                    continue;
-                }
+            let Some(mut brought) = self.bounded_look(&draining).await else {
+                // Others may reach the store; and hints must not be burnt while it is away.
+                source.receive_for(&BTreeSet::new()).await;
+                wakes.clear();
+                let wait = Backoff::RECONNECT.random_delay(failures);
+                draining.run_until_cancelled(tokio::time::sleep(wait)).await;
+                failures = failures.saturating_add(1);
+                continue;
             };
             failures = 0;
             // Before wake-ups go back, so that they go to others.
             source.receive_for(&self.slots.open()).await;
-            self.answer(&mut wakes, brought);
+            self.answer(&mut wakes, &mut brought);
             match self.slots.room() {
                 Room::None => {
                     draining.run_until_cancelled(self.slots.freed()).await;
                 }
-                Room::Some | Room::All if more => {}
+                room if brought.again(room) => {}
                 room => {
                     let wake = self.idle(&mut *source, room);
                     if let Some(Some(wake)) = draining.run_until_cancelled(wake).await {
@@ -88,11 +104,11 @@ impl Claims {
 
     /// Answers wake-ups after a look. What they were for was claimed, or was claimed by others. Those for an agent that has no
     /// free slot any more, and that are more than what was claimed, go back: another worker may have one.
-    fn answer(&self, wakes: &mut Vec<Delivery>, mut brought: Brought) {
+    fn answer(&self, wakes: &mut Vec<Delivery>, brought: &mut Brought) {
         let open = self.slots.open();
         for wake in wakes.drain(..) {
             let agent = &wake.wake.agent;
-            let claimed = brought.get_mut(agent).filter(|left| **left > 0);
+            let claimed = brought.by_agent.get_mut(agent).filter(|left| **left > 0);
             if let Some(left) = claimed {
                 *left -= 1;
             } else if !open.contains(agent) {
@@ -132,7 +148,7 @@ impl Claims {
     }
 
     /// A look that does not hold up a drain for long.
-    async fn bounded_look(&self, draining: &CancellationToken) -> Look {
+    async fn bounded_look(&self, draining: &CancellationToken) -> Option<Brought> {
         let late = async {
             draining.cancelled().await;
             tokio::time::sleep(LAST_CLAIM).await;
@@ -140,32 +156,28 @@ impl Claims {
         tokio::select! {
             biased;
             look = self.look() => look,
-            () = late => Look::Failed,
+            () = late => None,
         }
     }
 
-    /// Claims what there is room for and starts it.
-    async fn look(&self) -> Look {
+    /// Claims what there is room for and starts it; `None`: the store did not answer.
+    async fn look(&self) -> Option<Brought> {
         let (slots, limit) = self.slots.free();
         if slots.is_empty() {
-            return Look::More(Brought::new());
+            return Some(Brought { more: true, ..Brought::default() });
         }
-        let request = ClaimRequest { worker: self.worker, slots, limit };
+        let request = ClaimRequest { worker: self.worker, slots: slots.clone(), limit };
         match self.env.store.claim(request).await {
             Ok(claimed) => {
                 self.readiness.set_ok();
-                let more = claimed.len() >= limit as usize;
-                let mut brought = Brought::new();
-                for claimed in claimed {
-                    *brought.entry(claimed.agent.clone()).or_default() += 1;
-                    self.begin(claimed);
-                }
-                if more { Look::More(brought) } else { Look::Nothing(brought) }
+                let brought = Brought::of(&claimed, &slots, limit);
+                claimed.into_iter().for_each(|claimed| self.begin(claimed));
+                Some(brought)
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot claim");
                 self.readiness.set_failed("the store does not answer");
-                Look::Failed
+                None
             }
         }
     }
@@ -185,5 +197,39 @@ impl Claims {
         let max = self.probe_interval;
         let jitter = Backoff { initial: max, factor: 1.0, max, jitter: true };
         max / 2 + jitter.random_delay(0) / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::claimed;
+
+    fn brought(claims: u128, free: u32, limit: u32) -> Brought {
+        let claimed: Vec<Claimed> = (1..=claims).map(claimed).collect();
+        let agent = AgentName::new("agent").unwrap();
+        let idle = AgentName::new("idle").unwrap();
+        let slots = [AgentSlots::new(agent, free), AgentSlots::new(idle, limit)];
+        Brought::of(&claimed, &slots, limit)
+    }
+
+    #[test]
+    fn a_claim_that_brought_less_than_there_was_room_for_is_not_repeated() {
+        for room in [Room::None, Room::Some, Room::All] {
+            assert!(!brought(0, 1, 16).again(room));
+            assert!(!brought(3, 4, 16).again(room));
+        }
+    }
+
+    #[test]
+    fn a_claim_that_brought_all_there_was_room_for_is_repeated_while_there_is_room() {
+        assert!(brought(16, 16, 16).again(Room::Some));
+        assert!(!brought(16, 16, 16).again(Room::None));
+    }
+
+    #[test]
+    fn an_agent_whose_last_slot_is_free_again_already_is_looked_for_at_once() {
+        assert!(brought(1, 1, 16).again(Room::All));
+        assert!(!brought(1, 1, 16).again(Room::Some), "its end is listened for");
     }
 }

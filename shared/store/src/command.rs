@@ -197,7 +197,8 @@ pub enum SettleAs {
 pub struct Reap {
     /// At most this many tasks are dealt with.
     pub limit: u32,
-    /// When as many workers in a row as this were lost while they ran a task, it fails.
+    /// When as many workers in a row as this were lost while they ran a task, it is suspected of it (see
+    /// [`verdict`](crate::verdict())): one that is alone in that fails.
     pub max_losses: u32,
     /// A task whose deadline has passed while a worker runs it is ended by force after this long.
     pub grace: Duration,

@@ -26,6 +26,7 @@ mod output;
 mod query;
 mod schedule;
 mod signal;
+mod verdict;
 
 pub use command::{
     Accept, AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, DedupeKey, NewKey,
@@ -44,6 +45,7 @@ pub use output::check_output;
 pub use query::{ListCursor, ListQuery, LogPage, ReadLimit, SnapshotOptions, TaskPage};
 pub use schedule::{DueSchedules, Fire, Fired, MissedRuns, Schedule, SchedulePlan};
 pub use signal::{ControlSignal, LogSignal, SignalStream};
+pub use verdict::{Verdict, is_suspect, verdict};
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -33,7 +33,7 @@ pub struct Options {
     pub clients: u64,
     /// How long everything may take to end once all faults are over.
     pub quiesce: Duration,
-    /// Keeps logs and journals here instead of removing them.
+    /// Keeps logs and journals in a new folder within this one instead of removing them.
     pub keep: Option<PathBuf>,
 }
 
@@ -44,7 +44,9 @@ pub struct Options {
 /// When the stack does not start, or a journal cannot be read: then nothing can be said.
 pub async fn run(options: &Options) -> Report {
     let temporary = TempDir::with_prefix("longhaul-chaos-").expect("a temporary folder");
-    let folder = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let folder = options.keep.as_deref().unwrap_or(temporary.path());
+    // Never that of an earlier run, whose journals would be taken for this one's.
+    let folder = folder.join(format!("seed-{}-{}", options.rules.seed, journal::now()));
     std::fs::create_dir_all(&folder).expect("the folder can be made");
     let faults = plan(&options.rules);
     report::print_plan(options, &faults);

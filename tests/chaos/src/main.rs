@@ -37,7 +37,7 @@ struct Arguments {
     /// Write the figures and the verdict to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Keep logs and journals in this folder.
+    /// Keep logs and journals in a new folder within this one.
     #[arg(long)]
     keep: Option<PathBuf>,
 }

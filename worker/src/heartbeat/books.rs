@@ -46,6 +46,12 @@ pub struct Keeper {
     pub books: Books,
 }
 
+impl Differences {
+    fn is_empty(&self) -> bool {
+        self.only_store.is_empty() && self.only_worker.is_empty()
+    }
+}
+
 impl Books {
     /// A heartbeat says how many runs the worker holds.
     pub fn told(&self, held: u32) {
@@ -71,8 +77,9 @@ impl Keeper {
 
     /// Compares; what differed before too is put right.
     async fn compare(&self, held: u32, before: Differences) -> Differences {
-        if u32::try_from(self.running.len()) == Ok(held) {
-            return Differences::default();
+        // Counts that agree by chance do not clear what was found to differ.
+        if u32::try_from(self.running.len()) == Ok(held) && before.is_empty() {
+            return before;
         }
         let ours: HashSet<Run> = self.running.list().into_iter().collect();
         let theirs: HashSet<Run> = match self.store.held_runs(self.worker).await {

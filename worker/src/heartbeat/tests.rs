@@ -238,6 +238,24 @@ async fn a_run_that_only_the_store_knows_of_is_given_back_once_it_is_known_for_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_only_the_store_knows_of_is_given_back_though_counts_agree_now_and_then() {
+    let scene = Scene::new();
+    scene.store.held.lock().unwrap().push((key(1), fence(1)));
+    let mut held = 0;
+    script(&scene.store.heartbeat, move || {
+        held = 1 - held;
+        Ok(renewed(held))
+    });
+    script(&scene.store.settle, || Ok(Settled::Now { last: Seq(1) }));
+    let both = async {
+        tokio::join!(scene.beat(), scene.keep_books());
+    };
+    for_a_while(both, LEASE * 2).await;
+    let given_back = crate::release::release(key(1), fence(1), 0);
+    assert!(scene.store.asked().contains(&Asked::Settle(given_back)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_only_the_worker_knows_of_is_stopped() {
     let scene = Scene::new();
     let signals = Arc::new(RunSignals::new());

@@ -13,6 +13,9 @@ pub const NOT_STORED: &str = "the output of the executor cannot be stored";
 /// The longest wait that an executor may ask for between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The longest cause that is kept, in bytes: operators list a thousand at once.
+const LONGEST_CAUSE: usize = 16 << 10;
+
 /// What went wrong with an attempt.
 pub struct Fault {
     /// The kind of failure that it is when it is final.
@@ -71,7 +74,8 @@ impl Fault {
 }
 
 /// Another attempt as long as there is one, then the end.
-pub fn failed(fault: Fault, facts: &Facts<'_>) -> Settlement {
+pub fn failed(mut fault: Fault, facts: &Facts<'_>) -> Settlement {
+    shorten(&mut fault.cause);
     let tried = u32::try_from(facts.attempt).unwrap_or(1).max(1);
     if fault.retryable && tried < facts.policy.max_attempts {
         let delay = fault.retry_after.unwrap_or_else(|| backoff(tried, facts)).min(LONGEST_WAIT);
@@ -81,6 +85,15 @@ pub fn failed(fault: Fault, facts: &Facts<'_>) -> Settlement {
     let id = || MessageId::from(facts.id);
     let last = vec![failed.status(facts.task, facts.context, fault.message, id)];
     Settlement { how: SettleAs::End(TerminalState::Failed), last }
+}
+
+fn shorten(cause: &mut String) {
+    let Some(mut end) = (cause.len() > LONGEST_CAUSE).then_some(LONGEST_CAUSE) else { return };
+    while !cause.is_char_boundary(end) {
+        end -= 1;
+    }
+    cause.truncate(end);
+    cause.push('…');
 }
 
 fn retry(delay: Duration, cause: &str, facts: &Facts<'_>) -> Settlement {

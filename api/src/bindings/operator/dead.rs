@@ -3,11 +3,11 @@
 use super::{
     Answer, Gate, Operator,
     answer::ok,
-    input::{Asked, Filter, MOST, PAGE, invalid, read, read_cursor, write_cursor},
+    input::{Asked, Filter, MOST, Named, PAGE, invalid, read, read_cursor, write_cursor},
     views,
 };
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
 };
 use longhaul_domain::LogEntry;
@@ -31,7 +31,7 @@ pub async fn list(
 pub async fn show(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, task)): Path<(String, String)>,
+    Named(owner, task): Named,
 ) -> Answer {
     #[derive(Serialize)]
     struct Shown<'a> {
@@ -69,7 +69,7 @@ impl Entry {
 pub async fn redrive(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, task)): Path<(String, String)>,
+    Named(owner, task): Named,
 ) -> Answer {
     let done = gate.service.redrive(&caller, &owner, &task).await?;
     Ok(ok(&json!({"taskId": done.to.to_string(), "already": done.already})))
@@ -78,7 +78,7 @@ pub async fn redrive(
 pub async fn dismiss(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, task)): Path<(String, String)>,
+    Named(owner, task): Named,
 ) -> Answer {
     let already = gate.service.dismiss(&caller, &owner, &task).await?;
     Ok(ok(&json!({"dismissed": true, "already": already})))

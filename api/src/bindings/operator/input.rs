@@ -7,7 +7,10 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::{FromRequestParts, Query, rejection::QueryRejection},
+    extract::{
+        FromRequestParts, Path, Query,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{StatusCode, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -28,6 +31,20 @@ impl<T: DeserializeOwned> FromRequestParts<Gate> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, gate: &Gate) -> Result<Self, Failed> {
         let read: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, gate).await;
         read.map(|Query(asked)| Self(asked)).map_err(|error| invalid(error.body_text()))
+    }
+}
+
+/// An owner and what is named of it, from the address; what is no text is refused in our own form.
+pub struct Named(pub String, pub String);
+
+impl FromRequestParts<Gate> for Named {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, gate: &Gate) -> Result<Self, Failed> {
+        let read: Result<Path<(String, String)>, PathRejection> =
+            Path::from_request_parts(parts, gate).await;
+        read.map(|Path((owner, name))| Self(owner, name))
+            .map_err(|error| invalid(error.body_text()))
     }
 }
 

@@ -3,11 +3,11 @@
 use super::{
     Answer, Gate, Operator,
     answer::{created, ok},
-    input::{Asked, invalid, read},
+    input::{Asked, Named, invalid, read},
     views,
 };
 use crate::service::operate::Wanted;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use longhaul_domain::{AgentName, ContextId, Message, MessageId, Part, Role};
 use longhaul_store::MissedRuns;
 use longhaul_wire::v1::read_template;
@@ -93,12 +93,10 @@ pub async fn list(
     Ok(ok(&HashMap::from([("schedules", schedules)])))
 }
 
-type Named = Path<(String, String)>;
-
 pub async fn show(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, name)): Named,
+    Named(owner, name): Named,
 ) -> Answer {
     Ok(ok(&views::Planned(&gate.service.schedule(&caller, &owner, &name).await?)))
 }
@@ -106,7 +104,7 @@ pub async fn show(
 pub async fn put(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, name)): Named,
+    Named(owner, name): Named,
     request: Request,
 ) -> Answer {
     let body: Body = read(&gate, request.into_body()).await?;
@@ -119,7 +117,7 @@ pub async fn put(
 pub async fn delete(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, name)): Named,
+    Named(owner, name): Named,
 ) -> Answer {
     gate.service.delete_schedule(&caller, &owner, &name).await?;
     Ok(ok(&json!({"deleted": true})))
@@ -128,7 +126,7 @@ pub async fn delete(
 pub async fn pause(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, name)): Named,
+    Named(owner, name): Named,
 ) -> Answer {
     Ok(ok(&views::Planned(&gate.service.pause_schedule(&caller, &owner, &name, true).await?)))
 }
@@ -136,7 +134,7 @@ pub async fn pause(
 pub async fn resume(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, name)): Named,
+    Named(owner, name): Named,
 ) -> Answer {
     Ok(ok(&views::Planned(&gate.service.pause_schedule(&caller, &owner, &name, false).await?)))
 }
@@ -144,7 +142,7 @@ pub async fn resume(
 pub async fn fire(
     State(gate): State<Gate>,
     Operator(caller): Operator,
-    Path((owner, name)): Named,
+    Named(owner, name): Named,
 ) -> Answer {
     let task = gate.service.fire_schedule(&caller, &owner, &name).await?;
     Ok(ok(&json!({"taskId": task.to_string()})))

@@ -8,8 +8,9 @@ use longhaul_domain::{
 use longhaul_store::{
     DeadLetter, DeadQuery, Handled, QueueRecord, ReadLimit, SnapshotOptions, WorkerRecord,
 };
+use std::collections::VecDeque;
 
-/// How many entries of a dead task's log are shown: the last ones.
+/// How many entries of a dead task's log are shown at most: the last ones.
 const LAST_ENTRIES: i64 = 100;
 
 /// The most letters that the store gives at once.
@@ -141,17 +142,28 @@ impl Service {
         letter.map_err(|e| caller.refused(&e))?.ok_or_else(not_dead)
     }
 
+    /// The last entries, fewer where they would be too large together.
     async fn end_of_log(&self, caller: &Caller, key: TaskKey, last: Seq) -> Result<Vec<LogEntry>> {
-        let mut log: Vec<LogEntry> = Vec::new();
+        let mut log = VecDeque::new();
+        let mut size = 0;
         let mut place = Seq((last.0 - LAST_ENTRIES).max(0));
         while place < last {
             let page = self.store.read_log(key, place, ReadLimit::default()).await;
             let page = page.map_err(|e| caller.refused(&e))?.ok_or_else(not_dead)?;
             let Some(end) = page.entries.last() else { break };
             place = end.seq;
-            log.extend(page.entries);
+            for entry in page.entries {
+                let weight = entry.body.encode().len() as u64;
+                size += weight;
+                log.push_back((weight, entry));
+            }
+            while size > self.options.max_answer_bytes
+                && let Some((weight, _)) = log.pop_front()
+            {
+                size -= weight;
+            }
         }
-        Ok(log)
+        Ok(log.into_iter().map(|(_, entry)| entry).collect())
     }
 }
 

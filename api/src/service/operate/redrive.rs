@@ -105,9 +105,11 @@ impl Service {
         let page = page.map_err(|e| caller.refused(&e))?.ok_or_else(not_dead)?;
         match page.entries.into_iter().next().map(|entry| entry.body) {
             Some(EntryBody::Message(message)) => Ok(message),
-            _ => Err(Refusal::Conflict(
-                "the first message of the task is not there any more; send it again".to_owned(),
-            )),
+            // Of many that are redriven this one stands in the way: it has to be named.
+            _ => Err(Refusal::Conflict(format!(
+                "the first message of task {} is not there any more; send it again and dismiss the task",
+                letter.key.task
+            ))),
         }
     }
 }

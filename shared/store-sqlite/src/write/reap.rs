@@ -20,7 +20,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::{AgentName, EntryBody, Failed, MessageId, Note, TaskKey, WorkerId};
-use longhaul_store::{Reap, Reaped};
+use longhaul_store::{Reap, Reaped, Verdict, verdict};
 use rusqlite::Params;
 
 statements! {
@@ -39,7 +39,9 @@ statements! {
         SELECT owner_id, task, agent FROM runs
         WHERE worker IS NULL AND stage = 1 AND run_at <= ?1 ORDER BY run_at LIMIT ?2";
     HELD = "-- store::reap
-        SELECT owner_id, task FROM runs WHERE worker = ?1 ORDER BY owner_id, task LIMIT ?2";
+        SELECT owner_id, task FROM runs WHERE worker = ?1 ORDER BY losses DESC, owner_id, task LIMIT ?2";
+    SUSPECTS = "-- store::reap
+        SELECT count(*) FROM runs WHERE worker = ?1 AND losses >= ?2";
     FORGET_WORKER = "-- store::reap
         DELETE FROM workers WHERE worker = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.worker = ?1)";
 }
@@ -88,8 +90,14 @@ impl Pass<'_, '_> {
                 continue;
             }
             let worker = id.to_string();
-            for key in db::all(self.tx.conn, HELD, (&worker, self.left()), row::key)? {
-                let why = Why::Lost { worker: &worker, max_losses: self.reap.max_losses };
+            let max_losses = self.reap.max_losses;
+            let before = max_losses.saturating_sub(1);
+            let count = |row: &rusqlite::Row<'_>| Ok(row.get::<_, u32>(0)?);
+            let suspects = db::one(self.tx.conn, SUSPECTS, (&worker, before), count)?;
+            let suspects = suspects.unwrap_or(0) as usize;
+            let held = db::all(self.tx.conn, HELD, (&worker, self.left()), row::key)?;
+            for (place, key) in held.into_iter().enumerate() {
+                let why = Why::Lost { worker: &worker, max_losses, place, suspects };
                 self.done.extend(take_alone(self.tx, key, why)?);
             }
             // A worker stays while it has runs left, for the next time.
@@ -144,7 +152,7 @@ enum Why<'a> {
     /// It was to stop and did not.
     Unobeyed,
     /// Its worker is lost.
-    Lost { worker: &'a str, max_losses: u32 },
+    Lost { worker: &'a str, max_losses: u32, place: usize, suspects: usize },
     /// Its worker goes.
     Retired,
     /// Nobody started it in time.
@@ -186,8 +194,9 @@ fn take_from(tx: &mut Tx<'_>, key: TaskKey, why: Why<'_>) -> Result<Option<Reape
         (Why::Retired | Why::Lost { .. }, Some(run)) if run.cancel_at.is_some() => {
             canceled(tx, &mut head, &run)?
         }
-        (Why::Lost { worker, max_losses }, Some(run)) => {
-            lost(tx, &mut head, run, worker, max_losses)?
+        (Why::Lost { worker, max_losses, place, suspects }, Some(run)) => {
+            let verdict = verdict(run.losses.saturating_add(1), max_losses, place, suspects);
+            lost(tx, &mut head, run, worker, verdict)?
         }
         (Why::Retired, Some(run)) => {
             let again = Run { due_at: run.due_at.min(tx.now), ..run };
@@ -210,15 +219,18 @@ fn lost(
     head: &mut Head,
     run: Run,
     worker: &str,
-    max_losses: u32,
+    verdict: Verdict,
 ) -> Result<Reaped> {
     let losses = run.losses.saturating_add(1);
-    if u32::try_from(losses).is_ok_and(|losses| losses >= max_losses) {
-        let failed = Failed::poison(losses, run.attempts());
-        return fail(tx, head, Some(&run), failed);
-    }
+    let delay = match verdict {
+        Verdict::Poison => {
+            let failed = Failed::poison(losses, run.attempts());
+            return fail(tx, head, Some(&run), failed);
+        }
+        Verdict::Again(delay) => row::millis(delay),
+    };
     head.append(tx, 0, &EntryBody::Note(Note::WorkerLost { worker: worker.to_owned() }))?;
-    let again = Run { losses, due_at: tx.now, ..run };
+    let again = Run { losses, due_at: tx.now.saturating_add(delay), ..run };
     again.offer_again(tx)?;
     Ok(Reaped::Offered { key: head.key, agent: again.agent })
 }

@@ -217,6 +217,7 @@ macro_rules! conformance_tests {
             a_run_that_settles_begins_the_count_of_losses_anew
             workers_that_go_in_good_order_are_no_losses
             one_poisonous_task_does_not_harm_those_beside_it
+            those_who_are_lost_together_are_told_apart
         ]);
         $crate::conformance_module!($fixture, reading, [
             what_is_not_there_is_none

@@ -120,3 +120,26 @@ pub async fn one_poisonous_task_does_not_harm_those_beside_it(store: Arc<dyn Sto
     assert!(reaped.contains(&Reaped::Failed { key: bad, because: FailedBecause::Poison }));
     assert!(reaped.contains(&Reaped::Offered { key: good, agent: scene.agent.clone() }));
 }
+
+pub async fn those_who_are_lost_together_are_told_apart(store: Arc<dyn Store>) {
+    let scene = Scene::new(store).await;
+    let both = [scene.accepted().await, scene.accepted().await];
+    for _ in 0..3 {
+        let worker = scene.worker().await;
+        assert_eq!(scene.claim(worker, 10).await.len(), 2);
+        scene.loses_its_lease(worker).await;
+        let mut offered = 0;
+        while offered < 2 {
+            let reaped = scene.reaped_as(THREE).await;
+            assert!(reaped.iter().all(|done| matches!(done, Reaped::Offered { .. })), "{reaped:?}");
+            offered += reaped.len();
+        }
+    }
+    // Both have been lost three times; one goes first, and is alone when its worker is lost again.
+    let first = scene.claim_one().await;
+    assert_quarantined(&scene, &first).await;
+    let other = both.into_iter().find(|key| *key != first.key()).expect("there are two");
+    let queue = scene.facts(other).await.queue.expect("it waits");
+    assert_eq!((queue.running, queue.losses), (false, 3));
+    assert!(queue.run_at > scene.now().await, "it waits until the first one has had its time");
+}

@@ -4,14 +4,15 @@ use crate::{
     entry::Encoded,
     failure::DbResult,
     work::settle,
-    write::{Changes, LockedTask, lock::lock_tasks},
+    write::{Changes, LockedTask, lock::lock_tasks, task::Stage},
 };
 use chrono::TimeDelta;
 use longhaul_domain::{EntryBody, Failed, FailedBecause, MessageId, Note, TaskKey};
 use longhaul_runtime::Ids;
-use longhaul_store::Reaped;
+use longhaul_store::{Reaped, Verdict, is_suspect, verdict};
 use sqlx_postgres::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
+use uuid::Uuid;
 
 /// Why somebody looks at a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +52,11 @@ pub async fn reap(
     let mut changes = Changes::default();
     let mut reaped = Vec::with_capacity(found.len());
     if !found.is_empty() {
-        for (key, mut task) in lock_tasks(connection, found.keys().copied()).await? {
-            let done = found.get(&key).and_then(|why| decide(&mut task, *why, rules));
+        let tasks = lock_tasks(connection, found.keys().copied()).await?;
+        let suspects = Suspects::among(&tasks, found, rules.max_losses);
+        for (key, mut task) in tasks {
+            let standing = suspects.standing(&task);
+            let done = found.get(&key).and_then(|why| decide(&mut task, *why, rules, standing));
             if done.is_some() {
                 reaped.extend(done);
                 changes.task(task);
@@ -65,12 +69,52 @@ pub async fn reap(
     Ok((changes, reaped))
 }
 
-fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>) -> Option<Reaped> {
+/// The runs of each dead worker that have been lost too often, in the order of their keys.
+#[derive(Default)]
+struct Suspects(BTreeMap<Uuid, Vec<TaskKey>>);
+
+/// Where a run stands among the suspects of its worker.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    place: usize,
+    suspects: usize,
+}
+
+impl Suspects {
+    fn among(
+        tasks: &BTreeMap<TaskKey, LockedTask>,
+        found: &BTreeMap<TaskKey, Why>,
+        max_losses: u32,
+    ) -> Self {
+        let mut suspects = Self::default();
+        for (key, task) in tasks {
+            let dead = found.get(key) == Some(&Why::Dead);
+            let run =
+                task.run.as_ref().filter(|run| dead && is_suspect(run.losses + 1, max_losses));
+            if let Some((_, worker)) = run.and_then(|run| run.holder) {
+                suspects.0.entry(worker).or_default().push(*key);
+            }
+        }
+        suspects
+    }
+
+    fn standing(&self, task: &LockedTask) -> Standing {
+        let holder = task.run.as_ref().and_then(|run| run.holder);
+        let of_worker = holder.and_then(|(_, worker)| self.0.get(&worker));
+        let place = |all: &Vec<TaskKey>| all.iter().position(|key| *key == task.key);
+        match of_worker.and_then(|all| place(all).map(|place| (place, all.len()))) {
+            Some((place, suspects)) => Standing { place, suspects },
+            None => Standing::default(),
+        }
+    }
+}
+
+fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>, standing: Standing) -> Option<Reaped> {
     if task.state.is_terminal() {
         return None;
     }
     match why {
-        Why::Retired | Why::Dead => lost(task, why, rules),
+        Why::Retired | Why::Dead => lost(task, why, rules, standing),
         Why::Cancel => {
             task.run.as_ref()?;
             Some(cancel(task))
@@ -98,26 +142,37 @@ fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>) -> Option<Reaped> {
 }
 
 /// Offers the run again whose worker is gone, unless it has been gone too often or was to stop.
-fn lost(task: &mut LockedTask, why: Why, rules: Rules<'_>) -> Option<Reaped> {
+fn lost(
+    task: &mut LockedTask,
+    why: Why,
+    rules: Rules<'_>,
+    Standing { place, suspects }: Standing,
+) -> Option<Reaped> {
     let now = task.now;
     let run = task.run.as_mut()?;
     let (_, worker) = run.holder?;
     if run.cancel_at.is_some() {
         return Some(cancel(task));
     }
-    if why == Why::Dead {
-        run.losses += 1;
-        let (losses, attempts) = (run.losses, run.attempt);
-        if u32::try_from(losses).is_ok_and(|losses| losses >= rules.max_losses) {
-            return Some(fail(task, Failed::poison(losses, attempts), rules));
-        }
-        run.due = now;
+    if why == Why::Retired {
+        run.offer();
+        return Some(Reaped::Offered { key: task.key, agent: task.agent.clone() });
     }
+    run.losses += 1;
+    let (losses, attempts) = (run.losses, run.attempt);
+    let delay = match verdict(losses, rules.max_losses, place, suspects) {
+        Verdict::Poison => return Some(fail(task, Failed::poison(losses, attempts), rules)),
+        Verdict::Again(delay) => delay,
+    };
+    let due = task.after(delay);
+    let run = task.run.as_mut()?;
     run.offer();
-    if why == Why::Dead {
-        let worker = worker.to_string();
-        task.place(Encoded::from(&EntryBody::Note(Note::WorkerLost { worker })), 0);
+    run.due = if delay.is_zero() { now } else { due };
+    if !delay.is_zero() {
+        run.stage = Stage::Scheduled;
     }
+    let worker = worker.to_string();
+    task.place(Encoded::from(&EntryBody::Note(Note::WorkerLost { worker })), 0);
     Some(Reaped::Offered { key: task.key, agent: task.agent.clone() })
 }
 
@@ -145,6 +200,7 @@ mod tests {
 
     const RULES: Rules<'static> =
         Rules { ids: &SystemIds, max_losses: 3, grace: Duration::from_secs(10) };
+    const ALONE: Standing = Standing { place: 0, suspects: 1 };
 
     fn failed(task: &LockedTask, because: FailedBecause) -> Reaped {
         Reaped::Failed { key: task.key, because }
@@ -156,7 +212,7 @@ mod tests {
             let mut task = running();
             let deadline = task.now + TimeDelta::milliseconds(millis);
             task.run.as_mut().unwrap().cancel_at = Some(deadline);
-            let reaped = decide(&mut task, Why::Cancel, RULES);
+            let reaped = decide(&mut task, Why::Cancel, RULES, ALONE);
             assert_eq!(reaped, Some(Reaped::Canceled { key: task.key }), "{millis}");
             assert_eq!((task.state, task.run), (TaskState::Canceled, None));
         }
@@ -166,13 +222,13 @@ mod tests {
     fn the_third_worker_in_a_row_ends_the_task() {
         let mut task = running();
         for losses in 1..3 {
-            let reaped = decide(&mut task, Why::Dead, RULES);
+            let reaped = decide(&mut task, Why::Dead, RULES, ALONE);
             assert!(matches!(reaped, Some(Reaped::Offered { .. })), "{reaped:?}");
             let run = task.run.as_mut().unwrap();
             assert_eq!((run.losses, run.attempt), (losses, 1));
             run.holder = running().run.unwrap().holder;
         }
-        let reaped = decide(&mut task, Why::Dead, RULES);
+        let reaped = decide(&mut task, Why::Dead, RULES, ALONE);
         assert_eq!(reaped, Some(failed(&task, FailedBecause::Poison)));
         assert_eq!(task.dead.unwrap().attempts, 1);
     }
@@ -182,13 +238,13 @@ mod tests {
         let mut task = running();
         task.deadline = Some(task.now);
         let why = Why::Deadline { parked: 0 };
-        assert_eq!(decide(&mut task.clone(), why, RULES), None);
+        assert_eq!(decide(&mut task.clone(), why, RULES, ALONE), None);
         let mut late = task.clone();
         late.now += TimeDelta::seconds(10);
         let ended = Some(failed(&task, FailedBecause::Deadline));
-        assert_eq!(decide(&mut late, why, RULES), ended);
+        assert_eq!(decide(&mut late, why, RULES, ALONE), ended);
         task.run.as_mut().unwrap().holder = None;
-        assert_eq!(decide(&mut task, why, RULES), ended);
+        assert_eq!(decide(&mut task, why, RULES, ALONE), ended);
         assert_eq!(task.dead.unwrap().attempts, 0);
     }
 }

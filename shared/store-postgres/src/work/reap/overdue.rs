@@ -24,7 +24,7 @@ from runs r
 where r.worker is not null and not exists (
     select from workers w where w.worker_id = r.worker and w.lost_at is null offset 0
 )
-order by r.worker
+order by r.worker, r.losses desc
 limit $1
 for update of r skip locked";
 
