@@ -16,8 +16,13 @@ on_both_modes! {
 
 const URN: &str = "urn:longhaul:a2a:durability:v1";
 
-/// Moves its place on every 50 ms for a while, and leaves a line in the effects file each time.
-const MOVES: &str = "!checkpoint place 160 50; effects moves";
+/// How often a task moves that has to last for the whole of a test.
+const LONG: usize = 160;
+
+/// Moves its place on so often, every 50 ms, and leaves a line in the effects file each time.
+fn moving(times: usize) -> String {
+    format!("!checkpoint place {times} 50; effects moves")
+}
 
 /// How many moves a task has made.
 fn moves(stack: &Stack, task: &str) -> usize {
@@ -40,10 +45,10 @@ fn tasks_of_worker(stack: &Stack, worker: usize) -> Vec<String> {
 }
 
 /// Starts tasks that move, and waits until each of them does.
-async fn start_moving(stack: &Stack, tasks: usize) -> Vec<String> {
+async fn start_moving(stack: &Stack, tasks: usize, times: usize) -> Vec<String> {
     let mut started = Vec::new();
     for _ in 0..tasks {
-        started.push(id(&start(&stack.client(), MOVES).await));
+        started.push(id(&start(&stack.client(), &moving(times)).await));
     }
     for task in &started {
         until_moves(stack, task, 2).await;
@@ -74,7 +79,7 @@ async fn tasks_of_a_killed_worker_run_elsewhere_in_about_a_second() {
     let mut stack = setup.start().await;
     let mut took = Vec::new();
     for _ in 0..3 {
-        let started = start_moving(&stack, 6).await;
+        let started = start_moving(&stack, 6, 80).await;
         let hit = |worker| {
             let all = tasks_of_worker(&stack, worker);
             all.into_iter().filter(|task| started.contains(task)).collect::<Vec<_>>()
@@ -99,7 +104,7 @@ async fn tasks_of_a_killed_worker_run_elsewhere_in_about_a_second() {
 async fn tasks_of_a_frozen_worker_run_elsewhere_when_its_lease_is_over() {
     let lease = Duration::from_secs(4);
     let mut stack = Setup::new(Mode::Distributed).set("worker.lease", "4s").start().await;
-    let started = start_moving(&stack, 4).await;
+    let started = start_moving(&stack, 4, 80).await;
     stack.add_worker().await;
     stack.workers()[0].running().sigstop();
     let took = until_moving(&stack, &started, Instant::now()).await;
@@ -145,7 +150,7 @@ async fn until_failed_while_workers_die(stack: &mut Stack, task: &str) -> Value 
 async fn a_task_that_kills_its_workers_is_quarantined_and_others_go_on(mode: Mode) {
     let setup = Setup::new(mode).short_lease().set("worker.max_losses", "2");
     let mut stack = setup.start().await;
-    let other = start_moving(&stack, 1).await.remove(0);
+    let other = start_moving(&stack, 1, 80).await.remove(0);
     let options = json!({URN: {"maxAttempts": 1}});
     let killer = message("!wait 1500; exit");
     let killer = longhaul_tests::talk::with(killer, "/message/metadata", options);
@@ -166,7 +171,7 @@ async fn a_task_that_kills_its_workers_is_quarantined_and_others_go_on(mode: Mod
 async fn a_task_that_gets_on_is_not_blamed_for_the_loss_of_its_workers(mode: Mode) {
     let setup = Setup::new(mode).short_lease().set("worker.max_losses", "2");
     let mut stack = setup.start().await;
-    let task = id(&start(&stack.client(), MOVES).await);
+    let task = id(&start(&stack.client(), &moving(60)).await);
     for round in 1..=4 {
         until_moves(&stack, &task, 10 * round).await;
         stack.replace_workers().await;
@@ -188,7 +193,7 @@ async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
     let database = Database::create_on(&postgres);
     let setup = Setup::new(Mode::Distributed).workers(2).database(database);
     let stack = setup.start().await;
-    let tasks = start_moving(&stack, 6).await;
+    let tasks = start_moving(&stack, 6, LONG).await;
     let before = claims(&stack, &tasks);
     for stop in [Postgres::stop_fast, Postgres::stop_immediate, Postgres::kill9] {
         stop(&mut postgres);
@@ -201,7 +206,7 @@ async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
     }
     for task in &tasks {
         until(&stack.client(), task, "COMPLETED").await;
-        assert_eq!(moves(&stack, task), 160, "each move was made once");
+        assert_eq!(moves(&stack, task), LONG, "each move was made once");
         assert_gapless(&stack, task);
     }
     let lost = "select count(*) from task_history where body ->> 'note' = 'worker-lost'";
@@ -214,7 +219,7 @@ async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on(
     let database = Database::create_on(&postgres);
     let setup = Setup::new(Mode::Distributed).workers(2).short_lease().database(database);
     let stack = setup.start().await;
-    let tasks = start_moving(&stack, 4).await;
+    let tasks = start_moving(&stack, 4, 80).await;
     postgres.stop_fast();
     // A worker that cannot renew its lease stops what it runs, before anybody else may run it.
     for worker in stack.workers() {
@@ -237,7 +242,7 @@ async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on(
 async fn a_killed_dev_goes_on_as_soon_as_it_is_started() {
     // Its lease is fifteen seconds, too; nobody else can be using the folder.
     let mut stack = Setup::new(Mode::Embedded).start().await;
-    let tasks = start_moving(&stack, 3).await;
+    let tasks = start_moving(&stack, 3, 60).await;
     stack.kill_node(0);
     stack.start_node(0).await;
     let took = until_moving(&stack, &tasks, Instant::now()).await;
@@ -261,7 +266,7 @@ async fn a_pinned_version_ends_what_it_began_and_nothing_else_does() {
     let mut stack = Setup::new(Mode::Distributed).config(&pinned("1.0.0")).start().await;
     let client = stack.client();
     let parked = id(&send(&client, "!step a; effects moves; ask go on?").await);
-    let moving = start_moving(&stack, 1).await.remove(0);
+    let moving = start_moving(&stack, 1, 80).await.remove(0);
     stack.reconfigure(&pinned("2.0.0"));
     stack.add_worker().await;
     stack.kill_worker(0);

@@ -171,7 +171,9 @@ impl Claims {
             Ok(claimed) => {
                 self.readiness.set_ok();
                 let brought = Brought::of(&claimed, &slots, limit);
-                claimed.into_iter().for_each(|claimed| self.begin(claimed));
+                for claimed in claimed {
+                    self.begin(claimed);
+                }
                 Some(brought)
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::{DbResult, Failure},
-    options::{Durability, pool, session},
+    options::{Durability, Silence, pool, session},
 };
 use futures::future::join;
 use longhaul_runtime::{Backoff, Secret, redact_url};
@@ -78,7 +78,11 @@ impl Pools {
     pub fn new(plain: &PgConnectOptions, max_connections: u32) -> Self {
         let synchronous = session(plain.clone(), Durability::Synchronous);
         let relaxed = session(plain.clone(), Durability::Relaxed);
-        Self { synchronous: pool(synchronous, max_connections), relaxed: pool(relaxed, 4) }
+        let silence = Silence::default();
+        Self {
+            synchronous: pool(synchronous, max_connections, &silence),
+            relaxed: pool(relaxed, 4, &silence),
+        }
     }
 
     /// Closes all of them, once what was begun is done; what takes longer than 3 seconds is left to itself.

@@ -10,8 +10,12 @@ use sqlx_core::{
     error::Error,
 };
 use sqlx_postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use std::{str::FromStr, time::Duration};
-use tokio::time::timeout;
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
 
 use crate::failure::{DbResult, Failure};
 
@@ -40,10 +44,10 @@ impl PostgresOptions {
 
 /// What every session sets.
 const SESSION: [(&str, &str); 16] = [
-    ("statement_timeout", "30s"),
+    ("statement_timeout", "10s"),
     // A process that was frozen within a transaction keeps its locks no longer than this.
     ("idle_in_transaction_session_timeout", "5s"),
-    ("lock_timeout", "10s"),
+    ("lock_timeout", "8s"),
     ("default_transaction_isolation", "read committed"),
     ("timezone", "UTC"),
     ("jit", "off"),
@@ -129,35 +133,73 @@ pub fn watched(options: PgConnectOptions) -> PgConnectOptions {
     options.options(WATCHED).disable_statement_logging()
 }
 
+/// When a connection was last found to be silent. One of them is seldom the only one: those that have not been heard of since
+/// are dropped without being asked, as each of them would take as long.
+#[derive(Debug, Clone, Default)]
+pub struct Silence(Arc<Mutex<Option<Instant>>>);
+
+impl Silence {
+    fn found(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection that has been idle for so long was last heard of before another one fell silent.
+    fn covers(&self, idle: Duration) -> bool {
+        let found = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.is_some_and(|found| found.elapsed() < idle)
+    }
+}
+
 /// A pool that opens connections when they are needed.
-pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+pub fn pool(options: PgConnectOptions, connections: u32, silence: &Silence) -> PgPool {
+    let (before, after) = (silence.clone(), silence.clone());
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3_600))
         .test_before_acquire(false)
-        .before_acquire(|connection, idle| {
+        .before_acquire(move |connection, idle| {
+            let silence = before.clone();
             Box::pin(async move {
+                if silence.covers(idle.idle_for) {
+                    return Err(Error::PoolTimedOut);
+                }
                 if idle.idle_for > FRESH {
-                    answers(connection).await?;
+                    answers(connection, &silence).await?;
                 }
                 Ok(true)
             })
         })
         // The pool itself asks too, but waits for ever. A unit of work that was given up leaves its connection here.
-        .after_release(|connection, _| Box::pin(async { answers(connection).await.map(|()| true) }))
+        .after_release(move |connection, _| {
+            let silence = after.clone();
+            Box::pin(async move { answers(connection, &silence).await.map(|()| true) })
+        })
         .connect_lazy_with(options)
 }
 
 /// Whether a connection lives. An error makes the pool drop it at once.
-async fn answers(connection: &mut PgConnection) -> Result<(), Error> {
-    timeout(PING, connection.ping()).await.map_err(|_| Error::PoolTimedOut)?
+async fn answers(connection: &mut PgConnection, silence: &Silence) -> Result<(), Error> {
+    timeout(PING, connection.ping()).await.unwrap_or_else(|_| {
+        silence.found();
+        Err(Error::PoolTimedOut)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_heard_of_since_another_fell_silent_is_not_trusted() {
+        let silence = Silence::default();
+        assert!(!silence.covers(Duration::from_secs(600)));
+        silence.found();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(silence.covers(Duration::from_secs(4)), "idle since before");
+        assert!(!silence.covers(Duration::from_secs(2)), "used since");
+    }
 
     #[test]
     fn a_bad_address_is_refused_without_its_password() {

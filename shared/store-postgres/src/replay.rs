@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a lost race is replayed.
 const REPLAYS: u32 = 8;
 
-/// A unit that takes longer hangs on a connection whose other end is gone; the server gives up earlier by itself.
-const LIMIT: Duration = Duration::from_secs(40);
+/// A unit that takes longer hangs on a connection whose other end is gone; the server gives a statement up after 10 seconds.
+/// Less than a lease: what stands still for want of an answer must not stand still for longer than what was lost.
+const LIMIT: Duration = Duration::from_secs(12);
 
 /// The same for claims and leases, whose statements the server gives up after 8 seconds.
 const BRIEF: Duration = Duration::from_secs(10);

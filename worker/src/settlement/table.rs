@@ -182,6 +182,19 @@ fn a_final_failure_says_why_and_after_how_many_attempts() {
 }
 
 #[test]
+fn a_cause_without_end_is_cut_between_two_characters() {
+    let context = ContextId::new("c").unwrap();
+    for attempt in [1, 3] {
+        let facts = Facts { attempt, ..facts(&context) };
+        let failure = Failure::retryable(format!("x{}", "ü".repeat(1 << 20)));
+        let ended = Ended::Returned(Ok(Outcome::Failed(failure)));
+        let last = decide(ended, &facts).unwrap().last.pop().unwrap();
+        let written = last.encode();
+        assert!(written.contains("üü…") && written.len() < 64 << 10, "{}", written.len());
+    }
+}
+
+#[test]
 fn every_time_limit_names_itself_and_its_length() {
     let context = ContextId::new("c").unwrap();
     let policy = RunPolicy {

@@ -1,9 +1,9 @@
-use crate::testing::{Node, agent, caller, send, send_with};
+use crate::testing::{Node, agent, caller, made, send, send_with};
 use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
 };
-use longhaul_domain::{KeyId, OwnerId, Scope, Scopes, TaskKey};
+use longhaul_domain::{KeyId, OwnerId, Part, Scope, Scopes, TaskKey};
 use longhaul_store::NewKey;
 use longhaul_wire::{SendOutcome, SendRequest};
 use serde_json::{Value, json};
@@ -97,6 +97,23 @@ async fn a_dead_task_is_listed_and_shown_with_its_log() {
 }
 
 #[tokio::test]
+async fn of_a_log_that_is_too_large_to_be_shown_the_end_is_shown() {
+    let node = Node::with_answers(20_000).await;
+    let sent = node.service().send(&caller(), send("m")).await.unwrap();
+    let SendOutcome::Task(task) = sent else { panic!("not a task") };
+    let mut run = node.claim().await;
+    for _ in 0..4 {
+        run.append(vec![made(Part::text("x".repeat(9_000)))]).await;
+    }
+    run.fail("the disk is on fire").await;
+    let shown = get(&node, &format!("/dead/local/{}", task.key.task)).await;
+    let log = shown["log"].as_array().unwrap();
+    let bodies: usize = log.iter().map(|entry| entry["body"].to_string().len()).sum();
+    assert!(log.len() > 1 && bodies <= 20_000, "{} entries, {bodies} bytes", log.len());
+    assert_eq!(log.last().unwrap()["body"]["failed"]["because"], "fatal");
+}
+
+#[tokio::test]
 async fn pages_of_dead_letters_follow_one_another() {
     let node = Node::start().await;
     for id in ["a", "b", "c"] {
@@ -184,6 +201,8 @@ async fn what_cannot_be_understood_is_refused_with_its_name() {
         ("GET", "/dead?cause=%00", None, 400, "cause"),
         ("GET", "/dead?owner=%00", None, 404, "owner"),
         ("GET", "/dead/%00/x", None, 404, "owner"),
+        ("GET", "/dead/%ff/x", None, 400, "UTF-8"),
+        ("PUT", "/schedules/local/%ff", Some(json!({})), 400, "UTF-8"),
         ("POST", "/schedules/local/%00/fire", None, 404, "schedule"),
         ("DELETE", "/schedules/local/%00", None, 404, "schedule"),
         ("GET", "/schedules/local/none", None, 404, "schedule"),

@@ -1,7 +1,7 @@
 //! What has arrived and was not asked for yet.
 //!
-//! Guarantee: it holds nothing for agents that are paused, not even what arrives in the moment of pausing. It holds no more than the
-//! prefetch of its consumers. A crash returns its contents to the broker with the connection.
+//! Guarantee: it holds nothing for agents that are paused, not even what arrives in the moment of pausing. It holds no more
+//! than the prefetch of its consumers. A crash returns its contents to the broker with the connection.
 
 use std::{
     collections::{BTreeSet, VecDeque},

@@ -3,7 +3,7 @@
 use super::{Workers, key_of};
 use crate::{
     failure::{DbResult, Failure},
-    options::{pool, watched},
+    options::{Silence, pool, watched},
     signals::ALIVE,
 };
 use longhaul_domain::WorkerId;
@@ -197,7 +197,7 @@ async fn broken(connection: &mut PgListener) -> Failure {
 
 async fn connect(place: &PgConnectOptions) -> DbResult<Session> {
     // A pool of its own, so that a connection that has gone silent is waited for by nobody.
-    let pool = pool(watched(place.clone()), 1);
+    let pool = pool(watched(place.clone()), 1, &Silence::default());
     let connecting = timeout(CONNECTING, PgListener::connect_with(&pool)).await;
     let mut connection =
         connecting.map_err(|_| Failure::Lost("no connection in time".to_owned()))??;

@@ -6,7 +6,7 @@
 use super::{CHANNELS, Hub, NOTIFY_MANY, payload};
 use crate::{
     failure::{DbResult, Failure, POOLED},
-    options::{listening, pool},
+    options::{Silence, listening, pool},
 };
 use longhaul_runtime::Backoff;
 use sqlx_core::{error::Error, query::query};
@@ -51,7 +51,7 @@ async fn reconnect(place: &PgConnectOptions) -> PgListener {
 
 async fn connect(place: &PgConnectOptions) -> DbResult<PgListener> {
     // The listener keeps its pool for as long as it needs it.
-    let pool = pool(listening(place.clone()), 1);
+    let pool = pool(listening(place.clone()), 1, &Silence::default());
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
     let listening = timeout(ANSWER, listener.listen_all(CHANNELS)).await;

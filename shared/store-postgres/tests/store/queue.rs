@@ -234,3 +234,33 @@ async fn a_queue_timeout_and_a_deadline_end_a_task_that_nobody_runs() {
     assert_eq!(scene.database.sql("select count(*) from runs"), "0");
     assert_eq!(scene.database.sql("select count(deadline_at) from task_state"), "0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_of_whom_nothing_may_be_claimed_keep_no_limited_claim_from_the_others() {
+    let scene = Scene::new().await;
+    owners(&scene, 7);
+    for owner in 1..7 {
+        scene.accepted_with(OwnerId(owner), RunOptions::default()).await;
+    }
+    scene.database.sql("update runs set version = 'of another release'");
+    let last = scene.accepted_with(OwnerId(7), RunOptions::default()).await;
+    let mut request = scene.request(1);
+    request.slots[0].limits = LIMITS;
+    request.slots[0].pinned = Some("of this release".into());
+    let mut claimed = Vec::new();
+    for _ in 0..2 {
+        claimed.extend(scene.store.claim(request.clone()).await.unwrap());
+    }
+    assert_eq!(claimed.iter().map(|run| run.key).collect::<Vec<_>>(), [last]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_that_an_ended_task_was_left_with_is_taken_off() {
+    let scene = Scene::new().await;
+    scene.accepted().await;
+    scene.store.settle(complete(&scene.claimed().await, 1)).await.unwrap();
+    // As a program does that knows no deadlines.
+    scene.database.sql("update task_state set deadline_at = '1970-01-02'");
+    assert!(scene.store.reap(REAP).await.unwrap().done.is_empty());
+    assert_eq!(scene.database.sql("select count(deadline_at) from task_state"), "0");
+}

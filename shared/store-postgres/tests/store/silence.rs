@@ -260,3 +260,22 @@ async fn output_whose_answer_is_lost_is_told_when_it_is_found() {
     assert_eq!(outcome, Appended::Already { last: Seq(3) });
     assert!(hears(&mut signals, key, LIMIT).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_silent_connections_are_found_out_by_the_first() {
+    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 12).await;
+    let key = scene.accepted().await;
+    // Opens as many connections as there may be.
+    let reads = || join_all((0..48).map(|_| scene.store.read_task(key, SnapshotOptions::ALL)));
+    assert!(reads().await.iter().all(Result::is_ok));
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    proxy.silence();
+    let begun = tokio::time::Instant::now();
+    // One after the other, as a worker with little to do would: each takes the connection that was used last.
+    for _ in 0..12 {
+        let read = scene.store.read_task(key, SnapshotOptions::ALL).await;
+        assert!(read.is_ok(), "{read:?}");
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "not two seconds for each: {took:?}");
+}

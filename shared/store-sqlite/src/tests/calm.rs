@@ -2,9 +2,12 @@
 
 use super::{LOOK, asks, claim, open};
 use crate::{SqliteStore, schema, write::look, writer::Tx};
-use longhaul_domain::WorkerId;
+use longhaul_domain::{AgentName, WorkerId};
 use longhaul_runtime::{Clock, Ids, ManualClock, SystemClock, SystemIds};
-use longhaul_store::{Claimed, HeartbeatReply, Intake, NewWorker, Operating, Reaped, Store, Work};
+use longhaul_store::{
+    AgentSlots, ClaimRequest, Claimed, HeartbeatReply, Intake, NewWorker, Operating, Reap, Reaped,
+    Store, Work,
+};
 use rusqlite::{Connection, StatementStatus, named_params};
 use std::{
     path::Path,
@@ -82,6 +85,28 @@ async fn a_process_that_stood_still_loses_no_worker_that_goes_on() {
     clock.advance(chrono::TimeDelta::seconds(1));
     let reaped = store.reap(LOOK).await.unwrap().done;
     assert_eq!(reaped, [Reaped::Offered { key: run.key, agent: run.agent }], "now it is lost");
+}
+
+#[tokio::test]
+async fn suspects_of_one_lost_worker_are_judged_together_however_few_are_reaped_at_once() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), manual());
+    let store = open(folder.path(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    for message in ["a", "b"] {
+        store.accept_new(asks(message, "hello")).await.unwrap();
+    }
+    let worker = worker(&store, Duration::from_secs(15)).await;
+    let slots = vec![AgentSlots::new(AgentName::new("echo").unwrap(), 2)];
+    let claimed = store.claim(ClaimRequest { worker, slots, limit: 2 }).await.unwrap();
+    assert_eq!(claimed.len(), 2);
+    store.close().await;
+    drop(store);
+    // A worker of an earlier process is lost at once.
+    let store = open(folder.path(), clock).await;
+    let one_at_once = Reap { limit: 1, max_losses: 1, ..LOOK };
+    let mut reaped = store.reap(one_at_once).await.unwrap().done;
+    reaped.extend(store.reap(one_at_once).await.unwrap().done);
+    let offered = reaped.iter().filter(|done| matches!(done, Reaped::Offered { .. })).count();
+    assert_eq!(offered, 2, "nobody was alone: {reaped:?}");
 }
 
 #[tokio::test]

@@ -94,8 +94,11 @@ impl Pass<'_, '_> {
             let before = max_losses.saturating_sub(1);
             let count = |row: &rusqlite::Row<'_>| Ok(row.get::<_, u32>(0)?);
             let suspects = db::one(self.tx.conn, SUSPECTS, (&worker, before), count)?;
-            let suspects = suspects.unwrap_or(0) as usize;
-            let held = db::all(self.tx.conn, HELD, (&worker, self.left()), row::key)?;
+            let suspects = suspects.unwrap_or(0);
+            // They come first and are judged together: one that was left for the next look would seem to be alone.
+            let most = self.left().max(suspects);
+            let held = db::all(self.tx.conn, HELD, (&worker, most), row::key)?;
+            let suspects = suspects as usize;
             for (place, key) in held.into_iter().enumerate() {
                 let why = Why::Lost { worker: &worker, max_losses, place, suspects };
                 self.done.extend(take_alone(self.tx, key, why)?);

@@ -75,6 +75,17 @@ pub struct Offer {
     pub owners: Vec<Vec<Candidate>>,
 }
 
+impl Offer {
+    /// How many runs may be claimed, if nobody may claim more than `most`.
+    pub fn wanted(&self, most: usize) -> usize {
+        let room = self
+            .limits
+            .total
+            .map_or(u64::MAX, |total| u64::from(total).saturating_sub(self.running.total));
+        self.free.min(most).min(usize::try_from(room).unwrap_or(usize::MAX))
+    }
+}
+
 /// What was decided.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Choice {

@@ -30,8 +30,8 @@ from runs r
 where r.worker is not null and r.agent = any($1)
 group by r.agent, r.owner_id, r.concurrency_key";
 
-/// What may be claimed, by agent, turn of the owner, and place within the owner. Owners that have as much as they may are
-/// passed over.
+/// What may be claimed, by agent, turn of the owner, and place within the owner; one row without a run for an owner that has
+/// nothing to be claimed now. Owners that have as much as they may are passed over.
 pub const CANDIDATES: &str = "-- store::candidates
 with recursive time as materialized (
     select clock_timestamp() as now
@@ -69,11 +69,11 @@ with recursive time as materialized (
         where f.agent = t.agent and f.owner_id = t.owner_id
     )
 )
-select o.agent, o.place, c.owner_id, c.task_id, c.concurrency_key
+select o.agent, o.place, o.owner_id, c.task_id, c.concurrency_key
 from slot
 join owner o on o.agent = slot.agent
-cross join lateral (
-    select r.owner_id, r.task_id, r.concurrency_key, r.priority, r.run_at
+left join lateral (
+    select r.task_id, r.concurrency_key, r.priority, r.run_at
     from runs r
     where r.agent = slot.agent and r.stage = 0 and r.owner_id = o.owner_id and r.worker is null
         and r.run_at <= slot.now and (r.cancel_at is null or r.cancel_at > slot.now)
@@ -81,7 +81,7 @@ cross join lateral (
         and (slot.version is null or r.version is null or r.version = slot.version)
     order by r.priority desc, r.run_at, r.task_id
     limit slot.depth
-) c
+) c on true
 order by o.agent, o.place, c.priority desc, c.run_at, c.task_id";
 
 /// Claims these runs, but for those that somebody else has locked or changed.
@@ -127,8 +127,16 @@ where r.owner_id = held.owner_id and r.task_id = held.task_id";
 /// How many runs of each owner are looked at, at most, where some may have to be held back.
 const DEPTH: usize = 200;
 
-/// How often is looked on behind runs that were held back.
+/// How often is looked on behind runs that were held back, and behind owners that had nothing to be claimed.
 const ROUNDS: usize = 4;
+
+/// The owners of an agent that were looked at.
+struct Looked {
+    /// The last of them in the order of their turns.
+    last: OwnerId,
+    /// Whether there may be owners behind it.
+    more: bool,
+}
 
 /// Claims up to as many runs as there are tokens; gives how many.
 pub async fn take(
@@ -157,17 +165,12 @@ pub async fn take(
     let mut taken = 0;
     for round in 0..ROUNDS {
         let most = tokens.len() - taken;
-        offer_runs(db, &mut transaction, request, &mut offers, (most, round)).await?;
+        let looked = offer_runs(db, &mut transaction, request, &mut offers, (most, round)).await?;
         let choice = choose(&mut offers, most);
-        if choice.claim.is_empty() && choice.hold_back.is_empty() {
-            break;
-        }
         taken += claim(&mut transaction, request, &choice, &tokens[taken..]).await?;
-        for (agent, run) in &choice.claim {
-            db.turns.served(agent, run.key.owner);
-        }
+        let going_on = pass_turns(db, &choice, &looked, taken < tokens.len());
         let held = hold_back(&mut transaction, &slots, &choice).await?;
-        if held == 0 || taken >= tokens.len() {
+        if taken >= tokens.len() || (held == 0 && !going_on) {
             break;
         }
     }
@@ -189,14 +192,35 @@ async fn count(
     Ok(running)
 }
 
-/// Fills in what may be claimed. The second number says how often this was done before.
+/// Notes whose turn it was. Owners of whom nothing could be claimed have had theirs too, where there were places: they must
+/// not stand before the others for ever. Whether there may be owners behind those.
+fn pass_turns(
+    db: &Db,
+    choice: &Choice,
+    looked: &BTreeMap<AgentName, Looked>,
+    places: bool,
+) -> bool {
+    for (agent, run) in &choice.claim {
+        db.turns.served(agent, run.key.owner);
+    }
+    let mut more = false;
+    for (agent, looked) in looked.iter().filter(|_| places) {
+        if choice.claim.iter().all(|(by, _)| by != agent) {
+            let _ = looked.last;
+            more |= false && looked.more;
+        }
+    }
+    more
+}
+
+/// Fills in what may be claimed, and says whose runs were looked at. The second number says how often this was done before.
 async fn offer_runs(
     db: &Db,
     connection: &mut PgConnection,
     request: &ClaimRequest,
     offers: &mut [Offer],
     (most, round): (usize, usize),
-) -> DbResult<()> {
+) -> DbResult<BTreeMap<AgentName, Looked>> {
     let mut full = Vec::new();
     let (mut agents, mut after, mut owners, mut depths) = (vec![], vec![], vec![], vec![]);
     let mut versions: Vec<Option<&str>> = Vec::new();
@@ -206,7 +230,7 @@ async fn offer_runs(
             continue;
         }
         let full_owners = offer.running.full_owners(&offer.limits);
-        let wanted = offer.free.min(most);
+        let wanted = offer.wanted(most);
         agents.push(offer.agent.as_str());
         after.push(db.turns.last(&offer.agent, &*db.ids).0);
         owners.push(i32::try_from(wanted + full_owners.len()).unwrap_or(i32::MAX));
@@ -214,6 +238,9 @@ async fn offer_runs(
         let slot = request.slots.iter().find(|slot| slot.agent == offer.agent);
         versions.push(slot.and_then(|slot| slot.pinned.as_deref()));
         full.extend(full_owners.into_iter().map(|owner| (offer.agent.as_str(), owner.0)));
+    }
+    if agents.is_empty() {
+        return Ok(BTreeMap::new());
     }
     let (full_agents, full_owners): (Vec<&str>, Vec<i32>) = full.into_iter().unzip();
     let rows = query(CANDIDATES)
@@ -227,34 +254,40 @@ async fn offer_runs(
         .bind(full_owners)
         .fetch_all(connection)
         .await?;
-    add_candidates(offers, &rows)
+    add_candidates(offers, &rows, most)
 }
 
 /// Of one owner no more than is wanted, unless it may turn out that some have to be held back.
 fn depth(offer: &Offer, wanted: usize, round: usize) -> usize {
     match (offer.limits.per_key, round) {
-        (None, _) => wanted,
+        (None, _) => offer.limits.per_owner.map_or(wanted, |most| wanted.min(most as usize)),
         (Some(_), 0) => (4 * wanted + 16).min(DEPTH.max(wanted)),
         (Some(_), _) => DEPTH.max(wanted),
     }
 }
 
-fn add_candidates(offers: &mut [Offer], rows: &[PgRow]) -> DbResult<()> {
-    let mut before = None;
+fn add_candidates(
+    offers: &mut [Offer],
+    rows: &[PgRow],
+    most: usize,
+) -> DbResult<BTreeMap<AgentName, Looked>> {
+    let mut looked: BTreeMap<AgentName, Looked> = BTreeMap::new();
     for row in rows {
-        let agent = agent(row)?;
-        let place = (agent.clone(), column::<i32>(row, "place")?);
+        let (agent, owner) = (agent(row)?, OwnerId(column(row, "owner_id")?));
         let offer = offers.iter_mut().find(|offer| offer.agent == agent);
         let offer = offer.ok_or_else(|| Failure::corrupt("column agent", "nobody asked for it"))?;
-        if before.as_ref() != Some(&place) {
+        if looked.get(&agent).is_none_or(|before| before.last != owner) {
             offer.owners.push(Vec::new());
         }
-        before = Some(place);
-        let candidate =
-            Candidate { key: key(row)?, concurrency_key: column(row, "concurrency_key")? };
-        offer.owners.last_mut().into_iter().for_each(|runs| runs.push(candidate.clone()));
+        if column::<Option<Uuid>>(row, "task_id")?.is_some() {
+            let concurrency_key = column(row, "concurrency_key")?;
+            let candidate = Candidate { key: key(row)?, concurrency_key };
+            offer.owners.last_mut().into_iter().for_each(|runs| runs.push(candidate.clone()));
+        }
+        let more = offer.owners.len() >= offer.wanted(most);
+        looked.insert(agent, Looked { last: owner, more });
     }
-    Ok(())
+    Ok(looked)
 }
 
 async fn claim(

@@ -57,10 +57,13 @@ pub async fn reap(
         for (key, mut task) in tasks {
             let standing = suspects.standing(&task);
             let done = found.get(&key).and_then(|why| decide(&mut task, *why, rules, standing));
-            if done.is_some() {
-                reaped.extend(done);
+            // A program that knows no deadlines has ended it; left alone, it would be found for ever.
+            let stale =
+                done.is_none() && task.state.is_terminal() && task.deadline.take().is_some();
+            if done.is_some() || stale {
                 changes.task(task);
             }
+            reaped.extend(done);
         }
     }
     let freed = changes.write(connection).await?;

@@ -38,10 +38,8 @@ with recursive held as (
     from runs r
     where r.worker is not null and r.concurrency_key is not null
 )
-select h.agent, h.owner_id, h.concurrency_key, not exists (
-    select from used u
-    where u.agent = h.agent and u.owner_id = h.owner_id and u.concurrency_key = h.concurrency_key offset 0
-) as free
+select h.agent, h.owner_id, h.concurrency_key,
+    (h.agent, h.owner_id, h.concurrency_key) not in (select u.agent, u.owner_id, u.concurrency_key from used u) as free
 from held h
 order by h.place";
 

@@ -13,15 +13,17 @@ use std::time::Duration;
 /// How long a worker may be without a session.
 pub const GRACE: Duration = Duration::from_secs(1);
 
-/// What is overdue and what comes next. The runs that are claimed, and those held back, are walked only when everything is to be
+/// What is overdue and what comes next. The locks of the server are read once. The runs that are claimed, and those held back, are walked only when everything is to be
 /// looked at.
 pub const LOOK: &str = "-- store::look
 with time as materialized (
     select clock_timestamp() as now
+), worker as materialized (
+    select l.* from worker_life l
 ), life as materialized (
-    select l.*, l.lost_at is not null or l.ends_at < time.now as over,
-        not l.present and l.watched and l.beat_at < l.gone_since as missed
-    from worker_life l, time
+    select w.*, w.lost_at is not null or w.ends_at < time.now as over,
+        not w.present and w.watched and w.beat_at < w.gone_since as missed
+    from worker w, time
 ), passed as materialized (
     select case when r.worker is null then s.deadline_at else s.deadline_at + $1::int8 * interval '1 millisecond' end as at
     from (
@@ -99,10 +101,15 @@ pub struct Until {
 }
 
 impl Look {
-    /// Whether tasks are to be locked and looked at one by one.
-    pub fn finds_tasks(&self) -> bool {
-        let overdue = [self.until.cancel, self.until.queue, self.until.deadline];
+    /// Whether runs are lost or overdue.
+    pub fn finds_runs(&self) -> bool {
+        let overdue = [self.until.cancel, self.until.queue];
         self.workers.lost || overdue.contains(&Some(Duration::ZERO))
+    }
+
+    /// Whether deadlines have passed.
+    pub fn finds_deadlines(&self) -> bool {
+        self.until.deadline == Some(Duration::ZERO)
     }
 
     /// Whether runs have become runnable.

@@ -71,8 +71,12 @@ pub async fn reap(db: &Db, reap: &Reap) -> DbResult<Round> {
         look.until.lost = Some(look.until.lost.map_or(GRACE, |lost| lost.min(GRACE)));
     }
     let mut done = Vec::new();
-    if look.finds_tasks() {
-        done.extend(overdue::end(db, reap).await?);
+    if look.finds_runs() {
+        done.extend(overdue::runs(db, reap).await?);
+    }
+    if look.finds_deadlines() {
+        let ended = overdue::deadlines(db, reap, left(reap, &done)).await;
+        done.extend(or_nothing(ended, &done)?);
     }
     if look.finds_due() {
         done.extend(or_nothing(promote(db, left(reap, &done)).await, &done)?);

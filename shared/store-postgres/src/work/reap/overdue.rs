@@ -62,34 +62,51 @@ left join log l on l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq =
 where r.worker is null or s.deadline_at + $2::int8 * interval '1 millisecond' <= clock_timestamp()
 limit $1";
 
-/// Finds them, decides and writes, in one transaction.
-pub async fn end(db: &Db, reap: &Reap) -> DbResult<Vec<Reaped>> {
+/// Deals with runs whose worker is dead or that have waited too long, in one transaction.
+pub async fn runs(db: &Db, reap: &Reap) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
     workers::lose(&mut transaction).await?;
-    let found = find(&mut transaction, reap).await?;
-    let rules = Rules { ids: &*db.ids, max_losses: reap.max_losses, grace: reap.grace };
-    let (changes, reaped) = decide::reap(&mut transaction, &found, rules).await?;
+    let found = lock_runs(&mut transaction, reap).await?;
+    let (changes, reaped) = decide::reap(&mut transaction, &found, rules(db, reap)).await?;
     workers::take_off(&mut transaction).await?;
     transaction.commit().await?;
     db.signals.grown(changes.grown());
     Ok(reaped)
 }
 
-async fn find(connection: &mut PgConnection, reap: &Reap) -> DbResult<BTreeMap<TaskKey, Why>> {
-    let limit = i64::from(reap.limit);
+/// Ends tasks whose deadline has passed, at most so many. A transaction of its own: it waits for rows, and whoever does so must
+/// hold none that were locked in another order.
+pub async fn deadlines(db: &Db, reap: &Reap, limit: usize) -> DbResult<Vec<Reaped>> {
+    let mut transaction = db.begin().await?;
+    let mut found = BTreeMap::new();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let passed = query(PASSED_DEADLINES).bind(limit).bind(millis(reap.grace));
+    for row in passed.fetch_all(&mut *transaction).await? {
+        let parked = column(&row, "attempt")?;
+        found.insert(key(&row)?, Why::Deadline { parked });
+    }
+    let (changes, reaped) = decide::reap(&mut transaction, &found, rules(db, reap)).await?;
+    transaction.commit().await?;
+    db.signals.grown(changes.grown());
+    Ok(reaped)
+}
+
+fn rules<'a>(db: &'a Db, reap: &Reap) -> Rules<'a> {
+    Rules { ids: &*db.ids, max_losses: reap.max_losses, grace: reap.grace }
+}
+
+async fn lock_runs(connection: &mut PgConnection, reap: &Reap) -> DbResult<BTreeMap<TaskKey, Why>> {
     let mut found = BTreeMap::new();
     // What was to be canceled is, whatever else is the matter with it.
     let kinds =
         [(LOST_RUNS, Why::Dead), (QUEUE_TIMEOUTS, Why::Queue), (OVERDUE_CANCELS, Why::Cancel)];
     for (statement, why) in kinds {
+        // All that is found is dealt with: the suspects of a dead worker are judged together.
+        let left = (reap.limit as usize).saturating_sub(found.len());
+        let limit = i64::try_from(left).unwrap_or(i64::MAX);
         for row in query(statement).bind(limit).fetch_all(&mut *connection).await? {
             found.insert(key(&row)?, why);
         }
     }
-    let passed = query(PASSED_DEADLINES).bind(limit).bind(millis(reap.grace));
-    for row in passed.fetch_all(connection).await? {
-        let parked = column(&row, "attempt")?;
-        found.entry(key(&row)?).or_insert(Why::Deadline { parked });
-    }
-    Ok(found.into_iter().take(reap.limit as usize).collect())
+    Ok(found)
 }
