@@ -228,6 +228,34 @@ async fn connections_that_are_half_open_for_good_are_given_up_for_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_gave_up_comes_back_though_its_old_connections_stay_half_open() {
+    let postgres = Postgres::private();
+    let (proxy, stack) = behind_a_proxy(&postgres).await;
+    let client = stack.client();
+    let task = id(&start(&client, "!chunks 100 20 50").await);
+    until_parts(&client, &task, 1).await;
+
+    proxy.black_hole();
+    let noticed = ["all runs are given up", "the session of the workers was lost"];
+    eventually(LIMIT, "the worker has given up its runs and its session", async || {
+        let log = stack.workers()[0].log();
+        if noticed.iter().all(|line| log.contains(line)) { Ok(()) } else { Err(log) }
+    })
+    .await;
+    proxy.strand();
+    proxy.heal();
+
+    eventually(LIMIT, "the task is completed", async || {
+        // Answers may have to wait for new connections, too.
+        let task = client.call_or_reason("GetTask", json!({"id": task})).await?;
+        if state(&task) == "COMPLETED" { Ok(()) } else { Err(task.to_string()) }
+    })
+    .await;
+    let sent = send_stubbornly(&client, message("over a new connection")).await;
+    assert_eq!(state(&sent), "COMPLETED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_behind_a_black_hole_costs_time_and_no_task() {
     let rabbitmq = RabbitMq::private();
     let proxy = Proxy::before(&rabbitmq.address()).await;

@@ -206,8 +206,8 @@ fn pass_turns(
     let mut more = false;
     for (agent, looked) in looked.iter().filter(|_| places) {
         if choice.claim.iter().all(|(by, _)| by != agent) {
-            let _ = looked.last;
-            more |= false && looked.more;
+            db.turns.served(agent, looked.last);
+            more |= looked.more;
         }
     }
     more
