@@ -357,7 +357,7 @@ mod tests {
         }
         let took = begun.elapsed();
         assert!(took >= Duration::from_millis(100), "{took:?}");
-        assert!(took < Duration::from_millis(1_000), "twenty words one after the other: {took:?}");
+        assert!(took < Duration::from_secs(1), "twenty words one after the other: {took:?}");
     }
 
     #[tokio::test]

@@ -59,7 +59,7 @@ pub const HOT: [&str; 49] = [
 ];
 
 /// All others.
-pub const COLD: [&str; 34] = [
+pub const COLD: [&str; 36] = [
     connect::IN_RECOVERY,
     keys::CREATE_KEY,
     keys::KEYS,
@@ -84,6 +84,8 @@ pub const COLD: [&str; 34] = [
     session::HOLD,
     session::LET_GO,
     session::LET_GO_ALL,
+    session::BACKEND,
+    session::END_BACKEND,
     session::SEEN,
     signals::ALIVE,
     signals::NOTIFY_MANY,

@@ -12,6 +12,9 @@ const APART: Duration = Duration::from_secs(5);
 /// They never begin further apart than this.
 const FAR: Duration = Duration::from_secs(600);
 
+/// And none of them waits longer than this.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// So many times the losses that make a suspect convict it in any case: nothing takes workers down for ever.
 const PATIENCE: u32 = 3;
 
@@ -44,7 +47,7 @@ pub fn verdict(losses: i32, max_losses: u32, place: usize, suspects: usize) -> V
     let apart = APART.saturating_mul(1 << rounds.min(10)).min(FAR);
     // Every one is first at some time.
     let turn = (place + rounds as usize) % suspects;
-    Verdict::Again(apart.saturating_mul(u32::try_from(turn).unwrap_or(u32::MAX)))
+    Verdict::Again(apart.saturating_mul(u32::try_from(turn).unwrap_or(u32::MAX)).min(LONGEST))
 }
 
 #[cfg(test)]

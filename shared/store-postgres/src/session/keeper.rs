@@ -6,9 +6,9 @@ use crate::{
     options::{Silence, pool, watched},
     signals::ALIVE,
 };
-use longhaul_domain::WorkerId;
+use longhaul_domain::{Timestamp, WorkerId};
 use longhaul_runtime::Backoff;
-use sqlx_core::{query::query, query_scalar::query_scalar};
+use sqlx_core::{query::query, query_as::query_as, query_scalar::query_scalar};
 use sqlx_postgres::{PgConnectOptions, PgListener, PgPool};
 use std::{future::Future, time::Duration};
 use tokio::{
@@ -30,6 +30,14 @@ select pg_advisory_unlock($1)";
 pub const LET_GO_ALL: &str = "-- store::let_go_of_sessions
 select pg_advisory_unlock_all()";
 
+/// Who this session is, by the server's books: a process id may be used again, with another start.
+pub const BACKEND: &str = "-- store::session_backend
+select a.pid, a.backend_start from pg_stat_activity a where a.pid = pg_backend_pid()";
+
+/// Ends an earlier session of ours whose end the server has not noticed.
+pub const END_BACKEND: &str = "-- store::end_session_backend
+select pg_terminate_backend(a.pid) from pg_stat_activity a where a.pid = $1 and a.backend_start = $2";
+
 /// Says that workers live whose session is broken.
 pub const SEEN: &str = "-- store::seen
 update workers set seen_at = clock_timestamp() where worker_id = any($1) and lost_at is null";
@@ -45,6 +53,9 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// How often workers without a session say that they live, well within the second after which they would be missed.
 const SAYING: Duration = Duration::from_millis(300);
+
+/// How soon a lock is asked for again that another session holds.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// How long it may take to let go at the end.
 const LAST: Duration = Duration::from_secs(1);
@@ -65,14 +76,17 @@ pub async fn keep(
     held: watch::Sender<Workers>,
     stop: CancellationToken,
 ) {
-    let mut keeper = Keeper { place, through, wanted, held };
+    let mut keeper = Keeper { place, through, wanted, held, before: None };
     while !stop.is_cancelled() {
         let Some(Ok(())) = stop.run_until_cancelled(keeper.needed()).await else { return };
         // Boxed, because connecting is large.
         let connected = Box::pin(stop.run_until_cancelled(keeper.connected())).await;
         let Some(mut session) = connected else { return };
         match Box::pin(stop.run_until_cancelled(keeper.hold(&mut session))).await {
-            Some(Ok(())) | None => let_go(session).await,
+            Some(Ok(())) | None => {
+                keeper.before = None;
+                let_go(session).await;
+            }
             Some(Err(failure)) => {
                 keeper.held.send_replace(Workers::new());
                 tracing::warn!(?failure, "the session of the workers was lost");
@@ -85,13 +99,19 @@ pub async fn keep(
 struct Session {
     connection: PgListener,
     pool: PgPool,
+    backend: Backend,
 }
+
+/// Process id and start of the server's end of a session.
+type Backend = (i32, Timestamp);
 
 struct Keeper {
     place: PgConnectOptions,
     through: PgPool,
     wanted: watch::Receiver<Workers>,
     held: watch::Sender<Workers>,
+    /// The session before this one, which may be half open: dead here, and alive to the server.
+    before: Option<Backend>,
 }
 
 impl Keeper {
@@ -137,6 +157,9 @@ impl Keeper {
 
     /// Takes and gives back locks as they are wanted. Ends when none is, or with the reason why the connection is of no use.
     async fn hold(&mut self, session: &mut Session) -> DbResult<()> {
+        if let Some(before) = self.before.replace(session.backend) {
+            end(session, before).await?;
+        }
         let mut have = Workers::new();
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
@@ -144,38 +167,50 @@ impl Keeper {
                 answered(query(LET_GO).bind(key_of(*worker)).execute(&mut session.connection))
                     .await?;
             }
-            for worker in wanted.difference(&have) {
-                self.saying_that_they_live(hold(session, *worker)).await?;
+            have.retain(|worker| wanted.contains(worker));
+            for worker in wanted.difference(&have.clone()) {
+                if take(session, *worker).await? {
+                    have.insert(*worker);
+                }
             }
-            have = wanted;
-            self.held.send_replace(have.clone());
-            if have.is_empty() {
+            // A lock that an earlier session of the same worker holds is held all the same.
+            self.held.send_replace(wanted.clone());
+            if wanted.is_empty() {
                 return Ok(());
             }
-            tokio::select! {
-                changed = self.wanted.changed() => {
-                    if changed.is_err() {
-                        return Ok(());
-                    }
-                }
-                failure = broken(&mut session.connection) => return Err(failure),
+            let missing = have != wanted;
+            let changed = Box::pin(self.changed(session, missing)).await?;
+            if !changed {
+                return Ok(());
             }
         }
+    }
+
+    /// Waits until other locks are wanted, or a missing one is to be tried again; `false`: none will be wanted any more.
+    async fn changed(&self, session: &mut Session, missing: bool) -> DbResult<bool> {
+        let mut wanted = self.wanted.clone();
+        let waiting = async {
+            tokio::select! {
+                changed = wanted.changed() => Ok(changed.is_ok()),
+                failure = broken(&mut session.connection) => Err(failure),
+                () = sleep(RETRY), if missing => Ok(true),
+            }
+        };
+        if missing { self.saying_that_they_live(waiting).await } else { waiting.await }
     }
 }
 
-/// Takes the lock of a worker, also when the server has yet to notice that an earlier session has ended.
-async fn hold(session: &mut Session, worker: WorkerId) -> DbResult<()> {
-    let mut attempt = 0;
-    loop {
-        let key = key_of(worker);
-        let taken = query_scalar::<_, bool>(HOLD).bind(key).fetch_one(&mut session.connection);
-        if answered(taken).await? {
-            return Ok(());
-        }
-        sleep(AGAIN.random_delay(attempt)).await;
-        attempt += 1;
-    }
+/// Ends the session before this one, so that its locks are free. It has mostly ended by itself, and then nothing happens.
+async fn end(session: &mut Session, (pid, start): Backend) -> DbResult<()> {
+    let ended = query(END_BACKEND).bind(pid).bind(start).execute(&mut session.connection);
+    answered(ended).await?;
+    Ok(())
+}
+
+/// Takes the lock of a worker; `false`: another session holds it.
+async fn take(session: &mut Session, worker: WorkerId) -> DbResult<bool> {
+    let taken = query_scalar::<_, bool>(HOLD).bind(key_of(worker));
+    answered(taken.fetch_one(&mut session.connection)).await
 }
 
 /// Waits until the connection is of no use any more; gives the reason.
@@ -202,7 +237,8 @@ async fn connect(place: &PgConnectOptions) -> DbResult<Session> {
     let mut connection =
         connecting.map_err(|_| Failure::Lost("no connection in time".to_owned()))??;
     connection.eager_reconnect(false);
-    Ok(Session { connection, pool })
+    let backend = answered(query_as(BACKEND).fetch_one(&mut connection)).await?;
+    Ok(Session { connection, pool, backend })
 }
 
 /// Ends a session so that the server knows at once.

@@ -7,7 +7,7 @@
 
 mod keeper;
 
-pub use keeper::{HOLD, LET_GO, LET_GO_ALL, SEEN};
+pub use keeper::{BACKEND, END_BACKEND, HOLD, LET_GO, LET_GO_ALL, SEEN};
 
 use crate::failure::{DbResult, Failure};
 use longhaul_domain::WorkerId;
