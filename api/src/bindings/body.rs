@@ -1,7 +1,7 @@
 //! Reads the body of a request: no larger than allowed, no slower than anybody needs, and only so many large ones at once.
 
 use axum::body::{Body, Bytes};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use std::{pin::pin, time::Duration};
 use tokio::{
     sync::Semaphore,
@@ -11,6 +11,10 @@ use tokio::{
 /// How long a body may take, and for how many bytes it may take a second more.
 const PATIENCE: Duration = Duration::from_secs(30);
 const BYTES_PER_SECOND: u32 = 32 << 10;
+
+/// How much of a body that is too large is read and thrown away, and for how long.
+const DISCARDED: usize = 64 << 20;
+const DISCARDING: Duration = Duration::from_secs(5);
 
 /// A body above this many bytes is a large one, and all large ones together may take this much.
 const LARGE: usize = 256 << 10;
@@ -63,6 +67,8 @@ impl Bodies {
             };
             let size = read.len().saturating_add(piece.len());
             if size > self.limit {
+                drop((read, place));
+                discard(pieces).await;
                 return Err(Unread::TooLarge);
             }
             if size > LARGE && place.is_none() {
@@ -74,11 +80,31 @@ impl Bodies {
     }
 }
 
+/// Reads on for a while and keeps nothing: a client that still writes when the connection is closed would see that its line
+/// broke, and never the answer that says why.
+async fn discard(mut pieces: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin) {
+    let deadline = Instant::now() + DISCARDING;
+    let mut room = DISCARDED;
+    while let Ok(Some(Ok(piece))) = timeout_at(deadline, pieces.next()).await {
+        room = room.saturating_sub(piece.len());
+        if room == 0 {
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures::stream;
-    use std::{convert::Infallible, io};
+    use std::{
+        convert::Infallible,
+        io,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     #[tokio::test]
     async fn a_body_comes_whole_up_to_its_limit() {
@@ -86,6 +112,19 @@ mod tests {
         assert_eq!(bodies.read(Body::from("0123456789")).await.unwrap(), "0123456789");
         let unread = bodies.read(Body::from("0123456789a")).await;
         assert!(matches!(unread, Err(Unread::TooLarge)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_on_writing_too_much_is_heard_out_for_a_while() {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&taken);
+        let endless = stream::repeat_with(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(Bytes::from(vec![0; 1 << 20]))
+        });
+        let unread = Bodies::new(10).read(Body::from_stream(endless)).await;
+        assert!(matches!(unread, Err(Unread::TooLarge)));
+        assert_eq!(taken.load(Ordering::Relaxed), 65, "the first megabyte, and 64 that follow");
     }
 
     #[tokio::test]
