@@ -43,6 +43,8 @@ statements! {
     QUEUED = "-- store::queues
         SELECT agent, stage, count(*) AS runs, min(run_at) AS oldest
         FROM runs INDEXED BY runs_queued WHERE worker IS NULL GROUP BY agent, stage";
+    KNOWN = "-- store::queue_names
+        SELECT name AS agent FROM agents";
     RUNNING = "-- store::queues
         SELECT agent, count(*) AS runs FROM runs INDEXED BY runs_running WHERE worker IS NOT NULL GROUP BY agent";
     WORKERS = "-- store::workers
@@ -114,9 +116,13 @@ fn dead_letter(row: &Row<'_>) -> Result<DeadLetter> {
     })
 }
 
-/// What waits and what runs, by agent. Counts every run there is.
+/// What waits and what runs, by agent, also of those that have nothing. Counts every run there is.
 pub fn queues(conn: &Connection, now: i64) -> Result<Vec<QueueRecord>> {
     let mut all: BTreeMap<AgentName, QueueRecord> = BTreeMap::new();
+    db::all(conn, KNOWN, (), |row| {
+        record(&mut all, row::agent(row)?);
+        Ok(())
+    })?;
     db::all(conn, QUEUED, (), |row| {
         let record = record(&mut all, row::agent(row)?);
         let runs = count(row, "runs")?;

@@ -1,6 +1,9 @@
 //! What operators see of queues, workers and runs.
 
-use super::kit::{LONG, Scene};
+use super::{
+    kit::{LONG, Scene},
+    registry::descriptor,
+};
 use crate::{HeartbeatReply, NewWorker, QueueRecord, RequestCancel, RunOptions, Store};
 use longhaul_domain::{
     AgentName, ConcurrencyLimits, ParkedState, TaskKey, TerminalState, WorkerId,
@@ -95,6 +98,8 @@ pub async fn queues_tell_what_waits_and_what_runs(store: Arc<dyn Store>) {
     scene.accepted().await;
     scene.stranger().await.accepted().await;
     scene.for_agent("other").queued("later", later()).await;
+    let idle = descriptor("idle", "1.0.0", "has nothing to do");
+    scene.store.register_agents(vec![idle.clone()]).await.unwrap();
     let queues = scene.store.queues().await.unwrap();
     let by_agent: HashMap<AgentName, QueueRecord> =
         queues.into_iter().map(|record| (record.agent.clone(), record)).collect();
@@ -104,6 +109,8 @@ pub async fn queues_tell_what_waits_and_what_runs(store: Arc<dyn Store>) {
     let other = &by_agent[&scene.for_agent("other").agent];
     assert_eq!((other.ready, other.scheduled, other.held_back, other.running), (0, 1, 0, 0));
     assert_eq!(other.oldest, None);
+    let idle = &by_agent[&idle.name];
+    assert_eq!((idle.ready, idle.scheduled, idle.held_back, idle.running), (0, 0, 0, 0));
 }
 
 pub async fn workers_are_listed_with_what_they_hold(store: Arc<dyn Store>) {

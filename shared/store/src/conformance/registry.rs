@@ -5,7 +5,7 @@ use crate::Store;
 use longhaul_domain::{AgentDescriptor, AgentLimits, Skill};
 use std::sync::Arc;
 
-fn descriptor(name: &str, version: &str, description: &str) -> AgentDescriptor {
+pub(super) fn descriptor(name: &str, version: &str, description: &str) -> AgentDescriptor {
     AgentDescriptor {
         name: agent(name),
         version: version.to_owned(),
