@@ -9,8 +9,8 @@ use std::time::Duration;
 /// Connections that park tasks.
 const CONNECTIONS: usize = 128;
 
-/// How long the stack is left alone before it is measured.
-const SETTLING: Duration = Duration::from_secs(5);
+/// How long the stack is left alone before it is measured: sessions publish their counts late.
+const SETTLING: Duration = Duration::from_secs(15);
 
 /// Figures of an idle stack.
 pub struct Idle {
