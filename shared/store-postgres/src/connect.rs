@@ -2,6 +2,7 @@
 
 use crate::{
     failure::{DbResult, Failure},
+    kept::Kept,
     options::{Durability, Silence, pool, session},
 };
 use futures::future::join;
@@ -68,7 +69,14 @@ pub struct Pools {
     pub synchronous: PgPool,
     /// Claims, leases and notifications.
     pub relaxed: PgPool,
+    /// The same, for what runs all the time.
+    pub hot: Kept,
+    /// The same, relaxed.
+    pub hot_relaxed: Kept,
 }
+
+/// Connections of the relaxed pool: half of them may be kept, by claims and by notifications.
+const RELAXED: u32 = 4;
 
 /// How long closing waits for what was begun. A connection that has gone silent keeps its place until it is given up.
 const CLOSING: Duration = Duration::from_secs(3);
@@ -79,14 +87,20 @@ impl Pools {
         let synchronous = session(plain.clone(), Durability::Synchronous);
         let relaxed = session(plain.clone(), Durability::Relaxed);
         let silence = Silence::default();
+        let synchronous = pool(synchronous, max_connections, &silence);
+        let relaxed = pool(relaxed, RELAXED, &silence);
         Self {
-            synchronous: pool(synchronous, max_connections, &silence),
-            relaxed: pool(relaxed, 4, &silence),
+            hot: Kept::of(synchronous.clone(), max_connections, silence.clone()),
+            hot_relaxed: Kept::of(relaxed.clone(), 2 * RELAXED, silence),
+            synchronous,
+            relaxed,
         }
     }
 
     /// Closes all of them, once what was begun is done; what takes longer than 3 seconds is left to itself.
     pub async fn close(&self) {
+        self.hot.give_back();
+        self.hot_relaxed.give_back();
         let closed = join(self.synchronous.close(), self.relaxed.close());
         if timeout(CLOSING, closed).await.is_err() {
             tracing::warn!("connections to the database do not answer and are left behind");

@@ -3,6 +3,7 @@
 use crate::{
     connect::Pools,
     failure::{DbResult, Failure},
+    kept::{Hot, Kept},
     replay::{retried, retried_briefly},
     signals::Hub,
     slots::{Reader, Slots},
@@ -20,6 +21,10 @@ pub struct Db {
     pub pool: PgPool,
     /// Sessions whose commits do not: claims, leases, notifications.
     pub relaxed: PgPool,
+    /// Of the first, for what runs all the time.
+    pub hot: Kept,
+    /// Of the second, likewise.
+    pub hot_relaxed: Kept,
     /// How many may read at once.
     pub slots: Slots,
     /// Makes claim tokens.
@@ -39,7 +44,13 @@ impl Db {
     pub fn new(pools: &Pools, slots: Slots, ids: Arc<dyn Ids>, signals: Arc<Hub>) -> Self {
         let (pool, relaxed) = (pools.synchronous.clone(), pools.relaxed.clone());
         let (lost, turns, rounds) = (LostClaims::default(), Turns::default(), Rounds::default());
-        Self { pool, relaxed, slots, ids, signals, lost, turns, rounds }
+        let (hot, hot_relaxed) = (pools.hot.clone(), pools.hot_relaxed.clone());
+        Self { pool, relaxed, hot, hot_relaxed, slots, ids, signals, lost, turns, rounds }
+    }
+
+    /// A connection whose commits wait for the disk, for a unit that says when it is [done](Hot::done).
+    pub async fn hot(&self) -> DbResult<Hot> {
+        self.hot.acquire().await
     }
 
     /// Begins a transaction whose commit waits for the disk.
@@ -49,7 +60,7 @@ impl Db {
 
     /// A connection to read from.
     pub async fn reader(&self) -> DbResult<Reader> {
-        self.slots.reader(&self.pool).await
+        self.slots.reader(&self.hot).await
     }
 
     /// Does something that may be done twice.

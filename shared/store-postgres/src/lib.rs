@@ -11,6 +11,7 @@ mod db;
 mod entry;
 mod failure;
 mod intake;
+mod kept;
 mod keys;
 mod migrate;
 mod operate;
@@ -44,6 +45,9 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use work::output::{Write, Wrote};
 
+/// So many calls are worth a commit of their own while another batch is being committed.
+const BESIDE: usize = 32;
+
 /// A store on a Postgres database.
 pub struct PostgresStore {
     db: Arc<Db>,
@@ -76,7 +80,7 @@ impl PostgresStore {
         });
         let listener = started.await?;
         let stop = background.stopping();
-        let notifier = signals::notify(Arc::clone(&hub), pools.relaxed.clone(), stop.clone());
+        let notifier = signals::notify(Arc::clone(&hub), pools.hot_relaxed.clone(), stop.clone());
         background.spawn("postgres notifier", notifier);
         let listening = signals::listen(Arc::clone(&hub), plain.clone(), listener);
         background.spawn("postgres listener", until(stop.clone(), listening));
@@ -98,7 +102,7 @@ impl PostgresStore {
     }
 
     fn assemble(db: Arc<Db>, pools: Pools, background: TaskSet, sessions: Sessions) -> Self {
-        let bounds = Bounds::default();
+        let bounds = Bounds { beside: BESIDE, ..Bounds::default() };
         let with = |db: &Arc<Db>| Arc::clone(db);
         let (new, follow, claim, write) = (with(&db), with(&db), with(&db), with(&db));
         Self {

@@ -16,7 +16,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         version: 1,
         major: 1,
@@ -34,6 +34,12 @@ const MIGRATIONS: [Migration; 3] = [
         major: 1,
         name: "0003_durability",
         sql: include_str!("../../../migrations/postgres/0003_durability.sql"),
+    },
+    Migration {
+        version: 4,
+        major: 1,
+        name: "0004_lighter",
+        sql: include_str!("../../../migrations/postgres/0004_lighter.sql"),
     },
 ];
 

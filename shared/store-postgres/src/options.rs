@@ -43,7 +43,7 @@ impl PostgresOptions {
 }
 
 /// What every session sets.
-const SESSION: [(&str, &str); 16] = [
+const SESSION: [(&str, &str); 17] = [
     ("statement_timeout", "10s"),
     // A process that was frozen within a transaction keeps its locks no longer than this.
     ("idle_in_transaction_session_timeout", "5s"),
@@ -53,6 +53,8 @@ const SESSION: [(&str, &str); 16] = [
     ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
+    // A bitmap reads all that a page is the beginning of.
+    ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("max_parallel_workers_per_gather", "0"),
@@ -84,7 +86,7 @@ const WATCHED: [(&str, &str); 4] = [
 pub const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// A connection that was idle for longer is asked whether it lives before it is used.
-const FRESH: Duration = Duration::from_secs(1);
+pub const FRESH: Duration = Duration::from_secs(1);
 
 /// How long a connection that nobody uses may take to say that it lives. One whose other end has gone silent says nothing
 /// until TCP gives up, which takes a quarter of an hour; it must not keep its place in the pool for so long.
@@ -144,7 +146,7 @@ impl Silence {
     }
 
     /// Whether a connection that has been idle for so long was last heard of before another one fell silent.
-    fn covers(&self, idle: Duration) -> bool {
+    pub fn covers(&self, idle: Duration) -> bool {
         let found = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         found.is_some_and(|found| found.elapsed() < idle)
     }
@@ -180,7 +182,7 @@ pub fn pool(options: PgConnectOptions, connections: u32, silence: &Silence) -> P
 }
 
 /// Whether a connection lives. An error makes the pool drop it at once.
-async fn answers(connection: &mut PgConnection, silence: &Silence) -> Result<(), Error> {
+pub async fn answers(connection: &mut PgConnection, silence: &Silence) -> Result<(), Error> {
     timeout(PING, connection.ping()).await.unwrap_or_else(|_| {
         silence.found();
         Err(Error::PoolTimedOut)

@@ -5,10 +5,10 @@
 
 use crate::{
     failure::{DbResult, Failure},
+    kept::{Hot, Kept},
     options::ACQUIRE,
 };
-use sqlx_core::pool::PoolConnection;
-use sqlx_postgres::{PgConnection, PgPool, Postgres};
+use sqlx_postgres::PgConnection;
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -37,7 +37,7 @@ impl Slots {
     }
 
     /// A connection to read from. Waits 5 seconds at most.
-    pub async fn reader(&self, pool: &PgPool) -> DbResult<Reader> {
+    pub async fn reader(&self, pool: &Kept) -> DbResult<Reader> {
         let slot = slot(&self.reads).await?;
         Ok(Reader { connection: pool.acquire().await?, _slot: slot })
     }
@@ -59,8 +59,15 @@ async fn slot(slots: &Arc<Semaphore>) -> DbResult<Slot> {
 
 /// A connection to read from.
 pub struct Reader {
-    connection: PoolConnection<Postgres>,
+    connection: Hot,
     _slot: Slot,
+}
+
+impl Reader {
+    /// Every statement on it was answered.
+    pub fn done(self) {
+        self.connection.done();
+    }
 }
 
 impl Deref for Reader {

@@ -6,7 +6,8 @@ use crate::{
 };
 
 /// The statements that run with every task or all the time, and must never read a table whole.
-pub const HOT: [&str; 49] = [
+pub const HOT: [&str; 51] = [
+    intake::accept_new::ACCEPT_FRESH,
     intake::accept_new::ACCEPT_NEW,
     intake::known::KNOWN_KEYS,
     intake::known::PRUNE_KEYS,
@@ -33,6 +34,7 @@ pub const HOT: [&str; 49] = [
     schedules::fire::LOCK_SCHEDULE,
     schedules::fire::SET_FIRED,
     work::checkpoint::READ_CHECKPOINT,
+    work::fast::WRITE_FAST,
     work::claim::POSTPONE,
     work::claim::fast::CLAIM,
     work::claim::limited::CANDIDATES,

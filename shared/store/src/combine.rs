@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// How large a batch may grow and how many may be under way.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,9 @@ pub struct Bounds {
     pub weight: usize,
     /// Batches under way at once.
     pub batches: usize,
+    /// Beside another batch one begins only with as many calls as this: fewer are better off together with those that come
+    /// until the other one is done.
+    pub beside: usize,
     /// Calls that wait; a further one is turned away as unavailable.
     pub waiting: usize,
     /// Weight of all calls that wait or are under way; likewise.
@@ -32,7 +35,14 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { calls: 128, weight: 4 << 20, batches: 2, waiting: 10_000, held: 256 << 20 }
+        Self {
+            calls: 128,
+            weight: 4 << 20,
+            batches: 2,
+            beside: 1,
+            waiting: 10_000,
+            held: 256 << 20,
+        }
     }
 }
 
@@ -115,7 +125,8 @@ async fn collect<In, Out, F, Fut>(
     F: Fn(Vec<In>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(bounds.batches.max(1)));
+    let slots =
+        Arc::new(Slots { free: Semaphore::new(bounds.batches.max(1)), over: Notify::new() });
     let mut carried = None;
     loop {
         let Some(first) = (match carried.take() {
@@ -124,28 +135,92 @@ async fn collect<In, Out, F, Fut>(
         }) else {
             return;
         };
-        // Waiting for a slot is what lets a batch grow: calls queue up behind the first meanwhile.
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        let mut weight = first.weight;
-        let mut batch = vec![first];
-        while batch.len() < bounds.calls {
-            match calls.try_recv() {
-                Ok(next) if weight + next.weight > bounds.weight => {
-                    carried = Some(next);
-                    break;
-                }
-                Ok(next) => {
-                    weight += next.weight;
-                    batch.push(next);
-                }
-                Err(_) => break,
+        let mut batch = Batch { weight: first.weight, calls: vec![first] };
+        // Waiting for a slot is what lets a batch grow.
+        let slot = loop {
+            let over = slots.over.notified();
+            carried = carried.or_else(|| batch.gather(&bounds, &mut calls));
+            if let Some(slot) = slots.begin(&bounds, &batch, carried.is_some()) {
+                break slot;
             }
-        }
+            let full = carried.is_some() || batch.calls.len() >= bounds.calls;
+            tokio::select! {
+                () = over => {}
+                Some(call) = calls.recv(), if !full => carried = batch.add(call, &bounds),
+            }
+        };
         let run = Arc::clone(&run);
         spawn(name, async move {
-            run_batch(&*run, batch).await;
+            run_batch(&*run, batch.calls).await;
             drop(slot);
         });
+    }
+}
+
+/// Calls that will go together.
+struct Batch<In, Out> {
+    calls: Vec<Call<In, Out>>,
+    weight: usize,
+}
+
+impl<In, Out> Batch<In, Out> {
+    /// Adds a call; gives it back where it does not fit any more.
+    fn add(&mut self, call: Call<In, Out>, bounds: &Bounds) -> Option<Call<In, Out>> {
+        if self.weight + call.weight > bounds.weight {
+            return Some(call);
+        }
+        self.weight += call.weight;
+        self.calls.push(call);
+        None
+    }
+
+    /// Adds what waits; gives the first that does not fit any more.
+    fn gather(
+        &mut self,
+        bounds: &Bounds,
+        calls: &mut mpsc::Receiver<Call<In, Out>>,
+    ) -> Option<Call<In, Out>> {
+        while self.calls.len() < bounds.calls {
+            let call = calls.try_recv().ok()?;
+            if let Some(call) = self.add(call, bounds) {
+                return Some(call);
+            }
+        }
+        None
+    }
+}
+
+/// Room for batches.
+struct Slots {
+    free: Semaphore,
+    /// Rung when a batch is over.
+    over: Notify,
+}
+
+/// The room of one batch, until it is over.
+struct Slot(Arc<Slots>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.free.add_permits(1);
+        self.0.over.notify_one();
+    }
+}
+
+impl Slots {
+    /// Room for this batch, if it may begin now. `full`: nothing more fits.
+    fn begin<In, Out>(
+        self: &Arc<Self>,
+        bounds: &Bounds,
+        batch: &Batch<In, Out>,
+        full: bool,
+    ) -> Option<Slot> {
+        let alone = self.free.available_permits() >= bounds.batches.max(1);
+        if !(alone || full || batch.calls.len() >= bounds.beside.min(bounds.calls)) {
+            return None;
+        }
+        self.free.try_acquire().ok()?.forget();
+        Some(Slot(Arc::clone(self)))
     }
 }
 
@@ -168,7 +243,6 @@ where
 mod tests {
     use super::*;
     use std::sync::Mutex;
-    use tokio::sync::Notify;
 
     type Sizes = Arc<Mutex<Vec<usize>>>;
 
@@ -204,6 +278,41 @@ mod tests {
         assert_eq!(answers, (0..10).map(|n| n * 2).collect::<Vec<_>>());
         assert!(sizes.lock().unwrap().len() < 10);
         assert_eq!(sizes.lock().unwrap().iter().sum::<usize>(), 10);
+    }
+
+    #[tokio::test]
+    async fn beside_another_batch_one_waits_for_company() {
+        let gate = Arc::new(Notify::new());
+        let bounds = Bounds { beside: 3, ..Bounds::default() };
+        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let call = |n: u32| {
+            let combiner = Arc::clone(&combiner);
+            tokio::spawn(async move { combiner.call(n, 1).await })
+        };
+        let begun = || sizes.lock().unwrap().clone();
+        let mut calls = vec![call(1)];
+        while begun() != [1] {
+            tokio::task::yield_now().await;
+        }
+        calls.extend([call(2), call(3)]);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begun(), [1], "two are not enough");
+        calls.push(call(4));
+        while begun() != [1, 3] {
+            tokio::task::yield_now().await;
+        }
+        calls.push(call(5));
+        gate.notify_one();
+        gate.notify_one();
+        while begun() != [1, 3, 1] {
+            tokio::task::yield_now().await;
+        }
+        gate.notify_one();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! The dedupe key goes first: where it is taken, nothing else of that task is written. The statement is its own
 //! transaction, so all rows of a task are there or none. A repeat after a lost answer finds its key with its own task id.
+//! Hardly any key is there already, so it is inserted as if none were, and only what remains is tried with more care.
 
 use crate::{
     column::{column, key},
@@ -25,8 +26,14 @@ use std::{
     time::Duration,
 };
 
-/// Keys are taken in their order, contents in theirs, so that two batches never wait for one another in a circle.
-pub const ACCEPT_NEW: &str = "-- store::accept_new
+/// A statement that accepts those new tasks whose dedupe keys it can take. Keys are taken in their order, contents in theirs, so
+/// that two batches never wait for one another in a circle.
+macro_rules! accepting {
+    ($name:literal, $keys:literal) => {
+        concat!(
+            "-- store::",
+            $name,
+            "
 with time as materialized (
     select date_trunc('milliseconds', clock_timestamp()) as at
 ), input as materialized (
@@ -36,11 +43,9 @@ with time as materialized (
         as i (owner_id, task_id, agent, context_id, priority, delay_ms, trace, body, key, content, not_before, deadline_at,
             queue_timeout_ms, concurrency_key)
 ), fresh as (
-    insert into message_keys as k (owner_id, key, content, task_id, seq, at)
-    select owner_id, key, content, task_id, 1, at from input order by owner_id, key
-    on conflict (owner_id, key) do update
-    set content = excluded.content, task_id = excluded.task_id, seq = excluded.seq, at = excluded.at
-    where k.at < excluded.at - interval '24 hours'
+",
+            $keys,
+            "
     returning owner_id, task_id
 ), accepted as materialized (
     select i.*, greatest(i.at + i.delay_ms * interval '1 millisecond', i.not_before) as run_at
@@ -67,7 +72,31 @@ with time as materialized (
     select * from unnest($12::int4[], $13::bytea[], $14::bytea[])
     on conflict do nothing
 )
-select owner_id, task_id, at from accepted";
+select owner_id, task_id, at from accepted"
+        )
+    };
+}
+
+/// Accepts tasks whose keys are not there. Fails as a whole when somebody else takes one at the same moment.
+pub const ACCEPT_FRESH: &str = accepting!(
+    "accept_fresh",
+    "    insert into message_keys (owner_id, key, content, task_id, seq, at)
+    select i.owner_id, i.key, i.content, i.task_id, 1, i.at from input i
+    where not exists (
+        select from message_keys k where k.owner_id = i.owner_id and k.key = i.key offset 0
+    )
+    order by i.owner_id, i.key"
+);
+
+/// Accepts tasks whose keys are not there, or too old to count; waits for whoever takes one at the same moment.
+pub const ACCEPT_NEW: &str = accepting!(
+    "accept_new",
+    "    insert into message_keys as k (owner_id, key, content, task_id, seq, at)
+    select owner_id, key, content, task_id, 1, at from input order by owner_id, key
+    on conflict (owner_id, key) do update
+    set content = excluded.content, task_id = excluded.task_id, seq = excluded.seq, at = excluded.at
+    where k.at < excluded.at - interval '24 hours'"
+);
 
 /// The longest delay that is kept, in milliseconds: a thousand years.
 const MAX_DELAY_MS: i64 = 31_556_952_000_000;
@@ -109,7 +138,7 @@ pub async fn run(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
 
 /// Accepts one task within a transaction of somebody else. Nobody is told before that has committed.
 pub async fn accept_within(connection: &mut PgConnection, task: &NewTask) -> DbResult<Accepted> {
-    if let Some(at) = insert(connection, &[task]).await?.remove(&task.accept.key) {
+    if let Some(at) = insert(connection, ACCEPT_NEW, &[task]).await?.remove(&task.accept.key) {
         return Ok(Accepted::Created { at, seq: Seq(1) });
     }
     let wanted = [(task.accept.key.owner, task.accept.accept.dedupe)];
@@ -126,10 +155,10 @@ async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
     }
     let again: Vec<bool> =
         tasks.iter().map(|task| task.sent.swap(true, Ordering::Relaxed)).collect();
-    let mut connection = db.pool.acquire().await?;
+    let mut connection = db.hot().await?;
     let written: Vec<&NewTask> = firsts.values().map(|at| &tasks[*at]).collect();
-    let created = insert(&mut connection, &written).await?;
-    db.signals.grown(created.keys().map(|key| (*key, Seq(1))).collect());
+    let created = create(&mut connection, &written).await?;
+    db.signals.made(created.keys().copied());
 
     let created_at = |at: usize| {
         let first = firsts.get(&tasks[at].place()) == Some(&at);
@@ -141,6 +170,7 @@ async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
         .collect();
     let known =
         if others.is_empty() { HashMap::new() } else { known(&mut connection, &others).await? };
+    connection.done();
     let outcome = |at: usize| {
         if let Some(at) = created_at(at) {
             return Ok(Ok(Accepted::Created { at, seq: Seq(1) }));
@@ -154,10 +184,10 @@ async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
     let outcomes: Vec<Result<Accepted>> = (0..tasks.len()).map(outcome).collect::<DbResult<_>>()?;
     // One that an earlier try has committed was told to nobody.
     let found = tasks.iter().zip(&outcomes).filter_map(|(task, outcome)| match outcome {
-        Ok(Accepted::Created { seq, .. }) => Some((task.accept.key, *seq)),
+        Ok(Accepted::Created { .. }) => Some(task.accept.key),
         _ => None,
     });
-    db.signals.grown(found.filter(|(key, _)| !created.contains_key(key)).collect());
+    db.signals.made(found.filter(|key| !created.contains_key(key)));
     Ok(outcomes)
 }
 
@@ -171,8 +201,31 @@ fn recognised(task: &NewTask, known: &Known, again: bool) -> Accepted {
     }
 }
 
+/// Writes tasks, each with a key of its own; gives those that were made.
+async fn create(
+    connection: &mut PgConnection,
+    tasks: &[&NewTask],
+) -> DbResult<HashMap<TaskKey, Timestamp>> {
+    match insert(connection, ACCEPT_FRESH, tasks).await {
+        Ok(created) if created.len() == tasks.len() => Ok(created),
+        // Keys that are there may be too old to count.
+        Ok(mut created) => {
+            let left: Vec<&NewTask> = tasks
+                .iter()
+                .filter(|task| !created.contains_key(&task.accept.key))
+                .copied()
+                .collect();
+            created.extend(insert(connection, ACCEPT_NEW, &left).await?);
+            Ok(created)
+        }
+        Err(Failure::Refused(_)) => insert(connection, ACCEPT_NEW, tasks).await,
+        Err(failure) => Err(failure),
+    }
+}
+
 async fn insert(
     connection: &mut PgConnection,
+    statement: &'static str,
     tasks: &[&NewTask],
 ) -> DbResult<HashMap<TaskKey, Timestamp>> {
     let all = || tasks.iter().map(|task| &task.accept);
@@ -181,7 +234,7 @@ async fn insert(
     let blobs: BTreeMap<(i32, &[u8]), &Bytes> = all()
         .flat_map(|a| a.accept.blobs.iter().map(|b| ((a.key.owner.0, &b.hash.0[..]), &b.bytes)))
         .collect();
-    let rows = query(ACCEPT_NEW)
+    let rows = query(statement)
         .bind(all().map(|a| a.key.owner.0).collect::<Vec<_>>())
         .bind(all().map(|a| a.key.task.uuid()).collect::<Vec<_>>())
         .bind(all().map(|a| a.agent.as_str()).collect::<Vec<_>>())

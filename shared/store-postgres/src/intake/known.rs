@@ -19,16 +19,18 @@ join message_keys k on k.owner_id = w.owner_id and k.key = w.key
 left join tasks t on t.owner_id = k.owner_id and t.task_id = k.task_id
 where k.at >= clock_timestamp() - interval '24 hours'";
 
-/// Deletes keys that are too old to count, a bounded number at a time.
+/// Deletes keys that are too old to count, on the pages of the table from one to another; gives how many pages there are.
 pub const PRUNE_KEYS: &str = "-- store::prune_keys
-delete from message_keys
-where (owner_id, key) in (
-    select k.owner_id, k.key from message_keys k
-    where k.at < (select clock_timestamp() - interval '24 hours')
-    order by k.at
-    limit $1
-    for update skip locked
-)";
+with gone as (
+    delete from message_keys
+    where ctid = any(array(
+        select k.ctid from message_keys k
+        where k.ctid >= format('(%s,0)', $1::int8)::tid and k.ctid < format('(%s,0)', $2::int8)::tid
+            and k.at < (select clock_timestamp() - interval '24 hours')
+        for update skip locked
+    ))
+)
+select pg_relation_size('message_keys') / current_setting('block_size')::int8 as pages";
 
 /// Where a message went that came before.
 #[derive(Debug, Clone, Copy)]

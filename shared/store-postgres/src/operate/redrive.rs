@@ -9,7 +9,7 @@ use crate::{
     intake::accept_new::{NewTask, accept_within},
     operate::dead::handled,
 };
-use longhaul_domain::{Seq, TaskKey};
+use longhaul_domain::TaskKey;
 use longhaul_store::{Accepted, Handled, Redriven};
 use sqlx_core::query::query;
 
@@ -49,6 +49,6 @@ pub async fn redrive(db: &Db, dead: TaskKey, new: &NewTask) -> DbResult<Redriven
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    db.signals.grown(vec![(TaskKey { owner: dead.owner, task }, Seq(1))]);
+    db.signals.made([TaskKey { owner: dead.owner, task }]);
     Ok(Redriven::Now { task })
 }

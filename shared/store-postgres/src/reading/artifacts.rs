@@ -1,4 +1,5 @@
-//! Artifacts of many tasks: where each begins comes from a small index, its chunks from the log behind that place.
+//! Artifacts of many tasks: where each begins comes from the first 16 entries and behind them from a small index, its chunks from
+//! the log behind that place.
 
 use crate::{
     column::{body, column, key, seq},
@@ -10,18 +11,23 @@ use sqlx_postgres::PgConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Where each artifact began first and last. The order of the inner rows is that of the small index.
+/// Where each artifact began first and last. The order of the later ones is that of the small index.
 pub const ARTIFACT_HEADS: &str = "-- store::artifact_heads
 select w.owner_id, w.task_id, h.head, h.first, h.newest
 from unnest($1::int4[], $2::uuid[], $3::int8[]) as w (owner_id, task_id, up_to)
 cross join lateral (
     select l.head, min(l.seq) as first, max(l.seq) as newest
     from (
-        select l.head, l.seq
+        (select l.head, l.seq
         from log l
-        where l.owner_id = w.owner_id and l.task_id = w.task_id and l.head is not null and l.seq <= w.up_to
+        where l.owner_id = w.owner_id and l.task_id = w.task_id and l.head is not null and l.seq > 16 and l.seq <= w.up_to
         order by l.head, l.seq
-        offset 0
+        offset 0)
+        union all
+        (select l.head, l.seq
+        from log l
+        where l.owner_id = w.owner_id and l.task_id = w.task_id and l.seq <= least(w.up_to, 16) and l.head is not null
+        offset 0)
     ) l
     group by l.head
 ) h

@@ -13,17 +13,42 @@ use sqlx_core::{query::query, query_scalar::query_scalar};
 use sqlx_postgres::PgConnection;
 use uuid::Uuid;
 
-/// A page of an owner's tasks, in the order of the index.
+/// A page of an owner's tasks. The index knows the seconds of the statuses: one walk finds the second in which the page ends, the
+/// other one sorts what is not older.
 pub const LIST_TASKS: &str = "-- store::list_tasks
+with edge as materialized (
+    select s.status_second
+    from task_state s
+    where s.owner_id = $1 and s.status_at >= $2 and (s.status_at, s.task_id) < ($3, $4)
+        and s.status_second >= date_bin('1 second', $2, timestamptz '1970-01-01 00:00:00+00')
+        and s.status_second <= date_bin('1 second', $3, timestamptz '1970-01-01 00:00:00+00')
+        and ($5::int2 is null or s.state = $5)
+        and ($6::text is null or exists (
+            select from tasks t where t.owner_id = s.owner_id and t.task_id = s.task_id and t.agent = $6 offset 0
+        ))
+    order by s.status_second desc
+    limit 1 offset $7::int8 - 1
+), page as materialized (
+    select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
+    from task_state s
+    where s.owner_id = $1 and s.status_at >= $2 and (s.status_at, s.task_id) < ($3, $4)
+        and s.status_second >= coalesce(
+            (select status_second from edge), date_bin('1 second', $2, timestamptz '1970-01-01 00:00:00+00')
+        )
+        and s.status_second <= date_bin('1 second', $3, timestamptz '1970-01-01 00:00:00+00')
+        and ($5::int2 is null or s.state = $5)
+        and ($6::text is null or exists (
+            select from tasks t where t.owner_id = s.owner_id and t.task_id = s.task_id and t.agent = $6 offset 0
+        ))
+    order by s.status_at desc, s.task_id desc
+    limit $7
+)
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
     l.kind, l.schema, l.body::text as body
-from task_state s
+from page s
 join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
 left join log l on l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
-where s.owner_id = $1 and s.status_at >= $2 and (s.status_at, s.task_id) < ($3, $4)
-    and ($5::int2 is null or s.state = $5) and ($6::text is null or t.agent = $6)
-order by s.status_at desc, s.task_id desc
-limit $7";
+order by s.status_at desc, s.task_id desc";
 
 /// A page of one conversation, which is found first.
 pub const LIST_CONTEXT: &str = "-- store::list_context
@@ -46,6 +71,7 @@ pub const COUNT_TASKS: &str = "-- store::count_tasks
 select count(*) from (
     select from task_state s
     where s.owner_id = $1 and s.status_at >= $2 and ($3::int2 is null or s.state = $3)
+        and s.status_second >= date_bin('1 second', $2, timestamptz '1970-01-01 00:00:00+00')
         and ($4::text is null or exists (
             select from tasks t where t.owner_id = s.owner_id and t.task_id = s.task_id and t.agent = $4 offset 0
         ))

@@ -35,12 +35,15 @@ left join lateral (
 ) e on true
 order by s.owner_id, s.task_id, e.seq";
 
+/// Pages of many logs, each readable or not.
+pub type Pages = BTreeMap<TaskKey, DbResult<LogPage>>;
+
 /// A page for each of the tasks that exist. An entry that cannot be read spoils the page of its task only.
 pub async fn read(
     connection: &mut PgConnection,
     cursors: &BTreeMap<TaskKey, Seq>,
     limit: ReadLimit,
-) -> DbResult<BTreeMap<TaskKey, DbResult<LogPage>>> {
+) -> DbResult<Pages> {
     let rows = query(READ_LOGS)
         .bind(cursors.keys().map(|key| key.owner.0).collect::<Vec<_>>())
         .bind(cursors.keys().map(|key| key.task.uuid()).collect::<Vec<Uuid>>())
@@ -49,7 +52,7 @@ pub async fn read(
         .bind(i64::try_from(limit.bytes).unwrap_or(i64::MAX))
         .fetch_all(connection)
         .await?;
-    let mut pages: BTreeMap<TaskKey, DbResult<LogPage>> = BTreeMap::new();
+    let mut pages: Pages = BTreeMap::new();
     for row in &rows {
         let key = key(row)?;
         let page = match pages.remove(&key) {

@@ -1,4 +1,5 @@
-//! Messages of many tasks, through the small index of the entries that bear one.
+//! Messages of many tasks: of the first 16 entries by looking at each, of those behind them through the small index of the entries
+//! that bear one.
 
 use crate::{
     column::{body, key, seq},
@@ -15,11 +16,20 @@ pub const MESSAGES: &str = "-- store::messages
 select w.owner_id, w.task_id, m.seq, m.kind, m.schema, m.body
 from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) as w (owner_id, task_id, up_to, except_seq)
 cross join lateral (
-    select l.seq, l.kind, l.schema, l.body::text as body
+    (select l.seq, l.kind, l.schema, l.body::text as body
     from log l
-    where l.owner_id = w.owner_id and l.task_id = w.task_id and l.speaks
+    where l.owner_id = w.owner_id and l.task_id = w.task_id and l.speaks and l.seq > 16
         and l.seq <= w.up_to and l.seq <> w.except_seq
     order by l.seq desc
+    limit $5)
+    union all
+    (select l.seq, l.kind, l.schema, l.body::text as body
+    from log l
+    where l.owner_id = w.owner_id and l.task_id = w.task_id and l.seq <= least(w.up_to, 16)
+        and l.speaks and l.seq <> w.except_seq
+    order by l.seq desc
+    limit $5)
+    order by seq desc
     limit $5
 ) m
 order by w.owner_id, w.task_id, m.seq";

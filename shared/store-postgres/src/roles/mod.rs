@@ -3,7 +3,14 @@
 mod operating;
 mod working;
 
-use crate::{PostgresStore, connect, failure::Failure, intake, keys, migrate, reading, registry};
+use crate::{
+    PostgresStore, connect,
+    db::Db,
+    failure::{DbResult, Failure},
+    intake, keys, migrate,
+    reading::{self, log::Pages},
+    registry,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
@@ -52,11 +59,23 @@ impl Intake for PostgresStore {
     }
 }
 
+/// A page of each log.
+async fn pages(db: &Db, cursors: &BTreeMap<TaskKey, Seq>, limit: ReadLimit) -> DbResult<Pages> {
+    let mut reader = db.reader().await?;
+    let pages = reading::log::read(&mut reader, cursors, limit).await?;
+    reader.done();
+    Ok(pages)
+}
+
 #[async_trait]
 impl Reading for PostgresStore {
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>> {
-        let read =
-            || async { reading::task::read(&mut *self.db.reader().await?, key, options).await };
+        let read = || async {
+            let mut reader = self.db.reader().await?;
+            let task = reading::task::read(&mut reader, key, options).await?;
+            reader.done();
+            Ok(task)
+        };
         self.db.repeatable(read).await
     }
 
@@ -67,8 +86,7 @@ impl Reading for PostgresStore {
         limit: ReadLimit,
     ) -> Result<Option<LogPage>> {
         let cursors = BTreeMap::from([(key, after)]);
-        let read =
-            || async { reading::log::read(&mut *self.db.reader().await?, &cursors, limit).await };
+        let read = || async { pages(&self.db, &cursors, limit).await };
         let page = self.db.repeatable(read).await?.remove(&key);
         Ok(page.transpose()?)
     }
@@ -79,8 +97,7 @@ impl Reading for PostgresStore {
         limit: ReadLimit,
     ) -> Result<Vec<(TaskKey, LogPage)>> {
         let cursors: BTreeMap<TaskKey, Seq> = cursors.into_iter().collect();
-        let read =
-            || async { reading::log::read(&mut *self.db.reader().await?, &cursors, limit).await };
+        let read = || async { pages(&self.db, &cursors, limit).await };
         let mut grown = Vec::new();
         for (key, page) in self.db.repeatable(read).await? {
             match page {

@@ -9,7 +9,7 @@ use crate::{
         known::known,
     },
 };
-use longhaul_domain::{Seq, Timestamp};
+use longhaul_domain::Timestamp;
 use longhaul_store::{Accepted, Fire, Fired};
 use sqlx_core::query::query;
 
@@ -76,7 +76,7 @@ pub async fn fire(db: &Db, Firing { fire, task }: &Firing) -> DbResult<Fired> {
         .await?;
     transaction.commit().await?;
     if let (Some((_, new)), Some(Accepted::Created { .. })) = (task, &accepted) {
-        db.signals.grown(vec![(new.accept.key, Seq(1))]);
+        db.signals.made([new.accept.key]);
     }
     Ok(Fired::Now(accepted))
 }

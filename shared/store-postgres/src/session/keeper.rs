@@ -49,7 +49,7 @@ const CONNECTING: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// After this long without a word the connection is asked whether it lives.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(4);
 
 /// How often workers without a session say that they live, well within the second after which they would be missed.
 const SAYING: Duration = Duration::from_millis(300);

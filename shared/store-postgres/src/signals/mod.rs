@@ -84,6 +84,13 @@ impl Hub {
         self.tell(told);
     }
 
+    /// These tasks are new, and that is committed. Told within this process only: nobody elsewhere can have awaited a task before
+    /// it was there, and who attaches to it later reads its log.
+    pub fn made(&self, made: impl IntoIterator<Item = TaskKey>) {
+        let grown: BTreeMap<TaskKey, Seq> = made.into_iter().map(|key| (key, Seq(1))).collect();
+        self.deliver(Waiting { grown, ..Waiting::default() });
+    }
+
     /// These running tasks were asked to stop, and that is committed.
     pub fn cancel(&self, keys: impl IntoIterator<Item = TaskKey>) {
         self.tell(Waiting { cancel: keys.into_iter().collect(), ..Waiting::default() });

@@ -4,10 +4,12 @@
 //! until the others look by themselves. A crash loses what waits.
 
 use super::{Hub, payload};
-use crate::failure::{DbResult, Failure};
+use crate::{
+    failure::{DbResult, Failure},
+    kept::Kept,
+};
 use longhaul_runtime::Backoff;
 use sqlx_core::query::query;
-use sqlx_postgres::PgPool;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +30,7 @@ const LAST: Duration = Duration::from_secs(1);
 type Payloads = Vec<(&'static str, String)>;
 
 /// Sends until stopped, and then once more what waits.
-pub async fn notify(hub: Arc<Hub>, pool: PgPool, stop: CancellationToken) {
+pub async fn notify(hub: Arc<Hub>, pool: Kept, stop: CancellationToken) {
     let mut unsent = Payloads::new();
     while stop.run_until_cancelled(hub.wake.notified()).await.is_some() {
         let payloads = take(&hub);
@@ -48,7 +50,7 @@ fn take(hub: &Hub) -> Payloads {
     payload::encode(hub.sender, &std::mem::take(&mut *hub.waiting()))
 }
 
-async fn send(pool: &PgPool, payloads: &Payloads) {
+async fn send(pool: &Kept, payloads: &Payloads) {
     for attempt in 0..TRIES {
         let Err(failure) = try_to_send(pool, payloads, LIMIT).await else { return };
         tracing::debug!(?failure, attempt, "a notification could not be sent");
@@ -57,13 +59,18 @@ async fn send(pool: &PgPool, payloads: &Payloads) {
     tracing::warn!("notifications are given up; readers on other nodes will look by themselves");
 }
 
-async fn try_to_send(pool: &PgPool, payloads: &Payloads, limit: Duration) -> DbResult<()> {
+async fn try_to_send(pool: &Kept, payloads: &Payloads, limit: Duration) -> DbResult<()> {
     if payloads.is_empty() {
         return Ok(());
     }
     let (channels, texts): (Vec<&str>, Vec<&str>) =
         payloads.iter().map(|(channel, text)| (*channel, text.as_str())).unzip();
-    let sent = timeout(limit, query(NOTIFY_MANY).bind(channels).bind(texts).execute(pool)).await;
-    sent.map_err(|_| Failure::Lost("no answer".to_owned()))??;
-    Ok(())
+    let sending = async {
+        let mut connection = pool.acquire().await?;
+        query(NOTIFY_MANY).bind(channels).bind(texts).execute(&mut *connection).await?;
+        connection.done();
+        Ok(())
+    };
+    let sent = timeout(limit, sending).await;
+    sent.unwrap_or_else(|_| Err(Failure::Lost("no answer".to_owned())))
 }

@@ -3,6 +3,7 @@
 pub mod append;
 pub mod checkpoint;
 pub mod claim;
+pub mod fast;
 pub mod lease;
 pub mod lost;
 pub mod output;

@@ -1,6 +1,7 @@
 //! Appends and settles, in batches of both kinds.
 //!
-//! One transaction: lock, decide each in the order of its coming, write. Several writes to one task see one another.
+//! What is as usual is written with one statement ([`fast`]). For the others, one transaction: lock, decide each in the order of
+//! its coming, write. Several writes to one task see one another.
 
 use crate::{
     db::Db,
@@ -8,12 +9,14 @@ use crate::{
     replay,
     work::{
         append::{self, Output},
+        fast,
         settle::{self, Ending},
     },
     write::{Changes, LockedTask, lock::lock_tasks},
 };
 use longhaul_domain::{Seq, TaskKey};
-use longhaul_store::{Append, Appended, Result, Settled};
+use longhaul_store::{Append, Appended, Result, Settled, StoreError};
+use sqlx_core::connection::Connection;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// A write of a run.
@@ -35,7 +38,8 @@ pub enum Wrote {
 }
 
 impl Write {
-    const fn output(&self) -> &Output {
+    /// What it writes, and by which right.
+    pub const fn output(&self) -> &Output {
         match self {
             Self::Append(output) => output,
             Self::Settle(ending) => &ending.output,
@@ -47,7 +51,8 @@ impl Write {
         self.output().weight()
     }
 
-    const fn key(&self) -> TaskKey {
+    /// The task.
+    pub const fn key(&self) -> TaskKey {
         self.output().append.key
     }
 
@@ -82,11 +87,25 @@ impl Wrote {
 
 /// Runs one batch.
 pub async fn run(db: Arc<Db>, writes: Vec<Write>) -> Vec<Result<Wrote>> {
-    replay::batch(&*db, writes, |db, writes| Box::pin(write(db, writes))).await
+    let done = fast::run(&db, &writes).await;
+    let left: Vec<Write> =
+        writes.into_iter().zip(&done).filter(|(_, d)| d.is_none()).map(|(w, _)| w).collect();
+    let long = if left.is_empty() {
+        Vec::new()
+    } else {
+        replay::batch(&*db, left, |db, writes| Box::pin(write(db, writes))).await
+    };
+    let mut long = long.into_iter();
+    let of_the_others =
+        || Err(StoreError::Unavailable("a write got no answer; try again".to_owned()));
+    done.into_iter()
+        .map(|d| d.map_or_else(|| long.next().unwrap_or_else(of_the_others), Ok))
+        .collect()
 }
 
 async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
-    let mut transaction = db.begin().await?;
+    let mut connection = db.hot().await?;
+    let mut transaction = connection.begin().await?;
     let mut tasks = lock_tasks(&mut transaction, writes.iter().map(Write::key)).await?;
     let mut changes = Changes::default();
     let mut touched = BTreeSet::new();
@@ -110,6 +129,7 @@ async fn write(db: &Db, writes: &[Write]) -> DbResult<Vec<Result<Wrote>>> {
         tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
     }
     already.extend(changes.commit(transaction, &db.signals).await?);
+    connection.done();
     db.signals.grown(already);
     Ok(outcomes)
 }

@@ -27,7 +27,11 @@ with entries as (
     insert into log (owner_id, task_id, seq, at, attempt, kind, schema, speaks, head, body)
     select e.owner_id, e.task_id, e.seq, e.at, e.attempt, e.kind, $42, e.speaks,
         case when e.asks and exists (
-            select from log h where h.owner_id = e.owner_id and h.task_id = e.task_id and h.head = e.head offset 0
+            select from log h
+            where h.owner_id = e.owner_id and h.task_id = e.task_id and h.head = e.head and h.seq > 16 offset 0
+        ) or e.asks and exists (
+            select from log h
+            where h.owner_id = e.owner_id and h.task_id = e.task_id and h.seq <= 16 and h.head = e.head offset 0
         ) then null else e.head end,
         e.body::json
     from unnest($1::int4[], $2::uuid[], $3::int8[], $4::timestamptz[], $5::int4[], $6::int2[], $7::bool[], $8::text[],
@@ -120,7 +124,7 @@ impl Changes {
     /// Writes everything and commits. Gives what [`grown`](Self::grown) gives.
     pub async fn commit(
         self,
-        mut transaction: Transaction<'static, Postgres>,
+        mut transaction: Transaction<'_, Postgres>,
         signals: &Hub,
     ) -> DbResult<Vec<(TaskKey, Seq)>> {
         let freed = self.write(&mut transaction).await?;

@@ -264,3 +264,20 @@ async fn a_deadline_that_an_ended_task_was_left_with_is_taken_off() {
     assert!(scene.store.reap(REAP).await.unwrap().done.is_empty());
     assert_eq!(scene.database.sql("select count(deadline_at) from task_state"), "0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dedupe_keys_that_are_too_old_are_deleted_and_others_are_not() {
+    let scene = Scene::new().await;
+    scene.accepted().await;
+    scene.database.sql(
+        "insert into message_keys
+        select 1, sha256(n::text::bytea), sha256('x'), gen_random_uuid(), 1, now() - interval '25 hours'
+        from generate_series(1, 1000) n",
+    );
+    eventually(LIMIT, "the old keys are gone", async || {
+        scene.store.reap(REAP).await.unwrap();
+        let left = scene.database.sql("select count(*) from message_keys");
+        if left == "1" { Ok(()) } else { Err(left) }
+    })
+    .await;
+}

@@ -1,9 +1,10 @@
 //! Claiming where nothing is limited: one statement, unless some owners have less than their share.
 
 use crate::{
-    column::{agent, column},
+    column::{agent, column, key},
     db::Db,
     failure::DbResult,
+    work::claim::Taken,
 };
 use longhaul_domain::{AgentName, OwnerId};
 use longhaul_store::ClaimRequest;
@@ -76,9 +77,9 @@ with recursive time as materialized (
         version = coalesce(chosen.version, r.version)
     from chosen
     where r.owner_id = chosen.owner_id and r.task_id = chosen.task_id and chosen.turn <= $8
-    returning r.agent, r.owner_id, chosen.turn, chosen.more
+    returning r.agent, r.owner_id, r.task_id, r.token, chosen.turn, chosen.more
 )
-select o.agent, o.owners, o.owner_id as last_owner, c.owner_id, c.turn, c.more
+select o.agent, o.owners, o.owner_id as last_owner, c.owner_id, c.task_id, c.token, c.more
 from owner o
 left join claimed c on c.agent = o.agent
 where o.place = o.owners
@@ -97,24 +98,27 @@ struct Round {
     more: bool,
 }
 
-/// Claims up to as many runs as there are tokens; gives how many.
+/// Claims up to as many runs as there are tokens; gives them in the order in which they are handed out.
 pub async fn take(
     db: &Db,
     connection: &mut PgConnection,
     request: &ClaimRequest,
     tokens: &[Uuid],
-) -> DbResult<usize> {
+) -> DbResult<Vec<Taken>> {
     let mut free: BTreeMap<&AgentName, usize> =
         request.slots.iter().map(|slot| (&slot.agent, slot.free as usize)).collect();
-    let mut taken = 0;
+    let mut taken = Vec::new();
     for _ in 0..ROUNDS {
-        let rows = round(db, connection, request, &free, &tokens[taken..]).await?;
-        let rounds = rounds(&rows, tokens.len() - taken)?;
+        let rows = round(db, connection, request, &free, &tokens[taken.len()..]).await?;
+        let rounds = rounds(&rows, tokens.len() - taken.len())?;
         let mut more = false;
-        taken += rounds.values().map(|round| round.taken).sum::<usize>();
+        for row in &rows {
+            taken.extend(taken_by(row)?);
+        }
         for (agent, round) in &rounds {
             // An agent whose owners got nothing because others took everything has passed nobody over.
-            if let Some(last) = round.last.filter(|_| round.taken > 0 || taken < tokens.len()) {
+            if let Some(last) = round.last.filter(|_| round.taken > 0 || taken.len() < tokens.len())
+            {
                 db.turns.served(agent, last);
             }
             if let Some(left) = free.get_mut(agent) {
@@ -122,7 +126,7 @@ pub async fn take(
                 more |= round.more && *left > 0;
             }
         }
-        if !more || taken >= tokens.len() {
+        if !more || taken.len() >= tokens.len() {
             break;
         }
     }
@@ -151,6 +155,12 @@ async fn round(
         .fetch_all(connection)
         .await?;
     Ok(rows)
+}
+
+/// The run of a row, where there is one.
+fn taken_by(row: &PgRow) -> DbResult<Option<Taken>> {
+    let token: Option<Uuid> = column(row, "token")?;
+    token.map(|token| Ok(Taken { key: key(row)?, token })).transpose()
 }
 
 fn rounds(rows: &[PgRow], most: usize) -> DbResult<BTreeMap<AgentName, Round>> {

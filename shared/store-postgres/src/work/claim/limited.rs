@@ -9,7 +9,10 @@ use crate::{
     column::{agent, column, key},
     db::Db,
     failure::{DbResult, Failure},
-    work::claim::choose::{Candidate, Choice, Offer, Running, choose},
+    work::claim::{
+        Taken,
+        choose::{Candidate, Choice, Offer, Running, choose},
+    },
 };
 use longhaul_domain::{AgentName, OwnerId};
 use longhaul_store::{AgentSlots, ClaimRequest};
@@ -138,13 +141,14 @@ struct Looked {
     more: bool,
 }
 
-/// Claims up to as many runs as there are tokens; gives how many.
+/// Claims up to as many runs as there are tokens; gives them in the order in which they are handed out, with some that somebody
+/// else has.
 pub async fn take(
     db: &Db,
     connection: &mut PgConnection,
     request: &ClaimRequest,
     tokens: &[Uuid],
-) -> DbResult<usize> {
+) -> DbResult<Vec<Taken>> {
     let mut transaction = connection.begin().await?;
     let limited = request.slots.iter().filter(|slot| !slot.limits.is_none());
     let limited: Vec<&str> = limited.map(|slot| slot.agent.as_str()).collect();
@@ -162,15 +166,15 @@ pub async fn take(
             owners: Vec::new(),
         })
         .collect();
-    let mut taken = 0;
+    let mut taken = Vec::new();
     for round in 0..ROUNDS {
-        let most = tokens.len() - taken;
+        let most = tokens.len() - taken.len();
         let looked = offer_runs(db, &mut transaction, request, &mut offers, (most, round)).await?;
         let choice = choose(&mut offers, most);
-        taken += claim(&mut transaction, request, &choice, &tokens[taken..]).await?;
-        let going_on = pass_turns(db, &choice, &looked, taken < tokens.len());
+        taken.extend(claim(&mut transaction, request, &choice, &tokens[taken.len()..]).await?);
+        let going_on = pass_turns(db, &choice, &looked, taken.len() < tokens.len());
         let held = hold_back(&mut transaction, &slots, &choice).await?;
-        if taken >= tokens.len() || (held == 0 && !going_on) {
+        if taken.len() >= tokens.len() || (held == 0 && !going_on) {
             break;
         }
     }
@@ -295,9 +299,9 @@ async fn claim(
     request: &ClaimRequest,
     choice: &Choice,
     tokens: &[Uuid],
-) -> DbResult<usize> {
+) -> DbResult<Vec<Taken>> {
     if choice.claim.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let version = |agent: &AgentName| {
         let slot = request.slots.iter().find(|slot| slot.agent == *agent);
@@ -313,7 +317,7 @@ async fn claim(
         .execute(connection)
         .await?;
     // The token of a run that somebody else had is used by nobody, and counts all the same.
-    Ok(choice.claim.len())
+    Ok(runs().zip(tokens).map(|(key, token)| Taken { key, token: *token }).collect())
 }
 
 async fn hold_back(

@@ -19,6 +19,7 @@ use crate::{
     replay::retried_briefly,
     work::lost::{self, InFlight},
 };
+use longhaul_domain::TaskKey;
 use longhaul_store::{ClaimRequest, Claimed, Result};
 use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
@@ -38,6 +39,15 @@ update runs r
 set worker = null, token = null, epoch = r.epoch + 1, run_at = clock_timestamp() + interval '1 minute', stage = 1
 from unreadable u
 where r.owner_id = u.owner_id and r.task_id = u.task_id";
+
+/// A run that was claimed, with its token.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Its task.
+    pub key: TaskKey,
+    /// The token.
+    pub token: Uuid,
+}
 
 /// Runs one batch. Claims wait for no disk, so what a batch shares is its connection.
 pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<Claimed>>> {
@@ -69,19 +79,21 @@ async fn try_to_claim(
     request: &ClaimRequest,
     flight: InFlight<'_>,
 ) -> DbResult<Vec<Claimed>> {
-    let mut connection = db.relaxed.acquire().await?;
+    let mut connection = db.hot_relaxed.acquire().await?;
     let taken = if request.slots.iter().all(|slot| slot.limits.is_none()) {
         fast::take(db, &mut connection, request, flight.tokens()).await?
     } else {
         limited::take(db, &mut connection, request, flight.tokens()).await?
     };
-    if taken == 0 {
+    if taken.is_empty() {
         flight.landed(Vec::new());
+        connection.done();
         return Ok(Vec::new());
     }
-    let (runs, unreadable) = read::claimed(&mut connection, request, flight.tokens()).await?;
+    let (runs, unreadable) = read::claimed(&mut connection, &taken).await?;
     let unreadable = postpone(&mut connection, request, unreadable).await?;
     flight.landed(unreadable);
+    connection.done();
     Ok(runs)
 }
 

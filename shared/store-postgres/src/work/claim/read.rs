@@ -4,12 +4,13 @@ use crate::{
     column::{agent, body, column, context, key, seq, state},
     failure::{DbResult, Failure},
     reading::messages::{MessagesOf, Speech, messages},
+    work::claim::Taken,
 };
-use longhaul_domain::{EntryBody, Epoch, Fence, HistoryItem, JsonObject, Seq};
-use longhaul_store::{ClaimRequest, Claimed, SnapshotOptions};
+use longhaul_domain::{EntryBody, Epoch, Fence, HistoryItem, Message, Seq, log::UserMessage};
+use longhaul_store::{Claimed, SnapshotOptions};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
 /// Claimed runs, in the order in which they were handed out.
@@ -20,36 +21,55 @@ select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.c
     exists (
         select from checkpoints c where c.owner_id = r.owner_id and c.task_id = r.task_id offset 0
     ) as has_checkpoints
-from runs r
+from unnest($1::int4[], $2::uuid[], $3::uuid[]) with ordinality as c (owner_id, task_id, token, place)
+join runs r on r.owner_id = c.owner_id and r.task_id = c.task_id
 join tasks t on t.owner_id = r.owner_id and t.task_id = r.task_id
 join task_state s on s.owner_id = r.owner_id and s.task_id = r.task_id
 left join log m on m.owner_id = s.owner_id and m.task_id = s.task_id and m.seq = s.message_seq
-where r.worker = $1 and r.token = any($2)
-order by array_position($2, r.token)";
+where r.token = c.token
+order by c.place";
 
 /// What was claimed, and the tokens of what cannot be read.
 pub async fn claimed(
     connection: &mut PgConnection,
-    request: &ClaimRequest,
-    tokens: &[Uuid],
+    taken: &[Taken],
 ) -> DbResult<(Vec<Claimed>, Vec<(Uuid, Failure)>)> {
-    let worker = request.worker.uuid();
-    let rows = query(CLAIMED).bind(worker).bind(tokens).fetch_all(&mut *connection).await?;
+    let rows = query(CLAIMED)
+        .bind(taken.iter().map(|run| run.key.owner.0).collect::<Vec<_>>())
+        .bind(taken.iter().map(|run| run.key.task.uuid()).collect::<Vec<_>>())
+        .bind(taken.iter().map(|run| run.token).collect::<Vec<_>>())
+        .fetch_all(&mut *connection)
+        .await?;
     let mut claimed = Vec::with_capacity(rows.len());
     let mut unreadable = Vec::new();
     for row in &rows {
         match ClaimedRow::try_from(row) {
-            Ok(run) => claimed.push(run.0),
+            Ok(run) => claimed.push(run),
             Err(failure) => unreadable.push((column::<Uuid>(row, "token")?, failure)),
         }
     }
+    // A log of one entry is its first message.
     let wanted: Vec<MessagesOf> = claimed
         .iter()
-        .map(|run| MessagesOf { key: run.key, up_to: run.last_seq, except: Seq::START })
+        .filter(|ClaimedRow { run, .. }| run.last_seq > FIRST)
+        .map(|ClaimedRow { run, .. }| MessagesOf {
+            key: run.key,
+            up_to: run.last_seq,
+            except: Seq::START,
+        })
         .collect();
-    let mut histories = messages(connection, &wanted, SnapshotOptions::DEFAULT_HISTORY).await?;
+    let mut histories = if wanted.is_empty() {
+        HashMap::new()
+    } else {
+        messages(connection, &wanted, SnapshotOptions::DEFAULT_HISTORY).await?
+    };
     let mut complete = Vec::with_capacity(claimed.len());
-    for mut run in claimed {
+    for ClaimedRow { mut run, said } in claimed {
+        if run.last_seq <= FIRST {
+            run.history.push(HistoryItem { seq: run.last_seq, message: said });
+            complete.push(run);
+            continue;
+        }
         match histories.remove(&run.key).unwrap_or_else(|| Ok(Vec::new())) {
             Ok(speech) => {
                 add_history(&mut run, speech);
@@ -72,21 +92,30 @@ fn add_history(run: &mut Claimed, speech: Speech) {
     }
 }
 
-/// Of the client's last message, however much the agent has said since.
-fn request_metadata(row: &PgRow) -> DbResult<Option<JsonObject>> {
+/// The entry of the first message.
+const FIRST: Seq = Seq(1);
+
+/// The client's last message, however much the agent has said since.
+fn said(row: &PgRow) -> DbResult<UserMessage> {
     match body(row)? {
-        EntryBody::Message(user) => Ok(user.request_metadata),
+        EntryBody::Message(user) => Ok(user),
         _ => Err(Failure::corrupt("task_state.message_seq", "not a message")),
     }
 }
 
-struct ClaimedRow(Claimed);
+/// A claimed run without its history.
+struct ClaimedRow {
+    run: Claimed,
+    /// The client's last message.
+    said: Message,
+}
 
 impl TryFrom<&PgRow> for ClaimedRow {
     type Error = Failure;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let waited: i64 = column(row, "waited_ms")?;
-        Ok(Self(Claimed {
+        let said = said(row)?;
+        let run = Claimed {
             key: key(row)?,
             agent: agent(row)?,
             context: context(row)?,
@@ -97,13 +126,14 @@ impl TryFrom<&PgRow> for ClaimedRow {
             state: state(row)?,
             last_seq: seq(row, "last_seq")?,
             history: Vec::new(),
-            request_metadata: request_metadata(row)?,
+            request_metadata: said.request_metadata,
             cancel: column(row, "cancel")?,
             waited: Duration::from_millis(waited.unsigned_abs()),
             trace: column(row, "trace")?,
             deadline: column(row, "deadline_at")?,
             has_checkpoints: column(row, "has_checkpoints")?,
             losses: column(row, "losses")?,
-        }))
+        };
+        Ok(Self { run, said: said.message })
     }
 }

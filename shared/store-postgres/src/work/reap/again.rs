@@ -13,6 +13,9 @@ const SHARED: Duration = Duration::from_millis(200);
 /// No worker looks more often than this, unless something is due.
 const LEAST: Duration = Duration::from_millis(300);
 
+/// The same for one that has nobody to miss.
+const ALONE: Duration = Duration::from_secs(1);
+
 /// None looks less often.
 const MOST: Duration = Duration::from_secs(5);
 
@@ -22,7 +25,8 @@ pub const SOON: Duration = Duration::from_millis(20);
 /// When to look again, after a look that has shown this. `chance` is from 0 to 1.
 pub fn again_in(workers: u32, until: &Until, chance: f64) -> Duration {
     let workers = workers.max(1);
-    let regular = SHARED.saturating_mul(workers).clamp(LEAST, MOST);
+    let least = if workers == 1 { ALONE } else { LEAST };
+    let regular = SHARED.saturating_mul(workers).clamp(least, MOST);
     let regular = regular.mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0).min(MOST);
     let next = [until.cancel, until.queue, until.due, until.deadline].into_iter().flatten().min();
     let apart = SOON.saturating_mul(workers).min(regular);
@@ -42,7 +46,8 @@ mod tests {
     #[test]
     fn many_workers_look_seldom_and_few_often() {
         let nothing = Until::default();
-        assert_eq!(again_in(0, &nothing, 0.5), LEAST);
+        assert_eq!(again_in(0, &nothing, 0.5), ALONE);
+        assert_eq!(again_in(2, &nothing, 0.5), ms(400));
         assert_eq!(again_in(3, &nothing, 0.5), ms(600));
         assert_eq!(again_in(3, &nothing, 0.0), ms(450), "not all at once");
         assert_eq!(again_in(1_000, &nothing, 1.0), MOST);
@@ -54,7 +59,7 @@ mod tests {
         assert_eq!(again_in(1, &due(150), 0.5), ms(150));
         assert_eq!(again_in(1, &due(0), 0.5), ms(20), "not without a pause");
         assert_eq!(again_in(10, &due(0), 0.5), ms(200), "nor by everybody at once");
-        assert_eq!(again_in(1, &due(100_000), 0.5), LEAST);
+        assert_eq!(again_in(1, &due(100_000), 0.5), ALONE);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use again::again_in;
 use longhaul_runtime::Ids;
 use longhaul_store::{Reap, Reaped, Reaping};
 use look::{GRACE, look};
-use sqlx_core::query::query;
+use sqlx_core::{query::query, query_scalar::query_scalar};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -43,8 +43,8 @@ from due
 where r.owner_id = due.owner_id and r.task_id = due.task_id
 returning r.owner_id, r.task_id, r.agent";
 
-/// How many old dedupe keys are deleted at a time.
-const PRUNED: i64 = 2_000;
+/// On how many pages old dedupe keys are looked for at a time: some ten thousand keys.
+const PRUNED: i64 = 500;
 
 /// How long that may take.
 const PRUNING: Duration = Duration::from_secs(5);
@@ -119,12 +119,13 @@ async fn promote(db: &Db, limit: usize) -> DbResult<Vec<Reaped>> {
     rows.iter().map(|row| Ok(Reaped::Due { key: key(row)?, agent: agent(row)? })).collect()
 }
 
-/// Deletes some dedupe keys that are too old to count. They do not count, whether they are there or not, so another time may
-/// have more luck.
+/// Deletes dedupe keys that are too old to count from some pages of their table, if it is time to. They do not count, whether
+/// they are there or not, so another time may have more luck.
 pub async fn prune(db: Arc<Db>) {
-    let pruned = query(PRUNE_KEYS).bind(PRUNED).execute(&db.relaxed);
-    match timeout(PRUNING, pruned).await {
-        Ok(Ok(_)) => {}
+    let Some(from) = db.rounds.prune_from() else { return };
+    let pruned = query_scalar::<_, i64>(PRUNE_KEYS).bind(from).bind(from + PRUNED);
+    match timeout(PRUNING, pruned.fetch_one(&db.relaxed)).await {
+        Ok(Ok(pages)) => db.rounds.pruned(from + PRUNED, pages),
         Ok(Err(error)) => tracing::debug!(%error, "old dedupe keys could not be deleted"),
         Err(_) => tracing::debug!("old dedupe keys could not be deleted in time"),
     }

@@ -1,0 +1,116 @@
+//! Connections that are used again and again without going back to their pool in between.
+//!
+//! A pool asks each connection that comes back whether it lives, twice, which costs more than a short statement. Whoever is
+//! done with a connection in good order keeps it for the next one instead, where it is asked only after it was idle for longer
+//! than a second. One that was not [done](Hot::done) with, because a statement failed or was given up, goes back to the pool,
+//! which asks. Few are kept, so that there are always some for others, and none for longer than some minutes.
+
+use crate::{
+    failure::{DbResult, Failure},
+    options::{FRESH, Silence, answers},
+};
+use sqlx_core::pool::PoolConnection;
+use sqlx_postgres::{PgConnection, PgPool, Postgres};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// After this long a connection goes back to its pool, which opens new ones from time to time.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// A pool, and the connections that are kept of it.
+#[derive(Clone)]
+pub struct Kept(Arc<Inner>);
+
+struct Inner {
+    pool: PgPool,
+    silence: Silence,
+    most: usize,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: PoolConnection<Postgres>,
+    taken: Instant,
+    used: Instant,
+}
+
+impl Kept {
+    /// Of this pool of so many connections, a quarter of them.
+    pub fn of(pool: PgPool, connections: u32, silence: Silence) -> Self {
+        let (most, idle) = (connections as usize / 4, Mutex::default());
+        Self(Arc::new(Inner { pool, silence, most, idle }))
+    }
+
+    /// A connection: one that was kept, or one of the pool.
+    pub async fn acquire(&self) -> DbResult<Hot> {
+        while let Some(mut idle) = self.pop() {
+            let unused = idle.used.elapsed();
+            if self.0.silence.covers(unused) {
+                // Its place in the pool is free at once; a farewell would wait for an answer.
+                drop(idle.connection.detach());
+                continue;
+            }
+            if unused <= FRESH || answers(&mut idle.connection, &self.0.silence).await.is_ok() {
+                return Ok(self.hot(idle.connection, idle.taken));
+            }
+            drop(idle.connection.detach());
+        }
+        let connection = self.0.pool.acquire().await.map_err(Failure::from)?;
+        Ok(self.hot(connection, Instant::now()))
+    }
+
+    /// Gives back what is kept, so that the pool can be closed. Later ones go to the pool by themselves.
+    pub fn give_back(&self) {
+        self.idle().clear();
+    }
+
+    fn hot(&self, connection: PoolConnection<Postgres>, taken: Instant) -> Hot {
+        Hot { connection, taken, kept: self.clone() }
+    }
+
+    fn pop(&self) -> Option<Idle> {
+        self.idle().pop()
+    }
+
+    fn keep(&self, connection: PoolConnection<Postgres>, taken: Instant) {
+        let mut idle = self.idle();
+        if idle.len() < self.0.most && taken.elapsed() < LONGEST && !self.0.pool.is_closed() {
+            idle.push(Idle { connection, taken, used: Instant::now() });
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use.
+pub struct Hot {
+    connection: PoolConnection<Postgres>,
+    taken: Instant,
+    kept: Kept,
+}
+
+impl Hot {
+    /// Every statement on it was answered, and no transaction is open.
+    pub fn done(self) {
+        self.kept.keep(self.connection, self.taken);
+    }
+}
+
+impl Deref for Hot {
+    type Target = PgConnection;
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Hot {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
