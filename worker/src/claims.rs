@@ -194,11 +194,12 @@ impl Claims {
         self.runs.spawn("run", run(env, agent, claimed, slot));
     }
 
-    /// When to look again without being woken: around the interval, so that many workers do not look at once.
+    /// When to look again without being woken: after the interval and up to half of it, so that many workers do not look at
+    /// once.
     fn probe_pause(&self) -> Duration {
         let max = self.probe_interval;
         let jitter = Backoff { initial: max, factor: 1.0, max, jitter: true };
-        max / 2 + jitter.random_delay(0) / 2
+        max + jitter.random_delay(0) / 2
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How often everything is looked at.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(10);
 
 /// Agent, owner and concurrency key.
 pub type Place = (String, i32, String);
