@@ -103,14 +103,14 @@ impl Claims {
     }
 
     /// Answers wake-ups after a look. What they were for was claimed, or was claimed by others. Those for an agent that has no
-    /// free slot any more, and that are more than what was claimed, go back: another worker may have one.
+    /// free slot any more, and that stand for more than what was claimed, go back: another worker may have one.
     fn answer(&self, wakes: &mut Vec<Delivery>, brought: &mut Brought) {
         let open = self.slots.open();
         for wake in wakes.drain(..) {
             let agent = &wake.wake.agent;
-            let claimed = brought.by_agent.get_mut(agent).filter(|left| **left > 0);
-            if let Some(left) = claimed {
-                *left -= 1;
+            let left = brought.by_agent.get(agent).copied().unwrap_or(0);
+            if let Some(left) = left.checked_sub(wake.stands_for()) {
+                brought.by_agent.insert(agent.clone(), left);
             } else if !open.contains(agent) {
                 continue;
             }
@@ -194,11 +194,12 @@ impl Claims {
         self.runs.spawn("run", run(env, agent, claimed, slot));
     }
 
-    /// When to look again without being woken: around the interval, so that many workers do not look at once.
+    /// When to look again without being woken: after the interval and up to half of it, so that many workers do not look at
+    /// once.
     fn probe_pause(&self) -> Duration {
         let max = self.probe_interval;
         let jitter = Backoff { initial: max, factor: 1.0, max, jitter: true };
-        max / 2 + jitter.random_delay(0) / 2
+        max + jitter.random_delay(0) / 2
     }
 }
 

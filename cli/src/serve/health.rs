@@ -11,8 +11,8 @@ use longhaul_store::{Store, StoreError};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time};
 
-/// How often the database is looked at.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often the database is looked at. A worker with a free slot notices by itself when it does not answer.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 

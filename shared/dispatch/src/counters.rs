@@ -15,7 +15,7 @@ pub struct Counts {
     pub returned: u64,
     /// Given up: no room, too old, or refused repeatedly. Each costs at most one probe interval.
     pub dropped: u64,
-    /// Not sent because the same task was waiting in the queue already.
+    /// Not sent by themselves: they were merged into one that waited already, of the same task or the same agent.
     pub coalesced: u64,
     /// Handed to workers.
     pub received: u64,

@@ -22,13 +22,26 @@ type Settle = Box<dyn FnOnce(Verdict) + Send>;
 pub struct Delivery {
     /// What it says.
     pub wake: Wake,
+    stands_for: u32,
     settle: Option<Settle>,
 }
 
 impl Delivery {
     /// For dispatchers: a delivery that calls `settle` once, and that must not block.
     pub fn new(wake: Wake, settle: impl FnOnce(Verdict) + Send + 'static) -> Self {
-        Self { wake, settle: Some(Box::new(settle)) }
+        Self { wake, stands_for: 1, settle: Some(Box::new(settle)) }
+    }
+
+    /// For dispatchers: the same, of so many hints for its agent that were merged into this one.
+    #[must_use]
+    pub fn standing_for(mut self, hints: u32) -> Self {
+        self.stands_for = hints.max(1);
+        self
+    }
+
+    /// How many hints for its agent were merged into this one, itself included. There may be work for as many workers.
+    pub const fn stands_for(&self) -> u32 {
+        self.stands_for
     }
 
     /// The wake-up was dealt with. Does not wait for the broker; should it not hear of this, the hint comes again.

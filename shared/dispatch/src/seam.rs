@@ -39,7 +39,8 @@ pub enum DispatchError {
 /// The side of those who have work: API nodes, and workers that re-queue.
 pub trait Waker: Send + Sync {
     /// Passes a hint on, after the commit that it tells of. Never waits and never fails: what does not fit into the outbox
-    /// is dropped and counted.
+    /// is dropped and counted. Hints for one agent that wait for their way may be merged into one that says how many they are;
+    /// one that has left is never taken for a later one.
     fn wake(&self, wake: Wake);
 }
 

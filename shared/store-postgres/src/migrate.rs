@@ -66,6 +66,12 @@ select to_regclass('longhaul_schema') is not null";
 pub const READ_SCHEMA: &str = "-- store::read_schema
 select coalesce(max(version), 0), coalesce(max(major), 0) from longhaul_schema";
 
+/// What was applied last, and whether the server takes writes, of a database that has the schema.
+pub const CHECK: &str = "-- store::check
+select not (pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'),
+    coalesce(max(version), 0), coalesce(max(major), 0)
+from longhaul_schema";
+
 /// Notes a migration.
 pub const NOTE_MIGRATION: &str = "-- store::note_migration
 insert into longhaul_schema (version, major, name) values ($1, $2, $3)";
@@ -98,6 +104,17 @@ pub async fn migrate(connection: &mut PgConnection) -> DbResult<Vec<String>> {
 pub async fn check(connection: &mut PgConnection) -> DbResult<()> {
     let there: bool = query_scalar(HAS_SCHEMA).fetch_one(&mut *connection).await?;
     let (version, major) = if there { applied(connection).await? } else { (0, 0) };
+    fits(version, major)
+}
+
+/// The same in one statement, for a server that has the schema and takes writes. `false`: something is wrong, and asking
+/// for one thing at a time tells what.
+pub async fn is_well(connection: &mut PgConnection) -> bool {
+    let answer = query_as::<_, (bool, i32, i32)>(CHECK).fetch_one(connection).await;
+    answer.is_ok_and(|(writes, version, major)| writes && fits(version, major).is_ok())
+}
+
+fn fits(version: i32, major: i32) -> DbResult<()> {
     not_too_new(version, major)?;
     if version < NEEDED.version {
         return Err(Failure::Schema(format!(

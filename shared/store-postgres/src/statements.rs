@@ -61,11 +61,12 @@ pub const HOT: [&str; 51] = [
 ];
 
 /// All others.
-pub const COLD: [&str; 36] = [
+pub const COLD: [&str; 37] = [
     connect::IN_RECOVERY,
     keys::CREATE_KEY,
     keys::KEYS,
     keys::REVOKE_KEY,
+    migrate::CHECK,
     migrate::HAS_SCHEMA,
     migrate::LOCK_SCHEMA,
     migrate::NOTE_MIGRATION,

@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
         Self { env, agent, claimed, terms, signals, output, pending: Pending::default() }
     }
 
-    async fn finish(self) {
+    async fn finish(mut self) {
         let key = self.claimed.key;
         let signals = Arc::clone(&self.signals);
         let _registered = self.env.running.register(key, self.claimed.fence, signals);
@@ -150,8 +150,9 @@ impl<'a> Run<'a> {
         self.end(ended, ctx.read_up_to()).await;
     }
 
-    fn context(&self) -> TaskContext {
-        let claimed = &self.claimed;
+    /// What the executor is called with. What has been said is its own from now on.
+    fn context(&mut self) -> TaskContext {
+        let claimed = &mut self.claimed;
         let assignment = Assignment {
             key: claimed.key,
             agent: claimed.agent.clone(),
@@ -161,8 +162,8 @@ impl<'a> Run<'a> {
             max_attempts: i32::try_from(self.terms.max_attempts).unwrap_or(i32::MAX),
             turn: claimed.turn,
             deadline: claimed.deadline,
-            history: claimed.history.clone(),
-            request_metadata: claimed.request_metadata.clone(),
+            history: std::mem::take(&mut claimed.history),
+            request_metadata: claimed.request_metadata.take(),
             state_before: claimed.state,
             has_checkpoints: claimed.has_checkpoints,
         };

@@ -1,7 +1,8 @@
 //! A wake-up as a message.
 //!
-//! 21 bytes: version 1, owner (big-endian, 4 bytes), task (16 bytes). The queue names the agent, headers carry the trace.
-//! Longer bodies are read by their beginning, so a newer sender may append; an unknown version is discarded by the
+//! 25 bytes: version 1, owner (big-endian, 4 bytes), task (16 bytes), and for how many hints it stands (big-endian, 4 bytes).
+//! The queue names the agent, headers carry the trace. Longer bodies are read by their beginning, so a newer sender may
+//! append; one without the last number, of an older sender, stands for itself. An unknown version is discarded by the
 //! receiver, which costs a hint.
 //!
 //! Messages are transient: a quorum queue writes them to disk either way, and losing one costs one probe interval.
@@ -17,18 +18,21 @@ use uuid::Uuid;
 use crate::Wake;
 
 const VERSION: u8 = 1;
-const LENGTH: usize = 21;
+const LENGTH: usize = 25;
+/// Up to where a body must go.
+const LEAST: usize = 21;
 const TRANSIENT: u8 = 1;
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
 const ATTEMPT: &str = "longhaul-attempt";
 
-/// The body.
-pub(super) fn encode(wake: &Wake) -> Vec<u8> {
+/// The body of a message that stands for so many hints.
+pub(super) fn encode(wake: &Wake, stands_for: u32) -> Vec<u8> {
     let mut body = Vec::with_capacity(LENGTH);
     body.push(VERSION);
     body.extend_from_slice(&wake.task.owner.0.to_be_bytes());
     body.extend_from_slice(wake.task.task.uuid().as_bytes());
+    body.extend_from_slice(&stands_for.to_be_bytes());
     body
 }
 
@@ -45,15 +49,22 @@ pub(super) fn properties(wake: &Wake, attempt: u8) -> BasicProperties {
     BasicProperties::default().with_delivery_mode(TRANSIENT).with_headers(headers)
 }
 
-/// What a message from the queue of `agent` says; `None` when this version cannot read it.
-pub(super) fn decode(agent: AgentName, body: &[u8], properties: &BasicProperties) -> Option<Wake> {
-    let body: &[u8; LENGTH] = body.first_chunk()?;
+/// What a message from the queue of `agent` says, and for how many hints it stands; `None` when this version cannot read it.
+pub(super) fn decode(
+    agent: AgentName,
+    body: &[u8],
+    properties: &BasicProperties,
+) -> Option<(Wake, u32)> {
+    let stands_for = body.get(LEAST..).and_then(<[u8]>::first_chunk);
+    let stands_for = stands_for.map_or(1, |bytes| u32::from_be_bytes(*bytes)).max(1);
+    let body: &[u8; LEAST] = body.first_chunk()?;
     if body[0] != VERSION {
         return None;
     }
     let owner = OwnerId(i32::from_be_bytes(*body[1..].first_chunk()?));
     let task = TaskId::new(Uuid::from_bytes(*body[5..].first_chunk()?));
-    Some(Wake { agent, task: TaskKey { owner, task }, trace: trace(properties) })
+    let task = TaskKey { owner, task };
+    Some((Wake { agent, task, trace: trace(properties) }, stands_for))
 }
 
 /// Which try of the sender a message was.
@@ -92,17 +103,18 @@ mod tests {
         for wake in [wake("a", u128::MAX / 3), Wake { trace, ..wake("a", 5) }] {
             let headers = properties(&wake, 1);
             assert_eq!(attempt(&headers), 1);
-            assert_eq!(decode(agent("a"), &encode(&wake), &headers), Some(wake));
+            assert_eq!(decode(agent("a"), &encode(&wake, 300), &headers), Some((wake, 300)));
         }
     }
 
     #[test]
     fn what_a_newer_sender_appends_is_ignored_and_what_is_no_wake_up_refused() {
-        let mut body = encode(&wake("a", 1));
+        let mut body = encode(&wake("a", 1), 7);
         let read = |body: &[u8]| decode(agent("a"), body, &BasicProperties::default());
         body.extend_from_slice(b"more");
-        assert_eq!(read(&body), Some(wake("a", 1)));
-        assert_eq!(read(&body[..LENGTH - 1]), None);
+        assert_eq!(read(&body), Some((wake("a", 1), 7)));
+        assert_eq!(read(&body[..LEAST]), Some((wake("a", 1), 1)), "of an older sender");
+        assert_eq!(read(&body[..LEAST - 1]), None);
         assert_eq!(read(b""), None);
         body[0] = VERSION + 1;
         assert_eq!(read(&body), None);

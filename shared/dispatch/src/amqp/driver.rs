@@ -190,6 +190,7 @@ impl Driver {
         }
         // Should it not be there, or not answer for this either, the start tells.
         let _ = self.bounded(link.discard(settings, agent)).await;
+        lines.discarded(agent);
         let started = timeout(settings.connect_timeout, lines.start(link, settings, agent));
         started.await.map_err(|_| Trouble::Stuck(agent.clone()))?
     }
@@ -210,9 +211,10 @@ impl Driver {
             // With the driver gone, the connection is too, and the message is the broker's again.
             let _ = verdicts.send((acker, verdict));
         };
-        if let Some(wake) = body::decode(agent, &message.data, &message.properties) {
+        let read = body::decode(agent, &message.data, &message.properties);
+        if let Some((wake, stands_for)) = read {
             self.parts.counters.received.one();
-            self.parts.inbox.push(Delivery::new(wake, judge));
+            self.parts.inbox.push(Delivery::new(wake, judge).standing_for(stands_for));
         } else {
             self.parts.counters.unreadable.one();
             judge(Verdict::Done);

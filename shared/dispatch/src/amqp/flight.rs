@@ -50,7 +50,8 @@ impl Runway {
     /// Starts a hint, which comes back when its queue is missing.
     pub(super) fn publish(&self, queue: String, outgoing: &Outgoing, sent: Sent) -> Flight {
         let properties = body::properties(&outgoing.wake, outgoing.attempt);
-        self.start(queue, true, body::encode(&outgoing.wake), properties, sent)
+        let body = body::encode(&outgoing.wake, outgoing.stands_for);
+        self.start(queue, true, body, properties, sent)
     }
 
     /// Starts a proof. One to a queue that is gone vanishes.

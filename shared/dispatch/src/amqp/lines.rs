@@ -3,7 +3,7 @@
 //! Guarantee: after [`Lines::stop`] everything that the broker had sent to them is handed back. A crash hands it back with
 //! the connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{
     StreamExt,
@@ -38,6 +38,8 @@ pub(super) struct Lines {
     channel: Channel,
     streams: SelectAll<BoxStream<'static, (AgentName, Line)>>,
     subscribed: BTreeMap<AgentName, Subscription>,
+    /// Agents whose queue was there. Where it has gone since, consuming it fails, and the next connection makes it anew.
+    declared: BTreeSet<AgentName>,
 }
 
 struct Subscription {
@@ -50,7 +52,8 @@ struct Subscription {
 
 impl Lines {
     pub(super) fn new(channel: Channel) -> Self {
-        Self { channel, streams: SelectAll::new(), subscribed: BTreeMap::new() }
+        let (streams, subscribed) = (SelectAll::new(), BTreeMap::new());
+        Self { channel, streams, subscribed, declared: BTreeSet::new() }
     }
 
     /// Begins to consume the queue of an agent, which is made if it is missing.
@@ -60,7 +63,10 @@ impl Lines {
         settings: &AmqpSettings,
         agent: &AgentName,
     ) -> Result<(), Trouble> {
-        link.declare(settings, agent).await?;
+        if !self.declared.contains(agent) {
+            link.declare(settings, agent).await?;
+            self.declared.insert(agent.clone());
+        }
         let (queue, options) = (settings.queue(agent).into(), BasicConsumeOptions::default());
         let consumer =
             self.channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
@@ -79,6 +85,11 @@ impl Lines {
         Ok(())
     }
 
+    /// The queue of this agent was thrown away.
+    pub(super) fn discarded(&mut self, agent: &AgentName) {
+        self.declared.remove(agent);
+    }
+
     /// Whether anything is consumed, or has yet to end.
     pub(super) fn is_empty(&self) -> bool {
         self.streams.is_empty()
@@ -94,6 +105,7 @@ impl Lines {
         let wanted = self.subscribed.get(agent).is_some_and(|current| current.tag == *tag);
         if wanted {
             self.subscribed.remove(agent);
+            self.declared.remove(agent);
         }
         wanted
     }

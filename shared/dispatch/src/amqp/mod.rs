@@ -11,6 +11,7 @@ mod health;
 mod inbox;
 mod lines;
 mod link;
+mod merging;
 mod outbox;
 mod publisher;
 mod settings;

@@ -14,6 +14,8 @@ use crate::{Wake, Waker, counters::Counters};
 /// A hint on its way.
 pub(super) struct Outgoing {
     pub(super) wake: Wake,
+    /// How many hints it stands for.
+    pub(super) stands_for: u32,
     /// Tries before this one.
     pub(super) attempt: u8,
     /// When it was handed in; it is worthless once it is older than hints may be.
@@ -46,7 +48,7 @@ impl Outbox {
 
 impl Waker for Outbox {
     fn wake(&self, wake: Wake) {
-        let outgoing = Outgoing { wake, attempt: 0, since: Instant::now() };
+        let outgoing = Outgoing { wake, stands_for: 1, attempt: 0, since: Instant::now() };
         if self.wakes.try_send(outgoing).is_err() {
             self.counters.dropped.one();
         }

@@ -2,11 +2,11 @@
 //!
 //! Guarantee: a publish never waits for the confirm of another, what is unconfirmed is bounded, and nothing is given up
 //! without being counted. A hint that was refused, returned or lost with its connection gets one more try; a missing queue
-//! is declared before it. With the connection gone, or blocked because the broker is short of memory or disk, hints wait
-//! in the outbox until it is full. A crash loses hints only.
+//! is declared before it. Hints for one agent that wait together leave as one message. With the connection gone, hints wait in
+//! the outbox until it is full. A crash loses hints only.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     pin::pin,
     sync::Arc,
 };
@@ -25,6 +25,7 @@ use super::{
     flight::{Flight, Runway, Sent},
     health::{Due, Leg, Proof},
     link::{Link, Trouble},
+    merging::Merging,
     outbox::{Outgoing, ProofRequest},
     settings::AmqpSettings,
 };
@@ -32,6 +33,9 @@ use crate::counters::Counters;
 
 /// Tries that a hint gets.
 const TRIES: u8 = 2;
+
+/// Hints taken from the outbox at a time.
+const BATCH: usize = 1024;
 
 /// What a publisher works with.
 pub(super) struct Parts {
@@ -46,8 +50,8 @@ pub(super) struct Parts {
 /// The publishing side of a dispatcher.
 pub(super) struct Publisher {
     parts: Parts,
-    // Hints that get another try.
-    again: VecDeque<Outgoing>,
+    // Hints that are to be sent, also those that get another try.
+    merging: Merging,
     // Published and not confirmed, by a number of our own.
     flying: HashMap<u64, Outgoing>,
     last_id: u64,
@@ -57,8 +61,8 @@ pub(super) struct Publisher {
 
 impl Publisher {
     pub(super) fn new(parts: Parts) -> Self {
-        let (again, flying) = (VecDeque::new(), HashMap::new());
-        Self { parts, again, flying, last_id: 0, proving: false }
+        let (merging, flying) = (Merging::default(), HashMap::new());
+        Self { parts, merging, flying, last_id: 0, proving: false }
     }
 
     /// Publishes until closed, and then on until everything is confirmed or the connection fails.
@@ -105,16 +109,15 @@ impl Publisher {
         let limit = self.parts.settings.outstanding.max(1);
         loop {
             while flights.len() < limit
-                && let Some(outgoing) = self.again.pop_front()
+                && let Some(outgoing) = self.merging.take()
             {
                 flights.extend(self.publish(runway, outgoing));
             }
             let outbox = &mut self.parts.outbox;
             let closed = outbox.is_closed() && outbox.is_empty();
-            if closed && self.flying.is_empty() && self.again.is_empty() {
+            if closed && self.flying.is_empty() && self.merging.is_empty() {
                 return Ok(());
             }
-            let room = limit.saturating_sub(flights.len());
             tokio::select! {
                 biased;
                 trouble = &mut failure => return Err(trouble),
@@ -128,17 +131,26 @@ impl Publisher {
                 Some(request) = self.parts.proofs.recv() => {
                     flights.push(runway.prove(request.queue, Sent::Proof(request.taken)));
                 }
-                _ = outbox.recv_many(&mut batch, room), if room > 0 && !closed => {
-                    flights.extend(batch.drain(..).filter_map(|it| self.publish(runway, it)));
+                _ = outbox.recv_many(&mut batch, BATCH), if !closed => {
+                    for outgoing in batch.drain(..) {
+                        self.put(outgoing);
+                    }
                 }
             }
+        }
+    }
+
+    fn put(&mut self, outgoing: Outgoing) {
+        if !self.merging.put(outgoing) {
+            self.parts.counters.coalesced.one();
         }
     }
 
     /// Puts a hint on its way, unless it is worthless by now.
     fn publish(&mut self, runway: &Runway, outgoing: Outgoing) -> Option<Flight> {
         if outgoing.since.elapsed() >= self.parts.settings.message_ttl {
-            self.parts.counters.dropped.one();
+            self.merging.landed(&outgoing.wake.agent);
+            self.parts.counters.dropped.add(outgoing.stands_for as usize);
             return None;
         }
         self.last_id += 1;
@@ -187,11 +199,16 @@ impl Publisher {
             }
             // The source may be gone.
             Sent::Proof(asker) => drop(asker.send(())),
-            Sent::Wake(id) => match self.flying.remove(&id) {
-                Some(outgoing) if !taken && message.is_none() => self.retry(outgoing),
-                Some(_) if message.is_none() => self.parts.counters.confirmed.one(),
-                Some(_) | None => {}
-            },
+            Sent::Wake(id) => {
+                if let Some(outgoing) = self.flying.remove(&id) {
+                    self.merging.landed(&outgoing.wake.agent);
+                    match (&message, taken) {
+                        (None, true) => self.parts.counters.confirmed.one(),
+                        (None, false) => self.retry(outgoing),
+                        (Some(_), _) => {}
+                    }
+                }
+            }
         }
         message
     }
@@ -222,7 +239,9 @@ impl Publisher {
             let wake = agent.and_then(|it| body::decode(it, &message.data, &message.properties));
             let attempt = body::attempt(&message.properties);
             match wake {
-                Some(wake) => self.retry(Outgoing { wake, attempt, since: Instant::now() }),
+                Some((wake, stands_for)) => {
+                    self.retry(Outgoing { wake, stands_for, attempt, since: Instant::now() });
+                }
                 None => self.parts.counters.dropped.one(),
             }
         }
@@ -232,14 +251,15 @@ impl Publisher {
     fn retry(&mut self, outgoing: Outgoing) {
         let attempt = outgoing.attempt.saturating_add(1);
         if attempt < TRIES {
-            self.again.push_back(Outgoing { attempt, ..outgoing });
+            self.put(Outgoing { attempt, ..outgoing });
         } else {
-            self.parts.counters.dropped.one();
+            self.parts.counters.dropped.add(outgoing.stands_for as usize);
         }
     }
 
     /// Takes back what a lost connection left unconfirmed.
     fn recall(&mut self) {
+        self.merging.all_landed();
         for (_, outgoing) in std::mem::take(&mut self.flying) {
             self.retry(outgoing);
         }
@@ -247,7 +267,8 @@ impl Publisher {
 
     fn give_up_rest(&mut self) {
         self.parts.outbox.close();
-        let mut left = self.flying.len() + self.again.len();
+        let flying = self.flying.values().map(|outgoing| outgoing.stands_for as usize);
+        let mut left = flying.sum::<usize>() + self.merging.hints();
         while self.parts.outbox.try_recv().is_ok() {
             left += 1;
         }

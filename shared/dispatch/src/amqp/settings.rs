@@ -39,6 +39,10 @@ pub struct AmqpSettings {
     pub close_timeout: Duration,
 }
 
+/// The largest frame that is asked for, in bytes. The client keeps 64 of them per connection, and a hint takes less than one;
+/// brokers want at least half of this.
+const FRAME: u32 = 16 * 1024;
+
 impl AmqpSettings {
     /// The defaults for a broker.
     pub fn new(url: Secret) -> Self {
@@ -59,13 +63,14 @@ impl AmqpSettings {
         }
     }
 
-    /// The address, with the heartbeat in it.
+    /// The address, with the heartbeat and the size of frames in it.
     pub(super) fn uri(&self) -> Result<AMQPUri, DispatchError> {
         // What the parser says is not passed on: it may quote the password.
         let bad = |_| DispatchError::BadAddress(redact_url(self.url.expose()));
         let mut uri: AMQPUri = self.url.expose().parse().map_err(bad)?;
         let heartbeat = u16::try_from(self.heartbeat.as_secs()).unwrap_or(u16::MAX);
         uri.query.heartbeat.get_or_insert(heartbeat);
+        uri.query.frame_max.get_or_insert(FRAME);
         Ok(uri)
     }
 

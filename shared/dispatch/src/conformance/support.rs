@@ -31,6 +31,19 @@ pub async fn receive(source: &mut dyn WakeSource) -> Delivery {
     next.expect("a wake-up arrives in time").expect("the source has not ended")
 }
 
+/// Receives and acknowledges until so many hints have come, counting those that were merged; gives their tasks.
+pub async fn take_hints(source: &mut dyn WakeSource, hints: u32) -> Vec<TaskKey> {
+    let (mut tasks, mut seen) = (Vec::new(), 0);
+    while seen < hints {
+        let delivery = receive(source).await;
+        seen += delivery.stands_for();
+        tasks.push(delivery.wake.task);
+        delivery.ack();
+    }
+    assert_eq!(seen, hints, "nothing came twice, nor what was not sent");
+    tasks
+}
+
 /// Receives and acknowledges.
 pub async fn take(source: &mut dyn WakeSource) -> Wake {
     let delivery = receive(source).await;

@@ -215,6 +215,9 @@ impl Signals for PostgresStore {
 impl Store for PostgresStore {
     async fn check(&self) -> Result<()> {
         let mut connection = self.db.pool.acquire().await.map_err(Failure::from)?;
+        if migrate::is_well(&mut connection).await {
+            return Ok(());
+        }
         connect::not_read_only(&mut connection).await?;
         Ok(migrate::check(&mut connection).await?)
     }

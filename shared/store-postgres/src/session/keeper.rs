@@ -48,7 +48,8 @@ const CONNECTING: Duration = Duration::from_secs(3);
 /// How long a living connection may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// After this long without a word the connection is asked whether it lives.
+/// After this long without a word the connection is asked whether it lives. Together with the time for the answer that is
+/// less than the server needs to find out that the other end is gone, so the workers say in time that they live.
 const QUIET: Duration = Duration::from_secs(4);
 
 /// How often workers without a session say that they live, well within the second after which they would be missed.

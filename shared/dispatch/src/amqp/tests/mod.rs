@@ -43,3 +43,12 @@ async fn counted(dispatch: &AmqpDispatch, what: &str, condition: impl Fn(&Counts
     })
     .await;
 }
+
+/// Sends hints for an agent one after the other, each as a message of its own.
+async fn send(dispatch: &AmqpDispatch, name: &str, tasks: std::ops::Range<u128>) {
+    for task in tasks {
+        let before = dispatch.counts().confirmed;
+        dispatch.waker().wake(wake(name, task));
+        counted(dispatch, "it is confirmed", |counts| counts.confirmed > before).await;
+    }
+}

@@ -38,6 +38,7 @@ with time as materialized (
 select time.now,
     not (select e.identity = server_identity() and exists (select from server_run) from server_epoch e) as new_server,
     (select count(*) from workers) as workers,
+    exists (select from runs r where r.worker is not null) as running,
     exists (select from life where over or (missed and gone_since <= time.now - $2::int8 * interval '1 millisecond'))
         or ($3 and exists (
             select from runs r
@@ -79,6 +80,8 @@ pub struct Look {
 pub struct Workers {
     /// How many are known.
     pub number: u32,
+    /// One of them runs something.
+    pub running: bool,
     /// One is dead, or has left runs behind.
     pub lost: bool,
     /// The session of one has gone or come back.
@@ -147,6 +150,7 @@ impl TryFrom<&PgRow> for Look {
             new_server: column(row, "new_server")?,
             workers: Workers {
                 number: u32::try_from(column::<i64>(row, "workers")?).unwrap_or(u32::MAX),
+                running: column(row, "running")?,
                 lost: column(row, "lost")?,
                 changed: column(row, "changed")?,
             },

@@ -84,7 +84,7 @@ pub async fn reap(db: &Db, reap: &Reap) -> DbResult<Round> {
     if look.held_back {
         done.extend(or_nothing(held_back::free(db).await, &done)?);
     }
-    let mut again_in = again_in(look.workers.number, &look.until, chance(&*db.ids));
+    let mut again_in = again_in(look.workers, &look.until, chance(&*db.ids));
     if left(reap, &done) == 0 {
         again_in = again_in.min(again::SOON);
     }

@@ -7,7 +7,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How often everything is looked at.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(10);
 
 /// How long the table of dedupe keys is left alone once it was walked to its end.
 const WALK_EVERY: Duration = Duration::from_secs(600);
