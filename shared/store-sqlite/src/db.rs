@@ -1,7 +1,7 @@
 //! Connections and the few ways in which statements are run.
 
 use crate::error::Result;
-use rusqlite::{Connection, OpenFlags, Params, Row};
+use rusqlite::{Connection, OpenFlags, Params, Row, config::DbConfig};
 use std::{path::Path, time::Duration};
 
 /// Statements with their names, and a list of them all, so that a test can prepare each.
@@ -18,7 +18,7 @@ pub(crate) use statements;
 pub fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
     conn.busy_timeout(Duration::from_secs(5))?;
-    conn.set_prepared_statement_cache_capacity(128);
+    prepare_once(&conn, 128)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "foreign_keys", true)?;
@@ -34,9 +34,17 @@ pub fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(Duration::from_secs(5))?;
-    conn.set_prepared_statement_cache_capacity(64);
+    prepare_once(&conn, 64)?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
+}
+
+/// Statements are kept, and stay as they were prepared: otherwise those whose plan could be another one for another value
+/// are prepared anew each time that a value is bound. A test knows the plan of each, which depends on no value.
+fn prepare_once(conn: &Connection, statements: usize) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(statements);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Every row.

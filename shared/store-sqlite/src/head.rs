@@ -11,7 +11,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::{AgentName, Blob, ContextId, EntryBody, OwnerId, Seq, TaskKey, TaskState};
-use rusqlite::{Connection, named_params};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 statements! {
@@ -23,16 +23,19 @@ statements! {
         WHERE s.owner_id = ?1 AND s.task = ?2";
     SAVE = "-- store::head
         UPDATE task_state
-        SET last_seq = :last_seq, message_seq = :message_seq, turn = :turn, epoch = :epoch, op_epoch = :op_epoch,
-            last_op = :last_op, settle_token = :settle_token, version = :version
-        WHERE owner_id = :owner AND task = :task";
-    SAVE_STATUS = "-- store::head
-        UPDATE task_state SET state = ?3, status_at = ?4, status_seq = ?5 WHERE owner_id = ?1 AND task = ?2";
+        SET last_seq = ?3, message_seq = ?4, turn = ?5, epoch = ?6, op_epoch = ?7, last_op = ?8, settle_token = ?9,
+            version = ?10
+        WHERE owner_id = ?1 AND task = ?2";
+    SAVE_WITH_STATUS = "-- store::head
+        UPDATE task_state
+        SET last_seq = ?3, message_seq = ?4, turn = ?5, epoch = ?6, op_epoch = ?7, last_op = ?8, settle_token = ?9,
+            version = ?10, state = ?11, status_at = ?12, status_seq = ?13
+        WHERE owner_id = ?1 AND task = ?2";
     CLEAR_DEADLINE = "-- store::head
         UPDATE task_state SET deadline_at = NULL WHERE owner_id = ?1 AND task = ?2";
     ADD_ENTRY = "-- store::append
         INSERT INTO log (owner_id, task, seq, at, attempt, kind, state, says, artifact_id, head, body)
-        VALUES (:owner, :task, :seq, :at, :attempt, :kind, :state, :says, :artifact, :head, :body)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     HAS_ARTIFACT = "-- store::append
         SELECT 1 FROM log WHERE owner_id = ?1 AND task = ?2 AND artifact_id = ?3 AND head = 1 LIMIT 1";
     ADD_BLOB = "-- store::append
@@ -74,23 +77,23 @@ impl Head {
         db::one(conn, LOAD, params, |row| {
             Ok(Self {
                 key,
-                agent: row::agent(row)?,
-                context: row::context(row)?,
-                priority: row.get("priority")?,
-                queue_timeout: row.get("queue_timeout_ms")?,
-                concurrency_key: row.get("concurrency_key")?,
-                state: row::state(row)?,
-                status_at: row.get("status_at")?,
-                status_seq: row::seq(row, "status_seq")?,
-                last_seq: row::seq(row, "last_seq")?,
-                message_seq: row::seq(row, "message_seq")?,
-                turn: row.get("turn")?,
-                epoch: row.get("epoch")?,
-                op_epoch: row.get("op_epoch")?,
-                last_op: row.get("last_op")?,
-                settle_token: row::token(row, "settle_token")?,
-                deadline: row.get("deadline_at")?,
-                version: row.get("version")?,
+                agent: row::parsed(row, 0)?,
+                context: row::context(row, 1)?,
+                priority: row.get(2)?,
+                queue_timeout: row.get(3)?,
+                concurrency_key: row.get(4)?,
+                state: row::state(row, 5)?,
+                status_at: row.get(6)?,
+                status_seq: row::seq(row, 7)?,
+                last_seq: row::seq(row, 8)?,
+                message_seq: row::seq(row, 9)?,
+                turn: row.get(10)?,
+                epoch: row.get(11)?,
+                op_epoch: row.get(12)?,
+                last_op: row.get(13)?,
+                settle_token: row::token(row, 14)?,
+                deadline: row.get(15)?,
+                version: row.get(16)?,
             })
         })
     }
@@ -119,19 +122,22 @@ impl Head {
     /// Writes the head back. To be called once, after the last entry.
     pub fn save(&self, tx: &mut Tx<'_>, before: Before) -> Result<()> {
         let (owner, task) = (self.key.owner.0, self.key.task.to_string());
-        db::run(
-            tx.conn,
-            SAVE,
-            named_params! {
-                ":owner": owner, ":task": &task, ":last_seq": self.last_seq.0, ":message_seq": self.message_seq.0,
-                ":turn": self.turn, ":epoch": self.epoch, ":op_epoch": self.op_epoch, ":last_op": self.last_op,
-                ":settle_token": self.settle_token.map(|token| token.to_string()), ":version": self.version,
-            },
-        )?;
-        // Apart, because these columns stand in the index of lists.
-        if self.status_seq != before.status_seq {
-            let status = (owner, &task, self.state.number(), self.status_at, self.status_seq.0);
-            db::run(tx.conn, SAVE_STATUS, status)?;
+        let (last, message, turn) = (self.last_seq.0, self.message_seq.0, self.turn);
+        let (epoch, op_epoch, op) = (self.epoch, self.op_epoch, self.last_op);
+        let token = self.settle_token.map(|token| token.to_string());
+        let version = self.version.as_deref();
+        // The status is left alone that is as it was, because it stands in the index of lists.
+        if self.status_seq == before.status_seq {
+            let row =
+                (owner, &task, last, message, turn, epoch, op_epoch, op, token, version);
+            db::run(tx.conn, SAVE, row)?;
+        } else {
+            let (state, at, seq) = (self.state.number(), self.status_at, self.status_seq.0);
+            let row = (
+                owner, &task, last, message, turn, epoch, op_epoch, op, token, version, state, at,
+                seq,
+            );
+            db::run(tx.conn, SAVE_WITH_STATUS, row)?;
         }
         if self.state.is_terminal() && self.deadline.is_some() {
             db::run(tx.conn, CLEAR_DEADLINE, (owner, &task))?;
@@ -177,15 +183,11 @@ pub fn add_entry(conn: &Connection, key: TaskKey, entry: &Entry<'_>) -> Result<(
         (None, Some(id)) => db::one(conn, HAS_ARTIFACT, (owner, &task, id), |_| Ok(()))?.is_none(),
         (None, None) => false,
     };
-    db::run(
-        conn,
-        ADD_ENTRY,
-        named_params! {
-            ":owner": owner, ":task": task, ":seq": seq.0, ":at": at, ":attempt": attempt,
-            ":kind": body.kind().number(), ":state": body.status().map(|change| change.state.number()),
-            ":says": body.message().is_some(), ":artifact": artifact, ":head": head, ":body": body.encode(),
-        },
-    )?;
+    let (kind, says) = (body.kind().number(), body.message().is_some());
+    let state = body.status().map(|change| change.state.number());
+    let text = body.encode();
+    let row = (owner, &task, seq.0, at, attempt, kind, state, says, artifact, head, &text);
+    db::run(conn, ADD_ENTRY, row)?;
     Ok(())
 }
 

@@ -47,12 +47,14 @@ fn output_weight(append: &Append) -> usize {
 impl Intake for SqliteStore {
     async fn accept_new(&self, new: AcceptNew) -> Result<Accepted> {
         let weight = weight(&new.accept.blobs, new.accept.message.message.parts.iter());
-        self.writer.write(weight, |tx| accept::accept_new(tx, new)).await
+        let new = accept::NewTask::from(new);
+        self.writer.write(weight, move |tx| accept::accept_new(tx, &new)).await
     }
 
     async fn accept_follow_up(&self, new: AcceptFollowUp) -> Result<FollowedUp> {
         let weight = weight(&new.accept.blobs, new.accept.message.message.parts.iter());
-        self.writer.write(weight, |tx| accept::accept_follow_up(tx, new)).await
+        let (key, said) = (new.key, accept::Said::from(new.accept));
+        self.writer.write(weight, move |tx| accept::accept_follow_up(tx, key, &said)).await
     }
 
     async fn request_cancel(&self, request: RequestCancel) -> Result<CancelRequested> {

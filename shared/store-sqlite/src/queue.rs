@@ -17,14 +17,13 @@ use uuid::Uuid;
 
 statements! {
     LOAD = "-- store::run
-        SELECT agent, priority, run_at, attempt, epoch, token, worker, cancel_at, handed_back, losses, trace, stage,
+        SELECT agent, run_at, attempt, epoch, token, worker IS NOT NULL, cancel_at, handed_back, losses, stage,
                concurrency_key, version
         FROM runs WHERE owner_id = ?1 AND task = ?2";
     OFFER = "-- store::offer
         INSERT INTO runs (owner_id, task, agent, priority, run_at, attempt, epoch, handed_back, losses, trace, stage,
                           queue_until, concurrency_key, version)
-        VALUES (:owner, :task, :agent, :priority, :run_at, 1, :epoch, 0, 0, :trace, :stage, :queue_until, :concurrency_key,
-                :version)";
+        VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, 0, 0, ?7, ?8, ?9, ?10, ?11)";
     OFFER_AGAIN = "-- store::offer_again
         UPDATE runs
         SET run_at = :run_at, attempt = :attempt, epoch = epoch + 1, token = NULL, worker = NULL,
@@ -88,18 +87,18 @@ impl Run {
         db::one(conn, LOAD, (key.owner.0, key.task.to_string()), |row| {
             Ok(Self {
                 key,
-                agent: row::agent(row)?,
-                due_at: row.get("run_at")?,
-                attempt: row.get("attempt")?,
-                epoch: row.get("epoch")?,
-                token: row::token(row, "token")?,
-                claimed: row.get::<_, Option<String>>("worker")?.is_some(),
-                cancel_at: row.get("cancel_at")?,
-                handed_back: row.get("handed_back")?,
-                losses: row.get("losses")?,
-                ready: row.get::<_, i64>("stage")? == Stage::Ready.number(),
-                concurrency_key: row.get("concurrency_key")?,
-                version: row.get("version")?,
+                agent: row::parsed(row, 0)?,
+                due_at: row.get(1)?,
+                attempt: row.get(2)?,
+                epoch: row.get(3)?,
+                token: row::token(row, 4)?,
+                claimed: row.get(5)?,
+                cancel_at: row.get(6)?,
+                handed_back: row.get(7)?,
+                losses: row.get(8)?,
+                ready: row.get::<_, i64>(9)? == Stage::Ready.number(),
+                concurrency_key: row.get(10)?,
+                version: row.get(11)?,
             })
         })
     }
@@ -169,16 +168,16 @@ pub struct NewRun<'a> {
 impl NewRun<'_> {
     pub fn offer(&self, tx: &Tx<'_>) -> Result<()> {
         let queue_until = self.queue_timeout.map(|timeout| self.run_at.saturating_add(timeout));
-        db::run(
-            tx.conn,
-            OFFER,
-            named_params! {
-                ":owner": self.key.owner.0, ":task": self.key.task.to_string(), ":agent": self.agent.as_str(),
-                ":priority": self.priority, ":run_at": self.run_at, ":epoch": self.epoch, ":trace": self.trace,
-                ":stage": Stage::of(self.run_at, tx.now).number(), ":queue_until": queue_until,
-                ":concurrency_key": self.concurrency_key, ":version": self.version,
-            },
-        )?;
+        let (owner, task, agent) =
+            (self.key.owner.0, self.key.task.to_string(), self.agent.as_str());
+        let (run_at, epoch, trace) = (self.run_at, self.epoch, self.trace);
+        let stage = Stage::of(run_at, tx.now).number();
+        let (key, version) = (self.concurrency_key, self.version);
+        let run = (
+            owner, task, agent, self.priority, run_at, epoch, trace, stage, queue_until, key,
+            version,
+        );
+        db::run(tx.conn, OFFER, run)?;
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! The one writer: a thread with the only connection that writes.
 //!
-//! Calls of every kind that wait when it becomes free make up the next transaction, each within a savepoint of its own,
-//! so one that is refused, or panics, fails alone. Callers are answered after the commit; when that fails, or the process dies
-//! before it, nothing of any of them was done. A lone call waits for nobody. The thread's blocking receive is what
-//! batches: no timer, no hop between tasks for every statement.
+//! Calls of every kind that wait when it becomes free make up the next transaction, in the order in which they came. One that
+//! is refused, or panics, fails alone: that is rare, so the transaction is then begun again, with a savepoint for each call.
+//! Callers are answered after the commit; when that fails, or the process dies before it, nothing of any of them was
+//! done. A lone call waits for nobody. The thread's blocking receive is what batches: no timer, no hop between tasks for
+//! every statement.
 
 use crate::{
     db,
@@ -32,7 +33,7 @@ const WAITING: usize = 10_000;
 /// What a call works with.
 pub struct Tx<'a> {
     pub conn: &'a Connection,
-    /// Milliseconds since 1970, the same for the whole batch. It never goes back while the process lives.
+    /// Milliseconds since 1970. It never goes back while the process lives.
     pub now: i64,
     pub ids: &'a dyn Ids,
     pub effects: Effects,
@@ -62,11 +63,12 @@ impl Writer {
         Ok(Self { calls: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Runs a write of about `weight` bytes and answers when it is on the disk.
+    /// Runs a write of about `weight` bytes and answers when it is on the disk. What it did in the database is undone when it
+    /// is run again, for another call of its batch; what it did in memory must not mind.
     pub async fn write<T: Send + 'static>(
         &self,
         weight: usize,
-        work: impl FnOnce(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> Inner<T> + Send + 'static,
     ) -> Result<T> {
         self.call(weight, true, work).await
     }
@@ -74,7 +76,7 @@ impl Writer {
     /// Runs a write that a power failure may undo: it gives no place in a log away.
     pub async fn write_unsynced<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> Inner<T> + Send + 'static,
     ) -> Result<T> {
         self.call(0, false, work).await
     }
@@ -83,10 +85,10 @@ impl Writer {
         &self,
         weight: usize,
         synced: bool,
-        work: impl FnOnce(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> Inner<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let call = Waiting { work: Some(work), output: None, answer, weight, synced };
+        let call = Waiting { work, output: None, answer, weight, synced };
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let calls = calls.ok_or_else(|| unavailable("the store is closed"))?;
         calls.try_send(Box::new(call)).map_err(|e| match e {
@@ -126,21 +128,21 @@ fn unavailable(why: &str) -> StoreError {
 trait Call: Send {
     fn weight(&self) -> usize;
     fn synced(&self) -> bool;
-    /// Does the work. An error: it was refused and must leave no trace.
+    /// Does the work, possibly again. An error: it was refused and must leave no trace.
     fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), StoreError>;
     /// Gives the answer, or why nothing was committed.
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
 
 struct Waiting<T, F> {
-    work: Option<F>,
+    work: F,
     output: Option<Inner<T>>,
     answer: oneshot::Sender<Result<T>>,
     weight: usize,
     synced: bool,
 }
 
-impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> {
+impl<T: Send, F: Fn(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> {
     fn weight(&self) -> usize {
         self.weight
     }
@@ -151,18 +153,16 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> 
 
     fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), StoreError> {
         // What a panic leaves behind in memory goes with the call; in the database, the savepoint is rolled back.
-        let output = self.work.take().map(|work| {
-            catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|_| {
-                tracing::error!("a write panicked");
-                Err(unavailable("the write failed by a defect of this program").into())
-            })
+        let output = catch_unwind(AssertUnwindSafe(|| (self.work)(tx))).unwrap_or_else(|_| {
+            tracing::error!("a write panicked");
+            Err(unavailable("the write failed by a defect of this program").into())
         });
         let refused = match &output {
-            Some(Err(Fault::Db(error))) => Err(describe(error)),
-            Some(Err(Fault::Store(_))) => Err(unavailable("another write of the batch failed")),
-            Some(Ok(_)) | None => Ok(()),
+            Err(Fault::Db(error)) => Err(describe(error)),
+            Err(Fault::Store(_)) => Err(unavailable("another write of the batch failed")),
+            Ok(_) => Ok(()),
         };
-        self.output = output;
+        self.output = Some(output);
         refused
     }
 
@@ -238,24 +238,56 @@ impl Thread {
     /// Runs the calls in one transaction and commits it.
     fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
         self.sync(batch.iter().any(|call| call.synced()))?;
-        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let now = self.time.now();
-        let mut effects = Effects::default();
+        self.run("BEGIN IMMEDIATE")?;
+        let effects = match self.together(batch)? {
+            Some(effects) => effects,
+            None => {
+                self.run("ROLLBACK")?;
+                self.run("BEGIN IMMEDIATE")?;
+                self.one_by_one(batch)?
+            }
+        };
+        self.run("COMMIT")?;
+        Ok(effects)
+    }
+
+    /// Runs the calls without savepoints, which would copy every page that each of them changes; `None`: one was refused.
+    fn together(&self, batch: &mut [Box<dyn Call>]) -> Inner<Option<Effects>> {
+        let mut tx = self.tx();
         for call in batch {
-            self.conn.prepare_cached("SAVEPOINT one")?.execute([])?;
-            let mut tx = Tx { conn: &self.conn, now, ids: &*self.ids, effects: Effects::default() };
             match call.run(&mut tx) {
-                Ok(()) => effects.merge(tx.effects),
+                Ok(()) => {}
                 // A grave error, such as a full disk, rolls everything back at once: then the batch fails.
                 Err(error) if self.conn.is_autocommit() => return Err(error.into()),
-                Err(_) => {
-                    self.conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
-                }
+                Err(_) => return Ok(None),
             }
-            self.conn.prepare_cached("RELEASE one")?.execute([])?;
         }
-        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(Some(tx.effects))
+    }
+
+    /// The same, undoing what those did that are refused.
+    fn one_by_one(&self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
+        let mut effects = Effects::default();
+        for call in batch {
+            self.run("SAVEPOINT one")?;
+            let mut tx = self.tx();
+            match call.run(&mut tx) {
+                Ok(()) => effects.merge(tx.effects),
+                Err(error) if self.conn.is_autocommit() => return Err(error.into()),
+                Err(_) => self.run("ROLLBACK TO one")?,
+            }
+            self.run("RELEASE one")?;
+        }
         Ok(effects)
+    }
+
+    fn tx(&self) -> Tx<'_> {
+        let (now, effects) = (self.time.now(), Effects::default());
+        Tx { conn: &self.conn, now, ids: &*self.ids, effects }
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     /// Says whether the next commit waits for the disk. One that does takes every earlier one with it.

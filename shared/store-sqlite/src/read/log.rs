@@ -34,7 +34,7 @@ pub fn read_log(
 ) -> Result<Option<LogPage>> {
     let (owner, task) = (key.owner.0, key.task.to_string());
     let place = db::one(conn, PLACE, (owner, &task), |row| {
-        Ok((row::seq(row, "last_seq")?, row::state(row)?))
+        Ok((row::seq(row, 0)?, row::state(row, 1)?))
     })?;
     let Some((last_seq, state)) = place else { return Ok(None) };
     let mut page = LogPage { entries: Vec::new(), last_seq, state };
@@ -44,7 +44,7 @@ pub fn read_log(
     while bytes < limit.bytes.max(1)
         && let Some(row) = rows.next()?
     {
-        let body = row.get_ref("body")?.as_str().map_err(|e| row::corrupt("body", e))?;
+        let body = row.get_ref(4)?.as_str().map_err(|e| row::corrupt("body", e))?;
         bytes = bytes.saturating_add(u64::try_from(body.len()).unwrap_or(u64::MAX));
         page.entries.push(row::entry(row)?);
     }

@@ -107,7 +107,7 @@ fn dead_letter(row: &Row<'_>) -> Result<DeadLetter> {
         key: row::key(row)?,
         owner_name: row.get("name")?,
         agent: row::agent(row)?,
-        context: row::context(row)?,
+        context: row::context(row, "context_id")?,
         at: row::time(row, "at")?,
         because: because.ok_or_else(|| row::corrupt("because", "no such kind of failure"))?,
         cause: row.get("cause")?,

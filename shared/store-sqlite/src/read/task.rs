@@ -7,7 +7,7 @@ use crate::{
     row,
 };
 use longhaul_domain::{
-    AgentName, Artifact, ContextId, EntryBody, HistoryItem, Seq, Task, TaskKey, TaskState,
+    AgentName, Artifact, ContextId, EntryBody, HistoryItem, JsonObject, Seq, Task, TaskKey, TaskState,
     TaskStatus, Timestamp,
 };
 use longhaul_store::SnapshotOptions;
@@ -48,19 +48,20 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// From the columns of `FACTS`, in their order.
     pub fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            key: row::key(row)?,
-            agent: row::agent(row)?,
-            context: row::context(row)?,
-            created_at: row::time(row, "created_at")?,
-            state: row::state(row)?,
-            status_at: row::time(row, "status_at")?,
-            status_seq: row::seq(row, "status_seq")?,
-            last_seq: row::seq(row, "last_seq")?,
-            message_seq: row::seq(row, "message_seq")?,
-            turn: row.get("turn")?,
-            deadline: row.get::<_, Option<i64>>("deadline_at")?.and_then(row::timestamp),
+            key: row::key_at(row)?,
+            agent: row::parsed(row, 2)?,
+            context: row::context(row, 3)?,
+            created_at: row::time(row, 4)?,
+            state: row::state(row, 5)?,
+            status_at: row::time(row, 6)?,
+            status_seq: row::seq(row, 7)?,
+            last_seq: row::seq(row, 8)?,
+            message_seq: row::seq(row, 9)?,
+            turn: row.get(10)?,
+            deadline: row.get::<_, Option<i64>>(11)?.and_then(row::timestamp),
         })
     }
 }
@@ -91,7 +92,7 @@ pub fn snapshot(conn: &Connection, facts: Facts, options: SnapshotOptions) -> Re
     };
     let history = match options.history {
         0 => Vec::new(),
-        limit => messages(conn, key, limit, Some(facts.status_seq))?,
+        limit => messages(conn, key, limit, Some(facts.status_seq), |_, _| ())?,
     };
     let artifacts = if options.artifacts { artifacts(conn, key)? } else { Vec::new() };
     Ok(Task {
@@ -112,22 +113,27 @@ pub fn snapshot(conn: &Connection, facts: Facts, options: SnapshotOptions) -> Re
     })
 }
 
-/// The most recent messages in the order of the log, but for that of one entry.
+/// The most recent messages in the order of the log, but for that of one entry. `said` hears of the request metadata of each
+/// of the client.
 pub fn messages(
     conn: &Connection,
     key: TaskKey,
     limit: u32,
     except: Option<Seq>,
+    mut said: impl FnMut(Seq, Option<JsonObject>),
 ) -> Result<Vec<HistoryItem>> {
     let params = (key.owner.0, key.task.to_string(), except.unwrap_or_default().0, limit);
     let mut items = db::all(conn, MESSAGES, params, |row| {
-        let message = match row::body(row)? {
-            EntryBody::Message(user) => Some(user.message),
+        let message = match row::body(row, 1, 2)? {
+            EntryBody::Message(user) => {
+                said(row::seq(row, 0)?, user.request_metadata);
+                Some(user.message)
+            }
             EntryBody::Status(change) => change.message,
             EntryBody::Artifact(_) | EntryBody::Note(_) => None,
         };
         let message = message.ok_or_else(|| row::corrupt("log.says", "no message in the entry"))?;
-        Ok(HistoryItem { seq: row::seq(row, "seq")?, message })
+        Ok(HistoryItem { seq: row::seq(row, 0)?, message })
     })?;
     items.reverse();
     Ok(items)
@@ -148,7 +154,7 @@ fn artifacts(conn: &Connection, key: TaskKey) -> Result<Vec<Artifact>> {
         heads.iter().enumerate().map(|(place, (.., id))| (id.as_str(), place)).collect();
     let mut found: Vec<Vec<Artifact>> = vec![Vec::new(); heads.len()];
     db::all(conn, CHUNKS, (owner, &task, from.0), |row| {
-        let EntryBody::Artifact(update) = row::body(row)? else {
+        let EntryBody::Artifact(update) = row::body(row, 0, 1)? else {
             return Err(row::corrupt("log.kind", "not an artifact"));
         };
         // A chunk before the last beginning of its artifact is replaced when that comes.

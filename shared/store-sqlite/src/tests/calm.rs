@@ -21,8 +21,9 @@ async fn busy(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let writer = Arc::clone(store);
     longhaul_runtime::spawn("busy", async move {
+        let begun = std::cell::Cell::new(Some(begun));
         let wait = move |_: &mut Tx<'_>| {
-            let _ = begun.send(());
+            begun.take().map(|begun| begun.send(()));
             let _ = released.recv();
             Ok(())
         };

@@ -48,7 +48,7 @@ async fn at_rest(folder: &Path) -> (Arc<SqliteStore>, Arc<ManualClock>) {
 }
 
 async fn damage(store: &SqliteStore, sql: &'static str, task: String) {
-    let damage = move |tx: &mut Tx<'_>| Ok(tx.conn.execute(sql, [task])?);
+    let damage = move |tx: &mut Tx<'_>| Ok(tx.conn.execute(sql, [&task])?);
     assert_eq!(store.writer.write(0, damage).await.unwrap(), 1);
 }
 

@@ -9,8 +9,10 @@ use crate::{
     row,
     writer::Tx,
 };
-use longhaul_domain::{EntryBody, Seq, TaskState, log::StatusChange};
-use longhaul_store::{AcceptFollowUp, AcceptNew, Accepted, FollowedUp};
+use longhaul_domain::{
+    AgentName, Blob, ContextId, EntryBody, Seq, TaskKey, TaskState, log::StatusChange,
+};
+use longhaul_store::{Accept, AcceptNew, Accepted, DedupeKey, FollowedUp, RunOptions};
 
 statements! {
     ADD_TASK = "-- store::accept_new
@@ -22,10 +24,42 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, 0, 1, 1, 1, 0, 0, 0, ?5)";
 }
 
+/// A message as it goes into the log, with what belongs to it.
+pub struct Said {
+    body: EntryBody,
+    dedupe: DedupeKey,
+    blobs: Vec<Blob>,
+    trace: Option<String>,
+}
+
+impl From<Accept> for Said {
+    fn from(accept: Accept) -> Self {
+        let Accept { message, dedupe, blobs, trace } = accept;
+        Self { body: EntryBody::Message(message), dedupe, blobs, trace }
+    }
+}
+
+/// A task that is to be made.
+pub struct NewTask {
+    pub key: TaskKey,
+    agent: AgentName,
+    context: ContextId,
+    options: RunOptions,
+    said: Said,
+}
+
+impl From<AcceptNew> for NewTask {
+    fn from(new: AcceptNew) -> Self {
+        let AcceptNew { key, agent, context, options, accept } = new;
+        Self { key, agent, context, options, said: accept.into() }
+    }
+}
+
 /// Makes a task, unless the message came before.
-pub fn accept_new(tx: &mut Tx<'_>, new: AcceptNew) -> Result<Accepted> {
-    let AcceptNew { key, agent, context, options, accept } = new;
-    match dedupe::seen(tx, key.owner, &accept.dedupe)? {
+pub fn accept_new(tx: &mut Tx<'_>, new: &NewTask) -> Result<Accepted> {
+    let NewTask { key, agent, context, options, said } = new;
+    let key = *key;
+    match dedupe::seen(tx, key.owner, &said.dedupe)? {
         Seen::Before { task, seq } => return Ok(Accepted::Duplicate { task, seq }),
         Seen::Otherwise => return Ok(Accepted::KeyReused),
         Seen::Never => {}
@@ -39,18 +73,17 @@ pub fn accept_new(tx: &mut Tx<'_>, new: AcceptNew) -> Result<Accepted> {
     let deadline = options.deadline.map(|deadline| deadline.timestamp_millis());
     db::run(tx.conn, ADD_STATE, (owner, &task, TaskState::Submitted.number(), now, deadline))?;
     let seq = Seq::START.next();
-    let body = EntryBody::Message(accept.message);
-    add_entry(tx.conn, key, &Entry { seq, at: now, attempt: 0, body: &body })?;
-    add_blobs(tx.conn, key.owner, &accept.blobs)?;
-    dedupe::remember(tx, key, seq, &accept.dedupe)?;
+    add_entry(tx.conn, key, &Entry { seq, at: now, attempt: 0, body: &said.body })?;
+    add_blobs(tx.conn, key.owner, &said.blobs)?;
+    dedupe::remember(tx, key, seq, &said.dedupe)?;
     let delayed = now.saturating_add(row::millis(options.delay));
     let run = NewRun {
         key,
-        agent: &agent,
+        agent,
         priority,
         run_at: options.not_before.map_or(delayed, |at| delayed.max(row::not_before(at))),
         epoch: 0,
-        trace: accept.trace.as_deref(),
+        trace: said.trace.as_deref(),
         queue_timeout,
         concurrency_key,
         version: None,
@@ -62,9 +95,8 @@ pub fn accept_new(tx: &mut Tx<'_>, new: AcceptNew) -> Result<Accepted> {
 }
 
 /// Appends a message to a task; a parked one wakes.
-pub fn accept_follow_up(tx: &mut Tx<'_>, follow_up: AcceptFollowUp) -> Result<FollowedUp> {
-    let AcceptFollowUp { key, accept } = follow_up;
-    match dedupe::seen(tx, key.owner, &accept.dedupe)? {
+pub fn accept_follow_up(tx: &mut Tx<'_>, key: TaskKey, said: &Said) -> Result<FollowedUp> {
+    match dedupe::seen(tx, key.owner, &said.dedupe)? {
         Seen::Before { task, seq } => return Ok(FollowedUp::Duplicate { task, seq }),
         Seen::Otherwise => return Ok(FollowedUp::KeyReused),
         Seen::Never => {}
@@ -75,10 +107,10 @@ pub fn accept_follow_up(tx: &mut Tx<'_>, follow_up: AcceptFollowUp) -> Result<Fo
     }
     let before = head.before();
     let woken = head.state.is_parked();
-    head.append(tx, 0, &EntryBody::Message(accept.message))?;
+    head.append(tx, 0, &said.body)?;
     let seq = head.last_seq;
-    add_blobs(tx.conn, key.owner, &accept.blobs)?;
-    dedupe::remember(tx, key, seq, &accept.dedupe)?;
+    add_blobs(tx.conn, key.owner, &said.blobs)?;
+    dedupe::remember(tx, key, seq, &said.dedupe)?;
     if woken {
         head.append(tx, 0, &EntryBody::Status(StatusChange::to(TaskState::Submitted)))?;
         head.turn += 1;
@@ -89,7 +121,7 @@ pub fn accept_follow_up(tx: &mut Tx<'_>, follow_up: AcceptFollowUp) -> Result<Fo
             priority: head.priority,
             run_at: tx.now,
             epoch: head.epoch,
-            trace: accept.trace.as_deref(),
+            trace: said.trace.as_deref(),
             queue_timeout: head.queue_timeout,
             concurrency_key: head.concurrency_key.as_deref(),
             version: head.version.as_deref(),

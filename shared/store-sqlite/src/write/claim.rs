@@ -59,14 +59,14 @@ struct Due {
 impl Due {
     fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            key: row::key(row)?,
-            run_at: row.get("run_at")?,
-            attempt: row.get("attempt")?,
-            epoch: row.get("epoch")?,
-            cancel: row.get::<_, Option<i64>>("cancel_at")?.is_some(),
-            trace: row.get("trace")?,
-            losses: row.get("losses")?,
-            concurrency_key: row.get("concurrency_key")?,
+            key: row::key_at(row)?,
+            run_at: row.get(2)?,
+            attempt: row.get(3)?,
+            epoch: row.get(4)?,
+            cancel: row.get::<_, Option<i64>>(5)?.is_some(),
+            trace: row.get(6)?,
+            losses: row.get(7)?,
+            concurrency_key: row.get(8)?,
         })
     }
 }
@@ -166,11 +166,23 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
     db::run(tx.conn, TAKE, (owner, task, &worker.0, epoch, token, slots.pinned.as_deref()))?;
     let facts =
         task::facts(tx.conn, key)?.ok_or_else(|| row::corrupt("runs.task", "no such task"))?;
-    let history = task::messages(tx.conn, key, SnapshotOptions::DEFAULT_HISTORY, None)?;
-    let request_metadata = match entry_at(tx.conn, key, facts.message_seq)?.body {
-        EntryBody::Message(user) => user.request_metadata,
-        _ => return Err(row::corrupt("task_state.message_seq", "not a message")),
+    let mut of_request = None;
+    let said = |seq, metadata| {
+        if seq == facts.message_seq {
+            of_request = Some(metadata);
+        }
     };
+    let history = task::messages(tx.conn, key, SnapshotOptions::DEFAULT_HISTORY, None, said)?;
+    let request_metadata = match of_request {
+        Some(metadata) => metadata,
+        // So much was said since that the message is not in the history.
+        None => match entry_at(tx.conn, key, facts.message_seq)?.body {
+            EntryBody::Message(user) => user.request_metadata,
+            _ => return Err(row::corrupt("task_state.message_seq", "not a message")),
+        },
+    };
+    // What was never claimed before has kept nothing.
+    let has_checkpoints = due.epoch > 0 && checkpoints::any(tx.conn, key)?;
     let waited = u64::try_from(tx.now - due.run_at).unwrap_or(0);
     Ok(Claimed {
         key,
@@ -188,7 +200,7 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
         waited: Duration::from_millis(waited),
         trace: due.trace,
         deadline: facts.deadline,
-        has_checkpoints: checkpoints::any(tx.conn, key)?,
+        has_checkpoints,
         losses: due.losses,
     })
 }

@@ -9,7 +9,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::{Failed, FailedBecause, TaskId, TaskKey, log::StatusChange};
-use longhaul_store::{Accepted, Handled, Redrive, Redriven, StoreError};
+use longhaul_store::{Accepted, Handled, Redriven, StoreError};
 use rusqlite::Row;
 
 statements! {
@@ -46,8 +46,7 @@ pub fn handled(row: &Row<'_>) -> Result<Option<Handled>> {
 }
 
 /// Makes a task that does the work of a dead one again.
-pub fn redrive(tx: &mut Tx<'_>, redrive: Redrive) -> Result<Redriven> {
-    let Redrive { dead, new } = redrive;
+pub fn redrive(tx: &mut Tx<'_>, dead: TaskKey, new: &accept::NewTask) -> Result<Redriven> {
     match db::one(tx.conn, FIND, (dead.owner.0, dead.task.to_string()), handled)? {
         Some(Some(Handled::Redriven(task))) => return Ok(Redriven::Already { task }),
         Some(Some(Handled::Dismissed)) | None => return Ok(Redriven::NotDead),

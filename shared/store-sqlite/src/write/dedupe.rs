@@ -16,8 +16,10 @@ statements! {
     FIND = "-- store::dedupe
         SELECT content, task, seq FROM message_keys WHERE owner_id = ?1 AND key = ?2 AND at > ?3";
     REMEMBER = "-- store::dedupe
-        INSERT OR REPLACE INTO message_keys (owner_id, key, content, task, seq, at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        INSERT INTO message_keys (owner_id, key, content, task, seq, at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (owner_id, key) DO UPDATE
+        SET content = excluded.content, task = excluded.task, seq = excluded.seq, at = excluded.at";
     OLD = "-- store::forget_messages
         SELECT owner_id, key FROM message_keys WHERE at <= ?1 ORDER BY at LIMIT ?2";
     FORGET = "-- store::forget_messages
@@ -38,8 +40,8 @@ pub enum Seen {
 pub fn seen(tx: &Tx<'_>, owner: OwnerId, dedupe: &DedupeKey) -> Result<Seen> {
     let params = (owner.0, &dedupe.key[..], tx.now - KEPT);
     let found = db::one(tx.conn, FIND, params, |row| {
-        let same = row.get::<_, Vec<u8>>("content")? == dedupe.content;
-        let (task, seq) = (row::parsed(row, "task")?, row::seq(row, "seq")?);
+        let same = row.get_ref(0)?.as_blob() == Ok(&dedupe.content[..]);
+        let (task, seq) = (row::parsed(row, 1)?, row::seq(row, 2)?);
         Ok(if same { Seen::Before { task, seq } } else { Seen::Otherwise })
     })?;
     Ok(found.unwrap_or(Seen::Never))

@@ -92,15 +92,15 @@ pub fn due(conn: &Connection, now: i64, limit: u32) -> Result<DueSchedules> {
 }
 
 /// Makes the task of a schedule and sets its next time, if it is as it was read.
-pub fn fire(tx: &mut Tx<'_>, fire: Fire) -> Result<Fired> {
-    let Fire { owner, name, revision, next_at, task } = fire;
-    let there = db::one(tx.conn, REVISION, (owner.0, &name), |row| Ok(row.get::<_, i64>(0)?))?;
-    if there != Some(revision) {
+pub fn fire(tx: &mut Tx<'_>, fire: &Firing) -> Result<Fired> {
+    let Firing { owner, name, revision, next_at, task } = fire;
+    let there = db::one(tx.conn, REVISION, (owner.0, name), |row| Ok(row.get::<_, i64>(0)?))?;
+    if there != Some(*revision) {
         return Ok(Fired::Outdated);
     }
     let (mut accepted, mut last) = (None, None);
     if let Some((at, new)) = task {
-        if new.key.owner != owner {
+        if new.key.owner != *owner {
             return Err(
                 StoreError::Refused("a schedule fires for its owner only".to_owned()).into()
             );
@@ -108,8 +108,8 @@ pub fn fire(tx: &mut Tx<'_>, fire: Fire) -> Result<Fired> {
         let asked = new.key.task;
         let outcome = accept::accept_new(tx, new)?;
         last = match &outcome {
-            Accepted::Created { .. } => Some((at, asked)),
-            Accepted::Duplicate { task, .. } => Some((at, *task)),
+            Accepted::Created { .. } => Some((*at, asked)),
+            Accepted::Duplicate { task, .. } => Some((*at, *task)),
             Accepted::KeyReused => None,
         };
         accepted = Some(outcome);
@@ -123,6 +123,23 @@ pub fn fire(tx: &mut Tx<'_>, fire: Fire) -> Result<Fired> {
         },
     )?;
     Ok(Fired::Now(accepted))
+}
+
+/// A schedule that fires, with the task that it makes.
+pub struct Firing {
+    owner: OwnerId,
+    name: String,
+    revision: i64,
+    next_at: Option<Timestamp>,
+    task: Option<(Timestamp, accept::NewTask)>,
+}
+
+impl From<Fire> for Firing {
+    fn from(fire: Fire) -> Self {
+        let Fire { owner, name, revision, next_at, task } = fire;
+        let task = task.map(|(at, new)| (at, new.into()));
+        Self { owner, name, revision, next_at, task }
+    }
 }
 
 fn millis(at: Timestamp) -> i64 {
