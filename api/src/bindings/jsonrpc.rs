@@ -3,14 +3,15 @@
 use super::{
     Gate,
     body::Unread,
+    pieces::Envelope,
     request::{Marks, caller, check_scope, echo, stated_version, with_tenant},
-    sse,
+    sse::{self, Neglect},
 };
-use crate::service::{Caller, EventStream, Frame};
+use crate::service::{Caller, EventStream};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Version, header},
     response::Response,
 };
 use longhaul_domain::{AgentName, Seq};
@@ -57,14 +58,18 @@ async fn handle(gate: Gate, agent: Option<String>, request: Request) -> Response
     );
     longhaul_runtime::telemetry::continue_trace(&span, &marks.trace);
     let version = stated_version(&parts.headers, parts.uri.query());
-    let exchange = Exchange { gate, headers: parts.headers, version };
+    let protocol = parts.version;
+    let exchange = Exchange { gate, headers: parts.headers, version, protocol };
     exchange.answer(marks, agent, body).instrument(span).await
 }
 
 struct Exchange {
     gate: Gate,
     headers: HeaderMap,
+    /// Of A2A, as the request states it.
     version: Option<String>,
+    /// Of HTTP.
+    protocol: Version,
 }
 
 impl Exchange {
@@ -186,14 +191,11 @@ impl Exchange {
     }
 
     fn stream(&self, id: &Id, dialect: Dialect, frames: EventStream) -> Response {
-        let id = id.clone();
-        let write = move |frame: &Frame| {
-            let view = dialect.view(Output::Event(&frame.event));
-            write_result(&id, &view)
-                .inspect_err(|error| tracing::error!(%error, "an event cannot be written"))
-                .ok()
+        let neglect = match self.protocol {
+            Version::HTTP_2 => Neglect::EndsStream,
+            _ => Neglect::EndsConnection,
         };
-        sse::response(frames, self.gate.keep_alive, Box::new(write))
+        sse::response(frames, self.gate.keep_alive, Envelope::new(dialect, id), neglect)
     }
 }
 

@@ -5,6 +5,7 @@ mod card;
 mod health;
 mod jsonrpc;
 mod operator;
+mod pieces;
 mod request;
 mod sse;
 

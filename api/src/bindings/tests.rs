@@ -1,6 +1,9 @@
-use super::sse;
+use super::{
+    pieces::Envelope,
+    sse::{self, Neglect},
+};
 use crate::{
-    service::{EventStream, Frame},
+    service::EventStream,
     testing::{LIMIT, Node, caller, made, send, working},
 };
 use axum::{
@@ -9,7 +12,7 @@ use axum::{
 };
 use futures::StreamExt;
 use longhaul_domain::{AgentLimits, Part, Seq};
-use longhaul_wire::{SendOutcome, SubscribeRequest, TaskRef};
+use longhaul_wire::{Dialect, SendOutcome, SubscribeRequest, TaskRef, jsonrpc::Id};
 use std::time::Duration;
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -47,8 +50,8 @@ async fn long_stream(node: &Node) -> EventStream {
     service.subscribe(&caller(), request, Some(Seq(0))).await.unwrap()
 }
 
-fn write() -> sse::WriteFrame {
-    Box::new(|_: &Frame| Some(b"{}".to_vec()))
+fn envelope() -> Envelope {
+    Envelope::new(Dialect::V1_0, &Id::number(1))
 }
 
 /// Waits until nobody awaits a task any more.
@@ -66,7 +69,8 @@ async fn a_reader_that_takes_nothing_is_given_up() {
     let node = Node::start().await;
     let stream = long_stream(&node).await;
     tokio::time::pause();
-    let unread = sse::response(stream, Duration::from_secs(15), write());
+    let keep_alive = Duration::from_secs(15);
+    let unread = sse::response(stream, keep_alive, envelope(), Neglect::EndsStream);
     tokio::time::advance(Duration::from_secs(1)).await;
     let left = async {
         while node.service().hub.awaited() > 0 {
@@ -83,7 +87,10 @@ async fn a_reader_that_takes_nothing_is_given_up() {
 async fn a_reader_that_goes_away_leaves_nothing_behind() {
     let node = Node::start().await;
     let stream = long_stream(&node).await;
-    drop(sse::response(stream, Duration::from_secs(15), write()));
+    drop(sse::response(stream, Duration::from_secs(15), envelope(), Neglect::EndsStream));
+    left(&node).await;
+    let stream = long_stream(&node).await;
+    drop(sse::response(stream, Duration::from_secs(15), envelope(), Neglect::EndsConnection));
     left(&node).await;
 }
 

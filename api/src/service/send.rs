@@ -9,7 +9,7 @@ use super::{
     direct::{HOLD_BACK, reply},
     fit::{fit, too_large},
 };
-use crate::weight::Count;
+use crate::{hub::Entry, weight::Count};
 use longhaul_domain::{LogEntry, Message, Task};
 use longhaul_store::SnapshotOptions;
 use longhaul_wire::{ProtocolError, SendOutcome, SendRequest, trim_history};
@@ -94,7 +94,7 @@ impl Service {
         &self,
         caller: &Caller,
         task: &mut Task,
-        entries: Vec<Arc<LogEntry>>,
+        entries: Vec<Arc<Entry>>,
     ) -> Result<()> {
         for entry in entries {
             if entry.seq <= task.last_seq {
