@@ -2,6 +2,7 @@
 
 mod body;
 mod card;
+mod front;
 mod health;
 mod jsonrpc;
 mod operator;
@@ -10,6 +11,7 @@ mod request;
 mod sse;
 
 pub use body::Bodies;
+pub use front::Front;
 
 use crate::{auth::Authenticator, service::Service};
 use axum::{

@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     service::EventStream,
-    testing::{LIMIT, Node, caller, made, send, working},
+    testing::{LIMIT, Node, caller, made, send, sending, working},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -85,13 +85,12 @@ async fn a_reader_that_takes_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_reader_that_goes_away_leaves_nothing_behind() {
-    let node = Node::start().await;
-    let stream = long_stream(&node).await;
-    drop(sse::response(stream, Duration::from_secs(15), envelope(), Neglect::EndsStream));
-    left(&node).await;
-    let stream = long_stream(&node).await;
-    drop(sse::response(stream, Duration::from_secs(15), envelope(), Neglect::EndsConnection));
-    left(&node).await;
+    for neglect in [Neglect::EndsStream, Neglect::EndsConnection] {
+        let node = Node::start().await;
+        let stream = long_stream(&node).await;
+        drop(sse::response(stream, Duration::from_secs(15), envelope(), neglect));
+        left(&node).await;
+    }
 }
 
 async fn call(node: &Node, headers: &[(&str, &str)], call: &str) -> axum::response::Response {
@@ -101,14 +100,6 @@ async fn call(node: &Node, headers: &[(&str, &str)], call: &str) -> axum::respon
     }
     let request = request.body(Body::from(call.to_owned())).unwrap();
     node.api.router().oneshot(request).await.unwrap()
-}
-
-fn sending(method: &str, id: &str) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{
-            "message":{{"messageId":"{id}","role":"ROLE_USER","parts":[{{"text":"hi"}}]}},
-            "configuration":{{"returnImmediately":true}}}}}}"#
-    )
 }
 
 #[tokio::test]

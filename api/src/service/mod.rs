@@ -21,7 +21,7 @@ mod send;
 mod stream;
 mod subscribe;
 
-pub use admission::Admission;
+pub use admission::{Admission, Bounds};
 pub use again::Draft;
 pub use card::{CardFound, CardScope};
 pub use failure::failed;

@@ -7,6 +7,7 @@
 use super::{
     Caller, Result, Service,
     accept::InFlight,
+    admission::Waiter,
     blobs::is_apart,
     direct::{HOLD_BACK, reply},
     frame::{Frame, Place},
@@ -56,6 +57,8 @@ pub struct EventStream {
     /// Entries that were handed out by the hub and are not frames yet.
     entries: VecDeque<Arc<Entry>>,
     ended: bool,
+    /// Until something has come of the message that the stream began with.
+    waiter: Option<Waiter>,
 }
 
 impl EventStream {
@@ -68,7 +71,7 @@ impl EventStream {
     ) -> Self {
         let (ready, entries) = (VecDeque::new(), VecDeque::new());
         let (place, shown) = (Arc::new(task), Seq::START);
-        Self { service, place, events, until, shown, ready, entries, ended: false }
+        Self { service, place, events, until, shown, ready, entries, ended: false, waiter: None }
     }
 
     /// Leaves out the frames up to a place, also where that is yet to come.
@@ -134,7 +137,10 @@ impl EventStream {
     /// Makes a frame of the next entry, or fetches entries. Cancel-safe.
     async fn advance(&mut self) -> longhaul_store::Result<()> {
         match self.entries.front().cloned() {
-            None => self.entries = self.events.next().await?.into(),
+            None => {
+                self.entries = self.events.next().await?.into();
+                self.waiter.take().into_iter().for_each(Waiter::begun);
+            }
             Some(entry) => {
                 let resolved = self.resolved(&entry).await?;
                 self.entries.pop_front();
@@ -185,19 +191,21 @@ impl Service {
         caller: &Caller,
         request: SendRequest,
     ) -> Result<EventStream> {
-        let mut flight = self.accept(caller, &request).await?;
+        let history = request.history_length;
+        let mut flight = self.accept(caller, request, true).await?;
         let (held, reply) = self.hold_back(caller, &mut flight).await?;
         let until = Until::Answered { message: flight.message };
-        let InFlight { mut task, events, .. } = flight;
+        let InFlight { mut task, events, waiter, .. } = flight;
         let ended = until.ends_with(task.status.state, task.status.seq);
         let (key, cursor) = ((task.key, task.context.clone()), task.last_seq);
-        let stream = EventStream::new(Arc::clone(self), key, events, until);
+        let mut stream = EventStream::new(Arc::clone(self), key, events, until);
+        stream.waiter = waiter;
         if let Some(mut message) = reply {
             self.resolve_message(caller, &mut message).await?;
             let cursor = held.last().map_or(cursor, |entry| entry.seq);
             return Ok(stream.first(StreamEvent::Message(message), cursor).ended(true));
         }
-        let event = self.snapshot_event(caller, &mut task, request.history_length).await?;
+        let event = self.snapshot_event(caller, &mut task, history).await?;
         Ok(stream.first(event, cursor).with_entries(held).ended(ended))
     }
 
@@ -242,6 +250,7 @@ impl Service {
                 let status = entry.body.status();
                 status.map_or(entry.body.is_event(), |change| change.state != TaskState::Working)
             };
+            flight.begun();
             let decided = entries.iter().any(shows);
             held.extend(entries);
             if decided {
