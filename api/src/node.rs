@@ -3,14 +3,13 @@
 use crate::{
     agents::Agents,
     auth::authenticator,
-    bindings::{Bodies, Gate, router},
+    bindings::{Bodies, Front, Gate},
     hub::Hub,
     options::ApiOptions,
     schedules,
     server::{Limits, Server},
-    service::{Admission, Service},
+    service::{Admission, Bounds, Service},
 };
-use axum::Router;
 use longhaul_dispatch::Waker;
 use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, SystemClock, TaskSet, readiness::Handle};
 use longhaul_store::Store;
@@ -67,13 +66,14 @@ impl Api {
         let authenticator = authenticator(options.authentication, Arc::clone(&store));
         let drain = options.drain;
         let limits = Limits::with_connections(options.max_connections);
+        let bounds = Bounds {
+            queued: options.max_queued,
+            queued_per_owner: options.max_queued_per_owner,
+            delay: options.max_queue_delay,
+        };
         let service = Arc::new(Service {
             agents: Agents::new(Arc::clone(&store)),
-            admission: Admission::new(
-                Arc::clone(&store),
-                options.max_queued,
-                options.max_queued_per_owner,
-            ),
+            admission: Admission::new(Arc::clone(&store), bounds),
             store,
             hub,
             waker,
@@ -102,15 +102,21 @@ impl Api {
     }
 
     /// Every route.
-    pub fn router(&self) -> Router {
-        router(self.gate.clone())
+    #[cfg(test)]
+    pub(crate) fn router(&self) -> axum::Router {
+        crate::bindings::router(self.gate.clone())
+    }
+
+    /// What answers every request.
+    pub(crate) fn front(&self) -> Front {
+        Front::new(self.gate.clone())
     }
 
     /// Serves until the process shuts down: then waiting requests answer, streams close, and connections end. No
     /// error of the listener ends it: it is logged, and waited for.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let server = Server {
-            router: self.router(),
+            answers: self.front(),
             limits: self.limits,
             draining: self.shutdown.draining().clone(),
             stop: self.shutdown.stop_now().clone(),

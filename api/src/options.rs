@@ -31,6 +31,9 @@ pub struct ApiOptions {
     pub max_queued: u32,
     /// How many tasks of an agent may wait for one owner, where the agent does not say.
     pub max_queued_per_owner: u32,
+    /// How long a client that waits may have to wait for its task to begin, by how many of its owner's tasks at the agent
+    /// begin a second; further ones are turned away.
+    pub max_queue_delay: Duration,
     /// After this long a waiting send answers with the task as it is; without it, never.
     pub longest_wait: Option<Duration>,
     /// How long an executor has to stop when its task is canceled, and how long the cancel waits for it.

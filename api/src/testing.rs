@@ -104,6 +104,7 @@ impl Node {
             max_connections: 100,
             max_queued: 1_000,
             max_queued_per_owner: 1_000,
+            max_queue_delay: Duration::from_secs(1),
             longest_wait: None,
             cancel_grace: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),
@@ -231,4 +232,13 @@ pub fn send_with(id: &str, options: &str) -> SendRequest {
     let metadata = format!("{{\"{DURABILITY}\":{options}}}");
     request.message.metadata = Some(JsonObject::parse(&metadata).unwrap());
     request
+}
+
+/// A call that sends a message and does not wait for its task.
+pub fn sending(method: &str, id: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{
+            "message":{{"messageId":"{id}","role":"ROLE_USER","parts":[{{"text":"hi"}}]}},
+            "configuration":{{"returnImmediately":true}}}}}}"#
+    )
 }

@@ -3,14 +3,15 @@
 use super::{
     Gate,
     body::Unread,
+    pieces::Envelope,
     request::{Marks, caller, check_scope, echo, stated_version, with_tenant},
-    sse,
+    sse::{self, Neglect},
 };
-use crate::service::{Caller, EventStream, Frame};
+use crate::service::{Caller, EventStream};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts},
     response::Response,
 };
 use longhaul_domain::{AgentName, Seq};
@@ -27,7 +28,7 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// A call at the root.
 pub async fn for_root(State(gate): State<Gate>, request: Request) -> Response {
-    handle(gate, None, request).await
+    handle(&gate, None, request).await
 }
 
 /// A call at an agent's own address.
@@ -36,7 +37,7 @@ pub async fn for_agent(
     Path(agent): Path<String>,
     request: Request,
 ) -> Response {
-    handle(gate, Some(agent), request).await
+    handle(&gate, Some(agent), request).await
 }
 
 /// An answer before it is bytes.
@@ -45,9 +46,21 @@ enum Answer {
     Stream(Dialect, Box<EventStream>),
 }
 
-async fn handle(gate: Gate, agent: Option<String>, request: Request) -> Response {
+/// Answers a call whose address has been looked at.
+async fn handle(gate: &Gate, agent: Option<String>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let marks = Marks::of_request(&gate, &parts);
+    let marks = Marks::of_request(gate, &parts);
+    answer(gate, marks, agent, parts, body).await
+}
+
+/// Answers a call that has its marks.
+pub async fn answer(
+    gate: &Gate,
+    marks: Marks,
+    agent: Option<String>,
+    parts: Parts,
+    body: Body,
+) -> Response {
     let span = tracing::info_span!(
         "request",
         request_id = marks.request_id,
@@ -57,17 +70,21 @@ async fn handle(gate: Gate, agent: Option<String>, request: Request) -> Response
     );
     longhaul_runtime::telemetry::continue_trace(&span, &marks.trace);
     let version = stated_version(&parts.headers, parts.uri.query());
-    let exchange = Exchange { gate, headers: parts.headers, version };
+    let protocol = parts.version;
+    let exchange = Exchange { gate, headers: parts.headers, version, protocol };
     exchange.answer(marks, agent, body).instrument(span).await
 }
 
-struct Exchange {
-    gate: Gate,
+struct Exchange<'a> {
+    gate: &'a Gate,
     headers: HeaderMap,
+    /// Of A2A, as the request states it.
     version: Option<String>,
+    /// Of HTTP.
+    protocol: Version,
 }
 
-impl Exchange {
+impl Exchange<'_> {
     async fn answer(&self, marks: Marks, agent: Option<String>, body: Body) -> Response {
         let caller = match self.caller(marks, agent).await {
             Ok(caller) => caller,
@@ -121,7 +138,7 @@ impl Exchange {
         let agent = agent.map(AgentName::new).transpose().map_err(|why| {
             ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
         })?;
-        caller(&self.gate, &self.headers, marks, agent).await
+        caller(self.gate, &self.headers, marks, agent).await
     }
 
     async fn call(&self, caller: Caller, call: &Call<'_>) -> Result<Answer, ProtocolError> {
@@ -186,14 +203,11 @@ impl Exchange {
     }
 
     fn stream(&self, id: &Id, dialect: Dialect, frames: EventStream) -> Response {
-        let id = id.clone();
-        let write = move |frame: &Frame| {
-            let view = dialect.view(Output::Event(&frame.event));
-            write_result(&id, &view)
-                .inspect_err(|error| tracing::error!(%error, "an event cannot be written"))
-                .ok()
+        let neglect = match self.protocol {
+            Version::HTTP_2 => Neglect::EndsStream,
+            _ => Neglect::EndsConnection,
         };
-        sse::response(frames, self.gate.keep_alive, Box::new(write))
+        sse::response(frames, self.gate.keep_alive, Envelope::new(dialect, id), neglect)
     }
 }
 

@@ -2,13 +2,16 @@
 
 mod body;
 mod card;
+mod front;
 mod health;
 mod jsonrpc;
 mod operator;
+mod pieces;
 mod request;
 mod sse;
 
 pub use body::Bodies;
+pub use front::Front;
 
 use crate::{auth::Authenticator, service::Service};
 use axum::{

@@ -29,7 +29,7 @@ impl Marks {
     }
 
     /// The client's own, where it sent any.
-    fn of(gate: &Gate, headers: &HeaderMap) -> Self {
+    pub fn of(gate: &Gate, headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let given = text("x-request-id").filter(|id| {
             !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic())

@@ -1,10 +1,12 @@
 //! Server-sent events: a stream of frames as the body of a response (A2A 9.4.2).
 //!
-//! The event id is the cursor. Keep-alives are comments and consume no id. The reader sets the pace: no more than a frame
-//! is made before the one before was taken. Frames are made by a task of their own, so that a reader that does not read
-//! keeps neither its subscription nor a drain: the stream ends without it.
+//! The event id is the cursor. Keep-alives are comments and consume no id. The reader sets the pace: nothing is made before
+//! what came before was taken, and what is ready by then goes out together. Nobody can keep a stream without reading it: on
+//! HTTP/1.1 a connection that takes nothing ends, and its stream with it; on HTTP/2, where one stream of many may be
+//! neglected, frames are made by a task of their own that gives up.
 
-use crate::service::{EventStream, Frame};
+use super::pieces::{Envelope, Pieces};
+use crate::service::EventStream;
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, header},
@@ -12,29 +14,35 @@ use axum::{
 };
 use futures::stream;
 use longhaul_runtime::spawn;
-use std::{convert::Infallible, pin::pin, time::Duration};
+use std::{convert::Infallible, time::Duration};
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 
 /// How long a reader may take for one piece of the stream before it counts as dead.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// Largest piece in bytes: a slow reader that reads takes one in time.
-const PIECE: usize = 64 << 10;
-
-const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
-
-/// How a frame becomes the data of an event: one line.
-pub type WriteFrame = Box<dyn Fn(&Frame) -> Option<Vec<u8>> + Send>;
+/// Who notices that a stream is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neglect {
+    /// The connection, which carries nothing else.
+    EndsConnection,
+    /// Nobody but the stream itself.
+    EndsStream,
+}
 
 /// A response that streams frames until they end.
-pub fn response(frames: EventStream, keep_alive: Duration, write: WriteFrame) -> Response {
-    let (reader, pieces) = mpsc::channel(1);
-    spawn("stream", pump(frames, reader, keep_alive, write));
-    let body = stream::unfold(pieces, |mut pieces| async {
-        let piece = pieces.recv().await?;
-        Some((Ok::<_, Infallible>(piece), pieces))
-    });
-    let mut response = Response::new(Body::from_stream(body));
+pub fn response(
+    frames: EventStream,
+    keep_alive: Duration,
+    envelope: Envelope,
+    neglect: Neglect,
+) -> Response {
+    let pieces = Pieces::new(frames, keep_alive, envelope);
+    let body = match neglect {
+        Neglect::EndsConnection => direct(pieces),
+        Neglect::EndsStream => watched(pieces),
+    };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -43,56 +51,39 @@ pub fn response(frames: EventStream, keep_alive: Duration, write: WriteFrame) ->
     response
 }
 
-/// Hands frames to the reader until they end, or the reader does not take them.
-async fn pump(
-    mut frames: EventStream,
-    reader: mpsc::Sender<Bytes>,
-    keep_alive: Duration,
-    write: WriteFrame,
-) {
-    while let Some(frame) = next(&mut frames, &reader, keep_alive).await {
-        let Some(mut event) = event(&frame, &write) else { return };
-        drop(frame);
-        while !event.is_empty() {
-            if !hand_over(&reader, event.split_to(event.len().min(PIECE))).await {
-                return;
-            }
+/// Pieces are made when the connection takes them.
+fn direct(pieces: Pieces) -> Body {
+    let span = Span::current();
+    Body::from_stream(stream::unfold(pieces, move |mut pieces| {
+        async move {
+            let piece = pieces.next().await?;
+            Some((Ok::<_, Infallible>(piece), pieces))
         }
-    }
+        .instrument(span.clone())
+    }))
 }
 
-/// The next frame; `None` at the end, and when the reader is gone or takes nothing.
-async fn next(
-    frames: &mut EventStream,
-    reader: &mpsc::Sender<Bytes>,
-    keep_alive: Duration,
-) -> Option<Frame> {
-    let mut next = pin!(frames.next());
+/// Pieces are made by a task of their own, one ahead.
+fn watched(pieces: Pieces) -> Body {
+    let (reader, taken) = mpsc::channel(1);
+    spawn("stream", pump(pieces, reader));
+    Body::from_stream(stream::unfold(taken, |mut taken| async {
+        let piece = taken.recv().await?;
+        Some((Ok::<_, Infallible>(piece), taken))
+    }))
+}
+
+/// Hands pieces to the reader until they end, or the reader is gone or does not take them.
+async fn pump(mut pieces: Pieces, reader: mpsc::Sender<Bytes>) {
     loop {
-        tokio::select! {
+        let piece = tokio::select! {
             biased;
-            () = reader.closed() => return None,
-            frame = &mut next => return frame,
-            () = tokio::time::sleep(keep_alive) => {
-                if !hand_over(reader, KEEP_ALIVE).await {
-                    return None;
-                }
-            }
+            () = reader.closed() => return,
+            piece = pieces.next() => piece,
+        };
+        let Some(piece) = piece else { return };
+        if reader.send_timeout(piece, STALLED).await.is_err() {
+            return;
         }
     }
-}
-
-/// Whether the reader took a piece, or rather the one before it.
-async fn hand_over(reader: &mpsc::Sender<Bytes>, piece: Bytes) -> bool {
-    reader.send_timeout(piece, STALLED).await.is_ok()
-}
-
-/// One event; none when the frame cannot be written, which ends the stream.
-fn event(frame: &Frame, write: &WriteFrame) -> Option<Bytes> {
-    let data = write(frame)?;
-    let mut bytes = Vec::with_capacity(data.len() + 32);
-    bytes.extend_from_slice(format!("id: {}\ndata: ", frame.cursor).as_bytes());
-    bytes.extend_from_slice(&data);
-    bytes.extend_from_slice(b"\n\n");
-    Some(bytes.into())
 }

@@ -1,7 +1,10 @@
-use super::sse;
+use super::{
+    pieces::Envelope,
+    sse::{self, Neglect},
+};
 use crate::{
-    service::{EventStream, Frame},
-    testing::{LIMIT, Node, caller, made, send, working},
+    service::EventStream,
+    testing::{LIMIT, Node, caller, made, send, sending, working},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -9,7 +12,7 @@ use axum::{
 };
 use futures::StreamExt;
 use longhaul_domain::{AgentLimits, Part, Seq};
-use longhaul_wire::{SendOutcome, SubscribeRequest, TaskRef};
+use longhaul_wire::{Dialect, SendOutcome, SubscribeRequest, TaskRef, jsonrpc::Id};
 use std::time::Duration;
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -47,8 +50,8 @@ async fn long_stream(node: &Node) -> EventStream {
     service.subscribe(&caller(), request, Some(Seq(0))).await.unwrap()
 }
 
-fn write() -> sse::WriteFrame {
-    Box::new(|_: &Frame| Some(b"{}".to_vec()))
+fn envelope() -> Envelope {
+    Envelope::new(Dialect::V1_0, &Id::number(1))
 }
 
 /// Waits until nobody awaits a task any more.
@@ -66,7 +69,8 @@ async fn a_reader_that_takes_nothing_is_given_up() {
     let node = Node::start().await;
     let stream = long_stream(&node).await;
     tokio::time::pause();
-    let unread = sse::response(stream, Duration::from_secs(15), write());
+    let keep_alive = Duration::from_secs(15);
+    let unread = sse::response(stream, keep_alive, envelope(), Neglect::EndsStream);
     tokio::time::advance(Duration::from_secs(1)).await;
     let left = async {
         while node.service().hub.awaited() > 0 {
@@ -81,10 +85,12 @@ async fn a_reader_that_takes_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_reader_that_goes_away_leaves_nothing_behind() {
-    let node = Node::start().await;
-    let stream = long_stream(&node).await;
-    drop(sse::response(stream, Duration::from_secs(15), write()));
-    left(&node).await;
+    for neglect in [Neglect::EndsStream, Neglect::EndsConnection] {
+        let node = Node::start().await;
+        let stream = long_stream(&node).await;
+        drop(sse::response(stream, Duration::from_secs(15), envelope(), neglect));
+        left(&node).await;
+    }
 }
 
 async fn call(node: &Node, headers: &[(&str, &str)], call: &str) -> axum::response::Response {
@@ -94,14 +100,6 @@ async fn call(node: &Node, headers: &[(&str, &str)], call: &str) -> axum::respon
     }
     let request = request.body(Body::from(call.to_owned())).unwrap();
     node.api.router().oneshot(request).await.unwrap()
-}
-
-fn sending(method: &str, id: &str) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{
-            "message":{{"messageId":"{id}","role":"ROLE_USER","parts":[{{"text":"hi"}}]}},
-            "configuration":{{"returnImmediately":true}}}}}}"#
-    )
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Reads what awaited tasks have grown by, for all of them at once.
 
-use super::Hub;
+use super::{Hub, topic::Topic};
 use futures::StreamExt;
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_runtime::{Backoff, TaskSet, readiness::Handle};
 use longhaul_store::{LogPage, LogSignal, ReadLimit};
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// How often all awaited tasks are looked at without a signal.
 const POLL: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ async fn fill(hub: Hub) {
             hub.0.work.notified().await;
             continue;
         }
-        let asked: HashSet<TaskKey> = wanted.iter().map(|(key, _)| *key).collect();
+        let asked: Vec<TaskKey> = wanted.iter().map(|(key, _)| *key).collect();
         let limit = limit(wanted.len());
         match hub.0.store.read_logs(wanted, limit).await {
             Ok(pages) => {
@@ -117,7 +117,9 @@ impl Hub {
         topics.values().for_each(|topic| topic.suspect());
         let keys: Vec<TaskKey> = topics.keys().copied().collect();
         drop(topics);
-        self.look_at(keys);
+        if !keys.is_empty() {
+            self.look_at(keys);
+        }
     }
 
     /// The tasks to read next, and behind which entry.
@@ -139,21 +141,29 @@ impl Hub {
         }
     }
 
-    fn fill(&self, asked: HashSet<TaskKey>, pages: Vec<(TaskKey, LogPage)>) {
-        let mut silent = asked.clone();
-        let topics = self.topics();
+    fn fill(&self, asked: Vec<TaskKey>, pages: Vec<(TaskKey, LogPage)>) {
+        // Subscribing goes on while many readers are rung.
+        let mut awaited: HashMap<TaskKey, Arc<Topic>> = {
+            let topics = self.topics();
+            let topic = |key| Some((key, Arc::clone(topics.get(&key)?)));
+            asked.into_iter().filter_map(topic).collect()
+        };
+        let mut behind = Vec::new();
+        let mut served = |key, topic: &Topic| {
+            if topic.is_behind() {
+                behind.push(key);
+            }
+        };
         for (key, page) in pages {
-            silent.remove(&key);
-            if let Some(topic) = topics.get(&key) {
+            if let Some(topic) = awaited.remove(&key) {
                 topic.fill(page.entries, page.last_seq);
+                served(key, &topic);
             }
         }
-        for topic in silent.iter().filter_map(|key| topics.get(key)) {
+        for (key, topic) in awaited {
             topic.nothing_new();
+            served(key, &topic);
         }
-        let still = |key: &TaskKey| topics.get(key).is_some_and(|topic| topic.is_behind());
-        let behind: Vec<TaskKey> = asked.into_iter().filter(|key| still(key)).collect();
-        drop(topics);
         if !behind.is_empty() {
             self.look_at(behind);
         }

@@ -7,10 +7,12 @@
 //! in entries and in bytes.
 
 mod behind;
+mod entry;
 mod filler;
 mod subscription;
 mod topic;
 
+pub use entry::Entry;
 pub use subscription::Subscription;
 
 use behind::Behind;

@@ -2,13 +2,13 @@
 
 use super::{
     Hub,
+    entry::Entry,
     topic::{Found, Topic},
 };
-use longhaul_domain::{LogEntry, Seq, TaskKey};
+use longhaul_domain::{Seq, TaskKey};
 use longhaul_runtime::Backoff;
 use longhaul_store::{ReadLimit, Result, StoreError};
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// How much of the log a reader that is behind reads at once: what each of them may hold.
 const PAGE: ReadLimit = ReadLimit { rows: 100, bytes: 256 << 10 };
@@ -18,14 +18,12 @@ pub struct Subscription {
     hub: Hub,
     key: TaskKey,
     topic: Arc<Topic>,
-    read: watch::Receiver<Seq>,
     place: Seq,
 }
 
 impl Subscription {
-    pub(super) fn new(hub: Hub, key: TaskKey, topic: Arc<Topic>, place: Seq) -> Self {
-        let read = topic.watch();
-        Self { hub, key, topic, read, place }
+    pub(super) const fn new(hub: Hub, key: TaskKey, topic: Arc<Topic>, place: Seq) -> Self {
+        Self { hub, key, topic, place }
     }
 
     /// Goes on behind this place, wherever it stood.
@@ -52,18 +50,15 @@ impl Subscription {
 
     /// The next entries, at least one; waits until there is one. Cancel-safe. A store that does not answer is waited for;
     /// an error is for good: the log is gone or cannot be read.
-    pub async fn next(&mut self) -> Result<Vec<Arc<LogEntry>>> {
+    pub async fn next(&mut self) -> Result<Vec<Arc<Entry>>> {
         let mut failures = 0;
         loop {
-            // Marks what is there as seen before looking, so that what comes later rings.
-            self.read.borrow_and_update();
+            // Made before looking, so that what comes later rings.
+            let more = self.topic.more();
             let found = match self.topic.after(self.place) {
                 Found::Entries(entries) => entries,
                 Found::Nothing => {
-                    if self.read.changed().await.is_err() {
-                        // The topic holds the sender, and we hold the topic.
-                        tokio::task::yield_now().await;
-                    }
+                    more.await;
                     continue;
                 }
                 Found::Behind => self.catch_up().await?,
@@ -78,10 +73,17 @@ impl Subscription {
         }
     }
 
+    /// The next entries that need no waiting for; none where there are none, or the log would have to be read.
+    pub fn ready(&mut self) -> Vec<Arc<Entry>> {
+        let Found::Entries(entries) = self.topic.after(self.place) else { return Vec::new() };
+        self.place = entries.last().map_or(self.place, |last| last.seq);
+        entries
+    }
+
     /// Reads the log itself, one page. Nothing: the store does not answer, or has nothing there yet.
-    async fn catch_up(&self) -> Result<Vec<Arc<LogEntry>>> {
+    async fn catch_up(&self) -> Result<Vec<Arc<Entry>>> {
         match self.hub.0.store.read_log(self.key, self.place, PAGE).await {
-            Ok(Some(page)) => Ok(page.entries.into_iter().map(Arc::new).collect()),
+            Ok(Some(page)) => Ok(page.entries.into_iter().map(|entry| Arc::new(entry.into())).collect()),
             Ok(None) => Err(StoreError::corrupt(self.key, "the log", "it is gone")),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "cannot read the log for a subscriber yet");

@@ -1,12 +1,13 @@
 //! The latest entries of one awaited task.
 
+use super::entry::Entry;
 use crate::weight::Count;
 use longhaul_domain::{LogEntry, Seq};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, futures::Notified};
 
 /// How many entries a ring keeps, and how many bytes of them. One that is further behind reads the log.
 const KEPT: usize = 256;
@@ -17,15 +18,17 @@ pub struct Topic {
     /// How many subscriptions there are; changed only while the hub's list of topics is locked.
     pub readers: AtomicUsize,
     ring: Mutex<Ring>,
-    /// The last entry that is in the ring, or was.
-    read: watch::Sender<Seq>,
+    /// Rung, for all readers, when there is more to read.
+    more: Notify,
 }
 
 struct Ring {
     /// Without gaps; the last one is the one that was read last. May be empty, where that one alone was too large.
-    entries: VecDeque<Arc<LogEntry>>,
+    entries: VecDeque<Arc<Entry>>,
     /// What they take.
     bytes: u64,
+    /// The last entry that is in the ring, or was.
+    read: Seq,
     /// The last entry that the log is known to have.
     known: Seq,
     /// What was known when the log was last looked at.
@@ -37,7 +40,7 @@ struct Ring {
 /// What a ring has for a reader.
 pub enum Found {
     /// The next entries.
-    Entries(Vec<Arc<LogEntry>>),
+    Entries(Vec<Arc<Entry>>),
     /// Nothing new.
     Nothing,
     /// The reader is behind the ring and must read the log.
@@ -50,27 +53,24 @@ impl Topic {
         let ring = Ring {
             entries: VecDeque::new(),
             bytes: 0,
+            read: after,
             known: after,
             looked_for: after,
             suspect: false,
         };
-        Self {
-            readers: AtomicUsize::new(0),
-            ring: Mutex::new(ring),
-            read: watch::Sender::new(after),
-        }
+        Self { readers: AtomicUsize::new(0), ring: Mutex::new(ring), more: Notify::new() }
     }
 
-    /// A reader's view of what was read last.
-    pub fn watch(&self) -> watch::Receiver<Seq> {
-        self.read.subscribe()
+    /// Ends when there is more than there was when it was made, whenever it is first polled.
+    pub fn more(&self) -> Notified<'_> {
+        self.more.notified()
     }
 
     /// Notes that the log has grown; says whether there is something to read.
     pub fn grown(&self, to: Seq) -> bool {
         let mut ring = self.lock();
         ring.known = ring.known.max(to);
-        ring.known > *self.read.borrow()
+        ring.known > ring.read
     }
 
     /// Notes that the log may have grown.
@@ -84,66 +84,74 @@ impl Topic {
         let mut ring = self.lock();
         if ring.entries.is_empty() {
             ring.known = ring.known.max(place);
-            self.read.send_if_modified(|read| advance(read, place));
+            self.advance(ring, place);
         }
     }
 
     /// Whether there is reason to read.
     pub fn is_behind(&self) -> bool {
         let ring = self.lock();
-        ring.suspect || ring.known > *self.read.borrow()
+        ring.suspect || ring.known > ring.read
     }
 
     /// Behind which entry to read, when there is reason to. What comes to be known from now on is a new reason.
     pub fn wanted(&self) -> Option<Seq> {
         let mut ring = self.lock();
-        let read = *self.read.borrow();
-        let wanted = std::mem::take(&mut ring.suspect) || ring.known > read;
+        let wanted = std::mem::take(&mut ring.suspect) || ring.known > ring.read;
         ring.looked_for = ring.known;
-        wanted.then_some(read)
+        wanted.then_some(ring.read)
     }
 
     /// Takes in what was read behind the last entry. `last` is the last entry of the log at that moment.
     pub fn fill(&self, entries: Vec<LogEntry>, last: Seq) {
         let mut ring = self.lock();
-        let mut read = *self.read.borrow();
+        let mut read = ring.read;
         ring.known = ring.known.max(last);
         for entry in entries {
             if entry.seq == read.next() {
                 read = entry.seq;
                 ring.bytes += Count::Held.entry(&entry);
-                ring.entries.push_back(Arc::new(entry));
+                ring.entries.push_back(Arc::new(entry.into()));
             }
         }
         ring.evict();
-        self.read.send_if_modified(|now| advance(now, read));
+        self.advance(ring, read);
     }
 
     /// Notes that a look at the log found nothing new. Where the log is known to have more, an entry cannot be read or is
     /// gone: the readers are sent to the log, each finds out for itself.
     pub fn nothing_new(&self) {
         let mut ring = self.lock();
-        if ring.known == ring.looked_for && ring.known > *self.read.borrow() {
+        if ring.known == ring.looked_for && ring.known > ring.read {
             ring.entries.clear();
             ring.bytes = 0;
             let known = ring.known;
-            self.read.send_if_modified(|now| advance(now, known));
+            self.advance(ring, known);
         }
     }
 
     /// What follows a place.
     pub fn after(&self, place: Seq) -> Found {
         let ring = self.lock();
-        let read = *self.read.borrow();
-        if place >= read {
+        if place >= ring.read {
             return Found::Nothing;
         }
-        let first = ring.entries.front().map_or(read.next(), |entry| entry.seq);
+        let first = ring.entries.front().map_or(ring.read.next(), |entry| entry.seq);
         if place.next() < first {
             return Found::Behind;
         }
         let passed = usize::try_from(place.next().0 - first.0).unwrap_or(usize::MAX);
         Found::Entries(ring.entries.iter().skip(passed).cloned().collect())
+    }
+
+    /// Moves what was read forwards. All readers come at once for what is new: the ring is free again before they are rung.
+    fn advance(&self, mut ring: MutexGuard<'_, Ring>, to: Seq) {
+        let moves = ring.read < to;
+        ring.read = to.max(ring.read);
+        drop(ring);
+        if moves {
+            self.more.notify_waiters();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -159,13 +167,6 @@ impl Ring {
             self.bytes = self.bytes.saturating_sub(Count::Held.entry(&entry));
         }
     }
-}
-
-/// Moves a place forwards; says whether it moved.
-fn advance(place: &mut Seq, to: Seq) -> bool {
-    let moves = *place < to;
-    *place = to.max(*place);
-    moves
 }
 
 #[cfg(test)]

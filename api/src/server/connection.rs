@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its end.
 
-use super::{Server, stalling::Stalling};
+use super::{Answers, Server, stalling::Stalling};
 use axum::body::Body;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -9,6 +9,7 @@ use hyper_util::{
 };
 use socket2::{SockRef, TcpKeepalive};
 use std::{
+    convert::Infallible,
     pin::pin,
     sync::{
         Arc,
@@ -17,7 +18,6 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpStream, time::sleep};
-use tower::ServiceExt;
 
 /// How often a silent client is asked whether it lives, and how long it has for the answer.
 const PROBE: Duration = Duration::from_secs(30);
@@ -52,18 +52,18 @@ impl Drop for Open {
     }
 }
 
-impl Server {
+impl<A: Answers> Server<A> {
     /// Serves a connection until it ends, or has to.
     pub(super) async fn connection(&self, stream: TcpStream) {
         prepare(&stream);
         let activity = Arc::new(Activity::default());
         let service = service_fn(|request: Request<Incoming>| {
             let open = Open::new(&activity);
-            let answer = self.router.clone().oneshot(request.map(Body::new));
+            let answers = self.answers.clone();
             async move {
-                let response = answer.await;
+                let response = answers.answer(request.map(Body::new)).await;
                 drop(open);
-                response
+                Ok::<_, Infallible>(response)
             }
         });
         let builder = self.builder();

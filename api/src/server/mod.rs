@@ -7,7 +7,7 @@
 mod connection;
 mod stalling;
 
-use axum::Router;
+use axum::{Router, extract::Request, response::Response};
 use longhaul_runtime::TaskSet;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
@@ -15,6 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 /// How long to wait when no connection can be accepted, as when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -48,10 +49,25 @@ impl Limits {
     }
 }
 
-/// Serves a router.
+/// What answers requests.
+pub trait Answers: Clone + Send + Sync + 'static {
+    /// Answers one, whatever happens.
+    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+impl Answers for Router {
+    async fn answer(&self, request: Request) -> Response {
+        match self.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Answers requests on connections.
 #[derive(Clone)]
-pub struct Server {
-    pub router: Router,
+pub struct Server<A> {
+    pub answers: A,
     pub limits: Limits,
     /// No further connection and no further request on those there are.
     pub draining: CancellationToken,
@@ -59,7 +75,7 @@ pub struct Server {
     pub stop: CancellationToken,
 }
 
-impl Server {
+impl<A: Answers> Server<A> {
     /// Serves until all connections have ended, some time after the drain begins.
     pub async fn serve(self, listener: TcpListener) {
         let most = self.limits.connections.clamp(1, Semaphore::MAX_PERMITS);

@@ -48,7 +48,7 @@ async fn serve(limits: Limits) -> Served {
     let address = listener.local_addr().unwrap();
     let draining = CancellationToken::new();
     let stop = CancellationToken::new();
-    let server = Server { router, limits, draining: draining.clone(), stop };
+    let server = Server { answers: router, limits, draining: draining.clone(), stop };
     let server = longhaul_runtime::spawn("server", server.serve(listener));
     Served { address, draining, server, go, asked }
 }

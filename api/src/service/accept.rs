@@ -3,9 +3,13 @@
 //! Whoever waits is subscribed before the message is committed, so no wake-up is missed. When the node dies after the
 //! commit, the client sends the same message again and is attached to the same task, for which a worker is then woken. That
 //! holds also when the queue has filled up or the message's deadline has passed meanwhile: what was accepted once is never
-//! turned away.
+//! turned away for that. Where too many clients wait nothing is looked up: whoever comes again finds the task then.
 
-use super::{Caller, Result, Service, admission::Admitted, durability, gone, not_found};
+use super::{
+    Caller, Result, Service,
+    admission::{Admitted, Waiter},
+    durability, gone, not_found,
+};
 use crate::hub::Subscription;
 use longhaul_domain::{
     AgentDescriptor, AgentName, Content, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq,
@@ -27,25 +31,49 @@ pub struct InFlight {
     pub message: Seq,
     /// The agent that does it.
     pub agent: Arc<AgentDescriptor>,
+    /// Where somebody waits for a task that has not begun.
+    pub waiter: Option<Waiter>,
+}
+
+impl InFlight {
+    /// Notes that something has come of the message.
+    pub fn begun(&mut self) {
+        self.waiter.take().into_iter().for_each(Waiter::begun);
+    }
 }
 
 impl Service {
-    /// Validates a message and makes it durable.
-    pub(super) async fn accept(&self, caller: &Caller, request: &SendRequest) -> Result<InFlight> {
+    /// Validates a message and makes it durable, for somebody who waits for what comes of it or not.
+    pub(super) async fn accept(
+        &self,
+        caller: &Caller,
+        mut request: SendRequest,
+        waits: bool,
+    ) -> Result<InFlight> {
         if request.push_config.is_some() {
             return Err(ProtocolError::PushNotificationNotSupported);
         }
-        match &request.target {
-            Some(task) => self.accept_follow_up(caller, request, task).await,
-            None => self.accept_new(caller, request).await,
+        match request.target.take() {
+            Some(task) => self.accept_follow_up(caller, request, &task).await,
+            None => self.accept_new(caller, request, waits).await,
         }
     }
 
-    async fn accept_new(&self, caller: &Caller, request: &SendRequest) -> Result<InFlight> {
+    async fn accept_new(
+        &self,
+        caller: &Caller,
+        request: SendRequest,
+        waits: bool,
+    ) -> Result<InFlight> {
         let agent = self.agent(caller).await?;
-        check_media_types(&agent, request)?;
+        check_media_types(&agent, &request)?;
         let options = durability::read(&request.message)?;
         durability::check_times(&options)?;
+        let now = self.clock.now();
+        let later = options.not_before.is_some_and(|at| at > now);
+        let joins = waits && !later;
+        let waiter =
+            joins.then(|| self.admission.join(&agent.name, caller.principal.owner)).transpose()?;
         let key = TaskKey { owner: caller.principal.owner, task: TaskId::new(self.ids.uuid_v7()) };
         let context = request
             .message
@@ -56,11 +84,9 @@ impl Service {
         // The key is that of the message as it was sent: the ids are ours, and new at every try.
         let dedupe = durability::dedupe_key(&agent.name, &options, &said);
         let accept = self.prepare(caller, said, dedupe, key, &context);
-        let now = self.clock.now();
-        let waits = options.not_before.is_some_and(|at| at > now);
         let admitted = match self.admit(&agent, key, &options).await {
             Ok(admitted) => admitted,
-            Err(refusal) => return self.known(caller, key, accept, !waits, refusal).await,
+            Err(refusal) => return self.known(caller, key, accept, !later, refusal).await,
         };
         let message = accept.message.clone();
         let mut events = self.hub.subscribe_ahead(key, Seq::START.next());
@@ -71,13 +97,13 @@ impl Service {
             options: durability::run_options(&options, &agent.limits, now),
             accept,
         };
-        match self.commit_new(caller, new, admitted, !waits).await? {
+        match self.commit_new(caller, new, admitted, !later).await? {
             Accepted::Created { at, seq } => {
                 let task = begun(key, agent.name.clone(), context, at, message);
                 events.skip_to(seq);
-                Ok(InFlight { task, events, message: seq, agent })
+                Ok(InFlight { task, events, message: seq, agent, waiter })
             }
-            Accepted::Duplicate { task, seq } => self.attach_again(caller, task, seq, !waits).await,
+            Accepted::Duplicate { task, seq } => self.attach_again(caller, task, seq, !later).await,
             Accepted::KeyReused => Err(key_reused()),
         }
     }
@@ -117,7 +143,7 @@ impl Service {
     async fn accept_follow_up(
         &self,
         caller: &Caller,
-        request: &SendRequest,
+        request: SendRequest,
         target: &TaskRef,
     ) -> Result<InFlight> {
         let known = self.snapshot(caller, target, SnapshotOptions::STATUS).await?;
@@ -129,7 +155,7 @@ impl Service {
         }
         let agent = self.agents.get(&known.agent).await.map_err(|e| caller.failed(&e))?;
         let agent = agent.ok_or_else(|| super::unknown_agent(&known.agent))?;
-        check_media_types(&agent, request)?;
+        check_media_types(&agent, &request)?;
         let options = durability::read(&request.message)?;
         durability::check_follow_up(&options)?;
         let mut said = said(request);
@@ -175,7 +201,7 @@ impl Service {
         let agent = self.agents.get(&task.agent).await.map_err(|e| caller.failed(&e))?;
         let agent = agent.ok_or_else(|| super::unknown_agent(&task.agent))?;
         events.start_at(task.last_seq);
-        Ok(InFlight { task, events, message, agent })
+        Ok(InFlight { task, events, message, agent, waiter: None })
     }
 
     /// Fills in what is known of the task and takes large contents out.
@@ -195,8 +221,8 @@ impl Service {
     }
 }
 
-fn said(request: &SendRequest) -> UserMessage {
-    UserMessage { message: request.message.clone(), request_metadata: request.metadata.clone() }
+fn said(request: SendRequest) -> UserMessage {
+    UserMessage { message: request.message, request_metadata: request.metadata }
 }
 
 /// A task that has its first message and nothing else.

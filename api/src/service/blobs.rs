@@ -1,7 +1,8 @@
 //! Puts large contents back where they belong before anything is shown.
 
 use super::{Caller, Result, Service};
-use longhaul_domain::{Blob, BlobHash, LogEntry, Message, OwnerId, Part, Task};
+use crate::hub::Entry;
+use longhaul_domain::{Blob, BlobHash, EntryBody, LogEntry, Message, OwnerId, Part, Task};
 use longhaul_store::StoreError;
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,6 +12,17 @@ fn parts_of(task: &mut Task) -> impl Iterator<Item = &mut Part> {
     let status = task.status.message.iter_mut().flat_map(|message| message.parts.iter_mut());
     let artifacts = task.artifacts.iter_mut().flat_map(|artifact| artifact.parts.iter_mut());
     history.chain(status).chain(artifacts)
+}
+
+/// Whether an entry has large contents, which are kept apart.
+pub(super) fn is_apart(entry: &LogEntry) -> bool {
+    let held = |parts: &[Part]| parts.iter().any(|part| part.blob().is_some());
+    match &entry.body {
+        EntryBody::Message(user) => held(&user.message.parts),
+        EntryBody::Status(change) => change.message.as_ref().is_some_and(|said| held(&said.parts)),
+        EntryBody::Artifact(update) => held(&update.artifact.parts),
+        EntryBody::Note(_) => false,
+    }
 }
 
 impl Service {
@@ -46,16 +58,16 @@ impl Service {
     pub(super) async fn resolve_entry(
         &self,
         owner: OwnerId,
-        entry: &Arc<LogEntry>,
-    ) -> std::result::Result<Arc<LogEntry>, StoreError> {
+        entry: &Arc<Entry>,
+    ) -> std::result::Result<Arc<Entry>, StoreError> {
+        if !is_apart(entry) {
+            return Ok(Arc::clone(entry));
+        }
         let mut copy = LogEntry::clone(entry);
         let parts: Vec<&mut Part> =
             copy.body.parts_mut().filter(|part| part.blob().is_some()).collect();
-        if parts.is_empty() {
-            return Ok(Arc::clone(entry));
-        }
         restore(&*self.store, owner, parts).await?;
-        Ok(Arc::new(copy))
+        Ok(Arc::new(copy.into()))
     }
 }
 

@@ -1,14 +1,19 @@
 //! The durable step of a send: commit, then wake.
 //!
-//! It runs apart from the request: a client that goes away in the middle prevents neither.
+//! It is part of the request while somebody waits for it, and goes on by itself when the client goes away in the middle,
+//! which so prevents neither.
 
 use super::{Caller, Result, Service, admission::Admitted};
 use longhaul_dispatch::Wake;
 use longhaul_domain::{AgentName, TaskKey};
 use longhaul_runtime::{TraceContext, spawn};
 use longhaul_store::{AcceptFollowUp, AcceptNew, Accepted, FollowedUp, Store};
-use longhaul_wire::ProtocolError;
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::runtime::Handle;
 
 impl Service {
     /// Makes a new task durable and wakes a worker for it, unless it is not to be run yet.
@@ -76,10 +81,52 @@ impl Service {
         T: Send + 'static,
         F: Future<Output = longhaul_store::Result<T>> + Send + 'static,
     {
-        let done = spawn("accept", step(Arc::clone(&self.store))).await;
-        // A panic is logged where it happens.
-        let done =
-            done.map_err(|_| ProtocolError::Internal { request_id: caller.request_id.clone() })?;
+        let done = GoesOn::new(step(Arc::clone(&self.store))).await;
         done.map_err(|error| caller.failed(&error))
+    }
+}
+
+/// Work that is finished by a task of its own when nobody waits for it any more.
+struct GoesOn<F>(Option<Pin<Box<F>>>)
+where
+    F: Future<Output: Send> + Send + 'static;
+
+impl<F> GoesOn<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn new(work: F) -> Self {
+        Self(Some(Box::pin(work)))
+    }
+}
+
+impl<F> Future for GoesOn<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(work) = &mut self.0 else { return Poll::Pending };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl<F> Drop for GoesOn<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn drop(&mut self) {
+        // What panicked cannot go on, and without a runtime the process is at its end.
+        if let Some(work) = self.0.take()
+            && !std::thread::panicking()
+            && Handle::try_current().is_ok()
+        {
+            spawn("accept", work);
+        }
     }
 }

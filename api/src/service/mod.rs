@@ -11,6 +11,7 @@ mod durability;
 mod failure;
 mod fit;
 mod flight;
+mod frame;
 mod get;
 mod list;
 pub mod operate;
@@ -20,11 +21,12 @@ mod send;
 mod stream;
 mod subscribe;
 
-pub use admission::Admission;
+pub use admission::{Admission, Bounds};
 pub use again::Draft;
 pub use card::{CardFound, CardScope};
 pub use failure::failed;
-pub use stream::{EventStream, Frame};
+pub use frame::Frame;
+pub use stream::EventStream;
 
 use crate::{agents::Agents, hub::Hub, options::ApiOptions};
 use longhaul_dispatch::Waker;

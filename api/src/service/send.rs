@@ -9,7 +9,7 @@ use super::{
     direct::{HOLD_BACK, reply},
     fit::{fit, too_large},
 };
-use crate::weight::Count;
+use crate::{hub::Entry, weight::Count};
 use longhaul_domain::{LogEntry, Message, Task};
 use longhaul_store::SnapshotOptions;
 use longhaul_wire::{ProtocolError, SendOutcome, SendRequest, trim_history};
@@ -26,8 +26,9 @@ enum Waited {
 impl Service {
     /// Takes the message in and answers.
     pub async fn send(&self, caller: &Caller, request: SendRequest) -> Result<SendOutcome> {
-        let mut flight = self.accept(caller, &request).await?;
-        let waited = if request.return_immediately {
+        let (at_once, history) = (request.return_immediately, request.history_length);
+        let mut flight = self.accept(caller, request, !at_once).await?;
+        let waited = if at_once {
             Waited::Task
         } else {
             self.wait(caller, &mut flight).await?
@@ -35,7 +36,7 @@ impl Service {
         match waited {
             Waited::Task => {
                 let mut task = flight.task;
-                trim_history(&mut task, request.history_length);
+                trim_history(&mut task, history);
                 self.show_task(caller, &mut task).await?;
                 Ok(SendOutcome::Task(Box::new(task)))
             }
@@ -60,16 +61,18 @@ impl Service {
         let late = async {
             tokio::time::sleep(HOLD_BACK).await;
         };
-        tokio::pin!(limit, late);
+        let drained = self.draining.cancelled();
+        tokio::pin!(limit, late, drained);
         let mut in_time = flight.agent.direct;
         let mut room = Room::new(self.options.max_answer_bytes, &flight.task);
         loop {
             let entries = tokio::select! {
                 entries = flight.events.next() => entries.map_err(|e| caller.failed(&e))?,
                 () = &mut limit => break,
-                () = self.draining.cancelled() => break,
+                () = &mut drained => break,
                 () = &mut late, if in_time => { in_time = false; continue; }
             };
+            flight.begun();
             let direct = entries.iter().find_map(|entry| reply(entry)).cloned();
             if let Some(message) = direct
                 && in_time
@@ -94,7 +97,7 @@ impl Service {
         &self,
         caller: &Caller,
         task: &mut Task,
-        entries: Vec<Arc<LogEntry>>,
+        entries: Vec<Arc<Entry>>,
     ) -> Result<()> {
         for entry in entries {
             if entry.seq <= task.last_seq {

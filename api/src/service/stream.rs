@@ -7,22 +7,16 @@
 use super::{
     Caller, Result, Service,
     accept::InFlight,
+    admission::Waiter,
+    blobs::is_apart,
     direct::{HOLD_BACK, reply},
+    frame::{Frame, Place},
 };
-use crate::hub::Subscription;
-use longhaul_domain::{ContextId, LogEntry, Message, OwnerId, Seq, Task, TaskKey, TaskState};
+use crate::hub::{Entry, Subscription};
+use longhaul_domain::{Message, Seq, Task, TaskState};
 use longhaul_runtime::Backoff;
 use longhaul_wire::{SendRequest, StreamEvent, trim_history};
 use std::{collections::VecDeque, sync::Arc};
-
-/// One frame: an event with its cursor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// Place in the log; what a client sends as `Last-Event-ID`.
-    pub cursor: Seq,
-    /// The event.
-    pub event: StreamEvent,
-}
 
 /// Which states end a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +47,7 @@ impl Until {
 /// The frames of one stream.
 pub struct EventStream {
     service: Arc<Service>,
-    key: TaskKey,
-    context: ContextId,
+    place: Arc<Place>,
     events: Subscription,
     until: Until,
     /// The client has everything up to here.
@@ -62,22 +55,23 @@ pub struct EventStream {
     /// Frames that are ready.
     ready: VecDeque<Frame>,
     /// Entries that were handed out by the hub and are not frames yet.
-    entries: VecDeque<Arc<LogEntry>>,
+    entries: VecDeque<Arc<Entry>>,
     ended: bool,
+    /// Until something has come of the message that the stream began with.
+    waiter: Option<Waiter>,
 }
 
 impl EventStream {
     /// What follows in `events`, behind the frames given.
     pub(super) fn new(
         service: Arc<Service>,
-        task: (TaskKey, ContextId),
+        task: Place,
         events: Subscription,
         until: Until,
     ) -> Self {
-        let (key, context) = task;
         let (ready, entries) = (VecDeque::new(), VecDeque::new());
-        let shown = Seq::START;
-        Self { service, key, context, events, until, shown, ready, entries, ended: false }
+        let (place, shown) = (Arc::new(task), Seq::START);
+        Self { service, place, events, until, shown, ready, entries, ended: false, waiter: None }
     }
 
     /// Leaves out the frames up to a place, also where that is yet to come.
@@ -88,12 +82,12 @@ impl EventStream {
 
     /// Puts a frame first.
     pub(super) fn first(mut self, event: StreamEvent, cursor: Seq) -> Self {
-        self.ready.push_back(Frame { cursor, event });
+        self.ready.push_back(Frame::own(cursor, event));
         self
     }
 
     /// Puts entries first that the hub has handed out already.
-    fn with_entries(mut self, entries: Vec<Arc<LogEntry>>) -> Self {
+    fn with_entries(mut self, entries: Vec<Arc<Entry>>) -> Self {
         self.entries.extend(entries);
         self
     }
@@ -102,11 +96,6 @@ impl EventStream {
     pub(super) fn ended(mut self, ended: bool) -> Self {
         self.ended = ended;
         self
-    }
-
-    /// The owner whose task this is.
-    const fn owner(&self) -> OwnerId {
-        self.key.owner
     }
 
     /// The next frame; `None` at the end. Cancel-safe.
@@ -121,7 +110,7 @@ impl EventStream {
             let draining = self.service.draining.clone();
             let went_on = draining.run_until_cancelled(self.advance()).await;
             if let Some(Err(error)) = &went_on {
-                tracing::error!(%error, task_id = %self.key.task, "a stream cannot go on");
+                tracing::error!(%error, task_id = %self.place.0.task, "a stream cannot go on");
             }
             if !matches!(went_on, Some(Ok(()))) {
                 self.ended = true;
@@ -129,36 +118,61 @@ impl EventStream {
         }
     }
 
+    /// A further frame that need not be waited for.
+    pub fn ready(&mut self) -> Option<Frame> {
+        while self.ready.is_empty() && !self.ended && !self.service.draining.is_cancelled() {
+            if self.entries.is_empty() {
+                self.entries = self.events.ready().into();
+            }
+            let entry = Arc::clone(self.entries.front()?);
+            if self.shows(&entry) && is_apart(&entry) {
+                return None;
+            }
+            self.entries.pop_front();
+            self.take(&entry);
+        }
+        self.ready.pop_front()
+    }
+
     /// Makes a frame of the next entry, or fetches entries. Cancel-safe.
     async fn advance(&mut self) -> longhaul_store::Result<()> {
-        if let Some(entry) = self.entries.front().cloned() {
-            self.take(&entry).await?;
-            self.entries.pop_front();
-        } else {
-            self.entries.extend(self.events.next().await?);
+        match self.entries.front().cloned() {
+            None => {
+                self.entries = self.events.next().await?.into();
+                self.waiter.take().into_iter().for_each(Waiter::begun);
+            }
+            Some(entry) => {
+                let resolved = self.resolved(&entry).await?;
+                self.entries.pop_front();
+                self.take(&resolved);
+            }
         }
         Ok(())
     }
 
-    /// Makes a frame of an entry, if it is an event.
-    async fn take(&mut self, entry: &Arc<LogEntry>) -> longhaul_store::Result<()> {
-        if entry.body.is_event() && entry.seq > self.shown {
-            let entry = self.resolved(entry).await?;
-            if let Some(event) = StreamEvent::from_entry(self.key, &self.context, &entry) {
-                self.ready.push_back(Frame { cursor: entry.seq, event });
-            }
+    /// Whether an entry becomes a frame.
+    fn shows(&self, entry: &Entry) -> bool {
+        entry.body.is_event() && entry.seq > self.shown
+    }
+
+    /// Makes a frame of an entry that has its large contents, if it is an event.
+    fn take(&mut self, entry: &Arc<Entry>) {
+        if self.shows(entry) {
+            self.ready.push_back(Frame::shared(Arc::clone(entry), Arc::clone(&self.place)));
         }
         if let Some(change) = entry.body.status() {
             self.ended = self.until.ends_with(change.state, entry.seq);
         }
-        Ok(())
     }
 
-    /// The entry with its large contents; waits for a store that does not answer.
-    async fn resolved(&self, entry: &Arc<LogEntry>) -> longhaul_store::Result<Arc<LogEntry>> {
+    /// The entry with its large contents, where it is shown; waits for a store that does not answer.
+    async fn resolved(&self, entry: &Arc<Entry>) -> longhaul_store::Result<Arc<Entry>> {
         let mut failures = 0;
         loop {
-            match self.service.resolve_entry(self.owner(), entry).await {
+            if !self.shows(entry) {
+                return Ok(Arc::clone(entry));
+            }
+            match self.service.resolve_entry(self.place.0.owner, entry).await {
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, "cannot read a large content for a stream yet");
                     tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
@@ -177,19 +191,21 @@ impl Service {
         caller: &Caller,
         request: SendRequest,
     ) -> Result<EventStream> {
-        let mut flight = self.accept(caller, &request).await?;
+        let history = request.history_length;
+        let mut flight = self.accept(caller, request, true).await?;
         let (held, reply) = self.hold_back(caller, &mut flight).await?;
         let until = Until::Answered { message: flight.message };
-        let InFlight { mut task, events, .. } = flight;
+        let InFlight { mut task, events, waiter, .. } = flight;
         let ended = until.ends_with(task.status.state, task.status.seq);
         let (key, cursor) = ((task.key, task.context.clone()), task.last_seq);
-        let stream = EventStream::new(Arc::clone(self), key, events, until);
+        let mut stream = EventStream::new(Arc::clone(self), key, events, until);
+        stream.waiter = waiter;
         if let Some(mut message) = reply {
             self.resolve_message(caller, &mut message).await?;
             let cursor = held.last().map_or(cursor, |entry| entry.seq);
             return Ok(stream.first(StreamEvent::Message(message), cursor).ended(true));
         }
-        let event = self.snapshot_event(caller, &mut task, request.history_length).await?;
+        let event = self.snapshot_event(caller, &mut task, history).await?;
         Ok(stream.first(event, cursor).with_entries(held).ended(ended))
     }
 
@@ -210,7 +226,7 @@ impl Service {
         &self,
         caller: &Caller,
         flight: &mut InFlight,
-    ) -> Result<(Vec<Arc<LogEntry>>, Option<Message>)> {
+    ) -> Result<(Vec<Arc<Entry>>, Option<Message>)> {
         let mut held = Vec::new();
         if !flight.agent.direct {
             return Ok((held, None));
@@ -230,10 +246,11 @@ impl Service {
                 () = &mut until => return Ok((held, None)),
                 () = self.draining.cancelled() => return Ok((held, None)),
             };
-            let shows = |entry: &Arc<LogEntry>| {
+            let shows = |entry: &Arc<Entry>| {
                 let status = entry.body.status();
                 status.map_or(entry.body.is_event(), |change| change.state != TaskState::Working)
             };
+            flight.begun();
             let decided = entries.iter().any(shows);
             held.extend(entries);
             if decided {

@@ -29,6 +29,7 @@ pub fn api_options(
         max_connections: server.max_connections,
         max_queued: server.max_queued,
         max_queued_per_owner: server.max_queued_per_owner,
+        max_queue_delay: server.max_queue_delay.get(),
         longest_wait: server.longest_wait.map(Into::into),
         cancel_grace: server.cancel_grace.get(),
         keep_alive: server.keep_alive.get(),

@@ -46,6 +46,17 @@ pub struct UserMessage {
     pub request_metadata: Option<JsonObject>,
 }
 
+impl UserMessage {
+    /// How [`EntryBody::encode`] stores it.
+    ///
+    /// # Panics
+    ///
+    /// Never: domain values have string keys only, which is all that JSON asks.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("domain values have string keys and cannot fail to encode")
+    }
+}
+
 /// A new status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -207,7 +218,7 @@ impl EntryBody {
     /// Never: domain values have string keys only, which is all that JSON asks.
     pub fn encode(&self) -> String {
         let encoded = match self {
-            Self::Message(user) => serde_json::to_string(user),
+            Self::Message(user) => return user.encode(),
             Self::Status(change) => serde_json::to_string(change),
             Self::Artifact(update) => serde_json::to_string(update),
             Self::Note(note) => serde_json::to_string(note),

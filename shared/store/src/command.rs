@@ -20,7 +20,7 @@ pub struct DedupeKey {
 impl DedupeKey {
     /// The key of a message: the same id with other content is another message, so the content is part of the key.
     pub fn of_message(agent: &AgentName, message: &UserMessage) -> Self {
-        let content: [u8; 32] = Sha256::digest(content_text(message)).into();
+        let content: [u8; 32] = Sha256::digest(message.encode()).into();
         let id = message.message.message_id.as_str();
         Self {
             key: digest(&[b"message", agent.as_str().as_bytes(), id.as_bytes(), &content]),
@@ -32,13 +32,9 @@ impl DedupeKey {
     pub fn of_idempotency_key(agent: &AgentName, key: &str, message: &UserMessage) -> Self {
         Self {
             key: digest(&[b"idempotency", agent.as_str().as_bytes(), key.as_bytes()]),
-            content: Sha256::digest(content_text(message)).into(),
+            content: Sha256::digest(message.encode()).into(),
         }
     }
-}
-
-fn content_text(message: &UserMessage) -> String {
-    EntryBody::Message(message.clone()).encode()
 }
 
 /// Hashes fields so that no two lists of fields share a hash: each is preceded by its length.

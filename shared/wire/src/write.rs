@@ -26,10 +26,16 @@ fn list(violations: &[Violation]) -> String {
     lines.join("; ")
 }
 
+/// What most answers fit into, in bytes.
+const USUAL: usize = 1 << 10;
+
 /// Writes a value as one line of JSON. Only a content that is kept apart makes it fail.
 pub fn to_vec(value: &impl Serialize) -> Result<Vec<u8>, WireError> {
     // Every value of this crate has string keys and finite numbers: the error can only be our own.
-    serde_json::to_vec(value).map_err(|error| WireError::Unresolved(error.to_string()))
+    let mut bytes = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut bytes, value)
+        .map_err(|error| WireError::Unresolved(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// Writes the members of an object in the given order, leaving out what is not set.

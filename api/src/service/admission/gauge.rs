@@ -39,7 +39,9 @@ enum Look {
     Fresh,
     /// It will do once more, and somebody should count.
     Old,
-    /// It will not do.
+    /// Whoever can count does it now; for the others it will do.
+    Close,
+    /// Nothing is known.
     Needed,
 }
 
@@ -60,14 +62,23 @@ struct Counted {
     depth: u64,
     /// Accepted here when the count began: later ones may be in it or not, and count.
     accepted: u64,
+    /// How many a second left the queue since the count before.
+    leaving: u64,
+}
+
+impl Counted {
+    /// What is left of the count and of what was accepted since, if as many leave as did before.
+    fn left(&self, accepted: u64) -> u64 {
+        let age = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let left = self.leaving.saturating_mul(age) / 1_000;
+        self.depth.saturating_add(accepted - self.accepted).saturating_sub(left)
+    }
 }
 
 impl State {
     fn depth(&self) -> u64 {
-        let counted = self
-            .counted
-            .map_or(0, |counted| counted.depth.saturating_add(self.accepted - counted.accepted));
-        counted.saturating_add(self.under_way)
+        let left = self.counted.map_or(0, |counted| counted.left(self.accepted));
+        left.saturating_add(self.under_way)
     }
 
     fn is_near(&self, limit: u32) -> bool {
@@ -100,7 +111,8 @@ impl Drop for Place {
 }
 
 impl Gauge {
-    /// A place in the queue; none: it is full. Counts where it must; far from the limit nobody waits for that.
+    /// A place in the queue; none: it is full. Counts where it must; far from the limit nobody waits for that, and near it
+    /// only the one that counts.
     pub async fn place<F>(self: &Arc<Self>, limit: u32, count: impl FnOnce() -> F) -> Option<Place>
     where
         F: Future<Output = Result<u32>> + Send + 'static,
@@ -110,6 +122,11 @@ impl Gauge {
             Look::Old => {
                 if let Ok(turn) = Arc::clone(&self.counting).try_lock_owned() {
                     spawn("count-queue", Arc::clone(self).counted(turn, count()));
+                }
+            }
+            Look::Close => {
+                if let Ok(turn) = Arc::clone(&self.counting).try_lock_owned() {
+                    Arc::clone(self).counted(turn, count()).await;
                 }
             }
             Look::Needed => {
@@ -130,10 +147,11 @@ impl Gauge {
 
     fn look(&self, limit: u32) -> Look {
         let state = self.state();
-        match (state.is_stale(limit), state.counted.is_some() && !state.is_near(limit)) {
-            (false, _) => Look::Fresh,
-            (true, true) => Look::Old,
-            (true, false) => Look::Needed,
+        match (state.is_stale(limit), state.counted.is_some(), state.is_near(limit)) {
+            (false, ..) => Look::Fresh,
+            (true, true, false) => Look::Old,
+            (true, true, true) => Look::Close,
+            (true, false, _) => Look::Needed,
         }
     }
 
@@ -156,7 +174,14 @@ impl Gauge {
             }
         };
         let at = Instant::now();
-        self.state().counted = Some(Counted { at, took: at - begun, depth, accepted });
+        let mut state = self.state();
+        let leaving = state.counted.map_or(0, |last| {
+            let left = (last.depth + (accepted - last.accepted)).saturating_sub(depth);
+            let millis = u64::try_from((begun - last.at).as_millis()).unwrap_or(u64::MAX);
+            left.saturating_mul(1_000) / millis.max(1)
+        });
+        state.counted = Some(Counted { at, took: at - begun, depth, accepted, leaving });
+        drop(state);
         drop(turn);
     }
 
@@ -225,6 +250,37 @@ mod tests {
         assert!(accept(&gauge, 10, &depth).await);
         assert!(!accept(&gauge, 10, &depth).await);
         assert_eq!(depth.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_workers_take_away_between_two_counts_makes_room() {
+        let (gauge, depth) = (Arc::new(Gauge::default()), Depth::default());
+        // A thousand come and go in a second, and a count takes so long that there is one a second.
+        for _ in 0..4_000 {
+            let slow = || {
+                depth.asked.fetch_add(1, Ordering::Relaxed);
+                async {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    Ok(100)
+                }
+            };
+            let place = gauge.place(1_000, slow).await;
+            place.map(Place::taken).expect("at most a few hundred wait");
+            advance(Duration::from_millis(1)).await;
+        }
+        assert!((3..=8).contains(&depth.asked()), "{}", depth.asked());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn near_the_limit_nobody_waits_for_a_count_of_somebody_else() {
+        let (gauge, depth) = (Arc::new(Gauge::default()), Depth::default());
+        while accept(&gauge, 10, &depth).await {}
+        advance(NEAR).await;
+        let counts = gauge.place(10, std::future::pending);
+        let mut counts = std::pin::pin!(counts);
+        assert!(futures::poll!(counts.as_mut()).is_pending());
+        assert!(!accept(&gauge, 10, &depth).await);
+        assert_eq!(depth.asked(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -63,6 +63,9 @@ section! {
         max_queued: u32 = 1_000_000;
         /// The same for the tasks of one owner.
         max_queued_per_owner: u32 = 250_000;
+        /// How long a client that waits may have to wait for its task to begin when more than 1,024 wait on this node and
+        /// tasks begin quickly; further ones are turned away.
+        max_queue_delay: Period = Period::seconds(1);
         /// Time between comments that keep an idle stream open.
         keep_alive: Period = Period::seconds(15);
         /// How long open requests may take to end after the first signal.

@@ -103,6 +103,7 @@ impl Check<'_> {
         self.positive("server.max_connections", server.max_connections)?;
         self.count("server.max_queued", server.max_queued)?;
         self.count("server.max_queued_per_owner", server.max_queued_per_owner)?;
+        self.lasting("server.max_queue_delay", server.max_queue_delay)?;
         self.lasting("server.keep_alive", server.keep_alive)?;
         if let Some(longest_wait) = server.longest_wait {
             self.lasting("server.longest_wait", longest_wait)?;

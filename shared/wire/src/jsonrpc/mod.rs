@@ -7,7 +7,7 @@ mod write;
 
 pub use answer::{Answer, Remote, read_answer};
 pub use call::{Call, Rejected, read_call};
-pub use write::{write_call, write_error, write_result};
+pub use write::{around_result, write_call, write_error, write_result};
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;

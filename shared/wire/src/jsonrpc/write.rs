@@ -22,6 +22,11 @@ pub fn write_result(id: &Id, result: &impl Serialize) -> Result<Vec<u8>, WireErr
     to_vec(&Answer { jsonrpc: VERSION, id, result })
 }
 
+/// What stands before and behind the result in an answer: for a result that is written once and goes to many.
+pub fn around_result(id: &Id) -> (String, &'static str) {
+    (format!(r#"{{"jsonrpc":"{VERSION}","id":{},"result":"#, id.as_str()), "}")
+}
+
 /// An answer that holds an error.
 pub fn write_error(id: &Id, error: &ProtocolError) -> Result<Vec<u8>, WireError> {
     #[derive(Serialize)]
@@ -55,5 +60,19 @@ impl Serialize for Error<'_> {
         members.put("message", &Shown(self.0))?;
         members.maybe("data", (!details.is_empty()).then_some(details))?;
         members.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_that_is_put_in_later_makes_the_same_answer() {
+        for id in [Id::null(), Id::number(7)] {
+            let (before, after) = around_result(&id);
+            let whole = write_result(&id, &[1]).unwrap();
+            assert_eq!(format!("{before}[1]{after}").as_bytes(), whole);
+        }
     }
 }

@@ -1,0 +1,122 @@
+//! The way of a request to what answers it. Calls, which are nearly all requests, go there directly; everything else goes
+//! through the router, which knows the same addresses and answers the same.
+
+use super::{Gate, jsonrpc, request::Marks, router};
+use crate::server::Answers;
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::Request,
+    http::{HeaderValue, Method, header},
+    response::Response,
+};
+use futures::FutureExt;
+use std::{panic::AssertUnwindSafe, sync::Arc};
+use tower_http::catch_panic::{DefaultResponseForPanic, ResponseForPanic};
+
+/// Answers every request.
+#[derive(Clone)]
+pub struct Front(Arc<Ways>);
+
+struct Ways {
+    gate: Gate,
+    router: Router,
+}
+
+impl Front {
+    /// With all routes.
+    pub fn new(gate: Gate) -> Self {
+        Self(Arc::new(Ways { router: router(gate.clone()), gate }))
+    }
+
+    async fn call(&self, agent: Option<String>, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let marks = Marks::of(&self.0.gate, &parts.headers);
+        let id = HeaderValue::from_str(&marks.request_id);
+        let answer = jsonrpc::answer(&self.0.gate, marks, agent, parts, body);
+        let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(response) => response,
+            Err(panic) => DefaultResponseForPanic::default().response_for_panic(panic).map(Body::new),
+        };
+        // Both in the place where the router puts them.
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        }
+        if let Ok(id) = id {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        response
+    }
+}
+
+impl Answers for Front {
+    async fn answer(&self, request: Request) -> Response {
+        let addressed =
+            (request.method() == Method::POST).then(|| addressed(request.uri().path())).flatten();
+        match addressed {
+            Some(agent) => {
+                let agent = agent.map(str::to_owned);
+                self.call(agent, request).await
+            }
+            None => self.0.router.answer(request).await,
+        }
+    }
+}
+
+/// Whom a call to this path is for: an agent, or whoever is at the root. Nothing: it is not a path of calls, or the router
+/// has to look at it more closely.
+fn addressed(path: &str) -> Option<Option<&str>> {
+    if matches!(path, "/" | "/a2a" | "/a2a/") {
+        return Some(None);
+    }
+    let rest = path.strip_prefix("/agents/")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let agent = rest.strip_suffix("/a2a").unwrap_or(rest);
+    let plain = !agent.is_empty() && !agent.contains(['/', '%']);
+    plain.then_some(Some(agent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Node, sending};
+    use axum::body::to_bytes;
+
+    #[test]
+    fn calls_are_told_from_other_requests_by_their_path() {
+        for path in ["/", "/a2a", "/a2a/"] {
+            assert_eq!(addressed(path), Some(None), "{path}");
+        }
+        for path in ["/agents/x", "/agents/x/", "/agents/x/a2a", "/agents/x/a2a/"] {
+            assert_eq!(addressed(path), Some(Some("x")), "{path}");
+        }
+        let others = ["", "/agents", "/agents/", "/agents//a2a", "/agents/x/y", "/agents/x//"];
+        for path in others.into_iter().chain(["/healthz", "/agents/%78", "//", "/a2a//"]) {
+            assert_eq!(addressed(path), None, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_answered_as_the_router_answers_it() {
+        let node = Node::start().await;
+        let front = node.api.front();
+        for path in ["/", "/agents/echo/a2a", "/agents/nobody", "/agents/%", "/agents/ab%63"] {
+            for call in ["{}", "", &sending("SendMessage", "m"), &sending("Nothing", "m")] {
+                let request = || {
+                    Request::post(path)
+                        .header("x-request-id", "mine")
+                        .body(Body::from(call.to_owned()))
+                        .unwrap()
+                };
+                let shown = async |response: Response| {
+                    let (parts, body) = response.into_parts();
+                    let headers: Vec<_> = parts.headers.into_iter().collect();
+                    (parts.status, headers, to_bytes(body, 1 << 20).await.unwrap())
+                };
+                // The same message again is the same task.
+                let routed = shown(front.0.router.answer(request()).await).await;
+                assert_eq!(shown(front.answer(request()).await).await, routed, "{path} {call}");
+            }
+        }
+    }
+}

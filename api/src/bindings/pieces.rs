@@ -1,0 +1,147 @@
+//! Frames as the bytes of server-sent events.
+//!
+//! Small events that are ready at the same time are one piece, so that many of them cost one write. Large ones are not
+//! copied: their bytes are shared with every other stream of the task, however slowly each is read.
+
+use crate::service::{EventStream, Frame};
+use axum::body::Bytes;
+use longhaul_wire::{
+    Dialect, Output, StreamEvent,
+    jsonrpc::{Id, around_result},
+    write::to_vec,
+};
+use std::{
+    collections::VecDeque,
+    pin::{Pin, pin},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Largest piece in bytes: a slow reader that reads takes one in time.
+const PIECE: usize = 64 << 10;
+
+/// How much is put together at most, and up to which size an event is copied for that, in bytes.
+const TOGETHER: usize = 16 << 10;
+const SMALL: usize = 4 << 10;
+
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// What each event of one stream is wrapped into, and how it is written.
+pub struct Envelope {
+    dialect: Dialect,
+    before: String,
+    after: &'static str,
+}
+
+impl Envelope {
+    /// That of the answer to a call.
+    pub fn new(dialect: Dialect, id: &Id) -> Self {
+        let (before, after) = around_result(id);
+        Self { dialect, before, after }
+    }
+
+    fn write(&self, event: &StreamEvent) -> Option<Bytes> {
+        let written = to_vec(&self.dialect.view(Output::Event(event)));
+        written
+            .inspect_err(|error| tracing::error!(%error, "an event cannot be written"))
+            .ok()
+            .map(Bytes::from)
+    }
+}
+
+/// What one reader gets, piece by piece.
+pub struct Pieces {
+    frames: EventStream,
+    envelope: Envelope,
+    keep_alive: Duration,
+    /// When the last piece was taken.
+    last: Instant,
+    /// Ends no earlier than a keep-alive is due.
+    silence: Pin<Box<Sleep>>,
+    /// Pieces that are made already.
+    ready: VecDeque<Bytes>,
+    /// An event cannot be written: what was made is the end.
+    broken: bool,
+}
+
+impl Pieces {
+    /// Those of a stream, with a comment whenever it was silent for so long.
+    pub fn new(frames: EventStream, keep_alive: Duration, envelope: Envelope) -> Self {
+        let (last, silence) = (Instant::now(), Box::pin(sleep(keep_alive)));
+        let ready = VecDeque::new();
+        Self { frames, envelope, keep_alive, last, silence, ready, broken: false }
+    }
+
+    /// The next piece; `None` at the end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        if self.ready.is_empty() {
+            if self.broken {
+                return None;
+            }
+            match self.frame().await {
+                Some(frame) => self.make(&frame?),
+                None => self.ready.push_back(KEEP_ALIVE),
+            }
+        }
+        self.last = Instant::now();
+        self.ready.pop_front()
+    }
+
+    /// The next frame or the end of the stream; nothing: there was silence for too long.
+    async fn frame(&mut self) -> Option<Option<Frame>> {
+        let mut next = pin!(self.frames.next());
+        loop {
+            tokio::select! {
+                biased;
+                frame = &mut next => return Some(frame),
+                () = self.silence.as_mut() => {
+                    let due = self.last + self.keep_alive;
+                    if due <= Instant::now() {
+                        self.silence.as_mut().reset(Instant::now() + self.keep_alive);
+                        return None;
+                    }
+                    self.silence.as_mut().reset(due);
+                }
+            }
+        }
+    }
+
+    /// Makes pieces of a frame and of what is ready behind it.
+    fn make(&mut self, frame: &Frame) {
+        let mut together = Vec::new();
+        self.broken = self.add(frame, &mut together).is_none();
+        while !self.broken && self.ready.is_empty() && together.len() < TOGETHER {
+            let Some(frame) = self.frames.ready() else { break };
+            self.broken = self.add(&frame, &mut together).is_none();
+        }
+        self.cut(together.into());
+    }
+
+    /// Adds the event of a frame to what goes out together; `None` where it cannot be written.
+    fn add(&mut self, frame: &Frame, together: &mut Vec<u8>) -> Option<()> {
+        let Envelope { dialect, before, after } = &self.envelope;
+        let result = frame.written(*dialect, |event| self.envelope.write(event))?;
+        let around = before.len() + after.len() + 40;
+        together.reserve(around + if result.len() <= SMALL { result.len() } else { 0 });
+        together.extend_from_slice(format!("id: {}\ndata: ", frame.cursor).as_bytes());
+        together.extend_from_slice(before.as_bytes());
+        if result.len() <= SMALL {
+            together.extend_from_slice(&result);
+        } else {
+            self.ready.push_back(std::mem::take(together).into());
+            self.cut(result);
+        }
+        let after = self.envelope.after;
+        together.extend_from_slice(after.as_bytes());
+        together.extend_from_slice(b"\n\n");
+        Some(())
+    }
+
+    /// Puts bytes last, in pieces that are not too large.
+    fn cut(&mut self, mut bytes: Bytes) {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            self.ready.push_back(piece);
+        }
+    }
+}
