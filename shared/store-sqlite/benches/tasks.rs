@@ -1,8 +1,8 @@
 //! How many tasks a file takes: clients that wait for their task, one worker that claims and settles, and a reader of
 //! what logs have grown by, as in the embedded mode but without the wire and the executors.
 //!
-//! `cargo bench -p longhaul-store-sqlite -- [clients] [tasks] [folder]`. Prints tasks a second, CPU time of each kind of
-//! thread and what was written, for 1,000 tasks each. Every answer is checked.
+//! `cargo bench -p longhaul-store-sqlite -- [clients] [tasks] [folder]`. Prints tasks a second, how long one takes, CPU time
+//! of each kind of thread for 1,000 tasks, and what was written for each. Every answer is checked.
 
 use futures::{FutureExt as _, StreamExt as _};
 use longhaul_domain::{
@@ -22,7 +22,7 @@ use std::{
     fs,
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -59,20 +59,25 @@ async fn run(folder: &Path, clients: usize, tasks: usize) {
         spawn("reader", read(Arc::clone(&bench))),
     ];
     let (cpu, written) = (cpu(), written());
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let share = tasks / clients;
     let all = (0..clients).map(|_| {
         let bench = Arc::clone(&bench);
         spawn("client", async move {
+            let mut took = Vec::with_capacity(share);
             for _ in 0..share {
+                let began = Instant::now();
                 ask(&bench).await;
+                took.push(began.elapsed());
             }
+            took
         })
     });
+    let mut took = Vec::with_capacity(tasks);
     for client in all.collect::<Vec<_>>() {
-        client.await.unwrap();
+        took.extend(client.await.unwrap());
     }
-    report(began.elapsed(), share * clients, &cpu, written);
+    report(began.elapsed(), &mut took, &cpu, written);
     house.iter().for_each(tokio::task::JoinHandle::abort);
     bench.store.close().await;
 }
@@ -180,9 +185,19 @@ fn written() -> u64 {
     bytes.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
 }
 
-fn report(took: Duration, tasks: usize, before: &BTreeMap<String, u64>, written_before: u64) {
+fn report(
+    all: Duration,
+    took: &mut [Duration],
+    before: &BTreeMap<String, u64>,
+    written_before: u64,
+) {
+    let tasks = took.len();
     let count = f64::from(u32::try_from(tasks).unwrap());
-    println!("{tasks} tasks, {:.0} a second", count / took.as_secs_f64());
+    println!("{tasks} tasks, {:.0} a second", count / all.as_secs_f64());
+    took.sort_unstable();
+    for (name, at) in [("p50", tasks / 2), ("p99", tasks * 99 / 100), ("longest", tasks - 1)] {
+        println!("  {:.2} ms {name}", took[at].as_secs_f64() * 1_000.0);
+    }
     let mut sum = 0.0;
     for (name, ticks) in cpu() {
         let ticks = ticks.saturating_sub(before.get(&name).copied().unwrap_or(0));

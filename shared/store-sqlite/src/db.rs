@@ -67,16 +67,21 @@ pub fn one<T>(
     conn.prepare_cached(sql)?.query_and_then(params, map)?.next().transpose()
 }
 
+/// Runs a statement that takes and gives nothing.
+pub fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
 /// Does some work whole or not at all, within a transaction that goes on either way.
 pub fn alone<T>(conn: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    conn.prepare_cached("SAVEPOINT alone")?.execute([])?;
+    execute(conn, "SAVEPOINT alone")?;
     let done = work();
     // After a grave error nothing is left to be rolled back.
     if done.is_err() && !conn.is_autocommit() {
-        conn.prepare_cached("ROLLBACK TO alone")?.execute([])?;
+        execute(conn, "ROLLBACK TO alone")?;
     }
     if !conn.is_autocommit() {
-        conn.prepare_cached("RELEASE alone")?.execute([])?;
+        execute(conn, "RELEASE alone")?;
     }
     done
 }

@@ -128,8 +128,7 @@ impl Head {
         let version = self.version.as_deref();
         // The status is left alone that is as it was, because it stands in the index of lists.
         if self.status_seq == before.status_seq {
-            let row =
-                (owner, &task, last, message, turn, epoch, op_epoch, op, token, version);
+            let row = (owner, &task, last, message, turn, epoch, op_epoch, op, token, version);
             db::run(tx.conn, SAVE, row)?;
         } else {
             let (state, at, seq) = (self.state.number(), self.status_at, self.status_seq.0);

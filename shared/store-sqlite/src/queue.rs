@@ -174,7 +174,16 @@ impl NewRun<'_> {
         let stage = Stage::of(run_at, tx.now).number();
         let (key, version) = (self.concurrency_key, self.version);
         let run = (
-            owner, task, agent, self.priority, run_at, epoch, trace, stage, queue_until, key,
+            owner,
+            task,
+            agent,
+            self.priority,
+            run_at,
+            epoch,
+            trace,
+            stage,
+            queue_until,
+            key,
             version,
         );
         db::run(tx.conn, OFFER, run)?;

@@ -60,13 +60,16 @@ impl Readers {
 impl Shared {
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Inner<T>) -> Inner<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut conn = match idle {
+        let conn = match idle {
             Some(conn) => conn,
             None => db::open_reader(&self.path)?,
         };
-        let snapshot = conn.transaction()?;
-        let answer = read(&snapshot);
-        snapshot.finish()?;
+        // What panics in between takes its connection with it.
+        db::execute(&conn, "BEGIN")?;
+        let answer = read(&conn);
+        if !conn.is_autocommit() {
+            db::execute(&conn, "COMMIT")?;
+        }
         // After an error of the database the connection is not used again.
         if !matches!(answer, Err(Fault::Db(_))) {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);

@@ -287,7 +287,7 @@ impl Thread {
     }
 
     fn run(&self, sql: &str) -> rusqlite::Result<()> {
-        self.conn.prepare_cached(sql)?.execute([]).map(drop)
+        db::execute(&self.conn, sql)
     }
 
     /// Says whether the next commit waits for the disk. One that does takes every earlier one with it.

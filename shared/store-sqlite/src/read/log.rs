@@ -33,9 +33,8 @@ pub fn read_log(
     limit: ReadLimit,
 ) -> Result<Option<LogPage>> {
     let (owner, task) = (key.owner.0, key.task.to_string());
-    let place = db::one(conn, PLACE, (owner, &task), |row| {
-        Ok((row::seq(row, 0)?, row::state(row, 1)?))
-    })?;
+    let place =
+        db::one(conn, PLACE, (owner, &task), |row| Ok((row::seq(row, 0)?, row::state(row, 1)?)))?;
     let Some((last_seq, state)) = place else { return Ok(None) };
     let mut page = LogPage { entries: Vec::new(), last_seq, state };
     let mut statement = conn.prepare_cached(ENTRIES)?;

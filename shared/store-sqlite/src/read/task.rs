@@ -7,8 +7,8 @@ use crate::{
     row,
 };
 use longhaul_domain::{
-    AgentName, Artifact, ContextId, EntryBody, HistoryItem, JsonObject, Seq, Task, TaskKey, TaskState,
-    TaskStatus, Timestamp,
+    AgentName, Artifact, ContextId, EntryBody, HistoryItem, JsonObject, Seq, Task, TaskKey,
+    TaskState, TaskStatus, Timestamp,
 };
 use longhaul_store::SnapshotOptions;
 use rusqlite::{Connection, Row};

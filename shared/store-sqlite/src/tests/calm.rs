@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Keeps the writer busy until the sender is dropped; answers when it has begun.
-async fn busy(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
+pub async fn busy(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let writer = Arc::clone(store);

@@ -1,12 +1,12 @@
 //! How statements find their rows: by an index, however large the tables are.
 
 use crate::{
-    concurrency,
+    concurrency, db,
     read::facts,
     schema,
     write::{claim, look, turns},
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 
 /// Tables that may be read whole, because they hold a few rows (`k` and `o`: keys and owners).
 const SMALL: [&str; 9] = [
@@ -73,6 +73,28 @@ fn pages_claims_and_messages_come_in_the_order_of_their_index() {
             let small = plan.iter().any(|step| read_whole(step).is_some());
             let sorts = plan.iter().any(|step| step.contains("TEMP B-TREE"));
             assert!(small || !sorts, "{name}: {plan:?}\n{sql}");
+        }
+    }
+}
+
+#[test]
+fn statements_are_prepared_once_whatever_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("longhaul.db");
+    let writer = db::open_writer(&file).unwrap();
+    schema::migrate(&writer, 0).unwrap();
+    let reader = db::open_reader(&file).unwrap();
+    for (name, sql) in schema::every_statement() {
+        for conn in [&writer, &reader] {
+            let mut statement = conn.prepare(sql).unwrap();
+            for value in [1, 2] {
+                for place in 1..=statement.parameter_count() {
+                    statement.raw_bind_parameter(place, value).unwrap();
+                }
+                // What it does with such values, or whether it is allowed to, does not matter.
+                let _ = statement.raw_query().next();
+            }
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{name}");
         }
     }
 }

@@ -28,6 +28,36 @@ async fn a_write_that_panics_is_answered_and_leaves_the_others_alone() {
     store.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_refused_leaves_the_others_of_its_batch_alone_and_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Arc::new(SystemClock)).await;
+    let add = |tx: &mut Tx<'_>, owner: i32| {
+        let sql = "INSERT INTO owners (owner_id, name, created_at) VALUES (?1, ?1, 0)";
+        Ok(tx.conn.execute(sql, [owner])?)
+    };
+    let refused = move |tx: &mut Tx<'_>| -> crate::error::Result<()> {
+        add(tx, 8)?;
+        Err(StoreError::Refused("no".to_owned()).into())
+    };
+    let writes = super::calm::busy(&store).await;
+    // All three wait for the writer when it becomes free: they are one batch.
+    let (before, failed, after, ()) = tokio::join!(
+        store.writer.write(0, move |tx| add(tx, 7)),
+        store.writer.write(0, refused),
+        store.writer.write(0, move |tx| add(tx, 9)),
+        async { drop(writes) },
+    );
+    assert_eq!((before.unwrap(), after.unwrap()), (1, 1));
+    assert!(matches!(failed, Err(StoreError::Refused(_))), "{failed:?}");
+    let there = |tx: &mut Tx<'_>| {
+        let sql = "SELECT group_concat(owner_id) FROM owners WHERE owner_id > 1";
+        Ok(tx.conn.query_row(sql, [], |row| row.get::<_, String>(0))?)
+    };
+    assert_eq!(store.writer.write(0, there).await.unwrap(), "7,9");
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_corrupt_task_holds_nobody_up() {
     let folder = tempfile::tempdir().unwrap();
