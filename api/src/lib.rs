@@ -19,5 +19,8 @@ mod service;
 mod testing;
 mod weight;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use hub::bench;
 pub use node::{Api, Parts};
 pub use options::{ApiOptions, Authentication};

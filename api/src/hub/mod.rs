@@ -7,6 +7,8 @@
 //! in entries and in bytes.
 
 mod behind;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod entry;
 mod filler;
 mod subscription;

@@ -61,7 +61,8 @@ impl<A: Answers> Server<A> {
             let open = Open::new(&activity);
             let answers = self.answers.clone();
             async move {
-                let response = answers.answer(request.map(Body::new)).await;
+                // Apart, so that a connection does not keep the room of a request that is answered while it streams or idles.
+                let response = Box::pin(answers.answer(request.map(Body::new))).await;
                 drop(open);
                 Ok::<_, Infallible>(response)
             }

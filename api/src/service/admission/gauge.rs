@@ -62,15 +62,15 @@ struct Counted {
     depth: u64,
     /// Accepted here when the count began: later ones may be in it or not, and count.
     accepted: u64,
-    /// How many a second left the queue since the count before.
-    leaving: u64,
+    /// How many a second left the queue since the count before; none: it is the first count.
+    leaving: Option<u64>,
 }
 
 impl Counted {
     /// What is left of the count and of what was accepted since, if as many leave as did before.
     fn left(&self, accepted: u64) -> u64 {
         let age = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let left = self.leaving.saturating_mul(age) / 1_000;
+        let left = self.leaving.unwrap_or(0).saturating_mul(age) / 1_000;
         self.depth.saturating_add(accepted - self.accepted).saturating_sub(left)
     }
 }
@@ -88,8 +88,13 @@ impl State {
     fn is_stale(&self, limit: u32) -> bool {
         let Some(counted) = self.counted else { return true };
         let rest = counted.took.saturating_mul(SHARE).min(OLDEST);
-        let age = if self.is_near(limit) { NEAR } else { FAR };
-        counted.at.elapsed() >= age.max(rest)
+        let old = match (self.is_near(limit), counted.leaving) {
+            // Nobody is turned away for long before it is known how many leave.
+            (true, None) => NEAR,
+            (true, Some(_)) => NEAR.max(rest),
+            (false, _) => FAR.max(rest),
+        };
+        counted.at.elapsed() >= old
     }
 }
 
@@ -175,7 +180,7 @@ impl Gauge {
         };
         let at = Instant::now();
         let mut state = self.state();
-        let leaving = state.counted.map_or(0, |last| {
+        let leaving = state.counted.map(|last| {
             let left = (last.depth + (accepted - last.accepted)).saturating_sub(depth);
             let millis = u64::try_from((begun - last.at).as_millis()).unwrap_or(u64::MAX);
             left.saturating_mul(1_000) / millis.max(1)
