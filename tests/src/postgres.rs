@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -30,6 +30,7 @@ pub struct Postgres {
     server: Option<ChildGroup>,
     port: Port,
     settings: Vec<String>,
+    binaries: Option<PathBuf>,
     user: Option<User>,
     folder: TempDir,
 }
@@ -42,6 +43,11 @@ impl Postgres {
 
     /// [`Postgres::private`] with further settings, such as `("synchronous_commit", "off")`.
     pub fn private_with(settings: &[(&str, &str)]) -> Self {
+        Self::private_of(None, settings)
+    }
+
+    /// [`Postgres::private_with`] of the version whose binaries are in this folder.
+    pub fn private_of(binaries: Option<&Path>, settings: &[(&str, &str)]) -> Self {
         let user = User::for_servers();
         let folder =
             TempDir::with_prefix("longhaul-pg-").expect("the temporary folder is writable");
@@ -51,7 +57,9 @@ impl Postgres {
             user.owns(folder.path());
         }
         let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut postgres = Self { server: None, port: Port::reserve(), settings, user, folder };
+        let binaries = binaries.map(Path::to_owned);
+        let port = Port::reserve();
+        let mut postgres = Self { server: None, port, settings, binaries, user, folder };
         postgres.init();
         postgres.start();
         postgres
@@ -169,7 +177,8 @@ impl Postgres {
     }
 
     fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(program(name));
+        let program = self.binaries.as_ref().map_or_else(|| program(name), |of| of.join(name));
+        let mut command = Command::new(program);
         command.current_dir(self.folder.path()).env("LC_ALL", "C");
         if let Some(user) = self.user {
             user.runs(&mut command);
@@ -197,6 +206,12 @@ impl Drop for Postgres {
             let _ = server.wait_exit(STOP_LIMIT);
         }
     }
+}
+
+/// The folder of the programs that [`Postgres::private`] runs.
+pub fn binaries() -> PathBuf {
+    let postgres = program("postgres");
+    postgres.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// The address of the server that all tests of this run share. Never stop it: take a [`Postgres::private`] for that.

@@ -17,6 +17,7 @@ pub struct Figure {
 }
 
 /// One value of a row.
+#[expect(clippy::struct_field_names, reason = "a value has a name, a unit, and its value")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Value {
     /// The column.

@@ -1,0 +1,178 @@
+//! One connection.
+
+use super::events::Events;
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    body::Incoming,
+    client::conn::http1::{Builder, Connection as Link, SendRequest},
+    header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use std::{fmt, pin::pin};
+use tokio::net::TcpStream;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Failure(pub String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let cause = error.source().map(|cause| format!(": {cause}"));
+        Self(format!("{error}{}", cause.unwrap_or_default()))
+    }
+}
+
+/// An answer read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; panics when it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// A TCP connection that carries one request at a time.
+pub struct Connection {
+    headers: HeaderMap,
+    pub(super) sender: SendRequest<Full<Bytes>>,
+    pub(super) link: Link<TokioIo<TcpStream>, Full<Bytes>>,
+    pub(super) ended: bool,
+}
+
+impl Connection {
+    /// Connects to `http://127.0.0.1:PORT`.
+    pub async fn open(base: &str) -> Result<Self, Failure> {
+        let address = base.trim_start_matches("http://");
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, link) = Builder::new().handshake(TokioIo::new(stream)).await?;
+        let headers = HeaderMap::from_iter([
+            (HOST, HeaderValue::from_str(address)?),
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (HeaderName::from_static("a2a-version"), HeaderValue::from_static("1.0")),
+        ]);
+        Ok(Self { headers, sender, link, ended: false })
+    }
+
+    /// Posts a body and reads the answer to its end.
+    pub async fn post(&mut self, path: &'static str, body: Bytes) -> Result<Answer, Failure> {
+        let request = self.request(path, body);
+        self.answer(request).await
+    }
+
+    /// A JSON-RPC call, its answer read to its end.
+    pub async fn call(
+        &mut self,
+        path: &'static str,
+        method: &str,
+        params: &serde_json::Value,
+    ) -> Result<Answer, Failure> {
+        self.post(path, super::call_body(method, params)).await
+    }
+
+    /// Posts a body that is answered with events; the connection is theirs from then on. A refusal is a failure.
+    pub async fn events(mut self, path: &'static str, body: Bytes) -> Result<Events, Failure> {
+        let request = self.request(path, body);
+        let response = self.response(request).await?;
+        let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+            let status = response.status();
+            let refusal = self.read(response.into_body()).await?;
+            return Err(Failure(format!("{status}: {}", String::from_utf8_lossy(&refusal))));
+        }
+        Ok(Events::new(self, response.into_body()))
+    }
+
+    fn request(&self, path: &'static str, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_static(path);
+        request.headers_mut().clone_from(&self.headers);
+        request
+    }
+
+    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        let response = self.response(request).await?;
+        let (head, body) = response.into_parts();
+        let body = self.read(body).await?;
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    async fn response(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut response = pin!(self.sender.send_request(request));
+        if !self.ended {
+            tokio::select! {
+                biased;
+                response = &mut response => return Ok(response?),
+                _ = &mut self.link => self.ended = true,
+            }
+        }
+        Ok(response.await?)
+    }
+
+    async fn read(&mut self, mut body: Incoming) -> Result<Bytes, Failure> {
+        let mut all: Option<BytesMut> = None;
+        let mut first = Bytes::new();
+        while let Some(data) = self.frame(&mut body).await? {
+            match &mut all {
+                Some(all) => all.extend_from_slice(&data),
+                None if first.is_empty() => first = data,
+                None => {
+                    let mut joined = BytesMut::from(&first[..]);
+                    joined.extend_from_slice(&data);
+                    all = Some(joined);
+                }
+            }
+        }
+        Ok(all.map_or(first, BytesMut::freeze))
+    }
+
+    /// The next bytes of a body, or `None` at its end.
+    pub(super) async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let mut next = pin!(body.frame());
+            let frame = if self.ended {
+                next.await
+            } else {
+                tokio::select! {
+                    biased;
+                    frame = &mut next => frame,
+                    _ = &mut self.link => { self.ended = true; continue; }
+                }
+            };
+            match frame {
+                None => return Ok(None),
+                Some(frame) => match frame?.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_trailers) => {}
+                },
+            }
+        }
+    }
+}
