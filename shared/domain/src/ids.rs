@@ -68,7 +68,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -85,7 +85,8 @@ macro_rules! text_id {
         }
         impl From<Uuid> for $name {
             fn from(id: Uuid) -> Self {
-                Self(id.to_string())
+                let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+                Self(id.hyphenated().encode_lower(&mut text).to_owned())
             }
         }
         impl TryFrom<String> for $name {
@@ -154,7 +155,7 @@ pub struct TaskKey {
 
 /// The name of an agent, which is also the name of the executor that does its work and of its queue.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct AgentName(String);
 
 impl AgentName {

@@ -2,7 +2,11 @@
 //! survive, because the text is kept and never turned into numbers. Only white space between tokens is dropped, so
 //! that a value fits one line of an event stream.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::scan;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
@@ -37,6 +41,11 @@ impl Json {
     /// Reads one JSON value from text.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         check(text.as_bytes())?;
+        Self::parse_checked(text)
+    }
+
+    /// Reads one JSON value from text that [`check`] has passed, as part of a larger text perhaps: it is not asked again.
+    pub fn parse_checked(text: &str) -> Result<Self, JsonError> {
         let raw =
             RawValue::from_string(text.to_owned()).map_err(|e| JsonError::Syntax(e.to_string()))?;
         Ok(Self::compacted(raw))
@@ -109,6 +118,10 @@ impl JsonObject {
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         Self::new(Json::parse(text)?)
     }
+    /// Reads an object from text that [`check`] has passed: it is not asked again.
+    pub fn parse_checked(text: &str) -> Result<Self, JsonError> {
+        Self::new(Json::parse_checked(text)?)
+    }
     /// An object of the given members, in the order of their names.
     pub fn from_members(members: &BTreeMap<String, Json>) -> Result<Self, JsonError> {
         Self::new(Json::from_serialize(members)?)
@@ -125,11 +138,36 @@ impl JsonObject {
     pub fn members(&self) -> Result<BTreeMap<String, Json>, JsonError> {
         self.0.to()
     }
-    /// One member.
+    /// One member; of a name given twice the last one counts. The others are passed over.
     pub fn get(&self, name: &str) -> Option<Json> {
-        self.members().ok()?.remove(name)
+        let mut deserializer = serde_json::Deserializer::from_str(self.as_str());
+        let member = deserializer.deserialize_map(MemberVisitor(name)).ok()??;
+        Json::parse_checked(member.get()).ok()
     }
 }
+
+struct MemberVisitor<'a>(&'a str);
+
+impl<'de> Visitor<'de> for MemberVisitor<'_> {
+    type Value = Option<&'de RawValue>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            let value = map.next_value()?;
+            if name.0 == self.0 {
+                found = Some(value);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A member's name, copied only where it holds escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -164,10 +202,12 @@ pub fn check(text: &[u8]) -> Result<(), JsonError> {
 
 /// Checks one string from behind its opening quote; gives the place behind the closing one.
 fn check_string(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
-    while at < text.len() {
-        match text[at] {
-            b'"' => return Ok(at + 1),
-            b'\\' if text.get(at + 1) == Some(&b'u') => match escape(text, at) {
+    loop {
+        at = scan::quote_or_backslash(text, at);
+        match (text.get(at), text.get(at + 1)) {
+            (None, _) => return Ok(at),
+            (Some(b'"'), _) => return Ok(at + 1),
+            (_, Some(b'u')) => match escape(text, at) {
                 Some(0) => return Err(JsonError::Nul),
                 Some(0xDC00..=0xDFFF) => return Err(JsonError::LoneSurrogate),
                 Some(0xD800..=0xDBFF) => {
@@ -179,11 +219,9 @@ fn check_string(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
                 Some(_) => at += 6,
                 None => at += 2,
             },
-            b'\\' => at += 2,
-            _ => at += 1,
+            _ => at += 2,
         }
     }
-    Ok(at)
 }
 
 /// The code unit of a `\uXXXX` escape that starts at `at`.
@@ -197,21 +235,27 @@ fn escape(text: &[u8], at: usize) -> Option<u32> {
 
 /// Drops white space between tokens.
 fn compact(text: &str) -> Cow<'_, str> {
-    let white = |b: u8| matches!(b, b' ' | b'\n' | b'\r' | b'\t');
-    if !text.bytes().any(white) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for c in text.chars() {
-        if in_string {
-            out.push(c);
-            (in_string, escaped) = (c != '"' || escaped, c == '\\' && !escaped);
-        } else if !u8::try_from(c).is_ok_and(white) {
-            out.push(c);
-            in_string = c == '"';
+    let mut out = String::new();
+    let (bytes, mut kept, mut at) = (text.as_bytes(), 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        if *byte == b'"' {
+            at = scan::string_end(bytes, at + 1);
+        } else if scan::is_white(*byte) {
+            if kept == 0 {
+                out.reserve(text.len());
+            }
+            // White space is a character of its own in UTF-8, so both places are between characters.
+            out.push_str(&text[kept..at]);
+            kept = scan::token(bytes, at);
+            at = kept;
+        } else {
+            at += 1;
         }
     }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&text[kept..]);
     Cow::Owned(out)
 }
 
@@ -230,6 +274,15 @@ mod tests {
     fn white_space_between_tokens_goes_and_in_strings_stays() {
         let json = Json::parse("{ \"a b\" :\n [ 1 , \"x \\\" y\\\\\" ] }").unwrap();
         assert_eq!(json.as_str(), r#"{"a b":[1,"x \" y\\"]}"#);
+    }
+
+    #[test]
+    fn of_a_name_given_twice_the_last_one_counts() {
+        let object = JsonObject::parse(r#"{"a":1,"\u0061":[2,"a b"],"b":null}"#).unwrap();
+        assert_eq!(object.get("a").unwrap().as_str(), r#"[2,"a b"]"#);
+        assert_eq!(object.get("b").unwrap().as_str(), "null");
+        assert_eq!(object.get("c"), None);
+        assert_eq!(object.members().unwrap().len(), 2);
     }
 
     #[test]

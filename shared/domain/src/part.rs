@@ -3,7 +3,7 @@
 use crate::{BlobRef, Json, JsonObject};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 /// What a part holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub enum Content {
 }
 
 /// A part: its content and what describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "PartRecord", into = "PartRecord")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "PartRecord")]
 pub struct Part {
     /// What it holds.
     pub content: Content,
@@ -74,24 +74,17 @@ impl Part {
 }
 
 /// How a part is stored: readable in SQL, exactly one of the first five members set.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PartRecord {
-    #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(deserialize_with = "present")]
     data: Option<Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     blob: Option<BlobRef>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<JsonObject>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     filename: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     media_type: Option<String>,
 }
 
@@ -100,22 +93,26 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
     Json::deserialize(deserializer).map(Some)
 }
 
-impl From<Part> for PartRecord {
-    fn from(part: Part) -> Self {
-        let mut record = Self {
-            metadata: part.metadata,
-            filename: part.filename,
-            media_type: part.media_type,
-            ..Self::default()
-        };
-        match part.content {
-            Content::Text(text) => record.text = Some(text),
-            Content::Raw(bytes) => record.raw = Some(STANDARD.encode(bytes)),
-            Content::Url(url) => record.url = Some(url),
-            Content::Data(json) => record.data = Some(json),
-            Content::Blob(blob) => record.blob = Some(blob),
+/// Writes what [`PartRecord`] reads, without copying the part.
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_map(None)?;
+        match &self.content {
+            Content::Text(text) => record.serialize_entry("text", text)?,
+            Content::Raw(bytes) => record.serialize_entry("raw", &STANDARD.encode(bytes))?,
+            Content::Url(url) => record.serialize_entry("url", url)?,
+            Content::Data(json) => record.serialize_entry("data", json)?,
+            Content::Blob(blob) => record.serialize_entry("blob", blob)?,
         }
-        record
+        if let Some(metadata) = &self.metadata {
+            record.serialize_entry("metadata", metadata)?;
+        }
+        for (name, text) in [("filename", &self.filename), ("mediaType", &self.media_type)] {
+            if let Some(text) = text {
+                record.serialize_entry(name, text)?;
+            }
+        }
+        record.end()
     }
 }
 

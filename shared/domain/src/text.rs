@@ -24,7 +24,7 @@ pub enum TextError {
 
 /// Refuses text that cannot be stored.
 pub fn check_text(text: &str) -> Result<(), TextError> {
-    match text.bytes().position(|b| b == 0) {
+    match text.find('\0') {
         Some(at) => Err(TextError::Nul { at }),
         None => Ok(()),
     }

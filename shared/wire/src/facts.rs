@@ -1,9 +1,6 @@
 //! How a task is run, in its metadata under the URI of the durability extension: for clients that have activated it.
 
-use crate::{
-    metadata::with_member,
-    write::{Members, Time},
-};
+use crate::{metadata::with_member, time::Time, write::Members};
 use longhaul_domain::{JsonObject, Timestamp, extension::DURABILITY};
 use serde::{Serialize, Serializer};
 

@@ -2,8 +2,6 @@
 
 use crate::raw::Violation;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::SecondsFormat;
-use longhaul_domain::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A value that cannot be converted, for a reason on this side of the wire or on that of the server we called.
@@ -81,14 +79,5 @@ pub(crate) struct Base64<'a>(pub &'a [u8]);
 impl Serialize for Base64<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&STANDARD.encode(self.0))
-    }
-}
-
-/// A time in UTC with exactly three digits of fraction.
-pub(crate) struct Time(pub Timestamp);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }

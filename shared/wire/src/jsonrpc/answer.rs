@@ -4,7 +4,9 @@ use super::Id;
 use crate::{
     WireError,
     details::{BAD_REQUEST, ERROR_INFO, RETRY_INFO},
-    raw::{At, Read, Violation, elements, object, read_root, scalar},
+    raw::{
+        At, Field, Raw, Read, Violation, elements, envelope, object, read_root, read_text, scalar,
+    },
 };
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, time::Duration};
@@ -46,37 +48,33 @@ impl std::error::Error for Remote {}
 
 /// Reads an answer: a body, or the data of an SSE event.
 pub fn read_answer(body: &[u8]) -> Result<(Id, Answer<'_>), WireError> {
-    let raw: &RawValue =
-        serde_json::from_slice(body).map_err(|e| WireError::NotAnAnswer(e.to_string()))?;
-    let fields = read_root(raw, |raw, at| {
-        let [id, result, error] = object(raw, at, ["id", "result", "error"])?;
-        let id = id.given().map_or_else(Id::null, Id::new);
+    const NAMES: [&str; 3] = ["id", "result", "error"];
+    let text = std::str::from_utf8(body).ok();
+    let Some([id, result, error]) = text.and_then(|text| envelope(text, NAMES)) else {
+        return Err(not_an_answer(body, NAMES));
+    };
+    let failed = Field::new("error", error);
+    let outcome = read_text(body, |at| match (result, failed.present()) {
         // A result may be null; an error that is null is none.
-        match (result.given(), error.present()) {
-            (_, Some(_)) => Ok((id, Err(error.required(at, read_error)?))),
-            (Some(_), None) => Ok((id, Ok(()))),
-            (None, None) => at.refuse("must hold result or error"),
-        }
+        (_, Some(_)) => failed.required(at, read_error).map(Answer::Error),
+        (Some(result), None) => Ok(Answer::Result(result)),
+        (None, None) => at.refuse("must hold result or error"),
     });
-    let (id, outcome) = fields.map_err(WireError::Invalid)?;
-    match outcome {
-        Err(error) => Ok((id, Answer::Error(error))),
-        Ok(()) => Ok((id, Answer::Result(result_of(raw)?))),
+    Ok((id.map_or_else(Id::null, Id::new), outcome.map_err(WireError::Invalid)?))
+}
+
+/// Why a body has no envelope.
+fn not_an_answer(body: &[u8], names: [&'static str; 3]) -> WireError {
+    match serde_json::from_slice::<&RawValue>(body) {
+        Err(error) => WireError::NotAnAnswer(error.to_string()),
+        Ok(raw) => match read_root(raw, |raw, at| object(raw, at, names).map(drop)) {
+            Err(violations) => WireError::Invalid(violations),
+            Ok(()) => WireError::NotAnAnswer("it is not a JSON object".to_owned()),
+        },
     }
 }
 
-fn result_of(raw: &RawValue) -> Result<&RawValue, WireError> {
-    #[derive(serde::Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        result: &'a RawValue,
-    }
-    serde_json::from_str::<Envelope<'_>>(raw.get())
-        .map(|envelope| envelope.result)
-        .map_err(|error| WireError::NotAnAnswer(error.to_string()))
-}
-
-fn read_error(raw: &RawValue, at: &At<'_>) -> Read<Remote> {
+fn read_error(raw: Raw<'_>, at: &At<'_>) -> Read<Remote> {
     let [code, message, data] = object(raw, at, ["code", "message", "data"])?;
     let code = code.required(at, |raw, at| scalar::integer(raw, at, i64::MIN..=i64::MAX));
     let message = message.text(at);
@@ -110,7 +108,7 @@ impl Detail {
     }
 }
 
-fn read_detail(raw: &RawValue, at: &At<'_>) -> Read<Detail> {
+fn read_detail(raw: Raw<'_>, at: &At<'_>) -> Read<Detail> {
     let [kind, reason, metadata, violations, delay] =
         object(raw, at, ["@type", "reason", "metadata", "fieldViolations", "retryDelay"])?;
     Ok(match kind.text(at)?.as_str() {
@@ -121,7 +119,7 @@ fn read_detail(raw: &RawValue, at: &At<'_>) -> Read<Detail> {
     })
 }
 
-fn read_violation(raw: &RawValue, at: &At<'_>) -> Read<Violation> {
+fn read_violation(raw: Raw<'_>, at: &At<'_>) -> Read<Violation> {
     let [field, description] = object(raw, at, ["field", "description"])?;
     Ok(Violation { field: field.text(at)?, description: description.text(at)? })
 }

@@ -3,7 +3,7 @@
 use super::Id;
 use crate::{
     ProtocolError,
-    raw::{At, Bad, Field, Read, Violations, object, scalar},
+    raw::{At, Bad, Field, Read, Violations, envelope, scalar},
 };
 use longhaul_domain::json;
 use serde_json::value::RawValue;
@@ -43,33 +43,39 @@ pub fn read_call(body: &[u8]) -> Result<Call<'_>, Rejected> {
     let text = std::str::from_utf8(body).map_err(|error| {
         anonymous(ProtocolError::ParseError(format!("the body is not UTF-8: {error}")))
     })?;
-    let raw: &RawValue = serde_json::from_str(text)
-        .map_err(|error| anonymous(ProtocolError::ParseError(error.to_string())))?;
-    match raw.get().as_bytes().first() {
-        Some(b'{') => read_envelope(raw),
-        Some(b'[') => Err(anonymous(ProtocolError::InvalidRequest(
-            "batches are not part of A2A; send one request object at a time".to_owned(),
-        ))),
-        _ => Err(anonymous(ProtocolError::InvalidRequest(
-            "the body must be a JSON-RPC request object".to_owned(),
-        ))),
+    match envelope(text, ["jsonrpc", "id", "method", "params"]) {
+        Some(members) => read_envelope(members),
+        None => Err(anonymous(not_a_call(text))),
     }
 }
 
-fn read_envelope(raw: &RawValue) -> Result<Call<'_>, Rejected> {
+/// Why a text has no envelope.
+fn not_a_call(text: &str) -> ProtocolError {
+    let raw: &RawValue = match serde_json::from_str(text) {
+        Ok(raw) => raw,
+        Err(error) => return ProtocolError::ParseError(error.to_string()),
+    };
+    let why = match raw.get().as_bytes().first() {
+        Some(b'{') => "the request holds a member name that is not valid Unicode",
+        Some(b'[') => "batches are not part of A2A; send one request object at a time",
+        _ => "the body must be a JSON-RPC request object",
+    };
+    ProtocolError::InvalidRequest(why.to_owned())
+}
+
+fn read_envelope(members: [Option<&RawValue>; 4]) -> Result<Call<'_>, Rejected> {
     let refuse = |id: Id, why: String| Rejected { id, error: ProtocolError::InvalidRequest(why) };
-    let [version, id, method, params] =
-        quietly(|at| object(raw, at, ["jsonrpc", "id", "method", "params"]))
-            .map_err(|why| refuse(Id::null(), format!("the request {why}")))?;
+    let [version, id, method, params] = members;
     let id = read_id(id).map_err(|why| refuse(Id::null(), why.to_owned()))?;
-    if version.given().is_none_or(|raw| raw.get() != "\"2.0\"") {
+    if version.is_none_or(|raw| raw.get() != "\"2.0\"") {
         return Err(refuse(id, "jsonrpc must be the string \"2.0\"".to_owned()));
     }
-    let method = match quietly(|at| method.required(at, scalar::filled_text)) {
+    let method = match quietly(|at| Field::new("method", method).required(at, scalar::filled_text))
+    {
         Ok(method) => method,
         Err(why) => return Err(refuse(id, format!("method {why}"))),
     };
-    let params = params.present();
+    let params = params.filter(|raw| raw.get() != "null");
     if params.is_some_and(|raw| !raw.get().starts_with('{')) {
         let error =
             ProtocolError::invalid("params", "must be a JSON object that names each parameter");
@@ -78,8 +84,8 @@ fn read_envelope(raw: &RawValue) -> Result<Call<'_>, Rejected> {
     Ok(Call { id, method, params })
 }
 
-fn read_id(id: Field<'_>) -> Result<Id, &'static str> {
-    let Some(raw) = id.given() else {
+fn read_id(id: Option<&RawValue>) -> Result<Id, &'static str> {
+    let Some(raw) = id else {
         return Err("id is required: A2A has no notifications");
     };
     let known = matches!(raw.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9' | b'n'));

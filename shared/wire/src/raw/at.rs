@@ -32,23 +32,30 @@ pub type Read<T> = Result<T, Bad>;
 
 /// Collects violations, at most [`MAX_VIOLATIONS`]; later ones are dropped.
 #[derive(Debug, Default)]
-pub struct Violations(RefCell<Vec<Violation>>);
+pub struct Violations {
+    found: RefCell<Vec<Violation>>,
+    checked: bool,
+}
 
 impl Violations {
+    /// For a text that [`json::check`](longhaul_domain::json::check) has passed, so that no part of it need be asked again.
+    pub fn of_checked() -> Self {
+        Self { checked: true, ..Self::default() }
+    }
     /// Whether nothing is wrong so far.
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.found.borrow().is_empty()
     }
     /// Whether looking further is of no use.
     pub fn is_full(&self) -> bool {
-        self.0.borrow().len() >= MAX_VIOLATIONS
+        self.found.borrow().len() >= MAX_VIOLATIONS
     }
     /// What was found.
     pub fn into_list(self) -> Vec<Violation> {
-        self.0.into_inner()
+        self.found.into_inner()
     }
     fn add(&self, violation: Violation) {
-        let mut list = self.0.borrow_mut();
+        let mut list = self.found.borrow_mut();
         if list.len() < MAX_VIOLATIONS {
             list.push(violation);
         }
@@ -95,6 +102,10 @@ impl<'a> At<'a> {
     /// Whether so much is wrong already that looking further is of no use.
     pub fn is_full(&self) -> bool {
         self.sink.is_full()
+    }
+    /// Whether the whole text has passed [`json::check`](longhaul_domain::json::check).
+    pub const fn is_checked(&self) -> bool {
+        self.sink.checked
     }
     fn is_root(&self) -> bool {
         matches!(self.step, Step::Root)

@@ -1,6 +1,6 @@
 //! One member of an object, present or not.
 
-use super::{At, Read, elements, members, scalar};
+use super::{At, Raw, Read, elements, members, scalar};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -8,14 +8,18 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy)]
 pub struct Field<'a> {
     name: &'static str,
-    value: Option<&'a RawValue>,
+    value: Option<Raw<'a>>,
 }
 
 impl<'a> Field<'a> {
     pub(super) const fn absent(name: &'static str) -> Self {
         Self { name, value: None }
     }
-    pub(super) const fn set(&mut self, value: &'a RawValue) {
+    /// A member that was found, or was not, by other means than [`object`](super::object).
+    pub fn new(name: &'static str, value: Option<&'a RawValue>) -> Self {
+        Self { name, value: value.map(Raw::from) }
+    }
+    pub(super) const fn set(&mut self, value: Raw<'a>) {
         self.value = Some(value);
     }
     /// Its camelCase name.
@@ -23,11 +27,11 @@ impl<'a> Field<'a> {
         self.name
     }
     /// The value, also when it is `null`.
-    pub const fn given(&self) -> Option<&'a RawValue> {
+    pub const fn given(&self) -> Option<Raw<'a>> {
         self.value
     }
     /// The value, when there is one other than `null`.
-    pub fn present(&self) -> Option<&'a RawValue> {
+    pub fn present(&self) -> Option<Raw<'a>> {
         self.value.filter(|raw| raw.get() != "null")
     }
 
@@ -35,7 +39,7 @@ impl<'a> Field<'a> {
     pub fn optional<T>(
         &self,
         at: &At<'_>,
-        read: impl FnOnce(&'a RawValue, &At<'_>) -> Read<T>,
+        read: impl FnOnce(Raw<'a>, &At<'_>) -> Read<T>,
     ) -> Read<Option<T>> {
         self.present().map(|raw| read(raw, &at.field(self.name))).transpose()
     }
@@ -44,7 +48,7 @@ impl<'a> Field<'a> {
     pub fn required<T>(
         &self,
         at: &At<'_>,
-        read: impl FnOnce(&'a RawValue, &At<'_>) -> Read<T>,
+        read: impl FnOnce(Raw<'a>, &At<'_>) -> Read<T>,
     ) -> Read<T> {
         match self.present() {
             Some(raw) => read(raw, &at.field(self.name)),
@@ -54,11 +58,7 @@ impl<'a> Field<'a> {
 
     /// Reads every element of an array; without one the list is empty. Looks at all elements, so that all
     /// violations are found.
-    pub fn list<T>(
-        &self,
-        at: &At<'_>,
-        read: impl Fn(&'a RawValue, &At<'_>) -> Read<T>,
-    ) -> Read<Vec<T>> {
+    pub fn list<T>(&self, at: &At<'_>, read: impl Fn(Raw<'a>, &At<'_>) -> Read<T>) -> Read<Vec<T>> {
         let at = at.field(self.name);
         let Some(raw) = self.present() else { return Ok(Vec::new()) };
         let mut list = Ok(Vec::new());
@@ -80,7 +80,7 @@ impl<'a> Field<'a> {
     pub fn map<T>(
         &self,
         at: &At<'_>,
-        read: impl Fn(&'a RawValue, &At<'_>) -> Read<T>,
+        read: impl Fn(Raw<'a>, &At<'_>) -> Read<T>,
     ) -> Read<BTreeMap<String, T>> {
         let at = at.field(self.name);
         let Some(raw) = self.present() else { return Ok(BTreeMap::new()) };

@@ -1,13 +1,12 @@
 //! Scalars as clients write them: more spellings are understood than are ever written.
 
-use super::{At, Read, Text};
+use super::{At, Raw, Read};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use chrono::{DateTime, Utc};
 use longhaul_domain::{Json, JsonObject, Timestamp, check_text};
-use serde_json::value::RawValue;
 use std::{borrow::Cow, ops::RangeInclusive};
 
 /// Padded or not; what an encoder left in unused bits does not matter.
@@ -18,18 +17,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-fn borrowed<'a>(raw: &'a RawValue, at: &At<'_>) -> Read<Cow<'a, str>> {
-    if !raw.get().starts_with('"') {
-        return at.refuse("must be a string");
-    }
-    match serde_json::from_str::<Text<'a>>(raw.get()) {
-        Ok(text) => Ok(text.0),
-        Err(_) => at.refuse("contains a lone surrogate escape; strings must be valid Unicode"),
+fn borrowed<'a>(raw: Raw<'a>, at: &At<'_>) -> Read<Cow<'a, str>> {
+    match raw.string() {
+        Some(text) => Ok(text),
+        None if raw.get().starts_with('"') => {
+            at.refuse("contains a lone surrogate escape; strings must be valid Unicode")
+        }
+        None => at.refuse("must be a string"),
     }
 }
 
 /// A string without U+0000.
-pub fn text(raw: &RawValue, at: &At<'_>) -> Read<String> {
+pub fn text(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
     let text = borrowed(raw, at)?;
     match check_text(&text) {
         Ok(()) => Ok(text.into_owned()),
@@ -38,13 +37,13 @@ pub fn text(raw: &RawValue, at: &At<'_>) -> Read<String> {
 }
 
 /// A string that says something.
-pub fn filled_text(raw: &RawValue, at: &At<'_>) -> Read<String> {
+pub fn filled_text(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
     let text = text(raw, at)?;
     if text.is_empty() { at.refuse("must not be empty") } else { Ok(text) }
 }
 
 /// `true` or `false`, also as a string.
-pub fn boolean(raw: &RawValue, at: &At<'_>) -> Read<bool> {
+pub fn boolean(raw: Raw<'_>, at: &At<'_>) -> Read<bool> {
     match raw.get() {
         "true" | "\"true\"" => Ok(true),
         "false" | "\"false\"" => Ok(false),
@@ -53,7 +52,7 @@ pub fn boolean(raw: &RawValue, at: &At<'_>) -> Read<bool> {
 }
 
 /// An integer as a number, an integral float or a string.
-pub fn integer(raw: &RawValue, at: &At<'_>, range: RangeInclusive<i64>) -> Read<i64> {
+pub fn integer(raw: Raw<'_>, at: &At<'_>, range: RangeInclusive<i64>) -> Read<i64> {
     let token =
         if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
     match parse_integer(&token) {
@@ -78,7 +77,7 @@ pub(crate) fn parse_integer(token: &str) -> Option<i64> {
 }
 
 /// Bytes in either base64 alphabet, padded or not.
-pub fn bytes(raw: &RawValue, at: &At<'_>) -> Read<Vec<u8>> {
+pub fn bytes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<u8>> {
     let text = borrowed(raw, at)?;
     let standard = if text.bytes().any(|b| matches!(b, b'-' | b'_')) {
         Cow::Owned(text.replace('-', "+").replace('_', "/"))
@@ -92,7 +91,7 @@ pub fn bytes(raw: &RawValue, at: &At<'_>) -> Read<Vec<u8>> {
 }
 
 /// A point in time, RFC 3339 with any offset.
-pub fn timestamp(raw: &RawValue, at: &At<'_>) -> Read<Timestamp> {
+pub fn timestamp(raw: Raw<'_>, at: &At<'_>) -> Read<Timestamp> {
     let text = borrowed(raw, at)?;
     match DateTime::parse_from_rfc3339(text.trim()) {
         Ok(time) => Ok(time.with_timezone(&Utc)),
@@ -101,16 +100,18 @@ pub fn timestamp(raw: &RawValue, at: &At<'_>) -> Read<Timestamp> {
 }
 
 /// Any JSON value, kept as it came.
-pub fn json(raw: &RawValue, at: &At<'_>) -> Read<Json> {
-    match Json::parse(raw.get()) {
+pub fn json(raw: Raw<'_>, at: &At<'_>) -> Read<Json> {
+    let parse = if at.is_checked() { Json::parse_checked } else { Json::parse };
+    match parse(raw.get()) {
         Ok(json) => Ok(json),
         Err(error) => at.refuse(error.to_string()),
     }
 }
 
 /// A JSON object, kept as it came.
-pub fn json_object(raw: &RawValue, at: &At<'_>) -> Read<JsonObject> {
-    match JsonObject::parse(raw.get()) {
+pub fn json_object(raw: Raw<'_>, at: &At<'_>) -> Read<JsonObject> {
+    let parse = if at.is_checked() { JsonObject::parse_checked } else { JsonObject::parse };
+    match parse(raw.get()) {
         Ok(object) => Ok(object),
         Err(error) => at.refuse(error.to_string()),
     }
@@ -119,7 +120,7 @@ pub fn json_object(raw: &RawValue, at: &At<'_>) -> Read<JsonObject> {
 /// An identifier of a type that checks itself.
 pub fn id<T, E: std::fmt::Display>(
     new: impl Fn(String) -> Result<T, E>,
-) -> impl Fn(&RawValue, &At<'_>) -> Read<T> {
+) -> impl Fn(Raw<'_>, &At<'_>) -> Read<T> {
     move |raw, at| match new(text(raw, at)?) {
         Ok(id) => Ok(id),
         Err(error) => at.refuse(error.to_string()),
@@ -129,13 +130,17 @@ pub fn id<T, E: std::fmt::Display>(
 /// An enum's value by number, by number in a string, or by name: upper or lower case, `-` or `_`, with or without
 /// the prefix. `None` for the unspecified value, which has number 0.
 pub fn enumeration<T: Copy>(
-    raw: &RawValue,
+    raw: Raw<'_>,
     at: &At<'_>,
     prefix: &str,
     values: &[(T, i64, &str)],
 ) -> Read<Option<T>> {
     let token =
         if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
+    let exact = |name: &str| values.iter().find(|(_, _, n)| *n == name).map(|v| v.0);
+    if let Some(value) = token.strip_prefix(prefix).and_then(exact) {
+        return Ok(Some(value));
+    }
     let found = match parse_integer(&token) {
         Some(0) => Some(None),
         Some(number) => values.iter().find(|(_, n, _)| *n == number).map(|v| Some(v.0)),
@@ -145,7 +150,7 @@ pub fn enumeration<T: Copy>(
             if matches!(name, "UNSPECIFIED" | "UNKNOWN" | "") {
                 Some(None)
             } else {
-                values.iter().find(|(_, _, n)| *n == name).map(|v| Some(v.0))
+                exact(name).map(Some)
             }
         }
     };

@@ -2,12 +2,11 @@
 
 use super::{Each, V1, part};
 use crate::{
-    raw::{At, Read, object, scalar},
+    raw::{At, Raw, Read, object, scalar},
     write::Members,
 };
 use longhaul_domain::{Artifact, ArtifactId};
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 
 impl Serialize for V1<'_, Artifact> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -23,7 +22,7 @@ impl Serialize for V1<'_, Artifact> {
     }
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<Artifact> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Artifact> {
     let [id, name, description, parts, metadata, extensions] =
         object(raw, at, ["artifactId", "name", "description", "parts", "metadata", "extensions"])?;
     let id = id.required(at, scalar::id(ArtifactId::new));

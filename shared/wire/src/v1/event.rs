@@ -5,9 +5,9 @@ use crate::{
     WireError,
     cursor::maybe_resume,
     event::{ArtifactEvent, StatusEvent, StreamEvent},
-    raw::{At, Read, object, scalar},
+    raw::{At, Raw, Read, object, scalar},
     received::{ReceivedArtifact, ReceivedEvent, ReceivedStatusUpdate},
-    write::{Members, Shown},
+    write::Members,
 };
 use longhaul_domain::{ArtifactUpdate, Message, Seq};
 use serde::{Serialize, Serializer};
@@ -63,7 +63,7 @@ impl Serialize for Status<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.0;
         let mut members = Members::open(serializer)?;
-        members.put("taskId", &Shown(event.task))?;
+        members.put("taskId", &event.task)?;
         members.put("contextId", event.context.as_str())?;
         members.put(
             "status",
@@ -86,7 +86,7 @@ impl Serialize for Artifact<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (event, update) = (self.0, &self.0.update);
         let mut members = Members::open(serializer)?;
-        members.put("taskId", &Shown(event.task))?;
+        members.put("taskId", &event.task)?;
         members.put("contextId", event.context.as_str())?;
         members.put("artifact", &V1(&update.artifact))?;
         members.flag("append", update.append)?;
@@ -96,7 +96,7 @@ impl Serialize for Artifact<'_> {
     }
 }
 
-fn read(raw: &RawValue, at: &At<'_>) -> Read<ReceivedEvent> {
+fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
     let fields = object(raw, at, ["task", "message", "statusUpdate", "artifactUpdate"])?;
     if fields.iter().filter(|field| field.present().is_some()).count() != 1 {
         return at.refuse("must hold one of task, message, statusUpdate and artifactUpdate");
@@ -114,7 +114,7 @@ fn read(raw: &RawValue, at: &At<'_>) -> Read<ReceivedEvent> {
     produced.required(at, read_artifact).map(ReceivedEvent::Artifact)
 }
 
-fn read_status(raw: &RawValue, at: &At<'_>) -> Read<ReceivedStatusUpdate> {
+fn read_status(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedStatusUpdate> {
     let [task, context, status, metadata] =
         object(raw, at, ["taskId", "contextId", "status", "metadata"])?;
     let task = task.required(at, message::task_ref);
@@ -129,7 +129,7 @@ fn read_status(raw: &RawValue, at: &At<'_>) -> Read<ReceivedStatusUpdate> {
     })
 }
 
-fn read_artifact(raw: &RawValue, at: &At<'_>) -> Read<ReceivedArtifact> {
+fn read_artifact(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedArtifact> {
     let [task, context, artifact, append, last_chunk, metadata] =
         object(raw, at, ["taskId", "contextId", "artifact", "append", "lastChunk", "metadata"])?;
     let task = task.required(at, message::task_ref);

@@ -4,7 +4,7 @@ use super::{V1, received, request::count, task};
 use crate::{
     WireError,
     event::TaskPage,
-    raw::{At, Read, object},
+    raw::{At, Raw, Read, object},
     received::ReceivedPage,
     write::Members,
 };
@@ -36,7 +36,7 @@ impl Serialize for Tasks<'_> {
     }
 }
 
-fn number(raw: &RawValue, at: &At<'_>) -> Read<u32> {
+fn number(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
     count(raw, at, 0, i32::MAX.unsigned_abs())
 }
 

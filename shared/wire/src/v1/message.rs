@@ -2,13 +2,12 @@
 
 use super::{Each, V1, enums, part};
 use crate::{
-    raw::{At, Read, object, scalar},
+    raw::{At, Raw, Read, object, scalar},
     request::TaskRef,
     write::{Members, Shown},
 };
 use longhaul_domain::{ContextId, JsonObject, Message, MessageId};
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 
 /// A message with ids that it takes over where it has none of its own.
 pub(super) struct Placed<'a> {
@@ -67,7 +66,7 @@ impl ReadMessage {
     }
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<ReadMessage> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
     let [id, context, task, role, parts, metadata, extensions, references] = object(
         raw,
         at,
@@ -104,12 +103,12 @@ pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<ReadMessage> {
 }
 
 /// A message of an answer.
-pub(super) fn received(raw: &RawValue, at: &At<'_>) -> Read<Message> {
+pub(super) fn received(raw: Raw<'_>, at: &At<'_>) -> Read<Message> {
     read(raw, at).map(ReadMessage::placed)
 }
 
 /// A context id; an empty one is taken as absent.
-pub(super) fn context_id(raw: &RawValue, at: &At<'_>) -> Read<Option<ContextId>> {
+pub(super) fn context_id(raw: Raw<'_>, at: &At<'_>) -> Read<Option<ContextId>> {
     if raw.get() == "\"\"" {
         return Ok(None);
     }
@@ -117,6 +116,6 @@ pub(super) fn context_id(raw: &RawValue, at: &At<'_>) -> Read<Option<ContextId>>
 }
 
 /// A task id; it must be there, and may be malformed.
-pub(super) fn task_ref(raw: &RawValue, at: &At<'_>) -> Read<TaskRef> {
+pub(super) fn task_ref(raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
     scalar::filled_text(raw, at).map(TaskRef::parse)
 }

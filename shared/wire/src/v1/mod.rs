@@ -29,7 +29,7 @@ pub use task::received_task;
 
 use crate::{
     Operation, ProtocolError, Request, WireError,
-    raw::{At, Read, read_root},
+    raw::{At, Raw, Read, read_root},
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -69,14 +69,14 @@ pub fn read_request(operation: Operation, params: &RawValue) -> Result<Request, 
 
 fn asked<T>(
     params: &RawValue,
-    read: impl FnOnce(&RawValue, &At<'_>) -> Read<T>,
+    read: impl FnOnce(Raw<'_>, &At<'_>) -> Read<T>,
 ) -> Result<T, ProtocolError> {
     read_root(params, read).map_err(ProtocolError::InvalidParams)
 }
 
 fn received<T>(
     result: &RawValue,
-    read: impl FnOnce(&RawValue, &At<'_>) -> Read<T>,
+    read: impl FnOnce(Raw<'_>, &At<'_>) -> Read<T>,
 ) -> Result<T, WireError> {
     read_root(result, read).map_err(WireError::Invalid)
 }

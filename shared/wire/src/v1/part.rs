@@ -2,12 +2,11 @@
 
 use super::V1;
 use crate::{
-    raw::{At, Field, Read, object, scalar},
+    raw::{At, Field, Raw, Read, object, scalar},
     write::{Base64, Members},
 };
 use longhaul_domain::{Content, Part};
 use serde::{Serialize, Serializer, ser::Error};
-use serde_json::value::RawValue;
 
 impl Serialize for V1<'_, Part> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -28,7 +27,7 @@ impl Serialize for V1<'_, Part> {
     }
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<Part> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Part> {
     let [text, bytes, url, data, metadata, filename, media_type] =
         object(raw, at, ["text", "raw", "url", "data", "metadata", "filename", "mediaType"])?;
     let content = content(at, [text, bytes, url, data]);

@@ -3,27 +3,28 @@
 use super::{V1, asked, enums, message, push};
 use crate::{
     ProtocolError,
-    raw::{At, Read, object, scalar},
+    raw::{At, Raw, Read, object, scalar},
     request::{
         CancelRequest, ExtendedCardRequest, GetRequest, ListRequest, MAX_PAGE_SIZE,
         PushConfigRequest, PushListRequest, PushRefRequest, SubscribeRequest,
     },
-    write::{Members, Shown, Time},
+    time::Time,
+    write::{Members, Shown},
 };
 use longhaul_domain::ContextId;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// How many messages to show: protobuf's `int32`, not negative.
-pub(super) fn history_length(raw: &RawValue, at: &At<'_>) -> Read<u32> {
+pub(super) fn history_length(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
     count(raw, at, 0, i32::MAX.unsigned_abs())
 }
 
-fn page_size(raw: &RawValue, at: &At<'_>) -> Read<u32> {
+fn page_size(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
     count(raw, at, 1, MAX_PAGE_SIZE)
 }
 
-pub(super) fn count(raw: &RawValue, at: &At<'_>, least: u32, most: u32) -> Read<u32> {
+pub(super) fn count(raw: Raw<'_>, at: &At<'_>, least: u32, most: u32) -> Read<u32> {
     let number = scalar::integer(raw, at, i64::from(least)..=i64::from(most))?;
     u32::try_from(number).or_else(|_| at.refuse("is out of range"))
 }

@@ -4,7 +4,7 @@ use super::{V1, asked, message, push, received, request, task};
 use crate::{
     ProtocolError, WireError,
     event::SendOutcome,
-    raw::{At, Field, Read, Violation, object, read_root, scalar},
+    raw::{At, Field, Raw, Read, Violation, object, read_root, scalar},
     received::ReceivedSend,
     request::{PushConfig, SendRequest, TaskRef},
     write::Members,
@@ -49,7 +49,7 @@ pub fn read_send(params: &RawValue) -> Result<SendRequest, ProtocolError> {
     asked(params, read)
 }
 
-fn read(raw: &RawValue, at: &At<'_>) -> Read<SendRequest> {
+fn read(raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
     let [tenant, said, configuration, metadata] =
         object(raw, at, ["tenant", "message", "configuration", "metadata"])?;
     let tenant = tenant.some_text(at);
@@ -71,7 +71,7 @@ fn read(raw: &RawValue, at: &At<'_>) -> Read<SendRequest> {
 }
 
 /// A message that a client may send: it says something, and speaks for the user.
-fn of_client(raw: &RawValue, at: &At<'_>) -> Read<message::ReadMessage> {
+fn of_client(raw: Raw<'_>, at: &At<'_>) -> Read<message::ReadMessage> {
     let [parts] = object(raw, at, ["parts"])?;
     let some_parts = require_some(at, &parts);
     let said = message::read(raw, at)?;
@@ -85,7 +85,7 @@ fn of_client(raw: &RawValue, at: &At<'_>) -> Read<message::ReadMessage> {
 fn require_some(at: &At<'_>, parts: &Field<'_>) -> Read<()> {
     // Raw values start and end with a token, so an empty array is two brackets and white space.
     let empty =
-        |raw: &RawValue| raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii() == "]");
+        |raw: Raw<'_>| raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii() == "]");
     match parts.present() {
         Some(raw) if !empty(raw) => Ok(()),
         _ => at.field("parts").refuse("is required; send at least one part"),
@@ -100,7 +100,7 @@ struct Configured {
     return_immediately: bool,
 }
 
-fn read_configuration(raw: &RawValue, at: &At<'_>) -> Read<Configured> {
+fn read_configuration(raw: Raw<'_>, at: &At<'_>) -> Read<Configured> {
     let [modes, push, history, immediately] = object(
         raw,
         at,

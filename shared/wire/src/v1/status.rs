@@ -2,13 +2,13 @@
 
 use super::{enums, message};
 use crate::{
-    raw::{At, Read, object, scalar},
+    raw::{At, Raw, Read, object, scalar},
     received::ReceivedStatus,
-    write::{Members, Time},
+    time::Time,
+    write::Members,
 };
 use longhaul_domain::{ContextId, Message, TaskId, TaskState, Timestamp};
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 
 /// A status inside of its task: the message carries the task's ids.
 pub(super) struct Status<'a> {
@@ -30,7 +30,7 @@ impl Serialize for Status<'_> {
     }
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<ReceivedStatus> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedStatus> {
     let [state, said, time] = object(raw, at, ["state", "message", "timestamp"])?;
     let state = state.required(at, enums::some_state);
     let said = said.optional(at, message::received);

@@ -4,9 +4,9 @@ use super::{Each, V1, artifact, message, received, status};
 use crate::{
     WireError,
     cursor::maybe_resume,
-    raw::{At, Read, object, scalar},
+    raw::{At, Raw, Read, object, scalar},
     received::ReceivedTask,
-    write::{Members, Shown},
+    write::Members,
 };
 use longhaul_domain::{Seq, Task};
 use serde::{Serialize, Serializer};
@@ -40,7 +40,7 @@ impl Serialize for TaskBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let task = self.task;
         let mut members = Members::open(serializer)?;
-        members.put("id", &Shown(task.key.task))?;
+        members.put("id", &task.key.task)?;
         members.put("contextId", task.context.as_str())?;
         members.put(
             "status",
@@ -75,7 +75,7 @@ impl Serialize for History<'_> {
     }
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<ReceivedTask> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedTask> {
     let [id, context, status, artifacts, history, metadata] =
         object(raw, at, ["id", "contextId", "status", "artifacts", "history", "metadata"])?;
     let id = id.required(at, message::task_ref);

@@ -1,9 +1,8 @@
 //! `AgentCapabilities` and `AgentExtension` (A2A 4.4.3, 4.4.4).
 
-use crate::raw::{At, Read, object, scalar};
+use crate::raw::{At, Raw, Read, object, scalar};
 use longhaul_domain::JsonObject;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// What an agent can do beyond the core.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -40,7 +39,7 @@ pub struct AgentExtension {
     pub params: Option<JsonObject>,
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentCapabilities> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCapabilities> {
     let [streaming, push, extensions, extended] =
         object(raw, at, ["streaming", "pushNotifications", "extensions", "extendedAgentCard"])?;
     let streaming = streaming.optional(at, scalar::boolean);
@@ -55,7 +54,7 @@ pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentCapabilities> {
     })
 }
 
-fn read_extension(raw: &RawValue, at: &At<'_>) -> Read<AgentExtension> {
+fn read_extension(raw: Raw<'_>, at: &At<'_>) -> Read<AgentExtension> {
     let [uri, description, required, params] =
         object(raw, at, ["uri", "description", "required", "params"])?;
     let uri = uri.text(at);

@@ -1,8 +1,7 @@
 //! `AgentInterface` and `AgentProvider` (A2A 4.4.6, 4.4.2).
 
-use crate::raw::{At, Read, object, scalar};
+use crate::raw::{At, Raw, Read, object, scalar};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// Where and how to reach an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,7 +28,7 @@ pub struct AgentProvider {
     pub organization: String,
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentInterface> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentInterface> {
     let [url, binding, tenant, version] =
         object(raw, at, ["url", "protocolBinding", "tenant", "protocolVersion"])?;
     let url = url.required(at, scalar::text);
@@ -44,7 +43,7 @@ pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentInterface> {
     })
 }
 
-pub(super) fn read_provider(raw: &RawValue, at: &At<'_>) -> Read<AgentProvider> {
+pub(super) fn read_provider(raw: Raw<'_>, at: &At<'_>) -> Read<AgentProvider> {
     let [url, organization] = object(raw, at, ["url", "organization"])?;
     let url = url.text(at);
     let organization = organization.text(at);

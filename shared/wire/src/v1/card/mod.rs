@@ -22,7 +22,7 @@ pub use skill::AgentSkill;
 
 use crate::{
     WireError,
-    raw::{At, Read, object, read_root, scalar},
+    raw::{At, Raw, Read, object, read_root, scalar},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -73,7 +73,7 @@ pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
     read_root(raw, read).map_err(WireError::Invalid)
 }
 
-fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentCard> {
+fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCard> {
     let [name, description, interfaces, provider, version, documentation, capabilities] = object(
         raw,
         at,

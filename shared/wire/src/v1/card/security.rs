@@ -1,9 +1,8 @@
 //! `SecurityScheme` of every kind, and `SecurityRequirement` (A2A 4.5.1 to 4.5.6).
 
 use super::flows::{self, OAuthFlows};
-use crate::raw::{At, Read, object, scalar};
+use crate::raw::{At, Raw, Read, object, scalar};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Schemes that are needed together, with their scopes.
@@ -103,16 +102,16 @@ pub struct MutualTlsSecurityScheme {
     pub description: Option<String>,
 }
 
-pub(super) fn read_requirement(raw: &RawValue, at: &At<'_>) -> Read<SecurityRequirement> {
+pub(super) fn read_requirement(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityRequirement> {
     let [schemes] = object(raw, at, ["schemes"])?;
-    let scopes = |raw: &RawValue, at: &At<'_>| {
+    let scopes = |raw: Raw<'_>, at: &At<'_>| {
         let [list] = object(raw, at, ["list"])?;
         Ok(StringList { list: list.list(at, scalar::text)? })
     };
     Ok(SecurityRequirement { schemes: schemes.map(at, scopes)? })
 }
 
-pub(super) fn read_scheme(raw: &RawValue, at: &At<'_>) -> Read<SecurityScheme> {
+pub(super) fn read_scheme(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityScheme> {
     let [key, http, oauth2, oidc, mtls] = object(
         raw,
         at,
@@ -136,7 +135,7 @@ pub(super) fn read_scheme(raw: &RawValue, at: &At<'_>) -> Read<SecurityScheme> {
     }
 }
 
-fn read_key(raw: &RawValue, at: &At<'_>) -> Read<APIKeySecurityScheme> {
+fn read_key(raw: Raw<'_>, at: &At<'_>) -> Read<APIKeySecurityScheme> {
     let [description, location, name] = object(raw, at, ["description", "location", "name"])?;
     let description = description.some_text(at);
     let location = location.text(at);
@@ -144,7 +143,7 @@ fn read_key(raw: &RawValue, at: &At<'_>) -> Read<APIKeySecurityScheme> {
     Ok(APIKeySecurityScheme { description: description?, location: location?, name: name? })
 }
 
-fn read_http(raw: &RawValue, at: &At<'_>) -> Read<HTTPAuthSecurityScheme> {
+fn read_http(raw: Raw<'_>, at: &At<'_>) -> Read<HTTPAuthSecurityScheme> {
     let [description, scheme, format] = object(raw, at, ["description", "scheme", "bearerFormat"])?;
     let description = description.some_text(at);
     let scheme = scheme.text(at);
@@ -156,7 +155,7 @@ fn read_http(raw: &RawValue, at: &At<'_>) -> Read<HTTPAuthSecurityScheme> {
     })
 }
 
-fn read_oauth2(raw: &RawValue, at: &At<'_>) -> Read<OAuth2SecurityScheme> {
+fn read_oauth2(raw: Raw<'_>, at: &At<'_>) -> Read<OAuth2SecurityScheme> {
     let [description, flows, metadata] =
         object(raw, at, ["description", "flows", "oauth2MetadataUrl"])?;
     let description = description.some_text(at);
@@ -169,14 +168,14 @@ fn read_oauth2(raw: &RawValue, at: &At<'_>) -> Read<OAuth2SecurityScheme> {
     })
 }
 
-fn read_oidc(raw: &RawValue, at: &At<'_>) -> Read<OpenIdConnectSecurityScheme> {
+fn read_oidc(raw: Raw<'_>, at: &At<'_>) -> Read<OpenIdConnectSecurityScheme> {
     let [description, url] = object(raw, at, ["description", "openIdConnectUrl"])?;
     let description = description.some_text(at);
     let url = url.text(at);
     Ok(OpenIdConnectSecurityScheme { description: description?, open_id_connect_url: url? })
 }
 
-fn read_mtls(raw: &RawValue, at: &At<'_>) -> Read<MutualTlsSecurityScheme> {
+fn read_mtls(raw: Raw<'_>, at: &At<'_>) -> Read<MutualTlsSecurityScheme> {
     let [description] = object(raw, at, ["description"])?;
     Ok(MutualTlsSecurityScheme { description: description.some_text(at)? })
 }

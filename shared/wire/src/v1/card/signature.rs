@@ -1,9 +1,8 @@
 //! `AgentCardSignature` (A2A 4.4.7).
 
-use crate::raw::{At, Read, object, scalar};
+use crate::raw::{At, Raw, Read, object, scalar};
 use longhaul_domain::JsonObject;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// A detached JWS over the card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,7 +17,7 @@ pub struct AgentCardSignature {
     pub header: Option<JsonObject>,
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentCardSignature> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCardSignature> {
     let [protected, signature, header] = object(raw, at, ["protected", "signature", "header"])?;
     let protected = protected.text(at);
     let signature = signature.text(at);

@@ -1,9 +1,8 @@
 //! `AgentSkill` (A2A 4.4.5).
 
 use super::security::{self, SecurityRequirement};
-use crate::raw::{At, Read, object, scalar};
+use crate::raw::{At, Raw, Read, object, scalar};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 /// Something that an agent can do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,7 +30,7 @@ pub struct AgentSkill {
     pub security_requirements: Vec<SecurityRequirement>,
 }
 
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<AgentSkill> {
+pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentSkill> {
     let [id, name, description, tags, examples, inputs, outputs, requirements] = object(
         raw,
         at,

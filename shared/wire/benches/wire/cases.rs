@@ -1,0 +1,115 @@
+//! The operations that are measured, each with its input made beforehand.
+
+use crate::samples;
+use longhaul_domain::Seq;
+use longhaul_wire::{
+    Dialect, Operation, Output, ProtocolError, StreamEvent,
+    jsonrpc::{Answer, Id, read_answer, read_call, write_call, write_error, write_result},
+    v1::{V1, received_event, received_task},
+};
+use std::hint::black_box;
+
+/// One operation.
+pub struct Case {
+    /// Decoding or encoding.
+    pub group: &'static str,
+    /// What of.
+    pub name: &'static str,
+    /// Length of the JSON that is read or written, in bytes.
+    pub bytes: u64,
+    /// Does it once.
+    pub run: Box<dyn Fn()>,
+}
+
+/// Every operation.
+pub fn all() -> Vec<Case> {
+    let mut cases = requests();
+    cases.extend(answers());
+    cases.extend(written());
+    cases
+}
+
+fn case(group: &'static str, name: &'static str, bytes: usize, run: impl Fn() + 'static) -> Case {
+    Case { group, name, bytes: bytes as u64, run: Box::new(run) }
+}
+
+/// A server reads calls.
+fn requests() -> Vec<Case> {
+    let decode = |name, body: Vec<u8>| {
+        case("decode", name, body.len(), move || {
+            let call = read_call(black_box(&body)).expect("a call");
+            let read = Dialect::V1_0.read(Operation::Send, call.params());
+            black_box(read.expect("a request"));
+        })
+    };
+    let refuse = |name, body: Vec<u8>| {
+        case("decode", name, body.len(), move || {
+            let call = read_call(black_box(&body)).expect("a call");
+            let error = Dialect::V1_0.read(Operation::Send, call.params()).expect_err("wrong");
+            black_box(write_error(&call.id, &error).expect("text"));
+        })
+    };
+    vec![
+        decode("send, small", samples::small_call()),
+        decode("send, 64 KiB", samples::large_call()),
+        decode("send, 64 KiB of one text", samples::text_call(64 * 1024)),
+        decode("send, 64 KiB of nested metadata", samples::nested_call(64 * 1024)),
+        refuse("send, refused", samples::wrong_call()),
+    ]
+}
+
+/// A client reads answers.
+fn answers() -> Vec<Case> {
+    let event = |name, event: &StreamEvent| {
+        let body = samples::answer(&Dialect::V1_0.view(Output::Event(event)));
+        case("decode", name, body.len(), move || match read_answer(black_box(&body)) {
+            Ok((_, Answer::Result(result))) => drop(black_box(received_event(result))),
+            other => panic!("{other:?}"),
+        })
+    };
+    let task = samples::answer(&V1(&samples::task()));
+    vec![
+        event("status event", &samples::status_event()),
+        event("artifact chunk, 100 B", &samples::chunk_event(100)),
+        event("artifact chunk, 32 KiB", &samples::chunk_event(32 * 1024)),
+        case("decode", "task of 100 messages", task.len(), move || {
+            match read_answer(black_box(&task)) {
+                Ok((_, Answer::Result(result))) => drop(black_box(received_task(result))),
+                other => panic!("{other:?}"),
+            }
+        }),
+    ]
+}
+
+/// A server writes answers, a client a call.
+fn written() -> Vec<Case> {
+    let event = |name, event: StreamEvent, cursor: Option<Seq>| {
+        let write = move || {
+            let output =
+                cursor.map_or(Output::Event(&event), |cursor| Output::EventAt(&event, cursor));
+            write_result(&Id::number(7), &Dialect::V1_0.view(output)).expect("no blob")
+        };
+        case("encode", name, write().len(), move || drop(black_box(write())))
+    };
+    let (task, request) = (samples::task(), samples::request());
+    let missing = ProtocolError::TaskNotFound { task: samples::task_id().to_string() };
+    let write_task = move || write_result(&Id::number(7), &V1(black_box(&task))).expect("no blob");
+    let write_missing = move || write_error(&Id::number(7), black_box(&missing)).expect("text");
+    let write_request = move || {
+        write_call(&Id::number(7), "SendMessage", &V1(black_box(&request))).expect("no blob")
+    };
+    vec![
+        event("status event", samples::status_event(), None),
+        event("status event with its cursor", samples::status_event(), Some(Seq(70))),
+        event("artifact chunk, 100 B", samples::chunk_event(100), None),
+        event("artifact chunk, 32 KiB", samples::chunk_event(32 * 1024), None),
+        event("artifact chunk, 32 KiB of bytes", samples::bytes_event(32 * 1024), None),
+        case("encode", "task of 100 messages", write_task().len(), move || {
+            drop(black_box(write_task()));
+        }),
+        case("encode", "error", write_missing().len(), move || drop(black_box(write_missing()))),
+        case("encode", "send, small", write_request().len(), move || {
+            drop(black_box(write_request()));
+        }),
+    ]
+}
