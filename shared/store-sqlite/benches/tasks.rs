@@ -4,6 +4,8 @@
 //! `cargo bench -p longhaul-store-sqlite -- [clients] [tasks] [folder]`. Prints tasks a second, how long one takes, CPU time
 //! of each kind of thread for 1,000 tasks, and what was written for each. Every answer is checked.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
 use futures::{FutureExt as _, StreamExt as _};
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, EntryBody, Message, MessageId,

@@ -239,13 +239,12 @@ impl Thread {
     fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
         self.sync(batch.iter().any(|call| call.synced()))?;
         self.run("BEGIN IMMEDIATE")?;
-        let effects = match self.together(batch)? {
-            Some(effects) => effects,
-            None => {
-                self.run("ROLLBACK")?;
-                self.run("BEGIN IMMEDIATE")?;
-                self.one_by_one(batch)?
-            }
+        let effects = if let Some(effects) = self.together(batch)? {
+            effects
+        } else {
+            self.run("ROLLBACK")?;
+            self.run("BEGIN IMMEDIATE")?;
+            self.one_by_one(batch)?
         };
         self.run("COMMIT")?;
         Ok(effects)
