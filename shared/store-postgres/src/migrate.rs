@@ -67,7 +67,7 @@ pub const READ_SCHEMA: &str = "-- store::read_schema
 select coalesce(max(version), 0), coalesce(max(major), 0) from longhaul_schema";
 
 /// What was applied last, and whether the server takes writes, of a database that has the schema.
-pub const CHECK: &str = "-- store::check
+pub const IS_WELL: &str = "-- store::is_well
 select not (pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'),
     coalesce(max(version), 0), coalesce(max(major), 0)
 from longhaul_schema";
@@ -110,7 +110,7 @@ pub async fn check(connection: &mut PgConnection) -> DbResult<()> {
 /// The same in one statement, for a server that has the schema and takes writes. `false`: something is wrong, and asking
 /// for one thing at a time tells what.
 pub async fn is_well(connection: &mut PgConnection) -> bool {
-    let answer = query_as::<_, (bool, i32, i32)>(CHECK).fetch_one(connection).await;
+    let answer = query_as::<_, (bool, i32, i32)>(IS_WELL).fetch_one(connection).await;
     answer.is_ok_and(|(writes, version, major)| writes && fits(version, major).is_ok())
 }
 
