@@ -36,14 +36,16 @@ impl Front {
         let answer = jsonrpc::answer(&self.0.gate, marks, agent, parts, body);
         let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(response) => response,
-            Err(panic) => DefaultResponseForPanic::default().response_for_panic(panic).map(Body::new),
+            Err(panic) => {
+                DefaultResponseForPanic::default().response_for_panic(panic).map(Body::new)
+            }
         };
-        // Both in the place where the router puts them.
-        if let Some(length) = response.body().size_hint().exact() {
-            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-        }
         if let Ok(id) = id {
             response.headers_mut().insert("x-request-id", id);
+        }
+        // Last, as the router has it.
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         }
         response
     }
