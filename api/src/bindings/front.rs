@@ -36,14 +36,16 @@ impl Front {
         let answer = jsonrpc::answer(&self.0.gate, marks, agent, parts, body);
         let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(response) => response,
-            Err(panic) => DefaultResponseForPanic::default().response_for_panic(panic).map(Body::new),
+            Err(panic) => {
+                DefaultResponseForPanic::default().response_for_panic(panic).map(Body::new)
+            }
         };
-        // Both in the place where the router puts them.
-        if let Some(length) = response.body().size_hint().exact() {
-            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-        }
         if let Ok(id) = id {
             response.headers_mut().insert("x-request-id", id);
+        }
+        // Last, as the router has it.
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         }
         response
     }
@@ -51,29 +53,43 @@ impl Front {
 
 impl Answers for Front {
     async fn answer(&self, request: Request) -> Response {
-        let addressed =
-            (request.method() == Method::POST).then(|| addressed(request.uri().path())).flatten();
-        match addressed {
-            Some(agent) => {
-                let agent = agent.map(str::to_owned);
-                self.call(agent, request).await
+        let place = match *request.method() {
+            Method::POST => place(request.uri().path()),
+            _ => Place::Elsewhere,
+        };
+        match place {
+            Place::Root => self.call(None, request).await,
+            Place::Agent(name) => {
+                let name = name.to_owned();
+                self.call(Some(name), request).await
             }
-            None => self.0.router.answer(request).await,
+            Place::Elsewhere => self.0.router.answer(request).await,
         }
     }
 }
 
-/// Whom a call to this path is for: an agent, or whoever is at the root. Nothing: it is not a path of calls, or the router
-/// has to look at it more closely.
-fn addressed(path: &str) -> Option<Option<&str>> {
+/// Whom a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place<'a> {
+    /// Whoever is at the root.
+    Root,
+    /// The agent of this name.
+    Agent(&'a str),
+    /// It is no path of calls, or the router has to look at it more closely.
+    Elsewhere,
+}
+
+fn place(path: &str) -> Place<'_> {
     if matches!(path, "/" | "/a2a" | "/a2a/") {
-        return Some(None);
+        return Place::Root;
     }
-    let rest = path.strip_prefix("/agents/")?;
+    let Some(rest) = path.strip_prefix("/agents/") else { return Place::Elsewhere };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let agent = rest.strip_suffix("/a2a").unwrap_or(rest);
-    let plain = !agent.is_empty() && !agent.contains(['/', '%']);
-    plain.then_some(Some(agent))
+    if agent.is_empty() || agent.contains(['/', '%']) {
+        return Place::Elsewhere;
+    }
+    Place::Agent(agent)
 }
 
 #[cfg(test)]
@@ -85,14 +101,14 @@ mod tests {
     #[test]
     fn calls_are_told_from_other_requests_by_their_path() {
         for path in ["/", "/a2a", "/a2a/"] {
-            assert_eq!(addressed(path), Some(None), "{path}");
+            assert_eq!(place(path), Place::Root, "{path}");
         }
         for path in ["/agents/x", "/agents/x/", "/agents/x/a2a", "/agents/x/a2a/"] {
-            assert_eq!(addressed(path), Some(Some("x")), "{path}");
+            assert_eq!(place(path), Place::Agent("x"), "{path}");
         }
         let others = ["", "/agents", "/agents/", "/agents//a2a", "/agents/x/y", "/agents/x//"];
         for path in others.into_iter().chain(["/healthz", "/agents/%78", "//", "/a2a//"]) {
-            assert_eq!(addressed(path), None, "{path}");
+            assert_eq!(place(path), Place::Elsewhere, "{path}");
         }
     }
 

@@ -83,7 +83,9 @@ impl Subscription {
     /// Reads the log itself, one page. Nothing: the store does not answer, or has nothing there yet.
     async fn catch_up(&self) -> Result<Vec<Arc<Entry>>> {
         match self.hub.0.store.read_log(self.key, self.place, PAGE).await {
-            Ok(Some(page)) => Ok(page.entries.into_iter().map(|entry| Arc::new(entry.into())).collect()),
+            Ok(Some(page)) => {
+                Ok(page.entries.into_iter().map(|entry| Arc::new(entry.into())).collect())
+            }
             Ok(None) => Err(StoreError::corrupt(self.key, "the log", "it is gone")),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "cannot read the log for a subscriber yet");

@@ -28,11 +28,7 @@ impl Service {
     pub async fn send(&self, caller: &Caller, request: SendRequest) -> Result<SendOutcome> {
         let (at_once, history) = (request.return_immediately, request.history_length);
         let mut flight = self.accept(caller, request, !at_once).await?;
-        let waited = if at_once {
-            Waited::Task
-        } else {
-            self.wait(caller, &mut flight).await?
-        };
+        let waited = if at_once { Waited::Task } else { self.wait(caller, &mut flight).await? };
         match waited {
             Waited::Task => {
                 let mut task = flight.task;
@@ -93,12 +89,7 @@ impl Service {
     }
 
     /// Takes entries into a snapshot.
-    async fn fold(
-        &self,
-        caller: &Caller,
-        task: &mut Task,
-        entries: Vec<Arc<Entry>>,
-    ) -> Result<()> {
+    async fn fold(&self, caller: &Caller, task: &mut Task, entries: Vec<Arc<Entry>>) -> Result<()> {
         for entry in entries {
             if entry.seq <= task.last_seq {
                 continue;

@@ -53,7 +53,8 @@ impl UserMessage {
     ///
     /// Never: domain values have string keys only, which is all that JSON asks.
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).expect("domain values have string keys and cannot fail to encode")
+        serde_json::to_string(self)
+            .expect("domain values have string keys and cannot fail to encode")
     }
 }
 
