@@ -66,7 +66,8 @@ impl ArtifactUpdate {
     /// of its first chunk: a chunk that is appended adds parts only.
     pub fn apply_to(self, artifacts: &mut Vec<Artifact>) {
         let id = &self.artifact.artifact_id;
-        match artifacts.iter_mut().find(|a| a.artifact_id == *id) {
+        // The next chunk is most often of the artifact that came last.
+        match artifacts.iter_mut().rev().find(|a| a.artifact_id == *id) {
             Some(there) if self.append => there.parts.extend(self.artifact.parts),
             Some(there) => *there = self.artifact,
             None => artifacts.push(self.artifact),
