@@ -1,8 +1,8 @@
 //! New tasks, a batch with one statement.
 //!
-//! The dedupe key goes first: where it is taken, nothing else of that task is written. The statement is its own
-//! transaction, so all rows of a task are there or none. A repeat after a lost answer finds its key with its own task id.
-//! Hardly any key is there already, so it is inserted as if none were, and only what remains is tried with more care.
+//! Where the dedupe key is taken, nothing else of that task is written. The statement is its own transaction, so all rows of
+//! a task are there or none. A repeat after a lost answer finds its key with its own task id. Hardly any key is there already,
+//! so keys are inserted as if none were, and only what remains is tried with more care.
 
 use crate::{
     column::{column, key},
@@ -29,7 +29,7 @@ use std::{
 /// A statement that accepts those new tasks whose dedupe keys it can take. Keys are taken in their order, contents in theirs, so
 /// that two batches never wait for one another in a circle.
 macro_rules! accepting {
-    ($name:literal, $keys:literal) => {
+    ($name:literal, $accepted:literal) => {
         concat!(
             "-- store::",
             $name,
@@ -42,16 +42,9 @@ with time as materialized (
         $9::bytea[], $10::bytea[], $15::timestamptz[], $16::timestamptz[], $17::int8[], $18::text[])
         as i (owner_id, task_id, agent, context_id, priority, delay_ms, trace, body, key, content, not_before, deadline_at,
             queue_timeout_ms, concurrency_key)
-), fresh as (
-",
-            $keys,
-            "
-    returning owner_id, task_id
-), accepted as materialized (
-    select i.*, greatest(i.at + i.delay_ms * interval '1 millisecond', i.not_before) as run_at
-    from fresh f
-    join input i on i.owner_id = f.owner_id and i.task_id = f.task_id
-), new_tasks as (
+), ",
+            $accepted,
+            ", new_tasks as (
     insert into tasks (owner_id, task_id, agent, context_id, priority, created_at, queue_timeout_ms, concurrency_key)
     select owner_id, task_id, agent, context_id, priority, at, queue_timeout_ms, concurrency_key from accepted
 ), new_states as (
@@ -80,22 +73,33 @@ select owner_id, task_id, at from accepted"
 /// Accepts tasks whose keys are not there. Fails as a whole when somebody else takes one at the same moment.
 pub const ACCEPT_FRESH: &str = accepting!(
     "accept_fresh",
-    "    insert into message_keys (owner_id, key, content, task_id, seq, at)
-    select i.owner_id, i.key, i.content, i.task_id, 1, i.at from input i
+    "accepted as materialized (
+    select i.*, greatest(i.at + i.delay_ms * interval '1 millisecond', i.not_before) as run_at
+    from input i
     where not exists (
         select from message_keys k where k.owner_id = i.owner_id and k.key = i.key offset 0
     )
-    order by i.owner_id, i.key"
+), fresh as (
+    insert into message_keys (owner_id, key, content, task_id, seq, at)
+    select owner_id, key, content, task_id, 1, at from accepted order by owner_id, key
+)"
 );
 
 /// Accepts tasks whose keys are not there, or too old to count; waits for whoever takes one at the same moment.
 pub const ACCEPT_NEW: &str = accepting!(
     "accept_new",
-    "    insert into message_keys as k (owner_id, key, content, task_id, seq, at)
+    "fresh as (
+    insert into message_keys as k (owner_id, key, content, task_id, seq, at)
     select owner_id, key, content, task_id, 1, at from input order by owner_id, key
     on conflict (owner_id, key) do update
     set content = excluded.content, task_id = excluded.task_id, seq = excluded.seq, at = excluded.at
-    where k.at < excluded.at - interval '24 hours'"
+    where k.at < excluded.at - interval '24 hours'
+    returning owner_id, task_id
+), accepted as materialized (
+    select i.*, greatest(i.at + i.delay_ms * interval '1 millisecond', i.not_before) as run_at
+    from fresh f
+    join input i on i.owner_id = f.owner_id and i.task_id = f.task_id
+)"
 );
 
 /// The longest delay that is kept, in milliseconds: a thousand years.

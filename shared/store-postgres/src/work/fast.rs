@@ -21,7 +21,7 @@ use longhaul_store::{Append, Appended, SettleAs, Settled, check_output};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgArguments, PgRow, Postgres};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
 };
 use tokio::time::timeout;
@@ -85,13 +85,14 @@ with run as materialized (
 )
 select place, last_seq from state";
 
-/// How long it may take before it is given up: the server gives the statement up after 10 seconds.
-const LIMIT: Duration = Duration::from_secs(12);
+/// How long it may take before the long way is taken instead: most likely nobody answers on this connection any more. Should the
+/// statement be carried out later, one of the two finds what the other one has written.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Does those writes for which all is as usual; gives what became of each, `None` for those that are still to be done.
 pub async fn run(db: &Db, writes: &[Write]) -> Vec<Option<Wrote>> {
     let mut done = vec![None; writes.len()];
-    let usual = usual(writes);
+    let (usual, repeats) = usual(writes);
     if usual.is_empty() {
         return done;
     }
@@ -108,6 +109,11 @@ pub async fn run(db: &Db, writes: &[Write]) -> Vec<Option<Wrote>> {
                 });
             }
             db.signals.grown(grown);
+            for (place, first) in repeats {
+                if let Some(Wrote::Append(Appended::Now { last })) = done[first] {
+                    done[place] = Some(Wrote::Append(Appended::Already { last }));
+                }
+            }
         }
         Err(failure) => tracing::debug!(?failure, "writes take the long way"),
     }
@@ -139,19 +145,36 @@ struct Usual<'a> {
     status: Option<(TaskState, i32)>,
 }
 
-/// The writes that may be done so, by task, of each the only one in the batch.
-fn usual(writes: &[Write]) -> BTreeMap<TaskKey, Usual<'_>> {
+/// A repeat of an append, and the append, by their places in the batch.
+type Repeat = (usize, usize);
+
+/// The writes that may be done so, by task, of each the only one in the batch but for repeats of it.
+fn usual(writes: &[Write]) -> (BTreeMap<TaskKey, Usual<'_>>, Vec<Repeat>) {
     let mut usual = BTreeMap::new();
-    let mut seen = BTreeSet::new();
+    let mut repeats = Vec::new();
+    let mut firsts = BTreeMap::new();
     for (place, write) in writes.iter().enumerate() {
         let key = write.key();
-        if !seen.insert(key) {
-            usual.remove(&key);
-        } else if let Some(write) = Usual::of(place, write) {
-            usual.insert(key, write);
+        match firsts.entry(key) {
+            Entry::Vacant(first) => {
+                first.insert(place);
+                usual.extend(Usual::of(place, write).map(|write| (key, write)));
+            }
+            Entry::Occupied(first) if repeat(&writes[*first.get()], write) => {
+                repeats.push((place, *first.get()));
+            }
+            Entry::Occupied(_) => {
+                usual.remove(&key);
+            }
         }
     }
-    usual
+    (usual, repeats)
+}
+
+/// Whether the second is the same append as the first, sent again by a caller that has lost patience.
+fn repeat(first: &Write, second: &Write) -> bool {
+    let (Write::Append(first), Write::Append(second)) = (first, second) else { return false };
+    (first.append.fence, first.append.op) == (second.append.fence, second.append.op)
 }
 
 impl<'a> Usual<'a> {
@@ -186,7 +209,7 @@ impl<'a> Usual<'a> {
     }
 
     /// The entries, each with the artifact that it may begin, and whether the log says if it does.
-    fn entries(&self) -> impl Iterator<Item = Entry<'a>> + use<'a> {
+    fn entries(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
         let (write, attempt) = (self.place, self.output.append.attempt);
         let mut begun: BTreeSet<&ArtifactId> = BTreeSet::new();
         (1..).zip(&self.output.entries).map(move |(nth, entry)| {
@@ -197,12 +220,13 @@ impl<'a> Usual<'a> {
                 }
                 None => (None, false),
             };
-            Entry { write, nth, attempt, encoded: entry, head, asks }
+            Line { write, nth, attempt, encoded: entry, head, asks }
         })
     }
 }
 
-struct Entry<'a> {
+/// An entry as a row.
+struct Line<'a> {
     write: i32,
     nth: i32,
     attempt: i32,
@@ -235,7 +259,7 @@ fn bind<'q>(usual: &BTreeMap<TaskKey, Usual<'q>>) -> Query<'q> {
 }
 
 fn bind_entries<'q>(query: Query<'q>, usual: &BTreeMap<TaskKey, Usual<'q>>) -> Query<'q> {
-    let entries: Vec<Entry<'q>> = usual.values().flat_map(Usual::entries).collect();
+    let entries: Vec<Line<'q>> = usual.values().flat_map(Usual::entries).collect();
     query
         .bind(BODY_SCHEMA)
         .bind(entries.iter().map(|e| e.write).collect::<Vec<_>>())
@@ -246,4 +270,31 @@ fn bind_entries<'q>(query: Query<'q>, usual: &BTreeMap<TaskKey, Usual<'q>>) -> Q
         .bind(entries.iter().map(|e| e.head).collect::<Vec<Option<&str>>>())
         .bind(entries.iter().map(|e| e.asks).collect::<Vec<_>>())
         .bind(entries.iter().map(|e| e.encoded.text.as_str()).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{EntryBody, Epoch, Fence, OwnerId, TaskId, log::StatusChange};
+    use uuid::Uuid;
+
+    fn append(task: u128, op: i32) -> Write {
+        Write::Append(Output::from(Append {
+            key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(Uuid::from_u128(task)) },
+            fence: Fence { epoch: Epoch(1), token: Uuid::from_u128(9) },
+            op,
+            attempt: 1,
+            entries: vec![EntryBody::Status(StatusChange::to(TaskState::Working))],
+            blobs: vec![],
+            checkpoints: vec![],
+        }))
+    }
+
+    #[test]
+    fn of_several_writes_to_a_task_none_is_usual_but_repeats_are_known() {
+        let writes = [append(1, 1), append(2, 1), append(1, 1), append(2, 2), append(3, 1)];
+        let (usual, repeats) = usual(&writes);
+        let places: Vec<i32> = usual.values().map(|write| write.place).collect();
+        assert_eq!((places, repeats), (vec![0, 4], vec![(2, 0)]));
+    }
 }

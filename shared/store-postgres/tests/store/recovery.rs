@@ -180,13 +180,17 @@ async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() 
     let scene = Scene::new().await;
     let other = open(&scene.database).await;
     let mut signals = other.log_signals().await.unwrap();
+    // New tasks are nobody's yet; what runs write is told.
     let key = scene.accepted().await;
-    let heard = |signal: &LogSignal, key: TaskKey| match signal {
-        LogSignal::Grown(tasks) => tasks.contains(&(key, Seq(1))),
+    let run = scene.claimed().await;
+    scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
+    let heard = |signal: &LogSignal, key: TaskKey, seq: i64| match signal {
+        LogSignal::Grown(tasks) => tasks.contains(&(key, Seq(seq))),
         LogSignal::Missed => false,
     };
-    let wait =
-        tokio::time::timeout(LIMIT, async { while !heard(&signals.next().await.unwrap(), key) {} });
+    let wait = tokio::time::timeout(LIMIT, async {
+        while !heard(&signals.next().await.unwrap(), key, 2) {}
+    });
     wait.await.expect("the other process hears");
 
     scene.database.sql(
@@ -198,8 +202,8 @@ async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() 
         for _ in 0..2 {
             while signals.next().await.unwrap() != LogSignal::Missed {}
         }
-        let key = scene.accepted().await;
-        while !heard(&signals.next().await.unwrap(), key) {}
+        scene.store.append(append(&run, 2, vec![status(TaskState::Working)])).await.unwrap();
+        while !heard(&signals.next().await.unwrap(), key, 3) {}
     });
     wait.await.expect("it says that it missed something, and hears again");
     other.close().await;

@@ -5,11 +5,14 @@ use crate::{
     scene::{LIMIT, Scene, append, asks, complete, open, open_at, status},
 };
 use futures::{StreamExt, future::join_all};
-use longhaul_domain::{BlobHash, OwnerId, ParkedState, Seq, TaskKey, TaskState, WorkerId};
+use longhaul_domain::{
+    BlobHash, Checkpoint, CheckpointName, Json, OwnerId, ParkedState, Seq, TaskKey, TaskState,
+    WorkerId,
+};
 use longhaul_runtime::{Ids, SystemIds, spawn};
 use longhaul_store::{
     AcceptFollowUp, Accepted, Appended, FollowedUp, Intake, LogSignal, NewWorker, Reading,
-    SettleAs, SignalStream, Signals, SnapshotOptions, Store, Work,
+    SettleAs, Settled, SignalStream, Signals, SnapshotOptions, Store, Work,
 };
 use longhaul_store_postgres::PostgresOptions;
 use longhaul_tests::{Database, eventually};
@@ -44,9 +47,11 @@ async fn silent_connections_are_replaced() {
     let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 4).await;
     let other = open(&scene.database).await;
     let mut signals = scene.store.log_signals().await.unwrap();
-    let new = asks();
-    other.accept_new(new.clone()).await.unwrap();
-    assert!(hears(&mut signals, new.key, LIMIT).await);
+    scene.accepted().await;
+    let run = scene.claimed().await;
+    other.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
+    assert!(hears(&mut signals, run.key, LIMIT).await);
+    other.accept_new(asks()).await.unwrap();
 
     proxy.silence();
     eventually(LIMIT, "runs are claimed again", async || {
@@ -58,10 +63,9 @@ async fn silent_connections_are_replaced() {
     .await;
     let mut heard = false;
     // Longer than it takes to notice, shorter than it takes TCP.
-    for _ in 0..60 {
-        let new = asks();
-        other.accept_new(new.clone()).await.unwrap();
-        heard = hears(&mut signals, new.key, Duration::from_secs(1)).await;
+    for op in 2..62 {
+        other.append(append(&run, op, vec![status(TaskState::Working)])).await.unwrap();
+        heard = hears(&mut signals, run.key, Duration::from_secs(1)).await;
         if heard {
             break;
         }
@@ -103,6 +107,8 @@ async fn what_is_told_last_is_heard_although_the_store_is_closed_at_once() {
     let other = open(&scene.database).await;
     let mut signals = other.log_signals().await.unwrap();
     let key = scene.accepted().await;
+    let run = scene.claimed().await;
+    scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
     scene.store.close().await;
     assert!(hears(&mut signals, key, LIMIT).await);
     other.close().await;
@@ -251,13 +257,37 @@ async fn output_whose_answer_is_lost_is_told_when_it_is_found() {
     let run = scene.claimed().await;
     scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
     let mut signals = scene.store.log_signals().await.unwrap();
-    let (store, output) =
+    let (store, mut output) =
         (Arc::clone(&scene.store), append(&run, 2, vec![status(TaskState::Working)]));
+    // Output with a checkpoint is written with locks and a commit.
+    let name = CheckpointName::new("step").unwrap();
+    output.checkpoints.push(Checkpoint { name, value: Json::parse("1").unwrap() });
     let committed = format!("select count(*) from log where task_id = '{}' and seq = 3", key.task);
     let call = async move { store.append(output).await.unwrap() };
     proxy.mute_from_commit();
     let outcome = answer_lost(&scene, &proxy, &committed, call).await;
     assert_eq!(outcome, Appended::Already { last: Seq(3) });
+    assert!(hears(&mut signals, key, LIMIT).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_in_one_statement_whose_answer_is_lost_is_told_when_it_is_found() {
+    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 4).await;
+    let key = scene.accepted().await;
+    let run = scene.claimed().await;
+    // The statement is known to the connection that is kept, so that it leaves in one piece.
+    for op in 1..=8 {
+        scene.store.append(append(&run, op, vec![status(TaskState::Working)])).await.unwrap();
+    }
+    let mut signals = scene.store.log_signals().await.unwrap();
+    let (store, end) = (Arc::clone(&scene.store), complete(&run, 9));
+    let committed = format!("select count(*) from log where task_id = '{}' and seq = 11", key.task);
+    let call = async move { store.settle(end).await.unwrap() };
+    proxy.mute();
+    let outcome = answer_lost(&scene, &proxy, &committed, call).await;
+    // Now, where that connection had been idle for so long that another one took its place.
+    let last = Seq(11);
+    assert!([Settled::Already { last }, Settled::Now { last }].contains(&outcome), "{outcome:?}");
     assert!(hears(&mut signals, key, LIMIT).await);
 }
 
