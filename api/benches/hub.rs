@@ -1,5 +1,4 @@
 //! What it costs to bring one event to all who follow a task. Making its bytes is paid once, the rest by each reader.
-#![expect(missing_docs, reason = "the macros make public items of their own")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use longhaul_api::bench::Readers;
