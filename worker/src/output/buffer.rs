@@ -14,6 +14,8 @@ pub struct Buffer {
     bytes: usize,
     /// Whether what is here is to be written now.
     pub urgent: bool,
+    /// Whether only the end of the run takes anything out.
+    pub closed: bool,
     /// Counts what was ever emitted and ever written, so that a flush knows when it is done.
     pub emitted: u64,
     pub durable: u64,

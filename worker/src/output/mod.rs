@@ -3,9 +3,10 @@
 //! Whatever is emitted while an append is under way goes into the next one. A full buffer makes the executor wait, except
 //! for a checkpoint: it goes in together with its output, and what is in the buffer is written in one step. An append whose
 //! answer was lost is repeated under the same operation number, which the store recognises. The `working` status with which
-//! a run begins waits for company, so that a quick task is written in one step.
+//! a run begins waits for company, and so does what is emitted in one go, so that a quick task is written in one step.
 
 mod buffer;
+mod polled;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -17,6 +18,7 @@ use buffer::{Buffer, weight};
 use longhaul_domain::{Checkpoint, EntryBody, Fence, TaskKey};
 use longhaul_executor::Stopped;
 use longhaul_store::Work;
+use polled::Polled;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -28,6 +30,8 @@ pub struct Output {
     attempt: i32,
     signals: Arc<RunSignals>,
     buffer: Mutex<Buffer>,
+    /// Whether the executor is at it.
+    pub polled: Polled,
     /// Rung when something is to be written.
     filled: Notify,
     /// Rung when something was written, or never will be.
@@ -51,6 +55,7 @@ impl Output {
             attempt,
             signals,
             buffer: Mutex::new(Buffer::of(opening)),
+            polled: Polled::default(),
             filled: Notify::new(),
             written: Notify::new(),
         }
@@ -123,6 +128,13 @@ impl Output {
     /// Makes what is buffered urgent.
     pub fn hurry(&self) {
         self.lock().urgent = true;
+        self.filled.notify_one();
+    }
+
+    /// Nothing more is taken out of the buffer by [`keep_writing`](Self::keep_writing), which returns once what it is writing is
+    /// answered.
+    pub fn close(&self) {
+        self.lock().closed = true;
         self.filled.notify_one();
     }
 

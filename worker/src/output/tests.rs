@@ -196,3 +196,47 @@ async fn a_store_that_is_slow_makes_the_executor_wait_but_not_stall() {
     };
     assert!(!stalled);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_emitted_in_one_go_waits_for_the_end() {
+    let scene = Scene::new(Some(working()));
+    script(&scene.store.append, || Ok(NOW));
+    let call = async {
+        scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
+        tokio::task::unconstrained(scene.output.emit(vec![artifact("b", "2")])).await.unwrap();
+    };
+    scene.while_writing(scene.output.polled.watch(call)).await;
+    scene.output.close();
+    scene.output.keep_writing(&scene.pending).await;
+    assert_eq!(scene.appends(), [], "all of it goes with the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_emitted_before_the_executor_waits_is_written_at_once() {
+    let scene = Scene::new(None);
+    script(&scene.store.append, || Ok(NOW));
+    let begun = tokio::time::Instant::now();
+    let call = async {
+        scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
+        let written = async {
+            while scene.appends().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        written.await;
+        begun.elapsed()
+    };
+    let after = scene.while_writing(scene.output.polled.watch(call)).await;
+    assert_eq!(after, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_executor_that_computes_for_long_does_not_hold_its_output_back() {
+    let scene = Scene::new(None);
+    script(&scene.store.append, || Ok(NOW));
+    // Ended, as far as the watch can tell, and nobody has heard of it: the same as being at it.
+    scene.output.polled.watch(scene.output.emit(vec![artifact("a", "1")])).await.unwrap();
+    let soon = tokio::time::sleep(Duration::from_millis(50));
+    scene.while_writing(soon).await;
+    assert_eq!(scene.appends().len(), 1);
+}

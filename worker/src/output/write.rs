@@ -29,12 +29,19 @@ struct UnderWay {
 }
 
 impl Output {
-    /// Writes what is emitted, until the run is over. Dropping it loses nothing that was not lost already: what it was
-    /// writing is written again, under the same number, by [`finish_write`](Self::finish_write).
+    /// Writes what is emitted, until [closed](Self::close) or nothing can be written any more. Dropping it loses nothing that
+    /// was not lost already: what it was writing is written again, under the same number, by [`finish_write`](Self::finish_write).
     pub async fn keep_writing(&self, pending: &Pending) {
         loop {
             self.filled.notified().await;
-            while self.take_into(pending, false) {
+            loop {
+                self.polled.rests().await;
+                if self.lock().closed {
+                    return;
+                }
+                if !self.take_into(pending, false) {
+                    break;
+                }
                 if !self.write(pending).await {
                     return;
                 }

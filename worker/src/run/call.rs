@@ -5,9 +5,10 @@ use super::{
     limits::{Limits, overrun},
 };
 use crate::settlement::Ended;
+use futures::future::{FusedFuture, FutureExt};
 use longhaul_executor::{ExecutorError, Outcome, TaskContext};
 use longhaul_runtime::spawn::panic_message;
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
@@ -17,28 +18,36 @@ const OPENING_DELAY: Duration = Duration::from_millis(20);
 impl Run<'_> {
     /// Calls the executor and writes what it emits, until it ends or is given up.
     pub(super) async fn execute(&self, ctx: TaskContext) -> Ended {
-        let executor = Arc::clone(&self.agent.executor);
-        let call = async move { executor.execute(ctx).await }.in_current_span();
+        let (executor, output) = (Arc::clone(&self.agent.executor), Arc::clone(&self.output));
+        let call = async move { output.polled.watch(executor.execute(ctx)).await };
+        let call = call.in_current_span();
         let mut job = Job(self.env.executors.spawn(call));
         let limits = Limits::new(self.terms, self.claimed.deadline, self.env.clock.now());
-        let writing = async {
-            self.output.keep_writing(&self.pending).await;
-            pending::<()>().await;
-        };
+        let mut writing = pin!(self.output.keep_writing(&self.pending).fuse());
         let opening = async {
             tokio::time::sleep(OPENING_DELAY).await;
             self.output.hurry();
             pending::<()>().await;
         };
-        tokio::select! {
+        let stays = async {
+            writing.as_mut().await;
+            pending::<()>().await;
+        };
+        let ended = tokio::select! {
             ended = job.ended() => ended,
             () = overrun(self.env, &self.signals, limits) => {
                 tracing::warn!("the executor did not stop when told to; it is given up");
                 Ended::Abandoned
             }
-            () = writing => Ended::Abandoned,
+            () = stays => Ended::Abandoned,
             () = opening => Ended::Abandoned,
+        };
+        // What is under way is waited for and not sent twice; what is still buffered goes with the end.
+        self.output.close();
+        if !writing.is_terminated() {
+            writing.await;
         }
+        ended
     }
 }
 
