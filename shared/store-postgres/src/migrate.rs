@@ -16,7 +16,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         version: 1,
         major: 1,
@@ -40,6 +40,12 @@ const MIGRATIONS: [Migration; 4] = [
         major: 1,
         name: "0004_lighter",
         sql: include_str!("../../../migrations/postgres/0004_lighter.sql"),
+    },
+    Migration {
+        version: 5,
+        major: 1,
+        name: "0005_seldom",
+        sql: include_str!("../../../migrations/postgres/0005_seldom.sql"),
     },
 ];
 

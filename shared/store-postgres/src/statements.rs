@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The statements that run with every task or all the time, and must never read a table whole.
-pub const HOT: [&str; 51] = [
+pub const HOT: [&str; 59] = [
     intake::accept_new::ACCEPT_FRESH,
     intake::accept_new::ACCEPT_NEW,
     intake::known::KNOWN_KEYS,
@@ -21,10 +21,18 @@ pub const HOT: [&str; 51] = [
     reading::facts::QUEUE_DEPTH,
     reading::facts::QUEUE_DEPTH_OF_OWNER,
     reading::facts::RUN_FACTS,
-    reading::list::COUNT_CONTEXT,
-    reading::list::COUNT_TASKS,
-    reading::list::LIST_CONTEXT,
-    reading::list::LIST_TASKS,
+    reading::list::pages::LIST_CONTEXT,
+    reading::list::pages::LIST_LIVE,
+    reading::list::pages::LIST_SELDOM,
+    reading::list::pages::LIST_TASKS,
+    reading::list::totals::COUNT_AGENT,
+    reading::list::totals::COUNT_ALL,
+    reading::list::totals::COUNT_CONTEXT,
+    reading::list::totals::COUNT_CONVERSATION,
+    reading::list::totals::COUNT_LIVE,
+    reading::list::totals::COUNT_RUNS,
+    reading::list::totals::COUNT_SELDOM,
+    reading::list::totals::COUNT_TASKS,
     reading::log::READ_LOGS,
     reading::messages::MESSAGES,
     reading::task::AGENT_OF,
@@ -76,7 +84,7 @@ pub const COLD: [&str; 37] = [
     operate::dead::DEAD_OF_OWNER,
     operate::overview::QUEUES,
     operate::overview::WORKERS,
-    reading::list::ESTIMATE_TASKS,
+    reading::list::totals::ESTIMATE_TASKS,
     registry::AGENTS,
     registry::LOCK_AGENTS,
     registry::PUT_AGENTS,

@@ -33,7 +33,8 @@ cross join lateral (
 ) h
 order by w.owner_id, w.task_id, h.first";
 
-/// The chunks of each task from one entry to another.
+/// The chunks of each task from one entry to another, in the order of the log. The log's key gives each task's in order; to sort
+/// them all would take them to the disk.
 pub const ARTIFACT_CHUNKS: &str = "-- store::artifact_chunks
 select w.owner_id, w.task_id, c.seq, c.kind, c.schema, c.body
 from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) as w (owner_id, task_id, from_seq, up_to)
@@ -41,9 +42,9 @@ cross join lateral (
     select l.seq, l.kind, l.schema, l.body::text as body
     from log l
     where l.owner_id = w.owner_id and l.task_id = w.task_id and l.kind = 3 and l.seq between w.from_seq and w.up_to
+    order by l.seq
     offset 0
-) c
-order by w.owner_id, w.task_id, c.seq";
+) c";
 
 /// An artifact and the entry with which its present content begins.
 struct Begun {

@@ -13,13 +13,18 @@ use longhaul_store::SnapshotOptions;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 
-/// A task without its messages and artifacts. The entry that made the status holds its message.
+/// A task without its messages and artifacts. The entry that made the status holds its message. It is looked up by all of its key:
+/// in a plain join the planner may take seq for a filter, as most tasks have few entries, and read a long log whole.
 pub const READ_TASK: &str = "-- store::read_task
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
     l.kind, l.schema, l.body::text as body
 from task_state s
 join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
-left join log l on l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+left join lateral (
+    select l.kind, l.schema, l.body from log l
+    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+    offset 0
+) l on true
 where s.owner_id = $1 and s.task_id = $2";
 
 /// Which agent does a task.

@@ -6,6 +6,7 @@ mod conformance;
 mod operating;
 mod proxy;
 mod queue;
+mod reads;
 mod recovery;
 mod scene;
 mod schema;

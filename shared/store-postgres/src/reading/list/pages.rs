@@ -1,0 +1,146 @@
+//! Statements that read a page: newest status first, of the same time the highest id first, and no task left out or shown twice,
+//! whichever of them reads which page of a list.
+//!
+//! A walk ends after a number of tasks, however few of them match. Then the page is short, and `walked_at` and `walked_task` say
+//! where the next one begins; they are null where the walk came to the end of the list, and mean nothing behind a full page.
+
+/// A page of an owner's tasks. The index knows the seconds of the statuses: the walk finds the second in which the page ends; that
+/// one is read whole and sorted with what was found before it, and the next page begins behind it.
+pub const LIST_TASKS: &str = "-- store::list_tasks
+with found as materialized (
+    select w.*
+    from (
+        select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.status_second,
+            row_number() over (order by s.status_second desc) as place
+        from task_state s
+        where s.owner_id = $1 and s.status_at >= $2 and (s.status_at, s.task_id) < ($3, $4)
+            and s.status_second >= date_bin('1 second', $2, timestamptz '1970-01-01 00:00:00+00')
+            and s.status_second <= date_bin('1 second', $3, timestamptz '1970-01-01 00:00:00+00')
+    ) w
+    where w.place > $8::int8 or (
+        ($5::int2 is null or w.state = $5)
+        and ($6::text is null or exists (
+            select from tasks t where t.owner_id = w.owner_id and t.task_id = w.task_id and t.agent = $6 offset 0
+        ))
+    )
+    order by w.status_second desc
+    limit $7::int8
+), edge as materialized (
+    select min(f.status_second) as second from found f having count(*) = $7
+), page as materialized (
+    select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
+    from (
+        select f.owner_id, f.task_id, f.state, f.status_at, f.status_seq, f.last_seq
+        from found f
+        where (select second from edge) is null or f.status_second > (select second from edge)
+        union all
+        select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
+        from task_state s
+        where s.owner_id = $1 and s.status_second = (select second from edge)
+            and s.status_at >= $2 and (s.status_at, s.task_id) < ($3, $4)
+    ) s
+    where ($5::int2 is null or s.state = $5)
+        and ($6::text is null or exists (
+            select from tasks t where t.owner_id = s.owner_id and t.task_id = s.task_id and t.agent = $6 offset 0
+        ))
+    order by s.status_at desc, s.task_id desc
+    limit $7
+)
+select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
+    l.kind, l.schema, l.body::text as body,
+    (select second - interval '1 microsecond' from edge) as walked_at,
+    uuid 'ffffffff-ffff-ffff-ffff-ffffffffffff' as walked_task
+from (values (1)) one
+left join page s on true
+left join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select l.kind, l.schema, l.body from log l
+    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+    offset 0
+) l on true
+order by s.status_at desc, s.task_id desc";
+
+/// A page of the tasks in a state that few are in, which have an index of their own, in the order of the list.
+pub const LIST_SELDOM: &str = "-- store::list_seldom
+with found as materialized (
+    select w.*
+    from (
+        select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.seldom_at,
+            row_number() over (order by s.seldom_at desc, s.task_id desc) as place
+        from task_state s
+        where s.owner_id = $1 and s.seldom = $5 and s.seldom_at >= $2 and (s.seldom_at, s.task_id) < ($3, $4)
+    ) w
+    where w.place > $8::int8 or $6::text is null or exists (
+        select from tasks t where t.owner_id = w.owner_id and t.task_id = w.task_id and t.agent = $6 offset 0
+    )
+    order by w.seldom_at desc, w.task_id desc
+    limit $7::int8
+), edge as materialized (
+    select f.status_at, f.task_id from found f where f.place = (select max(place) from found having count(*) = $7)
+), page as materialized (
+    select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
+    from found s
+    where $6::text is null or exists (
+        select from tasks t where t.owner_id = s.owner_id and t.task_id = s.task_id and t.agent = $6 offset 0
+    )
+)
+select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
+    l.kind, l.schema, l.body::text as body,
+    (select status_at from edge) as walked_at, (select task_id from edge) as walked_task
+from (values (1)) one
+left join page s on true
+left join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select l.kind, l.schema, l.body from log l
+    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+    offset 0
+) l on true
+order by s.status_at desc, s.task_id desc";
+
+/// A page of the tasks that are submitted or working, each of which has a run. It reads every run of the owner.
+pub const LIST_LIVE: &str = "-- store::list_live
+with page as materialized (
+    select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
+    from runs r
+    cross join lateral (
+        select s.* from task_state s where s.owner_id = r.owner_id and s.task_id = r.task_id offset 0
+    ) s
+    where r.owner_id = $1 and s.state = $5 and ($6::text is null or r.agent = $6)
+        and s.status_at >= $2 and (s.status_at, s.task_id) < ($3, $4)
+    order by s.status_at desc, s.task_id desc
+    limit $7
+)
+select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
+    l.kind, l.schema, l.body::text as body
+from page s
+join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select l.kind, l.schema, l.body from log l
+    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+    offset 0
+) l on true
+order by s.status_at desc, s.task_id desc";
+
+/// A page of one conversation, all of whose tasks are looked at, but only those of the page with what they say.
+pub const LIST_CONTEXT: &str = "-- store::list_context
+with page as materialized (
+    select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
+    from tasks t
+    cross join lateral (
+        select s.* from task_state s where s.owner_id = t.owner_id and s.task_id = t.task_id offset 0
+    ) s
+    where t.owner_id = $1 and t.context_id = $8 and ($6::text is null or t.agent = $6)
+        and s.status_at >= $2 and (s.status_at, s.task_id) < ($3, $4) and ($5::int2 is null or s.state = $5)
+    order by s.status_at desc, s.task_id desc
+    limit $7
+)
+select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
+    l.kind, l.schema, l.body::text as body
+from page s
+join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select l.kind, l.schema, l.body from log l
+    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+    offset 0
+) l on true
+order by s.status_at desc, s.task_id desc";
