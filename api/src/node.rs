@@ -8,7 +8,7 @@ use crate::{
     options::ApiOptions,
     schedules,
     server::{Limits, Server},
-    service::{Admission, Bounds, Service},
+    service::{Admission, Answers, Bounds, Service},
 };
 use longhaul_dispatch::Waker;
 use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, SystemClock, TaskSet, readiness::Handle};
@@ -73,6 +73,7 @@ impl Api {
         };
         let service = Arc::new(Service {
             agents: Agents::new(Arc::clone(&store)),
+            answers: Answers::new(options.max_answer_bytes),
             admission: Admission::new(Arc::clone(&store), bounds),
             store,
             hub,

@@ -150,8 +150,9 @@ impl TaskIo for RunIo {
 fn io_error(error: &StoreError) -> IoError {
     match error {
         StoreError::Corrupt { .. } => IoError::Corrupt(error.to_string()),
-        StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Schema(_) => {
-            IoError::Unavailable(error.to_string())
-        }
+        StoreError::Unavailable(_)
+        | StoreError::Refused(_)
+        | StoreError::TooLarge { .. }
+        | StoreError::Schema(_) => IoError::Unavailable(error.to_string()),
     }
 }

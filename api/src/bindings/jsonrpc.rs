@@ -7,7 +7,7 @@ use super::{
     request::{Marks, caller, check_scope, echo, stated_version, with_tenant},
     sse::{self, Neglect},
 };
-use crate::service::{Caller, EventStream};
+use crate::service::{Caller, EventStream, Held};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
@@ -42,8 +42,20 @@ pub async fn for_agent(
 
 /// An answer before it is bytes.
 enum Answer {
-    Body(Vec<u8>),
+    Body(Written),
     Stream(Dialect, Box<EventStream>),
+}
+
+/// An answer as bytes, with the room that it has: free when the last of them was handed over.
+struct Written {
+    bytes: Vec<u8>,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Written {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Answers a call whose address has been looked at.
@@ -100,7 +112,7 @@ impl Exchange<'_> {
         };
         let extensions = caller.extensions;
         let mut response = match self.call(caller, &call).await {
-            Ok(Answer::Body(bytes)) => json(StatusCode::OK, bytes),
+            Ok(Answer::Body(written)) => json(StatusCode::OK, Bytes::from_owner(written)),
             Ok(Answer::Stream(dialect, frames)) => self.stream(&call.id, dialect, *frames),
             Err(error) => return refuse(&call.id, &error),
         };
@@ -159,19 +171,33 @@ impl Exchange<'_> {
         asked: Asked,
     ) -> Result<Answer, ProtocolError> {
         let service = &self.gate.service;
-        let write = |output: Output<'_>| {
-            write_result(&call.id, &dialect.view(output)).map(Answer::Body).map_err(|error| {
+        let write = |output: Output<'_>, held: Held| {
+            let written = write_result(&call.id, &dialect.view(output));
+            let answer = written.map(|bytes| Answer::Body(Written { bytes, _held: held }));
+            answer.map_err(|error| {
                 tracing::error!(%error, "an answer cannot be written");
                 ProtocolError::Internal { request_id: caller.request_id.clone() }
             })
         };
         let stream = |frames: EventStream| Ok(Answer::Stream(dialect, Box::new(frames)));
         match asked {
-            Asked::Send(request) => write(Output::Send(&service.send(caller, *request).await?)),
+            Asked::Send(request) => {
+                let sent = service.send(caller, *request).await?;
+                write(Output::Send(&sent.answer), sent.held)
+            }
             Asked::Stream(request) => stream(service.stream(caller, *request).await?),
-            Asked::Get(request) => write(Output::Task(&service.get(caller, request).await?)),
-            Asked::List(request) => write(Output::Page(&service.list(caller, request).await?)),
-            Asked::Cancel(request) => write(Output::Task(&service.cancel(caller, request).await?)),
+            Asked::Get(request) => {
+                let task = service.get(caller, request).await?;
+                write(Output::Task(&task.answer), task.held)
+            }
+            Asked::List(request) => {
+                let page = service.list(caller, request).await?;
+                write(Output::Page(&page.answer), page.held)
+            }
+            Asked::Cancel(request) => {
+                let task = service.cancel(caller, request).await?;
+                write(Output::Task(&task.answer), task.held)
+            }
             Asked::Subscribe(request) => {
                 let cursor = self.cursor()?;
                 stream(service.subscribe(caller, request, cursor).await?)
@@ -249,8 +275,8 @@ fn refuse(id: &Id, error: &ProtocolError) -> Response {
     response
 }
 
-fn json(status: StatusCode, bytes: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(bytes));
+fn json(status: StatusCode, bytes: impl Into<Body>) -> Response {
+    let mut response = Response::new(bytes.into());
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -41,7 +41,7 @@ async fn every_response_names_its_request() {
 /// A stream that has more to show than anybody reads here.
 async fn long_stream(node: &Node) -> EventStream {
     let service = node.service();
-    let sent = service.send(&caller(), send("m")).await.unwrap();
+    let sent = service.send(&caller(), send("m")).await.unwrap().answer;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     run.append(vec![working()]).await;

@@ -19,7 +19,7 @@ async fn a_subscription_to_a_log_that_is_gone_ends() {
 async fn a_log_that_is_shorter_than_it_was_said_to_be_is_gone_on_with_when_it_grows() {
     let node = Node::start().await;
     let service = node.service();
-    let sent = service.send(&caller(), send("m")).await.unwrap();
+    let sent = service.send(&caller(), send("m")).await.unwrap().answer;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut events = service.hub.subscribe(task.key, Seq(1), Seq(5));
     let mut run = node.claim().await;

@@ -1,7 +1,7 @@
 //! Puts large contents back where they belong before anything is shown.
 
-use super::{Caller, Result, Service};
-use crate::hub::Entry;
+use super::{Caller, Held, Result, Service};
+use crate::{hub::Entry, weight::Count};
 use longhaul_domain::{Blob, BlobHash, EntryBody, LogEntry, Message, OwnerId, Part, Task};
 use longhaul_store::StoreError;
 use std::{collections::HashMap, sync::Arc};
@@ -27,17 +27,33 @@ pub(super) fn is_apart(entry: &LogEntry) -> bool {
 
 impl Service {
     /// Makes a task fit into an answer, puts its large contents back, and says how it is run where that is wanted.
-    pub(super) async fn show_task(&self, caller: &Caller, task: &mut Task) -> Result<()> {
+    /// `held` is the room in which it was read; what is given back is the room that it takes.
+    pub(super) async fn show_task(
+        &self,
+        caller: &Caller,
+        task: &mut Task,
+        held: Held,
+    ) -> Result<Held> {
         self.report(caller, std::slice::from_mut(task)).await?;
         self.fit_task(task)?;
-        self.resolve(caller, parts_of(task).collect()).await
+        let held = self.answers.fit(held, Count::Shown.task(task)).await?;
+        self.resolve(caller, parts_of(task).collect()).await?;
+        Ok(held)
     }
 
     /// Makes a page of tasks fit into an answer and puts their large contents back, in one read.
-    pub(super) async fn show_page(&self, caller: &Caller, tasks: &mut [Task]) -> Result<()> {
+    pub(super) async fn show_page(
+        &self,
+        caller: &Caller,
+        tasks: &mut [Task],
+        held: Held,
+    ) -> Result<Held> {
         self.report(caller, tasks).await?;
         self.fit_page(tasks)?;
-        self.resolve(caller, tasks.iter_mut().flat_map(parts_of).collect()).await
+        let bytes = tasks.iter().map(|task| Count::Shown.task(task)).sum();
+        let held = self.answers.fit(held, bytes).await?;
+        self.resolve(caller, tasks.iter_mut().flat_map(parts_of).collect()).await?;
+        Ok(held)
     }
 
     /// Puts the large contents of a message back.

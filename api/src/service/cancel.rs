@@ -1,13 +1,13 @@
 //! Cancel Task (A2A 3.1.5): answers with the canceled task when the executor confirms in time, else with the task as it is.
 
-use super::{Caller, Result, Service, get::with_history, not_found};
+use super::{Answer, Caller, Result, Service, get::with_history, not_found};
 use longhaul_domain::{Task, TaskKey, TaskState};
 use longhaul_store::{CancelRequested, RequestCancel, SnapshotOptions};
 use longhaul_wire::{CancelRequest, ProtocolError, TaskRef};
 
 impl Service {
     /// Asks for the end of a task.
-    pub async fn cancel(&self, caller: &Caller, request: CancelRequest) -> Result<Task> {
+    pub async fn cancel(&self, caller: &Caller, request: CancelRequest) -> Result<Answer<Task>> {
         let known = self.snapshot(caller, &request.id, SnapshotOptions::STATUS).await?;
         let mut events = self.hub.subscribe(known.key, known.last_seq, known.last_seq);
         let cancel = RequestCancel { key: known.key, grace: self.options.cancel_grace };
@@ -40,10 +40,11 @@ impl Service {
         self.canceled(caller, known.key).await
     }
 
-    async fn canceled(&self, caller: &Caller, key: TaskKey) -> Result<Task> {
+    async fn canceled(&self, caller: &Caller, key: TaskKey) -> Result<Answer<Task>> {
         let id = TaskRef::Known(key.task);
-        let mut task = self.snapshot(caller, &id, with_history(None)).await?;
-        self.show_task(caller, &mut task).await?;
-        Ok(task)
+        let Answer { mut answer, held } =
+            self.snapshot_to_show(caller, &id, with_history(None)).await?;
+        let held = self.show_task(caller, &mut answer, held).await?;
+        Ok(Answer { answer, held })
     }
 }

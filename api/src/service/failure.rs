@@ -22,7 +22,10 @@ pub fn failed(request_id: &str, error: &StoreError) -> ProtocolError {
             tracing::warn!(request_id, %error, "turned away");
             ProtocolError::Unavailable { retry_after: RETRY_AFTER }
         }
-        StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Schema(_) => {
+        StoreError::Refused(_)
+        | StoreError::Corrupt { .. }
+        | StoreError::TooLarge { .. }
+        | StoreError::Schema(_) => {
             tracing::error!(request_id, %error, "failed");
             ProtocolError::Internal { request_id: request_id.to_owned() }
         }

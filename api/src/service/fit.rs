@@ -30,10 +30,7 @@ impl Service {
         }
         let bare: u64 = tasks.iter().map(|task| Count::Shown.without_history(task)).sum();
         let Some(left) = limit.checked_sub(bare) else {
-            let why = format!(
-                "makes an answer of more than {limit} bytes; ask for fewer tasks, or without includeArtifacts"
-            );
-            return Err(ProtocolError::invalid("pageSize", why));
+            return Err(page_too_large(limit));
         };
         let share = left / (tasks.len() as u64).max(1);
         for task in tasks {
@@ -64,6 +61,14 @@ pub fn too_large(task: TaskId, limit: u64) -> ProtocolError {
     ProtocolError::UnsupportedOperation(format!(
         "task {task} is larger than an answer may be ({limit} bytes); stream it piece by piece with SubscribeToTask and Last-Event-ID: 0"
     ))
+}
+
+/// What a caller is told of a page that no answer can hold.
+pub fn page_too_large(limit: u64) -> ProtocolError {
+    let why = format!(
+        "makes an answer of more than {limit} bytes; ask for fewer tasks, or without includeArtifacts"
+    );
+    ProtocolError::invalid("pageSize", why)
 }
 
 #[cfg(test)]

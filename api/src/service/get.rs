@@ -1,17 +1,18 @@
 //! Get Task (A2A 3.1.3).
 
-use super::{Caller, Result, Service};
+use super::{Answer, Caller, Result, Service};
 use longhaul_domain::Task;
 use longhaul_store::SnapshotOptions;
 use longhaul_wire::GetRequest;
 
 impl Service {
     /// The task as it is.
-    pub async fn get(&self, caller: &Caller, request: GetRequest) -> Result<Task> {
+    pub async fn get(&self, caller: &Caller, request: GetRequest) -> Result<Answer<Task>> {
         let options = with_history(request.history_length);
-        let mut task = self.snapshot(caller, &request.id, options).await?;
-        self.show_task(caller, &mut task).await?;
-        Ok(task)
+        let Answer { mut answer, held } =
+            self.snapshot_to_show(caller, &request.id, options).await?;
+        let held = self.show_task(caller, &mut answer, held).await?;
+        Ok(Answer { answer, held })
     }
 }
 

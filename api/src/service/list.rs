@@ -1,12 +1,16 @@
 //! List Tasks (A2A 3.1.4).
 
-use super::{Caller, Result, Service, fit::history_of_each, page_token};
-use longhaul_store::{ListQuery, SnapshotOptions};
+use super::{
+    Answer, Caller, Result, Service,
+    fit::{history_of_each, page_too_large},
+    page_token,
+};
+use longhaul_store::{ListQuery, SnapshotOptions, StoreError};
 use longhaul_wire::{ListRequest, ProtocolError, TaskPage};
 
 impl Service {
     /// One page of the caller's tasks.
-    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<TaskPage> {
+    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Answer<TaskPage>> {
         let page_size = request.page_size_or_default();
         let history = request.history_length.unwrap_or(SnapshotOptions::DEFAULT_HISTORY);
         let mut query = ListQuery {
@@ -20,6 +24,7 @@ impl Service {
             options: SnapshotOptions {
                 artifacts: request.include_artifacts,
                 history: history_of_each(history, page_size),
+                ..SnapshotOptions::ALL
             },
         };
         if let Some(token) = request.page_token.filter(|token| !token.is_empty()) {
@@ -31,10 +36,17 @@ impl Service {
                 )
             })?);
         }
-        let page = self.store.list_tasks(query.clone()).await;
-        let mut page = page.map_err(|e| caller.failed(&e))?;
-        self.show_page(caller, &mut page.tasks).await?;
-        Ok(TaskPage {
+        let read = |room| {
+            let options = SnapshotOptions { room, ..query.options };
+            self.store.list_tasks(ListQuery { options, ..query.clone() })
+        };
+        let (page, held) = self.read_to_show(read).await?;
+        let mut page = page.map_err(|error| match error {
+            StoreError::TooLarge { .. } => page_too_large(self.options.max_answer_bytes),
+            error => caller.failed(&error),
+        })?;
+        let held = self.show_page(caller, &mut page.tasks, held).await?;
+        let answer = TaskPage {
             tasks: page.tasks,
             next_page_token: page
                 .next
@@ -43,6 +55,7 @@ impl Service {
             page_size,
             total_size: u32::try_from(page.total).unwrap_or(u32::MAX),
             include_artifacts: request.include_artifacts,
-        })
+        };
+        Ok(Answer { answer, held })
     }
 }

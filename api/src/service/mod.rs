@@ -17,6 +17,7 @@ mod list;
 pub mod operate;
 mod page_token;
 mod report;
+mod room;
 mod send;
 mod stream;
 mod subscribe;
@@ -26,13 +27,14 @@ pub use again::Draft;
 pub use card::{CardFound, CardScope};
 pub use failure::failed;
 pub use frame::Frame;
+pub use room::{Answer, Answers, Held};
 pub use stream::EventStream;
 
 use crate::{agents::Agents, hub::Hub, options::ApiOptions};
 use longhaul_dispatch::Waker;
 use longhaul_domain::{AgentDescriptor, AgentName, Principal, Task, TaskId, TaskKey};
 use longhaul_runtime::{Clock, Ids, TraceContext};
-use longhaul_store::{SnapshotOptions, Store};
+use longhaul_store::{SnapshotOptions, Store, StoreError};
 use longhaul_wire::{Extensions, ProtocolError, TaskRef};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -65,6 +67,7 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     pub agents: Agents,
     pub admission: Admission,
+    pub answers: Answers,
     pub options: ApiOptions,
     /// Whether callers must show who they are.
     pub authenticated: bool,
@@ -121,7 +124,22 @@ impl Service {
     ) -> Result<Task> {
         let key = Self::key(caller, task)?;
         let found = self.store.read_task(key, options).await;
-        let found = found.map_err(|e| caller.failed(&e))?;
+        self.found(caller, task, found)
+    }
+
+    /// What was read of a task that a caller names.
+    fn found(
+        &self,
+        caller: &Caller,
+        task: &TaskRef,
+        found: longhaul_store::Result<Option<Task>>,
+    ) -> Result<Task> {
+        let found = found.map_err(|e| match (e, task.id()) {
+            (StoreError::TooLarge { .. }, Some(id)) => {
+                fit::too_large(id, self.options.max_answer_bytes)
+            }
+            (e, _) => caller.failed(&e),
+        })?;
         // A task of another agent is not at this address.
         found
             .filter(|task| caller.agent.as_ref().is_none_or(|agent| *agent == task.agent))

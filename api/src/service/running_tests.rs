@@ -13,7 +13,7 @@ fn activated() -> Caller {
 }
 
 async fn sent(node: &Node, caller: &Caller, request: SendRequest) -> Result<Task> {
-    match node.service().send(caller, request).await? {
+    match node.service().send(caller, request).await?.answer {
         SendOutcome::Task(task) => Ok(*task),
         SendOutcome::Message(_) => panic!("not a task"),
     }

@@ -4,7 +4,7 @@
 //! kept. A client that goes away does not stop the task.
 
 use super::{
-    Caller, Result, Service,
+    Answer, Caller, Held, Result, Service,
     accept::InFlight,
     direct::{HOLD_BACK, reply},
     fit::{fit, too_large},
@@ -25,7 +25,7 @@ enum Waited {
 
 impl Service {
     /// Takes the message in and answers.
-    pub async fn send(&self, caller: &Caller, request: SendRequest) -> Result<SendOutcome> {
+    pub async fn send(&self, caller: &Caller, request: SendRequest) -> Result<Answer<SendOutcome>> {
         let (at_once, history) = (request.return_immediately, request.history_length);
         let mut flight = self.accept(caller, request, !at_once).await?;
         let waited = if at_once { Waited::Task } else { self.wait(caller, &mut flight).await? };
@@ -33,12 +33,12 @@ impl Service {
             Waited::Task => {
                 let mut task = flight.task;
                 trim_history(&mut task, history);
-                self.show_task(caller, &mut task).await?;
-                Ok(SendOutcome::Task(Box::new(task)))
+                let held = self.show_task(caller, &mut task, Held::default()).await?;
+                Ok(Answer { answer: SendOutcome::Task(Box::new(task)), held })
             }
             Waited::Reply(mut message) => {
                 self.resolve_message(caller, &mut message).await?;
-                Ok(SendOutcome::Message(message))
+                Ok(Answer { answer: SendOutcome::Message(message), held: Held::default() })
             }
         }
     }

@@ -5,7 +5,7 @@
 //! replay, and the client goes on elsewhere with its cursor. It ends as well when its log cannot be read for good.
 
 use super::{
-    Caller, Result, Service,
+    Answer, Caller, Held, Result, Service,
     accept::InFlight,
     admission::Waiter,
     blobs::is_apart,
@@ -59,6 +59,8 @@ pub struct EventStream {
     ended: bool,
     /// Until something has come of the message that the stream began with.
     waiter: Option<Waiter>,
+    /// The room of the first frame.
+    held: Held,
 }
 
 impl EventStream {
@@ -71,7 +73,8 @@ impl EventStream {
     ) -> Self {
         let (ready, entries) = (VecDeque::new(), VecDeque::new());
         let (place, shown) = (Arc::new(task), Seq::START);
-        Self { service, place, events, until, shown, ready, entries, ended: false, waiter: None }
+        let (ended, waiter, held) = (false, None, Held::default());
+        Self { service, place, events, until, shown, ready, entries, ended, waiter, held }
     }
 
     /// Leaves out the frames up to a place, also where that is yet to come.
@@ -84,6 +87,12 @@ impl EventStream {
     pub(super) fn first(mut self, event: StreamEvent, cursor: Seq) -> Self {
         self.ready.push_back(Frame::own(cursor, event));
         self
+    }
+
+    /// The same with a frame that may be large. Its room is kept until it is taken and the next one is asked for.
+    pub(super) fn first_of(mut self, event: Answer<StreamEvent>, cursor: Seq) -> Self {
+        self.held = event.held;
+        self.first(event.answer, cursor)
     }
 
     /// Puts entries first that the hub has handed out already.
@@ -104,6 +113,7 @@ impl EventStream {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
+            self.held = Held::default();
             if self.ended {
                 return None;
             }
@@ -195,7 +205,7 @@ impl Service {
         let mut flight = self.accept(caller, request, true).await?;
         let (held, reply) = self.hold_back(caller, &mut flight).await?;
         let until = Until::Answered { message: flight.message };
-        let InFlight { mut task, events, waiter, .. } = flight;
+        let InFlight { task, events, waiter, .. } = flight;
         let ended = until.ends_with(task.status.state, task.status.seq);
         let (key, cursor) = ((task.key, task.context.clone()), task.last_seq);
         let mut stream = EventStream::new(Arc::clone(self), key, events, until);
@@ -205,20 +215,21 @@ impl Service {
             let cursor = held.last().map_or(cursor, |entry| entry.seq);
             return Ok(stream.first(StreamEvent::Message(message), cursor).ended(true));
         }
-        let event = self.snapshot_event(caller, &mut task, history).await?;
-        Ok(stream.first(event, cursor).with_entries(held).ended(ended))
+        let event = Answer { answer: task, held: Held::default() };
+        let event = self.snapshot_event(caller, event, history).await?;
+        Ok(stream.first_of(event, cursor).with_entries(held).ended(ended))
     }
 
     /// The first frame of a stream.
     pub(super) async fn snapshot_event(
         &self,
         caller: &Caller,
-        task: &mut Task,
+        Answer { answer: mut task, held }: Answer<Task>,
         history: Option<u32>,
-    ) -> Result<StreamEvent> {
-        trim_history(task, history);
-        self.show_task(caller, task).await?;
-        Ok(StreamEvent::Task(Box::new(task.clone())))
+    ) -> Result<Answer<StreamEvent>> {
+        trim_history(&mut task, history);
+        let held = self.show_task(caller, &mut task, held).await?;
+        Ok(Answer { answer: StreamEvent::Task(Box::new(task)), held })
     }
 
     /// Waits a while for a direct reply, where the agent may give one. What went by meanwhile is given back.

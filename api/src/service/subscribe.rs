@@ -32,7 +32,7 @@ impl Service {
         caller: &Caller,
         request: SubscribeRequest,
     ) -> Result<EventStream> {
-        let mut task = self.snapshot(caller, &request.id, SnapshotOptions::ALL).await?;
+        let task = self.snapshot_to_show(caller, &request.id, SnapshotOptions::ALL).await?;
         if task.status.state.is_terminal() {
             return Err(ProtocolError::UnsupportedOperation(format!(
                 "the task is already {}; fetch it with GetTask, or send Last-Event-ID to replay its events",
@@ -41,8 +41,8 @@ impl Service {
         }
         let events = self.hub.subscribe(task.key, task.last_seq, task.last_seq);
         let (key, last) = ((task.key, task.context.clone()), task.last_seq);
-        let event = self.snapshot_event(caller, &mut task, None).await?;
-        Ok(EventStream::new(Arc::clone(self), key, events, Until::Ended).first(event, last))
+        let event = self.snapshot_event(caller, task, None).await?;
+        Ok(EventStream::new(Arc::clone(self), key, events, Until::Ended).first_of(event, last))
     }
 
     async fn resume(

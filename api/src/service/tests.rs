@@ -1,15 +1,15 @@
 use super::*;
 use crate::testing::{LIMIT, Node, caller, made, send, working};
 use longhaul_domain::{
-    BlobHash, BlobKind, BlobRef, Content, Message, MessageId, Part, Role, Seq, TaskState,
-    log::StatusChange,
+    BlobHash, BlobKind, BlobRef, Content, EntryBody, Message, MessageId, Part, Role, Seq,
+    TaskState, log::StatusChange,
 };
 use longhaul_wire::{GetRequest, ListRequest, SendOutcome, SendRequest, SubscribeRequest};
 use std::pin::pin;
 use tokio::time::timeout;
 
 async fn task(node: &Node) -> Task {
-    let sent = node.service().send(&caller(), send("m")).await.unwrap();
+    let sent = node.service().send(&caller(), send("m")).await.unwrap().answer;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     *task
 }
@@ -113,6 +113,55 @@ async fn a_task_that_no_answer_can_hold_is_refused_with_a_way_out() {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_no_answer_can_hold_is_not_read() {
+    let node = Node::with_answers(10_000).await;
+    let task = task(&node).await;
+    let mut run = node.claim().await;
+    run.append(vec![working(), made(Part::text("x".repeat(20_000)))]).await;
+    let service = node.service();
+    let (id, caller) = (TaskRef::Known(task.key.task), caller());
+    let read = service.snapshot_to_show(&caller, &id, SnapshotOptions::ALL).await;
+    let told = read.unwrap_err().to_string();
+    assert!(told.contains("SubscribeToTask"), "{told}");
+    let subscribe = SubscribeRequest { tenant: None, id };
+    let refused = service.subscribe(&caller, subscribe, None).await.map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), told);
+}
+
+#[tokio::test]
+async fn a_large_answer_that_finds_no_room_is_turned_away_and_small_ones_are_not() {
+    let node = Node::start().await;
+    let (service, caller) = (node.service(), caller());
+    let get = |task: &Task| {
+        let id = TaskRef::Known(task.key.task);
+        service.get(&caller, GetRequest { tenant: None, id, history_length: None })
+    };
+    let small = task(&node).await;
+    let mut run = node.claim().await;
+    let piece = || made(Part::text("x".repeat(60_000)));
+    run.append(vec![working(), piece()]).await;
+    get(&small).await.unwrap();
+    let sent = service.send(&caller, send("large")).await.unwrap().answer;
+    let SendOutcome::Task(large) = sent else { panic!("not a task") };
+    let mut run = node.claim().await;
+    let more = |n| match piece() {
+        EntryBody::Artifact(update) => {
+            EntryBody::Artifact(longhaul_domain::ArtifactUpdate { append: n > 0, ..update })
+        }
+        other => other,
+    };
+    run.append(vec![working()]).await;
+    run.append((0..20).map(more).collect()).await;
+    let all = service.answers.take(u64::MAX).await.unwrap();
+    tokio::time::pause();
+    let turned_away = get(&large).await.unwrap_err();
+    assert!(matches!(turned_away, ProtocolError::Unavailable { .. }), "{turned_away}");
+    get(&small).await.unwrap();
+    drop(all);
+    get(&large).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_direct_reply_that_came_in_time_is_given_again() {
     let node = Node::start().await;
     task(&node).await;
@@ -123,6 +172,6 @@ async fn a_direct_reply_that_came_in_time_is_given_again() {
     run.append(vec![working()]).await;
     run.end(change).await;
     let waits = SendRequest { return_immediately: false, ..send("m") };
-    let sent = node.service().send(&caller(), waits).await.unwrap();
+    let sent = node.service().send(&caller(), waits).await.unwrap().answer;
     assert!(matches!(sent, SendOutcome::Message(_)), "{sent:?}");
 }

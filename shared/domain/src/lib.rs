@@ -27,7 +27,7 @@ pub mod text;
 
 pub use agent::{AgentDescriptor, Skill};
 pub use artifact::{Artifact, ArtifactUpdate};
-pub use blob::{Blob, BlobHash, BlobKind, BlobRef, INLINE_LIMIT};
+pub use blob::{Blob, BlobHash, BlobKind, BlobRef, ENTRY_LIMIT, INLINE_LIMIT};
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointName};
 pub use durability::{DurabilityOptions, InvalidOption};
 pub use failure::{Failed, FailedBecause};

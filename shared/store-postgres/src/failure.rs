@@ -28,6 +28,8 @@ pub enum Failure {
         /// What is wrong.
         cause: String,
     },
+    /// What was to be read takes more than so many bytes.
+    TooLarge(u64),
     /// A table or column is missing.
     Schema(String),
 }
@@ -52,6 +54,7 @@ impl From<Failure> for StoreError {
             }
             Failure::Refused(why) => Self::Refused(why),
             Failure::Corrupt { what, cause } => Self::Corrupt { what, cause },
+            Failure::TooLarge(room) => Self::TooLarge { room },
             Failure::Schema(why) => Self::Schema(why),
         }
     }

@@ -106,6 +106,12 @@ pub fn body(row: &Row<'_>, kind: usize, body: usize) -> Result<EntryBody> {
     EntryBody::decode(kind, text).map_err(|e| corrupt_in(row, body, e))
 }
 
+/// Bytes of the body at this place.
+pub fn body_len(row: &Row<'_>, body: usize) -> Result<u64> {
+    let text = row.get_ref(body)?.as_str().map_err(|e| corrupt_in(row, body, e))?;
+    Ok(text.len() as u64)
+}
+
 /// A whole log entry, from the columns seq, at, attempt, kind and body in this order.
 pub fn entry(row: &Row<'_>) -> Result<LogEntry> {
     Ok(LogEntry {

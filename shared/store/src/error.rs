@@ -20,6 +20,12 @@ pub enum StoreError {
         /// What is wrong with it.
         cause: String,
     },
+    /// What was to be read is larger than the room that there is for it. The same read with more room, or of less, may succeed.
+    #[error("what was to be read takes more than {room} bytes")]
+    TooLarge {
+        /// The room, in bytes.
+        room: u64,
+    },
     /// The schema is not the one that this program needs.
     #[error("{0}")]
     Schema(String),

@@ -42,7 +42,7 @@ pub use outcome::{
     Reaping, Settled,
 };
 pub use output::check_output;
-pub use query::{ListCursor, ListQuery, LogPage, ReadLimit, SnapshotOptions, TaskPage};
+pub use query::{ListCursor, ListQuery, LogPage, ReadLimit, Room, SnapshotOptions, TaskPage};
 pub use schedule::{DueSchedules, Fire, Fired, MissedRuns, Schedule, SchedulePlan};
 pub use signal::{ControlSignal, LogSignal, SignalStream};
 pub use verdict::{Verdict, is_suspect, verdict};
@@ -76,7 +76,8 @@ pub trait Intake: Send + Sync {
 /// What is read. Every read is scoped by owner; what belongs to others is not there.
 #[async_trait]
 pub trait Reading: Send + Sync {
-    /// A snapshot of a task and its place in the log, from one view of the data.
+    /// A snapshot of a task and its place in the log, from one view of the data; [`StoreError::TooLarge`] where it does not fit
+    /// into the room of the options.
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>>;
 
     /// Entries after a place, in order, up to a limit of rows and bytes but at least one. `None`: no such task.

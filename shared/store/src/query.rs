@@ -1,5 +1,6 @@
 //! What is read, and how much of it.
 
+use crate::StoreError;
 use longhaul_domain::{
     AgentName, ContextId, LogEntry, OwnerId, Seq, Task, TaskId, TaskState, Timestamp,
 };
@@ -11,6 +12,47 @@ pub struct SnapshotOptions {
     pub history: u32,
     /// Whether artifacts are read.
     pub artifacts: bool,
+    /// How many bytes it may take.
+    pub room: Room,
+}
+
+/// How many bytes of stored bodies may be read for an answer, all its tasks together; the statuses, which are small, are not
+/// counted. What is too large is refused with [`StoreError::TooLarge`](crate::StoreError::TooLarge) before it is read, so that
+/// nobody holds much more than the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// As many as there are.
+    Any,
+    /// At most so many, and nothing is left out.
+    Whole(u64),
+    /// At most so many, and history gives way: the oldest messages are left out. Where the messages of several tasks are too
+    /// large together, each task has an equal share. Artifacts are never left out.
+    Newest(u64),
+}
+
+impl Room {
+    /// The number of bytes, where there is one.
+    pub const fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Any => None,
+            Self::Whole(bytes) | Self::Newest(bytes) => Some(bytes),
+        }
+    }
+
+    /// What is left of it when so many bytes of it are taken; they are no more than it has.
+    #[must_use]
+    pub const fn without(self, taken: u64) -> Self {
+        match self {
+            Self::Any => Self::Any,
+            Self::Whole(bytes) => Self::Whole(bytes.saturating_sub(taken)),
+            Self::Newest(bytes) => Self::Newest(bytes.saturating_sub(taken)),
+        }
+    }
+
+    /// What is said where there is not enough.
+    pub fn exceeded(self) -> StoreError {
+        StoreError::TooLarge { room: self.bytes().unwrap_or(u64::MAX) }
+    }
 }
 
 impl SnapshotOptions {
@@ -18,9 +60,9 @@ impl SnapshotOptions {
     pub const DEFAULT_HISTORY: u32 = 1_000;
 
     /// Everything.
-    pub const ALL: Self = Self { history: Self::DEFAULT_HISTORY, artifacts: true };
+    pub const ALL: Self = Self { history: Self::DEFAULT_HISTORY, artifacts: true, room: Room::Any };
     /// The status only.
-    pub const STATUS: Self = Self { history: 0, artifacts: false };
+    pub const STATUS: Self = Self { history: 0, artifacts: false, room: Room::Any };
 }
 
 /// How much of a log is read at once.

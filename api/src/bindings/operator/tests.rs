@@ -34,7 +34,7 @@ async fn post(node: &Node, path: &str) -> Value {
 
 /// A task that has failed for good.
 async fn dead(node: &Node, request: SendRequest) -> TaskKey {
-    let sent = node.service().send(&caller(), request).await.unwrap();
+    let sent = node.service().send(&caller(), request).await.unwrap().answer;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     node.claim().await.fail("the disk is on fire").await;
     task.key
@@ -99,7 +99,7 @@ async fn a_dead_task_is_listed_and_shown_with_its_log() {
 #[tokio::test]
 async fn of_a_log_that_is_too_large_to_be_shown_the_end_is_shown() {
     let node = Node::with_answers(20_000).await;
-    let sent = node.service().send(&caller(), send("m")).await.unwrap();
+    let sent = node.service().send(&caller(), send("m")).await.unwrap().answer;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     for _ in 0..4 {

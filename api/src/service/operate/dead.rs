@@ -1,12 +1,13 @@
 //! Dead letters: what has failed for good and waits for somebody.
 
 use super::{Refusal, Result};
-use crate::service::{Caller, Service, fit::fit};
+use crate::service::{Caller, Held, Service, fit::fit};
 use longhaul_domain::{
     AgentName, FailedBecause, LogEntry, OwnerId, Seq, Task, TaskId, TaskKey, Timestamp,
 };
 use longhaul_store::{
-    DeadLetter, DeadQuery, Handled, QueueRecord, ReadLimit, SnapshotOptions, WorkerRecord,
+    DeadLetter, DeadQuery, Handled, QueueRecord, ReadLimit, Room, SnapshotOptions, StoreError,
+    WorkerRecord,
 };
 use std::collections::VecDeque;
 
@@ -93,13 +94,18 @@ impl Service {
     pub async fn dead_task(&self, caller: &Caller, owner: &str, task: &str) -> Result<DeadTask> {
         let letter = self.dead_letter(caller, owner, task).await?;
         let caller = caller.acting_for(letter.key.owner);
-        let read = self.store.read_task(letter.key, SnapshotOptions::ALL).await;
-        let mut task = read.map_err(|e| caller.refused(&e))?.ok_or_else(not_dead)?;
+        let read = |options| self.store.read_task(letter.key, options);
+        let room = Room::Newest(self.options.max_answer_bytes);
+        let found = match read(SnapshotOptions { room, ..SnapshotOptions::ALL }).await {
+            Err(StoreError::TooLarge { .. }) => read(SnapshotOptions::STATUS).await,
+            found => found,
+        };
+        let mut task = found.map_err(|e| caller.refused(&e))?.ok_or_else(not_dead)?;
         if !fit(&mut task, self.options.max_answer_bytes) {
             task.history.clear();
             task.artifacts.clear();
         }
-        self.show_task(&caller, &mut task).await?;
+        let _held = self.show_task(&caller, &mut task, Held::default()).await?;
         let log = self.end_of_log(&caller, letter.key, task.last_seq).await?;
         Ok(DeadTask { letter, task, log })
     }

@@ -4,10 +4,12 @@
 use crate::{
     column::{body, column, key, seq},
     failure::{DbResult, Failure},
+    reading::room::{self, Chunks, Known, exceeded, one_by_one},
 };
-use longhaul_domain::{Artifact, ArtifactId, EntryBody, Seq, TaskKey};
+use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, EntryBody, Seq, TaskKey};
+use longhaul_store::Room;
 use sqlx_core::query::query;
-use sqlx_postgres::PgConnection;
+use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -52,47 +54,73 @@ struct Begun {
     newest: Seq,
 }
 
-/// The artifacts of each task, as they are at the given entry, in the order in which they appeared.
+/// Artifacts that are being put together.
+type Built = HashMap<(TaskKey, ArtifactId), Vec<Artifact>>;
+
+/// The artifacts of each task, as they are at the given entry, in the order in which they appeared, and how much of the room
+/// they take at most.
 pub async fn artifacts(
     connection: &mut PgConnection,
     wanted: &[(TaskKey, Seq)],
-) -> DbResult<HashMap<TaskKey, Vec<Artifact>>> {
+    room: Room,
+) -> DbResult<(HashMap<TaskKey, Vec<Artifact>>, u64)> {
     let heads = heads(connection, wanted).await?;
-    let ranges: Vec<(TaskKey, Seq, Seq)> = wanted
+    let chunks: Vec<Chunks> = wanted
         .iter()
         .filter_map(|&(key, up_to)| {
-            let from = heads.get(&key)?.iter().map(|begun| begun.newest).min()?;
-            Some((key, from, up_to))
+            let begins = || heads.get(&key).into_iter().flatten().map(|begun| begun.newest);
+            Some(Chunks { key, from: begins().min()?, up_to, sure_from: begins().max()? })
         })
         .collect();
-    if ranges.is_empty() {
-        return Ok(HashMap::new());
+    if chunks.is_empty() {
+        return Ok((HashMap::new(), 0));
     }
-    let rows = query(ARTIFACT_CHUNKS)
-        .bind(ranges.iter().map(|(key, ..)| key.owner.0).collect::<Vec<_>>())
-        .bind(ranges.iter().map(|(key, ..)| key.task.uuid()).collect::<Vec<Uuid>>())
-        .bind(ranges.iter().map(|(_, from, _)| from.0).collect::<Vec<_>>())
-        .bind(ranges.iter().map(|(.., up_to)| up_to.0).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    let mut built: HashMap<(TaskKey, ArtifactId), Vec<Artifact>> = HashMap::new();
-    for row in &rows {
-        let (key, seq) = (key(row)?, seq(row, "seq")?);
-        let EntryBody::Artifact(update) = body(row)? else { continue };
+    let mut built = Built::new();
+    let mut add = |key: TaskKey, seq: Seq, update: ArtifactUpdate| {
         let id = update.artifact.artifact_id.clone();
         let begun = heads.get(&key).and_then(|all| all.iter().find(|begun| begun.id == id));
-        if begun.is_some_and(|begun| seq >= begun.newest) {
+        let stays = begun.is_some_and(|begun| seq >= begun.newest);
+        if stays {
             update.apply_to(built.entry((key, id)).or_default());
         }
-    }
-    Ok(heads.into_iter().map(|(key, begun)| (key, in_order(key, begun, &mut built))).collect())
+        stays
+    };
+    let taken = match room::known(connection, &chunks, room).await? {
+        Known::Fit(taken) => {
+            for row in &rows(connection, &chunks).await? {
+                let EntryBody::Artifact(update) = body(row)? else { continue };
+                add(key(row)?, seq(row, "seq")?, update);
+            }
+            taken
+        }
+        Known::MayFit => {
+            let all = room.bytes().unwrap_or(u64::MAX);
+            let mut left = all;
+            for of in chunks {
+                let mut take = |seq, update| add(of.key, seq, update);
+                if !one_by_one(connection, of, &mut left, &mut take).await? {
+                    return Err(exceeded(room));
+                }
+            }
+            all - left
+        }
+    };
+    let ordered = |(key, begun)| (key, in_order(key, begun, &mut built));
+    Ok((heads.into_iter().map(ordered).collect(), taken))
 }
 
-fn in_order(
-    key: TaskKey,
-    begun: Vec<Begun>,
-    built: &mut HashMap<(TaskKey, ArtifactId), Vec<Artifact>>,
-) -> Vec<Artifact> {
+async fn rows(connection: &mut PgConnection, chunks: &[Chunks]) -> DbResult<Vec<PgRow>> {
+    let rows = query(ARTIFACT_CHUNKS)
+        .bind(chunks.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(chunks.iter().map(|of| of.from.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|of| of.up_to.0).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+fn in_order(key: TaskKey, begun: Vec<Begun>, built: &mut Built) -> Vec<Artifact> {
     begun.into_iter().flat_map(|begun| built.remove(&(key, begun.id)).unwrap_or_default()).collect()
 }
 

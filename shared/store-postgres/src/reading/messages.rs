@@ -4,8 +4,10 @@
 use crate::{
     column::{body, key, seq},
     failure::DbResult,
+    reading::room,
 };
 use longhaul_domain::{EntryBody, Seq, TaskKey};
+use longhaul_store::Room;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
@@ -62,8 +64,25 @@ pub async fn messages(
         .bind(i64::from(limit))
         .fetch_all(connection)
         .await?;
-    let mut found: HashMap<TaskKey, DbResult<Speech>> = HashMap::with_capacity(wanted.len());
-    for row in &rows {
+    by_task(&rows, wanted.len())
+}
+
+/// The same, as many as there is room for.
+pub async fn messages_within(
+    connection: &mut PgConnection,
+    wanted: &[MessagesOf],
+    limit: u32,
+    room: Room,
+) -> DbResult<HashMap<TaskKey, DbResult<Speech>>> {
+    if room == Room::Any {
+        return messages(connection, wanted, limit).await;
+    }
+    by_task(&room::messages(connection, wanted, limit, room).await?, wanted.len())
+}
+
+fn by_task(rows: &[PgRow], tasks: usize) -> DbResult<HashMap<TaskKey, DbResult<Speech>>> {
+    let mut found: HashMap<TaskKey, DbResult<Speech>> = HashMap::with_capacity(tasks);
+    for row in rows {
         let speech = found.entry(key(row)?).or_insert_with(|| Ok(Vec::new()));
         if let Ok(items) = speech {
             match spoken(row) {

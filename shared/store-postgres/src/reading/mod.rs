@@ -10,4 +10,5 @@ pub mod facts;
 pub mod list;
 pub mod log;
 pub mod messages;
+pub mod room;
 pub mod task;

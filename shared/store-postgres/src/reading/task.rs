@@ -5,7 +5,7 @@ use crate::{
     failure::{DbResult, Failure},
     reading::{
         artifacts::artifacts,
-        messages::{MessagesOf, messages},
+        messages::{MessagesOf, messages_within},
     },
 };
 use longhaul_domain::{HistoryItem, Message, Seq, Task, TaskKey, TaskStatus};
@@ -54,9 +54,20 @@ pub async fn fill(
     tasks: &mut [Task],
     options: SnapshotOptions,
 ) -> DbResult<()> {
+    // What is never left out comes first.
+    let mut room = options.room;
+    if options.artifacts && !tasks.is_empty() {
+        let wanted: Vec<(TaskKey, Seq)> =
+            tasks.iter().map(|task| (task.key, task.last_seq)).collect();
+        let (mut found, taken) = artifacts(connection, &wanted, room).await?;
+        room = room.without(taken);
+        for task in &mut *tasks {
+            task.artifacts = found.remove(&task.key).unwrap_or_default();
+        }
+    }
     if options.history > 0 && !tasks.is_empty() {
         let wanted: Vec<MessagesOf> = tasks.iter().map(messages_of).collect();
-        let mut found = messages(connection, &wanted, options.history).await?;
+        let mut found = messages_within(connection, &wanted, options.history, room).await?;
         for task in &mut *tasks {
             let items = found.remove(&task.key).unwrap_or_else(|| Ok(Vec::new()))?;
             task.history = items
@@ -65,14 +76,6 @@ pub async fn fill(
                     Some(HistoryItem { seq, message: body.message().cloned()? })
                 })
                 .collect();
-        }
-    }
-    if options.artifacts && !tasks.is_empty() {
-        let wanted: Vec<(TaskKey, Seq)> =
-            tasks.iter().map(|task| (task.key, task.last_seq)).collect();
-        let mut found = artifacts(connection, &wanted).await?;
-        for task in &mut *tasks {
-            task.artifacts = found.remove(&task.key).unwrap_or_default();
         }
     }
     Ok(())

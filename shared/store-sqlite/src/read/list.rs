@@ -1,13 +1,16 @@
 //! Lists of tasks.
 
-use super::task::{Facts, snapshot};
+use super::{
+    room::Left,
+    task::{Facts, messages, snapshot},
+};
 use crate::{
     db::{self, statements},
-    error::Result,
+    error::{Fault, Result},
     row,
 };
-use longhaul_domain::{AgentName, TaskState};
-use longhaul_store::{ListCursor, ListQuery, TaskPage};
+use longhaul_domain::{AgentName, Task, TaskState};
+use longhaul_store::{ListCursor, ListQuery, Room, SnapshotOptions, StoreError, TaskPage};
 use rusqlite::{Connection, Row, named_params};
 
 statements! {
@@ -66,8 +69,33 @@ pub fn list(conn: &Connection, query: &ListQuery) -> Result<TaskPage> {
         task: last.key.task,
         total,
     });
-    let tasks = rows.into_iter().map(|facts| snapshot(conn, facts, query.options));
-    Ok(TaskPage { tasks: tasks.collect::<Result<_>>()?, next, total })
+    Ok(TaskPage { tasks: snapshots(conn, &rows, query.options)?, next, total })
+}
+
+/// The tasks with what they say and make. Those whose history has to give way are read a second time.
+fn snapshots(conn: &Connection, rows: &[Facts], options: SnapshotOptions) -> Result<Vec<Task>> {
+    let read = |options: SnapshotOptions, left: &mut Left| {
+        let tasks = rows.iter().map(|facts| snapshot(conn, facts.clone(), options, left));
+        tasks.collect::<Result<Vec<Task>>>()
+    };
+    let Room::Newest(bytes) = options.room else {
+        return read(options, &mut Left(options.room));
+    };
+    match read(options, &mut Left(Room::Whole(bytes))) {
+        Err(Fault::Store(StoreError::TooLarge { .. })) => {}
+        done => return done,
+    }
+    let mut left = Left(options.room);
+    let mut tasks = read(SnapshotOptions { history: 0, ..options }, &mut left)?;
+    let share = left.0.bytes().unwrap_or_default() / (tasks.len() as u64).max(1);
+    if options.history > 0 {
+        for task in &mut tasks {
+            let (seq, mut left) = (task.status.seq, Left(Room::Newest(share)));
+            let limit = options.history;
+            task.history = messages(conn, task.key, limit, Some(seq), &mut left, |_, _| ())?;
+        }
+    }
+    Ok(tasks)
 }
 
 /// The tasks of a page, and one more where there is one.

@@ -4,4 +4,5 @@ pub mod facts;
 pub mod list;
 pub mod log;
 pub mod operate;
+pub mod room;
 pub mod task;

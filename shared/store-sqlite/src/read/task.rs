@@ -1,6 +1,6 @@
 //! Snapshots: what the fold of the log gives, read through small indexes instead.
 
-use super::log::entry_at;
+use super::{log::entry_at, room::Left};
 use crate::{
     db::{self, statements},
     error::Result,
@@ -10,7 +10,7 @@ use longhaul_domain::{
     AgentName, Artifact, ContextId, EntryBody, HistoryItem, JsonObject, Seq, Task, TaskKey,
     TaskState, TaskStatus, Timestamp,
 };
-use longhaul_store::SnapshotOptions;
+use longhaul_store::{Room, SnapshotOptions};
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ statements! {
 }
 
 /// A task without what it says and makes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Facts {
     pub key: TaskKey,
     pub agent: AgentName,
@@ -76,11 +76,17 @@ pub fn read_task(
     key: TaskKey,
     options: SnapshotOptions,
 ) -> Result<Option<Task>> {
-    facts(conn, key)?.map(|facts| snapshot(conn, facts, options)).transpose()
+    let mut left = Left(options.room);
+    facts(conn, key)?.map(|facts| snapshot(conn, facts, options, &mut left)).transpose()
 }
 
-/// Adds what a task says and makes.
-pub fn snapshot(conn: &Connection, facts: Facts, options: SnapshotOptions) -> Result<Task> {
+/// Adds what a task says and makes, and takes the room of it.
+pub fn snapshot(
+    conn: &Connection,
+    facts: Facts,
+    options: SnapshotOptions,
+    left: &mut Left,
+) -> Result<Task> {
     let key = facts.key;
     let message = if facts.status_seq == Seq::START {
         None
@@ -90,11 +96,12 @@ pub fn snapshot(conn: &Connection, facts: Facts, options: SnapshotOptions) -> Re
             _ => return Err(row::corrupt("task_state.status_seq", "not a status")),
         }
     };
+    // What is never left out comes first.
+    let artifacts = if options.artifacts { artifacts(conn, key, left)? } else { Vec::new() };
     let history = match options.history {
         0 => Vec::new(),
-        limit => messages(conn, key, limit, Some(facts.status_seq), |_, _| ())?,
+        limit => messages(conn, key, limit, Some(facts.status_seq), left, |_, _| ())?,
     };
-    let artifacts = if options.artifacts { artifacts(conn, key)? } else { Vec::new() };
     Ok(Task {
         key,
         agent: facts.agent,
@@ -113,17 +120,31 @@ pub fn snapshot(conn: &Connection, facts: Facts, options: SnapshotOptions) -> Re
     })
 }
 
-/// The most recent messages in the order of the log, but for that of one entry. `said` hears of the request metadata of each
-/// of the client.
+/// The most recent messages in the order of the log, but for that of one entry, as many as there is room for. `said` hears of the
+/// request metadata of each of the client.
 pub fn messages(
     conn: &Connection,
     key: TaskKey,
     limit: u32,
     except: Option<Seq>,
+    left: &mut Left,
     mut said: impl FnMut(Seq, Option<JsonObject>),
 ) -> Result<Vec<HistoryItem>> {
-    let params = (key.owner.0, key.task.to_string(), except.unwrap_or_default().0, limit);
-    let mut items = db::all(conn, MESSAGES, params, |row| {
+    let mut statement = conn.prepare_cached(MESSAGES)?;
+    let mut rows = statement.query((
+        key.owner.0,
+        key.task.to_string(),
+        except.unwrap_or_default().0,
+        limit,
+    ))?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !left.take(row::body_len(row, 2)?) {
+            match left.0 {
+                Room::Newest(_) => break,
+                room @ (Room::Any | Room::Whole(_)) => return Err(room.exceeded().into()),
+            }
+        }
         let message = match row::body(row, 1, 2)? {
             EntryBody::Message(user) => {
                 said(row::seq(row, 0)?, user.request_metadata);
@@ -133,14 +154,14 @@ pub fn messages(
             EntryBody::Artifact(_) | EntryBody::Note(_) => None,
         };
         let message = message.ok_or_else(|| row::corrupt("log.says", "no message in the entry"))?;
-        Ok(HistoryItem { seq: row::seq(row, 0)?, message })
-    })?;
+        items.push(HistoryItem { seq: row::seq(row, 0)?, message });
+    }
     items.reverse();
     Ok(items)
 }
 
 /// The artifacts in the order in which they first came, each from where it last began.
-fn artifacts(conn: &Connection, key: TaskKey) -> Result<Vec<Artifact>> {
+fn artifacts(conn: &Connection, key: TaskKey, left: &mut Left) -> Result<Vec<Artifact>> {
     let (owner, task) = (key.owner.0, key.task.to_string());
     let mut heads = db::all(conn, ARTIFACTS, (owner, &task), |row| {
         let id: String = row.get("artifact_id")?;
@@ -150,6 +171,8 @@ fn artifacts(conn: &Connection, key: TaskKey) -> Result<Vec<Artifact>> {
         return Ok(Vec::new());
     };
     heads.sort_unstable();
+    let begins = heads.iter().map(|(_, begin, id)| (id.as_str(), *begin)).collect();
+    left.take_artifacts(conn, key, from, &begins)?;
     let places: HashMap<&str, usize> =
         heads.iter().enumerate().map(|(place, (.., id))| (id.as_str(), place)).collect();
     let mut found: Vec<Vec<Artifact>> = vec![Vec::new(); heads.len()];

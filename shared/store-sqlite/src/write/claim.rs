@@ -10,12 +10,12 @@ use crate::{
     error::{Fault, Result},
     leases::Leases,
     queue::Stage,
-    read::{log::entry_at, task},
+    read::{log::entry_at, room::Left, task},
     row,
     writer::Tx,
 };
 use longhaul_domain::{EntryBody, Epoch, Fence, TaskKey};
-use longhaul_store::{AgentSlots, ClaimRequest, Claimed, SnapshotOptions, StoreError};
+use longhaul_store::{AgentSlots, ClaimRequest, Claimed, Room, SnapshotOptions, StoreError};
 use rusqlite::Row;
 use std::{collections::VecDeque, time::Duration};
 
@@ -172,7 +172,14 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
             of_request = Some(metadata);
         }
     };
-    let history = task::messages(tx.conn, key, SnapshotOptions::DEFAULT_HISTORY, None, said)?;
+    let history = task::messages(
+        tx.conn,
+        key,
+        SnapshotOptions::DEFAULT_HISTORY,
+        None,
+        &mut Left(Room::Any),
+        said,
+    )?;
     let request_metadata = match of_request {
         Some(metadata) => metadata,
         // So much was said since that the message is not in the history.

@@ -158,8 +158,8 @@ pub async fn a_list_holds_what_a_read_would(store: Arc<dyn Store>) {
     for options in [
         SnapshotOptions::ALL,
         SnapshotOptions::STATUS,
-        SnapshotOptions { history: 2, artifacts: false },
-        SnapshotOptions { history: 0, artifacts: true },
+        SnapshotOptions { history: 2, artifacts: false, ..SnapshotOptions::ALL },
+        SnapshotOptions { history: 0, ..SnapshotOptions::ALL },
     ] {
         let page = list(&scene, ListQuery { options, ..query(&scene, 10) }).await;
         assert_eq!(page.tasks.len(), 5);

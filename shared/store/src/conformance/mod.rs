@@ -27,6 +27,7 @@ pub mod poison;
 pub mod reading;
 pub mod reap;
 pub mod registry;
+pub mod room;
 pub mod schedules;
 pub mod settle;
 pub mod signals;
@@ -237,6 +238,14 @@ macro_rules! conformance_tests {
             a_retired_worker_leaves_its_runs_to_others_at_once
             any_number_of_reapers_offer_each_run_once
             lost_runs_keep_their_place_behind_none
+        ]);
+        $crate::conformance_module!($fixture, room, [
+            what_has_room_is_read_whole
+            artifacts_without_room_are_refused
+            what_was_replaced_takes_no_room
+            the_oldest_messages_give_way
+            nothing_is_left_out_of_a_whole
+            a_page_shares_its_room
         ]);
         $crate::conformance_module!($fixture, registry, [
             registered_agents_are_listed_by_name

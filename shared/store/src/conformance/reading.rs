@@ -79,7 +79,7 @@ pub async fn a_snapshot_holds_what_was_asked_for(store: Arc<dyn Store>) {
     scene.store.append(run.append(output)).await.unwrap();
     let read = |history, artifacts| {
         let (store, key) = (Arc::clone(&scene.store), run.key());
-        let options = SnapshotOptions { history, artifacts };
+        let options = SnapshotOptions { history, artifacts, ..SnapshotOptions::ALL };
         async move {
             let task = store.read_task(key, options).await.unwrap().unwrap();
             assert_eq!(task.status.message.unwrap().text(), "three");

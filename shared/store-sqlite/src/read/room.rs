@@ -1,0 +1,56 @@
+//! Keeps snapshots within the room that is given for them: the sizes of artifacts are known before any of them is read, and the
+//! reading of messages stops where the room ends.
+
+use crate::{db::statements, error::Result, row};
+use longhaul_domain::{Seq, TaskKey};
+use longhaul_store::Room;
+use rusqlite::Connection;
+use std::collections::HashMap;
+
+statements! {
+    // The length of a text is known without reading it.
+    SIZES = "-- store::read_task
+        SELECT artifact_id, seq, octet_length(body) FROM log
+        WHERE owner_id = ?1 AND task = ?2 AND seq >= ?3 AND kind = 3";
+}
+
+/// What is left of a room while the parts of an answer are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Left(pub Room);
+
+impl Left {
+    /// Whether so many bytes go into it, which they then take.
+    pub fn take(&mut self, bytes: u64) -> bool {
+        let fits = self.0.bytes().is_none_or(|left| bytes <= left);
+        if fits {
+            self.0 = self.0.without(bytes);
+        }
+        fits
+    }
+
+    /// Takes the room of the chunks of a task that are part of its artifacts: of each artifact those from where it last began.
+    pub fn take_artifacts(
+        &mut self,
+        conn: &Connection,
+        key: TaskKey,
+        from: Seq,
+        begins: &HashMap<&str, Seq>,
+    ) -> Result<()> {
+        if matches!(self.0, Room::Any) {
+            return Ok(());
+        }
+        let room = self.0;
+        let mut statement = conn.prepare_cached(SIZES)?;
+        let mut rows = statement.query((key.owner.0, key.task.to_string(), from.0))?;
+        while let Some(row) = rows.next()? {
+            let id = row.get_ref(0)?.as_str_or_null().ok().flatten();
+            let seq = row::seq(row, 1)?;
+            let stays = id.and_then(|id| begins.get(id)).is_some_and(|begin| seq >= *begin);
+            let bytes = row.get::<_, i64>(2)?.unsigned_abs();
+            if stays && !self.take(bytes) {
+                return Err(room.exceeded().into());
+            }
+        }
+        Ok(())
+    }
+}
