@@ -135,6 +135,7 @@ impl Output {
     /// answered.
     pub fn close(&self) {
         self.lock().closed = true;
+        self.polled.ended();
         self.filled.notify_one();
     }
 

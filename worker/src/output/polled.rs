@@ -40,7 +40,12 @@ impl Polled {
         .await
     }
 
-    /// Waits until the executor waits for something, but not for long.
+    /// Lets those go on who wait for the executor to rest.
+    pub fn ended(&self) {
+        self.waits.notify_waiters();
+    }
+
+    /// Waits until the executor waits for something or has [ended](Self::ended), but not for long.
     pub async fn rests(&self) {
         let waits = self.waits.notified();
         tokio::pin!(waits);

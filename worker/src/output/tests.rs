@@ -205,10 +205,16 @@ async fn what_is_emitted_in_one_go_waits_for_the_end() {
         scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
         tokio::task::unconstrained(scene.output.emit(vec![artifact("b", "2")])).await.unwrap();
     };
-    scene.while_writing(scene.output.polled.watch(call)).await;
-    scene.output.close();
-    scene.output.keep_writing(&scene.pending).await;
+    let begun = tokio::time::Instant::now();
+    let end = async {
+        scene.output.polled.watch(call).await;
+        // The writer has heard of it, and waits.
+        tokio::task::yield_now().await;
+        scene.output.close();
+    };
+    tokio::join!(scene.output.keep_writing(&scene.pending), end);
     assert_eq!(scene.appends(), [], "all of it goes with the end");
+    assert_eq!(begun.elapsed(), Duration::ZERO, "which waits for nothing");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,8 @@ use sqlx_postgres::{PgConnection, PgRow};
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
-/// Claimed runs, in the order in which they were handed out.
+/// Claimed runs, in the order in which they were handed out. Each row is reached from the one before by its key, whatever the
+/// statistics say: a queue looks different from one moment to the next.
 pub const CLAIMED: &str = "-- store::claimed
 select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.cancel_at is not null as cancel, r.losses,
     greatest(0, extract(epoch from clock_timestamp() - r.run_at) * 1000)::int8 as waited_ms,
@@ -22,11 +23,20 @@ select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.c
         select from checkpoints c where c.owner_id = r.owner_id and c.task_id = r.task_id offset 0
     ) as has_checkpoints
 from unnest($1::int4[], $2::uuid[], $3::uuid[]) with ordinality as c (owner_id, task_id, token, place)
-join runs r on r.owner_id = c.owner_id and r.task_id = c.task_id
-join tasks t on t.owner_id = r.owner_id and t.task_id = r.task_id
-join task_state s on s.owner_id = r.owner_id and s.task_id = r.task_id
-left join log m on m.owner_id = s.owner_id and m.task_id = s.task_id and m.seq = s.message_seq
-where r.token = c.token
+cross join lateral (
+    select * from runs r where r.owner_id = c.owner_id and r.task_id = c.task_id and r.token = c.token offset 0
+) r
+cross join lateral (
+    select t.context_id, t.created_at from tasks t where t.owner_id = c.owner_id and t.task_id = c.task_id offset 0
+) t
+cross join lateral (
+    select s.state, s.last_seq, s.turn, s.deadline_at, s.message_seq
+    from task_state s where s.owner_id = c.owner_id and s.task_id = c.task_id offset 0
+) s
+left join lateral (
+    select l.kind, l.schema, l.body
+    from log l where l.owner_id = c.owner_id and l.task_id = c.task_id and l.seq = s.message_seq offset 0
+) m on true
 order by c.place";
 
 /// What was claimed, and the tokens of what cannot be read.
