@@ -5,7 +5,7 @@
 
 use std::{
     pin::pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::Poll,
     time::Duration,
 };
@@ -19,6 +19,8 @@ const COMPANY: Duration = Duration::from_millis(5);
 pub struct Polled {
     /// How many calls are at it.
     now: AtomicUsize,
+    /// Whether nothing more is waited for.
+    over: AtomicBool,
     /// Rung when one has to wait for something.
     waits: Notify,
 }
@@ -40,8 +42,9 @@ impl Polled {
         .await
     }
 
-    /// Lets those go on who wait for the executor to rest.
+    /// Nobody waits for the executor to rest any more.
     pub fn ended(&self) {
+        self.over.store(true, Ordering::Release);
         self.waits.notify_waiters();
     }
 
@@ -50,7 +53,8 @@ impl Polled {
         let waits = self.waits.notified();
         tokio::pin!(waits);
         waits.as_mut().enable();
-        if self.now.load(Ordering::Acquire) > 0 {
+        let at_it = self.now.load(Ordering::Acquire) > 0 && !self.over.load(Ordering::Acquire);
+        if at_it {
             tokio::select! {
                 () = waits => {}
                 () = sleep(COMPANY) => {}

@@ -213,6 +213,8 @@ async fn what_is_emitted_in_one_go_waits_for_the_end() {
         scene.output.close();
     };
     tokio::join!(scene.output.keep_writing(&scene.pending), end);
+    scene.output.emit(vec![artifact("c", "3")]).await.unwrap();
+    scene.output.keep_writing(&scene.pending).await;
     assert_eq!(scene.appends(), [], "all of it goes with the end");
     assert_eq!(begun.elapsed(), Duration::ZERO, "which waits for nothing");
 }
