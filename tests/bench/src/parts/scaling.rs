@@ -7,6 +7,7 @@ use crate::{
     bench::Bench,
     figure::{Figure, Value},
     load::ClosedLoop,
+    meter::statements,
     stack::Mode,
     stats::{count, latencies},
 };
@@ -40,10 +41,18 @@ async fn row(bench: &Bench, nodes: usize, workers: usize) -> Figure {
         measured: bench.measured(),
         listened: Duration::ZERO,
     };
+    let what = format!("{nodes} API nodes, {workers} workers, {CONNECTIONS} connections");
+    let profiled = stack.watch.as_ref().filter(|_| bench.options.statements && stack.profiled);
+    if let Some(watch) = profiled {
+        statements::reset(watch).await;
+    }
     let closed = load.run(&stack).await;
+    if let Some(watch) = profiled {
+        let found = statements::read(watch).await;
+        statements::print(&what, &found, count(closed.all));
+    }
     let mut values = vec![Value::more("rate", closed.rate(), "tasks/s")];
     values.extend(latencies(&closed.latencies));
     values.extend(closed.usage.values(count(closed.latencies.len())));
-    let what = format!("{nodes} API nodes, {workers} workers, {CONNECTIONS} connections");
     Figure { stack: stack.mode.name(), part: "scaling", what, values }
 }

@@ -1,8 +1,8 @@
 //! When to look again.
 //!
 //! While something runs, all workers together look about five times a second, whatever their number, so that one that is gone is
-//! missed soon. Where nothing runs, or one worker is alone, there is nobody to be missed: each looks every second, and many
-//! look less often. Everybody looks earlier when something is due, but then no more than about fifty times a second together.
+//! missed soon. Where nothing runs, or one worker is alone, there is nobody to be missed: each looks every one and a half
+//! seconds, and many less often. Everybody looks earlier when something is due, but then no more than about fifty times a second together.
 //! Chance keeps them apart. When a worker has been missed, everybody looks when its second is over.
 
 use super::look::{Until, Workers};
@@ -13,7 +13,7 @@ use std::time::Duration;
 const SHARED: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(300)];
 
 /// The same where nobody is to be missed.
-const QUIET: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+const QUIET: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1_500)];
 
 /// None looks less often.
 const MOST: Duration = Duration::from_secs(5);
@@ -62,9 +62,9 @@ mod tests {
     #[test]
     fn where_nobody_can_be_missed_the_looks_are_few() {
         let nothing = Until::default();
-        assert_eq!(again_in(idle(0), &nothing, 0.5), ms(1_000));
-        assert_eq!(again_in(workers(1), &nothing, 0.5), ms(1_000));
-        assert_eq!(again_in(idle(2), &nothing, 0.5), ms(1_000));
+        assert_eq!(again_in(idle(0), &nothing, 0.5), ms(1_500));
+        assert_eq!(again_in(workers(1), &nothing, 0.5), ms(1_500));
+        assert_eq!(again_in(idle(2), &nothing, 0.5), ms(1_500));
         assert_eq!(again_in(idle(10), &nothing, 0.5), ms(3_000));
         assert_eq!(again_in(idle(1_000), &nothing, 1.0), MOST);
     }
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(again_in(idle(1), &due(150), 0.5), ms(150));
         assert_eq!(again_in(idle(1), &due(0), 0.5), ms(20), "not without a pause");
         assert_eq!(again_in(workers(10), &due(0), 0.5), ms(200), "nor by everybody at once");
-        assert_eq!(again_in(idle(1), &due(100_000), 0.5), ms(1_000));
+        assert_eq!(again_in(idle(1), &due(100_000), 0.5), ms(1_500));
     }
 
     #[test]
