@@ -109,7 +109,7 @@ pub(super) fn received(raw: &RawValue, at: &At<'_>) -> Read<Message> {
 }
 
 /// A context id; an empty one is taken as absent.
-pub(super) fn context_id(raw: &RawValue, at: &At<'_>) -> Read<Option<ContextId>> {
+pub(crate) fn context_id(raw: &RawValue, at: &At<'_>) -> Read<Option<ContextId>> {
     if raw.get() == "\"\"" {
         return Ok(None);
     }

@@ -94,7 +94,7 @@ pub struct DeviceCodeOAuthFlow {
 }
 
 /// `None` for a flow of a kind that is not known.
-pub(super) fn read(raw: &RawValue, at: &At<'_>) -> Read<Option<OAuthFlows>> {
+pub(crate) fn read(raw: &RawValue, at: &At<'_>) -> Read<Option<OAuthFlows>> {
     let [code, client, implicit, password, device] = object(
         raw,
         at,
