@@ -15,14 +15,15 @@ impl Dialect {
     /// that is not in order.
     pub const fn codes(self, error: &ProtocolError) -> Codes {
         let codes = table::codes(error);
-        match (self, error) {
-            (Self::V1_0, _) => codes,
-            (
-                Self::V0_3 | Self::V0_3Proto | Self::V0_1,
-                ProtocolError::ExtensionSupportRequired { .. }
-                | ProtocolError::VersionNotSupported { .. },
-            ) => Codes { json_rpc: INVALID_REQUEST, ..codes },
-            (Self::V0_3 | Self::V0_3Proto | Self::V0_1, _) => codes,
+        let unknown = matches!(
+            error,
+            ProtocolError::ExtensionSupportRequired { .. }
+                | ProtocolError::VersionNotSupported { .. }
+        );
+        if unknown && self.form().is_some() {
+            Codes { json_rpc: INVALID_REQUEST, ..codes }
+        } else {
+            codes
         }
     }
 

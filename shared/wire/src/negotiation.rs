@@ -30,6 +30,9 @@ impl Default for Negotiation {
 }
 
 impl Negotiation {
+    /// 1.0 and no other version.
+    pub const ONLY_V1_0: Self = Self { assume: true, v0_3: false, v0_1: false };
+
     /// The dialect and operation of a JSON-RPC call. `version` is the `A2A-Version` header or query parameter.
     ///
     /// 0.3 and 0.1 share the names of some methods. There the task that is asked for decides: an id that this server cannot have
@@ -92,16 +95,14 @@ impl Negotiation {
     }
 
     fn of_name(self, method: &str) -> Result<Dialect, ProtocolError> {
-        let of_v1 = Operation::from_v1_method(method).is_some();
-        let of_v03 = Operation::from_v03_method(method).is_some();
-        let of_v01 = Operation::from_v01_method(method).is_some();
-        match (of_v1, of_v03, of_v01) {
+        let has = |dialect: Dialect| dialect.operation(method).is_some();
+        match (has(Dialect::V0_3), has(Dialect::V0_1)) {
             // Where 0.3 is not served, a name that 0.1 has too is of 0.1.
-            (false, true, true) if self.v0_1 && !self.v0_3 => Ok(Dialect::V0_1),
-            (false, true, _) => self.of_version(Dialect::V0_3.version()),
-            (false, false, true) => self.of_version(Dialect::V0_1.version()),
-            (true, _, _) | (false, false, false) if self.assume => Ok(Dialect::V1_0),
-            (true, _, _) | (false, false, false) => self.of_version(UNSTATED),
+            (true, true) if self.v0_1 && !self.v0_3 => Ok(Dialect::V0_1),
+            (true, _) => self.of_version(Dialect::V0_3.version()),
+            (false, true) => self.of_version(Dialect::V0_1.version()),
+            (false, false) if self.assume => Ok(Dialect::V1_0),
+            (false, false) => self.of_version(UNSTATED),
         }
     }
 

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// An event as a frame of a stream.
-pub(super) struct Event<'a> {
+pub(super) struct Frame<'a> {
     pub cx: Cx<'a>,
     pub event: &'a StreamEvent,
     /// Its place in the log, for bindings without event ids.
@@ -25,7 +25,7 @@ pub(super) struct Event<'a> {
     pub index: usize,
 }
 
-impl Serialize for Event<'_> {
+impl Serialize for Frame<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let name = match self.event {
             StreamEvent::Task(_) => "task",
@@ -42,11 +42,11 @@ impl Serialize for Event<'_> {
     }
 }
 
-struct Bare<'a>(&'a Event<'a>);
+struct Bare<'a>(&'a Frame<'a>);
 
 impl Serialize for Bare<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Event { cx, event, cursor, index } = *self.0;
+        let Frame { cx, event, cursor, index } = *self.0;
         match event {
             StreamEvent::Task(task) => {
                 let body = task::TaskBody { cx, task, artifacts: true, cursor };

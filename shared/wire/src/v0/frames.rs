@@ -4,7 +4,7 @@
 //! place among those of the task, which is counted here from the first frame on. So the frames of a stream that began with a
 //! snapshot, folded, give the snapshot of their end; what the snapshot had as history is not in a stream of 0.1 at all.
 
-use super::{Cx, event::Event};
+use super::{Cx, event::Frame};
 use crate::{
     Dialect,
     event::{ArtifactEvent, StreamEvent},
@@ -55,13 +55,11 @@ impl Frames {
 
     /// The place of an artifact: that of its first appearance.
     fn index(&mut self, id: &ArtifactId) -> usize {
-        match self.artifacts.iter().position(|known| known == id) {
-            Some(index) => index,
-            None => {
-                self.artifacts.push(id.clone());
-                self.artifacts.len() - 1
-            }
-        }
+        let known = self.artifacts.iter().position(|known| known == id);
+        known.unwrap_or_else(|| {
+            self.artifacts.push(id.clone());
+            self.artifacts.len() - 1
+        })
     }
 }
 
@@ -78,6 +76,6 @@ impl Serialize for FrameView<'_> {
         let event = self.event.as_ref();
         let Some(form) = self.frames.dialect.form() else { return V1(event).serialize(serializer) };
         let cx = Cx { form, shown: self.frames.shown.as_deref() };
-        Event { cx, event, cursor: None, index: self.index }.serialize(serializer)
+        Frame { cx, event, cursor: None, index: self.index }.serialize(serializer)
     }
 }

@@ -1,6 +1,6 @@
 //! Anything that goes to a client as a result.
 
-use super::{Cx, Form, card::OldCard, event::Event};
+use super::{Cx, Form, card::OldCard, event::Frame};
 use crate::Output;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -14,9 +14,9 @@ pub(crate) fn serialize<S: Serializer>(
         Output::Send(outcome) => cx.of(outcome).serialize(serializer),
         Output::Task(task) => cx.of(task).serialize(serializer),
         Output::Page(page) => cx.of(page).serialize(serializer),
-        Output::Event(event) => Event { cx, event, cursor: None, index: 0 }.serialize(serializer),
+        Output::Event(event) => Frame { cx, event, cursor: None, index: 0 }.serialize(serializer),
         Output::EventAt(event, seq) => {
-            Event { cx, event, cursor: Some(seq), index: 0 }.serialize(serializer)
+            Frame { cx, event, cursor: Some(seq), index: 0 }.serialize(serializer)
         }
         Output::Push(config) => cx.of(config).serialize(serializer),
         Output::PushList(list) => cx.of(list).serialize(serializer),

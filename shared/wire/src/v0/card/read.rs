@@ -100,6 +100,8 @@ fn interfaces(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Vec<AgentInterface>> 
     });
     let preferred = (url?, transport?.unwrap_or_else(|| "JSONRPC".to_owned()));
     let version = version?.unwrap_or_else(|| "0.3".to_owned());
+    // On an interface only Major.Minor stands.
+    let version = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let mut all = vec![preferred];
     for interface in additional? {
         if !all.contains(&interface) {
