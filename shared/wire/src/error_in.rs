@@ -1,7 +1,7 @@
 //! Errors as dialects before 1.0 have them: their codes, and names that their clients know.
 
 use crate::{
-    Dialect, Operation, ProtocolError,
+    Dialect, Operation, ProtocolError, WireError,
     raw::Violation,
     table::{self, Codes},
 };
@@ -68,6 +68,14 @@ impl Dialect {
             .map(|v| Violation::new(renamed(&v.field, names), v.description.as_str()))
             .collect();
         Cow::Owned(ProtocolError::InvalidParams(renamed))
+    }
+}
+
+impl ProtocolError {
+    /// The body of an HTTP answer outside JSON-RPC, with the names of the dialect. 0.3 says nothing about its shape; it is that
+    /// of 1.0.
+    pub fn to_http_body_in(&self, dialect: Dialect) -> Result<Vec<u8>, WireError> {
+        dialect.named(self).to_http_body()
     }
 }
 

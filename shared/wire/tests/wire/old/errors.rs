@@ -58,3 +58,11 @@ fn paths_and_methods_have_the_names_of_the_dialect() {
     let text = written(Dialect::V0_3, &ProtocolError::PushNotificationNotSupported).to_string();
     assert!(text.contains("message/stream") && !text.contains("SendStreaming"), "{text}");
 }
+
+#[test]
+fn over_http_an_error_is_that_of_1_0_with_the_names_of_the_dialect() {
+    let wrong = ProtocolError::InvalidParams(vec![Violation::new("message.parts", "is required")]);
+    let body = String::from_utf8(wrong.to_http_body_in(Dialect::V0_3Proto).unwrap()).unwrap();
+    assert!(body.contains(r#""field":"message.content""#), "{body}");
+    assert_eq!(wrong.to_http_body_in(Dialect::V1_0), wrong.to_http_body());
+}

@@ -9,9 +9,10 @@ use longhaul_domain::{
 use longhaul_wire::{Output, StreamEvent, v0::Form};
 use serde_json::{Value, json};
 
-fn said(text: &str) -> Option<Message> {
+fn asking(state: TaskState, text: &str) -> EntryBody {
     let id = MessageId::new(text).unwrap();
-    Some(Message::new(id, Role::Agent, vec![Part::text(text)]))
+    let message = Message::new(id, Role::Agent, vec![Part::text(text)]);
+    EntryBody::Status(StatusChange::with(state, Some(message)))
 }
 
 fn chunk(artifact: &str, text: &str, append: bool) -> EntryBody {
@@ -37,12 +38,12 @@ fn log() -> Vec<EntryBody> {
         chunk("two", "a", false),
         chunk("two", "b", true),
         chunk("one", "kept", false),
-        EntryBody::Status(StatusChange::with(TaskState::InputRequired, said("question"))),
+        asking(TaskState::InputRequired, "question"),
         user("m2"),
         EntryBody::Status(StatusChange::to(TaskState::Submitted)),
         chunk("three", "c", false),
         chunk("two", "d", true),
-        EntryBody::Status(StatusChange::with(TaskState::Completed, said("done"))),
+        asking(TaskState::Completed, "done"),
     ]
 }
 
