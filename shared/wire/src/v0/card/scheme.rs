@@ -45,7 +45,11 @@ impl Serialize for Scheme<'_> {
             SecurityScheme::OAuth2(oauth2) => {
                 members.put("type", "oauth2")?;
                 members.maybe("description", oauth2.description.as_ref())?;
-                members.put("flows", &Flows(oauth2.flows.as_ref()))?;
+                // A flow of 1.0 is one of 0.3 with members that 0.3 does not know.
+                match &oauth2.flows {
+                    Some(flow) if both => members.put("flows", flow)?,
+                    flow => members.put("flows", &Flows(flow.as_ref()))?,
+                }
                 members.maybe("oauth2MetadataUrl", oauth2.oauth2_metadata_url.as_ref())?;
                 members.maybe("oauth2SecurityScheme", both.then_some(oauth2))?;
             }
