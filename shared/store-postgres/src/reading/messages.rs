@@ -13,12 +13,10 @@ use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// The newest messages of each task, in the order of the log.
-pub const MESSAGES: &str = "-- store::messages
-select w.owner_id, w.task_id, m.seq, m.kind, m.schema, m.body
-from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) as w (owner_id, task_id, up_to, except_seq)
-cross join lateral (
-    (select l.seq, l.kind, l.schema, l.body::text as body
+/// The newest messages of the task `w`, at most $5. Those of the beginning of a log are in no index but that of its keys.
+macro_rules! newest {
+    () => {
+        "    (select l.seq, l.kind, l.schema, l.body::text as body
     from log l
     where l.owner_id = w.owner_id and l.task_id = w.task_id and l.speaks and l.seq > 16
         and l.seq <= w.up_to and l.seq <> w.except_seq
@@ -33,8 +31,22 @@ cross join lateral (
     limit $5)
     order by seq desc
     limit $5
-) m
-order by w.owner_id, w.task_id, m.seq";
+"
+    };
+}
+pub(crate) use newest;
+
+/// The newest messages of each task, in the order of the log.
+pub const MESSAGES: &str = concat!(
+    "-- store::messages
+select w.owner_id, w.task_id, m.seq, m.kind, m.schema, m.body
+from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) as w (owner_id, task_id, up_to, except_seq)
+cross join lateral (
+",
+    newest!(),
+    ") m
+order by w.owner_id, w.task_id, m.seq"
+);
 
 /// Which messages of a task.
 #[derive(Debug, Clone, Copy)]

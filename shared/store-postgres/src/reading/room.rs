@@ -5,7 +5,10 @@
 use crate::{
     column::column,
     failure::{DbResult, Failure},
-    reading::{log, messages::MessagesOf},
+    reading::{
+        log,
+        messages::{MessagesOf, newest},
+    },
 };
 use longhaul_domain::{ArtifactUpdate, ENTRY_LIMIT, EntryBody, Seq, TaskKey};
 use longhaul_store::{ReadLimit, Room, StoreError};
@@ -28,7 +31,8 @@ cross join lateral (
 
 /// The newest messages of each task, in the order of the log. All have a body where they fit into $6 bytes together;
 /// otherwise the newest of each have one that fit into $7.
-pub const MESSAGES_WITHIN: &str = "-- store::messages_within
+pub const MESSAGES_WITHIN: &str = concat!(
+    "-- store::messages_within
 select s.owner_id, s.task_id, s.seq, s.kind, s.schema,
     case when s.whole <= $6 or s.newest <= $7 then s.body end as body
 from (
@@ -39,24 +43,12 @@ from (
         ) as newest
     from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) as w (owner_id, task_id, up_to, except_seq)
     cross join lateral (
-        (select l.seq, l.kind, l.schema, l.body::text as body
-        from log l
-        where l.owner_id = w.owner_id and l.task_id = w.task_id and l.speaks and l.seq > 16
-            and l.seq <= w.up_to and l.seq <> w.except_seq
-        order by l.seq desc
-        limit $5)
-        union all
-        (select l.seq, l.kind, l.schema, l.body::text as body
-        from log l
-        where l.owner_id = w.owner_id and l.task_id = w.task_id and l.seq <= least(w.up_to, 16)
-            and l.speaks and l.seq <> w.except_seq
-        order by l.seq desc
-        limit $5)
-        order by seq desc
-        limit $5
-    ) m
+",
+    newest!(),
+    "    ) m
 ) s
-order by s.owner_id, s.task_id, s.seq";
+order by s.owner_id, s.task_id, s.seq"
+);
 
 /// Chunks of one task: none before `from`, none after `up_to`. From `sure_from` on each is part of its artifact; before
 /// that, one that was replaced may be among them.

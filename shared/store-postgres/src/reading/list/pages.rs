@@ -97,8 +97,28 @@ left join lateral (
 ) l on true
 order by s.status_at desc, s.task_id desc";
 
+/// A statement that finds a page, and then shows its tasks with what their statuses say.
+macro_rules! shown {
+    ($page:literal) => {
+        concat!(
+            $page,
+            "select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
+    l.kind, l.schema, l.body::text as body
+from page s
+join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select l.kind, l.schema, l.body from log l
+    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+    offset 0
+) l on true
+order by s.status_at desc, s.task_id desc"
+        )
+    };
+}
+
 /// A page of the tasks that are submitted or working, each of which has a run. It reads every run of the owner.
-pub const LIST_LIVE: &str = "-- store::list_live
+pub const LIST_LIVE: &str = shown!(
+    "-- store::list_live
 with page as materialized (
     select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
     from runs r
@@ -110,19 +130,12 @@ with page as materialized (
     order by s.status_at desc, s.task_id desc
     limit $7
 )
-select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
-    l.kind, l.schema, l.body::text as body
-from page s
-join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
-left join lateral (
-    select l.kind, l.schema, l.body from log l
-    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
-    offset 0
-) l on true
-order by s.status_at desc, s.task_id desc";
+"
+);
 
 /// A page of one conversation, all of whose tasks are looked at, but only those of the page with what they say.
-pub const LIST_CONTEXT: &str = "-- store::list_context
+pub const LIST_CONTEXT: &str = shown!(
+    "-- store::list_context
 with page as materialized (
     select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq
     from tasks t
@@ -134,13 +147,5 @@ with page as materialized (
     order by s.status_at desc, s.task_id desc
     limit $7
 )
-select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
-    l.kind, l.schema, l.body::text as body
-from page s
-join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
-left join lateral (
-    select l.kind, l.schema, l.body from log l
-    where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
-    offset 0
-) l on true
-order by s.status_at desc, s.task_id desc";
+"
+);

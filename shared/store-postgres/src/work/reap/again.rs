@@ -1,9 +1,9 @@
 //! When to look again.
 //!
 //! While something runs, all workers together look about five times a second, whatever their number, so that one that is gone is
-//! missed soon. Where nothing runs, or one worker is alone, there is nobody to be missed: each looks every one and a half
-//! seconds, and many less often. Everybody looks earlier when something is due, but then no more than about fifty times a second together.
-//! Chance keeps them apart. When a worker has been missed, everybody looks when its second is over.
+//! missed soon. Where nothing runs they look less often, but a task may begin the moment after: one of few still looks often
+//! enough that its task runs elsewhere in under two seconds. One that is alone has nobody to miss. Everybody looks earlier when
+//! something is due, but then no more than about fifty times a second together. Chance keeps them apart. When a worker has been missed, everybody looks when its second is over.
 
 use super::look::{Until, Workers};
 use std::time::Duration;
@@ -12,8 +12,11 @@ use std::time::Duration;
 /// something is due.
 const SHARED: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(300)];
 
-/// The same where nobody is to be missed.
-const QUIET: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1_500)];
+/// The same where nothing runs yet.
+const QUIET: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(600)];
+
+/// The same for one that is alone.
+const ALONE: [Duration; 2] = [Duration::from_millis(1_500); 2];
 
 /// None looks less often.
 const MOST: Duration = Duration::from_secs(5);
@@ -23,7 +26,11 @@ pub const SOON: Duration = Duration::from_millis(20);
 
 /// When to look again, after a look that has shown this. `chance` is from 0 to 1.
 pub fn again_in(workers: Workers, until: &Until, chance: f64) -> Duration {
-    let [shared, least] = if workers.running && workers.number > 1 { SHARED } else { QUIET };
+    let [shared, least] = match (workers.number, workers.running) {
+        (0 | 1, _) => ALONE,
+        (_, true) => SHARED,
+        (_, false) => QUIET,
+    };
     let workers = workers.number.max(1);
     let regular = shared.saturating_mul(workers).clamp(least, MOST);
     let regular = regular.mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0).min(MOST);
@@ -36,7 +43,7 @@ pub fn again_in(workers: Workers, until: &Until, chance: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::look::GRACE, *};
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -60,13 +67,19 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_can_be_missed_the_looks_are_few() {
+    fn where_nothing_runs_the_looks_are_few() {
         let nothing = Until::default();
         assert_eq!(again_in(idle(0), &nothing, 0.5), ms(1_500));
         assert_eq!(again_in(workers(1), &nothing, 0.5), ms(1_500));
-        assert_eq!(again_in(idle(2), &nothing, 0.5), ms(1_500));
+        assert_eq!(again_in(idle(2), &nothing, 0.5), ms(600));
         assert_eq!(again_in(idle(10), &nothing, 0.5), ms(3_000));
         assert_eq!(again_in(idle(1_000), &nothing, 1.0), MOST);
+    }
+
+    #[test]
+    fn the_first_task_after_a_quiet_while_is_missed_within_two_seconds_too() {
+        let look = again_in(idle(2), &Until::default(), 1.0);
+        assert!(look + GRACE < Duration::from_secs(2), "{look:?}");
     }
 
     #[test]
