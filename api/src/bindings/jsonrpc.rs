@@ -4,7 +4,8 @@ use super::{
     Gate,
     body::Unread,
     pieces::Envelope,
-    request::{Marks, caller, check_scope, echo, stated_version, with_tenant},
+    perform::{self, Performed, perform},
+    request::{Marks, caller, cursor, echo, stated_version},
     sse::{self, Neglect},
 };
 use crate::service::{Caller, EventStream, Held};
@@ -14,9 +15,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts},
     response::Response,
 };
-use longhaul_domain::{AgentName, Seq};
+use longhaul_domain::AgentName;
 use longhaul_wire::{
-    Dialect, Output, ProtocolError, Request as Asked,
+    Dialect, Operation, ProtocolError,
     error::seconds,
     jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
 };
@@ -156,76 +157,24 @@ impl Exchange<'_> {
     async fn call(&self, caller: Caller, call: &Call<'_>) -> Result<Answer, ProtocolError> {
         let version = self.version.as_deref();
         let (dialect, operation) = self.gate.negotiation.method(version, &call.method)?;
-        tracing::Span::current().record("method", operation.v1_method());
-        check_scope(&caller, operation)?;
-        let asked = dialect.read(operation, call.params())?;
-        let caller = with_tenant(caller, asked.tenant())?;
-        self.perform(&caller, dialect, call, asked).await
-    }
-
-    async fn perform(
-        &self,
-        caller: &Caller,
-        dialect: Dialect,
-        call: &Call<'_>,
-        asked: Asked,
-    ) -> Result<Answer, ProtocolError> {
-        let service = &self.gate.service;
-        let write = |output: Output<'_>, held: Held| {
-            let written = write_result(&call.id, &dialect.view(output));
-            let answer = written.map(|bytes| Answer::Body(Written { bytes, _held: held }));
-            answer.map_err(|error| {
-                tracing::error!(%error, "an answer cannot be written");
-                ProtocolError::Internal { request_id: caller.request_id.clone() }
-            })
+        let cursor = match operation {
+            Operation::Subscribe => cursor(&self.headers)?,
+            _ => None,
         };
-        let stream = |frames: EventStream| Ok(Answer::Stream(dialect, Box::new(frames)));
-        match asked {
-            Asked::Send(request) => {
-                let sent = service.send(caller, *request).await?;
-                write(Output::Send(&sent.answer), sent.held)
+        let request_id = caller.request_id.clone();
+        let spoken = perform::Call { dialect, operation, cursor };
+        let read = || dialect.read(operation, call.params());
+        let written = match perform(self.gate, caller, spoken, read).await? {
+            Performed::Stream(frames) => return Ok(Answer::Stream(dialect, frames)),
+            Performed::Whole(outcome, held) => {
+                write_result(&call.id, &dialect.view(outcome.output()))
+                    .map(|bytes| Written { bytes, _held: held })
             }
-            Asked::Stream(request) => stream(service.stream(caller, *request).await?),
-            Asked::Get(request) => {
-                let task = service.get(caller, request).await?;
-                write(Output::Task(&task.answer), task.held)
-            }
-            Asked::List(request) => {
-                let page = service.list(caller, request).await?;
-                write(Output::Page(&page.answer), page.held)
-            }
-            Asked::Cancel(request) => {
-                let task = service.cancel(caller, request).await?;
-                write(Output::Task(&task.answer), task.held)
-            }
-            Asked::Subscribe(request) => {
-                let cursor = self.cursor()?;
-                stream(service.subscribe(caller, request, cursor).await?)
-            }
-            Asked::CreatePush(_)
-            | Asked::GetPush(_)
-            | Asked::ListPush(_)
-            | Asked::DeletePush(_) => Err(ProtocolError::PushNotificationNotSupported),
-            Asked::ExtendedCard(_) => Err(ProtocolError::UnsupportedOperation(
-                "this agent has no extended card; use the public one".to_owned(),
-            )),
-        }
-    }
-
-    /// Where a reconnecting client left off.
-    fn cursor(&self) -> Result<Option<Seq>, ProtocolError> {
-        let Some(value) = self.headers.get("last-event-id") else { return Ok(None) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        match text.parse::<i64>() {
-            Ok(seq) if seq >= 0 => Ok(Some(Seq(seq))),
-            _ => Err(ProtocolError::invalid(
-                "Last-Event-ID",
-                "is not an event id of this server; send the id of the last event received",
-            )),
-        }
+        };
+        written.map(Answer::Body).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be written");
+            ProtocolError::Internal { request_id }
+        })
     }
 
     fn stream(&self, id: &Id, dialect: Dialect, frames: EventStream) -> Response {

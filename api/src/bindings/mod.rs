@@ -6,6 +6,7 @@ mod front;
 mod health;
 mod jsonrpc;
 mod operator;
+mod perform;
 mod pieces;
 mod request;
 mod sse;

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use longhaul_domain::AgentName;
+use longhaul_domain::{AgentName, Seq};
 use longhaul_runtime::TraceContext;
 use longhaul_wire::{Extensions, Operation, ProtocolError, extensions};
 
@@ -118,6 +118,22 @@ pub fn with_tenant(mut caller: Caller, tenant: Option<&str>) -> Result<Caller, P
     }
     caller.agent = Some(name);
     Ok(caller)
+}
+
+/// Where a reconnecting client left off: the id of the last event that it has.
+pub fn cursor(headers: &HeaderMap) -> Result<Option<Seq>, ProtocolError> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<i64>() {
+        Ok(seq) if seq >= 0 => Ok(Some(Seq(seq))),
+        _ => Err(ProtocolError::invalid(
+            "Last-Event-ID",
+            "is not an event id of this server; send the id of the last event received",
+        )),
+    }
 }
 
 /// The protocol version that the request states, in its header or its query.

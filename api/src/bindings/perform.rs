@@ -1,0 +1,102 @@
+//! What every binding does between reading a request and writing its answer: the scope is checked, the agent found out,
+//! the use case called. Bindings differ in bytes only.
+
+use super::{
+    Gate,
+    request::{check_scope, with_tenant},
+};
+use crate::service::{Answer, Caller, EventStream, Held};
+use longhaul_domain::{Seq, Task};
+use longhaul_wire::{
+    Dialect, Operation, Output, ProtocolError, Request, SendOutcome, TaskPage,
+    v1::card::AgentCard,
+};
+
+/// What came of a request.
+pub enum Outcome {
+    /// Of Send Message.
+    Sent(SendOutcome),
+    /// Of Get Task and Cancel Task.
+    Task(Box<Task>),
+    /// Of List Tasks.
+    Page(TaskPage),
+    /// Of Get Extended Agent Card.
+    Card(Box<AgentCard>),
+}
+
+impl Outcome {
+    /// The same, to be written.
+    pub const fn output(&self) -> Output<'_> {
+        match self {
+            Self::Sent(outcome) => Output::Send(outcome),
+            Self::Task(task) => Output::Task(task),
+            Self::Page(page) => Output::Page(page),
+            Self::Card(card) => Output::Card(card),
+        }
+    }
+}
+
+/// An answer, whole or as it comes.
+pub enum Performed {
+    /// Whole. Its room is free when what was written from it is gone.
+    Whole(Outcome, Held),
+    /// Frame by frame.
+    Stream(Box<EventStream>),
+}
+
+/// What is asked for, as far as it is known before the request itself is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// How the client speaks.
+    pub dialect: Dialect,
+    /// What it asks for.
+    pub operation: Operation,
+    /// Where a client that subscribes again left off.
+    pub cursor: Option<Seq>,
+}
+
+/// Reads what is asked for, and does it. Nobody who may not ask for it is told what is wrong with it.
+pub async fn perform(
+    gate: &Gate,
+    caller: Caller,
+    call: Call,
+    read: impl FnOnce() -> Result<Request, ProtocolError>,
+) -> Result<Performed, ProtocolError> {
+    let Call { operation, cursor, .. } = call;
+    tracing::Span::current().record("method", operation.v1_method());
+    check_scope(&caller, operation)?;
+    let asked = read()?;
+    let caller = with_tenant(caller, asked.tenant())?;
+    let caller = &caller;
+    let service = &gate.service;
+    let task = |Answer { answer, held }: Answer<Task>| {
+        Performed::Whole(Outcome::Task(Box::new(answer)), held)
+    };
+    Ok(match asked {
+        Request::Send(request) => {
+            let Answer { answer, held } = service.send(caller, *request).await?;
+            Performed::Whole(Outcome::Sent(answer), held)
+        }
+        Request::Stream(request) => stream(service.stream(caller, *request).await?),
+        Request::Get(request) => task(service.get(caller, request).await?),
+        Request::List(request) => {
+            let Answer { answer, held } = service.list(caller, request).await?;
+            Performed::Whole(Outcome::Page(answer), held)
+        }
+        Request::Cancel(request) => task(service.cancel(caller, request).await?),
+        Request::Subscribe(request) => stream(service.subscribe(caller, request, cursor).await?),
+        Request::CreatePush(_)
+        | Request::GetPush(_)
+        | Request::ListPush(_)
+        | Request::DeletePush(_) => return Err(ProtocolError::PushNotificationNotSupported),
+        Request::ExtendedCard(_) => {
+            return Err(ProtocolError::UnsupportedOperation(
+                "this agent has no extended card; use the public one".to_owned(),
+            ));
+        }
+    })
+}
+
+fn stream(frames: EventStream) -> Performed {
+    Performed::Stream(Box::new(frames))
+}
