@@ -155,7 +155,8 @@ impl Exchange<'_> {
 
     async fn call(&self, caller: Caller, call: &Call<'_>) -> Result<Answer, ProtocolError> {
         let version = self.version.as_deref();
-        let (dialect, operation) = self.gate.negotiation.method(version, &call.method)?;
+        let (dialect, operation) =
+            self.gate.negotiation.call(version, &call.method, call.params())?;
         tracing::Span::current().record("method", operation.v1_method());
         check_scope(&caller, operation)?;
         let asked = dialect.read(operation, call.params())?;
