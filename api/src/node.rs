@@ -87,7 +87,10 @@ impl Api {
         });
         schedules::start(&service, &tasks);
         let gate = Gate {
-            negotiation: Negotiation { assume: service.options.assume_version },
+            negotiation: Negotiation {
+                assume: service.options.assume_version,
+                ..Negotiation::ONLY_V1_0
+            },
             keep_alive: service.options.keep_alive,
             bodies: Arc::new(Bodies::new(service.options.max_body_bytes)),
             readiness,

@@ -156,7 +156,8 @@ impl Exchange<'_> {
 
     async fn call(&self, caller: Caller, call: &Call<'_>) -> Result<Answer, ProtocolError> {
         let version = self.version.as_deref();
-        let (dialect, operation) = self.gate.negotiation.method(version, &call.method)?;
+        let (dialect, operation) = 
+            self.gate.negotiation.call(version, &call.method, call.params())?;
         let cursor = match operation {
             Operation::Subscribe => cursor(&self.headers)?,
             _ => None,

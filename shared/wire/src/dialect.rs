@@ -1,109 +1,118 @@
-//! Which version of A2A a client speaks (A2A 3.6), and the conversions of that version. A second dialect is one more
-//! variant here and one more module beside `v1`; the compiler then names every place that must know it.
+//! Which version of A2A a client speaks (A2A 3.6), and the conversions of that version. One more dialect is one more
+//! variant here, and a module or a form of one beside `v1` and `v0`; the compiler then names every place that must know it.
 
+pub use crate::negotiation::Negotiation;
 use crate::{
-    Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage,
+    Ends, Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage,
     request::PushConfig,
+    v0::{self, Cx, Form, Frames},
     v1::{self, Cursored, PushList, V1, card::AgentCard},
 };
 use longhaul_domain::{Seq, Task};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-/// A version of A2A that is served.
+/// A version of A2A in one of its shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// 1.0
     V1_0,
-}
-
-/// What an absent or empty version means (A2A 3.6.2).
-const UNSTATED: &str = "0.3";
-
-/// How versions are found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Negotiation {
-    /// Whether a name that only one version has decides, where the version is not stated. Off: absent means 0.3, as
-    /// the specification has it.
-    pub assume: bool,
-}
-
-impl Default for Negotiation {
-    fn default() -> Self {
-        Self { assume: true }
-    }
-}
-
-impl Negotiation {
-    /// The dialect and operation of a JSON-RPC call. `version` is the `A2A-Version` header or query parameter.
-    pub fn method(
-        self,
-        version: Option<&str>,
-        method: &str,
-    ) -> Result<(Dialect, Operation), ProtocolError> {
-        let of_v1 = Operation::from_v1_method(method);
-        let dialect = match Self::stated(version) {
-            Some(version) => Dialect::of_version(version)?,
-            None if self.assume && Operation::from_v03_method(method).is_none() => Dialect::V1_0,
-            None => Dialect::of_version(UNSTATED)?,
-        };
-        match dialect {
-            Dialect::V1_0 => of_v1
-                .map(|operation| (dialect, operation))
-                .ok_or_else(|| ProtocolError::MethodNotFound(shortened(method))),
-        }
-    }
-
-    /// The dialect of a request whose place, such as an HTTP path, only 1.0 has.
-    pub fn v1_place(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
-        match Self::stated(version) {
-            Some(version) => Dialect::of_version(version),
-            None if self.assume => Ok(Dialect::V1_0),
-            None => Dialect::of_version(UNSTATED),
-        }
-    }
-
-    fn stated(version: Option<&str>) -> Option<&str> {
-        version.map(str::trim).filter(|version| !version.is_empty())
-    }
+    /// 0.3 over JSON-RPC.
+    V0_3,
+    /// 0.3 over HTTP+JSON: the JSON form of its protobuf package.
+    V0_3Proto,
+    /// 0.1, which had JSON-RPC only.
+    V0_1,
 }
 
 impl Dialect {
-    /// Every dialect that is served, the newest first.
-    pub const ALL: [Self; 1] = [Self::V1_0];
+    /// Every dialect, the newest first.
+    pub const ALL: [Self; 4] = [Self::V1_0, Self::V0_3, Self::V0_3Proto, Self::V0_1];
 
     /// Major.Minor.
     pub const fn version(self) -> &'static str {
         match self {
             Self::V1_0 => "1.0",
+            Self::V0_3 | Self::V0_3Proto => "0.3",
+            Self::V0_1 => "0.1",
         }
     }
 
-    /// The served versions, for people.
-    pub(crate) fn supported_list() -> String {
-        Self::ALL.map(Self::version).join(", ")
-    }
-
-    /// The dialect of a version; only Major.Minor counts.
-    pub fn of_version(version: &str) -> Result<Self, ProtocolError> {
+    /// The dialect that a version has over JSON-RPC; only Major.Minor counts.
+    pub fn of_version(version: &str) -> Option<Self> {
         let mut numbers = version.split('.');
         let mut number = || numbers.next().and_then(|n| n.parse::<u32>().ok());
         match (number(), number()) {
-            (Some(1), Some(0)) => Ok(Self::V1_0),
-            _ => Err(ProtocolError::VersionNotSupported { asked: shortened(version) }),
+            (Some(1), Some(0)) => Some(Self::V1_0),
+            (Some(0), Some(3)) => Some(Self::V0_3),
+            (Some(0), Some(1)) => Some(Self::V0_1),
+            _ => None,
+        }
+    }
+
+    /// The shape of it, where it is older than 1.0.
+    pub const fn form(self) -> Option<Form> {
+        match self {
+            Self::V1_0 => None,
+            Self::V0_3 => Some(Form::V0_3),
+            Self::V0_3Proto => Some(Form::V0_3Proto),
+            Self::V0_1 => Some(Form::V0_1),
+        }
+    }
+
+    /// The operation of a JSON-RPC method.
+    pub fn operation(self, method: &str) -> Option<Operation> {
+        match self {
+            Self::V1_0 => Operation::from_v1_method(method),
+            Self::V0_3 | Self::V0_3Proto => Operation::from_v03_method(method),
+            Self::V0_1 => Operation::from_v01_method(method),
+        }
+    }
+
+    /// When a client of this dialect is done waiting.
+    pub const fn ends(self) -> Ends {
+        match self.form() {
+            None => Ends::AtAnyParkForSends,
+            Some(form) => form.ends(),
+        }
+    }
+
+    /// Whether a client may be answered with a Message. Where not, a direct reply is shown as the task that it completed.
+    pub const fn takes_replies(self) -> bool {
+        !matches!(self, Self::V0_1)
+    }
+
+    /// Whether a subscription to a task that has ended shows that task and closes. Elsewhere it is an error.
+    pub const fn shows_ended_tasks(self) -> bool {
+        matches!(self, Self::V0_3Proto)
+    }
+
+    /// The dialect of the webhooks that a client of this one registers. Those of 0.3 get a task as JSON-RPC has it, whatever
+    /// binding the client uses.
+    #[must_use]
+    pub const fn of_webhooks(self) -> Self {
+        match self {
+            Self::V0_3Proto => Self::V0_3,
+            Self::V1_0 | Self::V0_3 | Self::V0_1 => self,
         }
     }
 
     /// Reads the parameters of an operation.
     pub fn read(self, operation: Operation, params: &RawValue) -> Result<Request, ProtocolError> {
-        match self {
-            Self::V1_0 => v1::read_request(operation, params),
+        match self.form() {
+            None => v1::read_request(operation, params),
+            Some(form) => v0::read_request(form, operation, params),
         }
     }
 
     /// An output as this dialect writes it.
     pub const fn view(self, output: Output<'_>) -> View<'_> {
-        View { dialect: self, output }
+        View { dialect: self, output, shown: None }
+    }
+
+    /// The frames of one stream. `shown` is the id by which the client knows the task, where it chose that itself.
+    pub const fn frames(self, shown: Option<String>) -> Frames {
+        Frames::new(self, shown)
     }
 }
 
@@ -145,22 +154,34 @@ pub enum Output<'a> {
 pub struct View<'a> {
     dialect: Dialect,
     output: Output<'a>,
+    shown: Option<&'a str>,
+}
+
+impl<'a> View<'a> {
+    /// With the id by which the client knows the task, where it chose that itself.
+    #[must_use]
+    pub const fn shown_as(self, id: Option<&'a str>) -> Self {
+        Self { shown: id, ..self }
+    }
 }
 
 impl Serialize for View<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.dialect, self.output) {
-            (Dialect::V1_0, Output::Send(outcome)) => V1(outcome).serialize(serializer),
-            (Dialect::V1_0, Output::Task(task)) => V1(task).serialize(serializer),
-            (Dialect::V1_0, Output::Page(page)) => V1(page).serialize(serializer),
-            (Dialect::V1_0, Output::Event(event)) => V1(event).serialize(serializer),
-            (Dialect::V1_0, Output::EventAt(event, seq)) => {
+        if let Some(form) = self.dialect.form() {
+            return v0::serialize_output(Cx { form, shown: self.shown }, self.output, serializer);
+        }
+        match self.output {
+            Output::Send(outcome) => V1(outcome).serialize(serializer),
+            Output::Task(task) => V1(task).serialize(serializer),
+            Output::Page(page) => V1(page).serialize(serializer),
+            Output::Event(event) => V1(event).serialize(serializer),
+            Output::EventAt(event, seq) => {
                 V1(&Cursored { event, cursor: Some(seq) }).serialize(serializer)
             }
-            (Dialect::V1_0, Output::Push(config)) => V1(config).serialize(serializer),
-            (Dialect::V1_0, Output::PushList(list)) => V1(list).serialize(serializer),
-            (Dialect::V1_0, Output::Card(card)) => card.serialize(serializer),
-            (Dialect::V1_0, Output::Empty) => serializer.serialize_map(Some(0))?.end(),
+            Output::Push(config) => V1(config).serialize(serializer),
+            Output::PushList(list) => V1(list).serialize(serializer),
+            Output::Card(card) => card.serialize(serializer),
+            Output::Empty => serializer.serialize_map(Some(0))?.end(),
         }
     }
 }

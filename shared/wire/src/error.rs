@@ -1,7 +1,7 @@
 //! Every error that a client can see, with a message that says what to do (A2A 3.3.2). Causes inside never get here:
 //! they go to the log under the request's id.
 
-use crate::{Dialect, dialect::shortened, raw::Violation};
+use crate::{dialect::shortened, raw::Violation};
 use longhaul_domain::{Scope, TaskState};
 use std::time::Duration;
 
@@ -61,12 +61,13 @@ pub enum ProtocolError {
     },
     /// The version is not served.
     #[error(
-        "Protocol version {asked} is not supported. Set the A2A-Version header to one of: {}",
-        Dialect::supported_list()
+        "Protocol version {asked} is not supported. Set the A2A-Version header to one of: {supported}"
     )]
     VersionNotSupported {
         /// What was asked for, or assumed.
         asked: String,
+        /// What is served.
+        supported: &'static str,
     },
     /// Not JSON.
     #[error("Invalid JSON payload: {0}")]
@@ -206,8 +207,8 @@ impl ProtocolError {
                 vec![("mediaType", shortened(media_type)), ("accepted", accepted.join(","))]
             }
             Self::ExtensionSupportRequired { uri } => vec![("extension", uri.clone())],
-            Self::VersionNotSupported { asked } => {
-                vec![("version", asked.clone()), ("supported", Dialect::supported_list())]
+            Self::VersionNotSupported { asked, supported } => {
+                vec![("version", asked.clone()), ("supported", (*supported).to_owned())]
             }
             Self::PermissionDenied { scope } => vec![("scope", scope.to_string())],
             Self::Unauthenticated { challenge } => vec![("challenge", challenge.clone())],

@@ -10,25 +10,31 @@
 //! `cargo bench -p longhaul-wire` measures reading and writing.
 
 pub mod card;
+pub mod chosen;
 pub mod cursor;
 mod details;
 pub mod dialect;
+pub mod ends;
 pub mod error;
+mod error_in;
 pub mod event;
 pub mod extensions;
 pub mod facts;
 pub mod jsonrpc;
 mod metadata;
+mod negotiation;
 pub mod operation;
 pub mod raw;
 pub mod received;
 pub mod request;
 pub mod table;
 mod time;
+pub mod v0;
 pub mod v1;
 pub mod write;
 
 pub use dialect::{Dialect, Negotiation, Output, View};
+pub use ends::Ends;
 pub use error::ProtocolError;
 pub use event::{ArtifactEvent, SendOutcome, StatusEvent, StreamEvent, TaskPage, trim_history};
 pub use extensions::Extensions;

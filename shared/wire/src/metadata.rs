@@ -20,6 +20,13 @@ pub(crate) fn with_member(
     JsonObject::parse(&text).ok()
 }
 
+/// The metadata without a member of this name; none when nothing is left.
+pub(crate) fn without_member(metadata: &JsonObject, name: &str) -> Option<JsonObject> {
+    let mut text = other_members(metadata, name).filter(|text| text.len() > 1)?;
+    text.push('}');
+    JsonObject::parse(&text).ok()
+}
+
 /// The object without its closing brace and without the member.
 fn other_members(metadata: &JsonObject, name: &str) -> Option<String> {
     let mut deserializer = serde_json::Deserializer::from_str(metadata.as_str());

@@ -62,7 +62,7 @@ impl Operation {
         }
     }
 
-    /// Its name in JSON-RPC of 0.3; known so that such a caller hears which version is served.
+    /// Its name in JSON-RPC of 0.3.
     pub const fn v03_method(self) -> &'static str {
         match self {
             Self::Send => "message/send",
@@ -79,6 +79,20 @@ impl Operation {
         }
     }
 
+    /// Its name in 0.1; none: that version does not have it.
+    pub const fn v01_method(self) -> Option<&'static str> {
+        match self {
+            Self::Send => Some("tasks/send"),
+            Self::Stream => Some("tasks/sendSubscribe"),
+            Self::Get => Some("tasks/get"),
+            Self::Cancel => Some("tasks/cancel"),
+            Self::Subscribe => Some("tasks/resubscribe"),
+            Self::CreatePush => Some("tasks/pushNotification/set"),
+            Self::GetPush => Some("tasks/pushNotification/get"),
+            Self::List | Self::ListPush | Self::DeletePush | Self::ExtendedCard => None,
+        }
+    }
+
     /// The operation of a 1.0 method name.
     pub fn from_v1_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v1_method() == name)
@@ -87,6 +101,11 @@ impl Operation {
     /// The operation of a 0.3 method name.
     pub fn from_v03_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v03_method() == name)
+    }
+
+    /// The operation of a 0.1 method name.
+    pub fn from_v01_method(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.v01_method() == Some(name))
     }
 
     /// Whether the answer is a stream of events.
@@ -120,6 +139,11 @@ mod tests {
             assert_eq!(Operation::from_v1_method(operation.v1_method()), Some(operation));
             assert_eq!(Operation::from_v03_method(operation.v03_method()), Some(operation));
             assert_eq!(Operation::from_v1_method(operation.v03_method()), None);
+            if let Some(name) = operation.v01_method() {
+                assert_eq!(Operation::from_v01_method(name), Some(operation));
+                let shared = Operation::from_v03_method(name);
+                assert!(shared.is_none() || shared == Some(operation), "{name}");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a client asks for, whatever dialect it speaks. Shape is checked when a request is read; what needs the store
 //! (does the task exist, is it this owner's) is not.
 
-use longhaul_domain::{ContextId, JsonObject, Message, TaskId, TaskState, Timestamp};
+use longhaul_domain::{ContextId, JsonObject, Message, OwnerId, TaskId, TaskState, Timestamp};
 use std::fmt;
 
 /// Page size of a list when none is asked for (A2A 3.1.4).
@@ -17,6 +17,9 @@ pub enum TaskRef {
     Known(TaskId),
     /// Not a task id; kept as it was written, never empty.
     Malformed(String),
+    /// An id that the client chose, as clients of A2A 0.1 do; never empty. It stands for the task of
+    /// [`chosen::task_id`](crate::chosen::task_id), which may not exist yet.
+    Chosen(String),
 }
 
 impl TaskRef {
@@ -25,11 +28,28 @@ impl TaskRef {
         let text = text.into();
         text.parse().map_or(Self::Malformed(text), Self::Known)
     }
+    /// Takes the text of a client that chooses ids. One that only this server makes is taken for that: a UUID of version 7,
+    /// or of the version that chosen ids are turned into.
+    pub fn chosen(text: String) -> Self {
+        let own = text.parse::<TaskId>().ok().filter(|id| {
+            matches!(id.uuid().get_version_num(), 7 | crate::chosen::DERIVED)
+                && id.to_string() == text
+        });
+        own.map_or(Self::Chosen(text), Self::Known)
+    }
     /// The id, when it is well-formed.
     pub const fn id(&self) -> Option<TaskId> {
         match self {
             Self::Known(id) => Some(*id),
+            Self::Malformed(_) | Self::Chosen(_) => None,
+        }
+    }
+    /// The id of the task that is meant by this owner; none: there is none.
+    pub fn of(&self, owner: OwnerId) -> Option<TaskId> {
+        match self {
+            Self::Known(id) => Some(*id),
             Self::Malformed(_) => None,
+            Self::Chosen(text) => Some(crate::chosen::task_id(owner, text)),
         }
     }
 }
@@ -38,7 +58,7 @@ impl fmt::Display for TaskRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Known(id) => id.fmt(f),
-            Self::Malformed(text) => f.write_str(text),
+            Self::Malformed(text) | Self::Chosen(text) => f.write_str(text),
         }
     }
 }
@@ -208,7 +228,7 @@ pub struct PushRefRequest {
     pub tenant: Option<String>,
     /// The task.
     pub task: TaskRef,
-    /// Name of the config.
+    /// Name of the config; empty, before 1.0: the only one that the task has.
     pub id: String,
 }
 

@@ -3,15 +3,20 @@
 
 mod answer;
 mod call;
+mod error_in;
 mod write;
 
 pub use answer::{Answer, Remote, read_answer};
 pub use call::{Call, Rejected, read_call};
+pub use error_in::write_error_in;
 pub use write::{around_result, write_call, write_error, write_result};
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
+
+/// What every envelope says of itself.
+const VERSION: &str = "2.0";
 
 /// Id of a call: a string, a number or null, given back just as it came.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Writing answers, and calls for the client side.
 
-use super::Id;
+use super::{Id, VERSION};
 use crate::{
     ProtocolError, WireError,
     details::Details,
@@ -8,8 +8,6 @@ use crate::{
     write::{Members, Shown, to_vec},
 };
 use serde::{Serialize, Serializer};
-
-const VERSION: &str = "2.0";
 
 /// An answer that holds a result.
 pub fn write_result(id: &Id, result: &impl Serialize) -> Result<Vec<u8>, WireError> {

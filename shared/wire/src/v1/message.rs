@@ -108,7 +108,7 @@ pub(super) fn received(raw: Raw<'_>, at: &At<'_>) -> Read<Message> {
 }
 
 /// A context id; an empty one is taken as absent.
-pub(super) fn context_id(raw: Raw<'_>, at: &At<'_>) -> Read<Option<ContextId>> {
+pub(crate) fn context_id(raw: Raw<'_>, at: &At<'_>) -> Read<Option<ContextId>> {
     if raw.get() == "\"\"" {
         return Ok(None);
     }

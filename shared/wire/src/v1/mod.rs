@@ -19,7 +19,10 @@ mod task;
 pub use enums::{role_name, state_name};
 pub use event::{Cursored, received_event};
 pub use list::received_page;
+pub(crate) use message::context_id;
+pub(crate) use push::http_url;
 pub use push::{PushList, received_push_config, received_push_list};
+pub(crate) use request::{count, history_length, page_size};
 pub use request::{
     read_cancel, read_extended_card, read_get, read_list, read_push_config, read_push_list,
     read_push_ref, read_subscribe,
@@ -67,14 +70,14 @@ pub fn read_request(operation: Operation, params: &RawValue) -> Result<Request, 
     })
 }
 
-fn asked<T>(
+pub(crate) fn asked<T>(
     params: &RawValue,
     read: impl FnOnce(Raw<'_>, &At<'_>) -> Read<T>,
 ) -> Result<T, ProtocolError> {
     read_root(params, read).map_err(ProtocolError::InvalidParams)
 }
 
-fn received<T>(
+pub(crate) fn received<T>(
     result: &RawValue,
     read: impl FnOnce(Raw<'_>, &At<'_>) -> Read<T>,
 ) -> Result<T, WireError> {

@@ -53,7 +53,7 @@ pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
 }
 
 /// An absolute URL over HTTP with a host. Where it leads is judged when it is used, not here.
-fn http_url(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
+pub(crate) fn http_url(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
     let url = scalar::text(raw, at)?;
     let host = url.split_once("://").and_then(|(scheme, rest)| {
         let http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");

@@ -16,15 +16,15 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// How many messages to show: protobuf's `int32`, not negative.
-pub(super) fn history_length(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
+pub(crate) fn history_length(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
     count(raw, at, 0, i32::MAX.unsigned_abs())
 }
 
-fn page_size(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
+pub(crate) fn page_size(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
     count(raw, at, 1, MAX_PAGE_SIZE)
 }
 
-pub(super) fn count(raw: Raw<'_>, at: &At<'_>, least: u32, most: u32) -> Read<u32> {
+pub(crate) fn count(raw: Raw<'_>, at: &At<'_>, least: u32, most: u32) -> Read<u32> {
     let number = scalar::integer(raw, at, i64::from(least)..=i64::from(most))?;
     u32::try_from(number).or_else(|_| at.refuse("is out of range"))
 }

@@ -4,7 +4,7 @@ use longhaul_domain::{Scope, TaskState};
 use longhaul_wire::{ProtocolError, Violation, error::seconds, table::codes};
 use std::time::Duration;
 
-fn all() -> Vec<(ProtocolError, i32, u16, i32, &'static str)> {
+pub fn all() -> Vec<(ProtocolError, i32, u16, i32, &'static str)> {
     use ProtocolError as E;
     let text = || "x".to_owned();
     let retry_after = Duration::from_secs(1);
@@ -29,7 +29,13 @@ fn all() -> Vec<(ProtocolError, i32, u16, i32, &'static str)> {
         (E::InvalidAgentResponse(text()), -32006, 500, 13, "INVALID_AGENT_RESPONSE"),
         (E::ExtendedAgentCardNotConfigured, -32007, 400, 9, "EXTENDED_AGENT_CARD_NOT_CONFIGURED"),
         (E::ExtensionSupportRequired { uri: text() }, -32008, 400, 9, "EXTENSION_SUPPORT_REQUIRED"),
-        (E::VersionNotSupported { asked: text() }, -32009, 400, 9, "VERSION_NOT_SUPPORTED"),
+        (
+            E::VersionNotSupported { asked: text(), supported: "1.0" },
+            -32009,
+            400,
+            9,
+            "VERSION_NOT_SUPPORTED",
+        ),
         (E::ParseError(text()), -32700, 400, 3, "PARSE_ERROR"),
         (E::InvalidRequest(text()), -32600, 400, 3, "INVALID_REQUEST"),
         (E::MethodNotFound(text()), -32601, 404, 12, "METHOD_NOT_FOUND"),

@@ -13,6 +13,8 @@ mod json_rpc;
 #[cfg(test)]
 mod negotiation;
 #[cfg(test)]
+mod old;
+#[cfg(test)]
 mod round_trip;
 #[cfg(test)]
 mod samples;

@@ -93,7 +93,7 @@ pub struct DeviceCodeOAuthFlow {
 }
 
 /// `None` for a flow of a kind that is not known.
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Option<OAuthFlows>> {
+pub(crate) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Option<OAuthFlows>> {
     let [code, client, implicit, password, device] = object(
         raw,
         at,

@@ -8,6 +8,7 @@ mod signature;
 mod skill;
 
 pub use capabilities::{AgentCapabilities, AgentExtension};
+pub(crate) use flows::read as read_flows;
 pub use flows::{
     AuthorizationCodeOAuthFlow, ClientCredentialsOAuthFlow, DeviceCodeOAuthFlow, ImplicitOAuthFlow,
     OAuthFlows, PasswordOAuthFlow,

@@ -1,0 +1,177 @@
+//! Reading a card of 0.3 that a server gave. One that holds the interfaces of 1.0 as well is read as a card of 1.0.
+
+use crate::{
+    WireError,
+    metadata::without_member,
+    raw::{At, Field, Raw, Read, elements, members, object, read_root, scalar},
+    v1::card::{
+        self, APIKeySecurityScheme, AgentCard, AgentInterface, HTTPAuthSecurityScheme,
+        MutualTlsSecurityScheme, OAuth2SecurityScheme, OpenIdConnectSecurityScheme,
+        SecurityRequirement, SecurityScheme, StringList,
+    },
+};
+use longhaul_domain::JsonObject;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Reads a card that a server gave, of 0.3 or of 1.0.
+pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
+    let of_v1 = read_root(raw, |raw, at| {
+        let [interfaces] = object(raw, at, ["supportedInterfaces"])?;
+        Ok(interfaces.present().is_some())
+    });
+    if of_v1.map_err(WireError::Invalid)? {
+        return card::received_card(raw);
+    }
+    let mut card = shared(raw)?;
+    let old = read_root(raw, read_old).map_err(WireError::Invalid)?;
+    card.supported_interfaces = old.interfaces;
+    card.security_schemes = old.schemes;
+    card.security_requirements = old.requirements;
+    card.capabilities.extended_agent_card = old.extended;
+    for (skill, security) in card.skills.iter_mut().zip(old.of_skills) {
+        skill.security_requirements = security;
+    }
+    Ok(card)
+}
+
+/// What both versions have in one shape, read by the reader of 1.0: the schemes are all that it could not read.
+fn shared(raw: &RawValue) -> Result<AgentCard, WireError> {
+    let given = JsonObject::parse(raw.get());
+    let given = given.map_err(|why| WireError::NotAnAnswer(why.to_string()))?;
+    let Some(others) = without_member(&given, "securitySchemes") else {
+        return card::received_card(raw);
+    };
+    let others = others.as_json().to::<Box<RawValue>>();
+    card::received_card(&others.map_err(|why| WireError::NotAnAnswer(why.to_string()))?)
+}
+
+/// What only 0.3 has.
+struct Old {
+    interfaces: Vec<AgentInterface>,
+    schemes: BTreeMap<String, SecurityScheme>,
+    requirements: Vec<SecurityRequirement>,
+    extended: Option<bool>,
+    of_skills: Vec<Vec<SecurityRequirement>>,
+}
+
+fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
+    let [url, transport, version, additional, schemes, security, extended, skills] = object(
+        raw,
+        at,
+        [
+            "url",
+            "preferredTransport",
+            "protocolVersion",
+            "additionalInterfaces",
+            "securitySchemes",
+            "security",
+            "supportsAuthenticatedExtendedCard",
+            "skills",
+        ],
+    )?;
+    let interfaces = interfaces(at, [url, transport, version, additional]);
+    let schemes = schemes.map(at, read_scheme);
+    let requirements = security.list(at, read_requirement);
+    let extended = extended.optional(at, scalar::boolean);
+    let of_skills = skills.list(at, |raw, at| {
+        let [security] = object(raw, at, ["security"])?;
+        security.list(at, read_requirement)
+    });
+    Ok(Old {
+        interfaces: interfaces?,
+        schemes: schemes?,
+        requirements: requirements?,
+        extended: extended?,
+        of_skills: of_skills?,
+    })
+}
+
+fn interfaces(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Vec<AgentInterface>> {
+    let [url, transport, version, additional] = fields;
+    let url = url.required(at, scalar::filled_text);
+    let transport = transport.some_text(at);
+    let version = version.some_text(at);
+    let additional = additional.list(at, |raw, at| {
+        let [url, transport] = object(raw, at, ["url", "transport"])?;
+        let url = url.required(at, scalar::filled_text);
+        let transport = transport.required(at, scalar::filled_text);
+        Ok((url?, transport?))
+    });
+    let preferred = (url?, transport?.unwrap_or_else(|| "JSONRPC".to_owned()));
+    let version = version?.unwrap_or_else(|| "0.3".to_owned());
+    // On an interface only Major.Minor stands.
+    let version = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+    let mut all = vec![preferred];
+    for interface in additional? {
+        if !all.contains(&interface) {
+            all.push(interface);
+        }
+    }
+    let of = |(url, protocol_binding)| AgentInterface {
+        url,
+        protocol_binding,
+        tenant: None,
+        protocol_version: version.clone(),
+    };
+    Ok(all.into_iter().map(of).collect())
+}
+
+fn read_requirement(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityRequirement> {
+    let mut requirement = Ok(SecurityRequirement::default());
+    members(raw, at, |name, scopes| {
+        match (read_scopes(scopes, &at.field(name)), &mut requirement) {
+            (Ok(list), Ok(requirement)) => {
+                requirement.schemes.insert(name.to_owned(), StringList { list });
+            }
+            (Ok(_), Err(_)) => {}
+            (Err(bad), requirement) => *requirement = Err(bad),
+        }
+    })?;
+    requirement
+}
+
+fn read_scopes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<String>> {
+    let mut scopes = Ok(Vec::new());
+    elements(raw, at, |index, scope| match (scalar::text(scope, &at.index(index)), &mut scopes) {
+        (Ok(scope), Ok(scopes)) => scopes.push(scope),
+        (Ok(_), Err(_)) => {}
+        (Err(bad), scopes) => *scopes = Err(bad),
+    })?;
+    scopes
+}
+
+fn read_scheme(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityScheme> {
+    let [kind, description] = object(raw, at, ["type", "description"])?;
+    let [location, name, scheme, format, flows, metadata, url] = object(
+        raw,
+        at,
+        ["in", "name", "scheme", "bearerFormat", "flows", "oauth2MetadataUrl", "openIdConnectUrl"],
+    )?;
+    let description = description.some_text(at)?;
+    match kind.required(at, scalar::text)?.as_str() {
+        "apiKey" => Ok(SecurityScheme::ApiKey(APIKeySecurityScheme {
+            description,
+            location: location.text(at)?,
+            name: name.text(at)?,
+        })),
+        "http" => Ok(SecurityScheme::HttpAuth(HTTPAuthSecurityScheme {
+            description,
+            scheme: scheme.text(at)?,
+            bearer_format: format.some_text(at)?,
+        })),
+        "oauth2" => Ok(SecurityScheme::OAuth2(OAuth2SecurityScheme {
+            description,
+            flows: flows.optional(at, card::read_flows)?.flatten(),
+            oauth2_metadata_url: metadata.some_text(at)?,
+        })),
+        "openIdConnect" => Ok(SecurityScheme::OpenIdConnect(OpenIdConnectSecurityScheme {
+            description,
+            open_id_connect_url: url.text(at)?,
+        })),
+        "mutualTLS" => Ok(SecurityScheme::MutualTls(MutualTlsSecurityScheme { description })),
+        _ => {
+            at.field(kind.name()).refuse("must be apiKey, http, oauth2, openIdConnect or mutualTLS")
+        }
+    }
+}

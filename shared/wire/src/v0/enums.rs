@@ -1,0 +1,47 @@
+//! States and roles, read in every spelling and named in that of the form.
+
+use super::Form;
+use crate::raw::{At, Raw, Read, Violations, scalar::enumeration};
+use longhaul_domain::{Role, TaskState};
+
+const STATES: [(TaskState, i64, &str); 9] = [
+    (TaskState::Submitted, 1, "SUBMITTED"),
+    (TaskState::Working, 2, "WORKING"),
+    (TaskState::Completed, 3, "COMPLETED"),
+    (TaskState::Failed, 4, "FAILED"),
+    (TaskState::Canceled, 5, "CANCELED"),
+    (TaskState::InputRequired, 6, "INPUT_REQUIRED"),
+    (TaskState::Rejected, 7, "REJECTED"),
+    (TaskState::AuthRequired, 8, "AUTH_REQUIRED"),
+    (TaskState::Canceled, 5, "CANCELLED"),
+];
+
+const ROLES: [(Role, i64, &str); 2] = [(Role::User, 1, "USER"), (Role::Agent, 2, "AGENT")];
+
+/// `None` for the unspecified (or unknown) state.
+pub(super) fn state(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<Option<TaskState>> {
+    let aside = Violations::default();
+    enumeration(raw, &At::root(&aside), "TASK_STATE_", &STATES).or_else(|_| {
+        let mut names: Vec<&str> = TaskState::ALL.map(|state| form.state_name(state)).to_vec();
+        names.sort_unstable();
+        names.dedup();
+        at.refuse(format!("must be one of {}", names.join(", ")))
+    })
+}
+
+/// A state that is specified.
+pub(super) fn some_state(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<TaskState> {
+    state(form, raw, at)?.map_or_else(|| at.refuse("must be a state that is known"), Ok)
+}
+
+pub(super) fn role(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<Role> {
+    let aside = Violations::default();
+    let read = enumeration(raw, &At::root(&aside), "ROLE_", &ROLES).ok().flatten();
+    read.map_or_else(
+        || {
+            let [user, agent] = [Role::User, Role::Agent].map(|role| form.role_name(role));
+            at.refuse(format!("must be {user} or {agent}"))
+        },
+        Ok,
+    )
+}

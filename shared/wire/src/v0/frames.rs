@@ -1,0 +1,81 @@
+//! The frames of one stream, for a dialect in which an event is more than one frame or depends on those before it.
+//!
+//! 0.1 has no snapshots: one goes out as its artifacts, each whole, and then the status. And it knows artifacts by their
+//! place among those of the task, which is counted here from the first frame on. So the frames of a stream that began with a
+//! snapshot, folded, give the snapshot of their end; what the snapshot had as history is not in a stream of 0.1 at all.
+
+use super::{Cx, event::Frame};
+use crate::{
+    Dialect,
+    event::{ArtifactEvent, StreamEvent},
+    v1::V1,
+};
+use longhaul_domain::{ArtifactId, ArtifactUpdate};
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+
+/// How the events of one stream go out.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    dialect: Dialect,
+    shown: Option<String>,
+    artifacts: Vec<ArtifactId>,
+}
+
+impl Frames {
+    /// The stream of a dialect. `shown` is the id by which the client knows the task, where it chose that itself.
+    pub const fn new(dialect: Dialect, shown: Option<String>) -> Self {
+        Self { dialect, shown, artifacts: Vec::new() }
+    }
+
+    /// The frames of the next event: one, or in 0.1 one for each artifact of a snapshot and one for its status. A client
+    /// that has the last of them has the event, so only that one may carry its id.
+    pub fn of<'a>(&'a mut self, event: &'a StreamEvent) -> Vec<FrameView<'a>> {
+        if self.dialect != Dialect::V0_1 {
+            return vec![FrameView { frames: self, event: Cow::Borrowed(event), index: 0 }];
+        }
+        let mut expanded: Vec<(Cow<'a, StreamEvent>, usize)> = Vec::new();
+        if let StreamEvent::Task(task) = event {
+            for artifact in &task.artifacts {
+                let update = ArtifactUpdate::whole(artifact.clone());
+                let (task, context) = (task.key.task, task.context.clone());
+                let index = self.index(&artifact.artifact_id);
+                let event = StreamEvent::Artifact(ArtifactEvent { task, context, update });
+                expanded.push((Cow::Owned(event), index));
+            }
+        }
+        let index = match event {
+            StreamEvent::Artifact(event) => self.index(&event.update.artifact.artifact_id),
+            StreamEvent::Task(_) | StreamEvent::Message(_) | StreamEvent::Status(_) => 0,
+        };
+        expanded.push((Cow::Borrowed(event), index));
+        let frames: &'a Self = self;
+        expanded.into_iter().map(|(event, index)| FrameView { frames, event, index }).collect()
+    }
+
+    /// The place of an artifact: that of its first appearance.
+    fn index(&mut self, id: &ArtifactId) -> usize {
+        let known = self.artifacts.iter().position(|known| known == id);
+        known.unwrap_or_else(|| {
+            self.artifacts.push(id.clone());
+            self.artifacts.len() - 1
+        })
+    }
+}
+
+/// One frame as its dialect writes it.
+#[derive(Debug, Clone)]
+pub struct FrameView<'a> {
+    frames: &'a Frames,
+    event: Cow<'a, StreamEvent>,
+    index: usize,
+}
+
+impl Serialize for FrameView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = self.event.as_ref();
+        let Some(form) = self.frames.dialect.form() else { return V1(event).serialize(serializer) };
+        let cx = Cx { form, shown: self.frames.shown.as_deref() };
+        Frame { cx, event, cursor: None, index: self.index }.serialize(serializer)
+    }
+}
