@@ -2,7 +2,7 @@
 
 use crate::{
     Api, ApiOptions, Authentication, Parts,
-    service::{Caller, Service},
+    service::{Caller, Rules, Service},
 };
 use longhaul_dispatch::{Wake, Waker};
 use longhaul_domain::{
@@ -16,7 +16,7 @@ use longhaul_runtime::{
 use longhaul_store::{
     AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
 };
-use longhaul_wire::{Extensions, SendRequest};
+use longhaul_wire::{Dialect, Extensions, SendRequest};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -55,23 +55,29 @@ impl Node {
 
     /// One whose answers hold at most so many bytes.
     pub async fn with_answers(max_answer_bytes: u64) -> Self {
-        Self::with(max_answer_bytes, AgentLimits::default(), Authentication::None).await
+        Self::with(max_answer_bytes, AgentLimits::default(), Authentication::None, true).await
     }
 
     /// One whose agent has limits.
     pub async fn with_limits(limits: AgentLimits) -> Self {
-        Self::with(64 << 20, limits, Authentication::None).await
+        Self::with(64 << 20, limits, Authentication::None, true).await
     }
 
     /// One that asks for keys.
     pub async fn with_keys() -> Self {
-        Self::with(64 << 20, AgentLimits::default(), Authentication::Keys).await
+        Self::with(64 << 20, AgentLimits::default(), Authentication::Keys, true).await
+    }
+
+    /// One to which a message that was sent before is a new one.
+    pub async fn without_repeats() -> Self {
+        Self::with(64 << 20, AgentLimits::default(), Authentication::None, false).await
     }
 
     async fn with(
         max_answer_bytes: u64,
         limits: AgentLimits,
         authentication: Authentication,
+        attach_repeats: bool,
     ) -> Self {
         let (store, folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
         let store: Arc<dyn Store> = store;
@@ -106,6 +112,7 @@ impl Node {
             max_queued_per_owner: 1_000,
             max_queue_delay: Duration::from_secs(1),
             longest_wait: None,
+            attach_repeats,
             cancel_grace: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),
             drain: Duration::from_secs(30),
@@ -216,6 +223,7 @@ pub fn caller() -> Caller {
         request_id: "test".to_owned(),
         trace: TraceContext::new_root(&SystemIds),
         extensions: Extensions::NONE,
+        rules: Rules::of(Dialect::V1_0),
     }
 }
 

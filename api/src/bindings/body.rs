@@ -1,7 +1,11 @@
 //! Reads the body of a request: no larger than allowed, no slower than anybody needs, and only so many large ones at once.
 
-use axum::body::{Body, Bytes};
+use axum::{
+    body::{Body, Bytes},
+    http::StatusCode,
+};
 use futures::{Stream, StreamExt};
+use longhaul_wire::ProtocolError;
 use std::{pin::pin, time::Duration};
 use tokio::{
     sync::Semaphore,
@@ -20,6 +24,9 @@ const DISCARDING: Duration = Duration::from_secs(5);
 const LARGE: usize = 256 << 10;
 const LARGE_BYTES: usize = 512 << 20;
 
+/// When to come back while too many large bodies are being read.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// Why a body was not read.
 #[derive(Debug)]
 pub enum Unread {
@@ -31,6 +38,26 @@ pub enum Unread {
     Busy,
     /// The connection broke, or what came is not a body.
     Broken(axum::Error),
+}
+
+impl Unread {
+    /// What the client hears: the error, and the status of HTTP where that of the error says less.
+    pub fn refusal(self, limit: usize) -> (ProtocolError, Option<StatusCode>) {
+        match self {
+            Self::TooLarge => (ProtocolError::TooLarge { limit: limit as u64 }, None),
+            Self::TooSlow => {
+                let why = "the body came too slowly; send it faster, or large files by URL";
+                let error = ProtocolError::InvalidRequest(why.to_owned());
+                (error, Some(StatusCode::REQUEST_TIMEOUT))
+            }
+            Self::Busy => (ProtocolError::Unavailable { retry_after: BUSY }, None),
+            Self::Broken(error) => {
+                tracing::debug!(%error, "a body broke off");
+                let why = "the body broke off; send it again";
+                (ProtocolError::InvalidRequest(why.to_owned()), Some(StatusCode::BAD_REQUEST))
+            }
+        }
+    }
 }
 
 /// How bodies are read on this node.

@@ -2,13 +2,13 @@
 
 use super::{
     Gate,
-    body::Unread,
-    pieces::Envelope,
+    answer::{Written, say},
     perform::{self, Performed, perform},
+    pieces::Envelope,
     request::{Marks, caller, cursor, echo, stated_version},
     sse::{self, Neglect},
 };
-use crate::service::{Caller, EventStream, Held};
+use crate::service::{Caller, EventStream};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
@@ -18,14 +18,12 @@ use axum::{
 use longhaul_domain::AgentName;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
-    error::seconds,
-    jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
+    jsonrpc::{Call, Id, Rejected, read_call, write_error_in, write_result},
 };
-use std::time::Duration;
 use tracing::Instrument;
 
-/// When to come back while too many large bodies are being read.
-const BUSY: Duration = Duration::from_secs(5);
+/// How errors are written before it is known how the client speaks.
+const UNKNOWN: Dialect = Dialect::V1_0;
 
 /// A call at the root.
 pub async fn for_root(State(gate): State<Gate>, request: Request) -> Response {
@@ -41,22 +39,10 @@ pub async fn for_agent(
     handle(&gate, Some(agent), request).await
 }
 
-/// An answer before it is bytes.
+/// An answer before it is a response.
 enum Answer {
     Body(Written),
-    Stream(Dialect, Box<EventStream>),
-}
-
-/// An answer as bytes, with the room that it has: free when the last of them was handed over.
-struct Written {
-    bytes: Vec<u8>,
-    _held: Held,
-}
-
-impl AsRef<[u8]> for Written {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+    Stream(Envelope, Box<EventStream>),
 }
 
 /// Answers a call whose address has been looked at.
@@ -74,14 +60,7 @@ pub async fn answer(
     parts: Parts,
     body: Body,
 ) -> Response {
-    let span = tracing::info_span!(
-        "request",
-        request_id = marks.request_id,
-        trace_id = marks.trace.trace_id(),
-        method = tracing::field::Empty,
-        task_id = tracing::field::Empty,
-    );
-    longhaul_runtime::telemetry::continue_trace(&span, &marks.trace);
+    let span = marks.span();
     let version = stated_version(&parts.headers, parts.uri.query());
     let protocol = parts.version;
     let exchange = Exchange { gate, headers: parts.headers, version, protocol };
@@ -101,7 +80,7 @@ impl Exchange<'_> {
     async fn answer(&self, marks: Marks, agent: Option<String>, body: Body) -> Response {
         let caller = match self.caller(marks, agent).await {
             Ok(caller) => caller,
-            Err(error) => return refuse(&Id::null(), &error),
+            Err(error) => return refuse(UNKNOWN, &Id::null(), &error),
         };
         let body = match self.body(body).await {
             Ok(body) => body,
@@ -109,13 +88,19 @@ impl Exchange<'_> {
         };
         let call = match read_call(&body) {
             Ok(call) => call,
-            Err(Rejected { id, error }) => return refuse(&id, &error),
+            Err(Rejected { id, error }) => return refuse(UNKNOWN, &id, &error),
+        };
+        let version = self.version.as_deref();
+        let spoken = self.gate.negotiation.call(version, &call.method, call.params());
+        let (dialect, operation) = match spoken {
+            Ok(spoken) => spoken,
+            Err(error) => return refuse(UNKNOWN, &call.id, &error),
         };
         let extensions = caller.extensions;
-        let mut response = match self.call(caller, &call).await {
+        let mut response = match self.call(caller, &call, dialect, operation).await {
             Ok(Answer::Body(written)) => json(StatusCode::OK, Bytes::from_owner(written)),
-            Ok(Answer::Stream(dialect, frames)) => self.stream(&call.id, dialect, *frames),
-            Err(error) => return refuse(&call.id, &error),
+            Ok(Answer::Stream(envelope, frames)) => self.stream(envelope, *frames),
+            Err(error) => return refuse(dialect, &call.id, &error),
         };
         echo(extensions, &self.headers, &mut response);
         response
@@ -123,24 +108,11 @@ impl Exchange<'_> {
 
     async fn body(&self, body: Body) -> Result<Bytes, Box<Response>> {
         let bodies = &self.gate.bodies;
-        let unread = match bodies.read(body).await {
+        let (error, status) = match bodies.read(body).await {
             Ok(body) => return Ok(body),
-            Err(unread) => unread,
+            Err(unread) => unread.refusal(bodies.limit()),
         };
-        let (error, status) = match unread {
-            Unread::TooLarge => (ProtocolError::TooLarge { limit: bodies.limit() as u64 }, None),
-            Unread::TooSlow => {
-                let why = "the body came too slowly; send it faster, or large files by URL";
-                (ProtocolError::InvalidRequest(why.to_owned()), Some(StatusCode::REQUEST_TIMEOUT))
-            }
-            Unread::Busy => (ProtocolError::Unavailable { retry_after: BUSY }, None),
-            Unread::Broken(error) => {
-                tracing::debug!(%error, "a body broke off");
-                let why = "the body broke off; send it again";
-                (ProtocolError::InvalidRequest(why.to_owned()), Some(StatusCode::BAD_REQUEST))
-            }
-        };
-        let mut response = refuse(&Id::null(), &error);
+        let mut response = refuse(UNKNOWN, &Id::null(), &error);
         if let Some(status) = status {
             *response.status_mut() = status;
         }
@@ -154,22 +126,34 @@ impl Exchange<'_> {
         caller(self.gate, &self.headers, marks, agent).await
     }
 
-    async fn call(&self, caller: Caller, call: &Call<'_>) -> Result<Answer, ProtocolError> {
-        let version = self.version.as_deref();
-        let (dialect, operation) = 
-            self.gate.negotiation.call(version, &call.method, call.params())?;
+    async fn call(
+        &self,
+        caller: Caller,
+        call: &Call<'_>,
+        dialect: Dialect,
+        operation: Operation,
+    ) -> Result<Answer, ProtocolError> {
         let cursor = match operation {
             Operation::Subscribe => cursor(&self.headers)?,
             _ => None,
         };
         let request_id = caller.request_id.clone();
-        let spoken = perform::Call { dialect, operation, cursor };
-        let read = || dialect.read(operation, call.params());
-        let written = match perform(self.gate, caller, spoken, read).await? {
-            Performed::Stream(frames) => return Ok(Answer::Stream(dialect, frames)),
+        let mut chosen = None;
+        let read = || {
+            let asked = dialect.read(operation, call.params())?;
+            chosen = asked.chosen_id().map(str::to_owned);
+            Ok(asked)
+        };
+        let asked = perform::Call { dialect, operation, cursor };
+        let performed = perform(self.gate, caller, asked, read).await?;
+        let written = match performed {
+            Performed::Stream(frames) => {
+                let envelope = Envelope::new(dialect, &call.id, chosen);
+                return Ok(Answer::Stream(envelope, frames));
+            }
             Performed::Whole(outcome, held) => {
-                write_result(&call.id, &dialect.view(outcome.output()))
-                    .map(|bytes| Written { bytes, _held: held })
+                let view = dialect.view(outcome.output()).shown_as(chosen.as_deref());
+                write_result(&call.id, &view).map(|bytes| Written::new(bytes, held))
             }
         };
         written.map(Answer::Body).map_err(|error| {
@@ -178,17 +162,14 @@ impl Exchange<'_> {
         })
     }
 
-    fn stream(&self, id: &Id, dialect: Dialect, frames: EventStream) -> Response {
-        let neglect = match self.protocol {
-            Version::HTTP_2 => Neglect::EndsStream,
-            _ => Neglect::EndsConnection,
-        };
-        sse::response(frames, self.gate.keep_alive, Envelope::new(dialect, id), neglect)
+    fn stream(&self, envelope: Envelope, frames: EventStream) -> Response {
+        let neglect = Neglect::on(self.protocol);
+        sse::response(frames, self.gate.keep_alive, envelope, neglect)
     }
 }
 
 /// An error as a response. Most are answers and have status 200; those that concern HTTP itself say so there too.
-fn refuse(id: &Id, error: &ProtocolError) -> Response {
+fn refuse(dialect: Dialect, id: &Id, error: &ProtocolError) -> Response {
     tracing::debug!(%error, "refused");
     let status = match error {
         ProtocolError::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
@@ -212,16 +193,8 @@ fn refuse(id: &Id, error: &ProtocolError) -> Response {
         | ProtocolError::Internal { .. } => StatusCode::OK,
     };
     // An error holds text only and can always be written.
-    let mut response = json(status, write_error(id, error).unwrap_or_default());
-    let headers = response.headers_mut();
-    if let ProtocolError::Unauthenticated { challenge } = error
-        && let Ok(value) = HeaderValue::from_str(challenge)
-    {
-        headers.insert(header::WWW_AUTHENTICATE, value);
-    }
-    if let Some(wait) = error.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
-    }
+    let mut response = json(status, write_error_in(dialect, id, error).unwrap_or_default());
+    say(error, response.headers_mut());
     response
 }
 

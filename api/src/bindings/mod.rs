@@ -1,5 +1,6 @@
 //! Bindings: bytes to requests, answers to bytes. Thin: what is asked is done by the service.
 
+mod answer;
 mod body;
 mod card;
 mod front;

@@ -5,11 +5,10 @@ use super::{
     Gate,
     request::{check_scope, with_tenant},
 };
-use crate::service::{Answer, Caller, EventStream, Held};
+use crate::service::{Answer, Caller, EventStream, Held, Rules};
 use longhaul_domain::{Seq, Task};
 use longhaul_wire::{
-    Dialect, Operation, Output, ProtocolError, Request, SendOutcome, TaskPage,
-    v1::card::AgentCard,
+    Dialect, Operation, Output, ProtocolError, Request, SendOutcome, TaskPage, v1::card::AgentCard,
 };
 
 /// What came of a request.
@@ -62,12 +61,12 @@ pub async fn perform(
     call: Call,
     read: impl FnOnce() -> Result<Request, ProtocolError>,
 ) -> Result<Performed, ProtocolError> {
-    let Call { operation, cursor, .. } = call;
+    let Call { dialect, operation, cursor } = call;
     tracing::Span::current().record("method", operation.v1_method());
     check_scope(&caller, operation)?;
     let asked = read()?;
     let caller = with_tenant(caller, asked.tenant())?;
-    let caller = &caller;
+    let caller = &Caller { rules: Rules::of(dialect), ..caller };
     let service = &gate.service;
     let task = |Answer { answer, held }: Answer<Task>| {
         Performed::Whole(Outcome::Task(Box::new(answer)), held)

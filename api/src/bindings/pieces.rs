@@ -6,8 +6,9 @@
 use crate::service::{EventStream, Frame};
 use axum::body::Bytes;
 use longhaul_wire::{
-    Dialect, Output, StreamEvent,
+    Dialect, Output, StreamEvent, WireError,
     jsonrpc::{Id, around_result},
+    v0::Frames,
     write::to_vec,
 };
 use std::{
@@ -31,22 +32,31 @@ pub struct Envelope {
     dialect: Dialect,
     before: String,
     after: &'static str,
+    /// Where an event may be several frames, and depends on those before it.
+    frames: Option<Frames>,
 }
 
 impl Envelope {
-    /// That of the answer to a call.
-    pub fn new(dialect: Dialect, id: &Id) -> Self {
+    /// That of the answer to a call. `chosen` is the id by which the client knows the task, where it chose that itself.
+    pub fn new(dialect: Dialect, id: &Id, chosen: Option<String>) -> Self {
         let (before, after) = around_result(id);
-        Self { dialect, before, after }
+        let frames = (dialect == Dialect::V0_1).then(|| dialect.frames(chosen));
+        Self { dialect, before, after, frames }
+    }
+
+    /// None: each event stands for itself.
+    pub const fn bare(dialect: Dialect) -> Self {
+        Self { dialect, before: String::new(), after: "", frames: None }
     }
 
     fn write(&self, event: &StreamEvent) -> Option<Bytes> {
         let written = to_vec(&self.dialect.view(Output::Event(event)));
-        written
-            .inspect_err(|error| tracing::error!(%error, "an event cannot be written"))
-            .ok()
-            .map(Bytes::from)
+        written.inspect_err(cannot_be_written).ok().map(Bytes::from)
     }
+}
+
+fn cannot_be_written(error: &WireError) {
+    tracing::error!(%error, "an event cannot be written");
 }
 
 /// What one reader gets, piece by piece.
@@ -119,7 +129,10 @@ impl Pieces {
 
     /// Adds the event of a frame to what goes out together; `None` where it cannot be written.
     fn add(&mut self, frame: &Frame, together: &mut Vec<u8>) -> Option<()> {
-        let Envelope { dialect, before, after } = &self.envelope;
+        if self.envelope.frames.is_some() {
+            return self.add_several(frame, together);
+        }
+        let Envelope { dialect, before, after, .. } = &self.envelope;
         let result = frame.written(*dialect, |event| self.envelope.write(event))?;
         let around = before.len() + after.len() + 40;
         together.reserve(around + if result.len() <= SMALL { result.len() } else { 0 });
@@ -134,6 +147,24 @@ impl Pieces {
         let after = self.envelope.after;
         together.extend_from_slice(after.as_bytes());
         together.extend_from_slice(b"\n\n");
+        Some(())
+    }
+
+    /// Adds the frames of an event. Whoever has the last of them has the event, so only that one carries its id.
+    fn add_several(&mut self, frame: &Frame, together: &mut Vec<u8>) -> Option<()> {
+        let Envelope { before, after, frames, .. } = &mut self.envelope;
+        let event = frame.event()?;
+        let views = frames.as_mut()?.of(&event);
+        let last = views.len() - 1;
+        for (index, view) in views.iter().enumerate() {
+            let written = to_vec(view).inspect_err(cannot_be_written).ok()?;
+            if index == last {
+                together.extend_from_slice(format!("id: {}\n", frame.cursor).as_bytes());
+            }
+            for bytes in [b"data: ", before.as_bytes(), &written, after.as_bytes(), b"\n\n"] {
+                together.extend_from_slice(bytes);
+            }
+        }
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! What every request carries besides its body: who sends it, its id, its trace, its version.
 
 use super::Gate;
-use crate::service::{Caller, failed};
+use crate::service::{Caller, Rules, failed};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, request::Parts},
@@ -9,8 +9,9 @@ use axum::{
     response::Response,
 };
 use longhaul_domain::{AgentName, Seq};
-use longhaul_runtime::TraceContext;
-use longhaul_wire::{Extensions, Operation, ProtocolError, extensions};
+use longhaul_runtime::{TraceContext, telemetry};
+use longhaul_wire::{Dialect, Extensions, Operation, ProtocolError, extensions};
+use tracing::Span;
 
 /// Longest request id that is taken from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -41,6 +42,19 @@ impl Marks {
             .map_or_else(|| TraceContext::new_root(ids), |parent| parent.child(ids));
         Self { request_id, trace }
     }
+
+    /// What is logged and traced for the request.
+    pub fn span(&self) -> Span {
+        let span = tracing::info_span!(
+            "request",
+            request_id = self.request_id,
+            trace_id = self.trace.trace_id(),
+            method = tracing::field::Empty,
+            task_id = tracing::field::Empty,
+        );
+        telemetry::continue_trace(&span, &self.trace);
+        span
+    }
 }
 
 /// Gives every request its marks, and every response the id of its request.
@@ -69,7 +83,9 @@ pub async fn caller(
         challenge: gate.authenticator.challenge().to_owned(),
     })?;
     let extensions = activated(headers);
-    Ok(Caller { principal, agent, request_id, trace, extensions })
+    // Those of the dialect, once it is known.
+    let rules = Rules::of(Dialect::V1_0);
+    Ok(Caller { principal, agent, request_id, trace, extensions, rules })
 }
 
 /// The extensions that a request activates, in either spelling of the header.

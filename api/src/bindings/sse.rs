@@ -9,7 +9,7 @@ use super::pieces::{Envelope, Pieces};
 use crate::service::EventStream;
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, header},
+    http::{HeaderValue, Version, header},
     response::Response,
 };
 use futures::stream;
@@ -28,6 +28,16 @@ pub enum Neglect {
     EndsConnection,
     /// Nobody but the stream itself.
     EndsStream,
+}
+
+impl Neglect {
+    /// With this version of HTTP.
+    pub const fn on(http: Version) -> Self {
+        match http {
+            Version::HTTP_2 => Self::EndsStream,
+            _ => Self::EndsConnection,
+        }
+    }
 }
 
 /// A response that streams frames until they end.

@@ -51,7 +51,7 @@ async fn long_stream(node: &Node) -> EventStream {
 }
 
 fn envelope() -> Envelope {
-    Envelope::new(Dialect::V1_0, &Id::number(1))
+    Envelope::new(Dialect::V1_0, &Id::number(1), None)
 }
 
 /// Waits until nobody awaits a task any more.

@@ -54,15 +54,24 @@ impl Service {
             return Err(ProtocolError::PushNotificationNotSupported);
         }
         match request.target.take() {
+            Some(task @ TaskRef::Chosen(_)) => {
+                self.accept_chosen(caller, request, &task, waits).await
+            }
             Some(task) => self.accept_follow_up(caller, request, &task).await,
-            None => self.accept_new(caller, request, waits).await,
+            None => {
+                let id = TaskId::new(self.ids.uuid_v7());
+                let key = TaskKey { owner: caller.principal.owner, task: id };
+                self.accept_new(caller, request, key, waits).await
+            }
         }
     }
 
-    async fn accept_new(
+    /// Makes a task of this key.
+    pub(super) async fn accept_new(
         &self,
         caller: &Caller,
         request: SendRequest,
+        key: TaskKey,
         waits: bool,
     ) -> Result<InFlight> {
         let agent = self.agent(caller).await?;
@@ -74,7 +83,6 @@ impl Service {
         let joins = waits && !later;
         let waiter =
             joins.then(|| self.admission.join(&agent.name, caller.principal.owner)).transpose()?;
-        let key = TaskKey { owner: caller.principal.owner, task: TaskId::new(self.ids.uuid_v7()) };
         let context = request
             .message
             .context_id
@@ -82,7 +90,7 @@ impl Service {
             .unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
         let said = said(request);
         // The key is that of the message as it was sent: the ids are ours, and new at every try.
-        let dedupe = durability::dedupe_key(&agent.name, &options, &said);
+        let dedupe = self.recognised_by(&agent.name, &options, &said);
         let accept = self.prepare(caller, said, dedupe, key, &context);
         let admitted = match self.admit(&agent, key, &options).await {
             Ok(admitted) => admitted,
@@ -140,10 +148,11 @@ impl Service {
         }
     }
 
-    async fn accept_follow_up(
+    /// Goes on with a task.
+    pub(super) async fn accept_follow_up(
         &self,
         caller: &Caller,
-        request: SendRequest,
+        mut request: SendRequest,
         target: &TaskRef,
     ) -> Result<InFlight> {
         let known = self.snapshot(caller, target, SnapshotOptions::STATUS).await?;
@@ -156,12 +165,13 @@ impl Service {
         let agent = self.agents.get(&known.agent).await.map_err(|e| caller.failed(&e))?;
         let agent = agent.ok_or_else(|| super::unknown_agent(&known.agent))?;
         check_media_types(&agent, &request)?;
+        self.name_follow_up(caller, &mut request, target, known.key).await?;
         let options = durability::read(&request.message)?;
         durability::check_follow_up(&options)?;
         let mut said = said(request);
         // The same words to two tasks are two messages.
         said.message.task_id = Some(known.key.task);
-        let dedupe = durability::dedupe_key(&agent.name, &options, &said);
+        let dedupe = self.recognised_by(&agent.name, &options, &said);
         let accept = self.prepare(caller, said, dedupe, known.key, &known.context);
         let said = AcceptFollowUp { key: known.key, accept };
         match self.commit_follow_up(caller, &agent.name, said).await? {
@@ -202,6 +212,20 @@ impl Service {
         let agent = agent.ok_or_else(|| super::unknown_agent(&task.agent))?;
         events.start_at(task.last_seq);
         Ok(InFlight { task, events, message, agent, waiter: None })
+    }
+
+    /// By what this message is recognised when it comes again: where repeats are new messages, by nothing that another could have.
+    fn recognised_by(
+        &self,
+        agent: &AgentName,
+        options: &DurabilityOptions,
+        said: &UserMessage,
+    ) -> DedupeKey {
+        if self.options.attach_repeats || options.idempotency_key.is_some() {
+            durability::dedupe_key(agent, options, said)
+        } else {
+            DedupeKey::of_no_other(self.ids.uuid_v7(), said)
+        }
     }
 
     /// Fills in what is known of the task and takes large contents out.

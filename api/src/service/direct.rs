@@ -28,7 +28,7 @@ impl Service {
         flight: &InFlight,
     ) -> Result<Option<Message>> {
         let status = &flight.task.status;
-        if !flight.agent.direct || status.state != TaskState::Completed {
+        if !flight.agent.direct || !caller.rules.replies || status.state != TaskState::Completed {
             return Ok(None);
         }
         let Some(said) = self.entry(caller, flight, flight.message).await? else { return Ok(None) };

@@ -4,7 +4,7 @@ use crate::hub::Entry;
 use axum::body::Bytes;
 use longhaul_domain::{ContextId, Seq, TaskKey};
 use longhaul_wire::{Dialect, StreamEvent};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// A task and its conversation, which its events name.
 pub type Place = (TaskKey, ContextId);
@@ -51,13 +51,12 @@ impl Frame {
         }
     }
 
-    /// The event itself.
-    #[cfg(test)]
-    pub fn event(&self) -> StreamEvent {
+    /// The event itself; none for what is not shown, of which there are no frames.
+    pub fn event(&self) -> Option<Cow<'_, StreamEvent>> {
         match &self.event {
-            Event::Own(event) => StreamEvent::clone(event),
+            Event::Own(event) => Some(Cow::Borrowed(event)),
             Event::Shared(entry, place) => {
-                StreamEvent::from_entry(place.0, &place.1, entry).expect("a frame is an event")
+                StreamEvent::from_entry(place.0, &place.1, entry).map(Cow::Owned)
             }
         }
     }

@@ -6,6 +6,7 @@ mod again;
 mod blobs;
 mod cancel;
 mod card;
+mod chosen;
 mod direct;
 mod durability;
 mod failure;
@@ -18,6 +19,7 @@ pub mod operate;
 mod page_token;
 mod report;
 mod room;
+mod rules;
 mod send;
 mod stream;
 mod subscribe;
@@ -28,6 +30,7 @@ pub use card::{CardFound, CardScope};
 pub use failure::failed;
 pub use frame::Frame;
 pub use room::{Answer, Answers, Held};
+pub use rules::Rules;
 pub use stream::EventStream;
 
 use crate::{agents::Agents, hub::Hub, options::ApiOptions};
@@ -56,6 +59,8 @@ pub struct Caller {
     pub trace: TraceContext,
     /// Which extensions the request has activated.
     pub extensions: Extensions,
+    /// What its version of the protocol expects.
+    pub rules: Rules,
 }
 
 /// What the use cases need.
@@ -109,10 +114,9 @@ impl Service {
 
     /// The key of a task that a caller names.
     fn key(caller: &Caller, task: &TaskRef) -> Result<TaskKey> {
-        match task.id() {
-            Some(id) => Ok(TaskKey { owner: caller.principal.owner, task: id }),
-            None => Err(not_found(task)),
-        }
+        let owner = caller.principal.owner;
+        let id = task.of(owner).ok_or_else(|| not_found(task))?;
+        Ok(TaskKey { owner, task: id })
     }
 
     /// A snapshot of a task that the caller may see, with large contents still apart.
@@ -134,7 +138,8 @@ impl Service {
         task: &TaskRef,
         found: longhaul_store::Result<Option<Task>>,
     ) -> Result<Task> {
-        let found = found.map_err(|e| match (e, task.id()) {
+        let id = task.of(caller.principal.owner);
+        let found = found.map_err(|e| match (e, id) {
             (StoreError::TooLarge { .. }, Some(id)) => {
                 fit::too_large(id, self.options.max_answer_bytes)
             }

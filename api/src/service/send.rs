@@ -12,7 +12,7 @@ use super::{
 use crate::{hub::Entry, weight::Count};
 use longhaul_domain::{LogEntry, Message, Task};
 use longhaul_store::SnapshotOptions;
-use longhaul_wire::{ProtocolError, SendOutcome, SendRequest, trim_history};
+use longhaul_wire::{Ends, ProtocolError, SendOutcome, SendRequest, trim_history};
 use std::{future::pending, sync::Arc};
 
 /// What waiting came to.
@@ -44,7 +44,8 @@ impl Service {
     }
 
     async fn wait(&self, caller: &Caller, flight: &mut InFlight) -> Result<Waited> {
-        if settled(flight) {
+        let ends = caller.rules.ends;
+        if settled(flight, ends) {
             let reply = self.earlier_reply(caller, flight).await?;
             return Ok(reply.map_or(Waited::Task, Waited::Reply));
         }
@@ -59,7 +60,7 @@ impl Service {
         };
         let drained = self.draining.cancelled();
         tokio::pin!(limit, late, drained);
-        let mut in_time = flight.agent.direct;
+        let mut in_time = flight.agent.direct && caller.rules.replies;
         let mut room = Room::new(self.options.max_answer_bytes, &flight.task);
         loop {
             let entries = tokio::select! {
@@ -78,7 +79,7 @@ impl Service {
             let bytes = entries.iter().map(|entry| Count::Held.entry(entry)).sum();
             self.fold(caller, &mut flight.task, entries).await?;
             room.take(bytes, &mut flight.task);
-            if settled(flight) {
+            if settled(flight, ends) {
                 break;
             }
         }
@@ -139,9 +140,9 @@ impl Room {
 }
 
 /// Whether the task has got where a waiting client is answered: an end, or a question asked after its message.
-fn settled(flight: &InFlight) -> bool {
+fn settled(flight: &InFlight, ends: Ends) -> bool {
     let status = &flight.task.status;
-    status.state.is_terminal() || (status.state.is_parked() && status.seq > flight.message)
+    status.state.is_terminal() || (ends.wait(status.state) && status.seq > flight.message)
 }
 
 #[cfg(test)]

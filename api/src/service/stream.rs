@@ -11,38 +11,13 @@ use super::{
     blobs::is_apart,
     direct::{HOLD_BACK, reply},
     frame::{Frame, Place},
+    rules::Until,
 };
 use crate::hub::{Entry, Subscription};
 use longhaul_domain::{Message, Seq, Task, TaskState};
 use longhaul_runtime::Backoff;
 use longhaul_wire::{SendRequest, StreamEvent, trim_history};
 use std::{collections::VecDeque, sync::Arc};
-
-/// Which states end a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// An end, or a question asked after the client's own message.
-    Answered {
-        /// Place of that message.
-        message: Seq,
-    },
-    /// An end only.
-    Ended,
-}
-
-impl Until {
-    /// Whether a stream ends with this state, reached at this place.
-    pub const fn ends_with(self, state: TaskState, at: Seq) -> bool {
-        match self {
-            Self::Ended => state.is_terminal(),
-            // A stream stays open while an authorization is waited for (A2A 7.6.1).
-            Self::Answered { message } => {
-                state.is_terminal()
-                    || (matches!(state, TaskState::InputRequired) && at.0 > message.0)
-            }
-        }
-    }
-}
 
 /// The frames of one stream.
 pub struct EventStream {
@@ -204,7 +179,7 @@ impl Service {
         let history = request.history_length;
         let mut flight = self.accept(caller, request, true).await?;
         let (held, reply) = self.hold_back(caller, &mut flight).await?;
-        let until = Until::Answered { message: flight.message };
+        let until = Until::Answered(caller.rules.ends, flight.message);
         let InFlight { task, events, waiter, .. } = flight;
         let ended = until.ends_with(task.status.state, task.status.seq);
         let (key, cursor) = ((task.key, task.context.clone()), task.last_seq);
@@ -239,14 +214,14 @@ impl Service {
         flight: &mut InFlight,
     ) -> Result<(Vec<Arc<Entry>>, Option<Message>)> {
         let mut held = Vec::new();
-        if !flight.agent.direct {
+        if !flight.agent.direct || !caller.rules.replies {
             return Ok((held, None));
         }
         if let Some(message) = self.earlier_reply(caller, flight).await? {
             return Ok((held, Some(message)));
         }
         let status = &flight.task.status;
-        if (Until::Answered { message: flight.message }).ends_with(status.state, status.seq) {
+        if Until::Answered(caller.rules.ends, flight.message).ends_with(status.state, status.seq) {
             return Ok((held, None));
         }
         let until = tokio::time::sleep(HOLD_BACK);
@@ -269,21 +244,5 @@ impl Service {
                 return Ok((held, direct));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_send_ends_at_a_question_after_its_message_and_a_subscription_only_at_the_end() {
-        let send = Until::Answered { message: Seq(5) };
-        assert!(!send.ends_with(TaskState::InputRequired, Seq(4)));
-        assert!(send.ends_with(TaskState::InputRequired, Seq(6)));
-        assert!(!send.ends_with(TaskState::AuthRequired, Seq(6)));
-        assert!(send.ends_with(TaskState::Failed, Seq(6)));
-        assert!(!Until::Ended.ends_with(TaskState::InputRequired, Seq(6)));
-        assert!(Until::Ended.ends_with(TaskState::Canceled, Seq(6)));
     }
 }

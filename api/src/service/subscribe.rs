@@ -4,10 +4,7 @@
 //! behind it, without the snapshot, also of a task that has ended meanwhile. A cursor that the log has not reached yet is
 //! waited for, as long as the task goes on.
 
-use super::{
-    Caller, Result, Service,
-    stream::{EventStream, Until},
-};
+use super::{Caller, Result, Service, rules::Until, stream::EventStream};
 use longhaul_domain::Seq;
 use longhaul_store::SnapshotOptions;
 use longhaul_wire::{ProtocolError, SubscribeRequest};
@@ -33,16 +30,20 @@ impl Service {
         request: SubscribeRequest,
     ) -> Result<EventStream> {
         let task = self.snapshot_to_show(caller, &request.id, SnapshotOptions::ALL).await?;
-        if task.status.state.is_terminal() {
+        let ended = task.status.state.is_terminal();
+        if ended && !caller.rules.ended_shown {
             return Err(ProtocolError::UnsupportedOperation(format!(
                 "the task is already {}; fetch it with GetTask, or send Last-Event-ID to replay its events",
                 task.status.state
             )));
         }
         let events = self.hub.subscribe(task.key, task.last_seq, task.last_seq);
+        let until = Until::Left(caller.rules.ends, task.status.seq);
+        let over = until.ends_with(task.status.state, task.status.seq);
         let (key, last) = ((task.key, task.context.clone()), task.last_seq);
         let event = self.snapshot_event(caller, task, None).await?;
-        Ok(EventStream::new(Arc::clone(self), key, events, Until::Ended).first_of(event, last))
+        let stream = EventStream::new(Arc::clone(self), key, events, until);
+        Ok(stream.first_of(event, last).ended(over))
     }
 
     async fn resume(
@@ -54,10 +55,12 @@ impl Service {
         let task = self.snapshot(caller, &request.id, SnapshotOptions::STATUS).await?;
         // What comes before a later cursor is heard of, too: the end of the task may be among it.
         let events = self.hub.subscribe(task.key, cursor.min(task.last_seq), task.last_seq);
-        // Of an ended task that the client knows to its end there is nothing more to come.
-        let over = task.status.state.is_terminal() && cursor >= task.last_seq;
+        // Of a task that is done and that the client knows to its end there is nothing more to come.
+        let until = Until::Left(caller.rules.ends, task.status.seq);
+        let status = task.status;
+        let over = until.ends_with(status.state, status.seq) && cursor >= status.seq;
         let key = (task.key, task.context);
-        let stream = EventStream::new(Arc::clone(self), key, events, Until::Ended);
+        let stream = EventStream::new(Arc::clone(self), key, events, until);
         Ok(stream.behind(cursor).ended(over))
     }
 }

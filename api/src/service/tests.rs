@@ -1,8 +1,8 @@
 use super::*;
 use crate::testing::{LIMIT, Node, caller, made, send, working};
 use longhaul_domain::{
-    BlobHash, BlobKind, BlobRef, Content, EntryBody, Message, MessageId, Part, Role, Seq,
-    TaskState, log::StatusChange,
+    BlobHash, BlobKind, BlobRef, Content, EntryBody, JsonObject, Message, MessageId, Part, Role, Seq,
+    TaskState, extension, log::StatusChange,
 };
 use longhaul_wire::{GetRequest, ListRequest, SendOutcome, SendRequest, SubscribeRequest};
 use std::pin::pin;
@@ -40,6 +40,22 @@ async fn a_message_that_is_sent_again_wakes_until_its_task_is_done() {
     run.end(completed()).await;
     task(&node).await;
     assert!(node.wakes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_again() {
+    let node = Node::without_repeats().await;
+    assert_ne!(task(&node).await.key, task(&node).await.key);
+
+    let keyed = async || {
+        let mut request = send("m");
+        let metadata = format!(r#"{{"{}":{{"idempotencyKey":"k"}}}}"#, extension::DURABILITY);
+        request.message.metadata = Some(JsonObject::parse(&metadata).unwrap());
+        let sent = node.service().send(&caller(), request).await.unwrap().answer;
+        let SendOutcome::Task(task) = sent else { panic!("not a task") };
+        task.key
+    };
+    assert_eq!(keyed().await, keyed().await);
 }
 
 #[tokio::test]

@@ -280,6 +280,24 @@ pub enum Request {
 }
 
 impl Request {
+    /// The id by which the client knows the task, where it chose that itself.
+    pub fn chosen_id(&self) -> Option<&str> {
+        let task = match self {
+            Self::Send(r) | Self::Stream(r) => r.target.as_ref()?,
+            Self::Get(r) => &r.id,
+            Self::Cancel(r) => &r.id,
+            Self::Subscribe(r) => &r.id,
+            Self::CreatePush(r) => &r.task,
+            Self::GetPush(r) | Self::DeletePush(r) => &r.task,
+            Self::ListPush(r) => &r.task,
+            Self::List(_) | Self::ExtendedCard(_) => return None,
+        };
+        match task {
+            TaskRef::Chosen(text) => Some(text),
+            TaskRef::Known(_) | TaskRef::Malformed(_) => None,
+        }
+    }
+
     /// The routing label, when one was given.
     pub fn tenant(&self) -> Option<&str> {
         match self {
