@@ -24,7 +24,7 @@ pub fn task_id(owner: OwnerId, chosen: &str) -> TaskId {
 /// message is recognised by its id, also when the task has gone on or ended; after it has asked again, the same words are a new
 /// answer. Contents must be inline.
 pub fn name(message: &mut Message, chosen: &str, turn: Seq) {
-    if !is_nameless(message) {
+    if !is_derived(&message.message_id) {
         return;
     }
     // Domain values have string keys and always encode.
@@ -32,11 +32,6 @@ pub fn name(message: &mut Message, chosen: &str, turn: Seq) {
     let said = serde_json::to_string(&said).unwrap_or_default();
     let id = derive(format!("{MESSAGE}\0{chosen}\0{turn}\0{said}").as_bytes());
     message.message_id = MessageId::from(id);
-}
-
-/// Whether a message came without an id and is still to be [named](name).
-pub fn is_nameless(message: &Message) -> bool {
-    message.message_id == no_name()
 }
 
 /// Whether an id is of the kind that [`name`] gives.
@@ -49,7 +44,7 @@ pub fn is_derived(id: &MessageId) -> bool {
 pub(crate) const DERIVED: usize = 8;
 
 /// The id of a message that is still to be named.
-pub fn no_name() -> MessageId {
+pub(crate) fn no_name() -> MessageId {
     MessageId::from(derive(MESSAGE.as_bytes()))
 }
 

@@ -82,6 +82,11 @@ impl Dialect {
         !matches!(self, Self::V0_1)
     }
 
+    /// Whether messages have ids. Where not, [`chosen::name`](crate::chosen::name) gives them one.
+    pub const fn has_message_ids(self) -> bool {
+        !matches!(self, Self::V0_1)
+    }
+
     /// Whether a subscription to a task that has ended shows that task and closes. Elsewhere it is an error.
     pub const fn shows_ended_tasks(self) -> bool {
         matches!(self, Self::V0_3Proto)
