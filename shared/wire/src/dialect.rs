@@ -116,11 +116,14 @@ impl Dialect {
     }
 }
 
-/// What a client sent, cut to a length that fits an error message.
+/// What a client sent, cut to a length that fits an error message. Control characters are shown as U+FFFD: U+0000 among them, which
+/// readers of answers refuse.
 pub(crate) fn shortened(text: &str) -> String {
     const MOST: usize = 64;
-    let mut short: String = text.chars().take(MOST).collect();
-    if short.len() < text.len() {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut chars = text.chars();
+    let mut short: String = chars.by_ref().take(MOST).map(shown).collect();
+    if chars.next().is_some() {
         short.push('…');
     }
     short

@@ -12,20 +12,21 @@ use crate::{
 };
 use longhaul_domain::{ArtifactId, ArtifactUpdate};
 use serde::{Serialize, Serializer};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// How the events of one stream go out.
 #[derive(Debug, Clone)]
 pub struct Frames {
     dialect: Dialect,
     shown: Option<String>,
-    artifacts: Vec<ArtifactId>,
+    /// Their places, by id.
+    artifacts: BTreeMap<ArtifactId, usize>,
 }
 
 impl Frames {
     /// The stream of a dialect. `shown` is the id by which the client knows the task, where it chose that itself.
     pub const fn new(dialect: Dialect, shown: Option<String>) -> Self {
-        Self { dialect, shown, artifacts: Vec::new() }
+        Self { dialect, shown, artifacts: BTreeMap::new() }
     }
 
     /// The frames of the next event: one, or in 0.1 one for each artifact of a snapshot and one for its status. A client
@@ -55,11 +56,8 @@ impl Frames {
 
     /// The place of an artifact: that of its first appearance.
     fn index(&mut self, id: &ArtifactId) -> usize {
-        let known = self.artifacts.iter().position(|known| known == id);
-        known.unwrap_or_else(|| {
-            self.artifacts.push(id.clone());
-            self.artifacts.len() - 1
-        })
+        let next = self.artifacts.len();
+        *self.artifacts.entry(id.clone()).or_insert(next)
     }
 }
 

@@ -7,6 +7,10 @@ mod card;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod every;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod json_rpc;

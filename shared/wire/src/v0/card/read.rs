@@ -2,6 +2,7 @@
 
 use crate::{
     WireError,
+    dialect::shortened,
     metadata::without_member,
     raw::{At, Field, Raw, Read, elements, members, object, read_root, scalar},
     v1::card::{
@@ -12,7 +13,10 @@ use crate::{
 };
 use longhaul_domain::JsonObject;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 /// Reads a card that a server gave, of 0.3 or of 1.0.
 pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
@@ -102,19 +106,18 @@ fn interfaces(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Vec<AgentInterface>> 
     let version = version?.unwrap_or_else(|| "0.3".to_owned());
     // On an interface only Major.Minor stands.
     let version = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    let mut all = vec![preferred];
-    for interface in additional? {
-        if !all.contains(&interface) {
-            all.push(interface);
-        }
-    }
-    let of = |(url, protocol_binding)| AgentInterface {
-        url,
-        protocol_binding,
+    // Every interface gets a copy, and a server may send a long one.
+    let version = shortened(&version);
+    let all: Vec<(String, String)> = iter::once(preferred).chain(additional?).collect();
+    let mut known = BTreeSet::new();
+    let first = all.iter().filter(|interface| known.insert(*interface));
+    let of = |(url, transport): &(String, String)| AgentInterface {
+        url: url.clone(),
+        protocol_binding: transport.clone(),
         tenant: None,
         protocol_version: version.clone(),
     };
-    Ok(all.into_iter().map(of).collect())
+    Ok(first.map(of).collect())
 }
 
 fn read_requirement(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityRequirement> {
