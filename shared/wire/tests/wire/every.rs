@@ -10,6 +10,7 @@ use longhaul_wire::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::fmt::Debug;
 
 /// Most bytes of an answer that refuses something, whatever the input was.
 const MAX_REFUSAL: usize = 16 << 10;
@@ -106,6 +107,37 @@ pub fn answers(raw: &RawValue) {
         let merged = cursor::with_resume(Some(&metadata), longhaul_domain::Seq(7));
         assert_eq!(cursor::resume(&merged), Some(longhaul_domain::Seq(7)));
     }
+}
+
+/// What every reader makes of a value; nothing where it refuses it.
+pub fn meanings(raw: &RawValue) -> Vec<String> {
+    fn shown<T: Debug, E>(who: impl Debug, read: Result<T, E>) -> String {
+        read.map_or_else(|_| String::new(), |read| format!("{who:?}: {read:?}"))
+    }
+    let mut list = Vec::new();
+    for dialect in Dialect::ALL {
+        for operation in Operation::ALL {
+            list.push(shown((dialect, operation), dialect.read(operation, raw)));
+        }
+    }
+    list.push(shown("task", v1::received_task(raw)));
+    list.push(shown("send", v1::received_send(raw)));
+    list.push(shown("event", v1::received_event(raw)));
+    list.push(shown("page", v1::received_page(raw)));
+    list.push(shown("push", v1::received_push_config(raw)));
+    list.push(shown("pushes", v1::received_push_list(raw)));
+    list.push(shown("template", v1::read_template(raw)));
+    for form in Form::ALL {
+        list.push(shown((form, "task"), v0::received_task(form, raw)));
+        list.push(shown((form, "send"), v0::received_send(form, raw)));
+        list.push(shown((form, "event"), v0::received_event(form, raw)));
+        list.push(shown((form, "page"), v0::received_page(form, raw)));
+        list.push(shown((form, "push"), v0::received_push_config(form, raw)));
+        list.push(shown((form, "pushes"), v0::received_push_list(form, raw)));
+    }
+    list.push(shown("card", v1::card::received_card(raw)));
+    list.push(shown("old card", v0::card::received_card(raw)));
+    list
 }
 
 /// Reads a text as everything that stands in a header or a path.

@@ -3,7 +3,6 @@
 use crate::{
     WireError,
     dialect::shortened,
-    metadata::without_member,
     raw::{At, Field, Raw, Read, elements, members, object, read_root, scalar},
     v1::card::{
         self, APIKeySecurityScheme, AgentCard, AgentInterface, HTTPAuthSecurityScheme,
@@ -11,12 +10,8 @@ use crate::{
         SecurityRequirement, SecurityScheme, StringList,
     },
 };
-use longhaul_domain::JsonObject;
 use serde_json::value::RawValue;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    iter,
-};
+use std::{collections::BTreeSet, iter};
 
 /// Reads a card that a server gave, of 0.3 or of 1.0.
 pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
@@ -27,40 +22,31 @@ pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
     if of_v1.map_err(WireError::Invalid)? {
         return card::received_card(raw);
     }
-    let mut card = shared(raw)?;
-    let old = read_root(raw, read_old).map_err(WireError::Invalid)?;
-    card.supported_interfaces = old.interfaces;
-    card.security_schemes = old.schemes;
-    card.security_requirements = old.requirements;
-    card.capabilities.extended_agent_card = old.extended;
-    for (skill, security) in card.skills.iter_mut().zip(old.of_skills) {
-        skill.security_requirements = security;
-    }
-    Ok(card)
-}
-
-/// What both versions have in one shape, read by the reader of 1.0: the schemes are all that it could not read.
-fn shared(raw: &RawValue) -> Result<AgentCard, WireError> {
-    let given = JsonObject::parse(raw.get());
-    let given = given.map_err(|why| WireError::NotAnAnswer(why.to_string()))?;
-    let Some(others) = without_member(&given, "securitySchemes") else {
-        return card::received_card(raw);
-    };
-    let others = others.as_json().to::<Box<RawValue>>();
-    card::received_card(&others.map_err(|why| WireError::NotAnAnswer(why.to_string()))?)
+    read_root(raw, |raw, at| {
+        let card = card::read(raw, at, read_scheme);
+        let old = read_old(raw, at);
+        let (mut card, old) = (card?, old?);
+        card.supported_interfaces = old.interfaces;
+        card.security_requirements = old.requirements;
+        card.capabilities.extended_agent_card = old.extended;
+        for (skill, security) in card.skills.iter_mut().zip(old.of_skills) {
+            skill.security_requirements = security;
+        }
+        Ok(card)
+    })
+    .map_err(WireError::Invalid)
 }
 
 /// What only 0.3 has.
 struct Old {
     interfaces: Vec<AgentInterface>,
-    schemes: BTreeMap<String, SecurityScheme>,
     requirements: Vec<SecurityRequirement>,
     extended: Option<bool>,
     of_skills: Vec<Vec<SecurityRequirement>>,
 }
 
 fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
-    let [url, transport, version, additional, schemes, security, extended, skills] = object(
+    let [url, transport, version, additional, security, extended, skills] = object(
         raw,
         at,
         [
@@ -68,14 +54,12 @@ fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
             "preferredTransport",
             "protocolVersion",
             "additionalInterfaces",
-            "securitySchemes",
             "security",
             "supportsAuthenticatedExtendedCard",
             "skills",
         ],
     )?;
     let interfaces = interfaces(at, [url, transport, version, additional]);
-    let schemes = schemes.map(at, read_scheme);
     let requirements = security.list(at, read_requirement);
     let extended = extended.optional(at, scalar::boolean);
     let of_skills = skills.list(at, |raw, at| {
@@ -84,7 +68,6 @@ fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
     });
     Ok(Old {
         interfaces: interfaces?,
-        schemes: schemes?,
         requirements: requirements?,
         extended: extended?,
         of_skills: of_skills?,

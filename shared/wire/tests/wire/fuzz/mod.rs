@@ -4,9 +4,9 @@
 //! The suite runs a fixed number of cases. `LONGHAUL_TEST_FUZZ_SECONDS` makes it a search that long, from
 //! `LONGHAUL_TEST_FUZZ_SEED` on (0 if absent). A case that fails is printed with its seed.
 
-mod mutate;
+pub mod mutate;
 mod random;
-mod tree;
+pub mod tree;
 
 use crate::every;
 use random::Random;

@@ -1,6 +1,7 @@
 //! Changes to a value that keep it JSON and make it wrong, or right in another way.
 
 use super::{random::Random, tree::Tree};
+use std::fmt::Write;
 
 /// Tokens that readers have an opinion of.
 const TOKENS: &[&str] = &[
@@ -267,21 +268,29 @@ fn insert(place: &mut Tree, random: &mut Random) {
     }
 }
 
+/// A string token whose every character is an escape.
+pub fn escaped(token: &str) -> Option<String> {
+    let text = serde_json::from_str::<String>(token).ok()?;
+    let mut escaped = String::from("\"");
+    for unit in text.encode_utf16() {
+        let _ = write!(escaped, "\\u{unit:04X}");
+    }
+    escaped.push('"');
+    Some(escaped)
+}
+
 /// The same text, spelled with escapes.
 fn escape(place: &mut Tree, random: &mut Random) {
-    let spell = |token: &mut String| {
-        if let Ok(text) = serde_json::from_str::<String>(token) {
-            let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
-            *token = format!("\"{units}\"");
-        }
-    };
-    match place {
-        Tree::Token(token) => spell(token),
+    let token = match place {
+        Tree::Token(token) => token,
         Tree::Object(list) if !list.is_empty() => {
             let which = random.below(list.len());
-            spell(&mut list[which].0);
+            &mut list[which].0
         }
-        Tree::Array(_) | Tree::Object(_) => {}
+        Tree::Array(_) | Tree::Object(_) => return,
+    };
+    if let Some(escaped) = escaped(token) {
+        *token = escaped;
     }
 }
 

@@ -9,7 +9,7 @@ mod golden;
 mod kept;
 mod negotiation;
 mod round_trip;
-mod soup;
+mod texts;
 mod tolerances;
 
 use longhaul_wire::{Dialect, v0::Form, write::to_vec};

@@ -1,0 +1,113 @@
+//! What a hostile peer sends is read in a time that grows with its length and no faster, and answered in few words.
+//!
+//! Each shape is as long as bodies may be in a small server. A reader that compares everything with everything takes minutes
+//! over any of them, and the test is then stopped; one that does not takes a moment. `LONGHAUL_TEST_HOSTILE_BYTES` makes them of
+//! another length and `LONGHAUL_TEST_HOSTILE_SHAPE` picks one by name, to count instructions: those of a length and of four times
+//! that length.
+
+use crate::every;
+use serde_json::value::RawValue;
+use std::{env, fmt::Write};
+
+/// Length of a shape, in bytes, about.
+const BYTES: usize = 60_000;
+
+/// A name, and something of about that many bytes.
+type Shape = (&'static str, fn(usize) -> String);
+
+const SHAPES: [Shape; 17] = [
+    ("many members", |bytes| message(&format!(r#""x":0{}"#, members(bytes)), "")),
+    ("one member many times", |bytes| {
+        message(&format!(r#""x":0{}"#, r#","x":1"#.repeat(bytes / 6)), "")
+    }),
+    ("one known member many times", |bytes| {
+        message(&format!(r#""role":1{}"#, r#","role":"user""#.repeat(bytes / 14)), "")
+    }),
+    ("names with escapes", |bytes| {
+        message(&format!(r#""x":0{}"#, r#","\u0072\u006f\u006c\u0065":1"#.repeat(bytes / 28)), "")
+    }),
+    ("a long text with escapes", |bytes| {
+        part(&format!(r#"{{"text":"{}"}}"#, r"\ud83d\ude00".repeat(bytes / 12)))
+    }),
+    ("a long name", |bytes| message(&format!(r#""{}":1"#, "n".repeat(bytes)), "")),
+    ("a long id", |bytes| format!(r#"{{"id":"{0}","name":"tasks/{0}"}}"#, "9".repeat(bytes / 2))),
+    ("a long number", |bytes| format!(r#"{{"id":"t","historyLength":{}}}"#, "9".repeat(bytes))),
+    ("nesting at the limit", |bytes| {
+        let deep = format!("{}{}", "[".repeat(55), "]".repeat(55));
+        part(&vec![format!(r#"{{"kind":"data","data":{{"data":{deep}}}}}"#); bytes / 145].join(","))
+    }),
+    ("nesting beyond the limit", |bytes| {
+        part(&format!(r#"{{"data":{}{}}}"#, "[".repeat(bytes / 2), "]".repeat(bytes / 2)))
+    }),
+    ("many parts", |bytes| part(&vec![r#"{"text":""}"#; bytes / 12].join(","))),
+    ("many wrong parts", |bytes| part(&vec!["{}"; bytes / 3].join(","))),
+    ("parts wrong in many ways", |bytes| {
+        part(
+            &vec![r#"{"kind":1,"text":1,"metadata":1,"filename":1,"name":1}"#; bytes / 54]
+                .join(","),
+        )
+    }),
+    ("many data in need of a wrapper", |bytes| {
+        let one =
+            r#"{"kind":"data","data":{"value":1},"metadata":{"data_part_compat":true,"k":1}}"#;
+        part(&vec![one; bytes / 78].join(","))
+    }),
+    ("many artifacts", |bytes| {
+        let one = r#"{"artifactId":"a","parts":[],"index":1}"#;
+        let list = vec![one; bytes / 40].join(",");
+        format!(
+            r#"{{"kind":"task","id":"t","contextId":"c","sessionId":"c","status":{{"state":3}},"artifacts":[{list}]}}"#
+        )
+    }),
+    ("a card with many interfaces", |bytes| {
+        let mut list = String::new();
+        for number in 0..bytes / 35 {
+            let comma = if number > 0 { "," } else { "" };
+            let _ = write!(list, r#"{comma}{{"url":"http://h/{number}","transport":"x"}}"#);
+        }
+        format!(
+            r#"{{"name":"n","url":"http://h","protocolVersion":"0.3.0","additionalInterfaces":[{list}]}}"#
+        )
+    }),
+    ("a card with a long version and many schemes", |bytes| {
+        let schemes = members(bytes / 2).replace(":0", r#":{"type":"http"}"#);
+        format!(
+            r#"{{"name":"n","url":"h","protocolVersion":"{}","securitySchemes":{{"x":{{"type":"x"}}{schemes}}}}}"#,
+            "9".repeat(bytes / 2)
+        )
+    }),
+];
+
+fn members(bytes: usize) -> String {
+    let mut list = String::new();
+    for number in 0..bytes / 11 {
+        let _ = write!(list, r#","k{number:06}":0"#);
+    }
+    list
+}
+
+fn message(members: &str, rest: &str) -> String {
+    let parts = r#""parts":[{"text":"t"}],"content":[{"text":"t"}]"#;
+    format!(r#"{{"id":"t","message":{{"messageId":"m","role":"user",{parts},{members}}}{rest}}}"#)
+}
+
+fn part(parts: &str) -> String {
+    format!(r#"{{"id":"t","message":{{"messageId":"m","role":"user","parts":[{parts}]}}}}"#)
+}
+
+#[test]
+fn hostile_shapes_are_read_in_linear_time_and_refused_in_few_words() {
+    let bytes = env::var("LONGHAUL_TEST_HOSTILE_BYTES").ok().and_then(|text| text.parse().ok());
+    let wanted = env::var("LONGHAUL_TEST_HOSTILE_SHAPE").ok();
+    for (name, shape) in SHAPES {
+        if wanted.as_ref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        let text = shape(bytes.unwrap_or(BYTES));
+        let raw = RawValue::from_string(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        every::value(&raw);
+        every::body(raw.get().as_bytes());
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"message/send","params":"#;
+        every::body(format!("{call}{}}}", raw.get()).as_bytes());
+    }
+}
