@@ -4,7 +4,7 @@
 //! place among those of the task, which is counted here from the first frame on. So the frames of a stream that began with a
 //! snapshot, folded, give the snapshot of their end; what the snapshot had as history is not in a stream of 0.1 at all.
 
-use super::{Cx, event::Frame};
+use super::{Cx, FileBytes, event::Frame};
 use crate::{
     Dialect,
     event::{ArtifactEvent, StreamEvent},
@@ -19,6 +19,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 pub struct Frames {
     dialect: Dialect,
     shown: Option<String>,
+    files: FileBytes,
     /// Their places, by id.
     artifacts: BTreeMap<ArtifactId, usize>,
 }
@@ -26,7 +27,13 @@ pub struct Frames {
 impl Frames {
     /// The stream of a dialect. `shown` is the id by which the client knows the task, where it chose that itself.
     pub const fn new(dialect: Dialect, shown: Option<String>) -> Self {
-        Self { dialect, shown, artifacts: BTreeMap::new() }
+        Self { dialect, shown, files: FileBytes::Once, artifacts: BTreeMap::new() }
+    }
+
+    /// With files as the client expects them.
+    #[must_use]
+    pub fn files(self, files: FileBytes) -> Self {
+        Self { files, ..self }
     }
 
     /// The frames of the next event: one, or in 0.1 one for each artifact of a snapshot and one for its status. A client
@@ -73,7 +80,8 @@ impl Serialize for FrameView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.event.as_ref();
         let Some(form) = self.frames.dialect.form() else { return V1(event).serialize(serializer) };
-        let cx = Cx { form, shown: self.frames.shown.as_deref() };
+        let frames = self.frames;
+        let cx = Cx { form, shown: frames.shown.as_deref(), files: frames.files };
         Frame { cx, event, cursor: None, index: self.index }.serialize(serializer)
     }
 }

@@ -1,5 +1,7 @@
-//! Reading a card of 0.3 that a server gave. One that holds the interfaces of 1.0 as well is read as a card of 1.0.
+//! Reading a card of 0.3 that a server gave. One that holds the interfaces of 1.0 as well is read as a card of 1.0; one that says
+//! how to authenticate as only 0.1 does, and names no version, is one of 0.1.
 
+use super::first;
 use crate::{
     WireError,
     dialect::shortened,
@@ -28,6 +30,9 @@ pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
         let (mut card, old) = (card?, old?);
         card.supported_interfaces = old.interfaces;
         card.security_requirements = old.requirements;
+        if let Some((schemes, requirements)) = old.first {
+            (card.security_schemes, card.security_requirements) = (schemes, requirements);
+        }
         card.capabilities.extended_agent_card = old.extended;
         for (skill, security) in card.skills.iter_mut().zip(old.of_skills) {
             skill.security_requirements = security;
@@ -43,6 +48,8 @@ struct Old {
     requirements: Vec<SecurityRequirement>,
     extended: Option<bool>,
     of_skills: Vec<Vec<SecurityRequirement>>,
+    /// What a card of 0.1 says about authentication.
+    first: Option<first::Security>,
 }
 
 fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
@@ -59,7 +66,11 @@ fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
             "skills",
         ],
     )?;
-    let interfaces = interfaces(at, [url, transport, version, additional]);
+    let [authentication, own_schemes] = object(raw, at, ["authentication", "securitySchemes"])?;
+    let is_first = [version, own_schemes, security].iter().all(|field| field.present().is_none());
+    let first = if is_first { authentication.optional(at, first::read) } else { Ok(None) };
+    let unstated = if first.as_ref().is_ok_and(Option::is_some) { "0.1" } else { "0.3" };
+    let interfaces = interfaces(at, [url, transport, version, additional], unstated);
     let requirements = security.list(at, read_requirement);
     let extended = extended.optional(at, scalar::boolean);
     let of_skills = skills.list(at, |raw, at| {
@@ -71,10 +82,11 @@ fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
         requirements: requirements?,
         extended: extended?,
         of_skills: of_skills?,
+        first: first?,
     })
 }
 
-fn interfaces(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Vec<AgentInterface>> {
+fn interfaces(at: &At<'_>, fields: [Field<'_>; 4], unstated: &str) -> Read<Vec<AgentInterface>> {
     let [url, transport, version, additional] = fields;
     let url = url.required(at, scalar::filled_text);
     let transport = transport.some_text(at);
@@ -86,7 +98,7 @@ fn interfaces(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Vec<AgentInterface>> 
         Ok((url?, transport?))
     });
     let preferred = (url?, transport?.unwrap_or_else(|| "JSONRPC".to_owned()));
-    let version = version?.unwrap_or_else(|| "0.3".to_owned());
+    let version = version?.unwrap_or_else(|| unstated.to_owned());
     // On an interface only Major.Minor stands.
     let version = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     // Every interface gets a copy, and a server may send a long one.

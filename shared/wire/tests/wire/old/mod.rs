@@ -3,6 +3,7 @@
 mod bad_input;
 mod card;
 mod errors;
+mod files;
 mod fold;
 mod frames;
 mod golden;
