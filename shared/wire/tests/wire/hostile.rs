@@ -1,16 +1,22 @@
 //! What a hostile peer sends is read in a time that grows with its length and no faster, and answered in few words.
 //!
-//! Each shape is as long as bodies may be in a small server. A reader that compares everything with everything takes minutes
-//! over any of them, and the test is then stopped; one that does not takes a moment. `LONGHAUL_TEST_HOSTILE_BYTES` makes them of
-//! another length and `LONGHAUL_TEST_HOSTILE_SHAPE` picks one by name, to count instructions: those of a length and of four times
-//! that length.
+//! The shapes are so long that a reader which compares everything with everything does not come to an end before the runner
+//! stops it, while one that does not takes a moment. To count instructions, `LONGHAUL_TEST_HOSTILE_BYTES` makes the shapes of
+//! another length, and `LONGHAUL_TEST_HOSTILE_SHAPE` picks one by name: four times the length must cost four times as much.
 
 use crate::every;
+use longhaul_wire::{
+    Dialect, Operation,
+    v0::{self, Form},
+    v1,
+};
 use serde_json::value::RawValue;
 use std::{env, fmt::Write};
 
 /// Length of a shape, in bytes, about.
-const BYTES: usize = 60_000;
+const BYTES: usize = 250_000;
+/// Cards are read once where a request is read in every dialect, and are that much longer.
+const CARDS: usize = 40;
 
 /// A name, and something of about that many bytes.
 type Shape = (&'static str, fn(usize) -> String);
@@ -103,10 +109,22 @@ fn hostile_shapes_are_read_in_linear_time_and_refused_in_few_words() {
         if wanted.as_ref().is_some_and(|wanted| wanted != name) {
             continue;
         }
-        let text = shape(bytes.unwrap_or(BYTES));
+        let usual = if name.contains("card") { BYTES * CARDS } else { BYTES };
+        let text = shape(bytes.unwrap_or(usual));
         let raw = RawValue::from_string(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        every::value(&raw);
-        every::body(raw.get().as_bytes());
+        if name.contains("card") {
+            let _ = v1::card::received_card(&raw);
+            let _ = v0::card::received_card(&raw);
+            continue;
+        }
+        for dialect in Dialect::ALL {
+            every::request(dialect, Operation::Send, &raw);
+            every::request(dialect, Operation::Get, &raw);
+        }
+        for form in Form::ALL {
+            let _ = v0::received_task(form, &raw);
+        }
+        let _ = v1::received_task(&raw);
         let call = r#"{"jsonrpc":"2.0","id":1,"method":"message/send","params":"#;
         every::body(format!("{call}{}}}", raw.get()).as_bytes());
     }
