@@ -21,7 +21,7 @@ use std::{
 use tree::Tree;
 
 /// Cases of an ordinary run.
-const CASES: u64 = 600;
+const CASES: u64 = 400;
 /// Most values that a case holds: what is larger is only slower.
 const LARGEST: usize = 2_000;
 
