@@ -5,7 +5,7 @@ pub use crate::negotiation::Negotiation;
 use crate::{
     Ends, Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage,
     request::PushConfig,
-    v0::{self, Cx, Form, Frames},
+    v0::{self, Cx, FileBytes, Form, Frames},
     v1::{self, Cursored, PushList, V1, card::AgentCard},
 };
 use longhaul_domain::{Seq, Task};
@@ -112,7 +112,7 @@ impl Dialect {
 
     /// An output as this dialect writes it.
     pub const fn view(self, output: Output<'_>) -> View<'_> {
-        View { dialect: self, output, shown: None }
+        View { dialect: self, output, shown: None, files: FileBytes::Once }
     }
 
     /// The frames of one stream. `shown` is the id by which the client knows the task, where it chose that itself.
@@ -121,11 +121,14 @@ impl Dialect {
     }
 }
 
-/// What a client sent, cut to a length that fits an error message.
+/// What a client sent, cut to a length that fits an error message. Control characters are shown as U+FFFD: U+0000 among them, which
+/// readers of answers refuse.
 pub(crate) fn shortened(text: &str) -> String {
     const MOST: usize = 64;
-    let mut short: String = text.chars().take(MOST).collect();
-    if short.len() < text.len() {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut chars = text.chars();
+    let mut short: String = chars.by_ref().take(MOST).map(shown).collect();
+    if chars.next().is_some() {
         short.push('…');
     }
     short
@@ -160,6 +163,7 @@ pub struct View<'a> {
     dialect: Dialect,
     output: Output<'a>,
     shown: Option<&'a str>,
+    files: FileBytes,
 }
 
 impl<'a> View<'a> {
@@ -168,12 +172,19 @@ impl<'a> View<'a> {
     pub const fn shown_as(self, id: Option<&'a str>) -> Self {
         Self { shown: id, ..self }
     }
+
+    /// With files as the client expects them; `ProtoJSON` of 0.3 alone asks.
+    #[must_use]
+    pub const fn files(self, files: FileBytes) -> Self {
+        Self { files, ..self }
+    }
 }
 
 impl Serialize for View<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Some(form) = self.dialect.form() {
-            return v0::serialize_output(Cx { form, shown: self.shown }, self.output, serializer);
+            let cx = Cx { form, shown: self.shown, files: self.files };
+            return v0::serialize_output(cx, self.output, serializer);
         }
         match self.output {
             Output::Send(outcome) => V1(outcome).serialize(serializer),

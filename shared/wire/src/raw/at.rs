@@ -2,9 +2,13 @@
 //!
 //! A path is a chain of borrowed steps on the stack: it costs nothing until something is wrong.
 
-use std::{cell::RefCell, fmt};
+use crate::dialect::shortened;
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+};
 
-/// Most violations that one answer lists.
+/// Most violations that one answer lists. Where there is more to say, one more says how much.
 pub const MAX_VIOLATIONS: usize = 16;
 
 /// Something that is wrong with a value.
@@ -30,10 +34,11 @@ pub struct Bad;
 /// Result of reading: the value, or the knowledge that violations are recorded.
 pub type Read<T> = Result<T, Bad>;
 
-/// Collects violations, at most [`MAX_VIOLATIONS`]; later ones are dropped.
+/// Collects violations, at most [`MAX_VIOLATIONS`]; later ones are only counted.
 #[derive(Debug, Default)]
 pub struct Violations {
     found: RefCell<Vec<Violation>>,
+    left_out: Cell<usize>,
     checked: bool,
 }
 
@@ -50,17 +55,32 @@ impl Violations {
     pub fn is_full(&self) -> bool {
         self.found.borrow().len() >= MAX_VIOLATIONS
     }
-    /// What was found.
+    /// What was found, and last how much is left out of the list.
     pub fn into_list(self) -> Vec<Violation> {
-        self.found.into_inner()
+        let mut list = self.found.into_inner();
+        let left_out = self.left_out.get();
+        if left_out > 0 {
+            let more = format!(
+                "holds more that is wrong than is listed: {left_out} more values are wrong or were not looked at"
+            );
+            list.push(Violation::new(ROOT, more));
+        }
+        list
     }
-    fn add(&self, violation: Violation) {
-        let mut list = self.found.borrow_mut();
-        if list.len() < MAX_VIOLATIONS {
-            list.push(violation);
+    fn add(&self, violation: impl FnOnce() -> Violation) {
+        if self.is_full() {
+            self.leave_out();
+        } else {
+            self.found.borrow_mut().push(violation());
         }
     }
+    fn leave_out(&self) {
+        self.left_out.set(self.left_out.get().saturating_add(1));
+    }
 }
+
+/// How the whole value is called.
+const ROOT: &str = "params";
 
 #[derive(Debug, Clone, Copy)]
 enum Step<'a> {
@@ -94,14 +114,16 @@ impl<'a> At<'a> {
     }
     /// Records what is wrong here.
     pub fn refuse<T>(&self, description: impl Into<String>) -> Read<T> {
-        if !self.sink.is_full() {
-            self.sink.add(Violation::new(self.to_string(), description));
-        }
+        self.sink.add(|| Violation::new(self.to_string(), description));
         Err(Bad)
     }
-    /// Whether so much is wrong already that looking further is of no use.
-    pub fn is_full(&self) -> bool {
-        self.sink.is_full()
+    /// Whether so much is wrong already that looking further is of no use: then what is here is left out, and counted.
+    pub fn leaves_out(&self) -> bool {
+        let full = self.sink.is_full();
+        if full {
+            self.sink.leave_out();
+        }
+        full
     }
     /// Whether the whole text has passed [`json::check`](longhaul_domain::json::check).
     pub const fn is_checked(&self) -> bool {
@@ -119,9 +141,10 @@ impl fmt::Display for At<'_> {
             parent.fmt(f)?;
         }
         match self.step {
-            Step::Root => f.write_str("params"),
-            Step::Name(name) if above.is_some() => write!(f, ".{name}"),
-            Step::Name(name) => f.write_str(name),
+            Step::Root => f.write_str(ROOT),
+            // Names that a client chose are as long as it likes.
+            Step::Name(name) if above.is_some() => write!(f, ".{}", shortened(name)),
+            Step::Name(name) => f.write_str(&shortened(name)),
             Step::Index(index) => write!(f, "[{index}]"),
         }
     }
@@ -145,9 +168,26 @@ mod tests {
     #[test]
     fn the_list_of_violations_is_bounded() {
         let sink = Violations::default();
-        for _ in 0..MAX_VIOLATIONS + 5 {
+        for _ in 0..MAX_VIOLATIONS {
             let _: Read<()> = At::root(&sink).refuse("no");
+            assert!(!sink.is_empty());
+        }
+        let full = Violations::default();
+        for _ in 0..MAX_VIOLATIONS + 5 {
+            let _: Read<()> = At::root(&full).refuse("no");
         }
         assert_eq!(sink.into_list().len(), MAX_VIOLATIONS);
+        let list = full.into_list();
+        assert_eq!(list.len(), MAX_VIOLATIONS + 1);
+        assert!(list[MAX_VIOLATIONS].description.contains(": 5 more values"), "{list:?}");
+    }
+
+    #[test]
+    fn a_path_is_short_whatever_a_client_calls_its_members() {
+        let sink = Violations::default();
+        let (root, name) = (At::root(&sink), "n".repeat(1_000_000));
+        let (outer, inner) = (root.field(&name), "x");
+        assert!(outer.to_string().len() < 100);
+        assert!(outer.field(inner).to_string().ends_with("….x"));
     }
 }

@@ -63,7 +63,7 @@ impl<'a> Field<'a> {
         let Some(raw) = self.present() else { return Ok(Vec::new()) };
         let mut list = Ok(Vec::new());
         elements(raw, &at, |index, raw| {
-            if at.is_full() {
+            if at.leaves_out() {
                 return;
             }
             match (read(raw, &at.index(index)), &mut list) {
@@ -86,7 +86,7 @@ impl<'a> Field<'a> {
         let Some(raw) = self.present() else { return Ok(BTreeMap::new()) };
         let mut map = Ok(BTreeMap::new());
         members(raw, &at, |name, raw| {
-            if at.is_full() || raw.get() == "null" {
+            if raw.get() == "null" || at.leaves_out() {
                 return;
             }
             match (read(raw, &at.field(name)), &mut map) {

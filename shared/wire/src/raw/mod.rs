@@ -17,7 +17,7 @@ pub use walk::Raw;
 use longhaul_domain::json;
 use walk::Walk;
 
-/// Reads a whole value. Gives every violation found, in reading order, at most [`MAX_VIOLATIONS`].
+/// Reads a whole value. Gives the violations found, in reading order, at most [`MAX_VIOLATIONS`], and one more that says how much is left out.
 pub fn read_root<'a, T>(
     raw: impl Into<Raw<'a>>,
     read: impl FnOnce(Raw<'a>, &At<'_>) -> Read<T>,

@@ -5,7 +5,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use longhaul_domain::{Json, JsonObject, Timestamp, check_text};
 use std::{borrow::Cow, ops::RangeInclusive};
 
@@ -90,11 +90,14 @@ pub fn bytes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<u8>> {
     }
 }
 
-/// A point in time, RFC 3339 with any offset.
+/// A point in time, RFC 3339 with any offset, in the years of protobuf's timestamps: what is beyond them in UTC could not be
+/// written.
 pub fn timestamp(raw: Raw<'_>, at: &At<'_>) -> Read<Timestamp> {
     let text = borrowed(raw, at)?;
-    match DateTime::parse_from_rfc3339(text.trim()) {
-        Ok(time) => Ok(time.with_timezone(&Utc)),
+    let read = DateTime::parse_from_rfc3339(text.trim()).map(|time| time.with_timezone(&Utc));
+    match read {
+        Ok(time) if (1..=9999).contains(&time.year()) => Ok(time),
+        Ok(_) => at.refuse("must be in the years 0001 to 9999 of UTC"),
         Err(_) => at.refuse("must be an RFC 3339 time such as 2026-01-31T12:00:00.000Z"),
     }
 }

@@ -4,7 +4,7 @@
 //! place among those of the task, which is counted here from the first frame on. So the frames of a stream that began with a
 //! snapshot, folded, give the snapshot of their end; what the snapshot had as history is not in a stream of 0.1 at all.
 
-use super::{Cx, event::Frame};
+use super::{Cx, FileBytes, event::Frame};
 use crate::{
     Dialect,
     event::{ArtifactEvent, StreamEvent},
@@ -12,20 +12,28 @@ use crate::{
 };
 use longhaul_domain::{ArtifactId, ArtifactUpdate};
 use serde::{Serialize, Serializer};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// How the events of one stream go out.
 #[derive(Debug, Clone)]
 pub struct Frames {
     dialect: Dialect,
     shown: Option<String>,
-    artifacts: Vec<ArtifactId>,
+    files: FileBytes,
+    /// Their places, by id.
+    artifacts: BTreeMap<ArtifactId, usize>,
 }
 
 impl Frames {
     /// The stream of a dialect. `shown` is the id by which the client knows the task, where it chose that itself.
     pub const fn new(dialect: Dialect, shown: Option<String>) -> Self {
-        Self { dialect, shown, artifacts: Vec::new() }
+        Self { dialect, shown, files: FileBytes::Once, artifacts: BTreeMap::new() }
+    }
+
+    /// With files as the client expects them.
+    #[must_use]
+    pub fn files(self, files: FileBytes) -> Self {
+        Self { files, ..self }
     }
 
     /// The frames of the next event: one, or in 0.1 one for each artifact of a snapshot and one for its status. A client
@@ -55,11 +63,8 @@ impl Frames {
 
     /// The place of an artifact: that of its first appearance.
     fn index(&mut self, id: &ArtifactId) -> usize {
-        let known = self.artifacts.iter().position(|known| known == id);
-        known.unwrap_or_else(|| {
-            self.artifacts.push(id.clone());
-            self.artifacts.len() - 1
-        })
+        let next = self.artifacts.len();
+        *self.artifacts.entry(id.clone()).or_insert(next)
     }
 }
 
@@ -75,7 +80,8 @@ impl Serialize for FrameView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.event.as_ref();
         let Some(form) = self.frames.dialect.form() else { return V1(event).serialize(serializer) };
-        let cx = Cx { form, shown: self.frames.shown.as_deref() };
+        let frames = self.frames;
+        let cx = Cx { form, shown: frames.shown.as_deref(), files: frames.files };
         Frame { cx, event, cursor: None, index: self.index }.serialize(serializer)
     }
 }

@@ -10,6 +10,7 @@ pub mod card;
 mod content;
 mod enums;
 mod event;
+mod file_bytes;
 mod form;
 mod frames;
 mod message;
@@ -23,6 +24,7 @@ mod status;
 mod task;
 
 pub use event::received_event;
+pub use file_bytes::FileBytes;
 pub use form::Form;
 pub use frames::{FrameView, Frames};
 pub use page::received_page;
@@ -46,7 +48,7 @@ pub struct V0<'a, T: ?Sized> {
 impl<'a, T: ?Sized> V0<'a, T> {
     /// As this form writes it.
     pub const fn new(form: Form, value: &'a T) -> Self {
-        Self { cx: Cx { form, shown: None }, value }
+        Self { cx: Cx { form, shown: None, files: FileBytes::Once }, value }
     }
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Cx<'a> {
     pub form: Form,
     /// How the client names the task that this is about, where it chose the id itself.
     pub shown: Option<&'a str>,
+    /// How the client expects files; `ProtoJSON` alone asks.
+    pub files: FileBytes,
 }
 
 impl<'a> Cx<'a> {

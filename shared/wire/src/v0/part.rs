@@ -1,6 +1,6 @@
 //! Part of a message or artifact. Only files have a name and a media type: those of other parts are not written.
 
-use super::{Form, V0, content};
+use super::{Cx, FileBytes, Form, V0, content};
 use crate::{
     raw::{At, Field, Raw, Read, object, scalar},
     write::{Base64, Members},
@@ -24,7 +24,7 @@ impl Serialize for V0<'_, Part> {
             }
             Content::Raw(_) | Content::Url(_) => {
                 tag("file")?;
-                members.put("file", &File(form, part))?;
+                members.put("file", &File(self.cx, part))?;
             }
             Content::Data(json) => {
                 tag("data")?;
@@ -50,17 +50,17 @@ struct Struct<'a> {
     data: &'a longhaul_domain::Json,
 }
 
-struct File<'a>(Form, &'a Part);
+struct File<'a>(Cx<'a>, &'a Part);
 
 impl Serialize for File<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (bytes, uri) = match self.0 {
-            Form::V0_3Proto => ("fileWithBytes", "fileWithUri"),
-            Form::V0_3 | Form::V0_1 => ("bytes", "uri"),
+        let (bytes, uri, encoded) = match self.0.form {
+            Form::V0_3Proto => ("fileWithBytes", "fileWithUri", self.0.files),
+            Form::V0_3 | Form::V0_1 => ("bytes", "uri", FileBytes::Once),
         };
         let mut members = Members::open(serializer)?;
         match &self.1.content {
-            Content::Raw(content) => members.put(bytes, &Base64(content))?,
+            Content::Raw(content) => members.put(bytes, &Base64(&encoded.field(content)))?,
             Content::Url(url) => members.put(uri, url)?,
             Content::Text(_) | Content::Data(_) | Content::Blob(_) => {}
         }

@@ -23,7 +23,7 @@ const CONFIGS: &str = "/pushNotificationConfigs/";
 
 impl Serialize for V0<'_, PushConfig> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (Cx { form, shown }, config) = (self.cx, self.value);
+        let (Cx { form, shown, .. }, config) = (self.cx, self.value);
         let own = config.task.as_ref().map(TaskRef::to_string);
         let task = shown.or(own.as_deref()).unwrap_or_default();
         let mut members = Members::open(serializer)?;

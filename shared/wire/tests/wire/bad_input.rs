@@ -160,6 +160,11 @@ fn lists_are_filtered_by_what_exists() {
         "statusTimestampAfter",
         "RFC 3339",
     );
+    for beyond in ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"]
+    {
+        let text = format!(r#"{{"statusTimestampAfter":"{beyond}"}}"#);
+        refused(Operation::List, &text, "statusTimestampAfter", "0001 to 9999");
+    }
     refused(Operation::List, r#"{"statusTimestampAfter":1}"#, "statusTimestampAfter", "string");
     refused(Operation::List, r#"{"includeArtifacts":1}"#, "includeArtifacts", "true or false");
     let long = format!(r#"{{"contextId":"{}"}}"#, "c".repeat(257));
@@ -219,7 +224,11 @@ fn all_mistakes_are_named_at_once() {
 #[test]
 fn the_list_of_mistakes_is_bounded() {
     let found = violations(Operation::Send, &part(&vec!["{}"; 10_000].join(",")));
-    assert_eq!(found.len(), MAX_VIOLATIONS);
+    assert_eq!(found.len(), MAX_VIOLATIONS + 1);
+    let left_out = 10_000 - MAX_VIOLATIONS;
+    let last = &found[MAX_VIOLATIONS];
+    assert_eq!(last.field, "params");
+    assert!(last.description.contains(&format!(" {left_out} more values")), "{last:?}");
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //!
 //! What both versions know under one name and in one shape is there once. The interfaces, whether there is an extended
 //! card, and what a client must authenticate with are there in both shapes; a security scheme has the members of both. A
-//! device code flow has no place in 0.3.
+//! device code flow has no place in 0.3. Clients of 0.1 take `url` from the same document, and how to authenticate from a member
+//! that they alone know.
 
+mod first;
 mod read;
 mod scheme;
 
@@ -13,6 +15,7 @@ use crate::{
     v1::card::{AgentCapabilities, AgentCard, AgentExtension, AgentInterface, AgentSkill},
     write::Members,
 };
+use first::Authentication;
 use scheme::{Requirement, Scheme};
 use serde::{Serialize, Serializer};
 
@@ -104,7 +107,9 @@ impl Document<'_> {
         let requirements: Vec<Requirement<'_>> =
             card.security_requirements.iter().map(Requirement).collect();
         members.list("security", &requirements)?;
-        members.list("securityRequirements", if both { &card.security_requirements } else { &[] })
+        members
+            .list("securityRequirements", if both { &card.security_requirements } else { &[] })?;
+        members.maybe("authentication", Authentication::of(card).filter(|_| both))
     }
 }
 

@@ -1,8 +1,10 @@
-//! Reading a card of 0.3 that a server gave. One that holds the interfaces of 1.0 as well is read as a card of 1.0.
+//! Reading a card of 0.3 that a server gave. One that holds the interfaces of 1.0 as well is read as a card of 1.0; one that says
+//! how to authenticate as only 0.1 does, and names no version, is one of 0.1.
 
+use super::first;
 use crate::{
     WireError,
-    metadata::without_member,
+    dialect::shortened,
     raw::{At, Field, Raw, Read, elements, members, object, read_root, scalar},
     v1::card::{
         self, APIKeySecurityScheme, AgentCard, AgentInterface, HTTPAuthSecurityScheme,
@@ -10,9 +12,8 @@ use crate::{
         SecurityRequirement, SecurityScheme, StringList,
     },
 };
-use longhaul_domain::JsonObject;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::{collections::BTreeSet, iter};
 
 /// Reads a card that a server gave, of 0.3 or of 1.0.
 pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
@@ -23,40 +24,36 @@ pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
     if of_v1.map_err(WireError::Invalid)? {
         return card::received_card(raw);
     }
-    let mut card = shared(raw)?;
-    let old = read_root(raw, read_old).map_err(WireError::Invalid)?;
-    card.supported_interfaces = old.interfaces;
-    card.security_schemes = old.schemes;
-    card.security_requirements = old.requirements;
-    card.capabilities.extended_agent_card = old.extended;
-    for (skill, security) in card.skills.iter_mut().zip(old.of_skills) {
-        skill.security_requirements = security;
-    }
-    Ok(card)
-}
-
-/// What both versions have in one shape, read by the reader of 1.0: the schemes are all that it could not read.
-fn shared(raw: &RawValue) -> Result<AgentCard, WireError> {
-    let given = JsonObject::parse(raw.get());
-    let given = given.map_err(|why| WireError::NotAnAnswer(why.to_string()))?;
-    let Some(others) = without_member(&given, "securitySchemes") else {
-        return card::received_card(raw);
-    };
-    let others = others.as_json().to::<Box<RawValue>>();
-    card::received_card(&others.map_err(|why| WireError::NotAnAnswer(why.to_string()))?)
+    read_root(raw, |raw, at| {
+        let card = card::read(raw, at, read_scheme);
+        let old = read_old(raw, at);
+        let (mut card, old) = (card?, old?);
+        card.supported_interfaces = old.interfaces;
+        card.security_requirements = old.requirements;
+        if let Some((schemes, requirements)) = old.first {
+            (card.security_schemes, card.security_requirements) = (schemes, requirements);
+        }
+        card.capabilities.extended_agent_card = old.extended;
+        for (skill, security) in card.skills.iter_mut().zip(old.of_skills) {
+            skill.security_requirements = security;
+        }
+        Ok(card)
+    })
+    .map_err(WireError::Invalid)
 }
 
 /// What only 0.3 has.
 struct Old {
     interfaces: Vec<AgentInterface>,
-    schemes: BTreeMap<String, SecurityScheme>,
     requirements: Vec<SecurityRequirement>,
     extended: Option<bool>,
     of_skills: Vec<Vec<SecurityRequirement>>,
+    /// What a card of 0.1 says about authentication.
+    first: Option<first::Security>,
 }
 
 fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
-    let [url, transport, version, additional, schemes, security, extended, skills] = object(
+    let [url, transport, version, additional, security, extended, skills] = object(
         raw,
         at,
         [
@@ -64,14 +61,16 @@ fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
             "preferredTransport",
             "protocolVersion",
             "additionalInterfaces",
-            "securitySchemes",
             "security",
             "supportsAuthenticatedExtendedCard",
             "skills",
         ],
     )?;
-    let interfaces = interfaces(at, [url, transport, version, additional]);
-    let schemes = schemes.map(at, read_scheme);
+    let [authentication, own_schemes] = object(raw, at, ["authentication", "securitySchemes"])?;
+    let is_first = [version, own_schemes, security].iter().all(|field| field.present().is_none());
+    let first = if is_first { authentication.optional(at, first::read) } else { Ok(None) };
+    let unstated = if first.as_ref().is_ok_and(Option::is_some) { "0.1" } else { "0.3" };
+    let interfaces = interfaces(at, [url, transport, version, additional], unstated);
     let requirements = security.list(at, read_requirement);
     let extended = extended.optional(at, scalar::boolean);
     let of_skills = skills.list(at, |raw, at| {
@@ -80,14 +79,14 @@ fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
     });
     Ok(Old {
         interfaces: interfaces?,
-        schemes: schemes?,
         requirements: requirements?,
         extended: extended?,
         of_skills: of_skills?,
+        first: first?,
     })
 }
 
-fn interfaces(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Vec<AgentInterface>> {
+fn interfaces(at: &At<'_>, fields: [Field<'_>; 4], unstated: &str) -> Read<Vec<AgentInterface>> {
     let [url, transport, version, additional] = fields;
     let url = url.required(at, scalar::filled_text);
     let transport = transport.some_text(at);
@@ -99,22 +98,21 @@ fn interfaces(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Vec<AgentInterface>> 
         Ok((url?, transport?))
     });
     let preferred = (url?, transport?.unwrap_or_else(|| "JSONRPC".to_owned()));
-    let version = version?.unwrap_or_else(|| "0.3".to_owned());
+    let version = version?.unwrap_or_else(|| unstated.to_owned());
     // On an interface only Major.Minor stands.
     let version = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    let mut all = vec![preferred];
-    for interface in additional? {
-        if !all.contains(&interface) {
-            all.push(interface);
-        }
-    }
-    let of = |(url, protocol_binding)| AgentInterface {
-        url,
-        protocol_binding,
+    // Every interface gets a copy, and a server may send a long one.
+    let version = shortened(&version);
+    let all: Vec<(String, String)> = iter::once(preferred).chain(additional?).collect();
+    let mut known = BTreeSet::new();
+    let first = all.iter().filter(|interface| known.insert(*interface));
+    let of = |(url, transport): &(String, String)| AgentInterface {
+        url: url.clone(),
+        protocol_binding: transport.clone(),
         tenant: None,
         protocol_version: version.clone(),
     };
-    Ok(all.into_iter().map(of).collect())
+    Ok(first.map(of).collect())
 }
 
 fn read_requirement(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityRequirement> {

@@ -71,10 +71,15 @@ pub struct AgentCard {
 
 /// Reads a card that a server gave.
 pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
-    read_root(raw, read).map_err(WireError::Invalid)
+    read_root(raw, |raw, at| read(raw, at, security::read_scheme)).map_err(WireError::Invalid)
 }
 
-fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCard> {
+/// Reads a card whose security schemes have a shape of their own.
+pub(crate) fn read(
+    raw: Raw<'_>,
+    at: &At<'_>,
+    scheme: impl Fn(Raw<'_>, &At<'_>) -> Read<SecurityScheme>,
+) -> Read<AgentCard> {
     let [name, description, interfaces, provider, version, documentation, capabilities] = object(
         raw,
         at,
@@ -108,7 +113,7 @@ fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCard> {
     let version = version.text(at);
     let documentation = documentation.optional(at, scalar::text);
     let capabilities = capabilities.optional(at, capabilities::read);
-    let schemes = schemes.map(at, security::read_scheme);
+    let schemes = schemes.map(at, scheme);
     let requirements = requirements.list(at, security::read_requirement);
     let inputs = inputs.list(at, scalar::text);
     let outputs = outputs.list(at, scalar::text);

@@ -113,3 +113,44 @@ fn a_card_of_0_3_that_is_wrong_says_where() {
         assert!(error.contains(field), "{error}");
     }
 }
+
+#[test]
+fn a_client_of_0_1_reads_in_the_document_where_to_call_and_that_a_key_is_needed() {
+    let document = value(&AnyCard(&with_old_interfaces(card::built())));
+    assert_eq!(document["url"], "http://h/a2a");
+    assert_eq!(document["authentication"], serde_json::json!({"schemes": ["Bearer", "apiKey"]}));
+    let mut open = with_old_interfaces(card::built());
+    open.security_requirements.clear();
+    assert_eq!(value(&AnyCard(&open)).get("authentication"), None);
+    // The card of 0.3 alone has only what 0.3 knows.
+    let old = value(&OldCard(&with_old_interfaces(card::built())));
+    assert_eq!(old.get("authentication"), None);
+}
+
+#[test]
+fn a_card_of_0_1_is_read_with_what_it_says_of_authentication() {
+    let read = |members: &str| {
+        let card = format!(
+            r#"{{"name":"n","url":"http://h","version":"1","capabilities":{{}},"skills":[]{members}}}"#
+        );
+        received_card(&super::text(&card)).unwrap()
+    };
+    let card = read(
+        r#","authentication":{"schemes":["Bearer","OAuth2","public","apiKey"],"credentials":null}"#,
+    );
+    assert_eq!(card.supported_interfaces[0].protocol_version, "0.1");
+    let names: Vec<&str> = card.security_schemes.keys().map(String::as_str).collect();
+    assert_eq!(names, ["Bearer", "OAuth2", "apiKey"]);
+    assert_eq!(card.security_requirements.len(), 3);
+    assert!(
+        matches!(&card.security_schemes["Bearer"], SecurityScheme::HttpAuth(http) if http.scheme == "Bearer")
+    );
+    assert!(matches!(&card.security_schemes["OAuth2"], SecurityScheme::OAuth2(_)));
+    assert!(matches!(&card.security_schemes["apiKey"], SecurityScheme::ApiKey(_)));
+    // One that says nothing of it is taken for one of 0.3, and so is one that says it in the way of 0.3.
+    assert_eq!(read("").supported_interfaces[0].protocol_version, "0.3");
+    let both =
+        read(r#","authentication":{"schemes":["Bearer"]},"protocolVersion":"0.3.0","security":[]"#);
+    assert_eq!(both.supported_interfaces[0].protocol_version, "0.3");
+    assert!(both.security_schemes.is_empty());
+}

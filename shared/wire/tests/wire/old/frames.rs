@@ -69,3 +69,22 @@ fn in_every_other_dialect_an_event_is_one_frame() {
         assert!(frames.iter().all(|frames| frames.len() == 1), "{dialect:?}");
     }
 }
+
+#[test]
+fn a_stream_of_very_many_artifacts_is_numbered_in_passing() {
+    // One that looked through all artifacts before each would not come to an end here.
+    const MANY: usize = 200_000;
+    let mut frames = Dialect::V0_1.frames(None);
+    let mut event = samples::artifact_event();
+    for number in (0..MANY).chain([7]) {
+        let StreamEvent::Artifact(chunk) = &mut event else { panic!("not an artifact") };
+        chunk.update.artifact.artifact_id =
+            ArtifactId::new(format!("the-artifact-{number}")).unwrap();
+        if number == MANY - 1 || number == 7 {
+            let frame = raw(&frames.of(&event)[0]);
+            assert!(frame.get().contains(&format!(r#""index":{number}"#)), "{frame}");
+        } else {
+            frames.of(&event);
+        }
+    }
+}

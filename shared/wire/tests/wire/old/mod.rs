@@ -3,13 +3,14 @@
 mod bad_input;
 mod card;
 mod errors;
+mod files;
 mod fold;
 mod frames;
 mod golden;
 mod kept;
 mod negotiation;
 mod round_trip;
-mod soup;
+mod texts;
 mod tolerances;
 
 use longhaul_wire::{Dialect, v0::Form, write::to_vec};

@@ -1,0 +1,154 @@
+//! The table of bad input, for every dialect: a whole body in, the code of the answer out. Never is it a fault of the server.
+
+use longhaul_wire::{
+    Dialect, Negotiation, Operation,
+    jsonrpc::{read_call, write_error_in},
+};
+use serde_json::Value;
+
+const PARSE: i64 = -32700;
+const REQUEST: i64 = -32600;
+const METHOD: i64 = -32601;
+const PARAMS: i64 = -32602;
+
+/// The code of the answer to a body, as a server gives it; none: the call is in order.
+fn code(dialect: Dialect, body: &[u8]) -> Option<i64> {
+    let (id, error) = match read_call(body) {
+        Err(rejected) => (rejected.id, rejected.error),
+        Ok(call) => {
+            let version = Some(dialect.version());
+            let called = Negotiation::default().call(version, &call.method, call.params());
+            let read = called.and_then(|(spoken, operation)| {
+                // Over HTTP 0.3 has another shape, and the same readers of calls.
+                let spoken = if spoken.version() == dialect.version() { dialect } else { spoken };
+                spoken.read(operation, call.params())
+            });
+            match read {
+                Ok(_) => return None,
+                Err(error) => (call.id, error),
+            }
+        }
+    };
+    let answer: Value =
+        serde_json::from_slice(&write_error_in(dialect, &id, &error).unwrap()).unwrap();
+    if answer["error"]["code"] == PARAMS {
+        let data = &answer["error"]["data"];
+        let details = if dialect == Dialect::V0_1 { &data["details"] } else { data };
+        let violation = &details[0]["fieldViolations"][0];
+        assert!(violation["field"].as_str().is_some_and(|field| !field.is_empty()), "{answer}");
+        assert!(violation["description"].as_str().is_some_and(|why| !why.is_empty()), "{answer}");
+    }
+    answer["error"]["code"].as_i64()
+}
+
+fn call(method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+}
+
+/// Parameters of sending a message with these parts, and with these members beside them.
+fn send(dialect: Dialect, parts: &str, members: &str) -> String {
+    let name = if dialect == Dialect::V0_3Proto { "content" } else { "parts" };
+    call(
+        dialect.method(Operation::Send).unwrap(),
+        &format!(
+            r#"{{"id":"t","message":{{"messageId":"m","role":"user","{name}":{parts}{members}}}}}"#
+        ),
+    )
+}
+
+#[test]
+fn envelopes_that_are_not_in_order() {
+    for dialect in Dialect::ALL {
+        let get = dialect.method(Operation::Get).unwrap();
+        for (body, expected) in [
+            ("not json".to_owned(), PARSE),
+            (String::new(), PARSE),
+            (format!("{}x", call(get, r#"{"id":"t"}"#)), PARSE),
+            ("{\"id\":\"\u{1}\"}".to_owned(), PARSE),
+            (format!("[{}]", call(get, r#"{"id":"t"}"#)), REQUEST),
+            ("[]".to_owned(), REQUEST),
+            ("7".to_owned(), REQUEST),
+            ("{}".to_owned(), REQUEST),
+            (call(get, "{}").replace("2.0", "1.0"), REQUEST),
+            (call(get, "{}").replace(r#""id":1"#, r#""id":[1]"#), REQUEST),
+            (call(get, "{}").replace(r#""id":1"#, r#""id":true"#), REQUEST),
+            (call(get, "{}").replace(r#""id":1,"#, ""), REQUEST),
+            (call("tasks/none", "{}"), METHOD),
+            (call(&get.to_uppercase(), "{}"), METHOD),
+            (call(get, "[]"), PARAMS),
+            (call(get, r#""t""#), PARAMS),
+            (call(get, "{}"), PARAMS),
+        ] {
+            assert_eq!(code(dialect, body.as_bytes()), Some(expected), "{dialect:?} {body}");
+        }
+        let invalid = [call(get, r#"{"id":""#).as_bytes(), b"\xff\"}}"].concat();
+        assert_eq!(code(dialect, &invalid), Some(PARSE));
+        assert_eq!(code(dialect, call(get, r#"{"id":"t"}"#).as_bytes()), None);
+    }
+}
+
+#[test]
+fn messages_that_are_not_in_order() {
+    let deep =
+        format!(r#"[{{"text":"t","metadata":{{"k":{}{}}}}}]"#, "[".repeat(64), "]".repeat(64));
+    for dialect in Dialect::ALL {
+        let fine = r#"[{"text":"t"}]"#;
+        for (parts, members) in [
+            ("[]", ""),
+            ("null", ""),
+            ("{}", ""),
+            ("[{}]", ""),
+            ("[null]", ""),
+            (r#"[{"text":"t","data":{}}]"#, ""),
+            (r#"[{"text":"\u0000"}]"#, ""),
+            (r#"[{"text":"\ud800"}]"#, ""),
+            (r#"[{"text":"t","metadata":{"\udc00":1}}]"#, ""),
+            (r#"[{"text":"t","metadata":[]}]"#, ""),
+            (&deep, ""),
+            (fine, r#","role":"agent""#),
+            (fine, r#","role":"ROLE_UNSPECIFIED""#),
+            (fine, r#","role":null"#),
+            (fine, r#","role":"robot""#),
+            (fine, r#","messageId":"""#),
+            (fine, r#","messageId":7"#),
+            (fine, r#","metadata":"m""#),
+            (fine, r#","extensions":{}"#),
+        ] {
+            let body = send(dialect, parts, members);
+            assert_eq!(code(dialect, body.as_bytes()), Some(PARAMS), "{dialect:?} {body}");
+        }
+        let body = send(dialect, fine, "");
+        assert_eq!(code(dialect, body.as_bytes()), None, "{dialect:?} {body}");
+    }
+}
+
+#[test]
+fn lists_and_history_have_bounds() {
+    for dialect in [Dialect::V1_0, Dialect::V0_3, Dialect::V0_3Proto] {
+        let list = dialect.method(Operation::List).unwrap();
+        for params in [
+            r#"{"pageSize":0}"#,
+            r#"{"pageSize":101}"#,
+            r#"{"pageSize":-1}"#,
+            r#"{"pageSize":1.5}"#,
+            r#"{"historyLength":-1}"#,
+            r#"{"status":"done"}"#,
+            r#"{"statusTimestampAfter":"yesterday"}"#,
+            r#"{"includeArtifacts":"maybe"}"#,
+        ] {
+            assert_eq!(code(dialect, call(list, params).as_bytes()), Some(PARAMS), "{params}");
+        }
+        assert_eq!(code(dialect, call(list, r#"{"pageSize":100}"#).as_bytes()), None);
+    }
+}
+
+#[test]
+fn a_version_that_is_not_served_is_refused_by_name() {
+    let call = read_call(br#"{"jsonrpc":"2.0","id":1,"method":"GetTask"}"#).unwrap();
+    for version in ["0.2", "2.0", "1", "x", "1.1", "0.30", "-1.0", "1.0x\u{0}"] {
+        let refused = Negotiation::default().call(Some(version), &call.method, call.params());
+        let message = refused.unwrap_err().to_string();
+        assert!(message.ends_with("one of: 1.0, 0.3, 0.1"), "{message}");
+        assert!(!message.contains('\0'));
+    }
+}
