@@ -5,7 +5,7 @@ use super::{
     answer::{Written, say},
     perform::{self, Performed, perform},
     pieces::Envelope,
-    request::{Marks, caller, cursor, echo, stated_version},
+    request::{Marks, caller, cursor, echo, foreign_type, stated_version},
     sse::{self, Neglect},
 };
 use crate::service::{Caller, EventStream};
@@ -88,6 +88,9 @@ impl Exchange<'_> {
         };
         let call = match read_call(&body) {
             Ok(call) => call,
+            Err(Rejected { error: ProtocolError::ParseError(why), .. }) => {
+                return refuse(UNKNOWN, &Id::null(), &self.unreadable(why));
+            }
             Err(Rejected { id, error }) => return refuse(UNKNOWN, &id, &error),
         };
         let version = self.version.as_deref();
@@ -96,13 +99,21 @@ impl Exchange<'_> {
             Ok(spoken) => spoken,
             Err(error) => return refuse(UNKNOWN, &call.id, &error),
         };
-        let extensions = caller.extensions;
+        let extensions = caller.extensions.clone();
         let mut response = match self.call(caller, &call, dialect, operation).await {
             Ok(Answer::Body(written)) => json(StatusCode::OK, Bytes::from_owner(written)),
             Ok(Answer::Stream(envelope, frames)) => self.stream(envelope, *frames),
-            Err(error) => return refuse(dialect, &call.id, &error),
+            Err(error) => {
+                let refusal = refuse(dialect, &call.id, &error);
+                let streams = dialect != Dialect::V1_0 && operation.is_stream();
+                return if streams && wants_events_only(&self.headers) {
+                    as_event(refusal, dialect, &call.id, &error)
+                } else {
+                    refusal
+                };
+            }
         };
-        echo(extensions, &self.headers, &mut response);
+        echo(&extensions, &self.headers, &mut response);
         response
     }
 
@@ -117,6 +128,17 @@ impl Exchange<'_> {
             *response.status_mut() = status;
         }
         Err(Box::new(response))
+    }
+
+    /// What is wrong with a body that is no JSON: that, or that it was never meant to be any.
+    fn unreadable(&self, why: String) -> ProtocolError {
+        match foreign_type(&self.headers) {
+            Some(media_type) => {
+                let accepted = vec!["application/json".to_owned()];
+                ProtocolError::ContentTypeNotSupported { media_type, accepted }
+            }
+            None => ProtocolError::ParseError(why),
+        }
     }
 
     async fn caller(&self, marks: Marks, agent: Option<String>) -> Result<Caller, ProtocolError> {
@@ -195,6 +217,29 @@ fn refuse(dialect: Dialect, id: &Id, error: &ProtocolError) -> Response {
     // An error holds text only and can always be written.
     let mut response = json(status, write_error_in(dialect, id, error).unwrap_or_default());
     say(error, response.headers_mut());
+    response
+}
+
+/// Whether the client takes nothing but events.
+fn wants_events_only(headers: &HeaderMap) -> bool {
+    let wanted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    wanted.is_some_and(|wanted| {
+        wanted.contains("text/event-stream") && !["/json", "*/*"].iter().any(|t| wanted.contains(t))
+    })
+}
+
+/// An error as the only event of a stream: clients before 1.0 that want a stream read errors nowhere else, unless the status
+/// says that there is one.
+fn as_event(refusal: Response, dialect: Dialect, id: &Id, error: &ProtocolError) -> Response {
+    if refusal.status() != StatusCode::OK {
+        return refusal;
+    }
+    let mut event = b"data: ".to_vec();
+    event.extend(write_error_in(dialect, id, error).unwrap_or_default());
+    event.extend(b"\n\n");
+    let mut response = Response::new(Body::from(event));
+    let kind = HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 

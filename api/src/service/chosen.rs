@@ -24,6 +24,8 @@ impl Service {
         let key = Self::key(caller, target)?;
         let mut first = request.clone();
         name(&mut first, target, Seq::START);
+        // As a follow-up has it: whichever way it comes again, it is recognised.
+        first.message.task_id = Some(key.task);
         match self.accept_new(caller, first, key, waits).await {
             // Somebody else has made it meanwhile.
             Err(ProtocolError::Internal { .. })
@@ -43,7 +45,7 @@ impl Service {
         target: &TaskRef,
         key: TaskKey,
     ) -> Result<()> {
-        if chosen::is_nameless(&request.message) {
+        if !caller.rules.message_ids {
             let turn = self.turn(caller, key).await?;
             name(request, target, turn);
         }
@@ -66,11 +68,11 @@ impl Service {
             let Some(page) = page.map_err(|e| caller.failed(&e))? else { return Ok(turn) };
             let Some(last) = page.entries.last() else { return Ok(turn) };
             after = last.seq;
-            let parks = page
+            let mut parks = page
                 .entries
                 .iter()
                 .filter(|entry| entry.body.status().is_some_and(|change| change.state.is_parked()));
-            turn = parks.last().map_or(turn, |entry| entry.seq);
+            turn = parks.next_back().map_or(turn, |entry| entry.seq);
         }
     }
 }

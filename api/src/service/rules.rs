@@ -13,6 +13,8 @@ pub struct Rules {
     pub replies: bool,
     /// Whether a subscription to a task that has ended shows that task; else it is an error.
     pub ended_shown: bool,
+    /// Whether its messages have ids of their own; where not, one follows from what is said.
+    pub message_ids: bool,
 }
 
 impl Rules {
@@ -22,6 +24,7 @@ impl Rules {
             ends: dialect.ends(),
             replies: dialect.takes_replies(),
             ended_shown: dialect.shows_ended_tasks(),
+            message_ids: dialect.has_message_ids(),
         }
     }
 }
