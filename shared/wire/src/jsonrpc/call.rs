@@ -85,9 +85,8 @@ fn read_envelope(members: [Option<&RawValue>; 4]) -> Result<Call<'_>, Rejected> 
 }
 
 fn read_id(id: Option<&RawValue>) -> Result<Id, &'static str> {
-    let Some(raw) = id else {
-        return Err("id is required: A2A has no notifications");
-    };
+    // A2A has no notifications, so whoever leaves it out wants an answer as well.
+    let Some(raw) = id else { return Ok(Id::null()) };
     let known = matches!(raw.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9' | b'n'));
     if !known || json::check(raw.get().as_bytes()).is_err() {
         return Err("id must be a string, a number or null");

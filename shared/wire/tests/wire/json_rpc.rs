@@ -27,7 +27,6 @@ fn a_call_that_is_refused_is_answered_with_its_id_where_that_is_known() {
         (b"null", "null", -32600),
         (b"\"x\"", "null", -32600),
         (b"{}", "null", -32600),
-        (br#"{"jsonrpc":"2.0","method":"GetTask"}"#, "null", -32600),
         (br#"{"jsonrpc":"2.0","id":{},"method":"GetTask"}"#, "null", -32600),
         (br#"{"jsonrpc":"2.0","id":[1],"method":"GetTask"}"#, "null", -32600),
         (br#"{"jsonrpc":"2.0","id":true,"method":"GetTask"}"#, "null", -32600),
@@ -52,8 +51,13 @@ fn a_call_that_is_refused_is_answered_with_its_id_where_that_is_known() {
 fn refusals_say_what_to_do() {
     let says = |body: &[u8]| refusal(body).2.to_string();
     assert!(says(b"[]").contains("batches are not part of A2A"));
-    assert!(says(br#"{"jsonrpc":"2.0","method":"x"}"#).contains("id is required"));
     assert!(says(br#"{"jsonrpc":"2","id":1,"method":"x"}"#).contains("\"2.0\""));
+}
+
+#[test]
+fn a_call_without_an_id_is_one_with_null() {
+    let call = read_call(br#"{"jsonrpc":"2.0","method":"m"}"#).unwrap();
+    assert_eq!(call.id, Id::null());
 }
 
 #[test]
