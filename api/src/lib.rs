@@ -23,4 +23,4 @@ mod weight;
 #[doc(hidden)]
 pub use hub::bench;
 pub use node::{Api, Parts};
-pub use options::{ApiOptions, Authentication};
+pub use options::{ApiOptions, Authentication, ExtendedCards};

@@ -13,7 +13,6 @@ use crate::{
 use longhaul_dispatch::Waker;
 use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, SystemClock, TaskSet, readiness::Handle};
 use longhaul_store::Store;
-use longhaul_wire::dialect::Negotiation;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
@@ -87,10 +86,7 @@ impl Api {
         });
         schedules::start(&service, &tasks);
         let gate = Gate {
-            negotiation: Negotiation {
-                assume: service.options.assume_version,
-                ..Negotiation::ONLY_V1_0
-            },
+            negotiation: service.options.versions,
             keep_alive: service.options.keep_alive,
             bodies: Arc::new(Bodies::new(service.options.max_body_bytes)),
             readiness,

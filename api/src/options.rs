@@ -1,7 +1,9 @@
 //! How an API node is run.
 
 use longhaul_domain::AgentName;
-use std::time::Duration;
+use longhaul_signing::Signer;
+use longhaul_wire::{Negotiation, interfaces::GrpcAddress};
+use std::{sync::Arc, time::Duration};
 
 /// How callers show who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +14,17 @@ pub enum Authentication {
     Keys,
 }
 
+/// For whom there are extended cards (A2A 3.1.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtendedCards {
+    /// For callers who showed who they are, of agents whose extended card says more than the public one.
+    Authenticated,
+    /// For every caller, of every agent.
+    Always,
+    /// For nobody.
+    Off,
+}
+
 /// How an API node is run.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
@@ -19,6 +32,8 @@ pub struct ApiOptions {
     pub public_url: String,
     /// The agent at the root; without it, the only one that is registered.
     pub default_agent: Option<AgentName>,
+    /// Signs cards and publishes its keys; without it, cards are not signed.
+    pub card_signer: Option<Arc<Signer>>,
     /// How callers show who they are.
     pub authentication: Authentication,
     /// Largest request body, in bytes.
@@ -36,12 +51,20 @@ pub struct ApiOptions {
     pub max_queue_delay: Duration,
     /// After this long a waiting send answers with the task as it is; without it, never.
     pub longest_wait: Option<Duration>,
+    /// Whether a message that was sent before goes on with its task, or is a new one (A2A 3.3.1).
+    pub attach_repeats: bool,
     /// How long an executor has to stop when its task is canceled, and how long the cancel waits for it.
     pub cancel_grace: Duration,
+    /// Whether there are streams; without, cards say so, and what streams is not supported (A2A 3.3.4).
+    pub streaming: bool,
     /// How often a silent stream shows that it lives.
     pub keep_alive: Duration,
     /// How long requests may go on when the node drains.
     pub drain: Duration,
-    /// Whether a name that exists in one protocol version only decides the version (against A2A 3.6.2).
-    pub assume_version: bool,
+    /// Which versions of the protocol are served, and how that of a request is found out (A2A 3.6).
+    pub versions: Negotiation,
+    /// How cards give the address of gRPC.
+    pub grpc_address: GrpcAddress,
+    /// For whom there are extended cards.
+    pub extended_cards: ExtendedCards,
 }

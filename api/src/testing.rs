@@ -1,7 +1,7 @@
 //! A node on a store of its own, for tests; what workers do is done by hand.
 
 use crate::{
-    Api, ApiOptions, Authentication, Parts,
+    Api, ApiOptions, Authentication, ExtendedCards, Parts,
     service::{Caller, Rules, Service},
 };
 use longhaul_dispatch::{Wake, Waker};
@@ -16,7 +16,7 @@ use longhaul_runtime::{
 use longhaul_store::{
     AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
 };
-use longhaul_wire::{Dialect, Extensions, SendRequest};
+use longhaul_wire::{Dialect, Extensions, Negotiation, SendRequest, interfaces::GrpcAddress};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -55,30 +55,25 @@ impl Node {
 
     /// One whose answers hold at most so many bytes.
     pub async fn with_answers(max_answer_bytes: u64) -> Self {
-        Self::with(max_answer_bytes, AgentLimits::default(), Authentication::None, true).await
+        Self::with_options(|options| options.max_answer_bytes = max_answer_bytes).await
     }
 
     /// One whose agent has limits.
     pub async fn with_limits(limits: AgentLimits) -> Self {
-        Self::with(64 << 20, limits, Authentication::None, true).await
+        Self::with(limits, |_| {}).await
     }
 
     /// One that asks for keys.
     pub async fn with_keys() -> Self {
-        Self::with(64 << 20, AgentLimits::default(), Authentication::Keys, true).await
+        Self::with_options(|options| options.authentication = Authentication::Keys).await
     }
 
-    /// One to which a message that was sent before is a new one.
-    pub async fn without_repeats() -> Self {
-        Self::with(64 << 20, AgentLimits::default(), Authentication::None, false).await
+    /// One with other options than usual.
+    pub async fn with_options(change: impl FnOnce(&mut ApiOptions)) -> Self {
+        Self::with(AgentLimits::default(), change).await
     }
 
-    async fn with(
-        max_answer_bytes: u64,
-        limits: AgentLimits,
-        authentication: Authentication,
-        attach_repeats: bool,
-    ) -> Self {
+    async fn with(limits: AgentLimits, change: impl FnOnce(&mut ApiOptions)) -> Self {
         let (store, folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
         let store: Arc<dyn Store> = store;
         let described = AgentDescriptor {
@@ -89,6 +84,7 @@ impl Node {
             input_modes: vec!["*/*".to_owned()],
             output_modes: vec!["*/*".to_owned()],
             direct: true,
+            extensions: Vec::new(),
             limits,
         };
         store.register_agents(vec![described]).await.unwrap();
@@ -101,23 +97,28 @@ impl Node {
             readiness: Readiness::new(),
             shutdown: shutdown.clone(),
         };
-        let options = ApiOptions {
+        let mut options = ApiOptions {
             public_url: "http://test".to_owned(),
             default_agent: None,
-            authentication,
+            card_signer: None,
+            authentication: Authentication::None,
             max_body_bytes: 10 << 20,
-            max_answer_bytes,
+            max_answer_bytes: 64 << 20,
             max_connections: 100,
             max_queued: 1_000,
             max_queued_per_owner: 1_000,
             max_queue_delay: Duration::from_secs(1),
             longest_wait: None,
-            attach_repeats,
+            attach_repeats: true,
             cancel_grace: Duration::from_secs(5),
+            streaming: true,
             keep_alive: Duration::from_secs(15),
             drain: Duration::from_secs(30),
-            assume_version: true,
+            versions: Negotiation::default(),
+            grpc_address: GrpcAddress::HostPort,
+            extended_cards: ExtendedCards::Authenticated,
         };
+        change(&mut options);
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let shown: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let api = Api::with_clock(parts, options, shown);
@@ -126,6 +127,13 @@ impl Node {
 
     /// Another node on the same store, that wakes nobody.
     pub fn another(&self) -> Api {
+        self.configured(|_| {})
+    }
+
+    /// Another node on the same store, that is run in another way.
+    pub fn configured(&self, change: impl FnOnce(&mut ApiOptions)) -> Api {
+        let mut options = self.api.service().options.clone();
+        change(&mut options);
         let parts = Parts {
             store: Arc::clone(&self.store),
             waker: Arc::new(Wakes(mpsc::unbounded_channel().0)),
@@ -133,7 +141,7 @@ impl Node {
             readiness: Readiness::new(),
             shutdown: self.shutdown.clone(),
         };
-        Api::start(parts, self.api.service().options.clone())
+        Api::start(parts, options)
     }
 
     pub fn service(&self) -> Arc<Service> {

@@ -78,6 +78,7 @@ fn run(command: Command) -> Outcome {
         Command::Migrate(args) => block_on(commands::migrate::run(args)),
         Command::Config(command) => commands::config::run(&command),
         Command::Keys(command) => block_on(commands::keys::run(command)),
+        Command::Card(command) => block_on(commands::card::run(command)),
         Command::Tasks(command) => block_on(tasks::run(command)),
         Command::Dead(command) => block_on(operator::dead(command)),
         Command::Schedule(command) => block_on(operator::schedule(command)),

@@ -31,6 +31,8 @@ ONLY_IN = {
     "rusqlite": {"longhaul-store-sqlite", "longhaul-bench"},
     "lapin": {"longhaul-dispatch", "longhaul-bench"},
     "tokio-postgres": {"longhaul-bench"},
+    "ed25519-dalek": {"longhaul-signing"},
+    "p256": {"longhaul-signing"},
 }
 
 # What `longhaul-domain` must not reach, directly or through anything it depends on.
@@ -45,6 +47,8 @@ DOMAIN = {"longhaul-domain"}
 RUNTIME = {"longhaul-runtime"}
 SEAMS = {"longhaul-store", "longhaul-dispatch", "longhaul-executor", "longhaul-wire"}
 BACKENDS = {"longhaul-store-postgres", "longhaul-store-sqlite"}
+# Pure: bytes in, signatures out.
+SIGNING = {"longhaul-signing"}
 SERVICES = {"longhaul-api", "longhaul-worker"}
 # The built-in executors: plugins like any other, but that `process` speaks the protocol and settings are theirs.
 PLUGINS = {"longhaul-executors"}
@@ -56,7 +60,11 @@ MAY_USE = {
     **{crate: DOMAIN | RUNTIME for crate in SEAMS},
     **{crate: DOMAIN | RUNTIME | SEAMS for crate in BACKENDS | SERVICES},
     **{crate: DOMAIN | RUNTIME | {"longhaul-executor", "longhaul-wire"} for crate in PLUGINS},
-    "longhaul-cli": DOMAIN | RUNTIME | SEAMS | BACKENDS | SERVICES | PLUGINS,
+    # The messages of gRPC, for the nodes that serve it and for tests.
+    "longhaul-proto": DOMAIN | {"longhaul-wire"},
+    "longhaul-signing": set(),
+    "longhaul-api": DOMAIN | RUNTIME | SEAMS | SIGNING | {"longhaul-proto"},
+    "longhaul-cli": DOMAIN | RUNTIME | SEAMS | BACKENDS | SERVICES | PLUGINS | SIGNING,
     "longhaul-tests": DOMAIN | RUNTIME | SEAMS,
     # Its worker is the command with executors of its own, as users make one.
     "longhaul-chaos": DOMAIN | RUNTIME | {"longhaul-cli", "longhaul-executor"} | HARNESS,

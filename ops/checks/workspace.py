@@ -6,7 +6,7 @@ import sys
 
 
 def metadata(root):
-    """Cargo's view of all packages, with the lock file as it is."""
+    """Cargo's view of all packages of the workspace in this folder, with the lock file as it is."""
     command = ["cargo", "metadata", "--format-version", "1", "--locked"]
     done = subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:

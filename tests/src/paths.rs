@@ -35,6 +35,15 @@ pub fn python() -> PathBuf {
     python
 }
 
+/// What `tests/prepare` and `tests/run` put under the build folder for the tests, such as `test-venv-0.3`.
+///
+/// Panics with the command that makes it when it is missing.
+pub fn prepared(name: &str) -> PathBuf {
+    let path = target().join(name);
+    assert!(path.exists(), "nothing at {}: ./tests/run makes it", path.display());
+    path
+}
+
 /// A server program: in one of `folders`, else in the path.
 pub(crate) fn program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -1,15 +1,18 @@
 //! Agent cards over HTTP (A2A 8.2, 8.6): with an `ETag`, so that a client asks again for nothing.
 
-use super::{Gate, request::Marks};
-use crate::service::{CardFound, CardScope, failed};
+use super::{
+    Gate,
+    request::{Marks, stated_version},
+};
+use crate::service::{CardFound, CardScope, Shape, failed};
 use axum::{
     body::Body,
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
 use longhaul_domain::AgentName;
-use longhaul_wire::error::seconds;
+use longhaul_wire::{Dialect, error::seconds};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -37,8 +40,8 @@ pub async fn of_agent(
 async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
     let (parts, _) = request.into_parts();
     match gate.service.card(&scope).await {
-        Ok(CardFound::Card(card)) => match serde_json::to_vec(&*card) {
-            Ok(bytes) => cached(&parts.headers, bytes),
+        Ok(CardFound::Card(card)) => match shape(gate, &parts).document(&card) {
+            Ok(card) => cached(&parts.headers, gate.service.signed(card).to_string().into_bytes()),
             Err(error) => {
                 tracing::error!(%error, "a card cannot be written");
                 plain(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "internal error"}))
@@ -67,8 +70,19 @@ async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
     }
 }
 
+/// A client that speaks 1.0 gets the card of 1.0; one that does not say what it speaks, a card that clients of 0.3 read, too.
+fn shape(gate: &Gate, parts: &Parts) -> Shape {
+    let stated = stated_version(&parts.headers, parts.uri.query());
+    let of_v1 = |version: &String| Dialect::of_version(version.trim()) == Some(Dialect::V1_0);
+    if !gate.negotiation.v0_3 || stated.as_ref().is_some_and(of_v1) {
+        Shape::V1_0
+    } else {
+        Shape::Any
+    }
+}
+
 /// The card, or the news that the client has it.
-fn cached(asked: &HeaderMap, bytes: Vec<u8>) -> Response {
+pub(super) fn cached(asked: &HeaderMap, bytes: Vec<u8>) -> Response {
     let tag = etag(&bytes);
     let known = asked
         .get_all(header::IF_NONE_MATCH)
@@ -92,6 +106,13 @@ fn cached(asked: &HeaderMap, bytes: Vec<u8>) -> Response {
     response
 }
 
+/// Says of an extended card that nobody but its reader may keep it (A2A 13.3).
+pub(super) fn keep_private(headers: &mut HeaderMap) {
+    const READER: HeaderValue = HeaderValue::from_static("Authorization, X-API-Key, A2A-Version");
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=60"));
+    headers.insert(header::VARY, READER);
+}
+
 fn etag(bytes: &[u8]) -> String {
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     let mut tag = String::from("\"");
@@ -108,7 +129,7 @@ fn not_found(why: &str, agents: &[AgentName]) -> Response {
     plain(StatusCode::NOT_FOUND, &json!({"error": why, "agents": agents}))
 }
 
-fn plain(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(super) fn plain(status: StatusCode, body: &serde_json::Value) -> Response {
     with_body(status, body.to_string().into_bytes())
 }
 

@@ -4,8 +4,11 @@ mod answer;
 mod body;
 mod card;
 mod front;
+mod grpc;
 mod health;
+mod http;
 mod jsonrpc;
+mod jwks;
 mod operator;
 mod perform;
 mod pieces;
@@ -42,6 +45,7 @@ pub fn router(gate: Gate) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route(jwks::PATH, get(jwks::key_set))
         .route("/agents/{agent}", post(jsonrpc::for_agent))
         .route("/agents/{agent}/", post(jsonrpc::for_agent))
         .route("/agents/{agent}/a2a", post(jsonrpc::for_agent))
@@ -55,7 +59,10 @@ pub fn router(gate: Gate) -> Router {
             .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::of_agent));
     }
     router
+        .fallback(http::answer)
+        .method_not_allowed_fallback(http::not_so)
         .nest("/operator/v1", operator::router())
+        .layer(from_fn_with_state(grpc::Services::new(gate.clone()), grpc::divert))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(gate.clone(), request::mark))
         .with_state(gate)

@@ -5,7 +5,7 @@ use super::{
     Gate,
     request::{check_scope, with_tenant},
 };
-use crate::service::{Answer, Caller, EventStream, Held, Rules};
+use crate::service::{Answer, Caller, EventStream, Held, Rules, Shape};
 use longhaul_domain::{Seq, Task};
 use longhaul_wire::{
     Dialect, Operation, Output, ProtocolError, Request, SendOutcome, TaskPage, v1::card::AgentCard,
@@ -64,10 +64,14 @@ pub async fn perform(
     let Call { dialect, operation, cursor } = call;
     tracing::Span::current().record("method", operation.v1_method());
     check_scope(&caller, operation)?;
+    check_streams(gate, operation)?;
     let asked = read()?;
     let caller = with_tenant(caller, asked.tenant())?;
     let caller = &Caller { rules: Rules::of(dialect), ..caller };
     let service = &gate.service;
+    if !matches!(operation, Operation::Send | Operation::Stream) {
+        service.activate(caller).await;
+    }
     let task = |Answer { answer, held }: Answer<Task>| {
         Performed::Whole(Outcome::Task(Box::new(answer)), held)
     };
@@ -89,11 +93,22 @@ pub async fn perform(
         | Request::ListPush(_)
         | Request::DeletePush(_) => return Err(ProtocolError::PushNotificationNotSupported),
         Request::ExtendedCard(_) => {
-            return Err(ProtocolError::UnsupportedOperation(
-                "this agent has no extended card; use the public one".to_owned(),
-            ));
+            let card = service.extended_card(caller, Shape::of(dialect)).await?;
+            Performed::Whole(Outcome::Card(Box::new(card)), Held::default())
         }
     })
+}
+
+/// Refuses streams where none are offered (A2A 3.3.4).
+fn check_streams(gate: &Gate, operation: Operation) -> Result<(), ProtocolError> {
+    if gate.service.options.streaming
+        || !matches!(operation, Operation::Stream | Operation::Subscribe)
+    {
+        return Ok(());
+    }
+    Err(ProtocolError::UnsupportedOperation(
+        "this server offers no streams; send without streaming, and get the task to see how it goes".to_owned(),
+    ))
 }
 
 fn stream(frames: EventStream) -> Performed {

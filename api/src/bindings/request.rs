@@ -4,7 +4,7 @@ use super::Gate;
 use crate::service::{Caller, Rules, failed};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -98,7 +98,7 @@ fn activated(headers: &HeaderMap) -> Extensions {
 }
 
 /// Says in a response which extensions are in effect.
-pub fn echo(extensions: Extensions, asked: &HeaderMap, response: &mut Response) {
+pub fn echo(extensions: &Extensions, asked: &HeaderMap, response: &mut Response) {
     let Some(value) = extensions.value().and_then(|v| HeaderValue::from_str(&v).ok()) else {
         return;
     };
@@ -134,6 +134,14 @@ pub fn with_tenant(mut caller: Caller, tenant: Option<&str>) -> Result<Caller, P
     }
     caller.agent = Some(name);
     Ok(caller)
+}
+
+/// What the body is said to be, where that is not JSON. Most clients that say nothing, or say it wrong, mean JSON.
+pub fn foreign_type(headers: &HeaderMap) -> Option<String> {
+    let stated = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = stated.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = essence.is_empty() || essence.ends_with("/json") || essence.ends_with("+json");
+    (!json).then_some(essence)
 }
 
 /// Where a reconnecting client left off: the id of the last event that it has.

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tracing::{Instrument, Span};
 
 /// How long a reader may take for one piece of the stream before it counts as dead.
-const STALLED: Duration = Duration::from_secs(60);
+pub(super) const STALLED: Duration = Duration::from_secs(60);
 
 /// Who notices that a stream is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

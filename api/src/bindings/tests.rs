@@ -4,15 +4,16 @@ use super::{
 };
 use crate::{
     service::EventStream,
-    testing::{LIMIT, Node, caller, made, send, sending, working},
+    testing::{LIMIT, Node, agent, caller, made, send, sending, working},
 };
 use axum::{
     body::{Body, to_bytes},
-    http::{Request, StatusCode},
+    http::{HeaderMap, Request, StatusCode},
 };
 use futures::StreamExt;
-use longhaul_domain::{AgentLimits, Part, Seq};
+use longhaul_domain::{AgentLimits, Part, Seq, extension::Extension};
 use longhaul_wire::{Dialect, SendOutcome, SubscribeRequest, TaskRef, jsonrpc::Id};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -35,6 +36,28 @@ async fn every_response_names_its_request() {
         assert_eq!(response.headers()["x-request-id"], "mine", "{method} {path}");
         let response = node.api.router().oneshot(request().body(Body::empty()).unwrap());
         assert_eq!(response.await.unwrap().headers()["x-request-id"].len(), 36, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_streams_says_so_on_its_cards_and_refuses_them() {
+    let node = Node::with_options(|options| options.streaming = false).await;
+    let ask = async |request: Request<Body>| {
+        let response = node.api.router().oneshot(request).await.unwrap();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    let card = Request::get("/agents/echo/.well-known/agent-card.json").body(Body::empty());
+    assert_eq!(ask(card.unwrap()).await["capabilities"]["streaming"], false);
+    let message = r#"{"messageId":"m","role":"ROLE_USER","parts":[{"text":"hi"}]}"#;
+    for (method, params) in [
+        ("SendStreamingMessage", format!(r#"{{"message":{message}}}"#)),
+        ("SubscribeToTask", r#"{"id":"00000000-0000-7000-8000-000000000000"}"#.to_owned()),
+    ] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        let request = Request::post("/").header("content-type", "application/json");
+        let answer = ask(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(answer["error"]["code"], -32004, "{method}: {answer}");
     }
 }
 
@@ -117,6 +140,76 @@ async fn extensions_that_are_in_effect_are_named_in_the_answer() {
     let other = [("a2a-extensions", "urn:other:v1")];
     let answer = call(&node, &other, &sending("SendMessage", "m")).await;
     assert!(!answer.headers().contains_key("a2a-extensions"));
+}
+
+#[tokio::test]
+async fn an_agents_own_extensions_are_echoed_by_every_operation() {
+    let node = Node::start().await;
+    let mut described = (*node.service().agents.get(&agent()).await.unwrap().unwrap()).clone();
+    described.version = "2.0.0".to_owned();
+    described.extensions = vec![Extension::new("urn:own:v1")];
+    node.store.register_agents(vec![described]).await.unwrap();
+    let router = node.another().router();
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"ListTasks","params":{}}"#.to_owned();
+    for body in [sending("SendMessage", "m"), sending("SendStreamingMessage", "n"), list] {
+        let request = Request::post("/").header("a2a-extensions", "urn:other:v1,urn:own:v1");
+        let request = request.body(Body::from(body)).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.headers()["a2a-extensions"], "urn:own:v1");
+    }
+}
+
+async fn card(api: &crate::Api, version: Option<&str>, path: &str) -> (HeaderMap, Value) {
+    let mut request = Request::get(path);
+    if let Some(version) = version {
+        request = request.header("a2a-version", version);
+    }
+    let answer = api.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    let headers = answer.headers().clone();
+    let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (headers, serde_json::from_slice(&bytes).unwrap())
+}
+
+#[tokio::test]
+async fn a_card_is_that_of_the_version_that_is_asked_for() {
+    let node = Node::start().await;
+    let path = "/.well-known/agent-card.json";
+    let (headers, of_both) = card(&node.api, None, path).await;
+    assert_eq!(headers["vary"], "A2A-Version");
+    assert_eq!(of_both["protocolVersion"], "0.3.0");
+    assert!(of_both["supportedInterfaces"].is_array());
+    for (version, path) in [
+        (Some("0.3"), path),
+        (Some("0.1"), "/.well-known/agent.json"),
+        (Some("9.9"), path),
+        (None, "/.well-known/agent.json?A2A-Version=0.3.1"),
+    ] {
+        assert_eq!(card(&node.api, version, path).await.1, of_both, "{version:?} {path}");
+    }
+    let (pure_headers, pure) = card(&node.api, Some("1.0"), path).await;
+    assert!(pure.get("url").is_none() && pure.get("protocolVersion").is_none());
+    assert_ne!(headers["etag"], pure_headers["etag"]);
+    let by_query = card(&node.api, None, &format!("{path}?A2A-Version=1.0.2")).await.1;
+    assert_eq!(by_query, pure);
+}
+
+#[tokio::test]
+async fn without_0_3_there_is_nothing_of_it() {
+    let node = Node::start().await;
+    let api = node.configured(|options| options.versions.v0_3 = false);
+    let path = "/.well-known/agent-card.json";
+    let pure = card(&api, Some("1.0"), path).await.1;
+    assert_eq!(card(&api, None, path).await.1, pure);
+    let interfaces = pure["supportedInterfaces"].as_array().unwrap();
+    assert!(interfaces.iter().all(|interface| interface["protocolVersion"] == "1.0"));
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"message/send","params":{}}"#;
+    let request = Request::post("/").body(Body::from(call)).unwrap();
+    let answer = api.router().oneshot(request).await.unwrap();
+    let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    let body: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(body["error"]["code"], -32009);
+    assert_eq!(body["error"]["data"][0]["metadata"]["supported"], "1.0, 0.1");
 }
 
 #[tokio::test]

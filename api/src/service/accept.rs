@@ -8,7 +8,7 @@
 use super::{
     Caller, Result, Service,
     admission::{Admitted, Waiter},
-    durability, gone, not_found,
+    durability, extensions, gone, not_found,
 };
 use crate::hub::Subscription;
 use longhaul_domain::{
@@ -75,6 +75,7 @@ impl Service {
         waits: bool,
     ) -> Result<InFlight> {
         let agent = self.agent(caller).await?;
+        extensions::agree(caller, &agent, &request.message)?;
         check_media_types(&agent, &request)?;
         let options = durability::read(&request.message)?;
         durability::check_times(&options)?;
@@ -164,6 +165,7 @@ impl Service {
         }
         let agent = self.agents.get(&known.agent).await.map_err(|e| caller.failed(&e))?;
         let agent = agent.ok_or_else(|| super::unknown_agent(&known.agent))?;
+        extensions::agree(caller, &agent, &request.message)?;
         check_media_types(&agent, &request)?;
         self.name_follow_up(caller, &mut request, target, known.key).await?;
         let options = durability::read(&request.message)?;
@@ -239,6 +241,7 @@ impl Service {
     ) -> Accept {
         message.message.task_id = Some(key.task);
         message.message.context_id = Some(context.clone());
+        extensions::take_along(caller, &mut message.message);
         let blobs = offload_all(&mut message.message.parts);
         let trace = Some(caller.trace.child(&*self.ids).traceparent().to_owned());
         Accept { message, dedupe, blobs, trace }

@@ -9,7 +9,7 @@ use longhaul_wire::{Extensions, GetRequest, ListRequest, SendOutcome, SendReques
 use serde_json::Value;
 
 fn activated() -> Caller {
-    Caller { extensions: Extensions { durability: true, ..Extensions::NONE }, ..caller() }
+    Caller { extensions: Extensions::read([DURABILITY]), ..caller() }
 }
 
 async fn sent(node: &Node, caller: &Caller, request: SendRequest) -> Result<Task> {

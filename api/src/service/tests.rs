@@ -1,8 +1,8 @@
 use super::*;
 use crate::testing::{LIMIT, Node, caller, made, send, working};
 use longhaul_domain::{
-    BlobHash, BlobKind, BlobRef, Content, EntryBody, JsonObject, Message, MessageId, Part, Role, Seq,
-    TaskState, extension, log::StatusChange,
+    BlobHash, BlobKind, BlobRef, Content, EntryBody, JsonObject, Message, MessageId, Part, Role,
+    Seq, TaskState, extension, log::StatusChange,
 };
 use longhaul_wire::{GetRequest, ListRequest, SendOutcome, SendRequest, SubscribeRequest};
 use std::pin::pin;
@@ -44,7 +44,7 @@ async fn a_message_that_is_sent_again_wakes_until_its_task_is_done() {
 
 #[tokio::test]
 async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_again() {
-    let node = Node::without_repeats().await;
+    let node = Node::with_options(|options| options.attach_repeats = false).await;
     assert_ne!(task(&node).await.key, task(&node).await.key);
 
     let keyed = async || {

@@ -8,6 +8,7 @@
     reason = "these comments are the help that people read in a terminal"
 )]
 
+mod card;
 mod durability;
 mod keys;
 mod moment;
@@ -18,6 +19,10 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+pub use card::{
+    CardCommand, CardKeyCommand, CardVersion, NewCardKey, ShowCard, ShowCardKey, SignCard,
+    VerifyCard,
+};
 pub use durability::Durability;
 pub use keys::{CreateKey, KeysCommand, ListKeys, RevokeKey, WhereKeys};
 pub use moment::Moment;
@@ -74,6 +79,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Show, sign and verify agent cards
+    #[command(subcommand)]
+    Card(CardCommand),
     /// Send tasks to a server and follow them
     #[command(subcommand)]
     Tasks(TasksCommand),

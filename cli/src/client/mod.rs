@@ -8,6 +8,7 @@ mod draft;
 mod durability;
 mod endpoint;
 mod error;
+mod fetch;
 mod follow;
 #[cfg(test)]
 mod follow_tests;
@@ -17,5 +18,6 @@ mod sse;
 pub use draft::{answer, context, draft};
 pub use endpoint::{Answered, Endpoint};
 pub use error::ClientError;
+pub use fetch::fetch;
 pub use follow::{Begin, Follow, Patience, Step, get, params, unreadable};
 pub use operator::{Operator, read};

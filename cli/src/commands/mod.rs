@@ -1,5 +1,6 @@
-//! Commands that neither serve nor talk to a server.
+//! Commands that neither serve nor run tasks.
 
+pub mod card;
 pub mod config;
 pub mod keys;
 pub mod migrate;

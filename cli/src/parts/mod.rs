@@ -1,6 +1,7 @@
 //! From settings to the parts of a process.
 
 mod announcing;
+mod cards;
 pub mod executors;
 mod options;
 mod wait;
@@ -18,6 +19,7 @@ use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_store_sqlite::SqliteStore;
 use std::{path::Path, sync::Arc, time::Duration};
 
+pub use cards::key_ring;
 pub use options::{api_options, url_of, worker_options};
 
 /// Reads the settings of this process.

@@ -1,9 +1,14 @@
 //! From settings to the options of API and worker.
 
+use super::cards;
 use crate::{exit::Failure, serve::GRACE};
-use longhaul_api::{ApiOptions, Authentication};
+use longhaul_api::{ApiOptions, Authentication, ExtendedCards};
 use longhaul_domain::AgentName;
-use longhaul_runtime::{Settings, settings::AuthMode};
+use longhaul_runtime::{
+    Settings,
+    settings::{self, AuthMode},
+};
+use longhaul_wire::{Negotiation, interfaces::GrpcAddress};
 use longhaul_worker::WorkerOptions;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -17,8 +22,10 @@ pub fn api_options(
     let named = server.default_agent.as_deref().map(AgentName::new).transpose();
     let default_agent = named
         .map_err(|error| Failure::usage(format!("configuration: server.default_agent: {error}")))?;
+    let public_url = server.public_url.clone().unwrap_or_else(|| url_of(address));
     Ok(ApiOptions {
-        public_url: server.public_url.clone().unwrap_or_else(|| url_of(address)),
+        card_signer: cards::signer(settings, &public_url)?,
+        public_url,
         default_agent,
         authentication: match mode {
             AuthMode::None => Authentication::None,
@@ -31,11 +38,35 @@ pub fn api_options(
         max_queued_per_owner: server.max_queued_per_owner,
         max_queue_delay: server.max_queue_delay.get(),
         longest_wait: server.longest_wait.map(Into::into),
+        attach_repeats: server.attach_repeats,
         cancel_grace: server.cancel_grace.get(),
+        streaming: server.streaming,
         keep_alive: server.keep_alive.get(),
         drain: server.drain.get(),
-        assume_version: server.assume_version,
+        versions: Negotiation {
+            assume: server.assume_version,
+            v0_3: settings.a2a.serve_0_3,
+            v0_1: settings.a2a.serve_0_1,
+        },
+        grpc_address: grpc_address(settings.cards.grpc),
+        extended_cards: extended_cards(settings.cards.extended),
     })
+}
+
+const fn grpc_address(setting: settings::GrpcAddress) -> GrpcAddress {
+    match setting {
+        settings::GrpcAddress::HostPort => GrpcAddress::HostPort,
+        settings::GrpcAddress::Url => GrpcAddress::Url,
+        settings::GrpcAddress::Off => GrpcAddress::Off,
+    }
+}
+
+const fn extended_cards(setting: settings::ExtendedCards) -> ExtendedCards {
+    match setting {
+        settings::ExtendedCards::Authenticated => ExtendedCards::Authenticated,
+        settings::ExtendedCards::Always => ExtendedCards::Always,
+        settings::ExtendedCards::Off => ExtendedCards::Off,
+    }
 }
 
 /// How a worker is run.

@@ -16,6 +16,8 @@ pub fn run(args: &ApiArgs) -> Outcome {
     let settings = parts::load(&args.configured, args.overrides())?;
     let mode = settings.auth_mode(AuthMode::Keys)?;
     parts::database_url(&settings)?;
+    // Before the database is waited for.
+    parts::key_ring(&settings)?;
     process::serve(&settings, "longhaul-api", |shutdown| api(&settings, mode, shutdown))
 }
 

@@ -32,6 +32,7 @@ const FIRST_OWNER: &str = "local";
 pub fn run(args: &DevArgs) -> Outcome {
     let mut settings = parts::load(&args.configured, args.overrides())?;
     let mode = settings.auth_mode(AuthMode::None)?;
+    parts::key_ring(&settings)?;
     add_builtin_agents(&mut settings);
     let executors = executors::build(&settings, Vec::new())?;
     process::serve(&settings, "longhaul-dev", |shutdown| dev(&settings, mode, executors, shutdown))

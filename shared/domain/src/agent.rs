@@ -1,6 +1,6 @@
 //! Agents: what a worker registers when it starts, and what cards show (A2A 4.4.1).
 
-use crate::{AgentLimits, AgentName};
+use crate::{AgentLimits, AgentName, extension::Extension};
 use serde::{Deserialize, Serialize};
 
 /// Something that an agent can do (A2A 4.4.5).
@@ -25,6 +25,9 @@ pub struct Skill {
     /// Media types that it writes; empty: those of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_modes: Vec<String>,
+    /// Whether only the extended card shows it, to those who showed who they are (A2A 3.1.11). It can be used all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extended: bool,
 }
 
 /// An agent, as its executor describes it. It stays registered when no worker runs it.
@@ -46,6 +49,9 @@ pub struct AgentDescriptor {
     /// Whether it may answer with a message instead of a task.
     #[serde(default)]
     pub direct: bool,
+    /// Extensions of its own, beside those of Longhaul (A2A 4.6).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
     /// How much may run and wait, over all workers and nodes.
     #[serde(default, skip_serializing_if = "AgentLimits::is_none")]
     pub limits: AgentLimits,
@@ -57,6 +63,11 @@ impl AgentDescriptor {
     pub fn accepts(&self, media_type: &str) -> bool {
         let of_skills = self.skills.iter().flat_map(|skill| &skill.input_modes);
         self.input_modes.iter().chain(of_skills).any(|mode| mode_matches(mode, media_type))
+    }
+
+    /// Whether its extended card says more than its public one.
+    pub fn has_extended_part(&self) -> bool {
+        self.skills.iter().any(|skill| skill.extended)
     }
 
     /// Whether this version is newer than, or the same as, another one.
@@ -95,6 +106,14 @@ mod tests {
         assert!(mode_matches("application/pdf", "application/PDF"));
         assert!(!mode_matches("text/*", "image/png"));
         assert!(!mode_matches("text/plain", "text/html"));
+    }
+
+    #[test]
+    fn an_agent_that_was_registered_before_is_still_read_and_written() {
+        let before = r#"{"name":"a","version":"1","description":"","skills":[{"id":"s","name":"S","description":"","tags":[]}],"inputModes":[],"outputModes":[],"direct":false}"#;
+        let agent: AgentDescriptor = serde_json::from_str(before).unwrap();
+        assert!(agent.extensions.is_empty() && !agent.has_extended_part());
+        assert_eq!(serde_json::to_string(&agent).unwrap(), before);
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl ExecutorDescriptor {
             examples: Vec::new(),
             input_modes: Vec::new(),
             output_modes: Vec::new(),
+            extended: false,
         };
         Ok(Self::new(AgentDescriptor {
             name: AgentName::new(name)?,
@@ -66,6 +67,7 @@ impl ExecutorDescriptor {
             input_modes: vec!["text/plain".to_owned()],
             output_modes: vec!["text/plain".to_owned()],
             direct: false,
+            extensions: Vec::new(),
             limits: AgentLimits::default(),
         }))
     }

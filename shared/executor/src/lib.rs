@@ -56,7 +56,7 @@ pub mod prelude {
     };
     pub use longhaul_domain::{
         AgentDescriptor, AgentName, Artifact, ArtifactId, Content, Json, JsonObject, Message, Part,
-        Role, Skill,
+        Role, Skill, extension::Extension,
     };
 }
 

@@ -6,6 +6,7 @@ use longhaul_domain::{
 };
 use sha2::{Digest, Sha256};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// By what a repeated message is recognised, for 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,14 @@ impl DedupeKey {
     pub fn of_idempotency_key(agent: &AgentName, key: &str, message: &UserMessage) -> Self {
         Self {
             key: digest(&[b"idempotency", agent.as_str().as_bytes(), key.as_bytes()]),
+            content: Sha256::digest(message.encode()).into(),
+        }
+    }
+
+    /// The key of a message that is new, however often it was sent before. Nothing else may have the id.
+    pub fn of_no_other(id: Uuid, message: &UserMessage) -> Self {
+        Self {
+            key: digest(&[b"no other", id.as_bytes()]),
             content: Sha256::digest(message.encode()).into(),
         }
     }

@@ -10,7 +10,7 @@ use crate::{
 };
 use longhaul_domain::{
     AgentDescriptor, Skill,
-    extension::{DURABILITY, RESUME},
+    extension::{DURABILITY, Extension, RESUME},
 };
 use std::collections::BTreeMap;
 
@@ -61,6 +61,10 @@ pub struct CardSettings {
     pub interfaces: Vec<Interface>,
     /// Whether API keys are needed.
     pub secured: bool,
+    /// Whether there is an extended card, too (A2A 3.1.11).
+    pub extensible: bool,
+    /// Whether this is the extended card: it shows every skill.
+    pub extended: bool,
     /// Who runs it.
     pub provider: Option<AgentProvider>,
     /// Where to read more.
@@ -81,6 +85,8 @@ impl CardSettings {
         Self {
             interfaces: vec![interface],
             secured,
+            extensible: false,
+            extended: false,
             provider: None,
             documentation_url: None,
             icon_url: None,
@@ -102,14 +108,14 @@ pub fn build(agent: &AgentDescriptor, settings: &CardSettings) -> AgentCard {
         capabilities: AgentCapabilities {
             streaming: Some(true),
             push_notifications: Some(false),
-            extensions: vec![resume(), durability()],
-            extended_agent_card: Some(false),
+            extensions: extensions(agent),
+            extended_agent_card: Some(settings.extensible),
         },
         security_schemes,
         security_requirements,
         default_input_modes: or_text(&agent.input_modes),
         default_output_modes: or_text(&agent.output_modes),
-        skills: skills(agent),
+        skills: skills(agent, settings.extended),
         signatures: Vec::new(),
         icon_url: settings.icon_url.clone(),
     }
@@ -121,6 +127,23 @@ fn interface(interface: &Interface) -> AgentInterface {
         protocol_binding: interface.binding.name().to_owned(),
         tenant: interface.tenant.clone(),
         protocol_version: interface.dialect.version().to_owned(),
+    }
+}
+
+/// Those that every agent has, and its own.
+fn extensions(agent: &AgentDescriptor) -> Vec<AgentExtension> {
+    let own = agent.extensions.iter();
+    let own = own.filter(|extension| ![RESUME, DURABILITY].contains(&extension.uri.as_str()));
+    [resume(), durability()].into_iter().chain(own.map(of_extension)).collect()
+}
+
+fn of_extension(extension: &Extension) -> AgentExtension {
+    let description = &extension.description;
+    AgentExtension {
+        uri: extension.uri.clone(),
+        description: (!description.is_empty()).then(|| description.clone()),
+        required: extension.required,
+        params: extension.params.clone(),
     }
 }
 
@@ -166,9 +189,10 @@ fn api_keys() -> (BTreeMap<String, SecurityScheme>, Vec<SecurityRequirement>) {
     (schemes, vec![alone(BEARER), alone(API_KEY)])
 }
 
-/// A card has at least one skill: an agent that lists none is itself the skill.
-fn skills(agent: &AgentDescriptor) -> Vec<AgentSkill> {
-    if agent.skills.is_empty() {
+/// A card has at least one skill: an agent that shows none is itself the skill.
+fn skills(agent: &AgentDescriptor, extended: bool) -> Vec<AgentSkill> {
+    let mut shown = agent.skills.iter().filter(|skill| extended || !skill.extended).peekable();
+    if shown.peek().is_none() {
         let name = agent.name.to_string();
         return vec![AgentSkill {
             id: name.clone(),
@@ -181,7 +205,7 @@ fn skills(agent: &AgentDescriptor) -> Vec<AgentSkill> {
             security_requirements: Vec::new(),
         }];
     }
-    agent.skills.iter().map(|skill| of_skill(skill, agent)).collect()
+    shown.map(|skill| of_skill(skill, agent)).collect()
 }
 
 fn of_skill(skill: &Skill, agent: &AgentDescriptor) -> AgentSkill {

@@ -55,7 +55,7 @@ impl Dialect {
 
     /// The error with the paths of wrong parameters in the names of this dialect. Readers name them so; use cases, which know no
     /// dialect, name them as 1.0 does.
-    pub(crate) fn named(self, error: &ProtocolError) -> Cow<'_, ProtocolError> {
+    pub fn named(self, error: &ProtocolError) -> Cow<'_, ProtocolError> {
         let names: &[(&str, &str)] = match self {
             Self::V1_0 => return Cow::Borrowed(error),
             Self::V0_3 => &V0_3,

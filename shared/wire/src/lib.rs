@@ -20,6 +20,7 @@ mod error_in;
 pub mod event;
 pub mod extensions;
 pub mod facts;
+pub mod interfaces;
 pub mod jsonrpc;
 mod metadata;
 mod negotiation;

@@ -1,7 +1,10 @@
 //! From settings to executors.
 
 use crate::{Echo, ProcessConfig, ProcessExecutor, Script, script};
-use longhaul_domain::{AgentDescriptor, AgentLimits, AgentName, ConcurrencyLimits, IdError, Skill};
+use longhaul_domain::{
+    AgentDescriptor, AgentLimits, AgentName, ConcurrencyLimits, IdError, JsonObject, Skill,
+    extension::Extension,
+};
 use longhaul_executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
 use longhaul_runtime::settings::{self, Agent, ExecutorKind, Period};
 use std::sync::Arc;
@@ -23,6 +26,9 @@ pub enum RegistryError {
     /// `executor = "process"` without a program.
     #[error("agent {0}: executor = \"process\" needs [agent.process] with a command")]
     NoCommand(AgentName),
+    /// The commands for messages without a plan make no sense.
+    #[error("{OTHERWISE} in the environment: {0}", OTHERWISE = script::OTHERWISE)]
+    Otherwise(script::PlanError),
 }
 
 /// One executor for every configured agent, in their order.
@@ -37,10 +43,7 @@ pub fn build(agents: &[Agent]) -> Result<Vec<Arc<dyn Executor>>, RegistryError> 
         }
         executors.push(match agent.executor {
             ExecutorKind::Echo => Arc::new(Echo::new(descriptor)),
-            ExecutorKind::Script => {
-                let effects = std::env::var_os(script::EFFECTS_FOLDER).map(Into::into);
-                Arc::new(Script::new(descriptor).effects_in(effects))
-            }
+            ExecutorKind::Script => Arc::new(script(descriptor).map_err(RegistryError::Otherwise)?),
             ExecutorKind::Process => {
                 let process = agent.process.as_ref().filter(|process| !process.command.is_empty());
                 let process = process.ok_or(RegistryError::NoCommand(name))?;
@@ -49,6 +52,18 @@ pub fn build(agents: &[Agent]) -> Result<Vec<Arc<dyn Executor>>, RegistryError> 
         });
     }
     Ok(executors)
+}
+
+/// A scripted executor as the environment wants it: what is for tests alone is not among the settings.
+fn script(descriptor: ExecutorDescriptor) -> Result<Script, script::PlanError> {
+    let effects = std::env::var_os(script::EFFECTS_FOLDER).map(Into::into);
+    let timeout = std::env::var(script::STREAM_TIMEOUT).ok();
+    let kits = script::Kits::with_stream_timeout(timeout.as_deref());
+    let script = Script::new(descriptor).effects_in(effects).kits(kits);
+    match std::env::var(script::OTHERWISE) {
+        Ok(commands) if !commands.trim().is_empty() => script.otherwise(&commands),
+        _ => Ok(script),
+    }
 }
 
 /// What an agent's settings say about it. An agent without skills gets one that is named like itself: a card must have one.
@@ -69,6 +84,7 @@ pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
             examples: Vec::new(),
             input_modes: Vec::new(),
             output_modes: Vec::new(),
+            extended: false,
         });
     }
     let policy = RunPolicy {
@@ -90,6 +106,7 @@ pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
             input_modes: agent.input_modes.clone(),
             output_modes: agent.output_modes.clone(),
             direct: agent.direct,
+            extensions: agent.extension.iter().map(extension).collect(),
             limits: limits(agent),
         },
         concurrency: agent.concurrency,
@@ -123,6 +140,21 @@ fn skill(skill: &settings::Skill) -> Skill {
         examples: skill.examples.clone(),
         input_modes: skill.input_modes.clone().unwrap_or_default(),
         output_modes: skill.output_modes.clone().unwrap_or_default(),
+        extended: skill.extended,
+    }
+}
+
+fn extension(extension: &settings::Extension) -> Extension {
+    Extension {
+        uri: extension.uri.clone(),
+        description: extension.description.clone(),
+        required: extension.required,
+        // The settings were checked: what is no JSON does not get here.
+        params: extension
+            .params
+            .as_ref()
+            .and_then(settings::Object::to_json)
+            .and_then(|params| JsonObject::parse(&params.to_string()).ok()),
     }
 }
 

@@ -112,6 +112,12 @@ impl TaskContext {
         self.run.assignment.request_metadata.as_ref()
     }
 
+    /// Whether the client activated this extension for its last message. One that the agent does not declare is active only
+    /// where the message itself names it.
+    pub fn activated(&self, extension: &str) -> bool {
+        self.run.message.extensions.iter().any(|uri| uri == extension)
+    }
+
     /// Which task.
     pub fn task_id(&self) -> TaskId {
         self.run.assignment.key.task

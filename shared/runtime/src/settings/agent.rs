@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     kind::{Holds, Kind},
+    object::Object,
     period::Period,
     schema::section,
 };
@@ -49,6 +50,8 @@ section! {
         output_modes: Vec<String> = vec!["text/plain".to_owned()];
         /// What the agent can do, each headed `[[agent.skill]]`.
         skill: Vec<Skill> = Vec::new();
+        /// Extensions of A2A that the agent declares, each headed `[[agent.extension]]`.
+        extension: Vec<Extension> = Vec::new();
         /// The program, for `executor = "process"`.
         process: Option<Process> = None;
     }
@@ -99,6 +102,22 @@ section! {
         input_modes: Option<Vec<String>> = None;
         /// Media types that the skill writes. Absent: those of the agent.
         output_modes: Option<Vec<String>> = None;
+        /// Show the skill on the extended card only, to callers who showed who they are.
+        extended: bool = false;
+    }
+}
+
+section! {
+    /// `[[agent.extension]]`: an extension of A2A that the agent declares.
+    Extension {
+        /// URI that names the extension with its version, required, unique within the agent.
+        uri: String = String::new();
+        /// What the agent uses it for.
+        description: String = String::new();
+        /// Refuse messages whose client does not declare it.
+        required: bool = false;
+        /// What the extension itself defines, for its entry on the card.
+        params: Option<Object> = None;
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::{
-    agent::{Agent, Process, Skill},
+    agent::{Agent, Extension, Process, Skill},
     environment,
     kind::Kind,
     schema::{Field, Section},
@@ -70,6 +70,7 @@ fn inner_defaults(name: &str) -> Table {
     match name {
         "agent" => without(defaults(&Agent::default()), "executor"),
         "skill" => defaults(&Skill::default()),
+        "extension" => defaults(&Extension::default()),
         "process" => defaults(&Process::default()),
         _ => Table::new(),
     }

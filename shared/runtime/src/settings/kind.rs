@@ -22,6 +22,8 @@ pub(super) enum Kind {
     List,
     /// Names to secret values.
     Map,
+    /// A table of anything.
+    Object,
     /// One table with known keys.
     Table(&'static [Field]),
     /// Any number of tables with known keys.
@@ -45,7 +47,7 @@ impl Kind {
             }
             Self::List => "a list of texts".to_owned(),
             Self::Map => "a table of texts".to_owned(),
-            Self::Table(_) => "a table".to_owned(),
+            Self::Object | Self::Table(_) => "a table".to_owned(),
             Self::Tables(_) => "tables, each headed by double brackets".to_owned(),
         }
     }
@@ -64,7 +66,7 @@ impl Kind {
                     .map(|item| Value::String(item.to_owned()))
                     .collect(),
             )),
-            Self::Map | Self::Table(_) | Self::Tables(_) => None,
+            Self::Map | Self::Object | Self::Table(_) | Self::Tables(_) => None,
             _ => Some(Value::String(text.to_owned())),
         }
     }

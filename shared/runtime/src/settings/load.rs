@@ -78,13 +78,13 @@ impl Settings {
         let mut settings = typed(table, &origins)?;
         validate::all(&settings, &origins)?;
         if let Some(file) = file {
-            settings.resolve_paths(&file)?;
+            settings.resolve_paths(&file, &origins)?;
         }
         Ok(settings)
     }
 
-    /// Makes the paths of programs relative to the folder of the configuration file.
-    fn resolve_paths(&mut self, file: &Path) -> Result<(), SettingsError> {
+    /// Makes the paths of programs, and of keys that the file names, relative to the folder of the configuration file.
+    fn resolve_paths(&mut self, file: &Path, origins: &Origins) -> Result<(), SettingsError> {
         let absolute = std::path::absolute(file).map_err(|error| {
             SettingsError::new(
                 "",
@@ -93,6 +93,17 @@ impl Settings {
             )
         })?;
         let folder = absolute.parent().unwrap_or(Path::new("/"));
+        for (key, paths) in [
+            ("cards.signing_keys", &mut self.cards.signing_keys),
+            ("cards.published_keys", &mut self.cards.published_keys),
+        ] {
+            if matches!(origins.of(key), Origin::File(..)) {
+                // The paths come from text, so only the folder could be the cause of `None`.
+                for path in paths {
+                    *path = folder.join(&*path).to_str().map(str::to_owned).unwrap_or_default();
+                }
+            }
+        }
         for process in self.agent.iter_mut().filter_map(|agent| agent.process.as_mut()) {
             if let Some(working_dir) = &mut process.working_dir {
                 *working_dir = folder.join(&*working_dir);

@@ -7,6 +7,7 @@
 //! Adding a key: one field with its doc comment and default in `sections.rs` or `agent.rs`; the file key, the variable
 //! `LONGHAUL_<SECTION>_<KEY>`, the key list and the documentation of it follow.
 
+mod a2a;
 mod agent;
 mod describe;
 mod environment;
@@ -15,6 +16,7 @@ mod file;
 mod keys;
 mod kind;
 mod load;
+mod object;
 mod period;
 mod schema;
 mod sections;
@@ -22,11 +24,13 @@ mod sections;
 mod tests;
 mod validate;
 
-pub use agent::{Agent, ExecutorKind, Limits, Process, ProcessMode, Retry, Skill};
+pub use a2a::{A2a, ExtendedCards, GrpcAddress};
+pub use agent::{Agent, ExecutorKind, Extension, Limits, Process, ProcessMode, Retry, Skill};
 pub use error::{Origin, SettingsError};
 pub use keys::{KeyInfo, keys};
 pub use load::{Override, Sources};
+pub use object::Object;
 pub use period::Period;
 pub use sections::{
-    Amqp, Auth, AuthMode, Database, Embedded, Log, LogFormat, Server, Settings, Worker,
+    Amqp, Auth, AuthMode, Cards, Database, Embedded, Log, LogFormat, Server, Settings, Worker,
 };

@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    a2a::{A2a, ExtendedCards, GrpcAddress},
     agent::Agent,
     kind::{Holds, Kind},
     period::Period,
@@ -22,6 +23,10 @@ section! {
         server: Server = Server::default();
         /// Who may call the API.
         auth: Auth = Auth::default();
+        /// Which versions of the protocol are served beside 1.0.
+        a2a: A2a = A2a::default();
+        /// What agent cards say, and their signatures.
+        cards: Cards = Cards::default();
         /// The Postgres database.
         database: Database = Database::default();
         /// The RabbitMQ broker.
@@ -57,6 +62,9 @@ section! {
         max_connections: usize = 10_000;
         /// Longest time a waiting send stays open before it answers with the task as it is. Absent: no limit.
         longest_wait: Option<Period> = None;
+        /// Whether a message that was sent before (the same id and content, within 24 hours) goes on with its task; otherwise it
+        /// is a new one, unless it carries an idempotency key.
+        attach_repeats: bool = true;
         /// How long an executor may take to end by itself after a cancel before the task is canceled without it.
         cancel_grace: Period = Period::seconds(5);
         /// Most tasks of one agent that may wait in the queue where the agent does not say; further ones are turned away.
@@ -66,6 +74,9 @@ section! {
         /// How long a client that waits may have to wait for its task to begin when more than 1,024 wait on this node and
         /// tasks begin quickly; further ones are turned away.
         max_queue_delay: Period = Period::seconds(1);
+        /// Whether to offer streams. Where the network between does not let them through: cards say so then, and what streams is
+        /// refused.
+        streaming: bool = true;
         /// Time between comments that keep an idle stream open.
         keep_alive: Period = Period::seconds(15);
         /// How long open requests may take to end after the first signal.
@@ -81,6 +92,25 @@ section! {
         /// "keys" asks every caller for an API key, "none" lets everybody in. Absent: "keys" for `longhaul api`, "none" for
         /// `longhaul dev`.
         mode: Option<AuthMode> = None;
+    }
+}
+
+section! {
+    /// `[cards]`: what agent cards say, and their signatures.
+    Cards {
+        /// How cards give the address of gRPC: "host-port" as most gRPC clients take it, "url" as `http://host:port` for clients
+        /// that take a card only whose addresses are all of its own origin, "off" to leave gRPC out.
+        grpc: GrpcAddress = GrpcAddress::HostPort;
+        /// For whom there are extended cards: "authenticated" callers, of agents that have skills for them alone; "always" for
+        /// every caller, of every agent; or "off".
+        extended: ExtendedCards = ExtendedCards::Authenticated;
+        /// Files of private keys (PKCS#8 PEM, P-256 or Ed25519; `longhaul card key new` makes one). The first one signs agent
+        /// cards, all are published. A path in a file is relative to its folder. Empty: cards are not signed.
+        signing_keys: Vec<String> = Vec::new();
+        /// Files of further keys (PEM, public or private) that are published, such as one that has signed before.
+        published_keys: Vec<String> = Vec::new();
+        /// URL of the key set that signatures name. Absent: `/.well-known/jwks.json` below `server.public_url`.
+        jku: Option<String> = None;
     }
 }
 

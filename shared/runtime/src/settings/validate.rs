@@ -26,6 +26,9 @@ const RESERVED: [&str; 10] = [
     "readyz",
     "well-known",
 ];
+/// What the URIs of the extensions begin with that Longhaul declares itself.
+const OWN_EXTENSIONS: &str = "urn:longhaul:a2a:";
+
 const NAME: &str = "lower-case letters, digits and dashes, first a letter or digit, at most 63";
 
 impl Settings {
@@ -53,6 +56,7 @@ impl Settings {
 pub(super) fn all(settings: &Settings, origins: &Origins) -> Checked {
     let check = Check { origins };
     check.server(settings)?;
+    check.cards(settings)?;
     check.backends(settings)?;
     check.worker(settings)?;
     if let Err(error) = telemetry::parse_filter(&settings.log.filter) {
@@ -116,6 +120,27 @@ impl Check<'_> {
             self.agent_name("server.default_agent", name)?;
         }
         Ok(())
+    }
+
+    fn cards(&self, settings: &Settings) -> Checked {
+        let cards = &settings.cards;
+        for (key, paths) in
+            [("signing_keys", &cards.signing_keys), ("published_keys", &cards.published_keys)]
+        {
+            for (at, path) in paths.iter().enumerate() {
+                let key = format!("cards.{key}[{at}]");
+                self.ensure(!path.is_empty(), &key, "is empty", "the path of a PEM file")?;
+            }
+        }
+        match &cards.jku {
+            Some(url) => self.ensure(
+                is_public_url(url),
+                "cards.jku",
+                "is not such a URL",
+                "a URL that begins with http:// or https://, without query and fragment",
+            ),
+            None => Ok(()),
+        }
     }
 
     fn backends(&self, settings: &Settings) -> Checked {
@@ -209,6 +234,7 @@ impl Check<'_> {
         self.retry(&format!("{key}.retry"), &agent.retry)?;
         self.limits(&format!("{key}.limits"), &agent.limits)?;
         self.skills(key, agent)?;
+        self.extensions(key, agent)?;
         let process = format!("{key}.process");
         match (agent.executor, &agent.process) {
             (ExecutorKind::Process, Some(section)) => self.process(&process, section),
@@ -261,6 +287,40 @@ impl Check<'_> {
                 &id,
                 "another skill has this id too",
                 "an id of its own for each skill",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn extensions(&self, key: &str, agent: &Agent) -> Checked {
+        let mut uris = BTreeSet::new();
+        for (at, extension) in agent.extension.iter().enumerate() {
+            let (key, uri) = (format!("{key}.extension[{at}]"), &extension.uri);
+            let good = !uri.is_empty() && uri.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+            self.ensure(
+                good,
+                &format!("{key}.uri"),
+                "is not such a URI",
+                "a URI without spaces and commas, with a version",
+            )?;
+            self.ensure(
+                !uri.starts_with(OWN_EXTENSIONS),
+                &format!("{key}.uri"),
+                "is an extension of Longhaul, which every agent has",
+                "an extension of the agent's own",
+            )?;
+            self.ensure(
+                uris.insert(uri),
+                &format!("{key}.uri"),
+                "another extension has this URI too",
+                "a URI of its own for each extension",
+            )?;
+            let params = extension.params.as_ref();
+            self.ensure(
+                params.is_none_or(|params| params.to_json().is_some()),
+                &format!("{key}.params"),
+                "holds a number that JSON does not have",
+                "numbers that are finite",
             )?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::kit::agent;
 use crate::Store;
-use longhaul_domain::{AgentDescriptor, AgentLimits, Skill};
+use longhaul_domain::{AgentDescriptor, AgentLimits, JsonObject, Skill, extension::Extension};
 use std::sync::Arc;
 
 pub(super) fn descriptor(name: &str, version: &str, description: &str) -> AgentDescriptor {
@@ -18,10 +18,16 @@ pub(super) fn descriptor(name: &str, version: &str, description: &str) -> AgentD
             examples: Vec::new(),
             input_modes: vec!["text/plain".to_owned()],
             output_modes: Vec::new(),
+            extended: true,
         }],
         input_modes: vec!["*/*".to_owned()],
         output_modes: vec!["text/plain".to_owned()],
         direct: true,
+        extensions: vec![Extension {
+            required: true,
+            params: JsonObject::parse(r#"{"b":1.0,"a":[12345678901234567890,null]}"#).ok(),
+            ..Extension::new("urn:example:v1")
+        }],
         limits: AgentLimits::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, Skill,
-    extension::{DURABILITY, RESUME},
+    extension::{DURABILITY, Extension, RESUME},
 };
 use longhaul_wire::{
     card::{Binding, CardSettings, Interface, build},
@@ -32,10 +32,12 @@ pub fn descriptor() -> AgentDescriptor {
             examples: vec!["Extract this".to_owned()],
             input_modes: vec!["application/pdf".to_owned()],
             output_modes: vec!["text/plain".to_owned()],
+            extended: false,
         }],
         input_modes: vec!["application/pdf".to_owned(), "text/plain".to_owned()],
         output_modes: vec!["text/plain".to_owned()],
         direct: false,
+        extensions: Vec::new(),
         limits: AgentLimits::default(),
     }
 }
@@ -190,6 +192,48 @@ fn required_lists_are_never_empty_whatever_was_registered() {
     assert!(!card.skills.is_empty() && !card.skills[0].tags.is_empty());
     assert!(!card.default_input_modes.is_empty() && !card.default_output_modes.is_empty());
     assert_eq!(card.description, "documents");
+}
+
+#[test]
+fn an_agents_own_extensions_stand_behind_those_of_every_agent() {
+    let mut agent = descriptor();
+    let params = Some(crate::samples::object(r#"{"units":["m",1.0]}"#));
+    let description = "Where it is".to_owned();
+    let place = Extension { description, required: true, params, ..Extension::new("urn:place:v1") };
+    agent.extensions = vec![Extension::new(RESUME), place, Extension::new("urn:plain:v1")];
+    let card = build(&agent, &CardSettings::json_rpc("http://127.0.0.1:1", false));
+    let shown: Vec<String> = card.capabilities.extensions[2..]
+        .iter()
+        .map(|extension| String::from_utf8(to_vec(extension).unwrap()).unwrap())
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"{"uri":"urn:place:v1","description":"Where it is","required":true,"params":{"units":["m",1.0]}}"#,
+            r#"{"uri":"urn:plain:v1"}"#,
+        ]
+    );
+    assert_eq!(card.capabilities.extensions.iter().filter(|e| e.uri == RESUME).count(), 1);
+    assert_eq!(read_back(&card), card);
+}
+
+#[test]
+fn only_the_extended_card_shows_what_is_marked() {
+    let mut agent = descriptor();
+    agent.skills[0].extended = true;
+    let skills = |extended| {
+        let settings = CardSettings {
+            extensible: true,
+            extended,
+            ..CardSettings::json_rpc("http://127.0.0.1:1", true)
+        };
+        let card = build(&agent, &settings);
+        assert_eq!(card.capabilities.extended_agent_card, Some(true));
+        card.skills.into_iter().map(|skill| skill.id).collect::<Vec<_>>()
+    };
+    // A card has a skill, and the agent itself is one.
+    assert_eq!(skills(false), ["documents"]);
+    assert_eq!(skills(true), ["extract"]);
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod errors;
 #[cfg(test)]
 mod every;
 #[cfg(test)]
+mod extensions;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod golden;

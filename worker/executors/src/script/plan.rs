@@ -1,6 +1,6 @@
 //! What a script does, as data.
 
-use longhaul_domain::{Json, JsonError};
+use longhaul_domain::{Json, JsonError, Part};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ pub struct Plan {
     pub chunks: Option<Chunks>,
     /// An artifact of each of these kinds.
     pub artifacts: Vec<Kind>,
+    /// Artifacts with these contents; not for clients.
+    #[serde(skip)]
+    pub outputs: Vec<Output>,
     /// An artifact of this many bytes.
     pub large_bytes: usize,
     /// Steps, one after the other.
@@ -59,6 +62,13 @@ pub struct Plan {
     pub say: Option<String>,
     /// With `input-required`: ask again until the client says this.
     pub until: Option<String>,
+}
+
+/// An artifact, chunk by chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// A part each.
+    pub chunks: Vec<Part>,
 }
 
 /// Chunks of an artifact.

@@ -2,7 +2,7 @@
 
 use super::{
     effects::Effects,
-    plan::{Chunks, Ending, Hang, Kind, Plan},
+    plan::{Chunks, Ending, Hang, Kind, Output, Plan},
 };
 use longhaul_executor::prelude::*;
 use std::{fmt::Write, time::Duration};
@@ -56,6 +56,9 @@ impl Player<'_> {
         }
         for kind in &plan.artifacts {
             ctx.artifact(ctx.new_artifact(parts(*kind)?)).await?;
+        }
+        for output in &plan.outputs {
+            self.output(output).await?;
         }
         if plan.large_bytes > 0 {
             let part =
@@ -139,6 +142,15 @@ impl Player<'_> {
             writer.finish(vec![chunk(chunks.count, chunks.size)]).await?;
         }
         Ok(())
+    }
+
+    async fn output(&self, output: &Output) -> Result<(), Break> {
+        let Some((last, others)) = output.chunks.split_last() else { return Ok(()) };
+        let mut writer = self.ctx.stream_artifact(ArtifactSpec::default());
+        for part in others {
+            writer.write(vec![part.clone()]).await?;
+        }
+        Ok(writer.finish(vec![last.clone()]).await?)
     }
 
     fn failure(&self, retryable: bool) -> Outcome {

@@ -62,3 +62,46 @@ fn a_bad_way_to_run_an_agent_is_refused_with_key_and_line() {
         refused(load(&file, &[], &[]), parts);
     }
 }
+
+#[test]
+fn extensions_of_an_agent_are_read_with_anything_as_parameters() {
+    let file = r#"
+[[agent]]
+name = "a"
+executor = "echo"
+[[agent.skill]]
+id = "s"
+name = "S"
+extended = true
+[[agent.extension]]
+uri = "https://a.example/place/v1"
+required = true
+params = { units = ["m"], deep = { since = 2030-01-31, most = 1.5 } }
+[[agent.extension]]
+uri = "urn:plain:v1"
+"#;
+    let settings = load(file, &[], &[]).unwrap();
+    let agent = &settings.agent[0];
+    assert!(agent.skill[0].extended && agent.extension[0].required);
+    let params = agent.extension[0].params.as_ref().unwrap().to_json().unwrap();
+    let expected = r#"{"deep":{"most":1.5,"since":"2030-01-31"},"units":["m"]}"#;
+    assert_eq!(params.to_string(), expected);
+    assert_eq!((agent.extension[1].required, &agent.extension[1].params), (false, &None));
+    assert_eq!(load(&settings.describe(), &[], &[]).unwrap(), settings);
+}
+
+#[test]
+fn a_bad_extension_is_refused_with_key_and_line() {
+    for (lines, parts) in [
+        ("required = true", &["agent[0].extension[0].uri", "without spaces"][..]),
+        ("uri = \"a, b\"", &["agent[0].extension[0].uri", "toml:5", "commas"]),
+        ("uri = \"urn:longhaul:a2a:resume:v1\"", &["extension[0].uri", "every agent has"]),
+        ("uri = \"u\"\nparams = 1", &["agent[0].extension[0].params", "toml:6", "a table"]),
+        ("uri = \"u\"\nparams = { a = nan }", &["extension[0].params", "JSON"]),
+        ("uri = \"u\"\n[[agent.extension]]\nuri = \"u\"", &["extension[1].uri", "another"]),
+        ("uri = \"u\"\nmust = 1", &["agent[0].extension[0].must", "unknown key"]),
+    ] {
+        let agent = "[[agent]]\nname = \"a\"\nexecutor = \"echo\"\n[[agent.extension]]\n";
+        refused(load(&format!("{agent}{lines}"), &[], &[]), parts);
+    }
+}

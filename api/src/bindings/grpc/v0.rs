@@ -1,0 +1,137 @@
+//! The service of A2A 0.3.
+
+use super::{
+    calls::{Calls, mismatch},
+    frames::Frames,
+};
+use crate::{
+    bindings::perform::Outcome,
+    service::{CardFound, CardScope},
+};
+use async_trait::async_trait;
+use longhaul_proto::{
+    pb::v0::{self as pb, a2a_service_server::A2aService},
+    v0,
+};
+use longhaul_wire::{Operation, ProtocolError, Request as Asked, SendRequest, WireError};
+use tonic::{Code, Request, Response, Status};
+
+/// The calls of 0.3.
+pub struct Service(pub Calls);
+
+type Answer<R> = Result<Response<R>, Status>;
+
+impl Service {
+    async fn public_card(&self) -> Option<Response<pb::AgentCard>> {
+        match self.0.gate().service.card(&CardScope::Root).await {
+            Ok(CardFound::Card(card)) => Some(Response::new(v0::card(&card))),
+            Ok(CardFound::None(_)) | Err(_) => None,
+        }
+    }
+}
+
+fn task(outcome: &Outcome) -> Result<pb::Task, WireError> {
+    match outcome {
+        Outcome::Task(task) => v0::task(task),
+        _ => mismatch(),
+    }
+}
+
+fn sending(
+    asked: fn(Box<SendRequest>) -> Asked,
+) -> impl FnOnce(pb::SendMessageRequest) -> Result<Asked, ProtocolError> {
+    move |request| v0::read_send(request).map(|request| asked(Box::new(request)))
+}
+
+#[async_trait]
+impl A2aService for Service {
+    type SendStreamingMessageStream = Frames<pb::StreamResponse>;
+    type TaskSubscriptionStream = Frames<pb::StreamResponse>;
+
+    async fn send_message(
+        &self,
+        request: Request<pb::SendMessageRequest>,
+    ) -> Answer<pb::SendMessageResponse> {
+        let write = |outcome: &Outcome| match outcome {
+            Outcome::Sent(sent) => v0::send(sent),
+            _ => mismatch(),
+        };
+        self.0.whole(Operation::Send, request, sending(Asked::Send), write).await
+    }
+
+    async fn send_streaming_message(
+        &self,
+        request: Request<pb::SendMessageRequest>,
+    ) -> Answer<Self::SendStreamingMessageStream> {
+        self.0.stream(Operation::Stream, request, sending(Asked::Stream), v0::event).await
+    }
+
+    async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> Answer<pb::Task> {
+        let read = |request| v0::read_get(request).map(Asked::Get);
+        self.0.whole(Operation::Get, request, read, task).await
+    }
+
+    async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> Answer<pb::Task> {
+        let read = |request| v0::read_cancel(request).map(Asked::Cancel);
+        self.0.whole(Operation::Cancel, request, read, task).await
+    }
+
+    async fn task_subscription(
+        &self,
+        request: Request<pb::TaskSubscriptionRequest>,
+    ) -> Answer<Self::TaskSubscriptionStream> {
+        let read = |request| v0::read_subscribe(request).map(Asked::Subscribe);
+        self.0.stream(Operation::Subscribe, request, read, v0::event).await
+    }
+
+    async fn create_task_push_notification_config(
+        &self,
+        request: Request<pb::CreateTaskPushNotificationConfigRequest>,
+    ) -> Answer<pb::TaskPushNotificationConfig> {
+        let read = |request| v0::read_create_push(request).map(Asked::CreatePush);
+        self.0.whole(Operation::CreatePush, request, read, |_| mismatch()).await
+    }
+
+    async fn get_task_push_notification_config(
+        &self,
+        request: Request<pb::GetTaskPushNotificationConfigRequest>,
+    ) -> Answer<pb::TaskPushNotificationConfig> {
+        let read = |request| v0::read_get_push(request).map(Asked::GetPush);
+        self.0.whole(Operation::GetPush, request, read, |_| mismatch()).await
+    }
+
+    async fn list_task_push_notification_config(
+        &self,
+        request: Request<pb::ListTaskPushNotificationConfigRequest>,
+    ) -> Answer<pb::ListTaskPushNotificationConfigResponse> {
+        let read = |request| v0::read_list_push(request).map(Asked::ListPush);
+        self.0.whole(Operation::ListPush, request, read, |_| mismatch()).await
+    }
+
+    async fn delete_task_push_notification_config(
+        &self,
+        request: Request<pb::DeleteTaskPushNotificationConfigRequest>,
+    ) -> Answer<()> {
+        let read = |request| v0::read_delete_push(request).map(Asked::DeletePush);
+        self.0.whole(Operation::DeletePush, request, read, |_| mismatch()).await
+    }
+
+    async fn get_agent_card(
+        &self,
+        request: Request<pb::GetAgentCardRequest>,
+    ) -> Answer<pb::AgentCard> {
+        let read = |request| v0::read_extended_card(request).map(Asked::ExtendedCard);
+        let write = |outcome: &Outcome| match outcome {
+            Outcome::Card(card) => Ok(v0::card(card)),
+            _ => mismatch(),
+        };
+        let extended = self.0.whole(Operation::ExtendedCard, request, read, write).await;
+        match extended {
+            // Where there is no extended card, the public one is the card that is asked for.
+            Err(status) if status.code() == Code::FailedPrecondition => {
+                self.public_card().await.ok_or(status)
+            }
+            answer => answer,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The HTTP+JSON binding (A2A 11): operations have methods and paths, errors have statuses. An error before a stream begins is
+//! plain JSON with its status; a stream holds events without an envelope.
+//!
+//! What anything may be called is in [`routes`], and nowhere else.
+
+mod params;
+mod path;
+mod reply;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use super::{
+    Gate,
+    answer::Written,
+    card::keep_private,
+    perform::{self, Outcome, Performed, perform},
+    pieces::Envelope,
+    request::{Marks, caller, cursor, echo, foreign_type, stated_version, with_tenant},
+    sse::{self, Neglect},
+};
+use crate::service::{Caller, EventStream};
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, request::Parts},
+    response::Response,
+};
+use longhaul_domain::AgentName;
+use longhaul_wire::{Dialect, Operation, ProtocolError, write::to_vec};
+use path::Asked;
+use reply::{Reply, TYPES};
+use routes::Of;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use tracing::Instrument;
+
+/// Answers whatever has no other route.
+pub async fn answer(State(gate): State<Gate>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let marks = Marks::of_request(&gate, &parts);
+    let span = marks.span();
+    let exchange = Exchange { gate: &gate, parts: &parts };
+    exchange.answer(marks, body).instrument(span).await
+}
+
+/// Refuses a method at an address of something else. The router says which methods it takes.
+pub async fn not_so(headers: HeaderMap) -> Response {
+    let why = "This method is not possible at this address. See the Allow header; JSON-RPC is called by POST";
+    Reply::new(Dialect::V1_0, &headers).method(why)
+}
+
+/// Why there is no answer, and the status of HTTP where that of the error says less.
+struct Refused(ProtocolError, Option<StatusCode>);
+
+impl From<ProtocolError> for Refused {
+    fn from(error: ProtocolError) -> Self {
+        Self(error, None)
+    }
+}
+
+struct Exchange<'a> {
+    gate: &'a Gate,
+    parts: &'a Parts,
+}
+
+impl Exchange<'_> {
+    async fn answer(&self, marks: Marks, body: Body) -> Response {
+        let headers = &self.parts.headers;
+        let asked = match path::find(&self.parts.method, self.parts.uri.path()) {
+            Ok(asked) => asked,
+            Err(lost) => return Reply::new(Dialect::V1_0, headers).lost(&lost),
+        };
+        let spoken = self.dialect(asked.of);
+        let reply = Reply::new(spoken.as_ref().copied().unwrap_or(Dialect::V1_0), headers);
+        match self.perform(marks, spoken, asked, body, reply).await {
+            Ok(response) => response,
+            Err(Refused(error, status)) => reply.refuse(&error, status),
+        }
+    }
+
+    fn dialect(&self, of: Of) -> Result<Dialect, ProtocolError> {
+        let version = stated_version(&self.parts.headers, self.parts.uri.query());
+        let negotiation = self.gate.negotiation;
+        match of {
+            Of::V1_0 | Of::Both => negotiation.v1_place(version.as_deref()),
+            Of::V0_3 => negotiation.v0_place(version.as_deref()),
+        }
+    }
+
+    async fn perform(
+        &self,
+        marks: Marks,
+        spoken: Result<Dialect, ProtocolError>,
+        asked: Asked<'_>,
+        body: Body,
+        reply: Reply,
+    ) -> Result<Response, Refused> {
+        let Asked { operation, mut ids, tenant, .. } = asked;
+        let caller = self.caller(marks, asked.agent.as_deref(), tenant.as_deref()).await?;
+        let (extensions, request_id) = (caller.extensions.clone(), caller.request_id.clone());
+        let dialect = spoken?;
+        ids.extend(tenant.map(|tenant| ("tenant", tenant)));
+        let body = self.body(body).await?;
+        let read = || dialect.read(operation, &self.params(body.as_deref(), &ids)?);
+        let cursor = match operation {
+            Operation::Subscribe => cursor(&self.parts.headers)?,
+            _ => None,
+        };
+        let call = perform::Call { dialect, operation, cursor };
+        let mut response = match perform(self.gate, caller, call, read).await? {
+            Performed::Stream(frames) => self.stream(dialect, *frames),
+            Performed::Whole(outcome, held) => {
+                let bytes = written(dialect, &outcome, request_id)?;
+                reply.ok(Bytes::from_owner(Written::new(bytes, held)))
+            }
+        };
+        if operation == Operation::ExtendedCard {
+            keep_private(response.headers_mut());
+        }
+        echo(&extensions, &self.parts.headers, &mut response);
+        Ok(response)
+    }
+
+    /// Who asks, and whom: the address and the tenant name the same agent where both do.
+    async fn caller(
+        &self,
+        marks: Marks,
+        agent: Option<&str>,
+        tenant: Option<&str>,
+    ) -> Result<Caller, ProtocolError> {
+        let agent = agent.map(AgentName::new).transpose().map_err(|why| {
+            ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
+        })?;
+        let caller = caller(self.gate, &self.parts.headers, marks, agent).await?;
+        with_tenant(caller, tenant)
+    }
+
+    /// The body, of a method that has one. What is said to be anything but JSON is not looked at.
+    async fn body(&self, body: Body) -> Result<Option<Bytes>, Refused> {
+        if self.parts.method != Method::POST {
+            return Ok(None);
+        }
+        let bodies = &self.gate.bodies;
+        let read = bodies.read(body).await.map_err(|unread| {
+            let (error, status) = unread.refusal(bodies.limit());
+            Refused(error, status)
+        })?;
+        match foreign_type(&self.parts.headers) {
+            Some(media_type) if !read.is_empty() => {
+                let accepted = TYPES.map(str::to_owned).to_vec();
+                let error = ProtocolError::ContentTypeNotSupported { media_type, accepted };
+                Err(Refused(error, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)))
+            }
+            _ => Ok(Some(read)),
+        }
+    }
+
+    /// What the operation is asked with.
+    fn params<'b>(
+        &self,
+        body: Option<&'b [u8]>,
+        placed: &params::Placed<'_>,
+    ) -> Result<Cow<'b, RawValue>, ProtocolError> {
+        if let Some(body) = body {
+            return params::of_body(body, placed);
+        }
+        let query = self.parts.uri.query().unwrap_or_default();
+        params::of_query(query, placed).map(Cow::Owned)
+    }
+
+    fn stream(&self, dialect: Dialect, frames: EventStream) -> Response {
+        let neglect = Neglect::on(self.parts.version);
+        sse::response(frames, self.gate.keep_alive, Envelope::bare(dialect), neglect)
+    }
+}
+
+fn written(
+    dialect: Dialect,
+    outcome: &Outcome,
+    request_id: String,
+) -> Result<Vec<u8>, ProtocolError> {
+    to_vec(&dialect.view(outcome.output())).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        ProtocolError::Internal { request_id }
+    })
+}

@@ -1,0 +1,185 @@
+//! How a client is answered: with which content type, and how errors look (A2A 11.1, 11.6).
+
+use super::{path::Lost, routes::listed};
+use crate::bindings::answer::say;
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use longhaul_wire::{Dialect, ProtocolError};
+use serde_json::{Value, json};
+
+const A2A_JSON: &str = "application/a2a+json";
+const JSON: &str = "application/json";
+
+/// What bodies are, in either direction.
+pub const TYPES: [&str; 2] = [A2A_JSON, JSON];
+
+/// How one client is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply {
+    dialect: Dialect,
+    kind: &'static str,
+}
+
+impl Reply {
+    /// As the dialect has it, unless the client asks for the other content type and not for this one.
+    pub fn new(dialect: Dialect, asked: &HeaderMap) -> Self {
+        let accepts = |kind: &str| {
+            let values = asked.get_all(header::ACCEPT).iter();
+            values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
+                |range| {
+                    let name = range.split(';').next().unwrap_or_default();
+                    name.trim().eq_ignore_ascii_case(kind)
+                },
+            )
+        };
+        let (own, other) = match dialect {
+            Dialect::V1_0 => (A2A_JSON, JSON),
+            Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => (JSON, A2A_JSON),
+        };
+        let kind = if accepts(other) && !accepts(own) { other } else { own };
+        Self { dialect, kind }
+    }
+
+    /// An answer.
+    pub fn ok(self, body: impl Into<Body>) -> Response {
+        self.with_status(StatusCode::OK, body)
+    }
+
+    /// An error; `status` in place of its own.
+    pub fn refuse(self, error: &ProtocolError, status: Option<StatusCode>) -> Response {
+        tracing::debug!(%error, "refused");
+        let own = StatusCode::from_u16(self.dialect.codes(error).http);
+        let status = status.unwrap_or(own.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+        let mut response = self.with_status(status, self.body(error, status));
+        say(error, response.headers_mut());
+        response
+    }
+
+    /// An error as it is written. Beside it stands what clients of 0.3 look for: that version says nothing about the shape of
+    /// errors over HTTP, and its clients know them by their code in JSON-RPC or by their name.
+    fn body(self, error: &ProtocolError, status: StatusCode) -> Vec<u8> {
+        let (dialect, codes) = (self.dialect, self.dialect.codes(error));
+        // An error holds text only and can always be written.
+        let body = error.to_http_body_in(dialect).unwrap_or_default();
+        if dialect == Dialect::V1_0 && status == codes.http {
+            return body;
+        }
+        let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        body["error"]["code"] = status.as_u16().into();
+        if dialect != Dialect::V1_0 {
+            body["code"] = codes.json_rpc.into();
+            body["type"] = type_name(error).into();
+            body["message"] = dialect.message(error).into();
+            if let Some(details) = body["error"].get("details").cloned() {
+                body["data"] = details;
+            }
+        }
+        body.to_string().into_bytes()
+    }
+
+    /// News that nothing can be done at an address.
+    pub fn lost(self, lost: &Lost) -> Response {
+        match lost {
+            Lost::Refused(error) => self.refuse(error, None),
+            Lost::Nowhere => self.status(
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                &format!(
+                    "There is nothing at this address. HTTP+JSON has {}; the same under /v1 in 0.3, and each behind \
+                     /{{tenant}} or /agents/{{agent}}. JSON-RPC is POST / and the card is GET \
+                     /.well-known/agent-card.json",
+                    listed()
+                ),
+            ),
+            Lost::Method(methods) => self.not_so(methods),
+        }
+    }
+
+    /// News that an address takes these methods only.
+    fn not_so(self, methods: &[Method]) -> Response {
+        let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let why = format!("This method is not possible at this address. It takes {allowed}");
+        let mut response = self.method(&why);
+        if let Ok(value) = HeaderValue::from_str(&allowed) {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+        response
+    }
+
+    /// News that an address takes other methods.
+    pub fn method(self, why: &str) -> Response {
+        self.status(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", why)
+    }
+
+    fn status(self, status: StatusCode, name: &str, message: &str) -> Response {
+        let error = json!({"code": status.as_u16(), "status": name, "message": message});
+        self.with_status(status, json!({"error": error}).to_string())
+    }
+
+    fn with_status(self, status: StatusCode, body: impl Into<Body>) -> Response {
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status;
+        let kind = HeaderValue::from_static(self.kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// The name that 0.3 has for an error: `TaskNotFoundError`.
+fn type_name(error: &ProtocolError) -> String {
+    let reason = match error {
+        ProtocolError::ParseError(_) => "JSON_PARSE",
+        error => error.reason(),
+    };
+    let mut name: String = reason
+        .split('_')
+        .flat_map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            [first.to_owned(), rest.to_ascii_lowercase()]
+        })
+        .collect();
+    name.push_str("Error");
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(accept: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_content_type_is_that_of_the_version_unless_only_the_other_is_asked_for() {
+        for (accept, of_1_0, of_0_3) in [
+            ("*/*", A2A_JSON, JSON),
+            ("text/event-stream", A2A_JSON, JSON),
+            ("application/json", JSON, JSON),
+            ("Application/JSON; q=0.5, text/plain, */*", JSON, JSON),
+            ("application/a2a+json", A2A_JSON, A2A_JSON),
+            ("application/a2a+json, application/json", A2A_JSON, JSON),
+        ] {
+            let headers = asking(accept);
+            assert_eq!(Reply::new(Dialect::V1_0, &headers).kind, of_1_0, "{accept}");
+            assert_eq!(Reply::new(Dialect::V0_3Proto, &headers).kind, of_0_3, "{accept}");
+        }
+    }
+
+    #[test]
+    fn errors_of_0_3_have_the_names_that_its_clients_know() {
+        let task = "x".to_owned();
+        for (error, name) in [
+            (ProtocolError::TaskNotFound { task }, "TaskNotFoundError"),
+            (ProtocolError::PushNotificationNotSupported, "PushNotificationNotSupportedError"),
+            (ProtocolError::ParseError(String::new()), "JsonParseError"),
+            (ProtocolError::invalid("a", "b"), "InvalidParamsError"),
+            (ProtocolError::Internal { request_id: String::new() }, "InternalError"),
+        ] {
+            assert_eq!(type_name(&error), name);
+        }
+    }
+}

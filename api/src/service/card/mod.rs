@@ -1,0 +1,96 @@
+//! Agent cards (A2A 4.4.1, 8): what is registered, as a card for everybody, or as the extended one for those who showed who
+//! they are (A2A 3.1.11).
+
+mod shape;
+#[cfg(test)]
+mod tests;
+
+pub use shape::Shape;
+
+use super::{Caller, Result, Service};
+use crate::options::ExtendedCards;
+use longhaul_domain::{AgentDescriptor, AgentName};
+use longhaul_wire::{
+    ProtocolError,
+    card::{CardSettings, build},
+    interfaces::interfaces,
+    v1::card::AgentCard,
+};
+use std::sync::Arc;
+
+/// Whose card is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CardScope {
+    /// That of the agent at the root.
+    Root,
+    /// That of an agent by name.
+    Agent(AgentName),
+}
+
+/// What was found.
+pub enum CardFound {
+    /// The card.
+    Card(Box<AgentCard>),
+    /// There is no such agent; these there are.
+    None(Vec<AgentName>),
+}
+
+impl Service {
+    /// The public card of an agent, not signed yet.
+    pub async fn card(&self, scope: &CardScope) -> longhaul_store::Result<CardFound> {
+        let (at, found) = match scope {
+            CardScope::Agent(name) => (Some(name), self.agents.get(name).await?),
+            CardScope::Root => (None, self.root_agent().await?),
+        };
+        Ok(match found {
+            Some(agent) => CardFound::Card(Box::new(self.made(&agent, at, false))),
+            None => CardFound::None(self.agents.all().await?.keys().cloned().collect()),
+        })
+    }
+
+    /// The extended card of the agent that a call is for (A2A 3.1.11), signed as the document that it goes out as. Where
+    /// there is none the public card says so, and the operation is not supported.
+    pub async fn extended_card(&self, caller: &Caller, shape: Shape) -> Result<AgentCard> {
+        let agent = self.agent(caller).await?;
+        if !self.has_extended_card(&agent) {
+            return Err(ProtocolError::UnsupportedOperation(
+                "this agent has no extended card; use the public one".to_owned(),
+            ));
+        }
+        let mut card = self.made(&agent, caller.agent.as_ref(), true);
+        self.sign(&mut card, shape);
+        Ok(card)
+    }
+
+    /// A card of an agent at its own address, or at the root.
+    fn made(&self, agent: &AgentDescriptor, at: Option<&AgentName>, extended: bool) -> AgentCard {
+        let options = &self.options;
+        let (url, served) = (&options.public_url, options.versions);
+        let settings = CardSettings {
+            interfaces: interfaces(url, at, served, options.grpc_address),
+            extensible: self.has_extended_card(agent),
+            extended,
+            ..CardSettings::json_rpc(url, self.authenticated)
+        };
+        let mut card = build(agent, &settings);
+        card.capabilities.streaming = Some(options.streaming);
+        card
+    }
+
+    fn has_extended_card(&self, agent: &AgentDescriptor) -> bool {
+        match self.options.extended_cards {
+            ExtendedCards::Off => false,
+            ExtendedCards::Always => true,
+            ExtendedCards::Authenticated => self.authenticated && agent.has_extended_part(),
+        }
+    }
+
+    /// The agent at the root, where there is one.
+    async fn root_agent(&self) -> longhaul_store::Result<Option<Arc<AgentDescriptor>>> {
+        if let Some(name) = &self.options.default_agent {
+            return self.agents.get(name).await;
+        }
+        let all = self.agents.all().await?;
+        Ok(all.values().next().filter(|_| all.len() == 1).cloned())
+    }
+}

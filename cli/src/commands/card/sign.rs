@@ -1,0 +1,88 @@
+//! `longhaul card sign`.
+
+use super::{source, view};
+use crate::{
+    args::SignCard,
+    exit::{Done, Failure, Outcome},
+    print,
+};
+use longhaul_signing::{CardSignature, KeyRing, PrivateKey, SIGNATURES};
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// Runs the command.
+pub fn run(args: &SignCard) -> Outcome {
+    let key = source::key(&args.key, PrivateKey::from_pem)?;
+    if let Some(Err(error)) = args.jku.as_deref().map(reqwest::Url::parse) {
+        return Err(Failure::usage(format!("--jku: is no URL: {error}")));
+    }
+    let card = source::from_file(&args.card)?;
+    let signed = signed(card, key, args.jku.as_deref())
+        .map_err(|error| Failure::failed(format!("{}: {error}", args.card)))?;
+    let text = view::pretty(&signed);
+    match &args.out {
+        None => print::line(&text)?,
+        Some(path) => replace(path, &format!("{text}\n"))?,
+    }
+    Ok(Done::Ok)
+}
+
+/// The card with signatures of this key. Those of other keys stay; earlier ones of this key were made over a card that may
+/// have changed since, and go.
+fn signed(
+    mut card: Value,
+    key: PrivateKey,
+    jku: Option<&str>,
+) -> Result<Value, longhaul_signing::SignError> {
+    let ring = KeyRing::new(Some(key), []);
+    let mine = |signature: &Value| {
+        let read = serde_json::from_value::<CardSignature>(signature.clone()).ok();
+        let header = read.and_then(|signature| signature.protected_header());
+        header.is_some_and(|header| header.kid.as_deref() == ring.kid())
+    };
+    let made = ring.sign(&card, jku)?;
+    let before = card.get(SIGNATURES).and_then(Value::as_array).cloned().unwrap_or_default();
+    let kept = before.into_iter().filter(|signature| !mine(signature));
+    let made = made.iter().filter_map(|signature| serde_json::to_value(signature).ok());
+    card[SIGNATURES] = kept.chain(made).collect();
+    Ok(card)
+}
+
+/// Writes beside the file first, so that it is never there in part.
+fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    written
+        .map_err(|error| Failure::failed(format!("{}: cannot be written: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_signing::Algorithm;
+    use serde_json::json;
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::generate(Algorithm::EdDsa, || [seed; 32])
+    }
+
+    #[test]
+    fn signatures_of_other_keys_stay_and_those_of_this_key_are_renewed() {
+        let card = json!({"name": "a", "signatures": [{"protected": "?", "signature": ""}]});
+        let once = signed(card, key(1), None).unwrap();
+        let mut changed = signed(once.clone(), key(2), None).unwrap();
+        changed["name"] = "b".into();
+        let again = signed(changed.clone(), key(1), None).unwrap();
+        let count = |card: &Value| card[SIGNATURES].as_array().unwrap().len();
+        assert_eq!(count(&again), count(&changed));
+        assert_eq!(again[SIGNATURES][0]["protected"], "?");
+        let old = &once[SIGNATURES][1];
+        assert!(!again[SIGNATURES].as_array().unwrap().contains(old));
+    }
+
+    #[test]
+    fn what_is_no_card_is_refused() {
+        assert!(signed(json!([1]), key(1), None).is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Compiles the `.proto` files, without `protoc`: to messages, services and clients, and to the description of them all that
+//! server reflection gives.
+
+use prost::Message;
+use std::{env, error::Error, fs, path::PathBuf};
+
+const FILES: [&str; 3] =
+    ["lf/a2a/v1/service.proto", "a2a/v1/service.proto", "google/rpc/status.proto"];
+
+/// Messages that 0.3 and 1.0 have with the same numbers and types, some with members behind that only 1.0 knows: one
+/// Rust type serves both packages.
+const SHARED: [(&str, &str); 20] = [
+    ("AgentCapabilities", "AgentCapabilities"),
+    ("AgentCardSignature", "AgentCardSignature"),
+    ("AgentExtension", "AgentExtension"),
+    ("AgentProvider", "AgentProvider"),
+    ("AgentSkill", "AgentSkill"),
+    ("APIKeySecurityScheme", "ApiKeySecurityScheme"),
+    ("AuthorizationCodeOAuthFlow", "AuthorizationCodeOAuthFlow"),
+    ("ClientCredentialsOAuthFlow", "ClientCredentialsOAuthFlow"),
+    ("HTTPAuthSecurityScheme", "HttpAuthSecurityScheme"),
+    ("ImplicitOAuthFlow", "ImplicitOAuthFlow"),
+    ("MutualTlsSecurityScheme", "MutualTlsSecurityScheme"),
+    ("OAuth2SecurityScheme", "OAuth2SecurityScheme"),
+    ("OAuthFlows", "OAuthFlows"),
+    ("OpenIdConnectSecurityScheme", "OpenIdConnectSecurityScheme"),
+    ("PasswordOAuthFlow", "PasswordOAuthFlow"),
+    ("Role", "Role"),
+    ("Security", "SecurityRequirement"),
+    ("SecurityScheme", "SecurityScheme"),
+    ("StringList", "StringList"),
+    ("TaskState", "TaskState"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let described = protox::compile(FILES, ["proto"])?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    fs::write(out.join("described.bin"), described.encode_to_vec())?;
+    let mut builder = tonic_prost_build::configure()
+        .build_transport(false)
+        .codec_path("crate::codec::Codec")
+        .bytes(".")
+        .btree_map(".");
+    for (old, new) in SHARED {
+        builder = builder.extern_path(format!(".a2a.v1.{old}"), format!("crate::pb::v1::{new}"));
+    }
+    builder.compile_fds(described)?;
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! What is generated from the `.proto` files: messages, services and clients.
+
+/// Package `lf.a2a.v1`: A2A 1.0.
+#[expect(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    missing_docs,
+    reason = "generated; the .proto files describe what is here"
+)]
+pub mod v1 {
+    tonic::include_proto!("lf.a2a.v1");
+}
+
+/// Package `a2a.v1`: A2A 0.3.
+#[expect(
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    missing_docs,
+    reason = "generated; the .proto files describe what is here"
+)]
+pub mod v0 {
+    tonic::include_proto!("a2a.v1");
+}
+
+/// Package `google.rpc`: details of an error.
+#[expect(missing_docs, reason = "generated; the .proto file describes what is here")]
+pub mod rpc {
+    tonic::include_proto!("google.rpc");
+}
+
+/// All of it as a `google.protobuf.FileDescriptorSet`, for server reflection.
+pub const DESCRIBED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/described.bin"));

@@ -1,0 +1,83 @@
+//! Sending a message, with or without a stream, and the answer (A2A 3.2.1, 3.2.2).
+
+use super::{
+    message::{self, ReadMessage, message},
+    push, task,
+};
+use crate::{
+    pb::v1::{self as pb, send_message_response::Payload},
+    read::{asked, each, history_length, optional, required, some_text, text},
+    value,
+};
+use longhaul_domain::Role;
+use longhaul_wire::{
+    ProtocolError, PushConfig, SendOutcome, SendRequest, WireError,
+    raw::{At, Read},
+};
+
+/// Reads the request of Send Message and Send Streaming Message.
+pub fn read_send(request: pb::SendMessageRequest) -> Result<SendRequest, ProtocolError> {
+    asked(|at| {
+        let tenant = some_text(request.tenant, &at.field("tenant"));
+        let said = required(request.message, &at.field("message"), of_client);
+        let configured = optional(request.configuration, &at.field("configuration"), configuration);
+        let metadata = value::maybe_object(request.metadata.as_ref(), &at.field("metadata"));
+        let said = said?;
+        let configured = configured?.unwrap_or_default();
+        Ok(SendRequest {
+            tenant: tenant?,
+            message: said.message,
+            target: said.task,
+            return_immediately: configured.return_immediately,
+            history_length: configured.history_length,
+            accepted_output_modes: configured.accepted_output_modes,
+            push_config: configured.push_config,
+            metadata: metadata?,
+        })
+    })
+}
+
+/// A message that a client may send: it says something, and speaks for the user.
+fn of_client(given: pb::Message, at: &At<'_>) -> Read<ReadMessage> {
+    let some_parts: Read<()> = if given.parts.is_empty() {
+        at.field("parts").refuse("is required; send at least one part")
+    } else {
+        Ok(())
+    };
+    let said = message::read(given, at)?;
+    some_parts?;
+    match said.message.role {
+        Role::User => Ok(said),
+        Role::Agent => at.field("role").refuse("must be ROLE_USER in a message to an agent"),
+    }
+}
+
+#[derive(Default)]
+struct Configured {
+    accepted_output_modes: Vec<String>,
+    push_config: Option<PushConfig>,
+    history_length: Option<u32>,
+    return_immediately: bool,
+}
+
+fn configuration(given: pb::SendMessageConfiguration, at: &At<'_>) -> Read<Configured> {
+    let modes = each(given.accepted_output_modes, &at.field("acceptedOutputModes"), text);
+    let push = &at.field("taskPushNotificationConfig");
+    let push = optional(given.task_push_notification_config, push, push::read);
+    let history = optional(given.history_length, &at.field("historyLength"), history_length);
+    Ok(Configured {
+        accepted_output_modes: modes?,
+        push_config: push?,
+        history_length: history?,
+        return_immediately: given.return_immediately,
+    })
+}
+
+/// Answer of Send Message. Only a content that is kept apart makes it fail.
+pub fn send(outcome: &SendOutcome) -> Result<pb::SendMessageResponse, WireError> {
+    let payload = match outcome {
+        SendOutcome::Task(shown) => Payload::Task(task::task(shown)?),
+        SendOutcome::Message(said) => Payload::Message(message(said, None)?),
+    };
+    Ok(pb::SendMessageResponse { payload: Some(payload) })
+}

@@ -1,0 +1,200 @@
+//! JSON values as protobuf has them, `google.protobuf.Value` and `Struct`, and back.
+//!
+//! Numbers are doubles there, and members have no order: an integer over 2^53 is rounded, `1.0` comes back as `1`, and the
+//! members of an object come back in the order of their names. Everything else survives. Nesting is bounded
+//! both ways; readers of protobuf stop earlier than those of JSON, at a hundred messages inside one another.
+
+use longhaul_domain::{
+    Json, JsonObject,
+    json::{JsonError, MAX_DEPTH},
+};
+use longhaul_wire::raw::{At, Raw, Read, Violations, elements, members};
+use prost_types::{ListValue, Struct, Value, value::Kind};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// A value from outside; one without a kind is `null`.
+pub(crate) fn json(value: &Value, at: &At<'_>) -> Read<Json> {
+    let mut text = String::new();
+    match write(value, &mut text, 0)
+        .and_then(|()| Json::parse(&text).map_err(|why| why.to_string()))
+    {
+        Ok(json) => Ok(json),
+        Err(why) => at.refuse(why),
+    }
+}
+
+/// An object from outside.
+pub(crate) fn object(object: &Struct, at: &At<'_>) -> Read<JsonObject> {
+    let mut text = String::new();
+    let written = write_members(&object.fields, &mut text, 0);
+    match written.and_then(|()| JsonObject::parse(&text).map_err(|why| why.to_string())) {
+        Ok(object) => Ok(object),
+        Err(why) => at.refuse(why),
+    }
+}
+
+/// An object from outside, if there is one.
+pub(crate) fn maybe_object(given: Option<&Struct>, at: &At<'_>) -> Read<Option<JsonObject>> {
+    given.map(|given| object(given, at)).transpose()
+}
+
+fn write(value: &Value, text: &mut String, depth: usize) -> Result<(), String> {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => text.push_str("null"),
+        Some(Kind::BoolValue(value)) => text.push_str(if *value { "true" } else { "false" }),
+        Some(Kind::NumberValue(number)) => write_number(*number, text)?,
+        Some(Kind::StringValue(value)) => write_string(value, text)?,
+        Some(Kind::StructValue(object)) => write_members(&object.fields, text, depth)?,
+        Some(Kind::ListValue(list)) => {
+            inside(depth)?;
+            text.push('[');
+            for (index, value) in list.values.iter().enumerate() {
+                text.push_str(if index > 0 { "," } else { "" });
+                write(value, text, depth + 1)?;
+            }
+            text.push(']');
+        }
+    }
+    Ok(())
+}
+
+fn write_members(
+    members: &BTreeMap<String, Value>,
+    text: &mut String,
+    depth: usize,
+) -> Result<(), String> {
+    inside(depth)?;
+    text.push('{');
+    for (index, (name, value)) in members.iter().enumerate() {
+        text.push_str(if index > 0 { "," } else { "" });
+        write_string(name, text)?;
+        text.push(':');
+        write(value, text, depth + 1)?;
+    }
+    text.push('}');
+    Ok(())
+}
+
+fn inside(depth: usize) -> Result<(), String> {
+    if depth < MAX_DEPTH { Ok(()) } else { Err(JsonError::TooDeep.to_string()) }
+}
+
+fn write_string(value: &str, text: &mut String) -> Result<(), String> {
+    text.push_str(&serde_json::to_string(value).map_err(|why| why.to_string())?);
+    Ok(())
+}
+
+/// As short as it can be and still be the same double; integral ones without a fraction.
+fn write_number(number: f64, text: &mut String) -> Result<(), String> {
+    if !number.is_finite() {
+        return Err("holds a number that is not finite; JSON has no such numbers".to_owned());
+    }
+    let shown = format!("{number:?}");
+    text.push_str(shown.strip_suffix(".0").unwrap_or(&shown));
+    Ok(())
+}
+
+/// A value that goes out.
+pub(crate) fn value(json: &Json) -> Value {
+    let Ok(raw) = json.to::<&RawValue>() else { return Value::default() };
+    let sink = Violations::of_checked();
+    of_raw(raw.into(), &At::root(&sink))
+}
+
+/// An object that goes out.
+pub(crate) fn structure(object: &JsonObject) -> Struct {
+    match value(object.as_json()).kind {
+        Some(Kind::StructValue(object)) => object,
+        _ => Struct::default(),
+    }
+}
+
+/// An integer that goes out: as a double, as all numbers.
+pub(crate) fn of_integer(number: i64) -> Value {
+    Value { kind: Some(Kind::NumberValue(nearest(&number.to_string()))) }
+}
+
+/// The value of a text that is known to be JSON and not nested too deeply, so nothing is refused.
+fn of_raw(raw: Raw<'_>, at: &At<'_>) -> Value {
+    let token = raw.get();
+    let kind = match token.as_bytes().first() {
+        Some(b'{') => {
+            let mut fields = BTreeMap::new();
+            let _ = members(raw, at, |name, raw| {
+                fields.insert(name.to_owned(), of_raw(raw, at));
+            });
+            Kind::StructValue(Struct { fields })
+        }
+        Some(b'[') => {
+            let mut values = Vec::new();
+            let _ = elements(raw, at, |_, raw| values.push(of_raw(raw, at)));
+            Kind::ListValue(ListValue { values })
+        }
+        Some(b'"') => Kind::StringValue(raw.string().unwrap_or_default().into_owned()),
+        Some(b't') => Kind::BoolValue(true),
+        Some(b'f') => Kind::BoolValue(false),
+        Some(b'n') | None => Kind::NullValue(0),
+        Some(_) => Kind::NumberValue(nearest(token)),
+    };
+    Value { kind: Some(kind) }
+}
+
+/// The double next to a number; the largest one stands for what is beyond it, as infinity is not JSON.
+fn nearest(token: &str) -> f64 {
+    token.parse::<f64>().unwrap_or_default().clamp(f64::MIN, f64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn back(text: &str) -> String {
+        let sink = Violations::default();
+        let value = value(&Json::parse(text).unwrap());
+        json(&value, &At::root(&sink)).unwrap().as_str().to_owned()
+    }
+
+    fn refused(value: &Value) -> String {
+        let sink = Violations::default();
+        json(value, &At::root(&sink)).unwrap_err();
+        sink.into_list().remove(0).description
+    }
+
+    #[test]
+    fn what_a_double_holds_comes_back() {
+        for text in ["null", "true", "[]", "{}", r#"{"a":[1,-2,0.5,"ä\"\n"],"z":null}"#, "1e300"] {
+            assert_eq!(back(text), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_doubles_without_an_empty_fraction() {
+        for (given, shown) in [
+            ("1.0", "1"),
+            ("-0.0", "-0"),
+            ("12345678901234567890", "1.2345678901234567e19"),
+            ("9007199254740993", "9007199254740992"),
+            ("1e400", "1.7976931348623157e308"),
+            ("1E2", "100"),
+        ] {
+            assert_eq!(back(given), shown, "{given}");
+        }
+    }
+
+    #[test]
+    fn of_a_name_given_twice_the_last_one_counts() {
+        assert_eq!(back(r#"{"b":1,"a":2,"b":3}"#), r#"{"a":2,"b":3}"#);
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        let of = |kind| Value { kind: Some(kind) };
+        assert!(refused(&of(Kind::NumberValue(f64::NAN))).contains("not finite"));
+        assert!(refused(&of(Kind::StringValue("\0".to_owned()))).contains("U+0000"));
+        let deep = (0..=MAX_DEPTH).fold(Value::default(), |inner, _| {
+            of(Kind::ListValue(ListValue { values: vec![inner] }))
+        });
+        assert!(refused(&deep).contains("nested deeper"));
+    }
+}

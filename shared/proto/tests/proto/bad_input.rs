@@ -1,0 +1,208 @@
+//! What is wrong with a request is said with the paths that the same JSON gets, and nothing makes a decoder panic.
+
+use crate::{peer, samples};
+use longhaul_proto::{pb, v0, v1};
+use longhaul_wire::{Dialect, Operation, ProtocolError, v1::V1};
+use proptest::prelude::*;
+use prost::Message;
+use serde_json::value::RawValue;
+
+/// Where it is wrong.
+fn fields<T: std::fmt::Debug>(read: Result<T, ProtocolError>) -> Vec<String> {
+    match read {
+        Err(ProtocolError::InvalidParams(list)) => list.into_iter().map(|v| v.field).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn of_json(dialect: Dialect, operation: Operation, json: &str) -> Vec<String> {
+    let raw = RawValue::from_string(json.to_owned()).unwrap();
+    fields(dialect.read(operation, &raw))
+}
+
+#[test]
+fn a_bad_send_of_1_0_is_refused_with_the_paths_of_json() {
+    for (json, expected) in [
+        ("{}", "message"),
+        (r#"{"message":{"messageId":"m","role":"ROLE_USER"}}"#, "message.parts"),
+        (r#"{"message":{"role":"ROLE_USER","parts":[{"text":"a"}]}}"#, "message.messageId"),
+        (r#"{"message":{"messageId":"m","parts":[{"text":"a"}]}}"#, "message.role"),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_AGENT","parts":[{"text":"a"}]}}"#,
+            "message.role",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","parts":[{"text":"a"},{}]}}"#,
+            "message.parts[1]",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","parts":[{"text":"a\u0000"}]}}"#,
+            "message.parts[0].text",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","parts":[{"url":""}]}}"#,
+            "message.parts[0].url",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","parts":[{"text":"a"}]},"configuration":{"historyLength":-1}}"#,
+            "configuration.historyLength",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","parts":[{"text":"a"}]},
+               "configuration":{"taskPushNotificationConfig":{"url":"ftp://a"}}}"#,
+            "configuration.taskPushNotificationConfig.url",
+        ),
+    ] {
+        let theirs = peer::of_text("lf.a2a.v1.SendMessageRequest", json);
+        let read = fields(v1::read_send(theirs.to_ours()));
+        assert_eq!(read, [expected], "{json}");
+        assert_eq!(read, of_json(Dialect::V1_0, Operation::Send, json), "{json}");
+    }
+}
+
+#[test]
+fn a_bad_send_of_0_3_is_refused_with_the_paths_of_json() {
+    for (json, expected) in [
+        ("{}", "message"),
+        (r#"{"message":{"messageId":"m","role":"ROLE_USER"}}"#, "message.content"),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_AGENT","content":[{"text":"a"}]}}"#,
+            "message.role",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","content":[{}]}}"#,
+            "message.content[0]",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","content":[{"file":{"mimeType":"a/b"}}]}}"#,
+            "message.content[0].file",
+        ),
+        (
+            r#"{"message":{"messageId":"m","role":"ROLE_USER","content":[{"text":"a"}]},
+               "configuration":{"pushNotification":{"url":"nope"}}}"#,
+            "configuration.pushNotification.url",
+        ),
+    ] {
+        let theirs = peer::of_text("a2a.v1.SendMessageRequest", json);
+        let read = fields(v0::read_send(theirs.to_ours()));
+        assert_eq!(read, of_json(Dialect::V0_3Proto, Operation::Send, json), "{json}");
+        assert_eq!(read, [expected], "{json}");
+    }
+}
+
+#[test]
+fn bad_lists_and_names_are_refused_with_the_paths_of_json() {
+    for (json, expected) in [
+        (r#"{"pageSize":0}"#, "pageSize"),
+        (r#"{"pageSize":101}"#, "pageSize"),
+        (r#"{"historyLength":-5}"#, "historyLength"),
+        (r#"{"status":17}"#, "status"),
+    ] {
+        let theirs = peer::of_text("lf.a2a.v1.ListTasksRequest", json);
+        let read = fields(v1::read_list(theirs.to_ours()));
+        assert_eq!(read, [expected], "{json}");
+        assert_eq!(read, of_json(Dialect::V1_0, Operation::List, json), "{json}");
+    }
+    for (name, refused) in [("", true), ("tasks/", true), ("tasks/x", false), ("x", false)] {
+        let read =
+            v0::read_get(pb::v0::GetTaskRequest { name: name.to_owned(), history_length: 0 });
+        assert_eq!(read.is_err(), refused, "{name}");
+    }
+    let config = |name: &str| {
+        v0::read_get_push(pb::v0::GetTaskPushNotificationConfigRequest { name: name.to_owned() })
+    };
+    assert_eq!(fields(config("tasks/x")), ["name"]);
+    assert_eq!(fields(config("tasks/x/pushNotificationConfigs/")), ["name"]);
+    assert!(config("tasks/x/pushNotificationConfigs/y").is_ok());
+}
+
+#[test]
+fn times_out_of_range_are_refused() {
+    for (seconds, nanos) in [(i64::MAX, 0), (0, -1), (0, 1_000_000_000)] {
+        let after = Some(prost_types::Timestamp { seconds, nanos });
+        let request =
+            pb::v1::ListTasksRequest { status_timestamp_after: after, ..Default::default() };
+        assert_eq!(fields(v1::read_list(request)), ["statusTimestampAfter"]);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let request = pb::v1::SendMessageRequest {
+        message: Some(pb::v1::Message {
+            role: 9,
+            parts: vec![pb::v1::Part::default(); 3],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let fields = fields(v1::read_send(request));
+    assert_eq!(fields.len(), 5, "{fields:?}");
+}
+
+/// Every decoder of what clients send.
+fn decode_all(bytes: &[u8]) {
+    fn one<T: Message + Default, R>(bytes: &[u8], read: impl Fn(T) -> R) {
+        let _ = T::decode(bytes).map(read);
+    }
+    one(bytes, v1::read_send);
+    one(bytes, v1::read_get);
+    one(bytes, v1::read_list);
+    one(bytes, v1::read_cancel);
+    one(bytes, v1::read_subscribe);
+    one(bytes, v1::read_create_push);
+    one(bytes, v1::read_get_push);
+    one(bytes, v1::read_delete_push);
+    one(bytes, v1::read_list_push);
+    one(bytes, v1::read_extended_card);
+    one(bytes, v0::read_send);
+    one(bytes, v0::read_get);
+    one(bytes, v0::read_cancel);
+    one(bytes, v0::read_subscribe);
+    one(bytes, v0::read_create_push);
+    one(bytes, v0::read_get_push);
+    one(bytes, v0::read_delete_push);
+    one(bytes, v0::read_list_push);
+    one(bytes, v0::read_extended_card);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn byte_soup_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        decode_all(&bytes);
+    }
+
+    #[test]
+    fn almost_requests_never_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let theirs = peer::of_json("lf.a2a.v1.SendMessageRequest", &V1(&samples::send_request()));
+        let mut bytes = theirs.bytes();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        decode_all(&bytes);
+        bytes.truncate(cut.index(bytes.len()));
+        decode_all(&bytes);
+    }
+}
+
+#[test]
+fn nesting_without_end_is_refused_and_not_followed() {
+    // A list in a list in a list, deeper than any stack: field 6 of Value, field 1 of ListValue.
+    let mut bytes = Vec::new();
+    for _ in 0..20_000 {
+        let mut outer = Vec::new();
+        prost::encoding::bytes::encode(1, &bytes, &mut outer);
+        bytes = Vec::new();
+        prost::encoding::bytes::encode(6, &outer, &mut bytes);
+        if bytes.len() > 50_000 {
+            break;
+        }
+    }
+    assert!(prost_types::Value::decode(bytes.as_slice()).is_err());
+}

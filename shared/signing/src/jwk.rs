@@ -1,0 +1,116 @@
+//! Key sets (RFC 7517), written and read.
+
+use crate::{Algorithm, PublicKey, ReadError, read};
+use serde_json::{Map, Value, json};
+
+/// A key that signatures may be checked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedKey {
+    /// The name that a signature must give it; without one, any.
+    pub kid: Option<String>,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// Why a text is no key set.
+#[derive(Debug, thiserror::Error)]
+pub enum JwksError {
+    /// It is no JSON.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// It is other JSON.
+    #[error("it is no key set: it has no list \"keys\" (RFC 7517)")]
+    NoKeys,
+    /// It has keys, but none of use.
+    #[error(
+        "none of its {0} keys can verify a card; it takes P-256 (ES256) or Ed25519 (EdDSA) keys"
+    )]
+    NoneUsable(usize),
+}
+
+/// The JWK of a public key, under this name.
+pub fn jwk(kid: &str, key: &PublicKey) -> Value {
+    let coordinates = key.coordinates();
+    let mut members: Map<String, Value> =
+        coordinates.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    members.insert("kid".to_owned(), kid.into());
+    members.insert("alg".to_owned(), key.algorithm().name().into());
+    members.insert("use".to_owned(), "sig".into());
+    members.into()
+}
+
+/// A key set, or a single JWK. Keys of other kinds, and those that are not for signatures, are left out: a set may hold
+/// them for others.
+pub fn trusted_keys(bytes: &[u8]) -> Result<Vec<TrustedKey>, JwksError> {
+    let mut value = read(bytes)?;
+    if value.get("kty").is_some() {
+        value = json!({"keys": [value]});
+    }
+    let keys = value.get("keys").and_then(Value::as_array).ok_or(JwksError::NoKeys)?;
+    let usable: Vec<TrustedKey> = keys.iter().filter_map(trusted_key).collect();
+    if usable.is_empty() { Err(JwksError::NoneUsable(keys.len())) } else { Ok(usable) }
+}
+
+fn trusted_key(jwk: &Value) -> Option<TrustedKey> {
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    let key = PublicKey::from_coordinates(text("kty")?, text("crv")?, text("x")?, text("y"))?;
+    let for_signatures = text("use").is_none_or(|purpose| purpose == "sig");
+    let verifies = match jwk.get("key_ops").and_then(Value::as_array) {
+        Some(operations) => operations.iter().any(|operation| operation == "verify"),
+        None => true,
+    };
+    let algorithm = text("alg").map(str::parse::<Algorithm>);
+    let fits = algorithm.is_none_or(|algorithm| algorithm == Ok(key.algorithm()));
+    let kid = text("kid").map(str::to_owned);
+    (for_signatures && verifies && fits).then_some(TrustedKey { kid, key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PrivateKey;
+
+    fn key(algorithm: Algorithm) -> PublicKey {
+        PrivateKey::generate(algorithm, || [9; 32]).public()
+    }
+
+    #[test]
+    fn a_key_survives_its_jwk() {
+        for algorithm in Algorithm::ALL {
+            let key = key(algorithm);
+            let set = json!({"keys": [jwk("k", &key)]}).to_string();
+            let read = trusted_keys(set.as_bytes()).unwrap();
+            assert_eq!(read, [TrustedKey { kid: Some("k".to_owned()), key: key.clone() }]);
+            let alone = jwk("k", &key).to_string();
+            assert_eq!(trusted_keys(alone.as_bytes()).unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn keys_for_other_uses_are_left_out() {
+        let change = |name: &str, value: Value| {
+            let mut jwk = jwk("k", &key(Algorithm::Es256));
+            jwk[name] = value;
+            jwk
+        };
+        for jwk in [
+            change("use", "enc".into()),
+            change("alg", "EdDSA".into()),
+            change("alg", "RS256".into()),
+            change("key_ops", json!(["sign"])),
+            change("crv", "P-384".into()),
+            change("x", "AA".into()),
+        ] {
+            let set = json!({"keys": [jwk]}).to_string();
+            let error = trusted_keys(set.as_bytes()).unwrap_err();
+            assert!(matches!(error, JwksError::NoneUsable(1)), "{set}");
+        }
+        assert!(trusted_keys(change("key_ops", json!(["verify"])).to_string().as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_key_set_is_refused() {
+        assert!(matches!(trusted_keys(b"{}"), Err(JwksError::NoKeys)));
+        assert!(matches!(trusted_keys(b"<html>"), Err(JwksError::Unreadable(_))));
+    }
+}

@@ -1,0 +1,113 @@
+//! A signature of a card: a JWS whose payload stands elsewhere (A2A 4.4.7, 8.4.2; RFC 7515 appendix F).
+
+use crate::{Algorithm, PrivateKey};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The field of a card that holds its signatures.
+pub const SIGNATURES: &str = "signatures";
+
+/// Why something cannot be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// It is no object.
+    #[error("it is no agent card: a card is a JSON object")]
+    NoObject,
+}
+
+/// A signature, as it stands on a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardSignature {
+    /// The protected header: JSON in base64url without padding.
+    pub protected: String,
+    /// The signature in base64url without padding.
+    pub signature: String,
+    /// A header that nothing protects. We write none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Map<String, Value>>,
+}
+
+/// What a protected header says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The algorithm.
+    pub alg: String,
+    /// What is signed; `JOSE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub typ: Option<String>,
+    /// The name of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// Where its key set is. Whoever made the card wrote this; it proves nothing by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jku: Option<String>,
+    /// Names of members that a verifier must understand (RFC 7515 section 4.1.11). We write none and know none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crit: Option<Value>,
+}
+
+impl Header {
+    fn of(algorithm: Algorithm, kid: &str, jku: Option<&str>) -> Self {
+        Self {
+            alg: algorithm.name().to_owned(),
+            typ: Some("JOSE".to_owned()),
+            kid: Some(kid.to_owned()),
+            jku: jku.map(str::to_owned),
+            crit: None,
+        }
+    }
+}
+
+impl CardSignature {
+    /// What its protected header says; `None` when that cannot be read.
+    pub fn protected_header(&self) -> Option<Header> {
+        let bytes = BASE64.decode(&self.protected).ok()?;
+        let header = crate::read(&bytes).ok().filter(Value::is_object)?;
+        serde_json::from_value(header).ok()
+    }
+}
+
+/// Signs a payload.
+pub(crate) fn signature(
+    key: &PrivateKey,
+    kid: &str,
+    jku: Option<&str>,
+    payload: &[u8],
+) -> CardSignature {
+    let header = Header::of(key.public().algorithm(), kid, jku);
+    // A header of texts can always be written.
+    let protected = BASE64.encode(serde_json::to_vec(&header).unwrap_or_default());
+    let signature = BASE64.encode(key.sign(&signing_input(&protected, payload)));
+    CardSignature { protected, signature, header: None }
+}
+
+/// The bytes that are signed (RFC 7515 section 5.1).
+pub(crate) fn signing_input(protected: &str, payload: &[u8]) -> Vec<u8> {
+    format!("{protected}.{}", BASE64.encode(payload)).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_names_algorithm_type_key_and_key_set() {
+        let key = PrivateKey::generate(Algorithm::Es256, || [1; 32]);
+        let signed = signature(&key, "key-1", Some("https://a/jwks.json"), b"{}");
+        let header = String::from_utf8(BASE64.decode(&signed.protected).unwrap()).unwrap();
+        let expected = r#"{"alg":"ES256","typ":"JOSE","kid":"key-1","jku":"https://a/jwks.json"}"#;
+        assert_eq!(header, expected);
+        assert_eq!(signed.protected_header().unwrap().kid.as_deref(), Some("key-1"));
+        assert!(!signed.signature.contains('='));
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_none() {
+        for protected in ["", "%", "e30=", "e30", "W10", "WyJFUzI1NiJd", "eyJhbGciOjF9"] {
+            let protected = protected.to_owned();
+            let broken = CardSignature { protected, signature: String::new(), header: None };
+            assert_eq!(broken.protected_header(), None);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Real clients from the registries against a real server: each SDK, over each binding that it has, sees what is promised.
+//!
+//! What is checked is in `tests/interop`, a scenario a promise: `card`, `send`, `stream`, `turns`, `get`, `list`, `cancel`,
+//! `resubscribe`, `files`, `data` and `errors`. The matrix in `docs/conformance.md` names the tests here.
+
+mod programs;
+
+use longhaul_tests::{Mode, Setup, Stack};
+use programs::{Binding, Program};
+
+/// Cards name gRPC in the form that most SDKs can dial.
+fn setup(mode: Mode) -> Setup {
+    Setup::new(mode).set("cards.grpc", "host-port")
+}
+
+/// One binding against one process.
+async fn alone(program: Program, binding: Binding) {
+    let stack = setup(Mode::Embedded).start().await;
+    program.start(&[&stack.base()], binding, None).assert_all_passed();
+    stack.assert_no_errors_logged();
+}
+
+/// Every binding at the same time on two API nodes, Postgres and RabbitMQ, with a key; who lost the connection comes back at
+/// the other node.
+async fn on_servers(program: Program, bindings: &[Binding]) {
+    let setup = setup(Mode::Distributed).nodes(2).workers(2);
+    let stack: Stack = setup.key("reader", "read,write").start().await;
+    let bases: Vec<String> = stack.nodes().iter().map(longhaul_tests::stack::Place::base).collect();
+    let bases: Vec<&str> = bases.iter().map(String::as_str).collect();
+    let start = |binding: &Binding| program.start(&bases, *binding, Some(stack.key(0)));
+    let running: Vec<_> = bindings.iter().map(start).collect();
+    for program in running {
+        program.assert_all_passed();
+    }
+    stack.assert_no_errors_logged();
+}
+
+/// The tests of one client: each of its bindings alone, and all of them on servers.
+macro_rules! client {
+    ($name:ident, $program:expr, $($test:ident: $binding:ident),*) => {
+        mod $name {
+            use super::{Binding, Program};
+
+            $(#[tokio::test]
+            async fn $test() { super::alone($program, Binding::$binding).await; })*
+
+            #[tokio::test]
+            async fn on_servers() { super::on_servers($program, &[$(Binding::$binding),*]).await; }
+        }
+    };
+}
+
+client!(python_1, Program::python_1("1.0"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(python_1_as_0_3, Program::python_1("0.3"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(python_0_3, Program::python_0_3(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(javascript_1, Program::javascript_1("1.0"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(javascript_1_as_0_3, Program::javascript_1("0.3"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(javascript_0_3, Program::javascript_0_3(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(rust_1, Program::rust(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(demo_0_1, Program::demo_0_1(), json_rpc: JsonRpc);

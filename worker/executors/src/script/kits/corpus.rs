@@ -1,0 +1,125 @@
+//! The newer conformance corpus: a behaviour is chosen by how the first text of a message begins, and belongs to the task. Later messages
+//! go on with it, unless they name another one.
+
+use super::{chunks, data, file, file_url, longest, text};
+use crate::script::plan::{Ending, Hang, Plan};
+use longhaul_domain::{Message, Part};
+
+/// How long a long-running task works: long enough to be seen at work, short enough not to be waited for.
+const LONG_RUNNING_MS: u64 = 1000;
+
+/// Every behaviour of the corpus.
+const NAMES: &[&str] = &[
+    "tck-complete-task",
+    "tck-input-required",
+    "tck-auth-required",
+    "tck-reject-task",
+    "tck-task-failure",
+    "tck-message-response",
+    "tck-multi-turn",
+    "tck-cancel",
+    "tck-long-running",
+    "tck-artifact-text",
+    "tck-artifact-data",
+    "tck-artifact-file",
+    "tck-artifact-file-url",
+    "tck-stream-basic",
+    "tck-stream-chunked",
+];
+
+/// What the corpus expects of a task with this message.
+pub(super) fn plan(message: &Message) -> Option<Plan> {
+    let first = message.parts.iter().find_map(Part::as_text)?;
+    let name = longest(NAMES, first.trim_start())?;
+    let outputs = match name {
+        "tck-artifact-text" => text("Generated text content"),
+        "tck-artifact-data" => data(),
+        "tck-artifact-file" => file(),
+        "tck-artifact-file-url" => file_url(),
+        "tck-long-running" => text("Long-running work is done"),
+        "tck-stream-basic" => text("Streamed text content"),
+        "tck-stream-chunked" => chunks(&["chunk-1 ", "chunk-2 ", "chunk-3"]),
+        _ => Vec::new(),
+    };
+    let end = match name {
+        "tck-input-required" | "tck-multi-turn" => Ending::InputRequired,
+        "tck-auth-required" => Ending::AuthRequired,
+        "tck-reject-task" => Ending::Rejected,
+        "tck-task-failure" => Ending::Failed,
+        "tck-message-response" => Ending::Message,
+        _ => Ending::Completed,
+    };
+    Some(Plan {
+        outputs,
+        end,
+        say: Some(said(name).to_owned()),
+        delay_ms: if name == "tck-long-running" { LONG_RUNNING_MS } else { 0 },
+        hang: (name == "tck-cancel").then_some(Hang::UntilCancel),
+        until: (name == "tck-multi-turn").then(|| "done".to_owned()),
+        ..Plan::default()
+    })
+}
+
+/// The message of the last status, or the direct reply.
+fn said(name: &str) -> &'static str {
+    match name {
+        "tck-complete-task" => "Hello from TCK",
+        "tck-message-response" => "Direct message response",
+        "tck-input-required" | "tck-multi-turn" => "Please say more",
+        "tck-auth-required" => "Please authorize",
+        "tck-reject-task" => "rejected",
+        "tck-task-failure" => "failed as asked",
+        _ => "done as asked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{MessageId, Role};
+
+    fn of(parts: Vec<Part>) -> Option<Plan> {
+        plan(&Message::new(MessageId::new("m-1").unwrap(), Role::User, parts))
+    }
+
+    #[test]
+    fn endings_are_as_named() {
+        for (text, end) in [
+            ("tck-complete-task", Ending::Completed),
+            ("tck-input-required please", Ending::InputRequired),
+            ("tck-auth-required", Ending::AuthRequired),
+            ("tck-reject-task", Ending::Rejected),
+            ("tck-task-failure", Ending::Failed),
+            (" tck-message-response", Ending::Message),
+            ("tck-multi-turn start", Ending::InputRequired),
+        ] {
+            assert_eq!(of(vec![Part::text(text)]).unwrap().end, end, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_as_named() {
+        for (text, chunks) in [
+            ("tck-artifact-text", 1),
+            ("tck-artifact-data", 1),
+            ("tck-artifact-file", 1),
+            ("tck-artifact-file-url", 1),
+            ("tck-long-running", 1),
+            ("tck-stream-basic", 1),
+            ("tck-stream-chunked", 3),
+        ] {
+            let plan = of(vec![Part::text(text)]).unwrap();
+            assert_eq!(plan.outputs[0].chunks.len(), chunks, "{text}");
+            assert_eq!(plan.end, Ending::Completed, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_text_counts_and_files_before_it_do_not() {
+        let file = || Part::raw("x", "text/plain");
+        let named = || Part::text("tck-cancel");
+        assert_eq!(of(vec![file(), named()]).unwrap().hang, Some(Hang::UntilCancel));
+        assert_eq!(of(vec![Part::text("hello"), named()]), None);
+        assert_eq!(of(vec![file()]), None);
+    }
+}

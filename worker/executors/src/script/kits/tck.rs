@@ -1,0 +1,119 @@
+//! The A2A compatibility kit (`a2a-tck`): a behaviour is chosen by how the id of a message begins, for this message alone.
+
+use super::{Kits, chunks, data, file, file_url, longest, text};
+use crate::script::plan::{Ending, Plan};
+
+/// Every beginning that the kit uses.
+const NAMES: &[&str] = &[
+    "tck-complete-task",
+    "tck-artifact-text",
+    "tck-artifact-file",
+    "tck-artifact-file-url",
+    "tck-artifact-data",
+    "tck-message-response",
+    "tck-input-required",
+    "tck-reject-task",
+    "tck-stream-001",
+    "tck-stream-002",
+    "tck-stream-003",
+    "tck-stream-ordering-001",
+    "tck-stream-artifact-text",
+    "tck-stream-artifact-file",
+    "tck-stream-artifact-chunked",
+    RESUBSCRIBE,
+];
+
+/// The task has to be still at work when the kit subscribes to it again.
+const RESUBSCRIBE: &str = "test-resubscribe-message-id";
+
+/// What the kit expects of a message with this id. That a task is at work needs no plan: its first status says so.
+pub(super) fn plan(kits: Kits, message_id: &str) -> Option<Plan> {
+    let name = longest(NAMES, message_id)?;
+    let end = |end, say: Option<&str>| Plan { end, say: say.map(str::to_owned), ..Plan::default() };
+    let outputs = match name {
+        "tck-artifact-text" => text("Generated text content"),
+        "tck-artifact-file" | "tck-stream-artifact-file" => file(),
+        "tck-artifact-file-url" => file_url(),
+        "tck-artifact-data" => data(),
+        "tck-stream-001" => text("Stream hello from TCK"),
+        "tck-stream-003" => text("Stream task lifecycle"),
+        "tck-stream-ordering-001" => text("Ordered output"),
+        "tck-stream-artifact-text" => text("Streamed text content"),
+        "tck-stream-artifact-chunked" => chunks(&["chunk-1 ", "chunk-2"]),
+        _ => Vec::new(),
+    };
+    Some(match name {
+        "tck-complete-task" => end(Ending::Completed, Some("Hello from TCK")),
+        "tck-message-response" => end(Ending::Message, Some("Direct message response")),
+        "tck-input-required" => end(Ending::InputRequired, None),
+        "tck-reject-task" => end(Ending::Rejected, Some("rejected")),
+        "tck-stream-002" => end(Ending::Completed, Some("Stream completed")),
+        RESUBSCRIBE => {
+            let twice = kits.stream_timeout.saturating_mul(2).as_millis();
+            let delay_ms = u64::try_from(twice).unwrap_or(u64::MAX);
+            Plan { delay_ms, ..end(Ending::Completed, Some("Still here")) }
+        }
+        _ => Plan { outputs, ..Plan::default() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::Content;
+
+    fn of(id: &str) -> Plan {
+        plan(Kits::default(), id).unwrap()
+    }
+
+    #[test]
+    fn every_name_has_a_behaviour_of_its_own() {
+        for name in NAMES {
+            assert_ne!(of(&format!("{name}-1f2e3d4c-jsonrpc")), Plan::default(), "{name}");
+        }
+        for other in ["", "tck-", "tck-send-003", "tck-terminal", "my-tck-complete-task"] {
+            assert_eq!(plan(Kits::default(), other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn endings_are_as_named() {
+        for (id, end) in [
+            ("tck-complete-task", Ending::Completed),
+            ("tck-message-response", Ending::Message),
+            ("tck-input-required", Ending::InputRequired),
+            ("tck-reject-task", Ending::Rejected),
+            ("tck-stream-002", Ending::Completed),
+        ] {
+            assert_eq!(of(id).end, end, "{id}");
+        }
+        assert_eq!(of("tck-complete-task").say.as_deref(), Some("Hello from TCK"));
+        assert_eq!(of("tck-message-response").say.as_deref(), Some("Direct message response"));
+    }
+
+    #[test]
+    fn artifacts_hold_what_the_kit_looks_for() {
+        let only = |id: &str| of(id).outputs.remove(0).chunks.remove(0);
+        assert_eq!(only("tck-artifact-text").as_text(), Some("Generated text content"));
+        let (by_value, by_reference) = (only("tck-artifact-file"), only("tck-artifact-file-url"));
+        assert!(matches!(by_value.content, Content::Raw(_)));
+        assert!(
+            matches!(&by_reference.content, Content::Url(url) if url == "https://example.com/output.txt")
+        );
+        for part in [by_value, by_reference] {
+            assert_eq!(part.filename.as_deref(), Some("output.txt"));
+            assert_eq!(part.media_type.as_deref(), Some("text/plain"));
+        }
+        assert!(matches!(only("tck-artifact-data").content, Content::Data(_)));
+        let chunked = of("tck-stream-artifact-chunked").outputs.remove(0).chunks;
+        let texts: Vec<_> = chunked.iter().filter_map(|part| part.as_text()).collect();
+        assert_eq!(texts, ["chunk-1 ", "chunk-2"]);
+    }
+
+    #[test]
+    fn a_task_to_come_back_to_works_twice_as_long_as_the_kit_waits() {
+        let kits = Kits::with_stream_timeout(Some("1.5"));
+        let plan = plan(kits, "test-resubscribe-message-id-9").unwrap();
+        assert_eq!((plan.delay_ms, plan.end), (3000, Ending::Completed));
+    }
+}

@@ -1,0 +1,155 @@
+//! What conformance kits find when they talk to the `script` executor.
+
+use longhaul_domain::{MessageId, TaskState};
+use longhaul_executor::{
+    prelude::*,
+    testkit::{End, Report, Run},
+};
+use longhaul_executors::{Script, script::Kits};
+
+fn executor() -> Script {
+    Script::new(ExecutorDescriptor::text("kit", "1.0.0", "Under test").expect("a valid name"))
+}
+
+/// A message with this id.
+fn with_id(run: Run, id: &str) -> Run {
+    let heard = &run.task().history.last().expect("a message").message;
+    let message = Message {
+        message_id: MessageId::new(id).expect("a valid id"),
+        ..Message::new(heard.message_id.clone(), Role::User, vec![Part::text("prerequisite")])
+    };
+    run.message(message)
+}
+
+async fn by_id(id: &str) -> Report {
+    with_id(Run::of(executor()).text(""), id).run().await
+}
+
+async fn by_text(text: &str) -> Report {
+    Run::of(executor()).text(text).run().await
+}
+
+#[tokio::test]
+async fn the_id_of_a_message_chooses_what_happens() {
+    for (id, state, said) in [
+        ("tck-complete-task-7f", TaskState::Completed, "Hello from TCK"),
+        ("tck-input-required-7f", TaskState::InputRequired, "what next?"),
+        ("tck-reject-task-7f", TaskState::Rejected, "rejected"),
+        ("tck-stream-002-7f-grpc", TaskState::Completed, "Stream completed"),
+    ] {
+        let report = by_id(id).await;
+        assert_eq!((report.state(), report.said().as_str()), (state, said), "{id}");
+        assert!(report.artifacts().is_empty(), "{id}");
+    }
+    let direct = by_id("tck-message-response-7f").await;
+    assert!(
+        matches!(direct.outcome(), Outcome::Direct(m) if m.text() == "Direct message response")
+    );
+}
+
+#[tokio::test]
+async fn an_artifact_comes_in_as_many_chunks_as_named() {
+    for (id, text, chunks) in [
+        ("tck-artifact-text-7f", "Generated text content", 1),
+        ("tck-stream-001-7f", "Stream hello from TCK", 1),
+        ("tck-stream-artifact-chunked-7f", "chunk-1 chunk-2", 2),
+    ] {
+        let report = by_id(id).await;
+        assert_eq!(report.artifact_text("artifact-1"), text);
+        assert_eq!(report.chunks().len(), chunks, "{id}");
+        assert!(report.chunks().last().expect("a chunk").last_chunk);
+        assert_eq!(report.state(), TaskState::Completed);
+    }
+}
+
+#[tokio::test]
+async fn the_next_message_of_a_task_chooses_anew_by_its_id() {
+    let asked = by_id("tck-input-required-7f").await;
+    let again = with_id(asked.answer(""), "tck-input-required-7f").run().await;
+    assert_eq!(again.state(), TaskState::InputRequired);
+    let done = with_id(again.answer(""), "tck-complete-task-7f").run().await;
+    assert_eq!((done.state(), done.said().as_str()), (TaskState::Completed, "Hello from TCK"));
+}
+
+#[tokio::test]
+async fn a_message_that_names_nothing_answers_the_question_of_the_task() {
+    let asked = by_id("tck-input-required-7f").await;
+    let report = with_id(asked.answer(""), "tck-infer-ctx-7f").run().await;
+    assert_eq!(report.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn the_first_text_of_a_task_chooses_too() {
+    for (text, state) in [
+        ("tck-complete-task", TaskState::Completed),
+        ("tck-input-required", TaskState::InputRequired),
+        ("tck-auth-required", TaskState::AuthRequired),
+        ("tck-reject-task", TaskState::Rejected),
+        ("tck-task-failure", TaskState::Failed),
+        ("tck-artifact-file-url", TaskState::Completed),
+        ("tck-stream-chunked", TaskState::Completed),
+    ] {
+        let report = by_text(text).await;
+        assert_eq!(report.state(), state, "{text}");
+        assert_eq!(
+            report.chunks().len(),
+            if text.contains("chunked") { 3 } else { usize::from(text.contains("file")) }
+        );
+    }
+    assert!(!by_text("tck-task-failure").await.failure().retryable);
+}
+
+#[tokio::test]
+async fn a_conversation_goes_on_until_done_is_said() {
+    let asked = by_text("tck-multi-turn start").await;
+    let again = asked.answer("more").run().await;
+    assert_eq!(again.state(), TaskState::InputRequired);
+    assert_eq!(again.answer("done").run().await.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn an_authorization_completes_the_task() {
+    let asked = by_text("tck-auth-required").await;
+    assert_eq!(asked.answer("here it is").run().await.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn a_task_to_be_canceled_works_until_it_is() {
+    let report = Run::of(executor()).text("tck-cancel").cancel_after_events(0).run().await;
+    assert!(matches!(report.end(), End::Outcome(Outcome::Canceled(Some(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_work_takes_about_a_second_and_leaves_an_artifact() {
+    let began = tokio::time::Instant::now();
+    let report = by_text("tck-long-running").await;
+    assert_eq!(began.elapsed().as_millis(), 1000);
+    assert_eq!((report.state(), report.artifacts().len()), (TaskState::Completed, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_to_come_back_to_works_for_twice_the_kits_timeout() {
+    let executor = executor().kits(Kits::with_stream_timeout(Some("3")));
+    let began = tokio::time::Instant::now();
+    let report = with_id(Run::of(executor).text(""), "test-resubscribe-message-id-7f").run().await;
+    assert_eq!(began.elapsed().as_millis(), 6000);
+    assert_eq!(report.state(), TaskState::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_without_a_plan_get_the_one_for_them_every_time() {
+    let executor = executor().otherwise("wait 3000; ask").expect("a plan that makes sense");
+    let began = tokio::time::Instant::now();
+    let asked = Run::of(executor).text("anything").run().await;
+    assert_eq!((began.elapsed().as_millis(), asked.state()), (3000, TaskState::InputRequired));
+    let again = asked.answer("more").run().await;
+    assert_eq!((began.elapsed().as_millis(), again.state()), (6000, TaskState::InputRequired));
+    let last = again.answer("!complete").run().await;
+    assert_eq!(last.state(), TaskState::Completed);
+}
+
+#[tokio::test]
+async fn a_plan_for_the_others_that_makes_no_sense_is_refused_with_the_reason() {
+    let error = executor().otherwise("dance").expect_err("no command");
+    assert!(error.to_string().contains("\"dance\""), "{error}");
+}
