@@ -89,6 +89,7 @@ impl Api {
             negotiation: service.options.versions,
             keep_alive: service.options.keep_alive,
             bodies: Arc::new(Bodies::new(service.options.max_body_bytes)),
+            since: Arc::default(),
             readiness,
             service,
             authenticator,

@@ -76,5 +76,5 @@ TESTS_MAY_ALSO_USE = {
     **{crate: HARNESS | SEAMS | BACKENDS for crate in SEAMS | BACKENDS | SERVICES},
     "longhaul-runtime": HARNESS,
     "longhaul-cli": HARNESS,
-    "longhaul-tests": BACKENDS | SERVICES,
+    "longhaul-tests": BACKENDS | SERVICES | {"longhaul-proto"},
 }

@@ -184,7 +184,7 @@ fn reached(card: &Value, base: &str) -> Vec<String> {
 }
 
 async fn a_card_is_for_clients_of_both_versions_unless_one_is_asked_for(mode: Mode) {
-    let stack = places(mode).start().await;
+    let stack = places(mode).set("cards.grpc", "host-port").start().await;
     let base = stack.base();
     let any = stack.client().without_header("a2a-version");
     let of_both = card(&any, "/.well-known/agent-card.json").await;
@@ -228,7 +228,7 @@ async fn a_card_is_for_clients_of_both_versions_unless_one_is_asked_for(mode: Mo
 }
 
 async fn without_0_3_neither_cards_nor_calls_know_it(mode: Mode) {
-    let setup = places(mode).set("a2a.serve_0_3", "false").set("cards.grpc", "url");
+    let setup = places(mode).set("a2a.serve_0_3", "false");
     let stack = setup.start().await;
     let any = stack.client().without_header("a2a-version");
     let pure = card(&any, "/.well-known/agent-card.json").await;
@@ -239,5 +239,8 @@ async fn without_0_3_neither_cards_nor_calls_know_it(mode: Mode) {
     let error = any.call_error("message/send", message("hello")).await;
     assert_eq!(error.code, -32009, "{error:?}");
     assert_eq!(error.data[0]["metadata"]["supported"], "1.0, 0.1");
+    let by_path = any.post("/v1/message:send", message("hello").to_string()).await;
+    assert_eq!(by_path.status, 400, "{}", by_path.text());
+    assert!(by_path.text().contains("VERSION_NOT_SUPPORTED"), "{}", by_path.text());
     assert_eq!(state(&send(&any, "hello").await), "COMPLETED");
 }

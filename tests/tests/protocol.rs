@@ -177,7 +177,7 @@ async fn the_version_is_negotiated_by_header_and_query(mode: Mode) {
     ] {
         assert_eq!(state(&send(&client, "hello").await), "COMPLETED", "{client:?}");
     }
-    let old = |client: Client, asked: &'static str| async move {
+    let unknown = |client: Client, asked: &'static str| async move {
         let error = client.call_error("SendMessage", message("hello")).await;
         assert_eq!(error.code, -32009, "{error:?}");
         assert!(error.message.contains("1.0"), "it names what is supported: {error:?}");
@@ -185,12 +185,14 @@ async fn the_version_is_negotiated_by_header_and_query(mode: Mode) {
         assert_eq!(error.data[0]["domain"], "a2a-protocol.org");
         assert_eq!(error.data[0]["metadata"]["version"], asked);
     };
-    for asked in ["0.3", "2.0", "1.1", "nonsense", "1"] {
-        old(silent.clone().header("a2a-version", asked), asked).await;
+    for asked in ["0.2", "2.0", "1.1", "nonsense", "1"] {
+        unknown(silent.clone().header("a2a-version", asked), asked).await;
     }
-    old(silent.clone().rpc_path("/?A2A-Version=0.3"), "0.3").await;
-    let error = silent.call_error("message/send", message("hello")).await;
-    assert_eq!(error.code, -32009, "a name of 0.3 without a version is 0.3: {error:?}");
+    unknown(silent.clone().rpc_path("/?A2A-Version=0.2"), "0.2").await;
+    for old in [silent.clone().header("a2a-version", "0.3"), silent.rpc_path("/?A2A-Version=0.3")] {
+        let error = old.call_error("SendMessage", message("hello")).await;
+        assert_eq!(error.code, -32601, "0.3 has no such name: {error:?}");
+    }
 }
 
 async fn a_call_is_answered_under_its_own_id(mode: Mode) {

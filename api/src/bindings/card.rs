@@ -1,8 +1,9 @@
-//! Agent cards over HTTP (A2A 8.2, 8.6): with an `ETag`, so that a client asks again for nothing.
+//! Agent cards over HTTP (A2A 8.2, 8.6): with an `ETag`, so that a client asks again for nothing, and `Last-Modified`.
 
 use super::{
     Gate,
     request::{Marks, stated_version},
+    since::http_date,
 };
 use crate::service::{CardFound, CardScope, Shape, failed};
 use axum::{
@@ -40,13 +41,21 @@ pub async fn of_agent(
 async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
     let (parts, _) = request.into_parts();
     match gate.service.card(&scope).await {
-        Ok(CardFound::Card(card)) => match shape(gate, &parts).document(&card) {
-            Ok(card) => cached(&parts.headers, gate.service.signed(card).to_string().into_bytes()),
-            Err(error) => {
-                tracing::error!(%error, "a card cannot be written");
-                plain(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "internal error"}))
+        Ok(CardFound::Card(card)) => {
+            let shape = shape(gate, &parts);
+            match shape.document(&card) {
+                Ok(card) => {
+                    let bytes = gate.service.signed(card).to_string().into_bytes();
+                    let mut response = cached(&parts.headers, bytes);
+                    date(gate, (scope, shape), response.headers_mut());
+                    response
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a card cannot be written");
+                    plain(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "internal error"}))
+                }
             }
-        },
+        }
         Ok(CardFound::None(others)) => {
             let why = match (&scope, others.is_empty()) {
                 (_, true) => "no agent is registered yet; start a worker that runs one",
@@ -67,6 +76,15 @@ async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
             }
             response
         }
+    }
+}
+
+/// Says since when a card is as it is.
+fn date(gate: &Gate, card: (CardScope, Shape), headers: &mut HeaderMap) {
+    let tag = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+    let since = http_date(gate.since.of(card, tag, gate.service.clock.now()));
+    if let Ok(since) = HeaderValue::from_str(&since) {
+        headers.insert(header::LAST_MODIFIED, since);
     }
 }
 

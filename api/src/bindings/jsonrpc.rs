@@ -220,12 +220,13 @@ fn refuse(dialect: Dialect, id: &Id, error: &ProtocolError) -> Response {
     response
 }
 
-/// Whether the client takes nothing but events.
+/// Whether the client names events as what it takes, and not JSON.
 fn wants_events_only(headers: &HeaderMap) -> bool {
-    let wanted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    wanted.is_some_and(|wanted| {
-        wanted.contains("text/event-stream") && !["/json", "*/*"].iter().any(|t| wanted.contains(t))
-    })
+    let names = |media_type: &str| {
+        let mut wanted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+        wanted.any(|wanted| wanted.contains(media_type))
+    };
+    names("text/event-stream") && !names("application/json")
 }
 
 /// An error as the only event of a stream: clients before 1.0 that want a stream read errors nowhere else, unless the status

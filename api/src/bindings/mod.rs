@@ -13,10 +13,12 @@ mod operator;
 mod perform;
 mod pieces;
 mod request;
+mod since;
 mod sse;
 
 pub use body::Bodies;
 pub use front::Front;
+pub use since::Since;
 
 use crate::{auth::Authenticator, service::Service};
 use axum::{
@@ -38,6 +40,8 @@ pub struct Gate {
     pub negotiation: Negotiation,
     pub keep_alive: Duration,
     pub bodies: Arc<Bodies>,
+    /// Since when cards are as they are.
+    pub since: Arc<Since>,
 }
 
 /// Every route of an API node.

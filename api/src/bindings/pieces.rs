@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use longhaul_wire::{
     Dialect, Output, StreamEvent, WireError,
     jsonrpc::{Id, around_result},
-    v0::Frames,
+    v0::{FileBytes, Frames},
     write::to_vec,
 };
 use std::{
@@ -44,9 +44,10 @@ impl Envelope {
         Self { dialect, before, after, frames }
     }
 
-    /// None: each event stands for itself.
-    pub const fn bare(dialect: Dialect) -> Self {
-        Self { dialect, before: String::new(), after: "", frames: None }
+    /// None: each event stands for itself. What is written for a client with ways of its own is not shared with others.
+    pub fn bare(dialect: Dialect, files: FileBytes) -> Self {
+        let frames = (files != FileBytes::Once).then(|| dialect.frames(None).files(files));
+        Self { dialect, before: String::new(), after: "", frames }
     }
 
     fn write(&self, event: &StreamEvent) -> Option<Bytes> {

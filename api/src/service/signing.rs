@@ -43,3 +43,70 @@ impl Service {
         self.options.card_signer.as_ref().map(|signer| signer.ring().jwks())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        service::{CardFound, CardScope},
+        testing::Node,
+    };
+    use longhaul_signing::{Algorithm, Form, KeyRing, PrivateKey, Signer, trusted_keys, verify};
+    use std::sync::Arc;
+
+    fn signer() -> Arc<Signer> {
+        let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
+        Arc::new(Signer::new(KeyRing::new(Some(key), []), None))
+    }
+
+    async fn card(service: &Service) -> AgentCard {
+        match service.card(&CardScope::Root).await.unwrap() {
+            CardFound::Card(card) => *card,
+            CardFound::None(_) => panic!("there is an agent"),
+        }
+    }
+
+    /// What the signatures of a document cover.
+    fn covered(service: &Service, document: &Value) -> Vec<Form> {
+        let keys = trusted_keys(service.jwks().unwrap().to_string().as_bytes()).unwrap();
+        let verdicts = verify(document, &keys).unwrap();
+        verdicts.into_iter().map(|verdict| verdict.outcome.unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_document_and_a_card_that_others_write_are_signed_alike() {
+        let node = Node::start().await;
+        let service = node.configured(|options| options.card_signer = Some(signer())).service();
+        for (shape, covers) in [
+            (Shape::V1_0, &[Form::Specification][..]),
+            (Shape::Any, &[Form::Specification, Form::Document]),
+            (Shape::V0_3, &[Form::Document]),
+        ] {
+            let mut card = card(&service).await;
+            let signed = service.signed(shape.document(&card).unwrap());
+            assert_eq!(covered(&service, &signed), covers, "{shape:?}");
+            service.sign(&mut card, shape);
+            assert_eq!(shape.document(&card).unwrap(), signed, "{shape:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_as_the_canonical_form_wants_it() {
+        // With a scheme without scopes: the one thing of ours that is empty.
+        let node = Node::with_keys().await;
+        let service = node.configured(|options| options.card_signer = Some(signer())).service();
+        let signed = service.signed(Shape::V1_0.document(&card(&service).await).unwrap());
+        assert_eq!(covered(&service, &signed), [Form::Specification, Form::Compact]);
+    }
+
+    #[tokio::test]
+    async fn without_keys_a_card_stays_as_it_is() {
+        let node = Node::start().await;
+        let service = node.service();
+        let mut card = card(&service).await;
+        let document = Shape::Any.document(&card).unwrap();
+        assert_eq!(service.signed(document.clone()), document);
+        service.sign(&mut card, Shape::V1_0);
+        assert_eq!((card.signatures.len(), service.jwks()), (0, None));
+    }
+}

@@ -242,3 +242,25 @@ async fn messages_of_the_agent_carry_their_task_and_context() {
     assert_eq!(message.context_id.as_ref(), Some(&report.task().context));
     assert_eq!(statuses[1].metadata.as_ref().unwrap().as_str(), r#"{"page":1}"#);
 }
+
+#[tokio::test]
+async fn an_executor_knows_what_the_client_activated_for_its_last_message() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            if ctx.turn() == 1 {
+                assert!(ctx.activated("urn:a:v1") && !ctx.activated("urn:b:v1"));
+                return Ok(ctx.input_required("and now?"));
+            }
+            assert!(ctx.activated("urn:b:v1") && !ctx.activated("urn:a:v1"));
+            done()
+        })
+    });
+    let said = |id: &str, extension: &str| {
+        let id = MessageId::new(id).unwrap();
+        let message = Message::new(id, Role::User, vec![Part::text("hi")]);
+        Message { extensions: vec![extension.to_owned()], ..message }
+    };
+    let first = Run::of(executor).message(said("1", "urn:a:v1")).run().await;
+    let second = first.answer("this").message(said("2", "urn:b:v1")).run().await;
+    assert_eq!(second.state(), TaskState::Completed);
+}

@@ -18,13 +18,24 @@ const MOST_DETAILS: usize = 4 << 10;
 /// An error as a client of gRPC sees it, in the names of its dialect.
 pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
     let code = dialect.codes(error).grpc.number();
-    let message = cut(dialect.message(error));
+    let message = match dialect {
+        // There its clients look for the name of the error.
+        Dialect::V0_3Proto => format!("{}: {}", name(error.reason()), dialect.message(error)),
+        Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => dialect.message(error),
+    };
+    let message = cut(message);
     let details = details(&dialect.named(error));
-    if details.is_empty() {
-        return Status::new(Code::from_i32(code), message);
-    }
     let written = rpc::Status { code, message: message.clone(), details };
     Status::with_details(Code::from_i32(code), message, Bytes::from(written.encode_to_vec()))
+}
+
+/// The name of an error by its reason: `TaskNotFoundError` of `TASK_NOT_FOUND`.
+fn name(reason: &str) -> String {
+    let words = reason.split('_').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{first}{}", rest.to_ascii_lowercase())
+    });
+    words.collect::<String>() + "Error"
 }
 
 /// At most [`MOST_MESSAGE`] bytes of a text.
@@ -37,13 +48,9 @@ fn cut(mut text: String) -> String {
 }
 
 fn details(error: &ProtocolError) -> Vec<Any> {
-    let mut list = Vec::new();
-    match error {
-        ProtocolError::InvalidParams(violations) => list.push(bad_request(violations)),
-        ProtocolError::ParseError(_)
-        | ProtocolError::InvalidRequest(_)
-        | ProtocolError::MethodNotFound(_) => {}
-        _ => list.push(error_info(error)),
+    let mut list = vec![error_info(error)];
+    if let ProtocolError::InvalidParams(violations) = error {
+        list.push(bad_request(violations));
     }
     if let Some(wait) = error.retry_after() {
         let seconds = i64::try_from(seconds(wait)).unwrap_or(i64::MAX);

@@ -73,7 +73,7 @@ fn double(number: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(text(&json!(1.0)), "1");
     }
 
-    fn any_value() -> impl Strategy<Value = Value> {
+    pub fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

@@ -225,6 +225,7 @@ fn label(pem: &str) -> Result<&str, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn made(algorithm: Algorithm) -> PrivateKey {
         PrivateKey::generate(algorithm, || [7; 32])
@@ -294,5 +295,19 @@ mod tests {
         assert_eq!(PublicKey::from_coordinates("OKP", "Ed25519", &zero, None), None);
         assert_eq!(PublicKey::from_coordinates("EC", "P-256", &zero, Some(&zero)), None);
         assert_eq!(PublicKey::from_coordinates("RSA", "P-256", &zero, Some(&zero)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_reason_to_panic(
+            text in "[A-Za-z0-9+/=\\n]{0,200}|\\PC{0,80}",
+            label in "(PUBLIC |PRIVATE |EC )?KEY",
+        ) {
+            let pem = format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
+            for text in [&text, &pem] {
+                let _ = (PrivateKey::from_pem(text).is_ok(), PublicKey::from_pem(text).is_ok());
+                let _ = crate::trusted_keys(text.as_bytes()).is_ok();
+            }
+        }
     }
 }

@@ -69,7 +69,8 @@ impl KeyRing {
 mod tests {
     use super::*;
     use crate::{Algorithm, trusted_keys, verify};
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Map, json};
 
     fn key(algorithm: Algorithm, seed: u8) -> PrivateKey {
         PrivateKey::generate(algorithm, || [seed; 32])
@@ -149,5 +150,44 @@ mod tests {
         let after = KeyRing::new(Some(new), [old.public()]);
         let keys = trusted_keys(after.jwks().to_string().as_bytes()).unwrap();
         assert!(verify(&cached, &keys).unwrap()[0].outcome.is_ok());
+    }
+
+    /// An object with fields of cards, and whatever in them.
+    fn any_card() -> impl Strategy<Value = Value> {
+        let fields = prop::sample::select(vec![
+            "name",
+            "supportedInterfaces",
+            "capabilities",
+            "securitySchemes",
+            "securityRequirements",
+            "skills",
+            "provider",
+            "signatures",
+            "url",
+            "\u{1f600}",
+        ]);
+        let members =
+            prop::collection::hash_map(fields, crate::canonical::tests::any_value(), 0..8);
+        members.prop_map(|members| {
+            let named = members.into_iter().map(|(name, value)| (name.to_owned(), value));
+            Value::Object(named.collect::<Map<String, Value>>())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_is_signed_verifies_also_after_it_was_written_and_read(mut card in any_card()) {
+            let ring = KeyRing::new(Some(key(Algorithm::EdDsa, 6)), []);
+            let keys = trusted_keys(ring.jwks().to_string().as_bytes()).unwrap();
+            // What stands there before it is signed is judged, and no reason to panic.
+            verify(&card, &keys).unwrap();
+            card["signatures"] = serde_json::to_value(ring.sign(&card, None).unwrap()).unwrap();
+            let read = crate::read(card.to_string().as_bytes()).unwrap();
+            let verdicts = verify(&read, &keys).unwrap();
+            prop_assert!(!verdicts.is_empty());
+            prop_assert!(verdicts.iter().all(|verdict| verdict.outcome.is_ok()), "{:?}", verdicts);
+        }
     }
 }

@@ -13,11 +13,11 @@ pub(crate) const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 pub(crate) const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 pub(crate) const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-/// The array of details.
+/// The array of details, as JSON-RPC has it.
 pub(crate) struct Details<'a>(pub &'a ProtocolError);
 
 impl Details<'_> {
-    /// Whether there is anything to say: errors of JSON-RPC itself have a message only.
+    /// Whether there is anything to say: errors of JSON-RPC itself have a message only, as their code says the rest.
     pub const fn is_empty(&self) -> bool {
         matches!(
             self.0,
@@ -25,6 +25,24 @@ impl Details<'_> {
                 | ProtocolError::InvalidRequest(_)
                 | ProtocolError::MethodNotFound(_)
         )
+    }
+}
+
+/// The array of details outside JSON-RPC. There the reason always stands in it: several errors share a status, and clients
+/// tell them apart by nothing else.
+struct Reasoned<'a>(&'a ProtocolError);
+
+impl Serialize for Reasoned<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        list.serialize_element(&ErrorInfo(self.0))?;
+        if let ProtocolError::InvalidParams(violations) = self.0 {
+            list.serialize_element(&BadRequest(violations))?;
+        }
+        if let Some(wait) = self.0.retry_after() {
+            list.serialize_element(&RetryInfo(seconds(wait)))?;
+        }
+        list.end()
     }
 }
 
@@ -108,8 +126,7 @@ impl Serialize for Status<'_> {
         members.put("code", &codes.http)?;
         members.put("status", codes.grpc.name())?;
         members.put("message", &Shown(self.0))?;
-        let details = Details(self.0);
-        members.maybe("details", (!details.is_empty()).then_some(details))?;
+        members.put("details", &Reasoned(self.0))?;
         members.close()
     }
 }

@@ -182,12 +182,13 @@ impl ProtocolError {
             | Self::InvalidAgentResponse(_)
             | Self::ExtendedAgentCardNotConfigured
             | Self::ExtensionSupportRequired { .. }
-            | Self::VersionNotSupported { .. } => A2A_DOMAIN,
-            Self::ParseError(_)
+            | Self::VersionNotSupported { .. }
+            // Errors of JSON-RPC that every binding has: clients look for them there.
+            | Self::ParseError(_)
             | Self::InvalidRequest(_)
             | Self::MethodNotFound(_)
-            | Self::InvalidParams(_)
-            | Self::Unauthenticated { .. }
+            | Self::InvalidParams(_) => A2A_DOMAIN,
+            Self::Unauthenticated { .. }
             | Self::PermissionDenied { .. }
             | Self::ResourceExhausted { .. }
             | Self::Unavailable { .. }

@@ -1,16 +1,19 @@
 //! Real clients from the registries against a real server: each SDK, over each binding that it has, sees what is promised.
 //!
 //! What is checked is in `tests/interop`, a scenario a promise: `card`, `send`, `stream`, `turns`, `get`, `list`, `cancel`,
-//! `resubscribe`, `files`, `data` and `errors`. The matrix in `docs/conformance.md` names the tests here.
+//! `resubscribe`, `files`, `data`, `errors`, `push` and `extended`. The matrix in `docs/conformance.md` names the tests here.
 
 mod programs;
 
-use longhaul_tests::{Mode, Setup, Stack};
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use longhaul_tests::{Mode, Setup, Stack, paths};
 use programs::{Binding, Program};
 
-/// Cards name gRPC in the form that most SDKs can dial.
+/// Cards name gRPC in the form that most SDKs can dial, and every agent has an extended card.
 fn setup(mode: Mode) -> Setup {
-    Setup::new(mode).set("cards.grpc", "host-port")
+    Setup::new(mode).set("cards.grpc", "host-port").set("cards.extended", "always")
 }
 
 /// One binding against one process.
@@ -57,4 +60,21 @@ client!(javascript_1, Program::javascript_1("1.0"), json_rpc: JsonRpc, http_json
 client!(javascript_1_as_0_3, Program::javascript_1("0.3"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
 client!(javascript_0_3, Program::javascript_0_3(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
 client!(rust_1, Program::rust(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+#[test]
+fn the_documented_matrix_names_every_test_and_no_other() {
+    let document = std::fs::read_to_string(paths::workspace().join("docs/conformance.md"));
+    let document = document.expect("the document is there");
+    let (_, clients) = document.split_once("\n## Clients\n").expect("it has the section");
+    let section = clients.split("\n## ").next().unwrap_or_default();
+    let named: BTreeSet<&str> = section.split('`').filter(|word| word.contains("::")).collect();
+
+    let itself = std::env::current_exe().expect("a running test knows its own path");
+    let listed = Command::new(itself).args(["--list", "--format", "terse"]).output();
+    let listed = String::from_utf8(listed.expect("it lists its tests").stdout).expect("text");
+    let tests = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let tests: BTreeSet<&str> = tests.filter(|name| name.contains("::")).collect();
+    assert!(!tests.is_empty(), "{listed}");
+    assert_eq!(named, tests);
+}
+
 client!(demo_0_1, Program::demo_0_1(), json_rpc: JsonRpc);

@@ -11,7 +11,8 @@ use serde_json::Value;
 /// For all scenarios together; each of them has a limit of its own and says when it is reached.
 const LIMIT: Duration = Duration::from_secs(240);
 
-const SCENARIOS: [&str; 11] = [
+/// What 0.3 cannot do stands last, what 0.1 cannot do before it.
+const SCENARIOS: [&str; 13] = [
     "card",
     "send",
     "stream",
@@ -22,6 +23,8 @@ const SCENARIOS: [&str; 11] = [
     "files",
     "data",
     "errors",
+    "push",
+    "extended",
     "list",
 ];
 
@@ -62,12 +65,12 @@ impl Program {
     /// `a2a-sdk` 0.3.x for Python.
     pub fn python_0_3() -> Self {
         let python = paths::prepared("test-venv-0.3/bin/python");
-        Self::new(python, &[sources("python/sdk_0_3.py")]).without_lists()
+        Self::new(python, &[sources("python/sdk_0_3.py")]).without(1)
     }
 
     /// A client as those of the first public version.
     pub fn demo_0_1() -> Self {
-        Self::new(paths::python(), &[sources("python/demo_0_1.py")]).without_lists()
+        Self::new(paths::python(), &[sources("python/demo_0_1.py")]).without(2)
     }
 
     /// `@a2a-js/sdk` 1.x; with `0.3` what it has for agents of that version.
@@ -79,7 +82,7 @@ impl Program {
     /// `@a2a-js/sdk` 0.3.x.
     pub fn javascript_0_3() -> Self {
         let leading = [sources("js/sdk_0_3.mjs"), paths::prepared("test-js/0.3")];
-        Self::new(paths::prepared("test-js/node"), &leading).without_lists()
+        Self::new(paths::prepared("test-js/node"), &leading).without(1)
     }
 
     /// `a2a-client-lf` and `a2a-grpc`.
@@ -93,12 +96,12 @@ impl Program {
 
     fn speaking(self, protocol: &'static str) -> Self {
         let program = Self { protocol: Some(protocol), ..self };
-        if protocol == "1.0" { program } else { program.without_lists() }
+        if protocol == "1.0" { program } else { program.without(1) }
     }
 
-    /// Clients of versions that cannot list tasks.
-    fn without_lists(self) -> Self {
-        Self { scenarios: &SCENARIOS[..SCENARIOS.len() - 1], ..self }
+    /// Clients of versions that know nothing of the last scenarios.
+    fn without(self, last: usize) -> Self {
+        Self { scenarios: &SCENARIOS[..SCENARIOS.len() - last], ..self }
     }
 
     /// Starts it: every scenario it can do, one after the other, against the first of these servers, and where it lost the

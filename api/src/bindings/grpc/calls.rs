@@ -21,9 +21,6 @@ pub struct Calls {
     dialect: Dialect,
 }
 
-/// Writes one event of a stream.
-pub type WriteEvent<R> = fn(&StreamEvent, Option<Seq>) -> Result<R, WireError>;
-
 impl Calls {
     /// Those of a dialect.
     pub fn new(gate: &Gate, dialect: Dialect) -> Self {
@@ -70,7 +67,7 @@ impl Calls {
         operation: Operation,
         request: tonic::Request<T>,
         read: impl FnOnce(T) -> Result<Request, ProtocolError>,
-        write: WriteEvent<R>,
+        write: impl Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError> + Send + 'static,
     ) -> Result<Response<Frames<R>>, Status> {
         let request_id = request_id(&request);
         match self.perform(operation, request, read).await? {

@@ -1,15 +1,15 @@
 //! A stream of events as a stream of messages. The reader sets the pace: one message is made ahead, and a reader that takes nothing is
 //! given up, as everywhere on HTTP/2, where one stream of many may be neglected.
 
-use super::calls::WriteEvent;
 use crate::{bindings::sse::STALLED, service::EventStream};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use longhaul_domain::Seq;
 use longhaul_proto::status;
 use longhaul_runtime::spawn;
-use longhaul_wire::{Dialect, ProtocolError};
+use longhaul_wire::{Dialect, ProtocolError, StreamEvent, WireError};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -24,7 +24,7 @@ pub type Frames<R> = BoxStream<'static, Result<R, Status>>;
 /// Begins to hand out the events of a stream.
 pub fn begin<R: Send + 'static>(
     events: EventStream,
-    write: WriteEvent<R>,
+    write: impl Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError> + Send + 'static,
     dialect: Dialect,
     request_id: String,
 ) -> Frames<R> {
@@ -48,17 +48,20 @@ pub fn begin<R: Send + 'static>(
     .boxed()
 }
 
-struct Pump<R> {
+struct Pump<W> {
     events: EventStream,
-    write: WriteEvent<R>,
+    write: W,
     dialect: Dialect,
     request_id: String,
     neglected: Arc<AtomicBool>,
 }
 
-impl<R: Send + 'static> Pump<R> {
+impl<W> Pump<W> {
     /// Hands messages to the reader until they end, or the reader is gone or does not take them.
-    async fn run(mut self, reader: mpsc::Sender<Result<R, Status>>) {
+    async fn run<R>(mut self, reader: mpsc::Sender<Result<R, Status>>)
+    where
+        W: Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError>,
+    {
         loop {
             let message = tokio::select! {
                 biased;
@@ -79,7 +82,10 @@ impl<R: Send + 'static> Pump<R> {
     }
 
     /// The next message; `None` at the end.
-    async fn next(&mut self) -> Option<Result<R, Status>> {
+    async fn next<R>(&mut self) -> Option<Result<R, Status>>
+    where
+        W: Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError>,
+    {
         let frame = self.events.next().await?;
         let event = frame.event()?;
         Some((self.write)(&event, Some(frame.cursor)).map_err(|why| {

@@ -1,3 +1,5 @@
+mod files;
+
 use crate::testing::{LIMIT, Node, made, working};
 use axum::{
     Router,
@@ -193,7 +195,7 @@ async fn wrong_parameters_are_named() {
     let status = client(&node).send_message(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     let details = rpc::Status::decode(status.details()).unwrap().details;
-    let wrong = rpc::BadRequest::decode(details[0].value.as_slice()).unwrap();
+    let wrong = rpc::BadRequest::decode(details[1].value.as_slice()).unwrap();
     assert_eq!(wrong.field_violations[0].field, "message.parts");
     let mut request = saying("m");
     request.tenant = "nobody".to_owned();

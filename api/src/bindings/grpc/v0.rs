@@ -1,4 +1,4 @@
-//! The service of A2A 0.3.
+//! The service of A2A 0.3. Files are read and written as the client has them, which its `user-agent` tells.
 
 use super::{
     calls::{Calls, mismatch},
@@ -9,11 +9,14 @@ use crate::{
     service::{CardFound, CardScope},
 };
 use async_trait::async_trait;
+use longhaul_domain::Seq;
 use longhaul_proto::{
     pb::v0::{self as pb, a2a_service_server::A2aService},
-    v0,
+    v0::{self, Files},
 };
-use longhaul_wire::{Operation, ProtocolError, Request as Asked, SendRequest, WireError};
+use longhaul_wire::{
+    Operation, ProtocolError, Request as Asked, SendRequest, StreamEvent, WireError, v0::FileBytes,
+};
 use tonic::{Code, Request, Response, Status};
 
 /// The calls of 0.3.
@@ -30,17 +33,34 @@ impl Service {
     }
 }
 
-fn task(outcome: &Outcome) -> Result<pb::Task, WireError> {
-    match outcome {
-        Outcome::Task(task) => v0::task(task),
+/// How the client that asks has files.
+fn files_of<T>(request: &Request<T>) -> FileBytes {
+    let agent = request.metadata().get("user-agent");
+    FileBytes::of_user_agent(agent.and_then(|agent| agent.to_str().ok()))
+}
+
+fn task(files: FileBytes) -> impl FnOnce(&Outcome) -> Result<pb::Task, WireError> {
+    move |outcome| match outcome {
+        Outcome::Task(task) => v0::task(task).map(|task| task.files(files)),
         _ => mismatch(),
     }
 }
 
+fn event(
+    files: FileBytes,
+) -> impl Fn(&StreamEvent, Option<Seq>) -> Result<pb::StreamResponse, WireError> {
+    move |event, cursor| v0::event(event, cursor).map(|event| event.files(files))
+}
+
 fn sending(
     asked: fn(Box<SendRequest>) -> Asked,
+    files: FileBytes,
 ) -> impl FnOnce(pb::SendMessageRequest) -> Result<Asked, ProtocolError> {
-    move |request| v0::read_send(request).map(|request| asked(Box::new(request)))
+    move |request| {
+        let mut asked = asked(Box::new(v0::read_send(request)?));
+        files.settle(&mut asked);
+        Ok(asked)
+    }
 }
 
 #[async_trait]
@@ -52,28 +72,33 @@ impl A2aService for Service {
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> Answer<pb::SendMessageResponse> {
+        let files = files_of(&request);
         let write = |outcome: &Outcome| match outcome {
-            Outcome::Sent(sent) => v0::send(sent),
+            Outcome::Sent(sent) => v0::send(sent).map(|sent| sent.files(files)),
             _ => mismatch(),
         };
-        self.0.whole(Operation::Send, request, sending(Asked::Send), write).await
+        self.0.whole(Operation::Send, request, sending(Asked::Send, files), write).await
     }
 
     async fn send_streaming_message(
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> Answer<Self::SendStreamingMessageStream> {
-        self.0.stream(Operation::Stream, request, sending(Asked::Stream), v0::event).await
+        let files = files_of(&request);
+        let read = sending(Asked::Stream, files);
+        self.0.stream(Operation::Stream, request, read, event(files)).await
     }
 
     async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> Answer<pb::Task> {
         let read = |request| v0::read_get(request).map(Asked::Get);
-        self.0.whole(Operation::Get, request, read, task).await
+        let files = files_of(&request);
+        self.0.whole(Operation::Get, request, read, task(files)).await
     }
 
     async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> Answer<pb::Task> {
         let read = |request| v0::read_cancel(request).map(Asked::Cancel);
-        self.0.whole(Operation::Cancel, request, read, task).await
+        let files = files_of(&request);
+        self.0.whole(Operation::Cancel, request, read, task(files)).await
     }
 
     async fn task_subscription(
@@ -81,7 +106,8 @@ impl A2aService for Service {
         request: Request<pb::TaskSubscriptionRequest>,
     ) -> Answer<Self::TaskSubscriptionStream> {
         let read = |request| v0::read_subscribe(request).map(Asked::Subscribe);
-        self.0.stream(Operation::Subscribe, request, read, v0::event).await
+        let files = files_of(&request);
+        self.0.stream(Operation::Subscribe, request, read, event(files)).await
     }
 
     async fn create_task_push_notification_config(

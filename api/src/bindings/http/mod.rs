@@ -14,7 +14,7 @@ use super::{
     Gate,
     answer::Written,
     card::keep_private,
-    perform::{self, Outcome, Performed, perform},
+    perform::{self, Performed, perform},
     pieces::Envelope,
     request::{Marks, caller, cursor, echo, foreign_type, stated_version, with_tenant},
     sse::{self, Neglect},
@@ -23,11 +23,11 @@ use crate::service::{Caller, EventStream};
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, request::Parts},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::Response,
 };
 use longhaul_domain::AgentName;
-use longhaul_wire::{Dialect, Operation, ProtocolError, write::to_vec};
+use longhaul_wire::{Dialect, Operation, ProtocolError, View, v0::FileBytes, write::to_vec};
 use path::Asked;
 use reply::{Reply, TYPES};
 use routes::Of;
@@ -102,16 +102,22 @@ impl Exchange<'_> {
         let dialect = spoken?;
         ids.extend(tenant.map(|tenant| ("tenant", tenant)));
         let body = self.body(body).await?;
-        let read = || dialect.read(operation, &self.params(body.as_deref(), &ids)?);
+        let files = self.files(dialect);
+        let read = || {
+            let mut request = dialect.read(operation, &self.params(body.as_deref(), &ids)?)?;
+            files.settle(&mut request);
+            Ok(request)
+        };
         let cursor = match operation {
             Operation::Subscribe => cursor(&self.parts.headers)?,
             _ => None,
         };
         let call = perform::Call { dialect, operation, cursor };
         let mut response = match perform(self.gate, caller, call, read).await? {
-            Performed::Stream(frames) => self.stream(dialect, *frames),
+            Performed::Stream(frames) => self.stream(Envelope::bare(dialect, files), *frames),
             Performed::Whole(outcome, held) => {
-                let bytes = written(dialect, &outcome, request_id)?;
+                let view = dialect.view(outcome.output()).files(files);
+                let bytes = written(&view, request_id)?;
                 reply.ok(Bytes::from_owner(Written::new(bytes, held)))
             }
         };
@@ -169,18 +175,25 @@ impl Exchange<'_> {
         params::of_query(query, placed).map(Cow::Owned)
     }
 
-    fn stream(&self, dialect: Dialect, frames: EventStream) -> Response {
+    /// How often files are base64 on the wire: in 0.3, clients differ.
+    fn files(&self, dialect: Dialect) -> FileBytes {
+        match dialect {
+            Dialect::V0_3Proto => {
+                let agent = self.parts.headers.get(header::USER_AGENT);
+                FileBytes::of_user_agent(agent.and_then(|agent| agent.to_str().ok()))
+            }
+            Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => FileBytes::Once,
+        }
+    }
+
+    fn stream(&self, envelope: Envelope, frames: EventStream) -> Response {
         let neglect = Neglect::on(self.parts.version);
-        sse::response(frames, self.gate.keep_alive, Envelope::bare(dialect), neglect)
+        sse::response(frames, self.gate.keep_alive, envelope, neglect)
     }
 }
 
-fn written(
-    dialect: Dialect,
-    outcome: &Outcome,
-    request_id: String,
-) -> Result<Vec<u8>, ProtocolError> {
-    to_vec(&dialect.view(outcome.output())).map_err(|error| {
+fn written(view: &View<'_>, request_id: String) -> Result<Vec<u8>, ProtocolError> {
+    to_vec(view).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         ProtocolError::Internal { request_id }
     })

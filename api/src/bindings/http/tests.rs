@@ -1,10 +1,12 @@
+mod refusals;
+
 use crate::testing::{Node, Run, made, working};
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
     response::Response,
 };
-use longhaul_domain::{AgentLimits, Part, TaskState, log::StatusChange};
+use longhaul_domain::{Part, TaskState, log::StatusChange};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -144,7 +146,7 @@ async fn tasks_are_listed_by_what_the_query_says() {
     }
     let wrong = "GET /tasks?pageSize=many&includeArtifacts=2&status=x&statusTimestampAfter=now";
     let (status, refused) = answered(&node, wrong, "").await;
-    let violations = refused["error"]["details"][0]["fieldViolations"].as_array().unwrap();
+    let violations = refused["error"]["details"][1]["fieldViolations"].as_array().unwrap();
     let fields: Vec<&Value> = violations.iter().map(|violation| &violation["field"]).collect();
     assert_eq!(status, 400);
     assert_eq!(fields, ["status", "pageSize", "statusTimestampAfter", "includeArtifacts"]);
@@ -220,78 +222,8 @@ async fn a_subscription_goes_on_behind_its_cursor() {
         let again = ask(&node, &format!("{line} last-event-id={}", all[1].0), "").await;
         assert_eq!(events(&text(again).await.2), all[2..], "{line}");
         let (status, refused) = answered(&node, &format!("{line} last-event-id=x"), "").await;
-        let field = &refused["error"]["details"][0]["fieldViolations"][0]["field"];
+        let field = &refused["error"]["details"][1]["fieldViolations"][0]["field"];
         assert_eq!((status, field), (400, &json!("Last-Event-ID")));
-    }
-}
-
-#[tokio::test]
-async fn an_error_before_a_stream_is_plain_json() {
-    let node = Node::start().await;
-    for (line, body, wanted) in [
-        ("POST /tasks/nope:subscribe", "", 404),
-        ("GET /tasks/nope:subscribe accept=text/event-stream", "", 404),
-        ("POST /message:stream", "{}", 400),
-        ("POST /message:stream", "{", 400),
-    ] {
-        let (status, headers, text) = text(ask(&node, line, body).await).await;
-        assert_eq!(status, wanted, "{line}");
-        assert_eq!(headers["content-type"], "application/a2a+json");
-        let error: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(error["error"]["code"], wanted);
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_is_said_to_be_something_else_is_not_looked_at() {
-    let node = Node::start().await;
-    for kind in ["application/a2a+json", "application/json;charset=utf-8", "Application/JSON"] {
-        let line = format!("POST /message:send content-type={kind}");
-        assert_eq!(ask(&node, &line, SEND).await.status(), 200, "{kind}");
-    }
-    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
-        let line = format!("POST /message:send content-type={kind}");
-        let (status, refused) = answered(&node, &line, SEND).await;
-        let error = &refused["error"];
-        assert_eq!((status, &error["code"]), (415, &json!(415)), "{kind}");
-        assert_eq!(error["details"][0]["reason"], "CONTENT_TYPE_NOT_SUPPORTED");
-        assert!(error["message"].as_str().unwrap().contains("application/a2a+json"), "{error}");
-    }
-    let (status, _) = answered(&node, "POST /tasks/x:cancel content-type=text/plain", "").await;
-    assert_eq!(status, 404, "there is no body");
-    let (status, refused) = answered(&node, "POST /message:send", "<a/>").await;
-    assert_eq!((status, &refused["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));
-}
-
-#[tokio::test]
-async fn an_address_of_nothing_says_what_there_is() {
-    let node = Node::start().await;
-    for line in [
-        "GET /nowhere",
-        "POST /tasks/",
-        "GET /operator/tasks",
-        "POST ///message:send",
-        "GET /agents",
-    ] {
-        let (status, lost) = answered(&node, line, "").await;
-        let error = &lost["error"];
-        assert_eq!((status, &error["status"]), (404, &json!("NOT_FOUND")), "{line}");
-        assert!(error["message"].as_str().unwrap().contains("POST /message:send"), "{error}");
-    }
-    for (line, allowed) in [
-        ("GET /message:send", "POST"),
-        ("PUT /v1/tasks/x", "GET, HEAD"),
-        ("DELETE /tasks/x:subscribe", "GET, HEAD, POST"),
-        ("GET /", "POST"),
-        ("DELETE /agents/echo/a2a", "POST"),
-    ] {
-        let (status, headers, text) = text(ask(&node, line, "").await).await;
-        assert_eq!(
-            (status.as_u16(), &headers["allow"]),
-            (405, &allowed.parse().unwrap()),
-            "{line}"
-        );
-        assert!(text.starts_with(r#"{"error":{"code":405,"#), "{text}");
     }
 }
 
@@ -307,40 +239,6 @@ async fn a_head_has_the_headers_of_a_get() {
         assert_eq!(head_headers["content-length"], body.len().to_string());
         assert_eq!(head_headers["content-type"], headers["content-type"]);
     }
-}
-
-#[tokio::test]
-async fn errors_have_their_status_and_their_headers() {
-    let node = Node::with_keys().await;
-    let (status, headers, _) = text(ask(&node, "GET /tasks", "").await).await;
-    assert_eq!(status, 401);
-    assert!(headers.contains_key("www-authenticate"));
-
-    let node = Node::with_limits(AgentLimits { queued: Some(1), ..AgentLimits::default() }).await;
-    sent(&node).await;
-    let other = SEND.replace("\"m\"", "\"other\"");
-    let (status, headers, _) = text(ask(&node, "POST /message:send", other).await).await;
-    assert_eq!((status.as_u16(), headers.contains_key("retry-after")), (429, true));
-
-    let large = "x".repeat((10 << 20) + 1);
-    let (status, refused) = json_of(ask(&node, "POST /message:send", large).await).await;
-    assert_eq!(
-        (status, &refused["error"]["details"][0]["reason"]),
-        (413, &json!("REQUEST_TOO_LARGE"))
-    );
-}
-
-#[tokio::test]
-async fn errors_of_0_3_also_look_as_its_clients_know_them() {
-    let node = Node::start().await;
-    let (status, refused) = answered(&node, "GET /v1/tasks/nope", "").await;
-    assert_eq!(status, 404);
-    assert_eq!((&refused["code"], &refused["type"]), (&json!(-32001), &json!("TaskNotFoundError")));
-    assert_eq!(refused["message"], refused["error"]["message"]);
-    assert_eq!(refused["data"], refused["error"]["details"]);
-    assert_eq!(refused["error"]["code"], 404);
-    let (_, refused) = answered(&node, "GET /tasks/nope", "").await;
-    assert_eq!(refused.as_object().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -378,14 +276,37 @@ async fn extensions_that_are_in_effect_are_named_in_the_answer() {
 }
 
 #[tokio::test]
-async fn an_agent_has_one_name() {
-    let node = Node::start().await;
-    let body = SEND.replacen('{', r#"{"tenant":"other","#, 1);
-    let (status, _) = answered(&node, "POST /echo/message:send", &body).await;
-    assert_eq!(status, 200, "what the path says counts");
-    for line in ["POST /agents/echo/other/message:send", "POST /No/message:send"] {
-        let (status, refused) = answered(&node, line, SEND).await;
-        let field = &refused["error"]["details"][0]["fieldViolations"][0]["field"];
-        assert_eq!((status, field), (400, &json!("tenant")), "{line}");
+async fn files_of_0_3_are_as_the_client_writes_them() {
+    const TWICE: &str = "user-agent=python-httpx/0.28.1";
+    let (once, twice) = ("AP8=", "QVA4PQ==");
+    let shown = |file: &Value| file["fileWithBytes"].as_str().unwrap_or_default().to_owned();
+    for (agent, sent) in [("", once), (TWICE, twice)] {
+        let node = Node::start().await;
+        let file = format!(r#"{{"file":{{"fileWithBytes":"{sent}","mimeType":"image/png"}}}}"#);
+        let body = SEND_0_3.replace(r#"{"text":"hi"}"#, &file);
+        let line = format!("POST /v1/message:send {agent}");
+        let (status, answer) = json_of(ask(&node, &line, body).await).await;
+        assert_eq!(status, 200, "{answer}");
+        let task = answer["task"]["id"].as_str().unwrap();
+        for (agent, expected) in [("", once), (TWICE, twice)] {
+            let line = format!("GET /v1/tasks/{task} {agent}");
+            let (_, got) = json_of(ask(&node, &line, "").await).await;
+            assert_eq!(shown(&got["history"][0]["content"][0]["file"]), expected, "{line}");
+        }
+        let (_, got) = json_of(ask(&node, &format!("GET /tasks/{task} {TWICE}"), "").await).await;
+        assert_eq!(got["history"][0]["parts"][0]["raw"], once, "1.0 knows one way");
+
+        let subscribe = format!("GET /v1/tasks/{task}:subscribe last-event-id=0");
+        let plain = ask(&node, &subscribe, "").await;
+        let other = ask(&node, &format!("{subscribe} {TWICE}"), "").await;
+        let mut run = node.claim().await;
+        run.append(vec![working(), made(Part::raw(vec![0, 255], "image/png"))]).await;
+        run.end(StatusChange::to(TaskState::Completed)).await;
+        for (stream, expected) in [(plain, once), (other, twice)] {
+            let events = events(&text(stream).await.2);
+            let made = events.iter().find(|(_, event)| event["artifactUpdate"].is_object());
+            let part = &made.unwrap().1["artifactUpdate"]["artifact"]["parts"][0];
+            assert_eq!(shown(&part["file"]), expected);
+        }
     }
 }

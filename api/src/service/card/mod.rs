@@ -19,7 +19,7 @@ use longhaul_wire::{
 use std::sync::Arc;
 
 /// Whose card is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum CardScope {
     /// That of the agent at the root.
     Root,

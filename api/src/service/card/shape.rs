@@ -8,7 +8,7 @@ use longhaul_wire::{
 use serde_json::{Result, Value, to_value};
 
 /// Which document a card goes out as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// That of 1.0.
     V1_0,

@@ -4,9 +4,13 @@ use crate::{peer, samples, strategies as any_of};
 use longhaul_domain::{
     BlobHash, BlobKind, BlobRef, Content, Message, MessageId, Part, Role, Seq, Task, TaskState,
 };
-use longhaul_proto::{v0, v1};
+use longhaul_proto::{
+    v0::{self, Files},
+    v1,
+};
 use longhaul_wire::{
-    Dialect, Output, SendOutcome, StreamEvent, TaskPage, View, WireError, v1::PushList,
+    Dialect, Output, SendOutcome, StreamEvent, TaskPage, View, WireError, v0::FileBytes,
+    v1::PushList,
 };
 use proptest::prelude::*;
 
@@ -18,6 +22,11 @@ fn old(output: Output<'_>) -> View<'_> {
     Dialect::V0_3Proto.view(output)
 }
 
+/// For clients of 0.3 that have files as text.
+fn twice(output: Output<'_>) -> View<'_> {
+    old(output).files(FileBytes::Twice)
+}
+
 fn is_one_event(event: &StreamEvent, seq: Seq) -> Result<(), TestCaseError> {
     for (cursor, output) in [(None, Output::Event(event)), (Some(seq), Output::EventAt(event, seq))]
     {
@@ -27,6 +36,8 @@ fn is_one_event(event: &StreamEvent, seq: Seq) -> Result<(), TestCaseError> {
         let ours = v0::event(event, cursor).unwrap();
         let name = "a2a.v1.StreamResponse";
         prop_assert_eq!(peer::of_ours(name, &ours), peer::of_json(name, &old(output)));
+        let ours = ours.files(FileBytes::Twice);
+        prop_assert_eq!(peer::of_ours(name, &ours), peer::of_json(name, &twice(output)));
     }
     Ok(())
 }
@@ -42,9 +53,13 @@ fn is_one_task(task: &Task) -> Result<(), TestCaseError> {
     let name = "a2a.v1.Task";
     let ours = peer::of_ours(name, &v0::task(task).unwrap());
     prop_assert_eq!(ours, peer::of_json(name, &old(Output::Task(task))));
+    let ours = peer::of_ours(name, &v0::task(task).unwrap().files(FileBytes::Twice));
+    prop_assert_eq!(ours, peer::of_json(name, &twice(Output::Task(task))));
     let name = "a2a.v1.SendMessageResponse";
     let ours = peer::of_ours(name, &v0::send(&outcome).unwrap());
     prop_assert_eq!(ours, peer::of_json(name, &old(Output::Send(&outcome))));
+    let ours = peer::of_ours(name, &v0::send(&outcome).unwrap().files(FileBytes::Twice));
+    prop_assert_eq!(ours, peer::of_json(name, &twice(Output::Send(&outcome))));
     Ok(())
 }
 

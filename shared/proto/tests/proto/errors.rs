@@ -31,8 +31,10 @@ fn an_error_of_the_protocol_names_its_reason() {
 fn wrong_parameters_are_listed() {
     let (status, details) = details(&ProtocolError::invalid("message.parts[0]", "has no content"));
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(details[0].type_url, "type.googleapis.com/google.rpc.BadRequest");
-    let request = rpc::BadRequest::decode(details[0].value.as_slice()).unwrap();
+    let info = rpc::ErrorInfo::decode(details[0].value.as_slice()).unwrap();
+    assert_eq!(info.reason, "INVALID_PARAMS");
+    assert_eq!(details[1].type_url, "type.googleapis.com/google.rpc.BadRequest");
+    let request = rpc::BadRequest::decode(details[1].value.as_slice()).unwrap();
     assert_eq!(request.field_violations[0].field, "message.parts[0]");
 }
 
@@ -60,6 +62,7 @@ fn a_client_of_0_3_hears_the_names_of_0_3() {
     let error = ProtocolError::invalid("message.parts", "is wrong");
     let status = status(Dialect::V0_3Proto, &error);
     let written = rpc::Status::decode(status.details()).unwrap();
-    let request = rpc::BadRequest::decode(written.details[0].value.as_slice()).unwrap();
+    let request = rpc::BadRequest::decode(written.details[1].value.as_slice()).unwrap();
     assert_eq!(request.field_violations[0].field, "message.content");
+    assert!(status.message().starts_with("InvalidParamsError: "), "{}", status.message());
 }

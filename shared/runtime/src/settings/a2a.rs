@@ -21,17 +21,17 @@ section! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GrpcAddress {
-    /// `host:port`.
-    #[default]
-    HostPort,
     /// `http://host:port`.
+    #[default]
     Url,
+    /// `host:port`.
+    HostPort,
     /// Not at all.
     Off,
 }
 
 impl Holds for GrpcAddress {
-    const KIND: Kind = Kind::OneOf(&["host-port", "url", "off"]);
+    const KIND: Kind = Kind::OneOf(&["url", "host-port", "off"]);
 }
 
 /// For whom there are extended cards.

@@ -98,9 +98,10 @@ section! {
 section! {
     /// `[cards]`: what agent cards say, and their signatures.
     Cards {
-        /// How cards give the address of gRPC: "host-port" as most gRPC clients take it, "url" as `http://host:port` for clients
-        /// that take a card only whose addresses are all of its own origin, "off" to leave gRPC out.
-        grpc: GrpcAddress = GrpcAddress::HostPort;
+        /// How cards give the address of gRPC: "url" as `http://host:port`, as the specification has it and as clients need that
+        /// refuse a card with an address off its own origin; "host-port" as the gRPC libraries of Python, JavaScript and Go dial it; "off" to
+        /// leave gRPC out.
+        grpc: GrpcAddress = GrpcAddress::Url;
         /// For whom there are extended cards: "authenticated" callers, of agents that have skills for them alone; "always" for
         /// every caller, of every agent; or "off".
         extended: ExtendedCards = ExtendedCards::Authenticated;

@@ -122,9 +122,14 @@ fn every_scalar_key_has_a_variable_that_sets_it() {
         let variable = key.env.as_deref().unwrap_or_else(|| panic!("{} has no variable", key.path));
         let settings =
             load("", &[(variable, value(key))], &[]).unwrap_or_else(|error| panic!("{error}"));
-        let default_stays =
-            ["server.assume_version", "server.attach_repeats", "server.streaming", "a2a.serve_0_3", "a2a.serve_0_1"]
-                .contains(&key.path.as_str());
+        let default_stays = [
+            "server.assume_version",
+            "server.attach_repeats",
+            "server.streaming",
+            "a2a.serve_0_3",
+            "a2a.serve_0_1",
+        ]
+        .contains(&key.path.as_str());
         assert_eq!(settings == Settings::default(), default_stays, "{variable}");
     }
 }

@@ -66,7 +66,9 @@ fn every_error_has_the_codes_of_the_specification() {
 fn errors_of_the_specification_carry_its_domain() {
     for (error, json_rpc, ..) in all() {
         let body = String::from_utf8(error.to_http_body().unwrap()).unwrap();
-        let of_a2a = (-32009..=-32001).contains(&json_rpc);
+        // Those of JSON-RPC stand beside them: outside JSON-RPC clients know them by their reason only.
+        let of_a2a = (-32009..=-32001).contains(&json_rpc)
+            || [-32700, -32600, -32601, -32602].contains(&json_rpc);
         assert_eq!(body.contains(r#""domain":"a2a-protocol.org""#), of_a2a, "{body}");
         assert_eq!(body.contains("google.rpc.BadRequest"), json_rpc == -32602, "{body}");
         assert_eq!(body.contains(r#""retryDelay":"1s""#), error.retry_after().is_some(), "{body}");

@@ -1,0 +1,80 @@
+//! Files as the client of an answer expects them: their bytes as they are, or as base64 text, see [`FileBytes`].
+
+use crate::pb::v0::{
+    Artifact, Message, Part, SendMessageResponse, StreamResponse, Task, file_part::File,
+    part::Part as Held, send_message_response, stream_response,
+};
+use bytes::Bytes;
+use longhaul_wire::v0::FileBytes;
+
+/// An answer that may hold files.
+pub trait Files: Sized {
+    /// Gives every part that is in it.
+    fn each_part(&mut self, see: &mut impl FnMut(&mut Part));
+
+    /// The same answer with its files as its client expects them.
+    #[must_use]
+    fn files(mut self, files: FileBytes) -> Self {
+        if files != FileBytes::Once {
+            self.each_part(&mut |part| write(part, files));
+        }
+        self
+    }
+}
+
+fn write(part: &mut Part, files: FileBytes) {
+    if let Some(Held::File(held)) = &mut part.part
+        && let Some(File::FileWithBytes(content)) = &mut held.file
+    {
+        *content = Bytes::from(files.field(content).into_owned());
+    }
+}
+
+impl Files for Message {
+    fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
+        self.content.iter_mut().for_each(see);
+    }
+}
+
+impl Files for Artifact {
+    fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
+        self.parts.iter_mut().for_each(see);
+    }
+}
+
+impl Files for Task {
+    fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
+        let said = self.status.iter_mut().filter_map(|status| status.update.as_mut());
+        said.chain(&mut self.history).for_each(|message| message.each_part(see));
+        self.artifacts.iter_mut().for_each(|artifact| artifact.each_part(see));
+    }
+}
+
+impl Files for SendMessageResponse {
+    fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
+        use send_message_response::Payload;
+        match &mut self.payload {
+            Some(Payload::Task(task)) => task.each_part(see),
+            Some(Payload::Msg(message)) => message.each_part(see),
+            None => {}
+        }
+    }
+}
+
+impl Files for StreamResponse {
+    fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
+        use stream_response::Payload;
+        match &mut self.payload {
+            Some(Payload::Task(task)) => task.each_part(see),
+            Some(Payload::Msg(message)) => message.each_part(see),
+            Some(Payload::StatusUpdate(event)) => {
+                let said = event.status.iter_mut().filter_map(|status| status.update.as_mut());
+                said.for_each(|message| message.each_part(see));
+            }
+            Some(Payload::ArtifactUpdate(event)) => {
+                event.artifact.iter_mut().for_each(|artifact| artifact.each_part(see));
+            }
+            None => {}
+        }
+    }
+}
