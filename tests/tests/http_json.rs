@@ -202,7 +202,7 @@ async fn errors_have_the_status_of_the_specification(mode: Mode) {
     let unknown = "018f2f6e-7b7a-7000-8000-000000000001";
     for (method, path, body, status, reason) in [
         ("GET", &*format!("/tasks/{unknown}"), "", 404, "TASK_NOT_FOUND"),
-        ("GET", "/tasks/a%2Fb%00", "", 400, ""),
+        ("GET", "/tasks/a%2Fb%00", "", 400, "INVALID_PARAMS"),
         ("GET", "/tasks/a%2Fb", "", 404, "TASK_NOT_FOUND"),
         ("POST", &*format!("/tasks/{unknown}:cancel"), "", 404, "TASK_NOT_FOUND"),
         ("POST", &*format!("/tasks/{unknown}:subscribe"), "", 404, "TASK_NOT_FOUND"),
@@ -210,10 +210,10 @@ async fn errors_have_the_status_of_the_specification(mode: Mode) {
         ("POST", &*format!("/tasks/{ended}:subscribe"), "", 400, "UNSUPPORTED_OPERATION"),
         ("POST", "/message:send", &reply, 400, "UNSUPPORTED_OPERATION"),
         ("POST", "/message:send", &image, 400, "CONTENT_TYPE_NOT_SUPPORTED"),
-        ("POST", "/message:stream", "{}", 400, ""),
-        ("POST", "/message:send", "{", 400, ""),
+        ("POST", "/message:stream", "{}", 400, "INVALID_PARAMS"),
+        ("POST", "/message:send", "{", 400, "PARSE_ERROR"),
         ("POST", "/message:send", &large, 413, "REQUEST_TOO_LARGE"),
-        ("GET", "/tasks?pageSize=0", "", 400, ""),
+        ("GET", "/tasks?pageSize=0", "", 400, "INVALID_PARAMS"),
         ("GET", "/nowhere", "", 404, ""),
         ("PUT", "/tasks", "", 405, ""),
     ] {

@@ -13,7 +13,10 @@ use programs::{Binding, Program};
 
 /// Cards name gRPC in the form that most SDKs can dial, and every agent has an extended card.
 fn setup(mode: Mode) -> Setup {
-    Setup::new(mode).set("cards.grpc", "host-port").set("cards.extended", "always")
+    Setup::new(mode)
+        .set("cards.grpc", "host-port")
+        .set("cards.extended", "always")
+        .set("server.cancel_grace", "30s")
 }
 
 /// One binding against one process.
