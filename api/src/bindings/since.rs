@@ -18,7 +18,7 @@ impl Since {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, since) = known.entry(card).or_insert_with(|| (tag.to_owned(), now));
         if last != tag {
-            *last = tag.to_owned();
+            tag.clone_into(last);
             *since = now;
         }
         *since

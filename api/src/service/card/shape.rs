@@ -23,7 +23,8 @@ impl Shape {
     pub const fn of(dialect: Dialect) -> Self {
         match dialect {
             Dialect::V1_0 => Self::V1_0,
-            Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => Self::V0_3,
+            Dialect::V0_3Proto => Self::Any,
+            Dialect::V0_3 | Dialect::V0_1 => Self::V0_3,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Anything that goes to a client as a result.
 
-use super::{Cx, Form, card::OldCard, event::Frame};
+use super::{Cx, Form, card::{AnyCard, OldCard}, event::Frame};
 use crate::Output;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -20,7 +20,8 @@ pub(crate) fn serialize<S: Serializer>(
         }
         Output::Push(config) => cx.of(config).serialize(serializer),
         Output::PushList(list) => cx.of(list).serialize(serializer),
-        // Clients of 0.3 read a card in this one shape, whatever the binding.
+        // Over HTTP some read `ProtoJSON` and others the shape of JSON-RPC: this one is both.
+        Output::Card(card) if cx.form == Form::V0_3Proto => AnyCard(card).serialize(serializer),
         Output::Card(card) => OldCard(card).serialize(serializer),
         Output::Empty => match cx.form {
             Form::V0_3Proto => serializer.serialize_map(Some(0))?.end(),

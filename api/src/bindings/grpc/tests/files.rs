@@ -1,7 +1,7 @@
 //! Files of 0.3, whose official Python and Go clients have base64 text where others have the bytes.
 
 use super::{client, old_client};
-use crate::testing::{LIMIT, Node, made};
+use crate::testing::{LIMIT, Node, made, working};
 use bytes::Bytes;
 use futures::StreamExt;
 use longhaul_domain::{Part, TaskState, log::StatusChange};
@@ -95,7 +95,7 @@ async fn a_stream_has_files_as_its_reader_has_them() {
     };
     let streams = [(TEXT, follow(PYTHON).await), (CONTENT, follow(JAVASCRIPT).await)];
     let mut run = node.claim().await;
-    run.append(vec![made(Part::raw(CONTENT, "application/octet-stream"))]).await;
+    run.append(vec![working(), made(Part::raw(CONTENT, "application/octet-stream"))]).await;
     run.end(StatusChange::to(TaskState::Completed)).await;
     for (expected, stream) in streams {
         let events: Vec<_> = timeout(LIMIT, stream.collect::<Vec<_>>()).await.unwrap();
