@@ -1,6 +1,10 @@
 //! Anything that goes to a client as a result.
 
-use super::{Cx, Form, card::{AnyCard, OldCard}, event::Frame};
+use super::{
+    Cx, Form,
+    card::{AnyCard, OldCard},
+    event::Frame,
+};
 use crate::Output;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 

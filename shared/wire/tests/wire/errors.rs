@@ -68,7 +68,8 @@ fn errors_of_the_specification_carry_its_domain() {
         let body = String::from_utf8(error.to_http_body().unwrap()).unwrap();
         // Those of JSON-RPC stand beside them: outside JSON-RPC clients know them by their reason only.
         let of_a2a = (-32009..=-32001).contains(&json_rpc)
-            || [-32700, -32600, -32601, -32602].contains(&json_rpc);
+            || matches!(json_rpc, -32700 | -32601 | -32602)
+            || matches!(error, ProtocolError::InvalidRequest(_));
         assert_eq!(body.contains(r#""domain":"a2a-protocol.org""#), of_a2a, "{body}");
         assert_eq!(body.contains("google.rpc.BadRequest"), json_rpc == -32602, "{body}");
         assert_eq!(body.contains(r#""retryDelay":"1s""#), error.retry_after().is_some(), "{body}");
