@@ -19,7 +19,8 @@ impl Count {
     pub fn entry(self, entry: &LogEntry) -> u64 {
         let body = match &entry.body {
             EntryBody::Message(user) => {
-                self.message(&user.message) + object(user.request_metadata.as_ref())
+                let modes: usize = user.accepted_output_modes.iter().map(String::len).sum();
+                self.message(&user.message) + object(user.request_metadata.as_ref()) + modes as u64
             }
             EntryBody::Status(change) => {
                 let message = change.message.as_ref().map_or(0, |message| self.message(message));

@@ -45,6 +45,7 @@ pub fn claimed(n: u128) -> Claimed {
         last_seq: Seq(1),
         history: Vec::new(),
         request_metadata: None,
+        accepted_output_modes: Vec::new(),
         cancel: false,
         waited: Duration::ZERO,
         trace: None,

@@ -3,7 +3,7 @@
 
 use super::{Expression, due};
 use crate::service::{Draft, Service};
-use longhaul_domain::Timestamp;
+use longhaul_domain::{Timestamp, log::UserMessage};
 use longhaul_runtime::{Backoff, TaskSet, TraceContext};
 use longhaul_store::{Accepted, Fire, Fired, Result, Schedule, StoreError};
 use std::{sync::Arc, time::Duration};
@@ -149,8 +149,7 @@ pub fn draft(schedule: &Schedule, stands_for: String, trace: TraceContext) -> Dr
         owner: schedule.owner,
         agent: schedule.agent.clone(),
         context: schedule.plan.context.clone(),
-        message: schedule.plan.message.clone(),
-        request_metadata: None,
+        said: UserMessage::new(schedule.plan.message.clone()),
         stands_for,
         trace,
     }

@@ -53,6 +53,7 @@ impl Service {
         if request.push_config.is_some() {
             return Err(ProtocolError::PushNotificationNotSupported);
         }
+        check_output_modes(&request.accepted_output_modes)?;
         match request.target.take() {
             Some(task @ TaskRef::Chosen(_)) => {
                 self.accept_chosen(caller, request, &task, waits).await
@@ -89,9 +90,10 @@ impl Service {
             .context_id
             .clone()
             .unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
-        let said = said(request);
+        let (said, modes) = said(request);
         // The key is that of the message as it was sent: the ids are ours, and new at every try.
         let dedupe = self.recognised_by(&agent.name, &options, &said);
+        let said = UserMessage { accepted_output_modes: modes, ..said };
         let accept = self.prepare(caller, said, dedupe, key, &context);
         let admitted = match self.admit(&agent, key, &options).await {
             Ok(admitted) => admitted,
@@ -170,10 +172,11 @@ impl Service {
         self.name_follow_up(caller, &mut request, target, known.key).await?;
         let options = durability::read(&request.message)?;
         durability::check_follow_up(&options)?;
-        let mut said = said(request);
+        let (mut said, modes) = said(request);
         // The same words to two tasks are two messages.
         said.message.task_id = Some(known.key.task);
         let dedupe = self.recognised_by(&agent.name, &options, &said);
+        let said = UserMessage { accepted_output_modes: modes, ..said };
         let accept = self.prepare(caller, said, dedupe, known.key, &known.context);
         let said = AcceptFollowUp { key: known.key, accept };
         match self.commit_follow_up(caller, &agent.name, said).await? {
@@ -248,8 +251,12 @@ impl Service {
     }
 }
 
-fn said(request: SendRequest) -> UserMessage {
-    UserMessage { message: request.message, request_metadata: request.metadata }
+/// What the client says, and apart from it the media types that it can take: a repeated message is recognised whatever those
+/// are, as what answers it is there already.
+fn said(request: SendRequest) -> (UserMessage, Vec<String>) {
+    let said =
+        UserMessage { request_metadata: request.metadata, ..UserMessage::new(request.message) };
+    (said, request.accepted_output_modes)
 }
 
 /// A task that has its first message and nothing else.
@@ -274,6 +281,29 @@ fn key_reused() -> ProtocolError {
     )
 }
 
+/// The most media types that a client may name for its answer.
+const MAX_OUTPUT_MODES: usize = 100;
+
+/// The most bytes of such a media type.
+const MAX_OUTPUT_MODE_LEN: usize = 256;
+
+/// Refuses more than anybody needs of what is kept with the message (A2A 3.2.2). Which types they are is not looked at: what
+/// does not fit them is for the executor to tell.
+fn check_output_modes(modes: &[String]) -> Result<()> {
+    let path = "configuration.acceptedOutputModes";
+    if modes.len() > MAX_OUTPUT_MODES {
+        let problem = format!("has more than {MAX_OUTPUT_MODES} media types; leave some out");
+        return Err(ProtocolError::invalid(path, problem));
+    }
+    match modes.iter().position(|mode| mode.len() > MAX_OUTPUT_MODE_LEN) {
+        Some(place) => Err(ProtocolError::invalid(
+            format!("{path}[{place}]"),
+            format!("is longer than {MAX_OUTPUT_MODE_LEN} bytes"),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Refuses files that no skill of the agent reads (A2A 3.3.2, `ContentTypeNotSupportedError`). Text, data and parts
 /// without a media type are always taken.
 fn check_media_types(agent: &AgentDescriptor, request: &SendRequest) -> Result<()> {
@@ -292,3 +322,6 @@ fn check_media_types(agent: &AgentDescriptor, request: &SendRequest) -> Result<(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@
 
 use super::{Service, durability};
 use longhaul_domain::{
-    AgentName, ContextId, DurabilityOptions, Json, JsonObject, Message, MessageId, OwnerId, TaskId,
-    TaskKey, blob::offload_all, extension::DURABILITY, log::UserMessage,
+    AgentName, ContextId, DurabilityOptions, Json, JsonObject, MessageId, OwnerId, TaskId, TaskKey,
+    blob::offload_all, extension::DURABILITY, log::UserMessage,
 };
 use longhaul_runtime::TraceContext;
 use longhaul_store::{Accept, AcceptNew, DedupeKey, Result, StoreError};
@@ -19,10 +19,8 @@ pub struct Draft {
     pub agent: AgentName,
     /// Its conversation; none: one of its own.
     pub context: Option<ContextId>,
-    /// Its message; ids are replaced, and options that are over left out.
-    pub message: Message,
-    /// Metadata of the request that first brought the message.
-    pub request_metadata: Option<JsonObject>,
+    /// Its message, with what the request said that first brought it; ids are replaced, and options that are over left out.
+    pub said: UserMessage,
     /// What it stands for, unique within its owner.
     pub stands_for: String,
     /// The trace that it belongs to.
@@ -34,11 +32,12 @@ impl Service {
     pub async fn begin(&self, draft: Draft) -> Result<AcceptNew> {
         let key = TaskKey { owner: draft.owner, task: TaskId::new(self.ids.uuid_v7()) };
         let context = draft.context.unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
-        let mut message = draft.message;
+        let mut said = draft.said;
+        let message = &mut said.message;
         message.message_id = MessageId::from(self.ids.uuid_v7());
         message.task_id = Some(key.task);
         message.context_id = Some(context.clone());
-        message.metadata = without_past(message.metadata);
+        message.metadata = without_past(message.metadata.take());
         let options = DurabilityOptions::read(message.metadata.as_ref())
             .map_err(|error| StoreError::Refused(format!("durability options: {error}")))?;
         let agent = self.agents.get(&draft.agent).await?;
@@ -51,7 +50,7 @@ impl Service {
             context,
             options: durability::run_options(&options, &limits, self.clock.now()),
             accept: Accept {
-                message: UserMessage { message, request_metadata: draft.request_metadata },
+                message: said,
                 dedupe: DedupeKey { key: digest, content: digest },
                 blobs,
                 trace: Some(draft.trace.traceparent().to_owned()),

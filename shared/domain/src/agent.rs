@@ -84,11 +84,14 @@ fn version_order(version: &str) -> (Vec<u64>, bool, String) {
     (numbers.collect(), pre.is_empty(), pre.to_owned())
 }
 
-fn mode_matches(mode: &str, media_type: &str) -> bool {
+/// Whether a media type is one of a mode: the same type, or one of `*/*`, `*` or `text/*`. Parameters and case do not count.
+/// A mode without a slash is a family: clients of A2A 0.1 say `text`.
+pub fn mode_matches(mode: &str, media_type: &str) -> bool {
     let essence =
         |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (mode, media_type) = (essence(mode), essence(media_type));
-    match mode.strip_suffix("/*") {
+    let family = mode.strip_suffix("/*").or_else(|| (!mode.contains('/')).then_some(&*mode));
+    match family {
         _ if mode == "*/*" || mode == "*" => true,
         Some(family) => media_type.split('/').next() == Some(family),
         None => mode == media_type,
@@ -103,6 +106,9 @@ mod tests {
     fn modes_match_families_and_ignore_parameters() {
         assert!(mode_matches("*/*", "application/pdf"));
         assert!(mode_matches("text/*", "Text/Plain; charset=utf-8"));
+        assert!(mode_matches("text", "text/plain"));
+        assert!(!mode_matches("text", "application/text"));
+        assert!(!mode_matches("", "text/plain"));
         assert!(mode_matches("application/pdf", "application/PDF"));
         assert!(!mode_matches("text/*", "image/png"));
         assert!(!mode_matches("text/plain", "text/html"));

@@ -35,7 +35,7 @@ pub enum EntryBody {
     Note(Note),
 }
 
-/// A message of the client together with the metadata of its request.
+/// A message of the client together with what its request says beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserMessage {
@@ -44,9 +44,16 @@ pub struct UserMessage {
     /// Metadata of the request that carried it (A2A 3.2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_metadata: Option<JsonObject>,
+    /// Media types that the client can take in answer to this message; empty for any (A2A 3.2.2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_output_modes: Vec<String>,
 }
 
 impl UserMessage {
+    /// A message of whose request nothing else is known.
+    pub const fn new(message: Message) -> Self {
+        Self { message, request_metadata: None, accepted_output_modes: Vec::new() }
+    }
     /// How [`EntryBody::encode`] stores it.
     ///
     /// # Panics
@@ -236,5 +243,27 @@ impl EntryBody {
             EntryKind::Note => serde_json::from_str(text).map(Self::Note),
         };
         decoded.map_err(|source| CorruptEntry { kind, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MessageId, Part, Role};
+
+    #[test]
+    fn what_a_request_does_not_say_takes_no_room_and_may_be_missing() {
+        let id = MessageId::new("m").unwrap();
+        let mut said = UserMessage::new(Message::new(id, Role::User, vec![Part::text("hi")]));
+        let plain = said.encode();
+        let message = serde_json::to_string(&said.message).unwrap();
+        assert_eq!(plain, format!(r#"{{"message":{message}}}"#));
+        let read = |text: &str| EntryBody::decode(EntryKind::Message, text).unwrap();
+        assert_eq!(read(&plain), EntryBody::Message(said.clone()));
+
+        said.accepted_output_modes = vec!["text/plain".to_owned()];
+        let asked = format!(r#"{{"message":{message},"acceptedOutputModes":["text/plain"]}}"#);
+        assert_eq!(said.encode(), asked);
+        assert_eq!(read(&asked), EntryBody::Message(said));
     }
 }

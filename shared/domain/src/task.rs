@@ -147,12 +147,7 @@ mod tests {
     #[test]
     fn a_question_stands_before_its_answer_in_the_history() {
         let mut task = task();
-        let said = |id| {
-            EntryBody::Message(UserMessage {
-                message: message(id, Role::User),
-                request_metadata: None,
-            })
-        };
+        let said = |id| EntryBody::Message(UserMessage::new(message(id, Role::User)));
         let asked =
             StatusChange::with(TaskState::InputRequired, Some(message("question", Role::Agent)));
         for (seq, body) in [

@@ -28,6 +28,8 @@ pub struct Assignment {
     pub history: Vec<HistoryItem>,
     /// Metadata of the request that carried the last message of the client (A2A 3.2.1).
     pub request_metadata: Option<JsonObject>,
+    /// Media types that the client can take in answer to its last message; empty for any (A2A 3.2.2).
+    pub accepted_output_modes: Vec<String>,
     /// The state that the task was in before this run. `submitted` in turn 1 says that no executor has written anything.
     pub state_before: TaskState,
     /// Whether a run before this one has stored checkpoints.

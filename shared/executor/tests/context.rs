@@ -264,3 +264,21 @@ async fn an_executor_knows_what_the_client_activated_for_its_last_message() {
     let second = first.answer("this").message(said("2", "urn:b:v1")).run().await;
     assert_eq!(second.state(), TaskState::Completed);
 }
+
+#[tokio::test]
+async fn an_executor_knows_what_the_client_can_take() {
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            let taken = ["text/plain", "image/png", "application/json"].map(|t| ctx.accepts(t));
+            ctx.status(format!("{taken:?}")).await?;
+            Ok(ctx.input_required(ctx.accepted_output_modes().join(" ")))
+        })
+    });
+    let asked = Run::of(executor).accepted_output_modes(&["text/*;q=0.5", "IMAGE/PNG"]).text("go");
+    let report = asked.crash_after_write(1).run().await.lost().run().await;
+    assert_eq!(report.said(), "text/*;q=0.5 IMAGE/PNG", "also on another worker");
+    assert_eq!(report.status_texts(), ["[true, true, false]"]);
+    let report = report.answer("and now").run().await;
+    assert_eq!(report.said(), "", "each message says it anew");
+    assert_eq!(report.status_texts(), ["[true, true, true]"], "nothing said is everything taken");
+}

@@ -88,7 +88,7 @@ async fn run(folder: &Path, clients: usize, tasks: usize) {
 async fn ask(bench: &Bench) {
     let id = SystemIds.uuid_v7();
     let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello, echo")]);
-    let message = UserMessage { message: said, request_metadata: None };
+    let message = UserMessage::new(said);
     let dedupe = DedupeKey::of_message(&bench.agent, &message);
     let key = TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) };
     let (done, ended) = oneshot::channel();

@@ -42,7 +42,7 @@ fn agent() -> AgentName {
 fn asks() -> AcceptNew {
     let id = SystemIds.uuid_v7();
     let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello")]);
-    let message = UserMessage { message: said, request_metadata: None };
+    let message = UserMessage::new(said);
     let dedupe = DedupeKey::of_message(&agent(), &message);
     AcceptNew {
         key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) },

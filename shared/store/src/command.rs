@@ -243,7 +243,7 @@ mod tests {
 
     fn said(id: &str, text: &str) -> UserMessage {
         let message = Message::new(MessageId::new(id).unwrap(), Role::User, vec![Part::text(text)]);
-        UserMessage { message, request_metadata: None }
+        UserMessage::new(message)
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct Claimed {
     pub history: Vec<HistoryItem>,
     /// Metadata of the request that brought the last client message.
     pub request_metadata: Option<longhaul_domain::JsonObject>,
+    /// Media types that the last client message asks for; empty for any.
+    pub accepted_output_modes: Vec<String>,
     /// Whether it was asked to stop meanwhile.
     pub cancel: bool,
     /// How long ago it became runnable.

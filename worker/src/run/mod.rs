@@ -164,6 +164,7 @@ impl<'a> Run<'a> {
             deadline: claimed.deadline,
             history: std::mem::take(&mut claimed.history),
             request_metadata: claimed.request_metadata.take(),
+            accepted_output_modes: std::mem::take(&mut claimed.accepted_output_modes),
             state_before: claimed.state,
             has_checkpoints: claimed.has_checkpoints,
         };

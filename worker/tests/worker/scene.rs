@@ -145,7 +145,7 @@ impl Scene {
             metadata: Some(JsonObject::parse(&metadata).unwrap()),
             ..Message::new(MessageId::from(id), Role::User, vec![Part::text("x")])
         };
-        let message = UserMessage { message, request_metadata: None };
+        let message = UserMessage::new(message);
         let dedupe = DedupeKey::of_message(&agent, &message);
         let key = TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) };
         let accept = Accept { message, dedupe, blobs: Vec::new(), trace: None };

@@ -73,14 +73,13 @@ impl Service {
     /// Redrives the task of a letter; `None`: it is not on the list any more.
     async fn redrive_letter(&self, caller: &Caller, letter: &DeadLetter) -> Result<Option<Redone>> {
         let (from, agent) = (letter.key.task, letter.agent.clone());
-        let UserMessage { message, request_metadata } = self.first_message(caller, letter).await?;
+        let first = self.first_message(caller, letter).await?;
         let trace = caller.trace.child(&*self.ids);
         let draft = Draft {
             owner: letter.key.owner,
             agent: agent.clone(),
             context: Some(letter.context.clone()),
-            message: referring_to(message, from),
-            request_metadata,
+            said: UserMessage { message: referring_to(first.message, from), ..first },
             stands_for: format!("redrive of {from}"),
             trace: trace.clone(),
         };

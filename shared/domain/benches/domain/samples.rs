@@ -43,7 +43,8 @@ pub fn turn(seq: i64) -> EntryBody {
     }
     let request_metadata =
         JsonObject::parse(r#"{"trace":"0af7651916cd43dd8448eb211c80319c"}"#).ok();
-    EntryBody::Message(UserMessage { message: message(seq, Role::User), request_metadata })
+    let message = message(seq, Role::User);
+    EntryBody::Message(UserMessage { request_metadata, ..UserMessage::new(message) })
 }
 
 /// Progress with a message.

@@ -16,7 +16,8 @@ pub use step::{OpenStep, StepStart};
 use crate::{Assignment, ContextError, Outcome, Stopped, TaskIo};
 use artifacts::Written;
 use longhaul_domain::{
-    AgentName, ContextId, HistoryItem, JsonObject, Message, MessageId, Role, Seq, TaskId, Timestamp,
+    AgentName, ContextId, HistoryItem, JsonObject, Message, MessageId, Role, Seq, TaskId,
+    Timestamp, agent::mode_matches,
 };
 use names::Names;
 use scope::Scope;
@@ -110,6 +111,19 @@ impl TaskContext {
     /// Metadata of the request that carried the last message.
     pub fn request_metadata(&self) -> Option<&JsonObject> {
         self.run.assignment.request_metadata.as_ref()
+    }
+
+    /// Media types that the client can take in answer to its last message, such as `text/plain` or `image/*`; empty for any
+    /// (A2A 3.2.2). It is a wish: what does not fit is not refused.
+    pub fn accepted_output_modes(&self) -> &[String] {
+        &self.run.assignment.accepted_output_modes
+    }
+
+    /// Whether the client can take this media type in answer to its last message: it named it, `*/*` or the like of `image/*`,
+    /// or nothing at all.
+    pub fn accepts(&self, media_type: &str) -> bool {
+        let modes = self.accepted_output_modes();
+        modes.is_empty() || modes.iter().any(|mode| mode_matches(mode, media_type))
     }
 
     /// Whether the client activated this extension for its last message. One that the agent does not declare is active only

@@ -121,7 +121,7 @@ impl TestIo {
     fn advance(&self, state: &mut State) {
         while state.script.follow_ups.front().is_some_and(|(n, _)| *n <= state.emitted) {
             let Some((_, message)) = state.script.follow_ups.pop_front() else { break };
-            state.record.hear(message);
+            state.record.hear_more(message);
             self.said_more.notify_waiters();
         }
         if let Some((n, reason)) = state.script.stop_after

@@ -16,6 +16,8 @@ pub(super) struct Record {
     pub checkpoints: BTreeMap<CheckpointName, Json>,
     pub attempt: i32,
     pub turn: i32,
+    /// Of the client's last message.
+    pub accepted_output_modes: Vec<String>,
 }
 
 impl Record {
@@ -25,7 +27,14 @@ impl Record {
         let agent = AgentName::new("under-test").expect("a valid name");
         let context = ContextId::from(Uuid::from_u128(2));
         let task = Task::begin(key, agent, context, Timestamp::UNIX_EPOCH);
-        Self { task, entries: Vec::new(), checkpoints: BTreeMap::new(), attempt: 1, turn: 1 }
+        Self {
+            task,
+            entries: Vec::new(),
+            checkpoints: BTreeMap::new(),
+            attempt: 1,
+            turn: 1,
+            accepted_output_modes: Vec::new(),
+        }
     }
 
     /// The next entry of the log, checked.
@@ -41,8 +50,14 @@ impl Record {
 
     /// What the client says.
     pub fn hear(&mut self, message: Message) -> Seq {
-        self.append(EntryBody::Message(UserMessage { message, request_metadata: None }));
+        self.append(EntryBody::Message(UserMessage::new(message)));
         self.task.last_seq
+    }
+
+    /// What the client says later, without a word on what it can take.
+    pub fn hear_more(&mut self, message: Message) -> Seq {
+        self.accepted_output_modes.clear();
+        self.hear(message)
     }
 
     /// What the worker writes at the start of a run.

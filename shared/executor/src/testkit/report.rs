@@ -209,7 +209,7 @@ impl Report {
         assert!(self.state().is_parked(), "a task that is {} waits for no answer", self.state());
         let mut record = self.record;
         let message = record.message(vec![Part::text(text)]);
-        record.hear(message);
+        record.hear_more(message);
         record.append(EntryBody::Status(StatusChange::to(TaskState::Submitted)));
         record.attempt = 1;
         record.turn += 1;

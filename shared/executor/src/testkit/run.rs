@@ -84,6 +84,12 @@ impl Run {
         self
     }
 
+    /// Media types that the client can take in answer; they hold until it says more.
+    pub fn accepted_output_modes(mut self, modes: &[&str]) -> Self {
+        self.record.accepted_output_modes = modes.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Which attempt this is.
     pub const fn attempt(mut self, attempt: i32) -> Self {
         self.record.attempt = attempt;
@@ -180,6 +186,7 @@ impl Run {
             deadline: self.deadline,
             history,
             request_metadata: self.request_metadata.take(),
+            accepted_output_modes: self.record.accepted_output_modes.clone(),
             state_before: self.state_before,
             has_checkpoints: !self.record.checkpoints.is_empty(),
         };

@@ -139,7 +139,7 @@ pub fn echo() -> AgentName {
 pub fn asks() -> AcceptNew {
     let (task, id) = (SystemIds.uuid_v7(), SystemIds.uuid_v7());
     let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello")]);
-    let message = UserMessage { message: said, request_metadata: None };
+    let message = UserMessage::new(said);
     let dedupe = DedupeKey::of_message(&echo(), &message);
     AcceptNew {
         key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(task) },

@@ -7,8 +7,8 @@ use crate::{
     row,
 };
 use longhaul_domain::{
-    AgentName, Artifact, ContextId, EntryBody, HistoryItem, JsonObject, Seq, Task, TaskKey,
-    TaskState, TaskStatus, Timestamp,
+    AgentName, Artifact, ContextId, EntryBody, HistoryItem, Seq, Task, TaskKey, TaskState,
+    TaskStatus, Timestamp, log::UserMessage,
 };
 use longhaul_store::{Room, SnapshotOptions};
 use rusqlite::{Connection, Row};
@@ -120,15 +120,15 @@ pub fn snapshot(
     })
 }
 
-/// The most recent messages in the order of the log, but for that of one entry, as many as there is room for. `said` hears of the
-/// request metadata of each of the client.
+/// The most recent messages in the order of the log, but for that of one entry, as many as there is room for. `said` is shown
+/// each of the client, and may take what it wants but for the message.
 pub fn messages(
     conn: &Connection,
     key: TaskKey,
     limit: u32,
     except: Option<Seq>,
     left: &mut Left,
-    mut said: impl FnMut(Seq, Option<JsonObject>),
+    mut said: impl FnMut(Seq, &mut UserMessage),
 ) -> Result<Vec<HistoryItem>> {
     let mut statement = conn.prepare_cached(MESSAGES)?;
     let mut rows = statement.query((
@@ -146,8 +146,8 @@ pub fn messages(
             }
         }
         let message = match row::body(row, 1, 2)? {
-            EntryBody::Message(user) => {
-                said(row::seq(row, 0)?, user.request_metadata);
+            EntryBody::Message(mut user) => {
+                said(row::seq(row, 0)?, &mut user);
                 Some(user.message)
             }
             EntryBody::Status(change) => change.message,

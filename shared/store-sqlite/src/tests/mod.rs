@@ -35,10 +35,8 @@ async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Arc<SqliteStore> {
 fn asks(message: &str, text: &str) -> AcceptNew {
     let (agent, id) = (AgentName::new("echo").unwrap(), SystemIds.uuid_v7());
     let id_of_message = MessageId::new(message).unwrap();
-    let message = UserMessage {
-        message: Message::new(id_of_message, Role::User, vec![Part::text(text)]),
-        request_metadata: None,
-    };
+    let said = Message::new(id_of_message, Role::User, vec![Part::text(text)]);
+    let message = UserMessage::new(said);
     let dedupe = DedupeKey::of_message(&agent, &message);
     AcceptNew {
         key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) },

@@ -14,7 +14,7 @@ use crate::{
     row,
     writer::Tx,
 };
-use longhaul_domain::{EntryBody, Epoch, Fence, TaskKey};
+use longhaul_domain::{EntryBody, Epoch, Fence, JsonObject, TaskKey, log::UserMessage};
 use longhaul_store::{AgentSlots, ClaimRequest, Claimed, Room, SnapshotOptions, StoreError};
 use rusqlite::Row;
 use std::{collections::VecDeque, time::Duration};
@@ -156,6 +156,11 @@ pub fn postpone(tx: &Tx<'_>, key: TaskKey, fault: Fault) -> Result<()> {
     Ok(())
 }
 
+/// What a request says beside its message, taken out of the entry.
+fn beside(user: &mut UserMessage) -> (Option<JsonObject>, Vec<String>) {
+    (user.request_metadata.take(), std::mem::take(&mut user.accepted_output_modes))
+}
+
 /// Gives a run to a worker. What it needs is read here, in the same transaction: a run that could not be read would
 /// otherwise be held by a worker that never heard of it.
 fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Result<Claimed> {
@@ -167,9 +172,9 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
     let facts =
         task::facts(tx.conn, key)?.ok_or_else(|| row::corrupt("runs.task", "no such task"))?;
     let mut of_request = None;
-    let said = |seq, metadata| {
+    let said = |seq, user: &mut UserMessage| {
         if seq == facts.message_seq {
-            of_request = Some(metadata);
+            of_request = Some(beside(user));
         }
     };
     let history = task::messages(
@@ -180,11 +185,11 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
         &mut Left(Room::Any),
         said,
     )?;
-    let request_metadata = match of_request {
-        Some(metadata) => metadata,
+    let (request_metadata, accepted_output_modes) = match of_request {
+        Some(of_request) => of_request,
         // So much was said since that the message is not in the history.
         None => match entry_at(tx.conn, key, facts.message_seq)?.body {
-            EntryBody::Message(user) => user.request_metadata,
+            EntryBody::Message(mut user) => beside(&mut user),
             _ => return Err(row::corrupt("task_state.message_seq", "not a message")),
         },
     };
@@ -203,6 +208,7 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
         last_seq: facts.last_seq,
         history,
         request_metadata,
+        accepted_output_modes,
         cancel: due.cancel,
         waited: Duration::from_millis(waited),
         trace: due.trace,

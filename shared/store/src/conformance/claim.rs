@@ -11,6 +11,7 @@ pub async fn a_claim_brings_what_the_run_needs(store: Arc<dyn Store>) {
     let mut asks = scene.asks("hello");
     asks.accept.trace = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
     asks.accept.message.request_metadata = Some(metadata.clone());
+    asks.accept.message.accepted_output_modes = vec!["text/plain".into(), "image/*".into()];
     let created = asks.clone();
     scene.create(asks).await;
     let claimed = scene.claim_one().await.claimed;
@@ -21,6 +22,7 @@ pub async fn a_claim_brings_what_the_run_needs(store: Arc<dyn Store>) {
     assert_eq!((claimed.last_seq, claimed.cancel), (Seq(1), false));
     assert_eq!(claimed.history, task.history);
     assert_eq!(claimed.request_metadata, Some(metadata));
+    assert_eq!(claimed.accepted_output_modes, ["text/plain", "image/*"]);
     assert_eq!(claimed.trace, created.accept.trace);
     assert!(claimed.waited < Duration::from_secs(60));
     assert_eq!(task.last_seq, Seq(1), "a claim assigns no place in the log");
@@ -175,6 +177,7 @@ pub async fn a_claim_brings_the_metadata_of_the_last_request_however_long_ago(
     let mut asks = scene.asks("hello");
     let metadata = JsonObject::parse(r#"{"n":1.0}"#).unwrap();
     asks.accept.message.request_metadata = Some(metadata.clone());
+    asks.accept.message.accepted_output_modes = vec!["text/plain".into()];
     scene.create(asks).await;
     let mut run = scene.claim_one().await;
     for _ in 0..11 {
@@ -184,5 +187,6 @@ pub async fn a_claim_brings_the_metadata_of_the_last_request_however_long_ago(
     scene.store.settle(run.retry(Duration::ZERO)).await.unwrap();
     let again = scene.claim_one().await.claimed;
     assert_eq!(again.request_metadata, Some(metadata));
+    assert_eq!(again.accepted_output_modes, ["text/plain"]);
     assert_eq!(again.history.len(), 1_000);
 }

@@ -115,6 +115,7 @@ pub async fn text_of_any_kind_comes_back_as_it_was(store: Arc<dyn Store>) {
     let mut message = said("m '; --", text);
     let metadata = r#"{"n":12345678901234567890,"f":1.0,"e":1e999999,"z":null,"b":{"y":1,"a":2}}"#;
     message.request_metadata = Some(longhaul_domain::JsonObject::parse(metadata).unwrap());
+    message.accepted_output_modes = vec![text.to_owned()];
     let mut accept = scene.accept("m", "");
     accept.message = message.clone();
     let outcome = scene.store.accept_follow_up(AcceptFollowUp { key, accept }).await.unwrap();

@@ -31,6 +31,8 @@ pub(super) enum ToPlugin<'a> {
         history: Vec<MessageOut<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         metadata: Option<&'a JsonObject>,
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        accepted_output_modes: &'a [String],
         resume: Resume,
         credit: u32,
     },

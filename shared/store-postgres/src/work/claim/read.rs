@@ -137,6 +137,7 @@ impl TryFrom<&PgRow> for ClaimedRow {
             last_seq: seq(row, "last_seq")?,
             history: Vec::new(),
             request_metadata: said.request_metadata,
+            accepted_output_modes: said.accepted_output_modes,
             cancel: column(row, "cancel")?,
             waited: Duration::from_millis(waited.unsigned_abs()),
             trace: column(row, "trace")?,

@@ -36,7 +36,7 @@ pub fn hash() -> [u8; 32] {
 }
 
 pub fn said(id: &str, text: &str) -> UserMessage {
-    UserMessage { message: message(Role::User, id, text), request_metadata: None }
+    UserMessage::new(message(Role::User, id, text))
 }
 
 pub fn message(role: Role, id: &str, text: &str) -> Message {

@@ -150,6 +150,7 @@ impl Session<'_> {
             message: MessageOut::from(&message),
             history: ctx.history().iter().map(|item| MessageOut::from(&item.message)).collect(),
             metadata: ctx.request_metadata(),
+            accepted_output_modes: ctx.accepted_output_modes(),
             resume: Resume {
                 artifacts: produced.iter().map(durable).collect(),
                 checkpoints: facts.has_checkpoints,

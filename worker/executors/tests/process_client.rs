@@ -1,0 +1,18 @@
+//! What a plugin of the process protocol is told about its client.
+
+mod support;
+
+use longhaul_executor::testkit::Run;
+use support::{Plugin, limited};
+
+#[tokio::test]
+async fn a_plugin_is_told_what_its_client_can_take_and_nothing_where_that_is_anything() {
+    for (modes, told) in [(&["text/plain", "image/*"][..], "text/plain image/*"), (&[], "absent")] {
+        let plugin = Plugin::new(
+            "modes = run.start.get('acceptedOutputModes', ['absent'])
+             run.end('completed', text=' '.join(modes))",
+        );
+        let run = Run::of(plugin.executor()).accepted_output_modes(modes).text("go");
+        assert_eq!(limited(run.run()).await.said(), told);
+    }
+}
