@@ -2,7 +2,7 @@
 
 use longhaul_domain::AgentName;
 use longhaul_signing::Signer;
-use longhaul_wire::{Negotiation, interfaces::GrpcAddress};
+use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress};
 use std::{sync::Arc, time::Duration};
 
 /// How callers show who they are.
@@ -67,4 +67,6 @@ pub struct ApiOptions {
     pub grpc_address: GrpcAddress,
     /// For whom there are extended cards.
     pub extended_cards: ExtendedCards,
+    /// Who runs this deployment, and where to read about it: on every card.
+    pub about: About,
 }

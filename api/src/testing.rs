@@ -16,7 +16,9 @@ use longhaul_runtime::{
 use longhaul_store::{
     AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
 };
-use longhaul_wire::{Dialect, Extensions, Negotiation, SendRequest, interfaces::GrpcAddress};
+use longhaul_wire::{
+    Dialect, Extensions, Negotiation, SendRequest, card::About, interfaces::GrpcAddress,
+};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -117,6 +119,7 @@ impl Node {
             versions: Negotiation::default(),
             grpc_address: GrpcAddress::HostPort,
             extended_cards: ExtendedCards::Authenticated,
+            about: About::default(),
         };
         change(&mut options);
         let clock = Arc::new(ManualClock::at(SystemClock.now()));

@@ -56,6 +56,38 @@ fn what_is_in_force_is_printed_without_secrets() {
 }
 
 #[test]
+fn a_check_says_what_is_wrong_with_a_key_file() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    let file = folder.path().join("key.pem").to_str().expect("a path of text").to_owned();
+    let setting = format!("cards.signing_keys={file}");
+    let check = ["config", "check", "--set", &setting];
+    refused(&check, &[], 2, &["cards.signing_keys[0]", &file, "cannot be read"]);
+    assert!(longhaul(&["card", "key", "new", "--out", &file], &[]).status.success());
+    let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    let said = || {
+        let output = longhaul(&check, &[]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(said(), "");
+    mode(0o644);
+    let warning = said();
+    assert!(
+        warning.contains("cards.signing_keys[0]") && warning.contains("chmod o-r"),
+        "{warning}"
+    );
+    mode(0o666);
+    refused(&check, &[], 2, &["cards.signing_keys[0]", "chmod o-w"]);
+    refused(
+        &["config", "check", "--set", "cards.published_keys=/dev/zero"],
+        &[],
+        2,
+        &["regular file"],
+    );
+}
+
+#[test]
 fn keys_of_a_folder_are_made_listed_and_revoked() {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let data = folder.path().to_str().expect("a path of text");

@@ -3,6 +3,7 @@
 //! The SDKs' side is in `card_signatures.py` and `card_signatures.mjs`. What JSON the canonical form is made of is checked in the crate.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use longhaul_tests::child::Exit;
@@ -199,7 +200,13 @@ async fn an_extended_card_is_signed_too(mode: Mode) {
     }
     let old = stack.client().header("a2a-version", "0.3").get("/v1/card").await.json();
     let report = verify(&[&keys.write("old.json", &old), "--key", &key]);
-    assert_eq!(report["signatures"][0]["covers"], "the whole document");
+    // Over HTTP+JSON a client of 0.3 gets the document for clients of both versions.
+    let covered = report["signatures"].as_array().expect("a verdict for each signature").iter();
+    let covered: Vec<&Value> = covered.map(|verdict| &verdict["covers"]).collect();
+    assert_eq!(
+        covered,
+        ["the 1.0 card", "the 1.0 card without empty fields", "the whole document"]
+    );
 }
 
 /// So a client finds the card that it knows at any of them, and after a restart.
@@ -325,5 +332,23 @@ fn a_node_does_not_start_with_a_key_that_is_none() {
             let said = process.stderr();
             assert!(said.contains("cards.signing_keys[0]") && said.contains(part), "{said}");
         }
+    }
+}
+
+#[test]
+fn a_node_does_not_wait_for_a_key_that_never_comes() {
+    let keys = Keys::new();
+    let (pipe, data) = (keys.path("pipe"), keys.path("data"));
+    succeed(&Launch::program("mkfifo", [text(&pipe)]).start());
+    let open = keys.make("open", "EdDSA");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o666)).expect("the file is ours");
+    for (file, part) in
+        [(text(&pipe), "regular file"), ("/dev/zero", "regular file"), (&open, "chmod o-w")]
+    {
+        let key = format!("cards.signing_keys={file}");
+        let process = Launch::longhaul(["dev", "--data", text(&data), "--set", &key]).start();
+        assert_eq!(process.wait_exit(LIMIT), Exit::Code(2), "{}", process.stderr());
+        let said = process.stderr();
+        assert!(said.contains("cards.signing_keys[0]") && said.contains(part), "{said}");
     }
 }

@@ -226,6 +226,15 @@ async fn errors_have_the_status_of_the_specification(mode: Mode) {
         let details = error["error"]["details"][0]["reason"].as_str().unwrap_or_default();
         assert_eq!(details, reason, "{method} {path}");
     }
+    for (kind, body, status) in [
+        ("application/x-www-form-urlencoded", message("x").to_string(), 200),
+        ("application/x-www-form-urlencoded", "message=x".to_owned(), 415),
+        ("text/plain", message("x").to_string(), 415),
+    ] {
+        let request = client.request(Method::POST, "/message:send").header("content-type", kind);
+        let answer = request.body(body).send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{kind}");
+    }
     let old = client.header("a2a-version", "7.0").get("/tasks").await;
     assert_eq!(old.json()["error"]["details"][0]["reason"], "VERSION_NOT_SUPPORTED");
     stack.assert_no_errors_logged();

@@ -19,7 +19,11 @@ on_both_modes!(
     a_message_of_0_1_that_is_sent_again_counts_once_in_each_turn,
     a_stream_of_0_1_has_the_artifacts_and_a_final_status,
     many_first_messages_of_one_chosen_id_make_one_task,
+    a_chosen_id_may_be_any_uuid_and_belongs_to_one_agent,
     errors_have_the_codes_and_names_of_the_version,
+    a_stream_of_0_1_that_goes_on_has_the_places_of_its_artifacts,
+    an_id_that_no_task_has_is_not_found,
+    an_error_instead_of_a_stream_is_a_stream_of_one_event,
 );
 
 /// A client that states no version.
@@ -163,6 +167,7 @@ async fn a_client_of_0_1_chooses_the_id_of_its_task(mode: Mode) {
     stream.next_result(LIMIT).await.expect("a first event");
     let canceled = other.call("tasks/cancel", json!({"id": begun})).await;
     assert_eq!((&canceled["id"], state(&canceled)), (&json!(begun), "canceled"));
+    assert!(canceled["history"].is_null(), "history is shown on request only: {canceled}");
 }
 
 async fn a_message_of_0_1_that_is_sent_again_counts_once_in_each_turn(mode: Mode) {
@@ -220,6 +225,22 @@ async fn many_first_messages_of_one_chosen_id_make_one_task(mode: Mode) {
     assert_eq!(tasks["totalSize"], 1);
 }
 
+async fn a_chosen_id_may_be_any_uuid_and_belongs_to_one_agent(mode: Mode) {
+    let stack = Setup::new(mode).start().await;
+    let old = unstated(stack.client());
+    for version in [4, 7, 8] {
+        let own = format!("{:08x}-0000-{version}000-8000-000000000000", std::process::id());
+        let task = old.call("tasks/send", said(&own, "done")).await;
+        assert_eq!((&task["id"], state(&task)), (&json!(own), "completed"));
+        assert_eq!(old.call("tasks/get", json!({"id": own})).await["id"], json!(own));
+    }
+    let name = unique::name("order");
+    old.call("tasks/send", said(&name, "done")).await;
+    let elsewhere = unstated(stack.client()).rpc_path("/agents/echo");
+    let error = elsewhere.call_error("tasks/send", said(&name, "done")).await;
+    assert_eq!((error.code, error.message.contains("script")), (-32602, true), "{error:?}");
+}
+
 async fn errors_have_the_codes_and_names_of_the_version(mode: Mode) {
     let stack = Setup::new(mode).start().await;
     let old = unstated(stack.client());
@@ -235,8 +256,66 @@ async fn errors_have_the_codes_and_names_of_the_version(mode: Mode) {
     assert_eq!(error.code, -32602);
     let error = old.call_error("message/nothing", json!({})).await;
     assert_eq!(error.code, -32601);
+    let error = old.call_error("agent/getAuthenticatedExtendedCard", json!({})).await;
+    assert_eq!(error.code, -32007);
+    let error = old.call_error("tasks/list", json!({"status": "unknown"})).await;
+    assert_eq!(error.code, -32602);
     let stated = stack.client().header("a2a-version", "0.2");
     let error = stated.call_error("message/send", message("x")).await;
     assert_eq!(error.code, -32009);
     assert!(error.message.contains("0.3"), "it names what is served: {}", error.message);
+}
+
+async fn a_stream_of_0_1_that_goes_on_has_the_places_of_its_artifacts(mode: Mode) {
+    let stack = Setup::new(mode).nodes(2).start().await;
+    let name = unique::name("order");
+    let script = said(&name, "!artifact text; artifact data; artifact raw");
+    let mut stream = unstated(stack.client()).stream("tasks/sendSubscribe", script).await;
+    let all = stream.collect_results(LIMIT).await;
+    let places = |events: &[(Option<String>, Value)]| -> Vec<u64> {
+        events.iter().filter_map(|(_, event)| event["artifact"]["index"].as_u64()).collect()
+    };
+    assert_eq!(places(&all), [0, 1, 2]);
+    for (index, (cursor, _)) in all.iter().enumerate() {
+        let cursor = cursor.as_deref().expect("an event has a cursor");
+        let again = unstated(stack.client_at(1)).header("last-event-id", cursor);
+        let mut stream = again.stream("tasks/resubscribe", json!({"id": name})).await;
+        let rest = stream.collect_results(LIMIT).await;
+        assert_eq!(rest, all[index + 1..], "what follows is the same as it was, behind {cursor}");
+    }
+}
+
+async fn an_id_that_no_task_has_is_not_found(mode: Mode) {
+    let stack = Setup::new(mode).start().await;
+    let old = unstated(stack.client());
+    let first = stack.client().header("a2a-version", "0.1");
+    for task in ["order-7".to_owned(), "x".repeat(300), unique::name("m")] {
+        for method in ["tasks/get", "tasks/cancel", "tasks/resubscribe"] {
+            let error = old.call_error(method, json!({"id": task})).await;
+            assert_eq!(error.code, -32001, "{method} {task}");
+            assert!(error.data.is_array(), "as 0.3 has it: {}", error.data);
+            let error = first.call_error(method, json!({"id": task})).await;
+            assert_eq!(error.code, -32001, "{method} {task}");
+            assert!(error.data.is_object(), "as 0.1 has it: {}", error.data);
+        }
+    }
+    let error = old.call_error("tasks/send", said(&"x".repeat(300), "hi")).await;
+    assert_eq!(error.code, -32602, "an id that cannot be kept");
+}
+
+async fn an_error_instead_of_a_stream_is_a_stream_of_one_event(mode: Mode) {
+    let stack = Setup::new(mode).start().await;
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "message/stream", "params": {}});
+    let request = unstated(stack.client()).request(reqwest::Method::POST, "/");
+    let request = request.header("accept", "text/event-stream").body(body.to_string());
+    let answer = request.send().await.expect("an answer");
+    for (name, value) in [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-cache"),
+        ("x-accel-buffering", "no"),
+    ] {
+        assert_eq!(answer.headers()[name], value, "{name}");
+    }
+    let text = answer.text().await.expect("a body");
+    assert!(text.starts_with("data: {") && text.contains("-32602"), "{text}");
 }

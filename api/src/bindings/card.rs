@@ -1,7 +1,9 @@
-//! Agent cards over HTTP (A2A 8.2, 8.6): with an `ETag`, so that a client asks again for nothing, and `Last-Modified`.
+//! Agent cards over HTTP (A2A 8.2, 8.6): with an `ETag`, so that a client asks again for nothing, and `Last-Modified` for those
+//! that do not know tags.
 
 use super::{
     Gate,
+    answer::say,
     request::{Marks, stated_version},
     since::http_date,
 };
@@ -13,7 +15,7 @@ use axum::{
     response::Response,
 };
 use longhaul_domain::AgentName;
-use longhaul_wire::{Dialect, error::seconds};
+use longhaul_wire::Dialect;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -46,9 +48,9 @@ async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
             match shape.document(&card) {
                 Ok(card) => {
                     let bytes = gate.service.signed(card).to_string().into_bytes();
-                    let mut response = cached(&parts.headers, bytes);
-                    date(gate, (scope, shape), response.headers_mut());
-                    response
+                    let (tag, now) = (etag(&bytes), gate.service.clock.now());
+                    let since = http_date(gate.since.of((scope, shape), &tag, now));
+                    cached(&parts.headers, bytes, &tag, Some(&since))
                 }
                 Err(error) => {
                     tracing::error!(%error, "a card cannot be written");
@@ -64,27 +66,17 @@ async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
                     "there are several agents and none is the default; see /agents/<name>/.well-known/agent-card.json"
                 }
             };
-            not_found(why, &others)
+            // Whoever knows the name of an agent finds its card; without a key nobody is told the names.
+            let shown = if gate.service.authenticated { &[] } else { &others[..] };
+            not_found(why, shown)
         }
         Err(error) => {
             let error = failed(&Marks::of_request(gate, &parts).request_id, &error);
             let body = json!({"error": error.to_string()});
             let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &body);
-            if let Some(wait) = error.retry_after() {
-                let wait = HeaderValue::from(seconds(wait));
-                response.headers_mut().insert(header::RETRY_AFTER, wait);
-            }
+            say(&error, response.headers_mut());
             response
         }
-    }
-}
-
-/// Says since when a card is as it is.
-fn date(gate: &Gate, card: (CardScope, Shape), headers: &mut HeaderMap) {
-    let tag = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
-    let since = http_date(gate.since.of(card, tag, gate.service.clock.now()));
-    if let Ok(since) = HeaderValue::from_str(&since) {
-        headers.insert(header::LAST_MODIFIED, since);
     }
 }
 
@@ -99,16 +91,14 @@ fn shape(gate: &Gate, parts: &Parts) -> Shape {
     }
 }
 
-/// The card, or the news that the client has it.
-pub(super) fn cached(asked: &HeaderMap, bytes: Vec<u8>) -> Response {
-    let tag = etag(&bytes);
-    let known = asked
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|value| value.trim() == "*" || value.trim().trim_start_matches("W/") == tag);
-    let mut response = if known {
+/// What has this tag, or the news that the client has it. `since` is the time of its last change, where one is told.
+pub(super) fn cached(
+    asked: &HeaderMap,
+    bytes: Vec<u8>,
+    tag: &str,
+    since: Option<&str>,
+) -> Response {
+    let mut response = if is_known(asked, tag, since) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
@@ -118,10 +108,29 @@ pub(super) fn cached(asked: &HeaderMap, bytes: Vec<u8>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, CACHE);
     headers.insert(header::VARY, HeaderValue::from_static("A2A-Version"));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        headers.insert(header::ETAG, tag);
+    for (name, value) in [(header::ETAG, Some(tag)), (header::LAST_MODIFIED, since)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(name, value);
+        }
     }
     response
+}
+
+/// Whether a client has what it asks for (RFC 9110, 13.1.2, 13.1.3): by its tag; where it names none, by the time that it was told.
+///
+/// A time counts only as the very one that this node tells. An earlier one of ours is no proof that a card from another node, which
+/// was later to hear of a change, is not the older one; to send a card again is never wrong.
+fn is_known(asked: &HeaderMap, tag: &str, since: Option<&str>) -> bool {
+    if !asked.contains_key(header::IF_NONE_MATCH) {
+        let told = asked.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
+        return told.is_some() && told.map(str::trim) == since;
+    }
+    asked
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim() == "*" || value.trim().trim_start_matches("W/") == tag)
 }
 
 /// Says of an extended card that nobody but its reader may keep it (A2A 13.3).
@@ -131,7 +140,7 @@ pub(super) fn keep_private(headers: &mut HeaderMap) {
     headers.insert(header::VARY, READER);
 }
 
-fn etag(bytes: &[u8]) -> String {
+pub(super) fn etag(bytes: &[u8]) -> String {
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     let mut tag = String::from("\"");
     for byte in &digest[..12] {
@@ -162,15 +171,73 @@ fn with_body(status: StatusCode, bytes: Vec<u8>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Node;
+    use axum::body::to_bytes;
+    use tower::ServiceExt;
+
+    const SINCE: &str = "Sun, 01 Mar 2026 09:05:07 GMT";
+
+    fn ask(asked: &HeaderMap, card: &[u8]) -> Response {
+        cached(asked, card.to_vec(), &etag(card), Some(SINCE))
+    }
 
     #[test]
     fn a_card_that_the_client_has_is_not_sent_again() {
         let mut asked = HeaderMap::new();
-        let first = cached(&asked, b"{}".to_vec());
+        let first = ask(&asked, b"{}");
         assert_eq!(first.status(), StatusCode::OK);
         let tag = first.headers()[header::ETAG].clone();
         asked.insert(header::IF_NONE_MATCH, tag);
-        assert_eq!(cached(&asked, b"{}".to_vec()).status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(cached(&asked, b"{\"a\":1}".to_vec()).status(), StatusCode::OK);
+        let again = ask(&asked, b"{}");
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(again.headers()[header::LAST_MODIFIED], SINCE);
+        assert_eq!(ask(&asked, b"{\"a\":1}").status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_client_that_names_no_tag_is_known_by_the_time_that_it_was_told() {
+        let mut asked = HeaderMap::new();
+        for (told, status) in [
+            (SINCE, StatusCode::NOT_MODIFIED),
+            ("Sun, 01 Mar 2026 09:05:08 GMT", StatusCode::OK),
+            ("Sun, 01 Mar 2026 09:05:06 GMT", StatusCode::OK),
+        ] {
+            asked.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static(told));
+            assert_eq!(ask(&asked, b"{}").status(), status, "{told}");
+        }
+        // A tag counts more, whatever the time is.
+        asked.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"another\""));
+        asked.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static(SINCE));
+        assert_eq!(ask(&asked, b"{}").status(), StatusCode::OK);
+    }
+
+    async fn get(node: &Node, path: &str, known_since: Option<&HeaderValue>) -> Response {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        if let Some(since) = known_since {
+            request.headers_mut().insert(header::IF_MODIFIED_SINCE, since.clone());
+        }
+        node.api.router().oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_card_is_told_once_to_a_client_that_goes_by_the_time() {
+        let node = Node::start().await;
+        let path = "/.well-known/agent-card.json";
+        let first = get(&node, path, None).await;
+        let since = first.headers().get(header::LAST_MODIFIED);
+        assert_eq!(get(&node, path, since).await.status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[tokio::test]
+    async fn names_of_agents_are_told_where_nobody_needs_a_key() {
+        for (node, told) in
+            [(Node::start().await, json!(["echo"])), (Node::with_keys().await, json!([]))]
+        {
+            let response = get(&node, "/agents/nobody/.well-known/agent-card.json", None).await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND);
+            let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["agents"], told);
+        }
     }
 }

@@ -18,7 +18,7 @@ use axum::{
 use longhaul_domain::AgentName;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
-    jsonrpc::{Call, Id, Rejected, read_call, write_error_in, write_result},
+    jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
 };
 use tracing::Instrument;
 
@@ -104,6 +104,8 @@ impl Exchange<'_> {
             Ok(Answer::Body(written)) => json(StatusCode::OK, Bytes::from_owner(written)),
             Ok(Answer::Stream(envelope, frames)) => self.stream(envelope, *frames),
             Err(error) => {
+                let negotiation = self.gate.negotiation;
+                let dialect = negotiation.of_error(version, &call.method, dialect, &error);
                 let refusal = refuse(dialect, &call.id, &error);
                 let streams = dialect != Dialect::V1_0 && operation.is_stream();
                 return if streams && wants_events_only(&self.headers) {
@@ -215,7 +217,7 @@ fn refuse(dialect: Dialect, id: &Id, error: &ProtocolError) -> Response {
         | ProtocolError::Internal { .. } => StatusCode::OK,
     };
     // An error holds text only and can always be written.
-    let mut response = json(status, write_error_in(dialect, id, error).unwrap_or_default());
+    let mut response = json(status, write_error(dialect, id, error).unwrap_or_default());
     say(error, response.headers_mut());
     response
 }
@@ -236,12 +238,9 @@ fn as_event(refusal: Response, dialect: Dialect, id: &Id, error: &ProtocolError)
         return refusal;
     }
     let mut event = b"data: ".to_vec();
-    event.extend(write_error_in(dialect, id, error).unwrap_or_default());
+    event.extend(write_error(dialect, id, error).unwrap_or_default());
     event.extend(b"\n\n");
-    let mut response = Response::new(Body::from(event));
-    let kind = HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    sse::of_events(Body::from(event))
 }
 
 fn json(status: StatusCode, bytes: impl Into<Body>) -> Response {

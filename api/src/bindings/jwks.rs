@@ -20,7 +20,9 @@ pub async fn key_set(State(gate): State<Gate>, asked: HeaderMap) -> Response {
         let why = "cards are not signed here: cards.signing_keys is not set";
         return card::plain(StatusCode::NOT_FOUND, &json!({ "error": why }));
     };
-    let mut response = card::cached(&asked, jwks.to_string().into_bytes());
+    let bytes = jwks.to_string().into_bytes();
+    let tag = card::etag(&bytes);
+    let mut response = card::cached(&asked, bytes, &tag, None);
     let headers = response.headers_mut();
     headers.remove(header::VARY);
     headers.insert(header::CACHE_CONTROL, CACHE);

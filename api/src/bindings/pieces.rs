@@ -155,7 +155,11 @@ impl Pieces {
     fn add_several(&mut self, frame: &Frame, together: &mut Vec<u8>) -> Option<()> {
         let Envelope { before, after, frames, .. } = &mut self.envelope;
         let event = frame.event()?;
-        let views = frames.as_mut()?.of(&event);
+        let frames = frames.as_mut()?;
+        if let Some(places) = self.frames.left_out() {
+            frames.behind(places);
+        }
+        let views = frames.of(&event);
         let last = views.len() - 1;
         for (index, view) in views.iter().enumerate() {
             let written = to_vec(view).inspect_err(cannot_be_written).ok()?;

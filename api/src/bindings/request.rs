@@ -11,7 +11,15 @@ use axum::{
 use longhaul_domain::{AgentName, Seq};
 use longhaul_runtime::{TraceContext, telemetry};
 use longhaul_wire::{Dialect, Extensions, Operation, ProtocolError, extensions};
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use tracing::Span;
+
+/// The header and the parameter of a query that state the version.
+const VERSION: &str = "a2a-version";
+
+/// What some clients say of every body.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Longest request id that is taken from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -144,15 +152,25 @@ pub fn foreign_type(headers: &HeaderMap) -> Option<String> {
     (!json).then_some(essence)
 }
 
+/// What a body is said to be that is therefore not read. Command-line clients say of every body that it is a form; one that
+/// begins as a JSON object does is none.
+pub fn refused_type(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    foreign_type(headers).filter(|stated| {
+        let empty = body.is_empty();
+        !empty && (stated != FORM || !body.trim_ascii_start().starts_with(b"{"))
+    })
+}
+
 /// Where a reconnecting client left off: the id of the last event that it has.
 pub fn cursor(headers: &HeaderMap) -> Result<Option<Seq>, ProtocolError> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
+    let Some(value) = headers.get_all("last-event-id").iter().next_back() else { return Ok(None) };
+    let text = value.to_str().unwrap_or("unreadable").trim();
     if text.is_empty() {
         return Ok(None);
     }
-    match text.parse::<i64>() {
-        Ok(seq) if seq >= 0 => Ok(Some(Seq(seq))),
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(seq) if digits => Ok(Some(Seq(seq))),
         _ => Err(ProtocolError::invalid(
             "Last-Event-ID",
             "is not an event id of this server; send the id of the last event received",
@@ -160,19 +178,25 @@ pub fn cursor(headers: &HeaderMap) -> Result<Option<Seq>, ProtocolError> {
     }
 }
 
-/// The protocol version that the request states, in its header or its query.
+/// The protocol version that the request states, in its header or else in its query. An empty one says nothing, and of several
+/// the last counts.
 pub fn stated_version(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
-    let header = headers.get("a2a-version").map(|value| {
-        // What is not text is no version; it is refused by its spelling.
-        value.to_str().unwrap_or("unreadable").to_owned()
+    // What is not text is no version; it is refused by its spelling.
+    let said = |value: &HeaderValue| value.to_str().unwrap_or("unreadable").to_owned();
+    let in_header = headers.get_all(VERSION).iter().map(said);
+    let in_query = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        decoded(name).eq_ignore_ascii_case(VERSION).then(|| decoded(value).into_owned())
     });
-    header.or_else(|| {
-        let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-        pairs
-            .filter(|(name, _)| name.eq_ignore_ascii_case("a2a-version"))
-            .map(|(_, value)| value.to_owned())
-            .next()
-    })
+    last_said(in_header).or_else(|| last_said(in_query))
+}
+
+fn last_said(stated: impl Iterator<Item = String>) -> Option<String> {
+    stated.filter(|version| !version.trim().is_empty()).last()
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]
@@ -180,12 +204,61 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
+    fn headers(named: &'static str, values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(named, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
     #[test]
     fn the_version_is_in_the_header_or_the_query() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(stated_version(&headers, Some("x=1&A2A-Version=1.0")).as_deref(), Some("1.0"));
-        headers.insert("a2a-version", HeaderValue::from_static("0.3"));
-        assert_eq!(stated_version(&headers, Some("A2A-Version=1.0")).as_deref(), Some("0.3"));
-        assert_eq!(stated_version(&HeaderMap::new(), None), None);
+        for (in_header, query, stated) in [
+            (&[][..], Some("x=1&A2A-Version=1.0"), Some("1.0")),
+            (&["0.3"], Some("A2A-Version=1.0"), Some("0.3")),
+            (&[], None, None),
+            (&[], Some("a2a%2Dversion=%30.3&y"), Some("0.3")),
+            (&[""], Some("A2A-Version=9"), Some("9")),
+            (&[], Some("A2A-Version=1.0&A2A-Version=0.3&A2A-Version="), Some("0.3")),
+            (&["1.0", "0.3"], None, Some("0.3")),
+            (&[], Some("A2A-Version=+1.0"), Some("+1.0")),
+        ] {
+            let read = stated_version(&headers(VERSION, in_header), query);
+            assert_eq!(read.as_deref(), stated, "{in_header:?} {query:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_a_number_and_nothing_else() {
+        let read = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("last-event-id", HeaderValue::from_bytes(value).unwrap());
+            }
+            cursor(&headers)
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b" "]), Ok(None));
+        assert_eq!(read(&[b" 7 "]), Ok(Some(Seq(7))));
+        assert_eq!(read(&[b"7", b"8"]), Ok(Some(Seq(8))));
+        for wrong in ["+1", "-1", "x", "1.0", "\u{661}", "99999999999999999999"] {
+            assert!(read(&[wrong.as_bytes()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_called_a_form_is_read_when_it_is_an_object() {
+        for (stated, body, refused) in [
+            (FORM, " {\"a\":1}", false),
+            (FORM, "a=1", true),
+            (FORM, "", false),
+            ("text/plain", "{}", true),
+            ("application/json", "{}", false),
+        ] {
+            let headers = headers("content-type", &[stated]);
+            let read = refused_type(&headers, body.as_bytes());
+            assert_eq!(read.is_some(), refused, "{stated} {body}");
+        }
     }
 }

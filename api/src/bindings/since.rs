@@ -1,7 +1,9 @@
-//! Since when a card is as it is, for `Last-Modified` (A2A 8.6.1): since this node first gave it out like that. After a restart, and
-//! on another node, that is another time; whoever wants to know whether a card has changed compares its `ETag`.
+//! Since when a card is as it is, for `Last-Modified` (A2A 8.6.1): since this node first gave it out like that. No two cards that a
+//! node gives out one after the other have the same time. After a restart, and on another node, that is another time, and a client
+//! that names it is sent the card again; one that names the `ETag`, which is the same everywhere, is not.
 
 use crate::service::{CardScope, Shape};
+use chrono::TimeDelta;
 use longhaul_domain::Timestamp;
 use std::{
     collections::HashMap,
@@ -19,7 +21,8 @@ impl Since {
         let (last, since) = known.entry(card).or_insert_with(|| (tag.to_owned(), now));
         if last != tag {
             tag.clone_into(last);
-            *since = now;
+            // HTTP counts in seconds: two changes within one must not look like none.
+            *since = now.max(*since + TimeDelta::seconds(1));
         }
         *since
     }
@@ -45,6 +48,8 @@ mod tests {
         assert_eq!(since.of(card(), "a", later), first);
         assert_eq!(since.of((CardScope::Root, Shape::Any), "a", later), later);
         assert_eq!(since.of(card(), "b", later), later);
+        let next = later + TimeDelta::seconds(1);
+        assert_eq!(since.of(card(), "c", later + TimeDelta::milliseconds(3)), next);
         assert_eq!(http_date(first), "Sun, 01 Mar 2026 09:05:07 GMT");
     }
 }

@@ -52,6 +52,11 @@ pub fn response(
         Neglect::EndsConnection => direct(pieces),
         Neglect::EndsStream => watched(pieces),
     };
+    of_events(body)
+}
+
+/// A response whose body is events.
+pub fn of_events(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -234,7 +234,7 @@ mod tests {
             let id = MessageId::new("m").unwrap();
             let part = Part::text("x".repeat(60_000));
             let message = Message::new(id, Role::User, vec![part]);
-            let body = EntryBody::Message(UserMessage { message, request_metadata: None });
+            let body = EntryBody::Message(UserMessage::new(message));
             LogEntry { seq: Seq(seq), at: Timestamp::UNIX_EPOCH, attempt: 0, body }
         };
         let topic = Topic::new(Seq(0));

@@ -1,10 +1,15 @@
 //! One connection, from its first byte to its end.
 
-use super::{Answers, Server, stalling::Stalling};
+use super::{
+    Answers, Server,
+    guarded::Guarded,
+    neglect::{Left, Watching, taking},
+    stalling::Stalling,
+};
 use axum::body::Body;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use socket2::{SockRef, TcpKeepalive};
@@ -25,6 +30,10 @@ const PROBE_ANSWER: Duration = Duration::from_secs(20);
 
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 100;
+
+/// Most bytes in the headers of a request on HTTP/2. One with more is refused alone, with 431. Were it less than what two
+/// frames hold, the connection would end instead, and all its other requests with it.
+const HEADERS: u32 = 48 << 10;
 
 /// What a connection does.
 #[derive(Default)]
@@ -64,15 +73,17 @@ impl<A: Answers> Server<A> {
                 // Apart, so that a connection does not keep the room of a request that is answered while it streams or idles.
                 let response = Box::pin(answers.answer(request.map(Body::new))).await;
                 drop(open);
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(|body| Guarded::new(body, taking())))
             }
         });
-        let builder = self.builder();
+        let left = Arc::new(Left::default());
+        let builder = self.builder(&left);
         let io = TokioIo::new(Stalling::new(stream, self.limits.write));
         let mut connection = pin!(builder.serve_connection(io, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
             () = self.unused(&activity) => return,
+            () = left.neglected(self.limits.write) => return,
             () = self.draining.cancelled() => None,
         };
         let ended = if let Some(ended) = ended {
@@ -90,13 +101,15 @@ impl<A: Answers> Server<A> {
         }
     }
 
-    fn builder(&self) -> Builder<TokioExecutor> {
-        let mut builder = Builder::new(TokioExecutor::new());
+    fn builder(&self, left: &Arc<Left>) -> Builder<Watching> {
+        let watching = Watching { left: Arc::clone(left), limit: self.limits.write };
+        let mut builder = Builder::new(watching);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.next_request);
         builder
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEADERS)
             .keep_alive_interval(PROBE)
             .keep_alive_timeout(PROBE_ANSWER);
         builder

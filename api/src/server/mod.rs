@@ -1,11 +1,14 @@
 //! Connections: how many, how long they may be idle or stuck, and how they end.
 //!
-//! Nobody who connects can keep a connection without using it, and none delays a drain for long: open requests are answered
+//! Nobody who connects can keep a connection without using it, or an answer without taking it, and none delays a drain for long: open requests are answered
 //! within the drain, but a client has only a moment to take its answer. What a connection that is cut had asked for goes
 //! on; its client asks again elsewhere.
 
 mod connection;
+mod guarded;
+mod neglect;
 mod stalling;
+mod taking;
 
 use axum::{Router, extract::Request, response::Response};
 use longhaul_runtime::TaskSet;
@@ -30,7 +33,7 @@ pub struct Limits {
     /// Until the head of a further request is there. Longer than proxies keep idle connections, or they would send requests
     /// into those that we are about to close.
     pub next_request: Duration,
-    /// Until a client takes one more byte.
+    /// Until a client takes one more byte: of all that the connection carries, and on HTTP/2 of each answer.
     pub write: Duration,
     /// For taking the answers that are ready, when the node drains.
     pub linger: Duration,

@@ -1,5 +1,11 @@
+mod http2;
+
 use super::*;
-use axum::{body::Bytes, routing::get};
+use axum::{
+    body::{Body, Bytes},
+    routing::get,
+};
+use futures::StreamExt;
 use std::future::Future;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,6 +34,25 @@ struct Served {
     go: Arc<Notify>,
     /// Rung when `/waits` is asked.
     asked: Arc<Notify>,
+    /// Held by the answers of `/held`.
+    room: Arc<()>,
+}
+
+/// A large answer that holds something until it is gone.
+fn held(room: Arc<()>) -> Bytes {
+    struct Holding(Vec<u8>, #[expect(dead_code, reason = "it is only held")] Arc<()>);
+    impl AsRef<[u8]> for Holding {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Holding(vec![0; 1 << 20], room))
+}
+
+/// Small events without end.
+async fn events() -> Body {
+    let event = || async { Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'.'; 1_000])) };
+    Body::from_stream(futures::stream::repeat_with(event).then(|event| event))
 }
 
 async fn serve(limits: Limits) -> Served {
@@ -40,9 +65,13 @@ async fn serve(limits: Limits) -> Served {
             "answer"
         }
     };
+    let room = Arc::new(());
+    let holds = Arc::clone(&room);
     let router = Router::new()
         .route("/", get(|| async { "answer" }))
         .route("/large", get(|| async { Bytes::from(vec![0; 64 << 20]) }))
+        .route("/held", get(move || async move { held(holds) }))
+        .route("/events", get(events))
         .route("/waits", get(waits));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -50,7 +79,7 @@ async fn serve(limits: Limits) -> Served {
     let stop = CancellationToken::new();
     let server = Server { answers: router, limits, draining: draining.clone(), stop };
     let server = longhaul_runtime::spawn("server", server.serve(listener));
-    Served { address, draining, server, go, asked }
+    Served { address, draining, server, go, asked, room }
 }
 
 impl Served {

@@ -43,7 +43,7 @@ impl Service {
     async fn canceled(&self, caller: &Caller, key: TaskKey) -> Result<Answer<Task>> {
         let id = TaskRef::Known(key.task);
         let Answer { mut answer, held } =
-            self.snapshot_to_show(caller, &id, with_history(None)).await?;
+            self.snapshot_to_show(caller, &id, with_history(caller.rules.history)).await?;
         let held = self.show_task(caller, &mut answer, held).await?;
         Ok(Answer { answer, held })
     }

@@ -5,7 +5,7 @@
 //! follows from its task, its words and the turn of the conversation, so one that is sent again is recognised.
 
 use super::{Caller, Result, Service, accept::InFlight};
-use longhaul_domain::{Seq, Task, TaskKey};
+use longhaul_domain::{Seq, TaskKey};
 use longhaul_store::{ReadLimit, SnapshotOptions};
 use longhaul_wire::{ProtocolError, SendRequest, TaskRef, chosen};
 
@@ -18,19 +18,17 @@ impl Service {
         target: &TaskRef,
         waits: bool,
     ) -> Result<InFlight> {
-        if self.existing(caller, target).await?.is_some() {
+        let key = Self::key(caller, target)?;
+        if self.exists(caller, key).await? {
             return self.accept_follow_up(caller, request, target).await;
         }
-        let key = Self::key(caller, target)?;
         let mut first = request.clone();
         name(&mut first, target, Seq::START);
         // As a follow-up has it: whichever way it comes again, it is recognised.
         first.message.task_id = Some(key.task);
         match self.accept_new(caller, first, key, waits).await {
             // Somebody else has made it meanwhile.
-            Err(ProtocolError::Internal { .. })
-                if self.existing(caller, target).await?.is_some() =>
-            {
+            Err(ProtocolError::Internal { .. }) if self.exists(caller, key).await? => {
                 self.accept_follow_up(caller, request, target).await
             }
             made => made,
@@ -52,12 +50,18 @@ impl Service {
         Ok(())
     }
 
-    async fn existing(&self, caller: &Caller, target: &TaskRef) -> Result<Option<Task>> {
-        match self.snapshot(caller, target, SnapshotOptions::STATUS).await {
-            Ok(task) => Ok(Some(task)),
-            Err(ProtocolError::TaskNotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
+    /// Whether the task exists. An id names one task of an owner, whichever agent does it.
+    async fn exists(&self, caller: &Caller, key: TaskKey) -> Result<bool> {
+        let found = self.store.read_task(key, SnapshotOptions::STATUS).await;
+        let Some(task) = found.map_err(|e| caller.failed(&e))? else { return Ok(false) };
+        if caller.agent.as_ref().is_some_and(|agent| *agent != task.agent) {
+            let why = format!(
+                "names a task of the agent {}; choose another id, or send to that agent's address",
+                task.agent
+            );
+            return Err(ProtocolError::invalid("id", why));
         }
+        Ok(true)
     }
 
     /// Place of the last status that parked the task; the start when none did. Reads the log, which few clients ask for.

@@ -191,7 +191,7 @@ mod tests {
         let keyed = message(r#"{"idempotencyKey":"k"}"#);
         let key = |message: Message| {
             let options = read(&message).unwrap();
-            dedupe_key(&agent, &options, &UserMessage { message, request_metadata: None })
+            dedupe_key(&agent, &options, &UserMessage::new(message))
         };
         let renamed = Message { message_id: MessageId::new("n").unwrap(), ..keyed.clone() };
         assert_eq!(key(keyed.clone()), key(renamed));

@@ -15,6 +15,21 @@ pub struct Rules {
     pub ended_shown: bool,
     /// Whether its messages have ids of their own; where not, one follows from what is said.
     pub message_ids: bool,
+    /// Whether it may name a task that does not exist yet.
+    pub chosen_ids: bool,
+    /// How many messages it is shown where it cannot say how many; `None` for all.
+    pub history: Option<u32>,
+    /// By what it knows artifacts.
+    pub artifacts: Artifacts,
+}
+
+/// By what a client knows artifacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Artifacts {
+    /// By their ids.
+    ByIds,
+    /// By their places among those of the task: whoever shows it one must have seen all before it.
+    ByPlaces,
 }
 
 impl Rules {
@@ -25,6 +40,13 @@ impl Rules {
             replies: dialect.takes_replies(),
             ended_shown: dialect.shows_ended_tasks(),
             message_ids: dialect.has_message_ids(),
+            chosen_ids: dialect.chooses_ids(),
+            history: if dialect.shows_history() { None } else { Some(0) },
+            artifacts: if dialect.numbers_artifacts() {
+                Artifacts::ByPlaces
+            } else {
+                Artifacts::ByIds
+            },
         }
     }
 }

@@ -14,9 +14,9 @@ use super::{
     rules::Until,
 };
 use crate::hub::{Entry, Subscription};
-use longhaul_domain::{Message, Seq, Task, TaskState};
+use longhaul_domain::{EntryBody, Message, Seq, Task, TaskState};
 use longhaul_runtime::Backoff;
-use longhaul_wire::{SendRequest, StreamEvent, trim_history};
+use longhaul_wire::{SendRequest, StreamEvent, trim_history, v0::Places};
 use std::{collections::VecDeque, sync::Arc};
 
 /// The frames of one stream.
@@ -36,6 +36,8 @@ pub struct EventStream {
     waiter: Option<Waiter>,
     /// The room of the first frame.
     held: Held,
+    /// The artifacts of what was left out.
+    left_out: Places,
 }
 
 impl EventStream {
@@ -49,7 +51,8 @@ impl EventStream {
         let (ready, entries) = (VecDeque::new(), VecDeque::new());
         let (place, shown) = (Arc::new(task), Seq::START);
         let (ended, waiter, held) = (false, None, Held::default());
-        Self { service, place, events, until, shown, ready, entries, ended, waiter, held }
+        let left_out = Places::default();
+        Self { service, place, events, until, shown, ready, entries, ended, waiter, held, left_out }
     }
 
     /// Leaves out the frames up to a place, also where that is yet to come.
@@ -103,6 +106,13 @@ impl EventStream {
         }
     }
 
+    /// The artifacts of what the client has already, as far as that went by here: once there is a frame, all of them. They are
+    /// given out once.
+    pub fn left_out(&mut self) -> Option<Places> {
+        let places = std::mem::take(&mut self.left_out);
+        (places != Places::default()).then_some(places)
+    }
+
     /// A further frame that need not be waited for.
     pub fn ready(&mut self) -> Option<Frame> {
         while self.ready.is_empty() && !self.ended && !self.service.draining.is_cancelled() {
@@ -144,6 +154,8 @@ impl EventStream {
     fn take(&mut self, entry: &Arc<Entry>) {
         if self.shows(entry) {
             self.ready.push_back(Frame::shared(Arc::clone(entry), Arc::clone(&self.place)));
+        } else if let EntryBody::Artifact(update) = &entry.body {
+            self.left_out.of(&update.artifact.artifact_id);
         }
         if let Some(change) = entry.body.status() {
             self.ended = self.until.ends_with(change.state, entry.seq);

@@ -2,9 +2,14 @@
 //!
 //! Without a cursor: the task as it is, then what follows; an ended task cannot be subscribed to. With one: every event
 //! behind it, without the snapshot, also of a task that has ended meanwhile. A cursor that the log has not reached yet is
-//! waited for, as long as the task goes on.
+//! waited for, as long as the task goes on. For a client that knows artifacts by their places what lies before the cursor is
+//! read as well, and not shown.
 
-use super::{Caller, Result, Service, rules::Until, stream::EventStream};
+use super::{
+    Caller, Result, Service,
+    rules::{Artifacts, Until},
+    stream::EventStream,
+};
 use longhaul_domain::Seq;
 use longhaul_store::SnapshotOptions;
 use longhaul_wire::{ProtocolError, SubscribeRequest};
@@ -54,7 +59,11 @@ impl Service {
     ) -> Result<EventStream> {
         let task = self.snapshot(caller, &request.id, SnapshotOptions::STATUS).await?;
         // What comes before a later cursor is heard of, too: the end of the task may be among it.
-        let events = self.hub.subscribe(task.key, cursor.min(task.last_seq), task.last_seq);
+        let from = match caller.rules.artifacts {
+            Artifacts::ByIds => cursor.min(task.last_seq),
+            Artifacts::ByPlaces => Seq::START,
+        };
+        let events = self.hub.subscribe(task.key, from, task.last_seq);
         // Of a task that is done and that the client knows to its end there is nothing more to come.
         let until = Until::Left(caller.rules.ends, task.status.seq);
         let status = task.status;

@@ -3,12 +3,17 @@
 use super::{
     ClientError,
     error::Refusal,
+    redirect,
     sse::{SseEvent, SseReader},
 };
 use crate::{args::Server, exit::Failure};
 use futures::{StreamExt, stream::BoxStream};
 use longhaul_runtime::Secret;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{
+    Response,
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
+    redirect::Policy,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{collections::VecDeque, time::Duration};
@@ -67,7 +72,7 @@ impl Endpoint {
             Some(agent) => format!("{base}/agents/{agent}"),
             None => format!("{base}/"),
         };
-        let http = http_client()?;
+        let http = http_client(redirect::policy(false))?;
         let key = key_of(server.api_key.as_ref());
         Ok(Self { http, url, key })
     }
@@ -86,7 +91,7 @@ impl Endpoint {
     /// Calls a method that answers when a task has ended, however long that takes.
     pub async fn call_and_wait(&self, method: &str, params: &RawValue) -> Answered {
         let request = self.request(method, params);
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.send(request).await?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         self.result(status, &body)
@@ -113,7 +118,7 @@ impl Endpoint {
         if let Some(cursor) = cursor.and_then(|cursor| HeaderValue::from_str(cursor).ok()) {
             request = request.header("Last-Event-ID", cursor);
         }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.send(request).await?;
         let is_stream = response
             .headers()
             .get(CONTENT_TYPE)
@@ -144,6 +149,12 @@ impl Endpoint {
             Some(key) => request.bearer_auth(key.expose()),
             None => request,
         }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        redirect::not_followed(&self.url, &response)?;
+        Ok(response)
     }
 
     fn result(&self, status: u16, body: &[u8]) -> Answered {
@@ -196,11 +207,12 @@ pub(super) fn base_of(url: &str) -> Result<&str, Failure> {
 }
 
 /// What requests are sent with.
-pub(super) fn http_client() -> Result<reqwest::Client, Failure> {
+pub(super) fn http_client(redirects: Policy) -> Result<reqwest::Client, Failure> {
     crate::install_tls();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_keepalive(SILENCE)
+        .redirect(redirects)
         .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| Failure::failed(format!("the HTTP client cannot start: {error}")))

@@ -12,6 +12,9 @@ const EXHAUSTED: i64 = -32052;
 /// The store is unavailable.
 const UNAVAILABLE: i64 = -32053;
 
+/// Where a server sends its clients when it does not say.
+pub(super) const UNKNOWN: &str = "an address that it does not say";
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
@@ -34,6 +37,17 @@ pub enum ClientError {
         status: u16,
         /// What it may mean.
         hint: &'static str,
+    },
+    /// The server sends its clients to another address, where nothing was sent.
+    #[error(
+        "{url} sends its clients on to {}, where nothing was sent; if that is the server that you mean, give its address with \
+         --url", .to.as_deref().unwrap_or(UNKNOWN)
+    )]
+    Elsewhere {
+        /// Who.
+        url: String,
+        /// Where to, if it says so.
+        to: Option<String>,
     },
     /// The server refused.
     #[error("{}", .0.sentence())]
@@ -103,7 +117,7 @@ impl ClientError {
                 matches!(status, 429 | 502..=504)
             }
             Self::Refused(refusal) => matches!(refusal.code, EXHAUSTED | UNAVAILABLE),
-            Self::Unreadable(_) => false,
+            Self::Elsewhere { .. } | Self::Unreadable(_) => false,
         }
     }
 

@@ -1,6 +1,12 @@
-//! Documents that anybody may read: cards and key sets. No API key goes along, wherever they are.
+//! Documents that anybody may read: cards and key sets. No API key goes along, wherever they are, and what an address gives
+//! came from its own origin.
 
-use super::endpoint::{ANSWER, http_client, silent, unreachable};
+use super::{
+    ClientError,
+    endpoint::{ANSWER, http_client, silent, unreachable},
+    error::UNKNOWN,
+    redirect,
+};
 use crate::{exit::Failure, screen::clean};
 use futures::StreamExt;
 use reqwest::{Url, header::ACCEPT};
@@ -15,12 +21,14 @@ pub async fn fetch(url: &Url, version: Option<&str>) -> Result<Vec<u8>, Failure>
 }
 
 async fn get(url: &Url, version: Option<&str>) -> Result<Vec<u8>, Failure> {
-    let mut request = http_client()?.get(url.clone()).header(ACCEPT, "application/json");
+    let client = http_client(redirect::policy(true))?;
+    let mut request = client.get(url.clone()).header(ACCEPT, "application/json");
     if let Some(version) = version {
         request = request.header("A2A-Version", version);
     }
     let broken = |error: reqwest::Error| Failure::from(unreachable(url.as_str(), &error));
     let response = request.send().await.map_err(broken)?;
+    redirect::not_followed(url.as_str(), &response).map_err(elsewhere)?;
     let status = response.status();
     let mut stream = response.bytes_stream();
     let mut body = Vec::new();
@@ -35,6 +43,15 @@ async fn get(url: &Url, version: Option<&str>) -> Result<Vec<u8>, Failure> {
     }
     let said = said(&body).map(|said| format!(": {said}")).unwrap_or_default();
     Err(Failure::failed(format!("{url} answered HTTP {}{said}", status.as_u16())))
+}
+
+fn elsewhere(error: ClientError) -> Failure {
+    let ClientError::Elsewhere { url, to } = error else { return error.into() };
+    let to = to.unwrap_or_else(|| UNKNOWN.to_owned());
+    Failure::failed(format!(
+        "{url} sends its clients on to {to}, which was not asked: what another server gives counts only if you name that \
+         server; if you trust it, name its address yourself (a key set with --jwks)"
+    ))
 }
 
 /// What a server says about a refusal, with the names of its agents where it gives them.

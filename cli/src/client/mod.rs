@@ -13,6 +13,7 @@ mod follow;
 #[cfg(test)]
 mod follow_tests;
 mod operator;
+mod redirect;
 mod sse;
 
 pub use draft::{answer, context, draft};

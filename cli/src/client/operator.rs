@@ -6,6 +6,7 @@
 use super::{
     ClientError,
     endpoint::{ANSWER, Answered, base_of, http_client, key_of, silent, unreachable},
+    redirect,
 };
 use crate::{args::Deployment, exit::Failure};
 use longhaul_runtime::Secret;
@@ -41,7 +42,8 @@ impl Operator {
         let base = base_of(&deployment.url)?;
         let base = Url::parse(base)
             .map_err(|error| Failure::usage(format!("--url: {base:?} is no address: {error}")))?;
-        Ok(Self { http: http_client()?, base, key: key_of(deployment.api_key.as_ref()) })
+        let http = http_client(redirect::policy(false))?;
+        Ok(Self { http, base, key: key_of(deployment.api_key.as_ref()) })
     }
 
     /// Reads what is at a path.
@@ -120,6 +122,7 @@ impl Operator {
         }
         let answering = async {
             let response = request.send().await.map_err(|error| unreachable(&place, &error))?;
+            redirect::not_followed(&place, &response)?;
             let status = response.status().as_u16();
             let body = response.bytes().await.map_err(|error| unreachable(&place, &error))?;
             result(&place, status, &body)

@@ -3,7 +3,7 @@
 use crate::{
     args::{ConfigCommand, Configured},
     exit::{Done, Failure, Outcome},
-    print,
+    parts, print,
 };
 use longhaul_runtime::{
     Settings,
@@ -26,6 +26,11 @@ fn check(configured: &Configured) -> Outcome {
     let sources = Sources::of_process(configured.config.clone(), configured.overrides());
     let settings = Settings::load(sources)?;
     print::write_out(&settings.describe())?;
+    for warning in parts::key_warnings(&settings) {
+        print::complaint(&warning);
+    }
+    // As at the start of a node: the last thing said is what would end it.
+    parts::key_ring(&settings)?;
     Ok(Done::Ok)
 }
 

@@ -1,9 +1,10 @@
 //! From settings to the keys that sign agent cards.
 
+use super::key_file::{self, KeyFile, Source};
 use crate::exit::Failure;
 use longhaul_runtime::Settings;
 use longhaul_signing::{KeyError, KeyRing, PrivateKey, PublicKey, Signer};
-use std::{fs, io, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 /// Where an API node serves its key set.
 const KEY_SET: &str = "/.well-known/jwks.json";
@@ -21,10 +22,29 @@ pub fn key_ring(settings: &Settings) -> Result<Option<KeyRing>, Failure> {
     Ok(Some(KeyRing::new(signing.into_iter().next(), others)))
 }
 
+/// What the owner of the key files should see to. What is wrong with a file is left to [`key_ring`].
+pub fn key_warnings(settings: &Settings) -> Vec<String> {
+    let cards = &settings.cards;
+    let lists = [("signing_keys", &cards.signing_keys), ("published_keys", &cards.published_keys)];
+    let mut warnings = Vec::new();
+    for (name, paths) in lists {
+        for (at, path) in paths.iter().enumerate() {
+            let read = key_file::read(Path::new(path), Source::File);
+            let warning = read.ok().and_then(|file: KeyFile| file.warning);
+            warnings.extend(warning.map(|warning| about(name, at, path, &warning)));
+        }
+    }
+    warnings
+}
+
 /// What signs the cards of a node that clients reach at this URL.
 pub fn signer(settings: &Settings, public_url: &str) -> Result<Option<Arc<Signer>>, Failure> {
     let jku = settings.cards.jku.clone().unwrap_or_else(|| format!("{public_url}{KEY_SET}"));
-    Ok(key_ring(settings)?.map(|ring| Arc::new(Signer::new(ring, Some(jku)))))
+    let ring = key_ring(settings)?;
+    for warning in key_warnings(settings) {
+        tracing::warn!("{warning}");
+    }
+    Ok(ring.map(|ring| Arc::new(Signer::new(ring, Some(jku)))))
 }
 
 fn read_all<T>(
@@ -32,28 +52,29 @@ fn read_all<T>(
     paths: &[String],
     parse: impl Fn(&str) -> Result<T, KeyError>,
 ) -> Result<Vec<T>, Failure> {
-    let refused = |at: usize, path: &str, problem: String| {
-        Failure::usage(format!("configuration: cards.{name}[{at}]: {path}: {problem}"))
+    let refused = |at: usize, path: &str, problem: &str| {
+        Failure::usage(format!("configuration: {}", about(name, at, path, problem)))
     };
     let read = |(at, path): (usize, &String)| {
-        let text =
-            fs::read_to_string(path).map_err(|error| refused(at, path, unreadable(&error)))?;
-        parse(&text).map_err(|error| refused(at, path, error.to_string()))
+        let file = key_file::read(Path::new(path), Source::File);
+        let file = file.map_err(|problem| refused(at, path, &problem))?;
+        parse(&file.text).map_err(|error| refused(at, path, &error.to_string()))
     };
     paths.iter().enumerate().map(read).collect()
 }
 
-fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::InvalidData => KeyError::NoPem.to_string(),
-        _ => format!("it cannot be read: {error}"),
-    }
+fn about(name: &str, at: usize, path: &str, sentence: &str) -> String {
+    format!("cards.{name}[{at}]: {path}: {sentence}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use longhaul_signing::Algorithm;
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+    };
     use tempfile::TempDir;
 
     struct Keys {
@@ -69,6 +90,7 @@ mod tests {
         fn file(&self, name: &str, text: &str) -> String {
             let path = self.folder.path().join(name);
             fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             path.to_str().unwrap().to_owned()
         }
     }
@@ -112,5 +134,18 @@ mod tests {
         settings.cards.published_keys = vec!["/nowhere/b.pem".to_owned()];
         let text = key_ring(&settings).unwrap_err().to_string();
         assert!(text.contains("published_keys[0]: /nowhere/b.pem: it cannot be read"), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_named_with_what_to_do() {
+        let mut keys = Keys::new();
+        let pem = key(1).to_pem().unwrap();
+        let [closed, open] = ["closed", "open"].map(|name| keys.file(name, &pem));
+        fs::set_permissions(&open, Permissions::from_mode(0o644)).unwrap();
+        keys.settings.cards.signing_keys = vec![closed, open.clone()];
+        assert!(key_ring(&keys.settings).unwrap().is_some());
+        let [warning] = &key_warnings(&keys.settings)[..] else { panic!("one warning") };
+        assert!(warning.starts_with(&format!("cards.signing_keys[1]: {open}: ")), "{warning}");
+        assert!(warning.contains("chmod o-r"), "{warning}");
     }
 }

@@ -3,6 +3,7 @@
 mod announcing;
 mod cards;
 pub mod executors;
+pub mod key_file;
 mod options;
 mod wait;
 
@@ -19,7 +20,7 @@ use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_store_sqlite::SqliteStore;
 use std::{path::Path, sync::Arc, time::Duration};
 
-pub use cards::key_ring;
+pub use cards::{key_ring, key_warnings};
 pub use options::{api_options, url_of, worker_options};
 
 /// Reads the settings of this process.

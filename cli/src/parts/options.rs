@@ -8,7 +8,7 @@ use longhaul_runtime::{
     Settings,
     settings::{self, AuthMode},
 };
-use longhaul_wire::{Negotiation, interfaces::GrpcAddress};
+use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress, v1::card::AgentProvider};
 use longhaul_worker::WorkerOptions;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -50,6 +50,7 @@ pub fn api_options(
         },
         grpc_address: grpc_address(settings.cards.grpc),
         extended_cards: extended_cards(settings.cards.extended),
+        about: about(&settings.cards),
     })
 }
 
@@ -66,6 +67,16 @@ const fn extended_cards(setting: settings::ExtendedCards) -> ExtendedCards {
         settings::ExtendedCards::Authenticated => ExtendedCards::Authenticated,
         settings::ExtendedCards::Always => ExtendedCards::Always,
         settings::ExtendedCards::Off => ExtendedCards::Off,
+    }
+}
+
+/// A provider has a name and a site: settings have both or neither.
+fn about(cards: &settings::Cards) -> About {
+    let provider = cards.provider.clone().zip(cards.provider_url.clone());
+    About {
+        provider: provider.map(|(organization, url)| AgentProvider { url, organization }),
+        documentation_url: cards.documentation_url.clone(),
+        icon_url: cards.icon_url.clone(),
     }
 }
 

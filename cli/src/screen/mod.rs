@@ -8,7 +8,7 @@ mod save;
 #[cfg(test)]
 mod tests;
 
-pub use clean::clean;
+pub use clean::{clean, escaped};
 pub use save::Folder;
 
 use chrono::{FixedOffset, Local, Offset};

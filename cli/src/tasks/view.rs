@@ -3,7 +3,7 @@
 use crate::{
     exit::Failure,
     print,
-    screen::{Folder, Screen, Style},
+    screen::{Folder, Screen, Style, escaped},
 };
 use longhaul_domain::Json;
 use longhaul_wire::{ReceivedEvent, ReceivedTask};
@@ -81,9 +81,9 @@ impl View {
     }
 }
 
-/// Prints JSON on one line, every token as it came.
+/// Prints JSON on one line, every token as it came, but for characters that steer a terminal: those are escaped.
 pub fn print_json(raw: &RawValue) -> Result<(), Failure> {
     let line = Json::parse(raw.get())
         .map_or_else(|_| raw.get().to_owned(), |json| json.as_str().to_owned());
-    print::line(&line)
+    print::line(&escaped(&line))
 }

@@ -1,5 +1,5 @@
-//! What is asked of a message before it is decoded. A part of two bytes takes sixty times as much once it is a value, so a body within
-//! its limit could still take more than a node has: parts are counted first, in one pass over the bytes that holds nothing.
+//! What is asked of a request before it is decoded. An element of two bytes takes many times as much once it is a value, so a body within
+//! its limit could still take more than a node has: elements are counted first, in one pass over the bytes that holds nothing.
 
 use longhaul_wire::{Dialect, ProtocolError};
 use prost::{
@@ -10,22 +10,128 @@ use prost::{
 /// Most parts of one message.
 pub const MAX_PARTS: usize = 50_000;
 
-/// The number of the parts in a message, in both packages.
-const PARTS: u32 = 5;
+/// Most members of objects and texts in lists of texts, in one request, where there are no elements of lists.
+pub const MAX_MEMBERS: usize = 100_000;
 
-/// Refuses a request to send a message that has too many parts. Any other request passes, and so do bytes that are no request:
-/// decoding refuses those.
-pub fn check_send(dialect: Dialect, request: &[u8]) -> Result<(), ProtocolError> {
-    let (message, path) = match dialect {
-        Dialect::V1_0 => (2, "message.parts"),
-        Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => (1, "message.content"),
+/// Most elements of lists in one request, where there are no members. A member counts as ten.
+pub const MAX_ELEMENTS: usize = 10 * MAX_MEMBERS;
+
+/// As deep as requests are looked into. Those that go deeper are not decoded.
+const DEPTH: usize = 101;
+
+/// Refuses a request of this method that has too many elements. Methods whose requests have no lists pass, and so do bytes that are no
+/// request: decoding refuses those.
+pub fn check(dialect: Dialect, method: &str, request: &[u8]) -> Result<(), ProtocolError> {
+    let is_new = dialect == Dialect::V1_0;
+    let (root, place, parts) = match (method, is_new) {
+        ("SendMessage" | "SendStreamingMessage", true) => (Kind::Send, "message", "message.parts"),
+        ("SendMessage" | "SendStreamingMessage", false) => {
+            (Kind::Send, "message", "message.content")
+        }
+        ("CancelTask", true) => (Kind::Cancel, "metadata", ""),
+        ("CreateTaskPushNotificationConfig", false) => (Kind::CreatePush, "config", ""),
+        _ => return Ok(()),
     };
-    let messages = Fields(request).filter(|(number, _)| *number == message);
-    let parts = messages.flat_map(|(_, bytes)| Fields(bytes)).filter(|(n, _)| *n == PARTS).count();
-    if parts > MAX_PARTS {
-        return Err(ProtocolError::invalid(path, format!("must not be more than {MAX_PARTS}")));
+    let mut count = Count { is_new, parts: 0, elements: 0 };
+    match count.walk(root, request, DEPTH) {
+        Ok(()) => Ok(()),
+        Err(TooMany::Parts) => {
+            Err(ProtocolError::invalid(parts, format!("must not be more than {MAX_PARTS}")))
+        }
+        Err(TooMany::Elements) => Err(ProtocolError::invalid(
+            place,
+            format!(
+                "holds too much: at most {MAX_MEMBERS} members of objects, or {MAX_ELEMENTS} elements of lists. \
+                 Send it in several messages, or as a file"
+            ),
+        )),
     }
-    Ok(())
+}
+
+/// What stands in some bytes.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Send,
+    Cancel,
+    CreatePush,
+    TaskPush,
+    Push,
+    Authentication,
+    Configuration,
+    Message,
+    Part,
+    DataPart,
+    Struct,
+    Entry,
+    Value,
+    List,
+    /// A text of a list.
+    Text,
+}
+
+impl Kind {
+    /// What stands in a field of this, where it can hold lists or is in one.
+    const fn field(self, number: u32, is_new: bool) -> Option<Self> {
+        Some(match (self, number, is_new) {
+            (Self::Send, 2, true) | (Self::Send, 1, false) => Self::Message,
+            (Self::Send, 3, true) | (Self::Send, 2, false) => Self::Configuration,
+            (Self::Send, 4, true)
+            | (Self::Send | Self::Cancel, 3, _)
+            | (Self::Message, 6, _)
+            | (Self::Part, 5, true)
+            | (Self::Part, 4, false)
+            | (Self::DataPart, 1, _)
+            | (Self::Value, 5, _) => Self::Struct,
+            (Self::Configuration | Self::Authentication, 1, _)
+            | (Self::Message, 7, _)
+            | (Self::Message, 8, true) => Self::Text,
+            (Self::CreatePush, 3, _) => Self::TaskPush,
+            (Self::Configuration | Self::TaskPush, 2, false) => Self::Push,
+            (Self::Push, 4, false) => Self::Authentication,
+            (Self::Message, 5, _) => Self::Part,
+            (Self::Part, 4, true) | (Self::Entry, 2, _) | (Self::List, 1, _) => Self::Value,
+            (Self::Part, 3, false) => Self::DataPart,
+            (Self::Struct, 1, _) => Self::Entry,
+            (Self::Value, 6, _) => Self::List,
+            _ => return None,
+        })
+    }
+}
+
+enum TooMany {
+    Parts,
+    Elements,
+}
+
+struct Count {
+    is_new: bool,
+    parts: usize,
+    elements: usize,
+}
+
+impl Count {
+    fn walk(&mut self, kind: Kind, bytes: &[u8], depth: usize) -> Result<(), TooMany> {
+        let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
+        for (number, bytes) in Fields(bytes) {
+            let Some(inner) = kind.field(number, self.is_new) else { continue };
+            match (kind, inner) {
+                (_, Kind::Part) => self.parts += 1,
+                (_, Kind::Entry | Kind::Text) => self.elements += MAX_ELEMENTS / MAX_MEMBERS,
+                (Kind::List, _) => self.elements += 1,
+                _ => {}
+            }
+            if self.parts > MAX_PARTS {
+                return Err(TooMany::Parts);
+            }
+            if self.elements > MAX_ELEMENTS {
+                return Err(TooMany::Elements);
+            }
+            if !matches!(inner, Kind::Text) {
+                self.walk(inner, bytes, depth)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The fields of a message that have a length, until its end or to where it is broken. What stands in a group, which no message has
@@ -64,24 +170,43 @@ mod tests {
     use super::*;
     use crate::pb::{v0, v1};
     use prost::Message;
+    use prost_types::{ListValue, Struct, Value, value::Kind as Held};
 
-    fn new(parts: usize) -> Vec<u8> {
-        let message =
-            v1::Message { parts: vec![v1::Part::default(); parts], ..v1::Message::default() };
+    const SEND: &str = "SendMessage";
+
+    fn asking(message: v1::Message) -> Vec<u8> {
         let tenant = "t".to_owned();
         v1::SendMessageRequest { message: Some(message), tenant, ..Default::default() }
             .encode_to_vec()
     }
 
+    fn new(parts: usize) -> Vec<u8> {
+        asking(v1::Message { parts: vec![v1::Part::default(); parts], ..v1::Message::default() })
+    }
+
+    fn list(values: usize) -> Value {
+        Value { kind: Some(Held::ListValue(ListValue { values: vec![Value::default(); values] })) }
+    }
+
+    fn object(members: usize) -> Struct {
+        let members = (0..members).map(|name| (name.to_string(), Value::default()));
+        Struct { fields: members.collect() }
+    }
+
+    fn holding(data: Value) -> Vec<u8> {
+        let part = v1::Part { content: Some(v1::part::Content::Data(data)), ..v1::Part::default() };
+        asking(v1::Message { parts: vec![part], ..v1::Message::default() })
+    }
+
     #[test]
     fn too_many_parts_are_counted_however_they_are_put() {
-        assert_eq!(check_send(Dialect::V1_0, &new(MAX_PARTS)), Ok(()));
-        assert!(check_send(Dialect::V1_0, &new(MAX_PARTS + 1)).is_err());
+        assert_eq!(check(Dialect::V1_0, SEND, &new(MAX_PARTS)), Ok(()));
+        assert!(check(Dialect::V1_0, SEND, &new(MAX_PARTS + 1)).is_err());
         // In two pieces, which a decoder puts together; behind a group, which it passes over.
         let pieces = [new(MAX_PARTS), new(1)].concat();
-        assert!(check_send(Dialect::V1_0, &pieces).is_err());
+        assert!(check(Dialect::V1_0, SEND, &pieces).is_err());
         let behind = [vec![0x7b, 0x7c], new(MAX_PARTS + 1)].concat();
-        assert!(check_send(Dialect::V1_0, &behind).is_err());
+        assert!(check(Dialect::V1_0, SEND, &behind).is_err());
         assert!(v1::SendMessageRequest::decode(behind.as_slice()).is_ok());
     }
 
@@ -90,13 +215,129 @@ mod tests {
         let content = vec![v0::Part::default(); MAX_PARTS + 1];
         let request = Some(v0::Message { content, ..v0::Message::default() });
         let bytes = v0::SendMessageRequest { request, ..Default::default() }.encode_to_vec();
-        assert!(check_send(Dialect::V0_3Proto, &bytes).is_err());
+        assert!(check(Dialect::V0_3Proto, SEND, &bytes).is_err());
+    }
+
+    #[test]
+    fn a_request_of_1_0_has_no_list_that_is_not_counted() {
+        let many = || vec![String::new(); MAX_MEMBERS + 1];
+        let message = v1::Message::default;
+        let said = |message| v1::SendMessageRequest {
+            message: Some(message),
+            ..v1::SendMessageRequest::default()
+        };
+        let (members, deep) = (object(MAX_MEMBERS + 1), list(MAX_ELEMENTS + 1));
+        let deep = ListValue { values: vec![deep] };
+        let deep = Value { kind: Some(Held::ListValue(deep)) };
+        let deep = Struct { fields: [("a".to_owned(), deep)].into() };
+        let metadata = Some(members);
+        let part = v1::Part { metadata: metadata.clone(), ..v1::Part::default() };
+        let modes = v1::SendMessageConfiguration {
+            accepted_output_modes: many(),
+            ..v1::SendMessageConfiguration::default()
+        };
+        for request in [
+            said(v1::Message { extensions: many(), ..message() }),
+            said(v1::Message { reference_task_ids: many(), ..message() }),
+            said(v1::Message { metadata: metadata.clone(), ..message() }),
+            said(v1::Message { metadata: Some(deep), ..message() }),
+            said(v1::Message { parts: vec![part], ..message() }),
+            v1::SendMessageRequest { configuration: Some(modes), ..Default::default() },
+            v1::SendMessageRequest { metadata: metadata.clone(), ..Default::default() },
+        ] {
+            let refused = check(Dialect::V1_0, SEND, &request.encode_to_vec()).unwrap_err();
+            assert!(refused.to_string().contains("as a file"), "{refused}");
+        }
+        let cancel = v1::CancelTaskRequest { metadata, ..Default::default() }.encode_to_vec();
+        assert!(check(Dialect::V1_0, "CancelTask", &cancel).is_err());
+    }
+
+    #[test]
+    fn a_request_of_0_3_has_no_list_that_is_not_counted() {
+        let many = || vec![String::new(); MAX_MEMBERS + 1];
+        let message = v0::Message::default;
+        let said = |message| v0::SendMessageRequest {
+            request: Some(message),
+            ..v0::SendMessageRequest::default()
+        };
+        let metadata = Some(object(MAX_MEMBERS + 1));
+        let held = v0::part::Part::Data(v0::DataPart { data: metadata.clone() });
+        let data = v0::Part { part: Some(held), metadata: None };
+        let part = v0::Part { part: None, metadata: metadata.clone() };
+        let schemes = v0::AuthenticationInfo { schemes: many(), ..Default::default() };
+        let push =
+            v0::PushNotificationConfig { authentication: Some(schemes), ..Default::default() };
+        let configured = |configuration| v0::SendMessageRequest {
+            configuration: Some(configuration),
+            ..v0::SendMessageRequest::default()
+        };
+        for request in [
+            said(v0::Message { extensions: many(), ..message() }),
+            said(v0::Message { metadata: metadata.clone(), ..message() }),
+            said(v0::Message { content: vec![data], ..message() }),
+            said(v0::Message { content: vec![part], ..message() }),
+            configured(v0::SendMessageConfiguration {
+                accepted_output_modes: many(),
+                ..Default::default()
+            }),
+            configured(v0::SendMessageConfiguration {
+                push_notification: Some(push.clone()),
+                ..Default::default()
+            }),
+            v0::SendMessageRequest { metadata, ..Default::default() },
+        ] {
+            assert!(check(Dialect::V0_3Proto, SEND, &request.encode_to_vec()).is_err());
+        }
+        let config = v0::TaskPushNotificationConfig {
+            push_notification_config: Some(push),
+            ..Default::default()
+        };
+        let create = v0::CreateTaskPushNotificationConfigRequest {
+            config: Some(config),
+            ..Default::default()
+        };
+        let method = "CreateTaskPushNotificationConfig";
+        assert!(check(Dialect::V0_3Proto, method, &create.encode_to_vec()).is_err());
+    }
+
+    #[test]
+    fn as_much_as_may_be_passes() {
+        assert_eq!(check(Dialect::V1_0, SEND, &holding(list(MAX_ELEMENTS))), Ok(()));
+        let object = Value { kind: Some(Held::StructValue(object(MAX_MEMBERS))) };
+        assert_eq!(check(Dialect::V1_0, SEND, &holding(object)), Ok(()));
+        // A text is not looked into, whatever its bytes would be.
+        let text = v1::part::Content::Text("\n\0".repeat(5 << 20));
+        let part = v1::Part { content: Some(text), ..v1::Part::default() };
+        let message = v1::Message { parts: vec![part], ..v1::Message::default() };
+        assert_eq!(check(Dialect::V1_0, SEND, &asking(message)), Ok(()));
+    }
+
+    #[test]
+    fn nesting_without_end_is_not_followed() {
+        let mut bytes = Vec::new();
+        for _ in 0..20_000 {
+            let mut outer = Vec::new();
+            prost::encoding::bytes::encode(1, &bytes, &mut outer);
+            bytes = Vec::new();
+            prost::encoding::bytes::encode(6, &outer, &mut bytes);
+            if bytes.len() > 50_000 {
+                break;
+            }
+        }
+        let mut part = Vec::new();
+        prost::encoding::bytes::encode(4, &bytes, &mut part);
+        for number in [5, 2] {
+            let inner = std::mem::take(&mut part);
+            prost::encoding::bytes::encode(number, &inner, &mut part);
+        }
+        assert_eq!(check(Dialect::V1_0, SEND, &part), Ok(()));
+        assert!(v1::SendMessageRequest::decode(part.as_slice()).is_err());
     }
 
     #[test]
     fn bytes_that_are_no_message_pass() {
         for bytes in [&[][..], &[0xff; 30], &[0x12, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
-            assert_eq!(check_send(Dialect::V1_0, bytes), Ok(()));
+            assert_eq!(check(Dialect::V1_0, SEND, bytes), Ok(()));
         }
     }
 }

@@ -15,4 +15,4 @@ pub mod v1;
 mod value;
 mod write;
 
-pub use status::status;
+pub use status::{of_grpc, status};

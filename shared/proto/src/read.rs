@@ -1,7 +1,7 @@
 //! Scalars as clients send them. In protobuf a field that is not set is empty, or zero, so that is absence here; what is
 //! wrong is recorded with the path that it has in JSON.
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 use longhaul_domain::{ContextId, MessageId, Role, TaskState, Timestamp, check_text};
 use longhaul_wire::{
     ProtocolError, TaskRef,
@@ -111,7 +111,10 @@ pub(crate) fn history_length(number: i32, at: &At<'_>) -> Read<u32> {
 pub(crate) fn time(given: prost_types::Timestamp, at: &At<'_>) -> Read<Timestamp> {
     let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
     let time = nanos.and_then(|nanos| DateTime::from_timestamp(given.seconds, nanos));
-    time.map_or_else(|| at.refuse("must be a time between the years 1 and 9999"), Ok)
+    match time.filter(|time| (1..=9999).contains(&time.year())) {
+        Some(time) => Ok(time),
+        None => at.refuse("must be in the years 0001 to 9999 of UTC"),
+    }
 }
 
 pub(crate) fn role(number: i32, at: &At<'_>) -> Read<Role> {

@@ -5,7 +5,10 @@
 
 use crate::pb::rpc;
 use bytes::Bytes;
-use longhaul_wire::{Dialect, ProtocolError, Violation, error::seconds};
+use longhaul_wire::{
+    Dialect, ProtocolError, Violation,
+    error::{OWN_DOMAIN, seconds},
+};
 use prost::Message;
 use prost_types::{Any, Duration};
 use tonic::{Code, Status};
@@ -20,7 +23,7 @@ pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
     let code = dialect.codes(error).grpc.number();
     let message = match dialect {
         // There its clients look for the name of the error.
-        Dialect::V0_3Proto => format!("{}: {}", name(error.reason()), dialect.message(error)),
+        Dialect::V0_3Proto => format!("{}: {}", error.name_in_0_3(), dialect.message(error)),
         Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => dialect.message(error),
     };
     let message = cut(message);
@@ -29,13 +32,16 @@ pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
     Status::with_details(Code::from_i32(code), message, Bytes::from(written.encode_to_vec()))
 }
 
-/// The name of an error by its reason: `TaskNotFoundError` of `TASK_NOT_FOUND`.
-fn name(reason: &str) -> String {
-    let words = reason.split('_').map(|word| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        format!("{first}{}", rest.to_ascii_lowercase())
-    });
-    words.collect::<String>() + "Error"
+/// What concerns gRPC itself and no dialect: a message that says what to do, and a reason of ours.
+pub fn of_grpc(code: Code, reason: &str, message: &str) -> Status {
+    let info = rpc::ErrorInfo {
+        reason: reason.to_owned(),
+        domain: OWN_DOMAIN.to_owned(),
+        ..rpc::ErrorInfo::default()
+    };
+    let details = vec![packed("google.rpc.ErrorInfo", &info)];
+    let written = rpc::Status { code: i32::from(code), message: message.to_owned(), details };
+    Status::with_details(code, message, Bytes::from(written.encode_to_vec()))
 }
 
 /// At most [`MOST_MESSAGE`] bytes of a text.

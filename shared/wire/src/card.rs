@@ -65,11 +65,18 @@ pub struct CardSettings {
     pub extensible: bool,
     /// Whether this is the extended card: it shows every skill.
     pub extended: bool,
+    /// Who runs it, and where to read about it.
+    pub about: About,
+}
+
+/// Who runs a deployment, and where to read about it (A2A 4.4.1, 4.4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
     /// Who runs it.
     pub provider: Option<AgentProvider>,
-    /// Where to read more.
+    /// URL of a page for people.
     pub documentation_url: Option<String>,
-    /// A picture.
+    /// URL of a picture.
     pub icon_url: Option<String>,
 }
 
@@ -87,9 +94,7 @@ impl CardSettings {
             secured,
             extensible: false,
             extended: false,
-            provider: None,
-            documentation_url: None,
-            icon_url: None,
+            about: About::default(),
         }
     }
 }
@@ -102,9 +107,9 @@ pub fn build(agent: &AgentDescriptor, settings: &CardSettings) -> AgentCard {
         name: agent.name.to_string(),
         description: or_name(&agent.description, agent),
         supported_interfaces: settings.interfaces.iter().map(interface).collect(),
-        provider: settings.provider.clone(),
+        provider: settings.about.provider.clone(),
         version: agent.version.clone(),
-        documentation_url: settings.documentation_url.clone(),
+        documentation_url: settings.about.documentation_url.clone(),
         capabilities: AgentCapabilities {
             streaming: Some(true),
             push_notifications: Some(false),
@@ -117,7 +122,7 @@ pub fn build(agent: &AgentDescriptor, settings: &CardSettings) -> AgentCard {
         default_output_modes: or_text(&agent.output_modes),
         skills: skills(agent, settings.extended),
         signatures: Vec::new(),
-        icon_url: settings.icon_url.clone(),
+        icon_url: settings.about.icon_url.clone(),
     }
 }
 

@@ -13,48 +13,51 @@ pub(crate) const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 pub(crate) const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 pub(crate) const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-/// The array of details, as JSON-RPC has it.
-pub(crate) struct Details<'a>(pub &'a ProtocolError);
+/// The array of details.
+pub(crate) struct Details<'a> {
+    error: &'a ProtocolError,
+    /// Whether the reason stands in it also where the code of JSON-RPC says all of it.
+    reasoned: bool,
+}
 
-impl Details<'_> {
-    /// Whether there is anything to say: errors of JSON-RPC itself have a message only, as their code says the rest.
+impl<'a> Details<'a> {
+    /// As JSON-RPC has them: errors of its own have a code that nothing else has, and a message.
+    pub const fn beside_code(error: &'a ProtocolError) -> Self {
+        Self { error, reasoned: false }
+    }
+
+    /// As they are outside JSON-RPC. There the reason always stands in them: several errors share a status, and clients tell
+    /// them apart by nothing else.
+    const fn beside_status(error: &'a ProtocolError) -> Self {
+        Self { error, reasoned: true }
+    }
+
+    /// Whether there is nothing to say.
     pub const fn is_empty(&self) -> bool {
-        matches!(
-            self.0,
+        let of_json_rpc = matches!(
+            self.error,
             ProtocolError::ParseError(_)
                 | ProtocolError::InvalidRequest(_)
                 | ProtocolError::MethodNotFound(_)
-        )
+        );
+        of_json_rpc && !self.reasoned
     }
-}
 
-/// The array of details outside JSON-RPC. There the reason always stands in it: several errors share a status, and clients
-/// tell them apart by nothing else.
-struct Reasoned<'a>(&'a ProtocolError);
-
-impl Serialize for Reasoned<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(None)?;
-        list.serialize_element(&ErrorInfo(self.0))?;
-        if let ProtocolError::InvalidParams(violations) = self.0 {
-            list.serialize_element(&BadRequest(violations))?;
-        }
-        if let Some(wait) = self.0.retry_after() {
-            list.serialize_element(&RetryInfo(seconds(wait)))?;
-        }
-        list.end()
+    const fn has_reason(&self) -> bool {
+        self.reasoned || !(self.is_empty() || matches!(self.error, ProtocolError::InvalidParams(_)))
     }
 }
 
 impl Serialize for Details<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
-        if let ProtocolError::InvalidParams(violations) = self.0 {
-            list.serialize_element(&BadRequest(violations))?;
-        } else if !self.is_empty() {
-            list.serialize_element(&ErrorInfo(self.0))?;
+        if self.has_reason() {
+            list.serialize_element(&ErrorInfo(self.error))?;
         }
-        if let Some(wait) = self.0.retry_after() {
+        if let ProtocolError::InvalidParams(violations) = self.error {
+            list.serialize_element(&BadRequest(violations))?;
+        }
+        if let Some(wait) = self.error.retry_after() {
             list.serialize_element(&RetryInfo(seconds(wait)))?;
         }
         list.end()
@@ -126,7 +129,7 @@ impl Serialize for Status<'_> {
         members.put("code", &codes.http)?;
         members.put("status", codes.grpc.name())?;
         members.put("message", &Shown(self.0))?;
-        members.put("details", &Reasoned(self.0))?;
+        members.put("details", &Details::beside_status(self.0))?;
         members.close()
     }
 }

@@ -41,7 +41,10 @@ impl Dialect {
     /// The dialect that a version has over JSON-RPC; only Major.Minor counts.
     pub fn of_version(version: &str) -> Option<Self> {
         let mut numbers = version.split('.');
-        let mut number = || numbers.next().and_then(|n| n.parse::<u32>().ok());
+        let mut number = || {
+            let digits = |n: &&str| n.bytes().all(|byte| byte.is_ascii_digit());
+            numbers.next().filter(digits).and_then(|n| n.parse::<u32>().ok())
+        };
         match (number(), number()) {
             (Some(1), Some(0)) => Some(Self::V1_0),
             (Some(0), Some(3)) => Some(Self::V0_3),
@@ -82,8 +85,24 @@ impl Dialect {
         !matches!(self, Self::V0_1)
     }
 
+    /// Whether clients choose the ids of their tasks.
+    pub const fn chooses_ids(self) -> bool {
+        matches!(self, Self::V0_1)
+    }
+
     /// Whether messages have ids. Where not, [`chosen::name`](crate::chosen::name) gives them one.
     pub const fn has_message_ids(self) -> bool {
+        !matches!(self, Self::V0_1)
+    }
+
+    /// Whether artifacts are known by their places among those of the task. Where not, they have ids.
+    pub const fn numbers_artifacts(self) -> bool {
+        matches!(self, Self::V0_1)
+    }
+
+    /// Whether a task is shown with its history where the client has no way to say how much of it. Where not, history is
+    /// shown on request only.
+    pub const fn shows_history(self) -> bool {
         !matches!(self, Self::V0_1)
     }
 

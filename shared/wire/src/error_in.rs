@@ -11,16 +11,12 @@ use std::borrow::Cow;
 const INVALID_REQUEST: i32 = -32600;
 
 impl Dialect {
-    /// The codes of an error. Before 1.0 neither versions nor required extensions have a code: a request that lacks them is one
-    /// that is not in order.
+    /// The codes of an error. Before 1.0 required extensions have no code: a request that lacks one is not in order. A version
+    /// that is not served has that of 1.0, as it belongs to no dialect.
     pub const fn codes(self, error: &ProtocolError) -> Codes {
         let codes = table::codes(error);
-        let unknown = matches!(
-            error,
-            ProtocolError::ExtensionSupportRequired { .. }
-                | ProtocolError::VersionNotSupported { .. }
-        );
-        if unknown && self.form().is_some() {
+        if self.form().is_some() && matches!(error, ProtocolError::ExtensionSupportRequired { .. })
+        {
             Codes { json_rpc: INVALID_REQUEST, ..codes }
         } else {
             codes
@@ -72,6 +68,20 @@ impl Dialect {
 }
 
 impl ProtocolError {
+    /// The name that 0.3 has for an error: `TaskNotFoundError`. Its clients look for it outside JSON-RPC.
+    pub fn name_in_0_3(&self) -> String {
+        let reason = match self {
+            Self::ParseError(_) => "JSON_PARSE",
+            Self::ExtendedAgentCardNotConfigured => "AUTHENTICATED_EXTENDED_CARD_NOT_CONFIGURED",
+            error => error.reason(),
+        };
+        let words = reason.split('_').map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            format!("{first}{}", rest.to_ascii_lowercase())
+        });
+        words.collect::<String>() + "Error"
+    }
+
     /// The body of an HTTP answer outside JSON-RPC, with the names of the dialect. 0.3 says nothing about its shape; it is that
     /// of 1.0.
     pub fn to_http_body_in(&self, dialect: Dialect) -> Result<Vec<u8>, WireError> {
@@ -90,9 +100,10 @@ const V0_3_PROTO: [(&str, &str); 3] = [
     ("configuration.taskPushNotificationConfig", "configuration.pushNotification"),
 ];
 
-const V0_1: [(&str, &str); 4] = [
+const V0_1: [(&str, &str); 5] = [
     ("message.taskId", "id"),
     ("message.contextId", "sessionId"),
+    ("configuration.acceptedOutputModes", "acceptedOutputModes"),
     ("configuration.historyLength", "historyLength"),
     ("configuration.taskPushNotificationConfig", "pushNotification"),
 ];
@@ -117,6 +128,24 @@ mod tests {
         assert_eq!(renamed("message.partsOther", &V0_3_PROTO), "message.partsOther");
         assert_eq!(renamed("message.contextId", &V0_1), "sessionId");
         assert_eq!(renamed("message.contextId", &V0_3), "message.contextId");
+    }
+
+    #[test]
+    fn errors_have_the_names_that_clients_of_0_3_know() {
+        let task = "x".to_owned();
+        for (error, name) in [
+            (ProtocolError::TaskNotFound { task }, "TaskNotFoundError"),
+            (ProtocolError::PushNotificationNotSupported, "PushNotificationNotSupportedError"),
+            (
+                ProtocolError::ExtendedAgentCardNotConfigured,
+                "AuthenticatedExtendedCardNotConfiguredError",
+            ),
+            (ProtocolError::ParseError(String::new()), "JsonParseError"),
+            (ProtocolError::invalid("a", "b"), "InvalidParamsError"),
+            (ProtocolError::Internal { request_id: String::new() }, "InternalError"),
+        ] {
+            assert_eq!(error.name_in_0_3(), name);
+        }
     }
 
     #[test]

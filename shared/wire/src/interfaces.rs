@@ -13,9 +13,9 @@ use longhaul_domain::AgentName;
 /// How the address of gRPC is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrpcAddress {
-    /// `host:port`, as most gRPC clients take it.
+    /// `host:port`, as most gRPC clients take it and the text after 1.0.1 has it.
     HostPort,
-    /// As a URL, of the same origin as the other addresses.
+    /// As a URL, of the same origin as the other addresses: as 1.0.0 and 1.0.1 have it.
     Url,
     /// gRPC is left out.
     Off,

@@ -36,8 +36,8 @@ impl Negotiation {
     /// The dialect and operation of a JSON-RPC call. `version` is the `A2A-Version` header or query parameter.
     ///
     /// 0.3 and 0.1 share the names of some methods. There the task that is asked for decides: an id that this server cannot have
-    /// made is one that a client of 0.1 has chosen. A client of 0.3 that asks for such an id hears the same either way: no such
-    /// task.
+    /// made is one that a client of 0.1 may have chosen. Whether it has shows when there is such a task: see
+    /// [`of_error`](Self::of_error).
     pub fn call(
         self,
         version: Option<&str>,
@@ -51,6 +51,21 @@ impl Negotiation {
             && Operation::from_v01_method(method) == Some(operation)
             && names_chosen(params);
         Ok(if older { (Dialect::V0_1, operation) } else { (dialect, operation) })
+    }
+
+    /// The dialect in which an error of a call is written that was taken to be of `dialect`. What made it one of 0.1 may be the
+    /// id of its task alone: where nothing came of that, a client of 0.3 has asked for something that is no id of a task.
+    pub fn of_error(
+        self,
+        version: Option<&str>,
+        method: &str,
+        dialect: Dialect,
+        error: &ProtocolError,
+    ) -> Dialect {
+        let open =
+            matches!(error, ProtocolError::TaskNotFound { .. } | ProtocolError::InvalidParams(_));
+        let by_name = self.method(version, method).ok().filter(|_| open);
+        by_name.map_or(dialect, |(dialect, _)| dialect)
     }
 
     /// As [`call`](Self::call), by the name alone: one that 0.3 and 0.1 share is of 0.3.
@@ -107,12 +122,12 @@ impl Negotiation {
     }
 
     fn over_http(self, version: &str) -> Result<Dialect, ProtocolError> {
-        match self.of_version(version)? {
-            Dialect::V0_3 => Ok(Dialect::V0_3Proto),
-            // It had JSON-RPC only.
-            Dialect::V0_1 => Err(self.unsupported(version)),
-            dialect @ (Dialect::V1_0 | Dialect::V0_3Proto) => Ok(dialect),
-        }
+        // 0.1 had JSON-RPC only.
+        let over_http = Self { v0_1: false, ..self };
+        Ok(match over_http.of_version(version)? {
+            Dialect::V0_3 => Dialect::V0_3Proto,
+            dialect @ (Dialect::V1_0 | Dialect::V0_3Proto | Dialect::V0_1) => dialect,
+        })
     }
 
     /// The dialect of a version that is served; only Major.Minor counts.

@@ -1,7 +1,10 @@
 //! What a client asks for, whatever dialect it speaks. Shape is checked when a request is read; what needs the store
 //! (does the task exist, is it this owner's) is not.
 
-use longhaul_domain::{ContextId, JsonObject, Message, OwnerId, TaskId, TaskState, Timestamp};
+use longhaul_domain::{
+    ContextId, JsonObject, Message, OwnerId, TaskId, TaskState, Timestamp, ids::MAX_CLIENT_ID,
+    text::check_identifier,
+};
 use std::fmt;
 
 /// Page size of a list when none is asked for (A2A 3.1.4).
@@ -29,8 +32,11 @@ impl TaskRef {
         text.parse().map_or(Self::Malformed(text), Self::Known)
     }
     /// Takes the text of a client that chooses ids. One that only this server makes is taken for that: a UUID of version 7,
-    /// or of the version that chosen ids are turned into.
+    /// or of the version that chosen ids are turned into. One that is out of the bounds of chosen ids names no task.
     pub fn chosen(text: String) -> Self {
+        if check_identifier(&text, MAX_CLIENT_ID).is_err() {
+            return Self::Malformed(text);
+        }
         let own = text.parse::<TaskId>().ok().filter(|id| {
             matches!(id.uuid().get_version_num(), 7 | crate::chosen::DERIVED)
                 && id.to_string() == text

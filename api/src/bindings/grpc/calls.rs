@@ -47,7 +47,19 @@ impl Calls {
         write: impl FnOnce(&Outcome) -> Result<R, WireError>,
     ) -> Result<Response<R>, Status> {
         let request_id = request_id(&request);
-        match self.perform(operation, request, read).await? {
+        let performed = self.perform(operation, request, read).await;
+        let performed = performed.map_err(|error| self.status(&error))?;
+        self.written(performed, request_id, write)
+    }
+
+    /// An answer that is whole.
+    pub fn written<R>(
+        &self,
+        performed: Performed,
+        request_id: String,
+        write: impl FnOnce(&Outcome) -> Result<R, WireError>,
+    ) -> Result<Response<R>, Status> {
+        match performed {
             Performed::Whole(outcome, held) => {
                 let written = write(&outcome);
                 let mut response = Response::new(written.map_err(|why| {
@@ -70,7 +82,8 @@ impl Calls {
         write: impl Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError> + Send + 'static,
     ) -> Result<Response<Frames<R>>, Status> {
         let request_id = request_id(&request);
-        match self.perform(operation, request, read).await? {
+        let performed = self.perform(operation, request, read).await;
+        match performed.map_err(|error| self.status(&error))? {
             Performed::Stream(events) => {
                 Ok(Response::new(frames::begin(*events, write, self.dialect, request_id)))
             }
@@ -78,28 +91,31 @@ impl Calls {
         }
     }
 
-    async fn perform<T>(
+    /// What comes of a call.
+    pub async fn perform<T>(
         &self,
         operation: Operation,
         mut request: tonic::Request<T>,
         read: impl FnOnce(T) -> Result<Request, ProtocolError>,
-    ) -> Result<Performed, Status> {
+    ) -> Result<Performed, ProtocolError> {
         // It was put there before the message was read.
         let caller = request.extensions_mut().remove::<Caller>();
-        let caller = caller.ok_or_else(|| Status::internal("nobody asks"))?;
-        let refused = |error: ProtocolError| self.status(&error);
+        let caller = caller.ok_or_else(|| {
+            tracing::error!("nobody asks");
+            ProtocolError::Internal { request_id: String::new() }
+        })?;
         let cursor = match operation {
-            Operation::Subscribe => cursor(request.metadata().as_ref()).map_err(refused)?,
+            Operation::Subscribe => cursor(request.metadata().as_ref())?,
             _ => None,
         };
         let call = Call { dialect: self.dialect, operation, cursor };
         let message = request.into_inner();
-        perform(&self.gate, caller, call, || read(message)).await.map_err(refused)
+        perform(&self.gate, caller, call, || read(message)).await
     }
 }
 
 /// Under which causes are logged.
-fn request_id<T>(request: &tonic::Request<T>) -> String {
+pub fn request_id<T>(request: &tonic::Request<T>) -> String {
     request.extensions().get::<Caller>().map(|caller| caller.request_id.clone()).unwrap_or_default()
 }
 

@@ -1,6 +1,10 @@
 //! One call, from its headers to what the service of its dialect makes of its message.
 
-use super::Services;
+use super::{
+    Services,
+    apart::{apart, begun_apart},
+    deadline, framing, unimplemented,
+};
 use crate::{
     bindings::request::{Marks, caller, echo, stated_version},
     service::{Caller, Held},
@@ -12,14 +16,12 @@ use axum::{
     response::Response,
 };
 use http_body_util::BodyExt;
-use longhaul_proto::{bounds::check_send, status};
+use longhaul_proto::{bounds, status};
 use longhaul_wire::{Dialect, ProtocolError};
 use std::sync::Arc;
+use tonic::Status;
 use tower::ServiceExt;
 use tracing::Instrument;
-
-/// Bytes in front of a message: whether it is compressed, and its length.
-const FRAME_HEAD: usize = 5;
 
 impl Services {
     /// Answers a call of a service.
@@ -28,13 +30,21 @@ impl Services {
         let marks = Marks::of_request(&self.0.gate, &parts);
         let span = marks.span();
         let answer = async {
-            match self.admit(dialect, marks, &parts.headers, body).await {
-                Ok((caller, body)) => self.call(dialect, caller, parts, body).await,
-                Err(error) => {
-                    tracing::debug!(%error, "refused");
-                    status(dialect, &error).into_http()
+            let refused = |error: ProtocolError| {
+                tracing::debug!(%error, "refused");
+                status(dialect, &error).into_http()
+            };
+            let time = match deadline::of(&parts.headers) {
+                Ok(time) => time,
+                Err(error) => return refused(error),
+            };
+            let answer = async {
+                match self.admit(dialect, marks, &parts, body).await {
+                    Ok((caller, body)) => self.call(dialect, caller, parts, body).await,
+                    Err(error) => refused(error),
                 }
-            }
+            };
+            deadline::within(time, answer).await
         };
         answer.instrument(span).await
     }
@@ -44,15 +54,17 @@ impl Services {
         &self,
         dialect: Dialect,
         marks: Marks,
-        headers: &HeaderMap,
+        parts: &Parts,
         body: Body,
     ) -> Result<(Caller, Bytes), ProtocolError> {
-        let gate = &self.0.gate;
+        let (gate, headers) = (&self.0.gate, &parts.headers);
         let caller = caller(gate, headers, marks, None).await?;
         self.check_version(dialect, headers)?;
         let read = gate.bodies.read(body).await;
         let body = read.map_err(|unread| unread.refusal(gate.bodies.limit()).0)?;
-        check_send(dialect, body.get(FRAME_HEAD..).unwrap_or_default())?;
+        let method = parts.uri.path().rsplit('/').next().unwrap_or_default();
+        let message = framing::message(headers, &body)?;
+        apart(message.len(), || bounds::check(dialect, method, message))?;
         Ok((caller, body))
     }
 
@@ -84,20 +96,33 @@ impl Services {
     ) -> Response {
         let (asked, extensions) = (parts.headers.clone(), caller.extensions.clone());
         parts.extensions.insert(caller);
+        let size = body.len();
         let request = Request::from_parts(parts, Body::from(body));
-        let answered = match dialect {
-            Dialect::V1_0 => self.0.v1.clone().oneshot(request).await,
-            Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => {
-                self.0.v0.clone().oneshot(request).await
+        let answer = async {
+            match dialect {
+                Dialect::V1_0 => self.0.v1.clone().oneshot(request).await,
+                Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => {
+                    self.0.v0.clone().oneshot(request).await
+                }
             }
         };
+        let answered = begun_apart(size, answer).await;
         let mut response = match answered {
+            // The services say no more of a method that they do not have.
+            Ok(response) if is_unknown(response.headers()) => {
+                unimplemented("There is no such method. See those that reflection lists")
+            }
             Ok(response) => keeping(response),
             Err(never) => match never {},
         };
         echo(&extensions, &asked, &mut response);
         response
     }
+}
+
+fn is_unknown(headers: &HeaderMap) -> bool {
+    headers.get(Status::GRPC_STATUS).is_some_and(|code| code == "12")
+        && !headers.contains_key(Status::GRPC_MESSAGE)
 }
 
 /// Keeps the room of an answer until the last of its bytes was handed over.

@@ -4,9 +4,12 @@
 //! other binding. Errors are statuses with details. A stream shows its cursor in the metadata of its events; one that breaks off goes on
 //! from there by `last-event-id`, at any node. Health and reflection need no credentials: they tell nothing about anybody.
 
+mod apart;
 mod calls;
+mod deadline;
 mod exchange;
 mod frames;
+mod framing;
 mod health;
 mod v0;
 mod v1;
@@ -16,16 +19,16 @@ use crate::server::Answers;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
 };
 use calls::Calls;
-use longhaul_proto::pb;
+use longhaul_proto::{of_grpc, pb};
 use longhaul_wire::Dialect;
 use pb::{v0::a2a_service_server as old, v1::a2a_service_server as new};
 use std::sync::Arc;
-use tonic::Status;
+use tonic::Code;
 
 /// The services of a node.
 #[derive(Clone)]
@@ -57,21 +60,43 @@ impl Services {
             Some(new::SERVICE_NAME) => self.exchange(Dialect::V1_0, request).await,
             Some(old::SERVICE_NAME) => self.exchange(Dialect::V0_3Proto, request).await,
             Some(name) if health::SERVICES.contains(&name) => self.0.about.answer(request).await,
-            _ => Status::unimplemented("There is no such service. See those that reflection lists")
-                .into_http(),
+            _ => unimplemented("There is no such service. See those that reflection lists"),
         }
     }
 }
 
+/// News that something is not offered here.
+fn unimplemented(message: &str) -> Response {
+    of_grpc(Code::Unimplemented, "UNIMPLEMENTED", message).into_http()
+}
+
+/// The same where it is HTTP itself that is wrong.
+fn not_so(status: StatusCode, message: &str) -> Response {
+    let mut response = unimplemented(message);
+    *response.status_mut() = status;
+    response
+}
+
+/// What follows `application/grpc` in a content type: `None` where it is none of gRPC, or that of grpc-web, another protocol.
+fn format(headers: &HeaderMap) -> Option<&[u8]> {
+    let kind = headers.get(header::CONTENT_TYPE)?.as_bytes();
+    let rest = kind.strip_prefix(b"application/grpc")?;
+    matches!(rest, [] | [b'+' | b';', ..]).then_some(rest)
+}
+
 /// Answers what is gRPC, whatever its path, and nothing else.
 pub async fn divert(State(services): State<Services>, request: Request, next: Next) -> Response {
-    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
-    match rest {
-        // Not `application/grpc-web`, which is another protocol.
-        Some([] | [b'+' | b';', ..]) => services.answer(request).await,
-        _ => next.run(request).await,
+    let Some(format) = format(request.headers()) else { return next.run(request).await };
+    if !matches!(format, [] | [b';', ..] | b"+proto") && !format.starts_with(b"+proto;") {
+        let why = "Messages are protobuf here. Send application/grpc or application/grpc+proto";
+        return not_so(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
+    if request.method() != Method::POST {
+        let mut response = not_so(StatusCode::METHOD_NOT_ALLOWED, "Calls of gRPC are sent by POST");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    services.answer(request).await
 }
 
 #[cfg(test)]

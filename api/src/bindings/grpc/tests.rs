@@ -1,4 +1,5 @@
 mod files;
+mod refusals;
 
 use crate::testing::{LIMIT, Node, made, working};
 use axum::{

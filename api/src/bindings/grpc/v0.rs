@@ -1,12 +1,12 @@
 //! The service of A2A 0.3. Files are read and written as the client has them, which its `user-agent` tells.
 
 use super::{
-    calls::{Calls, mismatch},
+    calls::{Calls, mismatch, request_id},
     frames::Frames,
 };
 use crate::{
     bindings::perform::Outcome,
-    service::{CardFound, CardScope},
+    service::{CardFound, CardScope, Shape},
 };
 use async_trait::async_trait;
 use longhaul_domain::Seq;
@@ -17,7 +17,7 @@ use longhaul_proto::{
 use longhaul_wire::{
     Operation, ProtocolError, Request as Asked, SendRequest, StreamEvent, WireError, v0::FileBytes,
 };
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 /// The calls of 0.3.
 pub struct Service(pub Calls);
@@ -26,8 +26,12 @@ type Answer<R> = Result<Response<R>, Status>;
 
 impl Service {
     async fn public_card(&self) -> Option<Response<pb::AgentCard>> {
-        match self.0.gate().service.card(&CardScope::Root).await {
-            Ok(CardFound::Card(card)) => Some(Response::new(v0::card(&card))),
+        let service = &self.0.gate().service;
+        match service.card(&CardScope::Root).await {
+            Ok(CardFound::Card(mut card)) => {
+                service.sign(&mut card, Shape::V0_3);
+                Some(Response::new(v0::card(&card)))
+            }
             Ok(CardFound::None(_)) | Err(_) => None,
         }
     }
@@ -151,13 +155,14 @@ impl A2aService for Service {
             Outcome::Card(card) => Ok(v0::card(card)),
             _ => mismatch(),
         };
-        let extended = self.0.whole(Operation::ExtendedCard, request, read, write).await;
-        match extended {
+        let request_id = request_id(&request);
+        match self.0.perform(Operation::ExtendedCard, request, read).await {
+            Ok(performed) => self.0.written(performed, request_id, write),
             // Where there is no extended card, the public one is the card that is asked for.
-            Err(status) if status.code() == Code::FailedPrecondition => {
-                self.public_card().await.ok_or(status)
+            Err(error @ ProtocolError::ExtendedAgentCardNotConfigured) => {
+                self.public_card().await.ok_or_else(|| self.0.status(&error))
             }
-            answer => answer,
+            Err(error) => Err(self.0.status(&error)),
         }
     }
 }

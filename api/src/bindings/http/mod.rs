@@ -16,7 +16,7 @@ use super::{
     card::keep_private,
     perform::{self, Performed, perform},
     pieces::Envelope,
-    request::{Marks, caller, cursor, echo, foreign_type, stated_version, with_tenant},
+    request::{Marks, caller, cursor, echo, refused_type, stated_version, with_tenant},
     sse::{self, Neglect},
 };
 use crate::service::{Caller, EventStream};
@@ -152,13 +152,13 @@ impl Exchange<'_> {
             let (error, status) = unread.refusal(bodies.limit());
             Refused(error, status)
         })?;
-        match foreign_type(&self.parts.headers) {
-            Some(media_type) if !read.is_empty() => {
+        match refused_type(&self.parts.headers, &read) {
+            Some(media_type) => {
                 let accepted = TYPES.map(str::to_owned).to_vec();
                 let error = ProtocolError::ContentTypeNotSupported { media_type, accepted };
                 Err(Refused(error, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)))
             }
-            _ => Ok(Some(read)),
+            None => Ok(Some(read)),
         }
     }
 

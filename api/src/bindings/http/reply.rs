@@ -71,7 +71,7 @@ impl Reply {
         body["error"]["code"] = status.as_u16().into();
         if dialect != Dialect::V1_0 {
             body["code"] = codes.json_rpc.into();
-            body["type"] = type_name(error).into();
+            body["type"] = error.name_in_0_3().into();
             body["message"] = dialect.message(error).into();
             if let Some(details) = body["error"].get("details").cloned() {
                 body["data"] = details;
@@ -128,23 +128,6 @@ impl Reply {
     }
 }
 
-/// The name that 0.3 has for an error: `TaskNotFoundError`.
-fn type_name(error: &ProtocolError) -> String {
-    let reason = match error {
-        ProtocolError::ParseError(_) => "JSON_PARSE",
-        error => error.reason(),
-    };
-    let mut name: String = reason
-        .split('_')
-        .flat_map(|word| {
-            let (first, rest) = word.split_at(word.len().min(1));
-            [first.to_owned(), rest.to_ascii_lowercase()]
-        })
-        .collect();
-    name.push_str("Error");
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,20 +149,6 @@ mod tests {
             let headers = asking(accept);
             assert_eq!(Reply::new(Dialect::V1_0, &headers).kind, of_1_0, "{accept}");
             assert_eq!(Reply::new(Dialect::V0_3Proto, &headers).kind, of_0_3, "{accept}");
-        }
-    }
-
-    #[test]
-    fn errors_of_0_3_have_the_names_that_its_clients_know() {
-        let task = "x".to_owned();
-        for (error, name) in [
-            (ProtocolError::TaskNotFound { task }, "TaskNotFoundError"),
-            (ProtocolError::PushNotificationNotSupported, "PushNotificationNotSupportedError"),
-            (ProtocolError::ParseError(String::new()), "JsonParseError"),
-            (ProtocolError::invalid("a", "b"), "InvalidParamsError"),
-            (ProtocolError::Internal { request_id: String::new() }, "InternalError"),
-        ] {
-            assert_eq!(type_name(&error), name);
         }
     }
 }

@@ -49,13 +49,16 @@ impl Service {
     }
 
     /// The extended card of the agent that a call is for (A2A 3.1.11), signed as the document that it goes out as. Where
-    /// there is none the public card says so, and the operation is not supported.
+    /// there is none the public card says so, and the operation is not supported; 0.3 has an error of its own for that.
     pub async fn extended_card(&self, caller: &Caller, shape: Shape) -> Result<AgentCard> {
         let agent = self.agent(caller).await?;
         if !self.has_extended_card(&agent) {
-            return Err(ProtocolError::UnsupportedOperation(
-                "this agent has no extended card; use the public one".to_owned(),
-            ));
+            return Err(match shape {
+                Shape::V1_0 => ProtocolError::UnsupportedOperation(
+                    "this agent has no extended card; use the public one".to_owned(),
+                ),
+                Shape::Any | Shape::V0_3 => ProtocolError::ExtendedAgentCardNotConfigured,
+            });
         }
         let mut card = self.made(&agent, caller.agent.as_ref(), true);
         self.sign(&mut card, shape);
@@ -70,6 +73,7 @@ impl Service {
             interfaces: interfaces(url, at, served, options.grpc_address),
             extensible: self.has_extended_card(agent),
             extended,
+            about: options.about.clone(),
             ..CardSettings::json_rpc(url, self.authenticated)
         };
         let mut card = build(agent, &settings);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Node, agent, caller};
 use longhaul_domain::Skill;
-use longhaul_wire::v0::card::received_card;
+use longhaul_wire::{card::About, v0::card::received_card, v1::card::AgentProvider};
 use serde_json::{Value, value::RawValue};
 
 /// An agent with a skill for everybody and one for those who showed who they are.
@@ -57,6 +57,10 @@ async fn what_is_not_declared_is_not_supported() {
         assert_eq!(card.capabilities.extended_agent_card, Some(false));
         let refused = service.extended_card(&caller(), Shape::V1_0).await;
         assert!(matches!(refused, Err(ProtocolError::UnsupportedOperation(_))));
+        for shape in [Shape::V0_3, Shape::Any] {
+            let refused = service.extended_card(&caller(), shape).await;
+            assert_eq!(refused, Err(ProtocolError::ExtendedAgentCardNotConfigured));
+        }
     }
 }
 
@@ -92,4 +96,31 @@ async fn each_document_is_read_by_the_clients_that_it_is_for() {
     );
     let others: Vec<&Value> = any["additionalInterfaces"].as_array().unwrap().iter().collect();
     assert_eq!(others.len(), 3, "{others:?}");
+}
+
+#[tokio::test]
+async fn every_document_says_who_runs_the_deployment() {
+    let node = Node::start().await;
+    let about = About {
+        provider: Some(AgentProvider {
+            url: "https://us.example".to_owned(),
+            organization: "Us".to_owned(),
+        }),
+        documentation_url: Some("https://us.example/docs".to_owned()),
+        icon_url: Some("https://us.example/icon.svg".to_owned()),
+    };
+    let service = node.configured(|options| options.about = about).service();
+    for scope in [CardScope::Root, CardScope::Agent(agent())] {
+        let card = public(&service, &scope).await;
+        for shape in [Shape::V1_0, Shape::Any, Shape::V0_3] {
+            let document = shape.document(&card).unwrap();
+            let provider = &document["provider"];
+            assert_eq!(
+                (&provider["organization"], &provider["url"]),
+                (&"Us".into(), &"https://us.example".into())
+            );
+            assert_eq!(document["documentationUrl"], "https://us.example/docs");
+            assert_eq!(document["iconUrl"], "https://us.example/icon.svg");
+        }
+    }
 }

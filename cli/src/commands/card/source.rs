@@ -1,6 +1,11 @@
 //! Where a card, a key set or a key comes from.
 
-use crate::{client::fetch, exit::Failure};
+use crate::{
+    client::fetch,
+    exit::Failure,
+    parts::key_file::{self, Source},
+    print,
+};
 use longhaul_signing::{KeyError, read};
 use reqwest::Url;
 use serde_json::Value;
@@ -69,9 +74,11 @@ pub fn bytes_of(name: &str) -> Result<Vec<u8>, Failure> {
 /// Reads a key from a PEM file. What is wrong with it never shows the key.
 pub fn key<T>(path: &Path, parse: impl Fn(&str) -> Result<T, KeyError>) -> Result<T, Failure> {
     let refused = |why: String| Failure::usage(format!("{}: {why}", path.display()));
-    let bytes = fs::read(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|_| refused(KeyError::NoPem.to_string()))?;
-    parse(&text).map_err(|error| refused(error.to_string()))
+    let file = key_file::read(path, Source::Any).map_err(refused)?;
+    if let Some(warning) = file.warning {
+        print::complaint(&format!("{}: {warning}", path.display()));
+    }
+    parse(&file.text).map_err(|error| refused(error.to_string()))
 }
 
 #[cfg(test)]

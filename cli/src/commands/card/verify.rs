@@ -1,7 +1,7 @@
 //! `longhaul card verify`.
 //!
 //! Only keys count that the user named, or that stand on the server which the card came from. A card may name any place for
-//! its keys: one elsewhere is never fetched without being told to.
+//! its keys: one elsewhere is never fetched without being told to, also when the server itself sends there.
 
 use super::{source, view};
 use crate::{
@@ -32,7 +32,7 @@ pub async fn run(args: VerifyCard) -> Outcome {
     let keys = keys(&args, &card, from.as_ref()).await?;
     let verdicts = verify(&card, &keys).map_err(no_card)?;
     if args.json {
-        print::line(&view::verdicts_as_json(&verdicts).to_string())?;
+        print::line(&view::compact(&view::verdicts_as_json(&verdicts)))?;
     } else {
         print::write_out(&view::verdicts(&verdicts))?;
     }
@@ -108,8 +108,14 @@ fn named(card: &Value) -> BTreeSet<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::{Json, Router, response::Redirect, routing::get};
     use longhaul_signing::{Algorithm, KeyRing, PrivateKey};
     use serde_json::json;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tokio::net::TcpListener;
 
     fn card(jku: Option<&str>) -> Value {
         let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
@@ -119,6 +125,48 @@ mod tests {
             .map(|signatures| serde_json::to_value(signatures).unwrap())
             .unwrap();
         card
+    }
+
+    async fn listen() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        (listener, url)
+    }
+
+    fn serve(listener: TcpListener, app: Router) {
+        longhaul_runtime::spawn("fake", async move { axum::serve(listener, app).await.unwrap() });
+    }
+
+    fn args(card: String, jwks: Option<String>, trust_jku: bool) -> VerifyCard {
+        let (version, agent) = (crate::args::CardVersion::V1, None);
+        VerifyCard { card, jwks, key: None, trust_jku, agent, version, json: false }
+    }
+
+    #[tokio::test]
+    async fn keys_that_the_server_sends_elsewhere_for_are_not_taken() {
+        let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
+        let ring = KeyRing::new(Some(key), []);
+        let ((far_side, far), (near_side, near)) = (listen().await, listen().await);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let keys = move || async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Json(ring.jwks())
+        };
+        serve(far_side, Router::new().route("/keys.json", get(keys)));
+        let far = format!("{far}/keys.json");
+        let (card, to) = (card(Some(&format!("{near}/moved.json"))), far.clone());
+        let moved = move || async move { Redirect::to(&to) };
+        let app = Router::new().route("/card.json", get(move || async move { Json(card) }));
+        serve(near_side, app.route("/moved.json", get(moved)));
+        let card = format!("{near}/card.json");
+        for trust in [false, true] {
+            let error = run(args(card.clone(), None, trust)).await.unwrap_err().to_string();
+            assert!(error.contains(&far) && error.contains("--jwks"), "{error}");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        // The same keys, named by the user.
+        assert_eq!(run(args(card, Some(far), false)).await, Ok(Done::Ok));
     }
 
     fn found(jku: Option<&str>, from: Option<&str>, trust: bool) -> Result<Vec<String>, Failure> {

@@ -1,13 +1,21 @@
 //! What people and programs see of a card and of its signatures. A card comes from others: nothing of it steers the
 //! terminal.
 
-use crate::{print, screen::clean};
+use crate::{
+    print,
+    screen::{clean, escaped},
+};
 use longhaul_signing::{CardSignature, SIGNATURES, Verdict};
 use serde_json::{Value, json};
 
 /// JSON on several lines.
 pub fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+    escaped(&serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()))
+}
+
+/// JSON on one line.
+pub fn compact(value: &Value) -> String {
+    escaped(&value.to_string())
 }
 
 /// A card, for people.
@@ -202,6 +210,15 @@ skills        s  One line
 signatures    cannot be read
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn json_of_a_card_steers_no_terminal_either() {
+        let card = json!({"name": "a\u{9b}2J\u{85}\u{202e}"});
+        for text in [pretty(&card), compact(&card)] {
+            assert!(text.contains(r"a\u009b2J\u0085\u202e"), "{text}");
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), card);
+        }
     }
 
     #[test]

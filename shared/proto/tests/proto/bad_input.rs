@@ -118,11 +118,26 @@ fn bad_lists_and_names_are_refused_with_the_paths_of_json() {
 
 #[test]
 fn times_out_of_range_are_refused() {
-    for (seconds, nanos) in [(i64::MAX, 0), (0, -1), (0, 1_000_000_000)] {
-        let after = Some(prost_types::Timestamp { seconds, nanos });
-        let request =
-            pb::v1::ListTasksRequest { status_timestamp_after: after, ..Default::default() };
-        assert_eq!(fields(v1::read_list(request)), ["statusTimestampAfter"]);
+    let after = |seconds, nanos| pb::v1::ListTasksRequest {
+        status_timestamp_after: Some(prost_types::Timestamp { seconds, nanos }),
+        ..Default::default()
+    };
+    // The seconds of the first moment of the year 1, and of the first after the year 9999.
+    let (first, end) = (-62_135_596_800, 253_402_300_800);
+    for (seconds, nanos) in [
+        (i64::MAX, 0),
+        (i64::MIN, 0),
+        (-8_000_000_000_000, 0),
+        (first - 1, 0),
+        (end, 0),
+        (0, -1),
+        (0, 1_000_000_000),
+    ] {
+        let read = fields(v1::read_list(after(seconds, nanos)));
+        assert_eq!(read, ["statusTimestampAfter"], "{seconds} {nanos}");
+    }
+    for (seconds, nanos) in [(first, 0), (end - 1, 999_999_999)] {
+        assert!(v1::read_list(after(seconds, nanos)).is_ok(), "{seconds} {nanos}");
     }
 }
 

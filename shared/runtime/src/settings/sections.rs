@@ -98,9 +98,17 @@ section! {
 section! {
     /// `[cards]`: what agent cards say, and their signatures.
     Cards {
-        /// How cards give the address of gRPC: "url" as `http://host:port`, as the specification has it and as clients need that
-        /// refuse a card with an address off its own origin; "host-port" as the gRPC libraries of Python, JavaScript and Go dial it; "off" to
-        /// leave gRPC out.
+        /// Who runs the deployment, for every card; together with `provider_url`.
+        provider: Option<String> = None;
+        /// URL of the provider's site.
+        provider_url: Option<String> = None;
+        /// URL of a page for people who want to use the agents.
+        documentation_url: Option<String> = None;
+        /// URL of a picture for the agents.
+        icon_url: Option<String> = None;
+        /// How cards give the address of gRPC: "url" as `http://host:port`, which clients need that refuse a card with an address off
+        /// its own origin; "host-port" as the gRPC libraries of Python, JavaScript and Go dial it, and later texts of the
+        /// specification have it; "off" to leave gRPC out.
         grpc: GrpcAddress = GrpcAddress::Url;
         /// For whom there are extended cards: "authenticated" callers, of agents that have skills for them alone; "always" for
         /// every caller, of every agent; or "off".

@@ -1,5 +1,7 @@
 //! What the types alone cannot say: limits, names, and keys that must fit one another.
 
+mod cards;
+
 use std::collections::BTreeSet;
 
 use super::{
@@ -56,7 +58,7 @@ impl Settings {
 pub(super) fn all(settings: &Settings, origins: &Origins) -> Checked {
     let check = Check { origins };
     check.server(settings)?;
-    check.cards(settings)?;
+    check.cards(&settings.cards)?;
     check.backends(settings)?;
     check.worker(settings)?;
     if let Err(error) = telemetry::parse_filter(&settings.log.filter) {
@@ -120,27 +122,6 @@ impl Check<'_> {
             self.agent_name("server.default_agent", name)?;
         }
         Ok(())
-    }
-
-    fn cards(&self, settings: &Settings) -> Checked {
-        let cards = &settings.cards;
-        for (key, paths) in
-            [("signing_keys", &cards.signing_keys), ("published_keys", &cards.published_keys)]
-        {
-            for (at, path) in paths.iter().enumerate() {
-                let key = format!("cards.{key}[{at}]");
-                self.ensure(!path.is_empty(), &key, "is empty", "the path of a PEM file")?;
-            }
-        }
-        match &cards.jku {
-            Some(url) => self.ensure(
-                is_public_url(url),
-                "cards.jku",
-                "is not such a URL",
-                "a URL that begins with http:// or https://, without query and fragment",
-            ),
-            None => Ok(()),
-        }
     }
 
     fn backends(&self, settings: &Settings) -> Checked {

@@ -46,7 +46,7 @@ fn requests() -> Vec<Case> {
         case("decode", name, body.len(), move || {
             let call = read_call(black_box(&body)).expect("a call");
             let error = Dialect::V1_0.read(Operation::Send, call.params()).expect_err("wrong");
-            black_box(write_error(&call.id, &error).expect("text"));
+            black_box(write_error(Dialect::V1_0, &call.id, &error).expect("text"));
         })
     };
     vec![
@@ -94,7 +94,8 @@ fn written() -> Vec<Case> {
     let (task, request) = (samples::task(), samples::request());
     let missing = ProtocolError::TaskNotFound { task: samples::task_id().to_string() };
     let write_task = move || write_result(&Id::number(7), &V1(black_box(&task))).expect("no blob");
-    let write_missing = move || write_error(&Id::number(7), black_box(&missing)).expect("text");
+    let write_missing =
+        move || write_error(Dialect::V1_0, &Id::number(7), black_box(&missing)).expect("text");
     let write_request = move || {
         write_call(&Id::number(7), "SendMessage", &V1(black_box(&request))).expect("no blob")
     };

@@ -3,13 +3,13 @@
 
 mod answer;
 mod call;
-mod error_in;
+mod error;
 mod write;
 
 pub use answer::{Answer, Remote, read_answer};
 pub use call::{Call, Rejected, read_call};
-pub use error_in::write_error_in;
-pub use write::{around_result, write_call, write_error, write_result};
+pub use error::write_error;
+pub use write::{around_result, write_call, write_result};
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;

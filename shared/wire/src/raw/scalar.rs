@@ -150,11 +150,7 @@ pub fn enumeration<T: Copy>(
         None => {
             let name = token.to_ascii_uppercase().replace('-', "_");
             let name = name.strip_prefix(prefix).unwrap_or(&name);
-            if matches!(name, "UNSPECIFIED" | "UNKNOWN" | "") {
-                Some(None)
-            } else {
-                exact(name).map(Some)
-            }
+            if matches!(name, "UNSPECIFIED" | "") { Some(None) } else { exact(name).map(Some) }
         }
     };
     match found {

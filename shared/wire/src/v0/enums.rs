@@ -1,24 +1,13 @@
 //! States and roles, read in every spelling and named in that of the form.
 
 use super::Form;
-use crate::raw::{At, Raw, Read, Violations, scalar::enumeration};
+use crate::{
+    raw::{At, Raw, Read, Violations, scalar::enumeration},
+    v1::{ROLES, STATES},
+};
 use longhaul_domain::{Role, TaskState};
 
-const STATES: [(TaskState, i64, &str); 9] = [
-    (TaskState::Submitted, 1, "SUBMITTED"),
-    (TaskState::Working, 2, "WORKING"),
-    (TaskState::Completed, 3, "COMPLETED"),
-    (TaskState::Failed, 4, "FAILED"),
-    (TaskState::Canceled, 5, "CANCELED"),
-    (TaskState::InputRequired, 6, "INPUT_REQUIRED"),
-    (TaskState::Rejected, 7, "REJECTED"),
-    (TaskState::AuthRequired, 8, "AUTH_REQUIRED"),
-    (TaskState::Canceled, 5, "CANCELLED"),
-];
-
-const ROLES: [(Role, i64, &str); 2] = [(Role::User, 1, "USER"), (Role::Agent, 2, "AGENT")];
-
-/// `None` for the unspecified (or unknown) state.
+/// `None` for the unspecified state. That which is called `unknown` is none that a task can be in.
 pub(super) fn state(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<Option<TaskState>> {
     let aside = Violations::default();
     enumeration(raw, &At::root(&aside), "TASK_STATE_", &STATES).or_else(|_| {

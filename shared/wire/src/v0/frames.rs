@@ -1,8 +1,10 @@
 //! The frames of one stream, for a dialect in which an event is more than one frame or depends on those before it.
 //!
 //! 0.1 has no snapshots: one goes out as its artifacts, each whole, and then the status. And it knows artifacts by their
-//! place among those of the task, which is counted here from the first frame on. So the frames of a stream that began with a
-//! snapshot, folded, give the snapshot of their end; what the snapshot had as history is not in a stream of 0.1 at all.
+//! [`Places`] among those of the task. A stream that begins with a snapshot has all of them; one that begins behind a cursor
+//! must be told of those before it ([`Frames::behind`]), else it would call a new artifact by the place of an old one. So the
+//! frames of any stream, folded into what its client has, give the snapshot of their end; what the snapshot had as history is
+//! not in a stream of 0.1 at all.
 
 use super::{Cx, FileBytes, event::Frame};
 use crate::{
@@ -14,26 +16,46 @@ use longhaul_domain::{ArtifactId, ArtifactUpdate};
 use serde::{Serialize, Serializer};
 use std::{borrow::Cow, collections::BTreeMap};
 
+/// The places of the artifacts of one task: in the order in which they first appear, as in its snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places(BTreeMap<ArtifactId, usize>);
+
+impl Places {
+    /// The place of an artifact, the next one when it is new.
+    pub fn of(&mut self, id: &ArtifactId) -> usize {
+        if let Some(place) = self.0.get(id) {
+            return *place;
+        }
+        let next = self.0.len();
+        self.0.insert(id.clone(), next);
+        next
+    }
+}
+
 /// How the events of one stream go out.
 #[derive(Debug, Clone)]
 pub struct Frames {
     dialect: Dialect,
     shown: Option<String>,
     files: FileBytes,
-    /// Their places, by id.
-    artifacts: BTreeMap<ArtifactId, usize>,
+    artifacts: Places,
 }
 
 impl Frames {
     /// The stream of a dialect. `shown` is the id by which the client knows the task, where it chose that itself.
     pub const fn new(dialect: Dialect, shown: Option<String>) -> Self {
-        Self { dialect, shown, files: FileBytes::Once, artifacts: BTreeMap::new() }
+        Self { dialect, shown, files: FileBytes::Once, artifacts: Places(BTreeMap::new()) }
     }
 
     /// With files as the client expects them.
     #[must_use]
     pub fn files(self, files: FileBytes) -> Self {
         Self { files, ..self }
+    }
+
+    /// Begins behind artifacts that the client has already.
+    pub fn behind(&mut self, places: Places) {
+        self.artifacts = places;
     }
 
     /// The frames of the next event: one, or in 0.1 one for each artifact of a snapshot and one for its status. A client
@@ -47,24 +69,18 @@ impl Frames {
             for artifact in &task.artifacts {
                 let update = ArtifactUpdate::whole(artifact.clone());
                 let (task, context) = (task.key.task, task.context.clone());
-                let index = self.index(&artifact.artifact_id);
+                let index = self.artifacts.of(&artifact.artifact_id);
                 let event = StreamEvent::Artifact(ArtifactEvent { task, context, update });
                 expanded.push((Cow::Owned(event), index));
             }
         }
         let index = match event {
-            StreamEvent::Artifact(event) => self.index(&event.update.artifact.artifact_id),
+            StreamEvent::Artifact(event) => self.artifacts.of(&event.update.artifact.artifact_id),
             StreamEvent::Task(_) | StreamEvent::Message(_) | StreamEvent::Status(_) => 0,
         };
         expanded.push((Cow::Borrowed(event), index));
         let frames: &'a Self = self;
         expanded.into_iter().map(|(event, index)| FrameView { frames, event, index }).collect()
-    }
-
-    /// The place of an artifact: that of its first appearance.
-    fn index(&mut self, id: &ArtifactId) -> usize {
-        let next = self.artifacts.len();
-        *self.artifacts.entry(id.clone()).or_insert(next)
     }
 }
 

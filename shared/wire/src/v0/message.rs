@@ -5,7 +5,7 @@ use crate::{
     chosen,
     raw::{At, Field, Raw, Read, object, scalar},
     request::TaskRef,
-    v1::context_id,
+    v1::{ReadMessage, context_id},
     write::{Members, Shown},
 };
 use longhaul_domain::{
@@ -64,20 +64,6 @@ impl Serialize for Placed<'_> {
             members.list("referenceTaskIds", &message.reference_task_ids)?;
         }
         members.close()
-    }
-}
-
-/// A message as it was read: the task id beside it, because it may be malformed or chosen by the client.
-pub(super) struct ReadMessage {
-    pub message: Message,
-    pub task: Option<TaskRef>,
-}
-
-impl ReadMessage {
-    /// The message with its task id in it, when that is well-formed.
-    pub fn placed(mut self) -> Message {
-        self.message.task_id = self.task.as_ref().and_then(TaskRef::id);
-        self.message
     }
 }
 

@@ -26,7 +26,7 @@ mod task;
 pub use event::received_event;
 pub use file_bytes::FileBytes;
 pub use form::Form;
-pub use frames::{FrameView, Frames};
+pub use frames::{FrameView, Frames, Places};
 pub use page::received_page;
 pub use push::{received_push_config, received_push_list};
 pub use send::received_send;

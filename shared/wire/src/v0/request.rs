@@ -1,7 +1,7 @@
 //! Requests about tasks. In `ProtoJSON` a task is named by a resource name, `tasks/{id}`; where the id stands in the path of
 //! a URL, a binding puts it into the parameters as `id`, as it does in 1.0.
 
-use super::{Form, V0, enums, message};
+use super::{Form, V0, enums};
 use crate::{
     ProtocolError,
     raw::{At, Raw, Read, object, scalar},
@@ -33,7 +33,7 @@ fn task(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
     if form == Form::V0_3Proto && id.present().is_none() {
         return name.required(at, named_task);
     }
-    id.required(at, |raw, at| message::task_ref(form, raw, at))
+    id.required(at, |raw, at| scalar::filled_text(raw, at).map(|text| form.task_ref(text)))
 }
 
 fn put_task<S: Serializer>(

@@ -4,10 +4,10 @@ use super::{Cx, Form, V0, message, push, task};
 use crate::{
     ProtocolError, WireError, chosen,
     event::SendOutcome,
-    raw::{At, Field, Raw, Read, object, scalar},
+    raw::{At, Raw, Read, object, scalar},
     received::ReceivedSend,
     request::{PushConfig, SendRequest},
-    v1::{asked, context_id, history_length, received},
+    v1::{ReadMessage, asked, context_id, history_length, received, require_some},
     write::{Members, Shown},
 };
 use longhaul_domain::{ContextId, Role, Seq};
@@ -140,7 +140,7 @@ fn read_first(raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
 }
 
 /// A message that a client may send: it says something, and speaks for the user.
-fn of_client(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<message::ReadMessage> {
+fn of_client(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
     let parts = message::parts_of(form, raw, at)?;
     let some_parts = require_some(at, &parts);
     let said = message::read(form, raw, at)?;
@@ -150,16 +150,6 @@ fn of_client(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<message::ReadMessage
         Role::Agent => at
             .field("role")
             .refuse(format!("must be {} in a message to an agent", form.role_name(Role::User))),
-    }
-}
-
-fn require_some(at: &At<'_>, parts: &Field<'_>) -> Read<()> {
-    // Raw values start and end with a token, so an empty array is two brackets and white space.
-    let empty =
-        |raw: Raw<'_>| raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii() == "]");
-    match parts.present() {
-        Some(raw) if !empty(raw) => Ok(()),
-        _ => at.field(parts.name()).refuse("is required; send at least one part"),
     }
 }
 

@@ -26,7 +26,7 @@ pub const fn role_name(role: Role) -> &'static str {
 }
 
 /// By number and by name; the last is how an older dialect spells it.
-const STATES: [(TaskState, i64, &str); 9] = [
+pub(crate) const STATES: [(TaskState, i64, &str); 9] = [
     (TaskState::Submitted, 1, "SUBMITTED"),
     (TaskState::Working, 2, "WORKING"),
     (TaskState::Completed, 3, "COMPLETED"),
@@ -38,7 +38,9 @@ const STATES: [(TaskState, i64, &str); 9] = [
     (TaskState::Canceled, 5, "CANCELLED"),
 ];
 
-const ROLES: [(Role, i64, &str); 2] = [(Role::User, 1, "USER"), (Role::Agent, 2, "AGENT")];
+/// By number and by name.
+pub(crate) const ROLES: [(Role, i64, &str); 2] =
+    [(Role::User, 1, "USER"), (Role::Agent, 2, "AGENT")];
 
 /// `None` for the unspecified state.
 pub(super) fn state(raw: Raw<'_>, at: &At<'_>) -> Read<Option<TaskState>> {

@@ -52,8 +52,8 @@ impl Serialize for Placed<'_> {
     }
 }
 
-/// A message as it was read: the task id beside it, because it may be malformed.
-pub(super) struct ReadMessage {
+/// A message as it was read: the task id beside it, because it may be malformed or, before 1.0, chosen by the client.
+pub(crate) struct ReadMessage {
     pub message: Message,
     pub task: Option<TaskRef>,
 }

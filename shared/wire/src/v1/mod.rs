@@ -16,10 +16,11 @@ mod send;
 mod status;
 mod task;
 
+pub(crate) use enums::{ROLES, STATES};
 pub use enums::{role_name, state_name};
 pub use event::{Cursored, received_event};
 pub use list::received_page;
-pub(crate) use message::context_id;
+pub(crate) use message::{ReadMessage, context_id};
 pub(crate) use push::http_url;
 pub use push::{PushList, received_push_config, received_push_list};
 pub(crate) use request::{count, history_length, page_size};
@@ -27,6 +28,7 @@ pub use request::{
     read_cancel, read_extended_card, read_get, read_list, read_push_config, read_push_list,
     read_push_ref, read_subscribe,
 };
+pub(crate) use send::require_some;
 pub use send::{read_send, read_template, received_send};
 pub use task::received_task;
 

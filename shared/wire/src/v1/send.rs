@@ -82,13 +82,14 @@ fn of_client(raw: Raw<'_>, at: &At<'_>) -> Read<message::ReadMessage> {
     }
 }
 
-fn require_some(at: &At<'_>, parts: &Field<'_>) -> Read<()> {
+/// A message says something.
+pub(crate) fn require_some(at: &At<'_>, parts: &Field<'_>) -> Read<()> {
     // Raw values start and end with a token, so an empty array is two brackets and white space.
     let empty =
         |raw: Raw<'_>| raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii() == "]");
     match parts.present() {
         Some(raw) if !empty(raw) => Ok(()),
-        _ => at.field("parts").refuse("is required; send at least one part"),
+        _ => at.field(parts.name()).refuse("is required; send at least one part"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use longhaul_wire::{
     Dialect, Negotiation, Operation,
-    jsonrpc::{read_call, write_error_in},
+    jsonrpc::{read_call, write_error},
 };
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ fn code(dialect: Dialect, body: &[u8]) -> Option<i64> {
         }
     };
     let answer: Value =
-        serde_json::from_slice(&write_error_in(dialect, &id, &error).unwrap()).unwrap();
+        serde_json::from_slice(&write_error(dialect, &id, &error).unwrap()).unwrap();
     if answer["error"]["code"] == PARAMS {
         let data = &answer["error"]["data"];
         let details = if dialect == Dialect::V0_1 { &data["details"] } else { data };

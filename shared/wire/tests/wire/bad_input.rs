@@ -56,6 +56,7 @@ fn a_message_must_be_complete() {
     refused(Operation::Send, "{}", "message", "is required");
     refused(Operation::Send, r#"{"message":null}"#, "message", "is required");
     refused(Operation::Send, r#"{"message":[]}"#, "message", "object");
+    refused(Operation::List, r#"{"status":"unknown"}"#, "status", "TASK_STATE_SUBMITTED");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use longhaul_wire::{
     Dialect, Extensions, Negotiation, Operation, ProtocolError, Request, TaskRef, cursor,
-    jsonrpc::{Answer, Id, read_answer, read_call, write_error_in},
+    jsonrpc::{Answer, Id, read_answer, read_call, write_error},
     raw::MAX_VIOLATIONS,
     v0::{self, Form, V0},
     v1::{self, V1},
@@ -74,7 +74,7 @@ fn refusal(dialect: Dialect, error: &ProtocolError) {
     if let ProtocolError::InvalidParams(violations) = error {
         assert!((1..=MAX_VIOLATIONS + 1).contains(&violations.len()), "{violations:?}");
     }
-    let answer = write_error_in(dialect, &Id::null(), error).expect("an error can be written");
+    let answer = write_error(dialect, &Id::null(), error).expect("an error can be written");
     let body = error.to_http_body_in(dialect).expect("an error can be written");
     assert!(answer.len().max(body.len()) < MAX_REFUSAL, "{}", answer.len());
     assert!(matches!(read_answer(&answer), Ok((_, Answer::Error(_)))));

@@ -140,17 +140,17 @@ fn envelopes_are_one_line() {
     assert_eq!(read_call(call.get().as_bytes()).unwrap().method, "GetTask");
     let result = bytes("answer_result.json", write_result(&id, &V1(&task)));
     let missing = ProtocolError::TaskNotFound { task: "nope".to_owned() };
-    let a2a = bytes("answer_a2a_error.json", write_error(&id, &missing));
+    let a2a = bytes("answer_a2a_error.json", write_error(Dialect::V1_0, &id, &missing));
     let wrong = ProtocolError::InvalidParams(vec![
         Violation::new("message.parts", "is required; send at least one part"),
         Violation::new("message.role", "is required"),
     ]);
-    let params = bytes("answer_invalid_params.json", write_error(&id, &wrong));
+    let params = bytes("answer_invalid_params.json", write_error(Dialect::V1_0, &id, &wrong));
     let busy = ProtocolError::ResourceExhausted {
         why: "Too many tasks wait".to_owned(),
         retry_after: std::time::Duration::from_millis(1500),
     };
-    let retry = bytes("answer_retry.json", write_error(&Id::null(), &busy));
+    let retry = bytes("answer_retry.json", write_error(Dialect::V1_0, &Id::null(), &busy));
     let http = bytes("http_error.json", missing.to_http_body());
     for line in [call, result, a2a, params, retry, http] {
         assert!(!line.get().contains('\n'));

@@ -1,7 +1,7 @@
 //! Envelopes: what is refused, with which code and which id; and what a client makes of an answer.
 
 use longhaul_wire::{
-    ProtocolError, Violation, WireError,
+    Dialect, ProtocolError, Violation, WireError,
     jsonrpc::{Answer, Id, read_answer, read_call, write_error, write_result},
     table::codes,
 };
@@ -87,7 +87,7 @@ fn a_deep_body_is_refused_without_recursion() {
 }
 
 fn remote(error: &ProtocolError) -> longhaul_wire::jsonrpc::Remote {
-    let body = write_error(&Id::number(3), error).unwrap();
+    let body = write_error(Dialect::V1_0, &Id::number(3), error).unwrap();
     match read_answer(&body).unwrap() {
         (id, Answer::Error(remote)) if id == Id::number(3) => remote,
         other => panic!("{other:?}"),

@@ -25,7 +25,8 @@ fn only_major_and_minor_count() {
 
 #[test]
 fn an_unknown_version_is_refused_with_those_supported() {
-    for version in ["0.3", "0.3.0", "2.0", "1.1", "1", "x", "1.x", "99999999999.0"] {
+    for version in ["0.3", "0.3.0", "2.0", "1.1", "1", "x", "1.x", "+1.0", "1.+0", "99999999999.0"]
+    {
         let error = LENIENT.method(Some(version), "GetTask").unwrap_err();
         assert_eq!(codes(&error).json_rpc, -32009, "{version}");
         assert!(error.to_string().contains("1.0"), "{error}");

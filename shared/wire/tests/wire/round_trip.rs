@@ -150,7 +150,7 @@ fn a_content_that_is_kept_apart_cannot_be_written() {
 
 #[test]
 fn clients_see_statuses_and_artifacts_and_nothing_else_of_the_log() {
-    let said = UserMessage { message: samples::message("m", Role::User), request_metadata: None };
+    let said = UserMessage::new(samples::message("m", Role::User));
     let see = |body| {
         let entry = LogEntry { seq: Seq(3), at: samples::time(), attempt: 1, body };
         StreamEvent::from_entry(samples::key(), &samples::context(), &entry)

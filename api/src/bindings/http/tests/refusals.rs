@@ -29,9 +29,11 @@ async fn a_body_that_is_said_to_be_something_else_is_not_looked_at() {
         let line = format!("POST /message:send content-type={kind}");
         assert_eq!(ask(&node, &line, SEND).await.status(), 200, "{kind}");
     }
-    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+    let called_a_form = "POST /message:send content-type=application/x-www-form-urlencoded";
+    assert_eq!(ask(&node, called_a_form, SEND).await.status(), 200, "an object is no form");
+    for (kind, body) in [("text/plain", SEND), ("application/x-www-form-urlencoded", "a=1")] {
         let line = format!("POST /message:send content-type={kind}");
-        let (status, refused) = answered(&node, &line, SEND).await;
+        let (status, refused) = answered(&node, &line, body).await;
         let error = &refused["error"];
         assert_eq!((status, &error["code"]), (415, &json!(415)), "{kind}");
         assert_eq!(error["details"][0]["reason"], "CONTENT_TYPE_NOT_SUPPORTED");
@@ -105,6 +107,11 @@ async fn errors_of_0_3_also_look_as_its_clients_know_them() {
     assert_eq!(refused["message"], refused["error"]["message"]);
     assert_eq!(refused["data"], refused["error"]["details"]);
     assert_eq!(refused["error"]["code"], 404);
+    let (_, refused) = answered(&node, "GET /v1/card", "").await;
+    assert_eq!(
+        (&refused["code"], &refused["type"]),
+        (&json!(-32007), &json!("AuthenticatedExtendedCardNotConfiguredError"))
+    );
     let (_, refused) = answered(&node, "GET /tasks/nope", "").await;
     assert_eq!(refused.as_object().unwrap().len(), 1);
 }

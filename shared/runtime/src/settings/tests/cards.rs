@@ -16,10 +16,27 @@ fn keys_that_the_file_names_are_relative_to_it_and_others_to_where_the_command_r
 }
 
 #[test]
+fn a_provider_is_set_by_variables_too() {
+    let variables = [
+        ("LONGHAUL_CARDS_PROVIDER", "Us"),
+        ("LONGHAUL_CARDS_PROVIDER_URL", "https://us.example/about?lang=en#us"),
+    ];
+    let cards = load("", &variables, &[]).unwrap().cards;
+    assert_eq!(cards.provider.as_deref(), Some("Us"));
+    assert_eq!(cards.provider_url.as_deref(), Some("https://us.example/about?lang=en#us"));
+}
+
+#[test]
 fn a_bad_section_is_refused_with_key_and_line() {
     for (file, parts) in [
         ("[cards]\nsigning_keys = [\"\"]", &["cards.signing_keys[0]", "toml:2", "PEM"][..]),
         ("[cards]\njku = \"keys.json\"", &["cards.jku", "toml:2", "https://"]),
+        ("[cards]\nprovider = \"Us\"", &["cards.provider", "toml:2", "cards.provider_url"]),
+        ("[cards]\nprovider_url = \"https://us.example\"", &["cards.provider_url", "toml:2"]),
+        ("[cards]\nprovider = \" \"\nprovider_url = \"https://a\"", &["cards.provider", "empty"]),
+        ("[cards]\nprovider = \"Us\"\nprovider_url = \"us\"", &["cards.provider_url", "toml:3"]),
+        ("[cards]\ndocumentation_url = \"/docs\"", &["cards.documentation_url", "http://"]),
+        ("[cards]\nicon_url = \"https://?\"", &["cards.icon_url", "https://"]),
         ("[cards]\nsigning_key = \"a\"", &["did you mean cards.signing_keys?"]),
     ] {
         refused(load(file, &[], &[]), parts);

@@ -1,7 +1,10 @@
 //! What older dialects refuse, with the place in their own names, and all of it at once.
 
 use super::{OLD, text};
-use longhaul_wire::{Operation, ProtocolError, Violation, dialect::Dialect, raw::MAX_VIOLATIONS};
+use longhaul_domain::OwnerId;
+use longhaul_wire::{
+    Operation, ProtocolError, Request, Violation, dialect::Dialect, raw::MAX_VIOLATIONS,
+};
 
 fn violations(dialect: Dialect, operation: Operation, params: &str) -> Vec<Violation> {
     match dialect.read(operation, &text(params)) {
@@ -91,8 +94,36 @@ fn a_message_must_be_complete() {
     }
     let homeless = r#"{"message":{"role":"user","parts":[{"text":"t"}]}}"#;
     refused(Dialect::V0_1, Operation::Send, homeless, "id", "is required");
-    let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(257));
-    refused(Dialect::V0_1, Operation::Get, &long, "id", "256");
+    let long = "x".repeat(257);
+    let long = message(r#""role":"user","parts":[{"text":"t"}]"#).replace("order-7", &long);
+    refused(Dialect::V0_1, Operation::Send, &long, "id", "256");
+}
+
+#[test]
+fn an_id_that_no_task_can_have_names_none() {
+    let params = text(&format!(r#"{{"id":"{}"}}"#, "x".repeat(257)));
+    for dialect in [Dialect::V0_3, Dialect::V0_1] {
+        for operation in [Operation::Get, Operation::Cancel, Operation::Subscribe] {
+            let asked = dialect.read(operation, &params).unwrap();
+            let task = match &asked {
+                Request::Get(asked) => &asked.id,
+                Request::Cancel(asked) => &asked.id,
+                Request::Subscribe(asked) => &asked.id,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(task.of(OwnerId(1)), None, "{task:?} in {dialect:?}");
+        }
+    }
+}
+
+#[test]
+fn no_task_is_in_the_state_that_is_called_unknown() {
+    for (dialect, _) in OLD {
+        for spelling in ["unknown", "TASK_STATE_UNKNOWN"] {
+            let params = format!(r#"{{"status":"{spelling}"}}"#);
+            refused(dialect, Operation::List, &params, "status", "must be one of");
+        }
+    }
 }
 
 #[test]

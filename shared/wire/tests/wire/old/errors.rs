@@ -4,13 +4,13 @@ use crate::errors::all;
 use longhaul_wire::{
     ProtocolError, Violation,
     dialect::Dialect,
-    jsonrpc::{Id, write_error, write_error_in},
+    jsonrpc::{Id, write_error},
     table,
 };
 use serde_json::Value;
 
 fn written(dialect: Dialect, error: &ProtocolError) -> Value {
-    serde_json::from_slice(&write_error_in(dialect, &Id::number(1), error).unwrap()).unwrap()
+    serde_json::from_slice(&write_error(dialect, &Id::number(1), error).unwrap()).unwrap()
 }
 
 #[test]
@@ -19,21 +19,13 @@ fn codes_are_those_of_1_0_but_for_what_did_not_exist() {
         for dialect in [Dialect::V0_3, Dialect::V0_3Proto, Dialect::V0_1] {
             let code = written(dialect, &error)["error"]["code"].as_i64().unwrap();
             let expected = match json_rpc {
-                -32008 | -32009 => -32600,
+                -32008 => -32600,
                 code => i64::from(code),
             };
             assert_eq!(code, expected, "{error:?} in {dialect:?}");
             let (old, new) = (dialect.codes(&error), table::codes(&error));
             assert_eq!((old.http, old.grpc), (new.http, new.grpc));
         }
-    }
-}
-
-#[test]
-fn in_1_0_an_error_is_written_as_ever() {
-    for (error, ..) in all() {
-        let id = Id::number(1);
-        assert_eq!(write_error_in(Dialect::V1_0, &id, &error), write_error(&id, &error));
     }
 }
 

@@ -29,7 +29,7 @@ fn chunk(artifact: &str, text: &str, append: bool) -> EntryBody {
 fn log() -> Vec<EntryBody> {
     let user = |id: &str| {
         let message = samples::message(id, Role::User);
-        EntryBody::Message(UserMessage { message, request_metadata: None })
+        EntryBody::Message(UserMessage::new(message))
     };
     vec![
         user("m1"),

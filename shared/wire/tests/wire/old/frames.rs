@@ -3,7 +3,7 @@
 use super::raw;
 use crate::samples;
 use longhaul_domain::{ArtifactId, Part, Role};
-use longhaul_wire::{StreamEvent, dialect::Dialect};
+use longhaul_wire::{StreamEvent, dialect::Dialect, v0::Places};
 use serde_json::Value;
 
 fn written(dialect: Dialect, events: &[StreamEvent]) -> Vec<Vec<Value>> {
@@ -50,6 +50,24 @@ fn an_artifact_keeps_its_place() {
     let frames = written(Dialect::V0_1, &events);
     let places: Vec<&Value> = frames[1..].iter().map(|f| &f[0]["artifact"]["index"]).collect();
     assert_eq!(places, [&Value::from(0), &Value::from(2), &Value::from(2)]);
+}
+
+#[test]
+fn a_stream_that_goes_on_counts_the_artifacts_before_it() {
+    let StreamEvent::Task(task) = two_artifacts() else { panic!("not a task") };
+    let mut places = Places::default();
+    for artifact in task.artifacts.iter().chain(&task.artifacts) {
+        places.of(&artifact.artifact_id);
+    }
+    let mut frames = Dialect::V0_1.frames(None);
+    frames.behind(places);
+    let mut event = samples::artifact_event();
+    for (id, place) in [("second", 1), ("new", 2), ("second", 1)] {
+        let StreamEvent::Artifact(update) = &mut event else { panic!("not an artifact") };
+        update.update.artifact.artifact_id = ArtifactId::new(id).unwrap();
+        let written = raw(&frames.of(&event)[0]);
+        assert!(written.get().contains(&format!(r#""index":{place}"#)), "{written}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use longhaul_domain::{Role, Seq, TaskState, log::StatusChange};
 use longhaul_wire::{
     Output, ProtocolError, SendOutcome, StatusEvent, StreamEvent, Violation, WireError,
     dialect::Dialect,
-    jsonrpc::{Id, write_error_in, write_result},
+    jsonrpc::{Id, write_error, write_result},
     request::PushConfigRequest,
     v0::{
         Form, V0,
@@ -115,16 +115,16 @@ fn errors_of_every_older_dialect() {
     for (dialect, form) in OLD {
         let id = Id::number(7);
         let missing = ProtocolError::TaskNotFound { task: "nope".to_owned() };
-        bytes(form, "error_task_not_found", write_error_in(dialect, &id, &missing));
+        bytes(form, "error_task_not_found", write_error(dialect, &id, &missing));
         let wrong = ProtocolError::InvalidParams(vec![
             Violation::new("message.parts", "is required; send at least one part"),
             Violation::new("message.contextId", "is not the context of the task"),
         ]);
-        bytes(form, "error_params", write_error_in(dialect, &id, &wrong));
+        bytes(form, "error_params", write_error(dialect, &id, &wrong));
         let required = ProtocolError::ExtensionSupportRequired { uri: "urn:x".to_owned() };
-        bytes(form, "error_extension", write_error_in(dialect, &id, &required));
+        bytes(form, "error_extension", write_error(dialect, &id, &required));
         let unknown = ProtocolError::MethodNotFound("x".to_owned());
-        bytes(form, "error_method", write_error_in(dialect, &id, &unknown));
+        bytes(form, "error_method", write_error(dialect, &id, &unknown));
     }
 }
 

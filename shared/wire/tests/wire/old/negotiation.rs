@@ -60,13 +60,30 @@ fn a_task_that_this_server_cannot_have_named_is_one_of_0_1() {
             assert_eq!(call(ALL, Some("0.3"), name, params), Ok((Dialect::V0_3, operation)));
             assert_eq!(call(ALL, Some("0.1"), name, params), Ok((Dialect::V0_1, operation)));
         }
-        for params in [SERVER_ID, "{}", r#"{"id":7}"#, r#"{"id":""}"#, r#"{"id":null}"#] {
+        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(257));
+        for params in [SERVER_ID, &long, "{}", r#"{"id":7}"#, r#"{"id":""}"#, r#"{"id":null}"#] {
             assert_eq!(call(ALL, None, name, params), Ok((Dialect::V0_3, operation)), "{params}");
         }
         assert_eq!(call(NO_0_3, None, name, SERVER_ID), Ok((Dialect::V0_1, operation)));
     }
     let named = call(ALL, None, "tasks/pushNotificationConfig/get", chosen[0]);
     assert_eq!(named, Ok((Dialect::V0_3, Operation::GetPush)));
+}
+
+#[test]
+fn where_nothing_came_of_a_chosen_id_the_error_is_of_0_3() {
+    let missing = ProtocolError::TaskNotFound { task: "order-7".to_owned() };
+    let ended = ProtocolError::UnsupportedOperation(String::new());
+    let of = |negotiation: Negotiation, version, method, error| {
+        negotiation.of_error(version, method, Dialect::V0_1, error)
+    };
+    assert_eq!(of(ALL, None, "tasks/get", &missing), Dialect::V0_3);
+    assert_eq!(of(ALL, None, "tasks/resubscribe", &ended), Dialect::V0_1);
+    assert_eq!(of(ALL, Some("0.1"), "tasks/get", &missing), Dialect::V0_1);
+    assert_eq!(of(ALL, None, "tasks/send", &missing), Dialect::V0_1);
+    assert_eq!(of(NO_0_3, None, "tasks/get", &missing), Dialect::V0_1);
+    let of_1_0 = ALL.of_error(None, "GetTask", Dialect::V1_0, &missing);
+    assert_eq!(of_1_0, Dialect::V1_0);
 }
 
 #[test]
@@ -113,6 +130,7 @@ fn over_http_the_path_decides_unless_a_version_is_stated() {
         for version in ["0.1", "2.0"] {
             let error = place(ALL, Some(version)).unwrap_err();
             assert_eq!(codes(&error).json_rpc, -32009, "{version}");
+            assert!(error.to_string().ends_with("one of: 1.0, 0.3"), "{error}");
         }
     }
     assert_eq!(codes(&ONLY_1_0.v0_place(None).unwrap_err()).json_rpc, -32009);

@@ -9,11 +9,7 @@ use crate::{
 use serde::{Serialize, Serializer};
 
 /// An answer that holds an error, in the dialect of the call. Where the dialect could not be made out, it is that of 1.0.
-pub fn write_error_in(
-    dialect: Dialect,
-    id: &Id,
-    error: &ProtocolError,
-) -> Result<Vec<u8>, WireError> {
+pub fn write_error(dialect: Dialect, id: &Id, error: &ProtocolError) -> Result<Vec<u8>, WireError> {
     #[derive(Serialize)]
     struct Answer<'a> {
         jsonrpc: &'static str,
@@ -32,7 +28,7 @@ struct Error<'a> {
 impl Serialize for Error<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { dialect, error } = *self;
-        let details = Some(Details(error)).filter(|details| !details.is_empty());
+        let details = Some(Details::beside_code(error)).filter(|details| !details.is_empty());
         let mut members = Members::open(serializer)?;
         members.put("code", &dialect.codes(error).json_rpc)?;
         members.put("message", &dialect.message(error))?;

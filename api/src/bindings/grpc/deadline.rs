@@ -1,0 +1,85 @@
+//! How long a client waits for an answer: `grpc-timeout`. A call that takes longer ends; what it asked for goes on, as with
+//! a client that goes away.
+
+use axum::{http::HeaderMap, response::Response};
+use longhaul_proto::of_grpc;
+use longhaul_wire::ProtocolError;
+use std::time::Duration;
+use tokio::time::timeout;
+use tonic::Code;
+
+const HEADER: &str = "grpc-timeout";
+
+/// Most digits of a time.
+const DIGITS: usize = 8;
+
+/// The time that a call has. `None`: as long as it takes.
+pub fn of(headers: &HeaderMap) -> Result<Option<Duration>, ProtocolError> {
+    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+    let time = value.to_str().ok().and_then(read);
+    time.map(Some).ok_or_else(|| {
+        ProtocolError::invalid(
+            HEADER,
+            "is not a time of gRPC; send at most 8 digits and one of H, M, S, m, u and n, such as 30S",
+        )
+    })
+}
+
+fn read(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    if digits.len() > DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u32 = digits.parse().ok()?;
+    let unit = match &text[digits.len()..] {
+        "H" => Duration::from_secs(3_600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    Some(unit * number)
+}
+
+/// An answer in time, or the news that there is none.
+pub async fn within(time: Option<Duration>, answer: impl Future<Output = Response>) -> Response {
+    let Some(time) = time else { return answer.await };
+    timeout(time, answer).await.unwrap_or_else(|_| {
+        let why = "There was no answer within the deadline of the call. What it asked for goes on: \
+                   get the task, or send the same message again with a longer deadline";
+        of_grpc(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", why).into_http()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_grpc_writes_them() {
+        for (text, time) in [
+            ("1H", Some(Duration::from_secs(3_600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("30S", Some(Duration::from_secs(30))),
+            ("100m", Some(Duration::from_millis(100))),
+            ("0m", Some(Duration::ZERO)),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3_600))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("1n", Some(Duration::from_nanos(1))),
+            ("123456789S", None),
+            ("abc", None),
+            ("1X", None),
+            ("-1S", None),
+            ("+1S", None),
+            ("1", None),
+            ("S", None),
+            ("1SS", None),
+            ("", None),
+            ("1 S", None),
+        ] {
+            assert_eq!(read(text), time, "{text}");
+        }
+    }
+}

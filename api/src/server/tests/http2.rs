@@ -1,0 +1,183 @@
+//! HTTP/2, frame by frame: clients that no library would be.
+
+use super::*;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+/// A connection that lets answers have a window of so many bytes each.
+struct Peer(TcpStream);
+
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+impl Peer {
+    async fn connect(served: &Served, window: u32) -> Self {
+        let mut peer = Self(served.sent("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await);
+        let window = [&[0, 4][..], &window.to_be_bytes()].concat();
+        peer.send(SETTINGS, 0, 0, &window).await;
+        peer
+    }
+
+    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// A request without a body, and these literal headers of HPACK.
+    async fn get(&mut self, stream: u32, path: &str, more: &[u8]) {
+        let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+        block.extend(path.as_bytes());
+        block.extend([0x01, 1, b'x']);
+        block.extend(more);
+        let mut pieces = block.chunks(16 << 10).peekable();
+        let mut kind = HEADERS;
+        let mut ends_stream = 1;
+        while let Some(piece) = pieces.next() {
+            let ends_headers = if pieces.peek().is_none() { 4 } else { 0 };
+            self.send(kind, ends_headers | ends_stream, stream, piece).await;
+            (kind, ends_stream) = (CONTINUATION, 0);
+        }
+    }
+
+    async fn allow(&mut self, stream: u32, bytes: u32) {
+        self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes()).await;
+    }
+
+    /// The next frame. `None`: the connection has ended.
+    async fn next(&mut self) -> Option<Frame> {
+        let read = async {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head).await.ok()?;
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            self.0.read_exact(&mut payload).await.ok()?;
+            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            Some(Frame { kind: head[3], flags: head[4], stream, payload })
+        };
+        in_time(read).await
+    }
+
+    /// The next of these kinds.
+    async fn next_of(&mut self, kinds: &[u8]) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if kinds.contains(&frame.kind) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// That this answer is reset, and the connection goes on.
+    async fn sees_reset(&mut self, stream: u32) {
+        let end = self.next_of(&[RST_STREAM, GOAWAY]).await.unwrap();
+        assert_eq!((end.kind, end.stream), (RST_STREAM, stream));
+    }
+
+    /// That another answer comes on the same connection.
+    async fn is_answered(&mut self, stream: u32) {
+        self.get(stream, "/", &[]).await;
+        self.allow(stream, 100).await;
+        let mut answer = Vec::new();
+        while answer.len() < 6 {
+            let frame = self.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
+            assert_eq!((frame.kind, frame.stream), (DATA, stream));
+            answer.extend(frame.payload);
+            assert_eq!(frame.flags & 1 == 1, answer.len() == 6, "it ends with its bytes");
+        }
+        assert_eq!(answer, b"answer");
+    }
+}
+
+/// Waits until no answer holds the room.
+async fn room_is_free(served: &Served) {
+    // The router has one.
+    while Arc::strong_count(&served.room) > 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_is_reset_and_its_room_is_free() {
+    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+    for window in [0, 1, 40_000] {
+        let mut peer = Peer::connect(&served, window).await;
+        peer.get(1, "/held", &[]).await;
+        peer.sees_reset(1).await;
+        in_time(room_is_free(&served)).await;
+        peer.is_answered(3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_small_answer_whose_window_is_closed_is_reset() {
+    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+    let mut peer = Peer::connect(&served, 0).await;
+    peer.get(1, "/", &[]).await;
+    peer.sees_reset(1).await;
+    peer.is_answered(3).await;
+}
+
+#[tokio::test]
+async fn who_takes_a_byte_of_a_small_answer_and_no_more_loses_the_connection() {
+    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+    let mut peer = Peer::connect(&served, 1).await;
+    peer.get(1, "/", &[]).await;
+    while peer.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_taken_is_reset() {
+    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+    let mut peer = Peer::connect(&served, 10_000).await;
+    peer.get(1, "/events", &[]).await;
+    peer.sees_reset(1).await;
+    peer.is_answered(3).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_little_by_little_comes_whole() {
+    let served = serve(LIMITS).await;
+    let mut peer = Peer::connect(&served, 0).await;
+    peer.get(1, "/held", &[]).await;
+    peer.allow(0, 2 << 20).await;
+    let mut read = 0;
+    for wanted in (1..=16).map(|step| step << 16) {
+        peer.allow(1, 1 << 16).await;
+        while read < wanted {
+            let frame = peer.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
+            assert_eq!(frame.kind, DATA);
+            read += frame.payload.len();
+        }
+    }
+    let end = peer.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
+    assert_eq!((end.kind, end.flags & 1, end.payload.len()), (DATA, 1, 0));
+    in_time(room_is_free(&served)).await;
+}
+
+#[tokio::test]
+async fn too_large_headers_end_their_request_and_no_other() {
+    let served = serve(LIMITS).await;
+    let mut peer = Peer::connect(&served, 1 << 16).await;
+    let mut more = Vec::new();
+    for _ in 0..15 {
+        // A literal that is not indexed: its name, and a value of 4,096 bytes.
+        more.extend([0x00, 3, b'x', b'-', b'y', 0x7f, 0x81, 0x1f]);
+        more.extend([b'v'; 4_096]);
+    }
+    peer.get(1, "/", &more).await;
+    let refused = peer.next_of(&[HEADERS, RST_STREAM, GOAWAY]).await.unwrap();
+    assert_eq!((refused.kind, refused.stream), (HEADERS, 1), "an answer: 431");
+    peer.is_answered(3).await;
+}
