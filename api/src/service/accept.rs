@@ -55,7 +55,7 @@ impl Service {
         }
         check_output_modes(&request.accepted_output_modes)?;
         match request.target.take() {
-            Some(task) if caller.rules.chosen_ids => {
+            Some(task) if caller.rules.names_tasks => {
                 self.accept_chosen(caller, request, &task, waits).await
             }
             Some(task) => self.accept_follow_up(caller, request, &task).await,

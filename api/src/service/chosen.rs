@@ -43,7 +43,7 @@ impl Service {
         target: &TaskRef,
         key: TaskKey,
     ) -> Result<()> {
-        if !caller.rules.message_ids {
+        if caller.rules.names_tasks {
             let turn = self.turn(caller, key).await?;
             name(request, target, turn);
         }

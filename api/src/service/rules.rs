@@ -13,10 +13,9 @@ pub struct Rules {
     pub replies: bool,
     /// Whether a subscription to a task that has ended shows that task; else it is an error.
     pub ended_shown: bool,
-    /// Whether its messages have ids of their own; where not, one follows from what is said.
-    pub message_ids: bool,
-    /// Whether it may name a task that does not exist yet.
-    pub chosen_ids: bool,
+    /// Whether it names tasks itself, also those that do not exist yet, and gives its messages no ids: one follows from what
+    /// is said.
+    pub names_tasks: bool,
     /// How many messages it is shown where it cannot say how many; `None` for all.
     pub history: Option<u32>,
     /// By what it knows artifacts.
@@ -39,8 +38,7 @@ impl Rules {
             ends: dialect.ends(),
             replies: dialect.takes_replies(),
             ended_shown: dialect.shows_ended_tasks(),
-            message_ids: dialect.has_message_ids(),
-            chosen_ids: dialect.chooses_ids(),
+            names_tasks: dialect.chooses_ids(),
             history: if dialect.shows_history() { None } else { Some(0) },
             artifacts: if dialect.numbers_artifacts() {
                 Artifacts::ByPlaces

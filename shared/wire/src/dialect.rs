@@ -85,14 +85,9 @@ impl Dialect {
         !matches!(self, Self::V0_1)
     }
 
-    /// Whether clients choose the ids of their tasks.
+    /// Whether clients choose the ids of their tasks and give messages none: [`chosen::name`](crate::chosen::name) does.
     pub const fn chooses_ids(self) -> bool {
         matches!(self, Self::V0_1)
-    }
-
-    /// Whether messages have ids. Where not, [`chosen::name`](crate::chosen::name) gives them one.
-    pub const fn has_message_ids(self) -> bool {
-        !matches!(self, Self::V0_1)
     }
 
     /// Whether artifacts are known by their places among those of the task. Where not, they have ids.
