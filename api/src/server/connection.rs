@@ -3,6 +3,7 @@
 use super::{
     Answers, Server,
     guarded::Guarded,
+    idle::Exchanges,
     neglect::{Left, Watching, taking},
     stalling::Stalling,
 };
@@ -76,14 +77,15 @@ impl<A: Answers> Server<A> {
                 Ok::<_, Infallible>(response.map(|body| Guarded::new(body, taking())))
             }
         });
-        let left = Arc::new(Left::default());
-        let builder = self.builder(&left);
+        let (left, exchanges) = (Arc::new(Left::default()), Arc::new(Exchanges::default()));
+        let builder = self.builder(&left, &exchanges);
         let io = TokioIo::new(Stalling::new(stream, self.limits.write));
         let mut connection = pin!(builder.serve_connection(io, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
             () = self.unused(&activity) => return,
             () = left.neglected(self.limits.write) => return,
+            () = exchanges.idle(self.limits.next_request) => None,
             () = self.draining.cancelled() => None,
         };
         let ended = if let Some(ended) = ended {
@@ -101,8 +103,9 @@ impl<A: Answers> Server<A> {
         }
     }
 
-    fn builder(&self, left: &Arc<Left>) -> Builder<Watching> {
-        let watching = Watching { left: Arc::clone(left), limit: self.limits.write };
+    fn builder(&self, left: &Arc<Left>, exchanges: &Arc<Exchanges>) -> Builder<Watching> {
+        let (left, exchanges) = (Arc::clone(left), Arc::clone(exchanges));
+        let watching = Watching { left, exchanges, limit: self.limits.write };
         let mut builder = Builder::new(watching);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.next_request);
         builder

@@ -6,6 +6,7 @@
 
 mod connection;
 mod guarded;
+mod idle;
 mod neglect;
 mod stalling;
 mod taking;

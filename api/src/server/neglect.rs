@@ -4,7 +4,7 @@
 //! One that is not wholly given to the connection is reset, alone. A small one that is, and is not taken, ends the connection:
 //! its reader takes less than [`AHEAD`](super::taking::AHEAD) bytes in all that time.
 
-use super::taking::Taking;
+use super::{idle::Exchanges, taking::Taking};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioExecutor;
 use std::{
@@ -76,6 +76,7 @@ impl Left {
 #[derive(Debug, Clone)]
 pub struct Watching {
     pub left: Arc<Left>,
+    pub exchanges: Arc<Exchanges>,
     /// Until a reader takes one more byte.
     pub limit: Duration,
 }
@@ -89,6 +90,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Watching {
 impl Watching {
     /// Drops an exchange, which resets it, when nothing of its answer is taken for too long.
     async fn watch(self, exchange: impl Future<Output = ()>) {
+        let _going_on = self.exchanges.begin();
         let taking = Taking::new();
         let mut exchange = pin!(TAKING.scope(Arc::clone(&taking), exchange));
         // Most answers are given and gone before anybody would look.
@@ -141,7 +143,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     fn watching() -> Watching {
-        Watching { left: Arc::default(), limit: LIMIT }
+        Watching { left: Arc::default(), exchanges: Arc::default(), limit: LIMIT }
     }
 
     /// The bytes of the answer that is made here.

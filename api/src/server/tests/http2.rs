@@ -181,3 +181,11 @@ async fn too_large_headers_end_their_request_and_no_other() {
     assert_eq!((refused.kind, refused.stream), (HEADERS, 1), "an answer: 431");
     peer.is_answered(3).await;
 }
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_more_ends() {
+    let served = serve(Limits { next_request: SHORT, linger: SHORT, ..LIMITS }).await;
+    let mut peer = Peer::connect(&served, 1 << 16).await;
+    peer.is_answered(1).await;
+    while peer.next().await.is_some() {}
+}
