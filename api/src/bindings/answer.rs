@@ -2,7 +2,7 @@
 
 use crate::service::Held;
 use axum::http::{HeaderMap, HeaderValue, header};
-use longhaul_wire::{ProtocolError, error::seconds};
+use longhaul_wire::{ProtocolError, WireError, error::seconds};
 
 /// An answer as bytes, with the room that it has: free when the last of them was handed over.
 pub struct Written {
@@ -33,4 +33,10 @@ pub fn say(error: &ProtocolError, headers: &mut HeaderMap) {
     if let Some(wait) = error.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
     }
+}
+
+/// What is answered instead of an answer that cannot be written.
+pub fn unwritable(error: &WireError, request_id: String) -> ProtocolError {
+    tracing::error!(%error, "an answer cannot be written");
+    ProtocolError::Internal { request_id }
 }

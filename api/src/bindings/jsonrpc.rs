@@ -2,7 +2,7 @@
 
 use super::{
     Gate,
-    answer::{Written, say},
+    answer::{Written, say, unwritable},
     perform::{self, Performed, perform},
     pieces::Envelope,
     request::{Marks, caller, cursor, echo, foreign_type, stated_version},
@@ -15,7 +15,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts},
     response::Response,
 };
-use longhaul_domain::AgentName;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
     jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
@@ -78,7 +77,7 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     async fn answer(&self, marks: Marks, agent: Option<String>, body: Body) -> Response {
-        let caller = match self.caller(marks, agent).await {
+        let caller = match caller(self.gate, &self.headers, marks, agent.as_deref()).await {
             Ok(caller) => caller,
             Err(error) => return refuse(UNKNOWN, &Id::null(), &error),
         };
@@ -143,13 +142,6 @@ impl Exchange<'_> {
         }
     }
 
-    async fn caller(&self, marks: Marks, agent: Option<String>) -> Result<Caller, ProtocolError> {
-        let agent = agent.map(AgentName::new).transpose().map_err(|why| {
-            ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
-        })?;
-        caller(self.gate, &self.headers, marks, agent).await
-    }
-
     async fn call(
         &self,
         caller: Caller,
@@ -180,10 +172,7 @@ impl Exchange<'_> {
                 write_result(&call.id, &view).map(|bytes| Written::new(bytes, held))
             }
         };
-        written.map(Answer::Body).map_err(|error| {
-            tracing::error!(%error, "an answer cannot be written");
-            ProtocolError::Internal { request_id }
-        })
+        written.map(Answer::Body).map_err(|error| unwritable(&error, request_id))
     }
 
     fn stream(&self, envelope: Envelope, frames: EventStream) -> Response {

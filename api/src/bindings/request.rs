@@ -77,13 +77,16 @@ pub async fn mark(State(gate): State<Gate>, mut request: Request, next: Next) ->
     response
 }
 
-/// Finds out who asks.
+/// Finds out who asks. `agent` is what the address says.
 pub async fn caller(
     gate: &Gate,
     headers: &HeaderMap,
     marks: Marks,
-    agent: Option<AgentName>,
+    agent: Option<&str>,
 ) -> Result<Caller, ProtocolError> {
+    let agent = agent.map(AgentName::new).transpose().map_err(|why| {
+        ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
+    })?;
     let Marks { request_id, trace } = marks;
     let who = gate.authenticator.authenticate(headers).await;
     let who = who.map_err(|error| failed(&request_id, &error))?;

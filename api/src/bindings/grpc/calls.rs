@@ -4,6 +4,7 @@ use super::frames::{self, Frames};
 use crate::{
     bindings::{
         Gate,
+        answer::unwritable,
         perform::{Call, Outcome, Performed, perform},
         request::cursor,
     },
@@ -62,10 +63,9 @@ impl Calls {
         match performed {
             Performed::Whole(outcome, held) => {
                 let written = write(&outcome);
-                let mut response = Response::new(written.map_err(|why| {
-                    tracing::error!(error = %why, "an answer cannot be written");
-                    self.status(&ProtocolError::Internal { request_id })
-                })?);
+                let mut response = Response::new(
+                    written.map_err(|why| self.status(&unwritable(&why, request_id)))?,
+                );
                 response.extensions_mut().insert(Arc::new(held));
                 Ok(response)
             }

@@ -12,7 +12,7 @@ mod tests;
 
 use super::{
     Gate,
-    answer::Written,
+    answer::{Written, unwritable},
     card::keep_private,
     perform::{self, Performed, perform},
     pieces::Envelope,
@@ -26,7 +26,6 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::Response,
 };
-use longhaul_domain::AgentName;
 use longhaul_wire::{Dialect, Operation, ProtocolError, View, v0::FileBytes, write::to_vec};
 use path::Asked;
 use reply::{Reply, TYPES};
@@ -135,9 +134,6 @@ impl Exchange<'_> {
         agent: Option<&str>,
         tenant: Option<&str>,
     ) -> Result<Caller, ProtocolError> {
-        let agent = agent.map(AgentName::new).transpose().map_err(|why| {
-            ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
-        })?;
         let caller = caller(self.gate, &self.parts.headers, marks, agent).await?;
         with_tenant(caller, tenant)
     }
@@ -193,8 +189,5 @@ impl Exchange<'_> {
 }
 
 fn written(view: &View<'_>, request_id: String) -> Result<Vec<u8>, ProtocolError> {
-    to_vec(view).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written");
-        ProtocolError::Internal { request_id }
-    })
+    to_vec(view).map_err(|error| unwritable(&error, request_id))
 }
