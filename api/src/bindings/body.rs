@@ -2,7 +2,7 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
 };
 use futures::{Stream, StreamExt};
 use longhaul_wire::ProtocolError;
@@ -36,6 +36,8 @@ pub enum Unread {
     TooSlow,
     /// Too many large ones are being read.
     Busy,
+    /// It is compressed.
+    Packed,
     /// The connection broke, or what came is not a body.
     Broken(axum::Error),
 }
@@ -51,6 +53,11 @@ impl Unread {
                 (error, Some(StatusCode::REQUEST_TIMEOUT))
             }
             Self::Busy => (ProtocolError::Unavailable { retry_after: BUSY }, None),
+            Self::Packed => {
+                let why = "bodies with a Content-Encoding are not read; send it as it is";
+                let error = ProtocolError::InvalidRequest(why.to_owned());
+                (error, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+            }
             Self::Broken(error) => {
                 tracing::debug!(%error, "a body broke off");
                 let why = "the body broke off; send it again";
@@ -75,6 +82,15 @@ impl Bodies {
     /// Largest body in bytes.
     pub const fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Reads one that these headers came with.
+    pub async fn read_plain(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Unread> {
+        let packed = headers.get(header::CONTENT_ENCODING);
+        if packed.is_some_and(|packed| !packed.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Unread::Packed);
+        }
+        self.read(body).await
     }
 
     /// Reads one.

@@ -120,7 +120,7 @@ impl Exchange<'_> {
 
     async fn body(&self, body: Body) -> Result<Bytes, Box<Response>> {
         let bodies = &self.gate.bodies;
-        let (error, status) = match bodies.read(body).await {
+        let (error, status) = match bodies.read_plain(&self.headers, body).await {
             Ok(body) => return Ok(body),
             Err(unread) => unread.refusal(bodies.limit()),
         };

@@ -144,7 +144,7 @@ impl Exchange<'_> {
             return Ok(None);
         }
         let bodies = &self.gate.bodies;
-        let read = bodies.read(body).await.map_err(|unread| {
+        let read = bodies.read_plain(&self.parts.headers, body).await.map_err(|unread| {
             let (error, status) = unread.refusal(bodies.limit());
             Refused(error, status)
         })?;

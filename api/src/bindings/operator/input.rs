@@ -63,6 +63,7 @@ pub async fn read<T: DeserializeOwned>(gate: &Gate, body: Body) -> Result<T, Fai
             "UNAVAILABLE",
             "too many large bodies are being read; try again in a few seconds",
         ),
+        Unread::Packed => invalid("bodies with a Content-Encoding are not read; send it as it is"),
         Unread::Broken(_) => invalid("the body broke off; send it again"),
     })?;
     json::check(&bytes).map_err(|error| invalid(format!("the body {error}")))?;

@@ -23,6 +23,22 @@ async fn an_error_before_a_stream_is_plain_json() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_refused_with_advice() {
+    let node = Node::start().await;
+    for (coding, wanted) in [("gzip", 415), ("br", 415), ("Identity", 200)] {
+        for place in ["/message:send", "/"] {
+            if place == "/" && wanted == 200 {
+                continue;
+            }
+            let line = format!("POST {place} content-encoding={coding}");
+            let (status, _, text) = text(ask(&node, &line, SEND).await).await;
+            assert_eq!(status, wanted, "{line}");
+            assert!(wanted == 200 || text.contains("send it as it is"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_said_to_be_something_else_is_not_looked_at() {
     let node = Node::start().await;
     for kind in ["application/a2a+json", "application/json;charset=utf-8", "Application/JSON"] {
