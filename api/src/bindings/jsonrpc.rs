@@ -6,13 +6,13 @@ use super::{
     perform::{self, Performed, perform},
     pieces::Envelope,
     request::{Marks, caller, cursor, echo, foreign_type, stated_version},
-    sse::{self, Neglect},
+    sse,
 };
 use crate::service::{Caller, EventStream};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
 use longhaul_wire::{
@@ -61,8 +61,7 @@ pub async fn answer(
 ) -> Response {
     let span = marks.span();
     let version = stated_version(&parts.headers, parts.uri.query());
-    let protocol = parts.version;
-    let exchange = Exchange { gate, headers: parts.headers, version, protocol };
+    let exchange = Exchange { gate, headers: parts.headers, version };
     exchange.answer(marks, agent, body).instrument(span).await
 }
 
@@ -71,8 +70,6 @@ struct Exchange<'a> {
     headers: HeaderMap,
     /// Of A2A, as the request states it.
     version: Option<String>,
-    /// Of HTTP.
-    protocol: Version,
 }
 
 impl Exchange<'_> {
@@ -101,7 +98,9 @@ impl Exchange<'_> {
         let extensions = caller.extensions.clone();
         let mut response = match self.call(caller, &call, dialect, operation).await {
             Ok(Answer::Body(written)) => json(StatusCode::OK, Bytes::from_owner(written)),
-            Ok(Answer::Stream(envelope, frames)) => self.stream(envelope, *frames),
+            Ok(Answer::Stream(envelope, frames)) => {
+                sse::response(*frames, self.gate.keep_alive, envelope)
+            }
             Err(error) => {
                 let negotiation = self.gate.negotiation;
                 let dialect = negotiation.of_error(version, &call.method, dialect, &error);
@@ -173,11 +172,6 @@ impl Exchange<'_> {
             }
         };
         written.map(Answer::Body).map_err(|error| unwritable(&error, request_id))
-    }
-
-    fn stream(&self, envelope: Envelope, frames: EventStream) -> Response {
-        let neglect = Neglect::on(self.protocol);
-        sse::response(frames, self.gate.keep_alive, envelope, neglect)
     }
 }
 

@@ -101,9 +101,7 @@ pub async fn perform(
 
 /// Refuses streams where none are offered (A2A 3.3.4).
 fn check_streams(gate: &Gate, operation: Operation) -> Result<(), ProtocolError> {
-    if gate.service.options.streaming
-        || !matches!(operation, Operation::Stream | Operation::Subscribe)
-    {
+    if gate.service.options.streaming || !operation.is_stream() {
         return Ok(());
     }
     Err(ProtocolError::UnsupportedOperation(

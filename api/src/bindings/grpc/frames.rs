@@ -1,97 +1,60 @@
-//! A stream of events as a stream of messages. The reader sets the pace: one message is made ahead, and a reader that takes nothing is
-//! given up, as everywhere on HTTP/2, where one stream of many may be neglected.
+//! A stream of events as a stream of messages. The reader sets the pace: a message is made when the connection takes it. A reader that
+//! takes nothing is given up by the server, as with every answer on HTTP/2.
 
-use crate::{bindings::sse::STALLED, service::EventStream};
+use super::super::answer::unwritable;
+use crate::service::EventStream;
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
 use longhaul_domain::Seq;
 use longhaul_proto::status;
-use longhaul_runtime::spawn;
-use longhaul_wire::{Dialect, ProtocolError, StreamEvent, WireError};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-use tokio::sync::mpsc;
+use longhaul_wire::{Dialect, StreamEvent, WireError};
 use tonic::Status;
 use tracing::{Instrument, Span};
 
 /// Messages until the stream ends, or fails.
 pub type Frames<R> = BoxStream<'static, Result<R, Status>>;
 
-/// Begins to hand out the events of a stream.
+/// The events of a stream as messages. One that cannot be written is the last.
 pub fn begin<R: Send + 'static>(
     events: EventStream,
     write: impl Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError> + Send + 'static,
     dialect: Dialect,
     request_id: String,
 ) -> Frames<R> {
-    let (reader, taken) = mpsc::channel(1);
-    let neglected = Arc::new(AtomicBool::new(false));
-    let pump = Pump { events, write, dialect, request_id, neglected: Arc::clone(&neglected) };
-    spawn("stream", pump.run(reader).instrument(Span::current()));
-    let rest = stream::unfold(taken, |mut taken| async {
-        let message = taken.recv().await?;
-        Some((message, taken))
-    });
-    rest.chain(stream::once(async move { neglected.load(Ordering::Acquire) }).filter_map(
-        async |neglected| {
-            neglected.then(|| {
-                Err(Status::unavailable(
-                    "The stream was not read for too long. Subscribe again with last-event-id",
-                ))
-            })
-        },
-    ))
+    let span = Span::current();
+    let source = Source { events, write, broken: false };
+    stream::unfold(source, move |mut source| {
+        let request_id = request_id.clone();
+        async move {
+            let message = source.next().await?;
+            let message = message.map_err(|why| status(dialect, &unwritable(&why, request_id)));
+            Some((message, source))
+        }
+        .instrument(span.clone())
+    })
     .boxed()
 }
 
-struct Pump<W> {
+struct Source<W> {
     events: EventStream,
     write: W,
-    dialect: Dialect,
-    request_id: String,
-    neglected: Arc<AtomicBool>,
+    broken: bool,
 }
 
-impl<W> Pump<W> {
-    /// Hands messages to the reader until they end, or the reader is gone or does not take them.
-    async fn run<R>(mut self, reader: mpsc::Sender<Result<R, Status>>)
-    where
-        W: Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError>,
-    {
-        loop {
-            let message = tokio::select! {
-                biased;
-                () = reader.closed() => return,
-                message = self.next() => message,
-            };
-            let Some(message) = message else { return };
-            let broken = message.is_err();
-            match reader.send_timeout(message, STALLED).await {
-                Ok(()) if broken => return,
-                Ok(()) => {}
-                Err(_) => {
-                    self.neglected.store(true, Ordering::Release);
-                    return;
-                }
-            }
-        }
-    }
-
+impl<W> Source<W> {
     /// The next message; `None` at the end.
-    async fn next<R>(&mut self) -> Option<Result<R, Status>>
+    async fn next<R>(&mut self) -> Option<Result<R, WireError>>
     where
         W: Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError>,
     {
+        if self.broken {
+            return None;
+        }
         let frame = self.events.next().await?;
-        let event = frame.event()?;
-        Some((self.write)(&event, Some(frame.cursor)).map_err(|why| {
-            tracing::error!(error = %why, "an event cannot be written");
-            let request_id = self.request_id.clone();
-            status(self.dialect, &ProtocolError::Internal { request_id })
-        }))
+        let message = (self.write)(&*frame.event()?, Some(frame.cursor));
+        self.broken = message.is_err();
+        Some(message)
     }
 }

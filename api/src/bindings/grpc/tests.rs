@@ -346,15 +346,11 @@ async fn left(node: &Node) {
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_nothing_is_given_up_and_hears_so() {
+async fn a_reader_that_goes_away_leaves_nothing_behind() {
     let node = Node::start().await;
     let stream = client(&node).send_streaming_message(saying("m")).await.unwrap().into_inner();
-    let mut run = node.claim().await;
-    run.append(vec![working()]).await;
-    run.append((0..50).map(|_| made(Part::text("x".repeat(60_000)))).collect()).await;
+    assert_eq!(node.service().hub.awaited(), 1);
+    drop(stream);
     tokio::time::pause();
-    timeout(LIMIT * 30, left(&node)).await.expect("the subscription is given up");
-    let events: Vec<_> = stream.collect().await;
-    assert!(events.len() < 50, "{}", events.len());
-    assert_eq!(events.last().unwrap().as_ref().unwrap_err().code(), Code::Unavailable);
+    timeout(LIMIT, left(&node)).await.expect("the subscription is given up");
 }

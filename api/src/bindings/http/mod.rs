@@ -17,7 +17,7 @@ use super::{
     perform::{self, Performed, perform},
     pieces::Envelope,
     request::{Marks, caller, cursor, echo, refused_type, stated_version, with_tenant},
-    sse::{self, Neglect},
+    sse,
 };
 use crate::service::{Caller, EventStream};
 use axum::{
@@ -183,8 +183,7 @@ impl Exchange<'_> {
     }
 
     fn stream(&self, envelope: Envelope, frames: EventStream) -> Response {
-        let neglect = Neglect::on(self.parts.version);
-        sse::response(frames, self.gate.keep_alive, envelope, neglect)
+        sse::response(frames, self.gate.keep_alive, envelope)
     }
 }
 
