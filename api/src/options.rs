@@ -30,6 +30,10 @@ pub enum ExtendedCards {
 pub struct ApiOptions {
     /// Where clients reach this deployment, without a trailing slash: what cards say.
     pub public_url: String,
+    /// Further names of this server, with or without a port.
+    pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may read answers; `*` for all.
+    pub cors_origins: Vec<String>,
     /// The agent at the root; without it, the only one that is registered.
     pub default_agent: Option<AgentName>,
     /// Signs cards and publishes its keys; without it, cards are not signed.

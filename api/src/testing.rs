@@ -101,6 +101,8 @@ impl Node {
         };
         let mut options = ApiOptions {
             public_url: "http://test".to_owned(),
+            allowed_hosts: Vec::new(),
+            cors_origins: Vec::new(),
             default_agent: None,
             card_signer: None,
             authentication: Authentication::None,

@@ -1,18 +1,36 @@
 //! The way of a request to what answers it. Calls, which are nearly all requests, go there directly; everything else goes
 //! through the router, which knows the same addresses and answers the same.
 
-use super::{Gate, jsonrpc, request::Marks, router};
+use super::card::plain;
+use super::{
+    Gate, cors, grpc, jsonrpc,
+    origin::{Admission, Foreign, OriginPolicy, is_document},
+    request::Marks,
+    router,
+};
 use crate::server::Answers;
 use axum::{
     Router,
     body::{Body, HttpBody},
     extract::Request,
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
     response::Response,
 };
 use futures::FutureExt;
-use std::{panic::AssertUnwindSafe, sync::Arc};
-use tower_http::catch_panic::{DefaultResponseForPanic, ResponseForPanic};
+use longhaul_proto::of_grpc;
+use longhaul_wire::error::OWN_DOMAIN;
+use serde_json::{Value, json};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use tonic::Code;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::{
+    catch_panic::{DefaultResponseForPanic, ResponseForPanic},
+    cors::CorsLayer,
+};
+
+/// The code of JSON-RPC of whatever the caller may not do.
+const FORBIDDEN: i32 = -32051;
+const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
 /// Answers every request.
 #[derive(Clone)]
@@ -21,12 +39,51 @@ pub struct Front(Arc<Ways>);
 struct Ways {
     gate: Gate,
     router: Router,
+    origins: Arc<OriginPolicy>,
+    cors: CorsLayer,
 }
 
 impl Front {
     /// With all routes.
     pub fn new(gate: Gate) -> Self {
-        Self(Arc::new(Ways { router: router(gate.clone()), gate }))
+        let options = &gate.service.options;
+        let origins = Arc::new(OriginPolicy::new(
+            !gate.authenticator.required(),
+            &options.public_url,
+            &options.allowed_hosts,
+            &options.cors_origins,
+        ));
+        let cors = cors::layer(Arc::clone(&origins));
+        Self(Arc::new(Ways { router: router(gate.clone()), gate, origins, cors }))
+    }
+
+    /// Answers a request whose host and origin may be as they are.
+    async fn route(&self, request: Request) -> Response {
+        let place = match *request.method() {
+            Method::POST => place(request.uri().path()),
+            _ => Place::Elsewhere,
+        };
+        match place {
+            Place::Root => self.call(None, request).await,
+            Place::Agent(name) => {
+                let name = name.to_owned();
+                self.call(Some(name), request).await
+            }
+            Place::Elsewhere => self.0.router.answer(request).await,
+        }
+    }
+
+    /// Answers a page that may read the answer.
+    async fn share(&self, request: Request) -> Response {
+        let front = self.clone();
+        let routed = service_fn(move |request| {
+            let front = front.clone();
+            async move { Ok::<_, Infallible>(front.route(request).await) }
+        });
+        match self.0.cors.layer(routed).oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 
     async fn call(&self, agent: Option<String>, request: Request) -> Response {
@@ -53,19 +110,50 @@ impl Front {
 
 impl Answers for Front {
     async fn answer(&self, request: Request) -> Response {
-        let place = match *request.method() {
-            Method::POST => place(request.uri().path()),
-            _ => Place::Elsewhere,
+        let (parts, body) = request.into_parts();
+        let admission = match self.0.origins.check(&parts) {
+            Ok(admission) => admission,
+            Err(foreign) => return refuse(&foreign, &parts),
         };
-        match place {
-            Place::Root => self.call(None, request).await,
-            Place::Agent(name) => {
-                let name = name.to_owned();
-                self.call(Some(name), request).await
-            }
-            Place::Elsewhere => self.0.router.answer(request).await,
+        let is_document = parts.method != Method::POST && is_document(parts.uri.path());
+        let request = Request::from_parts(parts, body);
+        let mut response = match admission {
+            Admission::Plain => self.route(request).await,
+            // Apart, so that calls of others do not keep the room for it.
+            Admission::Cors => Box::pin(self.share(request)).await,
+        };
+        if is_document {
+            // Whoever asks: caches hand it on to pages of any origin.
+            let any = HeaderValue::from_static("*");
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
         }
+        response
     }
+}
+
+/// Refuses a request by where it is sent to or comes from, as the binding that it is meant for writes errors.
+fn refuse(foreign: &Foreign, parts: &Parts) -> Response {
+    let (reason, message) = (foreign.reason(), foreign.message());
+    tracing::debug!(reason, "request rejected: {message}");
+    if grpc::is_grpc(&parts.headers) {
+        return of_grpc(Code::PermissionDenied, reason, &message).into_http();
+    }
+    let path = parts.uri.path();
+    let detail =
+        json!({"@type": ERROR_INFO, "reason": reason, "domain": OWN_DOMAIN, "metadata": {}});
+    let body: Value = if parts.method == Method::POST && place(path) != Place::Elsewhere {
+        let error = json!({"code": FORBIDDEN, "message": message, "data": [detail]});
+        json!({"jsonrpc": "2.0", "id": null, "error": error})
+    } else if path.starts_with("/operator/") {
+        json!({"error": {"code": "PERMISSION_DENIED", "message": message}})
+    } else {
+        let status = "PERMISSION_DENIED";
+        json!({"error": {"code": 403, "status": status, "message": message, "details": [detail]}})
+    };
+    let mut response = plain(StatusCode::FORBIDDEN, &body);
+    // What a page may be answered depends on it.
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
+    response
 }
 
 /// Whom a call is for.

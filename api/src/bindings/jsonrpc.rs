@@ -15,6 +15,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
+use longhaul_domain::line::escape_separators;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
     jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
@@ -221,7 +222,7 @@ fn as_event(refusal: Response, dialect: Dialect, id: &Id, error: &ProtocolError)
         return refusal;
     }
     let mut event = b"data: ".to_vec();
-    event.extend(write_error(dialect, id, error).unwrap_or_default());
+    event.extend(escape_separators(write_error(dialect, id, error).unwrap_or_default()));
     event.extend(b"\n\n");
     sse::of_events(Body::from(event))
 }

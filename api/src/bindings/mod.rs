@@ -3,13 +3,16 @@
 mod answer;
 mod body;
 mod card;
+mod cors;
 mod front;
 mod grpc;
 mod health;
+mod host;
 mod http;
 mod jsonrpc;
 mod jwks;
 mod operator;
+mod origin;
 mod perform;
 mod pieces;
 mod request;

@@ -5,12 +5,14 @@
 
 use crate::service::{EventStream, Frame};
 use axum::body::Bytes;
+use longhaul_domain::line::escape_separators;
 use longhaul_wire::{
     Dialect, Output, StreamEvent, WireError,
     jsonrpc::{Id, around_result},
     v0::{FileBytes, Frames},
     write::to_vec,
 };
+use serde::Serialize;
 use std::{
     collections::VecDeque,
     pin::{Pin, pin},
@@ -25,12 +27,14 @@ const PIECE: usize = 64 << 10;
 const TOGETHER: usize = 16 << 10;
 const SMALL: usize = 4 << 10;
 
-const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+/// A comment, and no blank line behind it: that one would end an event, and clients that know an id already make one of it
+/// that is empty (httpx-sse, and with it the Python SDKs).
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n");
 
 /// What each event of one stream is wrapped into, and how it is written.
 pub struct Envelope {
     dialect: Dialect,
-    before: String,
+    before: Vec<u8>,
     after: &'static str,
     /// Where an event may be several frames, and depends on those before it.
     frames: Option<Frames>,
@@ -40,6 +44,7 @@ impl Envelope {
     /// That of the answer to a call. `chosen` is the id by which the client knows the task, where it chose that itself.
     pub fn new(dialect: Dialect, id: &Id, chosen: Option<String>) -> Self {
         let (before, after) = around_result(id);
+        let before = escape_separators(before.into_bytes());
         let frames = (dialect == Dialect::V0_1).then(|| dialect.frames(chosen));
         Self { dialect, before, after, frames }
     }
@@ -47,13 +52,17 @@ impl Envelope {
     /// None: each event stands for itself. What is written for a client with ways of its own is not shared with others.
     pub fn bare(dialect: Dialect, files: FileBytes) -> Self {
         let frames = (files != FileBytes::Once).then(|| dialect.frames(None).files(files));
-        Self { dialect, before: String::new(), after: "", frames }
+        Self { dialect, before: Vec::new(), after: "", frames }
     }
 
     fn write(&self, event: &StreamEvent) -> Option<Bytes> {
-        let written = to_vec(&self.dialect.view(Output::Event(event)));
-        written.inspect_err(cannot_be_written).ok().map(Bytes::from)
+        line(&self.dialect.view(Output::Event(event))).map(Bytes::from)
     }
+}
+
+/// Writes what is the data of an event: one line, however the client splits lines.
+fn line(value: &impl Serialize) -> Option<Vec<u8>> {
+    to_vec(value).inspect_err(cannot_be_written).ok().map(escape_separators)
 }
 
 fn cannot_be_written(error: &WireError) {
@@ -138,7 +147,7 @@ impl Pieces {
         let around = before.len() + after.len() + 40;
         together.reserve(around + if result.len() <= SMALL { result.len() } else { 0 });
         together.extend_from_slice(format!("id: {}\ndata: ", frame.cursor).as_bytes());
-        together.extend_from_slice(before.as_bytes());
+        together.extend_from_slice(before);
         if result.len() <= SMALL {
             together.extend_from_slice(&result);
         } else {
@@ -162,11 +171,11 @@ impl Pieces {
         let views = frames.of(&event);
         let last = views.len() - 1;
         for (index, view) in views.iter().enumerate() {
-            let written = to_vec(view).inspect_err(cannot_be_written).ok()?;
+            let written = line(view)?;
             if index == last {
                 together.extend_from_slice(format!("id: {}\n", frame.cursor).as_bytes());
             }
-            for bytes in [b"data: ", before.as_bytes(), &written, after.as_bytes(), b"\n\n"] {
+            for bytes in [b"data: ", &before[..], &written, after.as_bytes(), b"\n\n"] {
                 together.extend_from_slice(bytes);
             }
         }

@@ -1,3 +1,6 @@
+mod events;
+mod pages;
+
 use super::{pieces::Envelope, sse};
 use crate::{
     service::EventStream,

@@ -26,6 +26,8 @@ pub fn api_options(
     Ok(ApiOptions {
         card_signer: cards::signer(settings, &public_url)?,
         public_url,
+        allowed_hosts: server.allowed_hosts.clone(),
+        cors_origins: server.cors_origins.clone(),
         default_agent,
         authentication: match mode {
             AuthMode::None => Authentication::None,

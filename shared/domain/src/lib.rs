@@ -16,6 +16,7 @@ pub mod failure;
 pub mod ids;
 pub mod json;
 pub mod limits;
+pub mod line;
 pub mod log;
 pub mod message;
 pub mod owner;

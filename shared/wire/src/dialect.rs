@@ -137,7 +137,7 @@ impl Dialect {
 
 /// What a client sent, cut to a length that fits an error message. Control characters are shown as U+FFFD: U+0000 among them, which
 /// readers of answers refuse.
-pub(crate) fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     const MOST: usize = 64;
     let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     let mut chars = text.chars();

@@ -84,6 +84,11 @@ fn format(headers: &HeaderMap) -> Option<&[u8]> {
     matches!(rest, [] | [b'+' | b';', ..]).then_some(rest)
 }
 
+/// Whether a request is one of gRPC.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    format(headers).is_some()
+}
+
 /// Answers what is gRPC, whatever its path, and nothing else.
 pub async fn divert(State(services): State<Services>, request: Request, next: Next) -> Response {
     let Some(format) = format(request.headers()) else { return next.run(request).await };

@@ -50,6 +50,12 @@ section! {
         /// URL under which clients reach the API, without a trailing slash; agent cards name it. Absent: what the request
         /// was addressed to.
         public_url: Option<String> = None;
+        /// Further names under which clients reach the API, such as "agents.internal", with a port where only that one counts. While
+        /// `auth.mode` is "none", requests for other names are refused, but for localhost, addresses and the host of `public_url`.
+        allowed_hosts: Vec<String> = Vec::new();
+        /// Origins whose web pages may use the API, such as `https://app.example.com`; "*" for all. Cards and key sets are open to
+        /// every page.
+        cors_origins: Vec<String> = Vec::new();
         /// Allow an address beyond loopback while `auth.mode` is "none".
         allow_unauthenticated: bool = false;
         /// The agent that answers where a request names none. Absent: the only one there is.

@@ -6,6 +6,7 @@ use super::*;
 
 mod agents;
 mod cards;
+mod web;
 
 /// Loads a file of the given text, with variables and flags, each `name=value`.
 fn load(
@@ -107,9 +108,11 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 fn every_scalar_key_has_a_variable_that_sets_it() {
     let value = |key: &KeyInfo| match key.path.as_str() {
         "server.listen" | "worker.listen" => "127.0.0.1:7",
-        "server.public_url" | "cards.jku" | "cards.documentation_url" | "cards.icon_url" => {
-            "https://a.example"
-        }
+        "server.public_url"
+        | "server.cors_origins"
+        | "cards.jku"
+        | "cards.documentation_url"
+        | "cards.icon_url" => "https://a.example",
         "database.url" => "postgres://db/a",
         "amqp.url" => "amqp://broker",
         "auth.mode" => "keys",

@@ -1,6 +1,7 @@
 //! What the types alone cannot say: limits, names, and keys that must fit one another.
 
 mod cards;
+mod web;
 
 use std::collections::BTreeSet;
 
@@ -118,6 +119,7 @@ impl Check<'_> {
             let allowed = "a URL that begins with http:// or https://, without query, fragment and trailing slash";
             self.ensure(is_public_url(url), "server.public_url", "is not such a URL", allowed)?;
         }
+        self.web(server)?;
         if let Some(name) = &server.default_agent {
             self.agent_name("server.default_agent", name)?;
         }

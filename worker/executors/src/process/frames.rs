@@ -1,7 +1,7 @@
 //! The lines of the process protocol; `docs/process-protocol.md` describes them.
 
 use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut, present};
-use longhaul_domain::{Json, JsonObject, json};
+use longhaul_domain::{Json, JsonObject, json, line::escape_separators};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -105,11 +105,12 @@ pub(super) enum Reply<'a> {
 }
 
 impl ToPlugin<'_> {
-    /// As one line.
-    pub fn line(&self) -> String {
-        let mut line =
-            serde_json::to_string(self).expect("frames have string keys and cannot fail to encode");
-        line.push('\n');
+    /// As one line, also for readers that split at Unicode's line separators, as Node's `readline` does.
+    pub fn line(&self) -> Vec<u8> {
+        let json =
+            serde_json::to_vec(self).expect("frames have string keys and cannot fail to encode");
+        let mut line = escape_separators(json);
+        line.push(b'\n');
         line
     }
 }
@@ -266,6 +267,15 @@ mod tests {
             let error = Said::read(line).unwrap_err();
             assert!(error.contains(reason), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_frame_is_one_line_also_where_unicode_has_others() {
+        let value = Json::parse("\"a\u{2028}b\u{85}\"").unwrap();
+        let result = Some(Reply::Stored { found: true, value: &value });
+        let line = ToPlugin::Reply { run: "r", id: "1", result, error: None }.line();
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.ends_with("\"a\\u2028b\\u0085\"}}\n"), "{line}");
     }
 
     #[test]

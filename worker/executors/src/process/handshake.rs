@@ -102,7 +102,7 @@ async fn greet(
         features: FEATURES,
     };
     // A program that has ended already is found by reading.
-    let _ = stdin.write_all(hello.line().as_bytes()).await;
+    let _ = stdin.write_all(&hello.line()).await;
     loop {
         let line = match stdout.next().await {
             Line::Whole(line) | Line::Unfinished(line) => line,

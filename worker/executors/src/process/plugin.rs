@@ -29,7 +29,7 @@ const QUEUE: usize = 32;
 /// A handle to a running plugin. When the last one goes, its input is closed and it ends.
 pub(super) struct Plugin {
     shared: Arc<Shared>,
-    lines: mpsc::Sender<String>,
+    lines: mpsc::Sender<Vec<u8>>,
     /// Parts of a client's message up to this many bytes come inline.
     pub inline_parts: u64,
     /// Room for so many runs at a time.

@@ -21,11 +21,11 @@ pub(super) type StdoutLines = Lines<BufReader<ChildStdout>>;
 pub(super) async fn write(
     shared: Arc<Shared>,
     mut stdin: ChildStdin,
-    mut queue: mpsc::Receiver<String>,
+    mut queue: mpsc::Receiver<Vec<u8>>,
 ) {
     let lines = async {
         while let Some(line) = queue.recv().await {
-            if stdin.write_all(line.as_bytes()).await.is_err() {
+            if stdin.write_all(&line).await.is_err() {
                 return;
             }
         }

@@ -1,0 +1,137 @@
+use super::*;
+use axum::http::Request;
+
+fn policy(open: bool, hosts: &[&str], cors: &[&str]) -> OriginPolicy {
+    let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    OriginPolicy::new(open, "https://agents.example/base", &owned(hosts), &owned(cors))
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+fn post(headers: &[(&str, &str)]) -> Parts {
+    request("POST", "/", headers)
+}
+
+#[test]
+fn without_credentials_only_names_of_this_server_are_answered() {
+    let policy = policy(true, &["agents.internal", "other:8080"], &[]);
+    for host in [
+        "localhost:8080",
+        "app.localhost",
+        "127.0.0.1",
+        "203.0.113.7:80",
+        "[2001:db8::1]:8080",
+        "agents.example",
+        "AGENTS.Internal:9",
+        "other:8080",
+    ] {
+        assert_eq!(policy.check(&post(&[("host", host)])), Ok(Admission::Plain), "{host}");
+    }
+    for host in ["evil.example", "agents.internal.evil.example", "other:81", "a@localhost", ""] {
+        let foreign = Err(Foreign::Host(host.to_owned()));
+        assert_eq!(policy.check(&post(&[("host", host)])), foreign, "{host}");
+        // Reading is as bad, and of several hosts each counts.
+        let both = request("GET", "/tasks", &[("host", "localhost"), ("host", host)]);
+        assert_eq!(policy.check(&both), foreign, "{host}");
+    }
+    // As HTTP/2 has it.
+    for (target, foreign) in
+        [("http://evil.example/lf.a2a.v1.A2AService/GetTask", true), ("http://[::1]:8080/", false)]
+    {
+        assert_eq!(policy.check(&request("POST", target, &[])).is_err(), foreign, "{target}");
+    }
+    assert_eq!(policy.check(&post(&[])), Ok(Admission::Plain), "no browser leaves out the host");
+}
+
+#[test]
+fn without_credentials_pages_of_others_are_refused() {
+    let policy = policy(true, &["agents.internal"], &["https://app.example"]);
+    let sent = |origin: &str| policy.check(&post(&[("host", "10.0.0.7:8080"), ("origin", origin)]));
+    for origin in [
+        "http://localhost:3000",
+        "http://127.0.0.1:5173",
+        "http://[::1]:1",
+        "http://10.0.0.7:8080",
+        "https://agents.example",
+        "https://agents.internal:8443",
+    ] {
+        assert_eq!(sent(origin), Ok(Admission::Plain), "{origin}");
+    }
+    assert_eq!(sent("https://app.example"), Ok(Admission::Cors));
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example.evil.example",
+        // A page on another address, or on another port of this one, is a stranger's.
+        "http://203.0.113.7",
+        "http://10.0.0.7:9",
+        "null",
+        "chrome-extension://abc",
+        "http://localhost.evil.example",
+    ] {
+        assert_eq!(sent(origin), Err(Foreign::Origin(origin.to_owned())), "{origin}");
+    }
+}
+
+#[test]
+fn without_credentials_links_from_other_sites_are_refused() {
+    let policy = policy(true, &[], &[]);
+    for (site, foreign) in
+        [("cross-site", true), ("same-site", true), ("same-origin", false), ("none", false)]
+    {
+        let link = request("GET", "/tasks", &[("sec-fetch-site", site)]);
+        assert_eq!(policy.check(&link).is_err(), foreign, "{site}");
+    }
+}
+
+#[test]
+fn what_is_public_is_answered_to_everybody() {
+    let policy = policy(true, &[], &[]);
+    let strange = [("host", "evil.example"), ("origin", "https://evil.example")];
+    for (path, admission) in [
+        ("/healthz", Admission::Plain),
+        ("/readyz", Admission::Plain),
+        ("/.well-known/agent-card.json", Admission::Cors),
+        ("/agents/a/.well-known/agent.json", Admission::Cors),
+        ("/.well-known/jwks.json", Admission::Cors),
+    ] {
+        assert_eq!(policy.check(&request("GET", path, &strange)), Ok(admission), "{path}");
+        assert!(policy.check(&request("POST", path, &strange)).is_err(), "{path}");
+    }
+    let probe = request("POST", "http://pod/grpc.health.v1.Health/Check", &[]);
+    assert_eq!(policy.check(&probe), Ok(Admission::Plain));
+}
+
+#[test]
+fn where_callers_show_keys_nothing_is_refused_and_pages_that_may_read_are_listed() {
+    let policy = policy(false, &[], &["https://app.example", "capacitor://localhost"]);
+    let sent = |origin| policy.check(&post(&[("host", "evil.example"), ("origin", origin)]));
+    assert_eq!(sent("https://evil.example"), Ok(Admission::Plain));
+    assert_eq!(sent("https://APP.example"), Ok(Admission::Cors));
+    assert_eq!(sent("capacitor://localhost"), Ok(Admission::Cors));
+}
+
+#[test]
+fn a_page_asks_before_it_calls() {
+    let ask = |policy: OriginPolicy, origin: &str| {
+        let headers = [("origin", origin), ("access-control-request-method", "POST")];
+        policy.check(&request("OPTIONS", "/", &headers))
+    };
+    for open in [true, false] {
+        let refused = ask(policy(open, &[], &["https://a.example"]), "https://evil.example");
+        assert_eq!(refused.unwrap_err().reason(), "ORIGIN_NOT_ALLOWED");
+        for cors in ["https://evil.example", "*"] {
+            let allowed = ask(policy(open, &[], &[cors]), "https://evil.example");
+            assert_eq!(allowed, Ok(Admission::Cors), "{cors}");
+        }
+        // The page of this machine may call, and still not read.
+        assert!(ask(policy(open, &[], &[]), "http://localhost:3000").is_err());
+    }
+    assert_eq!(policy(true, &[], &["*"]).check(&post(&[("origin", "null")])), Ok(Admission::Cors));
+}
