@@ -11,6 +11,7 @@ use crate::{
     service::{Admission, Answers, Bounds, Service},
 };
 use longhaul_dispatch::Waker;
+use longhaul_domain::SignalChannel;
 use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, SystemClock, TaskSet, readiness::Handle};
 use longhaul_store::Store;
 use std::{io, sync::Arc, time::Duration};
@@ -77,6 +78,7 @@ impl Api {
             store,
             hub,
             waker,
+            channel: SignalChannel::from_bits(ids.random_u128()),
             ids,
             clock,
             authenticated: authenticator.required(),

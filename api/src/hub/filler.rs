@@ -2,7 +2,7 @@
 
 use super::{Hub, topic::Topic};
 use futures::StreamExt;
-use longhaul_domain::{Seq, TaskKey};
+use longhaul_domain::{Seq, SignalChannel, TaskKey};
 use longhaul_runtime::{Backoff, TaskSet, readiness::Handle};
 use longhaul_store::{LogPage, LogSignal, ReadLimit};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -59,6 +59,7 @@ async fn listen(hub: Hub, readiness: Handle) {
 async fn poll(hub: Hub) {
     loop {
         tokio::time::sleep(POLL).await;
+        hub.follow_all();
         hub.suspect_all();
     }
 }
@@ -108,14 +109,28 @@ impl Hub {
                     self.look_at(behind);
                 }
             }
+            LogSignal::Joined(channel) => {
+                self.suspect_where(|key| SignalChannel::of_task(key.task) == channel);
+            }
             LogSignal::Missed => self.suspect_all(),
         }
     }
 
+    /// Says again which tasks are followed here.
+    fn follow_all(&self) {
+        let keys: Vec<TaskKey> = self.topics().keys().copied().collect();
+        self.0.store.follow_logs(&keys);
+    }
+
     fn suspect_all(&self) {
+        self.suspect_where(|_| true);
+    }
+
+    fn suspect_where(&self, fits: impl Fn(&TaskKey) -> bool) {
         let topics = self.topics();
-        topics.values().for_each(|topic| topic.suspect());
-        let keys: Vec<TaskKey> = topics.keys().copied().collect();
+        let suspects = topics.iter().filter(|(key, _)| fits(key));
+        let keys: Vec<TaskKey> =
+            suspects.inspect(|(_, topic)| topic.suspect()).map(|(k, _)| *k).collect();
         drop(topics);
         if !keys.is_empty() {
             self.look_at(keys);

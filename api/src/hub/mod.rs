@@ -57,6 +57,7 @@ impl Hub {
     /// Subscribes to a task before its latest entries are read or even written: what follows `known` will be heard of.
     /// Whoever reads the task afterwards and goes on behind what it read misses nothing.
     pub fn subscribe_ahead(&self, key: TaskKey, known: Seq) -> Subscription {
+        self.0.store.follow_logs(&[key]);
         let topic = {
             let mut topics = self.topics();
             let topic = topics.entry(key).or_insert_with(|| Arc::new(Topic::new(known)));

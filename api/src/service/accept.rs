@@ -60,7 +60,7 @@ impl Service {
             }
             Some(task) => self.accept_follow_up(caller, request, &task).await,
             None => {
-                let id = TaskId::new(self.ids.uuid_v7());
+                let id = self.channel.task_id(self.ids.uuid_v7());
                 let key = TaskKey { owner: caller.principal.owner, task: id };
                 self.accept_new(caller, request, key, waits).await
             }

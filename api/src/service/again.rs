@@ -4,7 +4,7 @@
 
 use super::{Service, durability};
 use longhaul_domain::{
-    AgentName, ContextId, DurabilityOptions, Json, JsonObject, MessageId, OwnerId, TaskId, TaskKey,
+    AgentName, ContextId, DurabilityOptions, Json, JsonObject, MessageId, OwnerId, TaskKey,
     blob::offload_all, extension::DURABILITY, log::UserMessage,
 };
 use longhaul_runtime::TraceContext;
@@ -30,7 +30,7 @@ pub struct Draft {
 impl Service {
     /// A new task from a draft, ready to be accepted.
     pub async fn begin(&self, draft: Draft) -> Result<AcceptNew> {
-        let key = TaskKey { owner: draft.owner, task: TaskId::new(self.ids.uuid_v7()) };
+        let key = TaskKey { owner: draft.owner, task: self.channel.task_id(self.ids.uuid_v7()) };
         let context = draft.context.unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
         let mut said = draft.said;
         let message = &mut said.message;

@@ -37,7 +37,9 @@ pub use stream::EventStream;
 
 use crate::{agents::Agents, hub::Hub, options::ApiOptions};
 use longhaul_dispatch::Waker;
-use longhaul_domain::{AgentDescriptor, AgentName, Principal, Task, TaskId, TaskKey};
+use longhaul_domain::{
+    AgentDescriptor, AgentName, Principal, SignalChannel, Task, TaskId, TaskKey,
+};
 use longhaul_runtime::{Clock, Ids, TraceContext};
 use longhaul_store::{SnapshotOptions, Store, StoreError};
 use longhaul_wire::{Extensions, ProtocolError, TaskRef};
@@ -71,6 +73,8 @@ pub struct Service {
     pub hub: Hub,
     pub waker: Arc<dyn Waker>,
     pub ids: Arc<dyn Ids>,
+    /// Channel of the tasks that are made here, so that this node hears of its own tasks and few others.
+    pub channel: SignalChannel,
     pub clock: Arc<dyn Clock>,
     pub agents: Agents,
     pub admission: Admission,

@@ -235,6 +235,10 @@ impl Keys for SqliteStore {
 
 #[async_trait]
 impl Signals for SqliteStore {
+    fn follow_logs(&self, _: &[TaskKey]) {
+        // There is one process, and it hears of every task.
+    }
+
     async fn log_signals(&self) -> Result<SignalStream<LogSignal>> {
         self.signals.log()
     }

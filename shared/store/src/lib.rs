@@ -214,7 +214,10 @@ pub trait Keys: Send + Sync {
 /// Hints that something changed. They may be lost; whoever must not miss anything reads the store from time to time.
 #[async_trait]
 pub trait Signals: Send + Sync {
-    /// Tasks whose log has grown, on any node.
+    /// Asks for the log signals of these tasks, from any process, for the next minutes: to be repeated at least every minute while
+    /// they are followed. Signals sent before the store listens are made up for by [`LogSignal::Joined`]. Never waits.
+    fn follow_logs(&self, tasks: &[TaskKey]);
+    /// Tasks whose log has grown: those that were asked for, and perhaps others.
     async fn log_signals(&self) -> Result<SignalStream<LogSignal>>;
     /// What workers should look at: a cancel or a message for a running task, and what was announced.
     async fn control_signals(&self) -> Result<SignalStream<ControlSignal>>;

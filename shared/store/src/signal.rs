@@ -1,7 +1,7 @@
 //! Hints that something changed.
 
 use futures::stream::BoxStream;
-use longhaul_domain::{AgentName, Seq, TaskKey};
+use longhaul_domain::{AgentName, Seq, SignalChannel, TaskKey};
 
 /// Signals as they come. Ends only when the store is closed.
 pub type SignalStream<T> = BoxStream<'static, T>;
@@ -11,6 +11,8 @@ pub type SignalStream<T> = BoxStream<'static, T>;
 pub enum LogSignal {
     /// These tasks, up to these entries.
     Grown(Vec<(TaskKey, Seq)>),
+    /// Signals of the tasks of this channel are heard from now on; those of before may have been lost.
+    Joined(SignalChannel),
     /// Signals were lost: every task may have grown.
     Missed,
 }

@@ -231,6 +231,9 @@ impl Keys for Veil {
 
 #[async_trait]
 impl Signals for Veil {
+    fn follow_logs(&self, tasks: &[TaskKey]) {
+        self.inner.follow_logs(tasks);
+    }
     async fn log_signals(&self) -> Result<SignalStream<LogSignal>> {
         self.inner.log_signals().await
     }

@@ -198,12 +198,16 @@ impl Keys for PostgresStore {
 
 #[async_trait]
 impl Signals for PostgresStore {
+    fn follow_logs(&self, tasks: &[TaskKey]) {
+        self.db.signals.follow_logs(tasks);
+    }
+
     async fn log_signals(&self) -> Result<SignalStream<LogSignal>> {
         Ok(self.db.signals.log_signals())
     }
 
     async fn control_signals(&self) -> Result<SignalStream<ControlSignal>> {
-        Ok(self.db.signals.control_signals())
+        Ok(self.db.signals.control_signals().await)
     }
 
     fn announce(&self, agent: &AgentName, task: TaskKey) {

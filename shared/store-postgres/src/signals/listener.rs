@@ -3,7 +3,7 @@
 //! Whenever the connection was lost, everything may have been missed, and that is said. A new connection never waits for the
 //! end of the old one, which may have gone silent: each comes out of a pool of its own.
 
-use super::{CHANNELS, Hub, NOTIFY_MANY, payload};
+use super::{Hub, NOTIFY_MANY, interest::Channel, payload};
 use crate::{
     failure::{DbResult, Failure, POOLED},
     options::{Silence, listening, pool},
@@ -11,8 +11,8 @@ use crate::{
 use longhaul_runtime::Backoff;
 use sqlx_core::{error::Error, query::query};
 use sqlx_postgres::{PgConnectOptions, PgListener, PgPool};
-use std::{sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Asks the connection whether it lives.
 pub const ALIVE: &str = "-- store::alive
@@ -23,6 +23,9 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// How long a living connection may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How often channels that nobody asks for any longer are left.
+const LEAVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Listens for ever. `listener` is connected already.
 pub async fn listen(hub: Arc<Hub>, place: PgConnectOptions, mut listener: PgListener) {
@@ -54,15 +57,54 @@ async fn connect(place: &PgConnectOptions) -> DbResult<PgListener> {
     let pool = pool(listening(place.clone()), 1, &Silence::default());
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
-    let listening = timeout(ANSWER, listener.listen_all(CHANNELS)).await;
-    listening.map_err(|_| Failure::Lost("LISTEN is not answered".to_owned()))??;
     Ok(listener)
+}
+
+/// Listens to the channels that are wanted now, and to no others.
+async fn follow(
+    hub: &Hub,
+    listener: &mut PgListener,
+    joined: &mut BTreeSet<Channel>,
+) -> DbResult<()> {
+    let wanted = hub.interest.wanted();
+    let new: Vec<Channel> = wanted.difference(joined).copied().collect();
+    let left: Vec<Channel> = joined.difference(&wanted).copied().collect();
+    if !new.is_empty() {
+        let names: Vec<String> = new.iter().map(|channel| channel.name()).collect();
+        listener.listen_all(names.iter().map(String::as_str)).await?;
+        // Confirmed. What was sent before that was not heard here.
+        for channel in new {
+            hub.joined(channel);
+        }
+    }
+    for channel in left {
+        listener.unlisten(&channel.name()).await?;
+    }
+    *joined = wanted;
+    Ok(())
 }
 
 /// Delivers what comes until the connection is lost; gives the reason.
 async fn hear(hub: &Hub, listener: &mut PgListener) -> String {
+    let mut joined = BTreeSet::new();
+    let mut next_follow = Instant::now();
     loop {
-        match timeout(QUIET, listener.try_recv()).await {
+        if Instant::now() >= next_follow {
+            match timeout(ANSWER, follow(hub, listener, &mut joined)).await {
+                Ok(Ok(())) => next_follow = Instant::now() + LEAVE_INTERVAL,
+                Ok(Err(failure)) => return format!("{failure:?}"),
+                Err(_) => return "LISTEN is not answered".to_owned(),
+            }
+        }
+        let received = tokio::select! {
+            received = timeout(QUIET, listener.try_recv()) => received,
+            () = hub.interest.changed() => {
+                next_follow = Instant::now();
+                continue;
+            }
+            () = sleep_until(next_follow) => continue,
+        };
+        match received {
             Ok(Ok(Some(notification))) => deliver(hub, notification.payload()),
             Ok(Ok(None)) => return "closed by the server".to_owned(),
             Ok(Err(error)) => return error.to_string(),
@@ -93,8 +135,11 @@ fn deliver(hub: &Hub, text: &str) {
 pub async fn verify(hub: &Hub, place: &PgConnectOptions, sending: &PgPool) -> DbResult<PgListener> {
     let mut listener = connect(place).await?;
     let word = format!("{:016x}", hub.sender);
+    let channel = format!("longhaul_check_{word}");
+    let listening = timeout(ANSWER, listener.listen(&channel)).await;
+    listening.map_err(|_| Failure::Lost("LISTEN is not answered".to_owned()))??;
     query(NOTIFY_MANY)
-        .bind([CHANNELS[0]].as_slice())
+        .bind([channel.as_str()].as_slice())
         .bind([word.as_str()].as_slice())
         .execute(sending)
         .await?;
@@ -107,7 +152,10 @@ pub async fn verify(hub: &Hub, place: &PgConnectOptions, sending: &PgPool) -> Db
         Ok::<bool, Error>(false)
     });
     match heard.await {
-        Ok(Ok(true)) => Ok(listener),
+        Ok(Ok(true)) => {
+            listener.unlisten(&channel).await?;
+            Ok(listener)
+        }
         Ok(Ok(false)) => Err(Failure::Lost("the connection for notifications was lost".to_owned())),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Failure::Lost(format!("notifications do not arrive: {POOLED}"))),

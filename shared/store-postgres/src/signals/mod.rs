@@ -3,7 +3,11 @@
 //! NOTIFY is never part of a writing transaction, because it takes a lock of the whole database at commit and so turns group
 //! commit off: after a commit the changes are handed to one task per process, which sends all that wait together. When the
 //! process dies between commit and NOTIFY, the hint is lost; whoever must not miss anything reads from time to time.
+//!
+//! A process hears about the tasks that it follows only: log signals go to the channel of their task, and a process listens to
+//! the channels that its readers have asked for ([`interest`]).
 
+mod interest;
 mod listener;
 mod notifier;
 mod payload;
@@ -14,16 +18,23 @@ use longhaul_store::{ControlSignal, LogSignal, SignalStream};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::sync::{Notify, broadcast};
+use tokio::{
+    sync::{Notify, broadcast, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
+use interest::{Channel, Interest};
 pub use listener::{ALIVE, listen, verify};
 pub use notifier::{NOTIFY_MANY, notify};
-use payload::CHANNELS;
 
 /// How many signals a subscriber may lag behind before it is told that it missed some.
 const BACKLOG: usize = 1_024;
+
+/// How long a caller waits until signals to workers are heard.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What waits to be sent.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -62,6 +73,9 @@ pub struct Hub {
     control: broadcast::Sender<ControlSignal>,
     waiting: Mutex<Waiting>,
     wake: Notify,
+    interest: Interest,
+    /// Whether the channel of workers has been listened to.
+    control_joined: watch::Sender<bool>,
     closed: CancellationToken,
 }
 
@@ -74,6 +88,8 @@ impl Hub {
             control: broadcast::Sender::new(BACKLOG),
             waiting: Mutex::default(),
             wake: Notify::new(),
+            interest: Interest::default(),
+            control_joined: watch::Sender::default(),
             closed,
         }
     }
@@ -107,14 +123,39 @@ impl Hub {
         self.tell(Waiting { runnable, ..Waiting::default() });
     }
 
+    /// Asks for the log signals of these tasks from other processes, for some minutes.
+    pub fn follow_logs(&self, tasks: &[TaskKey]) {
+        self.interest.follow(tasks);
+    }
+
     /// Signals of the log.
     pub fn log_signals(&self) -> SignalStream<LogSignal> {
         self.until_closed(subscribe(self.log.subscribe(), LogSignal::Missed))
     }
 
-    /// Signals to workers.
-    pub fn control_signals(&self) -> SignalStream<ControlSignal> {
-        self.until_closed(subscribe(self.control.subscribe(), ControlSignal::Missed))
+    /// Signals to workers: all that are sent from now on.
+    pub async fn control_signals(&self) -> SignalStream<ControlSignal> {
+        let signals = subscribe(self.control.subscribe(), ControlSignal::Missed);
+        let mut joined = self.control_joined.subscribe();
+        self.interest.follow_control();
+        // Whoever looks into the store after this call must not miss what is announced after the look. While the database is
+        // away there is nothing to miss, and the channel is joined with a notice.
+        let _ = timeout(JOIN_TIMEOUT, joined.wait_for(|joined| *joined)).await;
+        self.until_closed(signals)
+    }
+
+    /// Tells readers that a channel is listened to from now on.
+    fn joined(&self, channel: Channel) {
+        // Nobody listening is no error.
+        match channel {
+            Channel::Log(channel) => drop(self.log.send(LogSignal::Joined(channel))),
+            Channel::Control => {
+                let nobody_waited = self.control_joined.receiver_count() == 0;
+                if self.control_joined.send_replace(true) || nobody_waited {
+                    let _ = self.control.send(ControlSignal::Missed);
+                }
+            }
+        }
     }
 
     fn until_closed<T: Send + 'static>(

@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long the last try may take, for which a process that ends waits.
 const LAST: Duration = Duration::from_secs(1);
 
-type Payloads = Vec<(&'static str, String)>;
+type Payloads = Vec<(String, String)>;
 
 /// Sends until stopped, and then once more what waits.
 pub async fn notify(hub: Arc<Hub>, pool: Kept, stop: CancellationToken) {
@@ -64,7 +64,7 @@ async fn try_to_send(pool: &Kept, payloads: &Payloads, limit: Duration) -> DbRes
         return Ok(());
     }
     let (channels, texts): (Vec<&str>, Vec<&str>) =
-        payloads.iter().map(|(channel, text)| (*channel, text.as_str())).unzip();
+        payloads.iter().map(|(channel, text)| (channel.as_str(), text.as_str())).unzip();
     let sending = async {
         let mut connection = pool.acquire().await?;
         query(NOTIFY_MANY).bind(channels).bind(texts).execute(&mut *connection).await?;

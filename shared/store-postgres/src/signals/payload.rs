@@ -4,26 +4,30 @@
 //! something to run (and its agent). What cannot be read comes from another version and means that something may have been
 //! missed.
 
-use super::Waiting;
-use longhaul_domain::{AgentName, OwnerId, Seq, TaskId, TaskKey};
+use super::{Waiting, interest::Channel};
+use longhaul_domain::{AgentName, OwnerId, Seq, SignalChannel, TaskId, TaskKey};
+use std::collections::BTreeMap;
 use uuid::Uuid;
-
-/// Channels: of logs, and of workers.
-pub const CHANNELS: [&str; 2] = ["longhaul_log", "longhaul_control"];
 
 /// Bytes of one payload at most.
 const LIMIT: usize = 7_900;
 
 /// Channel and payload of everything that waits.
-pub fn encode(sender: u64, waiting: &Waiting) -> Vec<(&'static str, String)> {
-    let [log, control] = CHANNELS;
-    let grown = waiting.grown.iter().map(|(key, seq)| format!("{}.{:x}", item('g', *key), seq.0));
+pub fn encode(sender: u64, waiting: &Waiting) -> Vec<(String, String)> {
+    let mut grown: BTreeMap<SignalChannel, Vec<String>> = BTreeMap::new();
+    for (key, seq) in &waiting.grown {
+        let text = format!("{}.{:x}", item('g', *key), seq.0);
+        grown.entry(SignalChannel::of_task(key.task)).or_default().push(text);
+    }
     let cancel = waiting.cancel.iter().map(|key| item('c', *key));
     let message = waiting.message.iter().map(|key| item('m', *key));
     let runnable =
         waiting.runnable.iter().map(|(agent, key)| format!("{}.{agent}", item('r', *key)));
-    let mut payloads = pack(log, sender, grown);
-    payloads.extend(pack(control, sender, cancel.chain(message).chain(runnable)));
+    let mut payloads: Vec<_> = grown
+        .into_iter()
+        .flat_map(|(channel, items)| pack(Channel::Log(channel), sender, items.into_iter()))
+        .collect();
+    payloads.extend(pack(Channel::Control, sender, cancel.chain(message).chain(runnable)));
     payloads
 }
 
@@ -32,18 +36,18 @@ fn item(kind: char, key: TaskKey) -> String {
 }
 
 fn pack(
-    channel: &'static str,
+    channel: Channel,
     sender: u64,
     items: impl Iterator<Item = String>,
-) -> Vec<(&'static str, String)> {
-    let mut payloads: Vec<(&'static str, String)> = Vec::new();
+) -> Vec<(String, String)> {
+    let mut payloads: Vec<(String, String)> = Vec::new();
     for item in items {
         match payloads.last_mut() {
             Some((_, payload)) if payload.len() + item.len() < LIMIT => {
                 payload.push(';');
                 payload.push_str(&item);
             }
-            _ => payloads.push((channel, format!("{sender:016x};{item}"))),
+            _ => payloads.push((channel.name(), format!("{sender:016x};{item}"))),
         }
     }
     payloads
@@ -100,14 +104,28 @@ mod tests {
         };
         let payloads = encode(u64::MAX, &waiting);
         let mut heard = Waiting::default();
-        for (_, payload) in &payloads {
+        for (channel, payload) in &payloads {
             assert!(payload.len() < 8_000);
+            if payload.contains(";g") {
+                let (_, told) = decode(payload).unwrap();
+                let task = told.grown.keys().next().unwrap().task;
+                assert_eq!(*channel, Channel::Log(SignalChannel::of_task(task)).name());
+            }
             let (sender, told) = decode(payload).unwrap();
             assert_eq!(sender, u64::MAX);
             heard.merge(told);
         }
         assert_eq!(heard, waiting);
-        assert!(payloads.len() < 20);
+        let control = payloads.iter().filter(|(channel, _)| *channel == Channel::Control.name());
+        assert!(control.count() < 15);
+    }
+
+    #[test]
+    fn tasks_of_one_node_share_notifications() {
+        let made = |n: u128| key((n << 10) | 7);
+        let grown = (0..100).map(|n| (made(n), Seq(2))).collect();
+        let payloads = encode(1, &Waiting { grown, ..Waiting::default() });
+        assert_eq!(payloads.len(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The store recovers by itself, and nothing that it acknowledged is lost.
 
-use crate::scene::{LIMIT, Scene, append, asks, complete, open, status};
+use crate::scene::{LIMIT, Scene, append, asks, complete, follow, joined, open, status};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, TaskKey, TaskState};
 use longhaul_store::{
@@ -183,10 +183,11 @@ async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() 
     // New tasks are nobody's yet; what runs write is told.
     let key = scene.accepted().await;
     let run = scene.claimed().await;
+    follow(&other, &mut signals, key).await;
     scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
     let heard = |signal: &LogSignal, key: TaskKey, seq: i64| match signal {
         LogSignal::Grown(tasks) => tasks.contains(&(key, Seq(seq))),
-        LogSignal::Missed => false,
+        LogSignal::Joined(_) | LogSignal::Missed => false,
     };
     let wait = tokio::time::timeout(LIMIT, async {
         while !heard(&signals.next().await.unwrap(), key, 2) {}
@@ -202,6 +203,7 @@ async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() 
         for _ in 0..2 {
             while signals.next().await.unwrap() != LogSignal::Missed {}
         }
+        joined(&mut signals, key).await;
         scene.store.append(append(&run, 2, vec![status(TaskState::Working)])).await.unwrap();
         while !heard(&signals.next().await.unwrap(), key, 3) {}
     });

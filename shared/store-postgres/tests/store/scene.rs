@@ -1,15 +1,16 @@
 //! What these tests share: a store on a database of its own, and tasks and runs in one line each.
 
 use crate::proxy::Proxy;
+use futures::StreamExt;
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, EntryBody, Message, MessageId,
-    OwnerId, Part, Role, Seq, TaskId, TaskKey, TaskState, TerminalState, WorkerId,
+    OwnerId, Part, Role, Seq, SignalChannel, TaskId, TaskKey, TaskState, TerminalState, WorkerId,
     log::{StatusChange, UserMessage},
 };
 use longhaul_runtime::{Ids, SystemIds};
 use longhaul_store::{
     Accept, AcceptNew, Accepted, AgentSlots, Append, ClaimRequest, Claimed, DedupeKey, Intake,
-    NewWorker, Reap, RunOptions, Settle, SettleAs, Work,
+    LogSignal, NewWorker, Reap, RunOptions, Settle, SettleAs, SignalStream, Signals, Work,
 };
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::{Database, Postgres};
@@ -129,6 +130,19 @@ pub async fn open(database: &Database) -> Arc<PostgresStore> {
 /// A store with these options.
 pub async fn open_at(options: PostgresOptions) -> Arc<PostgresStore> {
     PostgresStore::connect(options, Arc::new(SystemIds)).await.unwrap()
+}
+
+/// Follows a task, and waits until its signals are heard.
+pub async fn follow(store: &PostgresStore, signals: &mut SignalStream<LogSignal>, key: TaskKey) {
+    store.follow_logs(&[key]);
+    joined(signals, key).await;
+}
+
+/// Waits until the signals of a task that was asked for are heard.
+pub async fn joined(signals: &mut SignalStream<LogSignal>, key: TaskKey) {
+    let channel = LogSignal::Joined(SignalChannel::of_task(key.task));
+    let heard = async { while signals.next().await.expect("the stream goes on") != channel {} };
+    tokio::time::timeout(LIMIT, heard).await.expect("its channel is joined");
 }
 
 pub fn echo() -> AgentName {

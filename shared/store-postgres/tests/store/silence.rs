@@ -2,7 +2,7 @@
 
 use crate::{
     proxy::Proxy,
-    scene::{LIMIT, Scene, append, asks, complete, open, open_at, status},
+    scene::{LIMIT, Scene, append, asks, complete, follow, open, open_at, status},
 };
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{
@@ -49,6 +49,7 @@ async fn silent_connections_are_replaced() {
     let mut signals = scene.store.log_signals().await.unwrap();
     scene.accepted().await;
     let run = scene.claimed().await;
+    follow(&scene.store, &mut signals, run.key).await;
     other.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
     assert!(hears(&mut signals, run.key, LIMIT).await);
     other.accept_new(asks()).await.unwrap();
@@ -107,6 +108,7 @@ async fn what_is_told_last_is_heard_although_the_store_is_closed_at_once() {
     let other = open(&scene.database).await;
     let mut signals = other.log_signals().await.unwrap();
     let key = scene.accepted().await;
+    follow(&other, &mut signals, key).await;
     let run = scene.claimed().await;
     scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
     scene.store.close().await;

@@ -3,7 +3,7 @@
 use super::kit::{Scene, working};
 use crate::{ControlSignal, LogSignal, RequestCancel, SignalStream, Store};
 use futures::StreamExt;
-use longhaul_domain::{AgentName, Seq, TaskKey, TerminalState};
+use longhaul_domain::{AgentName, Seq, SignalChannel, TaskKey, TerminalState};
 use std::{sync::Arc, time::Duration};
 
 /// Waits for the first signal that fits. Signals may be lost only by saying so.
@@ -22,6 +22,7 @@ async fn first<T: std::fmt::Debug>(stream: &mut SignalStream<T>, fits: impl Fn(&
 async fn grown(stream: &mut SignalStream<LogSignal>, key: TaskKey, last: Seq) {
     first(stream, |signal| match signal {
         LogSignal::Grown(tasks) => tasks.iter().any(|(k, seq)| *k == key && *seq >= last),
+        LogSignal::Joined(channel) => *channel == SignalChannel::of_task(key.task),
         LogSignal::Missed => true,
     })
     .await;
@@ -32,6 +33,7 @@ pub async fn a_log_that_grows_is_signalled(store: Arc<dyn Store>) {
     let mut one = scene.store.log_signals().await.unwrap();
     let mut other = scene.store.log_signals().await.unwrap();
     let mut run = scene.running().await;
+    scene.store.follow_logs(&[run.key()]);
     grown(&mut one, run.key(), Seq(1)).await;
     scene.store.append(run.append(vec![working()])).await.unwrap();
     grown(&mut one, run.key(), Seq(2)).await;

@@ -13,8 +13,8 @@ use tokio_postgres::{AsyncMessage, Client, NoTls, Row};
 /// How long an idle session may keep its counts of transactions to itself, and a little more.
 pub const SETTLING: Duration = Duration::from_millis(10_500);
 
-/// The channels of the store's notifications; another one is not counted until it is named here.
-const CHANNELS: [&str; 2] = ["longhaul_log", "longhaul_control"];
+/// Number of channels that log notifications are spread over; further ones are not counted until they are named here.
+const LOG_CHANNELS: u16 = 1_024;
 
 /// What has been written at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,8 @@ impl Watch {
 
     /// Begins to listen to the channels of the store.
     pub async fn listen(&self) {
-        let listen = CHANNELS.map(|channel| format!("listen {channel}")).join(";");
+        let logs = (0..LOG_CHANNELS).map(|number| format!("listen longhaul_log_{number:03x};"));
+        let listen: String = logs.chain(["listen longhaul_control".to_owned()]).collect();
         self.client.batch_execute(&listen).await.expect("the private Postgres answers");
     }
 

@@ -1,0 +1,61 @@
+//! Channels: which processes hear that the log of a task has grown.
+//!
+//! A node makes the ids of its tasks in one channel, and listens to the channels of the tasks that it follows. So it hears
+//! about the tasks that it serves, and few others, however many nodes there are. The channel is in the id itself: whoever
+//! writes to a task knows it without a look at anything.
+
+use crate::TaskId;
+use uuid::Uuid;
+
+/// Number of channels. Two of sixteen nodes share one in about one deployment of ten, which costs each only what the other hears.
+pub const SIGNAL_CHANNELS: u16 = 1 << CHANNEL_BITS;
+
+/// Random bits of a task id, the last ones, that name its channel.
+const CHANNEL_BITS: u32 = 10;
+
+/// The channel of a task: the last ten bits of its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SignalChannel(u16);
+
+impl SignalChannel {
+    /// The channel that a task's signals are sent to.
+    pub fn of_task(task: TaskId) -> Self {
+        Self::from_bits(task.uuid().as_u128())
+    }
+
+    /// A channel chosen by random bits.
+    pub fn from_bits(bits: u128) -> Self {
+        // The remainder is below 1,024 and always fits.
+        Self(u16::try_from(bits % u128::from(SIGNAL_CHANNELS)).unwrap_or_default())
+    }
+
+    /// A task id of this channel, made from a time-ordered id. Ids that ascend still do: their order is in the bits before.
+    pub fn task_id(self, id: Uuid) -> TaskId {
+        let bits = id.as_u128();
+        let others = bits - bits % u128::from(SIGNAL_CHANNELS);
+        TaskId::new(Uuid::from_u128(others | u128::from(self.0)))
+    }
+
+    /// The number of the channel, below [`SIGNAL_CHANNELS`].
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_made_in_a_channel_is_of_that_channel_and_keeps_its_time() {
+        for bits in [0, 1, 1_023, 1_024, u128::MAX] {
+            let channel = SignalChannel::from_bits(bits);
+            let made = Uuid::from_u128(0x0193_7d2a_0000_7abc_8def_0123_4567_89ab);
+            let task = channel.task_id(made);
+            assert_eq!(SignalChannel::of_task(task), channel);
+            assert!(channel.number() < SIGNAL_CHANNELS);
+            assert_eq!(task.uuid().get_version_num(), 7);
+            assert_eq!(task.uuid().as_u128() >> CHANNEL_BITS, made.as_u128() >> CHANNEL_BITS);
+        }
+    }
+}
