@@ -15,6 +15,7 @@
     reason = "a harness reports every failure by panicking with a sentence"
 )]
 
+pub mod balancer;
 pub mod broker;
 pub mod child;
 pub mod database;
@@ -35,6 +36,7 @@ pub mod stack;
 pub mod talk;
 pub mod unique;
 
+pub use balancer::Balancer;
 pub use broker::Broker;
 pub use database::Database;
 pub use eventually::{eventually, eventually_blocking};
@@ -52,6 +54,9 @@ pub const AMQP_URL: &str = "LONGHAUL_TEST_AMQP_URL";
 
 /// Names the directory of the Postgres binaries, for testing on another version than the installed one.
 pub const PG_BIN: &str = "LONGHAUL_TEST_PG_BIN";
+
+/// Names the nginx program, for testing the load balancer on another version than the installed one.
+pub const NGINX: &str = "LONGHAUL_TEST_NGINX";
 
 /// Names the Python interpreter that has the packages of `tests/python/requirements.txt`.
 pub const PYTHON: &str = "LONGHAUL_TEST_PYTHON";

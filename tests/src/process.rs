@@ -112,6 +112,11 @@ impl Longhaul {
         self.group.signal(Signal::TERM);
     }
 
+    /// Asks it to end in good order, as nginx understands it (`SIGQUIT`).
+    pub fn sigquit(&self) {
+        self.group.signal(Signal::QUIT);
+    }
+
     /// Freezes the process, not its children; it does nothing more from the return of this call on.
     pub fn sigstop(&self) {
         self.group.freeze();

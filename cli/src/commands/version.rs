@@ -15,6 +15,8 @@ pub fn run() -> Outcome {
 }
 
 fn sentence(revision: Option<&str>) -> String {
+    // A build argument without a value arrives as an empty one.
+    let revision = revision.filter(|revision| !revision.is_empty());
     let revision = revision.map(|revision| format!(" ({revision})")).unwrap_or_default();
     let profile = if cfg!(debug_assertions) { ", debug build" } else { "" };
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -28,6 +30,8 @@ mod tests {
     #[test]
     fn the_version_names_its_revision_when_there_is_one() {
         assert!(sentence(Some("abc123")).starts_with(&format!("longhaul {VERSION} (abc123), A2A")));
-        assert!(sentence(None).starts_with(&format!("longhaul {VERSION}, A2A")));
+        for none in [None, Some("")] {
+            assert!(sentence(none).starts_with(&format!("longhaul {VERSION}, A2A")));
+        }
     }
 }

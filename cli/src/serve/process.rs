@@ -1,5 +1,6 @@
 //! The life of a serving process: logs, runtime, signals, and an end that comes whatever hangs.
 
+use super::open_files;
 use crate::{exit::Failure, exit::Outcome};
 use longhaul_runtime::{
     Settings, Shutdown, spawn,
@@ -26,6 +27,7 @@ where
                 Failure::usage(error.to_string())
             }
         })?;
+    open_files::raise_limit();
     let drain = settings.server.drain.get().max(settings.worker.drain.get());
     let runtime = crate::runtime()?;
     let outcome = runtime.block_on(async {

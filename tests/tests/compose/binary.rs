@@ -93,6 +93,32 @@ fn the_health_check_of_the_image_tells_a_node_that_serves_from_one_that_does_not
     assert_eq!(healthcheck(&port, "/healthz"), Exit::Code(1));
 }
 
+/// Soft and hard limit of open files of a process.
+fn open_files(process: &Longhaul) -> Result<(u64, u64), String> {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.pid()));
+    let limits = limits.map_err(|error| error.to_string())?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let mut numbers = line.unwrap_or_default().split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(soft)), Some(Ok(hard))) => Ok((soft, hard)),
+        _ => Err(limits),
+    }
+}
+
+#[test]
+fn a_process_raises_its_soft_limit_of_open_files_and_says_so() {
+    let (port, folder) = (Port::reserve(), TempDir::new().unwrap());
+    let listen = format!("127.0.0.1:{}", port.number());
+    let command = "ulimit -Sn 512; exec \"$0\" dev --listen \"$1\" --data data";
+    let longhaul = longhaul_tests::paths::binary("longhaul");
+    let arguments = ["-c", command, longhaul.to_str().unwrap(), &listen];
+    let node = Launch::program("sh", arguments).current_dir(folder.path()).start();
+    becomes_healthy(&node, &port);
+    let (soft, hard) = open_files(&node).unwrap();
+    assert_eq!(soft, hard.min(65_536));
+    assert!(node.stderr().contains("open file limit"), "{}", node.stderr());
+}
+
 #[test]
 fn a_worker_is_alive_while_it_waits_for_its_database() {
     let (port, folder) = (Port::reserve(), TempDir::new().unwrap());

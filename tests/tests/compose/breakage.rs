@@ -12,10 +12,12 @@ enum In {
     Ignore,
     Nginx,
     Unit,
+    Cargo,
+    Page,
 }
 
 /// File, text, what it becomes, and what the complaint says.
-const BREAKAGES: [(In, &str, &str, &str); 30] = [
+const BREAKAGES: [(In, &str, &str, &str); 55] = [
     (In::Compose, "LONGHAUL_LOG_FORMAT: json", "LONGHAUL_LOG_FORMATT: json", "no setting"),
     (In::Compose, "LONGHAUL_LOG_FORMAT: json", "LONGHAUL_LOG_FORMAT: xml", "log.format"),
     (In::Compose, "AUTH_MODE: keys", "AUTH_MODE: none", "lets everybody in"),
@@ -65,6 +67,66 @@ const BREAKAGES: [(In, &str, &str, &str); 30] = [
     (In::Nginx, "proxy_buffering off", "proxy_buffering on", "events would wait"),
     (In::Nginx, "proxy_read_timeout 24h", "proxy_read_timeout 60s", "gives up"),
     (In::Nginx, "8080 resolve", "8080", "once only"),
+    (In::Nginx, "http2 on;", "", "gRPC does not pass"),
+    (In::Nginx, r"(lf\.a2a|a2a|grpc)", r"(lf\.a2a|a2a)", "gRPC services of grpc"),
+    (In::Nginx, "grpc://api_grpc", "grpc://api", "HTTP/1.1 and gRPC alike"),
+    (In::Nginx, "grpc_set_header Host $http_host;", "", "Host to \"$http_host\" for gRPC"),
+    (In::Nginx, "grpc_read_timeout 24h", "grpc_read_timeout 60s", "read_timeout differ"),
+    (In::Nginx, "http2_max_concurrent_streams 4096;", "", "streams of a gRPC channel"),
+    (In::Nginx, "worker_shutdown_timeout 3s;", "", "is replaced"),
+    (In::Nginx, "next_upstream_tries 0", "next_upstream_tries 2", "every node was asked"),
+    (
+        In::Nginx,
+        "grpc_next_upstream_tries 0;",
+        "proxy_next_upstream_timeout 5s;",
+        "is not repeated",
+    ),
+    (In::Nginx, "add_header Retry-After 1 always;", "", "503 and Retry-After"),
+    (
+        In::Compose,
+        "    image: longhaul:${LONGHAUL_TAG:-local}\n    command: [api]",
+        "    image: longhaul:${LONGHAUL_TAG:-local}\n    build: *build\n    command: [api]",
+        "is built by 2 services",
+    ),
+    (In::Nginx, "error_page 502 504 =200 @unavailable_grpc;", "", "UNAVAILABLE (14)"),
+    (In::Compose, "replicas: ${WORKERS:-1}", "replicas: 1", "forgets how many workers"),
+    (In::Compose, "nofile: 65536", "nofile: 1024", "lb may open 1024 files"),
+    (In::Compose, "driver: local", "driver: json-file", "grows without a bound"),
+    (
+        In::Compose,
+        "    read_only: true\n    tmpfs: [\"/tmp:mode=1777\"]\n    environment:",
+        "    environment:",
+        "rabbitmq can write",
+    ),
+    (
+        In::Compose,
+        "BUILD_REVISION: ${BUILD_REVISION:-}",
+        "OTHER: ${BUILD_REVISION:-}",
+        "built without BUILD_REVISION",
+    ),
+    (
+        In::Compose,
+        ":${POSTGRES_VOLUME:-/var/lib/postgresql/data}",
+        ":/var/lib/postgresql/data",
+        "differ in variables",
+    ),
+    (
+        In::Example,
+        "#PUBLIC_URL=https://agents.example.com",
+        "PUBLIC_URL=http://127.0.0.1:8080",
+        "sets PUBLIC_URL",
+    ),
+    (In::Example, "#PUBLIC_URL=", "#PUBLIC_URI=", "differ in variables"),
+    (
+        In::Dockerfile,
+        "# Needs BuildKit",
+        "# syntax=docker/dockerfile:1\n# Needs BuildKit",
+        "needs a frontend",
+    ),
+    (In::Dockerfile, "COPY --chmod=644 ops", "COPY ops", "may be unreadable"),
+    (In::Cargo, "strip = \"debuginfo\"\n", "", "is line tables"),
+    (In::Page, "exec api longhaul keys", "run --rm api keys", "runs the migration again"),
+    (In::Page, "up --build --detach --wait", "up --build", "blocks the terminal"),
     (In::Unit, "TimeoutStopSec=60", "TimeoutStopSec=20", "killed while it drains"),
 ];
 
@@ -77,6 +139,8 @@ fn broken(place: In, from: &str, to: &str) -> Stack {
         In::Ignore => &mut texts.dockerignore,
         In::Nginx => &mut texts.nginx,
         In::Unit => &mut texts.units[0].1,
+        In::Cargo => &mut texts.cargo,
+        In::Page => &mut texts.pages[0].1,
     };
     assert!(text.contains(from), "{place:?} no longer says {from:?}: change this test too");
     *text = text.replace(from, to);

@@ -13,7 +13,11 @@ pub struct Stage {
 
 /// All stages, in order.
 #[derive(Debug)]
-pub struct Dockerfile(pub Vec<Stage>);
+pub struct Dockerfile {
+    pub stages: Vec<Stage>,
+    /// The builder's frontend that `# syntax=` names, which comes from a registry.
+    pub frontend: Option<String>,
+}
 
 impl Dockerfile {
     pub fn parse(text: &str) -> Self {
@@ -31,12 +35,13 @@ impl Dockerfile {
                 stage.instructions.push((word.to_owned(), rest));
             }
         }
-        Self(stages)
+        let frontend = text.lines().find_map(|line| line.strip_prefix("# syntax="));
+        Self { stages, frontend: frontend.map(str::to_owned) }
     }
 
     /// The stage of this name.
     pub fn stage(&self, name: &str) -> Option<&Stage> {
-        self.0.iter().find(|stage| stage.name == name)
+        self.stages.iter().find(|stage| stage.name == name)
     }
 
     /// What `keyword` says in this stage and, before that, in the stages that it is built from; first to last.
@@ -59,7 +64,7 @@ impl Dockerfile {
 
     /// Sources and target of every `COPY` from the context, in any stage.
     pub fn copies(&self) -> Vec<(Vec<&str>, &str)> {
-        let all = self.0.iter().flat_map(|stage| &stage.instructions);
+        let all = self.stages.iter().flat_map(|stage| &stage.instructions);
         all.filter(|(word, rest)| word == "COPY" && !rest.contains("--from="))
             .filter_map(|(_, rest)| {
                 let mut words: Vec<&str> =
@@ -79,12 +84,13 @@ pub fn exec_form(text: &str) -> Option<Vec<String>> {
 #[test]
 fn a_stage_has_what_it_is_built_from() {
     let file = Dockerfile::parse(
-        "FROM debian:1 AS base\nENV A=1 \\\n    B=2\nUSER 5\nCOPY --chmod=755 x y /z/\nFROM base AS more\nENV A=3\n",
+        "# syntax=x/y:1\nFROM debian:1 AS base\nENV A=1 \\\n    B=2\nUSER 5\nCOPY --chmod=755 x y /z/\nFROM base AS more\nENV A=3\n",
     );
     assert_eq!(
         file.env("more"),
         BTreeMap::from([("A".into(), "3".into()), ("B".into(), "2".into())])
     );
+    assert_eq!(file.frontend.as_deref(), Some("x/y:1"));
     assert_eq!(file.all("more", "USER"), ["5"]);
     assert_eq!(file.copies(), [(vec!["x", "y"], "/z/")]);
 }

@@ -45,11 +45,19 @@ impl Nginx {
         if all.len() == 1 { all.pop() } else { None }
     }
 
-    /// What the header `name` is set to for the API.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let set = self.0.iter().filter(|directive| directive.name == "proxy_set_header");
-        let mut of_name = set.filter(|directive| directive.arguments[0].eq_ignore_ascii_case(name));
-        of_name.next().map(|directive| directive.arguments[1].as_str())
+    /// What the directive `directive` (`proxy_set_header`, `grpc_set_header`) sets the header `name` to.
+    pub fn header(&self, directive: &str, name: &str) -> Option<&str> {
+        let set = self.0.iter().filter(|found| found.name == directive);
+        let mut of_name = set.filter(|found| found.arguments[0].eq_ignore_ascii_case(name));
+        of_name.next().map(|found| found.arguments[1].as_str())
+    }
+
+    /// The arguments of `name` directly within the block that begins with `block`.
+    pub fn within(&self, block: &str, name: &str) -> Vec<String> {
+        let found = self.0.iter().filter(|directive| {
+            directive.name == name && directive.within.last().is_some_and(|last| last == block)
+        });
+        found.map(|directive| directive.arguments.join(" ")).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The files of the deployment, read and with their variables filled in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,8 @@ pub struct Texts {
     pub dockerignore: String,
     pub nginx: String,
     pub units: Vec<(String, String)>,
+    pub cargo: String,
+    pub pages: Vec<(String, String)>,
 }
 
 /// What the files say.
@@ -30,8 +32,14 @@ pub struct Stack {
     pub compose: Value,
     /// The variables that docker-compose.yml reads, with their defaults.
     pub variables: BTreeMap<String, String>,
-    /// What ops/compose.env.example sets.
+    /// The variables that ops/compose.env.example sets.
     pub example: BTreeMap<String, String>,
+    /// The variables that it names and leaves to their default.
+    pub commented: BTreeSet<String>,
+    /// Cargo.toml.
+    pub cargo: String,
+    /// The pages that show how to use the stack, with their names.
+    pub pages: Vec<(String, String)>,
     pub dockerfile: Dockerfile,
     pub dockerignore: String,
     pub nginx: Nginx,
@@ -45,7 +53,11 @@ impl Texts {
             text.unwrap_or_else(|error| panic!("{name} cannot be read: {error}"))
         };
         let units = ["longhaul-api.service", "longhaul-worker.service"];
+        let pages = ["README.md", "docs/operating.md", "ops/runbooks/rolling-deploy.md"];
+        let named = |name: &str| (name.to_owned(), read(name));
         Self {
+            cargo: read("Cargo.toml"),
+            pages: pages.map(named).into_iter().chain([named("docker-compose.yml")]).collect(),
             compose: read("docker-compose.yml"),
             example: read("ops/compose.env.example"),
             dockerfile: read("ops/Dockerfile"),
@@ -73,6 +85,9 @@ impl Stack {
             compose,
             variables,
             example: assignments(&texts.example),
+            commented: commented(&texts.example),
+            cargo: texts.cargo.clone(),
+            pages: texts.pages.clone(),
             dockerfile: Dockerfile::parse(&texts.dockerfile),
             dockerignore: texts.dockerignore.clone(),
             nginx: Nginx::parse(&texts.nginx),
@@ -107,9 +122,11 @@ pub struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    /// The stage of the Dockerfile that it is built from; none for images of others.
+    /// The stage of the Dockerfile that its image is built from, by this service or by another; none for images of others.
     pub fn target(&self) -> Option<&'a str> {
-        self.value["build"]["target"].as_str()
+        let services = self.stack.compose["services"].as_object().into_iter().flatten();
+        let mut same = services.filter(|(_, other)| other["image"] == self.value["image"]);
+        same.find_map(|(_, other)| other["build"]["target"].as_str())
     }
 
     /// The text at a key; empty when there is none.
@@ -186,6 +203,14 @@ fn interpolate(text: &str, variables: &mut BTreeMap<String, String>) -> String {
         text = format!("{}{default}{}", &text[..start], &text[start + length + 1..]);
     }
     text
+}
+
+/// The names in lines such as `#NAME=value`.
+fn commented(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix('#')?.split_once('='));
+    let names = lines.map(|(name, _)| name);
+    let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    names.filter(is_name).map(str::to_owned).collect()
 }
 
 fn assignments(text: &str) -> BTreeMap<String, String> {

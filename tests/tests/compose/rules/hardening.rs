@@ -3,8 +3,10 @@
 use super::Check;
 use crate::stack::{Service, Stack};
 
-/// Its start scripts write beside its configuration.
-const WRITES_ITS_ROOT: [&str; 1] = ["rabbitmq"];
+/// Services with a connection for each client or stream.
+const MANY_CONNECTIONS: [&str; 4] = ["api", "worker", "lb", "rabbitmq"];
+/// Descriptors that these need; engines start containers with a soft limit of 1,024.
+const MIN_OPEN_FILES: u64 = 65_536;
 
 pub fn check(stack: &Stack, check: &mut Check) {
     for service in stack.services() {
@@ -15,8 +17,17 @@ pub fn check(stack: &Stack, check: &mut Check) {
         let confined = service.list("security_opt").contains(&"no-new-privileges:true");
         check.ensure(confined, format!("{name} may gain privileges"));
         check.ensure(service.value["privileged"].is_null(), format!("{name} is privileged"));
-        let read_only = service.value["read_only"] == true || WRITES_ITS_ROOT.contains(&name);
-        check.ensure(read_only, format!("{name} can write to its root file system"));
+        let files = service.value["ulimits"]["nofile"].as_u64().unwrap_or_default();
+        check.ensure(
+            files >= MIN_OPEN_FILES || !MANY_CONNECTIONS.contains(&name),
+            format!("{name} may open {files} files"),
+        );
+        let bounded = service.value["logging"]["driver"] == "local";
+        check.ensure(bounded, format!("the log of {name} grows without a bound"));
+        check.ensure(
+            service.value["read_only"] == true,
+            format!("{name} can write to its root file system"),
+        );
         if let Some(target) = service.target() {
             image(stack, service, target, check);
         }

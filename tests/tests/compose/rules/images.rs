@@ -20,9 +20,15 @@ pub fn check(stack: &Stack, check: &mut Check) {
             None => well_known(image, check),
             Some(target) => built_here(stack, service, target, check),
         }
+        let builders = stack.services().into_iter();
+        let builders = builders
+            .filter(|other| other.text("image") == image && !other.value["build"].is_null());
+        let builders = builders.count();
+        check.ensure(builders <= 1, format!("{image} is built by {builders} services"));
     }
-    let stages: Vec<&str> = stack.dockerfile.0.iter().map(|stage| stage.name.as_str()).collect();
-    for stage in &stack.dockerfile.0 {
+    let stages: Vec<&str> =
+        stack.dockerfile.stages.iter().map(|stage| stage.name.as_str()).collect();
+    for stage in &stack.dockerfile.stages {
         if !stages.contains(&stage.from.as_str()) {
             well_known(&stage.from, check);
         }
@@ -30,6 +36,25 @@ pub fn check(stack: &Stack, check: &mut Check) {
     volumes(stack, check);
     sources(stack, check);
     binary(stack, check);
+    readable(stack, check);
+    check.ensure(
+        stack.dockerfile.frontend.is_none(),
+        "ops/Dockerfile needs a frontend from a registry, and no feature of it",
+    );
+}
+
+/// Files of a clone with a strict umask are readable in the image.
+fn readable(stack: &Stack, check: &mut Check) {
+    for stage in stack.dockerfile.stages.iter().filter(|stage| stage.name != "build") {
+        let runs = stage.instructions.iter().filter(|(word, _)| word == "RUN");
+        let runs: Vec<&str> = runs.map(|(_, rest)| rest.as_str()).collect();
+        for (_, rest) in stage.instructions.iter().filter(|(word, _)| word == "COPY") {
+            let target = rest.rsplit(' ').next().unwrap_or(rest);
+            let opened = runs.iter().any(|run| run.contains(&format!("chmod -R a+rX {target}")));
+            let good = rest.starts_with("--chmod=") || rest.starts_with("--from=") || opened;
+            check.ensure(good, format!("{target} of {} may be unreadable", stage.name));
+        }
+    }
 }
 
 fn well_known(image: &str, check: &mut Check) {
@@ -45,7 +70,12 @@ fn built_here(stack: &Stack, service: Service<'_>, target: &str, check: &mut Che
     check.ensure(stack.dockerfile.stage(target).is_some(), complaint);
     let build = &service.value["build"];
     let good = build["dockerfile"] == "ops/Dockerfile" && build["context"] == ".";
+    let good = good || build.is_null();
     check.ensure(good, format!("{name} is not built from ops/Dockerfile in this folder"));
+    for (word, argument) in stack.dockerfile.stages.iter().flat_map(|stage| &stage.instructions) {
+        let passed = word != "ARG" || build.is_null() || !build["args"][argument].is_null();
+        check.ensure(passed, format!("{name} is built without {argument}"));
+    }
     let program = service.health().get(1).copied().unwrap_or_default();
     let copied = stack.dockerfile.copies();
     let there = program.is_empty()
@@ -105,6 +135,12 @@ fn binary(stack: &Stack, check: &mut Check) {
     let name = cli["bin"][0]["name"].as_str().unwrap_or_default();
     let package = cli["package"]["name"].as_str().unwrap_or_default();
     let build = stack.dockerfile.all("build", "RUN").concat();
+    let dist = stack.cargo.parse::<Table>().unwrap_or_else(|error| panic!("Cargo.toml: {error}"));
+    let stripped = dist["profile"]["dist"].get("strip").and_then(|strip| strip.as_str());
+    check.ensure(
+        stripped == Some("debuginfo"),
+        "most of the image is line tables: the dist profile keeps them",
+    );
     let good = build.contains(&format!("--package {package} "))
         && build.contains(&format!("--bin {name} "))
         && build.contains(&format!("target/dist/{name} "));

@@ -35,6 +35,22 @@ pub fn check(stack: &Stack, check: &mut Check) {
     }
     let replicas = stack.service("api").value["deploy"]["replicas"].as_u64();
     check.ensure(replicas == Some(2), format!("there are {replicas:?} API nodes, not two"));
+    // The default of `${WORKERS:-1}`.
+    let workers = stack.service("worker").value["deploy"]["replicas"].as_str();
+    check.ensure(
+        workers == Some("1") && stack.variables.contains_key("WORKERS"),
+        "the next `up` forgets how many workers there were: WORKERS does not say it",
+    );
+    for (page, text) in &stack.pages {
+        for (words, why) in [
+            ("compose run --rm", "starts what is stopped and runs the migration again"),
+            ("up --scale worker", "is forgotten by the next `up`"),
+            ("--detach --scale worker", "is forgotten by the next `up`"),
+            ("compose up --build\n", "blocks the terminal"),
+        ] {
+            check.ensure(!text.contains(words), format!("{page}: `{words}` {why}"));
+        }
+    }
 }
 
 fn dependencies(stack: &Stack, service: Service<'_>, check: &mut Check) {

@@ -28,12 +28,19 @@ pub fn check(stack: &Stack, check: &mut Check) {
         let keys = matches!(settings.auth_mode(AuthMode::Keys), Ok(AuthMode::Keys));
         check.ensure(keys, "api lets everybody in: auth.mode is not \"keys\"");
     }
+    let mut variables = stack.variables.clone();
+    variables.retain(|name, _| !stack.commented.contains(name));
+    let unknown = stack.commented.iter().any(|name| !stack.variables.contains_key(name));
     check.ensure(
-        stack.variables == stack.example,
+        variables == stack.example && !unknown,
         format!(
-            "docker-compose.yml and ops/compose.env.example differ in variables or defaults: {:?} and {:?}",
-            stack.variables, stack.example
+            "docker-compose.yml and ops/compose.env.example differ in variables or defaults: {variables:?} and {:?}, {:?}",
+            stack.example, stack.commented
         ),
+    );
+    check.ensure(
+        !stack.example.contains_key("PUBLIC_URL"),
+        "ops/compose.env.example sets PUBLIC_URL: cards are wrong where PORT alone is changed",
     );
 }
 
