@@ -35,8 +35,8 @@ const ASKED_AT_ONCE: usize = 16;
 pub trait Authenticator: Send + Sync {
     /// Who sent these headers; `None`: nobody who is known.
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Principal>>;
-    /// What to say in `WWW-Authenticate`.
-    fn challenge(&self) -> &'static str;
+    /// The value of `WWW-Authenticate` for these headers.
+    fn challenge(&self, headers: &HeaderMap) -> &'static str;
     /// Whether callers must show who they are; said on cards.
     fn required(&self) -> bool;
 }
@@ -57,7 +57,7 @@ impl Authenticator for Anybody {
     async fn authenticate(&self, _: &HeaderMap) -> Result<Option<Principal>> {
         Ok(Some(Principal::local()))
     }
-    fn challenge(&self) -> &'static str {
+    fn challenge(&self, _: &HeaderMap) -> &'static str {
         ""
     }
     fn required(&self) -> bool {
@@ -160,8 +160,12 @@ impl Authenticator for ApiKeys {
         }
     }
 
-    fn challenge(&self) -> &'static str {
-        "Bearer realm=\"longhaul\""
+    fn challenge(&self, headers: &HeaderMap) -> &'static str {
+        // RFC 6750, 3: an error code only for those who have shown something.
+        match presented_key(headers) {
+            Some(_) => "Bearer realm=\"longhaul\", error=\"invalid_token\"",
+            None => "Bearer realm=\"longhaul\"",
+        }
     }
 
     fn required(&self) -> bool {

@@ -129,7 +129,7 @@ pub fn announce(waker: &dyn Waker, running: &Running, reaped: Vec<Reaped>) {
                 running.stop(key, Why::LeaseLost);
             }
             Reaped::Failed { key, because } => {
-                tracing::warn!(task_id = %key.task, %because, "failed");
+                tracing::error!(task_id = %key.task, %because, "task failed");
                 running.stop(key, Why::LeaseLost);
             }
         }

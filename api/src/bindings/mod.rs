@@ -53,6 +53,8 @@ pub fn router(gate: Gate) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route(jwks::PATH, get(jwks::key_set))
+        .route("/agents", get(http::log::agents))
+        .route("/tasks/{task}/log", get(http::log::of_task))
         .route("/agents/{agent}", post(jsonrpc::for_agent))
         .route("/agents/{agent}/", post(jsonrpc::for_agent))
         .route("/agents/{agent}/a2a", post(jsonrpc::for_agent))

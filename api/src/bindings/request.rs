@@ -91,7 +91,7 @@ pub async fn caller(
     let who = gate.authenticator.authenticate(headers).await;
     let who = who.map_err(|error| failed(&request_id, &error))?;
     let principal = who.ok_or_else(|| ProtocolError::Unauthenticated {
-        challenge: gate.authenticator.challenge().to_owned(),
+        challenge: gate.authenticator.challenge(headers).to_owned(),
     })?;
     let extensions = activated(headers);
     // Those of the dialect, once it is known.

@@ -165,8 +165,7 @@ impl Service {
                 "is not the context of this task; leave it out or use the task's own",
             ));
         }
-        let agent = self.agents.get(&known.agent).await.map_err(|e| caller.failed(&e))?;
-        let agent = agent.ok_or_else(|| super::unknown_agent(&known.agent))?;
+        let agent = self.agent_named(caller, &known.agent).await?;
         extensions::agree(caller, &agent, &request.message)?;
         check_media_types(&agent, &request)?;
         self.name_follow_up(caller, &mut request, target, known.key).await?;
@@ -213,8 +212,7 @@ impl Service {
         let mut events = self.hub.subscribe_ahead(key, message);
         let found = self.store.read_task(key, SnapshotOptions::ALL).await;
         let task = found.map_err(|e| caller.failed(&e))?.ok_or_else(|| gone(task))?;
-        let agent = self.agents.get(&task.agent).await.map_err(|e| caller.failed(&e))?;
-        let agent = agent.ok_or_else(|| super::unknown_agent(&task.agent))?;
+        let agent = self.agent_named(caller, &task.agent).await?;
         events.start_at(task.last_seq);
         Ok(InFlight { task, events, message, agent, waiter: None })
     }

@@ -15,6 +15,7 @@ mod fit;
 mod flight;
 mod frame;
 mod get;
+mod history;
 mod list;
 pub mod operate;
 mod page_token;
@@ -31,6 +32,7 @@ pub use again::Draft;
 pub use card::{CardFound, CardScope, Shape};
 pub use failure::failed;
 pub use frame::Frame;
+pub use history::{LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog};
 pub use room::{Answer, Answers, Held};
 pub use rules::Rules;
 pub use stream::EventStream;
@@ -95,8 +97,30 @@ impl Service {
             Some(name) => name.clone(),
             None => self.only_agent(caller).await?,
         };
-        let found = self.agents.get(&name).await.map_err(|e| caller.failed(&e))?;
-        found.ok_or_else(|| unknown_agent(&name))
+        self.agent_named(caller, &name).await
+    }
+
+    /// An agent by name, or an error that names those that there are.
+    async fn agent_named(&self, caller: &Caller, name: &AgentName) -> Result<Arc<AgentDescriptor>> {
+        let found = self.agents.get(name).await.map_err(|e| caller.failed(&e))?;
+        if let Some(agent) = found {
+            return Ok(agent);
+        }
+        let all = self.agents.all().await.map_err(|e| caller.failed(&e))?;
+        let known: Vec<&str> = all.keys().map(AgentName::as_str).collect();
+        Err(ProtocolError::UnsupportedOperation(unknown_agent(name, &known)))
+    }
+
+    /// Every agent, with whether it answers where none is named.
+    pub async fn agents(&self, caller: &Caller) -> Result<Vec<(Arc<AgentDescriptor>, bool)>> {
+        let all = self.agents.all().await.map_err(|e| caller.failed(&e))?;
+        let only = all.len() == 1;
+        let default = self.options.default_agent.as_ref();
+        let of = |agent: &Arc<AgentDescriptor>| {
+            let is_default = default.map_or(only, |name| *name == agent.name);
+            (Arc::clone(agent), is_default)
+        };
+        Ok(all.values().map(of).collect())
     }
 
     /// The only agent there is.
@@ -168,10 +192,20 @@ fn gone(task: TaskId) -> ProtocolError {
     not_found(&TaskRef::Known(task))
 }
 
-fn unknown_agent(name: &AgentName) -> ProtocolError {
-    ProtocolError::UnsupportedOperation(format!(
-        "there is no agent named {name}; check the address, or start a worker that runs it"
-    ))
+/// Most names of agents in an error.
+const MAX_NAMED_AGENTS: usize = 20;
+
+fn unknown_agent(name: &AgentName, known: &[&str]) -> String {
+    let more = if known.len() > MAX_NAMED_AGENTS { ", …" } else { "" };
+    let shown = known[..known.len().min(MAX_NAMED_AGENTS)].join(", ");
+    let there_are = match known.len() {
+        0 => "none is registered yet".to_owned(),
+        1 => format!("there is {shown}"),
+        _ => format!("there are {shown}{more}"),
+    };
+    format!(
+        "there is no agent named {name}; {there_are}. Check the address, or start a worker that runs it"
+    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! without the extension a snapshot is what its events fold to, and nothing else.
 
 use super::{Caller, Result, Service};
-use longhaul_domain::{Task, Timestamp};
+use longhaul_domain::{AgentName, Task, Timestamp};
 use longhaul_store::{QueueFacts, RunFacts};
 use longhaul_wire::{RunReport, Standing};
 
@@ -17,15 +17,17 @@ impl Service {
         let now = self.clock.now();
         for task in tasks {
             if let Some(facts) = facts.get(&task.key) {
-                task.metadata = report(facts, now).add_to(task.metadata.as_ref());
+                task.metadata = report(facts, &task.agent, now).add_to(task.metadata.as_ref());
             }
         }
         Ok(())
     }
 }
 
-fn report(facts: &RunFacts, now: Timestamp) -> RunReport {
+/// The facts about a run, as clients read them.
+pub(super) fn report(facts: &RunFacts, agent: &AgentName, now: Timestamp) -> RunReport {
     RunReport {
+        agent: agent.clone(),
         attempt: facts.attempt,
         priority: facts.priority,
         deadline: facts.deadline,

@@ -82,9 +82,7 @@ pub enum ProtocolError {
     #[error("Invalid parameters: {}", summary(.0))]
     InvalidParams(Vec<Violation>),
     /// Nobody the server knows.
-    #[error(
-        "Authentication is required. Send an API key as Authorization: Bearer <key> or X-API-Key: <key>"
-    )]
+    #[error("{}", unauthenticated(challenge))]
     Unauthenticated {
         /// Value of `WWW-Authenticate`.
         challenge: String,
@@ -128,6 +126,15 @@ pub enum ProtocolError {
 /// Whole seconds to wait, rounded up, at least one: what `Retry-After` holds.
 pub fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// Tells a caller with a wrong key apart from one without a key.
+fn unauthenticated(challenge: &str) -> &'static str {
+    if challenge.contains("invalid_token") {
+        "The API key is not known to this server: it was mistyped, revoked, or made for another one"
+    } else {
+        "Authentication is required. Send an API key as Authorization: Bearer <key> or X-API-Key: <key>"
+    }
 }
 
 fn summary(violations: &[Violation]) -> String {

@@ -1,7 +1,7 @@
 //! How a task is run, in its metadata under the URI of the durability extension: for clients that have activated it.
 
 use crate::{metadata::with_member, time::Time, write::Members};
-use longhaul_domain::{JsonObject, Timestamp, extension::DURABILITY};
+use longhaul_domain::{AgentName, JsonObject, Timestamp, extension::DURABILITY};
 use serde::{Serialize, Serializer};
 
 /// Where a task stands in the queue.
@@ -32,6 +32,8 @@ impl Standing {
 /// How a task is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunReport {
+    /// The agent that runs it.
+    pub agent: AgentName,
     /// Which attempt it is, or was when the task ended.
     pub attempt: i32,
     /// Among the tasks of the same owner and agent, higher goes first.
@@ -56,6 +58,7 @@ impl RunReport {
 impl Serialize for RunReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = Members::open(serializer)?;
+        members.put("agent", self.agent.as_str())?;
         members.put("attempt", &self.attempt)?;
         members.put("priority", &self.priority)?;
         members.maybe("deadline", self.deadline.map(Time))?;
@@ -76,14 +79,16 @@ mod tests {
     use super::*;
 
     fn report(queue: Option<(Standing, Timestamp)>) -> RunReport {
-        RunReport { attempt: 2, priority: -5, deadline: None, queue, losses: 0 }
+        let agent = AgentName::new("echo").unwrap();
+        RunReport { agent, attempt: 2, priority: -5, deadline: None, queue, losses: 0 }
     }
 
     #[test]
     fn a_report_stands_beside_what_was_there() {
         let metadata = JsonObject::parse(r#"{"z":1.0}"#).unwrap();
         let added = report(None).add_to(Some(&metadata)).unwrap();
-        let expected = format!(r#"{{"z":1.0,"{DURABILITY}":{{"attempt":2,"priority":-5}}}}"#);
+        let expected =
+            format!(r#"{{"z":1.0,"{DURABILITY}":{{"agent":"echo","attempt":2,"priority":-5}}}}"#);
         assert_eq!(added.as_str(), expected);
         assert_eq!(report(None).add_to(Some(&added)).unwrap().as_str(), expected);
     }
@@ -96,7 +101,7 @@ mod tests {
         assert_eq!(
             queued.add_to(None).unwrap().get(DURABILITY).unwrap().as_str(),
             concat!(
-                r#"{"attempt":2,"priority":-5,"deadline":"1970-01-01T00:00:00.000Z","queue":"queued","#,
+                r#"{"agent":"echo","attempt":2,"priority":-5,"deadline":"1970-01-01T00:00:00.000Z","queue":"queued","#,
                 r#""runAt":"1970-01-01T00:00:00.000Z","queuedMs":1500,"losses":1}"#
             )
         );

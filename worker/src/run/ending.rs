@@ -1,9 +1,9 @@
 //! The end of a run: what was decided is written, and whoever has to know is told.
 
 use super::Run;
-use crate::settlement::{Ended, Facts, NOT_STORED, Settlement, decide};
+use crate::settlement::{Ended, Facts, FailureReason, NOT_STORED, Settlement, decide};
 use longhaul_dispatch::Wake;
-use longhaul_domain::{EntryBody, Seq, TaskState, TerminalState, log::StatusChange};
+use longhaul_domain::{EntryBody, Seq, TaskState, log::StatusChange};
 use longhaul_executor::{Failure, Outcome};
 use longhaul_runtime::TraceContext;
 use longhaul_store::{SettleAs, Settled, StoreError};
@@ -37,9 +37,10 @@ impl Run<'_> {
     }
 
     async fn settle(&self, settlement: Settlement, read_up_to: Seq) {
+        let reason = settlement.failure_reason();
         let Settlement { how, last } = settlement;
         match self.output.settle(&self.pending, last, how.clone(), read_up_to).await {
-            Ok(settled) => self.settled(&how, settled),
+            Ok(settled) => self.settled(&how, settled, reason),
             Err(error @ (StoreError::Refused(_) | StoreError::Corrupt { .. })) => {
                 tracing::error!(%error, "the store refused the end of the run; the task fails");
                 self.fail(read_up_to).await;
@@ -52,20 +53,26 @@ impl Run<'_> {
     async fn fail(&self, read_up_to: Seq) {
         let ended = Ended::Returned(Ok(Outcome::Failed(Failure::fatal(NOT_STORED))));
         let facts = Facts { refused: None, stopped: None, ..self.facts() };
-        let Some(Settlement { how, mut last }) = decide(ended, &facts) else { return };
+        let Some(settlement) = decide(ended, &facts) else { return };
+        let reason = settlement.failure_reason();
+        let Settlement { how, mut last } = settlement;
         if self.claimed.state == TaskState::Submitted && !self.output.has_written() {
             last.insert(0, EntryBody::Status(StatusChange::to(TaskState::Working)));
         }
         match self.output.settle(&self.pending, last, how.clone(), read_up_to).await {
-            Ok(settled) => self.settled(&how, settled),
+            Ok(settled) => self.settled(&how, settled, reason),
             Err(error) => self.give_back(&error).await,
         }
     }
 
-    fn settled(&self, how: &SettleAs, settled: Settled) {
+    fn settled(&self, how: &SettleAs, settled: Settled, reason: Option<FailureReason>) {
+        let reason = reason.unwrap_or_default();
         match (settled, how) {
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::End(state)) => {
-                self.log_end(*state);
+                match reason.because {
+                    Some(because) => tracing::error!(%because, cause = reason.cause, "task failed"),
+                    None => tracing::info!(state = %state.state(), "task ended"),
+                }
                 self.freed();
             }
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::Park(state)) => {
@@ -73,7 +80,8 @@ impl Run<'_> {
                 self.freed();
             }
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::Retry(delay)) => {
-                tracing::warn!(delay_ms = delay.as_millis(), "the attempt failed; another follows");
+                let retry_in_ms = delay.as_millis();
+                tracing::warn!(cause = reason.cause, retry_in_ms, "attempt failed");
                 self.retry(*delay);
             }
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::Release)
@@ -84,10 +92,6 @@ impl Run<'_> {
             (Settled::Fenced, _) => tracing::warn!("the run belongs to another worker"),
             (Settled::Ended(state), _) => tracing::info!(%state, "the task had ended otherwise"),
         }
-    }
-
-    fn log_end(&self, state: TerminalState) {
-        tracing::info!(state = %state.state(), attempt = self.claimed.attempt, "ended");
     }
 
     /// The next attempt begins when a reaper finds that it is due; this worker's looks then.

@@ -12,12 +12,15 @@ pub use failed::NOT_STORED;
 use crate::why::Why;
 use failed::{Fault, failed};
 use longhaul_domain::{
-    ContextId, EntryBody, Message, ParkedState, TaskId, TaskState, TerminalState, Timestamp,
-    log::StatusChange,
+    ContextId, EntryBody, FailedBecause, Message, Note, ParkedState, TaskId, TaskState,
+    TerminalState, Timestamp, log::StatusChange,
 };
 use longhaul_executor::{Failure, Outcome, RunPolicy, Stopped};
 use longhaul_store::SettleAs;
 use uuid::Uuid;
+
+/// Longest cause in a log line; the whole one is in the task's log.
+const MAX_LOGGED_CAUSE_CHARS: usize = 2 << 10;
 
 /// How the call of an executor ended.
 #[derive(Debug, Clone)]
@@ -58,7 +61,29 @@ pub struct Settlement {
     pub last: Vec<EntryBody>,
 }
 
+/// The reason that a settlement gives for a failed attempt, as it is logged.
+#[derive(Debug, Default, PartialEq)]
+pub struct FailureReason {
+    /// The kind of failure, when it is final.
+    pub because: Option<FailedBecause>,
+    /// The cause, cut to a length that a log line can have.
+    pub cause: String,
+}
+
 impl Settlement {
+    /// The reason to log; none where no attempt has failed.
+    pub fn failure_reason(&self) -> Option<FailureReason> {
+        let (because, cause) = self.last.iter().find_map(|entry| match entry {
+            EntryBody::Note(Note::AttemptFailed { cause, .. }) => Some((None, cause)),
+            EntryBody::Status(StatusChange { failed: Some(failed), .. }) => {
+                Some((Some(failed.because), &failed.cause))
+            }
+            _ => None,
+        })?;
+        let cause = cause.chars().take(MAX_LOGGED_CAUSE_CHARS).collect();
+        Some(FailureReason { because, cause })
+    }
+
     fn end(state: TerminalState, message: Option<Message>) -> Self {
         let change = StatusChange::with(state.state(), message);
         Self { how: SettleAs::End(state), last: vec![EntryBody::Status(change)] }

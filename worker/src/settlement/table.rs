@@ -268,3 +268,23 @@ fn refused_output_fails_the_task_for_good() {
         assert_eq!(word(decide(completed, &facts)), "fatal");
     }
 }
+
+#[test]
+fn a_failed_attempt_has_a_reason_for_the_log() {
+    let context = ContextId::new("c").unwrap();
+    let reason = |ended, attempt| {
+        let facts = Facts { attempt, ..facts(&context) };
+        decide(ended, &facts).unwrap().failure_reason()
+    };
+    let failed = |cause: &str| {
+        Ended::Returned(Ok(Outcome::Failed(Failure::retryable(cause).saying(message()))))
+    };
+    let cause = "no luck".to_owned();
+    let retried = FailureReason { because: None, cause: cause.clone() };
+    assert_eq!(reason(failed("no luck"), 1), Some(retried));
+    let last = FailureReason { because: Some(FailedBecause::AttemptsUsedUp), cause };
+    assert_eq!(reason(failed("no luck"), 3), Some(last));
+    let long = reason(failed(&"ä".repeat(1 << 16)), 1).unwrap();
+    assert_eq!(long.cause.chars().count(), MAX_LOGGED_CAUSE_CHARS);
+    assert_eq!(reason(Ended::Returned(Ok(Outcome::Completed(None))), 1), None);
+}

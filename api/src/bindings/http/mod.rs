@@ -3,6 +3,7 @@
 //!
 //! What anything may be called is in [`routes`], and nowhere else.
 
+pub mod log;
 mod params;
 mod path;
 mod reply;

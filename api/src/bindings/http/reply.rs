@@ -43,6 +43,11 @@ impl Reply {
         Self { dialect, kind }
     }
 
+    /// As plain JSON, for what is no operation of A2A.
+    pub const fn plain() -> Self {
+        Self { dialect: Dialect::V1_0, kind: JSON }
+    }
+
     /// An answer.
     pub fn ok(self, body: impl Into<Body>) -> Response {
         self.with_status(StatusCode::OK, body)

@@ -3,7 +3,7 @@
 use super::{Refusal, Result};
 use crate::{
     schedules::{Expression, ExpressionError, draft},
-    service::{Caller, Service, again::PAST},
+    service::{Caller, Service, again::PAST, unknown_agent},
 };
 use longhaul_domain::{
     AgentName, ContextId, DurabilityOptions, Message, OwnerId, TaskId, Timestamp,
@@ -81,10 +81,10 @@ impl Service {
         check_message(&wanted.message)?;
         let agent = self.agents.get(&wanted.agent).await.map_err(|e| caller.refused(&e))?;
         if agent.is_none() {
-            return Err(Refusal::Invalid(format!(
-                "agent: there is no agent named {}; check the name, or start a worker that runs it",
-                wanted.agent
-            )));
+            let all = self.agents.all().await.map_err(|e| caller.refused(&e))?;
+            let known: Vec<&str> = all.keys().map(AgentName::as_str).collect();
+            let why = unknown_agent(&wanted.agent, &known);
+            return Err(Refusal::Invalid(format!("agent: {why}")));
         }
         let known = self.store.schedule(owner_id, name).await.map_err(|e| caller.refused(&e))?;
         let was_paused = known.is_some_and(|known| known.paused);

@@ -134,7 +134,19 @@ fn choose_file(
     flag.or_else(variable).or_else(|| fallback.filter(|path| path.exists()))
 }
 
-fn typed(table: Table, origins: &Origins) -> Result<Settings, SettingsError> {
+/// Replaces the name `localhost` in addresses to listen on by the address that clients take it for.
+fn resolve_localhost(table: &mut Table) {
+    let sections = table.iter_mut().filter_map(|(_, section)| section.as_table_mut());
+    for listen in sections.filter_map(|section| section.get_mut("listen")) {
+        let port = listen.as_str().and_then(|address| address.strip_prefix("localhost:"));
+        if let Some(resolved) = port.map(|port| format!("127.0.0.1:{port}")) {
+            *listen = resolved.into();
+        }
+    }
+}
+
+fn typed(mut table: Table, origins: &Origins) -> Result<Settings, SettingsError> {
+    resolve_localhost(&mut table);
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
         let path = dotted(error.path());
         let kind = schema::kind_of(&path);

@@ -324,6 +324,21 @@ fn a_bad_variable_is_refused_by_its_name() {
 }
 
 #[test]
+fn localhost_is_an_address_to_listen_on_wherever_it_is_written() {
+    let listens = |settings: Result<Settings, SettingsError>| {
+        let settings = settings.unwrap();
+        (settings.server.listen.to_string(), settings.worker.listen.map(|at| at.to_string()))
+    };
+    let ours = "127.0.0.1:9000".to_owned();
+    let text = "[server]\nlisten = \"localhost:9000\"\n[worker]\nlisten = \"localhost:9000\"";
+    assert_eq!(listens(load(text, &[], &[])), (ours.clone(), Some(ours.clone())));
+    let variable = [("LONGHAUL_SERVER_LISTEN", "localhost:9000")];
+    assert_eq!(listens(load("", &variable, &[])).0, ours);
+    assert_eq!(listens(load("", &[], &[("server.listen", "localhost:9000")])).0, ours);
+    refused(load("", &[], &[("server.listen", "localhost")]), &["server.listen"]);
+}
+
+#[test]
 fn a_bad_flag_is_refused_by_its_name() {
     refused(load("", &[], &[("server.listen", "here")]), &["server.listen", "flag --the-flag"]);
     refused(
