@@ -9,7 +9,8 @@ import architecture
 import licences
 import migrations
 import paths
-from rules import REGISTRY
+import unsafe_code
+from rules import REGISTRY, UNSAFE_IN, UNSAFE_MAX_LINES
 
 
 def package(name, uses=(), licence="MIT", source=None):
@@ -102,6 +103,33 @@ class Files(unittest.TestCase):
         (folder / "1.sql").write_text("select 2;\n")
         (folder / "2.sql").unlink()
         self.assertEqual(len(list(migrations.check(self.root, "HEAD"))), 2)
+
+    def crate(self, name, lints, source):
+        folder = self.root / name
+        (folder / "src").mkdir(parents=True)
+        (folder / "Cargo.toml").write_text(lints)
+        (folder / "src" / "lib.rs").write_text(source)
+        return {"id": name, "name": name, "manifest_path": str(folder / "Cargo.toml")}
+
+    def test_unsafe_stands_in_one_small_crate_with_its_reasons(self):
+        (self.root / "Cargo.toml").write_text('[workspace.lints.rust]\nunsafe_code = "forbid"\n')
+        plain = self.crate("longhaul-plain", "[lints]\nworkspace = true\n", "")
+        own = '[lints.rust]\nunsafe_code = "deny"\n'
+        good = self.crate(UNSAFE_IN, own, "// SAFETY: it is\nlet x = unsafe { f() };\n")
+
+        def findings(*packages):
+            members = [one["id"] for one in packages]
+            world = {"packages": list(packages), "workspace_members": members, "workspace_root": str(self.root)}
+            return list(unsafe_code.check(world))
+
+        self.assertEqual(findings(plain, good), [])
+        other = self.crate("longhaul-other", own, "")
+        self.assertEqual(len(findings(other)), 1)
+        source = Path(good["manifest_path"]).parent / "src" / "lib.rs"
+        source.write_text("unsafe { f() }\n" + "\n" * UNSAFE_MAX_LINES)
+        self.assertEqual(len(findings(good)), 2)
+        Path(good["manifest_path"]).write_text("")
+        self.assertEqual(len(findings(good)), 3)
 
     def test_a_path_of_this_machine_is_found_in_files_that_git_would_take(self):
         (self.root / ".gitignore").write_text("ignored\n")

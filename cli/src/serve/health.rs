@@ -1,7 +1,7 @@
 //! `/healthz` and `/readyz` of a worker.
 
 use crate::exit::Failure;
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get, serve::ListenerExt};
 use longhaul_runtime::{
     Readiness, Shutdown,
     readiness::{Handle, Snapshot},
@@ -28,6 +28,10 @@ pub fn start(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) {
     let routes = routes(Health { readiness, shutdown });
     spawn("health", async move {
         stop.run_until_cancelled(async {
+            let listener = listener.tap_io(|stream| {
+                // An answer waits for no acknowledgement; where that cannot be set it is merely slower.
+                let _ = stream.set_nodelay(true);
+            });
             if let Err(error) = axum::serve(listener, routes).await {
                 tracing::error!(%error, "/healthz and /readyz are not served any more");
             }

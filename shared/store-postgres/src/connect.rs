@@ -4,6 +4,7 @@ use crate::{
     failure::{DbResult, Failure},
     kept::Kept,
     options::{Durability, Silence, pool, session},
+    sockets::{tcp_port, tune},
 };
 use futures::future::join;
 use longhaul_runtime::{Backoff, Secret, redact_url};
@@ -51,6 +52,7 @@ where
 /// A connection outside of the pools, without the store's limits on time.
 pub async fn single(options: &PgConnectOptions) -> DbResult<PgConnection> {
     let mut connection = PgConnection::connect_with(options).await?;
+    tune(tcp_port(options)).await;
     not_read_only(&mut connection).await?;
     Ok(connection)
 }

@@ -24,6 +24,7 @@ mod schedules;
 mod session;
 mod signals;
 mod slots;
+mod sockets;
 pub mod statements;
 mod work;
 mod write;

@@ -17,7 +17,10 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::failure::{DbResult, Failure};
+use crate::{
+    failure::{DbResult, Failure},
+    sockets::{tcp_port, tune},
+};
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -155,12 +158,19 @@ impl Silence {
 /// A pool that opens connections when they are needed.
 pub fn pool(options: PgConnectOptions, connections: u32, silence: &Silence) -> PgPool {
     let (before, after) = (silence.clone(), silence.clone());
+    let port = tcp_port(&options);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3_600))
         .test_before_acquire(false)
+        .after_connect(move |_, _| {
+            Box::pin(async move {
+                tune(port).await;
+                Ok(())
+            })
+        })
         .before_acquire(move |connection, idle| {
             let silence = before.clone();
             Box::pin(async move {

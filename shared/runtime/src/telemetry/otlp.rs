@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, TraceContextExt, TraceState, TracerProvider},
@@ -131,10 +132,9 @@ impl OwnRuntime {
             .enable_all()
             .build()
             .map_err(|error| TelemetryError::Export(error.to_string()))?;
-        Ok(Self {
-            client: HyperClient::with_default_connector(SEND_TIMEOUT, None),
-            runtime: Some(runtime),
-        })
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Ok(Self { client: HyperClient::new(connector, SEND_TIMEOUT, None), runtime: Some(runtime) })
     }
 }
 

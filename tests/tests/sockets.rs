@@ -1,0 +1,94 @@
+//! Small writes go out at once: no connection of a process waits for the acknowledgement of what was sent before.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use longhaul_proto::pb::v1::{ListTasksRequest, a2a_service_client::A2aServiceClient};
+use longhaul_tests::talk::{id, start, stream, until};
+use longhaul_tests::{Longhaul, Mode, Setup, eventually};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use socket2::Socket;
+use tonic::transport::Endpoint;
+
+/// A TCP connection of another process.
+struct Connection {
+    peer_port: u16,
+    sends_at_once: bool,
+    probes_silent_peers: bool,
+}
+
+/// The TCP connections of a process, by duplicates of its descriptors.
+fn connections(process: &Longhaul) -> Vec<Connection> {
+    let pid = i32::try_from(process.pid()).expect("pids are small");
+    let handle = pidfd_open(Pid::from_raw(pid).expect("it runs"), PidfdFlags::empty());
+    let handle = handle.expect("it runs");
+    let listed = fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
+    let numbers = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers
+        .filter_map(|number| match pidfd_getfd(&handle, number, PidfdGetfdFlags::empty()) {
+            Ok(descriptor) => connection(descriptor),
+            Err(rustix::io::Errno::PERM) => {
+                panic!(
+                    "this test looks into the processes it starts and needs the right to trace them"
+                )
+            }
+            // It was closed since it was listed.
+            Err(_) => None,
+        })
+        .collect()
+}
+
+fn connection(descriptor: OwnedFd) -> Option<Connection> {
+    let socket = Socket::from(descriptor);
+    // What is no TCP socket has neither; a listener has no peer.
+    let sends_at_once = socket.tcp_nodelay().ok()?;
+    let peer_port = socket.peer_addr().ok()?.as_socket()?.port();
+    Some(Connection { peer_port, sends_at_once, probes_silent_peers: socket.keepalive().ok()? })
+}
+
+fn port_of(url: &str) -> u16 {
+    let (_, place) = url.rsplit_once('@').expect("the address names a user");
+    let place = place.split('/').next().expect("the address names a place");
+    let (_, port) = place.rsplit_once(':').expect("the address names a port");
+    port.parse().expect("a port is a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_sends_at_once() {
+    let stack = Setup::new(Mode::Distributed).start().await;
+    let client = stack.client();
+    // HTTP/1 with a stream, HTTP/2 with gRPC, and the command line.
+    let task = start(&client, "!wait 60000").await;
+    until(&client, &id(&task), "WORKING").await;
+    let mut events = stream(&client, "!wait 60000").await;
+    events.next(longhaul_tests::talk::LIMIT).await.expect("the stream begins");
+    let channel = Endpoint::from_shared(stack.base()).expect("an address").connect().await;
+    let mut grpc = A2aServiceClient::new(channel.expect("the node listens"));
+    grpc.list_tasks(ListTasksRequest::default()).await.expect("gRPC is answered");
+    let url = stack.base();
+    let command = stack.command(&["tasks", "watch", "--url", &url, &id(&task)]).start();
+
+    let database = port_of(&stack.database().url());
+    for (process, least) in [(stack.nodes()[0].running(), 2), (stack.workers()[0].running(), 3)] {
+        // At least those of the pools and the listener; the worker's session lock too.
+        let found =
+            eventually(longhaul_tests::talk::LIMIT, "the database is connected", async || {
+                let found = connections(process);
+                let sessions = found.iter().filter(|one| one.peer_port == database).count();
+                if sessions >= least { Ok(found) } else { Err(sessions) }
+            })
+            .await;
+        for one in &found {
+            assert!(one.sends_at_once, "a connection to port {} waits", one.peer_port);
+            assert!(
+                one.probes_silent_peers || one.peer_port != database,
+                "a silent database would not be noticed"
+            );
+        }
+    }
+    let found = eventually(longhaul_tests::talk::LIMIT, "the command connects", async || {
+        let found = connections(&command);
+        if found.is_empty() { Err("no connection") } else { Ok(found) }
+    });
+    assert!(found.await.iter().all(|one| one.sends_at_once));
+}
