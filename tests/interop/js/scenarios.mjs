@@ -12,9 +12,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
 const PATIENCE = 60_000; // milliseconds for one scenario
+const SILENCE = 1200; // milliseconds; the server of the test sends a keep-alive every 300
 const CHUNKS = 40;
 const UNKNOWN = "018f2f6e-7b7a-7000-8000-000000000001";
 const BYTES = Buffer.from(Array.from({ length: 1280 }, (_, at) => at % 256)).toString("base64");
@@ -28,6 +30,15 @@ const DATA = {
   list: [1, "x", [], [null, { deep: { deeper: [{}] } }]],
   text: "zwölf Boxkämpfer \u{1F600}",
 };
+
+const range = (from, to) => Array.from({ length: to - from }, (_, at) => String.fromCharCode(from + at));
+// Everything that some splitter of lines takes for the end of one, the other controls, marks of direction, and characters outside
+// of the basic plane. Between any two of them stands a letter, so that none is lost as the edge of a text or as a part of another.
+const LINE_ENDS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"];
+const CONTROLS = [...range(1, 0x20), ...range(0x7f, 0xa0)];
+const MARKS = [..."\u00ad\u200b\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"];
+const ASTRAL = ["\u{1F600}", "\u{10000}", "\u{10FFFF}", "\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627"];
+const SEPARATED = `a${[...LINE_ENDS, ...CONTROLS, ...MARKS, ...ASTRAL].join("b")}c`;
 
 /** What a stream said, folded into a task as a client would, and what it said in its order. */
 class Record {
@@ -85,9 +96,13 @@ class Scenarios {
     Object.assign(this, { sdk, connect });
   }
 
-  async streamed(content, task) {
+  streamed(content, task) {
+    return this.streamedParts([text(content)], task);
+  }
+
+  async streamedParts(parts, task) {
     const record = new Record(this.sdk);
-    for await (const event of this.sdk.stream([text(content)], task)) {
+    for await (const event of this.sdk.stream(parts, task)) {
       record.hear(event);
     }
     return record;
@@ -228,6 +243,48 @@ class Scenarios {
     assert.ok(again.statuses.some(({ said }) => said === "heard: go"), "the answer to the message");
     await this.same(again.task);
     return { before: CHUNKS - after, after };
+  }
+
+  /** A stream in which nothing happens for several keep-alives goes on, sent and subscribed to. */
+  async silence() {
+    const listening = [text("!listen 1")];
+    await this.answeredLate(this.sdk.stream(listening));
+    const record = new Record(this.sdk);
+    for await (const event of this.sdk.stream(listening)) {
+      record.hear(event);
+      break;
+    }
+    await this.answeredLate(this.sdk.subscribe(record.task.id));
+  }
+
+  async answeredLate(events) {
+    const record = new Record(this.sdk);
+    let answer;
+    for await (const event of events) {
+      if (record.hear(event).task.state === "WORKING") {
+        answer ??= delay(SILENCE).then(() => this.send("go", { task: record.task, immediately: true }));
+      }
+    }
+    await answer;
+    assert.equal(record.task.state, "COMPLETED", "state after the silence");
+    assert.ok(record.statuses.some(({ said }) => said === "heard: go"), "the answer to the message");
+  }
+
+  /** What separates lines elsewhere is a part of texts and data, in answers, events and snapshots. */
+  async separators() {
+    const sent = [text(SEPARATED), ["data", { [SEPARATED]: [SEPARATED] }]];
+    const task = await this.sdk.send(sent);
+    assert.deepEqual([task.state, task.artifacts[0].parts], ["COMPLETED", sent]);
+    assert.deepEqual(task.asked, [SEPARATED], "messages of the client");
+    await this.same(task);
+    const { task: streamed } = await this.streamedParts(sent);
+    assert.deepEqual([streamed.state, streamed.artifacts[0].parts], ["COMPLETED", sent], "what was streamed");
+    // Commands of the script end with a line.
+    const question = SEPARATED.replaceAll("\n", " ");
+    const { task: asking } = await this.streamed(`!ask ${question}`);
+    assert.deepEqual([asking.state, asking.said], ["INPUT_REQUIRED", question], "the question in a stream");
+    const { value: first } = await this.sdk.subscribe(asking.id).next();
+    assert.equal(first.task.said, question, "the question to who subscribes");
   }
 
   /** Files by value and by address come back as they were sent, and as the agent makes them. */

@@ -1,7 +1,7 @@
 // The JavaScript SDK @a2a-js/sdk 0.3.x, over any of its bindings.
 
-import { randomUUID } from "node:crypto";
 import { main } from "./scenarios.mjs";
+import { eventFromSdk, messageToSdk, taskFromSdk } from "./types_0_3.mjs";
 
 // How it tells errors: by a class, whose name goes on with "JSONRPCError" or "Error", where it has one, else with a code in the text.
 const CLASSES = {
@@ -46,7 +46,7 @@ class Sdk {
   /** What users hear who give the address and nothing else. */
   async usual(parts) {
     const client = await new this.clients.ClientFactory().createFromUrl(this.url);
-    return this.task(await client.sendMessage(this.request(parts), this.options));
+    return taskFromSdk(await client.sendMessage(this.request(parts), this.options));
   }
 
   get options() {
@@ -64,40 +64,32 @@ class Sdk {
     return { name, skills: skills.map(({ id }) => id) };
   }
 
-  request(parts, { task, context, immediately = false } = {}) {
-    const message = {
-      kind: "message",
-      messageId: randomUUID(),
-      role: "user",
-      parts: parts.map(partToSdk),
-      taskId: task?.id,
-      contextId: task?.context ?? context,
-    };
-    return { message, configuration: { blocking: !immediately } };
+  request(parts, options) {
+    return { message: messageToSdk(parts, options), configuration: { blocking: !options?.immediately } };
   }
 
   async send(parts, options) {
-    return this.task(await this.client.sendMessage(this.request(parts, options), this.options));
+    return taskFromSdk(await this.client.sendMessage(this.request(parts, options), this.options));
   }
 
   async *stream(parts, task, signal) {
     for await (const event of this.client.sendMessageStream(this.request(parts, { task }), { ...this.options, signal })) {
-      yield this.event(event);
+      yield eventFromSdk(event);
     }
   }
 
   async *subscribe(id) {
     for await (const event of this.client.resubscribeTask({ id }, this.options)) {
-      yield this.event(event);
+      yield eventFromSdk(event);
     }
   }
 
   async get(id, historyLength) {
-    return this.task(await this.client.getTask({ id, historyLength }, this.options));
+    return taskFromSdk(await this.client.getTask({ id, historyLength }, this.options));
   }
 
   async cancel(id) {
-    return this.task(await this.client.cancelTask({ id }, this.options));
+    return taskFromSdk(await this.client.cancelTask({ id }, this.options));
   }
 
   push(taskId, url) {
@@ -111,24 +103,6 @@ class Sdk {
     return calls;
   }
 
-  event(event) {
-    switch (event.kind) {
-      case "task":
-        return { task: this.task(event) };
-      case "status-update":
-        return { status: status(event.status) };
-      case "artifact-update":
-        return { chunk: { artifact: artifactFromSdk(event.artifact), append: !!event.append, last: !!event.lastChunk } };
-      default:
-        throw new Error(`an event of kind ${event.kind}`);
-    }
-  }
-
-  task({ id, contextId, status: current, artifacts = [], history = [] }) {
-    const asked = history.filter(({ role }) => role === "user").map(said);
-    return { id, context: contextId, ...status(current), artifacts: artifacts.map(artifactFromSdk), asked };
-  }
-
   failure(error) {
     const known = Object.values(CLASSES).find((name) => error.constructor.name.startsWith(name));
     const code = error.errorResponse?.error.code ?? error.message.match(/Code: (-\d+)|^GRPC error for \w+! (\d+)/)?.slice(1).find(Boolean);
@@ -139,31 +113,6 @@ class Sdk {
   told(error) {
     return (this.binding === "GRPC" && GRPC[error]) || CLASSES[error] || CODES[error] || error;
   }
-}
-
-const status = ({ state, message }) => ({ state: state.toUpperCase().replaceAll("-", "_"), said: said(message) });
-
-const said = (message) => (message?.parts ?? []).flatMap((part) => (part.kind === "text" ? part.text : [])).join("");
-
-const artifactFromSdk = ({ artifactId, name, parts }) => ({ id: artifactId, name: name ?? "", parts: parts.map(partFromSdk) });
-
-function partToSdk([kind, content, name, mimeType]) {
-  switch (kind) {
-    case "raw":
-      return { kind: "file", file: { bytes: content, name, mimeType } };
-    case "url":
-      return { kind: "file", file: { uri: content, name, mimeType } };
-    default:
-      return { kind, [kind]: content };
-  }
-}
-
-function partFromSdk(part) {
-  if (part.kind !== "file") {
-    return [part.kind, part[part.kind]];
-  }
-  const { bytes, uri, name = "", mimeType = "" } = part.file;
-  return bytes === undefined ? ["url", uri, name, mimeType] : ["raw", bytes, name, mimeType];
 }
 
 await main(Sdk);

@@ -60,6 +60,7 @@ class Sdk:
     # Whoever sends to a task that does not exist makes it.
     impossible = ["message to an unknown task"]
     of_ended = "UNSUPPORTED_OPERATION"
+    drops = ()
 
     def __init__(self, urls, _binding, _protocol, key):
         self.urls, self.headers = urls, {"Authorization": f"Bearer {key}"} if key else {}

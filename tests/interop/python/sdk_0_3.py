@@ -1,19 +1,17 @@
 """The Python SDK a2a-sdk 0.3.x, over any of its bindings."""
 
-import base64
-import uuid
+from importlib.metadata import version
 
 import grpc
 import httpx
 from a2a.client import A2ACardResolver, A2AClientHTTPError, ClientConfig, ClientFactory
 from a2a.client.errors import A2AClientJSONRPCError
 from a2a.types import (
-    DataPart, FilePart, FileWithBytes, FileWithUri, GetTaskPushNotificationConfigParams, Message, MessageSendConfiguration,
-    Part, PushNotificationConfig, Role, TaskIdParams, TaskPushNotificationConfig, TaskQueryParams, TaskStatusUpdateEvent,
-    TextPart,
+    GetTaskPushNotificationConfigParams, PushNotificationConfig, TaskIdParams, TaskPushNotificationConfig, TaskQueryParams,
 )
 
 import scenarios
+from types_0_3 import message_to_sdk, task_from_sdk, update_from_sdk
 
 # How it tells errors, by binding: by their code, by the HTTP status, or by the status of gRPC.
 TOLD = {
@@ -26,73 +24,19 @@ TOLD = {
 BINDINGS = ["JSONRPC", "HTTP+JSON", "GRPC"]
 
 
-def part_to_sdk(part):
-    kind, content, *rest = ("text", part) if isinstance(part, str) else part
-    match kind:
-        case "text":
-            return Part(TextPart(text=content))
-        case "data":
-            return Part(DataPart(data=content))
-        case "raw":
-            name, media_type = rest
-            return Part(FilePart(file=FileWithBytes(bytes=base64.b64encode(content).decode(), name=name, mime_type=media_type)))
-        case "url":
-            name, media_type = rest
-            return Part(FilePart(file=FileWithUri(uri=content, name=name, mime_type=media_type)))
-
-
-def part_from_sdk(part):
-    match part.root:
-        case TextPart() as text:
-            return "text", text.text
-        case DataPart() as data:
-            return "data", data.data
-        case FilePart(file=FileWithBytes() as file):
-            return "raw", base64.b64decode(file.bytes, validate=True), file.name or "", file.mime_type or ""
-        case FilePart(file=file):
-            return "url", file.uri, file.name or "", file.mime_type or ""
-
-
-def said(message):
-    parts = message.parts if message else []
-    return "".join(part.root.text for part in parts if isinstance(part.root, TextPart))
-
-
-def state_from_sdk(status):
-    return status.state.value.upper().replace("-", "_")
-
-
-def artifact_from_sdk(artifact):
-    return scenarios.Artifact(artifact.artifact_id, artifact.name or "", [part_from_sdk(part) for part in artifact.parts])
-
-
-def task_from_sdk(task):
-    return scenarios.Task(
-        task.id, task.context_id, state_from_sdk(task.status), said(task.status.message),
-        [artifact_from_sdk(artifact) for artifact in task.artifacts or []],
-        [said(message) for message in task.history or [] if message.role == Role.user],
-    )
-
-
-def event_from_sdk(event):
-    task, update = event
-    match update:
-        case None:
-            return task_from_sdk(task)
-        case TaskStatusUpdateEvent(status=status):
-            return scenarios.Status(state_from_sdk(status), said(status.message))
-        case _:
-            return scenarios.Chunk(artifact_from_sdk(update.artifact), bool(update.append), bool(update.last_chunk))
-
-
 class Sdk:
     impossible = []
+    drops = ()
     PROTOCOL = "0.3"
 
     def __init__(self, urls, binding, protocol, key):
         # Who subscribes to a task that has ended is refused, but in the protobuf dialect of 0.3, where that shows the task.
         self.of_ended = "COMPLETED" if protocol == "0.3" and binding != "JSONRPC" else "UNSUPPORTED_OPERATION"
         self.urls, self.binding = urls, binding
+        if version("a2a-sdk") == "0.3.0":
+            # Its protobuf is older than the names of files; its JSON does not ignore what it does not know.
+            lost = {"JSONRPC": (), "HTTP+JSON": ("file labels", "named files"), "GRPC": ("file labels", "history length")}
+            self.drops = lost[binding]
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def connect(self):
@@ -100,12 +44,12 @@ class Sdk:
         self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.PATIENCE, trust_env=False)
         self.channels = []
         self.found = await A2ACardResolver(self.http, self.url).get_agent_card()
-        self.streaming, self.waiting = self._client(True), self._client(False)
+        self.streaming, self.waiting = self._client(streaming=True), self._client(streaming=False)
+        self.sending = self._client(streaming=False, polling=True)
 
-    def _client(self, streaming):
+    def _client(self, **ways):
         config = ClientConfig(
-            httpx_client=self.http, grpc_channel_factory=self._channel, supported_transports=[self.binding],
-            streaming=streaming,
+            httpx_client=self.http, grpc_channel_factory=self._channel, supported_transports=[self.binding], **ways
         )
         return ClientFactory(config).create(self.found)
 
@@ -140,30 +84,28 @@ class Sdk:
         card = await self.waiting.get_card()
         return card.name, [skill.id for skill in card.skills]
 
-    def _send(self, client, parts, task, context=None, immediately=False):
-        message = Message(
-            message_id=str(uuid.uuid4()), role=Role.user, parts=[part_to_sdk(part) for part in parts],
-            task_id=task.id if task else None, context_id=(task.context or None) if task else context,
-        )
-        return client.send_message(message, configuration=MessageSendConfiguration(blocking=not immediately))
-
     async def send(self, parts, task=None, context=None, immediately=False):
-        answers = [answer async for answer in self._send(self.waiting, parts, task, context, immediately)]
+        client = self.sending if immediately else self.waiting
+        answers = [answer async for answer in client.send_message(message_to_sdk(parts, task, context))]
         return task_from_sdk(answers[0][0])
 
     async def usual(self, parts):
-        """What users hear who give the address and nothing else."""
-        client = await ClientFactory.connect(self.url, ClientConfig(httpx_client=self.http))
-        async for event in self._send(client, parts, None):
-            yield event_from_sdk(event)
+        """What users hear who give the address, or before there was such a call the card, and nothing else."""
+        config = ClientConfig(httpx_client=self.http)
+        if hasattr(ClientFactory, "connect"):
+            client = await ClientFactory.connect(self.url, config)
+        else:
+            client = ClientFactory(config).create(self.found)
+        async for task, update in client.send_message(message_to_sdk(parts, None, None)):
+            yield update_from_sdk(update or task)
 
     async def stream(self, parts, task=None):
-        async for event in self._send(self.streaming, parts, task):
-            yield event_from_sdk(event)
+        async for task, update in self.streaming.send_message(message_to_sdk(parts, task, None)):
+            yield update_from_sdk(update or task)
 
     async def subscribe(self, task):
-        async for event in self.streaming.resubscribe(TaskIdParams(id=task)):
-            yield event_from_sdk(event)
+        async for task, update in self.streaming.resubscribe(TaskIdParams(id=task)):
+            yield update_from_sdk(update or task)
 
     async def get(self, task, history=None):
         return task_from_sdk(await self.streaming.get_task(TaskQueryParams(id=task, history_length=history)))

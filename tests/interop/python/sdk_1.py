@@ -80,6 +80,7 @@ def event_from_sdk(event):
 
 class Sdk:
     impossible = []
+    drops = ()
     PROTOCOL = "1.0"
 
     def __init__(self, urls, binding, protocol, key):

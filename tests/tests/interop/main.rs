@@ -1,7 +1,7 @@
 //! Real clients from the registries against a real server: each SDK, over each binding that it has, sees what is promised.
 //!
 //! What is checked is in `tests/interop`, a scenario a promise: `card`, `send`, `stream`, `turns`, `get`, `list`, `cancel`,
-//! `resubscribe`, `files`, `data`, `errors`, `push` and `extended`. The matrix in `docs/conformance.md` names the tests here.
+//! `resubscribe`, `silence`, `separators`, `files`, `data`, `errors`, `push` and `extended`. The matrix in `docs/conformance.md` names the tests here.
 
 mod programs;
 
@@ -11,11 +11,13 @@ use std::process::Command;
 use longhaul_tests::{Mode, Setup, Stack, paths};
 use programs::{Binding, Program};
 
-/// Cards name gRPC in the form that most SDKs can dial, and every agent has an extended card.
+/// Cards name gRPC in the form that most SDKs can dial, and every agent has an extended card. Keep-alives come so often that a
+/// scenario can hear several.
 fn setup(mode: Mode) -> Setup {
     Setup::new(mode)
         .set("cards.grpc", "host-port")
         .set("cards.extended", "always")
+        .set("server.keep_alive", "300ms")
         .set("server.cancel_grace", "30s")
 }
 
@@ -41,6 +43,18 @@ async fn on_servers(program: Program, bindings: &[Binding]) {
     stack.assert_no_errors_logged();
 }
 
+/// The tests of an earlier release of a client that people still pin: each of its bindings alone.
+macro_rules! pinned {
+    ($name:ident, $program:expr, $($test:ident: $binding:ident),*) => {
+        mod $name {
+            use super::{Binding, Program};
+
+            $(#[tokio::test]
+            async fn $test() { super::alone($program, Binding::$binding).await; })*
+        }
+    };
+}
+
 /// The tests of one client: each of its bindings alone, and all of them on servers.
 macro_rules! client {
     ($name:ident, $program:expr, $($test:ident: $binding:ident),*) => {
@@ -58,11 +72,18 @@ macro_rules! client {
 
 client!(python_1, Program::python_1("1.0"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
 client!(python_1_as_0_3, Program::python_1("0.3"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
-client!(python_0_3, Program::python_0_3(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(python_0_3, Program::python_0_3("test-venv-0.3"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
 client!(javascript_1, Program::javascript_1("1.0"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
 client!(javascript_1_as_0_3, Program::javascript_1("0.3"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
 client!(javascript_0_3, Program::javascript_0_3(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
 client!(rust_1, Program::rust(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+client!(demo_0_1, Program::demo_0_1(), json_rpc: JsonRpc);
+pinned!(python_1_0, Program::python_1_0(), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+pinned!(python_0_3_10, Program::python_0_3("test-venv-0.3.10"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+pinned!(python_0_3_0, Program::python_0_3("test-venv-0.3.0"), json_rpc: JsonRpc, http_json: HttpJson, grpc: Grpc);
+pinned!(python_0_2, Program::python_0_2(), json_rpc: JsonRpc);
+pinned!(javascript_0_2, Program::javascript_0_2(), json_rpc: JsonRpc);
+
 #[test]
 fn the_documented_matrix_names_every_test_and_no_other() {
     let document = std::fs::read_to_string(paths::workspace().join("docs/conformance.md"));
@@ -79,5 +100,3 @@ fn the_documented_matrix_names_every_test_and_no_other() {
     assert!(!tests.is_empty(), "{listed}");
     assert_eq!(named, tests);
 }
-
-client!(demo_0_1, Program::demo_0_1(), json_rpc: JsonRpc);

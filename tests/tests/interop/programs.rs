@@ -28,6 +28,10 @@ const SCENARIOS: [&str; 13] = [
     "list",
 ];
 
+/// Scenarios about how streams are written, of every client but the one in Rust: silence for several keep-alives, and texts full
+/// of what separates lines.
+const STREAM_FORMAT: [&str; 2] = ["silence", "separators"];
+
 /// A binding of A2A, by the name that cards give it.
 #[derive(Debug, Clone, Copy)]
 pub enum Binding {
@@ -52,7 +56,7 @@ pub struct Program {
     /// What it is given before everything else.
     leading: Vec<PathBuf>,
     protocol: Option<&'static str>,
-    scenarios: &'static [&'static str],
+    scenarios: Vec<&'static str>,
 }
 
 impl Program {
@@ -62,10 +66,21 @@ impl Program {
         program.speaking(protocol)
     }
 
-    /// `a2a-sdk` 0.3.x for Python.
-    pub fn python_0_3() -> Self {
-        let python = paths::prepared("test-venv-0.3/bin/python");
+    /// `a2a-sdk` 1.0.x for Python, the first line of 1.x.
+    pub fn python_1_0() -> Self {
+        Self::new(paths::prepared("test-venv-1.0/bin/python"), &[sources("python/sdk_1.py")])
+    }
+
+    /// `a2a-sdk` 0.3.x for Python, in this environment.
+    pub fn python_0_3(environment: &str) -> Self {
+        let python = paths::prepared(&format!("{environment}/bin/python"));
         Self::new(python, &[sources("python/sdk_0_3.py")]).without(1)
+    }
+
+    /// `a2a-sdk` 0.2.x for Python.
+    pub fn python_0_2() -> Self {
+        let python = paths::prepared("test-venv-0.2/bin/python");
+        Self::new(python, &[sources("python/sdk_0_2.py")]).without(2)
     }
 
     /// A client as those of the first public version.
@@ -85,13 +100,21 @@ impl Program {
         Self::new(paths::prepared("test-js/node"), &leading).without(1)
     }
 
+    /// `@a2a-js/sdk` 0.2.x.
+    pub fn javascript_0_2() -> Self {
+        let leading = [sources("js/sdk_0_2.mjs"), paths::prepared("test-js/0.2")];
+        Self::new(paths::prepared("test-js/node"), &leading).without(2)
+    }
+
     /// `a2a-client-lf` and `a2a-grpc`.
     pub fn rust() -> Self {
-        Self::new(paths::prepared("interop-rust/debug/longhaul-interop"), &[])
+        let program = Self::new(paths::prepared("interop-rust/debug/longhaul-interop"), &[]);
+        Self { scenarios: SCENARIOS.to_vec(), ..program }
     }
 
     fn new(executable: PathBuf, leading: &[PathBuf]) -> Self {
-        Self { executable, leading: leading.to_vec(), protocol: None, scenarios: &SCENARIOS }
+        let scenarios = [&STREAM_FORMAT[..], &SCENARIOS].concat();
+        Self { executable, leading: leading.to_vec(), protocol: None, scenarios }
     }
 
     fn speaking(self, protocol: &'static str) -> Self {
@@ -100,8 +123,9 @@ impl Program {
     }
 
     /// Clients of versions that know nothing of the last scenarios.
-    fn without(self, last: usize) -> Self {
-        Self { scenarios: &SCENARIOS[..SCENARIOS.len() - last], ..self }
+    fn without(mut self, last: usize) -> Self {
+        self.scenarios.truncate(self.scenarios.len() - last);
+        self
     }
 
     /// Starts it: every scenario it can do, one after the other, against the first of these servers, and where it lost the
@@ -117,7 +141,7 @@ impl Program {
         }
         let launch =
             Launch::program(&self.executable, arguments).env("PYTHONDONTWRITEBYTECODE", "1");
-        Running { process: launch.start(), scenarios: self.scenarios }
+        Running { process: launch.start(), scenarios: self.scenarios.clone() }
     }
 }
 
@@ -130,7 +154,7 @@ fn sources(name: &str) -> PathBuf {
 /// A client program at work.
 pub struct Running {
     process: Longhaul,
-    scenarios: &'static [&'static str],
+    scenarios: Vec<&'static str>,
 }
 
 impl Running {
