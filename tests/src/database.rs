@@ -25,9 +25,23 @@ impl Database {
         Self::create_at(&server.url())
     }
 
+    /// Follows this database to the server that has taken the place of its former one.
+    pub fn move_to(&mut self, server: &Postgres) {
+        self.server_url = server.url();
+    }
+
+    /// A fresh database on the shared server with options of `create database`, such as `encoding 'LATIN1'`.
+    pub fn create_with(options: &str) -> Self {
+        Self::create_as(shared_url(), options)
+    }
+
     fn create_at(server_url: &str) -> Self {
+        Self::create_as(server_url, "")
+    }
+
+    fn create_as(server_url: &str, options: &str) -> Self {
         let name = unique::name("test");
-        psql(server_url, &format!("create database {name}"))
+        psql(server_url, &format!("create database {name} {options}"))
             .unwrap_or_else(|error| panic!("no database: {error}"));
         Self { server_url: server_url.to_owned(), name }
     }
@@ -50,6 +64,12 @@ impl Database {
     /// Runs SQL that concerns this database on another one of the same server, which goes on whatever becomes of this one.
     pub fn sql_beside(&self, sql: &str) -> String {
         psql(&self.server_url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// `127.0.0.1:PORT` of its server.
+    pub fn server_address(&self) -> &str {
+        let (_, place) = self.server_url.split_once('@').expect("the address names a user");
+        place.split('/').next().unwrap_or_default()
     }
 
     /// The database's name.

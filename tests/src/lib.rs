@@ -25,12 +25,14 @@ pub mod guard;
 pub mod http;
 pub mod passwd;
 pub mod paths;
+pub mod pgbouncer;
 pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
-mod psql;
+pub mod psql;
 pub mod rabbitmq;
+pub mod replicas;
 pub mod sse;
 pub mod stack;
 pub mod talk;
@@ -41,9 +43,11 @@ pub use broker::Broker;
 pub use database::Database;
 pub use eventually::{eventually, eventually_blocking};
 pub use http::Client;
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::Postgres;
 pub use process::Longhaul;
 pub use rabbitmq::RabbitMq;
+pub use replicas::Replicas;
 pub use stack::{Mode, Setup, Stack};
 
 /// Names the Postgres server of the test run: `postgres://postgres@127.0.0.1:PORT/postgres`.

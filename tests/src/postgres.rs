@@ -48,6 +48,78 @@ impl Postgres {
 
     /// [`Postgres::private_with`] of the version whose binaries are in this folder.
     pub fn private_of(binaries: Option<&Path>, settings: &[(&str, &str)]) -> Self {
+        let mut postgres = Self::unmade(binaries, settings);
+        postgres.init();
+        postgres.start();
+        postgres
+    }
+
+    /// [`Postgres::private`] that offers TLS with this key and certificate.
+    pub fn private_with_tls(key: &Path, certificate: &Path) -> Self {
+        let mut postgres = Self::unmade(None, &[("ssl", "on")]);
+        for (setting, file, from) in
+            [("ssl_key_file", "tls.key", key), ("ssl_cert_file", "tls.pem", certificate)]
+        {
+            let place = postgres.folder.path().join(file);
+            fs::copy(from, &place).expect("key and certificate are readable");
+            fs::set_permissions(&place, Permissions::from_mode(0o600)).expect("it is ours");
+            if let Some(user) = postgres.user {
+                user.owns(&place);
+            }
+            postgres.settings.push(format!("{setting}={}", place.display()));
+        }
+        postgres.init();
+        postgres.start();
+        postgres
+    }
+
+    /// Lets nobody but `postgres` in without a password from now on.
+    pub fn require_passwords(&self) {
+        let rules =
+            "local all all trust\nhost all postgres all trust\nhost all all all scram-sha-256\n";
+        fs::write(self.data().join("pg_hba.conf"), rules).expect("our folder is writable");
+        self.sql("select pg_reload_conf()");
+    }
+
+    /// A server that follows a running one and answers reads.
+    pub fn standby_of(primary: &Self) -> Self {
+        let mut standby = Self::unmade(primary.binaries.as_deref(), &[]);
+        let mut copy = standby.command("pg_basebackup");
+        copy.arg("-D").arg(standby.data()).args(["-X", "stream", "-c", "fast", "--no-sync"]);
+        let output = copy.args(["-d", &primary.url()]).output();
+        let output = output.unwrap_or_else(|error| panic!("cannot run pg_basebackup: {error}"));
+        let problem = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pg_basebackup failed: {problem}");
+        standby.start_as_standby_of(primary);
+        standby
+    }
+
+    /// Starts this server, which is stopped, as one that follows another.
+    pub fn start_as_standby_of(&mut self, primary: &Self) {
+        let signal = self.data().join("standby.signal");
+        File::create(&signal).expect("our folder is writable");
+        if let Some(user) = self.user {
+            user.owns(&signal);
+        }
+        let (host, port) = ("127.0.0.1", primary.port.number());
+        self.settings.retain(|setting| !setting.starts_with("primary_conninfo="));
+        self.settings.push(format!("primary_conninfo=host={host} port={port} user=postgres"));
+        self.start();
+    }
+
+    /// Waits until this standby has all that the primary has written.
+    pub fn await_caught_up(&self, primary: &Self) {
+        let target = primary.sql("select pg_current_wal_lsn()");
+        let reached = format!("select pg_last_wal_replay_lsn() >= '{target}'");
+        eventually_blocking(START_LIMIT, "the standby has caught up", || {
+            match self.try_sql(&reached).as_deref() {
+                Ok("t") => Ok(()),
+                other => Err(format!("{other:?}; its log: {}", self.log())),
+            }
+        });
+    }
+
+    fn unmade(binaries: Option<&Path>, settings: &[(&str, &str)]) -> Self {
         let user = User::for_servers();
         let folder =
             TempDir::with_prefix("longhaul-pg-").expect("the temporary folder is writable");
@@ -59,10 +131,7 @@ impl Postgres {
         let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let binaries = binaries.map(Path::to_owned);
         let port = Port::reserve();
-        let mut postgres = Self { server: None, port, settings, binaries, user, folder };
-        postgres.init();
-        postgres.start();
-        postgres
+        Self { server: None, port, settings, binaries, user, folder }
     }
 
     /// Starts the server after a stop, on the same port and data, and returns when it answers queries.
@@ -100,6 +169,16 @@ impl Postgres {
     /// The address of the maintenance database, as superuser.
     pub fn url(&self) -> String {
         format!("postgres://postgres@{}/postgres", self.port.address())
+    }
+
+    /// Runs SQL on the maintenance database, as [`Database::sql`](crate::Database::sql).
+    pub fn sql(&self, sql: &str) -> String {
+        self.try_sql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// [`Postgres::sql`] that answers with the server's message when it refuses or cannot be reached.
+    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
+        psql(&self.url(), sql)
     }
 
     /// `127.0.0.1:PORT`.

@@ -46,6 +46,7 @@ struct Weather {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    upstream: Arc<watch::Sender<SocketAddr>>,
     weather: Arc<watch::Sender<Weather>>,
     server: JoinHandle<()>,
 }
@@ -57,13 +58,19 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let weather = Arc::new(watch::Sender::new(Weather::default()));
-        let server = tokio::spawn(serve(listener, upstream, Arc::clone(&weather)));
-        Self { address, weather, server }
+        let upstream = Arc::new(watch::Sender::new(upstream));
+        let server = tokio::spawn(serve(listener, upstream.subscribe(), Arc::clone(&weather)));
+        Self { address, upstream, weather, server }
     }
 
     /// Where it listens: `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Leads connections that are made from now on to another server.
+    pub fn lead_to(&self, upstream: &str) {
+        self.upstream.send_replace(upstream.parse().expect("an address and port"));
     }
 
     /// Delays everything by this much in each direction, however much it is.
@@ -108,7 +115,11 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, upstream: SocketAddr, weather: Arc<watch::Sender<Weather>>) {
+async fn serve(
+    listener: TcpListener,
+    upstream: watch::Receiver<SocketAddr>,
+    weather: Arc<watch::Sender<Weather>>,
+) {
     // Dropped with this future, and every connection with it.
     let mut connections = JoinSet::new();
     loop {
@@ -124,6 +135,7 @@ async fn serve(listener: TcpListener, upstream: SocketAddr, weather: Arc<watch::
                     weather.next += 1;
                 });
                 let weather = Sky { number, weather: weather.subscribe() };
+                let upstream = *upstream.borrow();
                 connections.spawn(connect(client, upstream, weather));
             }
             Some(_) = connections.join_next() => {}

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::{PG_BIN, paths};
 
 /// Runs SQL and returns its rows, a line each, columns separated by `|`; or the message with which it was refused.
-pub(crate) fn psql(url: &str, sql: &str) -> Result<String, String> {
+pub fn psql(url: &str, sql: &str) -> Result<String, String> {
     let output = Command::new(program("psql"))
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
         .env("PGCONNECT_TIMEOUT", "10")

@@ -77,7 +77,7 @@ impl Claims {
                 // Others may reach the store; and hints must not be burnt while it is away.
                 source.receive_for(&BTreeSet::new()).await;
                 wakes.clear();
-                let wait = Backoff::RECONNECT.random_delay(failures);
+                let wait = Backoff::DATABASE.random_delay(failures);
                 draining.run_until_cancelled(tokio::time::sleep(wait)).await;
                 failures = failures.saturating_add(1);
                 continue;

@@ -23,7 +23,7 @@ pub async fn listen(store: Arc<dyn Store>, running: Running, doubt: Doubt) {
             Err(error) => tracing::warn!(%error, "cannot listen for cancels and messages"),
         }
         missed(&running, &doubt);
-        tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+        tokio::time::sleep(Backoff::DATABASE.random_delay(failures)).await;
         failures = failures.saturating_add(1);
     }
 }

@@ -96,7 +96,7 @@ impl Reaper {
                     tracing::warn!("cannot look for what is overdue: the store does not answer");
                 }
             }
-            sleep(Backoff::RECONNECT.random_delay(failures)).await;
+            sleep(Backoff::DATABASE.random_delay(failures)).await;
             failures = failures.saturating_add(1);
         }
     }

@@ -50,7 +50,7 @@ async fn listen(hub: Hub, readiness: Handle) {
             }
         }
         hub.suspect_all();
-        tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+        tokio::time::sleep(Backoff::DATABASE.random_delay(failures)).await;
         failures = failures.saturating_add(1);
     }
 }
@@ -83,7 +83,7 @@ async fn fill(hub: Hub) {
             Err(error) => {
                 tracing::warn!(%error, "cannot read what awaited tasks have grown by yet");
                 hub.suspect_all();
-                tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+                tokio::time::sleep(Backoff::DATABASE.random_delay(failures)).await;
                 failures = failures.saturating_add(1);
             }
         }

@@ -68,7 +68,7 @@ impl Subscription {
                 return Ok(found);
             }
             // The store is away, or the log is shorter than it was said to be.
-            tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+            tokio::time::sleep(Backoff::DATABASE.random_delay(failures)).await;
             failures = failures.saturating_add(1);
         }
     }

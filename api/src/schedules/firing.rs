@@ -36,7 +36,7 @@ async fn run(service: &Service) {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot fire schedules yet");
-                let wait = Backoff::RECONNECT.random_delay(failures);
+                let wait = Backoff::DATABASE.random_delay(failures);
                 failures = failures.saturating_add(1);
                 wait.max(REST)
             }

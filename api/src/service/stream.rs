@@ -172,7 +172,7 @@ impl EventStream {
             match self.service.resolve_entry(self.place.0.owner, entry).await {
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, "cannot read a large content for a stream yet");
-                    tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+                    tokio::time::sleep(Backoff::DATABASE.random_delay(failures)).await;
                     failures = failures.saturating_add(1);
                 }
                 done => return done,

@@ -8,7 +8,10 @@ use crate::{
     print,
 };
 use longhaul_domain::{KeyId, Scope, Scopes};
-use longhaul_runtime::{Ids, Shutdown, SystemIds};
+use longhaul_runtime::{
+    Ids, Shutdown, SystemIds,
+    telemetry::{self, TelemetryError},
+};
 use longhaul_store::{KeyRecord, NewKey, Store};
 use serde_json::json;
 use std::sync::Arc;
@@ -53,6 +56,11 @@ async fn open(place: &WhereKeys) -> Result<Arc<dyn Store>, Failure> {
              `longhaul dev` with --data",
         ));
     }
+    // A wait for the database shows on standard error; standard output is the key's. Where a log is set up already, it does.
+    let _flushed_at_the_end = match telemetry::init(&settings.log, "longhaul-keys") {
+        Err(error @ TelemetryError::Filter(_)) => return Err(Failure::usage(error.to_string())),
+        started => started.ok(),
+    };
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     match parts::postgres(&settings, &ids, &Shutdown::new()).await? {
         Some(store) => Ok(store),

@@ -73,7 +73,7 @@ impl Listener {
         if let Ok(signals) = self.store.control_signals().await {
             (self.signals, self.failures) = (Some(signals), 0);
         } else {
-            tokio::time::sleep(Backoff::RECONNECT.random_delay(self.failures)).await;
+            tokio::time::sleep(Backoff::DATABASE.random_delay(self.failures)).await;
             self.failures = self.failures.saturating_add(1);
         }
     }

@@ -3,19 +3,14 @@
 use crate::{
     failure::{DbResult, Failure},
     kept::Kept,
-    options::{Durability, Silence, pool, session},
-    sockets::{tcp_port, tune},
+    options::pool,
+    server::{Servers, SessionKind},
 };
 use futures::future::join;
 use longhaul_runtime::{Backoff, Secret, redact_url};
-use sqlx_core::{connection::Connection, query_scalar::query_scalar};
-use sqlx_postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx_postgres::PgPool;
 use std::{future::Future, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
-
-/// Whether the server only follows another one.
-pub const IN_RECOVERY: &str = "-- store::in_recovery
-select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'";
 
 /// Repeats a step until it succeeds, fails for a reason that waiting does not cure, or `limit` has passed.
 pub async fn waiting<T, Fut>(
@@ -38,7 +33,7 @@ where
             Err(_) => before.take().unwrap_or_else(|| "no answer".to_owned()),
         };
         let place = redact_url(url.expose());
-        let delay = Backoff::RECONNECT.random_delay(attempt);
+        let delay = Backoff::DATABASE.random_delay(attempt);
         if started.elapsed() + delay >= limit {
             return Err(Failure::Unavailable(format!("no Postgres at {place}: {why}")));
         }
@@ -47,22 +42,6 @@ where
         sleep(delay).await;
         attempt += 1;
     }
-}
-
-/// A connection outside of the pools, without the store's limits on time.
-pub async fn single(options: &PgConnectOptions) -> DbResult<PgConnection> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    tune(tcp_port(options)).await;
-    not_read_only(&mut connection).await?;
-    Ok(connection)
-}
-
-/// Refuses a server that cannot write.
-pub async fn not_read_only(connection: &mut PgConnection) -> DbResult<()> {
-    if query_scalar(IN_RECOVERY).fetch_one(connection).await? {
-        return Err(Failure::Unavailable("the server is read-only (a standby?)".to_owned()));
-    }
-    Ok(())
 }
 
 /// The pools of a store.
@@ -85,15 +64,14 @@ const CLOSING: Duration = Duration::from_secs(3);
 
 impl Pools {
     /// Pools that open connections when they are needed.
-    pub fn new(plain: &PgConnectOptions, max_connections: u32) -> Self {
-        let synchronous = session(plain.clone(), Durability::Synchronous);
-        let relaxed = session(plain.clone(), Durability::Relaxed);
-        let silence = Silence::default();
-        let synchronous = pool(synchronous, max_connections, &silence);
-        let relaxed = pool(relaxed, RELAXED, &silence);
+    pub fn new(servers: &Servers, max_connections: u32) -> Self {
+        let synchronous = pool(servers, SessionKind::Synchronous, max_connections);
+        let relaxed = pool(servers, SessionKind::Relaxed, RELAXED);
+        servers.follow(synchronous.clone(), SessionKind::Synchronous);
+        servers.follow(relaxed.clone(), SessionKind::Relaxed);
         Self {
-            hot: Kept::of(synchronous.clone(), max_connections, silence.clone()),
-            hot_relaxed: Kept::of(relaxed.clone(), 2 * RELAXED, silence),
+            hot: Kept::of(synchronous.clone(), max_connections, servers.clone()),
+            hot_relaxed: Kept::of(relaxed.clone(), 2 * RELAXED, servers.clone()),
             synchronous,
             relaxed,
         }

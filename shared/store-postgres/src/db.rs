@@ -2,9 +2,10 @@
 
 use crate::{
     connect::Pools,
-    failure::{DbResult, Failure},
+    failure::DbResult,
     kept::{Hot, Kept},
     replay::{retried, retried_briefly},
+    server::Servers,
     signals::Hub,
     slots::{Reader, Slots},
     work::{claim::turns::Turns, lost::LostClaims, reap::rounds::Rounds},
@@ -21,6 +22,8 @@ pub struct Db {
     pub pool: PgPool,
     /// Sessions whose commits do not: claims, leases, notifications.
     pub relaxed: PgPool,
+    /// The servers that they lead to.
+    pub servers: Servers,
     /// Of the first, for what runs all the time.
     pub hot: Kept,
     /// Of the second, likewise.
@@ -41,11 +44,17 @@ pub struct Db {
 
 impl Db {
     /// Puts the pieces together.
-    pub fn new(pools: &Pools, slots: Slots, ids: Arc<dyn Ids>, signals: Arc<Hub>) -> Self {
+    pub fn new(
+        pools: &Pools,
+        servers: Servers,
+        slots: Slots,
+        ids: Arc<dyn Ids>,
+        signals: Arc<Hub>,
+    ) -> Self {
         let (pool, relaxed) = (pools.synchronous.clone(), pools.relaxed.clone());
         let (lost, turns, rounds) = (LostClaims::default(), Turns::default(), Rounds::default());
         let (hot, hot_relaxed) = (pools.hot.clone(), pools.hot_relaxed.clone());
-        Self { pool, relaxed, hot, hot_relaxed, slots, ids, signals, lost, turns, rounds }
+        Self { pool, relaxed, servers, hot, hot_relaxed, slots, ids, signals, lost, turns, rounds }
     }
 
     /// A connection whose commits wait for the disk, for a unit that says when it is [done](Hot::done).
@@ -55,7 +64,7 @@ impl Db {
 
     /// Begins a transaction whose commit waits for the disk.
     pub async fn begin(&self) -> DbResult<Transaction<'static, Postgres>> {
-        self.pool.begin().await.map_err(Failure::from)
+        self.pool.begin().await.map_err(|error| self.hot.explain(error))
     }
 
     /// A connection to read from.

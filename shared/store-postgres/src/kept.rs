@@ -7,9 +7,10 @@
 
 use crate::{
     failure::{DbResult, Failure},
-    options::{FRESH, Silence, answers},
+    options::FRESH,
+    server::Servers,
 };
-use sqlx_core::pool::PoolConnection;
+use sqlx_core::{error::Error, pool::PoolConnection};
 use sqlx_postgres::{PgConnection, PgPool, Postgres};
 use std::{
     ops::{Deref, DerefMut},
@@ -27,7 +28,7 @@ pub struct Kept(Arc<Inner>);
 
 struct Inner {
     pool: PgPool,
-    silence: Silence,
+    servers: Servers,
     most: usize,
     idle: Mutex<Vec<Idle>>,
 }
@@ -35,32 +36,50 @@ struct Inner {
 struct Idle {
     connection: PoolConnection<Postgres>,
     taken: Instant,
+    /// When its server was last seen to be the primary.
+    verified: Instant,
     used: Instant,
 }
 
 impl Kept {
     /// Of this pool of so many connections, a quarter of them.
-    pub fn of(pool: PgPool, connections: u32, silence: Silence) -> Self {
+    pub fn of(pool: PgPool, connections: u32, servers: Servers) -> Self {
         let (most, idle) = (connections as usize / 4, Mutex::default());
-        Self(Arc::new(Inner { pool, silence, most, idle }))
+        Self(Arc::new(Inner { pool, servers, most, idle }))
     }
 
     /// A connection: one that was kept, or one of the pool.
     pub async fn acquire(&self) -> DbResult<Hot> {
+        let servers = &self.0.servers;
         while let Some(mut idle) = self.pop() {
             let unused = idle.used.elapsed();
-            if self.0.silence.covers(unused) {
+            if servers.is_stale(unused) {
                 // Its place in the pool is free at once; a farewell would wait for an answer.
                 drop(idle.connection.detach());
                 continue;
             }
-            if unused <= FRESH || answers(&mut idle.connection, &self.0.silence).await.is_ok() {
-                return Ok(self.hot(idle.connection, idle.taken));
+            if unused <= FRESH && servers.is_trusted(idle.verified) {
+                return Ok(self.hot(idle.connection, idle.taken, idle.verified));
+            }
+            // Before the question, as what is found out meanwhile may concern this server too.
+            let verified = Instant::now();
+            if servers.verify(&mut *idle.connection).await.is_ok() {
+                return Ok(self.hot(idle.connection, idle.taken, verified));
             }
             drop(idle.connection.detach());
         }
-        let connection = self.0.pool.acquire().await.map_err(Failure::from)?;
-        Ok(self.hot(connection, Instant::now()))
+        let taken = Instant::now();
+        let connection = self.0.pool.acquire().await.map_err(|error| self.explain(error))?;
+        Ok(self.hot(connection, taken, taken))
+    }
+
+    /// Says why no connection came about, where the pool knows only that none did in time.
+    pub fn explain(&self, error: Error) -> Failure {
+        self.0.servers.search();
+        match (error, self.0.servers.refusal()) {
+            (Error::PoolTimedOut, Some(cause)) => Failure::Unavailable(cause),
+            (error, _) => error.into(),
+        }
     }
 
     /// Gives back what is kept, so that the pool can be closed. Later ones go to the pool by themselves.
@@ -68,18 +87,18 @@ impl Kept {
         self.idle().clear();
     }
 
-    fn hot(&self, connection: PoolConnection<Postgres>, taken: Instant) -> Hot {
-        Hot { connection, taken, kept: self.clone() }
+    fn hot(&self, connection: PoolConnection<Postgres>, taken: Instant, verified: Instant) -> Hot {
+        Hot { connection, taken, verified, kept: self.clone() }
     }
 
     fn pop(&self) -> Option<Idle> {
         self.idle().pop()
     }
 
-    fn keep(&self, connection: PoolConnection<Postgres>, taken: Instant) {
+    fn keep(&self, connection: PoolConnection<Postgres>, taken: Instant, verified: Instant) {
         let mut idle = self.idle();
         if idle.len() < self.0.most && taken.elapsed() < LONGEST && !self.0.pool.is_closed() {
-            idle.push(Idle { connection, taken, used: Instant::now() });
+            idle.push(Idle { connection, taken, verified, used: Instant::now() });
         }
     }
 
@@ -92,13 +111,14 @@ impl Kept {
 pub struct Hot {
     connection: PoolConnection<Postgres>,
     taken: Instant,
+    verified: Instant,
     kept: Kept,
 }
 
 impl Hot {
     /// Every statement on it was answered, and no transaction is open.
     pub fn done(self) {
-        self.kept.keep(self.connection, self.taken);
+        self.kept.keep(self.connection, self.taken, self.verified);
     }
 }
 

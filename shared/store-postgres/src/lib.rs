@@ -21,6 +21,7 @@ mod registry;
 mod replay;
 mod roles;
 mod schedules;
+mod server;
 mod session;
 mod signals;
 mod slots;
@@ -31,7 +32,7 @@ mod write;
 
 pub use options::PostgresOptions;
 
-use connect::{Pools, single, waiting};
+use connect::{Pools, waiting};
 use db::Db;
 use intake::{accept_new::NewTask, follow_up::NewMessage};
 use longhaul_runtime::{Ids, Secret, TaskSet};
@@ -39,9 +40,11 @@ use longhaul_store::{
     Accepted, ClaimRequest, Claimed, FollowedUp, Result,
     combine::{Bounds, Combiner},
 };
+use server::{Servers, SessionKind, database};
 use session::Sessions;
 use signals::Hub;
 use slots::Slots;
+use sqlx_core::connection::Connection;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use work::output::{Write, Wrote};
@@ -65,28 +68,33 @@ impl PostgresStore {
     /// Connects, waiting for the database up to the limit, and checks that it has the right schema, can write, and that
     /// notifications arrive. Must be called within a Tokio runtime.
     pub async fn connect(options: PostgresOptions, ids: Arc<dyn Ids>) -> Result<Arc<Self>> {
-        let plain = options::parse(&options.url)?;
+        let servers = Servers::new(server::parse(&options.url)?);
         let max_connections = options.max_connections.max(2);
-        let pools = Pools::new(&plain, max_connections);
+        let pools = Pools::new(&servers, max_connections);
         let sender = u64::try_from(ids.random_u128() >> 64).unwrap_or_default();
         let background = TaskSet::new();
         let hub = Arc::new(Hub::new(sender, background.stopping().clone()));
         let started = waiting(&options.url, options.start_timeout, || async {
-            {
-                let mut connection = pools.synchronous.acquire().await?;
-                connect::not_read_only(&mut connection).await?;
-                migrate::check(&mut connection).await?;
-            }
-            signals::verify(&hub, &plain, &pools.relaxed).await
+            let mut connection = servers.open(SessionKind::Plain).await?;
+            database::check_sessions(&servers, &mut connection).await?;
+            database::check(&mut connection).await?;
+            migrate::check(&mut connection).await?;
+            connection.close().await?;
+            database::check_settings(&pools.synchronous).await?;
+            signals::verify(&hub, &servers, &pools.relaxed).await
         });
-        let listener = started.await?;
+        // Boxed, because connecting is large.
+        let listener = Box::pin(started).await?;
         let stop = background.stopping();
         let notifier = signals::notify(Arc::clone(&hub), pools.hot_relaxed.clone(), stop.clone());
         background.spawn("postgres notifier", notifier);
-        let listening = signals::listen(Arc::clone(&hub), plain.clone(), listener);
+        let listening = signals::listen(Arc::clone(&hub), servers.clone(), listener);
         background.spawn("postgres listener", until(stop.clone(), listening));
-        let db = Db::new(&pools, Slots::new(max_connections), ids, hub);
-        let sessions = Sessions::new(plain);
+        let searching = servers.clone();
+        let searching = until(stop.clone(), async move { searching.search_forever().await });
+        background.spawn("postgres primary search", searching);
+        let db = Db::new(&pools, servers.clone(), Slots::new(max_connections), ids, hub);
+        let sessions = Sessions::new(servers);
         Ok(Arc::new(Self::assemble(Arc::new(db), pools, background, sessions)))
     }
 
@@ -97,8 +105,10 @@ impl PostgresStore {
         start_timeout: Duration,
     ) -> Result<Vec<String>> {
         let url = url.into();
-        let options = options::parse(&url)?;
-        let mut connection = waiting(&url, start_timeout, || single(&options)).await?;
+        let servers = Servers::new(server::parse(&url)?);
+        let mut connection =
+            waiting(&url, start_timeout, || servers.open(SessionKind::Plain)).await?;
+        database::check(&mut connection).await?;
         Ok(migrate::migrate(&mut connection).await?)
     }
 

@@ -1,7 +1,7 @@
 //! Every statement of the store, so that tests can prepare and explain each.
 
 use crate::{
-    connect, intake, keys, migrate, operate, reading, registry, schedules, session, signals, work,
+    intake, keys, migrate, operate, reading, registry, schedules, server, session, signals, work,
     write,
 };
 
@@ -69,8 +69,7 @@ pub const HOT: [&str; 59] = [
 ];
 
 /// All others.
-pub const COLD: [&str; 37] = [
-    connect::IN_RECOVERY,
+pub const COLD: [&str; 39] = [
     keys::CREATE_KEY,
     keys::KEYS,
     keys::REVOKE_KEY,
@@ -92,13 +91,16 @@ pub const COLD: [&str; 37] = [
     schedules::PUT_SCHEDULE,
     schedules::SCHEDULE,
     schedules::SCHEDULES,
+    server::VERIFY_SERVER,
+    server::database::HAS_SETTINGS,
+    server::database::READ_BACKEND,
+    server::database::READ_DATABASE,
     session::HOLD,
     session::LET_GO,
     session::LET_GO_ALL,
     session::BACKEND,
     session::END_BACKEND,
     session::SEEN,
-    signals::ALIVE,
     signals::NOTIFY_MANY,
     work::claim::limited::LOCK_LIMITS,
     work::lease::REGISTER_WORKER,

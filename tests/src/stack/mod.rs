@@ -114,6 +114,11 @@ impl Stack {
         self.database.as_ref().expect("only a distributed stack has a database")
     }
 
+    /// The same, to follow it to another server.
+    pub fn database_mut(&mut self) -> &mut Database {
+        self.database.as_mut().expect("only a distributed stack has a database")
+    }
+
     /// Any command of the binary, on the database of this stack.
     pub fn command(&self, arguments: &[&str]) -> Launch {
         let launch = Launch::longhaul(arguments).current_dir(self.folder.path());

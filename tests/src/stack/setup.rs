@@ -118,7 +118,7 @@ impl Setup {
         self
     }
 
-    /// The processes reach the database by way of a proxy at `127.0.0.1:PORT`.
+    /// The processes reach the database by way of a proxy at `127.0.0.1:PORT`, or of several hosts, comma-separated.
     #[must_use]
     pub fn database_proxy(mut self, address: &str) -> Self {
         self.database_proxy = Some(address.to_owned());

@@ -157,7 +157,7 @@ where
             Ok(()) => return Ok(at),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "cannot register yet; trying again");
-                tokio::time::sleep(Backoff::RECONNECT.random_delay(failures)).await;
+                tokio::time::sleep(Backoff::DATABASE.random_delay(failures)).await;
                 failures = failures.saturating_add(1);
             }
             Err(error) => return Err(error),

@@ -83,18 +83,18 @@ where
     Ok(Guard::default())
 }
 
-/// What the broker's client calls an error is a connection that ended, which `longhaul_dispatch` tells in its own words.
-const QUIET: &str = "lapin";
+/// Modules that call an error what is told in other words: of the broker's client a connection that ended
+/// (`longhaul_dispatch`), of the database's pool a server that was refused (`longhaul_store_postgres`).
+const QUIET: [&str; 2] = ["lapin", "sqlx_core::pool"];
 
 /// Reads `log.filter` strictly: one bad directive refuses the whole.
 pub(crate) fn parse_filter(
     filter: &str,
 ) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    if filter.contains(QUIET) {
-        return EnvFilter::builder().parse(filter);
-    }
-    // A directive of its own stays below any other that names this module.
-    EnvFilter::builder().parse(format!("{filter},{QUIET}=off"))
+    // A directive of the operator's that names a module holds for it.
+    let quiet = QUIET.iter().filter(|module| !filter.contains(**module));
+    let directives: String = quiet.map(|module| format!(",{module}=off")).collect();
+    EnvFilter::builder().parse(format!("{filter}{directives}"))
 }
 
 fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>

@@ -4,7 +4,7 @@ mod operating;
 mod working;
 
 use crate::{
-    PostgresStore, connect,
+    PostgresStore,
     db::Db,
     failure::{DbResult, Failure},
     intake, keys, migrate,
@@ -218,11 +218,12 @@ impl Signals for PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn check(&self) -> Result<()> {
-        let mut connection = self.db.pool.acquire().await.map_err(Failure::from)?;
+        let acquired = self.db.pool.acquire().await;
+        let mut connection = acquired.map_err(|error| self.db.hot.explain(error))?;
         if migrate::is_well(&mut connection).await {
             return Ok(());
         }
-        connect::not_read_only(&mut connection).await?;
+        self.db.servers.verify(&mut *connection).await?;
         Ok(migrate::check(&mut connection).await?)
     }
 

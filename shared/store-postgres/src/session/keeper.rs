@@ -3,13 +3,13 @@
 use super::{Workers, key_of};
 use crate::{
     failure::{DbResult, Failure},
-    options::{Silence, pool, watched},
-    signals::ALIVE,
+    options::pool,
+    server::{Servers, SessionKind},
 };
 use longhaul_domain::{Timestamp, WorkerId};
 use longhaul_runtime::Backoff;
 use sqlx_core::{query::query, query_as::query_as, query_scalar::query_scalar};
-use sqlx_postgres::{PgConnectOptions, PgListener, PgPool};
+use sqlx_postgres::{PgListener, PgPool};
 use std::{future::Future, time::Duration};
 use tokio::{
     sync::watch,
@@ -48,9 +48,9 @@ const CONNECTING: Duration = Duration::from_secs(3);
 /// How long a living connection may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// After this long without a word the connection is asked whether it lives. Together with the time for the answer that is
-/// less than the server needs to find out that the other end is gone, so the workers say in time that they live.
-const QUIET: Duration = Duration::from_secs(4);
+/// Longest silence after which the connection is verified. Together with the time for the answer that is less than the
+/// server needs to find out that the other end is gone, so the workers say in time that they live.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// How often workers without a session say that they live, well within the second after which they would be missed.
 const SAYING: Duration = Duration::from_millis(300);
@@ -71,13 +71,13 @@ const AGAIN: Backoff = Backoff {
 
 /// Keeps the locks of the wanted workers until told to stop, and says which are held.
 pub async fn keep(
-    place: PgConnectOptions,
+    servers: Servers,
     through: PgPool,
     wanted: watch::Receiver<Workers>,
     held: watch::Sender<Workers>,
     stop: CancellationToken,
 ) {
-    let mut keeper = Keeper { place, through, wanted, held, before: None };
+    let mut keeper = Keeper { servers, through, wanted, held, before: None };
     while !stop.is_cancelled() {
         let Some(Ok(())) = stop.run_until_cancelled(keeper.needed()).await else { return };
         // Boxed, because connecting is large.
@@ -90,6 +90,7 @@ pub async fn keep(
             }
             Some(Err(failure)) => {
                 keeper.held.send_replace(Workers::new());
+                keeper.servers.search();
                 tracing::warn!(?failure, "the session of the workers was lost");
             }
         }
@@ -107,7 +108,7 @@ struct Session {
 type Backend = (i32, Timestamp);
 
 struct Keeper {
-    place: PgConnectOptions,
+    servers: Servers,
     through: PgPool,
     wanted: watch::Receiver<Workers>,
     held: watch::Sender<Workers>,
@@ -126,7 +127,7 @@ impl Keeper {
         let connecting = async {
             let mut attempt = 0;
             loop {
-                match connect(&self.place).await {
+                match connect(&self.servers).await {
                     Ok(session) => return session,
                     Err(failure) => tracing::debug!(?failure, attempt, "no session for workers"),
                 }
@@ -193,7 +194,7 @@ impl Keeper {
         let waiting = async {
             tokio::select! {
                 changed = wanted.changed() => Ok(changed.is_ok()),
-                failure = broken(&mut session.connection) => Err(failure),
+                failure = broken(&self.servers, &mut session.connection) => Err(failure),
                 () = sleep(RETRY), if missing => Ok(true),
             }
         };
@@ -215,28 +216,35 @@ async fn take(session: &mut Session, worker: WorkerId) -> DbResult<bool> {
 }
 
 /// Waits until the connection is of no use any more; gives the reason.
-async fn broken(connection: &mut PgListener) -> Failure {
+async fn broken(servers: &Servers, connection: &mut PgListener) -> Failure {
+    let mut suspicions = servers.suspicions();
     loop {
-        match timeout(QUIET, connection.try_recv()).await {
-            // Nobody notifies a session that listens to nothing.
-            Ok(Ok(Some(_))) => {}
-            Ok(Ok(None)) => return Failure::Lost("closed by the server".to_owned()),
-            Ok(Err(error)) => return error.into(),
-            Err(_) => {
-                if let Err(failure) = answered(query(ALIVE).execute(&mut *connection)).await {
-                    return failure;
-                }
-            }
+        tokio::select! {
+            received = connection.try_recv() => match received {
+                // Nobody notifies a session that listens to nothing.
+                Ok(Some(_)) => continue,
+                Ok(None) => return Failure::Lost("closed by the server".to_owned()),
+                Err(error) => return error.into(),
+            },
+            () = sleep(QUIET) => {}
+            Ok(()) = suspicions.changed() => {}
+        }
+        if let Err(failure) = servers.verify(&mut *connection).await {
+            return failure;
         }
     }
 }
 
-async fn connect(place: &PgConnectOptions) -> DbResult<Session> {
+async fn connect(servers: &Servers) -> DbResult<Session> {
+    let mut moves = servers.moves();
     // A pool of its own, so that a connection that has gone silent is waited for by nobody.
-    let pool = pool(watched(place.clone()), 1, &Silence::default());
-    let connecting = timeout(CONNECTING, PgListener::connect_with(&pool)).await;
-    let mut connection =
-        connecting.map_err(|_| Failure::Lost("no connection in time".to_owned()))??;
+    let pool = pool(servers, SessionKind::Watched, 1);
+    let mut connection = tokio::select! {
+        connected = timeout(CONNECTING, PgListener::connect_with(&pool)) => {
+            connected.map_err(|_| Failure::Lost("no connection in time".to_owned()))??
+        }
+        _ = moves.changed() => return Err(Failure::Lost("the primary is elsewhere".to_owned())),
+    };
     connection.eager_reconnect(false);
     let backend = answered(query_as(BACKEND).fetch_one(&mut connection)).await?;
     Ok(Session { connection, pool, backend })

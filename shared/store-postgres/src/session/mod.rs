@@ -9,10 +9,13 @@ mod keeper;
 
 pub use keeper::{BACKEND, END_BACKEND, HOLD, LET_GO, LET_GO_ALL, SEEN};
 
-use crate::failure::{DbResult, Failure};
+use crate::{
+    failure::{DbResult, Failure},
+    server::Servers,
+};
 use longhaul_domain::WorkerId;
 use longhaul_runtime::TaskSet;
-use sqlx_postgres::{PgConnectOptions, PgPool};
+use sqlx_postgres::PgPool;
 use std::{collections::BTreeSet, sync::OnceLock, time::Duration};
 use tokio::{sync::watch, time::timeout};
 
@@ -34,7 +37,7 @@ pub fn key_of(worker: WorkerId) -> i64 {
 
 /// The sessions of this process's workers.
 pub struct Sessions {
-    place: PgConnectOptions,
+    servers: Servers,
     wanted: watch::Sender<Workers>,
     held: watch::Sender<Workers>,
     started: OnceLock<()>,
@@ -42,9 +45,9 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet.
-    pub fn new(place: PgConnectOptions) -> Self {
+    pub fn new(servers: Servers) -> Self {
         Self {
-            place,
+            servers,
             wanted: watch::Sender::default(),
             held: watch::Sender::default(),
             started: OnceLock::new(),
@@ -61,7 +64,7 @@ impl Sessions {
         self.started.get_or_init(|| {
             let (wanted, held) = (self.wanted.subscribe(), self.held.clone());
             let stop = background.stopping().clone();
-            let keeping = keeper::keep(self.place.clone(), pool.clone(), wanted, held, stop);
+            let keeping = keeper::keep(self.servers.clone(), pool.clone(), wanted, held, stop);
             background.spawn("postgres worker sessions", keeping);
         });
         self.wanted.send_modify(|wanted| {

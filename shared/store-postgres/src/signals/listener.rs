@@ -6,45 +6,43 @@
 use super::{Hub, NOTIFY_MANY, interest::Channel, payload};
 use crate::{
     failure::{DbResult, Failure, POOLED},
-    options::{Silence, listening, pool},
+    options::pool,
+    server::{Servers, SessionKind},
 };
 use longhaul_runtime::Backoff;
 use sqlx_core::{error::Error, query::query};
-use sqlx_postgres::{PgConnectOptions, PgListener, PgPool};
+use sqlx_postgres::{PgListener, PgPool};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Asks the connection whether it lives.
-pub const ALIVE: &str = "-- store::alive
-select 1";
+/// Longest silence after which the connection is verified. With the time for the answer that is 5 seconds.
+const QUIET: Duration = Duration::from_secs(3);
 
-/// After this long without a word the connection is asked whether it lives.
-const QUIET: Duration = Duration::from_secs(10);
-
-/// How long a living connection may take to answer.
+/// Longest wait for LISTEN to be answered, and for a notification to arrive.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// How often channels that nobody asks for any longer are left.
 const LEAVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Listens for ever. `listener` is connected already.
-pub async fn listen(hub: Arc<Hub>, place: PgConnectOptions, mut listener: PgListener) {
+pub async fn listen(hub: Arc<Hub>, servers: Servers, mut listener: PgListener) {
     loop {
-        let error = hear(&hub, &mut listener).await;
-        tracing::warn!(%error, "the connection for notifications was lost");
+        let failure = hear(&hub, &servers, &mut listener).await;
+        tracing::warn!(%failure, "the connection for notifications was lost");
         drop(listener);
+        servers.search();
         hub.missed();
-        listener = reconnect(&place).await;
+        listener = reconnect(&servers).await;
         // What was sent in between was heard by nobody.
         hub.missed();
     }
 }
 
-async fn reconnect(place: &PgConnectOptions) -> PgListener {
+async fn reconnect(servers: &Servers) -> PgListener {
     let mut attempt = 0;
     loop {
-        sleep(Backoff::RECONNECT.random_delay(attempt)).await;
-        match connect(place).await {
+        sleep(Backoff::DATABASE.random_delay(attempt)).await;
+        match connect(servers).await {
             Ok(listener) => return listener,
             Err(failure) => tracing::debug!(?failure, attempt, "no connection for notifications"),
         }
@@ -52,10 +50,14 @@ async fn reconnect(place: &PgConnectOptions) -> PgListener {
     }
 }
 
-async fn connect(place: &PgConnectOptions) -> DbResult<PgListener> {
+async fn connect(servers: &Servers) -> DbResult<PgListener> {
+    let mut moves = servers.moves();
     // The listener keeps its pool for as long as it needs it.
-    let pool = pool(listening(place.clone()), 1, &Silence::default());
-    let mut listener = PgListener::connect_with(&pool).await?;
+    let pool = pool(servers, SessionKind::Listening, 1);
+    let mut listener = tokio::select! {
+        connected = PgListener::connect_with(&pool) => connected?,
+        _ = moves.changed() => return Err(Failure::Lost("the primary is elsewhere".to_owned())),
+    };
     listener.eager_reconnect(false);
     Ok(listener)
 }
@@ -85,37 +87,37 @@ async fn follow(
 }
 
 /// Delivers what comes until the connection is lost; gives the reason.
-async fn hear(hub: &Hub, listener: &mut PgListener) -> String {
+async fn hear(hub: &Hub, servers: &Servers, listener: &mut PgListener) -> Failure {
+    let mut suspicions = servers.suspicions();
     let mut joined = BTreeSet::new();
     let mut next_follow = Instant::now();
     loop {
         if Instant::now() >= next_follow {
             match timeout(ANSWER, follow(hub, listener, &mut joined)).await {
                 Ok(Ok(())) => next_follow = Instant::now() + LEAVE_INTERVAL,
-                Ok(Err(failure)) => return format!("{failure:?}"),
-                Err(_) => return "LISTEN is not answered".to_owned(),
+                Ok(Err(failure)) => return failure,
+                Err(_) => return Failure::Lost("LISTEN is not answered".to_owned()),
             }
         }
-        let received = tokio::select! {
-            received = timeout(QUIET, listener.try_recv()) => received,
+        tokio::select! {
+            received = listener.try_recv() => match received {
+                Ok(Some(notification)) => {
+                    deliver(hub, notification.payload());
+                    continue;
+                }
+                Ok(None) => return Failure::Lost("closed by the server".to_owned()),
+                Err(error) => return error.into(),
+            },
             () = hub.interest.changed() => {
                 next_follow = Instant::now();
                 continue;
             }
             () = sleep_until(next_follow) => continue,
-        };
-        match received {
-            Ok(Ok(Some(notification))) => deliver(hub, notification.payload()),
-            Ok(Ok(None)) => return "closed by the server".to_owned(),
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => {
-                let answer = timeout(ANSWER, query(ALIVE).execute(&mut *listener));
-                match answer.await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return error.to_string(),
-                    Err(_) => return "no answer".to_owned(),
-                }
-            }
+            () = sleep(QUIET) => {}
+            Ok(()) = suspicions.changed() => {}
+        }
+        if let Err(failure) = servers.verify(&mut *listener).await {
+            return failure;
         }
     }
 }
@@ -132,8 +134,8 @@ fn deliver(hub: &Hub, text: &str) {
 /// Connects, and proves that a notification sent on another connection arrives on this one.
 ///
 /// Notifications that do not arrive in time may be late on a loaded server, so that is no reason to give up at once.
-pub async fn verify(hub: &Hub, place: &PgConnectOptions, sending: &PgPool) -> DbResult<PgListener> {
-    let mut listener = connect(place).await?;
+pub async fn verify(hub: &Hub, servers: &Servers, sending: &PgPool) -> DbResult<PgListener> {
+    let mut listener = connect(servers).await?;
     let word = format!("{:016x}", hub.sender);
     let channel = format!("longhaul_check_{word}");
     let listening = timeout(ANSWER, listener.listen(&channel)).await;

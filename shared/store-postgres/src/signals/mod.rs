@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use interest::{Channel, Interest};
-pub use listener::{ALIVE, listen, verify};
+pub use listener::{listen, verify};
 pub use notifier::{NOTIFY_MANY, notify};
 
 /// How many signals a subscriber may lag behind before it is told that it missed some.

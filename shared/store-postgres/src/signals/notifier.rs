@@ -54,7 +54,7 @@ async fn send(pool: &Kept, payloads: &Payloads) {
     for attempt in 0..TRIES {
         let Err(failure) = try_to_send(pool, payloads, LIMIT).await else { return };
         tracing::debug!(?failure, attempt, "a notification could not be sent");
-        sleep(Backoff::RECONNECT.random_delay(attempt)).await;
+        sleep(Backoff::DATABASE.random_delay(attempt)).await;
     }
     tracing::warn!("notifications are given up; readers on other nodes will look by themselves");
 }

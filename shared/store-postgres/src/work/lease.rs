@@ -3,7 +3,7 @@
 use crate::{
     column::{column, key},
     db::Db,
-    failure::DbResult,
+    failure::{DbResult, Failure},
     session::key_of,
     work::{
         lost,
@@ -16,10 +16,17 @@ use sqlx_core::query::query;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// Makes a worker known, also when it comes again.
+/// Makes a worker known, also when it comes again. Without its session on this server it would be missed at once, and what
+/// it had claimed by then would run twice: no row is written then.
 pub const REGISTER_WORKER: &str = "-- store::register_worker
 insert into workers (worker_id, name, agents, registered_at, lease_until, lease_ms, session_key)
 select $1, $2, $3, now, now + $4::int8 * interval '1 millisecond', $4, $5 from clock_timestamp() as now
+where exists (
+    select from pg_locks l
+    where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+        and ((l.classid::int8 << 32) | l.objid::int8) = $5::int8
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+)
 on conflict (worker_id) do update
 set name = excluded.name, agents = excluded.agents, lease_until = excluded.lease_until, lease_ms = excluded.lease_ms,
     session_key = excluded.session_key";
@@ -53,7 +60,7 @@ select owner_id, task_id from runs where worker = $1 order by owner_id, task_id 
 /// Registers a worker, whose session there is already: without it, it would be missed at once.
 pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
     let agents: Vec<&str> = worker.agents.iter().map(|agent| agent.name.as_str()).collect();
-    query(REGISTER_WORKER)
+    let registered = query(REGISTER_WORKER)
         .bind(worker.id.uuid())
         .bind(&worker.name)
         .bind(agents)
@@ -61,6 +68,13 @@ pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
         .bind(key_of(worker.id))
         .execute(&db.pool)
         .await?;
+    if registered.rows_affected() == 0 {
+        // The session is on another server, or was lost a moment ago.
+        db.servers.suspect();
+        return Err(Failure::Lost(
+            "this server does not know the session of the worker".to_owned(),
+        ));
+    }
     Ok(())
 }
 

@@ -5,13 +5,16 @@
 mod conformance;
 mod fan_out;
 mod operating;
+mod poolers;
 mod proxy;
 mod queue;
 mod reads;
 mod recovery;
 mod scene;
 mod schema;
+mod servers;
 mod sessions;
 mod silence;
+mod starting;
 mod statements;
 mod wal;

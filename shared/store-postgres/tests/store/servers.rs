@@ -1,0 +1,111 @@
+//! The store uses the primary and no other server, whatever its address leads to.
+
+use crate::{
+    scene::{LIMIT, Scene, asks, open_at},
+    statements::migrated,
+};
+use longhaul_runtime::{Ids, SystemIds};
+use longhaul_store::{Intake, Store, StoreError};
+use longhaul_store_postgres::{PostgresOptions, PostgresStore, statements};
+use longhaul_tests::{Database, Replicas, eventually};
+
+async fn until_well(store: &PostgresStore) {
+    eventually(LIMIT, "the store can be written to", async || store.check().await).await;
+}
+
+async fn until_refused(store: &PostgresStore, says: &str) {
+    eventually(LIMIT, &format!("the store says: {says}"), async || match store.check().await {
+        Err(StoreError::Unavailable(cause)) if cause.contains(says) => Ok(()),
+        other => Err(other),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_were_made_read_only_are_replaced_when_the_role_may_write_again() {
+    let scene = Scene::new().await;
+    let name = scene.database.name().to_owned();
+    scene
+        .database
+        .sql_beside(&format!("alter database {name} set default_transaction_read_only = on"));
+    scene.database.sql_beside(&format!(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{name}'"
+    ));
+    until_refused(&scene.store, "read-only").await;
+    let refused = scene.store.accept_new(asks()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+
+    scene
+        .database
+        .sql_beside(&format!("alter database {name} reset default_transaction_read_only"));
+
+    until_well(&scene.store).await;
+    scene.store.accept_new(asks()).await.unwrap();
+    scene.claimed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_that_answer_a_client_reach_the_disk_whatever_the_default() {
+    let database = Database::create();
+    PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
+    let name = database.name();
+    database.sql_beside(&format!("alter database {name} set synchronous_commit = off"));
+    database.sql(
+        "create table waits (setting text);
+         create function note_wait() returns trigger language plpgsql as
+            $$ begin insert into waits values (current_setting('synchronous_commit')); return null; end $$;
+         create trigger note_wait after insert on tasks for each row execute function note_wait()",
+    );
+    let store = open_at(PostgresOptions::new(database.url())).await;
+    store.accept_new(asks()).await.unwrap();
+    assert_eq!(database.sql("select distinct setting from waits"), "on");
+    // A stronger or weaker wait that still reaches the disk is the operator's choice.
+    database.sql_beside(&format!("alter database {name} set synchronous_commit = local"));
+    let other = open_at(PostgresOptions::new(database.url())).await;
+    other.accept_new(asks()).await.unwrap();
+    assert_eq!(database.sql("select string_agg(setting, ' ') from waits"), "on local");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_former_primary_that_does_not_know_of_its_successor_is_never_written_to() {
+    let mut replicas = Replicas::start();
+    let mut database = Database::create_on(&replicas.primary);
+    PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
+    let hosts = format!("{},{}", replicas.primary.address(), replicas.standby.address());
+    let url = database.url_through(&hosts) + "?target_session_attrs=read-write";
+    let store = open_at(PostgresOptions::new(url)).await;
+    store.accept_new(asks()).await.unwrap();
+
+    replicas.primary.kill9();
+    replicas.promote();
+    database.move_to(&replicas.primary);
+    until_well(&store).await;
+    store.accept_new(asks()).await.unwrap();
+    assert_eq!(database.sql("select count(*) from tasks"), "2");
+
+    // It comes back as what it was, and its successor goes away for a while.
+    replicas.standby.start();
+    replicas.primary.stop_fast();
+    until_refused(&store, "was replaced").await;
+    let refused = store.accept_new(asks()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    replicas.primary.start();
+    until_well(&store).await;
+    assert_eq!(database.sql("select count(*) from tasks"), "2");
+}
+
+#[tokio::test]
+async fn a_worker_whose_session_is_on_another_server_is_not_registered() {
+    let database = migrated().await;
+    let register = statements::COLD.iter().find(|s| s.contains("store::register_worker")).unwrap();
+    let worker = SystemIds.uuid_v7();
+    let script = format!(
+        "prepare register as {register};
+         execute register('{worker}', 'elsewhere', '{{}}', 60000, 4711);
+         select count(*) from workers;
+         select pg_advisory_lock(4711);
+         execute register('{worker}', 'here', '{{}}', 60000, 4711);
+         select count(*) from workers"
+    );
+    assert_eq!(database.sql(&script), "0\n\n1");
+}
