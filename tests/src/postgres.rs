@@ -84,6 +84,7 @@ impl Postgres {
     /// A server that follows a running one and answers reads.
     pub fn standby_of(primary: &Self) -> Self {
         let mut standby = Self::unmade(primary.binaries.as_deref(), &[]);
+        standby.settings.clone_from(&primary.settings);
         let mut copy = standby.command("pg_basebackup");
         copy.arg("-D").arg(standby.data()).args(["-X", "stream", "-c", "fast", "--no-sync"]);
         let output = copy.args(["-d", &primary.url()]).output();

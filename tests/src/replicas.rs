@@ -21,7 +21,12 @@ pub struct Replicas {
 impl Replicas {
     /// Starts both.
     pub fn start() -> Self {
-        let primary = Postgres::private();
+        Self::start_with(&[])
+    }
+
+    /// [`Replicas::start`] with further settings of both servers.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let primary = Postgres::private_with(settings);
         let standby = Postgres::standby_of(&primary);
         let replicas = Self { primary, standby };
         // Set here and not copied to the standby, which would wait for a standby of its own once promoted.

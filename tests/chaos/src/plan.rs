@@ -44,6 +44,8 @@ pub enum Blow {
     FreezeLong,
     /// SIGTERM, and a new process as soon as it has ended.
     Terminate,
+    /// The database moves to its standby, and the address follows late.
+    Switchover,
     /// A stop that tells the clients, and a start.
     StopFast,
     /// A stop like a crash, and a start.
@@ -91,7 +93,7 @@ pub struct Fault {
 }
 
 /// How many cards of each kind there are.
-const DECK: [(Class, Blow, usize); 21] = [
+const DECK: [(Class, Blow, usize); 22] = [
     (Class::Worker, Blow::Kill, 4),
     (Class::Api, Blow::Kill, 2),
     (Class::Worker, Blow::Terminate, 2),
@@ -101,6 +103,7 @@ const DECK: [(Class, Blow, usize); 21] = [
     (Class::Api, Blow::FreezeLong, 1),
     (Class::Postgres, Blow::StopFast, 1),
     (Class::Postgres, Blow::StopImmediate, 1),
+    (Class::Postgres, Blow::Switchover, 1),
     (Class::Broker, Blow::StopFast, 1),
     (Class::Broker, Blow::StopImmediate, 1),
     (Class::Broker, Blow::Purge, 1),
@@ -204,6 +207,7 @@ fn lasts(blow: Blow, target: Target, lease: u64, random: &mut Random) -> u64 {
         Blow::FreezeLong | Blow::BlackHoleLong => random.of(lease * 3 / 2..=lease * 5 / 2),
         Blow::StopFast | Blow::StopImmediate if target == Target::Broker => random.of(0..=4_000),
         Blow::StopFast | Blow::StopImmediate => random.of(0..=1_500),
+        Blow::Switchover => random.of(0..=6_000),
         Blow::Latency => random.of(1_000..=5_000),
         Blow::Terminate | Blow::Purge | Blow::Reset | Blow::Strand => 0,
     }
@@ -235,6 +239,7 @@ impl Blow {
             Self::FreezeShort => "freeze-short",
             Self::FreezeLong => "freeze-long",
             Self::Terminate => "terminate",
+            Self::Switchover => "switchover",
             Self::StopFast => "stop-fast",
             Self::StopImmediate => "stop-immediate",
             Self::Purge => "purge",

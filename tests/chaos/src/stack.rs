@@ -1,10 +1,10 @@
-//! The whole: two API nodes, three workers, a Postgres and a RabbitMQ of their own, and a proxy on every way to these.
+//! The whole: two API nodes, three workers, a Postgres with a standby and a RabbitMQ of their own, and a proxy on every way to these.
 
 use crate::{
     place::{Place, Recipe, Role, journals},
     plan::{APIS, WORKERS},
 };
-use longhaul_tests::{Broker, Database, Postgres, RabbitMq, process::Launch};
+use longhaul_tests::{Broker, Database, RabbitMq, Replicas, process::Launch};
 use std::{
     fs,
     path::Path,
@@ -27,9 +27,9 @@ pub struct Stack {
     pub apis: Vec<Arc<Place>>,
     /// Workers.
     pub workers: Vec<Arc<Place>>,
-    database: Database,
+    database: Mutex<Database>,
     broker: Arc<Mutex<RabbitMq>>,
-    postgres: Arc<Mutex<Postgres>>,
+    postgres: Arc<Mutex<Replicas>>,
 }
 
 impl Stack {
@@ -38,13 +38,13 @@ impl Stack {
         let (postgres, broker) = block_in_place(|| {
             std::thread::scope(|scope| {
                 let postgres = scope.spawn(|| {
-                    Postgres::private_with(&[("shared_buffers", "128MB"), ("max_wal_size", "2GB")])
+                    Replicas::start_with(&[("shared_buffers", "128MB"), ("max_wal_size", "2GB")])
                 });
                 let broker = RabbitMq::private();
                 (postgres.join().expect("Postgres starts"), broker)
             })
         });
-        let database = block_in_place(|| Database::create_on(&postgres));
+        let database = block_in_place(|| Database::create_on(&postgres.primary));
         let recipe = recipe(folder, setup, &database, &broker);
         migrate(folder, &database);
         let (postgres_at, broker_at) = (address(&database.url()), address(&broker.url()));
@@ -64,7 +64,7 @@ impl Stack {
             place.wait_ready().await;
         }
         let (broker, postgres) = (Arc::new(Mutex::new(broker)), Arc::new(Mutex::new(postgres)));
-        Self { apis, workers, database, broker, postgres }
+        Self { apis, workers, database: Mutex::new(database), broker, postgres }
     }
 
     /// Every process.
@@ -72,8 +72,8 @@ impl Stack {
         self.apis.iter().chain(&self.workers)
     }
 
-    /// The database server. Locked for as long as something is done to it.
-    pub fn postgres(&self) -> MutexGuard<'_, Postgres> {
+    /// The database servers. Locked for as long as something is done to them.
+    pub fn postgres(&self) -> MutexGuard<'_, Replicas> {
         self.postgres.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,7 +84,12 @@ impl Stack {
 
     /// The rows of a query, over no proxy; or why there are none.
     pub fn sql(&self, sql: &str) -> Result<String, String> {
-        block_in_place(|| self.database.try_sql(sql))
+        block_in_place(|| self.database().try_sql(sql))
+    }
+
+    /// The database. Locked for as long as it is asked.
+    pub fn database(&self) -> MutexGuard<'_, Database> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

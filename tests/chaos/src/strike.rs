@@ -62,6 +62,9 @@ async fn strike(stack: &Stack, fault: &Fault) -> Struck {
     let time = Duration::from_millis(fault.lasts_ms);
     match (place, fault.target) {
         (Some(place), _) => hit_process(place, fault, time).await,
+        (None, Target::Postgres) if fault.blow == Blow::Switchover => {
+            switch_over(stack, time).await
+        }
         (None, Target::Postgres) => hit_postgres(stack, fault.blow, time),
         (None, Target::Broker) => hit_broker(stack, fault.blow, time),
         (None, _) => {
@@ -114,13 +117,33 @@ fn hit_postgres(stack: &Stack, blow: Blow, down: Duration) {
     block_in_place(|| {
         let mut postgres = stack.postgres();
         if blow == Blow::StopImmediate {
-            postgres.stop_immediate();
+            postgres.primary.stop_immediate();
         } else {
-            postgres.stop_fast();
+            postgres.primary.stop_fast();
         }
         std::thread::sleep(down);
-        postgres.start();
+        postgres.primary.start();
     });
+}
+
+/// Moves the database to the standby. The address leads to the former primary for some time more, which answers and cannot
+/// be written to.
+async fn switch_over(stack: &Stack, late: Duration) {
+    block_in_place(|| {
+        let mut postgres = stack.postgres();
+        // What the standby has not got by now it gets before the primary ends.
+        postgres.standby.await_caught_up(&postgres.primary);
+        postgres.primary.stop_fast();
+        postgres.promote();
+        postgres.start_former();
+        stack.database().move_to(&postgres.primary);
+    });
+    sleep(late).await;
+    // Another switchover may have come in between.
+    let primary = block_in_place(|| stack.postgres().primary.address());
+    for place in stack.places() {
+        place.to_postgres.lead_to(&primary);
+    }
 }
 
 fn hit_broker(stack: &Stack, blow: Blow, down: Duration) {

@@ -92,9 +92,11 @@ pub(crate) fn parse_filter(
     filter: &str,
 ) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     // A directive of the operator's that names a module holds for it.
-    let quiet = QUIET.iter().filter(|module| !filter.contains(**module));
-    let directives: String = quiet.map(|module| format!(",{module}=off")).collect();
-    EnvFilter::builder().parse(format!("{filter}{directives}"))
+    let mut directives = filter.to_owned();
+    for module in QUIET.iter().filter(|module| !filter.contains(**module)) {
+        directives = format!("{directives},{module}=off");
+    }
+    EnvFilter::builder().parse(directives)
 }
 
 fn lines<S, W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>

@@ -8,7 +8,7 @@ use crate::failure::{DbResult, Failure};
 use longhaul_runtime::{Secret, redact_url};
 use sqlx_core::{Url, percent_encoding::percent_decode_str};
 use sqlx_postgres::PgConnectOptions;
-use std::{fmt::Write, net::Ipv6Addr, str::FromStr};
+use std::{fmt::Write, fs::File, net::Ipv6Addr, str::FromStr};
 
 /// Most hosts in one URL; each is asked whenever the primary is looked for.
 const MAX_HOSTS: usize = 16;
@@ -52,6 +52,9 @@ fn options(url: &str) -> Result<Vec<PgConnectOptions>, String> {
             WRITABLE.join(", ")
         ));
     }
+    if let Some((name, file)) = driver.iter().find(|pair| is_missing_file(pair)) {
+        return Err(format!("{name}={file}: there is no such file that can be read"));
+    }
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     for (name, value) in [("user", user), ("password", password)] {
         if !value.is_empty() {
@@ -68,6 +71,11 @@ fn options(url: &str) -> Result<Vec<PgConnectOptions>, String> {
 /// Whether a parameter is read here and not by the driver.
 fn is_ours(name: &str) -> bool {
     matches!(name, "host" | "port" | "target_session_attrs")
+}
+
+/// A file of keys or certificates that is not there. The driver would tell it from a missing socket by nothing.
+fn is_missing_file((name, file): &(String, String)) -> bool {
+    matches!(name.as_str(), "sslrootcert" | "sslcert" | "sslkey") && File::open(file).is_err()
 }
 
 /// A demand for a server that cannot be written to.
@@ -220,6 +228,7 @@ mod tests {
             ("postgres://u:hunter2@h/db?target_session_attrs=standby", "read-write"),
             ("postgres://u:hun/ter2@h/db", "percent-encoded"),
             ("postgres://u:hunter2@h/db?sslmode=maybe", "parameter"),
+            ("postgres://u:hunter2@h/db?sslrootcert=/no/such.pem", "no such file"),
         ] {
             let problem = problem(url);
             assert!(problem.contains(says), "{url}: {problem}");

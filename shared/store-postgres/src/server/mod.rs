@@ -53,12 +53,12 @@ const READ_SYSTEM: &str = ", (select system_identifier from pg_control_system())
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest time for one host to accept a connection while the primary is looked for.
-const HOST_TIMEOUT: Duration = Duration::from_secs(3);
+const HOST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Head start of each host over the next one of the list.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Pause between two searches for the primary.
+/// Pause between two questions to a host while the primary is looked for.
 const SEARCH: Backoff = Backoff {
     initial: Duration::from_millis(100),
     factor: 2.0,
@@ -320,20 +320,29 @@ impl Servers {
         }
         loop {
             self.0.search.notified().await;
-            let mut attempt = 0;
-            loop {
-                match self.open(SessionKind::Plain).await {
-                    Ok(connection) => {
-                        let _ = timeout(VERIFY_TIMEOUT, connection.close()).await;
-                        break;
-                    }
-                    Err(failure) => tracing::debug!(?failure, attempt, "no primary"),
-                }
-                sleep(SEARCH.random_delay(attempt)).await;
-                attempt = attempt.saturating_add(1);
+            // Each host at its own pace: one that does not answer must not hold up the others.
+            let mut searches: FuturesUnordered<_> =
+                (0..self.0.hosts.len()).map(|host| self.until_primary(host)).collect();
+            if let Some((host, connection)) = searches.next().await {
+                drop(searches);
+                self.use_host(host);
+                let _ = timeout(VERIFY_TIMEOUT, connection.close()).await;
             }
             // One search serves all who asked for it meanwhile.
+            sleep(SEARCH.max).await;
+        }
+    }
+
+    /// Asks one host until it is the primary.
+    async fn until_primary(&self, host: usize) -> (usize, PgConnection) {
+        let mut attempt = 0;
+        loop {
+            match self.open_at(host, SessionKind::Plain).await {
+                Ok(connection) => return (host, connection),
+                Err(failure) => tracing::debug!(?failure, host, attempt, "no primary"),
+            }
             sleep(SEARCH.random_delay(attempt)).await;
+            attempt = attempt.saturating_add(1);
         }
     }
 }
