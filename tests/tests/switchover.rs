@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use longhaul_runtime::spawn;
 use longhaul_tests::proxy::Proxy;
 use longhaul_tests::talk::{LIMIT, at_once, id, message, start, state, task_of, until};
 use longhaul_tests::{Client, Database, Mode, Replicas, Setup, Stack, eventually};
@@ -47,7 +48,8 @@ struct Senders {
 impl Senders {
     fn start(stack: &Stack) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let running = (0..4).map(|n| tokio::spawn(send_on(stack.client_at(n), Arc::clone(&stop))));
+        let running =
+            (0..4).map(|n| spawn("a sender", send_on(stack.client_at(n), Arc::clone(&stop))));
         Self { running: running.collect(), stop }
     }
 

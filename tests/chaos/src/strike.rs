@@ -63,7 +63,7 @@ async fn strike(stack: &Stack, fault: &Fault) -> Struck {
     match (place, fault.target) {
         (Some(place), _) => hit_process(place, fault, time).await,
         (None, Target::Postgres) if fault.blow == Blow::Switchover => {
-            switch_over(stack, time).await
+            switch_over(stack, time).await;
         }
         (None, Target::Postgres) => hit_postgres(stack, fault.blow, time),
         (None, Target::Broker) => hit_broker(stack, fault.blow, time),

@@ -53,7 +53,7 @@ async fn a_pooler_that_shares_sessions_is_refused_with_advice() {
     let outcome = PostgresStore::connect(options, Arc::new(SystemIds)).await.map(drop);
     match outcome {
         Err(StoreError::Schema(sentence)) => {
-            assert!(sentence.contains("session mode"), "{sentence}")
+            assert!(sentence.contains("session mode"), "{sentence}");
         }
         other => panic!("{other:?}"),
     }
