@@ -1,0 +1,48 @@
+//! The runner of the conformance corpus, with cases of our own in its form: it passes none that should fail.
+
+use std::path::Path;
+use std::time::Duration;
+
+use longhaul_tests::child::Exit;
+use longhaul_tests::process::Launch;
+use longhaul_tests::{Mode, Setup, paths};
+use serde_json::Value;
+
+/// For the cases over one transport.
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn cases_of_the_corpus_end_as_they_deserve_over_every_transport() {
+    let conformance = paths::workspace().join("tests/conformance");
+    let settings = std::fs::read_to_string(conformance.join("kit-acts.toml")).expect("settings");
+    let stack = Setup::new(Mode::Embedded).config(&settings).start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for transport in ["jsonrpc", "rest", "grpc"] {
+        let report = folder.path().join(transport);
+        let own = conformance.join("acts/own");
+        let shown = |path: &Path| path.display().to_string();
+        let arguments = [
+            shown(&conformance.join("acts/run.py")),
+            format!("--corpus={}", shown(&own)),
+            format!("--readings={}", shown(&own.join("readings.yaml"))),
+            format!("--report={}", shown(&report)),
+            format!("--url={}", stack.base()),
+            format!("--transport={transport}"),
+        ];
+        let launch =
+            Launch::program(&paths::python(), arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+        let process = launch.start();
+        let exit = process.wait_exit(LIMIT);
+        // Some of them fail, and so does the run.
+        assert_eq!(exit, Exit::Code(1), "{}\n{}", process.stdout(), process.stderr());
+        let report = std::fs::read_to_string(&report).expect("a report");
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        let tests = report["suites"][0]["tests"].as_array().expect("tests");
+        assert!(!tests.is_empty());
+        for test in tests {
+            let id = test["id"].as_str().expect("an id").to_ascii_lowercase();
+            let result = test["result"].as_str().expect("a result");
+            assert!(id.starts_with(result), "{transport}: {test}");
+        }
+    }
+}
