@@ -31,6 +31,11 @@ impl Broker {
         Self { url: node.url(), prefix: unique::name("t") }
     }
 
+    /// Names of this prefix on the node at this address.
+    pub fn at(url: &str, prefix: &str) -> Self {
+        Self { url: url.to_owned(), prefix: prefix.to_owned() }
+    }
+
     /// The same share by way of a proxy at `127.0.0.1:PORT`.
     #[must_use]
     pub fn through(&self, proxy: &str) -> Self {

@@ -17,6 +17,7 @@
 
 pub mod balancer;
 pub mod broker;
+pub mod certificates;
 pub mod child;
 pub mod database;
 pub mod eventually;

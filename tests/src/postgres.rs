@@ -182,6 +182,11 @@ impl Postgres {
         psql(&self.url(), sql)
     }
 
+    /// The folder of its unix socket.
+    pub fn socket_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
         self.port.address()

@@ -54,13 +54,18 @@ pub struct Proxy {
 impl Proxy {
     /// Forwards to a server at `127.0.0.1:PORT`, which may come and go. Needs a runtime.
     pub async fn before(upstream: &str) -> Self {
+        Self::at("127.0.0.1", upstream).await.expect("there is a free port")
+    }
+
+    /// [`Proxy::before`] that listens at another address of this machine, such as `::1`; an error where it has none.
+    pub async fn at(host: &str, upstream: &str) -> io::Result<Self> {
         let upstream: SocketAddr = upstream.parse().expect("an address and port");
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
+        let listener = TcpListener::bind((host, 0)).await?;
         let address = listener.local_addr().expect("a bound socket has an address");
         let weather = Arc::new(watch::Sender::new(Weather::default()));
         let upstream = Arc::new(watch::Sender::new(upstream));
         let server = tokio::spawn(serve(listener, upstream.subscribe(), Arc::clone(&weather)));
-        Self { address, upstream, weather, server }
+        Ok(Self { address, upstream, weather, server })
     }
 
     /// Where it listens: `127.0.0.1:PORT`.

@@ -37,10 +37,16 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// Starts a fresh node and returns when it answers AMQP.
     pub fn private() -> Self {
+        Self::private_with("")
+    }
+
+    /// [`RabbitMq::private`] with further lines of `rabbitmq.conf`.
+    pub fn private_with(lines: &str) -> Self {
+        let config = format!("{CONFIG}{lines}");
         let folder =
             TempDir::with_prefix("longhaul-mq-").expect("the temporary folder is writable");
         for (name, text) in
-            [("enabled_plugins", "[].\n"), ("rabbitmq.conf", CONFIG), ("empty.conf", "")]
+            [("enabled_plugins", "[].\n"), ("rabbitmq.conf", config.as_str()), ("empty.conf", "")]
         {
             fs::write(folder.path().join(name), text).expect("our folder is writable");
         }

@@ -100,7 +100,8 @@ impl Driver {
                 Trouble::Stuck(agent) => (self.stuck + 1, Some(agent.clone())),
                 _ => (0, None),
             };
-            tracing::warn!(%trouble, failures, "wake-ups cannot be received for now; probing goes on");
+            let advice = trouble.advice(&self.parts.settings);
+            tracing::warn!(%trouble, failures, advice, "wake-ups cannot be received for now; probing goes on");
             // Either way the loop goes on; the stop only makes it sooner.
             let _ = timeout(Backoff::RECONNECT.random_delay(failures), stop.cancelled()).await;
         }
@@ -270,7 +271,7 @@ impl Session {
         let opened = timeout(settings.connect_timeout, async {
             let channel = link.channel().await?;
             channel.basic_qos(settings.prefetch.max(1), BasicQosOptions::default()).await?;
-            let proofs = proof_queue(&channel).await?;
+            let proofs = proof_queue(&channel, settings.proof_queue()).await?;
             Ok::<_, Trouble>((channel, proofs))
         });
         let (channel, proofs) =
@@ -282,9 +283,9 @@ impl Session {
 }
 
 /// A queue that only this connection consumes and that goes with it.
-async fn proof_queue(channel: &Channel) -> lapin::Result<Consumer> {
+async fn proof_queue(channel: &Channel, name: String) -> lapin::Result<Consumer> {
     let options = QueueDeclareOptions::exclusive().auto_delete();
-    let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
+    let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     channel.basic_consume(queue.name().clone(), "".into(), options, FieldTable::default()).await
 }

@@ -12,17 +12,19 @@ use lapin::{
     options::{QueueDeclareOptions, QueueDeleteOptions},
     tcp::{AsyncTcpStream, TLSConfig},
     types::{AMQPValue, FieldTable, LongString},
-    uri::{AMQPScheme, AMQPUri},
+    uri::{AMQPAuthority, AMQPScheme, AMQPUri},
 };
 use longhaul_domain::AgentName;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
+    address::BrokerAddress,
     settings::AmqpSettings,
     socket::{Socket, SocketGuard},
 };
 use crate::DispatchError;
 
+const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -39,6 +41,16 @@ pub(super) enum Trouble {
     /// The broker answers, but not about this queue.
     #[error("the broker does not answer for the queue of {0}")]
     Stuck(AgentName),
+}
+
+impl Trouble {
+    /// What an operator can do about it, where that is known.
+    pub(super) fn advice(&self, settings: &AmqpSettings) -> Option<String> {
+        match self {
+            Self::Broker(error) if refused_with(error, ACCESS_REFUSED) => Some(settings.rights()),
+            _ => None,
+        }
+    }
 }
 
 /// What the broker says of a queue.
@@ -59,12 +71,14 @@ pub(super) struct Link {
 impl Link {
     /// Connects; `role` names the connection in the broker's lists.
     pub(super) async fn open(settings: &AmqpSettings, role: &str) -> Result<Self, Trouble> {
-        let uri = settings.uri()?;
+        let address = settings.address()?;
+        let uri = address.uri.clone();
         let socket = SocketGuard::default();
         let name = LongString::from(format!("{} {role}", settings.prefix));
         let properties = ConnectionProperties::default().with_connection_name(name);
         let (shared, limit) = (socket.socket(), settings.connect_timeout);
-        let connect = async move |uri: AMQPUri, _| match timeout(limit, dial(&uri, &shared)).await {
+        let connect = async move |_: AMQPUri, _| match timeout(limit, dial(&address, &shared)).await
+        {
             Ok(stream) => stream.map_err(lapin::Error::from),
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         };
@@ -172,15 +186,45 @@ impl Link {
     }
 }
 
-async fn dial(uri: &AMQPUri, socket: &Socket) -> io::Result<AsyncTcpStream<Compat<TcpStream>>> {
-    let stream = TcpStream::connect((uri.authority.host.as_str(), uri.authority.port)).await?;
+async fn dial(
+    address: &BrokerAddress,
+    socket: &Socket,
+) -> io::Result<AsyncTcpStream<Compat<TcpStream>>> {
+    let AMQPAuthority { host, port, .. } = &address.uri.authority;
+    let stream = TcpStream::connect((host.as_str(), *port)).await?;
     stream.set_nodelay(true)?;
     socket.hold(&stream)?;
     let stream = AsyncTcpStream::Plain(Compat::new(stream));
-    match uri.scheme {
+    match address.uri.scheme {
         AMQPScheme::AMQP => Ok(stream),
-        AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, TLSConfig::default()).await,
+        AMQPScheme::AMQPS => {
+            let authorities = match &address.ca_file {
+                // Read anew each time: it may have been renewed.
+                Some(file) => Some(tokio::fs::read_to_string(file).await?),
+                None => None,
+            };
+            let config = TLSConfig { cert_chain: authorities.as_deref(), ..TLSConfig::default() };
+            stream.into_tls(host, config).await.map_err(|error| explained(host, &error))
+        }
     }
+}
+
+/// The failure of a TLS handshake, with what to do about it.
+fn explained(host: &str, error: &io::Error) -> io::Error {
+    let why = error.to_string();
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        if why.contains("certificate") {
+            format!(
+                "the certificate of the broker at {host} is refused ({why}): it must name this host and come from a CA of the \
+                 system or of the file that `cacertfile` in amqp.url names"
+            )
+        } else {
+            format!(
+                "no TLS with the broker at {host} ({why}): it has a port of its own for it, mostly 5671"
+            )
+        },
+    )
 }
 
 /// A quorum queue: its hints survive the loss of a node, are bounded in age and number, and the oldest make room.

@@ -4,6 +4,7 @@
 //! latency of new work. Connections are made in the background and made again when they fail. A crash on either side loses
 //! or repeats hints only.
 
+mod address;
 mod body;
 mod driver;
 mod flight;
@@ -55,7 +56,7 @@ impl AmqpDispatch {
     ///
     /// Must be called within a Tokio runtime; [`DispatchError::BadAddress`] is its only error.
     pub fn start(settings: AmqpSettings, component: Option<Handle>) -> Result<Self, DispatchError> {
-        settings.uri()?;
+        settings.address()?;
         let settings = Arc::new(settings);
         let counters = Arc::new(Counters::default());
         let health = Health::new(component);

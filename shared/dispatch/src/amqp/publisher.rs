@@ -77,7 +77,8 @@ impl Publisher {
             self.parts.leg.failed("cannot publish to the broker");
             self.parts.counters.reconnects.one();
             failures = if proof.ever() { 0 } else { failures + 1 };
-            tracing::warn!(%trouble, failures, "wake-ups cannot be sent for now; workers probe");
+            let advice = trouble.advice(&self.parts.settings);
+            tracing::warn!(%trouble, failures, advice, "wake-ups cannot be sent for now; workers probe");
             // Either way the loop goes on; the close only makes it sooner.
             let _ = timeout(Backoff::RECONNECT.random_delay(failures), closing.cancelled()).await;
         }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use lapin::uri::AMQPUri;
 use longhaul_domain::AgentName;
-use longhaul_runtime::{Secret, redact_url};
+use longhaul_runtime::{Ids, Secret, SystemIds};
 
+use super::address::{self, BrokerAddress};
 use crate::DispatchError;
 
 /// Settings of [`AmqpDispatch`](crate::AmqpDispatch).
 #[derive(Debug, Clone)]
 pub struct AmqpSettings {
-    /// `amqp://user:password@host:port/vhost`, or `amqps`; never shown with its password.
+    /// `amqp://user:password@host:port/vhost`, or `amqps`, there with `?cacertfile=` where the CA is a private one; never
+    /// shown with its password.
     pub url: Secret,
     /// Begins the names of all queues, so that deployments can share a broker.
     pub prefix: String,
@@ -64,14 +65,26 @@ impl AmqpSettings {
     }
 
     /// The address, with the heartbeat and the size of frames in it.
-    pub(super) fn uri(&self) -> Result<AMQPUri, DispatchError> {
-        // What the parser says is not passed on: it may quote the password.
-        let bad = |_| DispatchError::BadAddress(redact_url(self.url.expose()));
-        let mut uri: AMQPUri = self.url.expose().parse().map_err(bad)?;
+    pub(super) fn address(&self) -> Result<BrokerAddress, DispatchError> {
+        let mut address = address::parse(&self.url)?;
         let heartbeat = u16::try_from(self.heartbeat.as_secs()).unwrap_or(u16::MAX);
-        uri.query.heartbeat.get_or_insert(heartbeat);
-        uri.query.frame_max.get_or_insert(FRAME);
-        Ok(uri)
+        address.uri.query.heartbeat.get_or_insert(heartbeat);
+        address.uri.query.frame_max.get_or_insert(FRAME);
+        Ok(address)
+    }
+
+    /// A queue for the proofs of one connection, which nobody else uses. Its name begins like all others, so that rights on
+    /// that prefix suffice; a name that the broker makes would need rights on `amq.gen`.
+    pub(super) fn proof_queue(&self) -> String {
+        format!("{}.proof.{}", self.prefix, SystemIds.token())
+    }
+
+    /// The rights that the user of the broker needs, for the log.
+    pub(super) fn rights(&self) -> String {
+        let prefix = self.prefix.replace('.', "\\.");
+        format!(
+            "the broker's user needs these rights: configure '^{prefix}', write '^amq\\.default$', read '^{prefix}'"
+        )
     }
 
     /// The queue of an agent.
@@ -94,14 +107,14 @@ mod tests {
     #[test]
     fn a_bad_address_is_refused_without_its_password() {
         let settings = AmqpSettings::new("http://user:hunter2@host/".to_owned().into());
-        let refused = settings.uri().unwrap_err();
-        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+        assert!(settings.address().is_err());
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]
     fn the_address_may_set_its_own_heartbeat() {
-        let with = |url: &str| AmqpSettings::new(url.to_owned().into()).uri().unwrap().query;
+        let with =
+            |url: &str| AmqpSettings::new(url.to_owned().into()).address().unwrap().uri.query;
         assert_eq!(with("amqp://host/%2f").heartbeat, Some(10));
         assert_eq!(with("amqp://host/%2f?heartbeat=3").heartbeat, Some(3));
     }

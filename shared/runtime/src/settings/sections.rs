@@ -144,7 +144,7 @@ section! {
 section! {
     /// `[amqp]`: the RabbitMQ broker that wakes workers.
     Amqp {
-        /// URL of the broker, `amqp://user:password@host:port/vhost`; a secret. Absent: no broker, work is announced through the database.
+        /// URL of the broker, `amqp://user:password@host:port/vhost`, or `amqps`, there with `?cacertfile=PATH` where the CA is a private one; a secret. Absent: no broker, work is announced through the database.
         url: Option<Secret> = None;
         /// What the names of our queues begin with.
         prefix: String = "longhaul".to_owned();
