@@ -55,7 +55,13 @@ pub struct Chunks {
 impl Chunks {
     /// Takes the data of the next event and gives the number of chunks in it; or says what is wrong with it.
     pub fn take(&mut self, data: &[u8]) -> Result<u32, String> {
-        self.check(data).map_err(|wrong| format!("{wrong}: {}", String::from_utf8_lossy(data)))
+        self.take_each(data, |_| ())
+    }
+
+    /// [`Chunks::take`] that also hands over the text of each chunk.
+    pub fn take_each(&mut self, data: &[u8], each: impl FnMut(&str)) -> Result<u32, String> {
+        let checked = self.check(data, each);
+        checked.map_err(|wrong| format!("{wrong}: {}", String::from_utf8_lossy(data)))
     }
 
     /// Whether all of so many chunks and the end have come.
@@ -63,7 +69,7 @@ impl Chunks {
         self.seen == count && self.completed
     }
 
-    fn check(&mut self, data: &[u8]) -> Result<u32, String> {
+    fn check(&mut self, data: &[u8], mut each: impl FnMut(&str)) -> Result<u32, String> {
         let reply: Reply<'_> = serde_json::from_slice(data).map_err(|error| error.to_string())?;
         let before = self.seen;
         for part in reply.result.artifact_update.iter().flat_map(|update| &update.artifact.parts) {
@@ -72,6 +78,7 @@ impl Chunks {
                 return Err(format!("not chunk {}", self.seen + 1));
             }
             self.seen += 1;
+            each(part.text);
         }
         match reply.result.status_update.map(|update| update.status.state) {
             Some("TASK_STATE_FAILED") => return Err("the task failed".to_owned()),

@@ -3,10 +3,12 @@
 mod closed;
 mod ids;
 mod open;
+mod paced;
 mod stream;
 
 pub use closed::{Closed, ClosedLoop};
 pub use open::OpenLoop;
+pub use paced::{Heard, PacedStream, Window};
 pub use stream::{Streamed, stream};
 
 use crate::stack::Stack;

@@ -4,11 +4,13 @@ mod artifacts;
 mod floor;
 mod history;
 mod idle;
+mod network;
 mod open;
 mod overload;
 mod scaling;
 mod streams;
 mod subscribers;
+mod tokens;
 mod versions;
 mod waiting;
 mod wal;
@@ -39,6 +41,10 @@ pub enum Part {
     History,
     /// Large artifacts through one task.
     Artifacts,
+    /// Many streams at once, each at the pace of a language model.
+    Tokens,
+    /// Other ways to Postgres and RabbitMQ: a unix socket, latency.
+    Network,
     /// Other numbers of API nodes and workers.
     Scaling,
     /// Other versions of Postgres.
@@ -64,6 +70,8 @@ impl Part {
             Self::Overload => "overload",
             Self::History => "history",
             Self::Artifacts => "artifacts",
+            Self::Tokens => "tokens",
+            Self::Network => "network",
             Self::Scaling => "scaling",
             Self::Versions => "versions",
         }
@@ -82,6 +90,8 @@ impl Part {
             Self::Overload => overload::run(bench).await,
             Self::History => history::run(bench).await,
             Self::Artifacts => artifacts::run(bench).await,
+            Self::Tokens => tokens::run(bench).await,
+            Self::Network => network::run(bench).await,
             Self::Scaling => scaling::run(bench).await,
             Self::Versions => versions::run(bench).await,
         }

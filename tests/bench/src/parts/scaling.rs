@@ -17,7 +17,7 @@ use std::time::Duration;
 const CONNECTIONS: usize = 256;
 
 /// API nodes and workers.
-const FULL: [(usize, usize); 7] = [(1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (1, 8), (4, 8)];
+const FULL: [(usize, usize); 8] = [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2), (1, 4), (1, 8), (4, 8)];
 const QUICK: [(usize, usize); 2] = [(1, 1), (2, 2)];
 
 /// Measures a stack of each size.

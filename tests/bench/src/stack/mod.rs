@@ -2,14 +2,17 @@
 
 mod plan;
 mod process;
+mod route;
 mod start;
 
 pub use plan::Plan;
 pub use process::{Process, Role};
+pub use route::Route;
 pub use start::postgres;
 
 use crate::meter::Watch;
 use longhaul_tests::{Database, Postgres, RabbitMq, port::Port};
+use route::Routed;
 use tempfile::TempDir;
 
 /// Which stack.
@@ -45,6 +48,8 @@ pub struct Stack {
     pub profiled: bool,
     /// The servers that this stack alone uses.
     pub servers: Option<Servers>,
+    /// The way to the servers.
+    _routed: Option<Routed>,
     /// Reserved until the stack ends.
     _ports: Vec<Port>,
     /// The working folder of the processes; embedded, with the database's folder `data`.

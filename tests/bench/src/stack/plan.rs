@@ -1,6 +1,6 @@
 //! What a stack is to consist of.
 
-use super::{Mode, Stack};
+use super::{Mode, Route, Stack};
 use std::path::{Path, PathBuf};
 
 /// The agents that are measured: `echo` answers at once, `script` does what it is told.
@@ -37,6 +37,7 @@ pub struct Plan {
     pub(super) mode: Mode,
     pub(super) nodes: usize,
     pub(super) workers: usize,
+    pub(super) route: Route,
     pub(super) settings: Vec<String>,
     pub(super) postgres: Vec<(String, String)>,
     pub(super) binaries: Option<PathBuf>,
@@ -50,6 +51,7 @@ impl Plan {
             mode,
             nodes: 1,
             workers: 1,
+            route: Route::default(),
             settings: Vec::new(),
             postgres: POSTGRES.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
             binaries: None,
@@ -68,6 +70,13 @@ impl Plan {
     #[must_use]
     pub const fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// This way to Postgres and RabbitMQ.
+    #[must_use]
+    pub const fn route(mut self, route: Route) -> Self {
+        self.route = route;
         self
     }
 

@@ -1,6 +1,6 @@
 //! Starting a stack.
 
-use super::{Mode, Plan, Process, Role, Servers, Stack, plan::CONFIG};
+use super::{Mode, Plan, Process, Role, Servers, Stack, plan::CONFIG, route::Routed};
 use crate::meter::{Watch, statements};
 use longhaul_tests::{
     Broker, Database, Postgres, RabbitMq,
@@ -36,6 +36,7 @@ async fn embedded(plan: &Plan, folder: TempDir) -> Stack {
         watch: None,
         profiled: false,
         servers: None,
+        _routed: None,
         _ports: vec![port],
         _folder: folder,
     }
@@ -55,14 +56,14 @@ async fn distributed(plan: &Plan, folder: TempDir) -> Stack {
     let env = [("LONGHAUL_DATABASE_URL", url.as_str())];
     let exit = run(folder.path(), &["migrate"], &env).wait_exit(MIGRATE_LIMIT);
     assert_eq!(exit, Exit::Code(0), "the migrations failed");
-    let broker = Broker::on(&rabbit);
+    let routed = Routed::new(plan.route, (&postgres, &database), (&rabbit, Broker::on(&rabbit)));
     let (mut processes, mut ports) = (Vec::new(), Vec::new());
     // Workers first: an API node without a registered agent has no card yet.
     let roles = [(Role::Worker, plan.workers), (Role::Api, plan.nodes)];
     for (role, count) in roles {
         for number in 1..=count {
             let port = Port::reserve();
-            let one = member(plan, folder.path(), role, number, &port, &database, &broker);
+            let one = member(plan, folder.path(), role, number, &port, &database, &routed);
             one.running.wait_ready(&one.base).await;
             processes.push(one);
             ports.push(port);
@@ -76,6 +77,7 @@ async fn distributed(plan: &Plan, folder: TempDir) -> Stack {
         watch: Some(watch),
         profiled,
         servers: Some(Servers { rabbit, postgres }),
+        _routed: Some(routed),
         _ports: ports,
         _folder: folder,
     }
@@ -89,15 +91,15 @@ fn member(
     number: usize,
     port: &Port,
     database: &Database,
-    broker: &Broker,
+    routed: &Routed,
 ) -> Process {
     let user = format!("{}_{number}", role.name());
     database.sql(&format!("create role {user} superuser login"));
-    let url = database.url().replacen("postgres@", &format!("{user}@"), 1);
+    let url = routed.database.replacen("postgres@", &format!("{user}@"), 1);
     let env = [
         ("LONGHAUL_DATABASE_URL", url.as_str()),
-        ("LONGHAUL_AMQP_URL", broker.url()),
-        ("LONGHAUL_AMQP_PREFIX", broker.prefix()),
+        ("LONGHAUL_AMQP_URL", routed.broker.url()),
+        ("LONGHAUL_AMQP_PREFIX", routed.broker.prefix()),
         ("LONGHAUL_AUTH_MODE", "none"),
     ];
     let address = port.address();

@@ -59,6 +59,7 @@ fn apply(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
                 count: args.number(0, None)?,
                 size: args.number(1, Some(default_size()))?,
                 delay_ms: args.number(2, Some(0))?,
+                ..Chunks::default()
             });
         }
         "artifact" => plan.artifacts.push(kind(args)?),
@@ -190,7 +191,7 @@ mod tests {
         let plan =
             parse("progress 3 5; chunks 4 100\n artifact raw;artifact;ask which one?").unwrap();
         assert_eq!((plan.progress, plan.progress_delay_ms), (3, 5));
-        assert_eq!(plan.chunks, Some(Chunks { count: 4, size: 100, delay_ms: 0 }));
+        assert_eq!(plan.chunks, Some(Chunks { count: 4, size: 100, ..Chunks::default() }));
         assert_eq!(plan.artifacts, [Kind::Raw, Kind::Text]);
         assert_eq!((plan.end, plan.say.as_deref()), (Ending::InputRequired, Some("which one?")));
     }

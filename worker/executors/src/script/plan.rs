@@ -72,7 +72,7 @@ pub struct Output {
 }
 
 /// Chunks of an artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Chunks {
     /// How many.
@@ -83,6 +83,12 @@ pub struct Chunks {
     /// Wait after each.
     #[serde(default)]
     pub delay_ms: u64,
+    /// Time from the begin of one to the begin of the next. A late one is followed at once, so the rate stays.
+    #[serde(default)]
+    pub every_ms: u64,
+    /// Whether each tells when it was emitted, in microseconds since 1970.
+    #[serde(default)]
+    pub stamped: bool,
 }
 
 /// A step: waits, adds its line to the file of effects, says something, and adds its name to the artifact `steps`.
@@ -201,7 +207,7 @@ impl Plan {
 
     /// The plan, unless it would fill memory or never end by itself.
     pub(super) fn bounded(self) -> Result<Self, PlanError> {
-        let chunks = self.chunks.unwrap_or(Chunks { count: 0, size: 0, delay_ms: 0 });
+        let chunks = self.chunks.unwrap_or(Chunks::default());
         let cursor =
             self.checkpoint.as_ref().map_or((0, 0), |cursor| (cursor.count, cursor.delay_ms));
         let delays = [
@@ -209,6 +215,7 @@ impl Plan {
             self.progress_delay_ms,
             self.heartbeat_delay_ms,
             chunks.delay_ms,
+            chunks.every_ms,
             cursor.1,
         ];
         let delays = delays.into_iter().chain(self.steps.iter().map(|step| step.delay_ms));

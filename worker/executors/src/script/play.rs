@@ -5,7 +5,9 @@ use super::{
     plan::{Chunks, Ending, Hang, Kind, Output, Plan},
 };
 use longhaul_executor::prelude::*;
+use longhaul_runtime::{Clock, SystemClock};
 use std::{fmt::Write, time::Duration};
+use tokio::time::{Instant, sleep_until};
 
 /// Why a run ends before its plan does.
 pub(super) enum Break {
@@ -134,12 +136,14 @@ impl Player<'_> {
 
     async fn chunks(&self, chunks: Chunks) -> Result<(), Break> {
         let mut writer = self.ctx.stream_artifact(ArtifactSpec::named("chunks"));
+        let begun = Instant::now();
         for number in 1..chunks.count {
-            writer.write(vec![chunk(number, chunks.size)]).await?;
+            writer.write(vec![chunk(number, chunks)]).await?;
             self.wait(chunks.delay_ms).await?;
+            self.wait_until(begun + Duration::from_millis(chunks.every_ms) * number).await?;
         }
         if chunks.count > 0 {
-            writer.finish(vec![chunk(chunks.count, chunks.size)]).await?;
+            writer.finish(vec![chunk(chunks.count, chunks)]).await?;
         }
         Ok(())
     }
@@ -162,24 +166,33 @@ impl Player<'_> {
     }
 
     pub async fn wait(&self, ms: u64) -> Result<(), Break> {
-        let wait = Duration::from_millis(ms);
-        if wait.is_zero() {
+        self.wait_until(Instant::now() + Duration::from_millis(ms)).await
+    }
+
+    async fn wait_until(&self, moment: Instant) -> Result<(), Break> {
+        if moment <= Instant::now() {
             return Ok(());
         }
         tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
+            () = sleep_until(moment) => Ok(()),
             () = self.ctx.cancelled(), if !self.plan.ignore_cancel => Err(Break::Canceled),
         }
     }
 }
 
-/// A text that tells its number and has the asked-for size.
-fn chunk(number: u32, size: usize) -> Part {
-    let mut text = String::with_capacity(size.max(16));
+/// A text that tells its number, its time where that is asked for, and has the asked-for size.
+fn chunk(number: u32, chunks: Chunks) -> Part {
+    let Chunks { size, stamped, .. } = chunks;
+    let mut text = String::with_capacity(size.max(32));
     // Writing to a String cannot fail.
     let _ = write!(text, "{number:07} ");
+    if stamped {
+        let _ = write!(text, "{} ", SystemClock.now().timestamp_micros());
+    }
+    // A time that was cut would be another one.
+    let size = if stamped { size.max(text.len()) } else { size.max(1) };
     text.push_str(&pattern(size.saturating_sub(text.len())));
-    text.truncate(size.max(1));
+    text.truncate(size);
     Part::text(text)
 }
 
