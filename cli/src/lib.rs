@@ -14,7 +14,7 @@ pub mod screen;
 mod serve;
 mod tasks;
 
-use args::{Cli, Command, WorkerArgs};
+use args::{Cli, Command, DevArgs, WorkerArgs};
 use clap::Parser;
 use exit::{Failure, Outcome};
 use longhaul_executor::Executor;
@@ -22,11 +22,21 @@ use std::{process::ExitCode, sync::Arc};
 
 /// Runs the `longhaul` command with the arguments and environment of this process.
 pub fn main() -> ExitCode {
+    if let Some(code) = hidden_command() {
+        return code;
+    }
     install_tls();
     match Cli::try_parse() {
+        Ok(cli) if cli.command.serves() && serve::init::is_first_process() => serve::init::run(),
         Ok(cli) => exit::report(run(cli.command)),
         Err(error) => misread(&error),
     }
+}
+
+/// Does what this binary is started for by itself: see [`longhaul_executors::guard_main`].
+fn hidden_command() -> Option<ExitCode> {
+    let asked = std::env::args_os().nth(1)?;
+    (asked == longhaul_executors::GUARD_COMMAND).then(longhaul_executors::guard_main)
 }
 
 /// The command line of a worker binary.
@@ -57,9 +67,45 @@ struct WorkerCli {
 /// }
 /// ```
 pub fn worker_main(executors: impl IntoIterator<Item = Arc<dyn Executor>>) -> ExitCode {
+    serving_main(|cli: &WorkerCli| serve::worker(&cli.args, executors.into_iter().collect()))
+}
+
+/// The command line of a development server.
+#[derive(Debug, Parser)]
+#[command(about = "Runs tasks and answers clients, in one process and without a database server")]
+struct DevCli {
+    #[command(flatten)]
+    args: DevArgs,
+}
+
+/// The `main` of a development server with executors of its own: the flags, settings and environment of `longhaul dev`, on
+/// SQLite. The configured agents run too; without any, only those of the program do, and the first of them answers where no
+/// agent is named. A program may offer both:
+///
+/// ```no_run
+/// # use longhaul_executor::Executor;
+/// # use std::{process::ExitCode, sync::Arc};
+/// # fn executors() -> Vec<Arc<dyn Executor>> { Vec::new() }
+/// fn main() -> ExitCode {
+///     if std::env::var_os("LONGHAUL_DATABASE_URL").is_some() {
+///         longhaul_cli::worker_main(executors())
+///     } else {
+///         longhaul_cli::dev_main(executors())
+///     }
+/// }
+/// ```
+pub fn dev_main(executors: impl IntoIterator<Item = Arc<dyn Executor>>) -> ExitCode {
+    serving_main(|cli: &DevCli| serve::dev(&cli.args, executors.into_iter().collect()))
+}
+
+fn serving_main<C: Parser>(serve: impl FnOnce(&C) -> Outcome) -> ExitCode {
+    if let Some(code) = hidden_command() {
+        return code;
+    }
     install_tls();
-    match WorkerCli::try_parse() {
-        Ok(cli) => exit::report(serve::worker(&cli.args, executors.into_iter().collect())),
+    match C::try_parse() {
+        Ok(_) if serve::init::is_first_process() => serve::init::run(),
+        Ok(cli) => exit::report(serve(&cli)),
         Err(error) => misread(&error),
     }
 }
@@ -72,7 +118,7 @@ fn install_tls() {
 
 fn run(command: Command) -> Outcome {
     match command {
-        Command::Dev(args) => serve::dev(&args),
+        Command::Dev(args) => serve::dev(&args, Vec::new()),
         Command::Api(args) => serve::api(&args),
         Command::Worker(args) => serve::worker(&args, Vec::new()),
         Command::Migrate(args) => block_on(commands::migrate::run(args)),

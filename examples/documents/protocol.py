@@ -195,6 +195,17 @@ def serve(work, *, name, version, max_inflight=1, inline_parts=None):
     """Serves runs until the worker closes our input; does not return."""
     lines = Lines(_claim_stdout())
     runs = {}
+    try:
+        _listen(work, runs, lines, name, version, max_inflight, inline_parts)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    # Not sys.exit: runs that are at work must not keep the process alive.
+    os._exit(0)
+
+
+def _listen(work, runs, lines, name, version, max_inflight, inline_parts):
     for line in sys.stdin.buffer:
         said = json.loads(line)
         if said["type"] == "hello":
@@ -209,8 +220,6 @@ def serve(work, *, name, version, max_inflight=1, inline_parts=None):
             threading.Thread(target=_work, args=(work, run, runs, lines), daemon=True).start()
         elif run := runs.get(said.get("run")):
             run.hear(said)
-    # Not sys.exit: runs that are at work must not keep the process alive.
-    os._exit(0)
 
 
 def _claim_stdout():
@@ -227,11 +236,15 @@ def _work(work, run, runs, lines):
         end = {"type": "canceled"}
     except LineTooLong as error:
         end = failed("A result is too large for one piece of an artifact.", f"line too long: {error}")
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: in a thread it would end nothing, and the run would hang
         traceback.print_exc()
         end = failed("The agent failed over this task. Its operator finds the cause in the log.", repr(error))
     del runs[run.id]
     try:
-        lines.send({"run": run.id, **end})
+        try:
+            lines.send({"run": run.id, **end})
+        except (LineTooLong, TypeError, ValueError) as error:
+            traceback.print_exc()
+            lines.send({"run": run.id, **failed("The result cannot be sent. The operator finds the cause in the log.", repr(error))})
     except OSError:
         os._exit(1)  # the worker is gone

@@ -76,6 +76,8 @@ MAY_USE = {
     # Its worker is the command with executors of its own, as users make one.
     "longhaul-chaos": DOMAIN | RUNTIME | {"longhaul-cli", "longhaul-executor"} | HARNESS,
     "longhaul-bench": DOMAIN | RUNTIME | SEAMS | HARNESS,
+    # A template: what users depend on, and no more.
+    "longhaul-example-agent": {"longhaul-cli", "longhaul-executor"},
 }
 
 # Tests of these crates may moreover use a real backend or the harness.

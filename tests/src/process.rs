@@ -117,6 +117,11 @@ impl Longhaul {
         self.group.signal(Signal::QUIT);
     }
 
+    /// Tells it that its terminal is gone (`SIGHUP`).
+    pub fn sighup(&self) {
+        self.group.signal(Signal::HUP);
+    }
+
     /// Freezes the process, not its children; it does nothing more from the return of this call on.
     pub fn sigstop(&self) {
         self.group.freeze();

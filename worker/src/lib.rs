@@ -7,6 +7,7 @@
 //! Executors run on a Tokio runtime of their own: one that blocks its threads starves other executors, but neither the
 //! heartbeat nor what other runs have to write.
 
+mod availability;
 mod claims;
 mod control;
 mod heartbeat;
@@ -26,5 +27,6 @@ mod testing;
 mod why;
 mod worker;
 
+pub use availability::FailedStart;
 pub use options::{StartError, WorkerOptions};
 pub use worker::Worker;

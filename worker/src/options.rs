@@ -2,7 +2,6 @@
 
 use longhaul_dispatch::DispatchError;
 use longhaul_domain::AgentName;
-use longhaul_executor::ExecutorError;
 use longhaul_store::StoreError;
 use std::time::Duration;
 
@@ -35,14 +34,6 @@ pub enum StartError {
     /// There is nothing to run.
     #[error("the worker has no executor; configure an [[agent]] or give it one")]
     NoExecutor,
-    /// An executor could not start.
-    #[error("the executor of {agent} did not start: {cause}")]
-    Executor {
-        /// Its agent.
-        agent: AgentName,
-        /// What it said.
-        cause: ExecutorError,
-    },
     /// The store did not take the registration.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -28,6 +28,16 @@ struct Free {
     total: u32,
     /// Free slots, and what is asked for with them.
     by_agent: BTreeMap<AgentName, AgentSlots>,
+    /// Agents whose executor cannot take runs now.
+    paused: BTreeSet<AgentName>,
+}
+
+impl Free {
+    /// The agents with room.
+    fn with_room(&self) -> impl Iterator<Item = &AgentSlots> {
+        let room = |slots: &&AgentSlots| slots.free > 0 && !self.paused.contains(&slots.agent);
+        self.by_agent.values().filter(room)
+    }
 }
 
 /// Who has room.
@@ -59,14 +69,14 @@ impl Slots {
             .collect();
         let limited = by_agent.values().filter(|slots| !slots.limits.is_none());
         let limited = limited.map(|slots| slots.agent.clone()).collect();
-        let free = Mutex::new(Free { total, by_agent });
+        let free = Mutex::new(Free { total, by_agent, paused: BTreeSet::new() });
         Self(Arc::new(Inner { free, freed: Notify::new(), room_made: Notify::new(), limited }))
     }
 
     /// What can be claimed now: the agents with room, and the most in all. Empty when there is no room.
     pub fn free(&self) -> (Vec<AgentSlots>, u32) {
         let free = self.lock();
-        let agents = free.by_agent.values().filter(|slots| slots.free > 0 && free.total > 0);
+        let agents = free.with_room().filter(|_| free.total > 0);
         let slots =
             agents.map(|slots| AgentSlots { free: slots.free.min(free.total), ..slots.clone() });
         (slots.collect(), free.total)
@@ -80,7 +90,7 @@ impl Slots {
     /// Who has room now.
     pub fn room(&self) -> Room {
         let free = self.lock();
-        match free.by_agent.values().filter(|slots| slots.free > 0).count() {
+        match free.with_room().count() {
             _ if free.total == 0 => Room::None,
             0 => Room::None,
             n if n < free.by_agent.len() => Room::Some,
@@ -96,6 +106,17 @@ impl Slots {
             slots.free = slots.free.saturating_sub(1);
         }
         Slot { slots: self.clone(), agent: agent.clone() }
+    }
+
+    /// Claims nothing more for an agent until it is resumed.
+    pub fn pause(&self, agent: &AgentName) {
+        self.lock().paused.insert(agent.clone());
+    }
+
+    /// Claims for an agent again.
+    pub fn resume(&self, agent: &AgentName) {
+        self.lock().paused.remove(agent);
+        self.0.freed.notify_one();
     }
 
     /// Waits until a slot is freed. One that was freed since the last call counts.
@@ -197,6 +218,18 @@ mod tests {
         let (free, _) = Slots::new(4, &[executor]).free();
         let pinned = Some("1.2.3".to_owned());
         assert_eq!(free, [AgentSlots { agent: name("a"), free: 1, limits, pinned }]);
+    }
+
+    #[tokio::test]
+    async fn a_paused_agent_is_offered_nothing_until_it_is_resumed() {
+        let slots = slots(3, 1, 2);
+        slots.pause(&name("a"));
+        assert_eq!((slots.room(), slots.open()), (Room::Some, BTreeSet::from([name("b")])));
+        slots.pause(&name("b"));
+        assert_eq!((slots.room(), slots.free().0), (Room::None, vec![]));
+        slots.resume(&name("a"));
+        slots.freed().await;
+        assert_eq!(slots.open(), BTreeSet::from([name("a")]));
     }
 
     #[tokio::test]

@@ -5,10 +5,11 @@
 //! fires at the end of the gap, others leave the gap out; where clocks go back, the former fires once, the first time, and
 //! others in both hours.
 
-use chrono::DateTime;
+use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::{
-    Cron,
+    Cron, JobType,
+    errors::CronError,
     parser::{CronParser, Seconds, Year},
 };
 use longhaul_domain::Timestamp;
@@ -26,6 +27,9 @@ pub enum ExpressionError {
     #[error("timeZone: there is no zone named {0:?}; use a name such as Europe/Berlin or UTC")]
     Zone(String),
 }
+
+/// A search of the library, forwards or backwards.
+type Find = fn(&Cron, &DateTime<Utc>, bool) -> Result<DateTime<Utc>, CronError>;
 
 /// A cron expression in a time zone.
 #[derive(Debug, Clone)]
@@ -52,14 +56,48 @@ impl Expression {
 
     /// The first time after another one; none: there is none that anybody will see.
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
-        let found = self.cron.find_next_occurrence(&self.local(at)?, false).ok()?.to_utc();
-        (found > at).then_some(found)
+        let local = self.local(at)?;
+        let found = self.cron.find_next_occurrence(&local, false).ok().map(|at| at.to_utc());
+        let skipped = self.skipped(local.naive_local(), Cron::find_next_occurrence);
+        found.into_iter().chain(skipped).filter(|found| *found > at).min()
     }
 
     /// The last time before another one; none: there is none.
     pub fn last_before(&self, at: Timestamp) -> Option<Timestamp> {
-        let found = self.cron.find_previous_occurrence(&self.local(at)?, false).ok()?.to_utc();
-        (found < at).then_some(found)
+        let local = self.local(at)?;
+        let found = self.cron.find_previous_occurrence(&local, false).ok().map(|at| at.to_utc());
+        let skipped = self.skipped(local.naive_local(), Cron::find_previous_occurrence);
+        found.into_iter().chain(skipped).filter(|found| *found < at).max()
+    }
+
+    /// The end of the gap that a fixed time of day falls into: the neighbour of this local time, as a wall clock without
+    /// gaps would show it. The library looks only at the day on which the gap ends, which need not be the one that the
+    /// expression names.
+    fn skipped(&self, local: NaiveDateTime, find: Find) -> Option<Timestamp> {
+        if self.cron.determine_job_type() != JobType::FixedTime {
+            return None;
+        }
+        let wanted = find(&self.cron, &local.and_utc(), false).ok()?.naive_utc();
+        match self.zone.from_local_datetime(&wanted) {
+            LocalResult::None => self.end_of_gap(wanted),
+            LocalResult::Single(_) | LocalResult::Ambiguous(..) => None,
+        }
+    }
+
+    /// The first moment after the gap that holds this local time.
+    fn end_of_gap(&self, within: NaiveDateTime) -> Option<Timestamp> {
+        let after = |seconds: i64| {
+            let local = within.checked_add_signed(TimeDelta::seconds(seconds))?;
+            self.zone.from_local_datetime(&local).earliest()
+        };
+        // A day and a half is more than any zone has ever left out.
+        let (mut inside, mut outside) = (0, 36 * 3600);
+        after(outside)?;
+        while outside - inside > 1 {
+            let middle = i64::midpoint(inside, outside);
+            if after(middle).is_some() { outside = middle } else { inside = middle }
+        }
+        after(outside).map(|at| at.to_utc())
     }
 
     /// A time in the zone, in whole seconds.
@@ -119,6 +157,25 @@ mod tests {
     }
 
     #[test]
+    fn a_time_in_a_gap_that_ends_on_the_next_day_fires_at_its_end() {
+        // Nuuk: Saturday, 27 March 2027, goes from 23:00 to Sunday, 0:00.
+        assert_eq!(
+            next("30 23 * * sat", "America/Nuuk", "2027-03-27T23:00:00Z", 2),
+            ["03-28T01:00:00", "04-04T00:30:00"]
+        );
+        // Apia had no 30 December 2011, a Friday.
+        assert_eq!(
+            next("0 12 * * fri", "Pacific/Apia", "2011-12-29T00:00:00Z", 2),
+            ["12-30T10:00:00", "01-05T22:00:00"]
+        );
+        let nuuk = Expression::parse("30 23 27 3 *", "America/Nuuk").unwrap();
+        let end = at("2027-03-28T01:00:00Z");
+        assert_eq!(nuuk.last_before(at("2027-03-28T01:00:01Z")), Some(end));
+        assert_eq!(nuuk.next_after(at("2027-03-28T00:59:59Z")), Some(end));
+        assert!(nuuk.last_before(end).unwrap() < end && nuuk.next_after(end).unwrap() > end);
+    }
+
+    #[test]
     fn an_interval_leaves_the_gap_out_and_goes_on_through_the_fold() {
         assert_eq!(
             next("*/30 * * * *", "Europe/Berlin", "2026-03-29T00:30:00Z", 2),
@@ -146,10 +203,11 @@ mod tests {
             second in 1_767_225_600i64..1_830_297_600,
             cron in prop::sample::select(vec![
                 "30 2 * * *", "*/15 * * * *", "0 0 1 * *", "0 */2 * * sun", "15,45 1-3 * * *",
-                "*/7 * * * * *", "0 3 * * *", "0 0 * * *",
+                "*/7 * * * * *", "0 3 * * *", "0 0 * * *", "30 23 * * sat",
             ]),
             zone in prop::sample::select(vec![
                 "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata",
+                "America/Nuuk",
             ]),
         ) {
             let expression = Expression::parse(cron, zone).unwrap();

@@ -7,10 +7,14 @@ use longhaul_domain::{Timestamp, log::UserMessage};
 use longhaul_runtime::{Backoff, TaskSet, TraceContext};
 use longhaul_store::{Accepted, Fire, Fired, Result, Schedule, StoreError};
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How often is looked at least, for what other nodes were told; and at most while something cannot be fired.
 const LOOK: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_millis(200);
+
+/// How often every schedule is looked at, whether its next time can be right.
+const CHECK: Duration = Duration::from_secs(60);
 
 /// How soon is looked again after something was due: there may be more, and what was fired has a new time.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -28,8 +32,16 @@ pub fn start(service: &Arc<Service>, tasks: &TaskSet) {
 
 async fn run(service: &Service) {
     let mut failures = 0;
+    let mut checked: Option<Instant> = None;
     while !service.draining.is_cancelled() {
-        let wait = match look(service).await {
+        let work = async {
+            if checked.is_none_or(|at| at.elapsed() >= CHECK) {
+                wake_silent(service).await?;
+                checked = Some(Instant::now());
+            }
+            look(service).await
+        };
+        let wait = match work.await {
             Ok(wait) => {
                 failures = 0;
                 wait
@@ -47,6 +59,35 @@ async fn run(service: &Service) {
             () = service.draining.cancelled() => {}
         }
     }
+}
+
+/// Brings back schedules whose next time lies further ahead than it can: it was set when a clock was wrong (the store's, or
+/// this node's when the schedule was made), or by other rules of the time zone.
+async fn wake_silent(service: &Service) -> Result<()> {
+    let now = service.store.due_schedules(1).await?.now;
+    for schedule in service.store.schedules(None).await? {
+        let Some(next) = overlooked(&schedule, now) else { continue };
+        tracing::warn!(name = schedule.name, next = %next, "schedule was silent: its next time was too far ahead");
+        match step(service, &schedule, schedule.revision, None, Some(next)).await {
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, name = schedule.name, "a schedule cannot be brought back");
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The time that a schedule would miss.
+fn overlooked(schedule: &Schedule, now: Timestamp) -> Option<Timestamp> {
+    if schedule.paused {
+        return None;
+    }
+    let next = expression(schedule).ok()?.next_after(now)?;
+    // A clock that was set back by a moment stands before a time that was fired.
+    let was_fired = schedule.last.is_some_and(|(last, _)| last == next);
+    (!was_fired && schedule.next_at.is_none_or(|at| at > next)).then_some(next)
 }
 
 /// Fires what is due, once. Gives how long to wait before the next look.

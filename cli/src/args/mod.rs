@@ -98,3 +98,10 @@ pub enum Command {
     /// Say which version this is
     Version,
 }
+
+impl Command {
+    /// Whether it serves until it is told to stop.
+    pub const fn serves(&self) -> bool {
+        matches!(self, Self::Dev(_) | Self::Api(_) | Self::Worker(_))
+    }
+}

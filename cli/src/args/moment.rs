@@ -1,6 +1,6 @@
 //! Moments on the command line: when something happened, or shall happen.
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{DateTime, Local, LocalResult, NaiveDate, NaiveDateTime, NaiveTime};
 use longhaul_domain::Timestamp;
 use longhaul_runtime::settings::Period;
 use std::{str::FromStr, time::Duration};
@@ -47,17 +47,39 @@ impl FromStr for Moment {
             .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
         let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN));
         if let Some(local) = local.or_else(day) {
-            // An hour that the clocks leave out in spring has no moment.
-            let at = local.and_local_timezone(Local).earliest();
-            return at.map(|at| Self::At(at.to_utc())).ok_or_else(|| ALLOWED.to_owned());
+            return moment_of(local.and_local_timezone(Local).map(|at| at.to_utc())).map(Self::At);
         }
         Period::parse(text).map(|away| Self::Away(away.get())).ok_or_else(|| ALLOWED.to_owned())
+    }
+}
+
+/// The moment of a local time. The hour that clocks show twice in autumn is the first one; one that they leave out in spring
+/// has no moment.
+fn moment_of(local: LocalResult<Timestamp>) -> Result<Timestamp, String> {
+    match local {
+        LocalResult::Single(at) => Ok(at),
+        // Which of the two comes first in the value differs between platforms.
+        LocalResult::Ambiguous(one, other) => Ok(one.min(other)),
+        LocalResult::None => {
+            Err(format!("the clocks of this machine's time zone leave that time out; {ALLOWED}"))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_clocks_show_twice_is_the_first_one() {
+        let (first, second) =
+            (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(3600));
+        for local in [LocalResult::Ambiguous(first, second), LocalResult::Ambiguous(second, first)]
+        {
+            assert_eq!(moment_of(local), Ok(first));
+        }
+        assert!(moment_of(LocalResult::None).unwrap_err().contains("leave that time out"));
+    }
 
     #[test]
     fn a_moment_is_fixed_or_so_far_from_now() {

@@ -5,6 +5,7 @@ use crate::{
     exit::{Done, Failure, Outcome},
     parts, print,
 };
+use longhaul_executors::ProcessConfig;
 use longhaul_runtime::{
     Settings,
     settings::{KeyInfo, Sources, keys},
@@ -29,9 +30,37 @@ fn check(configured: &Configured) -> Outcome {
     for warning in parts::key_warnings(&settings) {
         print::complaint(&warning);
     }
+    let missing = check_programs(&settings)?;
     // As at the start of a node: the last thing said is what would end it.
     parts::key_ring(&settings)?;
-    Ok(Done::Ok)
+    match missing {
+        0 => Ok(Done::Ok),
+        n => Err(Failure::failed(format!(
+            "the programs of {n} agents cannot be started on this machine; a worker here runs the others, and \
+             worker.agents says which it is to run"
+        ))),
+    }
+}
+
+/// Looks for the program of each agent that this machine would run: a comment for each that is there, a complaint for each
+/// that is not. Gives the number of those.
+fn check_programs(settings: &Settings) -> Result<usize, Failure> {
+    let mut missing = 0;
+    let wanted = settings.worker.agents.as_deref();
+    let is_wanted = |name: &String| wanted.is_none_or(|wanted| wanted.contains(name));
+    for agent in settings.agent.iter().filter(|agent| is_wanted(&agent.name)) {
+        let Some(process) = agent.process.as_ref() else { continue };
+        match ProcessConfig::from(process).find_program() {
+            Ok(program) => {
+                print::line(&format!("# agent {}: ok: {}", agent.name, program.display()))?;
+            }
+            Err(problem) => {
+                missing += 1;
+                print::complaint(&format!("agent {}: {problem}", agent.name));
+            }
+        }
+    }
+    Ok(missing)
 }
 
 fn all_keys_as_json() -> Outcome {

@@ -74,10 +74,29 @@ async fn create(args: CreateKey) -> Outcome {
         return Err(Failure::usage("--owner: is empty"));
     }
     let store = open(&args.place).await?;
-    let made = make(&*store, owner, &args.label, &args.scope).await;
+    let created = async {
+        let key = make(&*store, owner, &args.label, &args.scope).await?;
+        shown(&*store, &key, print::line(key.text.expose())).await
+    };
+    let created = created.await;
     store.close().await;
-    print::line(made?.text.expose())?;
-    Ok(Done::Ok)
+    created.map(|()| Done::Ok)
+}
+
+/// Revokes a key that could not be printed: nobody has seen it, and nobody will.
+pub async fn shown(
+    store: &dyn Store,
+    key: &ApiKey,
+    printed: Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Err(failure) = printed else { return Ok(()) };
+    let id = &key.id;
+    Err(match store.revoke_key(id).await {
+        Ok(_) => Failure::failed(format!("{failure}; the key {id} is revoked again")),
+        Err(error) => Failure::failed(format!(
+            "{failure}; nobody has seen the key {id}, and it could not be revoked: {error}; run `longhaul keys revoke {id}`"
+        )),
+    })
 }
 
 async fn list(args: ListKeys) -> Outcome {

@@ -2,7 +2,11 @@
 
 use crate::exit::Failure;
 use longhaul_executor::Executor;
-use longhaul_runtime::{Settings, settings::Agent};
+use longhaul_executors::PluginGuard;
+use longhaul_runtime::{
+    Settings,
+    settings::{Agent, ExecutorKind},
+};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// The configured executors that `worker.agents` names, or all, and the given ones.
@@ -23,7 +27,7 @@ pub fn build(
             twice.name
         )));
     }
-    let mut executors = longhaul_executors::build(&configured)
+    let mut executors = longhaul_executors::build(&configured, guard(&configured).as_ref())
         .map_err(|error| Failure::usage(format!("configuration: {error}")))?;
     executors.extend(own);
     if executors.is_empty() {
@@ -33,6 +37,13 @@ pub fn build(
         ));
     }
     Ok(executors)
+}
+
+/// What ends the programs of these agents when this process is killed.
+fn guard(agents: &[Agent]) -> Option<PluginGuard> {
+    agents.iter().find(|agent| agent.executor == ExecutorKind::Process)?;
+    let guard = PluginGuard::of_this_program();
+    guard.inspect_err(|error| tracing::warn!(%error, "plugins have no guard")).ok()
 }
 
 fn check_names(wanted: &[String], agents: &[Agent], own: &BTreeSet<String>) -> Result<(), Failure> {
@@ -54,7 +65,6 @@ fn check_names(wanted: &[String], agents: &[Agent], own: &BTreeSet<String>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_runtime::settings::ExecutorKind;
 
     fn settings(agents: &[&str], wanted: Option<&[&str]>) -> Settings {
         let agent = |name: &&str| Agent {

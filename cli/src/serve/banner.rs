@@ -3,6 +3,7 @@
 use crate::{args::DEFAULT_URL, tasks::quoted};
 use longhaul_domain::AgentName;
 use longhaul_runtime::Secret;
+use longhaul_worker::FailedStart;
 use std::path::Path;
 
 /// What there is to say.
@@ -13,6 +14,8 @@ pub struct Banner<'a> {
     pub data: &'a Path,
     /// What it runs.
     pub agents: &'a [AgentName],
+    /// Those of them that did not start.
+    pub failed: &'a [FailedStart],
     /// The one that answers where none is named.
     pub default_agent: Option<&'a AgentName>,
     /// Whether callers need a key, and the one that was made just now.
@@ -38,12 +41,13 @@ impl Banner<'_> {
             "longhaul dev is ready; its data is in {}. Stop it with Ctrl-C.\n{}
   card    {}{path}/.well-known/agent-card.json
   agents  {}
-  try     {}
+{}  try     {}
   or      {}\n",
             self.data.display(),
             self.key_line(),
             self.url,
             agents.join(", "),
+            self.failures(),
             self.send(),
             self.curl(),
         )
@@ -55,6 +59,16 @@ impl Banner<'_> {
         } else {
             agent.to_string()
         }
+    }
+
+    fn failures(&self) -> String {
+        let line = |failed: &FailedStart| {
+            format!(
+                "  FAILED  {}: {}; it is tried again, and its tasks wait\n",
+                failed.agent, failed.cause
+            )
+        };
+        self.failed.iter().map(line).collect()
     }
 
     fn key_line(&self) -> String {
@@ -110,7 +124,14 @@ mod tests {
 
     fn banner<'a>(agents: &'a [AgentName], access: Access<'a>) -> Banner<'a> {
         let data = Path::new("./longhaul-data");
-        Banner { url: DEFAULT_URL, data, agents, default_agent: agents.first(), access }
+        Banner {
+            url: DEFAULT_URL,
+            data,
+            agents,
+            failed: &[],
+            default_agent: agents.first(),
+            access,
+        }
     }
 
     #[test]
@@ -127,6 +148,18 @@ mod tests {
   or      curl -s http://127.0.0.1:8080/ -H 'Content-Type: application/json' -H 'A2A-Version: 1.0' -d '{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"'$(date +%s%N)'","role":"ROLE_USER","parts":[{"text":"hello"}]}}}'
 "#
         );
+    }
+
+    #[test]
+    fn an_agent_that_did_not_start_is_named_with_the_cause() {
+        let agents = ["echo", "shout"].map(|name| AgentName::new(name).unwrap());
+        let cause = "there is no program \"pyton3\" in PATH".to_owned();
+        let failed = [FailedStart { agent: agents[1].clone(), cause }];
+        let text = Banner { failed: &failed, ..banner(&agents, Access::Open) }.text();
+        let expected = "  agents  echo (default), shout
+  FAILED  shout: there is no program \"pyton3\" in PATH; it is tried again, and its tasks wait
+  try     longhaul";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

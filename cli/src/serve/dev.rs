@@ -21,26 +21,27 @@ use longhaul_runtime::{
     settings::{Agent, AuthMode, ExecutorKind},
 };
 use longhaul_store::Store;
-use longhaul_worker::{Worker, WorkerOptions};
+use longhaul_worker::{FailedStart, Worker, WorkerOptions};
 use std::sync::Arc;
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::{net::TcpListener, runtime::Handle, sync::oneshot};
 
 /// On whose behalf the first key acts: the owner of what was made without keys.
 const FIRST_OWNER: &str = "local";
 
-/// Runs the command.
-pub fn run(args: &DevArgs) -> Outcome {
+/// Runs the command, with these executors beside the configured ones.
+pub fn run(args: &DevArgs, own: Vec<Arc<dyn Executor>>) -> Outcome {
     let mut settings = parts::load(&args.configured, args.overrides())?;
     let mode = settings.auth_mode(AuthMode::None)?;
     parts::key_ring(&settings)?;
-    add_builtin_agents(&mut settings);
-    let executors = executors::build(&settings, Vec::new())?;
+    let own_agents = own.iter().map(|executor| executor.descriptor().agent.name.to_string());
+    complete_agents(&mut settings, own_agents.collect());
+    let executors = executors::build(&settings, own)?;
     process::serve(&settings, "longhaul-dev", |shutdown| dev(&settings, mode, executors, shutdown))
 }
 
-/// Without configured agents there are two; and some agent answers where none is named.
-fn add_builtin_agents(settings: &mut Settings) {
-    if settings.agent.is_empty() {
+/// Without any agent there are two; and some agent answers where none is named.
+fn complete_agents(settings: &mut Settings, own: Vec<String>) {
+    if settings.agent.is_empty() && own.is_empty() {
         let agent = |name: &str, executor, description: &str| Agent {
             name: name.to_owned(),
             executor,
@@ -55,7 +56,8 @@ fn add_builtin_agents(settings: &mut Settings) {
         ];
     }
     if settings.server.default_agent.is_none() {
-        settings.server.default_agent = settings.agent.first().map(|agent| agent.name.clone());
+        let configured = settings.agent.iter().map(|agent| agent.name.clone());
+        settings.server.default_agent = own.into_iter().chain(configured).next();
     }
 }
 
@@ -73,26 +75,43 @@ async fn dev(
     store.register_agents(agents.clone()).await.map_err(|error| sentence(&error))?;
     let first_key = first_key(&*store, mode).await?;
     let options = api_options(settings, mode, address)?;
-    let banner = Banner {
-        url: &parts::url_of(address),
-        data: &settings.embedded.data,
-        agents: &agents.into_iter().map(|agent| agent.name).collect::<Vec<_>>(),
-        default_agent: options.default_agent.as_ref(),
-        access: match (mode, &first_key) {
-            (AuthMode::None, _) => Access::Open,
-            (AuthMode::Keys, Some(key)) => Access::FirstKey(&key.text),
-            (AuthMode::Keys, None) => Access::Keys,
-        },
-    }
-    .text();
+    let default_agent = options.default_agent.clone();
+    let banner = |failed: &[FailedStart]| {
+        Banner {
+            url: &parts::url_of(address),
+            data: &settings.embedded.data,
+            agents: &agents.iter().map(|agent| agent.name.clone()).collect::<Vec<_>>(),
+            failed,
+            default_agent: default_agent.as_ref(),
+            access: match (mode, &first_key) {
+                (AuthMode::None, _) => Access::Open,
+                (AuthMode::Keys, Some(key)) => Access::FirstKey(&key.text),
+                (AuthMode::Keys, None) => Access::Keys,
+            },
+        }
+        .text()
+    };
     let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::new());
     let runtime = process::ExecutorRuntime::start()?;
     let whole =
         Whole { store: Arc::clone(&store), dispatch, shutdown, readiness: Readiness::new() };
     let api = whole.api(options);
     let worker = whole.worker(executors, runtime.handle(), worker_options(settings));
-    print::write_out(&banner)?;
-    let outcome = whole.run(api, listener, worker).await;
+    let (settled, started) = oneshot::channel::<Vec<FailedStart>>();
+    let announcing = async {
+        // Nothing comes when the process is told to end before.
+        let Ok(failed) = started.await else { return Ok(()) };
+        let printed = print::write_out(&banner(&failed));
+        let Some(key) = first_key.as_ref() else {
+            // A terminal that is gone keeps nobody from the API.
+            return printed.or_else(|error| {
+                tracing::warn!(%error, "cannot say that it is ready");
+                Ok(())
+            });
+        };
+        keys::shown(&*store, key, printed).await
+    };
+    let outcome = whole.run(api, listener, worker, settled, announcing).await;
     whole.dispatch.close().await;
     store.close().await;
     outcome
@@ -135,20 +154,28 @@ impl Whole {
         }
     }
 
-    /// Serves and works until one half ends, then ends the other.
-    async fn run(&self, api: Api, listener: TcpListener, worker: Worker) -> Outcome {
+    /// Serves and works until one half ends, then ends the other. Announces meanwhile that it is ready.
+    async fn run(
+        &self,
+        api: Api,
+        listener: TcpListener,
+        worker: Worker,
+        settled: oneshot::Sender<Vec<FailedStart>>,
+        announcing: impl Future<Output = Result<(), Failure>>,
+    ) -> Outcome {
         let serving = async {
             let ended = api.serve(listener).await;
             self.shutdown.drain();
             ended.map_err(|error| Failure::failed(format!("the API ended: {error}")))
         };
         let working = async {
-            let ended = worker.run(process::child_of(&self.shutdown)).await;
+            let ended = worker.run_reporting(process::child_of(&self.shutdown), settled).await;
             self.shutdown.drain();
             ended.map_err(|error| Failure::failed(error.to_string()))
         };
-        let (api_end, worker_end) = tokio::join!(serving, working);
-        api_end.and(worker_end).map(|()| Done::Ok)
+        let announcing = async { announcing.await.inspect_err(|_| self.shutdown.drain()) };
+        let (api_end, worker_end, announced) = tokio::join!(serving, working, announcing);
+        api_end.and(worker_end).and(announced).map(|()| Done::Ok)
     }
 }
 
@@ -172,7 +199,7 @@ mod tests {
     #[test]
     fn without_configured_agents_there_are_two() {
         let mut settings = Settings::default();
-        add_builtin_agents(&mut settings);
+        complete_agents(&mut settings, Vec::new());
         let names: Vec<&str> = settings.agent.iter().map(|agent| agent.name.as_str()).collect();
         assert_eq!(names, ["echo", "script"]);
         assert_eq!(settings.server.default_agent.as_deref(), Some("echo"));
@@ -180,14 +207,25 @@ mod tests {
     }
 
     #[test]
+    fn a_program_with_agents_of_its_own_gets_no_others() {
+        let mut settings = Settings::default();
+        complete_agents(&mut settings, vec!["own".to_owned()]);
+        assert!(settings.agent.is_empty());
+        assert_eq!(settings.server.default_agent.as_deref(), Some("own"));
+    }
+
+    #[test]
     fn the_first_configured_agent_answers_unless_another_is_named() {
         let agent = |name: &str| Agent { name: name.to_owned(), ..Agent::default() };
         let mut settings = Settings { agent: vec![agent("a"), agent("b")], ..Settings::default() };
-        add_builtin_agents(&mut settings);
+        complete_agents(&mut settings, Vec::new());
         assert_eq!(settings.agent.len(), 2);
         assert_eq!(settings.server.default_agent.as_deref(), Some("a"));
+        settings.server.default_agent = None;
+        complete_agents(&mut settings, vec!["own".to_owned()]);
+        assert_eq!(settings.server.default_agent.as_deref(), Some("own"));
         settings.server.default_agent = Some("b".to_owned());
-        add_builtin_agents(&mut settings);
+        complete_agents(&mut settings, Vec::new());
         assert_eq!(settings.server.default_agent.as_deref(), Some("b"));
     }
 }

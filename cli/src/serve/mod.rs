@@ -7,6 +7,7 @@ mod api;
 mod banner;
 mod dev;
 mod health;
+pub mod init;
 mod open_files;
 mod process;
 mod worker;

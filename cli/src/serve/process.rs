@@ -3,7 +3,9 @@
 use super::open_files;
 use crate::{exit::Failure, exit::Outcome};
 use longhaul_runtime::{
-    Settings, Shutdown, spawn,
+    Settings, Shutdown,
+    settings::kubernetes_variables,
+    spawn,
     telemetry::{self, TelemetryError},
 };
 use std::time::Duration;
@@ -28,6 +30,7 @@ where
             }
         })?;
     open_files::raise_limit();
+    mention_kubernetes();
     let drain = settings.server.drain.get().max(settings.worker.drain.get());
     let runtime = crate::runtime()?;
     let outcome = runtime.block_on(async {
@@ -39,6 +42,15 @@ where
     });
     runtime.shutdown_timeout(RUNTIME_END);
     outcome
+}
+
+/// Says that variables were ignored which Kubernetes sets for a service named `longhaul`.
+fn mention_kubernetes() {
+    let ignored = kubernetes_variables(std::env::vars_os());
+    if let Some(first) = ignored.first() {
+        let count = ignored.len();
+        tracing::info!(count, first, "ignored variables that Kubernetes sets for a service");
+    }
 }
 
 /// Leaves work behind that does not end in time after it was told to.

@@ -94,6 +94,10 @@ impl fmt::Display for FailedBecause {
     }
 }
 
+/// The cause that clients read where the real one is for operators alone.
+pub const UNSAID: &str =
+    "the agent failed; its operator finds the cause in the log and among the dead letters";
+
 impl Failed {
     /// A failure with a cause; what cannot be kept of the cause is replaced.
     pub fn new(because: FailedBecause, cause: &str, attempts: i32) -> Self {
@@ -135,6 +139,23 @@ impl Failed {
         message.metadata = self.with_facts(message.metadata);
         let change = StatusChange::with(TaskState::Failed, Some(message));
         EntryBody::Status(StatusChange { failed: Some(self), ..change })
+    }
+
+    /// The same, but the cause stays between operators: the client reads [`UNSAID`] in its place.
+    pub fn discreet_status(
+        self,
+        task: TaskId,
+        context: &ContextId,
+        message: Option<Message>,
+        id: impl FnOnce() -> MessageId,
+    ) -> EntryBody {
+        let said = Self { cause: UNSAID.to_owned(), ..self.clone() };
+        match said.status(task, context, message, id) {
+            EntryBody::Status(change) => {
+                EntryBody::Status(StatusChange { failed: Some(self), ..change })
+            }
+            other => other,
+        }
     }
 
     /// Adds what is known to metadata.

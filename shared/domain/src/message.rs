@@ -55,7 +55,7 @@ impl Message {
         }
     }
 
-    /// All inline text parts, joined by line breaks.
+    /// All inline text, joined by line breaks: that of text parts and of text files.
     pub fn text(&self) -> String {
         let texts: Vec<&str> = self.parts.iter().filter_map(Part::as_text).collect();
         texts.join("\n")

@@ -55,12 +55,34 @@ impl Part {
     pub fn url(url: impl Into<String>) -> Self {
         Self::new(Content::Url(url.into()))
     }
-    /// The text, when it is a text part held inline.
+    /// The text, when it is held inline: of a text part, or of a file whose media type says text and whose bytes are UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match &self.content {
             Content::Text(text) => Some(text),
+            Content::Raw(bytes) if self.is_text_file() => {
+                // Editors put a byte order mark before the text, which is none of it.
+                let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+                std::str::from_utf8(bytes).ok()
+            }
             _ => None,
         }
+    }
+    /// Whether the media type is one of text, in UTF-8 as far as it says.
+    fn is_text_file(&self) -> bool {
+        let Some(media_type) = self.media_type.as_deref() else { return false };
+        let mut pieces = media_type.split(';').map(str::trim);
+        let essence = pieces.next().unwrap_or_default().to_ascii_lowercase();
+        let charset = pieces.find_map(|piece| {
+            let (name, value) = piece.split_once('=')?;
+            name.eq_ignore_ascii_case("charset")
+                .then(|| value.trim_matches('"').to_ascii_lowercase())
+        });
+        let is_utf8 = |charset: &String| ["utf-8", "utf8", "us-ascii"].contains(&charset.as_str());
+        let is_text = essence.starts_with("text/")
+            || essence.ends_with("+json")
+            || essence.ends_with("+xml")
+            || TEXT_APPLICATIONS.contains(&essence.as_str());
+        is_text && charset.as_ref().is_none_or(is_utf8)
     }
     /// How many bytes the content takes inline; nothing for one that is kept apart.
     pub fn inline_len(&self) -> usize {
@@ -72,6 +94,19 @@ impl Part {
         }
     }
 }
+
+/// Media types of text that do not begin with `text/`.
+const TEXT_APPLICATIONS: [&str; 9] = [
+    "application/json",
+    "application/javascript",
+    "application/jsonl",
+    "application/sql",
+    "application/toml",
+    "application/x-ndjson",
+    "application/x-yaml",
+    "application/xml",
+    "application/yaml",
+];
 
 /// How a part is stored: readable in SQL, exactly one of the first five members set.
 #[derive(Default, Deserialize)]
@@ -161,6 +196,24 @@ mod tests {
                 round(&Part::data(Json::parse(json).unwrap())),
                 format!(r#"{{"data":{json}}}"#)
             );
+        }
+    }
+
+    #[test]
+    fn text_is_text_however_it_is_sent() {
+        let file = |bytes: &[u8], media_type: &str| Part::raw(bytes.to_vec(), media_type);
+        for (part, text) in [
+            (Part::text("hé"), Some("hé")),
+            (file("hé".as_bytes(), "text/plain"), Some("hé")),
+            (file("\u{feff}a".as_bytes(), "Text/CSV; charset=\"UTF-8\""), Some("a")),
+            (file(b"{}", "application/ld+json"), Some("{}")),
+            (file(b"a: 1", "application/yaml"), Some("a: 1")),
+            (file(b"h\xe9", "text/plain"), None),
+            (file(b"a", "text/plain; charset=iso-8859-1"), None),
+            (file(b"a", "application/pdf"), None),
+            (Part { media_type: None, ..file(b"a", "") }, None),
+        ] {
+            assert_eq!(part.as_text(), text, "{part:?}");
         }
     }
 

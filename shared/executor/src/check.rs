@@ -57,6 +57,9 @@ pub enum InvalidOutput {
         /// The step.
         step: CheckpointName,
     },
+    /// Metadata that is no JSON object.
+    #[error("metadata: {0}; give it a JSON object")]
+    Metadata(String),
     /// An artifact to be continued that does not exist.
     #[error("artifact {0}: cannot be continued, the task has no such artifact")]
     NoSuchArtifact(ArtifactId),

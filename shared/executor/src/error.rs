@@ -39,6 +39,7 @@ pub enum ContextError {
 /// steps that cannot be kept are final, and [`Stopped`], anywhere in the chain of sources, ends the run quietly.
 pub struct ExecutorError {
     source: Box<dyn Error + Send + Sync>,
+    for_operators: bool,
     retryable: bool,
     retry_after: Option<Duration>,
 }
@@ -49,12 +50,19 @@ impl ExecutorError {
         let source = error.into();
         let hopeless = find::<InvalidOutput>(source.as_ref()).is_some()
             || find::<StepError>(source.as_ref()).is_some();
-        Self { source, retryable: !hopeless, retry_after: None }
+        Self { source, for_operators: false, retryable: !hopeless, retry_after: None }
     }
 
     /// A failure that every attempt would meet again.
     pub fn fatal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: error.into(), retryable: false, retry_after: None }
+        Self { source: error.into(), for_operators: false, retryable: false, retry_after: None }
+    }
+
+    /// Keeps the cause from the client.
+    #[must_use]
+    pub const fn for_operators(mut self) -> Self {
+        self.for_operators = true;
+        self
     }
 
     /// Not before this time from now, whatever the back-off says.
@@ -94,6 +102,7 @@ impl ExecutorError {
         Failure {
             message: None,
             cause: self.cause(),
+            for_operators: self.for_operators,
             retryable: self.retryable,
             retry_after: self.retry_after,
         }

@@ -18,7 +18,9 @@ pub trait Executor: Send + Sync + 'static {
     /// soon; it is abandoned after a while if it does not.
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError>;
 
-    /// Called once before the first run. The worker does not start when it fails.
+    /// Called before the first run, and again after it failed or a run ended with
+    /// [`Stopped::Unavailable`](crate::Stopped::Unavailable). Until it succeeds, tasks of the agent wait, other agents
+    /// of the worker run, and the call is repeated with a growing pause.
     async fn start(&self) -> Result<(), ExecutorError> {
         Ok(())
     }

@@ -22,6 +22,13 @@ pub enum Stopped {
     /// The worker shuts down; the task runs again elsewhere.
     #[error("the worker shuts down")]
     Draining,
+    /// Something ended the run that was not about its task. The task runs again; no attempt is counted.
+    #[error("the run was interrupted")]
+    Interrupted,
+    /// The executor cannot work on this worker now. The task waits until it can, or runs elsewhere; no attempt is
+    /// counted.
+    #[error("the executor cannot work on this worker now")]
+    Unavailable,
 }
 
 impl Stopped {
@@ -32,6 +39,8 @@ impl Stopped {
             Self::TimedOut => "timed-out",
             Self::LeaseLost => "lease-lost",
             Self::Draining => "draining",
+            Self::Interrupted => "interrupted",
+            Self::Unavailable => "unavailable",
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Failure {
     pub message: Option<Message>,
     /// For operators: in logs, in notes about attempts, in the list of dead tasks.
     pub cause: String,
+    /// Whether the cause is for operators alone: the client of a task that failed for good does not see it.
+    pub for_operators: bool,
     /// Whether another attempt is worth while.
     pub retryable: bool,
     /// Not before this time from now, whatever the back-off says.
@@ -41,7 +43,13 @@ pub struct Failure {
 impl Failure {
     /// Another attempt may succeed.
     pub fn retryable(cause: impl Into<String>) -> Self {
-        Self { message: None, cause: cause.into(), retryable: true, retry_after: None }
+        Self {
+            message: None,
+            cause: cause.into(),
+            for_operators: false,
+            retryable: true,
+            retry_after: None,
+        }
     }
 
     /// Every attempt would fail.
@@ -53,6 +61,13 @@ impl Failure {
     #[must_use]
     pub fn saying(mut self, message: Message) -> Self {
         self.message = Some(message);
+        self
+    }
+
+    /// Keeps the cause from the client.
+    #[must_use]
+    pub const fn for_operators(mut self) -> Self {
+        self.for_operators = true;
         self
     }
 

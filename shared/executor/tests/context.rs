@@ -282,3 +282,39 @@ async fn an_executor_knows_what_the_client_can_take() {
     assert_eq!(report.said(), "", "each message says it anew");
     assert_eq!(report.status_texts(), ["[true, true, true]"], "nothing said is everything taken");
 }
+
+#[tokio::test]
+async fn progress_takes_whatever_is_an_object_and_text_files_are_read_as_text() {
+    #[derive(serde::Serialize)]
+    struct Page {
+        page: u32,
+    }
+    let executor = By(|ctx| {
+        Box::pin(async move {
+            ctx.progress("one", serde_json::json!({"page": 1})).await?;
+            ctx.progress("two", Page { page: 2 }).await?;
+            let refused = ctx.progress("three", 3).await.unwrap_err().to_string();
+            assert!(refused.contains("give it a JSON object"), "{refused}");
+            let message = ctx.resolve(ctx.message().clone()).await?;
+            let mut texts = Vec::new();
+            for part in &ctx.message().parts {
+                texts.push(ctx.text(part).await.unwrap_or_else(|error| error.to_string()));
+            }
+            Ok(ctx.completed(format!("{} / {}", message.text().len(), texts.join(" / "))))
+        })
+    });
+    let large = "x".repeat(2 * INLINE_LIMIT);
+    let parts = vec![
+        Part::text("said"),
+        Part::raw("sent", "text/markdown"),
+        Part::raw(large.clone(), "text/plain"),
+        Part::raw("%PDF", "application/pdf"),
+    ];
+    let report = Run::of(executor).parts(parts).run().await;
+    let metadata: Vec<_> = report.statuses().iter().filter_map(|s| s.metadata.clone()).collect();
+    let metadata: Vec<_> = metadata.iter().map(JsonObject::as_str).collect();
+    assert_eq!(metadata, [r#"{"page":1}"#, r#"{"page":2}"#]);
+    let wrong = "the part holds bytes that are no text in UTF-8, not text";
+    let joined = "said\nsent\n".len() + large.len();
+    assert_eq!(report.said(), format!("{joined} / said / sent / {large} / {wrong}"));
+}

@@ -1,7 +1,8 @@
 //! An end in two stages.
 //!
-//! Draining: take no new work, finish what runs. Stopping: give up what is left, at once. The first SIGTERM or SIGINT starts
-//! draining, a second one or the drain deadline starts stopping; stopping implies draining. Neither is ever taken back.
+//! Draining: take no new work, finish what runs. Stopping: give up what is left, at once. The first SIGTERM, SIGINT or SIGHUP
+//! (the terminal was closed) starts draining, a second one or the drain deadline starts stopping; stopping implies draining.
+//! Neither is ever taken back.
 //! A process that is killed instead skips both stages, and nothing durable may depend on them.
 
 use std::{future::Future, io, time::Duration};
@@ -75,16 +76,19 @@ impl Shutdown {
         }
     }
 
-    /// Listens for SIGTERM and SIGINT from now on, in the background.
+    /// Listens for SIGTERM, SIGINT and SIGHUP from now on, in the background. A SIGHUP that is ignored already stays so:
+    /// `nohup` wants the process to outlive its terminal.
     ///
     /// Must be called within a Tokio runtime; fails when the handlers cannot be installed.
     pub fn listen_for_signals(&self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup =
+            if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         let shutdown = self.clone();
         spawn("signals", async move {
             while !shutdown.stop.is_cancelled() {
-                let name = next_signal(&mut terminate, &mut interrupt).await;
+                let name = next_signal(&mut terminate, &mut interrupt, hangup.as_mut()).await;
                 shutdown.advance(name);
             }
         });
@@ -111,11 +115,33 @@ impl Shutdown {
     }
 }
 
-async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+async fn next_signal(
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+    hangup: Option<&mut Signal>,
+) -> &'static str {
+    let hung_up = async {
+        match hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        _ = hung_up => "SIGHUP",
     }
+}
+
+/// Whether this process was started with SIGHUP ignored. Where the system does not tell, it was not.
+fn is_hangup_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
+}
+
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]
@@ -160,6 +186,22 @@ mod tests {
         assert!(!shutdown.stop_now().is_cancelled());
         send("INT").await;
         shutdown.stop_now().cancelled().await;
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_closes_starts_the_drain() {
+        let shutdown = Shutdown::new();
+        shutdown.listen_for_signals().unwrap();
+        send("HUP").await;
+        shutdown.draining().cancelled().await;
+        assert!(!shutdown.stop_now().is_cancelled());
+    }
+
+    #[test]
+    fn the_hangup_of_a_process_that_outlives_its_terminal_is_found_ignored() {
+        assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
+        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hangup("Name:\tx\n"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -104,6 +104,14 @@ impl Handle {
         }
     }
 
+    /// The component works in part: the reason is shown, and the process stays ready. Logged when that is news.
+    pub fn set_degraded(&self, reason: impl Into<String>) {
+        let component = Component { optional: true, ..failed(reason) };
+        if self.replace(&component) {
+            tracing::warn!(component = self.name, reason = component.reason, "degraded");
+        }
+    }
+
     /// Stores the state and says whether it differs from the one before.
     fn replace(&self, component: &Component) -> bool {
         let before = self.registry.lock().insert(self.name, component.clone());
@@ -161,6 +169,20 @@ mod tests {
                 }
             })
         );
+    }
+
+    #[test]
+    fn a_component_that_works_in_part_is_shown_and_keeps_the_process_ready() {
+        let readiness = Readiness::new();
+        let agents = readiness.component("agents");
+        agents.set_degraded("not started: a");
+        assert!(readiness.is_ready());
+        assert_eq!(
+            readiness.snapshot().components["agents"].reason.as_deref(),
+            Some("not started: a")
+        );
+        agents.set_failed("no agent has started");
+        assert!(!readiness.is_ready(), "it has a say again");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The data folder: private, and open in one process at a time.
+//! The data folder: private, and open in one process at a time. Its files are private too, whatever the folder allows.
 //!
 //! The lock belongs to the process, so the operating system frees it when the process dies, however it dies.
 
@@ -7,6 +7,11 @@ use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
+
+/// The file of the database.
+const DATABASE: &str = "longhaul.db";
+/// The file that is locked.
+const LOCK: &str = "longhaul.lock";
 
 /// A folder that this process has locked.
 pub struct Folder {
@@ -25,10 +30,13 @@ impl Folder {
             .create(true)
             .truncate(false)
             .write(true)
-            .open(path.join("longhaul.lock"))
+            .open(path.join(LOCK))
             .map_err(|e| failed("open the lock in the data folder", e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                protect(path).map_err(|e| failed("make the files private in", e))?;
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
                 "the data folder {} is in use by another longhaul process; stop that one or choose another folder",
                 path.display()
@@ -39,12 +47,48 @@ impl Folder {
 
     /// The file of the database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("longhaul.db")
+        self.path.join(DATABASE)
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Creates the file of the database for its owner alone, and takes from everybody else what an earlier version has left
+/// open. The database makes its write-ahead log and its index with the mode of the file.
+fn protect(folder: &Path) -> std::io::Result<()> {
+    let mut options = File::options();
+    options.create(true).truncate(false).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(folder.join(DATABASE))?;
+    #[cfg(unix)]
+    for name in [DATABASE, "longhaul.db-wal", "longhaul.db-shm", LOCK] {
+        make_private(&folder.join(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn make_private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = match file.metadata() {
+        Ok(there) => there.permissions().mode(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(file, fs::Permissions::from_mode(mode & 0o700)) {
+        // A file of somebody else, and file systems without modes. It can be used all the same.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            tracing::warn!(file = %file.display(), "others may read this file, and its mode cannot be changed");
+            Ok(())
+        }
+        changed => changed,
     }
 }
 

@@ -192,6 +192,10 @@ impl SqliteStore {
     /// What is due.
     async fn look(&self, reap: Reap) -> Result<Found> {
         let (now, grace) = (self.time.now(), row::millis(reap.grace));
+        if self.time.step().is_some() {
+            // Any write follows the clock first; nothing else may be written for as long as it was set back.
+            self.writer.write(0, |_: &mut Tx<'_>| Ok(())).await?;
+        }
         let (leases, watch) = (Arc::clone(&self.leases), Arc::clone(&self.watch));
         let look = move |conn: &Connection| {
             let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);

@@ -121,6 +121,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
         crate::write::accept::STATEMENTS,
         crate::write::checkpoints::STATEMENTS,
         crate::write::claim::STATEMENTS,
+        crate::write::clock_step::STATEMENTS,
         crate::write::dead::STATEMENTS,
         crate::write::dedupe::STATEMENTS,
         crate::write::keys::STATEMENTS,

@@ -11,6 +11,7 @@ use crate::{
     error::{Fault, Result as Inner, describe},
     signals::{Effects, Signals},
     time::Time,
+    write::clock_step,
 };
 use longhaul_runtime::Ids;
 use longhaul_store::{Result, StoreError};
@@ -33,7 +34,7 @@ const WAITING: usize = 10_000;
 /// What a call works with.
 pub struct Tx<'a> {
     pub conn: &'a Connection,
-    /// Milliseconds since 1970. It never goes back while the process lives.
+    /// Milliseconds since 1970.
     pub now: i64,
     pub ids: &'a dyn Ids,
     pub effects: Effects,
@@ -238,6 +239,7 @@ impl Thread {
     /// Runs the calls in one transaction and commits it.
     fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
         self.sync(batch.iter().any(|call| call.synced()))?;
+        self.follow_clock()?;
         self.run("BEGIN IMMEDIATE")?;
         let effects = if let Some(effects) = self.together(batch)? {
             effects
@@ -248,6 +250,17 @@ impl Thread {
         };
         self.run("COMMIT")?;
         Ok(effects)
+    }
+
+    /// Follows a clock that was set back, before anything is written by its new time.
+    fn follow_clock(&self) -> Inner<()> {
+        self.time.now();
+        let Some(step) = self.time.step() else { return Ok(()) };
+        self.run("BEGIN IMMEDIATE")?;
+        clock_step::follow(&self.conn, step)?;
+        self.run("COMMIT")?;
+        self.time.followed(step);
+        Ok(())
     }
 
     /// Runs the calls without savepoints, which would copy every page that each of them changes; `None`: one was refused.

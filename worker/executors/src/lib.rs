@@ -9,6 +9,6 @@ pub mod registry;
 pub mod script;
 
 pub use echo::Echo;
-pub use process::{ProcessConfig, ProcessExecutor};
+pub use process::{GUARD_COMMAND, PluginGuard, ProcessConfig, ProcessExecutor, guard_main};
 pub use registry::{RegistryError, build};
 pub use script::Script;

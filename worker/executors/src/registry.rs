@@ -1,6 +1,6 @@
 //! From settings to executors.
 
-use crate::{Echo, ProcessConfig, ProcessExecutor, Script, script};
+use crate::{Echo, PluginGuard, ProcessConfig, ProcessExecutor, Script, script};
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, ConcurrencyLimits, IdError, JsonObject, Skill,
     extension::Extension,
@@ -31,8 +31,11 @@ pub enum RegistryError {
     Otherwise(script::PlanError),
 }
 
-/// One executor for every configured agent, in their order.
-pub fn build(agents: &[Agent]) -> Result<Vec<Arc<dyn Executor>>, RegistryError> {
+/// One executor for every configured agent, in their order. Programs that they start end with the guard, where there is one.
+pub fn build(
+    agents: &[Agent],
+    guard: Option<&PluginGuard>,
+) -> Result<Vec<Arc<dyn Executor>>, RegistryError> {
     let mut executors: Vec<Arc<dyn Executor>> = Vec::with_capacity(agents.len());
     let mut names = std::collections::HashSet::new();
     for agent in agents {
@@ -47,7 +50,8 @@ pub fn build(agents: &[Agent]) -> Result<Vec<Arc<dyn Executor>>, RegistryError> 
             ExecutorKind::Process => {
                 let process = agent.process.as_ref().filter(|process| !process.command.is_empty());
                 let process = process.ok_or(RegistryError::NoCommand(name))?;
-                Arc::new(ProcessExecutor::new(descriptor, ProcessConfig::from(process)))
+                let config = ProcessConfig { guard: guard.cloned(), ..process.into() };
+                Arc::new(ProcessExecutor::new(descriptor, config))
             }
         });
     }
@@ -168,9 +172,8 @@ mod tests {
 
     #[test]
     fn every_agent_gets_its_executor_and_a_skill() {
-        let executors =
-            build(&[agent("echo", ExecutorKind::Echo), agent("script", ExecutorKind::Script)])
-                .unwrap();
+        let executors = [agent("echo", ExecutorKind::Echo), agent("script", ExecutorKind::Script)];
+        let executors = build(&executors, None).unwrap();
         let names: Vec<String> =
             executors.iter().map(|e| e.descriptor().agent.name.to_string()).collect();
         assert_eq!(names, ["echo", "script"]);
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
-        let refused = |agents: &[Agent]| build(agents).err().unwrap().to_string();
+        let refused = |agents: &[Agent]| build(agents, None).err().unwrap().to_string();
         assert!(refused(&[agent("No", ExecutorKind::Echo)]).contains("\"No\""));
         let twice = [agent("a", ExecutorKind::Echo), agent("a", ExecutorKind::Script)];
         assert!(refused(&twice).contains("twice"));

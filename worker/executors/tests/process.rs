@@ -30,6 +30,45 @@ async fn the_documented_plugin_works_in_both_modes() {
     }
 }
 
+/// The plugin of the documentation, with one line of it changed.
+fn documented(line: &str, instead: &str) -> Plugin {
+    let page = include_str!("../../../docs/process-protocol.md");
+    let code = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(code.contains(line), "{line}");
+    Plugin::raw(&code.replace(line, instead))
+}
+
+#[tokio::test]
+async fn an_exception_in_the_documented_plugin_is_told_to_operators_and_a_sentence_to_the_client() {
+    let plugin = documented("    lines = [", "    lines = 1 / 0 or [");
+    let report = limited(Run::of(plugin.executor()).text("hello").run()).await;
+    let failure = report.failure();
+    assert_eq!(failure.message.as_ref().unwrap().text(), "This text could not be shouted.");
+    assert!(failure.cause.contains("ZeroDivisionError"), "{}", failure.cause);
+    assert!(failure.for_operators && !failure.retryable);
+}
+
+#[tokio::test]
+async fn an_exception_elsewhere_in_the_documented_plugin_ends_it_without_an_abort() {
+    for (line, instead) in [
+        (
+            "            try:\n                work",
+            "            1 / 0\n            try:\n                work",
+        ),
+        (
+            "send({\"run\": said[\"run\"], **end})",
+            "send({\"run\": said[\"run\"], **end, \"x\": 1 / 0})",
+        ),
+    ] {
+        let plugin = documented(line, instead);
+        let report = limited(Run::of(plugin.executor()).text("hello").run()).await;
+        let failure = report.failure();
+        assert!(failure.cause.contains("exit status: 1"), "{}", failure.cause);
+        assert!(failure.cause.contains("ZeroDivisionError"), "{}", failure.cause);
+        assert!(failure.for_operators && failure.retryable, "the traceback is not for the client");
+    }
+}
+
 #[tokio::test]
 async fn many_chunks_flow_under_credit_and_in_order() {
     let plugin = Plugin::new(
@@ -168,9 +207,72 @@ async fn a_word_about_a_run_that_has_ended_is_not_the_fault_of_the_next() {
     let first = limited(Run::of_shared(executor.clone()).text("first").run()).await;
     assert_eq!(first.state(), TaskState::Completed);
     let second = limited(Run::of_shared(executor.clone()).text("second").run()).await;
-    let failure = second.failure();
-    assert!(failure.cause.contains("has ended"), "{}", failure.cause);
-    assert!(failure.retryable);
+    assert_eq!(second.end(), &End::Stopped(Stopped::Interrupted));
+}
+
+/// A plugin that runs up to eight tasks in one process. In its first process `deaf` and `wait` never end, and `die` ends the
+/// process once a second run is there. In every later one `die` ends it at once, and `wait` says how many runs there were.
+fn crowded() -> (Plugin, Arc<dyn Executor>) {
+    let plugin = Plugin::raw(&support::library(
+        "mark = os.path.join(os.environ['FOLDER'], 'mark')
+         later = os.path.exists(mark)
+         open(mark, 'w').close()
+         runs = {}
+         while True:
+             said = hear()
+             if said['type'] != 'run': continue
+             text = said['message']['parts'][0]['text']
+             runs[text] = said['run']
+             if 'die' in runs and (later or len(runs) == 2): os._exit(9)
+             if 'deaf' in runs and len(runs) == 2:
+                 send({'type': 'status', 'run': runs['deaf'], 'text': 'not alone'})
+             if later and text == 'wait':
+                 send({'type': 'completed', 'run': said['run'], 'text': str(len(runs))})
+        ",
+        ", 'maxInflight': 8",
+    ));
+    let folder = plugin.folder.path().display().to_string();
+    let mut plugin = plugin.with_env("FOLDER", &folder);
+    plugin.config.keep = true;
+    plugin.config.max_inflight = 8;
+    plugin.config.kill_grace = Duration::from_millis(100);
+    let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
+    (plugin, executor)
+}
+
+#[tokio::test]
+async fn a_run_that_does_not_stop_costs_its_neighbours_no_attempt() {
+    let (_plugin, executor) = crowded();
+    let deaf = Run::of_shared(executor.clone()).text("deaf").cancel_after_events(1).run();
+    let wait = Run::of_shared(executor.clone()).text("wait").max_attempts(1).run();
+    let (deaf, wait) = limited(async { tokio::join!(deaf, wait) }).await;
+    assert_eq!(deaf.end(), &End::Stopped(Stopped::Canceled));
+    assert_eq!(wait.end(), &End::Stopped(Stopped::Interrupted));
+    let again = limited(wait.lost().max_attempts(1).run()).await;
+    assert_eq!(again.said(), "1", "it has a process of its own");
+    limited(executor.stop()).await;
+}
+
+#[tokio::test]
+async fn a_run_that_kills_its_plugin_is_found_out_and_fails_no_other() {
+    let (_plugin, executor) = crowded();
+    let run = |text| Run::of_shared(executor.clone()).text(text).max_attempts(1).run();
+    let (die, wait) = limited(async { tokio::join!(run("die"), run("wait")) }).await;
+    for report in [&die, &wait] {
+        assert_eq!(report.end(), &End::Stopped(Stopped::Interrupted), "it may have been either");
+    }
+    let (die, wait) = (die.lost().run(), wait.lost().run());
+    let (die, wait) = limited(async { tokio::join!(die, wait) }).await;
+    assert!(die.failure().cause.contains("exit status: 9"), "{}", die.failure().cause);
+    assert_eq!(wait.said(), "1");
+    limited(executor.stop()).await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_cannot_be_started_costs_no_attempt() {
+    let plugin = Plugin::command(&["/nonexistent/program"]);
+    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    assert_eq!(report.end(), &End::Stopped(Stopped::Unavailable));
 }
 
 #[tokio::test]

@@ -9,10 +9,12 @@ mod ending;
 mod limits;
 
 use crate::{
+    availability::Availability,
     output::{Output, Pending},
     reaper::Alarm,
     release::release,
     running::Running,
+    settlement::Ended,
     signals::RunSignals,
     slots::Slot,
     task_io::RunIo,
@@ -22,7 +24,9 @@ use crate::{
 use futures::FutureExt;
 use longhaul_dispatch::Waker;
 use longhaul_domain::{EntryBody, Fence, TaskKey, TaskState, log::StatusChange};
-use longhaul_executor::{Assignment, Executor, ExecutorDescriptor, RunPolicy, TaskContext};
+use longhaul_executor::{
+    Assignment, Executor, ExecutorDescriptor, RunPolicy, Stopped, TaskContext,
+};
 use longhaul_runtime::{Clock, Ids, TraceContext, spawn::panic_message};
 use longhaul_store::{Claimed, Store, StoreError};
 use std::{
@@ -60,6 +64,7 @@ pub struct RunEnv {
 pub struct Agent {
     pub executor: Arc<dyn Executor>,
     pub descriptor: ExecutorDescriptor,
+    pub availability: Arc<Availability>,
 }
 
 /// Does one run, from claim to settlement, and frees its slot.
@@ -147,6 +152,12 @@ impl<'a> Run<'a> {
         let ctx = self.context();
         let ended = self.execute(ctx.clone()).await;
         self.output.finish_write(&self.pending).await;
+        // Before the run is given back, or this worker would claim it again.
+        match &ended {
+            Ended::Returned(Err(Stopped::Unavailable)) => self.agent.availability.withdraw(),
+            Ended::Returned(Ok(_)) => self.agent.availability.worked(),
+            _ => {}
+        }
         self.end(ended, ctx.read_up_to()).await;
     }
 

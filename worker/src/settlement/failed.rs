@@ -21,6 +21,7 @@ pub struct Fault {
     /// The kind of failure that it is when it is final.
     because: FailedBecause,
     cause: String,
+    for_operators: bool,
     /// For the client, when it is final.
     message: Option<Message>,
     retryable: bool,
@@ -29,14 +30,21 @@ pub struct Fault {
 
 impl Fault {
     fn retryable(because: FailedBecause, cause: String) -> Self {
-        Self { because, cause, message: None, retryable: true, retry_after: None }
+        Self {
+            because,
+            cause,
+            for_operators: false,
+            message: None,
+            retryable: true,
+            retry_after: None,
+        }
     }
 
     /// What the executor says.
     pub fn of(failure: Failure) -> Self {
-        let Failure { message, cause, retryable, retry_after } = failure;
+        let Failure { message, cause, for_operators, retryable, retry_after } = failure;
         let because = if retryable { FailedBecause::AttemptsUsedUp } else { FailedBecause::Fatal };
-        Self { because, cause, message, retryable, retry_after }
+        Self { because, cause, for_operators, message, retryable, retry_after }
     }
 
     /// The executor panicked.
@@ -83,7 +91,8 @@ pub fn failed(mut fault: Fault, facts: &Facts<'_>) -> Settlement {
     }
     let failed = Failed::new(fault.because, &fault.cause, facts.attempt);
     let id = || MessageId::from(facts.id);
-    let last = vec![failed.status(facts.task, facts.context, fault.message, id)];
+    let status = if fault.for_operators { Failed::discreet_status } else { Failed::status };
+    let last = vec![status(failed, facts.task, facts.context, fault.message, id)];
     Settlement { how: SettleAs::End(TerminalState::Failed), last }
 }
 

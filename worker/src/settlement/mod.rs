@@ -147,6 +147,8 @@ fn as_it_ended(ended: Ended, facts: &Facts<'_>) -> Settlement {
     match ended {
         Ended::Returned(Ok(outcome)) => settle_outcome(outcome, facts),
         Ended::Panicked(what) => failed(Fault::panicked(&what), facts),
+        // Nothing is wrong with the task: it runs again, here or elsewhere.
+        Ended::Returned(Err(Stopped::Interrupted | Stopped::Unavailable)) => Settlement::release(),
         Ended::Abandoned | Ended::Returned(Err(_)) => {
             let cause = "the executor stopped without being asked to";
             failed(Fault::of(Failure::retryable(cause)), facts)

@@ -42,6 +42,25 @@ fn word(settlement: Option<Settlement>) -> String {
     }
 }
 
+#[test]
+fn a_run_that_was_interrupted_or_could_not_be_done_here_burns_no_attempt() {
+    let context = ContextId::new("c").unwrap();
+    for stopped in [Stopped::Interrupted, Stopped::Unavailable] {
+        let ended = || Ended::Returned(Err(stopped));
+        for (told, attempt, decided) in [
+            (None, 1, "release"),
+            (None, 3, "release"),
+            (Some(Why::Draining), 3, "release"),
+            (Some(Why::Canceled), 1, "canceled"),
+            (Some(Why::Deadline), 1, "deadline"),
+            (Some(Why::LeaseLost), 1, "nothing"),
+        ] {
+            let facts = Facts { stopped: told, attempt, ..facts(&context) };
+            assert_eq!(word(decide(ended(), &facts)), decided, "{stopped:?} {told:?}");
+        }
+    }
+}
+
 fn check(stopped: Option<Why>, attempt: i32, expected: &[(&str, &str); 11]) {
     let context = ContextId::new("c").unwrap();
     for ((name, ended), (expected_name, decided)) in endings().into_iter().zip(*expected) {
@@ -248,6 +267,24 @@ fn a_message_of_the_executor_stays_the_message_of_the_failure() {
     let failure = Failure::fatal("secret detail").saying(message());
     let ended = Ended::Returned(Ok(Outcome::Failed(failure)));
     assert_eq!(final_message(ended, &facts(&context)).text(), "hi");
+}
+
+#[test]
+fn a_cause_for_operators_stays_in_the_record_and_is_not_said_to_the_client() {
+    let context = ContextId::new("c").unwrap();
+    for said in [None, Some(message())] {
+        let failure =
+            Failure { message: said, ..Failure::fatal("/srv/x.py, line 3").for_operators() };
+        let ended = Ended::Returned(Ok(Outcome::Failed(failure)));
+        let last = decide(ended, &facts(&context)).unwrap().last.pop();
+        let Some(EntryBody::Status(change)) = last else { panic!("no status") };
+        assert_eq!(change.failed.unwrap().cause, "/srv/x.py, line 3");
+        let message = change.message.unwrap();
+        assert!(!message.text().contains("x.py"), "{}", message.text());
+        let known = message.metadata.unwrap().get(extension::DURABILITY).unwrap();
+        assert!(!known.as_str().contains("x.py"), "{known:?}");
+        assert!(known.as_str().contains("\"because\":\"fatal\""), "{known:?}");
+    }
 }
 
 #[test]

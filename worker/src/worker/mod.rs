@@ -4,6 +4,7 @@ mod end;
 mod house;
 
 use crate::{
+    availability::{Availability, FailedStart, Starter},
     claims::Claims,
     options::{StartError, WorkerOptions},
     reaper::Alarm,
@@ -18,7 +19,7 @@ use longhaul_executor::Executor;
 use longhaul_runtime::{Backoff, Ids, Readiness, Shutdown, SystemClock, TaskSet};
 use longhaul_store::{NewWorker, Store, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 /// A worker.
 pub struct Worker {
@@ -52,35 +53,55 @@ impl Worker {
     /// Starts the executors, registers, and works until the process shuts down; then lets runs end, gives back the others,
     /// and takes itself off. A store that does not answer holds up neither of the two ends of a shutdown.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
-        let agents = self.agents()?;
-        self.start(&agents).await?;
-        let draining = shutdown.draining();
-        if let Some(opened) = draining.run_until_cancelled(self.open(&agents)).await {
-            self.work(opened?, &agents, &shutdown).await;
-        }
-        self.stop(&agents).await;
-        Ok(())
+        let (settled, _) = oneshot::channel();
+        self.run_reporting(shutdown, settled).await
     }
 
-    fn agents(&self) -> Result<Agents, StartError> {
+    /// The same, and tells once every agent has started or failed to which ones failed. Those are tried again, and their
+    /// tasks wait.
+    pub async fn run_reporting(
+        self,
+        shutdown: Shutdown,
+        settled: oneshot::Sender<Vec<FailedStart>>,
+    ) -> Result<(), StartError> {
+        let descriptors: Vec<_> = self.executors.iter().map(|one| one.descriptor()).collect();
+        let slots = Slots::new(self.options.concurrency.max(1), &descriptors);
+        let agents = self.agents(&slots)?;
+        let readiness = self.readiness.component("agents");
+        let starts = TaskSet::new();
+        let names = agents.keys().cloned();
+        let starter = Starter::new(names, readiness, self.executor_runtime.clone(), settled);
+        for agent in agents.values() {
+            let availability = Arc::clone(&agent.availability);
+            starter.keep(availability, Arc::clone(&agent.executor), &starts);
+        }
+        let draining = shutdown.draining();
+        let opened = draining.run_until_cancelled(self.open(&agents)).await;
+        let outcome = match opened {
+            Some(Ok(opened)) => {
+                self.work(opened, &agents, slots, &shutdown).await;
+                Ok(())
+            }
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
+        };
+        starts.stop_and_wait().await;
+        self.stop(&agents).await;
+        outcome
+    }
+
+    fn agents(&self, slots: &Slots) -> Result<Agents, StartError> {
         let mut agents = BTreeMap::new();
         for executor in &self.executors {
             let descriptor = executor.descriptor();
             let name = descriptor.agent.name.clone();
-            let agent = Agent { executor: Arc::clone(executor), descriptor };
+            let availability = Arc::new(Availability::new(name.clone(), slots.clone()));
+            let agent = Agent { executor: Arc::clone(executor), descriptor, availability };
             if agents.insert(name.clone(), Arc::new(agent)).is_some() {
                 return Err(StartError::DuplicateAgent(name));
             }
         }
         if agents.is_empty() { Err(StartError::NoExecutor) } else { Ok(agents) }
-    }
-
-    async fn start(&self, agents: &Agents) -> Result<(), StartError> {
-        for (name, agent) in agents {
-            let failed = |cause| StartError::Executor { agent: name.clone(), cause };
-            agent.executor.start().await.map_err(failed)?;
-        }
-        Ok(())
     }
 
     async fn open(&self, agents: &Agents) -> Result<Opened, StartError> {
@@ -95,18 +116,20 @@ impl Worker {
         };
         patiently(|| self.store.register_agents(descriptors.clone())).await?;
         let at = patiently(|| self.store.register_worker(worker.clone())).await?;
+        // A worker whose agents are all paused claims nothing, and would not find out by that.
+        self.readiness.component("store").set_ok();
         Ok(Opened { worker, at, source })
     }
 
     /// Works until the shutdown, and gives everything back.
-    async fn work(&self, opened: Opened, agents: &Agents, shutdown: &Shutdown) {
+    async fn work(&self, opened: Opened, agents: &Agents, slots: Slots, shutdown: &Shutdown) {
         let Opened { worker, at, source } = opened;
         let id = worker.id;
         let env = self.env(shutdown);
         let background = TaskSet::new();
         House::of(self, worker, &env).keep(at, &background);
         let runs = TaskSet::new();
-        let claims = self.claims(id, Arc::clone(&env), agents, runs.clone());
+        let claims = self.claims(id, Arc::clone(&env), agents, slots, runs.clone());
         tracing::info!(worker = %id, agents = ?agents.keys(), "worker is ready");
         claims.run(source, shutdown.draining().clone()).await;
         self.drain(shutdown, &runs, &env.running).await;
@@ -130,12 +153,18 @@ impl Worker {
         })
     }
 
-    fn claims(&self, worker: WorkerId, env: Arc<RunEnv>, agents: &Agents, runs: TaskSet) -> Claims {
-        let descriptors = agents.values().map(|agent| &agent.descriptor);
+    fn claims(
+        &self,
+        worker: WorkerId,
+        env: Arc<RunEnv>,
+        agents: &Agents,
+        slots: Slots,
+        runs: TaskSet,
+    ) -> Claims {
         Claims {
             env,
             agents: agents.clone(),
-            slots: Slots::new(self.options.concurrency.max(1), descriptors),
+            slots,
             runs,
             worker,
             probe_interval: self.options.probe_interval,

@@ -121,3 +121,37 @@ async fn a_schedule_that_cannot_be_fired_keeps_no_other_from_firing() {
     until(|| async { read(&node, "broken").await.next_at.is_none() }).await;
     assert_eq!(read(&node, "broken").await.last, None);
 }
+
+#[tokio::test]
+async fn a_schedule_whose_next_time_a_wrong_clock_has_set_fires_again() {
+    let first = Node::start().await;
+    let far = SystemClock.now() + TimeDelta::days(400);
+    // Both are set so: the second as it is when a clock stood beyond the last year that is searched.
+    for (name, next_at) in [("ahead", Some(far)), ("never", None)] {
+        let silent = Schedule { paused: false, ..schedule(name, MissedRuns::Once, next_at) };
+        first.store.put_schedule(silent).await.unwrap();
+    }
+    let paused = Schedule { paused: true, ..schedule("paused", MissedRuns::Once, Some(far)) };
+    first.store.put_schedule(paused).await.unwrap();
+    // A node looks for them when it starts, and then from time to time.
+    let _node = first.another();
+    for name in ["ahead", "never"] {
+        let soon = SystemClock.now() + TimeDelta::minutes(2);
+        until(|| async { read(&first, name).await.next_at.is_some_and(|at| at < soon) }).await;
+    }
+    let kept = read(&first, "paused").await.next_at.unwrap();
+    assert!((kept - far).num_seconds().abs() < 1, "{kept}");
+}
+
+#[test]
+fn a_time_that_was_fired_is_not_fired_again_by_a_clock_that_is_a_moment_late() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let now = at("2026-01-01T09:59:59.9Z");
+    let fired = Schedule {
+        last: Some((at("2026-01-01T10:00:00Z"), longhaul_domain::TaskId::new(uuid::Uuid::nil()))),
+        ..schedule("a", MissedRuns::Once, Some(at("2026-01-01T10:01:00Z")))
+    };
+    assert_eq!(super::overlooked(&fired, now), None);
+    let silent = Schedule { last: None, ..fired };
+    assert_eq!(super::overlooked(&silent, now), Some(at("2026-01-01T10:00:00Z")));
+}

@@ -3,9 +3,10 @@
 use super::{Said, TaskContext};
 use crate::{ArtifactSpec, ArtifactWriter, ContextError, InvalidOutput, StepError, check};
 use longhaul_domain::{
-    Artifact, ArtifactId, ArtifactUpdate, EntryBody, JsonObject, Message, Part, TaskState,
+    Artifact, ArtifactId, ArtifactUpdate, EntryBody, Json, JsonObject, Message, Part, TaskState,
     log::StatusChange,
 };
+use serde::Serialize;
 use std::sync::atomic::Ordering;
 
 impl TaskContext {
@@ -14,12 +15,15 @@ impl TaskContext {
         self.status_update(Some(self.message_of(said)), None).await
     }
 
-    /// Says how it goes, with metadata for programs (of the event, not of the message: A2A 4.2.1).
+    /// Says how it goes, with metadata for programs (of the event, not of the message: A2A 4.2.1): anything that is a JSON
+    /// object when it is serialized, such as `serde_json::json!({"page": 3})` or a struct.
     pub async fn progress(
         &self,
         said: impl Into<Said>,
-        metadata: JsonObject,
+        metadata: impl Serialize,
     ) -> Result<(), ContextError> {
+        let metadata = Json::from_serialize(&metadata).and_then(JsonObject::new);
+        let metadata = metadata.map_err(|error| InvalidOutput::Metadata(error.to_string()))?;
         self.status_update(Some(self.message_of(said)), Some(metadata)).await
     }
 

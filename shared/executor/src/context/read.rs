@@ -27,12 +27,16 @@ impl TaskContext {
         }
     }
 
-    /// The text of a text part, also of a large one.
+    /// The text of a text part or of a text file (its media type says so, and it is UTF-8), also of a large one.
     pub async fn text(&self, part: &Part) -> Result<String, ContextError> {
         let wrong = |holds| ContextError::WrongContent { holds, wanted: "text" };
-        match self.content(part).await? {
-            Content::Text(text) => Ok(text),
-            Content::Raw(_) => Err(wrong("bytes")),
+        let mut part = part.clone();
+        self.resolve_parts(std::slice::from_mut(&mut part)).await?;
+        if let Some(text) = part.as_text() {
+            return Ok(text.to_owned());
+        }
+        match part.content {
+            Content::Text(_) | Content::Raw(_) => Err(wrong("bytes that are no text in UTF-8")),
             Content::Data(_) => Err(wrong("JSON data")),
             Content::Url(_) => Err(wrong("a URL")),
             Content::Blob(blob) => Err(ContextError::MissingBlob(blob.hash)),

@@ -1,5 +1,7 @@
 //! `LONGHAUL_<SECTION>_<KEY>` and flags, laid over the file.
 
+use std::{ffi::OsString, net::IpAddr};
+
 use toml::{Table, Value};
 
 use super::{
@@ -51,6 +53,9 @@ pub(super) fn apply(
             continue;
         }
         let Some((path, _)) = known.iter().find(|(_, variable)| variable == name) else {
+            if is_of_kubernetes(name, text) {
+                continue;
+            }
             return Err(unknown_variable(name, &known));
         };
         set(path, text, Origin::Environment(name.clone()), table, origins)?;
@@ -60,17 +65,53 @@ pub(super) fn apply(
 
 fn unknown_variable(name: &str, known: &[(String, String)]) -> SettingsError {
     let names = known.iter().map(|(_, variable)| variable.as_str()).chain([CONFIG]);
-    let service_link = ["_PORT", "_SERVICE_HOST", "_TCP", "_TCP_ADDR", "_TCP_PROTO"]
-        .iter()
-        .any(|end| name.ends_with(end));
-    let problem = if service_link {
-        "unknown setting (Kubernetes adds such variables for a service; `enableServiceLinks: false` turns them off)"
-    } else {
-        "unknown setting"
-    };
-    SettingsError::new("", Origin::Environment(name.to_owned()), problem)
+    SettingsError::new("", Origin::Environment(name.to_owned()), "unknown setting")
         .nearest(nearest(name, names).map(str::to_owned))
         .allowed("LONGHAUL_CONFIG and LONGHAUL_<SECTION>_<KEY>, such as LONGHAUL_SERVER_LISTEN")
+}
+
+/// The variables among these that look like settings, are none, and are ignored, since Kubernetes sets them for a service
+/// whose name begins with `longhaul`.
+pub fn kubernetes_variables(
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<String> {
+    let known: Vec<(String, String)> = variables().collect();
+    let ignored = environment.filter_map(|(name, text)| {
+        let (name, text) = (name.into_string().ok()?, text.into_string().ok()?);
+        let ours = name.starts_with(PREFIX) && !known.iter().any(|(_, known)| *known == name);
+        (ours && is_of_kubernetes(&name, &text)).then_some(name)
+    });
+    ignored.collect()
+}
+
+/// Whether a variable is one of those that describe a service: `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_NAME`,
+/// `…_PORT` with a URL, and `…_PORT_80_TCP` with its parts. Each is told by its value too, so that a misspelt setting
+/// stays an error.
+fn is_of_kubernetes(name: &str, text: &str) -> bool {
+    let is_url = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme));
+    let is_port = || text.parse::<u16>().is_ok();
+    let is_address = || text.parse::<IpAddr>().is_ok();
+    if let Some((_, rest)) = name.split_once("_SERVICE_") {
+        return match rest {
+            "HOST" => is_address(),
+            rest => rest.starts_with("PORT") && is_port(),
+        };
+    }
+    let protocol = |part: &&str| ["TCP", "UDP", "SCTP"].contains(part);
+    let parts: Vec<&str> = name.split('_').collect();
+    match parts.as_slice() {
+        [.., "PORT"] => is_url(),
+        [.., "PORT", port, over] if protocol(over) => port.parse::<u16>().is_ok() && is_url(),
+        [.., "PORT", port, over, what] if protocol(over) && port.parse::<u16>().is_ok() => {
+            match *what {
+                "ADDR" => is_address(),
+                "PORT" => is_port(),
+                "PROTO" => ["tcp", "udp", "sctp"].contains(&text),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
 }
 
 /// Lays the flags over `table`.

@@ -26,6 +26,7 @@ mod validate;
 
 pub use a2a::{A2a, ExtendedCards, GrpcAddress};
 pub use agent::{Agent, ExecutorKind, Extension, Limits, Process, ProcessMode, Retry, Skill};
+pub use environment::kubernetes_variables;
 pub use error::{Origin, SettingsError};
 pub use keys::{KeyInfo, keys};
 pub use load::{Override, Sources};

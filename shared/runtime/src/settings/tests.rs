@@ -317,7 +317,9 @@ fn a_bad_variable_is_refused_by_its_name() {
             "a",
             &["LONGHAUL_DATABASEURL", "did you mean LONGHAUL_DATABASE_URL?"],
         ),
-        ("LONGHAUL_SERVICE_HOST", "10.0.0.1", &["LONGHAUL_SERVICE_HOST", "enableServiceLinks"]),
+        // What Kubernetes sets is told by its value as well.
+        ("LONGHAUL_SERVER_PORT", "8080", &["LONGHAUL_SERVER_PORT", "unknown setting"]),
+        ("LONGHAUL_SERVICE_HOST", "db", &["LONGHAUL_SERVICE_HOST", "unknown setting"]),
     ] {
         refused(load("", &[(name, value)], &[]), parts);
     }
@@ -336,6 +338,28 @@ fn localhost_is_an_address_to_listen_on_wherever_it_is_written() {
     assert_eq!(listens(load("", &variable, &[])).0, ours);
     assert_eq!(listens(load("", &[], &[("server.listen", "localhost:9000")])).0, ours);
     refused(load("", &[], &[("server.listen", "localhost")]), &["server.listen"]);
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_are_ignored_and_can_be_listed() {
+    let of_service = [
+        ("LONGHAUL_SERVICE_HOST", "10.0.0.1"),
+        ("LONGHAUL_SERVICE_PORT", "8080"),
+        ("LONGHAUL_SERVICE_PORT_HTTP", "8080"),
+        ("LONGHAUL_PORT", "tcp://10.0.0.1:8080"),
+        ("LONGHAUL_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("LONGHAUL_PORT_8080_TCP_PROTO", "tcp"),
+        ("LONGHAUL_PORT_8080_TCP_PORT", "8080"),
+        ("LONGHAUL_PORT_8080_TCP_ADDR", "fd00::1"),
+        ("LONGHAUL_API_SERVICE_HOST", "10.0.0.2"),
+        ("LONGHAUL_SERVER_PORT", "udp://10.0.0.2:1"),
+        ("LONGHAUL_SERVER_PORT_1_UDP", "udp://10.0.0.2:1"),
+    ];
+    load("", &of_service, &[]).unwrap();
+    let settings = [("LONGHAUL_SERVER_LISTEN", "127.0.0.1:1"), ("PATH", "/bin")];
+    let all = of_service.iter().chain(&settings).map(|(name, text)| (name.into(), text.into()));
+    let names: Vec<&str> = of_service.iter().map(|(name, _)| *name).collect();
+    assert_eq!(super::kubernetes_variables(all), names);
 }
 
 #[test]

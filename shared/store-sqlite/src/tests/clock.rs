@@ -1,9 +1,13 @@
 //! Time is that of the process, and may be set back between two of them.
 
-use super::{LOOK, asks, open};
+use super::{LOOK, asks, claim, claims, open};
+use chrono::TimeDelta;
 use longhaul_domain::{Seq, TaskState};
 use longhaul_runtime::{Clock, ManualClock};
-use longhaul_store::{Accepted, Intake, Reading, RequestCancel, SnapshotOptions, Store, Work};
+use longhaul_store::{
+    Accepted, Append, Intake, Reading, RequestCancel, Settle, SettleAs, SnapshotOptions, Store,
+    Work,
+};
 use std::{sync::Arc, time::Duration};
 
 fn clock() -> Arc<ManualClock> {
@@ -61,4 +65,65 @@ async fn a_status_does_not_go_back_in_time_when_the_clock_does() {
     store.request_cancel(cancel).await.unwrap();
     let task = store.read_task(asks.key, SnapshotOptions::ALL).await.unwrap().unwrap();
     assert_eq!((task.status.state, task.status.at), (TaskState::Canceled, later.now()));
+}
+
+/// A task that has failed once and waits for its next attempt, a second from now.
+async fn waiting_for_a_retry(store: &crate::SqliteStore) {
+    store.accept_new(asks("m", "hello")).await.unwrap();
+    let run = claim(store).await;
+    let output = Append {
+        key: run.key,
+        fence: run.fence,
+        op: 1,
+        attempt: 1,
+        entries: Vec::new(),
+        blobs: Vec::new(),
+        checkpoints: Vec::new(),
+    };
+    let how = SettleAs::Retry(Duration::from_secs(1));
+    store.settle(Settle { how, read_up_to: Seq(1), output }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_retry_comes_in_its_time_when_the_clock_is_set_back() {
+    for back in [TimeDelta::seconds(90), TimeDelta::days(400)] {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+        let store = open(folder.path(), clock.clone()).await;
+        waiting_for_a_retry(&store).await;
+        clock.advance(-back);
+        assert!(store.reap(LOOK).await.unwrap().done.is_empty(), "its second has not passed");
+        clock.advance(TimeDelta::milliseconds(1_100));
+        store.reap(LOOK).await.unwrap();
+        assert_eq!(claim(&store).await.attempt, 2, "{back}");
+    }
+}
+
+#[tokio::test]
+async fn a_glitch_of_the_clock_leaves_deadlines_and_delays_as_they_are() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(folder.path(), clock.clone()).await;
+    let hour = Duration::from_secs(3_600);
+    let start = clock.now();
+    let mut later = asks("later", "hello");
+    later.options.not_before = Some(start + hour);
+    store.accept_new(later).await.unwrap();
+    clock.advance(TimeDelta::days(400));
+    let mut glitch = asks("glitch", "hello");
+    glitch.options.delay = Duration::from_secs(1);
+    store.accept_new(glitch.clone()).await.unwrap();
+    clock.advance(TimeDelta::days(-400));
+    store.reap(LOOK).await.unwrap();
+
+    // What was accepted during the glitch waits its second; a new deadline is judged by the clock as it is.
+    let mut in_time = asks("in time", "hello");
+    in_time.options.deadline = Some(clock.now() + hour);
+    store.accept_new(in_time.clone()).await.unwrap();
+    clock.advance(TimeDelta::milliseconds(1_100));
+    store.reap(LOOK).await.unwrap();
+    let task = store.read_task(in_time.key, SnapshotOptions::ALL).await.unwrap().unwrap();
+    assert_eq!(task.status.state, TaskState::Submitted);
+    let mut claimed: Vec<_> = [claim(&store).await.key, claim(&store).await.key].into();
+    claimed.sort_by_key(|key| key.task != glitch.key.task);
+    assert_eq!(claimed, [glitch.key, in_time.key]);
+    assert!(claims(&store).await.is_empty(), "the third waits for its hour");
 }

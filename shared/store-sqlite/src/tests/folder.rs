@@ -31,6 +31,34 @@ fn a_new_folder_is_readable_by_its_owner_only() {
     assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_of_the_store_are_readable_by_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let readable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), readable).unwrap();
+    let names = ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm", "longhaul.lock"];
+    let modes = || {
+        let mode = |name| folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777;
+        names.map(mode)
+    };
+    let first = open(folder.path(), Arc::new(SystemClock)).await;
+    first.accept_new(asks("m", "hello")).await.unwrap();
+    assert_eq!(modes(), [0o600; 4]);
+    drop(first);
+
+    // As an earlier version has left them, one with a log among them.
+    std::fs::write(folder.path().join("longhaul.db-wal"), "").unwrap();
+    for name in ["longhaul.db", "longhaul.db-wal", "longhaul.lock"] {
+        let old = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(folder.path().join(name), old).unwrap();
+    }
+    let again = open(folder.path(), Arc::new(SystemClock)).await;
+    again.accept_new(asks("n", "hello")).await.unwrap();
+    assert_eq!(modes(), [0o600; 4]);
+}
+
 #[test]
 fn a_folder_that_cannot_be_made_is_an_error() {
     let parent = tempfile::tempdir().unwrap();

@@ -100,7 +100,8 @@ pub fn look(
         found.due |= oldest_key.is_some_and(|at| super::dedupe::is_old(at, now));
         Ok(())
     })?;
-    if now.saturating_sub(watch.strays_at) >= STRAYS_EVERY {
+    // Later than now: the clock was set back since.
+    if watch.strays_at > now || now.saturating_sub(watch.strays_at) >= STRAYS_EVERY {
         watch.strays_at = now;
         found.strays = concurrency::strays(conn, &mut watch.place, STRAYS)?;
     }

@@ -5,6 +5,7 @@ pub mod append;
 pub mod cancel;
 pub mod checkpoints;
 pub mod claim;
+pub mod clock_step;
 pub mod dead;
 pub mod dedupe;
 mod guard;

@@ -125,7 +125,8 @@ fn sources(stack: &Stack, check: &mut Check) {
     let members = members.into_iter().flatten().filter_map(|member| member.as_str());
     for needed in members.chain(["Cargo.toml", "Cargo.lock", "migrations"]) {
         let top = needed.split('/').next().unwrap_or(needed);
-        check.ensure(sources.contains(top), format!("ops/Dockerfile does not copy {needed}"));
+        let is_copied = sources.contains(top) || sources.contains(needed);
+        check.ensure(is_copied, format!("ops/Dockerfile does not copy {needed}"));
     }
 }
 

@@ -1,9 +1,10 @@
 //! Starting a program, and ending it with all its children.
 //!
 //! The program leads a process group of its own. Whatever happens to the worker's side (an error, a panic, a dropped future), the
-//! group is killed; should the worker itself be killed, the program sees the end of its standard input.
+//! group is killed. Should the worker itself be killed, the program sees the end of its standard input, and the
+//! [guard](super::guard) kills the group.
 
-use super::config::ProcessConfig;
+use super::{config::ProcessConfig, guard::PluginGuard};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::process::Stdio;
 use tokio::process::{Child, Command};
@@ -27,11 +28,17 @@ pub(super) fn start(config: &ProcessConfig) -> std::io::Result<(Child, Group)> {
     }
     let child = command.process_group(0).kill_on_drop(true).spawn()?;
     let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    Ok((child, Group(leader)))
+    if let (Some(guard), Some(leader)) = (&config.guard, leader) {
+        guard.watch(leader);
+    }
+    Ok((child, Group { leader, guard: config.guard.clone() }))
 }
 
 /// The process group of a program. Killed when dropped.
-pub(super) struct Group(Option<Pid>);
+pub(super) struct Group {
+    leader: Option<Pid>,
+    guard: Option<PluginGuard>,
+}
 
 impl Group {
     /// Asks every process of the group to end.
@@ -43,7 +50,10 @@ impl Group {
     /// come to mean another one later.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        self.0 = None;
+        if let (Some(guard), Some(leader)) = (&self.guard, self.leader.take()) {
+            guard.forget(leader);
+        }
+        self.leader = None;
     }
 
     /// Ends every process of the group, while the leader still stands for it.
@@ -52,7 +62,7 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0 {
+        if let Some(group) = self.leader {
             // It fails when no process is left, which is what we want.
             let _ = kill_process_group(group, signal);
         }

@@ -1,5 +1,6 @@
 //! What program a process executor runs, and how.
 
+use super::guard::PluginGuard;
 use longhaul_runtime::{Secret, settings};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -22,6 +23,8 @@ pub struct ProcessConfig {
     pub kill_grace: Duration,
     /// Longest line that it may write.
     pub max_line_bytes: usize,
+    /// Ends the program when the worker is killed; without one it only sees the end of its standard input.
+    pub guard: Option<PluginGuard>,
 }
 
 impl ProcessConfig {
@@ -53,6 +56,7 @@ impl From<&settings::Process> for ProcessConfig {
             start_timeout: process.start_timeout.get(),
             kill_grace: process.kill_grace.get(),
             max_line_bytes: process.max_line_bytes,
+            guard: None,
         }
     }
 }

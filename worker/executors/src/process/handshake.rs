@@ -47,7 +47,8 @@ pub(super) async fn start(
         |problem: String| StartError { command: config.shown(), agent: agent.clone(), problem };
     let (mut child, mut group) = child::start(config).map_err(|error| {
         failed(format!(
-            "cannot be started: {error}; check command and working_dir of [agent.process]"
+            "cannot be started: {}; check command and working_dir of [agent.process]",
+            why(&error, config)
         ))
     })?;
     let shared = Arc::new(Shared::new(agent.clone(), config));
@@ -76,6 +77,20 @@ pub(super) async fn start(
         _ => String::new(),
     };
     Err(failed(format!("{}{status}{}", problem.what, shared.tail.sentence())))
+}
+
+/// The reason why a program cannot be started, more plainly than the system says it.
+fn why(error: &std::io::Error, config: &ProcessConfig) -> String {
+    match (error.kind(), config.find_program()) {
+        (_, Err(problem)) => problem.to_string(),
+        (std::io::ErrorKind::NotFound, Ok(program)) => {
+            format!(
+                "the interpreter that the first line of {} names does not exist",
+                program.display()
+            )
+        }
+        (_, Ok(_)) => error.to_string(),
+    }
 }
 
 fn not_ready(limit: Duration) -> String {

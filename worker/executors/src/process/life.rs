@@ -1,9 +1,6 @@
 //! The life of a plugin's process, up to its end by itself or by force.
 
-use super::{
-    child::Group,
-    shared::{Death, Shared},
-};
+use super::{child::Group, shared::Shared};
 use std::{sync::Arc, time::Duration};
 use tokio::{process::Child, task::JoinHandle, time::timeout};
 
@@ -44,9 +41,7 @@ pub(super) async fn supervise(
     }
     let _ = timeout(DRAIN, stderr).await;
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    let _ = shared.death.set(Death { status });
-    shared.dead.cancel();
-    shared.routes.shut();
+    shared.died(status);
 }
 
 impl Life {

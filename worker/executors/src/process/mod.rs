@@ -8,11 +8,14 @@ mod a2a;
 mod child;
 mod config;
 mod frames;
+mod guard;
 mod handshake;
 mod life;
 mod lines;
 mod plugin;
 mod pool;
+mod program;
+mod rate;
 mod requests;
 mod routes;
 mod session;
@@ -22,10 +25,15 @@ mod steps;
 mod streams;
 
 pub use config::ProcessConfig;
+pub use guard::{GUARD_COMMAND, PluginGuard, guard_main};
 pub use handshake::StartError;
+pub use program::ProgramError;
 
 use async_trait::async_trait;
-use longhaul_executor::{Executor, ExecutorDescriptor, ExecutorError, Outcome, TaskContext};
+use longhaul_domain::TaskId;
+use longhaul_executor::{
+    Executor, ExecutorDescriptor, ExecutorError, Outcome, Stopped, TaskContext,
+};
 use pool::{Lease, Pool};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,9 +51,10 @@ impl ProcessExecutor {
         Self { descriptor, config, pool: Pool::default(), runs: AtomicU64::new(0) }
     }
 
-    async fn lease(&self) -> Result<Lease, StartError> {
+    async fn lease(&self, task: Option<TaskId>) -> Result<Lease, StartError> {
         let agent = &self.descriptor.agent.name;
-        if self.config.keep {
+        let alone = task.is_some_and(|task| self.pool.is_isolated(task));
+        if self.config.keep && !alone {
             self.pool.lease(agent, &self.config).await
         } else {
             Ok(Lease::of(handshake::start(agent, &self.config).await?))
@@ -61,20 +70,32 @@ impl Executor for ProcessExecutor {
 
     /// Starts the program once, so that one that cannot work is found before it is given tasks.
     async fn start(&self) -> Result<(), ExecutorError> {
-        self.lease().await?;
+        self.lease(None).await?;
         Ok(())
     }
 
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
+        let task = ctx.task_id();
         let lease = tokio::select! {
-            lease = self.lease() => lease?,
+            lease = self.lease(Some(task)) => lease,
             () = ctx.cancelled() => return Err(ctx.stopped().await.into()),
+        };
+        let lease = match lease {
+            Ok(lease) => lease,
+            Err(error) => {
+                // No fault of the task: it waits until the program can be started again.
+                let agent = &self.descriptor.agent.name;
+                tracing::warn!(%agent, task = %task, cause = %error, "plugin did not start");
+                return Err(Stopped::Unavailable.into());
+            }
         };
         let run = format!("r{}", self.runs.fetch_add(1, Ordering::Relaxed) + 1);
         let result = session::converse(&ctx, &lease.plugin, &run, self.config.kill_grace).await;
         if result.is_ok() {
             self.pool.worked();
         }
+        let stopped = result.as_ref().err().and_then(ExecutorError::stopped);
+        self.pool.isolate(task, stopped == Some(Stopped::Interrupted));
         result
     }
 

@@ -10,7 +10,7 @@ use super::{
     frames::{Said, ToPlugin},
     life::{Life, supervise},
     routes::{Route, RunEvents},
-    shared::Shared,
+    shared::{RunFate, Shared},
     stderr,
     streams::{self, StdoutLines},
 };
@@ -100,9 +100,9 @@ impl Plugin {
         self.shared.closing.cancel();
     }
 
-    /// Ends it.
-    pub fn terminate(&self) {
-        self.shared.terminating.cancel();
+    /// Ends it because this run does not end.
+    pub fn terminate(&self, run: &str) {
+        self.shared.terminate(run);
     }
 
     /// See [`Shared::violate`].
@@ -115,9 +115,9 @@ impl Plugin {
         self.shared.dead.cancelled().await;
     }
 
-    /// See [`Shared::cause_of_death`].
-    pub fn cause_of_death(&self, run: &str) -> (String, bool) {
-        self.shared.cause_of_death(run)
+    /// See [`Shared::fate_of`].
+    pub fn fate_of(&self, run: &str) -> RunFate {
+        self.shared.fate_of(run)
     }
 }
 

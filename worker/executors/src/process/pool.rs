@@ -6,9 +6,10 @@ use super::{
     handshake::{self, StartError},
     plugin::Plugin,
 };
-use longhaul_domain::AgentName;
+use longhaul_domain::{AgentName, TaskId};
 use longhaul_runtime::Backoff;
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -24,9 +25,15 @@ const RESTART: Backoff = Backoff {
     jitter: false,
 };
 
+/// Most tasks that are remembered to need a plugin of their own.
+const MAX_ISOLATED_TASKS: usize = 4_096;
+
 /// The plugins of one agent.
 #[derive(Default)]
 pub(super) struct Pool {
+    /// Tasks that were in a plugin when it died, and nobody knows which of them it was. Each runs alone the next time: so
+    /// the one that kills plugins is found out, and cannot take others with it again.
+    isolated: Mutex<VecDeque<TaskId>>,
     plugins: Mutex<Vec<Arc<Plugin>>>,
     /// Held while one is started, so that a crowd of runs does not start one each.
     starting: tokio::sync::Mutex<()>,
@@ -72,6 +79,27 @@ impl Pool {
     /// A run came to its end.
     pub fn worked(&self) {
         self.failures.store(0, Ordering::Release);
+    }
+
+    /// Whether a task needs a plugin of its own.
+    pub fn is_isolated(&self, task: TaskId) -> bool {
+        self.isolated().contains(&task)
+    }
+
+    /// Gives a task a plugin of its own the next time, or not any more.
+    pub fn isolate(&self, task: TaskId, needed: bool) {
+        let mut isolated = self.isolated();
+        if let Some(at) = isolated.iter().position(|known| *known == task) {
+            isolated.remove(at);
+        }
+        if needed {
+            isolated.truncate(MAX_ISOLATED_TASKS - 1);
+            isolated.push_front(task);
+        }
+    }
+
+    fn isolated(&self) -> MutexGuard<'_, VecDeque<TaskId>> {
+        self.isolated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends all plugins and waits until they have ended.

@@ -144,10 +144,14 @@ impl Routes {
         open.next().filter(|_| open.len() == 0).map(|(route, _)| route.task)
     }
 
+    /// The only run that has not ended.
     pub fn only_run(&self) -> Option<String> {
         let state = self.lock();
-        let mut open = state.open.keys();
-        open.next().filter(|_| open.len() == 0).cloned()
+        let going =
+            |(_, (route, _)): &(&String, &(Arc<Route>, _))| !route.ended.load(Ordering::Acquire);
+        let mut open = state.open.iter().filter(going);
+        let (run, _) = open.next()?;
+        open.next().is_none().then(|| run.clone())
     }
 
     /// Which run is to blame for what was said about this one. It may be over, or never have been; then it is the open one only

@@ -1,8 +1,13 @@
 //! What the tasks of a plugin share: who it is, what is said about which run, and how it ends.
 
-use super::{config::ProcessConfig, routes::Routes, stderr::Tail};
+use super::{
+    config::ProcessConfig,
+    rate::{Admitted, LineRate},
+    routes::Routes,
+    stderr::Tail,
+};
 use longhaul_domain::{AgentName, TaskId};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// What the tasks of a plugin share.
@@ -11,8 +16,9 @@ pub(super) struct Shared {
     pub tail: Tail,
     pub command: String,
     pub routes: Routes,
-    violation: OnceLock<Violation>,
-    pub death: OnceLock<Death>,
+    log_rate: Mutex<LineRate>,
+    fall: OnceLock<Fall>,
+    death: OnceLock<Death>,
     /// Its input ends, and it may tidy up.
     pub closing: CancellationToken,
     /// It gets SIGTERM, and SIGKILL after the grace.
@@ -22,16 +28,29 @@ pub(super) struct Shared {
     pub dead: CancellationToken,
 }
 
-/// What a plugin did that the protocol forbids.
-pub(super) struct Violation {
-    what: String,
-    /// The run that did it, where one can be told.
-    run: Option<String>,
+/// How a plugin came to its end, as far as it matters to the runs in it. The first reason stands.
+struct Fall {
+    /// What it did that the protocol forbids.
+    violation: Option<String>,
+    /// The run that is to blame, where one can be told.
+    culprit: Option<String>,
 }
 
-/// How a plugin ended.
-pub(super) struct Death {
-    pub status: String,
+/// The meaning of a plugin's end for a run that was in it.
+pub(super) enum RunFate {
+    /// The run failed.
+    Failed {
+        cause: String,
+        /// Whether another attempt is worth while: what breaks the protocol would do so again.
+        retryable: bool,
+    },
+    /// Another run is to blame, or it cannot be told which.
+    Interrupted(String),
+}
+
+/// How the process of a plugin ended.
+struct Death {
+    status: String,
 }
 
 impl Shared {
@@ -41,7 +60,8 @@ impl Shared {
             tail: Tail::default(),
             command: config.shown(),
             routes: Routes::default(),
-            violation: OnceLock::new(),
+            log_rate: Mutex::new(LineRate::new()),
+            fall: OnceLock::new(),
             death: OnceLock::new(),
             closing: CancellationToken::new(),
             terminating: CancellationToken::new(),
@@ -55,30 +75,52 @@ impl Shared {
         self.routes.only_task()
     }
 
-    /// The plugin broke the protocol: it is killed. The first violation is the one that is told.
+    /// Whether one more line of the plugin may be logged.
+    pub fn admit_log(&self) -> Admitted {
+        self.log_rate.lock().unwrap_or_else(PoisonError::into_inner).admit()
+    }
+
+    /// The plugin broke the protocol: it is killed.
     pub fn violate(&self, run: Option<String>, what: String) {
-        let run = match run {
+        let culprit = match run {
             Some(named) => self.routes.blame(named),
             None => self.routes.only_run(),
         };
         tracing::error!(agent = %self.agent, command = self.command, what, "a plugin broke the protocol");
-        let _ = self.violation.set(Violation { what, run });
+        let _ = self.fall.set(Fall { violation: Some(what), culprit });
         self.killing.cancel();
     }
 
-    /// What its end means for a run that was in it: why it failed, and whether another attempt is worth while. What breaks the
-    /// protocol would do so again; the other runs in that process are innocent.
-    pub fn cause_of_death(&self, run: &str) -> (String, bool) {
+    /// The plugin is ended because this run does not end.
+    pub fn terminate(&self, run: &str) {
+        let _ = self.fall.set(Fall { violation: None, culprit: Some(run.to_owned()) });
+        self.terminating.cancel();
+    }
+
+    /// The process has ended. While its runs are still known: only one that was alone in it can be blamed.
+    pub fn died(&self, status: String) {
+        let _ = self.fall.set(Fall { violation: None, culprit: self.routes.only_run() });
+        let _ = self.death.set(Death { status });
+        self.dead.cancel();
+        self.routes.shut();
+    }
+
+    /// What its end means for a run that was in it.
+    pub fn fate_of(&self, run: &str) -> RunFate {
         let name = &self.command;
         let tail = self.tail.sentence();
-        if let Some(violation) = self.violation.get() {
-            let mine = violation.run.as_deref() == Some(run);
-            return (
-                format!("the plugin `{name}` broke the protocol: {}{tail}", violation.what),
-                !mine,
-            );
+        let fall = self.fall.get();
+        let violation = fall.and_then(|fall| fall.violation.as_ref());
+        let cause = if let Some(what) = violation {
+            format!("the plugin `{name}` broke the protocol: {what}{tail}")
+        } else {
+            let status = self.death.get().map_or("it is gone", |death| death.status.as_str());
+            format!("the plugin `{name}` ended without ending its run: {status}{tail}")
+        };
+        if fall.is_some_and(|fall| fall.culprit.as_deref() == Some(run)) {
+            RunFate::Failed { cause, retryable: violation.is_none() }
+        } else {
+            RunFate::Interrupted(cause)
         }
-        let status = self.death.get().map_or("it is gone", |death| death.status.as_str());
-        (format!("the plugin `{name}` ended without ending its run: {status}{tail}"), true)
     }
 }

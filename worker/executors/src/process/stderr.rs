@@ -2,19 +2,17 @@
 
 use super::{
     lines::{Line, Lines, shown},
+    rate::{Admitted, LineRate},
     shared::Shared,
 };
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
-use tokio::{io::BufReader, process::ChildStderr, time::Instant};
+use tokio::{io::BufReader, process::ChildStderr};
 
 /// Longest line that is logged, bytes.
 const MAX_LINE: usize = 4096;
-/// Most lines that are logged in a second.
-const MAX_PER_SECOND: u32 = 200;
 /// How many lines an error message shows, and how many bytes of each.
 const TAIL: (usize, usize) = (10, 300);
 
@@ -44,7 +42,7 @@ impl Tail {
 /// Logs every line until the stream ends.
 pub(super) async fn forward(shared: Arc<Shared>, stderr: ChildStderr) {
     let mut lines = Lines::new(BufReader::new(stderr), MAX_LINE);
-    let mut rate = Rate::new();
+    let mut rate = LineRate::new();
     loop {
         let bytes = match lines.next().await {
             Line::Whole(bytes) | Line::TooLong(bytes) | Line::Unfinished(bytes) => bytes,
@@ -64,36 +62,5 @@ pub(super) async fn forward(shared: Arc<Shared>, stderr: ChildStderr) {
         }
         let task = shared.only_task().map(tracing::field::display);
         tracing::info!(agent = %shared.agent, task, line, "plugin");
-    }
-}
-
-struct Rate {
-    since: Instant,
-    logged: u32,
-    dropped: u32,
-}
-
-enum Admitted {
-    No,
-    /// Yes, and so many have been dropped before it.
-    After(u32),
-}
-
-impl Rate {
-    fn new() -> Self {
-        Self { since: Instant::now(), logged: 0, dropped: 0 }
-    }
-
-    fn admit(&mut self) -> Admitted {
-        if self.since.elapsed() >= Duration::from_secs(1) {
-            self.since = Instant::now();
-            self.logged = 0;
-        }
-        if self.logged == MAX_PER_SECOND {
-            self.dropped = self.dropped.saturating_add(1);
-            return Admitted::No;
-        }
-        self.logged += 1;
-        Admitted::After(std::mem::take(&mut self.dropped))
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     frames::{Kind, Said},
     lines::{Line, Lines, shown},
+    rate::Admitted,
     shared::Shared,
 };
 use std::sync::Arc;
@@ -76,10 +77,15 @@ fn hand_on(shared: &Shared, line: &[u8]) -> Result<(), (Option<String>, String)>
     }
 }
 
-/// Logs what a plugin wants logged.
+/// Logs what a plugin wants logged, as far as it keeps to the limit for lines of the log.
 pub(super) fn log(shared: &Shared, said: &Said) {
-    let text = shown(said.log_text().as_bytes(), 4096);
     let agent = &shared.agent;
+    match shared.admit_log() {
+        Admitted::No => return,
+        Admitted::After(0) => {}
+        Admitted::After(dropped) => tracing::warn!(%agent, dropped, "a plugin logs too much"),
+    }
+    let text = shown(said.log_text().as_bytes(), 4096);
     let task = said.run.as_deref().and_then(|run| shared.routes.task_of(run));
     let task = task.or_else(|| shared.only_task()).map(tracing::field::display);
     match said.level.as_deref() {

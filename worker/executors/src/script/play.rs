@@ -162,7 +162,7 @@ impl Player<'_> {
         let said = self.plan.say.clone().unwrap_or_else(|| cause.clone());
         let retry_after = self.plan.retry_after_ms.map(Duration::from_millis);
         let message = Some(self.ctx.message_of(said));
-        Outcome::Failed(Failure { message, cause, retryable, retry_after })
+        Outcome::Failed(Failure { message, cause, for_operators: false, retryable, retry_after })
     }
 
     pub async fn wait(&self, ms: u64) -> Result<(), Break> {

@@ -33,6 +33,8 @@ impl Session<'_> {
                 let told = message.as_ref().map(Message::text).filter(|text| !text.is_empty());
                 let silent = || "the plugin failed without saying why".to_owned();
                 Outcome::Failed(Failure {
+                    // Where the agent has a word for the client, the cause is not for it.
+                    for_operators: message.is_some(),
                     cause: said.cause.clone().or(told).unwrap_or_else(silent),
                     message,
                     retryable: said.retryable.unwrap_or(false),

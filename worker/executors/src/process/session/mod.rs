@@ -8,6 +8,7 @@ use super::{
     frames::{Durable, Kind, Resume, TaskFacts, ToPlugin},
     plugin::Plugin,
     routes::{Route, RunEvents},
+    shared::RunFate,
     steps::Steps,
 };
 use longhaul_domain::{ArtifactId, HistoryItem, Message, MessageId, Seq};
@@ -205,7 +206,7 @@ impl Session<'_> {
             }
             Ok(None) => {}
             Err(_) => {
-                plugin.terminate();
+                plugin.terminate(self.run);
                 plugin.gone().await;
             }
         }
@@ -232,15 +233,30 @@ impl Session<'_> {
 
     async fn died(&mut self) -> ExecutorError {
         self.plugin.gone().await;
-        let (cause, retryable) = self.plugin.cause_of_death(self.run);
-        if retryable { ExecutorError::retryable(cause) } else { ExecutorError::fatal(cause) }
+        let (agent, task) = (self.ctx.agent(), self.ctx.task_id());
+        match self.plugin.fate_of(self.run) {
+            RunFate::Failed { cause, retryable } => {
+                tracing::warn!(%agent, %task, cause, "plugin ended");
+                let error = if retryable {
+                    ExecutorError::retryable(cause)
+                } else {
+                    ExecutorError::fatal(cause)
+                };
+                // It shows paths and whatever the program wrote last.
+                error.for_operators()
+            }
+            RunFate::Interrupted(cause) => {
+                tracing::warn!(%agent, %task, cause, "plugin ended; the run is repeated alone");
+                Stopped::Interrupted.into()
+            }
+        }
     }
 }
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         if self.begun && !self.ended {
-            self.plugin.terminate();
+            self.plugin.terminate(self.run);
         }
         self.plugin.close_run(self.run);
     }

@@ -1,0 +1,118 @@
+//! Finds the program of a plugin, as starting it would, to say beforehand and plainly what is wrong.
+
+use super::config::ProcessConfig;
+use rustix::fs::{Access, access};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// Where programs are looked for when there is no `PATH`.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A problem with the program of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProgramError {
+    /// The folder to run in.
+    #[error("working_dir {0} is not a folder")]
+    WorkingDir(PathBuf),
+    /// A name that is in no folder of `PATH`.
+    #[error("there is no program {name:?} in PATH ({path})")]
+    NotInPath {
+        /// As it is configured.
+        name: String,
+        /// The folders that were searched.
+        path: String,
+    },
+    /// A path that leads nowhere.
+    #[error("{0} does not exist")]
+    Missing(PathBuf),
+    /// A folder, say.
+    #[error("{0} is not a file")]
+    NotAFile(PathBuf),
+    /// A file that may not be run.
+    #[error("{0} is not executable; chmod +x it, or name its interpreter first in command")]
+    NotExecutable(PathBuf),
+}
+
+impl ProcessConfig {
+    /// The file that starting the plugin would run.
+    pub fn find_program(&self) -> Result<PathBuf, ProgramError> {
+        if let Some(dir) = self.working_dir.as_ref().filter(|dir| !dir.is_dir()) {
+            return Err(ProgramError::WorkingDir(dir.clone()));
+        }
+        let name = self.command.first().map(String::as_str).unwrap_or_default();
+        // Relative to where the program will run.
+        let base = self.working_dir.clone().unwrap_or_default();
+        if name.contains('/') {
+            return check(base.join(name));
+        }
+        let path = match self.env.get("PATH") {
+            Some(path) => OsString::from(path.expose()),
+            None => env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()),
+        };
+        let found: Vec<_> =
+            env::split_paths(&path).map(|folder| check(base.join(folder).join(name))).collect();
+        let refused = |tried: &Result<PathBuf, ProgramError>| {
+            matches!(tried, Err(ProgramError::NotExecutable(_)))
+        };
+        let best = found.iter().find(|tried| tried.is_ok());
+        best.or_else(|| found.iter().find(|tried| refused(tried))).cloned().unwrap_or_else(|| {
+            let path = path.to_string_lossy().into_owned();
+            Err(ProgramError::NotInPath { name: name.to_owned(), path })
+        })
+    }
+}
+
+fn check(path: PathBuf) -> Result<PathBuf, ProgramError> {
+    match path.metadata() {
+        Err(_) => Err(ProgramError::Missing(path)),
+        Ok(there) if !there.is_file() => Err(ProgramError::NotAFile(path)),
+        Ok(_) if !is_executable(&path) => Err(ProgramError::NotExecutable(path)),
+        Ok(_) => Ok(path),
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    access(path, Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_runtime::Secret;
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn a_program_is_found_as_starting_it_would_or_its_problem_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
+        fs::write(&good, "#!/bin/sh\n").unwrap();
+        fs::write(&bad, "").unwrap();
+        fs::set_permissions(&good, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&bad, fs::Permissions::from_mode(0o644)).unwrap();
+        let find = |program: &str| {
+            let mut config = ProcessConfig::new([program]);
+            let path = Secret::new(format!("/nowhere:{}", folder.path().display()));
+            config.env.insert("PATH".to_owned(), path);
+            config.find_program()
+        };
+        assert_eq!(find("good"), Ok(good.clone()));
+        assert_eq!(find(good.to_str().unwrap()), Ok(good));
+        assert_eq!(find("bad"), Err(ProgramError::NotExecutable(bad)));
+        let missing = find("pyton3").unwrap_err().to_string();
+        assert!(missing.contains("\"pyton3\" in PATH (/nowhere:"), "{missing}");
+        assert!(find("/nowhere/x").unwrap_err().to_string().contains("does not exist"));
+        assert!(matches!(find("/tmp"), Err(ProgramError::NotAFile(_))));
+    }
+
+    #[test]
+    fn a_path_is_relative_to_the_folder_that_the_program_runs_in() {
+        let mut config = ProcessConfig::new(["./sh"]);
+        config.working_dir = Some("/bin".into());
+        assert_eq!(config.find_program(), Ok("/bin/./sh".into()));
+        config.working_dir = Some("/nowhere".into());
+        assert_eq!(config.find_program(), Err(ProgramError::WorkingDir("/nowhere".into())));
+    }
+}
