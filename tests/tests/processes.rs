@@ -135,7 +135,7 @@ async fn an_agent_that_does_not_start_keeps_no_other_from_working_and_its_tasks_
     assert_eq!(ready["ready"], true);
     assert_eq!(ready["components"]["agents"]["reason"], "not started: late", "{ready}");
 
-    let waiting = id(&start(&client.clone().rpc_path("/agents/late/a2a"), "hello").await);
+    let waiting = id(&start(&client.clone().rpc_path("/agents/late"), "hello").await);
     let program = format!("#!/bin/sh\nexec python3 -c '{}'\n", LEAVES_A_CHILD.replace('\'', "\""));
     write(stack.folder(), "late.new", &program);
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -153,7 +153,7 @@ async fn plugins_die_with_a_worker_that_is_killed(mode: Mode) {
     write(folder.path(), "deaf.py", DEAF);
     let deaf = format!("{deaf}\nworking_dir = {:?}", folder.path());
     let mut stack = Setup::new(mode).agent(&deaf).start().await;
-    start(&stack.client().rpc_path("/agents/deaf/a2a"), "hello").await;
+    start(&stack.client().rpc_path("/agents/deaf"), "hello").await;
     let pids = eventually(LIMIT, "the plugin runs", async || {
         fs::read_to_string(folder.path().join("pids"))
     });
@@ -225,7 +225,7 @@ async fn as_the_first_process_of_a_container_it_reaps_orphans_and_drains() {
     let dev = Dev::start(&unshare, &agent, &[("litter.py", LEAVES_A_CHILD)]).await;
     let first = children(dev.process.pid());
     assert_eq!(first.len(), 1, "the namespace has one first process");
-    let litter = dev.client().rpc_path("/agents/litter/a2a");
+    let litter = dev.client().rpc_path("/agents/litter");
     for _ in 0..4 {
         assert_eq!(state(&send(&litter, "hello").await), "COMPLETED");
     }
@@ -271,8 +271,17 @@ async fn the_limit_of_open_files_is_raised_and_service_variables_are_ignored_and
         limits.lines().find(|line| line.starts_with("Max open files")).expect("it is listed");
     assert_eq!(files.split_whitespace().collect::<Vec<_>>()[3..5], ["4096", "4096"]);
     let said = dev.process.stderr();
-    assert!(said.contains("raised the limit of open files"), "{said}");
+    assert!(said.contains("open file limit"), "{said}");
     assert!(said.contains("variables that Kubernetes sets"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_can_print_and_log_nothing_serves_all_the_same() {
+    let before = ["sh", "-c", "exec \"$@\" > /dev/full 2>&1", "sh"];
+    let dev = Dev::start(&before, SCRIPT, &[]).await;
+    assert_eq!(state(&send(&dev.client(), "hello").await), "COMPLETED");
+    dev.process.sigterm();
+    assert_eq!(dev.process.wait_exit(LIMIT), Exit::Code(0));
 }
 
 #[test]
@@ -325,6 +334,7 @@ impl FakeClock {
             format!("FAKETIME_TIMESTAMP_FILE={file}"),
             "FAKETIME_NO_CACHE=1".to_owned(),
             "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+            "DONT_FAKE_MONOTONIC=1".to_owned(),
         ];
         Some((clock, before.into()))
     }
@@ -342,16 +352,17 @@ async fn a_clock_that_is_set_forth_and_back_costs_an_embedded_server_seconds_at_
         return;
     };
     let before: Vec<&str> = before.iter().map(String::as_str).collect();
-    // Every task has a deadline by the clock.
-    let agent = format!("{SCRIPT}total_timeout = \"10m\"\n");
-    let dev = Dev::start(&before, &agent, &[]).await;
+    let timed = "[[agent]]\nname = \"timed\"\nexecutor = \"script\"\ntotal_timeout = \"10m\"\n";
+    let dev = Dev::start(&before, &format!("{SCRIPT}{timed}"), &[]).await;
     let client = dev.client();
+    // Its tasks have a deadline by the clock.
+    let timed = dev.client().rpc_path("/agents/timed");
     for offset in ["-90", "+0", "+400d", "+0", "-400d", "+0"] {
         // It waits for its next attempt while the clock is set.
         let flaky = start(&client, "!flaky 1; retry-after 1500; complete again").await;
         let flaky = id(&flaky);
         clock.set(offset);
-        assert_eq!(state(&send(&client, "at once").await), "COMPLETED", "{offset}");
+        assert_eq!(state(&send(&timed, "in time").await), "COMPLETED", "{offset}");
         until(&client, &flaky, "COMPLETED").await;
     }
     assert!(!dev.process.stderr().contains("panicked"), "{}", dev.process.stderr());

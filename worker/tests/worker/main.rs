@@ -8,4 +8,5 @@ mod outage;
 mod retries;
 mod scene;
 mod slots;
+mod starts;
 mod veil;
