@@ -100,7 +100,6 @@ fn is_of_kubernetes(name: &str, text: &str) -> bool {
     let protocol = |part: &&str| ["TCP", "UDP", "SCTP"].contains(part);
     let parts: Vec<&str> = name.split('_').collect();
     match parts.as_slice() {
-        [.., "PORT"] => is_url(),
         [.., "PORT", port, over] if protocol(over) => port.parse::<u16>().is_ok() && is_url(),
         [.., "PORT", port, over, what] if protocol(over) && port.parse::<u16>().is_ok() => {
             match *what {
@@ -110,6 +109,7 @@ fn is_of_kubernetes(name: &str, text: &str) -> bool {
                 _ => false,
             }
         }
+        [.., "PORT"] => is_url(),
         _ => false,
     }
 }

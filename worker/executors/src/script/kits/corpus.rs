@@ -3,7 +3,7 @@
 
 use super::{chunks, data, file, file_url, longest, text};
 use crate::script::plan::{Ending, Hang, Plan};
-use longhaul_domain::{Message, Part};
+use longhaul_domain::{Content, Message};
 
 /// How long a long-running task works: long enough to be seen at work, short enough not to be waited for.
 const LONG_RUNNING_MS: u64 = 1000;
@@ -29,7 +29,11 @@ const NAMES: &[&str] = &[
 
 /// What the corpus expects of a task with this message.
 pub(super) fn plan(message: &Message) -> Option<Plan> {
-    let first = message.parts.iter().find_map(Part::as_text)?;
+    // A text file is text to an agent, but no name of what the corpus wants.
+    let first = message.parts.iter().find_map(|part| match &part.content {
+        Content::Text(text) => Some(text),
+        _ => None,
+    })?;
     let name = longest(NAMES, first.trim_start())?;
     let outputs = match name {
         "tck-artifact-text" => text("Generated text content"),
@@ -76,7 +80,7 @@ fn said(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::{MessageId, Role};
+    use longhaul_domain::{MessageId, Part, Role};
 
     fn of(parts: Vec<Part>) -> Option<Plan> {
         plan(&Message::new(MessageId::new("m-1").unwrap(), Role::User, parts))
