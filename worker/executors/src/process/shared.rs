@@ -107,15 +107,15 @@ impl Shared {
 
     /// What its end means for a run that was in it.
     pub fn fate_of(&self, run: &str) -> RunFate {
-        let name = &self.command;
-        let tail = self.tail.sentence();
+        // Owners of tasks read the first line of a cause, operators all of it.
+        let details = format!("\ncommand: {}{}", self.command, self.tail.paragraph());
         let fall = self.fall.get();
         let violation = fall.and_then(|fall| fall.violation.as_ref());
         let cause = if let Some(what) = violation {
-            format!("the plugin `{name}` broke the protocol: {what}{tail}")
+            format!("the plugin broke the protocol: {what}{details}")
         } else {
             let status = self.death.get().map_or("it is gone", |death| death.status.as_str());
-            format!("the plugin `{name}` ended without ending its run: {status}{tail}")
+            format!("the plugin ended without ending its run: {status}{details}")
         };
         if fall.is_some_and(|fall| fall.culprit.as_deref() == Some(run)) {
             RunFate::Failed { cause, retryable: violation.is_none() }

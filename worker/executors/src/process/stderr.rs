@@ -29,6 +29,15 @@ impl Tail {
         lines.push_back(line);
     }
 
+    /// Lines of their own for the end of a cause; empty when nothing was written.
+    pub fn paragraph(&self) -> String {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match lines.make_contiguous() {
+            [] => String::new(),
+            lines => format!("\nlast lines of standard error:\n{}", lines.join("\n")),
+        }
+    }
+
     /// For the end of an error message; empty when nothing was written.
     pub fn sentence(&self) -> String {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);

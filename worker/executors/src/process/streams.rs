@@ -50,12 +50,12 @@ pub(super) async fn read(shared: Arc<Shared>, mut stdout: StdoutLines) {
                 return;
             }
             Line::TooLong(start) => {
-                let what = format!("a line is too long, it begins with {:?}", shown(&start, SHOWN));
+                let what = format!("a line is too long\nit begins with {:?}", shown(&start, SHOWN));
                 return shared.violate(None, what);
             }
         };
         if let Err((run, what)) = hand_on(&shared, &line) {
-            return shared.violate(run, format!("{what}, in the line {:?}", shown(&line, SHOWN)));
+            return shared.violate(run, format!("{what}\nin the line {:?}", shown(&line, SHOWN)));
         }
     }
 }

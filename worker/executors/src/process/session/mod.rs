@@ -236,7 +236,6 @@ impl Session<'_> {
         let (agent, task) = (self.ctx.agent(), self.ctx.task_id());
         match self.plugin.fate_of(self.run) {
             RunFate::Failed { cause, retryable } => {
-                tracing::warn!(%agent, %task, cause, "plugin ended");
                 let error = if retryable {
                     ExecutorError::retryable(cause)
                 } else {
