@@ -126,6 +126,7 @@ fn run(command: Command) -> Outcome {
         Command::Keys(command) => block_on(commands::keys::run(command)),
         Command::Card(command) => block_on(commands::card::run(command)),
         Command::Tasks(command) => block_on(tasks::run(command)),
+        Command::Agents(args) => block_on(tasks::agents(args)),
         Command::Dead(command) => block_on(operator::dead(command)),
         Command::Schedule(command) => block_on(operator::schedule(command)),
         Command::Queues(args) => block_on(operator::queues(args)),

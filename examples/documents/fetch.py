@@ -103,7 +103,7 @@ def _resolve(host, port):
     addresses = [address[0] for _, _, _, _, address in found]
     if os.environ.get("DOCUMENTS_ALLOW_PRIVATE_URLS") != "1" and not all(map(is_public, addresses)):
         raise Unusable(f"The address leads into a private network, from which nothing is fetched. {_ATTACH}",
-                       f"{host} is {', '.join(addresses)}")
+                       f"{host} is a private address" if addresses == [host] else f"{host} leads to {', '.join(addresses)}")
     return addresses
 
 

@@ -195,8 +195,9 @@ async fn a_deploy_with_new_nodes_beside_the_old_ones_shows_no_failure() {
     for node in [2, 3] {
         stack.kill_node(node);
     }
-    let senders: Vec<_> =
-        (0..4).map(|_| tokio::spawn(sender(balancer.client(), Arc::clone(&over)))).collect();
+    let senders: Vec<_> = (0..4)
+        .map(|_| longhaul_runtime::spawn("sender", sender(balancer.client(), Arc::clone(&over))))
+        .collect();
     for node in [2, 3] {
         stack.start_node(node).await;
         // As the runbook has it: the balancer knows the new nodes before the old ones go.

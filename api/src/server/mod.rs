@@ -95,6 +95,12 @@ impl<A: Answers> Server<A> {
             });
         }
         drop(listener);
+        if !connections.is_empty() {
+            tracing::info!(
+                connections = connections.len(),
+                "draining: waiting for open connections"
+            );
+        }
         connections.wait().await;
     }
 }

@@ -33,7 +33,8 @@ pub use operator::{
 pub use schedules::{ListSchedules, Missed, OneSchedule, PutSchedule, ScheduleCommand};
 pub use server::{ApiArgs, ConfigCommand, Configured, Database, DevArgs, MigrateArgs, WorkerArgs};
 pub use tasks::{
-    CancelTask, DEFAULT_URL, GetTask, ListTasks, SendTask, Server, TasksCommand, WatchTask,
+    CancelTask, DEFAULT_URL, GetTask, ListAgents, ListTasks, LogTask, SendTask, Server,
+    TasksCommand, WatchTask,
 };
 
 use clap::{Parser, Subcommand};
@@ -85,6 +86,8 @@ pub enum Command {
     /// Send tasks to a server and follow them
     #[command(subcommand)]
     Tasks(TasksCommand),
+    /// Show the agents of a server
+    Agents(ListAgents),
     /// Look after tasks that failed for good
     #[command(subcommand)]
     Dead(DeadCommand),

@@ -19,6 +19,8 @@ pub enum TasksCommand {
     List(ListTasks),
     /// Show status and artifacts of a task as they come
     Watch(WatchTask),
+    /// Show what happened to a task, entry by entry: what was said, which attempts failed, and why
+    Log(LogTask),
     /// Cancel a task
     Cancel(CancelTask),
 }
@@ -58,7 +60,7 @@ pub struct SendTask {
     /// Send a JSON value
     #[arg(long, value_name = "JSON")]
     pub data: Option<String>,
-    /// Say it to this task, which asked for it
+    /// Say it to this task, which asked for it: its id, or the beginning or end of one
     #[arg(long, value_name = "ID")]
     pub task: Option<String>,
     /// Begin the task in this conversation
@@ -76,7 +78,7 @@ pub struct SendTask {
     /// Wait for the end and show all of it then
     #[arg(long)]
     pub no_stream: bool,
-    /// Save files among the artifacts in this folder
+    /// Save every artifact in this folder: text, values and files
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Print the A2A JSON, one object a line
@@ -96,12 +98,12 @@ pub struct SendTask {
   longhaul tasks get 0199f0c2-…
   longhaul tasks get 0199f0c2-… --history 10 --json")]
 pub struct GetTask {
-    /// Id of the task
+    /// Id of the task, or the beginning or end of one
     pub id: String,
     /// Show so many of the latest messages
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub history: u32,
-    /// Save files among the artifacts in this folder
+    /// Save every artifact in this folder: text, values and files
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Print the A2A JSON
@@ -143,9 +145,9 @@ pub struct ListTasks {
 
 Follows the task to its end, over any number of lost connections. Interrupting it (Ctrl-C) leaves the task running.")]
 pub struct WatchTask {
-    /// Id of the task
+    /// Id of the task, or the beginning or end of one
     pub id: String,
-    /// Save files among the artifacts in this folder
+    /// Save every artifact in this folder: text, values and files
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Print the A2A JSON, one object a line
@@ -156,12 +158,57 @@ pub struct WatchTask {
     pub server: Server,
 }
 
+/// `longhaul tasks log`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul tasks log 0199f0c2-…
+  longhaul tasks log 0199f0c2-… --attempts
+  longhaul tasks log 0199f0c2-… --after 120 --json
+
+Longhaul servers only; for the owner of the task. Operators see more: longhaul dead show.")]
+pub struct LogTask {
+    /// Id of the task, or the beginning or end of one
+    pub id: String,
+    /// Only what stands behind this entry
+    #[arg(long, value_name = "SEQ", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub after: i64,
+    /// Show at most so many entries
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Only attempts that failed, workers that were lost, and cancels
+    #[arg(long)]
+    pub attempts: bool,
+    /// Print JSON, a page a line
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `longhaul agents`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  longhaul agents
+  longhaul agents --url https://agents.example.com --json")]
+pub struct ListAgents {
+    /// Address of a Longhaul server
+    #[arg(long, value_name = "URL", env = "LONGHAUL_URL", default_value = DEFAULT_URL)]
+    pub url: String,
+    /// API key; better in LONGHAUL_API_KEY, where others on this machine do not see it
+    #[arg(long, value_name = "KEY", env = "LONGHAUL_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `longhaul tasks cancel`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   longhaul tasks cancel 0199f0c2-…")]
 pub struct CancelTask {
-    /// Id of the task
+    /// Id of the task, or the beginning or end of one
     pub id: String,
     /// Print the A2A JSON
     #[arg(long)]

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{args::Server, exit::Failure};
 use futures::{StreamExt, stream::BoxStream};
+use longhaul_domain::extension::DURABILITY;
 use longhaul_runtime::Secret;
 use reqwest::{
     Response,
@@ -31,6 +32,8 @@ pub struct Endpoint {
     http: reqwest::Client,
     url: String,
     key: Option<Secret>,
+    /// Whether tasks come with the facts about their runs.
+    reports: bool,
 }
 
 /// A request of JSON-RPC.
@@ -74,7 +77,14 @@ impl Endpoint {
         };
         let http = http_client(redirect::policy(false))?;
         let key = key_of(server.api_key.as_ref());
-        Ok(Self { http, url, key })
+        Ok(Self { http, url, key, reports: false })
+    }
+
+    /// The same server, asked for the facts about the runs of tasks: agent, attempt, queue.
+    #[must_use]
+    pub fn with_reports(mut self) -> Self {
+        self.reports = true;
+        self
     }
 
     /// Where requests go.
@@ -144,7 +154,10 @@ impl Endpoint {
 
     fn request(&self, method: &str, params: &RawValue) -> reqwest::RequestBuilder {
         let body = Call { jsonrpc: "2.0", id: 1, method, params };
-        let request = self.http.post(&self.url).header("A2A-Version", "1.0").json(&body);
+        let mut request = self.http.post(&self.url).header("A2A-Version", "1.0").json(&body);
+        if self.reports {
+            request = request.header("A2A-Extensions", DURABILITY);
+        }
         match &self.key {
             Some(key) => request.bearer_auth(key.expose()),
             None => request,
@@ -161,6 +174,10 @@ impl Endpoint {
         match unwrap(body) {
             Ok(result) => Ok(result),
             Err(ClientError::Unreadable(_)) if status >= 400 => {
+                Err(ClientError::http(&self.url, status))
+            }
+            // Not an answer of JSON-RPC: a proxy in front says that nobody is behind it.
+            Err(ClientError::Refused(refusal)) if refusal.code == i64::from(status) => {
                 Err(ClientError::http(&self.url, status))
             }
             Err(error) => Err(error),

@@ -19,7 +19,7 @@ pub(super) const UNKNOWN: &str = "an address that it does not say";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// The server cannot be reached, or the connection broke.
-    #[error("{url} cannot be reached: {cause}")]
+    #[error("{url} cannot be reached: {cause}{}", reach_hint(.url, .cause))]
     Unreachable {
         /// Where it should be.
         url: String,
@@ -79,11 +79,35 @@ pub struct Refusal {
     data: Value,
 }
 
+/// What may help to reach a server.
+fn reach_hint(url: &str, cause: &str) -> &'static str {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let near = ["127.", "localhost", "[::1]"].iter().any(|name| host.starts_with(name));
+    if cause.contains("Connection refused") && near {
+        "; is a server running there? `longhaul dev` starts one"
+    } else if cause.contains("InvalidContentType") && url.starts_with("https://") {
+        "; what listens there does not speak TLS: use http://"
+    } else if cause.contains("invalid HTTP version") && url.starts_with("http://") {
+        "; what listens there may want TLS: try https://"
+    } else {
+        ""
+    }
+}
+
+/// What may help who is not let in.
+fn key_hint(said: &str) -> &'static str {
+    if said.contains("not known") {
+        "; it is the one in --api-key or LONGHAUL_API_KEY, `longhaul keys list` shows those that there are"
+    } else {
+        "; show an API key with --api-key or LONGHAUL_API_KEY"
+    }
+}
+
 impl ClientError {
     /// Of an HTTP answer that says no more than its status.
     pub fn http(url: &str, status: u16) -> Self {
         let hint = match status {
-            401 => "; show an API key with --api-key or LONGHAUL_API_KEY",
+            401 => key_hint(""),
             403 => "; the API key may not do this",
             404 | 405 => "; is this the address of an A2A server that speaks JSON-RPC?",
             _ => "",
@@ -94,7 +118,7 @@ impl ClientError {
     /// Of an answer to an operator.
     pub fn operator(url: &str, status: u16, said: Option<String>) -> Self {
         let hint = match status {
-            401 => "; show an API key with --api-key or LONGHAUL_API_KEY",
+            401 => key_hint(said.as_deref().unwrap_or_default()),
             403 => {
                 "; it takes an API key with the scope operator: longhaul keys create --owner NAME --scope operator"
             }
@@ -106,6 +130,18 @@ impl ClientError {
         match said {
             Some(message) => Self::Denied { status, message, hint },
             None => Self::Http { url: url.to_owned(), status, hint },
+        }
+    }
+
+    /// Of an answer to what is beside A2A.
+    pub fn site(url: &str, status: u16, said: Option<String>) -> Self {
+        match said {
+            // A server that knows no such address says so in words for clients of A2A.
+            Some(message) if status != 404 || !message.contains("nothing at this address") => {
+                let hint = if status == 401 { key_hint(&message) } else { "" };
+                Self::Denied { status, message, hint }
+            }
+            _ => Self::http(url, status),
         }
     }
 
@@ -136,7 +172,7 @@ impl Refusal {
     /// What the server says, with the fields that it complains about.
     fn sentence(&self) -> String {
         let hint = match self.code {
-            -32050 => "; show an API key with --api-key or LONGHAUL_API_KEY",
+            -32050 => key_hint(&self.message),
             TASK_NOT_FOUND => "; `longhaul tasks list` shows those that there are",
             _ => "",
         };
@@ -204,6 +240,28 @@ mod tests {
             "the server refused: Task not found (code -32001); `longhaul tasks list` shows those that there are"
         );
         assert!(ClientError::http("http://a", 401).to_string().contains("LONGHAUL_API_KEY"));
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_reached_comes_with_a_hint() {
+        let said = |url: &str, cause: &str| {
+            let (url, cause) = (url.to_owned(), cause.to_owned());
+            ClientError::Unreachable { url, cause, sent: false }.to_string()
+        };
+        let refused = "Connection refused (os error 111)";
+        assert!(said("http://127.0.0.1:8080/", refused).contains("`longhaul dev` starts one"));
+        assert!(!said("https://agents.example.com/", refused).contains("dev"));
+        let tls = "received corrupt message of type InvalidContentType";
+        assert!(said("https://127.0.0.1:8080/", tls).contains("use http://"));
+    }
+
+    #[test]
+    fn a_wrong_key_reads_differently_from_none() {
+        let none = refused(json!({"code": -32050, "message": "Authentication is required."}));
+        assert!(none.to_string().contains("show an API key"), "{none}");
+        let wrong = refused(json!({"code": -32050, "message": "The API key is not known."}));
+        assert!(!wrong.to_string().contains("show an API key"), "{wrong}");
+        assert!(wrong.to_string().contains("longhaul keys list"), "{wrong}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod follow;
 mod follow_tests;
 mod operator;
 mod redirect;
+mod site;
 mod sse;
 
 pub use draft::{answer, context, draft};
@@ -22,3 +23,4 @@ pub use error::ClientError;
 pub use fetch::fetch;
 pub use follow::{Begin, Follow, Patience, Step, get, params, unreadable};
 pub use operator::{Operator, read};
+pub use site::{RunNote, Site, TaskLogEntry, TaskLogPage};

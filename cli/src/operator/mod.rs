@@ -5,7 +5,7 @@
 mod dead;
 mod fleet;
 mod letter;
-mod look;
+pub mod look;
 mod redrive;
 mod schedules;
 #[cfg(test)]

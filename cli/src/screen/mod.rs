@@ -4,6 +4,7 @@
 
 mod artifact;
 mod clean;
+mod files;
 mod save;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,13 @@ mod tests;
 pub use clean::{clean, escaped};
 pub use save::Folder;
 
+use artifact::ShownArtifact;
+use files::ArtifactFiles;
+
 use chrono::{FixedOffset, Local, Offset};
-use longhaul_domain::{ArtifactId, Message, Role, TaskState, Timestamp};
+use longhaul_domain::{
+    ArtifactId, Failed, Message, Role, TaskState, Timestamp, extension::DURABILITY,
+};
 use longhaul_runtime::{Clock, SystemClock};
 use longhaul_wire::{ReceivedEvent, ReceivedStatus, ReceivedTask};
 use std::{
@@ -49,8 +55,12 @@ pub struct Screen<W: Write> {
     folder: Option<Folder>,
     named: bool,
     status: Option<(TaskState, Option<Timestamp>, Option<String>)>,
-    /// How many parts of each artifact were shown.
-    parts: HashMap<ArtifactId, usize>,
+    /// What was shown of each artifact.
+    shown: HashMap<ArtifactId, ShownArtifact>,
+    /// The files that were made of each, where there is a folder.
+    files: HashMap<ArtifactId, ArtifactFiles>,
+    /// Artifacts of which something came since the last summary.
+    order: Vec<ArtifactId>,
     /// The artifact whose text is being written.
     open: Option<ArtifactId>,
     line: Line,
@@ -76,7 +86,9 @@ impl<W: Write> Screen<W> {
             folder,
             named: false,
             status: None,
-            parts: HashMap::new(),
+            shown: HashMap::new(),
+            files: HashMap::new(),
+            order: Vec::new(),
             open: None,
             line: Line::Start,
         }
@@ -105,9 +117,18 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Ends whatever line is open.
+    /// A line about something that happened at a time.
+    pub fn event(&mut self, at: Timestamp, text: &str) -> io::Result<()> {
+        let line = format!("{}  {}", self.time(Some(at)), indented(&self.clean(text)));
+        self.fresh_line()?;
+        writeln!(self.out, "{line}")?;
+        self.out.flush()
+    }
+
+    /// Ends whatever line is open, and sums up what was saved.
     pub fn finish(&mut self) -> io::Result<()> {
         self.fresh_line()?;
+        self.sum_up()?;
         self.out.flush()
     }
 
@@ -138,12 +159,34 @@ impl<W: Write> Screen<W> {
             return Ok(());
         }
         self.status = Some(new);
-        let time = status.at.map(|at| at.with_timezone(&self.style.offset));
-        let time = time.map_or("--:--:--".to_owned(), |at| at.format("%H:%M:%S").to_string());
+        let time = self.time(status.at);
         let text = status.message.as_ref().map(text_of).unwrap_or_default();
         let line = format!("{time}  {:<15} {}", status.state.name(), indented(&self.clean(&text)));
         self.status_line(status.state, line.trim_end(), text.contains('\n'))?;
-        status.message.as_ref().map_or(Ok(()), |message| self.attached(message))
+        if let Some(message) = &status.message {
+            self.failure(message, &text)?;
+            self.attached(message)?;
+        }
+        Ok(())
+    }
+
+    /// Why a task failed, as its last message says in its metadata.
+    fn failure(&mut self, message: &Message, said: &str) -> io::Result<()> {
+        let facts = message.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY));
+        let Some(failed) = facts.and_then(|facts| facts.to::<Failed>().ok()) else { return Ok(()) };
+        let cause = if said.contains(&failed.cause) { "" } else { failed.cause.as_str() };
+        let attempts = match failed.attempts {
+            ..=1 => String::new(),
+            attempts => format!(" after {attempts} attempts"),
+        };
+        let line = format!("{}{attempts}: {cause}", failed.because);
+        let line = indented(&self.clean(line.trim_end_matches(": ")));
+        writeln!(self.out, "          {line}")
+    }
+
+    fn time(&self, at: Option<Timestamp>) -> String {
+        let at = at.map(|at| at.with_timezone(&self.style.offset));
+        at.map_or("--:--:--".to_owned(), |at| at.format("%H:%M:%S").to_string())
     }
 
     fn status_line(&mut self, state: TaskState, line: &str, long: bool) -> io::Result<()> {

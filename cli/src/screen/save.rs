@@ -1,10 +1,10 @@
-//! `--output`: files among the artifacts, saved in a folder.
+//! `--output`: artifacts, saved in a folder.
 //!
 //! A server chooses names but not places: whatever it says, files end up directly in the folder, and none that is there
 //! is overwritten.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -25,11 +25,18 @@ impl Folder {
 
     /// Saves bytes under a name like this one; gives the path.
     pub fn save(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let (mut file, path) = self.create(name)?;
+        file.write_all(bytes)?;
+        Ok(path)
+    }
+
+    /// Makes an empty file under a name like this one.
+    pub fn create(&self, name: &str) -> io::Result<(File, PathBuf)> {
         let name = harmless(name);
         for number in 1..MOST_OF_A_NAME {
             let path = self.0.join(numbered(&name, number));
             match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(mut file) => return file.write_all(bytes).map(|()| path),
+                Ok(file) => return Ok((file, path)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }

@@ -142,6 +142,46 @@ fn files_are_saved_where_a_folder_is_given() {
 }
 
 #[test]
+fn every_kind_of_artifact_is_saved_and_summed_up() {
+    let place = tempfile::tempdir().unwrap();
+    let values = Value::Array((0..40).map(|page| json!({"data": {"page": page}})).collect());
+    let events = [
+        chunk("a1", false, &values),
+        chunk("a1", true, &json!([{"text": "Once upon"}, {"text": " a time"}])),
+        chunk("a2", false, &json!([{"raw": "AAAA", "mediaType": "image/png"}])),
+    ];
+    let text = shown(true, Some(Folder::open(place.path()).unwrap()), &events);
+    let read = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap();
+    assert_eq!(read("pages.jsonl").lines().count(), 40);
+    assert_eq!(read("pages.txt"), "Once upon a time");
+    assert_eq!(std::fs::read(place.path().join("pages.png")).unwrap(), [0, 0, 0]);
+    assert!(text.contains("40 values, ") && text.contains("pages.jsonl"), "{text}");
+    assert!(!text.contains("Once") && text.lines().count() < 8, "{text}");
+}
+
+#[test]
+fn a_terminal_is_not_filled_with_values() {
+    let values = Value::Array((0..40).map(|_| json!({"data": "x".repeat(2_000)})).collect());
+    let event = [chunk("a1", false, &values)];
+    let text = shown(true, None, &event);
+    assert!(text.len() < 4_000 && text.contains("… and 30 more values, 80.0 kB in all"), "{text}");
+    assert!(text.contains("… (2.0 kB; --output DIR saves it)"), "{text}");
+    assert!(shown(false, None, &event).len() > 80_000, "a program gets all of it");
+}
+
+#[test]
+fn a_failure_says_how_it_came_about() {
+    let mut failed = status(1, "FAILED", Some("it went wrong"));
+    let facts = json!({"because": "attempts-used-up", "cause": "the disk is full", "attempts": 3});
+    failed["statusUpdate"]["status"]["message"]["metadata"] =
+        json!({"urn:longhaul:a2a:durability:v1": facts});
+    assert_eq!(
+        shown(false, None, &[failed]),
+        "03:04:01  failed          it went wrong\n          attempts-used-up after 3 attempts: the disk is full\n"
+    );
+}
+
+#[test]
 fn a_direct_reply_is_shown_as_what_it_is() {
     assert_eq!(shown(false, None, &[json!({"message": said("hi")})]), "agent: hi\n");
 }

@@ -9,7 +9,7 @@ const WANTED_OPEN_FILES: u64 = 65_536;
 pub fn raise_limit() {
     let found = getrlimit(Resource::Nofile);
     let Some(wanted) = wanted(&found) else { return };
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..found.clone() });
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..found });
     match raised {
         Ok(()) if wanted < WANTED_OPEN_FILES => tracing::warn!(
             from = found.current,

@@ -2,12 +2,17 @@
 //!
 //! Whatever happens here, the task goes on at the server; a command that was interrupted says how to find it again.
 
+mod agents;
 pub mod ask;
+mod attempts;
 mod hint;
+mod log;
 mod query;
+mod resolve;
 mod send;
 pub mod view;
 
+pub use agents::run as agents;
 pub use hint::quoted;
 
 use crate::{
@@ -23,6 +28,7 @@ pub async fn run(command: TasksCommand) -> Outcome {
         TasksCommand::Watch(args) => send::watch(args).await,
         TasksCommand::Get(args) => query::get(args).await,
         TasksCommand::List(args) => query::list(args).await,
+        TasksCommand::Log(args) => log::run(args).await,
         TasksCommand::Cancel(args) => query::cancel(args).await,
     }
 }

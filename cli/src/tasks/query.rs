@@ -1,15 +1,16 @@
 //! `longhaul tasks get`, `list` and `cancel`: one question, one answer.
 
-use super::{hint, view};
+use super::{attempts::Attempts, hint, resolve, view};
 use crate::{
     args::{CancelTask, GetTask, ListTasks},
-    client::{self, Endpoint, params, unreadable},
+    client::{self, Endpoint, Site, params, unreadable},
     exit::{Done, Outcome},
     print,
     screen::{Style, clean},
 };
-use longhaul_domain::TaskState;
-use longhaul_wire::{CancelRequest, ListRequest, ReceivedTask, TaskRef, v1};
+use longhaul_domain::{TaskState, Timestamp, extension::DURABILITY};
+use longhaul_wire::{CancelRequest, ListRequest, ReceivedTask, v1};
+use serde::Deserialize;
 use view::View;
 
 /// The most that a server gives at once (A2A 3.1.4).
@@ -17,18 +18,60 @@ const PAGE: u32 = 100;
 
 /// `longhaul tasks get`.
 pub async fn get(args: GetTask) -> Outcome {
-    let endpoint = Endpoint::new(&args.server)?;
+    let endpoint = Endpoint::new(&args.server)?.with_reports();
     let mut view = View::new(args.json, args.output.as_deref())?;
-    let raw = client::get(&endpoint, &TaskRef::parse(&args.id), Some(args.history)).await?;
+    let id = resolve::task(&args.id, &args.server).await?;
+    let raw = client::get(&endpoint, &id, Some(args.history)).await?;
     let task = v1::received_task(&raw).map_err(|error| unreadable(&error))?;
+    let report = RunReport::of(&task);
     view.task(&raw, task)?;
     view.finish()?;
+    if view.is_screen() {
+        if let Some(line) = report.line(Style::of_stdout()) {
+            view.remark(&line)?;
+        }
+        if report.attempt.is_some_and(|attempt| attempt > 0) {
+            let site = Site::new(&args.server.url, args.server.api_key.as_ref())?;
+            Attempts::new(site).show_new(&id, &mut view).await?;
+        }
+    }
     Ok(Done::Ok)
+}
+
+/// How a task is run, as a Longhaul server reports it in its metadata.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RunReport {
+    agent: Option<String>,
+    attempt: Option<i64>,
+    queue: Option<String>,
+    run_at: Option<Timestamp>,
+}
+
+impl RunReport {
+    /// Empty where the server reports nothing.
+    fn of(task: &ReceivedTask) -> Self {
+        let report = task.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY));
+        report.and_then(|report| report.to().ok()).unwrap_or_default()
+    }
+
+    /// One line for people.
+    fn line(&self, style: Style) -> Option<String> {
+        let agent = clean(self.agent.as_ref()?);
+        let attempt = self.attempt.filter(|attempt| *attempt > 0);
+        let attempt = attempt.map(|attempt| format!("  attempt {attempt}")).unwrap_or_default();
+        let queue = self.queue.as_deref().map(clean).unwrap_or_default();
+        let at = self.run_at.filter(|_| queue == "scheduled").map(|at| {
+            format!(" for {}", at.with_timezone(&style.offset).format("%Y-%m-%d %H:%M:%S"))
+        });
+        let line = format!("agent {agent}{attempt}  {queue}{}", at.unwrap_or_default());
+        Some(line.trim_end().to_owned())
+    }
 }
 
 /// `longhaul tasks list`.
 pub async fn list(args: ListTasks) -> Outcome {
-    let endpoint = Endpoint::new(&args.server)?;
+    let endpoint = Endpoint::new(&args.server)?.with_reports();
     let mut request = ListRequest {
         context_id: client::context(args.context.as_deref())?,
         status: args.state,
@@ -60,7 +103,8 @@ pub async fn list(args: ListTasks) -> Outcome {
 /// `longhaul tasks cancel`.
 pub async fn cancel(args: CancelTask) -> Outcome {
     let endpoint = Endpoint::new(&args.server)?;
-    let request = CancelRequest { tenant: None, id: TaskRef::parse(&args.id), metadata: None };
+    let id = resolve::task(&args.id, &args.server).await?;
+    let request = CancelRequest { tenant: None, id, metadata: None };
     let raw = endpoint.call("CancelTask", &params(&request)?).await?;
     if args.json {
         view::print_json(&raw)?;
@@ -84,17 +128,28 @@ fn as_table(tasks: &[ReceivedTask], style: Style) -> String {
     if tasks.is_empty() {
         return "no tasks\n".to_owned();
     }
-    let head = ["TASK", "STATE", "SINCE", "CONTEXT"].map(str::to_owned).to_vec();
-    let row = |task: &ReceivedTask| {
+    let reports: Vec<RunReport> = tasks.iter().map(RunReport::of).collect();
+    // Other servers do not say which agent it is.
+    let with_agents = reports.iter().any(|report| report.agent.is_some());
+    let mut head = ["TASK", "STATE", "SINCE", "CONTEXT"].map(str::to_owned).to_vec();
+    if with_agents {
+        head.insert(1, "AGENT".to_owned());
+    }
+    let row = |(task, report): (&ReceivedTask, &RunReport)| {
         let at = task.status.at.map(|at| at.with_timezone(&style.offset));
-        vec![
+        let mut row = vec![
             clean(&task.id.to_string()),
             task.status.state.name().to_owned(),
             at.map_or("-".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string()),
             task.context.as_ref().map_or("-".to_owned(), |context| clean(context.as_str())),
-        ]
+        ];
+        if with_agents {
+            row.insert(1, report.agent.as_ref().map_or("-".to_owned(), |agent| clean(agent)));
+        }
+        row
     };
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(tasks.iter().map(row)).collect();
+    let rows = tasks.iter().zip(&reports).map(row);
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     print::table(&rows)
 }
 
@@ -120,5 +175,13 @@ mod tests {
              t1    input-required  2026-01-02 03:04:05  c1\n"
         );
         assert_eq!(as_table(&[], style()), "no tasks\n");
+        let report = json!({"agent": "echo", "attempt": 2, "queue": "scheduled", "runAt": "2026-01-02T03:04:09Z"});
+        let task = json!({"id": "t1", "metadata": {"urn:longhaul:a2a:durability:v1": report},
+            "status": {"state": "TASK_STATE_WORKING"}});
+        let task = v1::received_task(&to_raw_value(&task).unwrap()).unwrap();
+        let line = RunReport::of(&task).line(style()).unwrap();
+        assert_eq!(line, "agent echo  attempt 2  scheduled for 2026-01-02 03:04:09");
+        let table = as_table(&[task], style());
+        assert_eq!(table, "TASK  AGENT  STATE    SINCE  CONTEXT\nt1    echo   working  -      -\n");
     }
 }

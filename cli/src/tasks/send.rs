@@ -1,15 +1,15 @@
 //! `longhaul tasks send` and `longhaul tasks watch`: a task, as it goes.
 
-use super::{ask, hint, view::View};
+use super::{ask, attempts::Attempts, hint, resolve, view::View};
 use crate::{
     args::{SendTask, Server, WatchTask},
-    client::{Begin, Endpoint, Follow, Patience, Step, answer, draft, params, unreadable},
+    client::{Begin, Endpoint, Follow, Patience, Site, Step, answer, draft, params, unreadable},
     exit::{Done, Failure, Outcome},
 };
 use longhaul_domain::TaskState;
 use longhaul_runtime::{SystemClock, SystemIds};
 use longhaul_wire::{ReceivedEvent, ReceivedSend, SendRequest, TaskRef, v1};
-use std::io;
+use std::{io, pin::pin};
 
 /// How far a stream was followed.
 enum End {
@@ -23,6 +23,10 @@ enum End {
 pub async fn send(args: SendTask) -> Outcome {
     let endpoint = Endpoint::new(&args.server)?;
     let mut request = draft(&args, &SystemIds, &SystemClock, &mut io::stdin())?;
+    if let Some(task) = &args.task {
+        request.target = Some(resolve::task(task, &args.server).await?);
+    }
+    let mut attempts = attempts(&args.server)?;
     let mut view = View::new(args.json, args.output.as_deref())?;
     if args.no_wait || args.no_stream {
         return send_once(&endpoint, &request, &args, &mut view).await;
@@ -31,7 +35,7 @@ pub async fn send(args: SendTask) -> Outcome {
         let message = request.message.message_id.to_string();
         let mut stream =
             Follow::new(&endpoint, Begin::Send(params(&request)?), Patience::default());
-        match follow(&mut stream, &mut view, None).await? {
+        match follow(&mut stream, &mut view, &mut attempts, None).await? {
             End::Interrupted(Some(task)) => return interrupted(&task, &args.server, &mut view),
             End::Interrupted(None) => return unknown(&message, &mut view),
             End::Over(Some(task), Some(TaskState::InputRequired)) => {
@@ -57,31 +61,37 @@ pub async fn send(args: SendTask) -> Outcome {
 pub async fn watch(args: WatchTask) -> Outcome {
     let endpoint = Endpoint::new(&args.server)?;
     let mut view = View::new(args.json, args.output.as_deref())?;
-    let begin = Begin::Watch(TaskRef::parse(&args.id));
+    let begin = Begin::Watch(resolve::task(&args.id, &args.server).await?);
+    let mut attempts = attempts(&args.server)?;
     let mut stream = Follow::new(&endpoint, begin, Patience::default());
-    match follow(&mut stream, &mut view, Some(&args.server)).await? {
+    match follow(&mut stream, &mut view, &mut attempts, Some(&args.server)).await? {
         End::Interrupted(_) => interrupted(&args.id, &args.server, &mut view),
         End::Over(task, state) => over(task.as_ref(), state, &args.server, &mut view),
     }
 }
 
-/// Shows everything that comes; tells a watcher of this server how to answer a question.
+fn attempts(server: &Server) -> Result<Attempts, Failure> {
+    Ok(Attempts::new(Site::new(&server.url, server.api_key.as_ref())?))
+}
+
+/// Shows everything that comes, and while nothing comes, which attempts have failed; tells a watcher of this server how to
+/// answer a question.
 async fn follow(
     stream: &mut Follow<'_>,
     view: &mut View,
+    attempts: &mut Attempts,
     watched: Option<&Server>,
 ) -> Result<End, Failure> {
     let mut state = None;
     loop {
-        let step = tokio::select! {
-            step = stream.next() => step?,
-            _ = tokio::signal::ctrl_c() => {
-                view.finish()?;
-                return Ok(End::Interrupted(stream.task().cloned()));
-            }
+        let task = stream.task().cloned();
+        let Some(step) = step_or_interrupt(stream, view, attempts, task.as_ref()).await? else {
+            view.finish()?;
+            return Ok(End::Interrupted(stream.task().cloned()));
         };
         match step {
             Some(Step::Came(frame)) => {
+                attempts.heard();
                 view.event(&frame.raw, &frame.event)?;
                 let before = std::mem::replace(&mut state, stream.state());
                 let asks = state == Some(TaskState::InputRequired) && before != state;
@@ -91,9 +101,36 @@ async fn follow(
             }
             Some(Step::Lost(error)) => view.remark(&format!("{error}; connecting again"))?,
             None => {
+                let failed = stream.state() == Some(TaskState::Failed);
+                if let (Some(task), true) = (stream.task(), failed || attempts.has_looked()) {
+                    attempts.show_new(task, view).await?;
+                }
                 view.finish()?;
                 return Ok(End::Over(stream.task().cloned(), stream.state()));
             }
+        }
+    }
+}
+
+/// The next step of a stream, or nothing when the user had enough. While the stream is silent, failed attempts are shown.
+async fn step_or_interrupt(
+    stream: &mut Follow<'_>,
+    view: &mut View,
+    attempts: &mut Attempts,
+    task: Option<&TaskRef>,
+) -> Result<Option<Option<Step>>, Failure> {
+    // Polled to its end: dropped in the middle, it would forget its back-off and send again.
+    let mut next = pin!(stream.next());
+    loop {
+        tokio::select! {
+            biased;
+            step = &mut next => return Ok(Some(step?)),
+            () = attempts.silence() => {
+                if let Some(task) = task {
+                    attempts.show_new(task, view).await?;
+                }
+            }
+            _ = tokio::signal::ctrl_c() => return Ok(None),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What a command shows: a screen for people, or the JSON as it came.
 
+use super::attempts;
 use crate::{
+    client::RunNote,
     exit::Failure,
     print,
     screen::{Folder, Screen, Style, escaped},
 };
-use longhaul_domain::Json;
+use longhaul_domain::{Json, Timestamp};
 use longhaul_wire::{ReceivedEvent, ReceivedTask};
 use serde_json::value::RawValue;
 use std::{
@@ -52,6 +54,15 @@ impl View {
                 .and_then(|()| screen.show(&ReceivedEvent::Task(Box::new(task))))
                 .map_err(|error| print::gone(&error)),
             Self::Json => print_json(raw),
+        }
+    }
+
+    /// A note from the log of the task, for people; on standard error beside JSON.
+    pub fn note(&mut self, at: Timestamp, note: &RunNote) -> Result<(), Failure> {
+        let Some(text) = attempts::sentence(note) else { return Ok(()) };
+        match self {
+            Self::Screen(screen) => screen.event(at, &text).map_err(|error| print::gone(&error)),
+            Self::Json => self.remark(&text),
         }
     }
 

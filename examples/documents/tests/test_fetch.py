@@ -74,6 +74,13 @@ class Fetching(unittest.TestCase):
                 with self.assertRaisesRegex(Unusable, "private network", msg=url):
                     fetch.fetch(url)
 
+    def test_an_address_is_not_said_to_be_itself(self):
+        with mock.patch.dict(os.environ, {"DOCUMENTS_ALLOW_PRIVATE_URLS": ""}):
+            for url, cause in ((self.base, "127.0.0.1 is a private address"), ("http://localhost/", "localhost leads to ")):
+                with self.assertRaises(Unusable) as caught:
+                    fetch.fetch(url)
+                self.assertTrue(caught.exception.cause.startswith(cause), caught.exception.cause)
+
     def test_an_address_inside_another_is_seen(self):
         for address in ("::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "169.254.169.254", "fe80::1%eth0", "224.0.0.1", "fc00::1"):
             self.assertFalse(fetch.is_public(address), address)

@@ -69,9 +69,10 @@ impl Run<'_> {
         let reason = reason.unwrap_or_default();
         match (settled, how) {
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::End(state)) => {
-                match reason.because {
-                    Some(because) => tracing::error!(%because, cause = reason.cause, "task failed"),
-                    None => tracing::info!(state = %state.state(), "task ended"),
+                if let Some(because) = reason.because {
+                    tracing::error!(%because, cause = reason.cause, "task failed");
+                } else {
+                    tracing::info!(state = %state.state(), "task ended");
                 }
                 self.freed();
             }

@@ -15,7 +15,13 @@ impl Worker {
     /// Lets runs end; tells those that take too long to stop, so that they are given back. A second signal gives them
     /// back at once.
     pub(super) async fn drain(&self, shutdown: &Shutdown, runs: &TaskSet, running: &Running) {
-        tracing::info!(runs = runs.len(), "draining");
+        let (running_tasks, limit_s) = (runs.len(), self.options.drain.as_secs());
+        if running_tasks == 0 {
+            tracing::info!("draining");
+        } else {
+            let hint = "a second signal stops at once";
+            tracing::info!(running_tasks, limit_s, hint, "draining: waiting for running tasks");
+        }
         runs.stop();
         tokio::select! {
             biased;

@@ -4,6 +4,7 @@ mod calm;
 mod clock;
 mod cost;
 mod disk;
+mod documented;
 mod folder;
 mod keys;
 mod plans;
