@@ -3,7 +3,7 @@
 use crate::{
     agents::Agents,
     auth::authenticator,
-    bindings::{Bodies, Front, Gate},
+    bindings::{Addresses, Bodies, Front, Gate},
     hub::Hub,
     options::ApiOptions,
     schedules,
@@ -65,7 +65,8 @@ impl Api {
         });
         let authenticator = authenticator(options.authentication, Arc::clone(&store));
         let drain = options.drain;
-        let limits = Limits::with_connections(options.max_connections);
+        let limits =
+            Limits::with_connections(options.max_connections, options.max_requests_per_connection);
         let bounds = Bounds {
             queued: options.max_queued,
             queued_per_owner: options.max_queued_per_owner,
@@ -91,6 +92,7 @@ impl Api {
             negotiation: service.options.versions,
             keep_alive: service.options.keep_alive,
             bodies: Arc::new(Bodies::new(service.options.max_body_bytes)),
+            addresses: Arc::new(Addresses::new(&service.options)),
             since: Arc::default(),
             readiness,
             service,
@@ -120,6 +122,7 @@ impl Api {
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let server = Server {
             answers: self.front(),
+            shows_peers: !self.gate.service.options.trusted_proxies.is_empty(),
             limits: self.limits,
             draining: self.shutdown.draining().clone(),
             stop: self.shutdown.stop_now().clone(),

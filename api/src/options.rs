@@ -1,5 +1,6 @@
 //! How an API node is run.
 
+use ipnet::IpNet;
 use longhaul_domain::AgentName;
 use longhaul_signing::Signer;
 use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress};
@@ -28,8 +29,12 @@ pub enum ExtendedCards {
 /// How an API node is run.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
-    /// Where clients reach this deployment, without a trailing slash: what cards say.
-    pub public_url: String,
+    /// The URL under which clients reach this deployment, without a trailing slash, for cards. Without it they name the address of the request.
+    pub public_url: Option<String>,
+    /// The URL of the address that this node listens on, for cards when the request has no host.
+    pub listen_url: String,
+    /// Proxies that are believed when they say which request they pass on.
+    pub trusted_proxies: Vec<IpNet>,
     /// Further names of this server, with or without a port.
     pub allowed_hosts: Vec<String>,
     /// Origins whose pages may read answers; `*` for all.
@@ -46,6 +51,8 @@ pub struct ApiOptions {
     pub max_answer_bytes: u64,
     /// Most connections that are open at once; further ones wait until there is room.
     pub max_connections: usize,
+    /// Most requests that are open at once on one HTTP/2 connection.
+    pub max_requests_per_connection: u32,
     /// How many tasks of an agent may wait, where the agent does not say; more are turned away.
     pub max_queued: u32,
     /// How many tasks of an agent may wait for one owner, where the agent does not say.

@@ -50,6 +50,37 @@ pub fn agent() -> AgentName {
     AgentName::new("echo").unwrap()
 }
 
+/// The options of the nodes here.
+pub fn options() -> ApiOptions {
+    ApiOptions {
+        public_url: Some("http://test".to_owned()),
+        listen_url: "http://127.0.0.1:8080".to_owned(),
+        trusted_proxies: Vec::new(),
+        allowed_hosts: Vec::new(),
+        cors_origins: Vec::new(),
+        default_agent: None,
+        card_signer: None,
+        authentication: Authentication::None,
+        max_body_bytes: 10 << 20,
+        max_answer_bytes: 64 << 20,
+        max_connections: 100,
+        max_requests_per_connection: 4_096,
+        max_queued: 1_000,
+        max_queued_per_owner: 1_000,
+        max_queue_delay: Duration::from_secs(1),
+        longest_wait: None,
+        attach_repeats: true,
+        cancel_grace: Duration::from_secs(5),
+        streaming: true,
+        keep_alive: Duration::from_secs(15),
+        drain: Duration::from_secs(30),
+        versions: Negotiation::default(),
+        grpc_address: GrpcAddress::HostPort,
+        extended_cards: ExtendedCards::Authenticated,
+        about: About::default(),
+    }
+}
+
 impl Node {
     pub async fn start() -> Self {
         Self::with_answers(64 << 20).await
@@ -99,30 +130,7 @@ impl Node {
             readiness: Readiness::new(),
             shutdown: shutdown.clone(),
         };
-        let mut options = ApiOptions {
-            public_url: "http://test".to_owned(),
-            allowed_hosts: Vec::new(),
-            cors_origins: Vec::new(),
-            default_agent: None,
-            card_signer: None,
-            authentication: Authentication::None,
-            max_body_bytes: 10 << 20,
-            max_answer_bytes: 64 << 20,
-            max_connections: 100,
-            max_queued: 1_000,
-            max_queued_per_owner: 1_000,
-            max_queue_delay: Duration::from_secs(1),
-            longest_wait: None,
-            attach_repeats: true,
-            cancel_grace: Duration::from_secs(5),
-            streaming: true,
-            keep_alive: Duration::from_secs(15),
-            drain: Duration::from_secs(30),
-            versions: Negotiation::default(),
-            grpc_address: GrpcAddress::HostPort,
-            extended_cards: ExtendedCards::Authenticated,
-            about: About::default(),
-        };
+        let mut options = options();
         change(&mut options);
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let shown: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
@@ -237,6 +245,7 @@ pub fn caller() -> Caller {
         trace: TraceContext::new_root(&SystemIds),
         extensions: Extensions::NONE,
         rules: Rules::of(Dialect::V1_0),
+        card_address: None,
     }
 }
 

@@ -15,7 +15,7 @@ mod serve;
 mod tasks;
 
 use args::{Cli, Command, DevArgs, WorkerArgs};
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use exit::{Failure, Outcome};
 use longhaul_executor::Executor;
 use std::{process::ExitCode, sync::Arc};
@@ -29,6 +29,10 @@ pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) if cli.command.serves() && serve::init::is_first_process() => serve::init::run(),
         Ok(cli) => exit::report(run(cli.command)),
+        // As `longhaul version`, which says more than a number.
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            exit::report(commands::version::run())
+        }
         Err(error) => misread(&error),
     }
 }

@@ -213,17 +213,24 @@ async fn media_types_that_no_skill_reads_are_refused(mode: Mode) {
         let client = client.clone();
         async move { client.try_call("SendMessage", params).await }
     };
-    let refused = json!({"raw": "aGk=", "mediaType": "image/png"});
-    let error = send(refused).await.expect_err("nobody reads pictures");
-    assert_eq!(error.code, -32005);
-    assert_eq!(error.data[0]["reason"], "CONTENT_TYPE_NOT_SUPPORTED");
-    assert!(error.message.contains("text/plain"), "{error:?}");
+    for refused in [
+        json!({"raw": "aGk=", "mediaType": "image/png"}),
+        json!({"data": {"any": 1}, "mediaType": "image/png"}),
+        json!({"text": "x", "mediaType": "text/markdown"}),
+    ] {
+        let error = send(refused).await.expect_err("nobody reads it");
+        assert_eq!(error.code, -32005);
+        assert_eq!(error.data[0]["reason"], "CONTENT_TYPE_NOT_SUPPORTED");
+        assert!(error.message.contains("text/plain"), "{error:?}");
+    }
     for taken in [
         json!({"raw": "aGk=", "mediaType": "application/pdf"}),
         json!({"url": "https://example.com/x", "mediaType": "TEXT/plain; charset=utf-8"}),
         json!({"raw": "aGk="}),
-        json!({"data": {"any": 1}, "mediaType": "image/png"}),
-        json!({"text": "x", "mediaType": "text/markdown"}),
+        json!({"data": {"any": 1}}),
+        json!({"text": "x"}),
+        json!({"text": "x", "mediaType": ""}),
+        json!({"text": "x", "mediaType": "text/plain"}),
     ] {
         let task = task_of(send(taken.clone()).await.unwrap_or_else(|e| panic!("{taken}: {e:?}")));
         assert_eq!(state(&task), "COMPLETED");

@@ -105,7 +105,8 @@ fn said(program: PathBuf, arguments: &[&str]) -> Value {
 }
 
 async fn signed_by(mode: Mode, files: &[&str]) -> Stack {
-    Setup::new(mode).nodes(2).set("cards.signing_keys", &files.join(",")).start().await
+    let setup = Setup::new(mode).nodes(2).set("server.allowed_hosts", "127.0.0.1");
+    setup.set("cards.signing_keys", &files.join(",")).start().await
 }
 
 async fn json(stack: &Stack, path: &str) -> Value {
@@ -181,6 +182,7 @@ async fn an_extended_card_is_signed_too(mode: Mode) {
     let keys = Keys::new();
     let key = keys.make("key", "EdDSA");
     let stack = Setup::new(mode)
+        .set("server.allowed_hosts", "127.0.0.1")
         .set("cards.signing_keys", &key)
         .set("cards.extended", "always")
         .key("acme", "read")
@@ -236,6 +238,7 @@ async fn the_official_sdks_verify_every_card(mode: Mode) {
         let key = keys.make(algorithm, algorithm);
         // Where keys are asked for, the card has schemes without scopes, which the SDKs leave out of what they verify.
         let stack = Setup::new(mode)
+            .set("server.allowed_hosts", "127.0.0.1")
             .set("cards.signing_keys", &key)
             .key("acme", "read,write")
             .agent(

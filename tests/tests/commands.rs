@@ -235,6 +235,9 @@ fn keys_are_created_listed_and_revoked() {
 fn the_version_and_help_are_told() {
     let version = succeed(&Launch::longhaul(["version"]).start());
     assert!(version.starts_with("longhaul ") && version.contains("A2A 1.0"), "{version}");
+    for flag in ["--version", "-V"] {
+        assert_eq!(succeed(&Launch::longhaul([flag]).start()), version, "{flag}");
+    }
     let help = succeed(&Launch::longhaul(["--help"]).start());
     for command in ["dev", "api", "worker", "migrate", "config", "keys", "tasks"] {
         assert!(help.contains(command), "{command} is not in {help}");

@@ -114,7 +114,7 @@ fn dead_reader(address: &str, method: &str, params: &Value) -> TcpStream {
     let mut socket = TcpStream::connect(address).expect("the node listens");
     write!(
         socket,
-        "POST / HTTP/1.1\r\nhost: x\r\na2a-version: 1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST / HTTP/1.1\r\nhost: localhost\r\na2a-version: 1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .expect("the node takes a request");

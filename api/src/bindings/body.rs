@@ -24,6 +24,8 @@ const DISCARDING: Duration = Duration::from_secs(5);
 const LARGE: usize = 256 << 10;
 const LARGE_BYTES: usize = 512 << 20;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// When to come back while too many large bodies are being read.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -90,7 +92,7 @@ impl Bodies {
         if packed.is_some_and(|packed| !packed.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Unread::Packed);
         }
-        self.read(body).await
+        self.read(body).await.map(without_mark)
     }
 
     /// Reads one.
@@ -121,6 +123,11 @@ impl Bodies {
             read.extend_from_slice(&piece);
         }
     }
+}
+
+/// JSON without the byte order mark that some clients put in front of it; a reader may ignore it (RFC 8259, 8.1).
+pub fn without_mark(body: Bytes) -> Bytes {
+    if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body }
 }
 
 /// Reads on for a while and keeps nothing: a client that still writes when the connection is closed would see that its line

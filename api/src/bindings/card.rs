@@ -7,7 +7,7 @@ use super::{
     request::{Marks, stated_version},
     since::http_date,
 };
-use crate::service::{CardFound, CardScope, Shape, failed};
+use crate::service::{AddressSource, CardFound, CardScope, Shape, failed};
 use axum::{
     body::Body,
     extract::{Path, Request, State},
@@ -16,6 +16,7 @@ use axum::{
 };
 use longhaul_domain::AgentName;
 use longhaul_wire::Dialect;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -42,15 +43,37 @@ pub async fn of_agent(
 
 async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
     let (parts, _) = request.into_parts();
-    match gate.service.card(&scope).await {
+    respond(gate, &parts, scope).await
+}
+
+/// The card at an address that names an agent, or the root.
+pub async fn below(gate: &Gate, parts: &Parts, agent: Option<&str>) -> Response {
+    let name = agent.map(|raw| percent_decode_str(raw).decode_utf8_lossy());
+    match name.map(AgentName::new).transpose() {
+        Ok(name) => respond(gate, parts, name.map_or(CardScope::Root, CardScope::Agent)).await,
+        Err(_) => not_found("there is no agent of this name", &[]),
+    }
+}
+
+async fn respond(gate: &Gate, parts: &Parts, scope: CardScope) -> Response {
+    let address = gate.addresses.of(parts);
+    match gate.service.card(&scope, &address).await {
         Ok(CardFound::Card(card)) => {
-            let shape = shape(gate, &parts);
+            let shape = shape(gate, parts);
             match shape.document(&card) {
                 Ok(card) => {
-                    let bytes = gate.service.signed(card).to_string().into_bytes();
+                    let bytes = gate.service.signed(card, &address).to_string().into_bytes();
                     let (tag, now) = (etag(&bytes), gate.service.clock.now());
-                    let since = http_date(gate.since.of((scope, shape), &tag, now));
-                    cached(&parts.headers, bytes, &tag, Some(&since))
+                    let since = match address.source {
+                        AddressSource::Configured => {
+                            Some(http_date(gate.since.of((scope, shape), &tag, now)))
+                        }
+                        // Of so many addresses nobody remembers when they were asked first.
+                        AddressSource::Listed | AddressSource::Requested => None,
+                    };
+                    let mut response = cached(&parts.headers, bytes, &tag, since.as_deref());
+                    keep_apart(response.headers_mut(), address.source);
+                    response
                 }
                 Err(error) => {
                     tracing::error!(%error, "a card cannot be written");
@@ -71,7 +94,7 @@ async fn answer(gate: &Gate, request: Request, scope: CardScope) -> Response {
             not_found(why, shown)
         }
         Err(error) => {
-            let error = failed(&Marks::of_request(gate, &parts).request_id, &error);
+            let error = failed(&Marks::of_request(gate, parts).request_id, &error);
             let body = json!({"error": error.to_string()});
             let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &body);
             say(&error, response.headers_mut());
@@ -133,11 +156,28 @@ fn is_known(asked: &HeaderMap, tag: &str, since: Option<&str>) -> bool {
         .any(|value| value.trim() == "*" || value.trim().trim_start_matches("W/") == tag)
 }
 
+/// Cache control of a card that its reader alone may keep.
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, max-age=60");
+
 /// Says of an extended card that nobody but its reader may keep it (A2A 13.3).
-pub(super) fn keep_private(headers: &mut HeaderMap) {
-    const READER: HeaderValue = HeaderValue::from_static("Authorization, X-API-Key, A2A-Version");
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=60"));
-    headers.insert(header::VARY, READER);
+pub(super) fn keep_private(headers: &mut HeaderMap, gate: &Gate) {
+    let reader = if gate.service.options.public_url.is_some() {
+        "Authorization, X-API-Key, A2A-Version"
+    } else {
+        "Authorization, X-API-Key, A2A-Version, Host"
+    };
+    headers.insert(header::CACHE_CONTROL, PRIVATE);
+    headers.insert(header::VARY, HeaderValue::from_static(reader));
+}
+
+/// Keeps caches from giving a card to readers who ask another host.
+fn keep_apart(headers: &mut HeaderMap, source: AddressSource) {
+    if source != AddressSource::Configured {
+        headers.insert(header::VARY, HeaderValue::from_static("A2A-Version, Host"));
+    }
+    if source == AddressSource::Requested {
+        headers.insert(header::CACHE_CONTROL, PRIVATE);
+    }
 }
 
 pub(super) fn etag(bytes: &[u8]) -> String {

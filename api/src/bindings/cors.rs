@@ -6,10 +6,10 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use std::{sync::Arc, time::Duration};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-/// How long a browser may go by what it was told; none takes more.
+/// Time for which browsers may keep the answer to a preflight request; none keeps it longer.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// What pages may read besides the body.
+/// Headers that pages may read.
 const EXPOSED: [HeaderName; 11] = [
     header::ALLOW,
     header::ETAG,
@@ -24,7 +24,7 @@ const EXPOSED: [HeaderName; 11] = [
     HeaderName::from_static("grpc-status-details-bin"),
 ];
 
-/// Puts headers on answers to pages that the policy allows, and answers what they ask before they call.
+/// Answers preflight requests, and puts CORS headers on answers to pages that the policy allows.
 pub fn layer(policy: Arc<OriginPolicy>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, parts| {

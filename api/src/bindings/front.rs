@@ -3,7 +3,7 @@
 
 use super::card::plain;
 use super::{
-    Gate, cors, grpc, jsonrpc,
+    Gate, cors, grpc, http, jsonrpc,
     origin::{Admission, Foreign, OriginPolicy, is_document},
     request::Marks,
     router,
@@ -13,14 +13,14 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::Response,
 };
 use futures::FutureExt;
 use longhaul_proto::of_grpc;
 use longhaul_wire::error::OWN_DOMAIN;
 use serde_json::{Value, json};
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, mem, panic::AssertUnwindSafe, sync::Arc};
 use tonic::Code;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::{
@@ -28,7 +28,7 @@ use tower_http::{
     cors::CorsLayer,
 };
 
-/// The code of JSON-RPC of whatever the caller may not do.
+/// The JSON-RPC code of what the caller may not do.
 const FORBIDDEN: i32 = -32051;
 const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
@@ -41,24 +41,22 @@ struct Ways {
     router: Router,
     origins: Arc<OriginPolicy>,
     cors: CorsLayer,
+    /// The path of the public URL: some proxies leave it in front of paths, and others do not.
+    prefix: Option<String>,
 }
 
 impl Front {
     /// With all routes.
     pub fn new(gate: Gate) -> Self {
         let options = &gate.service.options;
-        let origins = Arc::new(OriginPolicy::new(
-            !gate.authenticator.required(),
-            &options.public_url,
-            &options.allowed_hosts,
-            &options.cors_origins,
-        ));
+        let origins = Arc::new(OriginPolicy::new(!gate.authenticator.required(), options));
         let cors = cors::layer(Arc::clone(&origins));
-        Self(Arc::new(Ways { router: router(gate.clone()), gate, origins, cors }))
+        let prefix = options.public_url.as_deref().and_then(prefix);
+        Self(Arc::new(Ways { router: router(gate.clone()), gate, origins, cors, prefix }))
     }
 
     /// Answers a request whose host and origin may be as they are.
-    async fn route(&self, request: Request) -> Response {
+    async fn route(&self, mut request: Request) -> Response {
         let place = match *request.method() {
             Method::POST => place(request.uri().path()),
             _ => Place::Elsewhere,
@@ -69,7 +67,14 @@ impl Front {
                 let name = name.to_owned();
                 self.call(Some(name), request).await
             }
-            Place::Elsewhere => self.0.router.answer(request).await,
+            Place::Elsewhere => {
+                // A slash at the end means nothing.
+                if let Some(path) = without_slash(request.uri().path()) {
+                    let path = path.to_owned();
+                    set_path(&mut request, &path);
+                }
+                self.0.router.answer(request).await
+            }
         }
     }
 
@@ -109,7 +114,11 @@ impl Front {
 }
 
 impl Answers for Front {
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, mut request: Request) -> Response {
+        if let Some(path) = self.0.prefix.as_deref().and_then(|p| behind(p, request.uri().path())) {
+            let path = path.to_owned();
+            set_path(&mut request, &path);
+        }
         let (parts, body) = request.into_parts();
         let admission = match self.0.origins.check(&parts) {
             Ok(admission) => admission,
@@ -129,6 +138,41 @@ impl Answers for Front {
         }
         response
     }
+}
+
+/// The path of a URL, unless paths that begin like it mean something else already.
+fn prefix(url: &str) -> Option<String> {
+    let (_, path) = url.split_once("://")?.1.split_once('/')?;
+    let path = path.trim_end_matches('/');
+    let first = path.split('/').next().unwrap_or_default();
+    let is_free = first == "a2a" || !http::is_reserved(first);
+    is_free.then(|| format!("/{path}"))
+}
+
+/// The path behind a prefix.
+fn behind<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+    match path.strip_prefix(prefix)? {
+        "" => Some("/"),
+        path => path.starts_with('/').then_some(path),
+    }
+}
+
+/// The path without the slash at its end.
+fn without_slash(path: &str) -> Option<&str> {
+    path.strip_suffix('/').filter(|path| !path.is_empty())
+}
+
+/// Puts another path into the place of that of a request.
+fn set_path(request: &mut Request, path: &str) {
+    let target = match request.uri().query() {
+        Some(query) => Cow::Owned(format!("{path}?{query}")),
+        None => Cow::Borrowed(path),
+    };
+    // A part of a path is one, too.
+    let Ok(target) = target.parse() else { return };
+    let mut parts = mem::take(request.uri_mut()).into_parts();
+    parts.path_and_query = Some(target);
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }
 
 /// Refuses a request by where it is sent to or comes from, as the binding that it is meant for writes errors.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 /// A host in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// Without brackets and without the dot that ends a full name.
+    /// The name or address, without brackets and without the dot that ends a full name.
     name: String,
     ip: Option<IpAddr>,
     port: Option<u16>,
@@ -46,22 +46,32 @@ impl Host {
         Some(host)
     }
 
-    /// Whether it is this machine by a name that no resolver is asked for (RFC 6761, 6.3).
+    /// True for names that always mean this machine, without a resolver (RFC 6761, 6.3).
     pub fn is_localhost(&self) -> bool {
         self.name == "localhost" || self.name.ends_with(".localhost")
     }
 
-    /// Whether it is an address.
+    /// The address, where it is one.
+    pub const fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
+    /// True when it names a port.
+    pub const fn has_port(&self) -> bool {
+        self.port.is_some()
+    }
+
+    /// True for IP addresses.
     pub const fn is_ip(&self) -> bool {
         self.ip.is_some()
     }
 
-    /// Whether it is this machine.
+    /// True for this machine.
     pub fn is_loopback(&self) -> bool {
         self.is_localhost() || self.ip.is_some_and(|ip| ip.to_canonical().is_loopback())
     }
 
-    /// Whether a listed host stands for another: for every port of it where it names none.
+    /// True when this listed host stands for another; without a port it stands for every port.
     pub fn covers(&self, other: &Self) -> bool {
         self.name == other.name && (self.port.is_none() || self.port == other.port)
     }

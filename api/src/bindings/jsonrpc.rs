@@ -62,20 +62,20 @@ pub async fn answer(
 ) -> Response {
     let span = marks.span();
     let version = stated_version(&parts.headers, parts.uri.query());
-    let exchange = Exchange { gate, headers: parts.headers, version };
+    let exchange = Exchange { gate, parts, version };
     exchange.answer(marks, agent, body).instrument(span).await
 }
 
 struct Exchange<'a> {
     gate: &'a Gate,
-    headers: HeaderMap,
+    parts: Parts,
     /// Of A2A, as the request states it.
     version: Option<String>,
 }
 
 impl Exchange<'_> {
     async fn answer(&self, marks: Marks, agent: Option<String>, body: Body) -> Response {
-        let caller = match caller(self.gate, &self.headers, marks, agent.as_deref()).await {
+        let caller = match caller(self.gate, &self.parts.headers, marks, agent.as_deref()).await {
             Ok(caller) => caller,
             Err(error) => return refuse(UNKNOWN, &Id::null(), &error),
         };
@@ -107,20 +107,20 @@ impl Exchange<'_> {
                 let dialect = negotiation.of_error(version, &call.method, dialect, &error);
                 let refusal = refuse(dialect, &call.id, &error);
                 let streams = dialect != Dialect::V1_0 && operation.is_stream();
-                return if streams && wants_events_only(&self.headers) {
+                return if streams && wants_events_only(&self.parts.headers) {
                     as_event(refusal, dialect, &call.id, &error)
                 } else {
                     refusal
                 };
             }
         };
-        echo(&extensions, &self.headers, &mut response);
+        echo(&extensions, &self.parts.headers, &mut response);
         response
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Box<Response>> {
         let bodies = &self.gate.bodies;
-        let (error, status) = match bodies.read_plain(&self.headers, body).await {
+        let (error, status) = match bodies.read_plain(&self.parts.headers, body).await {
             Ok(body) => return Ok(body),
             Err(unread) => unread.refusal(bodies.limit()),
         };
@@ -133,7 +133,7 @@ impl Exchange<'_> {
 
     /// What is wrong with a body that is no JSON: that, or that it was never meant to be any.
     fn unreadable(&self, why: String) -> ProtocolError {
-        match foreign_type(&self.headers) {
+        match foreign_type(&self.parts.headers) {
             Some(media_type) => {
                 let accepted = vec!["application/json".to_owned()];
                 ProtocolError::ContentTypeNotSupported { media_type, accepted }
@@ -144,15 +144,18 @@ impl Exchange<'_> {
 
     async fn call(
         &self,
-        caller: Caller,
+        mut caller: Caller,
         call: &Call<'_>,
         dialect: Dialect,
         operation: Operation,
     ) -> Result<Answer, ProtocolError> {
         let cursor = match operation {
-            Operation::Subscribe => cursor(&self.headers)?,
+            Operation::Subscribe => cursor(&self.parts.headers)?,
             _ => None,
         };
+        if operation == Operation::ExtendedCard {
+            caller.card_address = Some(self.gate.addresses.of(&self.parts));
+        }
         let request_id = caller.request_id.clone();
         let mut chosen = None;
         let read = || {

@@ -1,9 +1,11 @@
 //! Bindings: bytes to requests, answers to bytes. Thin: what is asked is done by the service.
 
+mod address;
 mod answer;
 mod body;
 mod card;
 mod cors;
+mod forwarded;
 mod front;
 mod grpc;
 mod health;
@@ -19,7 +21,9 @@ mod request;
 mod since;
 mod sse;
 
+pub use address::Addresses;
 pub use body::Bodies;
+pub use forwarded::Peer;
 pub use front::Front;
 pub use since::Since;
 
@@ -43,6 +47,8 @@ pub struct Gate {
     pub negotiation: Negotiation,
     pub keep_alive: Duration,
     pub bodies: Arc<Bodies>,
+    /// Which addresses cards name.
+    pub addresses: Arc<Addresses>,
     /// Since when cards are as they are.
     pub since: Arc<Since>,
 }

@@ -1,18 +1,22 @@
-//! Who may send requests from where, on a server that asks for no credentials.
+//! Protection of servers that ask for no credentials against requests of foreign web pages.
 //!
 //! There the network address is all that keeps strangers out, and a browser on the same machine or network is already in. A web page
 //! may send simple requests to any address (cross-site request forgery), or have its own name resolve to ours (DNS rebinding). So a
 //! request counts only when its host is a name of this server, and its origin, if any, is that of this server or was allowed.
 //! Where callers show a key, a page that does not have it can do nothing, and nothing is refused here.
 
-use super::host::{Host, hosts_of};
+use super::{
+    forwarded::TrustedProxies,
+    host::{Host, hosts_of},
+};
+use crate::options::ApiOptions;
 use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use longhaul_wire::dialect::shortened;
 
-/// Where cards and keys are, below whatever address: they are public, and pages may read them.
+/// Names of cards and key sets, below any address: they are public, and every page may read them.
 const DOCUMENTS: [&str; 3] = ["agent-card.json", "agent.json", "jwks.json"];
 
-/// What probes ask for, by whatever name they know this node.
+/// Addresses of probes, which know a node by any name.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 const GRPC_PROBES: &str = "/grpc.health.v1.Health/";
 
@@ -20,37 +24,38 @@ const GRPC_PROBES: &str = "/grpc.health.v1.Health/";
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum CorsOrigins {
     Any,
-    /// These, in lower case.
+    /// A list, in lower case.
     Listed(Vec<String>),
 }
 
 /// Checks hosts and origins.
 #[derive(Debug, Clone)]
 pub struct OriginPolicy {
-    /// Whether callers need no credentials.
+    /// True when callers need no credentials.
     open: bool,
     /// Names of this server.
     hosts: Vec<Host>,
     cors: CorsOrigins,
+    proxies: TrustedProxies,
 }
 
-/// What a request is, by its origin.
+/// The treatment of a request, by its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Of no page, or of one that is not allowed to read the answer.
+    /// The request has no origin, or its page may not read the answer.
     Plain,
-    /// Of a page that may read the answer, or asks whether it may.
+    /// The page may read the answer, or asks for leave.
     Cors,
 }
 
-/// Why a request is refused.
+/// The reason for refusing a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Foreign {
-    /// It is addressed to a name that is not one of this server.
+    /// The request is addressed to a name that is not one of this server.
     Host(String),
-    /// It was sent by a page of this origin.
+    /// A page of this foreign origin has sent it.
     Origin(String),
-    /// It was sent by a page of another site.
+    /// A page of another site has sent it.
     Site,
     /// A page of this origin asks for leave, and has none.
     Preflight(String),
@@ -91,23 +96,21 @@ impl Foreign {
 
 impl OriginPolicy {
     /// The policy of a server that is open to callers without credentials, or is not.
-    pub fn new(
-        open: bool,
-        public_url: &str,
-        allowed_hosts: &[String],
-        cors_origins: &[String],
-    ) -> Self {
-        let public = Host::of_url(public_url);
-        let hosts = public.into_iter().chain(allowed_hosts.iter().filter_map(|h| Host::parse(h)));
+    pub fn new(open: bool, options: &ApiOptions) -> Self {
+        let public = options.public_url.as_deref().and_then(Host::of_url);
+        let listed = options.allowed_hosts.iter().filter_map(|host| Host::parse(host));
+        let hosts = public.into_iter().chain(listed);
+        let cors_origins = &options.cors_origins;
         let cors = if cors_origins.iter().any(|origin| origin == "*") {
             CorsOrigins::Any
         } else {
             CorsOrigins::Listed(cors_origins.iter().map(|o| o.to_ascii_lowercase()).collect())
         };
-        Self { open, hosts: hosts.collect(), cors }
+        let proxies = TrustedProxies::new(options.trusted_proxies.clone());
+        Self { open, hosts: hosts.collect(), cors, proxies }
     }
 
-    /// Whether a page of this origin may read answers.
+    /// True when pages of this origin may read answers.
     pub fn allows(&self, origin: &HeaderValue, path: &str) -> bool {
         if is_document(path) {
             return true;
@@ -126,9 +129,15 @@ impl OriginPolicy {
         let path = parts.uri.path();
         let may_read = origin.is_some_and(|origin| self.allows(origin, path));
         if self.open && !is_exempt(parts) {
-            self.check_host(parts)?;
+            // What a listed proxy was asked counts, not what it asks.
+            let forwarded = self.proxies.read(parts).and_then(|forwarded| forwarded.host);
+            let hosts: Vec<&str> = match &forwarded {
+                Some(host) => vec![host],
+                None => hosts_of(parts).collect(),
+            };
+            self.check_host(&hosts)?;
             if !may_read {
-                self.check_origin(parts)?;
+                self.check_origin(parts, &hosts)?;
             }
         }
         match origin {
@@ -138,22 +147,22 @@ impl OriginPolicy {
         }
     }
 
-    fn check_host(&self, parts: &Parts) -> Result<(), Foreign> {
-        for host in hosts_of(parts) {
+    fn check_host(&self, hosts: &[&str]) -> Result<(), Foreign> {
+        for host in hosts {
             let known = Host::parse(host).is_some_and(|host| self.is_ours(&host));
             if !known {
-                return Err(Foreign::Host(host.to_owned()));
+                return Err(Foreign::Host((*host).to_owned()));
             }
         }
         Ok(())
     }
 
-    /// Whether no stranger can have this name: the resolver is not asked for it, or it was listed.
+    /// True for names that no stranger can have: no resolver is asked for them, or they are listed.
     fn is_ours(&self, host: &Host) -> bool {
         host.is_localhost() || host.is_ip() || self.hosts.iter().any(|listed| listed.covers(host))
     }
 
-    fn check_origin(&self, parts: &Parts) -> Result<(), Foreign> {
+    fn check_origin(&self, parts: &Parts, hosts: &[&str]) -> Result<(), Foreign> {
         let mut origins = parts.headers.get_all(header::ORIGIN).iter().peekable();
         if origins.peek().is_none() {
             // Links, images and the like have no origin; browsers say of them how far away the page is.
@@ -165,7 +174,7 @@ impl OriginPolicy {
             let known = page.is_some_and(|page| {
                 page.is_loopback()
                     || self.hosts.iter().any(|listed| listed.covers(&page))
-                    || hosts_of(parts).filter_map(Host::parse).any(|host| host == page)
+                    || hosts.iter().filter_map(|host| Host::parse(host)).any(|host| host == page)
             });
             if !known {
                 return Err(Foreign::Origin(text(origin)));
@@ -184,20 +193,20 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
     site.is_some_and(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"))
 }
 
-/// Whether a browser asks what a page may do (Fetch, CORS-preflight request).
+/// Recognises a CORS-preflight request (Fetch standard).
 fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS
         && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether anybody may ask, from wherever.
+/// True for requests that everybody may send, from anywhere.
 fn is_exempt(parts: &Parts) -> bool {
     let path = parts.uri.path();
     let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     (reads && (is_document(path) || PROBES.contains(&path))) || path.starts_with(GRPC_PROBES)
 }
 
-/// Whether a card or a key set is at this path.
+/// True for the paths of cards and key sets.
 pub fn is_document(path: &str) -> bool {
     let Some((_, name)) = path.rsplit_once("/.well-known/") else { return false };
     DOCUMENTS.contains(&name.strip_suffix('/').unwrap_or(name))

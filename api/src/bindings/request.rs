@@ -84,7 +84,7 @@ pub async fn caller(
     marks: Marks,
     agent: Option<&str>,
 ) -> Result<Caller, ProtocolError> {
-    let agent = agent.map(AgentName::new).transpose().map_err(|why| {
+    let agent = agent.map(AgentName::unreserved).transpose().map_err(|why| {
         ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
     })?;
     let Marks { request_id, trace } = marks;
@@ -96,7 +96,8 @@ pub async fn caller(
     let extensions = activated(headers);
     // Those of the dialect, once it is known.
     let rules = Rules::of(Dialect::V1_0);
-    Ok(Caller { principal, agent, request_id, trace, extensions, rules })
+    let card_address = None;
+    Ok(Caller { principal, agent, request_id, trace, extensions, rules, card_address })
 }
 
 /// The extensions that a request activates, in either spelling of the header.
@@ -134,7 +135,7 @@ pub fn check_scope(caller: &Caller, operation: Operation) -> Result<(), Protocol
 /// The agent that a tenant names, where one is given (A2A 4.4.6): agents are told apart by address or by tenant.
 pub fn with_tenant(mut caller: Caller, tenant: Option<&str>) -> Result<Caller, ProtocolError> {
     let Some(tenant) = tenant.filter(|tenant| !tenant.is_empty()) else { return Ok(caller) };
-    let name = AgentName::new(tenant).map_err(|why| {
+    let name = AgentName::unreserved(tenant).map_err(|why| {
         ProtocolError::invalid("tenant", format!("is not an agent's name: it {why}"))
     })?;
     if caller.agent.as_ref().is_some_and(|agent| *agent != name) {

@@ -5,8 +5,10 @@ use super::{
     guarded::Guarded,
     idle::Exchanges,
     neglect::{Left, Watching, taking},
+    slot::{self, Slots},
     stalling::Stalling,
 };
+use crate::bindings::Peer;
 use axum::body::Body;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -23,14 +25,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{net::TcpStream, sync::Semaphore, time::sleep};
 
 /// How often a silent client is asked whether it lives, and how long it has for the answer.
 const PROBE: Duration = Duration::from_secs(30);
 const PROBE_ANSWER: Duration = Duration::from_secs(20);
-
-/// Most requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 100;
 
 /// Most bytes in the headers of a request on HTTP/2. One with more is refused alone, with 431. Were it less than what two
 /// frames hold, the connection would end instead, and all its other requests with it.
@@ -64,17 +63,27 @@ impl Drop for Open {
 
 impl<A: Answers> Server<A> {
     /// Serves a connection until it ends, or has to.
-    pub(super) async fn connection(&self, stream: TcpStream) {
+    pub(super) async fn connection(&self, stream: TcpStream, shared: &Arc<Semaphore>) {
         prepare(&stream);
         let activity = Arc::new(Activity::default());
-        let service = service_fn(|request: Request<Incoming>| {
+        let slots = Slots::new(shared);
+        let peer = if self.shows_peers { stream.peer_addr().ok() } else { None };
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(Peer(peer.ip()));
+            }
             let open = Open::new(&activity);
-            let answers = self.answers.clone();
+            let (answers, slot) = (self.answers.clone(), slots.take());
             async move {
+                if slot.is_none() {
+                    return Ok(
+                        slot::refuse(&request).map(|body| Guarded::new(body, taking(), None))
+                    );
+                }
                 // Apart, so that a connection does not keep the room of a request that is answered while it streams or idles.
                 let response = Box::pin(answers.answer(request.map(Body::new))).await;
                 drop(open);
-                Ok::<_, Infallible>(response.map(|body| Guarded::new(body, taking())))
+                Ok::<_, Infallible>(response.map(|body| Guarded::new(body, taking(), slot)))
             }
         });
         let (left, exchanges) = (Arc::new(Left::default()), Arc::new(Exchanges::default()));
@@ -111,7 +120,7 @@ impl<A: Answers> Server<A> {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
+            .max_concurrent_streams(self.limits.streams)
             .max_header_list_size(HEADERS)
             .keep_alive_interval(PROBE)
             .keep_alive_timeout(PROBE_ANSWER);

@@ -1,7 +1,10 @@
 //! The body of an answer as its connection gets it. On HTTP/2 little of it is given ahead of its reader, and a large one ends
 //! only when all of it was taken: until then it can be given up.
 
-use super::taking::{AHEAD, Piece, Taking};
+use super::{
+    slot::Slot,
+    taking::{AHEAD, Piece, Taking},
+};
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
 use std::{
@@ -16,6 +19,8 @@ type Given = Option<Result<Frame<Piece>, axum::Error>>;
 pub struct Guarded {
     inner: Body,
     taking: Option<Arc<Taking>>,
+    /// The place of its request.
+    _slot: Option<Slot>,
     /// Bytes that were given.
     given: usize,
     /// What comes when all was taken: trailers, or the end.
@@ -24,8 +29,8 @@ pub struct Guarded {
 
 impl Guarded {
     /// A body, followed where that is needed.
-    pub const fn new(inner: Body, taking: Option<Arc<Taking>>) -> Self {
-        Self { inner, taking, given: 0, last: None }
+    pub const fn new(inner: Body, taking: Option<Arc<Taking>>, slot: Option<Slot>) -> Self {
+        Self { inner, taking, _slot: slot, given: 0, last: None }
     }
 
     /// Whether more than this waits; who asks is woken when that may have changed.

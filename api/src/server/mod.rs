@@ -8,6 +8,7 @@ mod connection;
 mod guarded;
 mod idle;
 mod neglect;
+mod slot;
 mod stalling;
 mod taking;
 
@@ -29,6 +30,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 pub struct Limits {
     /// Connections at once; further ones wait.
     pub connections: usize,
+    /// Requests that are open at once on an HTTP/2 connection.
+    pub streams: u32,
     /// Until the head of the first request is there.
     pub first_request: Duration,
     /// Until the head of a further request is there. Longer than proxies keep idle connections, or they would send requests
@@ -41,10 +44,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The usual ones, with so many connections.
-    pub const fn with_connections(connections: usize) -> Self {
+    /// The usual ones, with so many connections and so many requests at once on each.
+    pub const fn with_connections(connections: usize, streams: u32) -> Self {
         Self {
             connections,
+            streams,
             first_request: Duration::from_secs(15),
             next_request: Duration::from_secs(75),
             write: Duration::from_secs(60),
@@ -72,6 +76,8 @@ impl Answers for Router {
 #[derive(Clone)]
 pub struct Server<A> {
     pub answers: A,
+    /// True when requests carry the address of their peer.
+    pub shows_peers: bool,
     pub limits: Limits,
     /// No further connection and no further request on those there are.
     pub draining: CancellationToken,
@@ -84,13 +90,14 @@ impl<A: Answers> Server<A> {
     pub async fn serve(self, listener: TcpListener) {
         let most = self.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
         let mut room = Room { places: Arc::new(Semaphore::new(most)), full: false };
+        let streams = Arc::new(Semaphore::new(most));
         let connections = TaskSet::new();
         while let Some((stream, place)) =
             self.draining.run_until_cancelled(room.next(&listener)).await
         {
-            let server = self.clone();
+            let (server, streams) = (self.clone(), Arc::clone(&streams));
             connections.spawn("connection", async move {
-                server.connection(stream).await;
+                server.connection(stream, &streams).await;
                 drop(place);
             });
         }

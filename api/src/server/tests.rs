@@ -20,6 +20,7 @@ const NEVER: Duration = Duration::from_secs(3_600);
 
 const LIMITS: Limits = Limits {
     connections: 10,
+    streams: 4_096,
     first_request: NEVER,
     next_request: NEVER,
     write: NEVER,
@@ -77,7 +78,8 @@ async fn serve(limits: Limits) -> Served {
     let address = listener.local_addr().unwrap();
     let draining = CancellationToken::new();
     let stop = CancellationToken::new();
-    let server = Server { answers: router, limits, draining: draining.clone(), stop };
+    let server =
+        Server { answers: router, shows_peers: false, limits, draining: draining.clone(), stop };
     let server = longhaul_runtime::spawn("server", server.serve(listener));
     Served { address, draining, server, go, asked, room }
 }

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::hub::Subscription;
 use longhaul_domain::{
-    AgentDescriptor, AgentName, Content, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq,
-    Task, TaskId, TaskKey, Timestamp, blob::offload_all, log::UserMessage,
+    AgentDescriptor, AgentName, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq, Task,
+    TaskId, TaskKey, Timestamp, blob::offload_all, log::UserMessage,
 };
 use longhaul_store::{
     Accept, AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, SnapshotOptions,
@@ -302,12 +302,13 @@ fn check_output_modes(modes: &[String]) -> Result<()> {
     }
 }
 
-/// Refuses files that no skill of the agent reads (A2A 3.3.2, `ContentTypeNotSupportedError`). Text, data and parts
-/// without a media type are always taken.
+/// Refuses parts of a media type that no skill of the agent reads (A2A 3.3.2, `ContentTypeNotSupportedError`). Parts without one
+/// are always taken.
 fn check_media_types(agent: &AgentDescriptor, request: &SendRequest) -> Result<()> {
     for part in &request.message.parts {
-        let (Content::Raw(_) | Content::Url(_)) = &part.content else { continue };
-        let Some(media_type) = &part.media_type else { continue };
+        // Some clients write an empty one where they know none.
+        let stated = part.media_type.as_ref().filter(|media_type| !media_type.trim().is_empty());
+        let Some(media_type) = stated else { continue };
         if !agent.accepts(media_type) {
             let of_skills = agent.skills.iter().flat_map(|skill| &skill.input_modes);
             let mut accepted: Vec<String> =

@@ -1,4 +1,5 @@
-//! Cancel Task (A2A 3.1.5): answers with the canceled task when the executor confirms in time, else with the task as it is.
+//! Cancel Task (A2A 3.1.5): answers with the canceled task when the executor confirms in time, with an error when
+//! the task ended otherwise meanwhile, else with the task as it is.
 
 use super::{Answer, Caller, Result, Service, get::with_history, not_found};
 use longhaul_domain::{Task, TaskKey, TaskState};
@@ -37,14 +38,66 @@ impl Service {
             }
             CancelRequested::NotFound => return Err(not_found(&request.id)),
         }
-        self.canceled(caller, known.key).await
+        self.canceled(caller, known.key, &request.id).await
     }
 
-    async fn canceled(&self, caller: &Caller, key: TaskKey) -> Result<Answer<Task>> {
+    async fn canceled(
+        &self,
+        caller: &Caller,
+        key: TaskKey,
+        request: &TaskRef,
+    ) -> Result<Answer<Task>> {
         let id = TaskRef::Known(key.task);
         let Answer { mut answer, held } =
             self.snapshot_to_show(caller, &id, with_history(caller.rules.history)).await?;
+        let state = answer.status.state;
+        // The executor was told and ended the task its own way: the cancel has lost the race.
+        if state.is_terminal() && state != TaskState::Canceled {
+            let task = request.to_string();
+            return Err(ProtocolError::TaskNotCancelable { task, state });
+        }
         let held = self.show_task(caller, &mut answer, held).await?;
         Ok(Answer { answer, held })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{LIMIT, Node, caller, send, working};
+    use longhaul_domain::{EntryBody, Note, Seq, log::StatusChange};
+    use longhaul_store::ReadLimit;
+    use longhaul_wire::SendOutcome;
+    use std::time::Duration;
+    use tokio::time::{sleep, timeout};
+
+    async fn is_asked(node: &Node, key: TaskKey) -> bool {
+        let log = node.store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap();
+        let asked = |body: &EntryBody| matches!(body, EntryBody::Note(Note::CancelRequested));
+        log.unwrap().entries.iter().any(|entry| asked(&entry.body))
+    }
+
+    #[tokio::test]
+    async fn a_cancel_that_loses_the_race_says_so() {
+        let node = Node::start().await;
+        let service = node.service();
+        let sent = service.send(&caller(), send("m")).await.unwrap().answer;
+        let SendOutcome::Task(task) = sent else { panic!("not a task") };
+        let mut run = node.claim().await;
+        run.append(vec![working()]).await;
+        let id = TaskRef::Known(task.key.task);
+        let request = CancelRequest { tenant: None, id, metadata: None };
+        let asker = caller();
+        let cancel = service.cancel(&asker, request);
+        let end = async {
+            while !is_asked(&node, task.key).await {
+                sleep(Duration::from_millis(5)).await;
+            }
+            run.end(StatusChange::to(TaskState::Completed)).await;
+        };
+        let (canceled, ()) = timeout(LIMIT, async { tokio::join!(cancel, end) }).await.unwrap();
+        let state = TaskState::Completed;
+        let task = task.key.task.to_string();
+        assert_eq!(canceled.err(), Some(ProtocolError::TaskNotCancelable { task, state }));
     }
 }

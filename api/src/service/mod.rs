@@ -29,7 +29,7 @@ mod subscribe;
 
 pub use admission::{Admission, Bounds};
 pub use again::Draft;
-pub use card::{CardFound, CardScope, Shape};
+pub use card::{AddressSource, CardAddress, CardFound, CardScope, Shape};
 pub use failure::failed;
 pub use frame::Frame;
 pub use history::{LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog};
@@ -67,6 +67,8 @@ pub struct Caller {
     pub extensions: Extensions,
     /// What its version of the protocol expects.
     pub rules: Rules,
+    /// The address that a card for it names, where it asks for one.
+    pub card_address: Option<CardAddress>,
 }
 
 /// What the use cases need.

@@ -3,17 +3,18 @@
 //! Nodes that share their keys give the same card the same signatures, so a client that goes from one to another finds the
 //! card that it knows.
 
-use super::{Service, Shape};
-use longhaul_signing::SIGNATURES;
+use super::{AddressSource, CardAddress, Service, Shape};
+use longhaul_signing::{SIGNATURES, Signer};
 use longhaul_wire::v1::card::{AgentCard, AgentCardSignature};
 use serde_json::Value;
 
 impl Service {
     /// A card, of 1.0 or with the fields of other versions beside, with its signatures. Without keys, the card as it is.
-    pub fn signed(&self, mut document: Value) -> Value {
-        let Some(signer) = &self.options.card_signer else { return document };
+    pub fn signed(&self, mut document: Value, address: &CardAddress) -> Value {
+        let Some(signer) = self.signer(address) else { return document };
         // What is no object is no card of ours.
-        if let (Ok(signatures), Some(members)) = (signer.sign(&document), document.as_object_mut())
+        if let (Ok(signatures), Some(members)) =
+            (signer.sign(&document, &address.url), document.as_object_mut())
         {
             let signatures = signatures.iter().filter_map(|one| serde_json::to_value(one).ok());
             let signatures: Vec<Value> = signatures.collect();
@@ -25,9 +26,10 @@ impl Service {
     }
 
     /// The same for a card that others write as a document of this shape.
-    pub fn sign(&self, card: &mut AgentCard, shape: Shape) {
-        let Some(signer) = &self.options.card_signer else { return };
-        let signatures = shape.document(card).map(|document| signer.sign(&document));
+    pub fn sign(&self, card: &mut AgentCard, shape: Shape, address: &CardAddress) {
+        let Some(signer) = self.signer(address) else { return };
+        let document = shape.document(card);
+        let signatures = document.map(|document| signer.sign(&document, &address.url));
         if let Ok(Ok(signatures)) = signatures {
             let of_wire = |one: &longhaul_signing::CardSignature| AgentCardSignature {
                 protected: one.protected.clone(),
@@ -35,6 +37,16 @@ impl Service {
                 header: None,
             };
             card.signatures = signatures.iter().map(of_wire).collect();
+        }
+    }
+
+    /// The signer of cards with this address. One that only a request names may be anybody's: signed, it could be shown to others.
+    fn signer(&self, address: &CardAddress) -> Option<&Signer> {
+        match address.source {
+            AddressSource::Configured | AddressSource::Listed => {
+                self.options.card_signer.as_deref()
+            }
+            AddressSource::Requested => None,
         }
     }
 
@@ -60,7 +72,7 @@ mod tests {
     }
 
     async fn card(service: &Service) -> AgentCard {
-        match service.card(&CardScope::Root).await.unwrap() {
+        match service.card(&CardScope::Root, &service.own_address()).await.unwrap() {
             CardFound::Card(card) => *card,
             CardFound::None(_) => panic!("there is an agent"),
         }
@@ -83,9 +95,10 @@ mod tests {
             (Shape::V0_3, &[Form::Document]),
         ] {
             let mut card = card(&service).await;
-            let signed = service.signed(shape.document(&card).unwrap());
+            let address = service.own_address();
+            let signed = service.signed(shape.document(&card).unwrap(), &address);
             assert_eq!(covered(&service, &signed), covers, "{shape:?}");
-            service.sign(&mut card, shape);
+            service.sign(&mut card, shape, &address);
             assert_eq!(shape.document(&card).unwrap(), signed, "{shape:?}");
         }
     }
@@ -95,7 +108,8 @@ mod tests {
         // With a scheme without scopes: the one thing of ours that is empty.
         let node = Node::with_keys().await;
         let service = node.configured(|options| options.card_signer = Some(signer())).service();
-        let signed = service.signed(Shape::V1_0.document(&card(&service).await).unwrap());
+        let document = Shape::V1_0.document(&card(&service).await).unwrap();
+        let signed = service.signed(document, &service.own_address());
         assert_eq!(covered(&service, &signed), [Form::Specification, Form::Compact]);
     }
 
@@ -105,8 +119,9 @@ mod tests {
         let service = node.service();
         let mut card = card(&service).await;
         let document = Shape::Any.document(&card).unwrap();
-        assert_eq!(service.signed(document.clone()), document);
-        service.sign(&mut card, Shape::V1_0);
+        let address = service.own_address();
+        assert_eq!(service.signed(document.clone(), &address), document);
+        service.sign(&mut card, Shape::V1_0, &address);
         assert_eq!((card.signatures.len(), service.jwks()), (0, None));
     }
 }

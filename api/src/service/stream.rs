@@ -113,6 +113,11 @@ impl EventStream {
         (places != Places::default()).then_some(places)
     }
 
+    /// True when nothing is to come.
+    pub fn is_over(&self) -> bool {
+        self.ended && self.ready.is_empty() && self.entries.is_empty()
+    }
+
     /// A further frame that need not be waited for.
     pub fn ready(&mut self) -> Option<Frame> {
         while self.ready.is_empty() && !self.ended && !self.service.draining.is_cancelled() {
@@ -181,6 +186,18 @@ impl EventStream {
     }
 }
 
+/// True for entries that show that the agent answers with a task, or that are its answer. A bare `working` is neither.
+fn decides(entry: &Entry) -> bool {
+    match entry.body.status() {
+        Some(change) => {
+            change.state != TaskState::Working
+                || change.message.is_some()
+                || change.metadata.is_some()
+        }
+        None => entry.body.is_event(),
+    }
+}
+
 impl Service {
     /// Takes a message in and streams what comes of it.
     pub async fn stream(
@@ -244,17 +261,44 @@ impl Service {
                 () = &mut until => return Ok((held, None)),
                 () = self.draining.cancelled() => return Ok((held, None)),
             };
-            let shows = |entry: &Arc<Entry>| {
-                let status = entry.body.status();
-                status.map_or(entry.body.is_event(), |change| change.state != TaskState::Working)
-            };
             flight.begun();
-            let decided = entries.iter().any(shows);
+            let decided = entries.iter().any(|entry| decides(entry));
             held.extend(entries);
             if decided {
                 let direct = held.iter().find_map(|entry| reply(entry)).cloned();
                 return Ok((held, direct));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::{
+        Artifact, ArtifactId, ArtifactUpdate, JsonObject, LogEntry, MessageId, Note, Part, Role,
+        Timestamp, log::StatusChange,
+    };
+
+    fn shows(body: EntryBody) -> bool {
+        let (seq, at, attempt) = (Seq(2), Timestamp::UNIX_EPOCH, 1);
+        decides(&Entry::from(LogEntry { seq, at, attempt, body }))
+    }
+
+    #[test]
+    fn the_first_sign_of_a_task_ends_the_wait_for_a_direct_reply() {
+        let message =
+            Message::new(MessageId::new("m").unwrap(), Role::Agent, vec![Part::text("x")]);
+        let status = |state, message| EntryBody::Status(StatusChange::with(state, message));
+        assert!(!shows(status(TaskState::Working, None)), "it has begun");
+        assert!(!shows(EntryBody::Note(Note::CancelRequested)));
+        assert!(shows(status(TaskState::Working, Some(message.clone()))), "progress");
+        let metadata = Some(JsonObject::parse("{\"percent\":1}").unwrap());
+        let quiet = StatusChange { metadata, ..StatusChange::to(TaskState::Working) };
+        assert!(shows(EntryBody::Status(quiet)), "progress without words");
+        let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![Part::text("x")]);
+        assert!(shows(EntryBody::Artifact(ArtifactUpdate::whole(artifact))));
+        assert!(shows(status(TaskState::Completed, Some(message))), "the reply, or an end");
+        assert!(shows(status(TaskState::InputRequired, None)));
     }
 }

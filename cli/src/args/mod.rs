@@ -53,7 +53,7 @@ use clap::{Parser, Subcommand};
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 With `longhaul tasks` also: 3 the task failed or was rejected, 4 it was canceled,
 5 it waits for input or authorization, 130 interrupted.",
-    disable_version_flag = true,
+    version,
     subcommand_required = true,
     arg_required_else_help = true
 )]

@@ -119,7 +119,8 @@ impl ClientError {
     pub fn operator(url: &str, status: u16, said: Option<String>) -> Self {
         let hint = match status {
             401 => key_hint(said.as_deref().unwrap_or_default()),
-            403 => {
+            // What is refused for its host says what to do itself.
+            403 if said.as_deref().is_none_or(|said| said.contains("scope")) => {
                 "; it takes an API key with the scope operator: longhaul keys create --owner NAME --scope operator"
             }
             404 | 405 if said.is_none() => {
@@ -269,7 +270,10 @@ mod tests {
         let said = |status, said: Option<&str>| {
             ClientError::operator("http://a", status, said.map(str::to_owned)).to_string()
         };
-        assert!(said(403, Some("Not allowed.")).contains("Not allowed; it takes an API key"));
+        let lacks = said(403, Some("The API key lacks the scope operator. Use a key that has it"));
+        assert!(lacks.contains("it takes an API key with the scope operator"), "{lacks}");
+        let foreign = said(403, Some("a.example is not a name of this server"));
+        assert_eq!(foreign, "the server refused: a.example is not a name of this server");
         assert_eq!(said(404, Some("no such schedule")), "the server refused: no such schedule");
         assert!(said(404, None).contains("a Longhaul server"));
     }

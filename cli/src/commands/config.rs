@@ -27,7 +27,8 @@ fn check(configured: &Configured) -> Outcome {
     let sources = Sources::of_process(configured.config.clone(), configured.overrides());
     let settings = Settings::load(sources)?;
     print::write_out(&settings.describe())?;
-    for warning in parts::key_warnings(&settings) {
+    let addresses = parts::address_warnings(&settings, settings.server.listen);
+    for warning in parts::key_warnings(&settings).into_iter().chain(addresses) {
         print::complaint(&warning);
     }
     let missing = check_programs(&settings)?;

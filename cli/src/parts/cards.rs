@@ -6,9 +6,6 @@ use longhaul_runtime::Settings;
 use longhaul_signing::{KeyError, KeyRing, PrivateKey, PublicKey, Signer};
 use std::{path::Path, sync::Arc};
 
-/// Where an API node serves its key set.
-const KEY_SET: &str = "/.well-known/jwks.json";
-
 /// The keys that the settings name, if they name any. What is wrong with a file is wrong usage, and says which one it is.
 pub fn key_ring(settings: &Settings) -> Result<Option<KeyRing>, Failure> {
     let cards = &settings.cards;
@@ -37,14 +34,13 @@ pub fn key_warnings(settings: &Settings) -> Vec<String> {
     warnings
 }
 
-/// What signs the cards of a node that clients reach at this URL.
-pub fn signer(settings: &Settings, public_url: &str) -> Result<Option<Arc<Signer>>, Failure> {
-    let jku = settings.cards.jku.clone().unwrap_or_else(|| format!("{public_url}{KEY_SET}"));
+/// The signer of a node's cards.
+pub fn signer(settings: &Settings) -> Result<Option<Arc<Signer>>, Failure> {
     let ring = key_ring(settings)?;
     for warning in key_warnings(settings) {
         tracing::warn!("{warning}");
     }
-    Ok(ring.map(|ring| Arc::new(Signer::new(ring, Some(jku)))))
+    Ok(ring.map(|ring| Arc::new(Signer::new(ring, settings.cards.jku.clone()))))
 }
 
 fn read_all<T>(
@@ -115,7 +111,7 @@ mod tests {
 
     #[test]
     fn without_keys_nothing_is_signed() {
-        assert!(signer(&Settings::default(), "http://a").unwrap().is_none());
+        assert!(signer(&Settings::default()).unwrap().is_none());
     }
 
     #[test]

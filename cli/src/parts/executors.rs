@@ -7,6 +7,7 @@ use longhaul_runtime::{
     Settings,
     settings::{Agent, ExecutorKind},
 };
+use longhaul_store::Store;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// The configured executors that `worker.agents` names, or all, and the given ones.
@@ -14,6 +15,12 @@ pub fn build(
     settings: &Settings,
     own: Vec<Arc<dyn Executor>>,
 ) -> Result<Vec<Arc<dyn Executor>>, Failure> {
+    if let Some(executor) = own.iter().find(|own| own.descriptor().agent.name.is_reserved()) {
+        let name = executor.descriptor().agent.name;
+        return Err(Failure::usage(format!(
+            "this program has an executor named {name}, and that name is reserved; give it another one"
+        )));
+    }
     let own_names: BTreeSet<String> =
         own.iter().map(|executor| executor.descriptor().agent.name.to_string()).collect();
     let wanted = settings.worker.agents.as_deref();
@@ -46,6 +53,18 @@ fn guard(agents: &[Agent]) -> Option<PluginGuard> {
     guard.inspect_err(|error| tracing::warn!(%error, "plugins have no guard")).ok()
 }
 
+/// Refuses to go on where an agent is registered under a name that has been reserved since: it could not be reached.
+pub async fn refuse_reserved(store: &dyn Store) -> Result<(), Failure> {
+    // A store that does not answer now is waited for elsewhere.
+    let Ok(agents) = store.agents().await else { return Ok(()) };
+    let Some(agent) = agents.iter().find(|agent| agent.name.is_reserved()) else { return Ok(()) };
+    let name = &agent.name;
+    Err(Failure::failed(format!(
+        "an agent named {name} is registered, and that name is reserved now. Give its executor another name, and remove the \
+         old registration with: delete from agents where name = '{name}'"
+    )))
+}
+
 fn check_names(wanted: &[String], agents: &[Agent], own: &BTreeSet<String>) -> Result<(), Failure> {
     let known =
         |name: &String| agents.iter().any(|agent| agent.name == *name) || own.contains(name);
@@ -65,6 +84,7 @@ fn check_names(wanted: &[String], agents: &[Agent], own: &BTreeSet<String>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_runtime::settings;
 
     fn settings(agents: &[&str], wanted: Option<&[&str]>) -> Settings {
         let agent = |name: &&str| Agent {
@@ -97,6 +117,28 @@ mod tests {
         assert_eq!(names(&one), ["b"]);
         assert!(refused(&settings(&["a"], Some(&["c"])), Vec::new()).contains("\"c\""));
         assert!(refused(&settings(&[], None), Vec::new()).contains("[[agent]]"));
+    }
+
+    #[test]
+    fn reserved_names_are_the_same_everywhere() {
+        assert_eq!(settings::RESERVED_NAMES, longhaul_domain::ids::RESERVED_NAMES);
+    }
+
+    #[tokio::test]
+    async fn an_agent_of_a_name_that_is_reserved_now_ends_the_start() {
+        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let store: Arc<dyn Store> = store;
+        let register = async |name: &str| {
+            let text = format!(
+                r#"{{"name":"{name}","version":"1","description":"","skills":[],"inputModes":[],"outputModes":[]}}"#
+            );
+            store.register_agents(vec![serde_json::from_str(&text).unwrap()]).await.unwrap();
+        };
+        register("echo").await;
+        assert_eq!(refuse_reserved(&*store).await, Ok(()));
+        register("console").await;
+        let refused = refuse_reserved(&*store).await.unwrap_err().to_string();
+        assert!(refused.contains("named console") && refused.contains("delete from"), "{refused}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use longhaul_store_sqlite::SqliteStore;
 use std::{path::Path, sync::Arc, time::Duration};
 
 pub use cards::{key_ring, key_warnings};
-pub use options::{api_options, url_of, worker_options};
+pub use options::{address_warnings, api_options, url_of, worker_options};
 
 /// Reads the settings of this process.
 pub fn load(configured: &Configured, overrides: Vec<Override>) -> Result<Settings, Failure> {

@@ -10,7 +10,7 @@ use longhaul_runtime::{
 };
 use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress, v1::card::AgentProvider};
 use longhaul_worker::WorkerOptions;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// How the API is run. `address` is where it listens.
 pub fn api_options(
@@ -22,10 +22,15 @@ pub fn api_options(
     let named = server.default_agent.as_deref().map(AgentName::new).transpose();
     let default_agent = named
         .map_err(|error| Failure::usage(format!("configuration: server.default_agent: {error}")))?;
-    let public_url = server.public_url.clone().unwrap_or_else(|| url_of(address));
+    for warning in address_warnings(settings, address) {
+        tracing::warn!("{warning}");
+    }
+    let proxies = server.trusted_proxies.iter();
     Ok(ApiOptions {
-        card_signer: cards::signer(settings, &public_url)?,
-        public_url,
+        card_signer: cards::signer(settings)?,
+        public_url: server.public_url.clone(),
+        listen_url: url_of(address),
+        trusted_proxies: proxies.filter_map(|network| settings::read_network(network)).collect(),
         allowed_hosts: server.allowed_hosts.clone(),
         cors_origins: server.cors_origins.clone(),
         default_agent,
@@ -36,6 +41,7 @@ pub fn api_options(
         max_body_bytes: server.max_body_bytes,
         max_answer_bytes: server.max_answer_bytes as u64,
         max_connections: server.max_connections,
+        max_requests_per_connection: server.max_requests_per_connection,
         max_queued: server.max_queued,
         max_queued_per_owner: server.max_queued_per_owner,
         max_queue_delay: server.max_queue_delay.get(),
@@ -54,6 +60,49 @@ pub fn api_options(
         extended_cards: extended_cards(settings.cards.extended),
         about: about(&settings.cards),
     })
+}
+
+/// Warnings about addresses on cards that cannot be right, for a node that listens there.
+pub fn address_warnings(settings: &Settings, address: SocketAddr) -> Vec<String> {
+    let (server, cards) = (&settings.server, &settings.cards);
+    let mut warnings = Vec::new();
+    if let Some(url) = &server.public_url
+        && is_loopback_url(url)
+        && !address.ip().to_canonical().is_loopback()
+    {
+        warnings.push(format!(
+            "server.public_url: cards name {url}, which leads every other machine to itself; set the address that clients use"
+        ));
+    }
+    let signs = !cards.signing_keys.is_empty();
+    if signs && server.public_url.is_none() && server.allowed_hosts.is_empty() {
+        warnings.push(
+            "server.public_url: without it, and without server.allowed_hosts, cards are not signed: anybody could have one \
+             signed for another address"
+                .to_owned(),
+        );
+    }
+    for network in server.trusted_proxies.iter().filter_map(|text| settings::read_network(text)) {
+        if network.prefix_len() == 0 {
+            warnings.push(format!(
+                "server.trusted_proxies: {network} is everybody, so every client may say which address cards name"
+            ));
+        }
+    }
+    warnings
+}
+
+/// True when the host of a URL is this machine.
+fn is_loopback_url(url: &str) -> bool {
+    let place = url.split_once("://").map_or("", |(_, place)| place);
+    let authority = place.split('/').next().unwrap_or_default();
+    let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let host = bracketed
+        .map_or_else(|| authority.split(':').next().unwrap_or_default(), |(address, _)| address);
+    let ip = host.parse::<IpAddr>().ok();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || ip.is_some_and(|ip| ip.to_canonical().is_loopback() || ip.is_unspecified())
 }
 
 const fn grpc_address(setting: settings::GrpcAddress) -> GrpcAddress {
@@ -141,14 +190,39 @@ mod tests {
     }
 
     #[test]
-    fn cards_name_the_public_url_or_else_the_address() {
-        let address = "127.0.0.1:9".parse().unwrap();
-        let mut settings = Settings::default();
-        let url = |settings: &Settings| {
-            api_options(settings, AuthMode::None, address).unwrap().public_url
+    fn an_address_that_cannot_be_right_is_warned_of() {
+        let of = |change: fn(&mut Settings), listen: &str| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            address_warnings(&settings, listen.parse().unwrap())
         };
-        assert_eq!(url(&settings), "http://127.0.0.1:9");
-        settings.server.public_url = Some("https://a".to_owned());
-        assert_eq!(url(&settings), "https://a");
+        let local: fn(&mut Settings) =
+            |settings| settings.server.public_url = Some("http://localhost:8080/a".to_owned());
+        let signs: fn(&mut Settings) =
+            |settings| settings.cards.signing_keys = vec!["a".to_owned()];
+        let listed: fn(&mut Settings) = |settings| {
+            settings.cards.signing_keys = vec!["a".to_owned()];
+            settings.server.allowed_hosts = vec!["agents.internal".to_owned()];
+        };
+        let everybody: fn(&mut Settings) =
+            |settings| settings.server.trusted_proxies = vec!["0.0.0.0/0".to_owned()];
+        for (change, listen, warns) in [
+            (local, "0.0.0.0:8080", true),
+            (local, "127.0.0.1:8080", false),
+            (signs, "127.0.0.1:8080", true),
+            (listed, "127.0.0.1:8080", false),
+            (everybody, "127.0.0.1:8080", true),
+        ] {
+            assert_eq!(!of(change, listen).is_empty(), warns, "{listen}");
+        }
+        for (url, is) in [
+            ("http://127.0.0.1", true),
+            ("https://[::1]:8443/a", true),
+            ("http://0.0.0.0:8080", true),
+            ("https://localhost.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback_url(url), is, "{url}");
+        }
     }
 }

@@ -27,6 +27,7 @@ async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome
         return Ok(Done::Ok);
     };
     let store: Arc<dyn Store> = store;
+    parts::executors::refuse_reserved(&*store).await?;
     let readiness = Readiness::new();
     // A node without a broker serves as well as one with it: how the broker is, is shown and decides nothing.
     let dispatch = parts::dispatch(settings, &store, || readiness.optional("broker"))?;

@@ -68,6 +68,7 @@ async fn dev(
     shutdown: Shutdown,
 ) -> Outcome {
     let store: Arc<dyn Store> = parts::sqlite(&settings.embedded.data).await?;
+    executors::refuse_reserved(&*store).await?;
     let listener = health::listen(settings.server.listen, "--listen").await?;
     let address = listener.local_addr().unwrap_or(settings.server.listen);
     // Registered before the API answers, so that the first request finds the agents.

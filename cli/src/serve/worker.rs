@@ -38,6 +38,7 @@ async fn worker(
         return Ok(Done::Ok);
     };
     let store: Arc<dyn Store> = store;
+    executors::refuse_reserved(&*store).await?;
     health::watch(Arc::clone(&store), readiness.component("database"), &shutdown);
     let dispatch = parts::dispatch(settings, &store, || readiness.component("broker"))?;
     parts::await_broker(settings, &*dispatch, &shutdown).await?;

@@ -22,6 +22,9 @@ pub enum IdError {
         "must start with a lower-case letter or digit and hold only lower-case letters, digits and hyphens, at most 63"
     )]
     NotName,
+    /// It is one of [`RESERVED_NAMES`].
+    #[error("is reserved: paths of the server begin with it")]
+    Reserved,
 }
 
 macro_rules! uuid_id {
@@ -153,6 +156,27 @@ pub struct TaskKey {
     pub task: TaskId,
 }
 
+/// Names that no agent may have: paths of the server begin with them.
+pub const RESERVED_NAMES: [&str; 17] = [
+    "a2a",
+    "agents",
+    "console",
+    "executor",
+    "explore",
+    "extendedAgentCard",
+    "healthz",
+    "inbound",
+    "mcp",
+    "message",
+    "metrics",
+    "operator",
+    "readyz",
+    "search",
+    "tasks",
+    "v1",
+    "well-known",
+];
+
 /// The name of an agent, which is also the name of the executor that does its work and of its queue.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -167,6 +191,15 @@ impl AgentName {
             && text.bytes().next().is_some_and(plain)
             && text.bytes().all(|b| plain(b) || b == b'-');
         if valid { Ok(Self(text)) } else { Err(IdError::NotName) }
+    }
+    /// Takes the same, unless it is reserved.
+    pub fn unreserved(text: impl Into<String>) -> Result<Self, IdError> {
+        let name = Self::new(text)?;
+        if name.is_reserved() { Err(IdError::Reserved) } else { Ok(name) }
+    }
+    /// True for names that no new agent may have.
+    pub fn is_reserved(&self) -> bool {
+        RESERVED_NAMES.contains(&self.as_str())
     }
     /// The text within.
     pub fn as_str(&self) -> &str {

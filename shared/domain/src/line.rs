@@ -46,7 +46,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    /// What Python's `str.splitlines` splits at.
+    /// The characters that Python's `str.splitlines` splits at.
     const SPLITS: [char; 10] = [
         '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
         '\u{2029}',

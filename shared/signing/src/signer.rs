@@ -15,6 +15,9 @@ use std::{
 /// So many cards are kept; beyond that all are forgotten, and signed again when they are asked for.
 const KEPT: usize = 1_024;
 
+/// The place of a deployment's key set, below its address.
+const KEY_SET: &str = "/.well-known/jwks.json";
+
 /// The signatures of a card.
 type Signatures = Arc<[CardSignature]>;
 
@@ -26,7 +29,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// One whose signatures name `jku` as the place of the key set.
+    /// Makes signatures that name `jku` as the place of the key set; without it, the place below the address of each card.
     pub fn new(ring: KeyRing, jku: Option<String>) -> Self {
         Self { ring, jku, made: Mutex::default() }
     }
@@ -36,15 +39,17 @@ impl Signer {
         &self.ring
     }
 
-    /// The signatures of a card, those of [`KeyRing::sign`].
-    pub fn sign(&self, card: &Value) -> Result<Signatures, SignError> {
+    /// The signatures of a card that names an address, those of [`KeyRing::sign`].
+    pub fn sign(&self, card: &Value, address: &str) -> Result<Signatures, SignError> {
         let members = card.as_object().ok_or(SignError::NoObject)?;
-        let name: [u8; 32] = Sha256::digest(payload(members, Form::Document)).into();
+        let digest = Sha256::new().chain_update(payload(members, Form::Document));
+        let name: [u8; 32] = digest.chain_update(address).finalize().into();
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if let Some(made) = made {
             return Ok(made);
         }
-        let signatures: Signatures = self.ring.sign(card, self.jku.as_deref())?.into();
+        let jku = self.jku.clone().unwrap_or_else(|| format!("{address}{KEY_SET}"));
+        let signatures: Signatures = self.ring.sign(card, Some(&jku))?.into();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.len() >= KEPT {
             made.clear();
@@ -65,6 +70,7 @@ impl fmt::Debug for Signer {
 mod tests {
     use super::*;
     use crate::{Algorithm, PrivateKey};
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use serde_json::json;
 
     fn signer() -> Signer {
@@ -76,11 +82,26 @@ mod tests {
     fn a_card_is_signed_once_and_as_another_node_does() {
         let (one, two) = (signer(), signer());
         let card = json!({"name": "a"});
-        let first = one.sign(&card).unwrap();
-        assert!(Arc::ptr_eq(&first, &one.sign(&card).unwrap()));
-        assert_eq!(first, two.sign(&card).unwrap());
-        assert_ne!(first, one.sign(&json!({"name": "b"})).unwrap());
-        assert!(one.sign(&json!(1)).is_err());
+        let first = one.sign(&card, "http://a").unwrap();
+        assert!(Arc::ptr_eq(&first, &one.sign(&card, "http://a").unwrap()));
+        assert_eq!(first, two.sign(&card, "http://a").unwrap());
+        assert_ne!(first, one.sign(&json!({"name": "b"}), "http://a").unwrap());
+        assert!(one.sign(&json!(1), "http://a").is_err());
+    }
+
+    #[test]
+    fn the_key_set_is_below_the_address_of_the_card_unless_it_is_elsewhere() {
+        let jku = |signer: &Signer, address| {
+            let signed = signer.sign(&json!({"name": "a"}), address).unwrap();
+            let protected = URL_SAFE_NO_PAD.decode(&signed[0].protected).unwrap();
+            serde_json::from_slice::<Value>(&protected).unwrap()["jku"].clone()
+        };
+        let elsewhere = signer();
+        let below = Signer { jku: None, ..signer() };
+        for address in ["http://a", "https://b/base"] {
+            assert_eq!(jku(&elsewhere, address), "http://a/jwks");
+            assert_eq!(jku(&below, address), format!("{address}/.well-known/jwks.json"));
+        }
     }
 
     #[test]
@@ -89,7 +110,7 @@ mod tests {
         let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
         let signer = Signer { ring: KeyRing::new(Some(key), []), ..signer };
         for number in 0..=KEPT {
-            signer.sign(&json!({ "name": number })).unwrap();
+            signer.sign(&json!({ "name": number }), "http://a").unwrap();
         }
         assert_eq!(signer.made.lock().unwrap().len(), 1);
     }

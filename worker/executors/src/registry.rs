@@ -72,7 +72,7 @@ fn script(descriptor: ExecutorDescriptor) -> Result<Script, script::PlanError> {
 
 /// What an agent's settings say about it. An agent without skills gets one that is named like itself: a card must have one.
 pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
-    let name = AgentName::new(agent.name.as_str())
+    let name = AgentName::unreserved(agent.name.as_str())
         .map_err(|source| RegistryError::Name { name: agent.name.clone(), source })?;
     let description = match agent.description.as_str() {
         "" => format!("The agent {name}"),

@@ -38,6 +38,11 @@ impl Services {
                 Ok(time) => time,
                 Err(error) => return refused(error),
             };
+            if let Some(why) = framing::unknown_encoding(&parts.headers) {
+                let mut response = unimplemented(&why);
+                response.headers_mut().insert("grpc-accept-encoding", framing::ACCEPTED);
+                return response;
+            }
             let answer = async {
                 match self.admit(dialect, marks, &parts, body).await {
                     Ok((caller, body)) => self.call(dialect, caller, parts, body).await,
@@ -58,12 +63,17 @@ impl Services {
         body: Body,
     ) -> Result<(Caller, Bytes), ProtocolError> {
         let (gate, headers) = (&self.0.gate, &parts.headers);
-        let caller = caller(gate, headers, marks, None).await?;
+        let mut caller = caller(gate, headers, marks, None).await?;
         self.check_version(dialect, headers)?;
         let read = gate.bodies.read(body).await;
         let body = read.map_err(|unread| unread.refusal(gate.bodies.limit()).0)?;
         let method = parts.uri.path().rsplit('/').next().unwrap_or_default();
-        let message = framing::message(headers, &body)?;
+        if method.ends_with("AgentCard") {
+            caller.card_address = Some(gate.addresses.of(parts));
+        }
+        let limit = gate.bodies.limit();
+        let body = apart(limit, || framing::inflated(headers, body, limit))?;
+        let message = framing::message(&body)?;
         apart(message.len(), || bounds::check(dialect, method, message))?;
         Ok((caller, body))
     }
@@ -96,6 +106,8 @@ impl Services {
     ) -> Response {
         let (asked, extensions) = (parts.headers.clone(), caller.extensions.clone());
         parts.extensions.insert(caller);
+        // The message is not compressed any more.
+        parts.headers.remove(framing::ENCODING);
         let size = body.len();
         let request = Request::from_parts(parts, Body::from(body));
         let answer = async {

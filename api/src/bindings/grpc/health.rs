@@ -12,7 +12,7 @@ use longhaul_runtime::Readiness;
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tonic_health::pb::{
     FILE_DESCRIPTOR_SET, HealthCheckRequest, HealthCheckResponse,
     health_check_response::ServingStatus,
@@ -36,7 +36,8 @@ const QUESTION: usize = 16 << 10;
 pub fn routes(gate: &Gate) -> Router {
     let draining = gate.service.draining.clone();
     let health = HealthServer::new(Watched { readiness: gate.readiness.clone(), draining })
-        .max_decoding_message_size(QUESTION);
+        .max_decoding_message_size(QUESTION)
+        .accept_compressed(CompressionEncoding::Gzip);
     let mut router = Router::new().route_service(&place(health_server::SERVICE_NAME), health);
     let described = || {
         Builder::configure()
@@ -45,12 +46,14 @@ pub fn routes(gate: &Gate) -> Router {
     };
     // What is compiled in can be read; were it not so, there would be no reflection and nothing else missing.
     if let Ok(service) = described().build_v1() {
-        router =
-            router.route_service(&place(REFLECTION), service.max_decoding_message_size(QUESTION));
+        let service = service.max_decoding_message_size(QUESTION);
+        let service = service.accept_compressed(CompressionEncoding::Gzip);
+        router = router.route_service(&place(REFLECTION), service);
     }
     if let Ok(service) = described().build_v1alpha() {
-        router = router
-            .route_service(&place(OLD_REFLECTION), service.max_decoding_message_size(QUESTION));
+        let service = service.max_decoding_message_size(QUESTION);
+        let service = service.accept_compressed(CompressionEncoding::Gzip);
+        router = router.route_service(&place(OLD_REFLECTION), service);
     }
     router
 }

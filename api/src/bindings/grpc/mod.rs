@@ -84,7 +84,7 @@ fn format(headers: &HeaderMap) -> Option<&[u8]> {
     matches!(rest, [] | [b'+' | b';', ..]).then_some(rest)
 }
 
-/// Whether a request is one of gRPC.
+/// Tells requests of gRPC by their content type.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     format(headers).is_some()
 }

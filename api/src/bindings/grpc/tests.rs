@@ -16,7 +16,7 @@ use longhaul_proto::pb::{
 };
 use prost::Message;
 use tokio::time::timeout;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, codec::CompressionEncoding};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::ServiceExt;
 
@@ -89,6 +89,16 @@ async fn a_task_is_sent_read_listed_and_canceled() {
         (again.code(), reason(&again).as_str()),
         (Code::FailedPrecondition, "TASK_NOT_CANCELABLE")
     );
+}
+
+#[tokio::test]
+async fn calls_may_be_compressed_with_gzip() {
+    let node = Node::start().await;
+    let gzip = CompressionEncoding::Gzip;
+    let sent = client(&node).send_compressed(gzip).send_message(saying("m")).await;
+    assert!(sent.unwrap().into_inner().payload.is_some());
+    let mut health = HealthClient::new(node.api.router()).send_compressed(gzip);
+    assert!(health.check(HealthCheckRequest::default()).await.is_ok());
 }
 
 #[tokio::test]

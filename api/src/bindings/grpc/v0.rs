@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     bindings::perform::Outcome,
-    service::{CardFound, CardScope, Shape},
+    service::{Caller, CardAddress, CardFound, CardScope, Shape},
 };
 use async_trait::async_trait;
 use longhaul_domain::Seq;
@@ -25,11 +25,11 @@ pub struct Service(pub Calls);
 type Answer<R> = Result<Response<R>, Status>;
 
 impl Service {
-    async fn public_card(&self) -> Option<Response<pb::AgentCard>> {
+    async fn public_card(&self, address: &CardAddress) -> Option<Response<pb::AgentCard>> {
         let service = &self.0.gate().service;
-        match service.card(&CardScope::Root).await {
+        match service.card(&CardScope::Root, address).await {
             Ok(CardFound::Card(mut card)) => {
-                service.sign(&mut card, Shape::V0_3);
+                service.sign(&mut card, Shape::V0_3, address);
                 Some(Response::new(v0::card(&card)))
             }
             Ok(CardFound::None(_)) | Err(_) => None,
@@ -156,11 +156,14 @@ impl A2aService for Service {
             _ => mismatch(),
         };
         let request_id = request_id(&request);
+        let asked =
+            request.extensions().get().and_then(|caller: &Caller| caller.card_address.clone());
+        let address = asked.unwrap_or_else(|| self.0.gate().service.own_address());
         match self.0.perform(Operation::ExtendedCard, request, read).await {
             Ok(performed) => self.0.written(performed, request_id, write),
             // Where there is no extended card, the public one is the card that is asked for.
             Err(error @ ProtocolError::ExtendedAgentCardNotConfigured) => {
-                self.public_card().await.ok_or_else(|| self.0.status(&error))
+                self.public_card(&address).await.ok_or_else(|| self.0.status(&error))
             }
             Err(error) => Err(self.0.status(&error)),
         }

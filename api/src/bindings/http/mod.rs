@@ -14,7 +14,7 @@ mod tests;
 use super::{
     Gate,
     answer::{Written, unwritable},
-    card::keep_private,
+    card::{self, keep_private},
     perform::{self, Performed, perform},
     pieces::Envelope,
     request::{Marks, caller, cursor, echo, refused_type, stated_version, with_tenant},
@@ -29,6 +29,7 @@ use axum::{
 };
 use longhaul_wire::{Dialect, Operation, ProtocolError, View, v0::FileBytes, write::to_vec};
 use path::Asked;
+pub use path::is_reserved;
 use reply::{Reply, TYPES};
 use routes::Of;
 use serde_json::value::RawValue;
@@ -38,6 +39,11 @@ use tracing::Instrument;
 /// Answers whatever has no other route.
 pub async fn answer(State(gate): State<Gate>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if matches!(parts.method, Method::GET | Method::HEAD)
+        && let Some(place) = path::card(parts.uri.path())
+    {
+        return card::below(&gate, &parts, place.agent).await;
+    }
     let marks = Marks::of_request(&gate, &parts);
     let span = marks.span();
     let exchange = Exchange { gate: &gate, parts: &parts };
@@ -97,7 +103,10 @@ impl Exchange<'_> {
         reply: Reply,
     ) -> Result<Response, Refused> {
         let Asked { operation, mut ids, tenant, .. } = asked;
-        let caller = self.caller(marks, asked.agent.as_deref(), tenant.as_deref()).await?;
+        let mut caller = self.caller(marks, asked.agent.as_deref(), tenant.as_deref()).await?;
+        if operation == Operation::ExtendedCard {
+            caller.card_address = Some(self.gate.addresses.of(self.parts));
+        }
         let (extensions, request_id) = (caller.extensions.clone(), caller.request_id.clone());
         let dialect = spoken?;
         ids.extend(tenant.map(|tenant| ("tenant", tenant)));
@@ -114,6 +123,11 @@ impl Exchange<'_> {
         };
         let call = perform::Call { dialect, operation, cursor };
         let mut response = match perform(self.gate, caller, call, read).await? {
+            Performed::Stream(frames) if cursor.is_some() && self.ends_for_good(&frames) => {
+                let mut response = Response::default();
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
             Performed::Stream(frames) => self.stream(Envelope::bare(dialect, files), *frames),
             Performed::Whole(outcome, held) => {
                 let view = dialect.view(outcome.output()).files(files);
@@ -122,7 +136,7 @@ impl Exchange<'_> {
             }
         };
         if operation == Operation::ExtendedCard {
-            keep_private(response.headers_mut());
+            keep_private(response.headers_mut(), self.gate);
         }
         echo(&extensions, &self.parts.headers, &mut response);
         Ok(response)
@@ -181,6 +195,12 @@ impl Exchange<'_> {
             }
             Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => FileBytes::Once,
         }
+    }
+
+    /// True when there is nothing to stream and never will be. A browser's `EventSource` connects again after every end of a stream, with
+    /// the id of the last event, until it is told that there is no content (WHATWG HTML, 9.2.3).
+    fn ends_for_good(&self, frames: &EventStream) -> bool {
+        self.parts.method == Method::GET && frames.is_over()
     }
 
     fn stream(&self, envelope: Envelope, frames: EventStream) -> Response {

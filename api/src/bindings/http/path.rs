@@ -10,17 +10,24 @@ use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
 /// First segments that are no tenant's name.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 19] = [
     "",
     ".well-known",
     "a2a",
     "agents",
+    "console",
+    "executor",
+    "explore",
     "extendedAgentCard",
     "healthz",
+    "inbound",
+    "mcp",
     "message:send",
     "message:stream",
+    "metrics",
     "operator",
     "readyz",
+    "search",
     "tasks",
     "v1",
 ];
@@ -86,13 +93,7 @@ struct Address<'a> {
 }
 
 fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, Place<'a>)> {
-    let (agent, rest) = match segments {
-        ["agents", agent, rest @ ..] if !agent.is_empty() => (Some(*agent), rest),
-        rest => (None, rest),
-    };
-    let rest = rest.strip_prefix(&["a2a"]).unwrap_or(rest);
-    // Clients that join an address that ends with a slash and a path that begins with one.
-    let rest = rest.strip_prefix(&[""]).unwrap_or(rest);
+    let (agent, rest) = agent(segments);
     let (tenant, rest) = match rest {
         [first, rest @ ..] if !rest.is_empty() && !RESERVED.contains(first) => (Some(*first), rest),
         rest => (None, rest),
@@ -102,6 +103,47 @@ fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, Place<'a>)> {
         None => (Of::V1_0, rest),
     };
     Some((Address { agent, tenant, of }, Place::find(of, rest)?))
+}
+
+/// The agent that stands first, and what is behind its address.
+fn agent<'a, 's>(segments: &'s [&'a str]) -> (Option<&'a str>, &'s [&'a str]) {
+    let (agent, rest) = match segments {
+        ["agents", agent, rest @ ..] if !agent.is_empty() => (Some(*agent), rest),
+        rest => (None, rest),
+    };
+    let rest = rest.strip_prefix(&["a2a"]).unwrap_or(rest);
+    // Clients that join an address that ends with a slash and a path that begins with one.
+    (agent, rest.strip_prefix(&[""]).unwrap_or(rest))
+}
+
+/// The place of a card.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CardPlace<'a> {
+    /// The agent that the address names.
+    pub agent: Option<&'a str>,
+}
+
+/// The agent whose card is at a path: one that is named, or the one at the root. Clients look for a card below whatever address they
+/// were given.
+pub fn card(path: &str) -> Option<CardPlace<'_>> {
+    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').take(SEGMENTS + 1).collect();
+    let [address @ .., ".well-known", "agent-card.json" | "agent.json"] = &segments[..] else {
+        return None;
+    };
+    let (agent, rest) = agent(address);
+    let rest = rest.strip_suffix(&["v1"]).unwrap_or(rest);
+    let agent = match (agent, rest) {
+        (agent, []) => agent,
+        (None, [tenant]) if !RESERVED.contains(tenant) => Some(*tenant),
+        (Some(agent), [tenant]) if agent == *tenant => Some(agent),
+        _ => return None,
+    };
+    Some(CardPlace { agent })
+}
+
+/// True for first segments that have a meaning of their own.
+pub fn is_reserved(segment: &str) -> bool {
+    RESERVED.contains(&segment)
 }
 
 fn methods(place: &Place<'_>) -> Vec<Method> {

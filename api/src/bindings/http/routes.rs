@@ -93,7 +93,7 @@ fn ids<'a>(place: &'static str, path: &[&'a str]) -> Option<Vec<(&'static str, &
         let segment = *segments.next()?;
         match wanted.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
             Some((name, verb)) => {
-                let id = segment.strip_suffix(verb)?;
+                let id = strip_verb(segment, verb)?;
                 if id.is_empty() || id.starts_with(':') {
                     return None;
                 }
@@ -104,6 +104,17 @@ fn ids<'a>(place: &'static str, path: &[&'a str]) -> Option<Vec<(&'static str, &
         }
     }
     segments.next().is_none().then_some(ids)
+}
+
+/// The id in front of a verb. Some clients encode the colon as if it were part of the id; ids that have a place before a verb have none.
+fn strip_verb<'a>(segment: &'a str, verb: &str) -> Option<&'a str> {
+    let Some(verb) = verb.strip_prefix(':') else { return Some(segment) };
+    let colons = [":", "%3A", "%3a"];
+    let (id, last) = colons
+        .iter()
+        .filter_map(|colon| segment.rsplit_once(colon))
+        .max_by_key(|(id, _)| id.len())?;
+    percent_decode_str(last).eq(verb.bytes()).then_some(id)
 }
 
 /// Every place, for people.

@@ -2,7 +2,7 @@
 
 use super::{Gate, answer::Failed};
 use crate::{
-    bindings::body::Unread,
+    bindings::body::{Unread, without_mark},
     service::operate::{DeadFilter, Place, Refusal},
 };
 use axum::{
@@ -66,6 +66,7 @@ pub async fn read<T: DeserializeOwned>(gate: &Gate, body: Body) -> Result<T, Fai
         Unread::Packed => invalid("bodies with a Content-Encoding are not read; send it as it is"),
         Unread::Broken(_) => invalid("the body broke off; send it again"),
     })?;
+    let bytes = without_mark(bytes);
     json::check(&bytes).map_err(|error| invalid(format!("the body {error}")))?;
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
     serde_json::from_slice(bytes)

@@ -51,7 +51,8 @@ impl Body {
         let context = self.context_id.or_else(|| message.context_id.clone().map(String::from));
         let context = context.map(ContextId::new).transpose();
         Ok(Wanted {
-            agent: AgentName::new(self.agent).map_err(|why| invalid(format!("agent: {why}")))?,
+            agent: AgentName::unreserved(self.agent)
+                .map_err(|why| invalid(format!("agent: {why}")))?,
             cron: self.cron,
             time_zone: self.time_zone.unwrap_or_else(|| "UTC".to_owned()),
             missed: self.missed.unwrap_or_default(),

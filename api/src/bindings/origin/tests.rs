@@ -1,9 +1,19 @@
 use super::*;
+use crate::{bindings::forwarded::Peer, testing::options};
 use axum::http::Request;
 
 fn policy(open: bool, hosts: &[&str], cors: &[&str]) -> OriginPolicy {
     let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    OriginPolicy::new(open, "https://agents.example/base", &owned(hosts), &owned(cors))
+    OriginPolicy::new(
+        open,
+        &ApiOptions {
+            public_url: Some("https://agents.example/base".to_owned()),
+            allowed_hosts: owned(hosts),
+            cors_origins: owned(cors),
+            trusted_proxies: vec!["10.9.0.0/16".parse().unwrap()],
+            ..options()
+        },
+    )
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
@@ -134,4 +144,19 @@ fn a_page_asks_before_it_calls() {
         assert!(ask(policy(open, &[], &[]), "http://localhost:3000").is_err());
     }
     assert_eq!(policy(true, &[], &["*"]).check(&post(&[("origin", "null")])), Ok(Admission::Cors));
+}
+
+#[test]
+fn behind_a_listed_proxy_the_host_that_it_was_asked_counts() {
+    let policy = policy(true, &[], &[]);
+    let sent = |peer: &str, forwarded: &str, host: &str| {
+        let mut parts = post(&[("host", host), ("x-forwarded-host", forwarded)]);
+        parts.extensions.insert(Peer(peer.parse().unwrap()));
+        policy.check(&parts).is_ok()
+    };
+    assert!(sent("10.9.0.1", "agents.example", "backend"));
+    assert!(!sent("10.9.0.1", "evil.example", "127.0.0.1"));
+    // Anybody else's word counts for nothing.
+    assert!(!sent("10.8.0.1", "agents.example", "backend"));
+    assert!(sent("10.8.0.1", "evil.example", "127.0.0.1"));
 }

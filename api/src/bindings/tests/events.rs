@@ -5,7 +5,7 @@ use futures::StreamExt;
 use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, EntryBody, JsonObject};
 use longhaul_wire::v0::FileBytes;
 
-/// What Python's `str.splitlines`, and with it httpx, takes for the end of a line.
+/// The line ends of Python's `str.splitlines`, and with it of httpx.
 const LINE_ENDS: [char; 10] =
     ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
 

@@ -189,3 +189,37 @@ async fn a_connection_that_asks_for_nothing_more_ends() {
     peer.is_answered(1).await;
     while peer.next().await.is_some() {}
 }
+
+#[tokio::test]
+async fn calls_that_wait_keep_no_other_call_of_their_connection_from_being_answered() {
+    let served = serve(LIMITS).await;
+    let mut peer = Peer::connect(&served, 1 << 16).await;
+    for call in 0..110 {
+        peer.get(2 * call + 1, "/waits", &[]).await;
+    }
+    // The shared slots are taken by now: ten, as many as there may be connections.
+    peer.get(221, "/waits", &[]).await;
+    let refused = peer.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
+    assert_eq!(
+        (refused.kind, refused.stream),
+        (DATA, 221),
+        "it is told, and the connection goes on"
+    );
+    assert!(String::from_utf8(refused.payload).unwrap().contains("further connections"));
+    for _ in 0..110 {
+        served.go.notify_one();
+        let answer = peer.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
+        assert_eq!((answer.kind, &answer.payload[..]), (DATA, &b"answer"[..]));
+    }
+    peer.is_answered(223).await;
+}
+
+#[tokio::test]
+async fn more_than_a_hundred_calls_may_wait_on_a_connection() {
+    let served = serve(Limits { connections: 1_000, ..LIMITS }).await;
+    let mut peer = Peer::connect(&served, 1 << 16).await;
+    for call in 0..500 {
+        peer.get(2 * call + 1, "/waits", &[]).await;
+    }
+    peer.is_answered(1_001).await;
+}

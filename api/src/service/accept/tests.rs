@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{Node, caller, send};
+use crate::testing::{Node, agent, caller, send};
+use longhaul_domain::{Json, Part};
 use longhaul_wire::SendOutcome;
 
 fn asking(id: &str, modes: &[&str]) -> SendRequest {
@@ -62,4 +63,34 @@ async fn more_media_types_than_are_kept_are_refused_by_name() {
     let request = SendRequest { accepted_output_modes: most.clone(), ..send("m") };
     sent(&node, request).await;
     assert_eq!(node.claim().await.claimed.accepted_output_modes, most);
+}
+
+#[tokio::test]
+async fn a_part_of_a_media_type_that_no_skill_reads_is_refused_whatever_it_holds() {
+    let node = Node::start().await;
+    let mut described = (*node.service().agents.get(&agent()).await.unwrap().unwrap()).clone();
+    described.version = "2.0.0".to_owned();
+    described.input_modes = vec!["text/*".to_owned(), "application/json".to_owned()];
+    node.store.register_agents(vec![described]).await.unwrap();
+    let service = node.another().service();
+    let data = || Part::data(Json::parse("{}").unwrap());
+    let mut number = 0;
+    let mut send_part = async |part: Part, media_type: Option<&str>| {
+        number += 1;
+        let mut request = send(&format!("m{number}"));
+        let media_type = media_type.map(str::to_owned);
+        request.message.parts = vec![Part { media_type, ..part }];
+        service.send(&caller(), request).await.map(drop)
+    };
+    for part in [Part::text("x"), data(), Part::raw(&b"x"[..], "x/y"), Part::url("http://a/b")] {
+        for taken in ["text/markdown", "application/json; charset=utf-8"] {
+            assert_eq!(send_part(part.clone(), Some(taken)).await, Ok(()), "{part:?} as {taken}");
+        }
+        let refused = send_part(part.clone(), Some("application/x-unsupported")).await;
+        let accepted = vec!["application/json".to_owned(), "text/*".to_owned()];
+        let media_type = "application/x-unsupported".to_owned();
+        let wanted = Err(ProtocolError::ContentTypeNotSupported { media_type, accepted });
+        assert_eq!(refused, wanted, "{part:?}");
+        assert_eq!(send_part(part, None).await, Ok(()), "without a type");
+    }
 }

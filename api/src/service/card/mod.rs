@@ -27,6 +27,26 @@ pub enum CardScope {
     Agent(AgentName),
 }
 
+/// The address of this deployment that a card names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardAddress {
+    /// The URL, without a trailing slash.
+    pub url: String,
+    /// Who says so.
+    pub source: AddressSource,
+}
+
+/// Who says which address is that of this deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressSource {
+    /// `server.public_url`.
+    Configured,
+    /// The request, and the host is one of `server.allowed_hosts`.
+    Listed,
+    /// The request alone: a card that names it is never signed.
+    Requested,
+}
+
 /// What was found.
 pub enum CardFound {
     /// The card.
@@ -37,13 +57,17 @@ pub enum CardFound {
 
 impl Service {
     /// The public card of an agent, not signed yet.
-    pub async fn card(&self, scope: &CardScope) -> longhaul_store::Result<CardFound> {
+    pub async fn card(
+        &self,
+        scope: &CardScope,
+        address: &CardAddress,
+    ) -> longhaul_store::Result<CardFound> {
         let (at, found) = match scope {
             CardScope::Agent(name) => (Some(name), self.agents.get(name).await?),
             CardScope::Root => (None, self.root_agent().await?),
         };
         Ok(match found {
-            Some(agent) => CardFound::Card(Box::new(self.made(&agent, at, false))),
+            Some(agent) => CardFound::Card(Box::new(self.made(&agent, at, address, false))),
             None => CardFound::None(self.agents.all().await?.keys().cloned().collect()),
         })
     }
@@ -60,15 +84,22 @@ impl Service {
                 Shape::Any | Shape::V0_3 => ProtocolError::ExtendedAgentCardNotConfigured,
             });
         }
-        let mut card = self.made(&agent, caller.agent.as_ref(), true);
-        self.sign(&mut card, shape);
+        let address = caller.card_address.clone().unwrap_or_else(|| self.own_address());
+        let mut card = self.made(&agent, caller.agent.as_ref(), &address, true);
+        self.sign(&mut card, shape, &address);
         Ok(card)
     }
 
     /// A card of an agent at its own address, or at the root.
-    fn made(&self, agent: &AgentDescriptor, at: Option<&AgentName>, extended: bool) -> AgentCard {
+    fn made(
+        &self,
+        agent: &AgentDescriptor,
+        at: Option<&AgentName>,
+        address: &CardAddress,
+        extended: bool,
+    ) -> AgentCard {
         let options = &self.options;
-        let (url, served) = (&options.public_url, options.versions);
+        let (url, served) = (&address.url, options.versions);
         let settings = CardSettings {
             interfaces: interfaces(url, at, served, options.grpc_address),
             extensible: self.has_extended_card(agent),
@@ -79,6 +110,16 @@ impl Service {
         let mut card = build(agent, &settings);
         card.capabilities.streaming = Some(options.streaming);
         card
+    }
+
+    /// The address where nobody knows what a request was sent to.
+    pub fn own_address(&self) -> CardAddress {
+        let options = &self.options;
+        let (url, source) = match options.public_url.clone() {
+            Some(url) => (url, AddressSource::Configured),
+            None => (options.listen_url.clone(), AddressSource::Requested),
+        };
+        CardAddress { url, source }
     }
 
     fn has_extended_card(&self, agent: &AgentDescriptor) -> bool {

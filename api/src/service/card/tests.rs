@@ -23,7 +23,7 @@ async fn with_two_skills(node: &Node) {
 }
 
 async fn public(service: &Service, scope: &CardScope) -> AgentCard {
-    match service.card(scope).await.unwrap() {
+    match service.card(scope, &service.own_address()).await.unwrap() {
         CardFound::Card(card) => *card,
         CardFound::None(_) => panic!("there is an agent"),
     }

@@ -35,3 +35,4 @@ pub use period::Period;
 pub use sections::{
     Amqp, Auth, AuthMode, Cards, Database, Embedded, Log, LogFormat, Server, Settings, Worker,
 };
+pub use validate::{RESERVED as RESERVED_NAMES, read_network};

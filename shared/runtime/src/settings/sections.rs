@@ -50,6 +50,9 @@ section! {
         /// URL under which clients reach the API, without a trailing slash; agent cards name it. Absent: what the request
         /// was addressed to.
         public_url: Option<String> = None;
+        /// Addresses or networks (CIDR) of proxies that are believed when they say, in `Forwarded` or `X-Forwarded-Host`, `-Proto`, `-Port` and
+        /// `-Prefix`, what they were asked: without `public_url` cards name that.
+        trusted_proxies: Vec<String> = Vec::new();
         /// Further names under which clients reach the API, such as "agents.internal", with a port where only that one counts. While
         /// `auth.mode` is "none", requests for other names are refused, but for localhost, addresses and the host of `public_url`.
         allowed_hosts: Vec<String> = Vec::new();
@@ -66,6 +69,9 @@ section! {
         max_answer_bytes: usize = 64 * 1024 * 1024;
         /// Most connections that are open at once; further clients wait.
         max_connections: usize = 10_000;
+        /// Most requests that are open at once on one HTTP/2 connection; further ones of it wait. Of what connections have beyond 100, all
+        /// together may have `max_connections`.
+        max_requests_per_connection: u32 = 4_096;
         /// Longest time a waiting send stays open before it answers with the task as it is. Absent: no limit.
         longest_wait: Option<Period> = None;
         /// Whether a message that was sent before (the same id and content, within 24 hours) goes on with its task; otherwise it
@@ -124,7 +130,7 @@ section! {
         signing_keys: Vec<String> = Vec::new();
         /// Files of further keys (PEM, public or private) that are published, such as one that has signed before.
         published_keys: Vec<String> = Vec::new();
-        /// URL of the key set that signatures name. Absent: `/.well-known/jwks.json` below `server.public_url`.
+        /// URL of the key set that signatures name. Absent: `/.well-known/jwks.json` below the address of the card.
         jku: Option<String> = None;
     }
 }

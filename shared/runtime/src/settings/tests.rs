@@ -116,6 +116,7 @@ fn every_scalar_key_has_a_variable_that_sets_it() {
         | "cards.icon_url" => "https://a.example",
         "database.url" => "postgres://db/a",
         "amqp.url" => "amqp://broker",
+        "server.trusted_proxies" => "10.0.0.0/8",
         "auth.mode" => "keys",
         "log.format" => "json",
         "cards.grpc" | "cards.extended" => "off",

@@ -3,6 +3,8 @@
 mod cards;
 mod web;
 
+pub use web::read_network;
+
 use std::collections::BTreeSet;
 
 use super::{
@@ -17,16 +19,23 @@ use crate::{secret::Secret, telemetry};
 type Checked = Result<(), SettingsError>;
 
 /// Path segments that the API uses itself; an agent of such a name could not be addressed.
-const RESERVED: [&str; 10] = [
-    "v1",
-    "agents",
+pub const RESERVED: [&str; 17] = [
     "a2a",
-    "tasks",
-    "message",
+    "agents",
+    "console",
+    "executor",
+    "explore",
     "extendedAgentCard",
-    "operator",
     "healthz",
+    "inbound",
+    "mcp",
+    "message",
+    "metrics",
+    "operator",
     "readyz",
+    "search",
+    "tasks",
+    "v1",
     "well-known",
 ];
 /// What the URIs of the extensions begin with that Longhaul declares itself.
@@ -108,6 +117,7 @@ impl Check<'_> {
         self.positive("server.max_body_bytes", server.max_body_bytes)?;
         self.positive("server.max_answer_bytes", server.max_answer_bytes)?;
         self.positive("server.max_connections", server.max_connections)?;
+        self.count("server.max_requests_per_connection", server.max_requests_per_connection)?;
         self.count("server.max_queued", server.max_queued)?;
         self.count("server.max_queued_per_owner", server.max_queued_per_owner)?;
         self.lasting("server.max_queue_delay", server.max_queue_delay)?;

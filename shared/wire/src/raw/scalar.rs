@@ -76,7 +76,7 @@ pub(crate) fn parse_integer(token: &str) -> Option<i64> {
     format!("{number:.0}").parse().ok()
 }
 
-/// Bytes in either base64 alphabet, padded or not.
+/// Bytes in either base64 alphabet, padded or not, with line breaks or without.
 pub fn bytes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<u8>> {
     let text = borrowed(raw, at)?;
     let standard = if text.bytes().any(|b| matches!(b, b'-' | b'_')) {
@@ -84,7 +84,13 @@ pub fn bytes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<u8>> {
     } else {
         text
     };
-    match LENIENT.decode(standard.as_bytes()) {
+    let read = LENIENT.decode(standard.as_bytes()).or_else(|error| {
+        // As MIME has it, and `base64` on the command line: in lines.
+        let is_white = |c: char| c.is_ascii_whitespace();
+        let joined = standard.contains(is_white).then(|| standard.replace(is_white, ""));
+        joined.map_or(Err(error), |joined| LENIENT.decode(joined))
+    });
+    match read {
         Ok(bytes) => Ok(bytes),
         Err(error) => at.refuse(format!("must be base64: {error}")),
     }

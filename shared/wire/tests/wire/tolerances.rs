@@ -123,7 +123,7 @@ fn a_boolean_may_be_a_string() {
 
 #[test]
 fn base64_may_be_of_either_alphabet_padded_or_not() {
-    for spelling in ["+/8=", "+/8", "-_8=", "-_8", r"\u002b/8="] {
+    for spelling in ["+/8=", "+/8", "-_8=", "-_8", r"\u002b/8=", r"+/8=\n", "+/\\r\\n8="] {
         let part = part(&format!(r#"{{"raw":"{spelling}"}}"#));
         assert_eq!(part.content, Content::Raw(vec![0xfb, 0xff].into()), "{spelling}");
     }

@@ -229,12 +229,14 @@ impl TryFrom<PartFields> for PartIn {
     fn try_from(part: PartFields) -> Result<Self, String> {
         let content = match (part.text, part.raw, part.url, part.data) {
             (Some(text), None, None, None) => Content::Text(text),
-            (None, Some(raw), None, None) => Content::Raw(
-                STANDARD
-                    .decode(raw)
-                    .map_err(|e| format!("a part's `raw` is not base64: {e}"))?
-                    .into(),
-            ),
+            (None, Some(mut raw), None, None) => {
+                // Python's `base64.encodebytes` writes it in lines.
+                raw.retain(|c| !c.is_ascii_whitespace());
+                let bytes = STANDARD.decode(raw);
+                Content::Raw(
+                    bytes.map_err(|e| format!("a part's `raw` is not base64: {e}"))?.into(),
+                )
+            }
             (None, None, Some(url), None) => Content::Url(url),
             (None, None, None, Some(data)) => Content::Data(data),
             _ => return Err("a part needs exactly one of text, raw, url and data".to_owned()),

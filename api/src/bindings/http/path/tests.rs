@@ -129,7 +129,6 @@ fn ids_are_decoded_once_and_after_the_path_was_taken_apart() {
     check(&[
         ("GET", "/tasks/a%2Fb", "Get id=a/b"),
         ("GET", "/tasks/a%252Fb", "Get id=a%2Fb"),
-        ("GET", "/tasks/a%3Acancel", "Get id=a:cancel"),
         ("POST", "/tasks/a:b:cancel", "Cancel id=a:b"),
         ("GET", "/tasks/a:b", "Get id=a:b"),
         ("GET", "/tasks/a+b", "Get id=a+b"),
@@ -137,6 +136,11 @@ fn ids_are_decoded_once_and_after_the_path_was_taken_apart() {
         ("GET", "/tasks/%2e%2e", "Get id=.."),
         ("GET", "/tasks/%00", "Get id=\0"),
         ("POST", "/message%3Asend", "Send"),
+        ("POST", "/tasks/a%3Acancel", "Cancel id=a"),
+        ("GET", "/tasks/a%3Acancel", "only [POST]"),
+        ("POST", "/v1/tasks/a%3asubscribe", "Subscribe v=0.3 id=a"),
+        ("POST", "/tasks/a%3Ab:cancel", "Cancel id=a:b"),
+        ("GET", "/tasks/t/pushNotificationConfigs/a%3Acancel", "GetPush taskId=t id=a:cancel"),
         ("POST", "/tasks/t:cancel%20", "only [GET, HEAD]"),
     ]);
 }
@@ -186,6 +190,33 @@ fn what_is_not_text_is_refused_by_name() {
         ("GET", "/agents/%c3/tasks", "Invalid parameters: agent is not valid UTF-8 in the path"),
         ("POST", "/message%ffsend", "nowhere"),
     ]);
+}
+
+#[test]
+fn a_card_is_below_every_address_that_serves_its_agent() {
+    for (address, agent) in [
+        ("", Some(None)),
+        ("/a2a", Some(None)),
+        ("/a2a/", Some(None)),
+        ("/v1", Some(None)),
+        ("/agents/x", Some(Some("x"))),
+        ("/agents/x/a2a", Some(Some("x"))),
+        ("/agents/x/v1", Some(Some("x"))),
+        ("/x", Some(Some("x"))),
+        ("/a2a/x/v1", Some(Some("x"))),
+        ("/agents/x/a2a/x", Some(Some("x"))),
+        ("/agents/x/y", None),
+        ("/tasks", None),
+        ("/operator/v1", None),
+        ("/x/y", None),
+        ("/agents", None),
+    ] {
+        for name in ["agent-card.json", "agent.json"] {
+            let path = format!("{address}/.well-known/{name}");
+            assert_eq!(card(&path).map(|place| place.agent), agent, "{path}");
+        }
+        assert_eq!(card(&format!("{address}/.well-known/jwks.json")), None, "{address}");
+    }
 }
 
 /// Pieces of paths, so that some of them make up a place.

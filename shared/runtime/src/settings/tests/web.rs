@@ -27,3 +27,15 @@ fn names_and_origins_are_written_as_requests_name_them() {
     let settings = load("", &[("LONGHAUL_SERVER_CORS_ORIGINS", "https://a, https://b")], &[]);
     assert_eq!(settings.unwrap().server.cors_origins, ["https://a", "https://b"]);
 }
+
+#[test]
+fn proxies_are_listed_by_address_or_network() {
+    let server = |value: &str| load(&format!("[server]\ntrusted_proxies = [{value:?}]"), &[], &[]);
+    for good in ["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"] {
+        assert_eq!(server(good).unwrap().server.trusted_proxies, [good]);
+    }
+    for wrong in ["", "proxy", "10.0.0.0/33", "10.0.0", "*", "10.0.0.1:80"] {
+        refused(server(wrong), &["server.trusted_proxies[0]", "10.0.0.0/8"]);
+    }
+    assert_eq!(read_network("::ffff:10.0.0.1"), read_network("10.0.0.1"));
+}

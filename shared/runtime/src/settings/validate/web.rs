@@ -1,17 +1,32 @@
 //! `[server]`: hosts and origins.
 
 use super::{super::sections::Server, Check, Checked};
-use std::net::Ipv6Addr;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
 
 const HOST: &str =
     "a host name, with a port perhaps, such as \"agents.internal\" or \"agents.internal:8080\"";
 const ORIGIN: &str = "\"*\", or an origin without a path and a slash at the end, such as \"https://app.example.com\"";
+
+const NETWORK: &str = "an address, or a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
+
+/// Reads an address or a network.
+pub fn read_network(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()))
+}
 
 impl Check<'_> {
     pub(super) fn web(&self, server: &Server) -> Checked {
         for (at, host) in server.allowed_hosts.iter().enumerate() {
             let key = format!("server.allowed_hosts[{at}]");
             self.ensure(is_host(host), &key, &format!("{host:?} is not such a host"), HOST)?;
+        }
+        for (at, network) in server.trusted_proxies.iter().enumerate() {
+            let key = format!("server.trusted_proxies[{at}]");
+            let problem = format!("{network:?} is not such an address");
+            self.ensure(read_network(network).is_some(), &key, &problem, NETWORK)?;
         }
         for (at, origin) in server.cors_origins.iter().enumerate() {
             let key = format!("server.cors_origins[{at}]");
@@ -22,7 +37,7 @@ impl Check<'_> {
     }
 }
 
-/// Whether it is a name or an address, an IPv6 one in brackets, and a port perhaps.
+/// True for a name or an address, an IPv6 one in brackets, with or without a port.
 fn is_host(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let (is_name, port) = if let Some((address, port)) = bracketed {
@@ -36,7 +51,7 @@ fn is_host(host: &str) -> bool {
     is_name && (port.is_empty() || matches!(number, Some(Ok(1..))))
 }
 
-/// Whether browsers name an origin like that: a scheme, `://` and a host.
+/// True for a scheme, `://` and a host, as browsers name origins.
 fn is_origin(origin: &str) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else { return false };
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
