@@ -35,6 +35,11 @@ pub fn python() -> PathBuf {
     python
 }
 
+/// The browser, from the system's packages.
+pub fn browser() -> PathBuf {
+    program("chromium", &[]).expect("no program chromium: ./tests/run installs it")
+}
+
 /// What `tests/prepare` and `tests/run` put under the build folder for the tests, such as `test-venv-0.3`.
 ///
 /// Panics with the command that makes it when it is missing.

@@ -30,7 +30,7 @@ async fn cases_of_the_corpus_end_as_they_deserve_over_every_transport() {
             format!("--transport={transport}"),
         ];
         let launch =
-            Launch::program(&paths::python(), arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+            Launch::program(paths::python(), arguments).env("PYTHONDONTWRITEBYTECODE", "1");
         let process = launch.start();
         let exit = process.wait_exit(LIMIT);
         // Some of them fail, and so does the run.

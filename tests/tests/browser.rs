@@ -1,0 +1,56 @@
+//! Pages in a real browser against a real server: a stranger's page reaches nothing, and an allowed one everything.
+//!
+//! What is checked is in `tests/interop/js/browser.mjs`, a scenario a promise. The pages have names of their own, which the browser
+//! is told where to find, so that a stranger's name can lead to the server itself.
+
+use std::time::Duration;
+
+use longhaul_tests::child::Exit;
+use longhaul_tests::process::Launch;
+use longhaul_tests::{Mode, Setup, Stack, paths};
+
+/// For all scenarios together; each of them has a limit of its own and says when it is reached.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Pages of one origin may call, and the server has one name besides its address.
+fn setup() -> Setup {
+    Setup::new(Mode::Embedded)
+        .set("server.cors_origins", "http://app.example")
+        .set("server.allowed_hosts", "agents.example")
+}
+
+fn assert_all_pass(stack: &Stack, key: Option<&str>, scenarios: &[&str]) {
+    let program = paths::workspace().join("tests/interop/js/browser.mjs");
+    let modules = paths::prepared("test-js/browser");
+    let mut arguments: Vec<String> =
+        [program, modules].iter().map(|path| path.display().to_string()).collect();
+    arguments.extend([paths::browser().display().to_string(), stack.base()]);
+    arguments.extend(scenarios.iter().map(|&scenario| scenario.to_owned()));
+    if let Some(key) = key {
+        arguments.extend(["--key".to_owned(), key.to_owned()]);
+    }
+    let process = Launch::program(paths::prepared("test-js/node"), arguments).start();
+    let exit = process.wait_exit(LIMIT);
+    assert_eq!(exit, Exit::Code(0), "{}\n{}", process.stdout(), process.stderr());
+    assert_eq!(process.stdout().lines().count(), scenarios.len(), "{}", process.stdout());
+    stack.assert_no_errors_logged();
+}
+
+#[tokio::test]
+async fn a_stranger_s_page_reaches_nothing_on_an_open_server() {
+    let stack = Setup::new(Mode::Embedded).start().await;
+    assert_all_pass(&stack, None, &["stranger", "rebinding"]);
+}
+
+#[tokio::test]
+async fn a_page_that_is_allowed_sends_streams_resumes_and_listens() {
+    let stack = setup().start().await;
+    let scenarios = ["allowed", "eventSource", "own", "stranger", "rebinding"];
+    assert_all_pass(&stack, None, &scenarios);
+}
+
+#[tokio::test]
+async fn with_keys_an_allowed_page_shows_its_own_and_others_have_none() {
+    let stack = setup().key("reader", "read,write").start().await;
+    assert_all_pass(&stack, Some(stack.key(0)), &["allowed", "keyless"]);
+}
