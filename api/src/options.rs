@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use longhaul_domain::AgentName;
 use longhaul_signing::Signer;
+use longhaul_store::TaskBudget;
 use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress};
 use std::{sync::Arc, time::Duration};
 
@@ -53,6 +54,8 @@ pub struct ApiOptions {
     pub max_connections: usize,
     /// Most requests that are open at once on one HTTP/2 connection.
     pub max_requests_per_connection: u32,
+    /// What clients may say to one task after its first message; a new one is to be begun beyond that.
+    pub task_budget: TaskBudget,
     /// How many tasks of an agent may wait, where the agent does not say; more are turned away.
     pub max_queued: u32,
     /// How many tasks of an agent may wait for one owner, where the agent does not say.

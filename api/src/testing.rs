@@ -8,13 +8,16 @@ use longhaul_dispatch::{Wake, Waker};
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody,
     Failed, FailedBecause, JsonObject, Message, MessageId, Part, Principal, Role, Seq, TaskState,
-    TerminalState, WorkerId, extension::DURABILITY, log::StatusChange,
+    TerminalState, WorkerId,
+    extension::DURABILITY,
+    log::{StatusChange, UserMessage},
 };
 use longhaul_runtime::{
     Clock, Ids, ManualClock, Readiness, Shutdown, SystemClock, SystemIds, TraceContext,
 };
 use longhaul_store::{
-    AgentSlots, Append, ClaimRequest, Claimed, NewWorker, Settle, SettleAs, Store,
+    AgentSlots, Append, ClaimRequest, Claimed, HistoryQuery, NewWorker, Settle, SettleAs, Store,
+    TaskBudget,
 };
 use longhaul_wire::{
     Dialect, Extensions, Negotiation, SendRequest, card::About, interfaces::GrpcAddress,
@@ -64,6 +67,7 @@ pub fn options() -> ApiOptions {
         max_body_bytes: 10 << 20,
         max_answer_bytes: 64 << 20,
         max_connections: 100,
+        task_budget: TaskBudget { messages: 1_000, bytes: 1 << 20 },
         max_requests_per_connection: 4_096,
         max_queued: 1_000,
         max_queued_per_owner: 1_000,
@@ -193,6 +197,16 @@ impl Run {
             entries,
             blobs: Vec::new(),
             checkpoints: Vec::new(),
+        }
+    }
+
+    /// The client's last message.
+    pub async fn said(&self) -> UserMessage {
+        let query = HistoryQuery { before: self.claimed.message_seq.next(), rows: 1, bytes: 1 };
+        let page = self.store.read_history(self.claimed.key, query).await.unwrap();
+        match page.entries.into_iter().next() {
+            Some((_, EntryBody::Message(said))) => said,
+            other => panic!("the client has said something: {other:?}"),
         }
     }
 

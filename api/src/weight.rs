@@ -20,14 +20,16 @@ impl Count {
         let body = match &entry.body {
             EntryBody::Message(user) => {
                 let modes: usize = user.accepted_output_modes.iter().map(String::len).sum();
-                self.message(&user.message) + object(user.request_metadata.as_ref()) + modes as u64
+                self.message(&user.message)
+                    + self.object(user.request_metadata.as_ref())
+                    + modes as u64
             }
             EntryBody::Status(change) => {
                 let message = change.message.as_ref().map_or(0, |message| self.message(message));
-                message + object(change.metadata.as_ref())
+                message + self.object(change.metadata.as_ref())
             }
             EntryBody::Artifact(update) => {
-                self.artifact(&update.artifact) + object(update.metadata.as_ref())
+                self.artifact(&update.artifact) + self.object(update.metadata.as_ref())
             }
             EntryBody::Note(_) => 0,
         };
@@ -36,14 +38,14 @@ impl Count {
 
     /// Bytes of a message.
     pub fn message(self, message: &Message) -> u64 {
-        OVERHEAD + self.parts(&message.parts) + object(message.metadata.as_ref())
+        OVERHEAD + self.parts(&message.parts) + self.object(message.metadata.as_ref())
     }
 
     /// Bytes of a task without its history.
     pub fn without_history(self, task: &Task) -> u64 {
         let status = task.status.message.as_ref().map_or(0, |message| self.message(message));
         let artifacts: u64 = task.artifacts.iter().map(|artifact| self.artifact(artifact)).sum();
-        OVERHEAD + status + artifacts + object(task.metadata.as_ref())
+        OVERHEAD + status + artifacts + self.object(task.metadata.as_ref())
     }
 
     /// Bytes of a task.
@@ -53,7 +55,7 @@ impl Count {
     }
 
     fn artifact(self, artifact: &Artifact) -> u64 {
-        OVERHEAD + self.parts(&artifact.parts) + object(artifact.metadata.as_ref())
+        OVERHEAD + self.parts(&artifact.parts) + self.object(artifact.metadata.as_ref())
     }
 
     fn parts(self, parts: &[Part]) -> u64 {
@@ -65,10 +67,17 @@ impl Count {
             Self::Held => 0,
             Self::Shown => part.blob().map_or(0, |blob| blob.size),
         };
-        OVERHEAD + part.inline_len() as u64 + apart + object(part.metadata.as_ref())
+        OVERHEAD + part.inline_len() as u64 + apart + self.object(part.metadata.as_ref())
     }
 }
 
-fn object(object: Option<&JsonObject>) -> u64 {
-    object.map_or(0, |object| object.as_str().len() as u64)
+impl Count {
+    fn object(self, object: Option<&JsonObject>) -> u64 {
+        let Some(object) = object else { return 0 };
+        let apart = match self {
+            Self::Held => 0,
+            Self::Shown => object.blob().map_or(0, |blob| blob.size),
+        };
+        object.as_str().len() as u64 + apart
+    }
 }

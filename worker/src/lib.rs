@@ -29,4 +29,5 @@ mod worker;
 
 pub use availability::FailedStart;
 pub use options::{StartError, WorkerOptions};
+pub use run::{MAX_HISTORY_BYTES, MAX_HISTORY_MESSAGES};
 pub use worker::Worker;

@@ -8,7 +8,9 @@ use longhaul_domain::{
     Task, TaskId, TaskKey,
 };
 use longhaul_executor::{IoError, Stopped, TaskIo};
-use longhaul_store::{ListQuery, ReadLimit, SnapshotOptions, Store, StoreError};
+use longhaul_store::{
+    HistoryQuery, ListQuery, ReadLimit, Room, SnapshotOptions, Store, StoreError,
+};
 use std::{
     collections::HashMap,
     sync::{
@@ -20,6 +22,17 @@ use std::{
 
 /// How often a run looks for messages of the client when no signal came.
 const MESSAGE_POLL: Duration = Duration::from_secs(5);
+
+/// Most bytes of stored bodies of a task that an executor reads: its oldest messages are left out, and what is larger without any
+/// cannot be read.
+const MAX_SNAPSHOT_BYTES: u64 = 64 << 20;
+
+/// The same for all the earlier tasks of a conversation together.
+const MAX_CONTEXT_BYTES: u64 = 8 << 20;
+
+/// A page of older messages.
+const PAGE_MESSAGES: u32 = 200;
+const PAGE_BYTES: u64 = 1 << 20;
 
 /// The worker's side of one run.
 pub struct RunIo {
@@ -50,11 +63,25 @@ impl RunIo {
         }
     }
 
+    /// A task as this run may hold it. What it has emitted itself shall be seen by it.
+    async fn snapshot(
+        &self,
+        task: TaskId,
+        options: SnapshotOptions,
+    ) -> Result<Option<Task>, IoError> {
+        if task == self.key.task {
+            self.output.flush().await?;
+        }
+        let key = TaskKey { owner: self.owner(), task };
+        let options = SnapshotOptions { room: Room::Newest(MAX_SNAPSHOT_BYTES), ..options };
+        self.read(self.store.read_task(key, options)).await
+    }
+
     const fn owner(&self) -> OwnerId {
         self.key.owner
     }
 
-    /// Messages of the client after a place that are in the log now.
+    /// Messages of the client after a place that are in the log now, of the first page that has any.
     async fn new_messages(&self, after: Seq) -> longhaul_store::Result<Vec<HistoryItem>> {
         let mut found = Vec::new();
         let mut from = Seq(self.scanned.load(Ordering::Acquire)).max(after);
@@ -66,6 +93,10 @@ impl RunIo {
                 if let EntryBody::Message(user) = entry.body {
                     found.push(HistoryItem { seq: entry.seq, message: user.message });
                 }
+            }
+            // A client may say more than a run should hold: the next call goes on from here.
+            if !found.is_empty() {
+                break;
             }
         }
         // Only a place behind which nothing was found may be skipped next time.
@@ -102,12 +133,20 @@ impl TaskIo for RunIo {
     }
 
     async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError> {
-        if task == self.key.task {
-            // What this run has emitted shall be seen by it.
-            self.output.flush().await?;
-        }
-        let key = TaskKey { owner: self.owner(), task };
-        self.read(self.store.read_task(key, SnapshotOptions::ALL)).await
+        self.snapshot(task, SnapshotOptions::ALL).await
+    }
+
+    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+        self.snapshot(task, SnapshotOptions { history: 0, ..SnapshotOptions::ALL }).await
+    }
+
+    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, IoError> {
+        let query = HistoryQuery { before, rows: PAGE_MESSAGES, bytes: PAGE_BYTES };
+        let page = self.read(self.store.read_history(self.key, query)).await?;
+        let item = |(seq, body): (Seq, EntryBody)| {
+            Some(HistoryItem { seq, message: body.message()?.clone() })
+        };
+        Ok(page.entries.into_iter().filter_map(item).collect())
     }
 
     async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError> {
@@ -119,7 +158,11 @@ impl TaskIo for RunIo {
             status_from: None,
             after: None,
             page_size: limit.clamp(1, 99) + 1,
-            options: SnapshotOptions { artifacts: false, ..SnapshotOptions::ALL },
+            options: SnapshotOptions {
+                artifacts: false,
+                room: Room::Newest(MAX_CONTEXT_BYTES),
+                ..SnapshotOptions::ALL
+            },
         };
         let mut tasks = self.read(self.store.list_tasks(query)).await?.tasks;
         tasks.retain(|task| task.key != self.key);
@@ -150,9 +193,9 @@ impl TaskIo for RunIo {
 fn io_error(error: &StoreError) -> IoError {
     match error {
         StoreError::Corrupt { .. } => IoError::Corrupt(error.to_string()),
-        StoreError::Unavailable(_)
-        | StoreError::Refused(_)
-        | StoreError::TooLarge { .. }
-        | StoreError::Schema(_) => IoError::Unavailable(error.to_string()),
+        StoreError::TooLarge { .. } => IoError::TooLarge(error.to_string()),
+        StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Schema(_) => {
+            IoError::Unavailable(error.to_string())
+        }
     }
 }

@@ -9,8 +9,8 @@ use longhaul_domain::{
 };
 use longhaul_executor::RunPolicy;
 use longhaul_store::{
-    Append, Appended, ClaimRequest, Claimed, HeartbeatReply, NewWorker, Reap, Reaped, Reaping,
-    Settle, Settled, StoreError, Work,
+    Append, Appended, ClaimRequest, Claimed, HeartbeatReply, HistoryPage, HistoryQuery, NewWorker,
+    Reap, Reaped, Reaping, Settle, Settled, StoreError, Work,
 };
 use std::{
     future::pending,
@@ -43,9 +43,8 @@ pub fn claimed(n: u128) -> Claimed {
         turn: 1,
         state: TaskState::Submitted,
         last_seq: Seq(1),
-        history: Vec::new(),
-        request_metadata: None,
-        accepted_output_modes: Vec::new(),
+        message_seq: Seq(1),
+        opening: None,
         cancel: false,
         waited: Duration::ZERO,
         trace: None,
@@ -160,6 +159,14 @@ impl Work for Scripted {
             return Err(StoreError::unavailable("away"));
         }
         Ok(Vec::new())
+    }
+
+    async fn read_history(
+        &self,
+        _: TaskKey,
+        _: HistoryQuery,
+    ) -> longhaul_store::Result<HistoryPage> {
+        pending().await
     }
 
     async fn claim(&self, _: ClaimRequest) -> longhaul_store::Result<Vec<Claimed>> {

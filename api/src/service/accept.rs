@@ -10,21 +10,26 @@ use super::{
     admission::{Admitted, Waiter},
     durability, extensions, gone, not_found,
 };
-use crate::hub::Subscription;
+use crate::{apart::apart, hub::Subscription};
 use longhaul_domain::{
     AgentDescriptor, AgentName, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq, Task,
-    TaskId, TaskKey, Timestamp, blob::offload_all, log::UserMessage,
+    TaskId, TaskKey, Timestamp,
+    blob::offload_all,
+    bounds::{self, OutOfBounds},
+    log::UserMessage,
 };
 use longhaul_store::{
-    Accept, AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, SnapshotOptions,
+    Accept, AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, SnapshotOptions, TaskBudget,
 };
 use longhaul_wire::{ProtocolError, SendRequest, TaskRef};
 use std::sync::Arc;
 
 /// A message that was taken in.
 pub struct InFlight {
-    /// The task, as it is with the message; large contents are apart.
+    /// The task, as it is with the message; large contents are apart. Of a task that was there before, only the status.
     pub task: Task,
+    /// Whether the task has its messages and artifacts.
+    pub whole: bool,
     /// What follows.
     pub events: Subscription,
     /// Place of the message.
@@ -90,11 +95,14 @@ impl Service {
             .context_id
             .clone()
             .unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
-        let (said, modes) = said(request);
+        let (said, modes) = said(request)?;
         // The key is that of the message as it was sent: the ids are ours, and new at every try.
-        let dedupe = self.recognised_by(&agent.name, &options, &said);
-        let said = UserMessage { accepted_output_modes: modes, ..said };
-        let accept = self.prepare(caller, said, dedupe, key, &context);
+        let accept = apart(said.stored_len(), || {
+            let dedupe = self.recognised_by(&agent.name, &options, &said);
+            let said = UserMessage { accepted_output_modes: modes, ..said };
+            self.prepare(caller, said, dedupe, key, &context)
+        })
+        .await;
         let admitted = match self.admit(&agent, key, &options).await {
             Ok(admitted) => admitted,
             Err(refusal) => return self.known(caller, key, accept, !later, refusal).await,
@@ -112,7 +120,7 @@ impl Service {
             Accepted::Created { at, seq } => {
                 let task = begun(key, agent.name.clone(), context, at, message);
                 events.skip_to(seq);
-                Ok(InFlight { task, events, message: seq, agent, waiter })
+                Ok(InFlight { task, whole: true, events, message: seq, agent, waiter })
             }
             Accepted::Duplicate { task, seq } => self.attach_again(caller, task, seq, !later).await,
             Accepted::KeyReused => Err(key_reused()),
@@ -141,13 +149,16 @@ impl Service {
         refusal: ProtocolError,
     ) -> Result<InFlight> {
         let accept = Accept { blobs: Vec::new(), ..accept };
-        let asked = self.store.accept_follow_up(AcceptFollowUp { key: nowhere, accept }).await;
+        let budget = self.options.task_budget;
+        let asked = AcceptFollowUp { key: nowhere, accept, budget };
+        let asked = self.store.accept_follow_up(asked).await;
         match asked.map_err(|e| caller.failed(&e))? {
             FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq, wake).await,
             FollowedUp::KeyReused => Err(key_reused()),
-            FollowedUp::NotFound | FollowedUp::Ended(_) | FollowedUp::Appended { .. } => {
-                Err(refusal)
-            }
+            FollowedUp::NotFound
+            | FollowedUp::Ended(_)
+            | FollowedUp::OverBudget
+            | FollowedUp::Appended { .. } => Err(refusal),
         }
     }
 
@@ -171,13 +182,17 @@ impl Service {
         self.name_follow_up(caller, &mut request, target, known.key).await?;
         let options = durability::read(&request.message)?;
         durability::check_follow_up(&options)?;
-        let (mut said, modes) = said(request);
+        let (mut said, modes) = said(request)?;
         // The same words to two tasks are two messages.
         said.message.task_id = Some(known.key.task);
-        let dedupe = self.recognised_by(&agent.name, &options, &said);
-        let said = UserMessage { accepted_output_modes: modes, ..said };
-        let accept = self.prepare(caller, said, dedupe, known.key, &known.context);
-        let said = AcceptFollowUp { key: known.key, accept };
+        let accept = apart(said.stored_len(), || {
+            let dedupe = self.recognised_by(&agent.name, &options, &said);
+            let said = UserMessage { accepted_output_modes: modes, ..said };
+            self.prepare(caller, said, dedupe, known.key, &known.context)
+        })
+        .await;
+        let budget = self.options.task_budget;
+        let said = AcceptFollowUp { key: known.key, accept, budget };
         match self.commit_follow_up(caller, &agent.name, said).await? {
             FollowedUp::Appended { seq, .. } => self.attach(caller, known.key.task, seq).await,
             FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq, true).await,
@@ -185,6 +200,7 @@ impl Service {
             FollowedUp::Ended(state) => Err(ProtocolError::UnsupportedOperation(format!(
                 "the task is already {state} and takes no more messages; send without taskId to begin a new one"
             ))),
+            FollowedUp::OverBudget => Err(self.over_budget()),
             FollowedUp::NotFound => Err(not_found(target)),
         }
     }
@@ -206,15 +222,16 @@ impl Service {
         Ok(flight)
     }
 
-    /// Goes on with a task that has the message already, at the place given.
+    /// Goes on with a task that has the message already, at the place given. What was said and made before is not read: that
+    /// would make each message to a long task dearer than the one before it.
     async fn attach(&self, caller: &Caller, task: TaskId, message: Seq) -> Result<InFlight> {
         let key = TaskKey { owner: caller.principal.owner, task };
         let mut events = self.hub.subscribe_ahead(key, message);
-        let found = self.store.read_task(key, SnapshotOptions::ALL).await;
+        let found = self.store.read_task(key, SnapshotOptions::STATUS).await;
         let task = found.map_err(|e| caller.failed(&e))?.ok_or_else(|| gone(task))?;
         let agent = self.agent_named(caller, &task.agent).await?;
         events.start_at(task.last_seq);
-        Ok(InFlight { task, events, message, agent, waiter: None })
+        Ok(InFlight { task, whole: false, events, message, agent, waiter: None })
     }
 
     /// By what this message is recognised when it comes again: where repeats are new messages, by nothing that another could have.
@@ -243,18 +260,20 @@ impl Service {
         message.message.task_id = Some(key.task);
         message.message.context_id = Some(context.clone());
         extensions::take_along(caller, &mut message.message);
-        let blobs = offload_all(&mut message.message.parts);
+        let blobs = offload_all(message.blob_slots());
         let trace = Some(caller.trace.child(&*self.ids).traceparent().to_owned());
         Accept { message, dedupe, blobs, trace }
     }
 }
 
-/// What the client says, and apart from it the media types that it can take: a repeated message is recognised whatever those
+/// What the client says, within bounds, and apart from it the media types that it can take: a repeated message is recognised whatever those
 /// are, as what answers it is there already.
-fn said(request: SendRequest) -> (UserMessage, Vec<String>) {
+fn said(request: SendRequest) -> Result<(UserMessage, Vec<String>)> {
     let said =
         UserMessage { request_metadata: request.metadata, ..UserMessage::new(request.message) };
-    (said, request.accepted_output_modes)
+    bounds::check_said(&said)
+        .map_err(|OutOfBounds { place, problem }| ProtocolError::invalid(place, problem))?;
+    Ok((said, request.accepted_output_modes))
 }
 
 /// A task that has its first message and nothing else.
@@ -270,6 +289,16 @@ fn begun(
     let first = LogEntry { seq: Seq::START.next(), at, attempt: 0, body };
     task.apply(first).expect("the first entry follows the beginning");
     task
+}
+
+impl Service {
+    fn over_budget(&self) -> ProtocolError {
+        let TaskBudget { messages, bytes } = self.options.task_budget;
+        ProtocolError::UnsupportedOperation(format!(
+            "the task has as many messages as one may have ({messages} after the first, {bytes} bytes together without large \
+             contents); send without taskId to begin a new one, with the same contextId, and name this one in referenceTaskIds"
+        ))
+    }
 }
 
 fn key_reused() -> ProtocolError {

@@ -2,10 +2,10 @@
 //!
 //! Such a task has a dedupe key made from what it stands for, so that making it twice makes it once.
 
-use super::{Service, durability};
+use super::{Service, blobs::restore, durability};
 use longhaul_domain::{
-    AgentName, ContextId, DurabilityOptions, Json, JsonObject, MessageId, OwnerId, TaskKey,
-    blob::offload_all, extension::DURABILITY, log::UserMessage,
+    AgentName, BlobSlot, ContextId, DurabilityOptions, Json, JsonObject, MessageId, OwnerId,
+    TaskKey, blob::offload_all, extension::DURABILITY, log::UserMessage,
 };
 use longhaul_runtime::TraceContext;
 use longhaul_store::{Accept, AcceptNew, DedupeKey, Result, StoreError};
@@ -37,12 +37,19 @@ impl Service {
         message.message_id = MessageId::from(self.ids.uuid_v7());
         message.task_id = Some(key.task);
         message.context_id = Some(context.clone());
+        // Options are changed in the metadata itself, not in what stands for it; a stored reference is not moved twice.
+        let metadata = message.metadata.as_mut().map(BlobSlot::Metadata);
+        let request = said.request_metadata.as_mut().map(BlobSlot::Metadata);
+        let parts = message.parts.iter_mut().filter_map(|part| part.metadata.as_mut());
+        let slots = metadata.into_iter().chain(request).chain(parts.map(BlobSlot::Metadata));
+        restore(&*self.store, draft.owner, slots.collect()).await?;
+        let message = &mut said.message;
         message.metadata = without_past(message.metadata.take());
         let options = DurabilityOptions::read(message.metadata.as_ref())
             .map_err(|error| StoreError::Refused(format!("durability options: {error}")))?;
         let agent = self.agents.get(&draft.agent).await?;
         let limits = agent.map(|agent| agent.limits).unwrap_or_default();
-        let blobs = offload_all(&mut message.parts);
+        let blobs = offload_all(said.blob_slots());
         let digest: [u8; 32] = Sha256::digest(&draft.stands_for).into();
         Ok(AcceptNew {
             key,

@@ -2,27 +2,16 @@
 
 use super::{Caller, Held, Result, Service};
 use crate::{hub::Entry, weight::Count};
-use longhaul_domain::{Blob, BlobHash, EntryBody, LogEntry, Message, OwnerId, Part, Task};
+use longhaul_domain::{Artifact, BlobHash, BlobRef, BlobSlot, LogEntry, Message, OwnerId, Task};
 use longhaul_store::StoreError;
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-/// Parts of a task, wherever they are.
-fn parts_of(task: &mut Task) -> impl Iterator<Item = &mut Part> {
-    let history = task.history.iter_mut().flat_map(|item| item.message.parts.iter_mut());
-    let status = task.status.message.iter_mut().flat_map(|message| message.parts.iter_mut());
-    let artifacts = task.artifacts.iter_mut().flat_map(|artifact| artifact.parts.iter_mut());
+/// Contents of a task that may be kept apart, wherever they are.
+fn slots_of(task: &mut Task) -> impl Iterator<Item = BlobSlot<'_>> {
+    let history = task.history.iter_mut().flat_map(|item| item.message.blob_slots());
+    let status = task.status.message.iter_mut().flat_map(Message::blob_slots);
+    let artifacts = task.artifacts.iter_mut().flat_map(Artifact::blob_slots);
     history.chain(status).chain(artifacts)
-}
-
-/// Whether an entry has large contents, which are kept apart.
-pub(super) fn is_apart(entry: &LogEntry) -> bool {
-    let held = |parts: &[Part]| parts.iter().any(|part| part.blob().is_some());
-    match &entry.body {
-        EntryBody::Message(user) => held(&user.message.parts),
-        EntryBody::Status(change) => change.message.as_ref().is_some_and(|said| held(&said.parts)),
-        EntryBody::Artifact(update) => held(&update.artifact.parts),
-        EntryBody::Note(_) => false,
-    }
 }
 
 impl Service {
@@ -37,7 +26,7 @@ impl Service {
         self.report(caller, std::slice::from_mut(task)).await?;
         self.fit_task(task)?;
         let held = self.answers.fit(held, Count::Shown.task(task)).await?;
-        self.resolve(caller, parts_of(task).collect()).await?;
+        self.resolve(caller, slots_of(task).collect()).await?;
         Ok(held)
     }
 
@@ -52,7 +41,7 @@ impl Service {
         self.fit_page(tasks)?;
         let bytes = tasks.iter().map(|task| Count::Shown.task(task)).sum();
         let held = self.answers.fit(held, bytes).await?;
-        self.resolve(caller, tasks.iter_mut().flat_map(parts_of).collect()).await?;
+        self.resolve(caller, tasks.iter_mut().flat_map(slots_of).collect()).await?;
         Ok(held)
     }
 
@@ -62,11 +51,11 @@ impl Service {
         caller: &Caller,
         message: &mut Message,
     ) -> Result<()> {
-        self.resolve(caller, message.parts.iter_mut().collect()).await
+        self.resolve(caller, message.blob_slots().collect()).await
     }
 
-    async fn resolve(&self, caller: &Caller, parts: Vec<&mut Part>) -> Result<()> {
-        let restored = restore(&*self.store, caller.principal.owner, parts).await;
+    async fn resolve(&self, caller: &Caller, slots: Vec<BlobSlot<'_>>) -> Result<()> {
+        let restored = restore(&*self.store, caller.principal.owner, slots).await;
         restored.map_err(|error| caller.failed(&error))
     }
 
@@ -76,46 +65,37 @@ impl Service {
         owner: OwnerId,
         entry: &Arc<Entry>,
     ) -> std::result::Result<Arc<Entry>, StoreError> {
-        if !is_apart(entry) {
+        if !entry.body.has_blobs() {
             return Ok(Arc::clone(entry));
         }
         let mut copy = LogEntry::clone(entry);
-        let parts: Vec<&mut Part> =
-            copy.body.parts_mut().filter(|part| part.blob().is_some()).collect();
-        restore(&*self.store, owner, parts).await?;
+        restore(&*self.store, owner, copy.body.blob_slots().collect()).await?;
         Ok(Arc::new(copy.into()))
     }
 }
 
-async fn restore(
+/// Puts contents that are kept apart back in their places, in one read.
+pub(super) async fn restore(
     store: &dyn longhaul_store::Store,
     owner: OwnerId,
-    parts: Vec<&mut Part>,
+    slots: Vec<BlobSlot<'_>>,
 ) -> std::result::Result<(), StoreError> {
-    let mut wanted: Vec<(BlobHash, &mut Part)> = Vec::new();
-    for part in parts {
-        if let Some(hash) = part.blob().map(|blob| blob.hash) {
-            wanted.push((hash, part));
-        }
-    }
+    let wanted: Vec<(BlobRef, BlobSlot<'_>)> =
+        slots.into_iter().filter_map(|slot| Some((slot.blob()?, slot))).collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let mut hashes: Vec<BlobHash> = wanted.iter().map(|(hash, _)| *hash).collect();
+    let mut hashes: Vec<BlobHash> = wanted.iter().map(|(blob, _)| blob.hash).collect();
     hashes.sort_unstable();
     hashes.dedup();
-    let bytes = store.read_blobs(owner, hashes).await?;
-    let known: HashMap<BlobHash, Blob> =
-        bytes.into_iter().map(|(hash, bytes)| (hash, Blob { hash, bytes })).collect();
-    for (hash, part) in wanted {
+    let known = store.read_blobs(owner, hashes).await?;
+    for (blob, mut slot) in wanted {
         let corrupt = |cause: &str| StoreError::Corrupt {
-            what: format!("large content {hash}"),
+            what: format!("large content {}", blob.hash),
             cause: cause.to_owned(),
         };
-        let blob = known.get(&hash).ok_or_else(|| corrupt("it is missing"))?;
-        let Some(reference) = part.blob().copied() else { continue };
-        let content = reference.restore(blob.bytes.clone());
-        part.content = content.map_err(|error| corrupt(&error.to_string()))?;
+        let bytes = known.get(&blob.hash).ok_or_else(|| corrupt("it is missing"))?;
+        slot.restore(&blob, bytes.clone()).map_err(|error| corrupt(&error.to_string()))?;
     }
     Ok(())
 }

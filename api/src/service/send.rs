@@ -1,19 +1,25 @@
 //! Send Message (A2A 3.1.1): waits until the task has ended or needs the client, unless asked not to.
 //!
-//! The answer is folded from what went by, so waiting costs no read. Of a task that no answer can hold only the status is
-//! kept. A client that goes away does not stop the task.
+//! The answer to a new task is folded from what went by, so waiting costs no read. Of a task that no answer can hold, and of one
+//! that was there before, only the status is kept; what is shown of the latter is read when the wait is over. A client that goes
+//! away does not stop the task.
 
 use super::{
     Answer, Caller, Held, Result, Service,
     accept::InFlight,
     direct::{HOLD_BACK, reply},
     fit::{fit, too_large},
+    get::with_history,
 };
 use crate::{hub::Entry, weight::Count};
 use longhaul_domain::{LogEntry, Message, Task};
 use longhaul_store::SnapshotOptions;
-use longhaul_wire::{Ends, ProtocolError, SendOutcome, SendRequest, trim_history};
+use longhaul_wire::{Ends, ProtocolError, SendOutcome, SendRequest, TaskRef, trim_history};
 use std::{future::pending, sync::Arc};
+
+/// Messages that an answer to a message to a task that was there before shows where nobody says how many (A2A 3.2.4 leaves it to
+/// the server): the same cost on a task of any length.
+pub(super) const FOLLOW_UP_HISTORY: u32 = 100;
 
 /// What waiting came to.
 enum Waited {
@@ -31,9 +37,10 @@ impl Service {
         let waited = if at_once { Waited::Task } else { self.wait(caller, &mut flight).await? };
         match waited {
             Waited::Task => {
-                let mut task = flight.task;
+                let Answer { answer: mut task, held } =
+                    self.awaited(caller, flight, history).await?;
                 trim_history(&mut task, history);
-                let held = self.show_task(caller, &mut task, Held::default()).await?;
+                let held = self.show_task(caller, &mut task, held).await?;
                 Ok(Answer { answer: SendOutcome::Task(Box::new(task)), held })
             }
             Waited::Reply(mut message) => {
@@ -41,6 +48,37 @@ impl Service {
                 Ok(Answer { answer: SendOutcome::Message(message), held: Held::default() })
             }
         }
+    }
+
+    /// The task as it was when the wait ended, with what is shown of it.
+    async fn awaited(
+        &self,
+        caller: &Caller,
+        flight: InFlight,
+        history: Option<u32>,
+    ) -> Result<Answer<Task>> {
+        if flight.whole {
+            return Ok(Answer { answer: flight.task, held: Held::default() });
+        }
+        let mut read = self.read_flight(caller, &flight, history).await?;
+        let InFlight { task: Task { status, last_seq, .. }, .. } = flight;
+        if read.answer.last_seq > last_seq {
+            // It has gone on meanwhile; the client is told how it stood when its wait was over.
+            read.answer.history.retain(|item| item.seq <= last_seq && item.seq != status.seq);
+            read.answer.status = status;
+        }
+        Ok(read)
+    }
+
+    /// The task of a message to one that was there before: with as much history as was asked for, or the newest messages.
+    pub(super) async fn read_flight(
+        &self,
+        caller: &Caller,
+        flight: &InFlight,
+        history: Option<u32>,
+    ) -> Result<Answer<Task>> {
+        let options = with_history(Some(history.unwrap_or(FOLLOW_UP_HISTORY)));
+        self.snapshot_to_show(caller, &TaskRef::Known(flight.task.key.task), options).await
     }
 
     async fn wait(&self, caller: &Caller, flight: &mut InFlight) -> Result<Waited> {
@@ -77,7 +115,7 @@ impl Service {
                 return Ok(Waited::Reply(message));
             }
             let bytes = entries.iter().map(|entry| Count::Held.entry(entry)).sum();
-            self.fold(caller, &mut flight.task, entries).await?;
+            self.fold(caller, flight, entries).await?;
             room.take(bytes, &mut flight.task);
             if settled(flight, ends) {
                 break;
@@ -90,7 +128,13 @@ impl Service {
     }
 
     /// Takes entries into a snapshot.
-    async fn fold(&self, caller: &Caller, task: &mut Task, entries: Vec<Arc<Entry>>) -> Result<()> {
+    async fn fold(
+        &self,
+        caller: &Caller,
+        flight: &mut InFlight,
+        entries: Vec<Arc<Entry>>,
+    ) -> Result<()> {
+        let (whole, task) = (flight.whole, &mut flight.task);
         for entry in entries {
             if entry.seq <= task.last_seq {
                 continue;
@@ -98,11 +142,18 @@ impl Service {
             if let Err(gap) = task.apply(LogEntry::clone(&entry)) {
                 // Cannot be, as subscriptions have no gaps; the store knows better than a fold that missed something.
                 tracing::error!(%gap, task_id = %task.key.task, "read again");
-                let read = self.store.read_task(task.key, SnapshotOptions::ALL).await;
+                let room = longhaul_store::Room::Newest(self.options.max_answer_bytes);
+                let options = SnapshotOptions { room, ..SnapshotOptions::ALL };
+                let read = self.store.read_task(task.key, options).await;
                 let read = read.map_err(|e| caller.failed(&e))?;
                 *task = read.ok_or_else(|| ProtocolError::Internal {
                     request_id: caller.request_id.clone(),
                 })?;
+            }
+            if !whole {
+                // Only the status counts until the wait is over.
+                task.history.clear();
+                task.artifacts.clear();
             }
         }
         Ok(())

@@ -8,7 +8,6 @@ use super::{
     Answer, Caller, Held, Result, Service,
     accept::InFlight,
     admission::Waiter,
-    blobs::is_apart,
     direct::{HOLD_BACK, reply},
     frame::{Frame, Place},
     rules::Until,
@@ -125,7 +124,7 @@ impl EventStream {
                 self.entries = self.events.ready().into();
             }
             let entry = Arc::clone(self.entries.front()?);
-            if self.shows(&entry) && is_apart(&entry) {
+            if self.shows(&entry) && entry.body.has_blobs() {
                 return None;
             }
             self.entries.pop_front();
@@ -207,6 +206,12 @@ impl Service {
     ) -> Result<EventStream> {
         let history = request.history_length;
         let mut flight = self.accept(caller, request, true).await?;
+        let mut room = Held::default();
+        if !flight.whole {
+            let Answer { answer, held } = self.read_flight(caller, &flight, history).await?;
+            flight.events.start_at(answer.last_seq);
+            (flight.task, room) = (answer, held);
+        }
         let (held, reply) = self.hold_back(caller, &mut flight).await?;
         let until = Until::Answered(caller.rules.ends, flight.message);
         let InFlight { task, events, waiter, .. } = flight;
@@ -219,7 +224,7 @@ impl Service {
             let cursor = held.last().map_or(cursor, |entry| entry.seq);
             return Ok(stream.first(StreamEvent::Message(message), cursor).ended(true));
         }
-        let event = Answer { answer: task, held: Held::default() };
+        let event = Answer { answer: task, held: room };
         let event = self.snapshot_event(caller, event, history).await?;
         Ok(stream.first_of(event, cursor).with_entries(held).ended(ended))
     }

@@ -8,6 +8,7 @@ use longhaul_runtime::{
     Settings,
     settings::{self, AuthMode},
 };
+use longhaul_store::TaskBudget;
 use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress, v1::card::AgentProvider};
 use longhaul_worker::WorkerOptions;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,6 +43,10 @@ pub fn api_options(
         max_answer_bytes: server.max_answer_bytes as u64,
         max_connections: server.max_connections,
         max_requests_per_connection: server.max_requests_per_connection,
+        task_budget: TaskBudget {
+            messages: server.max_task_messages,
+            bytes: server.max_task_bytes as u64,
+        },
         max_queued: server.max_queued,
         max_queued_per_owner: server.max_queued_per_owner,
         max_queue_delay: server.max_queue_delay.get(),

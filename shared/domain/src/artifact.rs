@@ -1,6 +1,9 @@
 //! Artifacts: what a task produces, whole or chunk by chunk (A2A 4.1.7, 4.2.2).
 
-use crate::{ArtifactId, JsonObject, Part};
+use crate::{
+    ArtifactId, BlobSlot, JsonObject, Part,
+    message::{LenOf, has_blob, object_len},
+};
 use serde::{Deserialize, Serialize};
 
 /// A result of a task.
@@ -36,6 +39,25 @@ impl Artifact {
             metadata: None,
             extensions: Vec::new(),
         }
+    }
+
+    /// About how many bytes it takes in a stored entry.
+    pub(crate) fn stored_len(&self, count: LenOf) -> usize {
+        let texts = [&self.name, &self.description].into_iter().flatten().chain(&self.extensions);
+        let texts: usize = texts.map(|text| text.len() + 3).sum();
+        let parts: usize = self.parts.iter().map(|part| part.stored_len(count)).sum();
+        parts + texts + object_len(self.metadata.as_ref(), count)
+    }
+
+    /// The contents of the artifact that may be kept apart.
+    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
+        let metadata = self.metadata.as_mut().map(BlobSlot::Metadata);
+        self.parts.iter_mut().flat_map(Part::blob_slots).chain(metadata)
+    }
+
+    /// Whether any of its contents is kept apart.
+    pub fn has_blobs(&self) -> bool {
+        has_blob(self.metadata.as_ref()) || self.parts.iter().any(Part::has_blobs)
     }
 }
 

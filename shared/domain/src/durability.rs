@@ -78,6 +78,34 @@ impl DurabilityOptions {
     }
 }
 
+/// Names of all members.
+const MEMBERS: [&str; 9] = [
+    "priority",
+    "notBefore",
+    "deadline",
+    "maxAttempts",
+    "timeout",
+    "queueTimeout",
+    "noProgressTimeout",
+    "idempotencyKey",
+    "concurrencyKey",
+];
+
+/// Longest known member that [`DurabilityOptions::known_members`] keeps, in bytes: a valid one with every character escaped.
+const MAX_KNOWN_MEMBER_BYTES: usize = 6 * MAX_KEY + 2;
+
+impl DurabilityOptions {
+    /// The options of a message as it states them, without members that mean nothing, so they take little room.
+    pub(crate) fn known_members(metadata: &JsonObject) -> Option<JsonObject> {
+        let mut members =
+            JsonObject::new(metadata.get(extension::DURABILITY)?).ok()?.members().ok()?;
+        members.retain(|name, value| {
+            MEMBERS.contains(&name.as_str()) && value.as_str().len() <= MAX_KNOWN_MEMBER_BYTES
+        });
+        JsonObject::from_members(&members).ok()
+    }
+}
+
 struct Members(BTreeMap<String, Json>);
 
 impl Members {

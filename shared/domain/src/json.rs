@@ -62,6 +62,12 @@ impl Json {
         self.0.get()
     }
 
+    /// Whether objects and arrays are nested deeper than this.
+    pub fn is_deeper_than(&self, depth: usize) -> bool {
+        // A value of n levels has 2n brackets.
+        self.as_str().len() > 2 * depth && exceeds_depth(self.as_str().as_bytes(), depth)
+    }
+
     /// Reads the value into a type.
     pub fn to<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JsonError> {
         serde_json::from_str(self.as_str()).map_err(|e| JsonError::Syntax(e.to_string()))
@@ -198,6 +204,29 @@ pub fn check(text: &[u8]) -> Result<(), JsonError> {
         }
     }
     Ok(())
+}
+
+/// Whether a JSON text is nested deeper than this: one pass, no recursion.
+pub fn exceeds_depth(text: &[u8], limit: usize) -> bool {
+    let (mut depth, mut at) = (0usize, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => at = scan::string_end(text, at + 1),
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+                at += 1;
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+    false
 }
 
 /// Checks one string from behind its opening quote; gives the place behind the closing one.

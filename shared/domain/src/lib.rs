@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod artifact;
 pub mod blob;
+pub mod bounds;
 pub mod channel;
 pub mod checkpoint;
 pub mod durability;
@@ -29,7 +30,7 @@ pub mod text;
 
 pub use agent::{AgentDescriptor, Skill};
 pub use artifact::{Artifact, ArtifactUpdate};
-pub use blob::{Blob, BlobHash, BlobKind, BlobRef, ENTRY_LIMIT, INLINE_LIMIT};
+pub use blob::{Blob, BlobHash, BlobKind, BlobRef, BlobSlot, ENTRY_LIMIT, INLINE_LIMIT};
 pub use channel::{SIGNAL_CHANNELS, SignalChannel};
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointName};
 pub use durability::{DurabilityOptions, InvalidOption};

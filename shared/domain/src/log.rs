@@ -4,7 +4,9 @@
 //! and notes about attempts are not.
 
 use crate::{
-    ArtifactId, ArtifactUpdate, Failed, JsonObject, Message, Seq, TaskState, Timestamp,
+    ArtifactId, ArtifactUpdate, BlobSlot, Failed, JsonObject, Message, Seq, TaskState, Timestamp,
+    blob::least_len,
+    message::{LenOf, has_blob, object_len},
     task::TaskStatus,
 };
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,24 @@ impl UserMessage {
     /// A message of whose request nothing else is known.
     pub const fn new(message: Message) -> Self {
         Self { message, request_metadata: None, accepted_output_modes: Vec::new() }
+    }
+    /// About how many bytes it takes when it is stored as it is.
+    pub fn stored_len(&self) -> usize {
+        self.len_with(|len| len)
+    }
+    /// About how many bytes it takes at least, once all contents that can be are moved to blobs.
+    pub fn least_stored_len(&self) -> usize {
+        self.len_with(least_len)
+    }
+    fn len_with(&self, count: LenOf) -> usize {
+        let modes: usize = self.accepted_output_modes.iter().map(|mode| mode.len() + 3).sum();
+        let metadata = object_len(self.request_metadata.as_ref(), count);
+        self.message.stored_len(count) + modes + metadata
+    }
+    /// The contents of the message and its request that may be kept apart.
+    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
+        let metadata = self.request_metadata.as_mut().map(BlobSlot::Metadata);
+        self.message.blob_slots().chain(metadata)
     }
     /// How [`EntryBody::encode`] stores it.
     ///
@@ -207,15 +227,54 @@ impl EntryBody {
         }
     }
 
-    /// Every part in it, so that large contents can be taken out and put back.
-    pub fn parts_mut(&mut self) -> Box<dyn Iterator<Item = &mut crate::Part> + '_> {
+    /// About how many bytes it takes when it is stored as it is.
+    pub fn stored_len(&self) -> usize {
+        self.len_with(|len| len)
+    }
+
+    fn len_with(&self, count: LenOf) -> usize {
         match self {
-            Self::Message(user) => Box::new(user.message.parts.iter_mut()),
+            Self::Message(user) => user.len_with(count),
             Self::Status(change) => {
-                Box::new(change.message.iter_mut().flat_map(|m| m.parts.iter_mut()))
+                change.message.as_ref().map_or(0, |message| message.stored_len(count))
+                    + object_len(change.metadata.as_ref(), count)
             }
-            Self::Artifact(update) => Box::new(update.artifact.parts.iter_mut()),
+            Self::Artifact(update) => {
+                update.artifact.stored_len(count) + object_len(update.metadata.as_ref(), count)
+            }
+            Self::Note(_) => 0,
+        }
+    }
+
+    /// Every content in it that may be kept apart.
+    pub fn blob_slots(&mut self) -> Box<dyn Iterator<Item = BlobSlot<'_>> + '_> {
+        match self {
+            Self::Message(user) => Box::new(user.blob_slots()),
+            Self::Status(StatusChange { message, metadata, .. }) => Box::new(
+                (message.iter_mut().flat_map(Message::blob_slots))
+                    .chain(metadata.as_mut().map(BlobSlot::Metadata)),
+            ),
+            Self::Artifact(ArtifactUpdate { artifact, metadata, .. }) => {
+                Box::new(artifact.blob_slots().chain(metadata.as_mut().map(BlobSlot::Metadata)))
+            }
             Self::Note(_) => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Whether any of its contents is kept apart.
+    pub fn has_blobs(&self) -> bool {
+        match self {
+            Self::Message(user) => {
+                user.message.has_blobs() || has_blob(user.request_metadata.as_ref())
+            }
+            Self::Status(change) => {
+                change.message.as_ref().is_some_and(Message::has_blobs)
+                    || has_blob(change.metadata.as_ref())
+            }
+            Self::Artifact(update) => {
+                update.artifact.has_blobs() || has_blob(update.metadata.as_ref())
+            }
+            Self::Note(_) => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Messages: what clients and agents say to one another (A2A 4.1.4).
 
-use crate::{ContextId, JsonObject, MessageId, Part, TaskId};
+use crate::{BlobSlot, ContextId, JsonObject, MessageId, Part, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// Who speaks.
@@ -60,4 +60,36 @@ impl Message {
         let texts: Vec<&str> = self.parts.iter().filter_map(Part::as_text).collect();
         texts.join("\n")
     }
+
+    /// About how many bytes it takes in a stored entry.
+    pub(crate) fn stored_len(&self, count: LenOf) -> usize {
+        let texts =
+            self.extensions.iter().chain(&self.reference_task_ids).map(|text| text.len() + 3);
+        let parts = self.parts.iter().map(|part| part.stored_len(count));
+        parts.chain(texts).sum::<usize>() + object_len(self.metadata.as_ref(), count)
+    }
+
+    /// The contents of the message that may be kept apart.
+    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
+        let metadata = self.metadata.as_mut().map(BlobSlot::Metadata);
+        self.parts.iter_mut().flat_map(Part::blob_slots).chain(metadata)
+    }
+
+    /// Whether any of its contents is kept apart.
+    pub fn has_blobs(&self) -> bool {
+        has_blob(self.metadata.as_ref()) || self.parts.iter().any(Part::has_blobs)
+    }
+}
+
+/// Bytes that a content of so many bytes counts.
+pub(crate) type LenOf = fn(usize) -> usize;
+
+/// Bytes that an object counts.
+pub(crate) fn object_len(object: Option<&JsonObject>, count: LenOf) -> usize {
+    object.map_or(0, |object| count(object.as_str().len()))
+}
+
+/// Whether an object is there and kept apart.
+pub(crate) fn has_blob(object: Option<&JsonObject>) -> bool {
+    object.is_some_and(|object| object.blob().is_some())
 }

@@ -1,9 +1,16 @@
 //! A part of a message or artifact: exactly one content, and what describes it (A2A 4.1.6).
 
-use crate::{BlobRef, Json, JsonObject};
+use crate::{
+    BlobRef, BlobSlot, Json, JsonObject,
+    blob::REFERENCE_BYTES,
+    message::{LenOf, has_blob, object_len},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+
+/// Bytes of a stored part besides its contents, about.
+const PART_OVERHEAD: usize = 16;
 
 /// What a part holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +93,37 @@ impl Part {
     }
     /// How many bytes the content takes inline; nothing for one that is kept apart.
     pub fn inline_len(&self) -> usize {
-        match &self.content {
-            Content::Text(text) | Content::Url(text) => text.len(),
-            Content::Raw(bytes) => bytes.len(),
-            Content::Data(json) => json.as_str().len(),
-            Content::Blob(_) => 0,
+        self.content.inline_len()
+    }
+    /// About how many bytes it takes in a stored entry; `count` says what a content that can be moved to a blob counts.
+    pub(crate) fn stored_len(&self, count: LenOf) -> usize {
+        let texts = [&self.filename, &self.media_type].into_iter().flatten().map(String::len);
+        let content = match &self.content {
+            Content::Url(url) => url.len(),
+            Content::Blob(_) => REFERENCE_BYTES,
+            other => count(other.inline_len()),
+        };
+        PART_OVERHEAD + content + object_len(self.metadata.as_ref(), count) + texts.sum::<usize>()
+    }
+    /// The contents of the part that may be kept apart.
+    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
+        let metadata = self.metadata.as_mut().map(BlobSlot::Metadata);
+        std::iter::once(BlobSlot::Content(&mut self.content)).chain(metadata)
+    }
+    /// Whether its content or its metadata is kept apart.
+    pub fn has_blobs(&self) -> bool {
+        self.blob().is_some() || has_blob(self.metadata.as_ref())
+    }
+}
+
+impl Content {
+    /// How many bytes it takes inline; nothing when it is kept apart.
+    pub fn inline_len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Url(text) => text.len(),
+            Self::Raw(bytes) => bytes.len(),
+            Self::Data(json) => json.as_str().len(),
+            Self::Blob(_) => 0,
         }
     }
 }

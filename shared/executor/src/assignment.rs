@@ -24,8 +24,11 @@ pub struct Assignment {
     pub turn: i32,
     /// When the task must have ended, if there is such a time.
     pub deadline: Option<Timestamp>,
-    /// Messages of both sides in the order of the log, the one that began this turn included. Large parts are references.
+    /// Messages of both sides in the order of the log, the one that began this turn included: the newest, as many as a run holds.
+    /// Large parts and metadata are references.
     pub history: Vec<HistoryItem>,
+    /// Where the older messages end that are not in `history`; none when it is whole.
+    pub earlier_before: Option<Seq>,
     /// Metadata of the request that carried the last message of the client (A2A 3.2.1).
     pub request_metadata: Option<JsonObject>,
     /// Media types that the client can take in answer to its last message; empty for any (A2A 3.2.2).

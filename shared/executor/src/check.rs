@@ -1,7 +1,9 @@
 //! Which output can be kept. Checked before it is emitted, so that the author of an executor learns of it where it happens.
 
 use longhaul_domain::{
-    Artifact, ArtifactId, ArtifactUpdate, CheckpointName, Content, Message, Part, TextError,
+    Artifact, ArtifactId, ArtifactUpdate, CheckpointName, Content, JsonObject, Message, Part,
+    TextError,
+    bounds::{self, OutOfBounds},
     check_text,
 };
 
@@ -16,6 +18,9 @@ pub enum InvalidOutput {
         /// What is wrong with it.
         source: TextError,
     },
+    /// More, or deeper, than a message or artifact may be.
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
     /// A message or artifact without content.
     #[error("{place}: needs at least one part")]
     NoParts {
@@ -65,11 +70,17 @@ pub enum InvalidOutput {
     NoSuchArtifact(ArtifactId),
 }
 
+/// Checks metadata of an event.
+pub fn metadata(metadata: Option<&JsonObject>) -> Result<(), InvalidOutput> {
+    Ok(bounds::check_metadata("metadata", metadata)?)
+}
+
 /// Checks a message.
 pub fn message(message: &Message) -> Result<(), InvalidOutput> {
     if message.parts.is_empty() {
         return Err(InvalidOutput::NoParts { place: "message" });
     }
+    bounds::check_message(message)?;
     parts("message", &message.parts)?;
     texts("message.extensions", message.extensions.iter())?;
     texts("message.referenceTaskIds", message.reference_task_ids.iter())
@@ -81,6 +92,7 @@ pub fn update(update: &ArtifactUpdate) -> Result<(), InvalidOutput> {
     if content.is_empty() && !update.append {
         return Err(InvalidOutput::NoParts { place: "artifact" });
     }
+    bounds::check_update(update)?;
     parts("artifact", content)?;
     texts("artifact.name", name)?;
     texts("artifact.description", description)?;

@@ -57,6 +57,9 @@ pub enum IoError {
     /// What is stored is not what it should be.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),
+    /// What is stored is larger than a run may hold at once.
+    #[error("stored data is too large to be read at once: {0}")]
+    TooLarge(String),
 }
 
 /// What a run can do to its task. Implemented by the worker and by the testkit; executors use
@@ -78,8 +81,14 @@ pub trait TaskIo: Send + Sync + 'static {
     async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError>;
     /// Reads a task of the same owner; nothing when there is none.
     async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError>;
+    /// A task of the same owner without its messages; nothing when there is none.
+    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, IoError>;
+    /// Messages of both sides before a place, in the order of the log: the newest that fit into one read, at least one where there
+    /// is one.
+    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, IoError>;
     /// Earlier tasks of the same context, newest first, without artifacts, without this one.
     async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError>;
-    /// Messages of the client behind a place; waits until there is one. May be called again when it was abandoned.
+    /// Messages of the client behind a place, the first of them or all; waits until there is one. May be called again when it was
+    /// abandoned.
     async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, Stopped>;
 }

@@ -16,7 +16,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         version: 1,
         major: 1,
@@ -46,6 +46,12 @@ const MIGRATIONS: [Migration; 5] = [
         major: 1,
         name: "0005_seldom",
         sql: include_str!("../../../migrations/postgres/0005_seldom.sql"),
+    },
+    Migration {
+        version: 6,
+        major: 1,
+        name: "0006_budget",
+        sql: include_str!("../../../migrations/postgres/0006_budget.sql"),
     },
 ];
 

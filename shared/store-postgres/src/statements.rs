@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The statements that run with every task or all the time, and must never read a table whole.
-pub const HOT: [&str; 59] = [
+pub const HOT: [&str; 60] = [
     intake::accept_new::ACCEPT_FRESH,
     intake::accept_new::ACCEPT_NEW,
     intake::known::KNOWN_KEYS,
@@ -33,6 +33,7 @@ pub const HOT: [&str; 59] = [
     reading::list::totals::COUNT_RUNS,
     reading::list::totals::COUNT_SELDOM,
     reading::list::totals::COUNT_TASKS,
+    reading::history::HISTORY,
     reading::log::READ_LOGS,
     reading::messages::MESSAGES,
     reading::task::AGENT_OF,

@@ -121,7 +121,7 @@ async fn work(bench: Arc<Bench>, worker: WorkerId) {
 }
 
 async fn settle(bench: Arc<Bench>, claimed: Claimed) {
-    let parts = claimed.history.last().unwrap().message.parts.clone();
+    let parts = claimed.opening.unwrap().message.parts;
     let artifact = ArtifactUpdate {
         artifact: Artifact::new(ArtifactId::new("artifact-1").unwrap(), parts),
         append: false,

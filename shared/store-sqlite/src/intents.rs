@@ -13,14 +13,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
     AgentDescriptor, AgentName, Blob, BlobHash, CheckpointName, EntryBody, Fence, Json, KeyId,
-    OwnerId, Part, Principal, Seq, Task, TaskId, TaskKey, WorkerId,
+    OwnerId, Principal, Seq, Task, TaskId, TaskKey, WorkerId,
 };
 use longhaul_store::{
-    AcceptFollowUp, AcceptNew, Accepted, Append, Appended, CancelRequested, ClaimRequest, Claimed,
-    ControlSignal, FollowedUp, HeartbeatReply, Intake, KeyRecord, Keys, ListQuery, LogPage,
-    LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reap, Reaped, Reaping, Registry,
-    RequestCancel, Result, RunFacts, Settle, Settled, SignalStream, Signals, SnapshotOptions,
-    Store, TaskPage, Work,
+    Accept, AcceptFollowUp, AcceptNew, Accepted, Append, Appended, CancelRequested, ClaimRequest,
+    Claimed, ControlSignal, FollowedUp, HeartbeatReply, HistoryPage, HistoryQuery, Intake,
+    KeyRecord, Keys, ListQuery, LogPage, LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reap,
+    Reaped, Reaping, Registry, RequestCancel, Result, RunFacts, Settle, Settled, SignalStream,
+    Signals, SnapshotOptions, Store, TaskPage, Work,
 };
 use rusqlite::Connection;
 use std::{
@@ -29,32 +29,34 @@ use std::{
     time::Duration,
 };
 
-/// About how many bytes blobs and parts add to a transaction.
-pub fn weight<'a>(blobs: &[Blob], parts: impl Iterator<Item = &'a Part>) -> usize {
-    blobs.iter().map(|blob| blob.bytes.len()).chain(parts.map(Part::inline_len)).sum()
+/// About how many bytes a message adds to a transaction.
+pub fn weight(accept: &Accept) -> usize {
+    blobs_weight(&accept.blobs) + accept.message.stored_len()
+}
+
+fn blobs_weight(blobs: &[Blob]) -> usize {
+    blobs.iter().map(|blob| blob.bytes.len()).sum()
 }
 
 fn output_weight(append: &Append) -> usize {
-    let parts = append.entries.iter().flat_map(|entry| match entry {
-        EntryBody::Artifact(update) => &update.artifact.parts[..],
-        other => other.message().map_or(&[][..], |message| &message.parts[..]),
-    });
+    let entries: usize = append.entries.iter().map(EntryBody::stored_len).sum();
     let kept: usize = append.checkpoints.iter().map(|kept| kept.value.as_str().len()).sum();
-    kept.saturating_add(weight(&append.blobs, parts))
+    kept + entries + blobs_weight(&append.blobs)
 }
 
 #[async_trait]
 impl Intake for SqliteStore {
     async fn accept_new(&self, new: AcceptNew) -> Result<Accepted> {
-        let weight = weight(&new.accept.blobs, new.accept.message.message.parts.iter());
+        let weight = weight(&new.accept);
         let new = accept::NewTask::from(new);
         self.writer.write(weight, move |tx| accept::accept_new(tx, &new)).await
     }
 
     async fn accept_follow_up(&self, new: AcceptFollowUp) -> Result<FollowedUp> {
-        let weight = weight(&new.accept.blobs, new.accept.message.message.parts.iter());
-        let (key, said) = (new.key, accept::Said::from(new.accept));
-        self.writer.write(weight, move |tx| accept::accept_follow_up(tx, key, &said)).await
+        let weight = weight(&new.accept);
+        let (key, budget) = (new.key, new.budget);
+        let said = accept::Said::from(new.accept);
+        self.writer.write(weight, move |tx| accept::accept_follow_up(tx, key, &said, budget)).await
     }
 
     async fn request_cancel(&self, request: RequestCancel) -> Result<CancelRequested> {
@@ -142,6 +144,10 @@ impl Work for SqliteStore {
     async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
         let leases = Arc::clone(&self.leases);
         self.writer.write(0, move |tx| reap::retire(tx, &leases, worker)).await
+    }
+
+    async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage> {
+        self.readers.read(move |conn| read::history::page(conn, key, query)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {

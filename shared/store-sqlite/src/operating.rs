@@ -26,7 +26,7 @@ impl Operating for SqliteStore {
 
     async fn redrive(&self, redrive: Redrive) -> Result<Redriven> {
         let accept = &redrive.new.accept;
-        let weight = weight(&accept.blobs, accept.message.message.parts.iter());
+        let weight = weight(accept);
         let (dead, new) = (redrive.dead, redrive.new.into());
         self.writer.write(weight, move |tx| dead::redrive(tx, dead, &new)).await
     }
@@ -73,7 +73,7 @@ impl Schedules for SqliteStore {
 
     async fn fire(&self, fire: Fire) -> Result<Fired> {
         let message = fire.task.as_ref().map(|(_, new)| &new.accept);
-        let weight = message.map_or(0, |m| weight(&m.blobs, m.message.message.parts.iter()));
+        let weight = message.map_or(0, weight);
         let fire = schedules::Firing::from(fire);
         self.writer.write(weight, move |tx| schedules::fire(tx, &fire)).await
     }

@@ -28,6 +28,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "durability",
         sql: include_str!("../../../migrations/sqlite/0002_durability.sql"),
     },
+    Migration {
+        version: 3,
+        name: "budget",
+        sql: include_str!("../../../migrations/sqlite/0003_budget.sql"),
+    },
 ];
 
 statements! {
@@ -114,6 +119,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
         crate::queue::STATEMENTS,
         crate::read::facts::STATEMENTS,
         crate::read::list::STATEMENTS,
+        crate::read::history::STATEMENTS,
         crate::read::log::STATEMENTS,
         crate::read::operate::STATEMENTS,
         crate::read::room::STATEMENTS,

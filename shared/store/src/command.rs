@@ -108,6 +108,45 @@ pub struct AcceptFollowUp {
     pub key: TaskKey,
     /// The message.
     pub accept: Accept,
+    /// What the task may hold with it.
+    pub budget: TaskBudget,
+}
+
+/// Bounds of what a client may say to one task after its first message. The store counts as it appends, so checking costs the
+/// same on a long task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskBudget {
+    /// Most messages.
+    pub messages: u32,
+    /// Most bytes of their stored bodies; large contents, which are kept apart, do not count.
+    pub bytes: u64,
+}
+
+impl TaskBudget {
+    /// No bound.
+    pub const UNLIMITED: Self = Self { messages: u32::MAX, bytes: u64::MAX };
+
+    /// Whether one more message of so many bytes is allowed after those that were counted.
+    pub fn allows(self, counted: Counted, bytes: u64) -> bool {
+        counted.messages < self.messages && counted.bytes.saturating_add(bytes) <= self.bytes
+    }
+}
+
+/// What a client has said to a task after its first message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Messages.
+    pub messages: u32,
+    /// Bytes of their stored bodies.
+    pub bytes: u64,
+}
+
+impl Counted {
+    /// Counts one more message.
+    #[must_use]
+    pub const fn with(self, bytes: u64) -> Self {
+        Self { messages: self.messages.saturating_add(1), bytes: self.bytes.saturating_add(bytes) }
+    }
 }
 
 /// A wish to cancel.

@@ -29,8 +29,8 @@ mod signal;
 mod verdict;
 
 pub use command::{
-    Accept, AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, DedupeKey, NewKey,
-    NewWorker, Reap, RequestCancel, RunOptions, Settle, SettleAs,
+    Accept, AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, Counted, DedupeKey,
+    NewKey, NewWorker, Reap, RequestCancel, RunOptions, Settle, SettleAs, TaskBudget,
 };
 pub use error::StoreError;
 pub use operate::{
@@ -42,7 +42,10 @@ pub use outcome::{
     Reaping, Settled,
 };
 pub use output::check_output;
-pub use query::{ListCursor, ListQuery, LogPage, ReadLimit, Room, SnapshotOptions, TaskPage};
+pub use query::{
+    HistoryPage, HistoryQuery, ListCursor, ListQuery, LogPage, OPENING_BYTES, ReadLimit, Room,
+    SnapshotOptions, TaskPage,
+};
 pub use schedule::{DueSchedules, Fire, Fired, MissedRuns, Schedule, SchedulePlan};
 pub use signal::{ControlSignal, LogSignal, SignalStream};
 pub use verdict::{Verdict, is_suspect, verdict};
@@ -131,6 +134,9 @@ pub trait Work: Send + Sync {
 
     /// Takes a worker off; runs that it still holds are offered again without counting an attempt.
     async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>>;
+
+    /// One page of what was said, for a run that is under way. Large contents are by reference.
+    async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage>;
 
     /// Takes the next runnable runs in fair order, at most as many per agent as it has free slots and as the agent's limits
     /// allow. Owners take turns; of one owner the highest priority goes first, then what has been due longest. Raises the

@@ -1,8 +1,8 @@
 //! What a store answers to a guarded write: what happened, by name.
 
 use longhaul_domain::{
-    AgentName, ContextId, FailedBecause, Fence, HistoryItem, KeyId, OwnerId, Scopes, Seq, TaskId,
-    TaskKey, TaskState, Timestamp,
+    AgentName, ContextId, FailedBecause, Fence, KeyId, OwnerId, Scopes, Seq, TaskId, TaskKey,
+    TaskState, Timestamp, log::UserMessage,
 };
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub enum FollowedUp {
     KeyReused,
     /// The task has ended.
     Ended(TaskState),
+    /// The messages of the task would be more, or larger, than [`TaskBudget`](crate::TaskBudget) allows.
+    OverBudget,
     /// No such task.
     NotFound,
 }
@@ -87,7 +89,8 @@ pub enum HeartbeatReply {
     Lost,
 }
 
-/// A run that was claimed: everything that its executor needs to begin.
+/// A run that was claimed: facts of bounded size. What was said is read for each run by itself, see
+/// [`Work::read_history`](crate::Work::read_history).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The task.
@@ -108,12 +111,11 @@ pub struct Claimed {
     pub state: TaskState,
     /// The last entry.
     pub last_seq: Seq,
-    /// Messages so far, the one in the status included, large contents by reference.
-    pub history: Vec<HistoryItem>,
-    /// Metadata of the request that brought the last client message.
-    pub request_metadata: Option<longhaul_domain::JsonObject>,
-    /// Media types that the last client message asks for; empty for any.
-    pub accepted_output_modes: Vec<String>,
+    /// The client's last message.
+    pub message_seq: Seq,
+    /// The message of a task about which nothing else is in the log, where it takes at most
+    /// [`OPENING_BYTES`](crate::OPENING_BYTES): most runs then need no further read.
+    pub opening: Option<UserMessage>,
     /// Whether it was asked to stop meanwhile.
     pub cancel: bool,
     /// How long ago it became runnable.

@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use longhaul_domain::{
-    AgentName, ContextId, LogEntry, OwnerId, Seq, Task, TaskId, TaskState, Timestamp,
+    AgentName, ContextId, EntryBody, LogEntry, OwnerId, Seq, Task, TaskId, TaskState, Timestamp,
 };
 
 /// What a snapshot holds besides the status.
@@ -78,6 +78,29 @@ impl Default for ReadLimit {
     fn default() -> Self {
         Self { rows: 500, bytes: 4 << 20 }
     }
+}
+
+/// Largest message that comes with a claim, in bytes of its stored body.
+pub const OPENING_BYTES: u64 = 64 << 10;
+
+/// A page of a task's messages, read from the newest to the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Only messages before this place.
+    pub before: Seq,
+    /// At most this many messages, at least 1.
+    pub rows: u32,
+    /// At most this many bytes of stored bodies, but at least one message.
+    pub bytes: u64,
+}
+
+/// Entries that hold messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HistoryPage {
+    /// Place and body, in the order of the log.
+    pub entries: Vec<(Seq, EntryBody)>,
+    /// Whether there are older ones.
+    pub more: bool,
 }
 
 /// Some entries of a log.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use longhaul_domain::{INLINE_LIMIT, Part, TaskState};
+use longhaul_domain::{INLINE_LIMIT, JsonObject, Message, MessageId, Part, Role, TaskState};
 use longhaul_executor::{
     Executor, Outcome, Stopped,
     testkit::{End, Run},
@@ -228,6 +228,40 @@ async fn the_next_turn_sees_the_answer_and_the_exchange() {
     let asked = limited(Run::of(plugin.executor()).text("cut").run()).await;
     let report = limited(asked.answer("500").run()).await;
     assert_eq!(report.said(), "cut|how large?|500");
+}
+
+#[tokio::test]
+async fn a_plugin_reads_the_messages_that_its_run_did_not_begin_with() {
+    let plugin = Plugin::new(
+        "assert [m['parts'][0]['text'] for m in run.start['history']] == ['three'], run.start
+         texts, before = ['three'], run.start.get('historyBefore')
+         while before is not None:
+             page = run.ask('history', historyBefore=before)['result']
+             texts = [m['parts'][0]['text'] for m in page['messages']] + texts
+             before = page.get('historyBefore')
+         run.end('completed', text='|'.join(texts))",
+    );
+    let run = Run::of(plugin.executor()).text("one").text("two").text("three").history_limit(1);
+    let report = limited(run.run()).await;
+    assert_eq!(report.said(), "one|two|three");
+}
+
+#[tokio::test]
+async fn large_metadata_comes_inline_in_the_message_and_of_the_request() {
+    let plugin = Plugin::new(
+        "sizes = [len(m['metadata']['pad']) for m in (run.start['message'], run.start)]
+         apart = run.start['history'][0]['metadata']['urn:longhaul:blob']
+         run.end('completed', text=f\"{sizes} {apart['size'] > sizes[0]}\")",
+    );
+    let pad = JsonObject::parse(&format!(r#"{{"pad":"{}"}}"#, "x".repeat(INLINE_LIMIT))).unwrap();
+    let id = MessageId::new("m").unwrap();
+    let message = Message {
+        metadata: Some(pad.clone()),
+        ..Message::new(id, Role::User, vec![Part::text("go")])
+    };
+    let run = Run::of(plugin.executor()).message(message).request_metadata(pad);
+    let report = limited(run.run()).await;
+    assert_eq!(report.said(), format!("[{INLINE_LIMIT}, {INLINE_LIMIT}] True"));
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ async fn what_is_wrong_with_a_step_is_told_to_the_plugin_and_keeps_nothing() {
         "def refused(what, method, **params):
              reply = run.ask(method, **params)
              assert what in reply.get('error', ''), (method, reply)
-         assert hello['features'] == ['checkpoints', 'steps', 'progress'], hello
+         assert hello['features'] == ['checkpoints', 'steps', 'progress', 'history'], hello
          assert run.start['resume']['checkpoints'] is False, run.start
          assert run.ask('beginStep', name='a')['result'] == {'done': False}
          refused('used twice', 'beginStep', name='a')

@@ -1,6 +1,6 @@
 //! What was emitted and is not on its way yet.
 
-use longhaul_domain::{Checkpoint, EntryBody, Part};
+use longhaul_domain::{Checkpoint, EntryBody};
 
 /// Entries and bytes that may wait before the executor has to.
 pub const MAX_ENTRIES: usize = 256;
@@ -93,13 +93,5 @@ impl Buffer {
 
 /// About how many bytes an entry takes in the log.
 pub fn weight(entry: &EntryBody) -> usize {
-    let parts = match entry {
-        EntryBody::Artifact(update) => &update.artifact.parts,
-        EntryBody::Status(change) => match &change.message {
-            Some(message) => &message.parts,
-            None => return 64,
-        },
-        EntryBody::Message(_) | EntryBody::Note(_) => return 64,
-    };
-    64 + parts.iter().map(Part::inline_len).sum::<usize>()
+    64 + entry.stored_len()
 }

@@ -143,7 +143,7 @@ impl Output {
 
 /// Takes large contents out of entries.
 fn offload(entries: &mut [EntryBody]) -> Vec<Blob> {
-    entries.iter_mut().flat_map(|entry| offload_all(entry.parts_mut())).collect()
+    entries.iter_mut().flat_map(|entry| offload_all(entry.blob_slots())).collect()
 }
 
 impl Pending {

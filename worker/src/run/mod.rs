@@ -6,7 +6,10 @@
 
 mod call;
 mod ending;
+mod history;
 mod limits;
+
+pub use history::{HistoryReads, MAX_HISTORY_BYTES, MAX_HISTORY_MESSAGES};
 
 use crate::{
     availability::Availability,
@@ -22,10 +25,11 @@ use crate::{
     why::Why,
 };
 use futures::FutureExt;
+use history::{History, NotRead};
 use longhaul_dispatch::Waker;
 use longhaul_domain::{EntryBody, Fence, TaskKey, TaskState, log::StatusChange};
 use longhaul_executor::{
-    Assignment, Executor, ExecutorDescriptor, RunPolicy, Stopped, TaskContext,
+    Assignment, Executor, ExecutorDescriptor, Outcome, RunPolicy, Stopped, TaskContext,
 };
 use longhaul_runtime::{Clock, Ids, TraceContext, spawn::panic_message};
 use longhaul_store::{Claimed, Store, StoreError};
@@ -46,6 +50,8 @@ pub struct RunEnv {
     /// For deadlines, which are the store's: all clocks are taken to agree but for a moment.
     pub clock: Arc<dyn Clock>,
     pub running: Running,
+    /// Bounds how many runs read their history at once.
+    pub history_reads: HistoryReads,
     /// Rung for retries, which become due by a look of a reaper.
     pub alarm: Alarm,
     /// Where executors run.
@@ -140,7 +146,7 @@ impl<'a> Run<'a> {
             Arc::clone(&signals),
             opening,
         ));
-        let terms = terms(agent.descriptor.policy, &claimed);
+        let terms = agent.descriptor.policy;
         Self { env, agent, claimed, terms, signals, output, pending: Pending::default() }
     }
 
@@ -149,20 +155,35 @@ impl<'a> Run<'a> {
         let signals = Arc::clone(&self.signals);
         let _registered = self.env.running.register(key, self.claimed.fence, signals);
         tracing::debug!(waited_ms = self.claimed.waited.as_millis(), "run begins");
-        let ctx = self.context();
-        let ended = self.execute(ctx.clone()).await;
-        self.output.finish_write(&self.pending).await;
-        // Before the run is given back, or this worker would claim it again.
-        match &ended {
-            Ended::Returned(Err(Stopped::Unavailable)) => self.agent.availability.withdraw(),
-            Ended::Returned(Ok(_)) => self.agent.availability.worked(),
-            _ => {}
+        match self.read_history().await {
+            Ok(history) => {
+                let (first, last) = (&history.first_metadata, &history.last_metadata);
+                self.terms = terms(self.terms, first.as_ref(), last.as_ref());
+                let ctx = self.context(history);
+                let ended = self.execute(ctx.clone()).await;
+                self.output.finish_write(&self.pending).await;
+                // Before the run is given back, or this worker would claim it again.
+                match &ended {
+                    Ended::Returned(Err(Stopped::Unavailable)) => {
+                        self.agent.availability.withdraw()
+                    }
+                    Ended::Returned(Ok(_)) => self.agent.availability.worked(),
+                    _ => {}
+                }
+                self.end(ended, ctx.read_up_to()).await;
+            }
+            Err(not_read) => {
+                let ended = match not_read {
+                    NotRead::Stopped(reason) => Err(reason),
+                    NotRead::Failed(failure) => Ok(Outcome::Failed(failure)),
+                };
+                self.end(Ended::Returned(ended), self.claimed.message_seq).await;
+            }
         }
-        self.end(ended, ctx.read_up_to()).await;
     }
 
     /// What the executor is called with. What has been said is its own from now on.
-    fn context(&mut self) -> TaskContext {
+    fn context(&mut self, history: History) -> TaskContext {
         let claimed = &mut self.claimed;
         let assignment = Assignment {
             key: claimed.key,
@@ -173,9 +194,10 @@ impl<'a> Run<'a> {
             max_attempts: i32::try_from(self.terms.max_attempts).unwrap_or(i32::MAX),
             turn: claimed.turn,
             deadline: claimed.deadline,
-            history: std::mem::take(&mut claimed.history),
-            request_metadata: claimed.request_metadata.take(),
-            accepted_output_modes: std::mem::take(&mut claimed.accepted_output_modes),
+            history: history.items,
+            earlier_before: history.earlier_before,
+            request_metadata: history.request_metadata,
+            accepted_output_modes: history.accepted_output_modes,
             state_before: claimed.state,
             has_checkpoints: claimed.has_checkpoints,
         };

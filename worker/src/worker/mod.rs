@@ -8,7 +8,7 @@ use crate::{
     claims::Claims,
     options::{StartError, WorkerOptions},
     reaper::Alarm,
-    run::{Agent, RunEnv},
+    run::{Agent, HistoryReads, RunEnv},
     running::Running,
     slots::Slots,
 };
@@ -144,6 +144,8 @@ impl Worker {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             running: Running::default(),
+            // Others must get a connection, and a slot that waits for its turn blocks nobody else's slot.
+            history_reads: HistoryReads::new(self.options.concurrency.div_ceil(4) as usize),
             alarm: Alarm::default(),
             executors: self.executor_runtime.clone(),
             grace: self.options.grace,

@@ -4,6 +4,7 @@
 
 mod cancel;
 mod drain;
+mod history;
 mod outage;
 mod retries;
 mod scene;

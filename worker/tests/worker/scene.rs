@@ -10,8 +10,8 @@ use longhaul_domain::{
 use longhaul_executor::prelude::*;
 use longhaul_runtime::{Ids, Readiness, Shutdown, SystemIds};
 use longhaul_store::{
-    Accept, AcceptNew, DeadLetter, DedupeKey, ReadLimit, RequestCancel, RunOptions,
-    SnapshotOptions, Store,
+    Accept, AcceptFollowUp, AcceptNew, DeadLetter, DedupeKey, FollowedUp, ReadLimit, RequestCancel,
+    RunOptions, SnapshotOptions, Store, TaskBudget,
 };
 use longhaul_store_sqlite::testing::temp;
 use longhaul_worker::{Worker, WorkerOptions};
@@ -154,6 +154,17 @@ impl Scene {
         self.store.inner.accept_new(new).await.unwrap();
         self.dispatch.waker().wake(Wake { agent, task: key, trace: None });
         key
+    }
+
+    /// One more message of the client.
+    pub async fn say(&self, key: TaskKey, text: &str) {
+        let id = MessageId::from(SystemIds.uuid_v7());
+        let message = UserMessage::new(Message::new(id, Role::User, vec![Part::text(text)]));
+        let dedupe = DedupeKey::of_message(&AgentName::new("any").unwrap(), &message);
+        let accept = Accept { message, dedupe, blobs: Vec::new(), trace: None };
+        let budget = TaskBudget::UNLIMITED;
+        let said = self.store.inner.accept_follow_up(AcceptFollowUp { key, accept, budget }).await;
+        assert!(matches!(said, Ok(FollowedUp::Appended { .. })), "{said:?}");
     }
 
     pub async fn cancel(&self, key: TaskKey, grace: Duration) {

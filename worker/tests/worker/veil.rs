@@ -21,12 +21,23 @@ pub struct Veil {
     down: watch::Sender<bool>,
     writes: Mutex<Vec<Fence>>,
     registered: watch::Sender<u32>,
+    histories: watch::Sender<HashMap<TaskKey, Trouble>>,
+}
+
+/// What is wrong with the history of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Reading it never ends.
+    Endless,
+    /// It cannot be understood.
+    Corrupt,
 }
 
 impl Veil {
     pub fn over(inner: Arc<dyn Store>) -> Arc<Self> {
         let (down, registered) = (watch::Sender::new(false), watch::Sender::new(0));
-        Arc::new(Self { inner, down, writes: Mutex::default(), registered })
+        let histories = watch::Sender::default();
+        Arc::new(Self { inner, down, writes: Mutex::default(), registered, histories })
     }
 
     /// From now on nothing is answered.
@@ -37,6 +48,14 @@ impl Veil {
     /// What is asked from now on is answered again.
     pub fn come_up(&self) {
         self.down.send_replace(false);
+    }
+
+    /// From now on the history of this task is hard to read, or again as easy as any.
+    pub fn trouble(&self, key: TaskKey, trouble: Option<Trouble>) {
+        self.histories.send_modify(|histories| {
+            histories.remove(&key);
+            histories.extend(trouble.map(|trouble| (key, trouble)));
+        });
     }
 
     /// The fences of all writes so far.
@@ -80,6 +99,16 @@ impl Work for Veil {
     }
     async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
         self.through(self.inner.retire_worker(worker)).await
+    }
+    async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage> {
+        let mut histories = self.histories.subscribe();
+        let is_over = |all: &HashMap<TaskKey, Trouble>| all.get(&key) != Some(&Trouble::Endless);
+        let trouble = histories.wait_for(is_over).await.unwrap().get(&key).copied();
+        if trouble == Some(Trouble::Corrupt) {
+            let (what, cause) = ("log".to_owned(), "not what it was".to_owned());
+            return Err(StoreError::Corrupt { what, cause });
+        }
+        self.through(self.inner.read_history(key, query)).await
     }
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {
         self.through(self.inner.claim(request)).await

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Node, agent, caller, send};
-use longhaul_domain::{Json, Part};
-use longhaul_wire::SendOutcome;
+use longhaul_domain::{BlobSlot, INLINE_LIMIT, Json, JsonObject, Part, bounds::MAX_DATA_DEPTH};
+use longhaul_wire::{GetRequest, SendOutcome};
 
 fn asking(id: &str, modes: &[&str]) -> SendRequest {
     let accepted_output_modes = modes.iter().map(ToString::to_string).collect();
@@ -31,7 +31,7 @@ async fn refused(node: &Node, modes: Vec<String>) -> (String, String) {
 async fn what_a_client_can_take_comes_with_the_run_of_its_message() {
     let node = Node::start().await;
     sent(&node, asking("m", &["text/plain", "image/*"])).await;
-    assert_eq!(node.claim().await.claimed.accepted_output_modes, ["text/plain", "image/*"]);
+    assert_eq!(node.claim().await.said().await.accepted_output_modes, ["text/plain", "image/*"]);
 }
 
 #[tokio::test]
@@ -45,8 +45,8 @@ async fn a_message_is_recognised_whatever_its_client_can_take_now() {
         sent(&node, more).await;
     }
     let run = node.claim().await;
-    assert_eq!(run.claimed.history.len(), 2, "the second message came twice, too");
-    assert_eq!(run.claimed.accepted_output_modes, ["image/png"], "as it came first");
+    assert_eq!(run.claimed.message_seq, Seq(2), "the second message came twice, too");
+    assert_eq!(run.said().await.accepted_output_modes, ["image/png"], "as it came first");
 }
 
 #[tokio::test]
@@ -62,7 +62,88 @@ async fn more_media_types_than_are_kept_are_refused_by_name() {
     let most = vec![long(256); 100];
     let request = SendRequest { accepted_output_modes: most.clone(), ..send("m") };
     sent(&node, request).await;
-    assert_eq!(node.claim().await.claimed.accepted_output_modes, most);
+    assert_eq!(node.claim().await.said().await.accepted_output_modes, most);
+}
+
+fn to(task: TaskId, id: &str, text: &str) -> SendRequest {
+    let mut request = SendRequest { target: Some(TaskRef::Known(task)), ..send(id) };
+    request.message.parts = vec![Part::text(text)];
+    request
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_budget_of_its_task_is_refused_with_advice() {
+    let node = Node::start().await;
+    let key = sent(&node, send("m")).await;
+    let large = "x".repeat(INLINE_LIMIT);
+    // The node allows a mebibyte.
+    for n in 0..15 {
+        sent(&node, to(key.task, &n.to_string(), &large)).await;
+    }
+    let refused = node.service().send(&caller(), to(key.task, "last", &large)).await;
+    let Err(ProtocolError::UnsupportedOperation(why)) = refused else { panic!("accepted") };
+    assert!(why.contains("1048576 bytes") && why.contains("without taskId"), "{why}");
+    sent(&node, to(key.task, "short", "y")).await;
+}
+
+#[tokio::test]
+async fn an_answer_to_a_follow_up_shows_the_newest_messages_and_all_where_they_are_asked_for() {
+    let node = Node::start().await;
+    let key = sent(&node, send("m")).await;
+    for n in 0..110 {
+        sent(&node, to(key.task, &n.to_string(), &n.to_string())).await;
+    }
+    for (asked, shown) in [(None, 100), (Some(3), 3), (Some(1_000), 112)] {
+        let request =
+            SendRequest { history_length: asked, ..to(key.task, "again", "the same each time") };
+        let answer = node.service().send(&caller(), request).await.unwrap().answer;
+        let SendOutcome::Task(task) = answer else { panic!("not a task") };
+        assert_eq!(task.history.len(), shown, "{asked:?}");
+        assert_eq!(task.history.last().unwrap().message.text(), "the same each time");
+    }
+}
+
+#[tokio::test]
+async fn large_metadata_is_kept_apart_and_shown_as_it_was_sent() {
+    let node = Node::start().await;
+    let pad = "x".repeat(INLINE_LIMIT);
+    let large = |name: &str| JsonObject::parse(&format!(r#"{{"{name}":"{pad}"}}"#)).ok();
+    let mut request = send("m");
+    request.metadata = large("request");
+    request.message.metadata = large("message");
+    request.message.parts[0].metadata = large("part");
+    let message = request.message.clone();
+    let key = sent(&node, request).await;
+    let mut stored = node.claim().await.said().await;
+    let apart: Vec<bool> = stored
+        .blob_slots()
+        .filter(|slot| matches!(slot, BlobSlot::Metadata(_)))
+        .map(|slot| slot.blob().is_some())
+        .collect();
+    assert_eq!(apart, [true; 3]);
+    let request = GetRequest { tenant: None, id: TaskRef::Known(key.task), history_length: None };
+    let task = node.service().get(&caller(), request).await.unwrap().answer;
+    let shown = &task.history[0].message;
+    assert_eq!((&shown.metadata, &shown.parts), (&message.metadata, &message.parts));
+}
+
+#[tokio::test]
+async fn data_that_some_client_could_not_read_is_refused_before_anything_is_stored() {
+    let node = Node::start().await;
+    let nested = |depth: usize| {
+        let text = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        Json::parse(&text).unwrap()
+    };
+    let with = |depth, id: &str| {
+        let mut request = send(id);
+        request.message.parts = vec![Part::data(nested(depth))];
+        request
+    };
+    sent(&node, with(MAX_DATA_DEPTH, "deepest")).await;
+    let refused = node.service().send(&caller(), with(MAX_DATA_DEPTH + 1, "deeper")).await;
+    let Err(ProtocolError::InvalidParams(violations)) = refused else { panic!("accepted") };
+    assert_eq!(violations[0].field, "message.parts[0].data");
+    assert!(violations[0].description.contains("30 levels"), "{violations:?}");
 }
 
 #[tokio::test]

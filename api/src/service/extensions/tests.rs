@@ -66,7 +66,7 @@ async fn the_executor_finds_what_was_activated_on_the_message() {
     let asking = naming(&format!("urn:example:nobodys, {UNITS}, {PLACE}"));
     sent(&api.service(), &asking, request).await;
     let run = node.claim().await;
-    let said = &run.claimed.history[0].message;
+    let said = run.said().await.message;
     assert_eq!(said.extensions, [PLACE, "urn:example:unknown", UNITS]);
     assert_eq!(asking.extensions.value().unwrap(), format!("{UNITS}, {PLACE}"));
 }

@@ -42,6 +42,7 @@ impl TaskContext {
         if let Some(message) = &message {
             check::message(message)?;
         }
+        check::metadata(metadata.as_ref())?;
         let change = StatusChange { metadata, ..StatusChange::with(TaskState::Working, message) };
         self.put(EntryBody::Status(change)).await
     }

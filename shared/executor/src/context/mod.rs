@@ -103,12 +103,19 @@ impl TaskContext {
         &self.run.message
     }
 
-    /// Messages of both sides so far, the last one included.
+    /// Messages of both sides so far, the last one included: the newest 1,000, and no more than 1 MiB of them. Where there are
+    /// older ones, [`earlier_messages`](Self::earlier_messages) reads them.
     pub fn history(&self) -> &[HistoryItem] {
         &self.run.assignment.history
     }
 
-    /// Metadata of the request that carried the last message.
+    /// Where the messages end that are older than [`history`](Self::history); none when that is whole.
+    pub fn earlier_before(&self) -> Option<Seq> {
+        self.run.assignment.earlier_before
+    }
+
+    /// Metadata of the request that carried the last message. Large metadata is a reference: see
+    /// [`resolve_metadata`](Self::resolve_metadata).
     pub fn request_metadata(&self) -> Option<&JsonObject> {
         self.run.assignment.request_metadata.as_ref()
     }

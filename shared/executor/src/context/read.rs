@@ -3,7 +3,10 @@
 use super::TaskContext;
 use crate::ContextError;
 use bytes::Bytes;
-use longhaul_domain::{ArtifactId, BlobHash, Content, Message, Part, Task};
+use longhaul_domain::{
+    ArtifactId, BlobHash, BlobRef, BlobSlot, Content, HistoryItem, JsonObject, Message, Part, Seq,
+    Task,
+};
 
 /// An artifact that the task has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,26 +46,43 @@ impl TaskContext {
         }
     }
 
-    /// The message with all its large parts in place.
+    /// The message with all its large parts and metadata in place.
     pub async fn resolve(&self, mut message: Message) -> Result<Message, ContextError> {
-        self.resolve_parts(&mut message.parts).await?;
+        self.restore(message.blob_slots().collect()).await?;
         Ok(message)
     }
 
-    /// Puts the content of large parts back in place, in one read.
+    /// The metadata in place, also where it is large.
+    pub async fn resolve_metadata(
+        &self,
+        mut metadata: JsonObject,
+    ) -> Result<JsonObject, ContextError> {
+        self.restore(vec![BlobSlot::Metadata(&mut metadata)]).await?;
+        Ok(metadata)
+    }
+
+    /// Messages of both sides before a place, in the order of the log: one page, its newest message right before the place. Begin
+    /// with [`earlier_before`](Self::earlier_before) and go on before the first message of each page; an empty page is the end.
+    pub async fn earlier_messages(&self, before: Seq) -> Result<Vec<HistoryItem>, ContextError> {
+        Ok(self.run.io.messages_before(before).await?)
+    }
+
+    /// Puts the content and metadata of large parts back in place, in one read.
     pub async fn resolve_parts(&self, parts: &mut [Part]) -> Result<(), ContextError> {
-        let hashes: Vec<BlobHash> =
-            parts.iter().filter_map(|part| part.blob().map(|blob| blob.hash)).collect();
-        if hashes.is_empty() {
+        self.restore(parts.iter_mut().flat_map(Part::blob_slots).collect()).await
+    }
+
+    async fn restore(&self, slots: Vec<BlobSlot<'_>>) -> Result<(), ContextError> {
+        let apart: Vec<(BlobRef, BlobSlot<'_>)> =
+            slots.into_iter().filter_map(|slot| Some((slot.blob()?, slot))).collect();
+        if apart.is_empty() {
             return Ok(());
         }
+        let hashes: Vec<BlobHash> = apart.iter().map(|(blob, _)| blob.hash).collect();
         let blobs = self.run.io.read_blobs(hashes).await?;
-        for part in parts {
-            if let Some(blob) = part.blob() {
-                let bytes =
-                    blobs.get(&blob.hash).ok_or(ContextError::MissingBlob(blob.hash))?.clone();
-                part.content = blob.restore(bytes)?;
-            }
+        for (blob, mut slot) in apart {
+            let bytes = blobs.get(&blob.hash).ok_or(ContextError::MissingBlob(blob.hash))?.clone();
+            slot.restore(&blob, bytes)?;
         }
         Ok(())
     }
@@ -92,7 +112,7 @@ impl TaskContext {
         if !self.has_written() && !self.assignment().may_have_output() {
             return Ok(Vec::new());
         }
-        let task = self.run.io.read_task(self.task_id()).await?;
+        let task = self.run.io.read_artifacts(self.task_id()).await?;
         let artifacts = task.map(|task| task.artifacts).unwrap_or_default();
         Ok(artifacts
             .into_iter()

@@ -1,7 +1,7 @@
 //! What a step says while it is under way. None of it leaves memory before the step is committed; dropping it drops all.
 
 use crate::StepError;
-use longhaul_domain::{ArtifactId, CheckpointName, EntryBody, Part};
+use longhaul_domain::{ArtifactId, CheckpointName, EntryBody};
 use std::{
     collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
@@ -31,8 +31,8 @@ impl Scope {
     }
 
     /// Keeps output for the end of the step.
-    pub fn hold(&self, mut body: EntryBody) -> Result<(), StepError> {
-        let bytes: usize = body.parts_mut().map(|part: &mut Part| part.inline_len()).sum();
+    pub fn hold(&self, body: EntryBody) -> Result<(), StepError> {
+        let bytes = body.stored_len();
         let mut held = self.held();
         if held.over {
             return Err(StepError::Over { step: self.name.clone() });

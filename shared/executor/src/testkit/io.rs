@@ -144,7 +144,7 @@ impl State {
             let working = body.status().is_none_or(|change| change.state == TaskState::Working);
             assert!(working, "an executor emits no status but `working`; it ends with an outcome");
             assert!(body.is_event(), "an executor emits statuses and artifacts only");
-            for blob in offload_all(body.parts_mut()) {
+            for blob in offload_all(body.blob_slots()) {
                 self.world.blobs.insert(blob.hash, blob.bytes);
             }
             self.record.append(body);
@@ -190,6 +190,17 @@ impl TaskIo for TestIo {
         state.running()?;
         let mut tasks = std::iter::once(&state.record.task).chain(&state.world.tasks);
         Ok(tasks.find(|there| there.key.task == task).cloned())
+    }
+
+    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+        let task = self.read_task(task).await?;
+        Ok(task.map(|task| Task { history: Vec::new(), ..task }))
+    }
+
+    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, IoError> {
+        let state = self.lock();
+        state.running()?;
+        Ok(state.record.history().into_iter().filter(|item| item.seq < before).collect())
     }
 
     async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError> {

@@ -1,8 +1,8 @@
 //! The log of a task under test, and what must hold for every entry of it.
 
 use longhaul_domain::{
-    AgentName, CheckpointName, ContextId, EntryBody, Json, LogEntry, Message, MessageId, OwnerId,
-    Part, Role, Seq, Task, TaskId, TaskKey, TaskState, Timestamp,
+    AgentName, CheckpointName, ContextId, EntryBody, HistoryItem, Json, LogEntry, Message,
+    MessageId, OwnerId, Part, Role, Seq, Task, TaskId, TaskKey, TaskState, Timestamp,
     log::{StatusChange, UserMessage},
 };
 use std::collections::BTreeMap;
@@ -46,6 +46,16 @@ impl Record {
         let entry = LogEntry { seq, at, attempt, body };
         self.entries.push(entry.clone());
         self.task.apply(entry).expect("the entry has the next place");
+    }
+
+    /// Every message so far, in the order of the log.
+    pub fn history(&self) -> Vec<HistoryItem> {
+        let mut history = self.task.history.clone();
+        let status = &self.task.status;
+        history
+            .extend(status.message.clone().map(|message| HistoryItem { seq: status.seq, message }));
+        history.sort_by_key(|item| item.seq);
+        history
     }
 
     /// What the client says.

@@ -8,8 +8,7 @@ use super::{
 use crate::{Assignment, Executor, Outcome, Stopped, TaskContext};
 use futures::FutureExt;
 use longhaul_domain::{
-    CheckpointName, HistoryItem, Json, JsonObject, Message, Part, Task, TaskState, Timestamp,
-    blob::offload_all,
+    CheckpointName, Json, JsonObject, Message, Part, Task, TaskState, Timestamp, blob::offload_all,
 };
 use std::{
     any::Any,
@@ -32,6 +31,7 @@ pub struct Run {
     max_attempts: i32,
     deadline: Option<Timestamp>,
     request_metadata: Option<JsonObject>,
+    history_limit: Option<usize>,
 }
 
 impl Run {
@@ -55,6 +55,7 @@ impl Run {
             max_attempts: 3,
             deadline: None,
             request_metadata: None,
+            history_limit: None,
         }
     }
 
@@ -71,7 +72,7 @@ impl Run {
 
     /// The client sends this message. Large parts are kept apart, as a worker would find them.
     pub fn message(mut self, mut message: Message) -> Self {
-        for blob in offload_all(&mut message.parts) {
+        for blob in offload_all(message.blob_slots()) {
             self.world.blobs.insert(blob.hash, blob.bytes);
         }
         self.record.hear(message);
@@ -81,6 +82,13 @@ impl Run {
     /// Metadata of the client's request.
     pub fn request_metadata(mut self, metadata: JsonObject) -> Self {
         self.request_metadata = Some(metadata);
+        self
+    }
+
+    /// The run begins with so many messages only; older ones are read by
+    /// [`TaskContext::earlier_messages`](crate::TaskContext::earlier_messages).
+    pub const fn history_limit(mut self, messages: usize) -> Self {
+        self.history_limit = Some(messages);
         self
     }
 
@@ -174,7 +182,14 @@ impl Run {
 
     /// Runs the executor to its end. Does not end when the executor does not: use it under a time limit where that is a question.
     pub async fn run(mut self) -> Report {
-        let history = self.history();
+        let mut history = self.record.history();
+        let earlier_before = match self.history_limit {
+            Some(limit) if limit < history.len() => {
+                history.drain(..history.len() - limit);
+                history.first().map(|item| item.seq)
+            }
+            _ => None,
+        };
         let assignment = Assignment {
             key: self.record.task.key,
             agent: self.record.task.agent.clone(),
@@ -185,6 +200,7 @@ impl Run {
             turn: self.record.turn,
             deadline: self.deadline,
             history,
+            earlier_before,
             request_metadata: self.request_metadata.take(),
             accepted_output_modes: self.record.accepted_output_modes.clone(),
             state_before: self.state_before,
@@ -205,16 +221,6 @@ impl Run {
             },
         };
         Report::new(self.executor, end, &ctx, io.end(), first)
-    }
-
-    /// Every message so far, as a claim gives it.
-    fn history(&self) -> Vec<HistoryItem> {
-        let mut history = self.record.task.history.clone();
-        let status = &self.record.task.status;
-        history
-            .extend(status.message.clone().map(|message| HistoryItem { seq: status.seq, message }));
-        history.sort_by_key(|item| item.seq);
-        history
     }
 }
 

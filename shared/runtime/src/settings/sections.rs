@@ -67,6 +67,10 @@ section! {
         max_body_bytes: usize = 10 * 1024 * 1024;
         /// Most bytes of contents in one answer: older messages are left out, and larger artifacts have to be streamed.
         max_answer_bytes: usize = 64 * 1024 * 1024;
+        /// Most messages that a client may send to one task after its first one; beyond that it begins a new one.
+        max_task_messages: u32 = 10_000;
+        /// Most bytes of those messages together, without contents over 64 KiB, which are kept apart.
+        max_task_bytes: usize = 64 * 1024 * 1024;
         /// Most connections that are open at once; further clients wait.
         max_connections: usize = 10_000;
         /// Most requests that are open at once on one HTTP/2 connection; further ones of it wait. Of what connections have beyond 100, all

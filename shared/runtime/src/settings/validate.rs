@@ -118,6 +118,8 @@ impl Check<'_> {
         self.positive("server.max_answer_bytes", server.max_answer_bytes)?;
         self.positive("server.max_connections", server.max_connections)?;
         self.count("server.max_requests_per_connection", server.max_requests_per_connection)?;
+        self.count("server.max_task_messages", server.max_task_messages)?;
+        self.positive("server.max_task_bytes", server.max_task_bytes)?;
         self.count("server.max_queued", server.max_queued)?;
         self.count("server.max_queued_per_owner", server.max_queued_per_owner)?;
         self.lasting("server.max_queue_delay", server.max_queue_delay)?;

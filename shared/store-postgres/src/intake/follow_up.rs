@@ -138,6 +138,11 @@ fn append(task: &mut LockedTask, message: &NewMessage) -> FollowedUp {
     if task.state.is_terminal() {
         return FollowedUp::Ended(task.state);
     }
+    let bytes = message.entry.text.len() as u64;
+    if !message.follow_up.budget.allows(task.follow_ups, bytes) {
+        return FollowedUp::OverBudget;
+    }
+    task.follow_ups = task.follow_ups.with(bytes);
     let seq = task.place(message.entry.clone(), 0);
     let woken = task.state.is_parked();
     if woken {

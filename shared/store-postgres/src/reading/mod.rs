@@ -7,6 +7,7 @@
 pub mod artifacts;
 pub mod blobs;
 pub mod facts;
+pub mod history;
 pub mod list;
 pub mod log;
 pub mod messages;

@@ -1,7 +1,7 @@
 //! What workers do.
 
 use crate::{
-    PostgresStore, until,
+    PostgresStore, reading, until,
     work::{
         self,
         append::Output,
@@ -12,8 +12,8 @@ use crate::{
 use async_trait::async_trait;
 use longhaul_domain::{CheckpointName, Fence, Json, TaskKey, WorkerId};
 use longhaul_store::{
-    Append, Appended, ClaimRequest, Claimed, HeartbeatReply, NewWorker, Reap, Reaped, Reaping,
-    Result, Settle, Settled, StoreError, Work,
+    Append, Appended, ClaimRequest, Claimed, HeartbeatReply, HistoryPage, HistoryQuery, NewWorker,
+    Reap, Reaped, Reaping, Result, Settle, Settled, StoreError, Work,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -36,6 +36,10 @@ impl Work for PostgresStore {
         let reaped = self.db.repeatable(|| work::lease::retire(&self.db, worker)).await?;
         self.sessions.release(worker).await;
         Ok(reaped)
+    }
+
+    async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage> {
+        self.db.repeatable(|| reading::history::page(&self.db, key, query)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {

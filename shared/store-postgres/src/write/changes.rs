@@ -40,11 +40,13 @@ with entries as (
     update task_state s
     set state = n.state, status_at = n.status_at, status_seq = n.status_seq, last_seq = n.last_seq,
         message_seq = n.message_seq, turn = n.turn, epoch = n.epoch, op_epoch = n.op_epoch, last_op = n.last_op,
-        settle_token = n.settle_token, deadline_at = n.deadline_at, version = n.version
+        settle_token = n.settle_token, deadline_at = n.deadline_at, version = n.version, follow_ups = n.follow_ups,
+        follow_up_bytes = n.follow_up_bytes
     from unnest($11::int4[], $12::uuid[], $13::int2[], $14::timestamptz[], $15::int8[], $16::int8[], $17::int8[],
-        $18::int4[], $19::int4[], $20::int4[], $21::int4[], $22::uuid[], $48::timestamptz[], $49::text[])
+        $18::int4[], $19::int4[], $20::int4[], $21::int4[], $22::uuid[], $48::timestamptz[], $49::text[], $55::int4[],
+        $56::int8[])
         as n (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch, op_epoch, last_op,
-            settle_token, deadline_at, version)
+            settle_token, deadline_at, version, follow_ups, follow_up_bytes)
     where s.owner_id = n.owner_id and s.task_id = n.task_id
     returning 1
 ), queued as (
@@ -295,5 +297,16 @@ impl<'a> Rows<'a> {
             .bind(runs.iter().map(|(t, _)| t.deadline).collect::<Vec<_>>())
             .bind(runs.iter().map(|(t, _)| text(&t.concurrency_key)).collect::<Vec<_>>())
             .bind(runs.iter().map(|(_, r)| text(&r.version)).collect::<Vec<_>>())
+            .bind(tasks.iter().map(|t| stored(t.follow_ups.messages)).collect::<Vec<Option<i32>>>())
+            .bind(tasks.iter().map(|t| stored(t.follow_ups.bytes)).collect::<Vec<Option<i64>>>())
     }
+}
+
+/// A count as it is stored: nothing takes no room, which most tasks have.
+fn stored<C, S>(count: C) -> Option<S>
+where
+    C: Default + PartialEq,
+    S: TryFrom<C>,
+{
+    if count == C::default() { None } else { S::try_from(count).ok() }
 }

@@ -6,6 +6,7 @@ use crate::{
     write::{LockedTask, Run, Stage},
 };
 use longhaul_domain::TaskKey;
+use longhaul_store::Counted;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ with wanted as materialized (
     for update of r
 ), state as materialized (
     select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch,
-        s.op_epoch, s.last_op, s.settle_token, s.deadline_at, s.version
+        s.op_epoch, s.last_op, s.settle_token, s.deadline_at, s.version, s.follow_ups, s.follow_up_bytes
     from wanted w
     join task_state s on s.owner_id = w.owner_id and s.task_id = w.task_id
     where (select count(*) from run) >= 0
@@ -34,7 +35,7 @@ with wanted as materialized (
     for update of s
 )
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch, s.op_epoch,
-    s.last_op, s.settle_token, s.deadline_at, s.version, t.agent, t.context_id, t.priority, t.queue_timeout_ms,
+    s.last_op, s.settle_token, s.deadline_at, s.version, s.follow_ups, s.follow_up_bytes, t.agent, t.context_id, t.priority, t.queue_timeout_ms,
     t.concurrency_key, date_trunc('milliseconds', clock_timestamp()) as now, r.epoch as run_epoch, r.run_at, r.token,
     r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at, r.trace, r.stage, r.queue_until, r.version as run_version
 from state s
@@ -77,12 +78,19 @@ impl TryFrom<&PgRow> for LockedTask {
             op_epoch: column(row, "op_epoch")?,
             last_op: column(row, "last_op")?,
             settle_token: column(row, "settle_token")?,
+            follow_ups: counted(row)?,
             run_before: run.clone(),
             run,
             placed: Vec::new(),
             dead: None,
         })
     }
+}
+
+fn counted(row: &PgRow) -> DbResult<Counted> {
+    let messages = column::<Option<i32>>(row, "follow_ups")?.unwrap_or_default();
+    let bytes = column::<Option<i64>>(row, "follow_up_bytes")?.unwrap_or_default();
+    Ok(Counted { messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
 }
 
 fn run(row: &PgRow) -> DbResult<Option<Run>> {

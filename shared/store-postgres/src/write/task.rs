@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use longhaul_domain::{
     AgentName, ContextId, EntryKind, Epoch, Failed, Fence, Seq, TaskKey, TaskState, Timestamp,
 };
+use longhaul_store::Counted;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -140,6 +141,8 @@ pub struct LockedTask {
     pub last_op: i32,
     /// Token of the settle that gave the run away last.
     pub settle_token: Option<Uuid>,
+    /// What the client has said after the first message.
+    pub follow_ups: Counted,
     /// Its place in the queue, when it is queued or running.
     pub run: Option<Run>,
     /// What that place was when the rows were locked.
@@ -266,6 +269,7 @@ pub mod testing {
             op_epoch: 0,
             last_op: 0,
             settle_token: None,
+            follow_ups: Counted::default(),
             run_before: Some(run.clone()),
             run: Some(run),
             placed: Vec::new(),

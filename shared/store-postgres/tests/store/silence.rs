@@ -12,7 +12,7 @@ use longhaul_domain::{
 use longhaul_runtime::{Ids, SystemIds, spawn};
 use longhaul_store::{
     AcceptFollowUp, Accepted, Appended, FollowedUp, Intake, LogSignal, NewWorker, Reading,
-    SettleAs, Settled, SignalStream, Signals, SnapshotOptions, Store, Work,
+    SettleAs, Settled, SignalStream, Signals, SnapshotOptions, Store, TaskBudget, Work,
 };
 use longhaul_store_postgres::PostgresOptions;
 use longhaul_tests::{Database, eventually};
@@ -245,7 +245,12 @@ async fn a_message_whose_answer_is_lost_is_answered_as_if_it_had_come() {
     let mut signals = scene.store.log_signals().await.unwrap();
     let (store, accept) = (Arc::clone(&scene.store), asks().accept);
     let committed = format!("select count(*) from log where task_id = '{}' and seq = 4", key.task);
-    let call = async move { store.accept_follow_up(AcceptFollowUp { key, accept }).await.unwrap() };
+    let call = async move {
+        store
+            .accept_follow_up(AcceptFollowUp { key, accept, budget: TaskBudget::UNLIMITED })
+            .await
+            .unwrap()
+    };
     proxy.mute_from_commit();
     let outcome = answer_lost(&scene, &proxy, &committed, call).await;
     assert_eq!(outcome, FollowedUp::Appended { seq: Seq(4), last: Seq(5), woken: true });

@@ -92,7 +92,7 @@ fn snapshots(conn: &Connection, rows: &[Facts], options: SnapshotOptions) -> Res
         for task in &mut tasks {
             let (seq, mut left) = (task.status.seq, Left(Room::Newest(share)));
             let limit = options.history;
-            task.history = messages(conn, task.key, limit, Some(seq), &mut left, |_, _| ())?;
+            task.history = messages(conn, task.key, limit, Some(seq), &mut left)?;
         }
     }
     Ok(tasks)

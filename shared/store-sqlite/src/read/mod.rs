@@ -1,6 +1,7 @@
 //! Reads: each function works within one snapshot of the data.
 
 pub mod facts;
+pub mod history;
 pub mod list;
 pub mod log;
 pub mod operate;

@@ -8,7 +8,7 @@ use crate::{
 };
 use longhaul_domain::{
     AgentName, Artifact, ContextId, EntryBody, HistoryItem, Seq, Task, TaskKey, TaskState,
-    TaskStatus, Timestamp, log::UserMessage,
+    TaskStatus, Timestamp,
 };
 use longhaul_store::{Room, SnapshotOptions};
 use rusqlite::{Connection, Row};
@@ -100,7 +100,7 @@ pub fn snapshot(
     let artifacts = if options.artifacts { artifacts(conn, key, left)? } else { Vec::new() };
     let history = match options.history {
         0 => Vec::new(),
-        limit => messages(conn, key, limit, Some(facts.status_seq), left, |_, _| ())?,
+        limit => messages(conn, key, limit, Some(facts.status_seq), left)?,
     };
     Ok(Task {
         key,
@@ -120,15 +120,13 @@ pub fn snapshot(
     })
 }
 
-/// The most recent messages in the order of the log, but for that of one entry, as many as there is room for. `said` is shown
-/// each of the client, and may take what it wants but for the message.
+/// The most recent messages in the order of the log, but for that of one entry, as many as there is room for.
 pub fn messages(
     conn: &Connection,
     key: TaskKey,
     limit: u32,
     except: Option<Seq>,
     left: &mut Left,
-    mut said: impl FnMut(Seq, &mut UserMessage),
 ) -> Result<Vec<HistoryItem>> {
     let mut statement = conn.prepare_cached(MESSAGES)?;
     let mut rows = statement.query((
@@ -146,10 +144,7 @@ pub fn messages(
             }
         }
         let message = match row::body(row, 1, 2)? {
-            EntryBody::Message(mut user) => {
-                said(row::seq(row, 0)?, &mut user);
-                Some(user.message)
-            }
+            EntryBody::Message(user) => Some(user.message),
             EntryBody::Status(change) => change.message,
             EntryBody::Artifact(_) | EntryBody::Note(_) => None,
         };

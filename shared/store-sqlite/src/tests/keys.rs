@@ -10,7 +10,7 @@ use longhaul_domain::{
 use longhaul_runtime::{Clock, Ids, ManualClock, SystemIds};
 use longhaul_store::{
     AcceptFollowUp, AgentSlots, Append, ClaimRequest, Claimed, Intake, NewWorker, RequestCancel,
-    Settle, SettleAs, Work,
+    Settle, SettleAs, TaskBudget, Work,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -107,7 +107,14 @@ impl Play {
                 if let Some(key) = self.some_task() {
                     let text = format!("answer {n}");
                     let accept = asks(&text, &text).accept;
-                    self.store.accept_follow_up(AcceptFollowUp { key, accept }).await.unwrap();
+                    self.store
+                        .accept_follow_up(AcceptFollowUp {
+                            key,
+                            accept,
+                            budget: TaskBudget::UNLIMITED,
+                        })
+                        .await
+                        .unwrap();
                 }
             }
             10 => self.clock.advance(chrono::TimeDelta::seconds(2)),

@@ -12,12 +12,18 @@ use crate::{
 use longhaul_domain::{
     AgentName, Blob, ContextId, EntryBody, Seq, TaskKey, TaskState, log::StatusChange,
 };
-use longhaul_store::{Accept, AcceptNew, Accepted, DedupeKey, FollowedUp, RunOptions};
+use longhaul_store::{
+    Accept, AcceptNew, Accepted, Counted, DedupeKey, FollowedUp, RunOptions, TaskBudget,
+};
 
 statements! {
     ADD_TASK = "-- store::accept_new
         INSERT INTO tasks (owner_id, task, agent, context_id, priority, created_at, queue_timeout_ms, concurrency_key)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    COUNTED = "-- store::accept_follow_up
+        SELECT follow_ups, follow_up_bytes FROM task_state WHERE owner_id = ?1 AND task = ?2";
+    COUNT = "-- store::accept_follow_up
+        UPDATE task_state SET follow_ups = ?3, follow_up_bytes = ?4 WHERE owner_id = ?1 AND task = ?2";
     ADD_STATE = "-- store::accept_new
         INSERT INTO task_state (owner_id, task, state, status_at, status_seq, last_seq, message_seq, turn, epoch,
                                 op_epoch, last_op, deadline_at)
@@ -95,7 +101,12 @@ pub fn accept_new(tx: &mut Tx<'_>, new: &NewTask) -> Result<Accepted> {
 }
 
 /// Appends a message to a task; a parked one wakes.
-pub fn accept_follow_up(tx: &mut Tx<'_>, key: TaskKey, said: &Said) -> Result<FollowedUp> {
+pub fn accept_follow_up(
+    tx: &mut Tx<'_>,
+    key: TaskKey,
+    said: &Said,
+    budget: TaskBudget,
+) -> Result<FollowedUp> {
     match dedupe::seen(tx, key.owner, &said.dedupe)? {
         Seen::Before { task, seq } => return Ok(FollowedUp::Duplicate { task, seq }),
         Seen::Otherwise => return Ok(FollowedUp::KeyReused),
@@ -104,6 +115,9 @@ pub fn accept_follow_up(tx: &mut Tx<'_>, key: TaskKey, said: &Said) -> Result<Fo
     let Some(mut head) = Head::load(tx.conn, key)? else { return Ok(FollowedUp::NotFound) };
     if head.state.is_terminal() {
         return Ok(FollowedUp::Ended(head.state));
+    }
+    if !count(tx, key, &said.body, budget)? {
+        return Ok(FollowedUp::OverBudget);
     }
     let before = head.before();
     let woken = head.state.is_parked();
@@ -132,4 +146,26 @@ pub fn accept_follow_up(tx: &mut Tx<'_>, key: TaskKey, said: &Said) -> Result<Fo
     }
     head.save(tx, before)?;
     Ok(FollowedUp::Appended { seq, last: head.last_seq, woken })
+}
+
+/// Counts one more message of a task; `false`: the budget does not allow it.
+fn count(tx: &Tx<'_>, key: TaskKey, body: &EntryBody, budget: TaskBudget) -> Result<bool> {
+    let (owner, task) = (key.owner.0, key.task.to_string());
+    let counted = db::one(tx.conn, COUNTED, (owner, &task), |row| {
+        let messages: Option<u32> = row.get(0)?;
+        let bytes: Option<i64> = row.get(1)?;
+        Ok(Counted {
+            messages: messages.unwrap_or_default(),
+            bytes: bytes.unwrap_or_default().unsigned_abs(),
+        })
+    })?
+    .unwrap_or_default();
+    let bytes = body.encode().len() as u64;
+    if !budget.allows(counted, bytes) {
+        return Ok(false);
+    }
+    let Counted { messages, bytes } = counted.with(bytes);
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    db::run(tx.conn, COUNT, (owner, &task, messages, bytes))?;
+    Ok(true)
 }

@@ -10,12 +10,12 @@ use crate::{
     error::{Fault, Result},
     leases::Leases,
     queue::Stage,
-    read::{log::entry_at, room::Left, task},
+    read::task,
     row,
     writer::Tx,
 };
-use longhaul_domain::{EntryBody, Epoch, Fence, JsonObject, TaskKey, log::UserMessage};
-use longhaul_store::{AgentSlots, ClaimRequest, Claimed, Room, SnapshotOptions, StoreError};
+use longhaul_domain::{EntryBody, Epoch, Fence, Seq, TaskKey, log::UserMessage};
+use longhaul_store::{AgentSlots, ClaimRequest, Claimed, OPENING_BYTES, StoreError};
 use rusqlite::Row;
 use std::{collections::VecDeque, time::Duration};
 
@@ -33,6 +33,9 @@ statements! {
     TAKE = "-- store::claim
         UPDATE runs SET worker = ?3, epoch = ?4, token = ?5, version = coalesce(?6, version), queue_until = NULL
         WHERE owner_id = ?1 AND task = ?2";
+    // The length of a text is known without reading it.
+    OPENING = "-- store::claim
+        SELECT kind, body FROM log WHERE owner_id = ?1 AND task = ?2 AND seq = ?3 AND octet_length(body) <= ?4";
     POSTPONE = "-- store::postpone
         UPDATE runs SET worker = NULL, token = NULL, epoch = epoch + 1, run_at = ?3, stage = 1
         WHERE owner_id = ?1 AND task = ?2";
@@ -156,12 +159,19 @@ pub fn postpone(tx: &Tx<'_>, key: TaskKey, fault: Fault) -> Result<()> {
     Ok(())
 }
 
-/// What a request says beside its message, taken out of the entry.
-fn beside(user: &mut UserMessage) -> (Option<JsonObject>, Vec<String>) {
-    (user.request_metadata.take(), std::mem::take(&mut user.accepted_output_modes))
+/// The first message of a task, where it is small.
+fn opening(tx: &Tx<'_>, key: TaskKey, seq: Seq) -> Result<Option<UserMessage>> {
+    let most = i64::try_from(OPENING_BYTES).unwrap_or(i64::MAX);
+    let params = (key.owner.0, key.task.to_string(), seq.0, most);
+    let body = db::one(tx.conn, OPENING, params, |row| row::body(row, 0, 1))?;
+    match body {
+        None => Ok(None),
+        Some(EntryBody::Message(user)) => Ok(Some(user)),
+        Some(_) => Err(row::corrupt("task_state.message_seq", "not a message")),
+    }
 }
 
-/// Gives a run to a worker. What it needs is read here, in the same transaction: a run that could not be read would
+/// Gives a run to a worker. Its facts are read here, in the same transaction: a run that could not be read would
 /// otherwise be held by a worker that never heard of it.
 fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Result<Claimed> {
     let fence = Fence { epoch: Epoch(due.epoch.saturating_add(1)), token: tx.ids.token() };
@@ -171,27 +181,10 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
     db::run(tx.conn, TAKE, (owner, task, &worker.0, epoch, token, slots.pinned.as_deref()))?;
     let facts =
         task::facts(tx.conn, key)?.ok_or_else(|| row::corrupt("runs.task", "no such task"))?;
-    let mut of_request = None;
-    let said = |seq, user: &mut UserMessage| {
-        if seq == facts.message_seq {
-            of_request = Some(beside(user));
-        }
-    };
-    let history = task::messages(
-        tx.conn,
-        key,
-        SnapshotOptions::DEFAULT_HISTORY,
-        None,
-        &mut Left(Room::Any),
-        said,
-    )?;
-    let (request_metadata, accepted_output_modes) = match of_request {
-        Some(of_request) => of_request,
-        // So much was said since that the message is not in the history.
-        None => match entry_at(tx.conn, key, facts.message_seq)?.body {
-            EntryBody::Message(mut user) => beside(&mut user),
-            _ => return Err(row::corrupt("task_state.message_seq", "not a message")),
-        },
+    let opening = if facts.last_seq == facts.message_seq && facts.last_seq == Seq::START.next() {
+        opening(tx, key, facts.message_seq)?
+    } else {
+        None
     };
     // What was never claimed before has kept nothing.
     let has_checkpoints = due.epoch > 0 && checkpoints::any(tx.conn, key)?;
@@ -206,9 +199,8 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
         turn: facts.turn,
         state: facts.state,
         last_seq: facts.last_seq,
-        history,
-        request_metadata,
-        accepted_output_modes,
+        message_seq: facts.message_seq,
+        opening,
         cancel: due.cancel,
         waited: Duration::from_millis(waited),
         trace: due.trace,

@@ -56,7 +56,7 @@ pub async fn a_large_part_stands_by_reference_in_the_log(store: Arc<dyn Store>) 
     let mut run = scene.running().await;
     let large = "é".repeat(100_000);
     let mut body = chunk("a", &large, false);
-    let blobs = offload_all(body.parts_mut());
+    let blobs = offload_all(body.blob_slots());
     assert_eq!(blobs.len(), 1);
     let mut append = run.append(vec![body.clone()]);
     append.blobs = blobs;

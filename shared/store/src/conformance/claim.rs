@@ -1,8 +1,8 @@
 //! Handing out work: fair, bounded, and each run to one worker.
 
 use super::kit::{Scene, agent, at_once, eventually, message, uuid};
-use crate::{AgentSlots, ClaimRequest, Store};
-use longhaul_domain::{JsonObject, Role, Seq, TaskKey, TaskState, WorkerId};
+use crate::{AgentSlots, ClaimRequest, HistoryPage, HistoryQuery, OPENING_BYTES, Store};
+use longhaul_domain::{EntryBody, JsonObject, Role, Seq, TaskKey, TaskState, WorkerId};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 pub async fn a_claim_brings_what_the_run_needs(store: Arc<dyn Store>) {
@@ -20,9 +20,12 @@ pub async fn a_claim_brings_what_the_run_needs(store: Arc<dyn Store>) {
     assert_eq!((&claimed.context, claimed.created_at), (&created.context, task.created_at));
     assert_eq!((claimed.attempt, claimed.turn, claimed.state), (1, 1, TaskState::Submitted));
     assert_eq!((claimed.last_seq, claimed.cancel), (Seq(1), false));
-    assert_eq!(claimed.history, task.history);
-    assert_eq!(claimed.request_metadata, Some(metadata));
-    assert_eq!(claimed.accepted_output_modes, ["text/plain", "image/*"]);
+    assert_eq!(claimed.message_seq, Seq(1));
+    let opening = claimed.opening.expect("a small first message comes along");
+    assert_eq!(opening.message, task.history[0].message);
+    assert_eq!(opening.request_metadata, Some(metadata));
+    assert_eq!(opening.accepted_output_modes, ["text/plain", "image/*"]);
+    assert_eq!(scene.history(created.key).await, task.history);
     assert_eq!(claimed.trace, created.accept.trace);
     assert!(claimed.waited < Duration::from_secs(60));
     assert_eq!(task.last_seq, Seq(1), "a claim assigns no place in the log");
@@ -39,7 +42,7 @@ pub async fn runs_go_by_priority_and_then_by_age(store: Arc<dyn Store>) {
     let mut order = Vec::new();
     for _ in 0..5 {
         for claimed in scene.claim(worker, 1).await {
-            order.push(claimed.history[0].message.text());
+            order.push(claimed.opening.unwrap().message.text());
         }
     }
     assert_eq!(order, ["a", "b", "c", "d", "e"]);
@@ -136,19 +139,51 @@ pub async fn a_worker_without_a_lease_gets_nothing(store: Arc<dyn Store>) {
     assert_eq!(scene.claim(watch, 10).await.len(), 1);
 }
 
-pub async fn a_claim_brings_the_newest_of_a_long_history(store: Arc<dyn Store>) {
+pub async fn a_claim_brings_facts_and_the_history_comes_page_by_page(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let key = scene.accepted().await;
-    let answers = at_once((0..1_100).map(|n| {
+    let answers = at_once((0..100).map(|n| {
         let scene = scene.clone();
         async move { scene.follow_up(key, &n.to_string()).await }
     }))
     .await;
-    assert_eq!(answers.len(), 1_100);
+    assert_eq!(answers.len(), 100);
     let claimed = scene.claim_one().await.claimed;
-    assert_eq!(claimed.history.len(), 1_000);
-    assert_eq!(claimed.history.last().unwrap().seq, claimed.last_seq);
-    assert!(claimed.history.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+    assert_eq!((claimed.opening, claimed.message_seq), (None, Seq(101)));
+    let newest = |rows, bytes| HistoryQuery { before: Seq(102), rows, bytes };
+    let page = scene.store.read_history(key, newest(10, 1 << 20)).await.unwrap();
+    let seqs: Vec<i64> = page.entries.iter().map(|(seq, _)| seq.0).collect();
+    assert_eq!((seqs, page.more), ((92..=101).collect(), true));
+    assert_eq!(scene.history(key).await.len(), 101, "all pages together are the whole history");
+    let before = HistoryQuery { before: Seq(1), rows: 10, bytes: 1 << 20 };
+    assert_eq!(scene.store.read_history(key, before).await.unwrap(), HistoryPage::default());
+}
+
+pub async fn a_page_of_history_ends_where_its_bytes_end(store: Arc<dyn Store>) {
+    let scene = Scene::new(store).await;
+    let large = "x".repeat(30_000);
+    let asks = scene.asks(&large);
+    let key = asks.key;
+    scene.create(asks).await;
+    for _ in 0..5 {
+        scene.follow_up(key, &large).await;
+    }
+    let page = |bytes| HistoryQuery { before: Seq(7), rows: 100, bytes };
+    for (bytes, fit) in [(100_000, 3), (31_000, 1), (1, 1), (1 << 20, 6)] {
+        let page = scene.store.read_history(key, page(bytes)).await.unwrap();
+        assert_eq!((page.entries.len(), page.more), (fit, fit < 6), "{bytes}");
+        assert_eq!(page.entries.last().unwrap().0, Seq(6), "the newest is always there");
+    }
+}
+
+pub async fn a_first_message_that_is_large_does_not_come_along(store: Arc<dyn Store>) {
+    let scene = Scene::new(store).await;
+    let asks = scene.asks(&"x".repeat(usize::try_from(OPENING_BYTES).unwrap()));
+    let key = asks.key;
+    scene.create(asks.clone()).await;
+    let claimed = scene.claim_one().await.claimed;
+    assert_eq!((claimed.opening, claimed.message_seq), (None, Seq(1)));
+    assert_eq!(scene.history(key).await[0].message, asks.accept.message.message);
 }
 
 pub async fn a_claim_after_an_attempt_tells_what_the_agent_had_said(store: Arc<dyn Store>) {
@@ -158,8 +193,9 @@ pub async fn a_claim_after_an_attempt_tells_what_the_agent_had_said(store: Arc<d
     scene.store.append(run.append(vec![progress])).await.unwrap();
     scene.store.settle(run.retry(Duration::ZERO)).await.unwrap();
     let again = scene.claim_one().await.claimed;
+    let history = scene.history(again.key).await;
     let spoken: Vec<_> =
-        again.history.iter().map(|item| (item.message.role, item.message.text())).collect();
+        history.iter().map(|item| (item.message.role, item.message.text())).collect();
     assert_eq!(
         spoken,
         [
@@ -170,9 +206,7 @@ pub async fn a_claim_after_an_attempt_tells_what_the_agent_had_said(store: Arc<d
     assert_eq!((again.attempt, again.state), (2, TaskState::Working));
 }
 
-pub async fn a_claim_brings_the_metadata_of_the_last_request_however_long_ago(
-    store: Arc<dyn Store>,
-) {
+pub async fn the_metadata_of_the_last_request_is_found_however_long_ago(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let mut asks = scene.asks("hello");
     let metadata = JsonObject::parse(r#"{"n":1.0}"#).unwrap();
@@ -186,7 +220,10 @@ pub async fn a_claim_brings_the_metadata_of_the_last_request_however_long_ago(
     }
     scene.store.settle(run.retry(Duration::ZERO)).await.unwrap();
     let again = scene.claim_one().await.claimed;
-    assert_eq!(again.request_metadata, Some(metadata));
-    assert_eq!(again.accepted_output_modes, ["text/plain"]);
-    assert_eq!(again.history.len(), 1_000);
+    assert_eq!((again.message_seq, again.opening), (Seq(1), None));
+    let place = HistoryQuery { before: again.message_seq.next(), rows: 1, bytes: 1 };
+    let page = scene.store.read_history(again.key, place).await.unwrap();
+    let EntryBody::Message(said) = &page.entries[0].1 else { panic!("{page:?}") };
+    assert_eq!(said.request_metadata, Some(metadata));
+    assert_eq!(said.accepted_output_modes, ["text/plain"]);
 }

@@ -1,7 +1,7 @@
 //! A repeated message is recognised: one message, one effect.
 
 use super::kit::{Scene, at_once};
-use crate::{AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, Store};
+use crate::{AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, Store, TaskBudget};
 use longhaul_domain::{Seq, TaskId, TaskKey, TerminalState};
 use std::sync::Arc;
 
@@ -64,7 +64,11 @@ pub async fn an_idempotency_key_with_other_content_is_refused(store: Arc<dyn Sto
     assert_eq!(outcome, Accepted::KeyReused);
     let outcome = scene.store.accept_new(keyed("pay")).await.unwrap();
     assert_eq!(outcome, Accepted::Duplicate { task: first.key.task, seq: Seq(1) });
-    let follow_up = AcceptFollowUp { key: first.key, accept: keyed("pay less").accept };
+    let follow_up = AcceptFollowUp {
+        key: first.key,
+        accept: keyed("pay less").accept,
+        budget: TaskBudget::UNLIMITED,
+    };
     let outcome = scene.store.accept_follow_up(follow_up).await.unwrap();
     assert_eq!(outcome, FollowedUp::KeyReused);
 }

@@ -97,7 +97,7 @@ impl Life {
         for claimed in claimed {
             let task = self.scene.task(claimed.key).await;
             let spoken = task.history.len() + usize::from(task.status.message.is_some());
-            assert_eq!(claimed.history.len(), spoken);
+            assert_eq!(self.scene.history(claimed.key).await.len(), spoken);
             assert_eq!((claimed.last_seq, claimed.state), (task.last_seq, task.status.state));
             self.runs.push(Run::of(worker, claimed));
         }

@@ -1,7 +1,7 @@
 //! Accepting messages: what was answered is there.
 
 use super::kit::{Scene, at_once, said};
-use crate::{AcceptFollowUp, Accepted, FollowedUp, SnapshotOptions, Store, StoreError};
+use crate::{AcceptFollowUp, Accepted, FollowedUp, SnapshotOptions, Store, StoreError, TaskBudget};
 use longhaul_domain::{EntryBody, Seq, TaskId, TaskKey, TaskState, TerminalState};
 use std::sync::Arc;
 
@@ -67,8 +67,32 @@ pub async fn a_follow_up_is_appended_to_a_queued_task(store: Arc<dyn Store>) {
     let outcome = scene.follow_up(key, "and this").await;
     assert_eq!(outcome, FollowedUp::Appended { seq: Seq(2), last: Seq(2), woken: false });
     let run = scene.claim_one().await;
-    let texts: Vec<_> = run.claimed.history.iter().map(|i| i.message.text()).collect();
-    assert_eq!(texts, ["hello", "and this"]);
+    assert_eq!(scene.texts(run.key()).await, ["hello", "and this"]);
+}
+
+pub async fn a_follow_up_beyond_the_budget_of_its_task_is_refused(store: Arc<dyn Store>) {
+    let scene = Scene::new(store).await;
+    let key = scene.accepted().await;
+    let within = |text: &str, messages, bytes| AcceptFollowUp {
+        budget: TaskBudget { messages, bytes },
+        ..scene.says(key, text)
+    };
+    let follow = |says| scene.store.accept_follow_up(says);
+    for _ in 0..2 {
+        let outcome = follow(within("more", 3, 10_000)).await.unwrap();
+        assert!(matches!(outcome, FollowedUp::Appended { .. }), "{outcome:?}");
+    }
+    let refused = [within("more", 2, 10_000), within(&"x".repeat(9_999), 3, 10_000)];
+    for says in refused {
+        assert_eq!(follow(says).await.unwrap(), FollowedUp::OverBudget);
+    }
+    let last = within("last", 3, 10_000);
+    let outcome = follow(last.clone()).await.unwrap();
+    assert_eq!(outcome, FollowedUp::Appended { seq: Seq(4), last: Seq(4), woken: false });
+    let again = follow(AcceptFollowUp { budget: TaskBudget { messages: 0, bytes: 0 }, ..last });
+    let again = again.await.unwrap();
+    assert_eq!(again, FollowedUp::Duplicate { task: key.task, seq: Seq(4) }, "it was said before");
+    assert_eq!(scene.log(key).await.len(), 4);
 }
 
 pub async fn follow_ups_at_once_are_all_appended(store: Arc<dyn Store>) {
@@ -118,7 +142,11 @@ pub async fn text_of_any_kind_comes_back_as_it_was(store: Arc<dyn Store>) {
     message.accepted_output_modes = vec![text.to_owned()];
     let mut accept = scene.accept("m", "");
     accept.message = message.clone();
-    let outcome = scene.store.accept_follow_up(AcceptFollowUp { key, accept }).await.unwrap();
+    let outcome = scene
+        .store
+        .accept_follow_up(AcceptFollowUp { key, accept, budget: TaskBudget::UNLIMITED })
+        .await
+        .unwrap();
     assert!(matches!(outcome, FollowedUp::Appended { .. }));
     assert_eq!(scene.bodies(key).await[1], EntryBody::Message(message));
 }

@@ -84,9 +84,11 @@ macro_rules! conformance_tests {
             a_delayed_task_waits_for_its_time
             each_run_goes_to_one_worker
             a_worker_without_a_lease_gets_nothing
-            a_claim_brings_the_newest_of_a_long_history
+            a_claim_brings_facts_and_the_history_comes_page_by_page
+            a_page_of_history_ends_where_its_bytes_end
+            a_first_message_that_is_large_does_not_come_along
             a_claim_after_an_attempt_tells_what_the_agent_had_said
-            a_claim_brings_the_metadata_of_the_last_request_however_long_ago
+            the_metadata_of_the_last_request_is_found_however_long_ago
         ]);
         $crate::conformance_module!($fixture, dead, [
             a_failure_is_listed_with_what_is_known_of_it
@@ -148,6 +150,7 @@ macro_rules! conformance_tests {
             many_tasks_are_accepted_at_once
             a_refused_task_fails_alone
             a_follow_up_is_appended_to_a_queued_task
+            a_follow_up_beyond_the_budget_of_its_task_is_refused
             follow_ups_at_once_are_all_appended
             a_follow_up_to_an_unknown_task_is_not_found
             a_follow_up_to_an_ended_task_is_refused_by_name

@@ -31,8 +31,7 @@ pub async fn an_answer_wakes_a_parked_task(store: Arc<dyn Store>) {
     assert_eq!((next.claimed.state, next.claimed.last_seq), (TaskState::Submitted, Seq(5)));
     assert!(next.claimed.fence.epoch > run.claimed.fence.epoch);
     assert_eq!(next.claimed.trace, trace);
-    let texts: Vec<_> = next.claimed.history.iter().map(|i| i.message.text()).collect();
-    assert_eq!(texts, ["hello", "which?", "this one"]);
+    assert_eq!(scene.texts(key).await, ["hello", "which?", "this one"]);
     let outcome = scene.store.settle(next.end(TerminalState::Completed)).await.unwrap();
     assert_eq!(outcome, Settled::Now { last: Seq(7) });
 }
@@ -48,7 +47,7 @@ pub async fn answers_at_once_wake_once(store: Arc<dyn Store>) {
     let woken = answers.iter().filter(|a| matches!(a, FollowedUp::Appended { woken: true, .. }));
     assert_eq!(woken.count(), 1);
     let run = scene.claim_one().await;
-    assert_eq!(run.claimed.history.len(), 12);
+    assert_eq!(scene.history(run.key()).await.len(), 12);
     assert_eq!(scene.log(key).await.len(), 3 + 10 + 1);
 }
 

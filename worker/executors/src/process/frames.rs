@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 pub(super) const PROTOCOL: u32 = 1;
 
 /// What this worker understands beyond the first edition of that version.
-pub(super) const FEATURES: &[&str] = &["checkpoints", "steps", "progress"];
+pub(super) const FEATURES: &[&str] = &["checkpoints", "steps", "progress", "history"];
 
 /// What the worker says.
 #[derive(Serialize)]
@@ -29,6 +29,8 @@ pub(super) enum ToPlugin<'a> {
         task: Box<TaskFacts<'a>>,
         message: MessageOut<'a>,
         history: Vec<MessageOut<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        history_before: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         metadata: Option<&'a JsonObject>,
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -90,6 +92,15 @@ pub(super) struct Durable {
     pub parts: usize,
 }
 
+/// One page of older messages.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HistoryOut<'a> {
+    pub messages: Vec<MessageOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_before: Option<i64>,
+}
+
 /// The result of a request.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -97,6 +108,7 @@ pub(super) enum Reply<'a> {
     Part { raw: &'a str, size: usize },
     Task { task: Option<Box<TaskOut<'a>>> },
     Tasks { tasks: Vec<TaskOut<'a>> },
+    History(HistoryOut<'a>),
     Stored { found: bool, value: &'a Json },
     NotStored { found: bool },
     StepDone { done: bool, value: &'a Json },
@@ -215,6 +227,7 @@ pub(super) struct Params {
     pub length: Option<usize>,
     pub task_id: Option<String>,
     pub limit: Option<u32>,
+    pub history_before: Option<i64>,
     pub name: Option<String>,
     #[serde(deserialize_with = "present")]
     pub value: Option<Json>,

@@ -1,12 +1,12 @@
 //! What a plugin may ask for.
 
 use super::{
-    a2a::TaskOut,
-    frames::{Params, Reply},
+    a2a::{MessageOut, TaskOut},
+    frames::{HistoryOut, Params, Reply},
     steps::Steps,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use longhaul_domain::{BlobHash, BlobKind, BlobRef, Content, Json, Part, Task};
+use longhaul_domain::{BlobHash, BlobKind, BlobRef, Content, HistoryItem, Json, Part, Seq, Task};
 use longhaul_executor::{ContextError, StepStart, TaskContext};
 
 /// What an answer is made of.
@@ -17,6 +17,8 @@ pub(super) enum Answer {
     },
     Task(Option<Box<Task>>),
     Tasks(Vec<Task>),
+    /// Older messages of the task.
+    History(Vec<HistoryItem>),
     /// A checkpoint.
     Stored(Option<Json>),
     /// A step: its value when it is done already.
@@ -60,6 +62,12 @@ pub(super) async fn answer(
         }
         "referencedTasks" => Answer::Tasks(ctx.referenced_tasks().await?),
         "earlierTasks" => Answer::Tasks(ctx.earlier_tasks(params.limit.unwrap_or(10)).await?),
+        "history" => {
+            let before = params
+                .history_before
+                .ok_or_else(|| told("`history` needs params.historyBefore"))?;
+            Answer::History(ctx.earlier_messages(Seq(before)).await?)
+        }
         "flush" => {
             ctx.flush().await?;
             Answer::Done
@@ -73,7 +81,7 @@ pub(super) async fn answer(
         "beginStep" | "endStep" | "dropStep" => return step(ctx, steps, method, params).await,
         other => {
             return Err(told(&format!(
-                "unknown method {other:?}; known are part, task, referencedTasks, earlierTasks, flush, \
+                "unknown method {other:?}; known are part, task, referencedTasks, earlierTasks, history, flush, \
                  checkpoint, putCheckpoint, beginStep, endStep, dropStep"
             )));
         }
@@ -147,6 +155,10 @@ impl Answer {
                 Reply::Task { task: task.as_deref().map(|task| Box::new(TaskOut::from(task))) }
             }
             Self::Tasks(tasks) => Reply::Tasks { tasks: tasks.iter().map(TaskOut::from).collect() },
+            Self::History(items) => Reply::History(HistoryOut {
+                messages: items.iter().map(|item| MessageOut::from(&item.message)).collect(),
+                history_before: items.first().map(|item| item.seq.0),
+            }),
             Self::Stored(Some(value)) => Reply::Stored { found: true, value },
             Self::Stored(None) => Reply::NotStored { found: false },
             Self::Step(Some(value)) => Reply::StepDone { done: true, value },

@@ -1,16 +1,16 @@
-//! What the executors of claimed runs need to begin.
+//! The facts of claimed runs. A first message comes along where it is small and all there is; everything else that was said is
+//! read for each run by itself, so one with a large history holds up nobody else.
 
 use crate::{
     column::{agent, body, column, context, key, seq, state},
     failure::{DbResult, Failure},
-    reading::messages::{MessagesOf, Speech, messages},
     work::claim::Taken,
 };
-use longhaul_domain::{EntryBody, Epoch, Fence, HistoryItem, Message, Seq, log::UserMessage};
-use longhaul_store::{Claimed, SnapshotOptions};
+use longhaul_domain::{EntryBody, Epoch, Fence, log::UserMessage};
+use longhaul_store::{Claimed, OPENING_BYTES};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Claimed runs, in the order in which they were handed out. Each row is reached from the one before by its key, whatever the
@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub const CLAIMED: &str = "-- store::claimed
 select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.cancel_at is not null as cancel, r.losses,
     greatest(0, extract(epoch from clock_timestamp() - r.run_at) * 1000)::int8 as waited_ms,
-    t.context_id, t.created_at, s.state, s.last_seq, s.turn, s.deadline_at, m.kind, m.schema, m.body::text as body,
+    t.context_id, t.created_at, s.state, s.last_seq, s.message_seq, s.turn, s.deadline_at, m.kind, m.schema, m.body,
     exists (
         select from checkpoints c where c.owner_id = r.owner_id and c.task_id = r.task_id offset 0
     ) as has_checkpoints
@@ -34,8 +34,11 @@ cross join lateral (
     from task_state s where s.owner_id = c.owner_id and s.task_id = c.task_id offset 0
 ) s
 left join lateral (
-    select l.kind, l.schema, l.body
-    from log l where l.owner_id = c.owner_id and l.task_id = c.task_id and l.seq = s.message_seq offset 0
+    select l.kind, l.schema, l.body::text as body
+    from log l
+    where s.last_seq = 1 and l.owner_id = c.owner_id and l.task_id = c.task_id and l.seq = 1
+        and case when pg_column_size(l.body) <= $4 then octet_length(l.body::text) <= $4 else false end
+    offset 0
 ) m on true
 order by c.place";
 
@@ -48,84 +51,28 @@ pub async fn claimed(
         .bind(taken.iter().map(|run| run.key.owner.0).collect::<Vec<_>>())
         .bind(taken.iter().map(|run| run.key.task.uuid()).collect::<Vec<_>>())
         .bind(taken.iter().map(|run| run.token).collect::<Vec<_>>())
+        .bind(i32::try_from(OPENING_BYTES).unwrap_or(i32::MAX))
         .fetch_all(&mut *connection)
         .await?;
     let mut claimed = Vec::with_capacity(rows.len());
     let mut unreadable = Vec::new();
     for row in &rows {
         match ClaimedRow::try_from(row) {
-            Ok(run) => claimed.push(run),
+            Ok(ClaimedRow(run)) => claimed.push(run),
             Err(failure) => unreadable.push((column::<Uuid>(row, "token")?, failure)),
         }
     }
-    // A log of one entry is its first message.
-    let wanted: Vec<MessagesOf> = claimed
-        .iter()
-        .filter(|ClaimedRow { run, .. }| run.last_seq > FIRST)
-        .map(|ClaimedRow { run, .. }| MessagesOf {
-            key: run.key,
-            up_to: run.last_seq,
-            except: Seq::START,
-        })
-        .collect();
-    let mut histories = if wanted.is_empty() {
-        HashMap::new()
-    } else {
-        messages(connection, &wanted, SnapshotOptions::DEFAULT_HISTORY).await?
-    };
-    let mut complete = Vec::with_capacity(claimed.len());
-    for ClaimedRow { mut run, said } in claimed {
-        if run.last_seq <= FIRST {
-            run.history.push(HistoryItem { seq: run.last_seq, message: said });
-            complete.push(run);
-            continue;
-        }
-        match histories.remove(&run.key).unwrap_or_else(|| Ok(Vec::new())) {
-            Ok(speech) => {
-                add_history(&mut run, speech);
-                complete.push(run);
-            }
-            Err(failure) => unreadable.push((run.fence.token, failure)),
-        }
-    }
-    Ok((complete, unreadable))
+    Ok((claimed, unreadable))
 }
 
-fn add_history(run: &mut Claimed, speech: Speech) {
-    for (seq, body) in speech {
-        let message = match body {
-            EntryBody::Message(user) => Some(user.message),
-            EntryBody::Status(change) => change.message,
-            EntryBody::Artifact(_) | EntryBody::Note(_) => None,
-        };
-        run.history.extend(message.map(|message| HistoryItem { seq, message }));
-    }
-}
-
-/// The entry of the first message.
-const FIRST: Seq = Seq(1);
-
-/// The client's last message, however much the agent has said since.
-fn said(row: &PgRow) -> DbResult<UserMessage> {
-    match body(row)? {
-        EntryBody::Message(user) => Ok(user),
-        _ => Err(Failure::corrupt("task_state.message_seq", "not a message")),
-    }
-}
-
-/// A claimed run without its history.
-struct ClaimedRow {
-    run: Claimed,
-    /// The client's last message.
-    said: Message,
-}
+/// A claimed run.
+struct ClaimedRow(Claimed);
 
 impl TryFrom<&PgRow> for ClaimedRow {
     type Error = Failure;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let waited: i64 = column(row, "waited_ms")?;
-        let said = said(row)?;
-        let run = Claimed {
+        Ok(Self(Claimed {
             key: key(row)?,
             agent: agent(row)?,
             context: context(row)?,
@@ -135,16 +82,25 @@ impl TryFrom<&PgRow> for ClaimedRow {
             turn: column(row, "turn")?,
             state: state(row)?,
             last_seq: seq(row, "last_seq")?,
-            history: Vec::new(),
-            request_metadata: said.request_metadata,
-            accepted_output_modes: said.accepted_output_modes,
+            message_seq: seq(row, "message_seq")?,
+            opening: opening(row)?,
             cancel: column(row, "cancel")?,
             waited: Duration::from_millis(waited.unsigned_abs()),
             trace: column(row, "trace")?,
             deadline: column(row, "deadline_at")?,
             has_checkpoints: column(row, "has_checkpoints")?,
             losses: column(row, "losses")?,
-        };
-        Ok(Self { run, said: said.message })
+        }))
+    }
+}
+
+/// The first message, where it came along.
+fn opening(row: &PgRow) -> DbResult<Option<UserMessage>> {
+    if column::<Option<&str>>(row, "body")?.is_none() {
+        return Ok(None);
+    }
+    match body(row)? {
+        EntryBody::Message(user) => Ok(Some(user)),
+        _ => Err(Failure::corrupt("task_state.message_seq", "not a message")),
     }
 }

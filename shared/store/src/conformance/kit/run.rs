@@ -3,7 +3,7 @@
 use super::{status, working};
 use crate::{Append, Claimed, Settle, SettleAs};
 use longhaul_domain::{
-    Checkpoint, EntryBody, Json, ParkedState, Role, Seq, TaskKey, TerminalState, WorkerId,
+    Checkpoint, EntryBody, Json, ParkedState, Seq, TaskKey, TerminalState, WorkerId,
 };
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ pub struct Run {
 
 impl Run {
     pub fn of(worker: WorkerId, claimed: Claimed) -> Self {
-        let users = claimed.history.iter().filter(|item| item.message.role == Role::User);
-        let read = users.map(|item| item.seq).max().unwrap_or(Seq::START);
+        let read = claimed.message_seq;
         Self { worker, claimed, op: 0, read }
     }
 

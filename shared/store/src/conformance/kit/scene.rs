@@ -3,14 +3,15 @@
 use super::{LONG, REAP, Run, agent, eventually, owner, said, uuid};
 use crate::{
     Accept, AcceptFollowUp, AcceptNew, Accepted, AgentSlots, ClaimRequest, Claimed, DedupeKey,
-    FollowedUp, NewWorker, ReadLimit, Reap, Reaped, RunFacts, RunOptions, Settled, SnapshotOptions,
-    Store,
+    FollowedUp, HistoryQuery, NewWorker, ReadLimit, Reap, Reaped, RunFacts, RunOptions, Settled,
+    SnapshotOptions, Store, TaskBudget,
 };
 use longhaul_domain::{
-    AgentName, ConcurrencyLimits, ContextId, EntryBody, LogEntry, OwnerId, ParkedState, Seq, Task,
-    TaskId, TaskKey, TaskState, Timestamp, WorkerId,
+    AgentName, ConcurrencyLimits, ContextId, EntryBody, HistoryItem, LogEntry, OwnerId,
+    ParkedState, Seq, Task, TaskId, TaskKey, TaskState, Timestamp, WorkerId,
 };
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -51,7 +52,11 @@ impl Scene {
     }
 
     pub fn says(&self, key: TaskKey, text: &str) -> AcceptFollowUp {
-        AcceptFollowUp { key, accept: self.accept(&uuid().to_string(), text) }
+        AcceptFollowUp {
+            key,
+            accept: self.accept(&uuid().to_string(), text),
+            budget: TaskBudget::UNLIMITED,
+        }
     }
 
     pub fn accept(&self, id: &str, text: &str) -> Accept {
@@ -179,6 +184,31 @@ impl Scene {
 
     pub async fn state(&self, key: TaskKey) -> TaskState {
         self.task(key).await.status.state
+    }
+
+    /// Everything said so far, page by page from its end; checks that the pages fit together.
+    pub async fn history(&self, key: TaskKey) -> Vec<HistoryItem> {
+        let mut history = VecDeque::new();
+        let mut before = Seq(i64::MAX);
+        loop {
+            let query = HistoryQuery { before, rows: 7, bytes: 4 << 20 };
+            let page = self.store.read_history(key, query).await.unwrap();
+            assert!(page.entries.windows(2).all(|pair| pair[0].0 < pair[1].0));
+            assert!(page.entries.iter().all(|(seq, _)| *seq < before));
+            before = page.entries.first().map_or(before, |(seq, _)| *seq);
+            for (seq, body) in page.entries.into_iter().rev() {
+                let message = body.message().expect("an entry with a message").clone();
+                history.push_front(HistoryItem { seq, message });
+            }
+            if !page.more {
+                return history.into();
+            }
+        }
+    }
+
+    /// The texts of everything said so far.
+    pub async fn texts(&self, key: TaskKey) -> Vec<String> {
+        self.history(key).await.iter().map(|item| item.message.text()).collect()
     }
 
     /// The whole log, page by page; checks that it has no gaps.

@@ -11,7 +11,7 @@ use super::{
     shared::RunFate,
     steps::Steps,
 };
-use longhaul_domain::{ArtifactId, HistoryItem, Message, MessageId, Seq};
+use longhaul_domain::{ArtifactId, HistoryItem, JsonObject, Message, MessageId, Seq};
 use longhaul_executor::{ContextError, ExecutorError, IoError, Outcome, Stopped, TaskContext};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -129,6 +129,7 @@ impl Session<'_> {
     async fn begin(&mut self) -> Result<(), Break> {
         let ctx = self.ctx;
         let message = self.inline(ctx.message().clone()).await?;
+        let metadata = self.metadata(ctx.request_metadata().cloned()).await?;
         let produced = ctx.produced().await?;
         let durable = |there: &longhaul_executor::Produced| Durable {
             artifact_id: there.id.to_string(),
@@ -150,7 +151,8 @@ impl Session<'_> {
             }),
             message: MessageOut::from(&message),
             history: ctx.history().iter().map(|item| MessageOut::from(&item.message)).collect(),
-            metadata: ctx.request_metadata(),
+            history_before: ctx.earlier_before().map(|seq| seq.0),
+            metadata: metadata.as_ref(),
             accepted_output_modes: ctx.accepted_output_modes(),
             resume: Resume {
                 artifacts: produced.iter().map(durable).collect(),
@@ -221,7 +223,19 @@ impl Session<'_> {
                 self.ctx.resolve_parts(std::slice::from_mut(part)).await?;
             }
         }
+        message.metadata = self.metadata(message.metadata).await?;
         Ok(message)
+    }
+
+    /// Metadata in place, up to what the plugin wants inline.
+    async fn metadata(&self, metadata: Option<JsonObject>) -> Result<Option<JsonObject>, Break> {
+        let limit = self.plugin.inline_parts;
+        match metadata {
+            Some(object) if object.blob().is_some_and(|blob| blob.size <= limit) => {
+                Ok(Some(self.ctx.resolve_metadata(object).await?))
+            }
+            other => Ok(other),
+        }
     }
 
     async fn say(&self, frame: &ToPlugin<'_>) -> Result<(), Break> {
