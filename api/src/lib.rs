@@ -7,6 +7,7 @@
 //! without knowing which binding or protocol version asked; `schedules` make tasks by the clock; `hub` brings what happens on any node to those who wait here.
 
 mod agents;
+mod apart;
 mod auth;
 mod bindings;
 mod hub;

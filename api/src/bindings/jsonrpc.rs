@@ -8,7 +8,10 @@ use super::{
     request::{Marks, caller, cursor, echo, foreign_type, stated_version},
     sse,
 };
-use crate::service::{Caller, EventStream};
+use crate::{
+    apart::apart,
+    service::{Caller, EventStream},
+};
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Request, State},
@@ -83,7 +86,7 @@ impl Exchange<'_> {
             Ok(body) => body,
             Err(response) => return *response,
         };
-        let call = match read_call(&body) {
+        let call = match apart(body.len(), || read_call(&body)).await {
             Ok(call) => call,
             Err(Rejected { error: ProtocolError::ParseError(why), .. }) => {
                 return refuse(UNKNOWN, &Id::null(), &self.unreadable(why));
@@ -91,7 +94,9 @@ impl Exchange<'_> {
             Err(Rejected { id, error }) => return refuse(UNKNOWN, &id, &error),
         };
         let version = self.version.as_deref();
-        let spoken = self.gate.negotiation.call(version, &call.method, call.params());
+        let (negotiation, params) = (&self.gate.negotiation, call.params());
+        let spoken = || negotiation.call(version, &call.method, params);
+        let spoken = apart(params.get().len(), spoken).await;
         let (dialect, operation) = match spoken {
             Ok(spoken) => spoken,
             Err(error) => return refuse(UNKNOWN, &call.id, &error),
@@ -163,7 +168,8 @@ impl Exchange<'_> {
             chosen = asked.chosen_id().map(str::to_owned);
             Ok(asked)
         };
-        let asked = perform::Call { dialect, operation, cursor };
+        let size = call.params().get().len();
+        let asked = perform::Call { dialect, operation, cursor, size };
         let performed = perform(self.gate, caller, asked, read).await?;
         let written = match performed {
             Performed::Stream(frames) => {
@@ -172,7 +178,8 @@ impl Exchange<'_> {
             }
             Performed::Whole(outcome, held) => {
                 let view = dialect.view(outcome.output()).shown_as(chosen.as_deref());
-                write_result(&call.id, &view).map(|bytes| Written::new(bytes, held))
+                let bytes = apart(held.bytes(), || write_result(&call.id, &view)).await;
+                bytes.map(|bytes| Written::new(bytes, held))
             }
         };
         written.map(Answer::Body).map_err(|error| unwritable(&error, request_id))

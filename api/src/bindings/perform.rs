@@ -5,6 +5,7 @@ use super::{
     Gate,
     request::{check_scope, with_tenant},
 };
+use crate::apart::apart;
 use crate::service::{Answer, Caller, EventStream, Held, Rules, Shape};
 use longhaul_domain::{Seq, Task};
 use longhaul_wire::{
@@ -52,6 +53,8 @@ pub struct Call {
     pub operation: Operation,
     /// Where a client that subscribes again left off.
     pub cursor: Option<Seq>,
+    /// Bytes that are still to be decoded.
+    pub size: usize,
 }
 
 /// Reads what is asked for, and does it. Nobody who may not ask for it is told what is wrong with it.
@@ -61,11 +64,11 @@ pub async fn perform(
     call: Call,
     read: impl FnOnce() -> Result<Request, ProtocolError>,
 ) -> Result<Performed, ProtocolError> {
-    let Call { dialect, operation, cursor } = call;
+    let Call { dialect, operation, cursor, size } = call;
     tracing::Span::current().record("method", operation.v1_method());
     check_scope(&caller, operation)?;
     check_streams(gate, operation)?;
-    let asked = read()?;
+    let asked = apart(size, read).await?;
     let caller = with_tenant(caller, asked.tenant())?;
     let caller = &Caller { rules: Rules::of(dialect), ..caller };
     let service = &gate.service;

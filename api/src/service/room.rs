@@ -38,6 +38,14 @@ pub struct Answers {
 #[derive(Debug, Default)]
 pub struct Held(Option<OwnedSemaphorePermit>);
 
+impl Held {
+    /// Bytes of room that it takes; nothing for a small answer.
+    pub fn bytes(&self) -> usize {
+        let units = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        units << UNIT.trailing_zeros()
+    }
+}
+
 /// An answer and its room.
 #[derive(Debug)]
 pub struct Answer<T> {

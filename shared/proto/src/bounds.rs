@@ -1,23 +1,15 @@
 //! What is asked of a request before it is decoded. An element of two bytes takes many times as much once it is a value, so a body within
 //! its limit could still take more than a node has: elements are counted first, in one pass over the bytes that holds nothing.
 
+use longhaul_domain::bounds::{
+    MAX_DATA_DEPTH, MAX_ELEMENTS, MAX_PARTS, MEMBER_WEIGHT, too_deep, too_many_elements,
+    too_many_parts,
+};
 use longhaul_wire::{Dialect, ProtocolError};
 use prost::{
     bytes::Buf,
     encoding::{WireType, decode_key, decode_varint},
 };
-
-/// Most parts of one message.
-pub const MAX_PARTS: usize = 50_000;
-
-/// Most members of objects and texts in lists of texts, in one request, where there are no elements of lists.
-pub const MAX_MEMBERS: usize = 100_000;
-
-/// Most elements of lists in one request, where there are no members. A member counts as ten.
-pub const MAX_ELEMENTS: usize = 10 * MAX_MEMBERS;
-
-/// As deep as requests are looked into. Those that go deeper are not decoded.
-const DEPTH: usize = 101;
 
 /// Refuses a request of this method that has too many elements. Methods whose requests have no lists pass, and so do bytes that are no
 /// request: decoding refuses those.
@@ -33,18 +25,11 @@ pub fn check(dialect: Dialect, method: &str, request: &[u8]) -> Result<(), Proto
         _ => return Ok(()),
     };
     let mut count = Count { is_new, parts: 0, elements: 0 };
-    match count.walk(root, request, DEPTH) {
+    match count.walk(root, request, 0) {
         Ok(()) => Ok(()),
-        Err(TooMany::Parts) => {
-            Err(ProtocolError::invalid(parts, format!("must not be more than {MAX_PARTS}")))
-        }
-        Err(TooMany::Elements) => Err(ProtocolError::invalid(
-            place,
-            format!(
-                "holds too much: at most {MAX_MEMBERS} members of objects, or {MAX_ELEMENTS} elements of lists. \
-                 Send it in several messages, or as a file"
-            ),
-        )),
+        Err(TooMany::Parts) => Err(ProtocolError::invalid(parts, too_many_parts())),
+        Err(TooMany::Elements) => Err(ProtocolError::invalid(place, too_many_elements())),
+        Err(TooMany::Levels) => Err(ProtocolError::invalid(place, too_deep())),
     }
 }
 
@@ -101,6 +86,7 @@ impl Kind {
 enum TooMany {
     Parts,
     Elements,
+    Levels,
 }
 
 struct Count {
@@ -110,13 +96,18 @@ struct Count {
 }
 
 impl Count {
+    /// Looks into a message that stands within so many objects and lists.
     fn walk(&mut self, kind: Kind, bytes: &[u8], depth: usize) -> Result<(), TooMany> {
-        let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
+        let depth = depth + usize::from(matches!(kind, Kind::Struct | Kind::List));
+        // Decoders stop at a hundred messages inside one another, which says nothing to who sent them.
+        if depth > MAX_DATA_DEPTH {
+            return Err(TooMany::Levels);
+        }
         for (number, bytes) in Fields(bytes) {
             let Some(inner) = kind.field(number, self.is_new) else { continue };
             match (kind, inner) {
                 (_, Kind::Part) => self.parts += 1,
-                (_, Kind::Entry | Kind::Text) => self.elements += MAX_ELEMENTS / MAX_MEMBERS,
+                (_, Kind::Entry | Kind::Text) => self.elements += MEMBER_WEIGHT,
                 (Kind::List, _) => self.elements += 1,
                 _ => {}
             }
@@ -169,6 +160,7 @@ impl<'a> Iterator for Fields<'a> {
 mod tests {
     use super::*;
     use crate::pb::{v0, v1};
+    use longhaul_domain::bounds::MAX_MEMBERS;
     use prost::Message;
     use prost_types::{ListValue, Struct, Value, value::Kind as Held};
 
@@ -330,8 +322,22 @@ mod tests {
             let inner = std::mem::take(&mut part);
             prost::encoding::bytes::encode(number, &inner, &mut part);
         }
-        assert_eq!(check(Dialect::V1_0, SEND, &part), Ok(()));
+        let refused = check(Dialect::V1_0, SEND, &part).unwrap_err();
+        assert_eq!(refused, ProtocolError::invalid("message", too_deep()));
         assert!(v1::SendMessageRequest::decode(part.as_slice()).is_err());
+    }
+
+    #[test]
+    fn data_is_as_deep_as_in_any_binding() {
+        let nested = |depth| {
+            (0..depth).fold(Value::default(), |inner, _| Value {
+                kind: Some(Held::StructValue(Struct { fields: [("a".to_owned(), inner)].into() })),
+            })
+        };
+        let deepest = holding(nested(MAX_DATA_DEPTH));
+        assert_eq!(check(Dialect::V1_0, SEND, &deepest), Ok(()));
+        assert!(v1::SendMessageRequest::decode(deepest.as_slice()).is_ok());
+        assert!(check(Dialect::V1_0, SEND, &holding(nested(MAX_DATA_DEPTH + 1))).is_err());
     }
 
     #[test]

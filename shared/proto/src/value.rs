@@ -6,6 +6,7 @@
 
 use longhaul_domain::{
     Json, JsonObject,
+    bounds::MAX_DATA_DEPTH,
     json::{JsonError, MAX_DEPTH},
 };
 use longhaul_wire::raw::{At, Raw, Read, Violations, elements, members};
@@ -99,7 +100,7 @@ fn write_number(number: f64, text: &mut String) -> Result<(), String> {
 pub(crate) fn value(json: &Json) -> Value {
     let Ok(raw) = json.to::<&RawValue>() else { return Value::default() };
     let sink = Violations::of_checked();
-    of_raw(raw.into(), &At::root(&sink))
+    of_raw(raw.into(), &At::root(&sink), 0)
 }
 
 /// An object that goes out.
@@ -115,20 +116,22 @@ pub(crate) fn of_integer(number: i64) -> Value {
     Value { kind: Some(Kind::NumberValue(nearest(&number.to_string()))) }
 }
 
-/// The value of a text that is known to be JSON and not nested too deeply, so nothing is refused.
-fn of_raw(raw: Raw<'_>, at: &At<'_>) -> Value {
+/// The value of a text that is known to be JSON, so nothing is refused. What is nested deeper than clients can read is given as its
+/// JSON text: such data was accepted by earlier releases, and one value must not make a whole list unreadable.
+fn of_raw(raw: Raw<'_>, at: &At<'_>, depth: usize) -> Value {
     let token = raw.get();
     let kind = match token.as_bytes().first() {
+        Some(b'{' | b'[') if depth >= MAX_DATA_DEPTH => Kind::StringValue(token.to_owned()),
         Some(b'{') => {
             let mut fields = BTreeMap::new();
             let _ = members(raw, at, |name, raw| {
-                fields.insert(name.to_owned(), of_raw(raw, at));
+                fields.insert(name.to_owned(), of_raw(raw, at, depth + 1));
             });
             Kind::StructValue(Struct { fields })
         }
         Some(b'[') => {
             let mut values = Vec::new();
-            let _ = elements(raw, at, |_, raw| values.push(of_raw(raw, at)));
+            let _ = elements(raw, at, |_, raw| values.push(of_raw(raw, at, depth + 1)));
             Kind::ListValue(ListValue { values })
         }
         Some(b'"') => Kind::StringValue(raw.string().unwrap_or_default().into_owned()),
@@ -185,6 +188,17 @@ mod tests {
     #[test]
     fn of_a_name_given_twice_the_last_one_counts() {
         assert_eq!(back(r#"{"b":1,"a":2,"b":3}"#), r#"{"a":2,"b":3}"#);
+    }
+
+    #[test]
+    fn what_is_deeper_than_clients_can_read_goes_out_as_text() {
+        let nested = |depth: usize, inner: &str| {
+            format!("{}{inner}{}", "{\"a\":".repeat(depth), "}".repeat(depth))
+        };
+        let deepest = nested(MAX_DATA_DEPTH, "1");
+        assert_eq!(back(&deepest), deepest);
+        let deeper = nested(MAX_DATA_DEPTH, r#"{"b":[1]}"#);
+        assert_eq!(back(&deeper), nested(MAX_DATA_DEPTH, r#""{\"b\":[1]}""#));
     }
 
     #[test]

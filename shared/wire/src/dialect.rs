@@ -3,7 +3,7 @@
 
 pub use crate::negotiation::Negotiation;
 use crate::{
-    Ends, Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage,
+    Ends, Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage, bounds,
     request::PushConfig,
     v0::{self, Cx, FileBytes, Form, Frames},
     v1::{self, Cursored, PushList, V1, card::AgentCard},
@@ -118,6 +118,7 @@ impl Dialect {
 
     /// Reads the parameters of an operation.
     pub fn read(self, operation: Operation, params: &RawValue) -> Result<Request, ProtocolError> {
+        bounds::check(self, operation, params.into())?;
         match self.form() {
             None => v1::read_request(operation, params),
             Some(form) => v0::read_request(form, operation, params),

@@ -9,6 +9,7 @@
 //!
 //! `cargo bench -p longhaul-wire` measures reading and writing.
 
+mod bounds;
 pub mod card;
 pub mod chosen;
 pub mod cursor;

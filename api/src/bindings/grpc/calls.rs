@@ -108,7 +108,8 @@ impl Calls {
             Operation::Subscribe => cursor(request.metadata().as_ref())?,
             _ => None,
         };
-        let call = Call { dialect: self.dialect, operation, cursor };
+        // It was decoded before, see `begun_apart`.
+        let call = Call { dialect: self.dialect, operation, cursor, size: 0 };
         let message = request.into_inner();
         perform(&self.gate, caller, call, || read(message)).await
     }

@@ -4,7 +4,6 @@
 //! other binding. Errors are statuses with details. A stream shows its cursor in the metadata of its events; one that breaks off goes on
 //! from there by `last-event-id`, at any node. Health and reflection need no credentials: they tell nothing about anybody.
 
-mod apart;
 mod calls;
 mod deadline;
 mod exchange;

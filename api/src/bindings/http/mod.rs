@@ -20,7 +20,10 @@ use super::{
     request::{Marks, caller, cursor, echo, refused_type, stated_version, with_tenant},
     sse,
 };
-use crate::service::{Caller, EventStream};
+use crate::{
+    apart::apart,
+    service::{Caller, EventStream},
+};
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
@@ -121,7 +124,8 @@ impl Exchange<'_> {
             Operation::Subscribe => cursor(&self.parts.headers)?,
             _ => None,
         };
-        let call = perform::Call { dialect, operation, cursor };
+        let size = body.as_ref().map_or(0, Bytes::len);
+        let call = perform::Call { dialect, operation, cursor, size };
         let mut response = match perform(self.gate, caller, call, read).await? {
             Performed::Stream(frames) if cursor.is_some() && self.ends_for_good(&frames) => {
                 let mut response = Response::default();
@@ -131,7 +135,7 @@ impl Exchange<'_> {
             Performed::Stream(frames) => self.stream(Envelope::bare(dialect, files), *frames),
             Performed::Whole(outcome, held) => {
                 let view = dialect.view(outcome.output()).files(files);
-                let bytes = written(&view, request_id)?;
+                let bytes = apart(held.bytes(), || written(&view, request_id)).await?;
                 reply.ok(Bytes::from_owner(Written::new(bytes, held)))
             }
         };

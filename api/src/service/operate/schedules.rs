@@ -6,7 +6,7 @@ use crate::{
     service::{Caller, Service, again::PAST, unknown_agent},
 };
 use longhaul_domain::{
-    AgentName, ContextId, DurabilityOptions, Message, OwnerId, TaskId, Timestamp,
+    AgentName, ContextId, DurabilityOptions, Message, OwnerId, TaskId, Timestamp, bounds,
     extension::DURABILITY,
 };
 use longhaul_store::{Accepted, Fire, Fired, MissedRuns, Schedule, SchedulePlan};
@@ -232,6 +232,7 @@ fn check_message(message: &Message) -> Result<()> {
             "message.metadata[\"{DURABILITY}\"].{name} holds for one task only; leave it out of a schedule"
         )));
     }
+    bounds::check_message(message).map_err(|why| Refusal::Invalid(why.to_string()))?;
     let size = serde_json::to_string(message).map_or(usize::MAX, |text| text.len());
     if size > MAX_MESSAGE {
         return Err(Refusal::Invalid(format!(

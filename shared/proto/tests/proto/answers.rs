@@ -3,6 +3,7 @@
 use crate::{peer, samples, strategies as any_of};
 use longhaul_domain::{
     BlobHash, BlobKind, BlobRef, Content, Message, MessageId, Part, Role, Seq, Task, TaskState,
+    bounds::MAX_DATA_DEPTH,
 };
 use longhaul_proto::{
     v0::{self, Files},
@@ -103,6 +104,41 @@ proptest! {
         let name = "lf.a2a.v1.ListTasksResponse";
         let ours = peer::of_ours(name, &v1::page(&page).unwrap());
         prop_assert_eq!(ours, peer::of_json(name, &new(Output::Page(&page))));
+    }
+}
+
+#[test]
+fn the_deepest_data_can_be_read_wherever_it_stands_and_deeper_data_spoils_no_page() {
+    for depth in [MAX_DATA_DEPTH, 60] {
+        let text = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let object = samples::object(&text);
+        let part = Part { metadata: Some(object.clone()), ..Part::data(object.as_json().clone()) };
+        let mut task = samples::task();
+        for item in &mut task.history {
+            item.message.parts = vec![part.clone()];
+            item.message.metadata = Some(object.clone());
+        }
+        let said = Message::new(MessageId::new("m").unwrap(), Role::Agent, vec![part.clone()]);
+        task.status.message = Some(Message { metadata: Some(object.clone()), ..said });
+        for artifact in &mut task.artifacts {
+            artifact.parts = vec![part.clone()];
+            artifact.metadata = Some(object.clone());
+        }
+        let page = TaskPage {
+            tasks: vec![task.clone()],
+            next_page_token: String::new(),
+            page_size: 1,
+            total_size: 1,
+            include_artifacts: true,
+        };
+        // Readers stop at a hundred messages inside one another; these do, too.
+        peer::of_ours("lf.a2a.v1.ListTasksResponse", &v1::page(&page).unwrap());
+        let outcome = SendOutcome::Task(Box::new(task.clone()));
+        peer::of_ours("lf.a2a.v1.SendMessageResponse", &v1::send(&outcome).unwrap());
+        peer::of_ours("a2a.v1.SendMessageResponse", &v0::send(&outcome).unwrap());
+        let event = StreamEvent::Task(Box::new(task));
+        peer::of_ours("lf.a2a.v1.StreamResponse", &v1::event(&event, None).unwrap());
+        peer::of_ours("a2a.v1.StreamResponse", &v0::event(&event, None).unwrap());
     }
 }
 

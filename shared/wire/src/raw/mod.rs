@@ -15,7 +15,7 @@ pub use field::Field;
 pub use walk::Raw;
 
 use longhaul_domain::json;
-use walk::Walk;
+pub(crate) use walk::Walk;
 
 /// Reads a whole value. Gives the violations found, in reading order, at most [`MAX_VIOLATIONS`], and one more that says how much is left out.
 pub fn read_root<'a, T>(
@@ -92,7 +92,7 @@ pub fn elements<'a>(raw: Raw<'a>, at: &At<'_>, mut each: impl FnMut(usize, Raw<'
 }
 
 /// Whether a member's name is this camelCase name, or the `snake_case` form of it.
-fn same_name(given: &str, camel: &str) -> bool {
+pub(crate) fn same_name(given: &str, camel: &str) -> bool {
     if given == camel {
         return true;
     }

@@ -33,7 +33,7 @@ impl<'a> Raw<'a> {
 }
 
 /// Goes through the members of an object or the elements of an array.
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     text: &'a str,
     at: usize,
 }
