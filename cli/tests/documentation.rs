@@ -2,6 +2,7 @@
 
 use clap::CommandFactory;
 use longhaul_cli::args::Cli;
+use longhaul_domain::{bounds, checkpoint, durability, ids, json};
 use longhaul_runtime::{
     Settings,
     settings::{Sources, keys},
@@ -37,6 +38,39 @@ fn every_documented_key_exists() {
         };
         let key = name.contains('.') && !name.starts_with("LONGHAUL");
         assert!(!key || known.iter().any(|known| known == name), "{name} does not exist");
+    }
+}
+
+#[test]
+fn the_page_of_limits_names_every_bound() {
+    let text = text("docs/limits.md");
+    let settings = keys();
+    let default = |path: &str| {
+        let key = settings.iter().find(|key| key.path == path);
+        key.and_then(|key| key.default.clone()).unwrap_or_else(|| panic!("{path} has a default"))
+    };
+    for (row, figure) in [
+        ("| parts |", bounds::MAX_PARTS.to_string()),
+        ("| members of objects", bounds::MAX_MEMBERS.to_string()),
+        ("| elements of lists", bounds::MAX_ELEMENTS.to_string()),
+        ("| elements of lists", format!("counts as {}", bounds::MEMBER_WEIGHT)),
+        ("| nesting of objects and lists", format!("{} levels", bounds::MAX_DATA_DEPTH)),
+        ("| nesting of the JSON text", format!("{} levels", json::MAX_DEPTH)),
+        ("| bytes in contents of up to 1 KiB", bounds::MAX_INLINE_BYTES.to_string()),
+        ("| message, context and artifact ids", ids::MAX_CLIENT_ID.to_string()),
+        ("| name and idempotency key", durability::MAX_KEY.to_string()),
+        ("| attempts that a message may ask for", durability::MAX_ATTEMPTS.to_string()),
+        ("| value of a checkpoint", format!("{} MiB", checkpoint::MAX_VALUE >> 20)),
+        ("| messages with which a run begins", longhaul_worker::MAX_HISTORY_MESSAGES.to_string()),
+        ("| messages with which a run begins", longhaul_worker::MAX_HISTORY_BYTES.to_string()),
+        ("| body |", default("server.max_body_bytes")),
+        ("| messages after the first |", default("server.max_task_messages")),
+        ("| bytes of those messages", default("server.max_task_bytes")),
+        ("| tasks that wait", default("server.max_queued_per_owner")),
+        ("| connections |", default("server.max_connections")),
+    ] {
+        let found = text.lines().any(|line| line.starts_with(row) && line.contains(&figure));
+        assert!(found, "{row} {figure}");
     }
 }
 

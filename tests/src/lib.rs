@@ -22,6 +22,7 @@ pub mod child;
 pub mod database;
 pub mod eventually;
 pub mod follow;
+pub mod greedy;
 pub mod guard;
 pub mod http;
 pub mod passwd;

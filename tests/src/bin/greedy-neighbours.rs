@@ -1,0 +1,138 @@
+//! `greedy-neighbours [embedded|distributed] [SECONDS]`: one owner sends the worst that the limits allow while another runs `echo` at a
+//! steady rate. Prints the other's latencies beside those when it is alone, how late heartbeats were, and the memory of each process.
+//!
+//! `tests/neighbours/run` builds what it needs.
+
+#![expect(clippy::print_stdout, reason = "this is a command for a terminal")]
+
+use std::env;
+use std::time::Duration;
+
+use longhaul_tests::greedy::{Greed, peak_memory};
+use longhaul_tests::talk::{send, state};
+use longhaul_tests::{Client, Mode, Setup, Stack};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep};
+
+/// Tasks that the quiet owner sends a second.
+const RATE: u32 = 20;
+
+/// What a worker waits between two heartbeats: a third of the default lease.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() {
+    let mut arguments = env::args().skip(1);
+    let mode = match arguments.next().as_deref() {
+        Some("embedded") => Mode::Embedded,
+        _ => Mode::Distributed,
+    };
+    let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let measured = Duration::from_secs(seconds);
+    let stack = Setup::new(mode).key("quiet", "read,write").key("greedy", "read,write");
+    let stack = stack.start().await;
+    let echo = stack.client().rpc_path("/agents/echo");
+    let greedy = stack.anonymous().bearer(stack.key(1));
+    steady(&stack, &echo, Duration::from_secs(2)).await;
+    print("alone", &steady(&stack, &echo, measured).await);
+    let begun = Instant::now();
+    let greed = async {
+        while begun.elapsed() < measured {
+            Greed::WORST.send(&greedy).await;
+        }
+    };
+    let beside = async {
+        let mut seen = steady(&stack, &echo, measured).await;
+        while begun.elapsed() < measured {
+            seen.merge(steady(&stack, &echo, measured).await);
+        }
+        seen
+    };
+    let (seen, ()) = tokio::join!(beside, greed);
+    print("beside a greedy owner", &seen);
+    println!("the greedy owner was done after {:.1} s", begun.elapsed().as_secs_f64());
+    for place in stack.nodes().iter().chain(stack.workers()) {
+        let pid = place.running().pid();
+        println!("{} peak memory {} MiB", place.address(), peak_memory(pid) >> 20);
+    }
+}
+
+/// What the quiet owner saw.
+#[derive(Default)]
+struct Seen {
+    tasks: Vec<Duration>,
+    health: Vec<Duration>,
+    heartbeats: Vec<Duration>,
+}
+
+impl Seen {
+    fn merge(&mut self, other: Self) {
+        self.tasks.extend(other.tasks);
+        self.health.extend(other.health);
+        self.heartbeats.extend(other.heartbeats);
+    }
+}
+
+/// Sends tasks at a steady rate, whether they are answered or not, and looks at health and heartbeats meanwhile.
+async fn steady(stack: &Stack, echo: &Client, time: Duration) -> Seen {
+    let begun = Instant::now();
+    let tasks = async {
+        let mut sent = JoinSet::new();
+        let mut ticks = interval(Duration::from_secs(1) / RATE);
+        while begun.elapsed() < time {
+            ticks.tick().await;
+            let echo = echo.clone();
+            sent.spawn(async move {
+                let begun = Instant::now();
+                let task = send(&echo, "hello").await;
+                assert_eq!(state(&task), "COMPLETED");
+                begun.elapsed()
+            });
+        }
+        sent.join_all().await
+    };
+    let health = async {
+        let client = stack.anonymous();
+        let mut times = Vec::new();
+        while begun.elapsed() < time {
+            let asked = Instant::now();
+            client.try_get_status("/healthz").await.expect("health checks are answered");
+            times.push(asked.elapsed());
+            sleep(Duration::from_millis(20)).await;
+        }
+        times
+    };
+    let heartbeats = async {
+        let mut ages = Vec::new();
+        while begun.elapsed() < time && stack.mode() == Mode::Distributed {
+            let age = stack.database().sql(
+                "select coalesce(max(extract(epoch from clock_timestamp() - (lease_until - interval '15 s'))), 0) \
+                 from workers where lost_at is null",
+            );
+            ages.push(Duration::from_secs_f64(age.trim().parse().unwrap_or_default()));
+            sleep(Duration::from_millis(250)).await;
+        }
+        ages
+    };
+    let (tasks, health, heartbeats) = tokio::join!(tasks, health, heartbeats);
+    Seen { tasks, health, heartbeats }
+}
+
+fn print(what: &str, seen: &Seen) {
+    let at = |times: &[Duration], percent: usize| {
+        let mut sorted = times.to_vec();
+        sorted.sort_unstable();
+        let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+        sorted.get(place).copied().unwrap_or_default().as_secs_f64() * 1e3
+    };
+    let late = seen.heartbeats.iter().max().copied().unwrap_or_default();
+    println!(
+        "{what}: {} tasks, p50 {:.1} ms, p99 {:.1} ms; /healthz p99 {:.1} ms; oldest heartbeat {:.1} s, {:.1} s late",
+        seen.tasks.len(),
+        at(&seen.tasks, 50),
+        at(&seen.tasks, 99),
+        at(&seen.health, 99),
+        late.as_secs_f64(),
+        late.saturating_sub(HEARTBEAT_INTERVAL).as_secs_f64(),
+    );
+}

@@ -1,0 +1,37 @@
+//! One owner who sends the worst that the limits allow, and another who must not notice.
+
+use longhaul_tests::greedy::{Greed, peak_memory};
+use longhaul_tests::talk::{send, state};
+use longhaul_tests::{Mode, Setup, on_both_modes};
+
+on_both_modes!(a_greedy_owner_costs_another_nothing_but_time,);
+
+/// Most memory of a process of this stack: each of its 4 slots with a message and a history at their bounds, decoded, and the bodies
+/// that are being read.
+const MAX_RESIDENT_BYTES: u64 = 600 << 20;
+
+async fn a_greedy_owner_costs_another_nothing_but_time(mode: Mode) {
+    let stack = Setup::new(mode)
+        .key("quiet", "read,write")
+        .key("greedy", "read,write")
+        .set("worker.concurrency", "4")
+        .start()
+        .await;
+    let greedy = stack.anonymous().bearer(stack.key(1));
+    let echo = stack.client().rpc_path("/agents/echo");
+    let quiet = async {
+        for n in 0..30 {
+            let task = send(&echo, &format!("task {n}")).await;
+            assert_eq!(state(&task), "COMPLETED", "nothing is refused to the other owner");
+        }
+    };
+    tokio::join!(Greed::SHORT.send(&greedy), quiet);
+    for place in stack.nodes().iter().chain(stack.workers()) {
+        let resident = peak_memory(place.running().pid());
+        assert!(resident < MAX_RESIDENT_BYTES, "{} MiB", resident >> 20);
+        let log = place.log();
+        assert!(!log.contains("the lease is lost"), "a lease was lost:\n{log}");
+        assert!(!log.contains("a lost run is offered again"), "a run was lost:\n{log}");
+    }
+    stack.assert_no_errors_logged();
+}
