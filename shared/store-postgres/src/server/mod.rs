@@ -55,7 +55,7 @@ const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time for one host to accept a connection while the primary is looked for.
 const HOST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Head start of each host over the next one of the list.
+/// Head start of the host in use over the others, and of each over the next one of the list.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Pause between two questions to a host while the primary is looked for.
@@ -164,24 +164,33 @@ impl Servers {
         lock(&self.0.refusal).clone()
     }
 
-    /// Sets socket options and settings of a new session, and refuses a wrong server, in one round trip.
+    /// Sets socket options and settings of a new session, and refuses a wrong server, in one round trip. Others that lead to
+    /// such a server are suspected.
     pub async fn set_up(&self, connection: &mut PgConnection, kind: SessionKind) -> DbResult<()> {
+        let (facts, system) = self.prepare(connection, kind).await?;
+        self.admit(&facts, system).inspect_err(|failure| self.refuse(failure))
+    }
+
+    async fn prepare(
+        &self,
+        connection: &mut PgConnection,
+        kind: SessionKind,
+    ) -> DbResult<(ServerFacts, Option<i64>)> {
         for port in &self.0.ports {
             tune(Some(*port)).await;
         }
         let known_to_hide = self.0.hides_system.load(Ordering::Relaxed);
-        let (facts, system) = match self.ask(connection, kind, !known_to_hide).await {
+        match self.ask(connection, kind, !known_to_hide).await {
             // The statements before were rolled back with the one that failed.
             Err(Failure::Denied(_) | Failure::Unavailable(_) | Failure::Schema(_))
                 if !known_to_hide =>
             {
                 let answer = self.ask(connection, kind, false).await?;
                 self.0.hides_system.store(true, Ordering::Relaxed);
-                answer
+                Ok(answer)
             }
-            answer => answer?,
-        };
-        self.admit(&facts, system)
+            answer => answer,
+        }
     }
 
     async fn ask(
@@ -211,27 +220,17 @@ impl Servers {
         };
         // A connection that broke says nothing about the others, but the server may have gone.
         let facts = answer.inspect_err(|_| self.search())?;
-        self.admit(&facts, None)
+        self.admit(&facts, None).inspect_err(|failure| self.refuse(failure))
     }
 
     fn admit(&self, facts: &ServerFacts, system: Option<i64>) -> DbResult<()> {
-        let admitted = lock(&self.0.lineage).admit(facts, system);
-        match admitted {
-            Ok(admission) => {
-                *lock(&self.0.refusal) = None;
-                if admission == Admission::Promoted {
-                    tracing::warn!(
-                        "database failover: connections to the former primary are closed"
-                    );
-                    self.suspect();
-                }
-                Ok(())
-            }
-            Err(failure) => {
-                self.refuse(&failure);
-                Err(failure)
-            }
+        let admission = lock(&self.0.lineage).admit(facts, system)?;
+        *lock(&self.0.refusal) = None;
+        if admission == Admission::Promoted {
+            tracing::warn!("database failover: connections to the former primary are closed");
+            self.suspect();
         }
+        Ok(())
     }
 
     fn refuse(&self, failure: &Failure) {
@@ -277,7 +276,11 @@ impl Servers {
         let options = self.options_at(host, kind);
         let opening = async {
             let mut connection = PgConnection::connect_with(&options).await?;
-            self.set_up(&mut connection, kind).await?;
+            let (facts, system) = self.prepare(&mut connection, kind).await?;
+            // A standby among the hosts is no news, and says nothing about connections to the others.
+            self.admit(&facts, system).inspect_err(|failure| {
+                *lock(&self.0.refusal) = Some(failure.to_string());
+            })?;
             Ok(connection)
         };
         let opened = timeout(HOST_TIMEOUT, opening).await;
@@ -335,6 +338,9 @@ impl Servers {
 
     /// Asks one host until it is the primary.
     async fn until_primary(&self, host: usize) -> (usize, PgConnection) {
+        if host != *self.0.current.borrow() {
+            sleep(HEAD_START).await;
+        }
         let mut attempt = 0;
         loop {
             match self.open_at(host, SessionKind::Plain).await {

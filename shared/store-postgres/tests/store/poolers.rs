@@ -1,6 +1,8 @@
 //! A pooler between the store and its database works where it keeps sessions, and is refused where it does not.
 
-use crate::scene::{LIMIT, REAP, Scene, append, asks, complete, open_at, status, worker_of};
+use crate::scene::{
+    LIMIT, REAP, Scene, append, asks, complete, follow, open_at, status, worker_of,
+};
 use futures::StreamExt;
 use longhaul_domain::TaskState;
 use longhaul_runtime::SystemIds;
@@ -30,6 +32,7 @@ async fn a_pooler_that_keeps_sessions_is_as_good_as_the_server() {
 
     scene.store.accept_new(asks()).await.unwrap();
     let run = scene.claimed().await;
+    follow(&other, &mut signals, run.key).await;
     scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
     let settled = scene.store.settle(complete(&run, 2)).await.unwrap();
     assert!(matches!(settled, Settled::Now { .. }), "{settled:?}");

@@ -8,6 +8,7 @@ use longhaul_runtime::{Ids, SystemIds};
 use longhaul_store::{Intake, Store, StoreError};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore, statements};
 use longhaul_tests::{Database, Replicas, eventually};
+use std::time::Duration;
 
 async fn until_well(store: &PostgresStore) {
     eventually(LIMIT, "the store can be written to", async || store.check().await).await;
@@ -108,4 +109,32 @@ async fn a_worker_whose_session_is_on_another_server_is_not_registered() {
          select count(*) from workers"
     );
     assert_eq!(database.sql(&script), "0\n\n1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_among_the_hosts_is_left_alone_while_the_primary_is_known() {
+    let replicas = Replicas::start_with(&[("log_connections", "on")]);
+    let database = Database::create_on(&replicas.primary);
+    PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
+    // The standby comes first.
+    let hosts = format!("{},{}", replicas.standby.address(), replicas.primary.address());
+    let store = open_at(PostgresOptions::new(database.url_through(&hosts))).await;
+    store.accept_new(asks()).await.unwrap();
+    let asked = || replicas.standby.log().matches("application_name=longhaul").count();
+    let cut = format!(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{}'",
+        database.name()
+    );
+    database.sql_beside(&cut);
+    until_well(&store).await;
+    // The search that the lost connections started is over when nobody has asked for a while.
+    let mut before = asked();
+    eventually(LIMIT, "nobody asks the standby", async || {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let (now, last) = (asked(), before);
+        before = now;
+        if now == last { Ok(()) } else { Err(now - last) }
+    })
+    .await;
+    store.accept_new(asks()).await.unwrap();
 }
