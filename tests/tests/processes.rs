@@ -151,7 +151,7 @@ async fn plugins_die_with_a_worker_that_is_killed(mode: Mode) {
     let deaf = process_agent("deaf", "[\"python3\", \"deaf.py\"]");
     let folder = TempDir::new().expect("the temporary folder is writable");
     write(folder.path(), "deaf.py", DEAF);
-    let deaf = format!("{deaf}\nworking_dir = {:?}", folder.path());
+    let deaf = format!("{deaf}\nworking_dir = \"{}\"", folder.path().display());
     let mut stack = Setup::new(mode).agent(&deaf).start().await;
     start(&stack.client().rpc_path("/agents/deaf"), "hello").await;
     let pids = eventually(LIMIT, "the plugin runs", async || {

@@ -171,7 +171,7 @@ impl Starter {
         match down.len() {
             0 => self.readiness.set_ok(),
             n if n < board.states.len() => {
-                self.readiness.set_degraded(format!("not started: {names}"))
+                self.readiness.set_degraded(format!("not started: {names}"));
             }
             _ => self.readiness.set_failed(format!("no agent has started: {names}")),
         }

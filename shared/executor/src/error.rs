@@ -138,6 +138,7 @@ impl fmt::Debug for ExecutorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExecutorError")
             .field("source", &self.source)
+            .field("for_operators", &self.for_operators)
             .field("retryable", &self.retryable)
             .field("retry_after", &self.retry_after)
             .finish()

@@ -71,6 +71,10 @@ fn protect(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The bits of a mode that are for the group and for everybody.
+#[cfg(unix)]
+const OTHERS: u32 = 0o077;
+
 #[cfg(unix)]
 fn make_private(file: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -79,7 +83,7 @@ fn make_private(file: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if mode & 0o077 == 0 {
+    if mode & OTHERS == 0 {
         return Ok(());
     }
     match fs::set_permissions(file, fs::Permissions::from_mode(mode & 0o700)) {

@@ -95,9 +95,10 @@ impl PluginGuard {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let all: String = groups.iter().map(|group| format!("+{group}\n")).collect();
         if let Some(pipe) = &mut process.stdin {
-            pipe.write_all(all.as_bytes())?;
+            for group in groups {
+                writeln!(pipe, "+{group}")?;
+            }
         }
         Ok(process)
     }

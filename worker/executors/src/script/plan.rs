@@ -207,7 +207,7 @@ impl Plan {
 
     /// The plan, unless it would fill memory or never end by itself.
     pub(super) fn bounded(self) -> Result<Self, PlanError> {
-        let chunks = self.chunks.unwrap_or(Chunks::default());
+        let chunks = self.chunks.unwrap_or_default();
         let cursor =
             self.checkpoint.as_ref().map_or((0, 0), |cursor| (cursor.count, cursor.delay_ms));
         let delays = [
