@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
                 // Before the run is given back, or this worker would claim it again.
                 match &ended {
                     Ended::Returned(Err(Stopped::Unavailable)) => {
-                        self.agent.availability.withdraw()
+                        self.agent.availability.withdraw();
                     }
                     Ended::Returned(Ok(_)) => self.agent.availability.worked(),
                     _ => {}
