@@ -114,7 +114,7 @@ async fn extensions_that_are_in_effect_are_named_in_the_answer() {
         assert_eq!(answer.headers()[name], ours);
         let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
         let body = String::from_utf8(bytes.to_vec()).unwrap();
-        assert!(body.contains(&format!("\"{ours}\":{{\"attempt\"")), "{body}");
+        assert!(body.contains(&format!("\"{ours}\":{{\"agent\"")), "{body}");
     }
     let other = [("a2a-extensions", "urn:other:v1")];
     let answer = call(&node, &other, &sending("SendMessage", "m")).await;

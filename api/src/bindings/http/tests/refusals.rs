@@ -69,7 +69,7 @@ async fn an_address_of_nothing_says_what_there_is() {
         "POST /tasks/",
         "GET /operator/tasks",
         "POST ///message:send",
-        "GET /agents",
+        "GET /agents/echo/nothing",
     ] {
         let (status, lost) = answered(&node, line, "").await;
         let error = &lost["error"];
