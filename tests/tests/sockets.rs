@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 
 use longhaul_proto::pb::v1::{ListTasksRequest, a2a_service_client::A2aServiceClient};
-use longhaul_tests::talk::{id, start, stream, until};
+use longhaul_tests::talk::{LIMIT, id, start, stream, until};
 use longhaul_tests::{Longhaul, Mode, Setup, eventually};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use socket2::Socket;
@@ -61,7 +61,7 @@ async fn every_connection_sends_at_once() {
     let task = start(&client, "!wait 60000").await;
     until(&client, &id(&task), "WORKING").await;
     let mut events = stream(&client, "!wait 60000").await;
-    events.next(longhaul_tests::talk::LIMIT).await.expect("the stream begins");
+    events.next(LIMIT).await.expect("the stream begins");
     let channel = Endpoint::from_shared(stack.base()).expect("an address").connect().await;
     let mut grpc = A2aServiceClient::new(channel.expect("the node listens"));
     grpc.list_tasks(ListTasksRequest::default()).await.expect("gRPC is answered");
@@ -69,26 +69,28 @@ async fn every_connection_sends_at_once() {
     let command = stack.command(&["tasks", "watch", "--url", &url, &id(&task)]).start();
 
     let database = port_of(&stack.database().url());
+    let to_database = |one: &&Connection| one.peer_port == database;
+    // The pools and the listener; the worker's session lock too.
     for (process, least) in [(stack.nodes()[0].running(), 2), (stack.workers()[0].running(), 3)] {
-        // At least those of the pools and the listener; the worker's session lock too.
-        let found =
-            eventually(longhaul_tests::talk::LIMIT, "the database is connected", async || {
-                let found = connections(process);
-                let sessions = found.iter().filter(|one| one.peer_port == database).count();
-                if sessions >= least { Ok(found) } else { Err(sessions) }
-            })
-            .await;
-        for one in &found {
-            assert!(one.sends_at_once, "a connection to port {} waits", one.peer_port);
-            assert!(
-                one.probes_silent_peers || one.peer_port != database,
-                "a silent database would not be noticed"
-            );
+        let found = settled(process, |all| all.iter().filter(to_database).count() >= least).await;
+        for one in found.iter().filter(to_database) {
+            assert!(one.probes_silent_peers, "a silent database would not be noticed");
         }
     }
-    let found = eventually(longhaul_tests::talk::LIMIT, "the command connects", async || {
-        let found = connections(&command);
-        if found.is_empty() { Err("no connection") } else { Ok(found) }
-    });
-    assert!(found.await.iter().all(|one| one.sends_at_once));
+    settled(&command, |all| !all.is_empty()).await;
+}
+
+/// The connections of a process once there are enough and all of them send at once. One that is just being made does not
+/// yet, so a single look would prove nothing.
+async fn settled(process: &Longhaul, enough: impl Fn(&[Connection]) -> bool) -> Vec<Connection> {
+    eventually(LIMIT, "all connections send at once", async || {
+        let found = connections(process);
+        let waits = found.iter().find(|one| !one.sends_at_once).map(|one| one.peer_port);
+        match (waits, enough(&found)) {
+            (None, true) => Ok(found),
+            (Some(port), _) => Err(format!("one to port {port} waits for acknowledgements")),
+            (None, false) => Err(format!("there are {} only", found.len())),
+        }
+    })
+    .await
 }

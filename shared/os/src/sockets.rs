@@ -1,6 +1,6 @@
 //! Options of sockets that a library opened and does not hand out.
 //!
-//! Guarantee: every TCP connection of this process to a port gets the options, whichever library made it. A crash between
+//! Guarantee: every TCP connection of this process to the ports gets the options, whichever library made it. A crash between
 //! two sockets leaves the rest as they were; another call sets them.
 
 use socket2::{SockRef, TcpKeepalive};
@@ -22,14 +22,14 @@ pub struct SocketTuning {
 /// The process's open descriptors, a number each.
 const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
 
-/// Sets `TCP_NODELAY` and the keep-alives on all connections to `port` that have no `TCP_NODELAY` yet, and says how many
-/// these were. Costs one system call for each descriptor of the process, so it belongs on a thread that may block.
-pub fn tune_connections(port: u16, tuning: SocketTuning) -> io::Result<usize> {
+/// Sets `TCP_NODELAY` and the keep-alives on all connections to one of these ports that have no `TCP_NODELAY` yet, and says
+/// how many these were. Costs two system calls for each descriptor of the process, so it belongs on a thread that may block.
+pub fn tune_connections(ports: &[u16], tuning: SocketTuning) -> io::Result<usize> {
     let mut tuned = 0;
     for entry in std::fs::read_dir(DESCRIPTORS)? {
         let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
         if let Some(number) = number
-            && tune(number, port, tuning)?
+            && tune(number, ports, tuning)?
         {
             tuned += 1;
         }
@@ -41,7 +41,7 @@ pub fn tune_connections(port: u16, tuning: SocketTuning) -> io::Result<usize> {
     unsafe_code,
     reason = "no safe interface borrows a descriptor that a library keeps to itself"
 )]
-fn tune(number: i32, port: u16, tuning: SocketTuning) -> io::Result<bool> {
+fn tune(number: i32, ports: &[u16], tuning: SocketTuning) -> io::Result<bool> {
     if number < 0 {
         return Ok(false);
     }
@@ -49,7 +49,7 @@ fn tune(number: i32, port: u16, tuning: SocketTuning) -> io::Result<bool> {
     // outside of the library that owns it, and is not needed: the borrow ends within this function, which neither reads,
     // writes, closes nor hands on the descriptor, and no memory depends on it. Should another thread close it meanwhile, the
     // calls fail with EBADF; should its number be given to another file, they fail with ENOTSOCK or EOPNOTSUPP; should that
-    // be another of our connections to this port, it gets the options that all of these are to have.
+    // be another of our connections to such a port, it gets the options that all of these are to have.
     let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
     let socket = SockRef::from(&descriptor);
     // Whatever is no TCP socket, no longer open or tuned already fails here, after one system call.
@@ -58,7 +58,7 @@ fn tune(number: i32, port: u16, tuning: SocketTuning) -> io::Result<bool> {
     }
     // A listener, and a connection that was closed meanwhile, has no peer.
     let Ok(peer) = socket.peer_addr() else { return Ok(false) };
-    if peer.as_socket().is_none_or(|peer| peer.port() != port) {
+    if peer.as_socket().is_none_or(|peer| !ports.contains(&peer.port())) {
         return Ok(false);
     }
     let probes = TcpKeepalive::new()
@@ -103,19 +103,19 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Some((_kept, ours, port)) = connected(address) else { continue };
             let (_also, other, _) = connected(address).unwrap();
-            assert_eq!(tune_connections(port, TUNING).unwrap(), 1, "{address}");
+            assert_eq!(tune_connections(&[1, port], TUNING).unwrap(), 1, "{address}");
             assert!(ours.nodelay().unwrap() && !other.nodelay().unwrap(), "{address}");
             let socket = SockRef::from(&ours);
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), TUNING.keepalive_idle);
-            assert_eq!(tune_connections(port, TUNING).unwrap(), 0, "they are tuned already");
+            assert_eq!(tune_connections(&[1, port], TUNING).unwrap(), 0, "they are tuned already");
         }
     }
 
     #[test]
     fn numbers_that_are_no_connections_do_no_harm() {
         for number in [-1, 0, 1, 2, 1_000_000] {
-            assert!(!tune(number, 1, TUNING).unwrap());
+            assert!(!tune(number, &[1], TUNING).unwrap());
         }
     }
 }

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_chunk_tells_its_age() {
-        let now = UNIX_EPOCH + Duration::from_micros(1_700_000_000_005_000);
+        let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_005);
         assert_eq!(age("0000001 1700000000000000 0123", now), Duration::from_millis(5));
         assert_eq!(age("0000001 1700000000009000 ", now), Duration::ZERO, "of the future");
     }

@@ -58,8 +58,8 @@ async fn row(bench: &Bench, mode: Mode, streams: usize) -> Figure {
     let share = RAMP / u32::try_from(streams).unwrap_or(u32::MAX);
     let bases: Vec<_> = stack.nodes().map(|node| node.base.clone()).collect();
     let hearing = bases.into_iter().cycle().take(streams).enumerate().map(|(number, base)| {
-        let begin = begun + share * u32::try_from(number).unwrap_or_default();
-        let stream = PacedStream { base, begin, chunks, every: EVERY };
+        let first = begun + share * u32::try_from(number).unwrap_or_default();
+        let stream = PacedStream { base, begin: first, chunks, every: EVERY };
         tokio::spawn(timeout(lasts + END_LIMIT, stream.hear(window)))
     });
     let hearing: Vec<_> = hearing.collect();
