@@ -123,7 +123,9 @@ class Files(unittest.TestCase):
             return list(unsafe_code.check(world))
 
         self.assertEqual(findings(plain, good), [])
-        other = self.crate("longhaul-other", own, "")
+        template = self.crate("longhaul-template", "", "// nothing unsafe\nfn f() {}\n")
+        self.assertEqual(findings(template), [])
+        other = self.crate("longhaul-other", own, "unsafe { f() }\n")
         self.assertEqual(len(findings(other)), 1)
         source = Path(good["manifest_path"]).parent / "src" / "lib.rs"
         source.write_text("unsafe { f() }\n" + "\n" * UNSAFE_MAX_LINES)
