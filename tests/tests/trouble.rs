@@ -47,14 +47,16 @@ fn a_database_that_does_not_come_is_waited_for_up_to_a_limit() {
     let url = format!("postgres://postgres:hunter2@{}/x", nowhere.address());
     let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
-    for command in ["api", "worker", "migrate"] {
-        let process = Launch::longhaul([command, "--set", "database.start_timeout=2s"])
+    for command in ["api", "worker", "migrate", "keys list"] {
+        let limit = ["--set", "database.start_timeout=2s"];
+        let process = Launch::longhaul(command.split(' ').chain(limit))
             .current_dir(folder.path())
             .env("LONGHAUL_DATABASE_URL", &url)
             .start();
         assert_eq!(process.wait_exit(LIMIT), Exit::Code(1), "{command}");
         let said = process.stderr();
         assert!(said.contains("no Postgres at"), "{command} says what it waits for: {said}");
+        assert!(said.contains("waiting for Postgres"), "{command} waits, not in silence: {said}");
         assert!(said.contains(&nowhere.address()), "{command} says where: {said}");
         assert!(!said.contains("hunter2"), "{command} tells the password");
         assert!(!said.contains("panicked"), "{command}: {said}");
