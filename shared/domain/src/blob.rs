@@ -145,7 +145,9 @@ impl JsonObject {
         let mut text = format!("{REFERENCE_START}{blob}");
         if let Some(options) = DurabilityOptions::known_members(self) {
             let name = serde_json::to_string(extension::DURABILITY).ok()?;
-            text.push_str(&format!(",{name}:{}", options.as_str()));
+            for piece in [",", &name, ":", options.as_str()] {
+                text.push_str(piece);
+            }
         }
         text.push('}');
         Self::parse(&text).ok()
