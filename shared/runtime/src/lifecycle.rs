@@ -186,10 +186,7 @@ mod tests {
         assert!(!shutdown.stop_now().is_cancelled());
         send("INT").await;
         shutdown.stop_now().cancelled().await;
-    }
-
-    #[tokio::test]
-    async fn a_terminal_that_closes_starts_the_drain() {
+        // In the same test, as every listener of the process hears every signal: a terminal that closes drains too.
         let shutdown = Shutdown::new();
         shutdown.listen_for_signals().unwrap();
         send("HUP").await;
