@@ -2,7 +2,8 @@
 //!
 //! Keys are known by their hash only. An answer of the store is remembered for a few seconds, so a revoked key may work
 //! that long; while the store does not answer, for a minute. That a key is unknown is remembered for a second, and only a
-//! few are asked for at once: whoever has no key can keep the store a little busy, and no more.
+//! few are asked for at once: whoever has no key can keep the store a little busy, and no more. Keys that this node has seen
+//! before have a line of their own, so they wait behind no flood of others; a key that is new to a node waits in the other one.
 
 use crate::options::Authentication;
 use async_trait::async_trait;
@@ -24,10 +25,11 @@ const STALE: Duration = Duration::from_secs(60);
 /// How long a key counts as unknown.
 const UNKNOWN: Duration = Duration::from_secs(1);
 
-/// Keys remembered, of those that are known and of those that are not; when there are more, all are forgotten.
+/// Keys remembered, of those that are known and of those that are not; when there are more, those that do not count any longer
+/// are forgotten, or else all.
 const REMEMBERED: usize = 10_000;
 
-/// Keys that the store is asked for at once.
+/// Keys that the store is asked for at once, of those that were seen before and of those that were not.
 const ASKED_AT_ONCE: usize = 16;
 
 /// A way of showing who one is.
@@ -70,6 +72,7 @@ type Hash = [u8; 32];
 struct ApiKeys {
     store: Arc<dyn Store>,
     known: Mutex<Known>,
+    asking_again: Semaphore,
     asking: Semaphore,
 }
 
@@ -93,7 +96,12 @@ enum Recalled {
 
 impl ApiKeys {
     fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, known: Mutex::default(), asking: Semaphore::new(ASKED_AT_ONCE) }
+        Self {
+            store,
+            known: Mutex::default(),
+            asking_again: Semaphore::new(ASKED_AT_ONCE),
+            asking: Semaphore::new(ASKED_AT_ONCE),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -110,6 +118,12 @@ impl ApiKeys {
         }
     }
 
+    /// The line in which a key waits.
+    fn line(&self, hash: &Hash) -> &Semaphore {
+        let seen = self.known().principals.contains_key(hash);
+        if seen { &self.asking_again } else { &self.asking }
+    }
+
     /// Who showed a key not long ago, for when the store does not answer.
     fn stale(&self, hash: &Hash) -> Option<Principal> {
         let known = self.known();
@@ -121,6 +135,9 @@ impl ApiKeys {
         let (mut known, now) = (self.known(), Instant::now());
         if let Some(principal) = principal {
             known.unknown.remove(&hash);
+            if known.principals.len() >= REMEMBERED {
+                known.principals.retain(|_, (at, _)| at.elapsed() < FRESH);
+            }
             insert(&mut known.principals, hash, (now, principal.clone()));
         } else {
             known.principals.remove(&hash);
@@ -148,7 +165,7 @@ impl Authenticator for ApiKeys {
                 (Recalled::Nobody, _) => return Ok(None),
                 (Recalled::Nothing, Some(_)) => break,
                 // Others may ask for the same key meanwhile.
-                (Recalled::Nothing, None) => turn = Some(self.asking.acquire().await),
+                (Recalled::Nothing, None) => turn = Some(self.line(&hash).acquire().await),
             }
         }
         match self.store.authenticate(hash).await {
@@ -216,6 +233,21 @@ mod tests {
         assert_eq!(keys.stale(&hash), Some(Principal::local()));
         tokio::time::advance(STALE).await;
         assert_eq!(keys.stale(&hash), None);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_seen_before_waits_behind_no_unknown_ones() {
+        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let keys = ApiKeys::new(store);
+        let hash: Hash = Sha256::digest("abc").into();
+        let long_ago = Instant::now().checked_sub(FRESH).unwrap();
+        keys.known().principals.insert(hash, (long_ago, Principal::local()));
+        let flood = u32::try_from(ASKED_AT_ONCE).unwrap();
+        let _flood = keys.asking.acquire_many(flood).await.unwrap();
+        let headers = headers("authorization", "Bearer abc");
+        let asked = keys.authenticate(&headers);
+        let answer = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        assert_eq!(answer.expect("it does not wait").unwrap(), None, "revoked meanwhile");
     }
 
     #[tokio::test(start_paused = true)]

@@ -135,6 +135,28 @@ impl Postgres {
         Self { server: None, port, settings, binaries, user, folder }
     }
 
+    /// [`Postgres::private`] whose clock [`shift_clock`](Self::shift_clock) puts forward and back.
+    pub fn private_with_clock() -> Self {
+        let mut postgres = Self::private();
+        postgres.stop_fast();
+        postgres.shift_clock(0);
+        postgres.start();
+        postgres
+    }
+
+    /// Puts the clock of a [`Postgres::private_with_clock`] so many seconds from the time, either way. The machine's stays as it is.
+    pub fn shift_clock(&self, seconds: i64) {
+        // Renamed into its place, so that no process reads half of it.
+        let new = self.folder.path().join("clock.new");
+        fs::write(&new, format!("{seconds:+}\n")).expect("our folder is writable");
+        fs::set_permissions(&new, Permissions::from_mode(0o644)).expect("the file is ours");
+        fs::rename(&new, self.clock_path()).expect("our folder is writable");
+    }
+
+    fn clock_path(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+
     /// Starts the server after a stop, on the same port and data, and returns when it answers queries.
     pub fn start(&mut self) {
         assert!(self.server.is_none(), "this Postgres runs already");
@@ -268,6 +290,13 @@ impl Postgres {
         if let Some(user) = self.user {
             user.runs(&mut command);
         }
+        if name == "postgres" && self.clock_path().exists() {
+            command
+                .env("LD_PRELOAD", faked_clock())
+                .env("FAKETIME_TIMESTAMP_FILE", self.clock_path())
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command
     }
 
@@ -291,6 +320,14 @@ impl Drop for Postgres {
             let _ = server.wait_exit(STOP_LIMIT);
         }
     }
+}
+
+/// The library that gives a process another clock: Debian's package `faketime`, which `tests/prepare` installs.
+fn faked_clock() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+    let mut found = libraries.filter(|library| library.exists());
+    found.next().expect("libfaketime is installed: run tests/prepare")
 }
 
 /// The folder of the programs that [`Postgres::private`] runs.

@@ -66,11 +66,6 @@ impl Running {
         }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.lock().here.len()
-    }
-
     /// Which there are.
     pub fn list(&self) -> Vec<(TaskKey, Fence)> {
         self.lock().here.iter().map(|(key, (fence, _))| (*key, *fence)).collect()

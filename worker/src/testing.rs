@@ -49,6 +49,7 @@ pub fn claimed(n: u128) -> Claimed {
         waited: Duration::ZERO,
         trace: None,
         deadline: None,
+        deadline_in: None,
         has_checkpoints: false,
         losses: 0,
     }

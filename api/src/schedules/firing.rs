@@ -1,11 +1,14 @@
-//! The loop that fires what is due. No error ends it: a store that does not answer is asked again, and a schedule that
-//! cannot be fired is passed over until its next time.
+//! The loop that fires what is due. No error ends it: a store that does not answer is asked again, a schedule that cannot be
+//! fired is passed over until its next time, and one that fails for now rests while those behind it are fired.
+
+mod resting;
 
 use super::{Expression, due};
 use crate::service::{Draft, Service};
 use longhaul_domain::{Timestamp, log::UserMessage};
 use longhaul_runtime::{Backoff, TaskSet, TraceContext};
 use longhaul_store::{Accepted, Fire, Fired, Result, Schedule, StoreError};
+use resting::Resting;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -19,8 +22,11 @@ const CHECK: Duration = Duration::from_secs(60);
 /// How soon is looked again after something was due: there may be more, and what was fired has a new time.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// How many schedules are taken at once.
+/// How many schedules are taken at once, beside those that rest.
 const BATCH: u32 = 100;
+
+/// After so many schedules in a row that fail for now, the store is taken to be away.
+const MAX_FAILED_IN_A_ROW: u32 = 3;
 
 /// Starts the loop; it ends when the node drains.
 pub fn start(service: &Arc<Service>, tasks: &TaskSet) {
@@ -31,7 +37,7 @@ pub fn start(service: &Arc<Service>, tasks: &TaskSet) {
 }
 
 async fn run(service: &Service) {
-    let mut failures = 0;
+    let (mut failures, mut resting) = (0, Resting::default());
     let mut checked: Option<Instant> = None;
     while !service.draining.is_cancelled() {
         let work = async {
@@ -39,7 +45,7 @@ async fn run(service: &Service) {
                 wake_silent(service).await?;
                 checked = Some(Instant::now());
             }
-            look(service).await
+            look(service, &mut resting).await
         };
         let wait = match work.await {
             Ok(wait) => {
@@ -91,29 +97,70 @@ fn overlooked(schedule: &Schedule, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Fires what is due, once. Gives how long to wait before the next look.
-async fn look(service: &Service) -> Result<Duration> {
-    let found = service.store.due_schedules(BATCH).await?;
-    let mut passed_over = false;
+async fn look(service: &Service, resting: &mut Resting) -> Result<Duration> {
+    // Those that rest are the longest overdue, and must not fill the batch.
+    let limit = BATCH.saturating_add(resting.len());
+    let found = service.store.due_schedules(limit).await?;
+    let mut round = Round::new(resting);
     for schedule in &found.due {
         if service.draining.is_cancelled() {
             break;
         }
-        match fire(service, schedule, found.now).await {
-            Ok(()) => {}
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => {
-                tracing::error!(%error, owner = schedule.owner.0, name = schedule.name, "a schedule cannot be fired; its time is passed over");
-                pass_over(service, schedule, found.now).await?;
-                passed_over = true;
-            }
+        if !round.skips(schedule) {
+            let fired = fire_or_pass_over(service, schedule, found.now).await;
+            round.note(schedule, fired)?;
         }
     }
+    let fired = round.fired;
+    let rested = resting.next_in().map_or(LOOK, |rested| rested.max(REST));
     Ok(match found.next_in {
-        _ if passed_over => REST,
-        _ if !found.due.is_empty() => AGAIN,
-        Some(next) => next.min(LOOK),
-        None => LOOK,
+        _ if fired > 0 => AGAIN,
+        Some(next) => next.min(LOOK).min(rested),
+        None => LOOK.min(rested),
     })
+}
+
+/// One round over what is due.
+struct Round<'a> {
+    resting: &'a mut Resting,
+    fired: usize,
+    failed_in_a_row: u32,
+}
+
+impl<'a> Round<'a> {
+    const fn new(resting: &'a mut Resting) -> Self {
+        Self { resting, fired: 0, failed_in_a_row: 0 }
+    }
+
+    /// Whether a schedule rests.
+    fn skips(&self, schedule: &Schedule) -> bool {
+        self.resting.rests(schedule, Instant::now())
+    }
+
+    /// Takes note of what became of a schedule. One that failed rests for a while; an error: so many have failed that the store is
+    /// taken to be away.
+    fn note(&mut self, schedule: &Schedule, fired: Result<()>) -> Result<()> {
+        let Err(error) = fired else {
+            self.resting.forget(schedule);
+            (self.fired, self.failed_in_a_row) = (self.fired + 1, 0);
+            return Ok(());
+        };
+        tracing::warn!(%error, owner = schedule.owner.0, name = schedule.name, "schedule cannot be fired yet");
+        self.resting.rest(schedule, Instant::now());
+        self.failed_in_a_row += 1;
+        if self.failed_in_a_row >= MAX_FAILED_IN_A_ROW { Err(error) } else { Ok(()) }
+    }
+}
+
+/// Fires a schedule; one that cannot be fired at all is passed over until its next time.
+async fn fire_or_pass_over(service: &Service, schedule: &Schedule, now: Timestamp) -> Result<()> {
+    match fire(service, schedule, now).await {
+        Err(error) if !error.is_transient() => {
+            tracing::error!(%error, owner = schedule.owner.0, name = schedule.name, "schedule passed over: cannot be fired");
+            pass_over(service, schedule, now).await
+        }
+        fired => fired,
+    }
 }
 
 /// Fires the times of one schedule that count, each in a step of its own: what a node that dies leaves is still due.
@@ -169,14 +216,7 @@ async fn step(
 /// Gives a schedule that cannot be fired its next time, or rest where that cannot be told.
 async fn pass_over(service: &Service, schedule: &Schedule, now: Timestamp) -> Result<()> {
     let next = expression(schedule).ok().and_then(|expression| expression.next_after(now));
-    match step(service, schedule, schedule.revision, None, next).await {
-        Err(error) if error.is_transient() => Err(error),
-        Err(error) => {
-            tracing::error!(%error, name = schedule.name, "a schedule cannot even be passed over");
-            Ok(())
-        }
-        Ok(_) => Ok(()),
-    }
+    step(service, schedule, schedule.revision, None, next).await.map(drop)
 }
 
 fn expression(schedule: &Schedule) -> Result<Expression> {

@@ -5,7 +5,7 @@
 //! count: far from a limit a count is a second old, near it a tenth of one, and counting never takes more than a tenth of
 //! the time. One node alone goes over a limit only where workers take less away than they did before; several together
 //! may, by what they accept between two counts. While
-//! the store does not count, nothing is turned away here. Nothing is kept: a node that starts counts anew.
+//! the store does not count, what it counted last and what was accepted here since decide. Nothing is kept: a node that starts counts anew.
 
 mod crowd;
 mod gauge;

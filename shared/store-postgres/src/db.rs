@@ -8,7 +8,11 @@ use crate::{
     server::Servers,
     signals::Hub,
     slots::{Reader, Slots},
-    work::{claim::turns::Turns, lost::LostClaims, reap::rounds::Rounds},
+    work::{
+        claim::turns::Turns,
+        lost::LostClaims,
+        reap::{rounds::Rounds, watch::WorkerWatch},
+    },
 };
 use longhaul_runtime::Ids;
 use longhaul_store::Result;
@@ -40,6 +44,8 @@ pub struct Db {
     pub turns: Turns,
     /// When what need not be looked at each time is looked at again.
     pub rounds: Rounds,
+    /// For how long workers have been seen unchanged.
+    pub watch: WorkerWatch,
 }
 
 impl Db {
@@ -53,8 +59,22 @@ impl Db {
     ) -> Self {
         let (pool, relaxed) = (pools.synchronous.clone(), pools.relaxed.clone());
         let (lost, turns, rounds) = (LostClaims::default(), Turns::default(), Rounds::default());
+        let watch = WorkerWatch::default();
         let (hot, hot_relaxed) = (pools.hot.clone(), pools.hot_relaxed.clone());
-        Self { pool, relaxed, servers, hot, hot_relaxed, slots, ids, signals, lost, turns, rounds }
+        Self {
+            pool,
+            relaxed,
+            servers,
+            hot,
+            hot_relaxed,
+            slots,
+            ids,
+            signals,
+            lost,
+            turns,
+            rounds,
+            watch,
+        }
     }
 
     /// A connection whose commits wait for the disk, for a unit that says when it is [done](Hot::done).

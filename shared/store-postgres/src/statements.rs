@@ -70,15 +70,20 @@ pub const HOT: [&str; 60] = [
 ];
 
 /// All others.
-pub const COLD: [&str; 39] = [
+pub const COLD: [&str; 44] = [
     keys::CREATE_KEY,
     keys::KEYS,
     keys::REVOKE_KEY,
     migrate::HAS_SCHEMA,
     migrate::IS_WELL,
-    migrate::LOCK_SCHEMA,
+    migrate::END_PROGRESS,
+    migrate::HAS_INDEX,
     migrate::NOTE_MIGRATION,
+    migrate::NOTE_STEP,
+    migrate::READ_PROGRESS,
     migrate::READ_SCHEMA,
+    migrate::TRY_LOCK_SCHEMA,
+    migrate::UNLOCK_SCHEMA,
     operate::dead::DEAD,
     operate::dead::DEAD_LETTER,
     operate::dead::DEAD_OF_OWNER,

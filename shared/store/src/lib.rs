@@ -38,8 +38,8 @@ pub use operate::{
     WorkerRecord,
 };
 pub use outcome::{
-    Accepted, Appended, CancelRequested, Claimed, FollowedUp, HeartbeatReply, KeyRecord, Reaped,
-    Reaping, Settled,
+    Accepted, Appended, CancelRequested, Claimed, FollowedUp, HeartbeatReply, HeldDigest,
+    KeyRecord, Reaped, Reaping, Settled,
 };
 pub use output::check_output;
 pub use query::{

@@ -5,6 +5,7 @@ use longhaul_domain::{
     TaskState, Timestamp, log::UserMessage,
 };
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What became of a message that asked for a new task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,25 @@ pub enum CancelRequested {
     NotFound,
 }
 
+/// A digest of the runs that a worker holds. Two that are equal stand for the same runs: tokens are random for each claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldDigest {
+    /// How many there are.
+    pub runs: u32,
+    /// The first half of each token, combined by exclusive or.
+    pub tokens: u64,
+}
+
+impl HeldDigest {
+    /// The digest of runs with these tokens.
+    pub fn of_tokens(tokens: impl IntoIterator<Item = Uuid>) -> Self {
+        tokens.into_iter().fold(Self::default(), |digest, token| Self {
+            runs: digest.runs.saturating_add(1),
+            tokens: digest.tokens ^ token.as_u64_pair().0,
+        })
+    }
+}
+
 /// What became of a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeartbeatReply {
@@ -82,8 +102,8 @@ pub enum HeartbeatReply {
     Renewed {
         /// Tasks of this worker that were asked to stop, again at each heartbeat until they have.
         cancels: Vec<TaskKey>,
-        /// How many runs it holds, by the store's books.
-        held: u32,
+        /// Which runs it holds, by the store's books.
+        held: HeldDigest,
     },
     /// The worker is not known any more: its lease ran out and its runs were given away.
     Lost,
@@ -124,6 +144,8 @@ pub struct Claimed {
     pub trace: Option<String>,
     /// By when the task must have ended.
     pub deadline: Option<Timestamp>,
+    /// How long it has until then, by the store's clock at the claim; zero where it is late.
+    pub deadline_in: Option<Duration>,
     /// Whether a run before this one has stored checkpoints.
     pub has_checkpoints: bool,
     /// How many workers in a row were lost while they ran it.

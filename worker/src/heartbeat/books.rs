@@ -1,18 +1,16 @@
 //! Compares what this worker runs with what the store's books say that it holds.
 //!
+//! Each heartbeat brings a digest of what the store has, so two sets of the same size do not pass for the same.
 //! The two differ for a moment whenever something is claimed or settled. What differs at two heartbeats in a row is the trace
 //! of a lost answer: a run of which only the store knows is given back, for nobody else would take it as long as this worker
 //! lives; one of which only the worker knows is stopped.
 
 use crate::{release::release, running::Running, why::Why};
 use longhaul_domain::{Fence, TaskKey, WorkerId};
-use longhaul_store::{Settled, Work};
+use longhaul_store::{HeldDigest, Settled, Work};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -23,7 +21,7 @@ pub struct Books(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    held: AtomicU32,
+    held: Mutex<HeldDigest>,
     told: Notify,
 }
 
@@ -53,15 +51,15 @@ impl Differences {
 }
 
 impl Books {
-    /// A heartbeat says how many runs the worker holds.
-    pub fn told(&self, held: u32) {
-        self.0.held.store(held, Ordering::Relaxed);
+    /// A heartbeat says which runs the worker holds.
+    pub fn told(&self, held: HeldDigest) {
+        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
         self.0.told.notify_one();
     }
 
-    async fn next(&self) -> u32 {
+    async fn next(&self) -> HeldDigest {
         self.0.told.notified().await;
-        self.0.held.load(Ordering::Relaxed)
+        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,9 +74,10 @@ impl Keeper {
     }
 
     /// Compares; what differed before too is put right.
-    async fn compare(&self, held: u32, before: Differences) -> Differences {
-        // Counts that agree by chance do not clear what was found to differ.
-        if u32::try_from(self.running.len()) == Ok(held) && before.is_empty() {
+    async fn compare(&self, held: HeldDigest, before: Differences) -> Differences {
+        let digest = HeldDigest::of_tokens(self.running.list().iter().map(|(_, f)| f.token));
+        // What was found to differ is looked at once more, so that it is known not to differ any longer.
+        if digest == held && before.is_empty() {
             return before;
         }
         let ours: HashSet<Run> = self.running.list().into_iter().collect();

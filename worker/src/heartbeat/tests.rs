@@ -6,8 +6,8 @@ use crate::{
     signals::RunSignals,
     testing::{Asked, Scripted, Woken, away, fence, key, script},
 };
-use longhaul_domain::{EntryBody, Seq, TaskState, WorkerId, log::StatusChange};
-use longhaul_store::{Appended, SettleAs, Settled};
+use longhaul_domain::{EntryBody, Fence, Seq, TaskState, WorkerId, log::StatusChange};
+use longhaul_store::{Appended, HeldDigest, SettleAs, Settled};
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
@@ -70,7 +70,9 @@ impl Scene {
     }
 }
 
-const fn renewed(held: u32) -> HeartbeatReply {
+/// The store has the runs with these fences.
+fn renewed(held: &[Fence]) -> HeartbeatReply {
+    let held = HeldDigest::of_tokens(held.iter().map(|fence| fence.token));
     HeartbeatReply::Renewed { cancels: Vec::new(), held }
 }
 
@@ -87,7 +89,7 @@ fn working() -> EntryBody {
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_renewed_three_times_in_its_length() {
     let scene = Scene::new();
-    script(&scene.store.heartbeat, || Ok(renewed(0)));
+    script(&scene.store.heartbeat, || Ok(renewed(&[])));
     for_a_while(scene.beat(), LEASE * 10 + Duration::from_secs(1)).await;
     assert_eq!(scene.count(&Asked::Heartbeat), 30);
     assert_eq!(scene.count(&Asked::Register), 0);
@@ -132,7 +134,7 @@ async fn a_worker_that_gave_up_registers_anew_and_beats_again() {
     let back = async {
         tokio::time::sleep(LEASE * 3).await;
         scene.store.register_fails.store(false, Ordering::Relaxed);
-        script(&scene.store.heartbeat, || Ok(renewed(0)));
+        script(&scene.store.heartbeat, || Ok(renewed(&[])));
         tokio::time::sleep(LEASE * 2).await;
     };
     tokio::select! {
@@ -206,7 +208,7 @@ async fn a_cancel_whose_signal_was_lost_comes_within_a_second() {
         // Asked for while nobody listened.
         let asked = begin.elapsed() >= Duration::from_secs(7);
         let cancels = if asked { vec![key(1)] } else { Vec::new() };
-        Ok(HeartbeatReply::Renewed { cancels, held: 1 })
+        Ok(HeartbeatReply::Renewed { cancels, held: HeldDigest::of_tokens([fence(1).token]) })
     });
     let heard = async {
         tokio::time::sleep(Duration::from_secs(6)).await;
@@ -225,7 +227,7 @@ async fn a_cancel_whose_signal_was_lost_comes_within_a_second() {
 async fn a_run_that_only_the_store_knows_of_is_given_back_once_it_is_known_for_a_while() {
     let scene = Scene::new();
     scene.store.held.lock().unwrap().push((key(1), fence(1)));
-    script(&scene.store.heartbeat, || Ok(renewed(1)));
+    script(&scene.store.heartbeat, || Ok(renewed(&[fence(1)])));
     script(&scene.store.settle, || Ok(Settled::Now { last: Seq(1) }));
     let both = || async {
         tokio::join!(scene.beat(), scene.keep_books());
@@ -244,7 +246,7 @@ async fn a_run_that_only_the_store_knows_of_is_given_back_though_counts_agree_no
     let mut held = 0;
     script(&scene.store.heartbeat, move || {
         held = 1 - held;
-        Ok(renewed(held))
+        Ok(renewed(&[fence(1)][..held]))
     });
     script(&scene.store.settle, || Ok(Settled::Now { last: Seq(1) }));
     let both = async {
@@ -261,12 +263,30 @@ async fn a_run_that_only_the_worker_knows_of_is_stopped() {
     let signals = Arc::new(RunSignals::new());
     let _registered = scene.running.register(key(1), fence(1), Arc::clone(&signals));
     // The store's books have a later claim of it.
-    script(&scene.store.heartbeat, || Ok(renewed(0)));
+    script(&scene.store.heartbeat, || Ok(renewed(&[])));
     let both = async {
         tokio::join!(scene.beat(), scene.keep_books());
     };
     for_a_while(both, LEASE).await;
     assert_eq!(signals.why(), Some(Why::LeaseLost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_runs_are_not_the_same_runs() {
+    let scene = Scene::new();
+    // One that only the store knows of, and one that only the worker does.
+    scene.store.held.lock().unwrap().push((key(1), fence(1)));
+    let signals = Arc::new(RunSignals::new());
+    let _registered = scene.running.register(key(2), fence(2), Arc::clone(&signals));
+    script(&scene.store.heartbeat, || Ok(renewed(&[fence(1)])));
+    script(&scene.store.settle, || Ok(Settled::Now { last: Seq(1) }));
+    let both = async {
+        tokio::join!(scene.beat(), scene.keep_books());
+    };
+    for_a_while(both, LEASE * 2).await;
+    assert_eq!(signals.why(), Some(Why::LeaseLost));
+    let given_back = crate::release::release(key(1), fence(1), 0);
+    assert!(scene.store.asked().contains(&Asked::Settle(given_back)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,7 +298,7 @@ async fn what_differs_at_one_heartbeat_only_is_left_alone() {
     script(&scene.store.heartbeat, move || {
         claims += 1;
         *store.held.lock().unwrap() = vec![(key(1), fence(claims))];
-        Ok(renewed(1))
+        Ok(renewed(&[fence(claims)]))
     });
     let both = async {
         tokio::join!(scene.beat(), scene.keep_books());

@@ -22,7 +22,7 @@ impl Run<'_> {
         let call = async move { output.polled.watch(executor.execute(ctx)).await };
         let call = call.in_current_span();
         let mut job = Job(self.env.executors.spawn(call));
-        let limits = Limits::new(self.terms, self.claimed.deadline, self.env.clock.now());
+        let limits = Limits::new(self.terms, self.claimed.deadline_in);
         let mut writing = pin!(self.output.keep_writing(&self.pending).fuse());
         let opening = async {
             tokio::time::sleep(OPENING_DELAY).await;

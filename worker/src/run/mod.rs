@@ -31,7 +31,7 @@ use longhaul_domain::{EntryBody, Fence, TaskKey, TaskState, log::StatusChange};
 use longhaul_executor::{
     Assignment, Executor, ExecutorDescriptor, Outcome, RunPolicy, Stopped, TaskContext,
 };
-use longhaul_runtime::{Clock, Ids, TraceContext, spawn::panic_message};
+use longhaul_runtime::{Ids, TraceContext, spawn::panic_message};
 use longhaul_store::{Claimed, Store, StoreError};
 use std::{
     panic::AssertUnwindSafe,
@@ -47,8 +47,6 @@ pub struct RunEnv {
     pub store: Arc<dyn Store>,
     pub waker: Arc<dyn Waker>,
     pub ids: Arc<dyn Ids>,
-    /// For deadlines, which are the store's: all clocks are taken to agree but for a moment.
-    pub clock: Arc<dyn Clock>,
     pub running: Running,
     /// Bounds how many runs read their history at once.
     pub history_reads: HistoryReads,

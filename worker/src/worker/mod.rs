@@ -16,7 +16,7 @@ use house::House;
 use longhaul_dispatch::{Dispatch, WakeSource};
 use longhaul_domain::{AgentName, WorkerId};
 use longhaul_executor::Executor;
-use longhaul_runtime::{Backoff, Ids, Readiness, Shutdown, SystemClock, TaskSet};
+use longhaul_runtime::{Backoff, Ids, Readiness, Shutdown, TaskSet};
 use longhaul_store::{NewWorker, Store, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
@@ -142,7 +142,6 @@ impl Worker {
             store: Arc::clone(&self.store),
             waker: self.dispatch.waker(),
             ids: Arc::clone(&self.ids),
-            clock: Arc::new(SystemClock),
             running: Running::default(),
             // Others must get a connection, and a slot that waits for its turn blocks nobody else's slot.
             history_reads: HistoryReads::new(self.options.concurrency.div_ceil(4) as usize),

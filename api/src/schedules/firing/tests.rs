@@ -1,11 +1,12 @@
 //! Schedules fire once for each time that counts, whatever nodes there are. What is due is put into the store as nodes
 //! that were away would find it.
 
+use super::{MAX_FAILED_IN_A_ROW, Round, resting::Resting};
 use crate::testing::{LIMIT, Node, agent};
 use chrono::TimeDelta;
 use longhaul_domain::{Message, MessageId, OwnerId, Part, Role, Task, Timestamp};
 use longhaul_runtime::{Clock, SystemClock};
-use longhaul_store::{ListQuery, MissedRuns, Schedule, SchedulePlan, SnapshotOptions};
+use longhaul_store::{ListQuery, MissedRuns, Schedule, SchedulePlan, SnapshotOptions, StoreError};
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 
@@ -154,4 +155,42 @@ fn a_time_that_was_fired_is_not_fired_again_by_a_clock_that_is_a_moment_late() {
     assert_eq!(super::overlooked(&fired, now), None);
     let silent = Schedule { last: None, ..fired };
     assert_eq!(super::overlooked(&silent, now), Some(at("2026-01-01T10:00:00Z")));
+}
+
+/// Fires what does not fail; gives the names of what was tried, and whether the store is taken to be away.
+fn round(
+    due: &[Schedule],
+    resting: &mut Resting,
+    fails: impl Fn(&str) -> bool,
+) -> (Vec<String>, bool) {
+    let (mut round, mut tried) = (Round::new(resting), Vec::new());
+    for schedule in due {
+        if round.skips(schedule) {
+            continue;
+        }
+        tried.push(schedule.name.clone());
+        let fails = fails(&schedule.name);
+        let fired = if fails { Err(StoreError::Unavailable("not now".to_owned())) } else { Ok(()) };
+        if round.note(schedule, fired).is_err() {
+            return (tried, true);
+        }
+    }
+    (tried, false)
+}
+
+#[tokio::test(start_paused = true)]
+async fn schedules_that_fail_each_time_keep_none_behind_them_from_firing() {
+    let due: Vec<Schedule> = ["bad1", "bad2", "bad3", "bad4", "good"]
+        .map(|name| schedule(name, MissedRuns::Once, Some(minutes_ago(5))))
+        .to_vec();
+    let (mut resting, fails) = (Resting::default(), |name: &str| name.starts_with("bad"));
+    let (tried, away) = round(&due, &mut resting, fails);
+    assert_eq!((tried.len(), away), (MAX_FAILED_IN_A_ROW as usize, true));
+    let (tried, away) = round(&due, &mut resting, fails);
+    assert_eq!((tried, away), (vec!["bad4".to_owned(), "good".to_owned()], false));
+    assert_eq!(resting.len(), 4);
+    // Each is tried again, and again less often.
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let (tried, _) = round(&due, &mut resting, |_| false);
+    assert_eq!((tried.len(), resting.len()), (5, 0));
 }

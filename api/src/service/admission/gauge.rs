@@ -21,7 +21,7 @@ const SHARE: u32 = 10;
 /// The longest that a count may be old because counting takes long.
 const OLDEST: Duration = Duration::from_secs(30);
 
-/// How long a count is waited for; then the request goes on without.
+/// How long a count is waited for; then the request goes on by what is known, and the count in the background.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One queue.
@@ -48,6 +48,8 @@ enum Look {
 #[derive(Debug, Default)]
 struct State {
     counted: Option<Counted>,
+    /// When a count failed that nothing has replaced.
+    failed: Option<Instant>,
     /// Accepted here, ever.
     accepted: u64,
     /// About to be accepted.
@@ -77,7 +79,8 @@ impl Counted {
 
 impl State {
     fn depth(&self) -> u64 {
-        let left = self.counted.map_or(0, |counted| counted.left(self.accepted));
+        // Before the first count, what was accepted here waits for all that is known.
+        let left = self.counted.map_or(self.accepted, |counted| counted.left(self.accepted));
         left.saturating_add(self.under_way)
     }
 
@@ -86,6 +89,9 @@ impl State {
     }
 
     fn is_stale(&self, limit: u32) -> bool {
+        if self.failed.is_some_and(|at| at.elapsed() < FAR) {
+            return false;
+        }
         let Some(counted) = self.counted else { return true };
         let rest = counted.took.saturating_mul(SHARE).min(OLDEST);
         let old = match (self.is_near(limit), counted.leaving) {
@@ -131,14 +137,16 @@ impl Gauge {
             }
             Look::Close => {
                 if let Ok(turn) = Arc::clone(&self.counting).try_lock_owned() {
-                    Arc::clone(self).counted(turn, count()).await;
+                    self.wait_for(Arc::clone(self).counted(turn, count())).await;
                 }
             }
             Look::Needed => {
-                let turn = Arc::clone(&self.counting).lock_owned().await;
-                // Somebody else may have counted meanwhile.
-                if self.look(limit) != Look::Fresh {
-                    Arc::clone(self).counted(turn, count()).await;
+                let counting = Arc::clone(&self.counting).lock_owned();
+                if let Ok(turn) = timeout(PATIENCE, counting).await {
+                    // Somebody else may have counted meanwhile.
+                    if self.look(limit) != Look::Fresh {
+                        self.wait_for(Arc::clone(self).counted(turn, count())).await;
+                    }
                 }
             }
         }
@@ -160,6 +168,13 @@ impl Gauge {
         }
     }
 
+    /// Waits for a count for a while. A deep queue takes long to count, so the count goes on when nobody waits for it any longer.
+    async fn wait_for(&self, counted: impl Future<Output = ()> + Send + 'static) {
+        if timeout(PATIENCE, spawn("count-queue", counted)).await.is_err() {
+            tracing::warn!("queue count is slow; admitting by the last one");
+        }
+    }
+
     /// Remembers a count; whoever has the turn, one at a time.
     async fn counted(
         self: Arc<Self>,
@@ -167,19 +182,23 @@ impl Gauge {
         count: impl Future<Output = Result<u32>> + Send,
     ) {
         let (begun, accepted) = (Instant::now(), self.state().accepted);
-        let depth = match timeout(PATIENCE, count).await {
-            Ok(Ok(depth)) => u64::from(depth),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "cannot count what waits; nothing is turned away meanwhile");
-                0
-            }
-            Err(_) => {
-                tracing::warn!("counting what waits takes long; nothing is turned away meanwhile");
-                0
-            }
+        let counted = match timeout(OLDEST, count).await {
+            Ok(Ok(depth)) => Ok(u64::from(depth)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer".to_owned()),
         };
         let at = Instant::now();
         let mut state = self.state();
+        let depth = match counted {
+            Ok(depth) => depth,
+            // What was known stays known: a full queue is no empty one because it cannot be counted.
+            Err(error) => {
+                tracing::warn!(error, "queue count failed; admitting by the last one");
+                state.failed = Some(at);
+                return;
+            }
+        };
+        state.failed = None;
         let leaving = state.counted.map(|last| {
             let left = (last.depth + (accepted - last.accepted)).saturating_sub(depth);
             let millis = u64::try_from((begun - last.at).as_millis()).unwrap_or(u64::MAX);
@@ -329,5 +348,42 @@ mod tests {
         assert!(gauge.place(1, fails).await.is_some());
         advance(OLDEST).await;
         assert!(gauge.place(1, std::future::pending).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_takes_long_to_count_is_full_all_the_same() {
+        const LIMIT: u32 = 100;
+        let gauge = Arc::new(Gauge::default());
+        let slow = || async {
+            tokio::time::sleep(PATIENCE * 3).await;
+            Ok(LIMIT)
+        };
+        // Nothing is known yet, and nobody waits for longer than that.
+        assert!(gauge.place(LIMIT, slow).await.is_some());
+        tokio::time::sleep(PATIENCE * 3).await;
+        for _ in 0..5 {
+            assert!(gauge.place(LIMIT, slow).await.is_none());
+            tokio::time::sleep(FAR).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_is_no_empty_one_when_the_store_fails() {
+        let (gauge, depth) = (Arc::new(Gauge::default()), Depth::default());
+        depth.depth.store(10, Ordering::Relaxed);
+        assert!(!accept(&gauge, 10, &depth).await);
+        advance(NEAR).await;
+        let fails = || async { Err(StoreError::Unavailable("away".to_owned())) };
+        assert!(gauge.place(10, fails).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn before_the_first_count_a_node_lets_in_no_more_than_the_limit() {
+        let gauge = Arc::new(Gauge::default());
+        let fails = || async { Err(StoreError::Unavailable("away".to_owned())) };
+        for _ in 0..10 {
+            gauge.place(10, fails).await.expect("there is room").taken();
+        }
+        assert!(gauge.place(10, fails).await.is_none());
     }
 }

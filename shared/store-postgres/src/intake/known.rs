@@ -15,8 +15,13 @@ use uuid::Uuid;
 pub const KNOWN_KEYS: &str = "-- store::known_keys
 select k.owner_id, k.key, k.content, k.task_id, k.seq, coalesce(t.created_at, k.at) as created_at
 from unnest($1::int4[], $2::bytea[]) as w (owner_id, key)
-join message_keys k on k.owner_id = w.owner_id and k.key = w.key
-left join tasks t on t.owner_id = k.owner_id and t.task_id = k.task_id
+cross join lateral (
+    select k.owner_id, k.key, k.content, k.task_id, k.seq, k.at
+    from message_keys k where k.owner_id = w.owner_id and k.key = w.key offset 0
+) k
+left join lateral (
+    select t.created_at from tasks t where t.owner_id = k.owner_id and t.task_id = k.task_id offset 0
+) t on true
 where k.at >= clock_timestamp() - interval '24 hours'";
 
 /// Deletes keys that are too old to count, on the pages of the table from one to another; gives how many pages there are.

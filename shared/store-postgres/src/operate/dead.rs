@@ -15,8 +15,10 @@ pub const DEAD: &str = "-- store::dead
 select d.owner_id, d.task_id, d.agent, d.at, d.because, d.cause, d.attempts, d.redriven_as, d.dismissed, t.context_id,
     o.name as owner_name
 from dead_letters d
-join tasks t on t.owner_id = d.owner_id and t.task_id = d.task_id
-join owners o on o.owner_id = d.owner_id
+cross join lateral (
+    select t.context_id from tasks t where t.owner_id = d.owner_id and t.task_id = d.task_id offset 0
+) t
+cross join lateral (select o.name from owners o where o.owner_id = d.owner_id offset 0) o
 where (d.at, d.task_id) < ($1, $2) and d.at >= $3 and d.at < $4
     and ($5::text is null or d.agent = $5) and ($6::int2 is null or d.because = $6)
     and ($7::text is null or strpos(lower(d.cause), lower($7)) > 0)
@@ -29,8 +31,10 @@ pub const DEAD_OF_OWNER: &str = "-- store::dead_of_owner
 select d.owner_id, d.task_id, d.agent, d.at, d.because, d.cause, d.attempts, d.redriven_as, d.dismissed, t.context_id,
     o.name as owner_name
 from dead_letters d
-join tasks t on t.owner_id = d.owner_id and t.task_id = d.task_id
-join owners o on o.owner_id = d.owner_id
+cross join lateral (
+    select t.context_id from tasks t where t.owner_id = d.owner_id and t.task_id = d.task_id offset 0
+) t
+cross join lateral (select o.name from owners o where o.owner_id = d.owner_id offset 0) o
 where d.owner_id = $10 and (d.at, d.task_id) < ($1, $2) and d.at >= $3 and d.at < $4
     and ($5::text is null or d.agent = $5) and ($6::int2 is null or d.because = $6)
     and ($7::text is null or strpos(lower(d.cause), lower($7)) > 0)
@@ -43,8 +47,10 @@ pub const DEAD_LETTER: &str = "-- store::dead_letter
 select d.owner_id, d.task_id, d.agent, d.at, d.because, d.cause, d.attempts, d.redriven_as, d.dismissed, t.context_id,
     o.name as owner_name
 from dead_letters d
-join tasks t on t.owner_id = d.owner_id and t.task_id = d.task_id
-join owners o on o.owner_id = d.owner_id
+cross join lateral (
+    select t.context_id from tasks t where t.owner_id = d.owner_id and t.task_id = d.task_id offset 0
+) t
+cross join lateral (select o.name from owners o where o.owner_id = d.owner_id offset 0) o
 where d.owner_id = $1 and d.task_id = $2";
 
 /// Takes a dead letter off the list, once.

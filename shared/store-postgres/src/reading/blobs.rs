@@ -11,7 +11,9 @@ use std::collections::HashMap;
 pub const READ_BLOBS: &str = "-- store::read_blobs
 select b.hash, b.bytes
 from unnest($2::bytea[]) as w (hash)
-join blobs b on b.owner_id = $1 and b.hash = w.hash";
+cross join lateral (
+    select b.hash, b.bytes from blobs b where b.owner_id = $1 and b.hash = w.hash offset 0
+) b";
 
 /// Those contents that the owner has.
 pub async fn read(

@@ -16,14 +16,23 @@ pub const RUN_FACTS: &str = "-- store::run_facts
 select t.owner_id, t.task_id, t.priority, s.deadline_at, r.run_at, r.losses, r.worker is not null as running,
     coalesce(r.attempt, greatest(d.attempts, last.attempt), 0) as attempt
 from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id)
-join tasks t on t.owner_id = w.owner_id and t.task_id = w.task_id
-join task_state s on s.owner_id = t.owner_id and s.task_id = t.task_id
-left join runs r on r.owner_id = t.owner_id and r.task_id = t.task_id
-left join dead_letters d on d.owner_id = t.owner_id and d.task_id = t.task_id
+cross join lateral (
+    select t.owner_id, t.task_id, t.priority from tasks t where t.owner_id = w.owner_id and t.task_id = w.task_id offset 0
+) t
+cross join lateral (
+    select s.deadline_at, s.last_seq from task_state s where s.owner_id = w.owner_id and s.task_id = w.task_id offset 0
+) s
+left join lateral (
+    select r.task_id, r.run_at, r.losses, r.worker, r.attempt
+    from runs r where r.owner_id = w.owner_id and r.task_id = w.task_id offset 0
+) r on true
+left join lateral (
+    select d.attempts from dead_letters d where d.owner_id = w.owner_id and d.task_id = w.task_id offset 0
+) d on true
 left join lateral (
     select max(l.attempt) as attempt
     from log l
-    where r.task_id is null and l.owner_id = t.owner_id and l.task_id = t.task_id and l.seq > s.last_seq - 8
+    where r.task_id is null and l.owner_id = w.owner_id and l.task_id = w.task_id and l.seq > s.last_seq - 8
 ) last on true";
 
 /// How many runs of an agent wait, counted up to a limit.
@@ -35,8 +44,13 @@ select count(*) from (
 /// How many runs of an agent and owner wait, counted up to a limit.
 pub const QUEUE_DEPTH_OF_OWNER: &str = "-- store::queue_depth_of_owner
 select count(*) from (
-    select from runs r
-    where r.agent = $1 and r.stage = any('{0,1,2}') and r.owner_id = $3 and r.worker is null
+    select
+    from unnest('{0,1,2}'::int2[]) as s (stage)
+    cross join lateral (
+        select from runs r
+        where r.agent = $1 and r.stage = s.stage and r.owner_id = $3 and r.worker is null
+        limit $2
+    ) r
     limit $2
 ) counted";
 

@@ -16,7 +16,10 @@ use uuid::Uuid;
 pub const READ_LOGS: &str = "-- store::read_logs
 select s.owner_id, s.task_id, s.last_seq, s.state, e.seq, e.at, e.attempt, e.kind, e.schema, e.body
 from unnest($1::int4[], $2::uuid[], $3::int8[]) as w (owner_id, task_id, after)
-join task_state s on s.owner_id = w.owner_id and s.task_id = w.task_id
+cross join lateral (
+    select s.owner_id, s.task_id, s.last_seq, s.state
+    from task_state s where s.owner_id = w.owner_id and s.task_id = w.task_id offset 0
+) s
 left join lateral (
     select page.*
     from (

@@ -19,7 +19,9 @@ pub const READ_TASK: &str = "-- store::read_task
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
     l.kind, l.schema, l.body::text as body
 from task_state s
-join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+cross join lateral (
+    select t.agent, t.context_id, t.created_at from tasks t where t.owner_id = s.owner_id and t.task_id = s.task_id offset 0
+) t
 left join lateral (
     select l.kind, l.schema, l.body from log l
     where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq

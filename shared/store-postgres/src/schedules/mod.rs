@@ -95,19 +95,27 @@ pub async fn delete(pool: &PgPool, owner: OwnerId, name: &str) -> DbResult<bool>
     Ok(query(DELETE_SCHEDULE).bind(owner.0).bind(name).execute(pool).await?.rows_affected() > 0)
 }
 
-/// What is due. One that cannot be read holds the others not up.
+/// What is due. However many cannot be read, they hold up none of the others.
 pub async fn due(connection: &mut PgConnection, limit: u32) -> DbResult<DueSchedules> {
     let row = query(NEXT_SCHEDULE).fetch_one(&mut *connection).await?;
     let now: Timestamp = column(&row, "now")?;
     let next: Option<Timestamp> = column(&row, "next_at")?;
-    let rows = query(DUE_SCHEDULES).bind(now).bind(i64::from(limit)).fetch_all(connection).await?;
-    let mut due = Vec::with_capacity(rows.len());
-    for row in &rows {
-        match ScheduleRow::try_from(row) {
-            Ok(row) => due.push(row.0),
-            Err(failure) => tracing::error!(?failure, "a schedule cannot be read"),
+    let mut wanted = i64::from(limit);
+    let due = loop {
+        let due = query(DUE_SCHEDULES).bind(now).bind(wanted);
+        let rows = due.fetch_all(&mut *connection).await?;
+        let read: Vec<_> = rows.iter().map(ScheduleRow::try_from).collect();
+        let unreadable = read.iter().filter(|read| read.is_err()).count();
+        let all = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let more = i64::from(limit).saturating_add(i64::try_from(unreadable).unwrap_or(i64::MAX));
+        if all < wanted || wanted >= more {
+            for failure in read.iter().filter_map(|read| read.as_ref().err()) {
+                tracing::error!(?failure, "schedule cannot be read");
+            }
+            break read.into_iter().filter_map(|read| Some(read.ok()?.0)).collect();
         }
-    }
+        wanted = more;
+    };
     let next_in = next.map(|next| (next - now).to_std().unwrap_or_default());
     Ok(DueSchedules { due, now, next_in })
 }

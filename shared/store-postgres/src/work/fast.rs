@@ -29,16 +29,23 @@ use tokio::time::timeout;
 /// Writes for which all is as usual; gives their places and the last entry of each task. The states that a write may follow are
 /// bits of a number. An entry finds its task by the place of its write.
 pub const WRITE_FAST: &str = "-- store::write_fast
-with run as materialized (
-    select i.*, r.version
+with input as materialized (
+    select i.*
     from unnest($1::int4[], $2::int4[], $3::uuid[], $4::int4[], $5::uuid[], $6::int4[], $7::int4[], $8::int8[],
         $9::int4[], $10::int2[], $11::int4[], $12::bool[], $13::bool[])
         as i (place, owner_id, task_id, run_epoch, token, op, states, read_up_to, entries, state, status, terminal, settles)
-    join runs r on r.owner_id = i.owner_id and r.task_id = i.task_id
-    where r.epoch = i.run_epoch and r.token = i.token
-        and not (i.settles and (r.cancel_at is not null or r.concurrency_key is not null))
-    order by r.owner_id, r.task_id
-    for update of r
+    order by i.owner_id, i.task_id
+), run as materialized (
+    select i.*, r.version
+    from input i
+    cross join lateral (
+        select r.version
+        from runs r
+        where r.owner_id = i.owner_id and r.task_id = i.task_id and r.epoch = i.run_epoch and r.token = i.token
+            and not (i.settles and (r.cancel_at is not null or r.concurrency_key is not null))
+        offset 0
+        for update of r
+    ) r
 ), time as materialized (
     select date_trunc('milliseconds', clock_timestamp()) as now from (select count(*) from run) locked
 ), state as (
@@ -54,7 +61,7 @@ with run as materialized (
         deadline_at = case when run.terminal then null else s.deadline_at end,
         version = case when run.settles then run.version else s.version end
     from run, time
-    where s.owner_id = run.owner_id and s.task_id = run.task_id
+    where s.owner_id = any(array[run.owner_id]) and s.task_id = run.task_id
         and (run.states >> s.state::int4) & 1 = 1 and s.message_seq <= run.read_up_to
         and not (s.op_epoch = run.run_epoch and s.last_op >= run.op)
     returning s.owner_id, s.task_id, s.last_seq, greatest(time.now, s.status_at) as at, run.place, run.entries, run.settles
@@ -81,12 +88,13 @@ with run as materialized (
 ), ended as (
     delete from runs r
     using state s
-    where s.settles and r.owner_id = s.owner_id and r.task_id = s.task_id
+    where s.settles and r.owner_id = any(array[s.owner_id]) and r.task_id = s.task_id
 )
 select place, last_seq from state";
 
-/// How long it may take before the long way is taken instead: most likely nobody answers on this connection any more. Should the
-/// statement be carried out later, one of the two finds what the other one has written.
+/// How long it may take before the long way is taken instead: most likely nobody answers on this connection any more. A server
+/// that still does ends the statement and lets go of its locks. Should it be carried out all the same, one of the two finds what
+/// the other one has written.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Does those writes for which all is as usual; gives what became of each, `None` for those that are still to be done.
@@ -96,8 +104,7 @@ pub async fn run(db: &Db, writes: &[Write]) -> Vec<Option<Wrote>> {
     if usual.is_empty() {
         return done;
     }
-    let lasts = timeout(LIMIT, write(db, &usual)).await;
-    match lasts.unwrap_or_else(|_| Err(Failure::Lost("the database does not answer".to_owned()))) {
+    match write(db, &usual).await {
         Ok(lasts) => {
             let mut grown = Vec::with_capacity(lasts.len());
             for (place, last) in lasts {
@@ -122,7 +129,11 @@ pub async fn run(db: &Db, writes: &[Write]) -> Vec<Option<Wrote>> {
 
 async fn write(db: &Db, usual: &BTreeMap<TaskKey, Usual<'_>>) -> DbResult<Vec<(usize, Seq)>> {
     let mut connection = db.hot().await?;
-    let rows = bind(usual).fetch_all(&mut *connection).await?;
+    let Ok(rows) = timeout(LIMIT, bind(usual).fetch_all(&mut *connection)).await else {
+        connection.abandon();
+        return Err(Failure::Lost("the database does not answer".to_owned()));
+    };
+    let rows = rows?;
     connection.done();
     rows.iter().map(place_and_last).collect()
 }

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use longhaul_domain::{Epoch, Fence, TaskKey, WorkerId};
-use longhaul_store::{HeartbeatReply, NewWorker, Reaped};
+use longhaul_store::{HeartbeatReply, HeldDigest, NewWorker, Reaped};
 use sqlx_core::query::query;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
@@ -31,19 +31,28 @@ on conflict (worker_id) do update
 set name = excluded.name, agents = excluded.agents, lease_until = excluded.lease_until, lease_ms = excluded.lease_ms,
     session_key = excluded.session_key";
 
-/// Renews a lease; answers at least one row, with how many runs the worker holds and the tasks to cancel, or nothing when the
-/// worker is not known any more.
+/// Renews a lease; answers at least one row, with a digest of the runs that the worker holds and the tasks to cancel, or nothing
+/// when the worker is not known any more.
 pub const HEARTBEAT: &str = "-- store::heartbeat
 with renewed as (
     update workers set lease_until = clock_timestamp() + $2::int8 * interval '1 millisecond', lease_ms = $2
     where worker_id = $1 and lost_at is null
     returning worker_id
+), held as materialized (
+    select r.*
+    from renewed w
+    cross join lateral (
+        select r.owner_id, r.task_id, r.token, r.cancel_at from runs r where r.worker = w.worker_id offset 0
+    ) r
+), digest as materialized (
+    select count(*) as runs,
+        coalesce(bit_xor(('x' || translate(left(h.token::text, 18), '-', ''))::bit(64)::int8), 0) as tokens
+    from held h
 )
-select r.owner_id, r.task_id, (select count(*) from runs h where h.worker = $1) as held
-from renewed w
-left join lateral (
-    select owner_id, task_id from runs where worker = w.worker_id and cancel_at is not null offset 0
-) r on true";
+select h.owner_id, h.task_id, d.runs, d.tokens
+from renewed
+cross join digest d
+left join held h on h.cancel_at is not null";
 
 /// Takes a worker off.
 pub const RETIRE_WORKER: &str = "-- store::retire_worker
@@ -51,11 +60,11 @@ delete from workers where worker_id = $1";
 
 /// What a worker holds.
 pub const HELD_RUNS: &str = "-- store::held_runs
-select owner_id, task_id, epoch, token from runs where worker = $1 order by owner_id, task_id";
+select owner_id, task_id, epoch, token from runs where worker = $1 order by (owner_id, task_id)";
 
 /// Locks what a worker holds.
 pub const LOCK_HELD_RUNS: &str = "-- store::lock_held_runs
-select owner_id, task_id from runs where worker = $1 order by owner_id, task_id for update";
+select owner_id, task_id from runs where worker = $1 order by (owner_id, task_id) for update";
 
 /// Registers a worker, whose session there is already: without it, it would be missed at once.
 pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
@@ -90,9 +99,12 @@ pub async fn heartbeat(db: &Db, worker: WorkerId, lease: Duration) -> DbResult<H
         tracing::debug!(?failure, "lost claims could not be given back");
     }
     let mut cancels = Vec::new();
-    let mut held = 0;
+    let mut held = HeldDigest::default();
     for row in &rows {
-        held = u32::try_from(column::<i64>(row, "held")?).unwrap_or(u32::MAX);
+        held = HeldDigest {
+            runs: u32::try_from(column::<i64>(row, "runs")?).unwrap_or(u32::MAX),
+            tokens: column::<i64>(row, "tokens")?.cast_unsigned(),
+        };
         if column::<Option<Uuid>>(row, "task_id")?.is_some() {
             cancels.push(key(row)?);
         }

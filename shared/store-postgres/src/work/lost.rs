@@ -25,13 +25,13 @@ with lost as materialized (
     select r.owner_id, r.task_id
     from runs r
     where r.worker is not null and r.worker = any($1) and r.token = any($2)
-    order by r.owner_id, r.task_id
+    order by (r.owner_id, r.task_id)
     for update skip locked
 )
 update runs r
 set worker = null, token = null, epoch = r.epoch + 1
 from lost
-where r.owner_id = lost.owner_id and r.task_id = lost.task_id";
+where r.owner_id = any(array[lost.owner_id]) and r.task_id = lost.task_id";
 
 /// No claim is carried out later than this after it was sent: a server gives a statement up after 8 seconds, and a machine
 /// gives up the bytes of a closed connection after less than 2 minutes.

@@ -47,7 +47,7 @@ with entries as (
         $56::int8[])
         as n (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch, op_epoch, last_op,
             settle_token, deadline_at, version, follow_ups, follow_up_bytes)
-    where s.owner_id = n.owner_id and s.task_id = n.task_id
+    where s.owner_id = any(array[n.owner_id]) and s.task_id = n.task_id
     returning 1
 ), queued as (
     insert into runs (owner_id, task_id, agent, priority, run_at, epoch, token, worker, attempt, losses, handed_back,
@@ -63,7 +63,7 @@ with entries as (
 ), ended as (
     delete from runs r
     using unnest($36::int4[], $37::uuid[]) as d (owner_id, task_id)
-    where r.owner_id = d.owner_id and r.task_id = d.task_id
+    where r.owner_id = any(array[d.owner_id]) and r.task_id = d.task_id
 ), contents as (
     insert into blobs (owner_id, hash, bytes)
     select * from unnest($38::int4[], $39::bytea[], $40::bytea[])

@@ -32,7 +32,7 @@ with next as materialized (
 update runs r
 set stage = 0
 from next
-where r.owner_id = next.owner_id and r.task_id = next.task_id
+where r.owner_id = any(array[next.owner_id]) and r.task_id = next.task_id
 returning r.owner_id, r.task_id, r.agent";
 
 /// A run that was held back and is ready now.

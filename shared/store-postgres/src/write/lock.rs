@@ -17,29 +17,40 @@ use uuid::Uuid;
 /// statement's snapshot saw them.
 pub const LOCK_TASKS: &str = "-- store::lock_tasks
 with wanted as materialized (
-    select owner_id, task_id from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id)
+    select owner_id, task_id from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id) order by owner_id, task_id
 ), run as materialized (
-    select r.owner_id, r.task_id, r.epoch, r.run_at, r.token, r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at,
-        r.trace, r.stage, r.queue_until, r.version
+    select r.*
     from wanted w
-    join runs r on r.owner_id = w.owner_id and r.task_id = w.task_id
-    order by r.owner_id, r.task_id
-    for update of r
+    cross join lateral (
+        select r.owner_id, r.task_id, r.epoch, r.run_at, r.token, r.worker, r.attempt, r.losses, r.handed_back,
+            r.cancel_at, r.trace, r.stage, r.queue_until, r.version
+        from runs r
+        where r.owner_id = w.owner_id and r.task_id = w.task_id
+        offset 0
+        for update of r
+    ) r
 ), state as materialized (
-    select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch,
-        s.op_epoch, s.last_op, s.settle_token, s.deadline_at, s.version, s.follow_ups, s.follow_up_bytes
+    select s.*
     from wanted w
-    join task_state s on s.owner_id = w.owner_id and s.task_id = w.task_id
+    cross join lateral (
+        select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch,
+            s.op_epoch, s.last_op, s.settle_token, s.deadline_at, s.version, s.follow_ups, s.follow_up_bytes
+        from task_state s
+        where s.owner_id = w.owner_id and s.task_id = w.task_id
+        offset 0
+        for update of s
+    ) s
     where (select count(*) from run) >= 0
-    order by s.owner_id, s.task_id
-    for update of s
 )
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.epoch, s.op_epoch,
     s.last_op, s.settle_token, s.deadline_at, s.version, s.follow_ups, s.follow_up_bytes, t.agent, t.context_id, t.priority, t.queue_timeout_ms,
     t.concurrency_key, date_trunc('milliseconds', clock_timestamp()) as now, r.epoch as run_epoch, r.run_at, r.token,
     r.worker, r.attempt, r.losses, r.handed_back, r.cancel_at, r.trace, r.stage, r.queue_until, r.version as run_version
 from state s
-join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+cross join lateral (
+    select t.agent, t.context_id, t.priority, t.queue_timeout_ms, t.concurrency_key
+    from tasks t where t.owner_id = s.owner_id and t.task_id = s.task_id offset 0
+) t
 left join run r on r.owner_id = s.owner_id and r.task_id = s.task_id";
 
 /// Locks these tasks. Those that do not exist are missing in the answer.

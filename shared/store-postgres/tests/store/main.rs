@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
+mod abandoned;
+mod clock;
 mod conformance;
 mod fan_out;
+mod migrations;
 mod operating;
 mod poolers;
 mod proxy;

@@ -51,6 +51,11 @@ impl Scene {
         (Self::with(options, database, server).await, proxy)
     }
 
+    /// On this database.
+    pub async fn of(database: Database, server: Option<Postgres>) -> Self {
+        Self::on(database, server).await
+    }
+
     async fn on(database: Database, server: Option<Postgres>) -> Self {
         Self::with(PostgresOptions::new(database.url()), database, server).await
     }

@@ -5,8 +5,8 @@ use crate::{SqliteStore, schema, write::look, writer::Tx};
 use longhaul_domain::{AgentName, WorkerId};
 use longhaul_runtime::{Clock, Ids, ManualClock, SystemClock, SystemIds};
 use longhaul_store::{
-    AgentSlots, ClaimRequest, Claimed, HeartbeatReply, Intake, NewWorker, Operating, Reap, Reaped,
-    Store, Work,
+    AgentSlots, ClaimRequest, Claimed, HeartbeatReply, HeldDigest, Intake, NewWorker, Operating,
+    Reap, Reaped, Store, Work,
 };
 use rusqlite::{Connection, StatementStatus, named_params};
 use std::{
@@ -48,7 +48,7 @@ async fn heartbeats_and_looks_wait_for_no_write() {
     store.reap(LOOK).await.unwrap();
     let writes = busy(&store).await;
     let reply = store.heartbeat(worker, Duration::from_secs(600)).await.unwrap();
-    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: 0 });
+    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: HeldDigest::default() });
     let reaping = store.reap(LOOK).await.unwrap();
     assert!(reaping.done.is_empty());
     assert!(reaping.again_in <= Duration::from_secs(1), "{reaping:?}");
@@ -77,7 +77,10 @@ async fn a_process_that_stood_still_loses_no_worker_that_goes_on() {
     clock.advance(chrono::TimeDelta::hours(3));
     assert!(store.reap(LOOK).await.unwrap().done.is_empty(), "the worker may live");
     let reply = store.heartbeat(worker, Duration::from_secs(15)).await.unwrap();
-    assert!(matches!(reply, HeartbeatReply::Renewed { held: 1, .. }), "{reply:?}");
+    assert!(
+        matches!(reply, HeartbeatReply::Renewed { held: HeldDigest { runs: 1, .. }, .. }),
+        "{reply:?}"
+    );
     clock.advance(chrono::TimeDelta::seconds(14));
     assert!(store.reap(LOOK).await.unwrap().done.is_empty());
     clock.advance(chrono::TimeDelta::seconds(1));

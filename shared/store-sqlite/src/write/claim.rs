@@ -205,6 +205,10 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
         waited: Duration::from_millis(waited),
         trace: due.trace,
         deadline: facts.deadline,
+        deadline_in: facts.deadline.map(|deadline| {
+            let left = deadline.timestamp_millis().saturating_sub(tx.now);
+            Duration::from_millis(u64::try_from(left).unwrap_or_default())
+        }),
         has_checkpoints,
         losses: due.losses,
     })

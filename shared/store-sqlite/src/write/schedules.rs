@@ -77,9 +77,22 @@ pub fn delete(tx: &mut Tx<'_>, owner: OwnerId, name: &str) -> Result<bool> {
 }
 
 pub fn due(conn: &Connection, now: i64, limit: u32) -> Result<DueSchedules> {
-    let limit = limit.max(1);
-    let mut due = db::all(conn, DUE, (now, limit.saturating_add(1)), schedule)?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
+    // However many cannot be read, they hold up none of the others.
+    let mut wanted = limit.saturating_add(1);
+    let mut due: Vec<Schedule> = loop {
+        let sought = i64::try_from(wanted).unwrap_or(i64::MAX);
+        let read = db::all(conn, DUE, (now, sought), |row| Ok(schedule(row)))?;
+        let unreadable = read.iter().filter(|read| read.is_err()).count();
+        let more = limit.saturating_add(1).saturating_add(unreadable);
+        if read.len() < wanted || wanted >= more {
+            for error in read.iter().filter_map(|read| read.as_ref().err()) {
+                tracing::error!(?error, "schedule cannot be read");
+            }
+            break read.into_iter().filter_map(std::result::Result::ok).collect();
+        }
+        wanted = more;
+    };
     let next_in = if due.len() > limit {
         due.truncate(limit);
         Some(Duration::ZERO)

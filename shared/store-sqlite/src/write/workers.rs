@@ -8,7 +8,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::{Epoch, Fence, TaskKey, WorkerId};
-use longhaul_store::{HeartbeatReply, NewWorker, StoreError};
+use longhaul_store::{HeartbeatReply, HeldDigest, NewWorker, StoreError};
 use rusqlite::Connection;
 
 statements! {
@@ -19,7 +19,7 @@ statements! {
     CANCELS = "-- store::heartbeat
         SELECT owner_id, task FROM runs WHERE worker = ?1 AND cancel_at IS NOT NULL ORDER BY owner_id, task";
     HELD = "-- store::heartbeat
-        SELECT count(*) FROM runs WHERE worker = ?1";
+        SELECT token FROM runs WHERE worker = ?1";
     HELD_RUNS = "-- store::held_runs
         SELECT owner_id, task, epoch, token FROM runs WHERE worker = ?1 ORDER BY owner_id, task";
 }
@@ -39,7 +39,8 @@ pub fn register(tx: &mut Tx<'_>, leases: &Leases, worker: &NewWorker) -> Result<
 pub fn renewed(conn: &Connection, worker: WorkerId) -> Result<HeartbeatReply> {
     let worker = worker.to_string();
     let cancels: Vec<TaskKey> = db::all(conn, CANCELS, (&worker,), row::key)?;
-    let held = db::one(conn, HELD, (&worker,), |row| Ok(row.get(0)?))?.unwrap_or(0);
+    let tokens = db::all(conn, HELD, (&worker,), |row| row::token(row, "token"))?;
+    let held = HeldDigest::of_tokens(tokens.into_iter().flatten());
     Ok(HeartbeatReply::Renewed { cancels, held })
 }
 

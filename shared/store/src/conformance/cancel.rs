@@ -1,7 +1,9 @@
 //! Cancel: it arrives, and it and the end of a run have exactly one winner.
 
 use super::kit::{LONG, REAP, Run, Scene, at_once, eventually, uuid, working};
-use crate::{Appended, CancelRequested, HeartbeatReply, Reaped, RequestCancel, Settled, Store};
+use crate::{
+    Appended, CancelRequested, HeartbeatReply, HeldDigest, Reaped, RequestCancel, Settled, Store,
+};
 use longhaul_domain::{
     EntryBody, Note, ParkedState, Seq, TaskId, TaskKey, TaskState, TerminalState,
 };
@@ -42,12 +44,18 @@ pub async fn a_running_executor_is_asked_to_stop(store: Arc<dyn Store>) {
     assert_eq!(scene.state(run.key()).await, TaskState::Submitted, "it has not stopped yet");
     for _ in 0..2 {
         let reply = scene.store.heartbeat(run.worker, LONG).await.unwrap();
-        assert_eq!(reply, HeartbeatReply::Renewed { cancels: vec![run.key()], held: 1 });
+        assert_eq!(
+            reply,
+            HeartbeatReply::Renewed {
+                cancels: vec![run.key()],
+                held: HeldDigest::of_tokens([run.claimed.fence.token])
+            }
+        );
     }
     let outcome = scene.store.settle(run.end(TerminalState::Canceled)).await.unwrap();
     assert_eq!(outcome, Settled::Now { last: Seq(4) });
     let reply = scene.store.heartbeat(run.worker, LONG).await.unwrap();
-    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: 0 });
+    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: HeldDigest::default() });
 }
 
 pub async fn an_executor_that_was_faster_than_the_cancel_completes(store: Arc<dyn Store>) {

@@ -4,7 +4,7 @@ use super::{
     kit::{LONG, Scene},
     registry::descriptor,
 };
-use crate::{HeartbeatReply, NewWorker, QueueRecord, RequestCancel, RunOptions, Store};
+use crate::{HeartbeatReply, HeldDigest, NewWorker, QueueRecord, RequestCancel, RunOptions, Store};
 use longhaul_domain::{
     AgentName, ConcurrencyLimits, ParkedState, TaskKey, TerminalState, WorkerId,
 };
@@ -143,14 +143,15 @@ pub async fn a_worker_learns_what_it_holds_by_the_books(store: Arc<dyn Store>) {
     held.sort_by_key(|(key, _)| *key);
     assert_eq!(held, expected);
     let reply = scene.store.heartbeat(worker, LONG).await.unwrap();
-    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: 3 });
+    let digest = HeldDigest::of_tokens(claimed.iter().map(|claimed| claimed.fence.token));
+    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: digest });
     for claimed in claimed {
         let mut run = super::kit::Run::of(worker, claimed);
         scene.store.settle(run.park(ParkedState::InputRequired, "which?")).await.unwrap();
     }
     assert!(scene.store.held_runs(worker).await.unwrap().is_empty());
     let reply = scene.store.heartbeat(worker, LONG).await.unwrap();
-    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: 0 });
+    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: HeldDigest::default() });
 }
 
 pub async fn a_run_that_its_worker_does_not_know_of_can_be_given_back(store: Arc<dyn Store>) {

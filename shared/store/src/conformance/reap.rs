@@ -1,7 +1,7 @@
 //! Workers that go away: their runs go on elsewhere, and they cannot write one more byte.
 
 use super::kit::{LONG, REAP, Run, Scene, at_once, eventually, uuid, working};
-use crate::{Appended, HeartbeatReply, Reap, Reaped, Settled, Store};
+use crate::{Appended, HeartbeatReply, HeldDigest, Reap, Reaped, Settled, Store};
 use longhaul_domain::{EntryBody, Note, Seq, TaskKey, TaskState, TerminalState, WorkerId};
 use std::{sync::Arc, time::Duration};
 
@@ -51,7 +51,13 @@ pub async fn a_worker_that_renews_keeps_its_runs(store: Arc<dyn Store>) {
     let mut run = scene.running().await;
     scene.loses_its_lease(run.worker).await;
     let reply = scene.store.heartbeat(run.worker, LONG).await.unwrap();
-    assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: 1 });
+    assert_eq!(
+        reply,
+        HeartbeatReply::Renewed {
+            cancels: Vec::new(),
+            held: HeldDigest::of_tokens([run.claimed.fence.token])
+        }
+    );
     assert!(scene.reap().await.is_empty());
     let outcome = scene.store.settle(run.end(TerminalState::Completed)).await.unwrap();
     assert_eq!(outcome, Settled::Now { last: Seq(3) });

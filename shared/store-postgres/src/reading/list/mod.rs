@@ -9,11 +9,11 @@ pub mod totals;
 
 use crate::{
     column::column,
-    failure::DbResult,
+    failure::{DbResult, Failure},
     reading::task::{TaskRow, fill},
 };
 use longhaul_domain::{AgentName, Task, TaskId, TaskState, Timestamp};
-use longhaul_store::{ListCursor, ListQuery, TaskPage};
+use longhaul_store::{ListCursor, ListQuery, SnapshotOptions, TaskPage};
 use pages::{LIST_CONTEXT, LIST_LIVE, LIST_SELDOM, LIST_TASKS};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
@@ -75,24 +75,71 @@ pub async fn list(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<
     let Found { mut tasks, walked } = page(connection, asked, way, i64::from(size) + 1).await?;
     let full = tasks.len() > size as usize;
     tasks.truncate(size as usize);
-    fill(connection, &mut tasks, asked.options).await?;
+    let last = tasks.last().map(|found| found.place);
+    let tasks = tasks.into_iter().filter_map(|found| found.task).collect();
+    let tasks = filled(connection, tasks, asked.options).await?;
     let total = match asked.after {
         Some(after) => after.total,
         None => totals::total(connection, asked, way).await?,
     };
-    let place = if full {
-        tasks.last().map(|last| (last.status.at, last.key.task))
-    } else {
-        walked.filter(|(at, _)| *at >= totals::from(asked))
-    };
+    let place = if full { last } else { walked.filter(|(at, _)| *at >= totals::from(asked)) };
     let next = place.map(|(status_at, task)| ListCursor { status_at, task, total });
     Ok(TaskPage { tasks, next, total })
 }
 
+/// Adds what the tasks say and make. One that cannot be read is left out, and the others are shown.
+async fn filled(
+    connection: &mut PgConnection,
+    mut tasks: Vec<Task>,
+    options: SnapshotOptions,
+) -> DbResult<Vec<Task>> {
+    let facts = tasks.clone();
+    match fill(connection, &mut tasks, options).await {
+        Err(Failure::Corrupt { .. }) => {}
+        done => return done.map(|()| tasks),
+    }
+    let mut readable = Vec::with_capacity(facts.len());
+    for task in facts {
+        let mut one = vec![task];
+        match fill(connection, &mut one, options).await {
+            Err(failure @ Failure::Corrupt { .. }) => left_out(one[0].key.task, &failure),
+            done => done.map(|()| readable.append(&mut one))?,
+        }
+    }
+    Ok(readable)
+}
+
+fn left_out(task: TaskId, failure: &Failure) {
+    tracing::error!(task_id = %task, ?failure, "task left out of a list: cannot be read");
+}
+
+/// Where a list goes on.
+type Place = (Timestamp, TaskId);
+
 /// Tasks, and behind which place to go on where the walk ended before the list did.
 struct Found {
-    tasks: Vec<Task>,
-    walked: Option<(Timestamp, TaskId)>,
+    tasks: Vec<Listed>,
+    walked: Option<Place>,
+}
+
+/// A task at its place in a list; none where a row of it is missing or cannot be read.
+struct Listed {
+    place: Place,
+    task: Option<Task>,
+}
+
+impl Listed {
+    fn read(row: &PgRow) -> DbResult<Self> {
+        let place = (column(row, "status_at")?, TaskId::new(column::<Uuid>(row, "task_id")?));
+        let task = match TaskRow::try_from(row) {
+            Ok(task) => Some(task.0),
+            Err(failure) => {
+                left_out(place.1, &failure);
+                None
+            }
+        };
+        Ok(Self { place, task })
+    }
 }
 
 async fn page(
@@ -127,13 +174,13 @@ async fn page(
     let mut tasks = Vec::with_capacity(rows.len());
     for row in &rows {
         if !way.is_bounded() || column::<Option<Uuid>>(row, "task_id")?.is_some() {
-            tasks.push(TaskRow::try_from(row)?.0);
+            tasks.push(Listed::read(row)?);
         }
     }
     Ok(Found { tasks, walked })
 }
 
-fn walked(row: &PgRow) -> DbResult<Option<(Timestamp, TaskId)>> {
+fn walked(row: &PgRow) -> DbResult<Option<Place>> {
     let at: Option<Timestamp> = column(row, "walked_at")?;
     let task: Option<Uuid> = column(row, "walked_task")?;
     Ok(at.zip(task.map(TaskId::new)))

@@ -52,7 +52,11 @@ select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.
     uuid 'ffffffff-ffff-ffff-ffff-ffffffffffff' as walked_task
 from (values (1)) one
 left join page s on true
-left join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select t.agent, t.context_id, t.created_at from tasks t
+    where t.owner_id = s.owner_id and t.task_id = s.task_id
+    offset 0
+) t on true
 left join lateral (
     select l.kind, l.schema, l.body from log l
     where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
@@ -89,7 +93,11 @@ select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.
     (select status_at from edge) as walked_at, (select task_id from edge) as walked_task
 from (values (1)) one
 left join page s on true
-left join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select t.agent, t.context_id, t.created_at from tasks t
+    where t.owner_id = s.owner_id and t.task_id = s.task_id
+    offset 0
+) t on true
 left join lateral (
     select l.kind, l.schema, l.body from log l
     where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
@@ -105,7 +113,11 @@ macro_rules! shown {
             "select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
     l.kind, l.schema, l.body::text as body
 from page s
-join tasks t on t.owner_id = s.owner_id and t.task_id = s.task_id
+left join lateral (
+    select t.agent, t.context_id, t.created_at from tasks t
+    where t.owner_id = s.owner_id and t.task_id = s.task_id
+    offset 0
+) t on true
 left join lateral (
     select l.kind, l.schema, l.body from log l
     where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq

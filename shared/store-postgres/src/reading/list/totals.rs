@@ -19,8 +19,10 @@ select count(*) from (
     limit $3)
     union all
     (select from task_state s
-    where s.owner_id = $1 and s.status_second = date_bin('1 second', $2, timestamptz '1970-01-01 00:00:00+00')
-        and s.status_at >= $2
+    where s.owner_id = $1 and s.status_at >= $2
+        and s.status_second >= date_bin('1 second', $2, timestamptz '1970-01-01 00:00:00+00')
+        and s.status_second <= date_bin('1 second', $2, timestamptz '1970-01-01 00:00:00+00')
+    order by s.status_second
     limit $3)
 ) counted";
 
@@ -94,7 +96,9 @@ select count(*) from (
 pub const COUNT_CONTEXT: &str = "-- store::count_context
 select count(*) from (
     select from tasks t
-    join task_state s on s.owner_id = t.owner_id and s.task_id = t.task_id
+    cross join lateral (
+        select s.state, s.status_at from task_state s where s.owner_id = t.owner_id and s.task_id = t.task_id offset 0
+    ) s
     where t.owner_id = $1 and t.context_id = $6 and s.status_at >= $2 and ($3::int2 is null or s.state = $3)
         and ($4::text is null or t.agent = $4)
     limit $5

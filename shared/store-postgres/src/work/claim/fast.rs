@@ -30,18 +30,26 @@ with recursive time as materialized (
     select t.agent, n.owner_id, t.start, n.lap, t.place + 1
     from turn t
     cross join lateral (
-        (select r.owner_id, 0 as lap
-        from runs r
-        where t.lap = 0 and r.agent = t.agent and r.stage = 0 and r.worker is null and r.owner_id > t.owner_id
-        order by r.owner_id
-        limit 1)
+        (select o.owner_id, 0 as lap
+        from (
+            select r.agent, r.stage, r.owner_id
+            from runs r
+            where t.lap = 0 and r.worker is null and (r.agent, r.stage, r.owner_id) > (t.agent, 0::int2, t.owner_id)
+            order by r.agent, r.stage, r.owner_id
+            limit 1
+        ) o
+        where o.agent = t.agent and o.stage = 0)
         union all
-        (select r.owner_id, 1
-        from runs r
-        where r.agent = t.agent and r.stage = 0 and r.worker is null
-            and r.owner_id > case t.lap when 0 then -1 else t.owner_id end and r.owner_id <= t.start
-        order by r.owner_id
-        limit 1)
+        (select o.owner_id, 1
+        from (
+            select r.agent, r.stage, r.owner_id
+            from runs r
+            where r.worker is null
+                and (r.agent, r.stage, r.owner_id) > (t.agent, 0::int2, case t.lap when 0 then -1 else t.owner_id end)
+            order by r.agent, r.stage, r.owner_id
+            limit 1
+        ) o
+        where o.agent = t.agent and o.stage = 0 and o.owner_id <= t.start)
         limit 1
     ) n
     where t.place < $6
@@ -76,7 +84,7 @@ with recursive time as materialized (
     set worker = $1, token = ($7::uuid[])[chosen.turn], epoch = r.epoch + 1, queue_until = null,
         version = coalesce(chosen.version, r.version)
     from chosen
-    where r.owner_id = chosen.owner_id and r.task_id = chosen.task_id and chosen.turn <= $8
+    where r.owner_id = any(array[chosen.owner_id]) and r.task_id = chosen.task_id and chosen.turn <= $8
     returning r.agent, r.owner_id, r.task_id, r.token, chosen.turn, chosen.more
 )
 select o.agent, o.owners, o.owner_id as last_owner, c.owner_id, c.task_id, c.token, c.more

@@ -49,18 +49,26 @@ with recursive time as materialized (
     select t.agent, n.owner_id, t.start, n.lap, t.place + 1, t.owners
     from turn t
     cross join lateral (
-        (select r.owner_id, 0 as lap
-        from runs r
-        where t.lap = 0 and r.agent = t.agent and r.stage = 0 and r.worker is null and r.owner_id > t.owner_id
-        order by r.owner_id
-        limit 1)
+        (select o.owner_id, 0 as lap
+        from (
+            select r.agent, r.stage, r.owner_id
+            from runs r
+            where t.lap = 0 and r.worker is null and (r.agent, r.stage, r.owner_id) > (t.agent, 0::int2, t.owner_id)
+            order by r.agent, r.stage, r.owner_id
+            limit 1
+        ) o
+        where o.agent = t.agent and o.stage = 0)
         union all
-        (select r.owner_id, 1
-        from runs r
-        where r.agent = t.agent and r.stage = 0 and r.worker is null
-            and r.owner_id > case t.lap when 0 then -1 else t.owner_id end and r.owner_id <= t.start
-        order by r.owner_id
-        limit 1)
+        (select o.owner_id, 1
+        from (
+            select r.agent, r.stage, r.owner_id
+            from runs r
+            where r.worker is null
+                and (r.agent, r.stage, r.owner_id) > (t.agent, 0::int2, case t.lap when 0 then -1 else t.owner_id end)
+            order by r.agent, r.stage, r.owner_id
+            limit 1
+        ) o
+        where o.agent = t.agent and o.stage = 0 and o.owner_id <= t.start)
         limit 1
     ) n
     where t.place < t.owners
@@ -87,22 +95,28 @@ left join lateral (
 ) c on true
 order by o.agent, o.place, c.priority desc, c.run_at, c.task_id";
 
-/// Claims these runs, but for those that somebody else has locked or changed.
+/// Claims these runs, but for those that somebody else has locked or changed. `num_nulls` keeps the planner from reading one of the
+/// indexes of waiting runs instead of the key.
 pub const CLAIM_CHOSEN: &str = "-- store::claim_chosen
 with chosen as materialized (
     select r.owner_id, r.task_id, c.token, c.version
     from unnest($2::int4[], $3::uuid[], $4::uuid[], $5::text[]) as c (owner_id, task_id, token, version)
-    join runs r on r.owner_id = c.owner_id and r.task_id = c.task_id
-    where r.worker is null and r.stage = 0
-    for update of r skip locked
+    cross join lateral (
+        select r.owner_id, r.task_id
+        from runs r
+        where r.owner_id = c.owner_id and r.task_id = c.task_id and num_nulls(r.worker) = 1 and r.stage = 0
+        offset 0
+        for update of r skip locked
+    ) r
 )
 update runs r
 set worker = $1, token = chosen.token, epoch = r.epoch + 1, queue_until = null,
     version = coalesce(chosen.version, r.version)
 from chosen
-where r.owner_id = chosen.owner_id and r.task_id = chosen.task_id";
+where r.owner_id = any(array[chosen.owner_id]) and r.task_id = chosen.task_id";
 
 /// Holds these runs back whose concurrency key is used by as many runs as may use it, where none of those can end meanwhile.
+/// `owner_id + 0` keeps the planner from reading all that an owner has waiting.
 pub const HOLD_BACK: &str = "-- store::hold_back
 with run as materialized (
     select h.owner_id, h.task_id, h.concurrency_key
@@ -110,7 +124,7 @@ with run as materialized (
 ), used as materialized (
     select r.owner_id, r.concurrency_key
     from runs r
-    where r.worker is not null and r.agent = $1 and r.concurrency_key = any($4) and r.owner_id = any($2)
+    where r.worker is not null and r.agent = $1 and r.concurrency_key = any($4) and r.owner_id + 0 = any($2)
     for share of r skip locked
 ), full_key as materialized (
     select owner_id, concurrency_key from used group by owner_id, concurrency_key having count(*) >= $5
@@ -118,14 +132,18 @@ with run as materialized (
     select r.owner_id, r.task_id
     from full_key f
     join run on run.owner_id = f.owner_id and run.concurrency_key = f.concurrency_key
-    join runs r on r.owner_id = run.owner_id and r.task_id = run.task_id
-    where r.worker is null and r.stage = 0
-    for update of r skip locked
+    cross join lateral (
+        select r.owner_id, r.task_id
+        from runs r
+        where r.owner_id = run.owner_id and r.task_id = run.task_id and num_nulls(r.worker) = 1 and r.stage = 0
+        offset 0
+        for update of r skip locked
+    ) r
 )
 update runs r
 set stage = 2
 from held
-where r.owner_id = held.owner_id and r.task_id = held.task_id";
+where r.owner_id = any(array[held.owner_id]) and r.task_id = held.task_id";
 
 /// How many runs of each owner are looked at, at most, where some may have to be held back.
 const DEPTH: usize = 200;

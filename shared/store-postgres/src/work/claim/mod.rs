@@ -32,13 +32,13 @@ with unreadable as materialized (
     select r.owner_id, r.task_id
     from runs r
     where r.worker = $1 and r.token = any($2)
-    order by r.owner_id, r.task_id
+    order by (r.owner_id, r.task_id)
     for update skip locked
 )
 update runs r
 set worker = null, token = null, epoch = r.epoch + 1, run_at = clock_timestamp() + interval '1 minute', stage = 1
 from unreadable u
-where r.owner_id = u.owner_id and r.task_id = u.task_id";
+where r.owner_id = any(array[u.owner_id]) and r.task_id = u.task_id";
 
 /// A run that was claimed, with its token.
 #[derive(Debug, Clone, Copy)]

@@ -18,7 +18,8 @@ use uuid::Uuid;
 pub const CLAIMED: &str = "-- store::claimed
 select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.cancel_at is not null as cancel, r.losses,
     greatest(0, extract(epoch from clock_timestamp() - r.run_at) * 1000)::int8 as waited_ms,
-    t.context_id, t.created_at, s.state, s.last_seq, s.message_seq, s.turn, s.deadline_at, m.kind, m.schema, m.body,
+    t.context_id, t.created_at, s.state, s.last_seq, s.message_seq, s.turn, s.deadline_at,
+    greatest(0, extract(epoch from s.deadline_at - clock_timestamp()) * 1000)::int8 as deadline_ms, m.kind, m.schema, m.body,
     exists (
         select from checkpoints c where c.owner_id = r.owner_id and c.task_id = r.task_id offset 0
     ) as has_checkpoints
@@ -88,6 +89,8 @@ impl TryFrom<&PgRow> for ClaimedRow {
             waited: Duration::from_millis(waited.unsigned_abs()),
             trace: column(row, "trace")?,
             deadline: column(row, "deadline_at")?,
+            deadline_in: column::<Option<i64>>(row, "deadline_ms")?
+                .map(|millis| Duration::from_millis(millis.unsigned_abs())),
             has_checkpoints: column(row, "has_checkpoints")?,
             losses: column(row, "losses")?,
         }))

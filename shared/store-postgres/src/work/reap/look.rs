@@ -9,6 +9,7 @@ use longhaul_store::Reap;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How long a worker may be without a session.
 pub const GRACE: Duration = Duration::from_secs(1);
@@ -19,11 +20,19 @@ pub const LOOK: &str = "-- store::look
 with time as materialized (
     select clock_timestamp() as now
 ), worker as materialized (
-    select l.* from worker_life l
+    select l.*, w.lease_ms
+    from worker_life l
+    cross join lateral (select w.lease_ms from workers w where w.worker_id = l.worker_id offset 0) w
 ), life as materialized (
     select w.*, w.lost_at is not null or w.ends_at < time.now as over,
         not w.present and w.watched and w.beat_at < w.gone_since as missed
     from worker w, time
+), alive as materialized (
+    select array_agg(l.worker_id) as ids, array_agg(l.ends_at) as ends, array_agg(l.over) as over,
+        array_agg(coalesce(l.lease_ms, 15000)) as leases, array_agg(l.gone_since) as gone,
+        array_agg(coalesce(l.missed and l.gone_since <= time.now - $2::int8 * interval '1 millisecond', false)) as missed
+    from life l, time
+    where l.lost_at is null
 ), passed as materialized (
     select case when r.worker is null then s.deadline_at else s.deadline_at + $1::int8 * interval '1 millisecond' end as at
     from (
@@ -33,13 +42,18 @@ with time as materialized (
         order by d.deadline_at
         limit 1000
     ) s
-    left join runs r on r.owner_id = s.owner_id and r.task_id = s.task_id
+    left join lateral (
+        select r.worker from runs r where r.owner_id = s.owner_id and r.task_id = s.task_id offset 0
+    ) r on true
 )
 select time.now,
-    not (select e.identity = server_identity() and exists (select from server_run) from server_epoch e) as new_server,
+    not (
+        select e.identity = server_identity() and e.since <= time.now and exists (select from server_run)
+        from server_epoch e
+    ) as new_server,
     (select count(*) from workers) as workers,
     exists (select from runs r where r.worker is not null) as running,
-    exists (select from life where over or (missed and gone_since <= time.now - $2::int8 * interval '1 millisecond'))
+    exists (select from worker where lost_at is not null)
         or ($3 and exists (
             select from runs r
             where r.worker is not null
@@ -51,7 +65,7 @@ select time.now,
     ) as changed,
     (select min(gone_since) + $2::int8 * interval '1 millisecond' from life where missed) as next_lost,
     (select min(r.cancel_at) from runs r where r.cancel_at > '-infinity') as next_cancel,
-    (select min(r.queue_until) from runs r where r.worker is null and r.queue_until > '-infinity') as next_queue,
+    (select min(r.queue_until) from runs r where num_nulls(r.worker) = 1 and r.queue_until > '-infinity') as next_queue,
     (select min(r.run_at) from runs r where r.worker is null and r.stage = 1 and r.run_at > '-infinity') as next_due,
     (select min(at) from passed) as next_passed,
     (select min(s.deadline_at) from task_state s where s.deadline_at > time.now) as next_deadline,
@@ -59,8 +73,9 @@ select time.now,
         select true from runs r where r.worker is null and r.stage = 2 and r.agent > ''
         order by r.agent, r.owner_id, r.concurrency_key
         limit 1
-    ), false) as held_back
-from time";
+    ), false) as held_back,
+    a.ids, a.ends, a.over, a.leases, a.gone, a.missed
+from time, alive a";
 
 /// What a look has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +88,25 @@ pub struct Look {
     pub held_back: bool,
     /// Until the next of its kind, from now; zero when it is overdue.
     pub until: Until,
+    /// The workers that are not lost.
+    pub alive: Vec<Sighting>,
+}
+
+/// A worker, as a look has found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// Which.
+    pub worker: Uuid,
+    /// When its lease is over, by the database's clock.
+    pub ends_at: Timestamp,
+    /// Whether it is, by that clock.
+    pub over: bool,
+    /// How long a lease is.
+    pub lease: Duration,
+    /// Since when its session is gone, by that clock.
+    pub gone_since: Option<Timestamp>,
+    /// Whether it has been gone for too long, by that clock, and the worker was not heard of since.
+    pub missed: bool,
 }
 
 /// How it stands with the workers.
@@ -82,7 +116,7 @@ pub struct Workers {
     pub number: u32,
     /// One of them runs something.
     pub running: bool,
-    /// One is dead, or has left runs behind.
+    /// One is lost and not taken off yet, or has left runs behind.
     pub lost: bool,
     /// The session of one has gone or come back.
     pub changed: bool,
@@ -132,6 +166,26 @@ pub async fn look(connection: &mut PgConnection, reap: &Reap, thorough: bool) ->
     Look::try_from(&row)
 }
 
+fn sightings(row: &PgRow) -> DbResult<Vec<Sighting>> {
+    let Some(ids) = column::<Option<Vec<Uuid>>>(row, "ids")? else { return Ok(Vec::new()) };
+    let ends: Vec<Timestamp> = column(row, "ends")?;
+    let over: Vec<bool> = column(row, "over")?;
+    let leases: Vec<i64> = column(row, "leases")?;
+    let gone: Vec<Option<Timestamp>> = column(row, "gone")?;
+    let missed: Vec<bool> = column(row, "missed")?;
+    let leases = leases.into_iter().map(|millis| Duration::from_millis(millis.unsigned_abs()));
+    let times = ends.into_iter().zip(over).zip(leases).zip(gone.into_iter().zip(missed));
+    let sighting = |(worker, (((ends_at, over), lease), (gone_since, missed)))| Sighting {
+        worker,
+        ends_at,
+        over,
+        lease,
+        gone_since,
+        missed,
+    };
+    Ok(ids.into_iter().zip(times).map(sighting).collect())
+}
+
 /// A length of time as statements take it.
 pub fn millis(period: Duration) -> i64 {
     i64::try_from(period.as_millis()).unwrap_or(i64::MAX).min(1_000_000_000_000)
@@ -155,6 +209,7 @@ impl TryFrom<&PgRow> for Look {
                 changed: column(row, "changed")?,
             },
             held_back: column(row, "held_back")?,
+            alive: sightings(row)?,
             until: Until {
                 lost: until("next_lost")?,
                 cancel: until("next_cancel")?,

@@ -11,6 +11,7 @@ pub mod held_back;
 pub mod look;
 pub mod overdue;
 pub mod rounds;
+pub mod watch;
 pub mod workers;
 
 use crate::{
@@ -25,7 +26,7 @@ use longhaul_store::{Reap, Reaped, Reaping};
 use look::{GRACE, look};
 use sqlx_core::{query::query, query_scalar::query_scalar};
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Makes runs ready whose time has come. It assigns no place in a log, so it need not wait for the disk.
 pub const PROMOTE: &str = "-- store::promote
@@ -40,7 +41,7 @@ with due as materialized (
 update runs r
 set stage = 0
 from due
-where r.owner_id = due.owner_id and r.task_id = due.task_id
+where r.owner_id = any(array[due.owner_id]) and r.task_id = due.task_id
 returning r.owner_id, r.task_id, r.agent";
 
 /// On how many pages old dedupe keys are looked for at a time: some ten thousand keys.
@@ -68,11 +69,15 @@ pub async fn reap(db: &Db, reap: &Reap) -> DbResult<Round> {
     }
     if look.workers.changed {
         workers::mark(db).await?;
+        // What was marked is seen now, so that the time for which it lasts begins.
+        let alive = look::look(&mut *db.relaxed.acquire().await?, reap, false).await?.alive;
+        look.alive = alive;
         look.until.lost = Some(look.until.lost.map_or(GRACE, |lost| lost.min(GRACE)));
     }
+    let lost = db.watch.note(&look.alive, Instant::now());
     let mut done = Vec::new();
-    if look.finds_runs() {
-        done.extend(overdue::runs(db, reap).await?);
+    if look.finds_runs() || !lost.is_empty() {
+        done.extend(overdue::runs(db, reap, &lost).await?);
     }
     if look.finds_deadlines() {
         let ended = overdue::deadlines(db, reap, left(reap, &done)).await;

@@ -7,6 +7,7 @@ use crate::{
     work::reap::{
         decide::{self, Rules, Why},
         look::millis,
+        watch::LostWorkers,
         workers,
     },
 };
@@ -37,11 +38,11 @@ order by r.cancel_at
 limit $1
 for update of r skip locked";
 
-/// Locks runs that have waited too long for a worker.
+/// Locks runs that have waited too long for a worker. `num_nulls` keeps the planner from walking the queue.
 pub const QUEUE_TIMEOUTS: &str = "-- store::queue_timeouts
 select r.owner_id, r.task_id
 from runs r
-where r.worker is null and r.queue_until < (select clock_timestamp())
+where num_nulls(r.worker) = 1 and r.queue_until < (select clock_timestamp())
 order by r.queue_until
 limit $1
 for update of r skip locked";
@@ -57,15 +58,19 @@ from (
     order by d.deadline_at
     limit 1000
 ) s
-left join runs r on r.owner_id = s.owner_id and r.task_id = s.task_id
-left join log l on l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq
+left join lateral (
+    select r.worker from runs r where r.owner_id = s.owner_id and r.task_id = s.task_id offset 0
+) r on true
+left join lateral (
+    select l.attempt from log l where l.owner_id = s.owner_id and l.task_id = s.task_id and l.seq = s.status_seq offset 0
+) l on true
 where r.worker is null or s.deadline_at + $2::int8 * interval '1 millisecond' <= clock_timestamp()
 limit $1";
 
 /// Deals with runs whose worker is dead or that have waited too long, in one transaction.
-pub async fn runs(db: &Db, reap: &Reap) -> DbResult<Vec<Reaped>> {
+pub async fn runs(db: &Db, reap: &Reap, lost: &LostWorkers) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
-    workers::lose(&mut transaction).await?;
+    workers::lose(&mut transaction, lost).await?;
     let found = lock_runs(&mut transaction, reap).await?;
     let (changes, reaped) = decide::reap(&mut transaction, &found, rules(db, reap)).await?;
     workers::take_off(&mut transaction).await?;

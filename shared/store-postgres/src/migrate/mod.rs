@@ -1,14 +1,23 @@
-//! Bringing a database to the schema of this program.
+//! Bringing a database to the schema of this program, also while older programs work on it.
 //!
-//! All missing migrations are applied in one transaction under a lock of their own: any number of `migrate` at once are
-//! fine, and one that dies in the middle leaves nothing behind. Migrations are never changed once they were released. One
-//! with the same major number may run while older programs still do; a new major number means that they may not.
+//! Guarantees: any number of `migrate` at once apply each step once; one that dies in the middle leaves whole steps behind, and the
+//! next one goes on there; no statement of a running system waits for a step for longer than [`runner::LOCK_TIMEOUT`] and the
+//! moment that the step itself takes. A new database is made in one transaction. Migrations are never changed once they were
+//! released. One with the same major number may run while older programs still do; a new major number means that they may not.
+
+mod runner;
+mod steps;
+
+pub use runner::{
+    END_PROGRESS, HAS_INDEX, NOTE_MIGRATION, NOTE_STEP, READ_PROGRESS, TRY_LOCK_SCHEMA,
+    UNLOCK_SCHEMA,
+};
 
 use crate::failure::{DbResult, Failure};
-use sqlx_core::{query::query, query_as::query_as, query_scalar::query_scalar, raw_sql::raw_sql};
+use sqlx_core::{query_as::query_as, query_scalar::query_scalar};
 use sqlx_postgres::PgConnection;
 
-/// A step of the schema.
+/// A step from one schema to the next. Its text may be divided into [`steps`].
 struct Migration {
     version: i32,
     major: i32,
@@ -16,59 +25,53 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration {
         version: 1,
         major: 1,
         name: "0001_tables",
-        sql: include_str!("../../../migrations/postgres/0001_tables.sql"),
+        sql: include_str!("../../../../migrations/postgres/0001_tables.sql"),
     },
     Migration {
         version: 2,
         major: 1,
         name: "0002_history",
-        sql: include_str!("../../../migrations/postgres/0002_history.sql"),
+        sql: include_str!("../../../../migrations/postgres/0002_history.sql"),
     },
     Migration {
         version: 3,
         major: 1,
         name: "0003_durability",
-        sql: include_str!("../../../migrations/postgres/0003_durability.sql"),
+        sql: include_str!("../../../../migrations/postgres/0003_durability.sql"),
     },
     Migration {
         version: 4,
         major: 1,
         name: "0004_lighter",
-        sql: include_str!("../../../migrations/postgres/0004_lighter.sql"),
+        sql: include_str!("../../../../migrations/postgres/0004_lighter.sql"),
     },
     Migration {
         version: 5,
         major: 1,
         name: "0005_seldom",
-        sql: include_str!("../../../migrations/postgres/0005_seldom.sql"),
+        sql: include_str!("../../../../migrations/postgres/0005_seldom.sql"),
     },
     Migration {
         version: 6,
         major: 1,
         name: "0006_budget",
-        sql: include_str!("../../../migrations/postgres/0006_budget.sql"),
+        sql: include_str!("../../../../migrations/postgres/0006_budget.sql"),
+    },
+    Migration {
+        version: 7,
+        major: 1,
+        name: "0007_keys",
+        sql: include_str!("../../../../migrations/postgres/0007_keys.sql"),
     },
 ];
 
 /// The schema that this program needs.
 const NEEDED: &Migration = &MIGRATIONS[MIGRATIONS.len() - 1];
-
-/// One migration at a time in a database.
-pub const LOCK_SCHEMA: &str = "-- store::lock_schema
-select pg_advisory_xact_lock(723681250, 1)";
-
-const CREATE_SCHEMA_TABLE: &str = "-- store::create_schema_table
-create table if not exists longhaul_schema (
-    version int4 primary key,
-    major int4 not null,
-    name text not null,
-    applied_at timestamptz not null default now()
-)";
 
 /// Whether the table of migrations is there.
 pub const HAS_SCHEMA: &str = "-- store::has_schema
@@ -84,32 +87,9 @@ select not (pg_is_in_recovery() or current_setting('transaction_read_only') = 'o
     coalesce(max(version), 0), coalesce(max(major), 0)
 from longhaul_schema";
 
-/// Notes a migration.
-pub const NOTE_MIGRATION: &str = "-- store::note_migration
-insert into longhaul_schema (version, major, name) values ($1, $2, $3)";
-
 /// Applies what is missing; gives the names.
 pub async fn migrate(connection: &mut PgConnection) -> DbResult<Vec<String>> {
-    let mut transaction = sqlx_core::connection::Connection::begin(connection).await?;
-    query(LOCK_SCHEMA).execute(&mut *transaction).await?;
-    query(CREATE_SCHEMA_TABLE).execute(&mut *transaction).await?;
-    let (version, major) = applied(&mut transaction).await?;
-    not_too_new(version, major)?;
-    let mut names = Vec::new();
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > version) {
-        raw_sql(migration.sql).execute(&mut *transaction).await.map_err(|error| {
-            Failure::Schema(format!("migration {} failed: {error}", migration.name))
-        })?;
-        query(NOTE_MIGRATION)
-            .bind(migration.version)
-            .bind(migration.major)
-            .bind(migration.name)
-            .execute(&mut *transaction)
-            .await?;
-        names.push(migration.name.to_owned());
-    }
-    transaction.commit().await?;
-    Ok(names)
+    runner::run(connection, &MIGRATIONS).await
 }
 
 /// Whether the database has the schema of this program, or a newer one that it can live with.
