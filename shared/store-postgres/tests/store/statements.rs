@@ -83,16 +83,24 @@ async fn a_new_column_of_any_table_breaks_no_prepared_statement() {
 
 /// The plan of each hot statement, made without looking at its values.
 fn plans(database: &Database) -> Vec<(&'static str, String)> {
-    let explain = |statement: &&'static str| {
-        let arguments = nulls(statement);
-        let script = format!(
-            "{} prepare s as {statement}; explain (costs off) execute s{arguments}",
-            session(name(statement))
-        );
-        (name(statement), database.sql(&script))
-    };
-    statements::HOT.iter().map(explain).collect()
+    let mut script = String::new();
+    for statement in statements::HOT {
+        let (name, arguments) = (name(statement), nulls(statement));
+        let session = session(name);
+        writeln!(
+            script,
+            "reset all; {session} prepare of_{name} as {statement}; explain (costs off) execute of_{name}{arguments};
+            select '{END_OF_PLAN}';"
+        )
+        .unwrap();
+    }
+    let all = database.sql(&script);
+    let plans = all.split(END_OF_PLAN).map(|plan| plan.trim_matches('\n').to_owned());
+    statements::HOT.iter().map(|statement| name(statement)).zip(plans).collect()
 }
+
+/// A line between two plans.
+const END_OF_PLAN: &str = "end of plan";
 
 fn assert_no_scan(plans: &[(&str, String)]) {
     for (name, plan) in plans {
