@@ -64,7 +64,7 @@ pub enum NotRead {
     /// It was stopped before.
     Stopped(Stopped),
     /// The history cannot be read.
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 impl Run<'_> {
@@ -82,7 +82,7 @@ impl Run<'_> {
             read = self.read_in_turn() => read.map_err(|error| {
                 let cause = format!("what was said to the task could not be read: {error}");
                 tracing::warn!(%error, task_id = %self.claimed.key.task, "history read failed");
-                NotRead::Failed(Failure::retryable(cause).after(RETRY_AFTER))
+                NotRead::Failed(Box::new(Failure::retryable(cause).after(RETRY_AFTER)))
             }),
         }
     }
@@ -197,7 +197,7 @@ impl History {
     /// Takes what the client's last message says. `listed`: it is to be listed, too, before the others.
     fn take_last(&mut self, seq: Seq, said: UserMessage, listed: bool) {
         let UserMessage { message, request_metadata, accepted_output_modes } = said;
-        self.last_metadata = message.metadata.clone();
+        self.last_metadata.clone_from(&message.metadata);
         self.request_metadata = request_metadata;
         self.accepted_output_modes = accepted_output_modes;
         if listed {

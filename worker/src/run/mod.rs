@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
             Err(not_read) => {
                 let ended = match not_read {
                     NotRead::Stopped(reason) => Err(reason),
-                    NotRead::Failed(failure) => Ok(Outcome::Failed(failure)),
+                    NotRead::Failed(failure) => Ok(Outcome::Failed(*failure)),
                 };
                 self.end(Ended::Returned(ended), self.claimed.message_seq).await;
             }

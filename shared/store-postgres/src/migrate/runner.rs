@@ -304,7 +304,7 @@ impl<'a> Waiting<'a> {
 
     /// Pauses after a try that failed for want of a lock; every other failure is one of the migration.
     async fn after(&mut self, error: Error) -> DbResult<()> {
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(DatabaseError::code);
         // No lock in time, a deadlock, or a writer that was faster.
         if !matches!(code.as_deref(), Some("55P03" | "40P01" | "40001")) {
             return Err(failed(self.migration, &error));
