@@ -7,7 +7,10 @@ use super::{
 use crate::failure::{DbResult, Failure};
 use longhaul_runtime::Backoff;
 use sqlx_core::{
-    connection::Connection, error::Error, query::query, query_scalar::query_scalar,
+    connection::Connection,
+    error::{DatabaseError, Error},
+    query::query,
+    query_scalar::query_scalar,
     raw_sql::raw_sql,
 };
 use sqlx_postgres::PgConnection;
