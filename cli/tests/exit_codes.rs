@@ -61,7 +61,8 @@ fn a_check_says_what_is_wrong_with_a_key_file() {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let file = folder.path().join("key.pem").to_str().expect("a path of text").to_owned();
     let setting = format!("cards.signing_keys={file}");
-    let check = ["config", "check", "--set", &setting];
+    let public = "server.public_url=https://agents.example";
+    let check = ["config", "check", "--set", &setting, "--set", public];
     refused(&check, &[], 2, &["cards.signing_keys[0]", &file, "cannot be read"]);
     assert!(longhaul(&["card", "key", "new", "--out", &file], &[]).status.success());
     let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();

@@ -1,4 +1,5 @@
-//! A pooler that keeps no sessions breaks LISTEN and session locks: processes refuse to start behind one.
+//! A pooler that refuses startup parameters: processes end at once with a sentence. Poolers in session and in transaction mode
+//! are tested with the real PgBouncer in the tests of `store-postgres`.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +13,7 @@ const AGENT: &str = "[[agent]]\nname = \"echo\"\nexecutor = \"echo\"\n";
 /// What a client asks first when it would like an encrypted connection.
 const ENCRYPTED: u32 = 80_877_103;
 
-/// Says what a pooler in transaction mode says to a session that brings settings of its own.
+/// Answers every session as a pooler does that refuses settings at its start.
 fn pooler() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -45,10 +46,11 @@ fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 #[test]
-fn behind_a_pooler_in_transaction_mode_a_process_ends_with_a_sentence() {
+fn a_pooler_that_refuses_startup_parameters_ends_a_process_with_a_sentence() {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     std::fs::write(folder.path().join("longhaul.toml"), AGENT).expect("our folder is writable");
-    let url = format!("postgres://u:hunter2@{}/longhaul", pooler());
+    let place = pooler();
+    let url = format!("postgres://u:hunter2@{place}/longhaul?options=-c%20statement_timeout%3D1s");
     for arguments in [["worker", "--concurrency=1"], ["api", "--listen=127.0.0.1:0"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
         for (name, _) in
@@ -62,7 +64,10 @@ fn behind_a_pooler_in_transaction_mode_a_process_ends_with_a_sentence() {
         let output = command.output().expect("the binary was built with this test");
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
-        assert!(error.contains("direct connection") && error.contains("pgbouncer"), "{error}");
+        assert!(
+            error.contains("startup parameter") && error.contains("leave `options` out"),
+            "{error}"
+        );
         assert!(!error.contains("hunter2"), "{error}");
     }
 }

@@ -28,6 +28,7 @@ pub async fn a_claim_brings_what_the_run_needs(store: Arc<dyn Store>) {
     assert_eq!(scene.history(created.key).await, task.history);
     assert_eq!(claimed.trace, created.accept.trace);
     assert!(claimed.waited < Duration::from_secs(60));
+    assert_eq!((claimed.deadline, claimed.deadline_in), (None, None));
     assert_eq!(task.last_seq, Seq(1), "a claim assigns no place in the log");
 }
 

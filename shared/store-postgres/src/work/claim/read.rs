@@ -19,7 +19,9 @@ pub const CLAIMED: &str = "-- store::claimed
 select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.cancel_at is not null as cancel, r.losses,
     greatest(0, extract(epoch from clock_timestamp() - r.run_at) * 1000)::int8 as waited_ms,
     t.context_id, t.created_at, s.state, s.last_seq, s.message_seq, s.turn, s.deadline_at,
-    greatest(0, extract(epoch from s.deadline_at - clock_timestamp()) * 1000)::int8 as deadline_ms, m.kind, m.schema, m.body,
+    case when s.deadline_at is not null then greatest(0, extract(epoch from s.deadline_at - clock_timestamp()) * 1000)::int8 end
+        as deadline_ms,
+    m.kind, m.schema, m.body,
     exists (
         select from checkpoints c where c.owner_id = r.owner_id and c.task_id = r.task_id offset 0
     ) as has_checkpoints
