@@ -45,6 +45,9 @@ impl Replicas {
 
     /// Promotes the standby: they change places.
     pub fn promote(&mut self) {
+        // One that was a primary before would wait for a standby that is gone. `alter system` works on standbys, too.
+        self.standby.sql("alter system reset synchronous_standby_names");
+        self.standby.sql("select pg_reload_conf()");
         self.standby.sql("select pg_promote(true, 60)");
         std::mem::swap(&mut self.primary, &mut self.standby);
     }

@@ -194,7 +194,7 @@ async fn a_card_is_for_clients_of_both_versions_unless_one_is_asked_for(mode: Mo
     assert_eq!(of_both["additionalInterfaces"][1]["transport"], "HTTP+JSON");
     assert_eq!(card(&any, "/.well-known/agent.json").await, of_both);
     let pure = stack.client().get("/.well-known/agent-card.json").await;
-    assert_eq!(pure.header("vary"), "A2A-Version");
+    assert_eq!(pure.header("vary"), "A2A-Version, Host", "no public address is set");
     assert!(pure.json().get("url").is_none());
     assert_eq!(pure.json()["supportedInterfaces"], of_both["supportedInterfaces"]);
     let named = card(&any, "/agents/places/.well-known/agent-card.json").await;

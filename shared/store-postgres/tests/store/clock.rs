@@ -6,7 +6,7 @@ use longhaul_tests::{Database, Postgres, eventually};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-const LEASE: Duration = Duration::from_secs(6);
+const LEASE: Duration = Duration::from_secs(4);
 
 const HOUR: i64 = 3_600;
 
