@@ -18,7 +18,7 @@ static THREADS: LazyLock<Semaphore> = LazyLock::new(|| {
     Semaphore::new(processors.div_ceil(2))
 });
 
-/// Whether work on so many bytes goes apart. A runtime of one thread has no other to go on with.
+/// Decides if work on so many bytes leaves the async threads. A runtime of one thread has no other to go on with.
 fn is_apart(bytes: usize) -> bool {
     let threads = || Handle::try_current().map(|runtime| runtime.runtime_flavor());
     bytes > LARGE_BYTES && threads().is_ok_and(|flavor| flavor == RuntimeFlavor::MultiThread)

@@ -54,7 +54,7 @@ pub struct ApiOptions {
     pub max_connections: usize,
     /// Most requests that are open at once on one HTTP/2 connection.
     pub max_requests_per_connection: u32,
-    /// What clients may say to one task after its first message; a new one is to be begun beyond that.
+    /// Bounds of the messages to one task after its first; beyond them a client begins a new task.
     pub task_budget: TaskBudget,
     /// How many tasks of an agent may wait, where the agent does not say; more are turned away.
     pub max_queued: u32,

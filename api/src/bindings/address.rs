@@ -1,6 +1,6 @@
 //! The address that cards name: the one that is set, or the one that the request was sent to.
 //!
-//! What a request says is its client's word, so a card made from it goes to nobody else and is not signed, unless the host was listed.
+//! A request's host is its client's word, so a card made from it goes to nobody else and is not signed, unless the host was listed.
 
 use super::{
     forwarded::{Forwarded, TrustedProxies},

@@ -1,4 +1,4 @@
-//! What proxies say about the request that they pass on: `Forwarded` (RFC 7239), or `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`.
+//! Reads what proxies say about the request that they pass on: `Forwarded` (RFC 7239), or `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`.
 //!
 //! Anybody can send these headers, so they count only where the connection comes from a proxy that was listed. Of several values the
 //! last was added by the nearest proxy; as long as a value was added for another listed one, the value before it counts.

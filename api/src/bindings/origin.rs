@@ -3,7 +3,7 @@
 //! There the network address is all that keeps strangers out, and a browser on the same machine or network is already in. A web page
 //! may send simple requests to any address (cross-site request forgery), or have its own name resolve to ours (DNS rebinding). So a
 //! request counts only when its host is a name of this server, and its origin, if any, is that of this server or was allowed.
-//! Where callers show a key, a page that does not have it can do nothing, and nothing is refused here.
+//! A server with keys refuses nothing here: a page without a key can do nothing.
 
 use super::{
     forwarded::TrustedProxies,

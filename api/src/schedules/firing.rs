@@ -16,7 +16,7 @@ use tokio::time::Instant;
 const LOOK: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_millis(200);
 
-/// How often every schedule is looked at, whether its next time can be right.
+/// Interval at which every schedule is checked for a next time that cannot be right.
 const CHECK: Duration = Duration::from_secs(60);
 
 /// How soon is looked again after something was due: there may be more, and what was fired has a new time.
