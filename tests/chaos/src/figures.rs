@@ -11,6 +11,12 @@ use std::collections::{BTreeMap, HashSet};
 /// How long a fault may still be felt after it was taken back, in microseconds.
 const AFTERMATH: i64 = 2_000_000;
 
+/// How far back the report looks for faults that came before a slow one, in microseconds.
+const LOOKBACK: i64 = 30_000_000;
+
+/// Number of slow ones that the report explains.
+const MAX_SLOWEST: usize = 8;
+
 /// Everything that is counted.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,6 +37,8 @@ pub struct Figures {
     pub cancels: Times,
     /// The same, where no fault was in the way.
     pub undisturbed_cancels: Times,
+    /// The slowest undisturbed recoveries and cancels, the slowest first.
+    pub slowest: Vec<Slow>,
     /// Calls of the executor.
     pub executions: u64,
     /// Calls of the executor for an attempt of a turn that had been begun before.
@@ -57,6 +65,33 @@ pub struct Figures {
 #[derive(Debug, Default, Clone, Serialize)]
 #[serde(into = "Summary")]
 pub struct Times(Vec<i64>);
+
+/// A recovery or a cancel that took long although no fault was in its way.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slow {
+    /// The fault, or `cancel`.
+    pub kind: String,
+    /// Milliseconds.
+    pub took: i64,
+    /// The task.
+    pub task: String,
+    /// The fault before it that was taken back last.
+    pub before: Option<String>,
+    /// Milliseconds from the end of that one.
+    pub after: Option<i64>,
+}
+
+impl Slow {
+    /// `kill worker 4100 ms, 2300 ms after stop-fast postgres (task 0198…)`.
+    pub fn sentence(&self) -> String {
+        let before = match (&self.before, self.after) {
+            (Some(before), Some(after)) => format!("{after} ms after {before}"),
+            _ => "after no other fault".to_owned(),
+        };
+        format!("{} {} ms, {before} (task {})", self.kind, self.took, self.task)
+    }
+}
 
 /// What is said of lengths of time.
 #[derive(Debug, Serialize)]
@@ -154,7 +189,9 @@ impl Figures {
             }
             self.cancels.add(seen.at - cancel.sent_at);
             if !struck.iter().any(|fault| fault.felt(cancel.sent_at, seen.at)) {
-                self.undisturbed_cancels.add(seen.at - cancel.sent_at);
+                let took = seen.at - cancel.sent_at;
+                self.undisturbed_cancels.add(took);
+                self.explain("cancel", &seen.task, cancel.sent_at, took, struck);
             }
         }
     }
@@ -179,7 +216,23 @@ impl Figures {
         let alone = |other: &&Struck| other.from != fault.from || other.pid != fault.pid;
         if !struck.iter().filter(alone).any(|other| other.felt(from, next.at)) {
             self.undisturbed_recoveries.entry(fault.kind.clone()).or_default().add(took);
+            self.explain(&fault.kind, &next.task, from, took, struck);
         }
+    }
+
+    /// Keeps one of the slowest, with the fault that came before it.
+    fn explain(&mut self, kind: &str, task: &str, from: i64, took: i64, struck: &[Struck]) {
+        let earlier = struck.iter().filter(|fault| fault.to < from && from - fault.to < LOOKBACK);
+        let last = earlier.max_by_key(|fault| fault.to);
+        self.slowest.push(Slow {
+            kind: kind.to_owned(),
+            took: took / 1_000,
+            task: task.to_owned(),
+            before: last.map(|fault| fault.kind.clone()),
+            after: last.map(|fault| (from - fault.to) / 1_000),
+        });
+        self.slowest.sort_by_key(|slow| std::cmp::Reverse(slow.took));
+        self.slowest.truncate(MAX_SLOWEST);
     }
 }
 

@@ -96,6 +96,9 @@ impl Figures {
         let _ = writeln!(text, "cancel to executor: {}", self.cancels.sentence());
         let _ =
             writeln!(text, "  with no fault in the way: {}", self.undisturbed_cancels.sentence());
+        for slow in &self.slowest {
+            let _ = writeln!(text, "  slowest with no fault in the way: {}", slow.sentence());
+        }
         let _ = writeln!(
             text,
             "executions: {}, {} of them again; effects of steps: {}, {} of them again",
