@@ -25,7 +25,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration {
         version: 1,
         major: 1,
@@ -67,6 +67,12 @@ const MIGRATIONS: [Migration; 7] = [
         major: 1,
         name: "0007_keys",
         sql: include_str!("../../../../migrations/postgres/0007_keys.sql"),
+    },
+    Migration {
+        version: 8,
+        major: 1,
+        name: "0008_sessions",
+        sql: include_str!("../../../../migrations/postgres/0008_sessions.sql"),
     },
 ];
 

@@ -157,6 +157,39 @@ async fn a_server_that_comes_back_gives_everybody_a_full_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_came_back_with_the_server_is_missed_after_a_second_again() {
+    let mut scene = Scene::private(&[]).await;
+    let key = scene.accepted().await;
+    let other = open(&scene.database).await;
+    let lease = Duration::from_secs(3_600);
+    let worker = worker_of(&other, lease).await;
+    let run = claim(&other, worker).await;
+    other.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
+    tokio::task::block_in_place(|| {
+        let server = scene.server.as_mut().unwrap();
+        server.stop_fast();
+        server.start();
+    });
+    eventually(LIMIT, "the session is there again", async || {
+        // What a look finds while the server is coming up does not matter.
+        let _ = scene.store.reap(REAP).await;
+        let seen = scene.database.sql(&format!(
+            "select coalesce(bool_and(session_server = identity), false) from workers, server_epoch
+             where worker_id = '{}'",
+            worker.uuid()
+        ));
+        if seen == "t" { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    let dying = Instant::now();
+    other.close().await;
+    offered(&scene.store, key).await;
+    let took = dying.elapsed();
+    assert!(took >= Duration::from_secs(1), "its second was not over: {took:?}");
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_reapers_offer_a_lost_run_once() {
     let scene = Scene::new().await;
     let keys = [scene.accepted().await, scene.accepted().await, scene.accepted().await];

@@ -61,7 +61,10 @@ select time.now,
         )) as lost,
     exists (
         select from life
-        where not over and ((gone_since is null and watched and not present) or (gone_since is not null and present))
+        where not over and case
+            when present then gone_since is not null or unseen
+            else gone_since is null and watched
+        end
     ) as changed,
     (select min(gone_since) + $2::int8 * interval '1 millisecond' from life where missed) as next_lost,
     (select min(r.cancel_at) from runs r where r.cancel_at > '-infinity') as next_cancel,

@@ -1,8 +1,10 @@
 //! Which workers are dead.
 //!
 //! A worker is dead when its lease is over, or when nobody has held the lock of its session for a second and it has not been
-//! heard of since; both as a process has [watched](super::watch) it, since the database's clock may be put forward or back. A server that comes back gives everybody a full lease first: while it was away nobody could renew one, and
-//! every session was lost. It is known by when it was started, by its timeline, and by a table that no crash survives.
+//! heard of since; both as a process has [watched](super::watch) it, since the database's clock may be put forward or back.
+//! A server that comes back gives every worker a full lease first: while it was away no lease could be renewed, and every session
+//! was lost. A worker whose session was seen on it again needs no such time: from then on its absence counts as before. The
+//! life of a server is known by when it was started, by its timeline, and by a table that no crash survives.
 
 use crate::{db::Db, failure::DbResult, work::reap::watch::LostWorkers};
 use sqlx_core::query::query;
@@ -18,13 +20,18 @@ update server_epoch
 set identity = server_identity(), since = clock_timestamp()
 where identity <> server_identity() or since > clock_timestamp() or exists (select from life)";
 
-/// Notes which workers have no session any more, and which have one again.
+/// Notes which workers have no session any more, and which have one again, or have one for the first time in this life of the
+/// server.
 pub const MARK_WORKERS: &str = "-- store::mark_workers
 update workers w
-set gone_since = case when not l.present then clock_timestamp() end
-from worker_life l
-where l.worker_id = w.worker_id and w.lost_at is null
-    and ((w.gone_since is null and l.watched and not l.present) or (w.gone_since is not null and l.present))";
+set gone_since = case when not l.present then clock_timestamp() end,
+    session_server = case when l.present then e.identity else w.session_server end
+from worker_life l, server_epoch e
+where l.worker_id = w.worker_id and w.lost_at is null and l.same_server
+    and case
+        when l.present then w.gone_since is not null or l.unseen
+        else w.gone_since is null and l.watched
+    end";
 
 /// Notes that workers are dead, whose lease was to end then or whose session is gone since then; nothing brings them back. One that
 /// was heard of in between is not.
