@@ -223,7 +223,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_revoked_key_works_for_seconds_whatever_the_clock_on_the_wall_says() {
-        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let (store, _folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
         let keys = ApiKeys::new(store);
         let hash = [7; 32];
         keys.remember(hash, Some(&Principal::local()));
@@ -237,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_that_was_seen_before_waits_behind_no_unknown_ones() {
-        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let (store, _folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
         let keys = ApiKeys::new(store);
         let hash: Hash = Sha256::digest("abc").into();
         let long_ago = Instant::now().checked_sub(FRESH).unwrap();
@@ -252,7 +252,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_unknown_key_is_asked_for_once_a_second_and_pushes_no_other_out() {
-        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let (store, _folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
         let keys = ApiKeys::new(store);
         keys.remember([0; 32], Some(&Principal::local()));
         for number in 0..=REMEMBERED {

@@ -23,5 +23,5 @@ mod weight;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub use hub::bench;
-pub use node::{Api, Parts};
+pub use node::{Api, ApiParts};
 pub use options::{ApiOptions, Authentication, ExtendedCards};

@@ -12,7 +12,9 @@ use crate::{
 };
 use longhaul_dispatch::Waker;
 use longhaul_domain::SignalChannel;
-use longhaul_runtime::{Clock, Ids, Readiness, Shutdown, SystemClock, TaskSet, readiness::Handle};
+use longhaul_runtime::{
+    Clock, IdSource, Readiness, Shutdown, SystemClock, TaskSet, readiness::ComponentHandle,
+};
 use longhaul_store::Store;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
@@ -24,13 +26,13 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a node is made of.
-pub struct Parts {
+pub struct ApiParts {
     /// The truth.
     pub store: Arc<dyn Store>,
     /// Wakes workers.
     pub waker: Arc<dyn Waker>,
     /// Ids and randomness.
-    pub ids: Arc<dyn Ids>,
+    pub ids: Arc<dyn IdSource>,
     /// Where the node reports its health.
     pub readiness: Readiness,
     /// When to end.
@@ -48,14 +50,14 @@ pub struct Api {
 
 impl Api {
     /// Starts what goes on besides requests. Must be called within a Tokio runtime.
-    pub fn start(parts: Parts, options: ApiOptions) -> Self {
+    pub fn start(parts: ApiParts, options: ApiOptions) -> Self {
         Self::with_clock(parts, options, Arc::new(SystemClock))
     }
 
     /// The same with another clock, which only says whether a client's deadline has passed and when a schedule that is
     /// put is due next; everything else goes by the store's.
-    pub(crate) fn with_clock(parts: Parts, options: ApiOptions, clock: Arc<dyn Clock>) -> Self {
-        let Parts { store, waker, ids, readiness, shutdown, .. } = parts;
+    pub(crate) fn with_clock(parts: ApiParts, options: ApiOptions, clock: Arc<dyn Clock>) -> Self {
+        let ApiParts { store, waker, ids, readiness, shutdown, .. } = parts;
         let tasks = TaskSet::new();
         let hub = Hub::start(Arc::clone(&store), &tasks, readiness.component("signals"));
         let stop = tasks.stopping().clone();
@@ -133,7 +135,7 @@ impl Api {
     }
 }
 
-async fn check(store: Arc<dyn Store>, readiness: Handle) {
+async fn check(store: Arc<dyn Store>, readiness: ComponentHandle) {
     loop {
         match timeout(CHECK_LIMIT, store.check()).await {
             Ok(Ok(())) => readiness.set_ok(),

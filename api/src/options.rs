@@ -2,9 +2,9 @@
 
 use ipnet::IpNet;
 use longhaul_domain::AgentName;
-use longhaul_signing::Signer;
+use longhaul_signing::CardSigner;
 use longhaul_store::TaskBudget;
-use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress};
+use longhaul_wire::{Negotiation, card::DeploymentInfo, interfaces::GrpcAddress};
 use std::{sync::Arc, time::Duration};
 
 /// How callers show who they are.
@@ -43,7 +43,7 @@ pub struct ApiOptions {
     /// The agent at the root; without it, the only one that is registered.
     pub default_agent: Option<AgentName>,
     /// Signs cards and publishes its keys; without it, cards are not signed.
-    pub card_signer: Option<Arc<Signer>>,
+    pub card_signer: Option<Arc<CardSigner>>,
     /// How callers show who they are.
     pub authentication: Authentication,
     /// Largest request body, in bytes.
@@ -82,5 +82,5 @@ pub struct ApiOptions {
     /// For whom there are extended cards.
     pub extended_cards: ExtendedCards,
     /// Who runs this deployment, and where to read about it: on every card.
-    pub about: About,
+    pub about: DeploymentInfo,
 }

@@ -1,26 +1,26 @@
 //! A node on a store of its own, for tests; what workers do is done by hand.
 
 use crate::{
-    Api, ApiOptions, Authentication, ExtendedCards, Parts,
+    Api, ApiOptions, ApiParts, Authentication, ExtendedCards,
     service::{Caller, Rules, Service},
 };
-use longhaul_dispatch::{Wake, Waker};
+use longhaul_dispatch::{WakeHint, Waker};
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody,
-    Failed, FailedBecause, JsonObject, Message, MessageId, Part, Principal, Role, Seq, TaskState,
-    TerminalState, WorkerId,
-    extension::DURABILITY,
+    FailureKind, JsonObject, Message, MessageId, Part, Principal, Role, Seq, TaskFailure,
+    TaskState, TerminalState, WorkerId,
+    extension::DURABILITY_EXTENSION,
     log::{StatusChange, UserMessage},
 };
 use longhaul_runtime::{
-    Clock, Ids, ManualClock, Readiness, Shutdown, SystemClock, SystemIds, TraceContext,
+    Clock, IdSource, ManualClock, Readiness, Shutdown, SystemClock, SystemIds, TraceContext,
 };
 use longhaul_store::{
-    AgentSlots, Append, ClaimRequest, Claimed, HistoryQuery, NewWorker, Settle, SettleAs, Store,
+    AgentSlots, Append, ClaimRequest, ClaimedRun, HistoryQuery, NewWorker, Settle, SettleAs, Store,
     TaskBudget,
 };
 use longhaul_wire::{
-    Dialect, Extensions, Negotiation, SendRequest, card::About, interfaces::GrpcAddress,
+    Dialect, Extensions, Negotiation, SendRequest, card::DeploymentInfo, interfaces::GrpcAddress,
 };
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -29,10 +29,10 @@ use tokio::sync::mpsc;
 /// Longer than anything here takes.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-struct Wakes(mpsc::UnboundedSender<Wake>);
+struct Wakes(mpsc::UnboundedSender<WakeHint>);
 
 impl Waker for Wakes {
-    fn wake(&self, wake: Wake) {
+    fn wake(&self, wake: WakeHint) {
         let _ = self.0.send(wake);
     }
 }
@@ -45,7 +45,7 @@ pub struct Node {
     /// The clock of the node: it stands still.
     pub clock: Arc<ManualClock>,
     /// Every wake-up that was sent.
-    pub wakes: mpsc::UnboundedReceiver<Wake>,
+    pub wakes: mpsc::UnboundedReceiver<WakeHint>,
     _folder: TempDir,
 }
 
@@ -81,7 +81,7 @@ pub fn options() -> ApiOptions {
         versions: Negotiation::default(),
         grpc_address: GrpcAddress::HostPort,
         extended_cards: ExtendedCards::Authenticated,
-        about: About::default(),
+        about: DeploymentInfo::default(),
     }
 }
 
@@ -111,7 +111,7 @@ impl Node {
     }
 
     async fn with(limits: AgentLimits, change: impl FnOnce(&mut ApiOptions)) -> Self {
-        let (store, folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let (store, folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
         let store: Arc<dyn Store> = store;
         let described = AgentDescriptor {
             name: agent(),
@@ -127,7 +127,7 @@ impl Node {
         store.register_agents(vec![described]).await.unwrap();
         let (sender, wakes) = mpsc::unbounded_channel();
         let shutdown = Shutdown::new();
-        let parts = Parts {
+        let parts = ApiParts {
             store: Arc::clone(&store),
             waker: Arc::new(Wakes(sender)),
             ids: Arc::new(SystemIds),
@@ -151,7 +151,7 @@ impl Node {
     pub fn configured(&self, change: impl FnOnce(&mut ApiOptions)) -> Api {
         let mut options = self.api.service().options.clone();
         change(&mut options);
-        let parts = Parts {
+        let parts = ApiParts {
             store: Arc::clone(&self.store),
             waker: Arc::new(Wakes(mpsc::unbounded_channel().0)),
             ids: Arc::new(SystemIds),
@@ -181,14 +181,14 @@ impl Node {
 /// What a worker has claimed.
 pub struct Run {
     store: Arc<dyn Store>,
-    pub claimed: Claimed,
+    pub claimed: ClaimedRun,
     op: i32,
 }
 
 impl Run {
     fn output(&mut self, entries: Vec<EntryBody>) -> Append {
         self.op += 1;
-        let Claimed { key, fence, attempt, .. } = self.claimed;
+        let ClaimedRun { key, fence, attempt, .. } = self.claimed;
         Append {
             key,
             fence,
@@ -222,9 +222,9 @@ impl Run {
     /// Ends it badly, for good.
     pub async fn fail(&mut self, cause: &str) {
         self.append(vec![working()]).await;
-        let Claimed { key, ref context, attempt, .. } = self.claimed;
+        let ClaimedRun { key, ref context, attempt, .. } = self.claimed;
         let id = || MessageId::from(SystemIds.uuid_v7());
-        let failed = Failed::new(FailedBecause::Fatal, cause, attempt);
+        let failed = TaskFailure::new(FailureKind::Fatal, cause, attempt);
         let last = failed.status(key.task, context, None, id);
         self.settle(TerminalState::Failed, last).await;
     }
@@ -273,7 +273,7 @@ pub fn send(id: &str) -> SendRequest {
 /// The same with durability options.
 pub fn send_with(id: &str, options: &str) -> SendRequest {
     let mut request = send(id);
-    let metadata = format!("{{\"{DURABILITY}\":{options}}}");
+    let metadata = format!("{{\"{DURABILITY_EXTENSION}\":{options}}}");
     request.message.metadata = Some(JsonObject::parse(&metadata).unwrap());
     request
 }

@@ -4,7 +4,7 @@
 //! stored, gives nothing away. A key is shown once, when it is made; who loses it makes another.
 
 use longhaul_domain::KeyId;
-use longhaul_runtime::{Ids, Secret};
+use longhaul_runtime::{IdSource, Secret};
 use sha2::{Digest, Sha256};
 
 /// Digits and letters without those that are taken for one another.
@@ -25,7 +25,7 @@ pub struct ApiKey {
 
 impl ApiKey {
     /// Makes a key.
-    pub fn generate(ids: &dyn Ids) -> Self {
+    pub fn generate(ids: &dyn IdSource) -> Self {
         let id = encode(ids.random_u128(), ID_LENGTH);
         let secret: String = [ids.random_u128(), ids.random_u128()]
             .into_iter()

@@ -5,7 +5,7 @@ use longhaul_cli::args::Cli;
 use longhaul_domain::{bounds, checkpoint, durability, ids, json};
 use longhaul_runtime::{
     Settings,
-    settings::{Sources, keys},
+    settings::{SettingSources, keys},
 };
 use std::path::{Path, PathBuf};
 
@@ -55,12 +55,12 @@ fn the_page_of_limits_names_every_bound() {
         ("| elements of lists", bounds::MAX_ELEMENTS.to_string()),
         ("| elements of lists", format!("counts as {}", bounds::MEMBER_WEIGHT)),
         ("| nesting of objects and lists", format!("{} levels", bounds::MAX_DATA_DEPTH)),
-        ("| nesting of the JSON text", format!("{} levels", json::MAX_DEPTH)),
-        ("| bytes in contents of up to 1 KiB", bounds::MAX_INLINE_BYTES.to_string()),
-        ("| message, context and artifact ids", ids::MAX_CLIENT_ID.to_string()),
-        ("| name and idempotency key", durability::MAX_KEY.to_string()),
+        ("| nesting of the JSON text", format!("{} levels", json::MAX_JSON_DEPTH)),
+        ("| bytes in contents of up to 1 KiB", bounds::MAX_ENTRY_INLINE_BYTES.to_string()),
+        ("| message, context and artifact ids", ids::MAX_CLIENT_ID_BYTES.to_string()),
+        ("| name and idempotency key", durability::MAX_KEY_BYTES.to_string()),
         ("| attempts that a message may ask for", durability::MAX_ATTEMPTS.to_string()),
-        ("| value of a checkpoint", format!("{} MiB", checkpoint::MAX_VALUE >> 20)),
+        ("| value of a checkpoint", format!("{} MiB", checkpoint::MAX_CHECKPOINT_BYTES >> 20)),
         ("| messages with which a run begins", longhaul_worker::MAX_HISTORY_MESSAGES.to_string()),
         ("| messages with which a run begins", longhaul_worker::MAX_HISTORY_BYTES.to_string()),
         ("| body |", default("server.max_body_bytes")),
@@ -94,7 +94,7 @@ fn every_command_is_documented() {
 #[test]
 fn the_example_is_valid_also_with_every_comment_taken_off() {
     let load = |path: PathBuf| {
-        let sources = Sources {
+        let sources = SettingSources {
             file: Some(path),
             fallback_file: None,
             env: std::iter::empty(),

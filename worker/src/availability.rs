@@ -80,7 +80,7 @@ enum State {
 /// Starts the agents of a worker and reports which of them can work.
 pub struct Starter {
     board: Mutex<Board>,
-    readiness: readiness::Handle,
+    readiness: readiness::ComponentHandle,
     runtime: Handle,
 }
 
@@ -94,7 +94,7 @@ impl Starter {
     /// Reports through `readiness`, and once to `settled`, when every agent has started or failed for the first time.
     pub fn new(
         agents: impl Iterator<Item = AgentName>,
-        readiness: readiness::Handle,
+        readiness: readiness::ComponentHandle,
         runtime: Handle,
         settled: oneshot::Sender<Vec<FailedStart>>,
     ) -> Arc<Self> {

@@ -10,8 +10,8 @@ use crate::{
 };
 use longhaul_dispatch::{Delivery, WakeSource};
 use longhaul_domain::{AgentName, WorkerId};
-use longhaul_runtime::{Backoff, TaskSet, readiness::Handle};
-use longhaul_store::{AgentSlots, ClaimRequest, Claimed};
+use longhaul_runtime::{Backoff, TaskSet, readiness::ComponentHandle};
+use longhaul_store::{AgentSlots, ClaimRequest, ClaimedRun};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -27,7 +27,7 @@ pub struct Claims {
     pub runs: TaskSet,
     pub worker: WorkerId,
     pub probe_interval: Duration,
-    pub readiness: Handle,
+    pub readiness: ComponentHandle,
 }
 
 /// What a look into the store brought.
@@ -43,7 +43,7 @@ struct Brought {
 
 impl Brought {
     /// What was asked for with these slots, at most so many in all.
-    fn of(claimed: &[Claimed], slots: &[AgentSlots], limit: u32) -> Self {
+    fn of(claimed: &[ClaimedRun], slots: &[AgentSlots], limit: u32) -> Self {
         let mut by_agent = BTreeMap::<AgentName, u32>::new();
         for claimed in claimed {
             *by_agent.entry(claimed.agent.clone()).or_default() += 1;
@@ -109,7 +109,7 @@ impl Claims {
         for wake in wakes.drain(..) {
             let agent = &wake.wake.agent;
             let left = brought.by_agent.get(agent).copied().unwrap_or(0);
-            if let Some(left) = left.checked_sub(wake.stands_for()) {
+            if let Some(left) = left.checked_sub(wake.hint_count()) {
                 brought.by_agent.insert(agent.clone(), left);
             } else if !open.contains(agent) {
                 continue;
@@ -184,7 +184,7 @@ impl Claims {
         }
     }
 
-    fn begin(&self, claimed: Claimed) {
+    fn begin(&self, claimed: ClaimedRun) {
         let Some(agent) = self.agents.get(&claimed.agent) else {
             tracing::error!(agent = %claimed.agent, "claimed a run that was not asked for");
             return;
@@ -209,7 +209,7 @@ mod tests {
     use crate::testing::claimed;
 
     fn brought(claims: u128, free: u32, limit: u32) -> Brought {
-        let claimed: Vec<Claimed> = (1..=claims).map(claimed).collect();
+        let claimed: Vec<ClaimedRun> = (1..=claims).map(claimed).collect();
         let agent = AgentName::new("agent").unwrap();
         let idle = AgentName::new("idle").unwrap();
         let slots = [AgentSlots::new(agent, free), AgentSlots::new(idle, limit)];

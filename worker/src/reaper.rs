@@ -2,9 +2,9 @@
 //! ended. Every worker does so; any number at once is fine, and one that dies in the middle leaves the rest to the others.
 
 use crate::{running::Running, why::Why};
-use longhaul_dispatch::{Wake, Waker};
+use longhaul_dispatch::{WakeHint, Waker};
 use longhaul_runtime::Backoff;
-use longhaul_store::{Reap, Reaped, Reaping, Work};
+use longhaul_store::{ReapOutcome, ReapRequest, Reaped, WorkerStore};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -61,7 +61,7 @@ impl Alarm {
 
 /// The reaper of one worker.
 pub struct Reaper {
-    pub store: Arc<dyn Work>,
+    pub store: Arc<dyn WorkerStore>,
     pub waker: Arc<dyn Waker>,
     pub running: Running,
     pub alarm: Alarm,
@@ -76,11 +76,11 @@ pub struct Reaper {
 impl Reaper {
     /// Looks for as long as the worker runs.
     pub async fn run(self) {
-        let reap = Reap { limit: BATCH, max_losses: self.max_losses, grace: self.grace };
+        let reap = ReapRequest { limit: BATCH, max_losses: self.max_losses, grace: self.grace };
         let mut failures = 0;
         loop {
             match timeout(self.lease, self.store.reap(reap)).await {
-                Ok(Ok(Reaping { done, again_in })) => {
+                Ok(Ok(ReapOutcome { done, again_in })) => {
                     failures = 0;
                     let full = done.len() >= BATCH as usize;
                     announce(&*self.waker, &self.running, done);
@@ -118,11 +118,11 @@ pub fn announce(waker: &dyn Waker, running: &Running, reaped: Vec<Reaped>) {
         match reaped {
             Reaped::Offered { key, agent } => {
                 tracing::warn!(task_id = %key.task, %agent, "a lost run is offered again");
-                waker.wake(Wake { agent, task: key, trace: None });
+                waker.wake(WakeHint { agent, task: key, trace: None });
             }
             Reaped::Due { key, agent } => {
                 tracing::debug!(task_id = %key.task, %agent, "due now");
-                waker.wake(Wake { agent, task: key, trace: None });
+                waker.wake(WakeHint { agent, task: key, trace: None });
             }
             Reaped::Canceled { key } => {
                 tracing::info!(task_id = %key.task, "canceled: its executor did not stop in time");
@@ -143,7 +143,7 @@ mod tests {
         signals::RunSignals,
         testing::{Asked, Scripted, Woken, away, fence, key, script},
     };
-    use longhaul_domain::{AgentName, FailedBecause};
+    use longhaul_domain::{AgentName, FailureKind};
 
     const LEASE: Duration = Duration::from_secs(15);
     const SECOND: Duration = Duration::from_secs(1);
@@ -176,8 +176,8 @@ mod tests {
         }
     }
 
-    fn nothing(again_in: Duration) -> Reaping {
-        Reaping { done: Vec::new(), again_in }
+    fn nothing(again_in: Duration) -> ReapOutcome {
+        ReapOutcome { done: Vec::new(), again_in }
     }
 
     #[tokio::test(start_paused = true)]
@@ -237,14 +237,14 @@ mod tests {
             Reaped::Offered { key: key(1), agent: agent() },
             Reaped::Due { key: key(2), agent: agent() },
             Reaped::Canceled { key: key(3) },
-            Reaped::Failed { key: key(4), because: FailedBecause::Deadline },
+            Reaped::Failed { key: key(4), because: FailureKind::Deadline },
         ];
         let signals = [3, 4, 5].map(|task| {
             let signals = Arc::new(RunSignals::new());
             (scene.running.register(key(task), fence(1), Arc::clone(&signals)), signals)
         });
         script(&scene.store.reap, move || {
-            Ok(Reaping { done: std::mem::take(&mut done), again_in: SECOND })
+            Ok(ReapOutcome { done: std::mem::take(&mut done), again_in: SECOND })
         });
         scene.reap_for(SECOND / 2).await;
         assert_eq!(*scene.woken.0.lock().unwrap(), [key(1), key(2)]);

@@ -4,7 +4,7 @@
 //! before.
 
 use crate::why::Why;
-use longhaul_executor::Stopped;
+use longhaul_executor::OutputStopped;
 use std::{
     future::pending,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -68,14 +68,14 @@ impl RunSignals {
     }
 
     /// What the executor hears of that.
-    pub fn stopped(&self) -> Option<Stopped> {
+    pub fn stopped(&self) -> Option<OutputStopped> {
         self.why().map(Why::stopped)
     }
 
     /// Waits until the run is stopped.
-    pub async fn wait_stopped(&self) -> Stopped {
+    pub async fn wait_stopped(&self) -> OutputStopped {
         self.stop.cancelled().await;
-        self.stopped().unwrap_or(Stopped::Draining)
+        self.stopped().unwrap_or(OutputStopped::Draining)
     }
 
     /// Waits until nothing may be written any more.

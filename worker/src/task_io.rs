@@ -7,9 +7,9 @@ use longhaul_domain::{
     BlobHash, Checkpoint, CheckpointName, ContextId, EntryBody, HistoryItem, Json, OwnerId, Seq,
     Task, TaskId, TaskKey,
 };
-use longhaul_executor::{IoError, Stopped, TaskIo};
+use longhaul_executor::{OutputStopped, TaskIo, TaskIoError};
 use longhaul_store::{
-    HistoryQuery, ListQuery, ReadLimit, Room, SnapshotOptions, Store, StoreError,
+    HistoryQuery, ListQuery, ReadBudget, ReadLimit, SnapshotOptions, Store, StoreError,
 };
 use std::{
     collections::HashMap,
@@ -46,7 +46,7 @@ pub struct RunIo {
 }
 
 impl RunIo {
-    fn open(&self) -> Result<(), Stopped> {
+    fn open(&self) -> Result<(), OutputStopped> {
         self.signals.stopped().map_or(Ok(()), Err)
     }
 
@@ -54,7 +54,7 @@ impl RunIo {
     async fn read<T>(
         &self,
         call: impl Future<Output = longhaul_store::Result<T>>,
-    ) -> Result<T, IoError> {
+    ) -> Result<T, TaskIoError> {
         self.open()?;
         let _waiting = self.signals.waiting();
         tokio::select! {
@@ -68,12 +68,13 @@ impl RunIo {
         &self,
         task: TaskId,
         options: SnapshotOptions,
-    ) -> Result<Option<Task>, IoError> {
+    ) -> Result<Option<Task>, TaskIoError> {
         if task == self.key.task {
             self.output.flush().await?;
         }
         let key = TaskKey { owner: self.owner(), task };
-        let options = SnapshotOptions { room: Room::Newest(MAX_SNAPSHOT_BYTES), ..options };
+        let options =
+            SnapshotOptions { budget: ReadBudget::TrimHistory(MAX_SNAPSHOT_BYTES), ..options };
         self.read(self.store.read_task(key, options)).await
     }
 
@@ -108,15 +109,19 @@ impl RunIo {
 
 #[async_trait]
 impl TaskIo for RunIo {
-    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped> {
+    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), OutputStopped> {
         self.output.emit(output).await
     }
 
-    async fn commit(&self, output: Vec<EntryBody>, checkpoint: Checkpoint) -> Result<(), Stopped> {
+    async fn commit(
+        &self,
+        output: Vec<EntryBody>,
+        checkpoint: Checkpoint,
+    ) -> Result<(), OutputStopped> {
         self.output.commit(output, checkpoint).await
     }
 
-    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, IoError> {
+    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, TaskIoError> {
         self.read(self.store.read_checkpoint(self.key, name)).await
     }
 
@@ -124,23 +129,26 @@ impl TaskIo for RunIo {
         self.signals.progress();
     }
 
-    async fn flush(&self) -> Result<(), Stopped> {
+    async fn flush(&self) -> Result<(), OutputStopped> {
         self.output.flush().await
     }
 
-    async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError> {
+    async fn read_blobs(
+        &self,
+        hashes: Vec<BlobHash>,
+    ) -> Result<HashMap<BlobHash, Bytes>, TaskIoError> {
         self.read(self.store.read_blobs(self.owner(), hashes)).await
     }
 
-    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, TaskIoError> {
         self.snapshot(task, SnapshotOptions::ALL).await
     }
 
-    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, TaskIoError> {
         self.snapshot(task, SnapshotOptions { history: 0, ..SnapshotOptions::ALL }).await
     }
 
-    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, IoError> {
+    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, TaskIoError> {
         let query = HistoryQuery { before, rows: PAGE_MESSAGES, bytes: PAGE_BYTES };
         let page = self.read(self.store.read_history(self.key, query)).await?;
         let item = |(seq, body): (Seq, EntryBody)| {
@@ -149,7 +157,7 @@ impl TaskIo for RunIo {
         Ok(page.entries.into_iter().filter_map(item).collect())
     }
 
-    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError> {
+    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, TaskIoError> {
         let query = ListQuery {
             owner: self.owner(),
             agent: None,
@@ -160,7 +168,7 @@ impl TaskIo for RunIo {
             page_size: limit.clamp(1, 99) + 1,
             options: SnapshotOptions {
                 artifacts: false,
-                room: Room::Newest(MAX_CONTEXT_BYTES),
+                budget: ReadBudget::TrimHistory(MAX_CONTEXT_BYTES),
                 ..SnapshotOptions::ALL
             },
         };
@@ -170,7 +178,7 @@ impl TaskIo for RunIo {
         Ok(tasks)
     }
 
-    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, Stopped> {
+    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, OutputStopped> {
         loop {
             self.open()?;
             match self.new_messages(after).await {
@@ -190,12 +198,12 @@ impl TaskIo for RunIo {
     }
 }
 
-fn io_error(error: &StoreError) -> IoError {
+fn io_error(error: &StoreError) -> TaskIoError {
     match error {
-        StoreError::Corrupt { .. } => IoError::Corrupt(error.to_string()),
-        StoreError::TooLarge { .. } => IoError::TooLarge(error.to_string()),
+        StoreError::Corrupt { .. } => TaskIoError::Corrupt(error.to_string()),
+        StoreError::TooLarge { .. } => TaskIoError::TooLarge(error.to_string()),
         StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Schema(_) => {
-            IoError::Unavailable(error.to_string())
+            TaskIoError::Unavailable(error.to_string())
         }
     }
 }

@@ -34,7 +34,8 @@ mod tests {
     use std::time::Duration;
 
     fn asking(options: &str) -> JsonObject {
-        JsonObject::parse(&format!("{{\"{}\": {options}}}", extension::DURABILITY)).unwrap()
+        JsonObject::parse(&format!("{{\"{}\": {options}}}", extension::DURABILITY_EXTENSION))
+            .unwrap()
     }
 
     fn terms_of(first: Option<&str>, last: Option<&str>) -> RunPolicy {

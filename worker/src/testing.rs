@@ -2,15 +2,15 @@
 
 use crate::settlement::Facts;
 use async_trait::async_trait;
-use longhaul_dispatch::{Wake, Waker};
+use longhaul_dispatch::{WakeHint, Waker};
 use longhaul_domain::{
     AgentName, CheckpointName, ContextId, Epoch, Fence, Json, OwnerId, Seq, TaskId, TaskKey,
     TaskState, Timestamp, WorkerId,
 };
 use longhaul_executor::RunPolicy;
 use longhaul_store::{
-    Append, Appended, ClaimRequest, Claimed, HeartbeatReply, HistoryPage, HistoryQuery, NewWorker,
-    Reap, Reaped, Reaping, Settle, Settled, StoreError, Work,
+    Append, Appended, ClaimRequest, ClaimedRun, HeartbeatReply, HistoryPage, HistoryQuery,
+    NewWorker, ReapOutcome, ReapRequest, Reaped, Settle, Settled, StoreError, WorkerStore,
 };
 use std::{
     future::pending,
@@ -33,8 +33,8 @@ pub fn fence(n: u128) -> Fence {
 }
 
 /// A run of a task that nobody has said anything about.
-pub fn claimed(n: u128) -> Claimed {
-    Claimed {
+pub fn claimed(n: u128) -> ClaimedRun {
+    ClaimedRun {
         key: key(n),
         agent: AgentName::new("agent").unwrap(),
         context: ContextId::new("c").unwrap(),
@@ -93,7 +93,7 @@ pub struct Scripted {
     pub heartbeat: Mutex<Option<Answer<HeartbeatReply>>>,
     pub append: Mutex<Option<Answer<Appended>>>,
     pub settle: Mutex<Option<Answer<Settled>>>,
-    pub reap: Mutex<Option<Answer<Reaping>>>,
+    pub reap: Mutex<Option<Answer<ReapOutcome>>>,
     pub held: Mutex<Vec<(TaskKey, Fence)>>,
     pub register_fails: AtomicBool,
 }
@@ -137,7 +137,7 @@ pub fn away<T>() -> longhaul_store::Result<T> {
 }
 
 #[async_trait]
-impl Work for Scripted {
+impl WorkerStore for Scripted {
     async fn register_worker(&self, _: NewWorker) -> longhaul_store::Result<()> {
         self.note(Asked::Register);
         if self.register_fails.load(Ordering::Relaxed) {
@@ -155,7 +155,7 @@ impl Work for Scripted {
         Ok(self.held.lock().unwrap().clone())
     }
 
-    async fn retire_worker(&self, _: WorkerId) -> longhaul_store::Result<Vec<Reaped>> {
+    async fn deregister_worker(&self, _: WorkerId) -> longhaul_store::Result<Vec<Reaped>> {
         self.note(Asked::Retire);
         if self.register_fails.load(Ordering::Relaxed) {
             return Err(StoreError::unavailable("away"));
@@ -171,7 +171,7 @@ impl Work for Scripted {
         pending().await
     }
 
-    async fn claim(&self, _: ClaimRequest) -> longhaul_store::Result<Vec<Claimed>> {
+    async fn claim(&self, _: ClaimRequest) -> longhaul_store::Result<Vec<ClaimedRun>> {
         pending().await
     }
 
@@ -193,7 +193,7 @@ impl Work for Scripted {
         Self::answer(&self.settle).await
     }
 
-    async fn reap(&self, _: Reap) -> longhaul_store::Result<Reaping> {
+    async fn reap(&self, _: ReapRequest) -> longhaul_store::Result<ReapOutcome> {
         self.note(Asked::Reap);
         Self::answer(&self.reap).await
     }
@@ -204,7 +204,7 @@ impl Work for Scripted {
 pub struct Woken(pub Mutex<Vec<TaskKey>>);
 
 impl Waker for Woken {
-    fn wake(&self, wake: Wake) {
+    fn wake(&self, wake: WakeHint) {
         self.0.lock().unwrap().push(wake.task);
     }
 }

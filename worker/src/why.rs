@@ -1,6 +1,6 @@
-//! Why a run is told to stop, as the worker knows it. Executors hear less: see [`Stopped`].
+//! Why a run is told to stop, as the worker knows it. Executors hear less: see [`OutputStopped`].
 
-use longhaul_executor::Stopped;
+use longhaul_executor::OutputStopped;
 
 /// Why a run is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +21,12 @@ pub enum Why {
 
 impl Why {
     /// What the executor hears of it.
-    pub const fn stopped(self) -> Stopped {
+    pub const fn stopped(self) -> OutputStopped {
         match self {
-            Self::Canceled => Stopped::Canceled,
-            Self::AttemptTimeout | Self::NoProgress | Self::Deadline => Stopped::TimedOut,
-            Self::LeaseLost => Stopped::LeaseLost,
-            Self::Draining => Stopped::Draining,
+            Self::Canceled => OutputStopped::Canceled,
+            Self::AttemptTimeout | Self::NoProgress | Self::Deadline => OutputStopped::TimedOut,
+            Self::LeaseLost => OutputStopped::LeaseLost,
+            Self::Draining => OutputStopped::Draining,
         }
     }
 }

@@ -106,7 +106,7 @@ async fn respond(gate: &Gate, parts: &Parts, scope: CardScope) -> Response {
 /// A client that speaks 1.0 gets the card of 1.0; one that does not say what it speaks, a card that clients of 0.3 read, too.
 fn shape(gate: &Gate, parts: &Parts) -> Shape {
     let stated = stated_version(&parts.headers, parts.uri.query());
-    let of_v1 = |version: &String| Dialect::of_version(version.trim()) == Some(Dialect::V1_0);
+    let of_v1 = |version: &String| Dialect::from_version(version.trim()) == Some(Dialect::V1_0);
     if !gate.negotiation.v0_3 || stated.as_ref().is_some_and(of_v1) {
         Shape::V1_0
     } else {

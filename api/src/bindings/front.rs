@@ -17,7 +17,7 @@ use axum::{
     response::Response,
 };
 use futures::FutureExt;
-use longhaul_proto::of_grpc;
+use longhaul_proto::transport_error;
 use longhaul_wire::error::OWN_DOMAIN;
 use serde_json::{Value, json};
 use std::{borrow::Cow, convert::Infallible, mem, panic::AssertUnwindSafe, sync::Arc};
@@ -180,7 +180,7 @@ fn refuse(foreign: &Foreign, parts: &Parts) -> Response {
     let (reason, message) = (foreign.reason(), foreign.message());
     tracing::debug!(reason, "request rejected: {message}");
     if grpc::is_grpc(&parts.headers) {
-        return of_grpc(Code::PermissionDenied, reason, &message).into_http();
+        return transport_error(Code::PermissionDenied, reason, &message).into_http();
     }
     let path = parts.uri.path();
     let detail =

@@ -18,10 +18,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
-use longhaul_domain::line::escape_separators;
+use longhaul_domain::line::escape_line_separators;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
-    jsonrpc::{Call, Id, Rejected, read_call, write_error, write_result},
+    jsonrpc::{Call, RejectedCall, RpcId, read_call, write_error, write_result},
 };
 use tracing::Instrument;
 
@@ -80,7 +80,7 @@ impl Exchange<'_> {
     async fn answer(&self, marks: Marks, agent: Option<String>, body: Body) -> Response {
         let caller = match caller(self.gate, &self.parts.headers, marks, agent.as_deref()).await {
             Ok(caller) => caller,
-            Err(error) => return refuse(UNKNOWN, &Id::null(), &error),
+            Err(error) => return refuse(UNKNOWN, &RpcId::null(), &error),
         };
         let body = match self.body(body).await {
             Ok(body) => body,
@@ -88,10 +88,10 @@ impl Exchange<'_> {
         };
         let call = match apart(body.len(), || read_call(&body)).await {
             Ok(call) => call,
-            Err(Rejected { error: ProtocolError::ParseError(why), .. }) => {
-                return refuse(UNKNOWN, &Id::null(), &self.unreadable(why));
+            Err(RejectedCall { error: ProtocolError::ParseError(why), .. }) => {
+                return refuse(UNKNOWN, &RpcId::null(), &self.unreadable(why));
             }
-            Err(Rejected { id, error }) => return refuse(UNKNOWN, &id, &error),
+            Err(RejectedCall { id, error }) => return refuse(UNKNOWN, &id, &error),
         };
         let version = self.version.as_deref();
         let (negotiation, params) = (&self.gate.negotiation, call.params());
@@ -109,7 +109,7 @@ impl Exchange<'_> {
             }
             Err(error) => {
                 let negotiation = self.gate.negotiation;
-                let dialect = negotiation.of_error(version, &call.method, dialect, &error);
+                let dialect = negotiation.error_dialect(version, &call.method, dialect, &error);
                 let refusal = refuse(dialect, &call.id, &error);
                 let streams = dialect != Dialect::V1_0 && operation.is_stream();
                 return if streams && wants_events_only(&self.parts.headers) {
@@ -129,7 +129,7 @@ impl Exchange<'_> {
             Ok(body) => return Ok(body),
             Err(unread) => unread.refusal(bodies.limit()),
         };
-        let mut response = refuse(UNKNOWN, &Id::null(), &error);
+        let mut response = refuse(UNKNOWN, &RpcId::null(), &error);
         if let Some(status) = status {
             *response.status_mut() = status;
         }
@@ -165,7 +165,7 @@ impl Exchange<'_> {
         let mut chosen = None;
         let read = || {
             let asked = dialect.read(operation, call.params())?;
-            chosen = asked.chosen_id().map(str::to_owned);
+            chosen = asked.client_task_id().map(str::to_owned);
             Ok(asked)
         };
         let size = call.params().get().len();
@@ -177,7 +177,7 @@ impl Exchange<'_> {
                 return Ok(Answer::Stream(envelope, frames));
             }
             Performed::Whole(outcome, held) => {
-                let view = dialect.view(outcome.output()).shown_as(chosen.as_deref());
+                let view = dialect.view(outcome.output()).with_client_task_id(chosen.as_deref());
                 let bytes = apart(held.bytes(), || write_result(&call.id, &view)).await;
                 bytes.map(|bytes| Written::new(bytes, held))
             }
@@ -187,7 +187,7 @@ impl Exchange<'_> {
 }
 
 /// An error as a response. Most are answers and have status 200; those that concern HTTP itself say so there too.
-fn refuse(dialect: Dialect, id: &Id, error: &ProtocolError) -> Response {
+fn refuse(dialect: Dialect, id: &RpcId, error: &ProtocolError) -> Response {
     tracing::debug!(%error, "refused");
     let status = match error {
         ProtocolError::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
@@ -227,12 +227,12 @@ fn wants_events_only(headers: &HeaderMap) -> bool {
 
 /// An error as the only event of a stream: clients before 1.0 that want a stream read errors nowhere else, unless the status
 /// says that there is one.
-fn as_event(refusal: Response, dialect: Dialect, id: &Id, error: &ProtocolError) -> Response {
+fn as_event(refusal: Response, dialect: Dialect, id: &RpcId, error: &ProtocolError) -> Response {
     if refusal.status() != StatusCode::OK {
         return refusal;
     }
     let mut event = b"data: ".to_vec();
-    event.extend(escape_separators(write_error(dialect, id, error).unwrap_or_default()));
+    event.extend(escape_line_separators(write_error(dialect, id, error).unwrap_or_default()));
     event.extend(b"\n\n");
     sse::of_events(Body::from(event))
 }

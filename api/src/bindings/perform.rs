@@ -9,7 +9,8 @@ use crate::apart::apart;
 use crate::service::{Answer, Caller, EventStream, Held, Rules, Shape};
 use longhaul_domain::{Seq, Task};
 use longhaul_wire::{
-    Dialect, Operation, Output, ProtocolError, Request, SendOutcome, TaskPage, v1::card::AgentCard,
+    Dialect, Operation, ProtocolError, Request, ResultPayload, SendOutcome, TaskPage,
+    v1::card::AgentCard,
 };
 
 /// What came of a request.
@@ -26,12 +27,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// The same, to be written.
-    pub const fn output(&self) -> Output<'_> {
+    pub const fn output(&self) -> ResultPayload<'_> {
         match self {
-            Self::Sent(outcome) => Output::Send(outcome),
-            Self::Task(task) => Output::Task(task),
-            Self::Page(page) => Output::Page(page),
-            Self::Card(card) => Output::Card(card),
+            Self::Sent(outcome) => ResultPayload::Send(outcome),
+            Self::Task(task) => ResultPayload::Task(task),
+            Self::Page(page) => ResultPayload::Page(page),
+            Self::Card(card) => ResultPayload::Card(card),
         }
     }
 }

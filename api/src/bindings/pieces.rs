@@ -5,11 +5,11 @@
 
 use crate::service::{EventStream, Frame};
 use axum::body::Bytes;
-use longhaul_domain::line::escape_separators;
+use longhaul_domain::line::escape_line_separators;
 use longhaul_wire::{
-    Dialect, Output, StreamEvent, WireError,
-    jsonrpc::{Id, around_result},
-    v0::{FileBytes, Frames},
+    Dialect, ResultPayload, StreamEvent, WireError,
+    jsonrpc::{RpcId, result_envelope},
+    v0::{FileEncoding, FrameEncoder},
     write::to_vec,
 };
 use serde::Serialize;
@@ -37,32 +37,32 @@ pub struct Envelope {
     before: Vec<u8>,
     after: &'static str,
     /// Where an event may be several frames, and depends on those before it.
-    frames: Option<Frames>,
+    frames: Option<FrameEncoder>,
 }
 
 impl Envelope {
     /// That of the answer to a call. `chosen` is the id by which the client knows the task, where it chose that itself.
-    pub fn new(dialect: Dialect, id: &Id, chosen: Option<String>) -> Self {
-        let (before, after) = around_result(id);
-        let before = escape_separators(before.into_bytes());
+    pub fn new(dialect: Dialect, id: &RpcId, chosen: Option<String>) -> Self {
+        let (before, after) = result_envelope(id);
+        let before = escape_line_separators(before.into_bytes());
         let frames = (dialect == Dialect::V0_1).then(|| dialect.frames(chosen));
         Self { dialect, before, after, frames }
     }
 
     /// None: each event stands for itself. What is written for a client with ways of its own is not shared with others.
-    pub fn bare(dialect: Dialect, files: FileBytes) -> Self {
-        let frames = (files != FileBytes::Once).then(|| dialect.frames(None).files(files));
+    pub fn bare(dialect: Dialect, files: FileEncoding) -> Self {
+        let frames = (files != FileEncoding::Once).then(|| dialect.frames(None).files(files));
         Self { dialect, before: Vec::new(), after: "", frames }
     }
 
     fn write(&self, event: &StreamEvent) -> Option<Bytes> {
-        line(&self.dialect.view(Output::Event(event))).map(Bytes::from)
+        line(&self.dialect.view(ResultPayload::Event(event))).map(Bytes::from)
     }
 }
 
 /// Writes what is the data of an event: one line, however the client splits lines.
 fn line(value: &impl Serialize) -> Option<Vec<u8>> {
-    to_vec(value).inspect_err(cannot_be_written).ok().map(escape_separators)
+    to_vec(value).inspect_err(cannot_be_written).ok().map(escape_line_separators)
 }
 
 fn cannot_be_written(error: &WireError) {

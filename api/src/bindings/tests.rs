@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use longhaul_domain::{AgentLimits, Part, Seq, extension::Extension};
-use longhaul_wire::{Dialect, SendOutcome, SubscribeRequest, TaskRef, jsonrpc::Id};
+use longhaul_wire::{Dialect, SendOutcome, SubscribeRequest, TaskRef, jsonrpc::RpcId};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -74,7 +74,7 @@ async fn long_stream(node: &Node) -> EventStream {
 }
 
 fn envelope() -> Envelope {
-    Envelope::new(Dialect::V1_0, &Id::number(1), None)
+    Envelope::new(Dialect::V1_0, &RpcId::number(1), None)
 }
 
 /// Waits until nobody awaits a task any more.

@@ -7,7 +7,7 @@ use longhaul_domain::{
     Artifact, ArtifactId, ArtifactUpdate, ContextId, EntryBody, LogEntry, OwnerId, Part, Seq,
     TaskId, TaskKey, Timestamp,
 };
-use longhaul_wire::{Dialect, Output, StreamEvent, write::to_vec};
+use longhaul_wire::{Dialect, ResultPayload, StreamEvent, write::to_vec};
 use std::sync::Arc;
 
 /// Readers of one task's log.
@@ -51,7 +51,7 @@ impl Readers {
 }
 
 fn write(event: &StreamEvent) -> Option<Bytes> {
-    to_vec(&Dialect::V1_0.view(Output::Event(event))).ok().map(Bytes::from)
+    to_vec(&Dialect::V1_0.view(ResultPayload::Event(event))).ok().map(Bytes::from)
 }
 
 fn entry(seq: Seq, text: &str) -> LogEntry {

@@ -3,7 +3,7 @@
 use super::{Hub, topic::Topic};
 use futures::StreamExt;
 use longhaul_domain::{Seq, SignalChannel, TaskKey};
-use longhaul_runtime::{Backoff, TaskSet, readiness::Handle};
+use longhaul_runtime::{Backoff, TaskSet, readiness::ComponentHandle};
 use longhaul_store::{LogPage, LogSignal, ReadLimit};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ const MOST_BYTES: u64 = 1 << 20;
 const LEAST_BYTES: u64 = 32 << 10;
 
 /// Starts the hub's work.
-pub fn start(hub: &Hub, tasks: &TaskSet, readiness: Handle) {
+pub fn start(hub: &Hub, tasks: &TaskSet, readiness: ComponentHandle) {
     let stopped = |work| {
         let stop = tasks.stopping().clone();
         async move { stop.run_until_cancelled(work).await }
@@ -33,7 +33,7 @@ pub fn start(hub: &Hub, tasks: &TaskSet, readiness: Handle) {
 }
 
 /// Listens for signals, whatever happens to the connection.
-async fn listen(hub: Hub, readiness: Handle) {
+async fn listen(hub: Hub, readiness: ComponentHandle) {
     let mut failures = 0;
     loop {
         match hub.0.store.log_signals().await {
@@ -110,7 +110,7 @@ impl Hub {
                 }
             }
             LogSignal::Joined(channel) => {
-                self.suspect_where(|key| SignalChannel::of_task(key.task) == channel);
+                self.suspect_where(|key| SignalChannel::for_task(key.task) == channel);
             }
             LogSignal::Missed => self.suspect_all(),
         }

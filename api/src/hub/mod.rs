@@ -19,7 +19,7 @@ pub use subscription::Subscription;
 
 use behind::Behind;
 use longhaul_domain::{Seq, TaskKey};
-use longhaul_runtime::{TaskSet, readiness::Handle};
+use longhaul_runtime::{TaskSet, readiness::ComponentHandle};
 use longhaul_store::Store;
 use std::{
     collections::HashMap,
@@ -43,7 +43,7 @@ struct Inner {
 
 impl Hub {
     /// Starts the hub; its work goes on until `tasks` is stopped.
-    pub fn start(store: Arc<dyn Store>, tasks: &TaskSet, readiness: Handle) -> Self {
+    pub fn start(store: Arc<dyn Store>, tasks: &TaskSet, readiness: ComponentHandle) -> Self {
         let hub = Self(Arc::new(Inner {
             store,
             topics: Mutex::default(),

@@ -7,7 +7,7 @@ use super::{Expression, due};
 use crate::service::{Draft, Service};
 use longhaul_domain::{Timestamp, log::UserMessage};
 use longhaul_runtime::{Backoff, TaskSet, TraceContext};
-use longhaul_store::{Accepted, Fire, Fired, Result, Schedule, StoreError};
+use longhaul_store::{Accepted, FireOutcome, FireSchedule, Result, Schedule, StoreError};
 use resting::Resting;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -201,9 +201,9 @@ async fn step(
     }
     let made = task.as_ref().map(|(_, new)| (new.key, new.agent.clone()));
     let (owner, name) = (schedule.owner, schedule.name.clone());
-    match service.store.fire(Fire { owner, name, revision, next_at, task }).await? {
-        Fired::Outdated => Ok(false),
-        Fired::Now(accepted) => {
+    match service.store.fire(FireSchedule { owner, name, revision, next_at, task }).await? {
+        FireOutcome::Outdated => Ok(false),
+        FireOutcome::Now(accepted) => {
             if let (Some((key, agent)), Some(Accepted::Created { .. })) = (made, accepted) {
                 service.wake(&trace, &agent, key);
                 tracing::debug!(task_id = %key.task, schedule = schedule.name, "fired");

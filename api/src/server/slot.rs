@@ -7,7 +7,7 @@ use hyper::{
     StatusCode,
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use longhaul_proto::of_grpc;
+use longhaul_proto::transport_error;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -60,7 +60,7 @@ pub fn refuse<B>(request: &Request<B>) -> Response {
     let why = "Too many requests are open on connections that have many. Try again in a moment, or use further connections";
     let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     if kind.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
-        return of_grpc(Code::Unavailable, "UNAVAILABLE", why).into_http();
+        return transport_error(Code::Unavailable, "UNAVAILABLE", why).into_http();
     }
     let error = serde_json::json!({"code": 503, "status": "UNAVAILABLE", "message": why});
     let mut response = Response::new(Body::from(serde_json::json!({"error": error}).to_string()));

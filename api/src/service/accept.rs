@@ -14,12 +14,13 @@ use crate::{apart::apart, hub::Subscription};
 use longhaul_domain::{
     AgentDescriptor, AgentName, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq, Task,
     TaskId, TaskKey, Timestamp,
-    blob::offload_all,
+    blob::offload_to_blobs,
     bounds::{self, OutOfBounds},
     log::UserMessage,
 };
 use longhaul_store::{
-    Accept, AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, SnapshotOptions, TaskBudget,
+    AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, IncomingMessage, SnapshotOptions,
+    TaskBudget,
 };
 use longhaul_wire::{ProtocolError, SendRequest, TaskRef};
 use std::sync::Arc;
@@ -144,11 +145,11 @@ impl Service {
         &self,
         caller: &Caller,
         nowhere: TaskKey,
-        accept: Accept,
+        accept: IncomingMessage,
         wake: bool,
         refusal: ProtocolError,
     ) -> Result<InFlight> {
-        let accept = Accept { blobs: Vec::new(), ..accept };
+        let accept = IncomingMessage { blobs: Vec::new(), ..accept };
         let budget = self.options.task_budget;
         let asked = AcceptFollowUp { key: nowhere, accept, budget };
         let asked = self.store.accept_follow_up(asked).await;
@@ -244,7 +245,7 @@ impl Service {
         if self.options.attach_repeats || options.idempotency_key.is_some() {
             durability::dedupe_key(agent, options, said)
         } else {
-            DedupeKey::of_no_other(self.ids.uuid_v7(), said)
+            DedupeKey::unique(self.ids.uuid_v7(), said)
         }
     }
 
@@ -256,13 +257,13 @@ impl Service {
         dedupe: DedupeKey,
         key: TaskKey,
         context: &ContextId,
-    ) -> Accept {
+    ) -> IncomingMessage {
         message.message.task_id = Some(key.task);
         message.message.context_id = Some(context.clone());
         extensions::take_along(caller, &mut message.message);
-        let blobs = offload_all(message.blob_slots());
+        let blobs = offload_to_blobs(message.blob_slots());
         let trace = Some(caller.trace.child(&*self.ids).traceparent().to_owned());
-        Accept { message, dedupe, blobs, trace }
+        IncomingMessage { message, dedupe, blobs, trace }
     }
 }
 
@@ -271,7 +272,7 @@ impl Service {
 fn said(request: SendRequest) -> Result<(UserMessage, Vec<String>)> {
     let said =
         UserMessage { request_metadata: request.metadata, ..UserMessage::new(request.message) };
-    bounds::check_said(&said)
+    bounds::check_user_message(&said)
         .map_err(|OutOfBounds { place, problem }| ProtocolError::invalid(place, problem))?;
     Ok((said, request.accepted_output_modes))
 }

@@ -5,10 +5,10 @@
 use super::{Service, blobs::restore, durability};
 use longhaul_domain::{
     AgentName, BlobSlot, ContextId, DurabilityOptions, Json, JsonObject, MessageId, OwnerId,
-    TaskKey, blob::offload_all, extension::DURABILITY, log::UserMessage,
+    TaskKey, blob::offload_to_blobs, extension::DURABILITY_EXTENSION, log::UserMessage,
 };
 use longhaul_runtime::TraceContext;
-use longhaul_store::{Accept, AcceptNew, DedupeKey, Result, StoreError};
+use longhaul_store::{AcceptNew, DedupeKey, IncomingMessage, Result, StoreError};
 use sha2::{Digest, Sha256};
 
 /// What such a task is made from.
@@ -49,14 +49,14 @@ impl Service {
             .map_err(|error| StoreError::Refused(format!("durability options: {error}")))?;
         let agent = self.agents.get(&draft.agent).await?;
         let limits = agent.map(|agent| agent.limits).unwrap_or_default();
-        let blobs = offload_all(said.blob_slots());
+        let blobs = offload_to_blobs(said.blob_slots());
         let digest: [u8; 32] = Sha256::digest(&draft.stands_for).into();
         Ok(AcceptNew {
             key,
             agent: draft.agent,
             context,
             options: durability::run_options(&options, &limits, self.clock.now()),
-            accept: Accept {
+            accept: IncomingMessage {
                 message: said,
                 dedupe: DedupeKey { key: digest, content: digest },
                 blobs,
@@ -73,10 +73,10 @@ pub const PAST: [&str; 3] = ["notBefore", "deadline", "idempotencyKey"];
 fn without_past(metadata: Option<JsonObject>) -> Option<JsonObject> {
     let reduced = metadata.as_ref().and_then(|metadata| {
         let mut members = metadata.members().ok()?;
-        let options = JsonObject::new(members.remove(DURABILITY)?).ok()?;
+        let options = JsonObject::new(members.remove(DURABILITY_EXTENSION)?).ok()?;
         let mut options = options.members().ok()?;
         options.retain(|name, _| !PAST.contains(&name.as_str()));
-        members.insert(DURABILITY.to_owned(), Json::from_serialize(&options).ok()?);
+        members.insert(DURABILITY_EXTENSION.to_owned(), Json::from_serialize(&options).ok()?);
         JsonObject::from_members(&members).ok()
     });
     reduced.or(metadata)
@@ -89,10 +89,13 @@ mod tests {
     #[test]
     fn options_that_are_over_go_and_everything_else_stays() {
         let metadata = JsonObject::parse(&format!(
-            r#"{{"a":1.0,"{DURABILITY}":{{"deadline":"x","idempotencyKey":"k","notBefore":null,"priority":3}}}}"#
+            r#"{{"a":1.0,"{DURABILITY_EXTENSION}":{{"deadline":"x","idempotencyKey":"k","notBefore":null,"priority":3}}}}"#
         ));
         let left = without_past(Some(metadata.unwrap())).unwrap();
-        assert_eq!(left.as_str(), format!(r#"{{"a":1.0,"{DURABILITY}":{{"priority":3}}}}"#));
+        assert_eq!(
+            left.as_str(),
+            format!(r#"{{"a":1.0,"{DURABILITY_EXTENSION}":{{"priority":3}}}}"#)
+        );
         assert_eq!(without_past(None), None);
         let plain = JsonObject::parse(r#"{"b":1,"a":2}"#).unwrap();
         assert_eq!(without_past(Some(plain.clone())), Some(plain));

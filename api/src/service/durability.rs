@@ -6,7 +6,7 @@
 use super::Result;
 use longhaul_domain::{
     AgentLimits, AgentName, DurabilityOptions, InvalidOption, Message, MessageId, Timestamp,
-    extension::DURABILITY, log::UserMessage,
+    extension::DURABILITY_EXTENSION, log::UserMessage,
 };
 use longhaul_store::{DedupeKey, RunOptions};
 use longhaul_wire::{ProtocolError, Violation};
@@ -62,13 +62,13 @@ pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
 /// By what a message is recognised when it is repeated. An idempotency key takes the place of the message's id, so the
 /// same words under another id are the same message.
 pub fn dedupe_key(agent: &AgentName, options: &DurabilityOptions, said: &UserMessage) -> DedupeKey {
-    let Some(key) = &options.idempotency_key else { return DedupeKey::of_message(agent, said) };
+    let Some(key) = &options.idempotency_key else { return DedupeKey::from_message(agent, said) };
     let mut keyed = said.clone();
     // Keys are no longer than ids may be.
     if let Ok(id) = MessageId::new(key.as_str()) {
         keyed.message.message_id = id;
     }
-    DedupeKey::of_idempotency_key(agent, key, &keyed)
+    DedupeKey::from_idempotency_key(agent, key, &keyed)
 }
 
 /// How a new task is to be run, by its message and, where that says nothing, by the limits of its agent.
@@ -100,7 +100,7 @@ fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
 /// Where a member stands in a request.
 pub fn path(member: &str) -> String {
     let dot = if member.is_empty() { "" } else { "." };
-    format!("message.metadata[\"{DURABILITY}\"]{dot}{member}")
+    format!("message.metadata[\"{DURABILITY_EXTENSION}\"]{dot}{member}")
 }
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
 
     fn message(options: &str) -> Message {
         let id = MessageId::new("m").unwrap();
-        let metadata = format!("{{\"{DURABILITY}\":{options}}}");
+        let metadata = format!("{{\"{DURABILITY_EXTENSION}\":{options}}}");
         Message {
             metadata: Some(JsonObject::parse(&metadata).unwrap()),
             ..Message::new(id, Role::User, vec![Part::text("hi")])

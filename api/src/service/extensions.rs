@@ -10,7 +10,7 @@ impl Service {
     /// Notes what a request that brings no message activates of the agent that it is addressed to. Where that cannot be found
     /// the use case says so, if it minds.
     pub async fn activate(&self, caller: &Caller) {
-        if caller.extensions.names_others()
+        if caller.extensions.names_agent_extensions()
             && let Ok(agent) = self.agent(caller).await
         {
             caller.extensions.activate(&agent.extensions);
@@ -32,7 +32,7 @@ pub(super) fn agree(caller: &Caller, agent: &AgentDescriptor, message: &Message)
 
 /// Puts what the header has activated of the agent beside what the message itself names.
 pub(super) fn take_along(caller: &Caller, message: &mut Message) {
-    for uri in caller.extensions.of_agent() {
+    for uri in caller.extensions.agent_extensions() {
         if !message.extensions.contains(uri) {
             message.extensions.push(uri.clone());
         }

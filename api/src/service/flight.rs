@@ -4,7 +4,7 @@
 //! which so prevents neither.
 
 use super::{Caller, Result, Service, admission::Admitted};
-use longhaul_dispatch::Wake;
+use longhaul_dispatch::WakeHint;
 use longhaul_domain::{AgentName, TaskKey};
 use longhaul_runtime::{TraceContext, spawn};
 use longhaul_store::{AcceptFollowUp, AcceptNew, Accepted, FollowedUp, Store};
@@ -67,7 +67,7 @@ impl Service {
         agent: &AgentName,
         task: TaskKey,
     ) -> impl FnOnce() + Send + use<> {
-        let wake = Wake { agent: agent.clone(), task, trace: Some(trace.clone()) };
+        let wake = WakeHint { agent: agent.clone(), task, trace: Some(trace.clone()) };
         let waker = Arc::clone(&self.waker);
         move || waker.wake(wake)
     }

@@ -4,7 +4,9 @@
 //! log costs what is new in it. The owner reads the first line of a cause: operators read all of it.
 
 use super::{Answer, Caller, Result, Service, gone, report::report};
-use longhaul_domain::{EntryBody, Failed, LogEntry, Note, Seq, Task, TaskState, log::StatusChange};
+use longhaul_domain::{
+    EntryBody, LogEntry, Note, Seq, Task, TaskFailure, TaskState, log::StatusChange,
+};
 use longhaul_store::{ReadLimit, SnapshotOptions};
 use longhaul_wire::{RunReport, TaskRef};
 
@@ -69,7 +71,7 @@ impl Service {
         let limit = ReadLimit { rows: range.limit.clamp(1, MAX_PAGE_ENTRIES), bytes: PAGE_BYTES };
         let page = self.store.read_log(task.key, after, limit).await;
         let page = page.map_err(|e| caller.failed(&e))?.ok_or_else(|| gone(task.key.task))?;
-        let facts = self.store.run_facts(vec![task.key]).await.map_err(|e| caller.failed(&e))?;
+        let facts = self.store.run_details(vec![task.key]).await.map_err(|e| caller.failed(&e))?;
         let run = facts.get(&task.key);
         let run = run.map(|facts| report(facts, &task.agent, self.clock.now()));
         // A cursor from elsewhere may lie behind the end of this log.
@@ -85,7 +87,7 @@ impl Service {
 fn for_owner(mut entry: LogEntry) -> LogEntry {
     match &mut entry.body {
         EntryBody::Note(Note::AttemptFailed { cause, .. })
-        | EntryBody::Status(StatusChange { failed: Some(Failed { cause, .. }), .. }) => {
+        | EntryBody::Status(StatusChange { failed: Some(TaskFailure { cause, .. }), .. }) => {
             *cause = first_line(cause);
         }
         EntryBody::Note(Note::WorkerLost { worker }) => worker.clear(),

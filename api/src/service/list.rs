@@ -36,8 +36,8 @@ impl Service {
                 )
             })?);
         }
-        let read = |room| {
-            let options = SnapshotOptions { room, ..query.options };
+        let read = |budget| {
+            let options = SnapshotOptions { budget, ..query.options };
             self.store.list_tasks(ListQuery { options, ..query.clone() })
         };
         let (page, held) = self.read_to_show(read).await?;

@@ -42,7 +42,7 @@ use longhaul_dispatch::Waker;
 use longhaul_domain::{
     AgentDescriptor, AgentName, Principal, SignalChannel, Task, TaskId, TaskKey,
 };
-use longhaul_runtime::{Clock, Ids, TraceContext};
+use longhaul_runtime::{Clock, IdSource, TraceContext};
 use longhaul_store::{SnapshotOptions, Store, StoreError};
 use longhaul_wire::{Extensions, ProtocolError, TaskRef};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     pub hub: Hub,
     pub waker: Arc<dyn Waker>,
-    pub ids: Arc<dyn Ids>,
+    pub ids: Arc<dyn IdSource>,
     /// Channel of the tasks that are made here, so that this node hears of its own tasks and few others.
     pub channel: SignalChannel,
     pub clock: Arc<dyn Clock>,

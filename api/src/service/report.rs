@@ -3,8 +3,8 @@
 
 use super::{Caller, Result, Service};
 use longhaul_domain::{AgentName, Task, Timestamp};
-use longhaul_store::{QueueFacts, RunFacts};
-use longhaul_wire::{RunReport, Standing};
+use longhaul_store::{QueuePosition, RunDetails};
+use longhaul_wire::{QueueStanding, RunReport};
 
 impl Service {
     /// Adds to the metadata of tasks how they are run.
@@ -13,7 +13,7 @@ impl Service {
             return Ok(());
         }
         let keys = tasks.iter().map(|task| task.key).collect();
-        let facts = self.store.run_facts(keys).await.map_err(|e| caller.failed(&e))?;
+        let facts = self.store.run_details(keys).await.map_err(|e| caller.failed(&e))?;
         let now = self.clock.now();
         for task in tasks {
             if let Some(facts) = facts.get(&task.key) {
@@ -25,7 +25,7 @@ impl Service {
 }
 
 /// The facts about a run, as clients read them.
-pub(super) fn report(facts: &RunFacts, agent: &AgentName, now: Timestamp) -> RunReport {
+pub(super) fn report(facts: &RunDetails, agent: &AgentName, now: Timestamp) -> RunReport {
     RunReport {
         agent: agent.clone(),
         attempt: facts.attempt,
@@ -36,13 +36,13 @@ pub(super) fn report(facts: &RunFacts, agent: &AgentName, now: Timestamp) -> Run
     }
 }
 
-fn standing(queue: &QueueFacts, now: Timestamp) -> Standing {
+fn standing(queue: &QueuePosition, now: Timestamp) -> QueueStanding {
     if queue.running {
-        return Standing::Running;
+        return QueueStanding::Running;
     }
     match (now - queue.run_at).num_milliseconds() {
-        waited @ 0.. => Standing::Queued { ms: waited.unsigned_abs() },
-        _ => Standing::Scheduled,
+        waited @ 0.. => QueueStanding::Queued { ms: waited.unsigned_abs() },
+        _ => QueueStanding::Scheduled,
     }
 }
 
@@ -56,10 +56,10 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let queued = |running, seconds| {
             let run_at = now + TimeDelta::seconds(seconds);
-            standing(&QueueFacts { running, run_at, losses: 0 }, now)
+            standing(&QueuePosition { running, run_at, losses: 0 }, now)
         };
-        assert_eq!(queued(false, -2), Standing::Queued { ms: 2_000 });
-        assert_eq!(queued(false, 2), Standing::Scheduled);
-        assert_eq!(queued(true, -2), Standing::Running);
+        assert_eq!(queued(false, -2), QueueStanding::Queued { ms: 2_000 });
+        assert_eq!(queued(false, 2), QueueStanding::Scheduled);
+        assert_eq!(queued(true, -2), QueueStanding::Running);
     }
 }

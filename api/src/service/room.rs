@@ -6,7 +6,7 @@
 
 use super::{Caller, Result, Service};
 use longhaul_domain::Task;
-use longhaul_store::{Room, SnapshotOptions, StoreError};
+use longhaul_store::{ReadBudget, SnapshotOptions, StoreError};
 use longhaul_wire::{ProtocolError, TaskRef};
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::{
@@ -99,16 +99,16 @@ impl Service {
     /// any answer.
     pub(super) async fn read_to_show<T, F>(
         &self,
-        read: impl Fn(Room) -> F,
+        read: impl Fn(ReadBudget) -> F,
     ) -> Result<(longhaul_store::Result<T>, Held)>
     where
         F: Future<Output = longhaul_store::Result<T>>,
     {
         let largest = self.options.max_answer_bytes;
-        match read(Room::Whole(READ_AT_ONCE.min(largest))).await {
+        match read(ReadBudget::Strict(READ_AT_ONCE.min(largest))).await {
             Err(StoreError::TooLarge { .. }) => {
                 let held = self.answers.take(largest).await?;
-                Ok((read(Room::Newest(largest)).await, held))
+                Ok((read(ReadBudget::TrimHistory(largest)).await, held))
             }
             done => Ok((done, Held(None))),
         }
@@ -122,7 +122,7 @@ impl Service {
         options: SnapshotOptions,
     ) -> Result<Answer<Task>> {
         let key = Self::key(caller, task)?;
-        let read = |room| self.store.read_task(key, SnapshotOptions { room, ..options });
+        let read = |budget| self.store.read_task(key, SnapshotOptions { budget, ..options });
         let (found, held) = self.read_to_show(read).await?;
         let answer = self.found(caller, task, found)?;
         Ok(Answer { answer, held })

@@ -2,13 +2,13 @@
 //! ask which version they come from.
 
 use longhaul_domain::{Seq, TaskState};
-use longhaul_wire::{Dialect, Ends};
+use longhaul_wire::{Dialect, WaitEnd};
 
 /// What a client's version of the protocol expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// When it is done waiting.
-    pub ends: Ends,
+    pub ends: WaitEnd,
     /// Whether it may be answered with a message instead of a task.
     pub replies: bool,
     /// Whether a subscription to a task that has ended shows that task; else it is an error.
@@ -36,11 +36,11 @@ impl Rules {
     pub const fn of(dialect: Dialect) -> Self {
         Self {
             ends: dialect.ends(),
-            replies: dialect.takes_replies(),
+            replies: dialect.supports_direct_replies(),
             ended_shown: dialect.shows_ended_tasks(),
-            names_tasks: dialect.chooses_ids(),
+            names_tasks: dialect.clients_choose_ids(),
             history: if dialect.shows_history() { None } else { Some(0) },
-            artifacts: if dialect.numbers_artifacts() {
+            artifacts: if dialect.indexes_artifacts() {
                 Artifacts::ByPlaces
             } else {
                 Artifacts::ByIds
@@ -54,9 +54,9 @@ impl Rules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// That of a send, whose message is at this place: a park behind it counts.
-    Answered(Ends, Seq),
+    Answered(WaitEnd, Seq),
     /// A subscription to a task whose status is of this place: that park counts, and later ones.
-    Left(Ends, Seq),
+    Left(WaitEnd, Seq),
 }
 
 impl Until {
@@ -79,19 +79,19 @@ mod tests {
 
     #[test]
     fn a_send_ends_at_a_question_after_its_message_and_a_subscription_only_at_the_end() {
-        let send = Until::Answered(Ends::AtAnyParkForSends, Seq(5));
+        let send = Until::Answered(WaitEnd::AtAnyParkForSends, Seq(5));
         assert!(!send.ends_with(S::InputRequired, Seq(4)));
         assert!(send.ends_with(S::InputRequired, Seq(6)));
         assert!(!send.ends_with(S::AuthRequired, Seq(6)));
         assert!(send.ends_with(S::Failed, Seq(6)));
-        let left = Until::Left(Ends::AtAnyParkForSends, Seq(5));
+        let left = Until::Left(WaitEnd::AtAnyParkForSends, Seq(5));
         assert!(!left.ends_with(S::InputRequired, Seq(6)));
         assert!(left.ends_with(S::Canceled, Seq(6)));
     }
 
     #[test]
     fn before_1_0_a_subscription_ends_at_a_park_but_a_replay_goes_past_those_that_were_answered() {
-        let left = Until::Left(Ends::AtAnyPark, Seq(9));
+        let left = Until::Left(WaitEnd::AtAnyPark, Seq(9));
         assert!(!left.ends_with(S::InputRequired, Seq(4)));
         assert!(left.ends_with(S::InputRequired, Seq(9)));
         assert!(left.ends_with(S::AuthRequired, Seq(12)));

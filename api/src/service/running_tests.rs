@@ -4,12 +4,14 @@ use super::*;
 use crate::testing::{Node, caller, made, send, send_with, working};
 use chrono::TimeDelta;
 use longhaul_domain::TaskState;
-use longhaul_domain::{AgentLimits, Message, Part, extension::DURABILITY, log::StatusChange};
+use longhaul_domain::{
+    AgentLimits, Message, Part, extension::DURABILITY_EXTENSION, log::StatusChange,
+};
 use longhaul_wire::{Extensions, GetRequest, ListRequest, SendOutcome, SendRequest, StreamEvent};
 use serde_json::Value;
 
 fn activated() -> Caller {
-    Caller { extensions: Extensions::read([DURABILITY]), ..caller() }
+    Caller { extensions: Extensions::read([DURABILITY_EXTENSION]), ..caller() }
 }
 
 async fn sent(node: &Node, caller: &Caller, request: SendRequest) -> Result<Task> {
@@ -21,7 +23,7 @@ async fn sent(node: &Node, caller: &Caller, request: SendRequest) -> Result<Task
 
 /// What a task's metadata says of how it is run.
 fn facts(task: &Task) -> Option<Value> {
-    let facts = task.metadata.as_ref()?.get(DURABILITY)?;
+    let facts = task.metadata.as_ref()?.get(DURABILITY_EXTENSION)?;
     Some(facts.to().unwrap())
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{hub::Entry, weight::Count};
 use longhaul_domain::{LogEntry, Message, Task};
 use longhaul_store::SnapshotOptions;
-use longhaul_wire::{Ends, ProtocolError, SendOutcome, SendRequest, TaskRef, trim_history};
+use longhaul_wire::{ProtocolError, SendOutcome, SendRequest, TaskRef, WaitEnd, trim_history};
 use std::{future::pending, sync::Arc};
 
 /// Messages that an answer to a message to a task that was there before shows where nobody says how many (A2A 3.2.4 leaves it to
@@ -99,7 +99,7 @@ impl Service {
         let drained = self.draining.cancelled();
         tokio::pin!(limit, late, drained);
         let mut in_time = flight.agent.direct && caller.rules.replies;
-        let mut room = Room::new(self.options.max_answer_bytes, &flight.task);
+        let mut budget = ReadBudget::new(self.options.max_answer_bytes, &flight.task);
         loop {
             let entries = tokio::select! {
                 entries = flight.events.next() => entries.map_err(|e| caller.failed(&e))?,
@@ -116,13 +116,13 @@ impl Service {
             }
             let bytes = entries.iter().map(|entry| Count::Held.entry(entry)).sum();
             self.fold(caller, flight, entries).await?;
-            room.take(bytes, &mut flight.task);
+            budget.take(bytes, &mut flight.task);
             if settled(flight, ends) {
                 break;
             }
         }
-        if room.over {
-            return Err(too_large(flight.task.key.task, room.limit));
+        if budget.over {
+            return Err(too_large(flight.task.key.task, budget.limit));
         }
         Ok(Waited::Task)
     }
@@ -142,8 +142,8 @@ impl Service {
             if let Err(gap) = task.apply(LogEntry::clone(&entry)) {
                 // Cannot be, as subscriptions have no gaps; the store knows better than a fold that missed something.
                 tracing::error!(%gap, task_id = %task.key.task, "read again");
-                let room = longhaul_store::Room::Newest(self.options.max_answer_bytes);
-                let options = SnapshotOptions { room, ..SnapshotOptions::ALL };
+                let budget = longhaul_store::ReadBudget::TrimHistory(self.options.max_answer_bytes);
+                let options = SnapshotOptions { budget, ..SnapshotOptions::ALL };
                 let read = self.store.read_task(task.key, options).await;
                 let read = read.map_err(|e| caller.failed(&e))?;
                 *task = read.ok_or_else(|| ProtocolError::Internal {
@@ -161,7 +161,7 @@ impl Service {
 }
 
 /// What a waiting send may hold.
-struct Room {
+struct ReadBudget {
     limit: u64,
     /// At most this much is held.
     held: u64,
@@ -169,7 +169,7 @@ struct Room {
     over: bool,
 }
 
-impl Room {
+impl ReadBudget {
     fn new(limit: u64, task: &Task) -> Self {
         Self { limit, held: Count::Held.task(task), over: false }
     }
@@ -191,7 +191,7 @@ impl Room {
 }
 
 /// Whether the task has got where a waiting client is answered: an end, or a question asked after its message.
-fn settled(flight: &InFlight, ends: Ends) -> bool {
+fn settled(flight: &InFlight, ends: WaitEnd) -> bool {
     let status = &flight.task.status;
     status.state.is_terminal() || (ends.wait(status.state) && status.seq > flight.message)
 }
@@ -213,15 +213,15 @@ mod tests {
         let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(7)) };
         let (agent, context) = (AgentName::new("echo").unwrap(), ContextId::new("c").unwrap());
         let mut task = Task::begin(key, agent, context, Timestamp::UNIX_EPOCH);
-        let mut room = Room::new(10_000, &task);
+        let mut budget = ReadBudget::new(10_000, &task);
         for _ in 0..5 {
             // Each replaces the one before.
             task.artifacts = vec![made(6_000)];
-            room.take(6_000, &mut task);
+            budget.take(6_000, &mut task);
         }
-        assert!(!room.over && task.artifacts.len() == 1);
+        assert!(!budget.over && task.artifacts.len() == 1);
         task.artifacts.push(made(6_000));
-        room.take(6_000, &mut task);
-        assert!(room.over && task.artifacts.is_empty());
+        budget.take(6_000, &mut task);
+        assert!(budget.over && task.artifacts.is_empty());
     }
 }

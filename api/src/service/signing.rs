@@ -4,7 +4,7 @@
 //! card that it knows.
 
 use super::{AddressSource, CardAddress, Service, Shape};
-use longhaul_signing::{SIGNATURES, Signer};
+use longhaul_signing::{CardSigner, SIGNATURES_FIELD};
 use longhaul_wire::v1::card::{AgentCard, AgentCardSignature};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ impl Service {
             let signatures = signatures.iter().filter_map(|one| serde_json::to_value(one).ok());
             let signatures: Vec<Value> = signatures.collect();
             if !signatures.is_empty() {
-                members.insert(SIGNATURES.to_owned(), signatures.into());
+                members.insert(SIGNATURES_FIELD.to_owned(), signatures.into());
             }
         }
         document
@@ -41,7 +41,7 @@ impl Service {
     }
 
     /// The signer of cards with this address. One that only a request names may be anybody's: signed, it could be shown to others.
-    fn signer(&self, address: &CardAddress) -> Option<&Signer> {
+    fn signer(&self, address: &CardAddress) -> Option<&CardSigner> {
         match address.source {
             AddressSource::Configured | AddressSource::Listed => {
                 self.options.card_signer.as_deref()
@@ -63,12 +63,14 @@ mod tests {
         service::{CardFound, CardScope},
         testing::Node,
     };
-    use longhaul_signing::{Algorithm, Form, KeyRing, PrivateKey, Signer, trusted_keys, verify};
+    use longhaul_signing::{
+        Algorithm, CardSigner, KeyRing, PrivateKey, SignedForm, parse_trusted_keys, verify,
+    };
     use std::sync::Arc;
 
-    fn signer() -> Arc<Signer> {
+    fn signer() -> Arc<CardSigner> {
         let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
-        Arc::new(Signer::new(KeyRing::new(Some(key), []), None))
+        Arc::new(CardSigner::new(KeyRing::new(Some(key), []), None))
     }
 
     async fn card(service: &Service) -> AgentCard {
@@ -79,8 +81,8 @@ mod tests {
     }
 
     /// What the signatures of a document cover.
-    fn covered(service: &Service, document: &Value) -> Vec<Form> {
-        let keys = trusted_keys(service.jwks().unwrap().to_string().as_bytes()).unwrap();
+    fn covered(service: &Service, document: &Value) -> Vec<SignedForm> {
+        let keys = parse_trusted_keys(service.jwks().unwrap().to_string().as_bytes()).unwrap();
         let verdicts = verify(document, &keys).unwrap();
         verdicts.into_iter().map(|verdict| verdict.outcome.unwrap()).collect()
     }
@@ -90,9 +92,9 @@ mod tests {
         let node = Node::start().await;
         let service = node.configured(|options| options.card_signer = Some(signer())).service();
         for (shape, covers) in [
-            (Shape::V1_0, &[Form::Specification][..]),
-            (Shape::Any, &[Form::Specification, Form::Document]),
-            (Shape::V0_3, &[Form::Document]),
+            (Shape::V1_0, &[SignedForm::Specification][..]),
+            (Shape::Any, &[SignedForm::Specification, SignedForm::Document]),
+            (Shape::V0_3, &[SignedForm::Document]),
         ] {
             let mut card = card(&service).await;
             let address = service.own_address();
@@ -110,7 +112,7 @@ mod tests {
         let service = node.configured(|options| options.card_signer = Some(signer())).service();
         let document = Shape::V1_0.document(&card(&service).await).unwrap();
         let signed = service.signed(document, &service.own_address());
-        assert_eq!(covered(&service, &signed), [Form::Specification, Form::Compact]);
+        assert_eq!(covered(&service, &signed), [SignedForm::Specification, SignedForm::Compact]);
     }
 
     #[tokio::test]

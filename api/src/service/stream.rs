@@ -15,7 +15,7 @@ use super::{
 use crate::hub::{Entry, Subscription};
 use longhaul_domain::{EntryBody, Message, Seq, Task, TaskState};
 use longhaul_runtime::Backoff;
-use longhaul_wire::{SendRequest, StreamEvent, trim_history, v0::Places};
+use longhaul_wire::{SendRequest, StreamEvent, trim_history, v0::ArtifactIndexes};
 use std::{collections::VecDeque, sync::Arc};
 
 /// The frames of one stream.
@@ -36,7 +36,7 @@ pub struct EventStream {
     /// The room of the first frame.
     held: Held,
     /// The artifacts of what was left out.
-    left_out: Places,
+    left_out: ArtifactIndexes,
 }
 
 impl EventStream {
@@ -50,7 +50,7 @@ impl EventStream {
         let (ready, entries) = (VecDeque::new(), VecDeque::new());
         let (place, shown) = (Arc::new(task), Seq::START);
         let (ended, waiter, held) = (false, None, Held::default());
-        let left_out = Places::default();
+        let left_out = ArtifactIndexes::default();
         Self { service, place, events, until, shown, ready, entries, ended, waiter, held, left_out }
     }
 
@@ -107,9 +107,9 @@ impl EventStream {
 
     /// The artifacts of what the client has already, as far as that went by here: once there is a frame, all of them. They are
     /// given out once.
-    pub fn left_out(&mut self) -> Option<Places> {
+    pub fn left_out(&mut self) -> Option<ArtifactIndexes> {
         let places = std::mem::take(&mut self.left_out);
-        (places != Places::default()).then_some(places)
+        (places != ArtifactIndexes::default()).then_some(places)
     }
 
     /// True when nothing is to come.

@@ -49,7 +49,8 @@ async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_a
 
     let keyed = async || {
         let mut request = send("m");
-        let metadata = format!(r#"{{"{}":{{"idempotencyKey":"k"}}}}"#, extension::DURABILITY);
+        let metadata =
+            format!(r#"{{"{}":{{"idempotencyKey":"k"}}}}"#, extension::DURABILITY_EXTENSION);
         request.message.metadata = Some(JsonObject::parse(&metadata).unwrap());
         let sent = node.service().send(&caller(), request).await.unwrap().answer;
         let SendOutcome::Task(task) = sent else { panic!("not a task") };

@@ -2,7 +2,7 @@
 
 use super::Moment;
 use clap::Args;
-use longhaul_runtime::settings::Period;
+use longhaul_runtime::settings::HumanDuration;
 
 /// How a task is to be run, for servers that know Longhaul's durability extension.
 #[derive(Debug, Clone, Default, Args)]
@@ -23,13 +23,13 @@ pub struct Durability {
     pub max_attempts: Option<u32>,
     /// Longest time that one attempt may take, such as 10m [default: the agent's]
     #[arg(long, value_name = "PERIOD", value_parser = period)]
-    pub timeout: Option<Period>,
+    pub timeout: Option<HumanDuration>,
     /// Longest time that it may wait for its first start [default: the agent's]
     #[arg(long, value_name = "PERIOD", value_parser = period)]
-    pub queue_timeout: Option<Period>,
+    pub queue_timeout: Option<HumanDuration>,
     /// Longest time that an attempt may go on without a sign of progress [default: the agent's]
     #[arg(long, value_name = "PERIOD", value_parser = period)]
-    pub no_progress_timeout: Option<Period>,
+    pub no_progress_timeout: Option<HumanDuration>,
     /// The same key again finds the same task, whatever the id of the message
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -39,8 +39,8 @@ pub struct Durability {
 }
 
 /// A length of time above zero.
-fn period(text: &str) -> Result<Period, String> {
-    Period::parse(text)
+fn period(text: &str) -> Result<HumanDuration, String> {
+    HumanDuration::parse(text)
         .filter(|period| !period.is_zero())
         .ok_or_else(|| "write a length of time above zero, such as 500ms, 90s, 2h or 7d".to_owned())
 }

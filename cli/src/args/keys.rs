@@ -3,7 +3,7 @@
 use super::server::{Configured, Database, database_overrides};
 use clap::{Args, Subcommand};
 use longhaul_domain::Scope;
-use longhaul_runtime::settings::Override;
+use longhaul_runtime::settings::SettingOverride;
 use std::path::PathBuf;
 
 /// `longhaul keys`.
@@ -33,7 +33,7 @@ pub struct WhereKeys {
 
 impl WhereKeys {
     /// The settings that the flags stand for.
-    pub fn overrides(&self) -> Vec<Override> {
+    pub fn overrides(&self) -> Vec<SettingOverride> {
         database_overrides(&self.database, &self.configured)
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Local, LocalResult, NaiveDate, NaiveDateTime, NaiveTime};
 use longhaul_domain::Timestamp;
-use longhaul_runtime::settings::Period;
+use longhaul_runtime::settings::HumanDuration;
 use std::{str::FromStr, time::Duration};
 
 const ALLOWED: &str = "write a time such as 2030-01-31T12:00:00Z, 2030-01-31 12:00 or 2030-01-31 (of this machine's time \
@@ -49,7 +49,9 @@ impl FromStr for Moment {
         if let Some(local) = local.or_else(day) {
             return moment_of(local.and_local_timezone(Local).map(|at| at.to_utc())).map(Self::At);
         }
-        Period::parse(text).map(|away| Self::Away(away.get())).ok_or_else(|| ALLOWED.to_owned())
+        HumanDuration::parse(text)
+            .map(|away| Self::Away(away.get()))
+            .ok_or_else(|| ALLOWED.to_owned())
     }
 }
 

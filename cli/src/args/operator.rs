@@ -2,7 +2,7 @@
 
 use super::{DEFAULT_URL, Moment};
 use clap::{Args, Subcommand};
-use longhaul_domain::FailedBecause;
+use longhaul_domain::FailureKind;
 
 /// The owner of everything where no API keys are asked for.
 pub const LOCAL_OWNER: &str = "local";
@@ -45,7 +45,7 @@ pub struct DeadFilter {
     pub agent: Option<String>,
     /// That failed in this way: fatal, attempts-used-up, poison, queue-timeout, attempt-timeout, no-progress, deadline
     #[arg(long, value_name = "KIND", value_parser = because)]
-    pub because: Option<FailedBecause>,
+    pub because: Option<FailureKind>,
     /// That failed at or after this time, or within so long, such as 24h
     #[arg(long, value_name = "TIME")]
     pub from: Option<Moment>,
@@ -176,9 +176,9 @@ impl DeadFilter {
     }
 }
 
-fn because(text: &str) -> Result<FailedBecause, String> {
-    FailedBecause::from_name(&text.to_ascii_lowercase().replace('_', "-")).ok_or_else(|| {
-        let names: Vec<&str> = FailedBecause::ALL.into_iter().map(FailedBecause::name).collect();
+fn because(text: &str) -> Result<FailureKind, String> {
+    FailureKind::from_name(&text.to_ascii_lowercase().replace('_', "-")).ok_or_else(|| {
+        let names: Vec<&str> = FailureKind::ALL.into_iter().map(FailureKind::name).collect();
         format!("use one of {}", names.join(", "))
     })
 }

@@ -1,7 +1,7 @@
 //! Flags of the commands that serve.
 
 use clap::{Args, Subcommand};
-use longhaul_runtime::settings::Override;
+use longhaul_runtime::settings::SettingOverride;
 use std::path::PathBuf;
 
 /// Where the configuration comes from.
@@ -24,8 +24,8 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 impl Configured {
     /// What `--set` says.
-    pub fn overrides(&self) -> Vec<Override> {
-        let one = |(key, value): &(String, String)| Override {
+    pub fn overrides(&self) -> Vec<SettingOverride> {
+        let one = |(key, value): &(String, String)| SettingOverride {
             key: key.clone(),
             value: value.clone(),
             flag: "--set".to_owned(),
@@ -35,12 +35,12 @@ impl Configured {
 }
 
 /// Collects the flags that were given.
-struct Flags(Vec<Override>);
+struct Flags(Vec<SettingOverride>);
 
 impl Flags {
     fn add(mut self, flag: &str, key: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
-            self.0.push(Override {
+            self.0.push(SettingOverride {
                 key: key.to_owned(),
                 value: value.to_string(),
                 flag: flag.to_owned(),
@@ -95,7 +95,7 @@ pub struct DevArgs {
 
 impl DevArgs {
     /// The settings that the flags stand for.
-    pub fn overrides(&self) -> Vec<Override> {
+    pub fn overrides(&self) -> Vec<SettingOverride> {
         Flags(self.configured.overrides())
             .add("--listen", "server.listen", self.listen.as_ref())
             .add("--data", "embedded.data", self.data.as_ref())
@@ -147,7 +147,7 @@ pub struct ApiArgs {
 
 impl ApiArgs {
     /// The settings that the flags stand for.
-    pub fn overrides(&self) -> Vec<Override> {
+    pub fn overrides(&self) -> Vec<SettingOverride> {
         Flags(self.configured.overrides())
             .add("--listen", "server.listen", self.listen.as_ref())
             .add("--public-url", "server.public_url", self.public_url.as_ref())
@@ -195,7 +195,7 @@ pub struct WorkerArgs {
 
 impl WorkerArgs {
     /// The settings that the flags stand for.
-    pub fn overrides(&self) -> Vec<Override> {
+    pub fn overrides(&self) -> Vec<SettingOverride> {
         Flags(self.configured.overrides())
             .add("--listen", "worker.listen", self.listen.as_ref())
             .add("--concurrency", "worker.concurrency", self.concurrency.as_ref())
@@ -221,13 +221,13 @@ pub struct MigrateArgs {
 
 impl MigrateArgs {
     /// The settings that the flags stand for.
-    pub fn overrides(&self) -> Vec<Override> {
+    pub fn overrides(&self) -> Vec<SettingOverride> {
         database_overrides(&self.database, &self.configured)
     }
 }
 
 /// The settings that the flags of a command stand for which uses nothing but the database.
-pub fn database_overrides(database: &Database, configured: &Configured) -> Vec<Override> {
+pub fn database_overrides(database: &Database, configured: &Configured) -> Vec<SettingOverride> {
     Flags(configured.overrides())
         .add("--database-url", "database.url", database.database_url.as_ref())
         .0

@@ -6,7 +6,7 @@ use clap::{CommandFactory, error::ErrorKind};
 use longhaul_domain::{Scope, TaskState};
 use longhaul_runtime::{
     Settings,
-    settings::{AuthMode, Override, Sources},
+    settings::{AuthMode, SettingOverride, SettingSources},
 };
 
 fn parsed(line: &[&str]) -> Command {
@@ -17,8 +17,9 @@ fn refused(line: &[&str]) -> ErrorKind {
     Cli::try_parse_from(std::iter::once(&"longhaul").chain(line)).unwrap_err().kind()
 }
 
-fn loaded(overrides: Vec<Override>) -> Result<Settings, String> {
-    let sources = Sources { file: None, fallback_file: None, env: std::iter::empty(), overrides };
+fn loaded(overrides: Vec<SettingOverride>) -> Result<Settings, String> {
+    let sources =
+        SettingSources { file: None, fallback_file: None, env: std::iter::empty(), overrides };
     Settings::load(sources).map_err(|error| error.to_string())
 }
 

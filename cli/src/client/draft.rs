@@ -5,14 +5,14 @@ use crate::{args::SendTask, exit::Failure};
 use longhaul_domain::{
     ContextId, IdError, Json, JsonObject, Message, MessageId, Part, Role, extension,
 };
-use longhaul_runtime::{Clock, Ids};
+use longhaul_runtime::{Clock, IdSource};
 use longhaul_wire::{SendRequest, TaskRef};
 use std::io::Read;
 
 /// Makes the request from the flags; reads `-` from `input`.
 pub fn draft(
     args: &SendTask,
-    ids: &dyn Ids,
+    ids: &dyn IdSource,
     clock: &dyn Clock,
     input: &mut dyn Read,
 ) -> Result<SendRequest, Failure> {
@@ -37,7 +37,7 @@ pub fn draft(
         durability::metadata(&args.durability, message.metadata.as_ref(), clock)?
     {
         message.metadata = Some(metadata);
-        message.extensions = vec![extension::DURABILITY.to_owned()];
+        message.extensions = vec![extension::DURABILITY_EXTENSION.to_owned()];
     }
     let mut request = SendRequest::new(message);
     request.target = args.task.clone().map(TaskRef::parse);
@@ -51,7 +51,7 @@ pub fn context(text: Option<&str>) -> Result<Option<ContextId>, Failure> {
 }
 
 /// An answer to a task that asked for one.
-pub fn answer(text: String, task: &TaskRef, ids: &dyn Ids) -> Result<SendRequest, Failure> {
+pub fn answer(text: String, task: &TaskRef, ids: &dyn IdSource) -> Result<SendRequest, Failure> {
     let id = MessageId::new(ids.uuid_v7().to_string())
         .map_err(|error| bad_id("the id of the message", &error))?;
     let message = Message::new(id, Role::User, vec![Part::text(text)]);

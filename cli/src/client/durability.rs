@@ -5,7 +5,7 @@
 use crate::{args::Durability, exit::Failure};
 use chrono::SecondsFormat;
 use longhaul_domain::{Json, JsonObject, Timestamp, extension};
-use longhaul_runtime::{Clock, settings::Period};
+use longhaul_runtime::{Clock, settings::HumanDuration};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,16 +23,18 @@ pub fn metadata(
         Some(metadata) => metadata.members().map_err(|error| refused(&error))?,
         None => BTreeMap::new(),
     };
-    let mut options = match members.remove(extension::DURABILITY) {
+    let mut options = match members.remove(extension::DURABILITY_EXTENSION) {
         Some(given) => {
             let given = JsonObject::new(given).and_then(|given| given.members());
-            given.map_err(|error| refused(&format_args!("{}: {error}", extension::DURABILITY)))?
+            given.map_err(|error| {
+                refused(&format_args!("{}: {error}", extension::DURABILITY_EXTENSION))
+            })?
         }
         None => BTreeMap::new(),
     };
     options.extend(said);
     let options = JsonObject::from_members(&options).map_err(|error| refused(&error))?;
-    members.insert(extension::DURABILITY.to_owned(), options.as_json().clone());
+    members.insert(extension::DURABILITY_EXTENSION.to_owned(), options.as_json().clone());
     JsonObject::from_members(&members).map(Some).map_err(|error| refused(&error))
 }
 
@@ -69,7 +71,7 @@ impl Members {
 }
 
 /// A length of time as ProtoJSON writes it.
-fn seconds(period: Period) -> String {
+fn seconds(period: HumanDuration) -> String {
     format!("{}s", period.as_secs_f64())
 }
 
@@ -88,9 +90,9 @@ mod tests {
             not_before: Some("2h".parse().unwrap()),
             deadline: Some("2030-01-02T00:00:00Z".parse().unwrap()),
             max_attempts: Some(7),
-            timeout: Some(Period::millis(1_500)),
-            queue_timeout: Some(Period::seconds(60)),
-            no_progress_timeout: Some(Period::seconds(5)),
+            timeout: Some(HumanDuration::millis(1_500)),
+            queue_timeout: Some(HumanDuration::seconds(60)),
+            no_progress_timeout: Some(HumanDuration::seconds(5)),
             idempotency_key: Some("i".to_owned()),
             concurrency_key: Some("c".to_owned()),
         };
@@ -111,7 +113,7 @@ mod tests {
     fn what_metadata_says_stays_but_for_what_a_flag_says() {
         let given = JsonObject::parse(&format!(
             "{{\"a\": 1, \"{}\": {{\"priority\": 1, \"maxAttempts\": 2}}}}",
-            extension::DURABILITY
+            extension::DURABILITY_EXTENSION
         ))
         .unwrap();
         let flags = Durability { priority: Some(9), ..Durability::default() };
@@ -125,7 +127,8 @@ mod tests {
     fn nothing_said_leaves_the_metadata_alone() {
         let clock = ManualClock::default();
         assert_eq!(metadata(&Durability::default(), None, &clock), Ok(None));
-        let bad = JsonObject::parse(&format!("{{\"{}\": 3}}", extension::DURABILITY)).unwrap();
+        let bad =
+            JsonObject::parse(&format!("{{\"{}\": 3}}", extension::DURABILITY_EXTENSION)).unwrap();
         let flags = Durability { priority: Some(1), ..Durability::default() };
         let refused = metadata(&flags, Some(&bad), &clock).unwrap_err();
         assert!(refused.to_string().starts_with("--metadata"), "{refused}");

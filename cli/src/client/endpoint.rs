@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{args::Server, exit::Failure};
 use futures::{StreamExt, stream::BoxStream};
-use longhaul_domain::extension::DURABILITY;
+use longhaul_domain::extension::DURABILITY_EXTENSION;
 use longhaul_runtime::Secret;
 use reqwest::{
     Response,
@@ -156,7 +156,7 @@ impl Endpoint {
         let body = Call { jsonrpc: "2.0", id: 1, method, params };
         let mut request = self.http.post(&self.url).header("A2A-Version", "1.0").json(&body);
         if self.reports {
-            request = request.header("A2A-Extensions", DURABILITY);
+            request = request.header("A2A-Extensions", DURABILITY_EXTENSION);
         }
         match &self.key {
             Some(key) => request.bearer_auth(key.expose()),

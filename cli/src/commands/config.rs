@@ -8,7 +8,7 @@ use crate::{
 use longhaul_executors::ProcessConfig;
 use longhaul_runtime::{
     Settings,
-    settings::{KeyInfo, Sources, keys},
+    settings::{SettingKey, SettingSources, keys},
 };
 
 /// Runs the command.
@@ -24,7 +24,7 @@ pub fn run(command: &ConfigCommand) -> Outcome {
 }
 
 fn check(configured: &Configured) -> Outcome {
-    let sources = Sources::of_process(configured.config.clone(), configured.overrides());
+    let sources = SettingSources::of_process(configured.config.clone(), configured.overrides());
     let settings = Settings::load(sources)?;
     print::write_out(&settings.describe())?;
     let addresses = parts::address_warnings(&settings, settings.server.listen);
@@ -72,12 +72,12 @@ fn all_keys_as_json() -> Outcome {
 }
 
 /// Every key with what can be said about it, a paragraph each.
-fn describe(keys: &[KeyInfo]) -> String {
+fn describe(keys: &[SettingKey]) -> String {
     let mut text = String::new();
     for key in keys {
         let default = key.default.as_deref().unwrap_or("unset");
         let variable = key.env.as_deref().map(|env| format!("  {env}")).unwrap_or_default();
-        let KeyInfo { path, doc, allowed, .. } = key;
+        let SettingKey { path, doc, allowed, .. } = key;
         text.extend([
             path,
             &variable,

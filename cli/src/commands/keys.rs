@@ -9,7 +9,7 @@ use crate::{
 };
 use longhaul_domain::{KeyId, Scope, Scopes};
 use longhaul_runtime::{
-    Ids, Shutdown, SystemIds,
+    IdSource, Shutdown, SystemIds,
     telemetry::{self, TelemetryError},
 };
 use longhaul_store::{KeyRecord, NewKey, Store};
@@ -61,7 +61,7 @@ async fn open(place: &WhereKeys) -> Result<Arc<dyn Store>, Failure> {
         Err(error @ TelemetryError::Filter(_)) => return Err(Failure::usage(error.to_string())),
         started => started.ok(),
     };
-    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     match parts::postgres(&settings, &ids, &Shutdown::new()).await? {
         Some(store) => Ok(store),
         None => Err(Failure::failed("interrupted")),

@@ -49,7 +49,7 @@ impl Wanted {
         Self {
             owner: filter.owner.clone(),
             agent: filter.agent.clone(),
-            because: filter.because.map(longhaul_domain::FailedBecause::name),
+            because: filter.because.map(longhaul_domain::FailureKind::name),
             from: filter.from.map(|from| moment(from.ago(now))),
             before: filter.before.map(|before| moment(before.ago(now))),
             cause: filter.cause.clone(),
@@ -134,13 +134,13 @@ pub async fn show(args: ShowDead) -> Outcome {
 mod tests {
     use super::*;
     use chrono::DateTime;
-    use longhaul_domain::FailedBecause;
+    use longhaul_domain::FailureKind;
 
     #[test]
     fn the_flags_become_a_query() {
         let filter = DeadFilter {
             owner: Some("a&b".to_owned()),
-            because: Some(FailedBecause::Poison),
+            because: Some(FailureKind::Poison),
             before: Some("1h".parse().unwrap()),
             ..DeadFilter::default()
         };

@@ -4,7 +4,9 @@
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use longhaul_dispatch::{Counts, Delivery, Dispatch, DispatchError, Wake, WakeSource, Waker};
+use longhaul_dispatch::{
+    Delivery, Dispatch, DispatchCounts, DispatchError, WakeHint, WakeSource, Waker,
+};
 use longhaul_domain::AgentName;
 use longhaul_runtime::Backoff;
 use longhaul_store::{ControlSignal, SignalStream, Store};
@@ -27,7 +29,7 @@ impl Announcing {
 struct Announcer(Arc<dyn Store>);
 
 impl Waker for Announcer {
-    fn wake(&self, wake: Wake) {
+    fn wake(&self, wake: WakeHint) {
         self.0.announce(&wake.agent, wake.task);
     }
 }
@@ -43,7 +45,7 @@ struct Listener {
 
 impl Listener {
     /// The next announcement for one of the agents.
-    async fn hear(&mut self) -> Wake {
+    async fn hear(&mut self) -> WakeHint {
         loop {
             let Some(signals) = &mut self.signals else {
                 self.listen().await;
@@ -64,7 +66,7 @@ impl Listener {
             };
             let mine = due.into_iter().find(|(agent, _)| self.agents.contains(agent));
             if let Some((agent, task)) = mine {
-                return Wake { agent, task, trace: None };
+                return WakeHint { agent, task, trace: None };
             }
         }
     }
@@ -120,8 +122,8 @@ impl Dispatch for Announcing {
         Ok(())
     }
 
-    fn counts(&self) -> Counts {
-        Counts::default()
+    fn counts(&self) -> DispatchCounts {
+        DispatchCounts::default()
     }
 
     async fn close(&self) {
@@ -133,16 +135,16 @@ impl Dispatch for Announcing {
 mod tests {
     use super::*;
     use longhaul_domain::{OwnerId, TaskId, TaskKey};
-    use longhaul_store_sqlite::testing::temp;
+    use longhaul_store_sqlite::testing::temp_store;
 
-    fn wake(agent: &str) -> Wake {
+    fn wake(agent: &str) -> WakeHint {
         let task = TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(uuid::Uuid::nil()) };
-        Wake { agent: AgentName::new(agent).unwrap(), task, trace: None }
+        WakeHint { agent: AgentName::new(agent).unwrap(), task, trace: None }
     }
 
     #[tokio::test]
     async fn every_listener_hears_what_is_for_its_agents() {
-        let (store, _folder) = temp().await.unwrap();
+        let (store, _folder) = temp_store().await.unwrap();
         let dispatch = Announcing::through(store);
         let agents = vec![AgentName::new("mine").unwrap()];
         let mut one = dispatch.source(agents.clone()).await.unwrap();

@@ -3,7 +3,7 @@
 use super::key_file::{self, KeyFile, Source};
 use crate::exit::Failure;
 use longhaul_runtime::Settings;
-use longhaul_signing::{KeyError, KeyRing, PrivateKey, PublicKey, Signer};
+use longhaul_signing::{CardSigner, KeyError, KeyRing, PrivateKey, PublicKey};
 use std::{path::Path, sync::Arc};
 
 /// The keys that the settings name, if they name any. What is wrong with a file is wrong usage, and says which one it is.
@@ -35,12 +35,12 @@ pub fn key_warnings(settings: &Settings) -> Vec<String> {
 }
 
 /// The signer of a node's cards.
-pub fn signer(settings: &Settings) -> Result<Option<Arc<Signer>>, Failure> {
+pub fn signer(settings: &Settings) -> Result<Option<Arc<CardSigner>>, Failure> {
     let ring = key_ring(settings)?;
     for warning in key_warnings(settings) {
         tracing::warn!("{warning}");
     }
-    Ok(ring.map(|ring| Arc::new(Signer::new(ring, settings.cards.jku.clone()))))
+    Ok(ring.map(|ring| Arc::new(CardSigner::new(ring, settings.cards.jku.clone()))))
 }
 
 fn read_all<T>(

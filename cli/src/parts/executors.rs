@@ -5,7 +5,7 @@ use longhaul_executor::Executor;
 use longhaul_executors::PluginGuard;
 use longhaul_runtime::{
     Settings,
-    settings::{Agent, ExecutorKind},
+    settings::{AgentSettings, ExecutorKind},
 };
 use longhaul_store::Store;
 use std::{collections::BTreeSet, sync::Arc};
@@ -26,7 +26,7 @@ pub fn build(
     let wanted = settings.worker.agents.as_deref();
     check_names(wanted.unwrap_or_default(), &settings.agent, &own_names)?;
     let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.iter().any(|one| one == name));
-    let configured: Vec<Agent> =
+    let configured: Vec<AgentSettings> =
         settings.agent.iter().filter(|agent| is_wanted(&agent.name)).cloned().collect();
     if let Some(twice) = configured.iter().find(|agent| own_names.contains(&agent.name)) {
         return Err(Failure::usage(format!(
@@ -47,7 +47,7 @@ pub fn build(
 }
 
 /// What ends the programs of these agents when this process is killed.
-fn guard(agents: &[Agent]) -> Option<PluginGuard> {
+fn guard(agents: &[AgentSettings]) -> Option<PluginGuard> {
     agents.iter().find(|agent| agent.executor == ExecutorKind::Process)?;
     let guard = PluginGuard::of_this_program();
     guard.inspect_err(|error| tracing::warn!(%error, "plugins have no guard")).ok()
@@ -65,7 +65,11 @@ pub async fn refuse_reserved(store: &dyn Store) -> Result<(), Failure> {
     )))
 }
 
-fn check_names(wanted: &[String], agents: &[Agent], own: &BTreeSet<String>) -> Result<(), Failure> {
+fn check_names(
+    wanted: &[String],
+    agents: &[AgentSettings],
+    own: &BTreeSet<String>,
+) -> Result<(), Failure> {
     let known =
         |name: &String| agents.iter().any(|agent| agent.name == *name) || own.contains(name);
     let Some(unknown) = wanted.iter().find(|name| !known(name)) else { return Ok(()) };
@@ -87,10 +91,10 @@ mod tests {
     use longhaul_runtime::settings;
 
     fn settings(agents: &[&str], wanted: Option<&[&str]>) -> Settings {
-        let agent = |name: &&str| Agent {
+        let agent = |name: &&str| AgentSettings {
             name: (*name).to_owned(),
             executor: ExecutorKind::Echo,
-            ..Agent::default()
+            ..AgentSettings::default()
         };
         let mut settings =
             Settings { agent: agents.iter().map(agent).collect(), ..Settings::default() };
@@ -126,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_of_a_name_that_is_reserved_now_ends_the_start() {
-        let (store, _folder) = longhaul_store_sqlite::testing::temp().await.unwrap();
+        let (store, _folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
         let store: Arc<dyn Store> = store;
         let register = async |name: &str| {
             let text = format!(

@@ -9,11 +9,11 @@ mod wait;
 
 use crate::{args::Configured, exit::Failure};
 use announcing::Announcing;
-use longhaul_dispatch::{AmqpDispatch, AmqpSettings, Dispatch};
+use longhaul_dispatch::{AmqpDispatch, AmqpOptions, Dispatch};
 use longhaul_runtime::{
-    Ids, Secret, Settings, Shutdown, SystemClock, SystemIds,
-    readiness::Handle,
-    settings::{Override, Sources},
+    IdSource, Secret, Settings, Shutdown, SystemClock, SystemIds,
+    readiness::ComponentHandle,
+    settings::{SettingOverride, SettingSources},
 };
 use longhaul_store::{Store, StoreError};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
@@ -24,8 +24,8 @@ pub use cards::{key_ring, key_warnings};
 pub use options::{address_warnings, api_options, url_of, worker_options};
 
 /// Reads the settings of this process.
-pub fn load(configured: &Configured, overrides: Vec<Override>) -> Result<Settings, Failure> {
-    Ok(Settings::load(Sources::of_process(configured.config.clone(), overrides))?)
+pub fn load(configured: &Configured, overrides: Vec<SettingOverride>) -> Result<Settings, Failure> {
+    Ok(Settings::load(SettingSources::of_process(configured.config.clone(), overrides))?)
 }
 
 /// Where the database is; without one there is nothing to do.
@@ -57,7 +57,7 @@ pub async fn sqlite(data: &Path) -> Result<Arc<SqliteStore>, Failure> {
 /// The store on Postgres, waited for as long as the settings say. `None` when the process was told to end meanwhile.
 pub async fn postgres(
     settings: &Settings,
-    ids: &Arc<dyn Ids>,
+    ids: &Arc<dyn IdSource>,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<PostgresStore>>, Failure> {
     let options = PostgresOptions {
@@ -76,12 +76,12 @@ pub async fn postgres(
 pub fn dispatch(
     settings: &Settings,
     store: &Arc<dyn Store>,
-    component: impl FnOnce() -> Handle,
+    component: impl FnOnce() -> ComponentHandle,
 ) -> Result<Arc<dyn Dispatch>, Failure> {
     let Some(url) = &settings.amqp.url else {
         return Ok(Arc::new(Announcing::through(Arc::clone(store))));
     };
-    let mut amqp = AmqpSettings::new(url.clone());
+    let mut amqp = AmqpOptions::new(url.clone());
     amqp.prefix.clone_from(&settings.amqp.prefix);
     let started = AmqpDispatch::start(amqp, Some(component()));
     let started =

@@ -9,7 +9,9 @@ use longhaul_runtime::{
     settings::{self, AuthMode},
 };
 use longhaul_store::TaskBudget;
-use longhaul_wire::{Negotiation, card::About, interfaces::GrpcAddress, v1::card::AgentProvider};
+use longhaul_wire::{
+    Negotiation, card::DeploymentInfo, interfaces::GrpcAddress, v1::card::AgentProvider,
+};
 use longhaul_worker::WorkerOptions;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -31,7 +33,7 @@ pub fn api_options(
         card_signer: cards::signer(settings)?,
         public_url: server.public_url.clone(),
         listen_url: url_of(address),
-        trusted_proxies: proxies.filter_map(|network| settings::read_network(network)).collect(),
+        trusted_proxies: proxies.filter_map(|network| settings::parse_network(network)).collect(),
         allowed_hosts: server.allowed_hosts.clone(),
         cors_origins: server.cors_origins.clone(),
         default_agent,
@@ -87,7 +89,7 @@ pub fn address_warnings(settings: &Settings, address: SocketAddr) -> Vec<String>
                 .to_owned(),
         );
     }
-    for network in server.trusted_proxies.iter().filter_map(|text| settings::read_network(text)) {
+    for network in server.trusted_proxies.iter().filter_map(|text| settings::parse_network(text)) {
         if network.prefix_len() == 0 {
             warnings.push(format!(
                 "server.trusted_proxies: {network} is everybody, so every client may say which address cards name"
@@ -127,9 +129,9 @@ const fn extended_cards(setting: settings::ExtendedCards) -> ExtendedCards {
 }
 
 /// A provider has a name and a site: settings have both or neither.
-fn about(cards: &settings::Cards) -> About {
+fn about(cards: &settings::AgentCardSettings) -> DeploymentInfo {
     let provider = cards.provider.clone().zip(cards.provider_url.clone());
-    About {
+    DeploymentInfo {
         provider: provider.map(|(organization, url)| AgentProvider { url, organization }),
         documentation_url: cards.documentation_url.clone(),
         icon_url: cards.icon_url.clone(),

@@ -17,7 +17,7 @@ use files::ArtifactFiles;
 
 use chrono::{FixedOffset, Local, Offset};
 use longhaul_domain::{
-    ArtifactId, Failed, Message, Role, TaskState, Timestamp, extension::DURABILITY,
+    ArtifactId, Message, Role, TaskFailure, TaskState, Timestamp, extension::DURABILITY_EXTENSION,
 };
 use longhaul_runtime::{Clock, SystemClock};
 use longhaul_wire::{ReceivedEvent, ReceivedStatus, ReceivedTask};
@@ -172,8 +172,11 @@ impl<W: Write> Screen<W> {
 
     /// Why a task failed, as its last message says in its metadata.
     fn failure(&mut self, message: &Message, said: &str) -> io::Result<()> {
-        let facts = message.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY));
-        let Some(failed) = facts.and_then(|facts| facts.to::<Failed>().ok()) else { return Ok(()) };
+        let facts =
+            message.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY_EXTENSION));
+        let Some(failed) = facts.and_then(|facts| facts.to::<TaskFailure>().ok()) else {
+            return Ok(());
+        };
         let cause = if said.contains(&failed.cause) { "" } else { failed.cause.as_str() };
         let attempts = match failed.attempts {
             ..=1 => String::new(),

@@ -6,8 +6,8 @@ use crate::{
     exit::{Done, Failure, Outcome},
     parts::{self, api_options},
 };
-use longhaul_api::{Api, Parts};
-use longhaul_runtime::{Ids, Readiness, Settings, Shutdown, SystemIds, settings::AuthMode};
+use longhaul_api::{Api, ApiParts};
+use longhaul_runtime::{IdSource, Readiness, Settings, Shutdown, SystemIds, settings::AuthMode};
 use longhaul_store::Store;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub fn run(args: &ApiArgs) -> Outcome {
 }
 
 async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome {
-    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     let Some(store) = parts::postgres(settings, &ids, &shutdown).await? else {
         return Ok(Done::Ok);
     };
@@ -34,7 +34,7 @@ async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome
     parts::await_broker(settings, &*dispatch, &shutdown).await?;
     let listener = health::listen(settings.server.listen, "--listen").await?;
     let address = listener.local_addr().unwrap_or(settings.server.listen);
-    let parts = Parts {
+    let parts = ApiParts {
         store: Arc::clone(&store),
         waker: dispatch.waker(),
         ids,

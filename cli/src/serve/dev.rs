@@ -12,13 +12,13 @@ use crate::{
     parts::{self, api_options, executors, sentence, worker_options},
     print,
 };
-use longhaul_api::{Api, ApiOptions, Parts};
+use longhaul_api::{Api, ApiOptions, ApiParts};
 use longhaul_dispatch::{Dispatch, LocalDispatch};
 use longhaul_domain::Scope;
 use longhaul_executor::Executor;
 use longhaul_runtime::{
     Readiness, Settings, Shutdown, SystemIds,
-    settings::{Agent, AuthMode, ExecutorKind},
+    settings::{AgentSettings, AuthMode, ExecutorKind},
 };
 use longhaul_store::Store;
 use longhaul_worker::{FailedStart, Worker, WorkerOptions};
@@ -42,13 +42,13 @@ pub fn run(args: &DevArgs, own: Vec<Arc<dyn Executor>>) -> Outcome {
 /// Without any agent there are two; and some agent answers where none is named.
 fn complete_agents(settings: &mut Settings, own: Vec<String>) {
     if settings.agent.is_empty() && own.is_empty() {
-        let agent = |name: &str, executor, description: &str| Agent {
+        let agent = |name: &str, executor, description: &str| AgentSettings {
             name: name.to_owned(),
             executor,
             description: description.to_owned(),
             input_modes: vec!["*/*".to_owned()],
             output_modes: vec!["*/*".to_owned()],
-            ..Agent::default()
+            ..AgentSettings::default()
         };
         settings.agent = vec![
             agent("echo", ExecutorKind::Echo, "Answers with what it was sent"),
@@ -128,7 +128,7 @@ struct Whole {
 
 impl Whole {
     fn api(&self, options: ApiOptions) -> Api {
-        let parts = Parts {
+        let parts = ApiParts {
             store: Arc::clone(&self.store),
             waker: self.dispatch.waker(),
             ids: Arc::new(SystemIds),
@@ -170,7 +170,8 @@ impl Whole {
             ended.map_err(|error| Failure::failed(format!("the API ended: {error}")))
         };
         let working = async {
-            let ended = worker.run_reporting(process::child_of(&self.shutdown), settled).await;
+            let ended =
+                worker.run_with_start_report(process::child_of(&self.shutdown), settled).await;
             self.shutdown.drain();
             ended.map_err(|error| Failure::failed(error.to_string()))
         };
@@ -217,7 +218,8 @@ mod tests {
 
     #[test]
     fn the_first_configured_agent_answers_unless_another_is_named() {
-        let agent = |name: &str| Agent { name: name.to_owned(), ..Agent::default() };
+        let agent =
+            |name: &str| AgentSettings { name: name.to_owned(), ..AgentSettings::default() };
         let mut settings = Settings { agent: vec![agent("a"), agent("b")], ..Settings::default() };
         complete_agents(&mut settings, Vec::new());
         assert_eq!(settings.agent.len(), 2);

@@ -4,7 +4,7 @@ use crate::exit::Failure;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get, serve::ListenerExt};
 use longhaul_runtime::{
     Readiness, Shutdown,
-    readiness::{Handle, Snapshot},
+    readiness::{ComponentHandle, ReadinessSnapshot},
     spawn,
 };
 use longhaul_store::{Store, StoreError};
@@ -42,7 +42,7 @@ pub fn start(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) {
 
 /// Reports until the process ends whether the database can be reached and written to: a worker that has no room asks it
 /// for nothing, and would not notice.
-pub fn watch(store: Arc<dyn Store>, component: Handle, shutdown: &Shutdown) {
+pub fn watch(store: Arc<dyn Store>, component: ComponentHandle, shutdown: &Shutdown) {
     let stop = shutdown.stop_now().clone();
     spawn("look at the database", async move {
         stop.run_until_cancelled(async {
@@ -55,7 +55,7 @@ pub fn watch(store: Arc<dyn Store>, component: Handle, shutdown: &Shutdown) {
     });
 }
 
-async fn look(check: impl Future<Output = Result<(), StoreError>>, component: &Handle) {
+async fn look(check: impl Future<Output = Result<(), StoreError>>, component: &ComponentHandle) {
     match time::timeout(ANSWER, check).await {
         Ok(Ok(())) => component.set_ok(),
         Ok(Err(error)) => {
@@ -73,7 +73,7 @@ fn routes(health: Health) -> Router {
         .with_state(health)
 }
 
-async fn ready(State(health): State<Health>) -> (StatusCode, Json<Snapshot>) {
+async fn ready(State(health): State<Health>) -> (StatusCode, Json<ReadinessSnapshot>) {
     let mut snapshot = health.readiness.snapshot();
     snapshot.ready &= !health.shutdown.draining().is_cancelled();
     let status = if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -4,7 +4,7 @@ use super::open_files;
 use crate::{exit::Failure, exit::Outcome};
 use longhaul_runtime::{
     Settings, Shutdown,
-    settings::kubernetes_variables,
+    settings::ignored_kubernetes_variables,
     spawn,
     telemetry::{self, TelemetryError},
 };
@@ -46,7 +46,7 @@ where
 
 /// Says that variables were ignored which Kubernetes sets for a service named `longhaul`.
 fn mention_kubernetes() {
-    let ignored = kubernetes_variables(std::env::vars_os());
+    let ignored = ignored_kubernetes_variables(std::env::vars_os());
     if let Some(first) = ignored.first() {
         let count = ignored.len();
         tracing::info!(count, first, "ignored variables that Kubernetes sets for a service");

@@ -7,7 +7,7 @@ use crate::{
     parts::{self, executors, worker_options},
 };
 use longhaul_executor::Executor;
-use longhaul_runtime::{Ids, Readiness, Settings, Shutdown, SystemIds};
+use longhaul_runtime::{IdSource, Readiness, Settings, Shutdown, SystemIds};
 use longhaul_store::Store;
 use longhaul_worker::Worker;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn worker(
         let listener = health::listen(address, "--listen").await?;
         health::start(listener, readiness.clone(), shutdown.clone());
     }
-    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     store_ready.set_failed("waiting for the database");
     let Some(store) = parts::postgres(settings, &ids, &shutdown).await? else {
         return Ok(Done::Ok);

@@ -8,7 +8,7 @@ use crate::{
     print,
     screen::{Style, clean},
 };
-use longhaul_domain::{TaskState, Timestamp, extension::DURABILITY};
+use longhaul_domain::{TaskState, Timestamp, extension::DURABILITY_EXTENSION};
 use longhaul_wire::{CancelRequest, ListRequest, ReceivedTask, v1};
 use serde::Deserialize;
 use view::View;
@@ -51,7 +51,7 @@ struct RunReport {
 impl RunReport {
     /// Empty where the server reports nothing.
     fn of(task: &ReceivedTask) -> Self {
-        let report = task.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY));
+        let report = task.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY_EXTENSION));
         report.and_then(|report| report.to().ok()).unwrap_or_default()
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What has passed through a dispatcher since its process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct DispatchCounts {
     /// Sent, repeats included.
     pub published: u64,
     /// Taken over by the broker or the local queue.
@@ -25,7 +25,7 @@ pub struct Counts {
     pub reconnects: u64,
 }
 
-/// One number of [`Counts`] that grows.
+/// One number of [`DispatchCounts`] that grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -43,7 +43,7 @@ impl Counter {
     }
 }
 
-/// The live numbers behind [`Counts`].
+/// The live numbers behind [`DispatchCounts`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) published: Counter,
@@ -57,8 +57,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn snapshot(&self) -> Counts {
-        Counts {
+    pub(crate) fn snapshot(&self) -> DispatchCounts {
+        DispatchCounts {
             published: self.published.get(),
             confirmed: self.confirmed.get(),
             returned: self.returned.get(),

@@ -15,8 +15,8 @@ mod delivery;
 mod local;
 mod seam;
 
-pub use amqp::{AmqpDispatch, AmqpSettings};
-pub use counters::Counts;
-pub use delivery::{Delivery, Verdict};
+pub use amqp::{AmqpDispatch, AmqpOptions};
+pub use counters::DispatchCounts;
+pub use delivery::{Delivery, DeliveryDecision};
 pub use local::LocalDispatch;
-pub use seam::{Dispatch, DispatchError, Wake, WakeSource, Waker};
+pub use seam::{Dispatch, DispatchError, WakeHint, WakeSource, Waker};

@@ -15,7 +15,8 @@ use longhaul_domain::{AgentName, TaskKey};
 use tokio::sync::Notify;
 
 use crate::{
-    Counts, Delivery, Dispatch, DispatchError, Verdict, Wake, WakeSource, Waker, counters::Counters,
+    Delivery, DeliveryDecision, Dispatch, DispatchCounts, DispatchError, WakeHint, WakeSource,
+    Waker, counters::Counters,
 };
 
 /// The dispatcher of a single process.
@@ -66,12 +67,12 @@ struct State {
 /// The hints of one agent; `tasks` is what `waiting` names.
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Wake>,
+    waiting: VecDeque<WakeHint>,
     tasks: HashSet<TaskKey>,
 }
 
 impl Queue {
-    fn take(&mut self) -> Option<Wake> {
+    fn take(&mut self) -> Option<WakeHint> {
         let wake = self.waiting.pop_front()?;
         self.tasks.remove(&wake.task);
         Some(wake)
@@ -84,7 +85,7 @@ impl Hub {
     }
 
     /// Adds a hint; one that came back goes first.
-    fn offer(&self, wake: Wake, came_back: bool) {
+    fn offer(&self, wake: WakeHint, came_back: bool) {
         let mut state = self.lock();
         if state.closed {
             return self.counters.dropped.one();
@@ -110,7 +111,7 @@ impl Hub {
 }
 
 impl Waker for Hub {
-    fn wake(&self, wake: Wake) {
+    fn wake(&self, wake: WakeHint) {
         self.offer(wake, false);
     }
 }
@@ -153,11 +154,11 @@ impl LocalSource {
     }
 }
 
-fn delivery(hub: &Arc<Hub>, wake: Wake) -> Delivery {
+fn delivery(hub: &Arc<Hub>, wake: WakeHint) -> Delivery {
     let (hub, again) = (Arc::clone(hub), wake.clone());
     Delivery::new(wake, move |verdict| match verdict {
-        Verdict::Done => {}
-        Verdict::HandedBack => hub.offer(again, true),
+        DeliveryDecision::Done => {}
+        DeliveryDecision::HandedBack => hub.offer(again, true),
     })
 }
 
@@ -212,7 +213,7 @@ impl Dispatch for LocalDispatch {
         Ok(())
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> DispatchCounts {
         self.hub.counters.snapshot()
     }
 

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use longhaul_domain::{AgentName, TaskKey};
 use longhaul_runtime::TraceContext;
 
-use crate::{Counts, Delivery};
+use crate::{Delivery, DispatchCounts};
 
 /// "There is work for this agent": the whole message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wake {
+pub struct WakeHint {
     /// Whose queue it goes to.
     pub agent: AgentName,
     /// The task that caused it. A worker may claim it first; it need not be the next in order, nor still be there.
@@ -41,7 +41,7 @@ pub trait Waker: Send + Sync {
     /// Passes a hint on, after the commit that it tells of. Never waits and never fails: what does not fit into the outbox
     /// is dropped and counted. Hints for one agent that wait for their way may be merged into one that says how many they are;
     /// one that has left is never taken for a later one.
-    fn wake(&self, wake: Wake);
+    fn wake(&self, wake: WakeHint);
 }
 
 /// The side of a worker process: hints for its agents, from one or many queues.
@@ -88,7 +88,7 @@ pub trait Dispatch: Send + Sync {
     async fn wait_connected(&self, limit: Duration) -> Result<(), DispatchError>;
 
     /// What has passed through so far.
-    fn counts(&self) -> Counts;
+    fn counts(&self) -> DispatchCounts;
 
     /// Sends what is in the outbox, within a bound, and ends all sources. Hints of later calls are dropped and counted.
     async fn close(&self);

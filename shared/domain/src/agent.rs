@@ -62,11 +62,11 @@ impl AgentDescriptor {
     /// one expects.
     pub fn accepts(&self, media_type: &str) -> bool {
         let of_skills = self.skills.iter().flat_map(|skill| &skill.input_modes);
-        self.input_modes.iter().chain(of_skills).any(|mode| mode_matches(mode, media_type))
+        self.input_modes.iter().chain(of_skills).any(|mode| media_type_matches(mode, media_type))
     }
 
     /// Whether its extended card says more than its public one.
-    pub fn has_extended_part(&self) -> bool {
+    pub fn has_extended_skills(&self) -> bool {
         self.skills.iter().any(|skill| skill.extended)
     }
 
@@ -86,7 +86,7 @@ fn version_order(version: &str) -> (Vec<u64>, bool, String) {
 
 /// Whether a media type is one of a mode: the same type, or one of `*/*`, `*` or `text/*`. Parameters and case do not count.
 /// A mode without a slash is a family: clients of A2A 0.1 say `text`.
-pub fn mode_matches(mode: &str, media_type: &str) -> bool {
+pub fn media_type_matches(mode: &str, media_type: &str) -> bool {
     let essence =
         |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (mode, media_type) = (essence(mode), essence(media_type));
@@ -104,21 +104,21 @@ mod tests {
 
     #[test]
     fn modes_match_families_and_ignore_parameters() {
-        assert!(mode_matches("*/*", "application/pdf"));
-        assert!(mode_matches("text/*", "Text/Plain; charset=utf-8"));
-        assert!(mode_matches("text", "text/plain"));
-        assert!(!mode_matches("text", "application/text"));
-        assert!(!mode_matches("", "text/plain"));
-        assert!(mode_matches("application/pdf", "application/PDF"));
-        assert!(!mode_matches("text/*", "image/png"));
-        assert!(!mode_matches("text/plain", "text/html"));
+        assert!(media_type_matches("*/*", "application/pdf"));
+        assert!(media_type_matches("text/*", "Text/Plain; charset=utf-8"));
+        assert!(media_type_matches("text", "text/plain"));
+        assert!(!media_type_matches("text", "application/text"));
+        assert!(!media_type_matches("", "text/plain"));
+        assert!(media_type_matches("application/pdf", "application/PDF"));
+        assert!(!media_type_matches("text/*", "image/png"));
+        assert!(!media_type_matches("text/plain", "text/html"));
     }
 
     #[test]
     fn an_agent_that_was_registered_before_is_still_read_and_written() {
         let before = r#"{"name":"a","version":"1","description":"","skills":[{"id":"s","name":"S","description":"","tags":[]}],"inputModes":[],"outputModes":[],"direct":false}"#;
         let agent: AgentDescriptor = serde_json::from_str(before).unwrap();
-        assert!(agent.extensions.is_empty() && !agent.has_extended_part());
+        assert!(agent.extensions.is_empty() && !agent.has_extended_skills());
         assert_eq!(serde_json::to_string(&agent).unwrap(), before);
     }
 

@@ -7,11 +7,11 @@ use sha2::{Digest, Sha256};
 use std::fmt::{self, Write as _};
 
 /// Largest content that stays inside its log entry, in bytes; a larger one becomes a blob.
-pub const INLINE_LIMIT: usize = 64 * 1024;
+pub const MAX_INLINE_CONTENT_BYTES: usize = 64 * 1024;
 
 /// Most bytes of contents that stay inside one log entry together: of more, the largest become blobs, so that reading a
 /// history of many messages stays bounded.
-pub const ENTRY_LIMIT: usize = 4 * INLINE_LIMIT;
+pub const MAX_ENTRY_CONTENT_BYTES: usize = 4 * MAX_INLINE_CONTENT_BYTES;
 
 /// Smallest content that is worth a blob of its own, in bytes.
 const SMALLEST_BLOB: usize = 1024;
@@ -144,7 +144,7 @@ impl JsonObject {
         let blob = serde_json::to_string(blob).ok()?;
         let mut text = format!("{REFERENCE_START}{blob}");
         if let Some(options) = DurabilityOptions::known_members(self) {
-            let name = serde_json::to_string(extension::DURABILITY).ok()?;
+            let name = serde_json::to_string(extension::DURABILITY_EXTENSION).ok()?;
             for piece in [",", &name, ":", options.as_str()] {
                 text.push_str(piece);
             }
@@ -237,18 +237,18 @@ impl BlobRef {
     }
 }
 
-/// Takes large contents out of one entry: each over [`INLINE_LIMIT`], and the largest others while all together are over
-/// [`ENTRY_LIMIT`]. Contents are taken out once: a reference that is there already would be taken for what a client wrote.
-pub fn offload_all<'a>(slots: impl IntoIterator<Item = BlobSlot<'a>>) -> Vec<Blob> {
+/// Takes large contents out of one entry: each over [`MAX_INLINE_CONTENT_BYTES`], and the largest others while all together are over
+/// [`MAX_ENTRY_CONTENT_BYTES`]. Contents are taken out once: a reference that is there already would be taken for what a client wrote.
+pub fn offload_to_blobs<'a>(slots: impl IntoIterator<Item = BlobSlot<'a>>) -> Vec<Blob> {
     let mut slots: Vec<BlobSlot<'a>> = slots.into_iter().collect();
     let mut blobs: Vec<Blob> =
-        slots.iter_mut().filter_map(|slot| slot.offload(INLINE_LIMIT)).collect();
+        slots.iter_mut().filter_map(|slot| slot.offload(MAX_INLINE_CONTENT_BYTES)).collect();
     let mut inline: usize = slots.iter().map(BlobSlot::inline_len).sum();
-    if inline > ENTRY_LIMIT {
+    if inline > MAX_ENTRY_CONTENT_BYTES {
         slots.retain(|slot| slot.blob().is_none());
         slots.sort_by_key(|slot| std::cmp::Reverse(slot.inline_len()));
         for mut slot in slots {
-            if inline <= ENTRY_LIMIT {
+            if inline <= MAX_ENTRY_CONTENT_BYTES {
                 break;
             }
             let len = slot.inline_len();
@@ -268,14 +268,15 @@ mod tests {
 
     #[test]
     fn large_contents_leave_and_come_back_unchanged() {
-        let large = "x".repeat(INLINE_LIMIT + 1);
+        let large = "x".repeat(MAX_INLINE_CONTENT_BYTES + 1);
         for part in [
             Part::text(large.clone()),
             Part::raw(large.clone().into_bytes(), "text/plain"),
             Part::data(Json::parse(&format!("[\"{large}\"]")).unwrap()),
         ] {
             let mut stored = part.clone();
-            let blob = BlobSlot::Content(&mut stored.content).offload(INLINE_LIMIT).unwrap();
+            let blob =
+                BlobSlot::Content(&mut stored.content).offload(MAX_INLINE_CONTENT_BYTES).unwrap();
             let reference = *stored.blob().unwrap();
             assert_eq!(reference.hash, blob.hash);
             assert_eq!(reference.restore(blob.bytes).unwrap(), part.content);
@@ -286,17 +287,17 @@ mod tests {
 
     #[test]
     fn contents_up_to_the_limit_stay() {
-        let mut part = Part::text("x".repeat(INLINE_LIMIT));
-        assert_eq!(BlobSlot::Content(&mut part.content).offload(INLINE_LIMIT), None);
+        let mut part = Part::text("x".repeat(MAX_INLINE_CONTENT_BYTES));
+        assert_eq!(BlobSlot::Content(&mut part.content).offload(MAX_INLINE_CONTENT_BYTES), None);
     }
 
     #[test]
     fn many_contents_together_leave_an_entry_of_bounded_size() {
         let sizes = (0..40).map(|n| if n % 2 == 0 { 60_000 } else { 100 });
         let mut parts: Vec<Part> = sizes.map(|size| Part::text("x".repeat(size))).collect();
-        let blobs = offload_all(parts.iter_mut().flat_map(Part::blob_slots));
+        let blobs = offload_to_blobs(parts.iter_mut().flat_map(Part::blob_slots));
         let inline: usize = parts.iter().map(Part::inline_len).sum();
-        assert!(inline <= ENTRY_LIMIT, "{inline}");
+        assert!(inline <= MAX_ENTRY_CONTENT_BYTES, "{inline}");
         assert_eq!(parts.iter().filter(|part| part.blob().is_some()).count(), blobs.len());
         assert!(parts.iter().skip(1).step_by(2).all(|part| part.blob().is_none()));
     }
@@ -307,10 +308,14 @@ mod tests {
 
     #[test]
     fn large_metadata_leaves_and_comes_back_and_its_options_stay_readable() {
-        let durability = format!(r#""{}":{{"maxAttempts":2,"x":1}}"#, extension::DURABILITY);
-        let large = object(&format!(r#"{{"pad":"{}",{durability}}}"#, "x".repeat(INLINE_LIMIT)));
+        let durability =
+            format!(r#""{}":{{"maxAttempts":2,"x":1}}"#, extension::DURABILITY_EXTENSION);
+        let large = object(&format!(
+            r#"{{"pad":"{}",{durability}}}"#,
+            "x".repeat(MAX_INLINE_CONTENT_BYTES)
+        ));
         let mut stored = large.clone();
-        let blobs = offload_all([BlobSlot::Metadata(&mut stored)]);
+        let blobs = offload_to_blobs([BlobSlot::Metadata(&mut stored)]);
         assert!(stored.as_str().len() < 1_000, "{stored:?}");
         let options = DurabilityOptions::read(Some(&stored)).unwrap();
         assert_eq!(options.max_attempts, Some(2));
@@ -328,7 +333,7 @@ mod tests {
             r#"{{"{BLOB_MEMBER}":{{"hash":"{hash}","size":1,"kind":"data"}},"a":1}}"#
         ));
         let mut stored = forged.clone();
-        let blobs = offload_all([BlobSlot::Metadata(&mut stored)]);
+        let blobs = offload_to_blobs([BlobSlot::Metadata(&mut stored)]);
         let reference = stored.blob().unwrap();
         assert_ne!(reference.hash, hash);
         BlobSlot::Metadata(&mut stored).restore(&reference, blobs[0].bytes.clone()).unwrap();
@@ -342,10 +347,10 @@ mod tests {
             ..Part::text("short")
         };
         let mut parts: Vec<Part> = (0..40).map(part).collect();
-        let blobs = offload_all(parts.iter_mut().flat_map(Part::blob_slots));
+        let blobs = offload_to_blobs(parts.iter_mut().flat_map(Part::blob_slots));
         let inline: usize =
             parts.iter_mut().flat_map(Part::blob_slots).map(|s| s.inline_len()).sum();
-        assert!(inline <= ENTRY_LIMIT, "{inline}");
+        assert!(inline <= MAX_ENTRY_CONTENT_BYTES, "{inline}");
         assert!(blobs.len() >= 27, "{}", blobs.len());
     }
 

@@ -22,7 +22,7 @@ pub const MEMBER_WEIGHT: usize = 10;
 pub const MAX_DATA_DEPTH: usize = 30;
 
 /// Most bytes of one log entry that stay in the entry once large contents are moved to blobs.
-pub const MAX_INLINE_BYTES: usize = 2 << 20;
+pub const MAX_ENTRY_INLINE_BYTES: usize = 2 << 20;
 
 /// A value that is out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +61,7 @@ pub fn too_many_elements() -> String {
 }
 
 /// Checks what a client says before its large contents are moved to blobs.
-pub fn check_said(said: &UserMessage) -> Result<(), OutOfBounds> {
+pub fn check_user_message(said: &UserMessage) -> Result<(), OutOfBounds> {
     check_metadata("metadata", said.request_metadata.as_ref())?;
     check_message(&said.message)?;
     check_inline("message", said.least_stored_len())
@@ -90,11 +90,11 @@ pub fn check_metadata(place: &str, metadata: Option<&JsonObject>) -> Result<(), 
 
 /// Checks what stays in a log entry.
 fn check_inline(place: &'static str, bytes: usize) -> Result<(), OutOfBounds> {
-    if bytes > MAX_INLINE_BYTES {
+    if bytes > MAX_ENTRY_INLINE_BYTES {
         Err(OutOfBounds::new(
             place,
             format!(
-                "holds {bytes} bytes in contents of up to 1 KiB and short texts; at most {MAX_INLINE_BYTES} are allowed. \
+                "holds {bytes} bytes in contents of up to 1 KiB and short texts; at most {MAX_ENTRY_INLINE_BYTES} are allowed. \
                  Send fewer, larger parts, or a file"
             ),
         ))
@@ -172,8 +172,8 @@ mod tests {
     fn what_cannot_be_moved_to_blobs_is_bounded() {
         let said = |parts| UserMessage::new(message(parts));
         let large = Part::text("x".repeat(10 << 20));
-        assert_eq!(check_said(&said(vec![large])), Ok(()));
+        assert_eq!(check_user_message(&said(vec![large])), Ok(()));
         let small = vec![Part::text("x".repeat(1_000)); 2_500];
-        assert_eq!(check_said(&said(small)).unwrap_err().place, "message");
+        assert_eq!(check_user_message(&said(small)).unwrap_err().place, "message");
     }
 }

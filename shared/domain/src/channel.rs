@@ -19,7 +19,7 @@ pub struct SignalChannel(u16);
 
 impl SignalChannel {
     /// The channel that a task's signals are sent to.
-    pub fn of_task(task: TaskId) -> Self {
+    pub fn for_task(task: TaskId) -> Self {
         Self::from_bits(task.uuid().as_u128())
     }
 
@@ -52,7 +52,7 @@ mod tests {
             let channel = SignalChannel::from_bits(bits);
             let made = Uuid::from_u128(0x0193_7d2a_0000_7abc_8def_0123_4567_89ab);
             let task = channel.task_id(made);
-            assert_eq!(SignalChannel::of_task(task), channel);
+            assert_eq!(SignalChannel::for_task(task), channel);
             assert!(channel.number() < SIGNAL_CHANNELS);
             assert_eq!(task.uuid().get_version_num(), 7);
             assert_eq!(task.uuid().as_u128() >> CHANNEL_BITS, made.as_u128() >> CHANNEL_BITS);

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Longest name of a checkpoint, in bytes.
-pub const MAX_NAME: usize = 200;
+pub const MAX_CHECKPOINT_NAME_BYTES: usize = 200;
 
 /// Largest value of a checkpoint, in bytes of JSON. Larger results belong into an artifact.
-pub const MAX_VALUE: usize = 1 << 20;
+pub const MAX_CHECKPOINT_BYTES: usize = 1 << 20;
 
 /// The name of a checkpoint, unique within its task.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,10 +19,10 @@ pub const MAX_VALUE: usize = 1 << 20;
 pub struct CheckpointName(String);
 
 impl CheckpointName {
-    /// Takes a text that is not empty, at most [`MAX_NAME`] bytes long and without control characters.
+    /// Takes a text that is not empty, at most [`MAX_CHECKPOINT_NAME_BYTES`] bytes long and without control characters.
     pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
         let text = text.into();
-        check_identifier(&text, MAX_NAME)?;
+        check_identifier(&text, MAX_CHECKPOINT_NAME_BYTES)?;
         Ok(Self(text))
     }
     /// The text.
@@ -58,7 +58,7 @@ impl fmt::Debug for CheckpointName {
 pub struct Checkpoint {
     /// Its name.
     pub name: CheckpointName,
-    /// What is kept, at most [`MAX_VALUE`] bytes.
+    /// What is kept, at most [`MAX_CHECKPOINT_BYTES`] bytes.
     pub value: Json,
 }
 
@@ -70,7 +70,7 @@ pub enum CheckpointError {
     Name(#[from] IdError),
     /// The value is too large.
     #[error(
-        "the value of checkpoint {name} has {size} bytes of at most {MAX_VALUE}; put large results into an artifact"
+        "the value of checkpoint {name} has {size} bytes of at most {MAX_CHECKPOINT_BYTES}; put large results into an artifact"
     )]
     TooLarge {
         /// Which.
@@ -85,7 +85,7 @@ impl Checkpoint {
     pub fn new(name: impl Into<String>, value: Json) -> Result<Self, CheckpointError> {
         let name = CheckpointName::new(name)?;
         let size = value.as_str().len();
-        if size > MAX_VALUE {
+        if size > MAX_CHECKPOINT_BYTES {
             return Err(CheckpointError::TooLarge { name, size });
         }
         Ok(Self { name, value })
@@ -99,12 +99,12 @@ mod tests {
     #[test]
     fn names_and_sizes_are_checked() {
         let value = |bytes: usize| Json::from_serialize(&"x".repeat(bytes - 2)).unwrap();
-        assert!(Checkpoint::new("ocr", value(MAX_VALUE)).is_ok());
+        assert!(Checkpoint::new("ocr", value(MAX_CHECKPOINT_BYTES)).is_ok());
         assert!(matches!(
-            Checkpoint::new("ocr", value(MAX_VALUE + 1)),
+            Checkpoint::new("ocr", value(MAX_CHECKPOINT_BYTES + 1)),
             Err(CheckpointError::TooLarge { .. })
         ));
-        for bad in ["", "a\0b", &"n".repeat(MAX_NAME + 1)] {
+        for bad in ["", "a\0b", &"n".repeat(MAX_CHECKPOINT_NAME_BYTES + 1)] {
             assert!(matches!(Checkpoint::new(bad, value(2)), Err(CheckpointError::Name(_))));
         }
     }

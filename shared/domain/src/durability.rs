@@ -1,5 +1,5 @@
 //! The durability extension: how a client wants a task to be run, in the metadata of its message under
-//! [`extension::DURABILITY`].
+//! [`extension::DURABILITY_EXTENSION`].
 //!
 //! Unknown members are ignored, null means absent. Lengths of time are seconds, as a number or as ProtoJSON writes them
 //! (`"90s"`, `"1.5s"`); moments are RFC 3339 with any offset.
@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub const PRIORITIES: std::ops::RangeInclusive<i16> = -100..=100;
 
 /// Longest concurrency or idempotency key, in bytes.
-pub const MAX_KEY: usize = 256;
+pub const MAX_KEY_BYTES: usize = 256;
 
 /// The most attempts that may be asked for.
 pub const MAX_ATTEMPTS: u32 = 1_000;
@@ -57,7 +57,9 @@ pub struct InvalidOption {
 impl DurabilityOptions {
     /// Reads the options from the metadata of a message.
     pub fn read(metadata: Option<&JsonObject>) -> Result<Self, InvalidOption> {
-        let Some(value) = metadata.and_then(|metadata| metadata.get(extension::DURABILITY)) else {
+        let Some(value) =
+            metadata.and_then(|metadata| metadata.get(extension::DURABILITY_EXTENSION))
+        else {
             return Ok(Self::default());
         };
         if value.as_str() == "null" {
@@ -92,13 +94,13 @@ const MEMBERS: [&str; 9] = [
 ];
 
 /// Longest known member that [`DurabilityOptions::known_members`] keeps, in bytes: a valid one with every character escaped.
-const MAX_KNOWN_MEMBER_BYTES: usize = 6 * MAX_KEY + 2;
+const MAX_KNOWN_MEMBER_BYTES: usize = 6 * MAX_KEY_BYTES + 2;
 
 impl DurabilityOptions {
     /// The options of a message as it states them, without members that mean nothing, so they take little room.
     pub(crate) fn known_members(metadata: &JsonObject) -> Option<JsonObject> {
         let mut members =
-            JsonObject::new(metadata.get(extension::DURABILITY)?).ok()?.members().ok()?;
+            JsonObject::new(metadata.get(extension::DURABILITY_EXTENSION)?).ok()?.members().ok()?;
         members.retain(|name, value| {
             MEMBERS.contains(&name.as_str()) && value.as_str().len() <= MAX_KNOWN_MEMBER_BYTES
         });
@@ -174,9 +176,10 @@ impl Members {
     }
 
     fn key(&self, member: &str) -> Result<Option<String>, InvalidOption> {
-        let wanted = format!("must be a text of 1 to {MAX_KEY} bytes without control characters");
+        let wanted =
+            format!("must be a text of 1 to {MAX_KEY_BYTES} bytes without control characters");
         let Some(text) = self.get::<String>(member, &wanted)? else { return Ok(None) };
-        check_identifier(&text, MAX_KEY).map_err(|_| invalid(member, &wanted))?;
+        check_identifier(&text, MAX_KEY_BYTES).map_err(|_| invalid(member, &wanted))?;
         Ok(Some(text))
     }
 }
@@ -190,7 +193,7 @@ mod tests {
     use super::*;
 
     fn read(options: &str) -> Result<DurabilityOptions, InvalidOption> {
-        let metadata = format!("{{\"{}\": {options}}}", extension::DURABILITY);
+        let metadata = format!("{{\"{}\": {options}}}", extension::DURABILITY_EXTENSION);
         DurabilityOptions::read(Some(&JsonObject::parse(&metadata).unwrap()))
     }
 

@@ -28,7 +28,7 @@ impl Extension {
 }
 
 /// Resuming a stream by cursor. Where a binding has no event id, the cursor stands in event metadata under this URI.
-pub const RESUME: &str = "urn:longhaul:a2a:resume:v1";
+pub const RESUME_EXTENSION: &str = "urn:longhaul:a2a:resume:v1";
 
 /// Durability: attempts, failure causes and scheduling, in metadata under this URI.
-pub const DURABILITY: &str = "urn:longhaul:a2a:durability:v1";
+pub const DURABILITY_EXTENSION: &str = "urn:longhaul:a2a:durability:v1";

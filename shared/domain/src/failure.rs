@@ -10,9 +10,9 @@ use std::fmt;
 /// What is known of a failure that is final. Tasks that have one are listed as dead until somebody redrives them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Failed {
+pub struct TaskFailure {
     /// What kind of failure it is.
-    pub because: FailedBecause,
+    pub because: FailureKind,
     /// For operators, without U+0000.
     pub cause: String,
     /// How many attempts there were.
@@ -22,7 +22,7 @@ pub struct Failed {
 /// Kinds of final failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FailedBecause {
+pub enum FailureKind {
     /// The executor said that no attempt can succeed.
     Fatal,
     /// The last of the attempts failed.
@@ -39,7 +39,7 @@ pub enum FailedBecause {
     Deadline,
 }
 
-impl FailedBecause {
+impl FailureKind {
     /// Every kind.
     pub const ALL: [Self; 7] = [
         Self::Fatal,
@@ -88,42 +88,42 @@ impl FailedBecause {
     }
 }
 
-impl fmt::Display for FailedBecause {
+impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
 /// The cause that clients read where the real one is for operators alone.
-pub const UNSAID: &str =
+pub const WITHHELD_CAUSE: &str =
     "the agent failed; its operator finds the cause in the log and among the dead letters";
 
-impl Failed {
+impl TaskFailure {
     /// A failure with a cause; what cannot be kept of the cause is replaced.
-    pub fn new(because: FailedBecause, cause: &str, attempts: i32) -> Self {
+    pub fn new(because: FailureKind, cause: &str, attempts: i32) -> Self {
         Self { because, cause: cause.replace('\0', "\u{fffd}"), attempts }
     }
 
     /// Of a task whose deadline has come.
     pub fn deadline(attempts: i32) -> Self {
-        Self::new(FailedBecause::Deadline, "the deadline of the task has passed", attempts)
+        Self::new(FailureKind::Deadline, "the deadline of the task has passed", attempts)
     }
 
     /// Of a task that nobody started in time.
     pub fn queue_timeout(attempts: i32) -> Self {
         let cause = "timed out in the queue: no worker started the task in time";
-        Self::new(FailedBecause::QueueTimeout, cause, attempts)
+        Self::new(FailureKind::QueueTimeout, cause, attempts)
     }
 
     /// Of a task that has cost too many workers.
     pub fn poison(losses: i32, attempts: i32) -> Self {
         let cause =
             format!("quarantined: {losses} workers in a row were lost while they ran the task");
-        Self::new(FailedBecause::Poison, &cause, attempts)
+        Self::new(FailureKind::Poison, &cause, attempts)
     }
 
     /// The final status: with the executor's message or else one that gives the cause, and what is known in the
-    /// message's metadata under [`extension::DURABILITY`] (`because`, `cause`, `attempts`).
+    /// message's metadata under [`extension::DURABILITY_EXTENSION`] (`because`, `cause`, `attempts`).
     pub fn status(
         self,
         task: TaskId,
@@ -141,15 +141,15 @@ impl Failed {
         EntryBody::Status(StatusChange { failed: Some(self), ..change })
     }
 
-    /// The same, but the cause stays between operators: the client reads [`UNSAID`] in its place.
-    pub fn discreet_status(
+    /// The same, but the cause stays between operators: the client reads [`WITHHELD_CAUSE`] in its place.
+    pub fn status_without_cause(
         self,
         task: TaskId,
         context: &ContextId,
         message: Option<Message>,
         id: impl FnOnce() -> MessageId,
     ) -> EntryBody {
-        let said = Self { cause: UNSAID.to_owned(), ..self.clone() };
+        let said = Self { cause: WITHHELD_CAUSE.to_owned(), ..self.clone() };
         match said.status(task, context, message, id) {
             EntryBody::Status(change) => {
                 EntryBody::Status(StatusChange { failed: Some(self), ..change })
@@ -163,7 +163,7 @@ impl Failed {
         let mut members =
             metadata.as_ref().and_then(|members| members.members().ok()).unwrap_or_default();
         let Ok(facts) = Json::from_serialize(self) else { return metadata };
-        members.insert(extension::DURABILITY.to_owned(), facts);
+        members.insert(extension::DURABILITY_EXTENSION.to_owned(), facts);
         JsonObject::from_members(&members).ok().or(metadata)
     }
 }
@@ -175,12 +175,12 @@ mod tests {
 
     #[test]
     fn kinds_keep_their_names_and_numbers() {
-        for kind in FailedBecause::ALL {
-            assert_eq!(FailedBecause::from_number(kind.number()), Some(kind));
-            assert_eq!(FailedBecause::from_name(kind.name()), Some(kind));
+        for kind in FailureKind::ALL {
+            assert_eq!(FailureKind::from_number(kind.number()), Some(kind));
+            assert_eq!(FailureKind::from_name(kind.name()), Some(kind));
             assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
         }
-        assert_eq!(FailedBecause::from_number(0), None);
+        assert_eq!(FailureKind::from_number(0), None);
     }
 
     #[test]
@@ -188,15 +188,15 @@ mod tests {
         let context = ContextId::new("c").unwrap();
         let id = || MessageId::new("m").unwrap();
         let task = TaskId::new(Uuid::from_u128(1));
-        let failed = Failed::new(FailedBecause::Fatal, "no\0such file", 2);
+        let failed = TaskFailure::new(FailureKind::Fatal, "no\0such file", 2);
         let EntryBody::Status(change) = failed.status(task, &context, None, id) else { panic!() };
         let message = change.message.unwrap();
         assert_eq!(message.text(), "no\u{fffd}such file");
-        let facts = message.metadata.unwrap().get(extension::DURABILITY).unwrap();
+        let facts = message.metadata.unwrap().get(extension::DURABILITY_EXTENSION).unwrap();
         assert_eq!(
             facts.as_str(),
             "{\"because\":\"fatal\",\"cause\":\"no\u{fffd}such file\",\"attempts\":2}"
         );
-        assert_eq!(change.failed.unwrap().because, FailedBecause::Fatal);
+        assert_eq!(change.failed.unwrap().because, FailureKind::Fatal);
     }
 }

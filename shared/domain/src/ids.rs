@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 /// Longest identifier that a client may choose (context, message and artifact ids), in bytes.
-pub const MAX_CLIENT_ID: usize = 256;
+pub const MAX_CLIENT_ID_BYTES: usize = 256;
 
 /// Why an identifier was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,10 +75,10 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes a text of 1 to [`MAX_CLIENT_ID`] bytes without U+0000.
+            /// Takes a text of 1 to [`MAX_CLIENT_ID_BYTES`] bytes without U+0000.
             pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
                 let text = text.into();
-                check_identifier(&text, MAX_CLIENT_ID)?;
+                check_identifier(&text, MAX_CLIENT_ID_BYTES)?;
                 Ok(Self(text))
             }
             /// The text within.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 /// Deepest nesting of objects and arrays that is accepted.
-pub const MAX_DEPTH: usize = 64;
+pub const MAX_JSON_DEPTH: usize = 64;
 
 /// Why a JSON text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +22,8 @@ pub enum JsonError {
     /// An object was needed.
     #[error("must be a JSON object")]
     NotObject,
-    /// Nested deeper than [`MAX_DEPTH`].
-    #[error("is nested deeper than {MAX_DEPTH} levels")]
+    /// Nested deeper than [`MAX_JSON_DEPTH`].
+    #[error("is nested deeper than {MAX_JSON_DEPTH} levels")]
     TooDeep,
     /// A string holds U+0000.
     #[error("contains the character U+0000; remove it")]
@@ -191,7 +191,7 @@ pub fn check(text: &[u8]) -> Result<(), JsonError> {
             b'"' => at = check_string(text, at + 1)?,
             b'{' | b'[' => {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > MAX_JSON_DEPTH {
                     return Err(JsonError::TooDeep);
                 }
                 at += 1;
@@ -269,7 +269,7 @@ fn compact(text: &str) -> Cow<'_, str> {
     while let Some(byte) = bytes.get(at) {
         if *byte == b'"' {
             at = scan::string_end(bytes, at + 1);
-        } else if scan::is_white(*byte) {
+        } else if scan::is_json_whitespace(*byte) {
             if kept == 0 {
                 out.reserve(text.len());
             }

@@ -30,11 +30,13 @@ pub mod text;
 
 pub use agent::{AgentDescriptor, Skill};
 pub use artifact::{Artifact, ArtifactUpdate};
-pub use blob::{Blob, BlobHash, BlobKind, BlobRef, BlobSlot, ENTRY_LIMIT, INLINE_LIMIT};
+pub use blob::{
+    Blob, BlobHash, BlobKind, BlobRef, BlobSlot, MAX_ENTRY_CONTENT_BYTES, MAX_INLINE_CONTENT_BYTES,
+};
 pub use channel::{SIGNAL_CHANNELS, SignalChannel};
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointName};
 pub use durability::{DurabilityOptions, InvalidOption};
-pub use failure::{Failed, FailedBecause};
+pub use failure::{FailureKind, TaskFailure};
 pub use ids::{
     AgentName, ArtifactId, ContextId, Epoch, Fence, IdError, MessageId, OwnerId, Seq, TaskId,
     TaskKey, WorkerId,

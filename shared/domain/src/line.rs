@@ -9,7 +9,7 @@ use memchr::memchr2;
 const LEADS: (u8, u8) = (0xC2, 0xE2);
 
 /// Escapes the line separators that JSON itself leaves as they are. The value stays the same; text without any is not copied.
-pub fn escape_separators(json: Vec<u8>) -> Vec<u8> {
+pub fn escape_line_separators(json: Vec<u8>) -> Vec<u8> {
     let mut found = separator(&json, 0);
     if found.is_none() {
         return json;
@@ -56,14 +56,14 @@ mod tests {
     fn a_value_without_separators_is_not_copied() {
         let json = "{\"a\":\"b – “c” ¡ …\"}".as_bytes().to_vec();
         let (place, before) = (json.as_ptr(), json.clone());
-        let after = escape_separators(json);
+        let after = escape_line_separators(json);
         assert_eq!((after.as_ptr(), after), (place, before));
     }
 
     #[test]
     fn names_and_values_are_escaped() {
         let json = "{\"a\u{2028}\":[\"\u{85}b\u{2029}\"]}".as_bytes().to_vec();
-        let escaped = String::from_utf8(escape_separators(json)).unwrap();
+        let escaped = String::from_utf8(escape_line_separators(json)).unwrap();
         assert_eq!(escaped, "{\"a\\u2028\":[\"\\u0085b\\u2029\"]}");
     }
 
@@ -73,7 +73,7 @@ mod tests {
             texts in proptest::collection::vec("[\\x00-\\x20\u{80}-\u{a0}\u{2020}-\u{2030}a\"\\\\é\u{202e}😀]{0,12}", 0..5),
         ) {
             let json = serde_json::to_vec(&texts).unwrap();
-            let escaped = String::from_utf8(escape_separators(json)).unwrap();
+            let escaped = String::from_utf8(escape_line_separators(json)).unwrap();
             prop_assert!(!escaped.contains(SPLITS), "{escaped:?}");
             let read: Value = serde_json::from_str(&escaped).unwrap();
             prop_assert_eq!(read, serde_json::to_value(&texts).unwrap());

@@ -4,7 +4,8 @@
 //! and notes about attempts are not.
 
 use crate::{
-    ArtifactId, ArtifactUpdate, BlobSlot, Failed, JsonObject, Message, Seq, TaskState, Timestamp,
+    ArtifactId, ArtifactUpdate, BlobSlot, JsonObject, Message, Seq, TaskFailure, TaskState,
+    Timestamp,
     blob::least_len,
     message::{LenOf, has_blob, object_len},
     task::TaskStatus,
@@ -102,7 +103,7 @@ pub struct StatusChange {
     pub direct: bool,
     /// Why the task failed, with the state `failed`. Not part of the status: clients find it in the message's metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed: Option<Failed>,
+    pub failed: Option<TaskFailure>,
 }
 
 impl StatusChange {
@@ -212,7 +213,7 @@ impl EntryBody {
     }
 
     /// The artifact that this entry begins, or begins anew: where a reader of that artifact starts.
-    pub const fn artifact_head(&self) -> Option<&ArtifactId> {
+    pub const fn starts_artifact(&self) -> Option<&ArtifactId> {
         match self {
             Self::Artifact(update) if !update.append => Some(&update.artifact.artifact_id),
             _ => None,

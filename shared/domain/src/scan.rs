@@ -43,7 +43,7 @@ pub fn string_end(text: &[u8], mut at: usize) -> usize {
 
 /// The place of the first token from `at` on, or the end of the text.
 pub fn token(text: &[u8], mut at: usize) -> usize {
-    while text.get(at).copied().is_some_and(is_white) {
+    while text.get(at).copied().is_some_and(is_json_whitespace) {
         at += 1;
     }
     at.min(text.len())
@@ -80,12 +80,12 @@ pub fn value_end(text: &[u8], mut at: usize) -> usize {
 /// The place behind the number or word that starts at `at`.
 fn scalar_end(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || is_white(*byte);
+    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || is_json_whitespace(*byte);
     rest.iter().position(ends).map_or(text.len(), |length| at + length)
 }
 
 /// Whether JSON allows this byte between tokens.
-pub const fn is_white(byte: u8) -> bool {
+pub const fn is_json_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 

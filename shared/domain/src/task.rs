@@ -53,7 +53,7 @@ pub struct Task {
 /// An entry that does not follow the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("entry {got} does not follow entry {last}")]
-pub struct Gap {
+pub struct SeqGap {
     /// Last entry included.
     pub last: Seq,
     /// The entry that was to be added.
@@ -87,9 +87,9 @@ impl Task {
     }
 
     /// Takes in the next entry. A snapshot read from a store equals this fold over its log, at every place.
-    pub fn apply(&mut self, entry: LogEntry) -> Result<(), Gap> {
+    pub fn apply(&mut self, entry: LogEntry) -> Result<(), SeqGap> {
         if entry.seq != self.last_seq.next() {
-            return Err(Gap { last: self.last_seq, got: entry.seq });
+            return Err(SeqGap { last: self.last_seq, got: entry.seq });
         }
         self.last_seq = entry.seq;
         match entry.body {
@@ -167,6 +167,6 @@ mod tests {
     #[test]
     fn a_gap_is_refused() {
         let change = EntryBody::Status(StatusChange::to(TaskState::Working));
-        assert_eq!(task().apply(entry(2, change)), Err(Gap { last: Seq(0), got: Seq(2) }));
+        assert_eq!(task().apply(entry(2, change)), Err(SeqGap { last: Seq(0), got: Seq(2) }));
     }
 }

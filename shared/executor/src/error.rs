@@ -1,6 +1,6 @@
 //! Errors of executors, and of what they call.
 
-use crate::{Failure, InvalidOutput, IoError, StepError, Stopped};
+use crate::{ExecutorFailure, InvalidOutput, OutputStopped, StepError, TaskIoError};
 use longhaul_domain::blob::CorruptBlob;
 use std::{error::Error, fmt, time::Duration};
 
@@ -9,7 +9,7 @@ use std::{error::Error, fmt, time::Duration};
 pub enum ContextError {
     /// The run is over: return soon. What is returned then does not matter, except for a word about a cancellation.
     #[error("{0}")]
-    Stopped(#[from] Stopped),
+    Stopped(#[from] OutputStopped),
     /// The executor tried to write something that cannot be kept. The same attempt again would fail alike.
     #[error("{0}")]
     Invalid(#[from] InvalidOutput),
@@ -18,7 +18,7 @@ pub enum ContextError {
     Step(#[from] StepError),
     /// Something could not be read.
     #[error("{0}")]
-    Io(#[from] IoError),
+    Io(#[from] TaskIoError),
     /// A large part refers to content that is gone or damaged.
     #[error("{0}")]
     Blob(#[from] CorruptBlob),
@@ -36,7 +36,7 @@ pub enum ContextError {
 }
 
 /// What an executor failed with. Any error converts into a failure that is worth another attempt, except for two: output and
-/// steps that cannot be kept are final, and [`Stopped`], anywhere in the chain of sources, ends the run quietly.
+/// steps that cannot be kept are final, and [`OutputStopped`], anywhere in the chain of sources, ends the run quietly.
 pub struct ExecutorError {
     source: Box<dyn Error + Send + Sync>,
     for_operators: bool,
@@ -73,8 +73,8 @@ impl ExecutorError {
     }
 
     /// Whether the run merely stopped, and why.
-    pub fn stopped(&self) -> Option<Stopped> {
-        find::<Stopped>(self.source.as_ref()).copied()
+    pub fn stopped(&self) -> Option<OutputStopped> {
+        find::<OutputStopped>(self.source.as_ref()).copied()
     }
 
     /// Whether another attempt is worth while.
@@ -98,8 +98,8 @@ impl ExecutorError {
     }
 
     /// The failure that it stands for.
-    pub fn into_failure(self) -> Failure {
-        Failure {
+    pub fn into_failure(self) -> ExecutorFailure {
+        ExecutorFailure {
             message: None,
             cause: self.cause(),
             for_operators: self.for_operators,
@@ -165,11 +165,14 @@ mod tests {
 
     #[test]
     fn a_stop_is_found_however_it_is_wrapped() {
-        let wrapped = ContextError::Io(IoError::Stopped(Stopped::Draining));
-        assert_eq!(ExecutorError::from(wrapped).stopped(), Some(Stopped::Draining));
-        assert_eq!(ExecutorError::from(Stopped::Canceled).stopped(), Some(Stopped::Canceled));
-        let outer = std::io::Error::other(ContextError::Stopped(Stopped::TimedOut));
-        assert_eq!(ExecutorError::from(outer).stopped(), Some(Stopped::TimedOut));
+        let wrapped = ContextError::Io(TaskIoError::Stopped(OutputStopped::Draining));
+        assert_eq!(ExecutorError::from(wrapped).stopped(), Some(OutputStopped::Draining));
+        assert_eq!(
+            ExecutorError::from(OutputStopped::Canceled).stopped(),
+            Some(OutputStopped::Canceled)
+        );
+        let outer = std::io::Error::other(ContextError::Stopped(OutputStopped::TimedOut));
+        assert_eq!(ExecutorError::from(outer).stopped(), Some(OutputStopped::TimedOut));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub trait Executor: Send + Sync + 'static {
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError>;
 
     /// Called before the first run, and again after it failed or a run ended with
-    /// [`Stopped::Unavailable`](crate::Stopped::Unavailable). Until it succeeds, tasks of the agent wait, other agents
+    /// [`OutputStopped::Unavailable`](crate::Stopped::Unavailable). Until it succeeds, tasks of the agent wait, other agents
     /// of the worker run, and the call is repeated with a growing pause.
     async fn start(&self) -> Result<(), ExecutorError> {
         Ok(())

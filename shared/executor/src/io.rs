@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// Why no output is taken any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Stopped {
+pub enum OutputStopped {
     /// The client called the task off.
     #[error("the task was canceled")]
     Canceled,
@@ -31,7 +31,7 @@ pub enum Stopped {
     Unavailable,
 }
 
-impl Stopped {
+impl OutputStopped {
     /// Its name, as in `lease-lost`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,10 +47,10 @@ impl Stopped {
 
 /// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum IoError {
+pub enum TaskIoError {
     /// The run is over.
     #[error("{0}")]
-    Stopped(#[from] Stopped),
+    Stopped(#[from] OutputStopped),
     /// The store cannot answer now; trying later may help.
     #[error("the store is not available: {0}")]
     Unavailable(String),
@@ -63,32 +63,39 @@ pub enum IoError {
 }
 
 /// What a run can do to its task. Implemented by the worker and by the testkit; executors use
-/// [`TaskContext`](crate::TaskContext). Every call of a stopped run answers [`Stopped`] at once.
+/// [`TaskContext`](crate::TaskContext). Every call of a stopped run answers [`OutputStopped`] at once.
 #[async_trait]
 pub trait TaskIo: Send + Sync + 'static {
     /// Puts output into a bounded buffer and waits while that is full. The order is kept; entries of one call stay together.
-    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped>;
+    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), OutputStopped>;
     /// Waits until everything emitted so far is durable.
-    async fn flush(&self) -> Result<(), Stopped>;
+    async fn flush(&self) -> Result<(), OutputStopped>;
     /// Writes what was emitted so far, then this output and the checkpoint in one step, and waits until all of it is
     /// durable.
-    async fn commit(&self, output: Vec<EntryBody>, checkpoint: Checkpoint) -> Result<(), Stopped>;
+    async fn commit(
+        &self,
+        output: Vec<EntryBody>,
+        checkpoint: Checkpoint,
+    ) -> Result<(), OutputStopped>;
     /// What is stored under a name, by this run or one before it.
-    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, IoError>;
+    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, TaskIoError>;
     /// The executor is getting on, though it has nothing to say: the run's no-progress time begins anew.
     fn progress(&self);
     /// Reads large contents of the task's owner. Those that do not exist are missing in the answer.
-    async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError>;
+    async fn read_blobs(
+        &self,
+        hashes: Vec<BlobHash>,
+    ) -> Result<HashMap<BlobHash, Bytes>, TaskIoError>;
     /// Reads a task of the same owner; nothing when there is none.
-    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError>;
+    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, TaskIoError>;
     /// A task of the same owner without its messages; nothing when there is none.
-    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, IoError>;
+    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, TaskIoError>;
     /// Messages of both sides before a place, in the order of the log: the newest that fit into one read, at least one where there
     /// is one.
-    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, IoError>;
+    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, TaskIoError>;
     /// Earlier tasks of the same context, newest first, without artifacts, without this one.
-    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError>;
+    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, TaskIoError>;
     /// Messages of the client behind a place, the first of them or all; waits until there is one. May be called again when it was
     /// abandoned.
-    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, Stopped>;
+    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, OutputStopped>;
 }

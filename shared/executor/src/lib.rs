@@ -40,19 +40,19 @@ pub mod testkit;
 pub use artifact::{ArtifactSpec, ArtifactWriter};
 pub use assignment::Assignment;
 pub use check::InvalidOutput;
-pub use context::{OpenStep, Produced, Said, StepStart, TaskContext};
+pub use context::{MessageContent, OpenStep, ProducedArtifact, StepStart, TaskContext};
 pub use error::{ContextError, ExecutorError};
 pub use executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
-pub use io::{IoError, Stopped, TaskIo};
+pub use io::{OutputStopped, TaskIo, TaskIoError};
 pub use longhaul_domain as domain;
-pub use outcome::{Failure, Outcome};
+pub use outcome::{ExecutorFailure, Outcome};
 pub use step_error::StepError;
 
 /// What most executors import.
 pub mod prelude {
     pub use crate::{
-        ArtifactSpec, ContextError, Executor, ExecutorDescriptor, ExecutorError, Failure, Outcome,
-        RetryBackoff, RunPolicy, Stopped, TaskContext,
+        ArtifactSpec, ContextError, Executor, ExecutorDescriptor, ExecutorError, ExecutorFailure,
+        Outcome, OutputStopped, RetryBackoff, RunPolicy, TaskContext,
     };
     pub use longhaul_domain::{
         AgentDescriptor, AgentName, Artifact, ArtifactId, Content, Json, JsonObject, Message, Part,

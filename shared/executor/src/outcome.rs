@@ -1,6 +1,6 @@
 //! How a run ends.
 
-use crate::{ExecutorError, InvalidOutput, Stopped, check};
+use crate::{ExecutorError, InvalidOutput, OutputStopped, check};
 use longhaul_domain::{Message, TaskState};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub enum Outcome {
     /// Done.
     Completed(Option<Message>),
     /// Not done.
-    Failed(Failure),
+    Failed(ExecutorFailure),
     /// The agent will not do this.
     Rejected(Option<Message>),
     /// The client must say more; the task is parked until it does.
@@ -27,7 +27,7 @@ pub enum Outcome {
 
 /// Why a run failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct ExecutorFailure {
     /// For the client, when the failure is final.
     pub message: Option<Message>,
     /// For operators: in logs, in notes about attempts, in the list of dead tasks.
@@ -40,7 +40,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
-impl Failure {
+impl ExecutorFailure {
     /// Another attempt may succeed.
     pub fn retryable(cause: impl Into<String>) -> Self {
         Self {
@@ -112,11 +112,11 @@ impl Outcome {
 
     /// What the end of a call means: an outcome that can be kept (an error and an outcome that cannot be kept are failures),
     /// or a run that merely stopped.
-    pub fn of(result: Result<Self, ExecutorError>) -> Result<Self, Stopped> {
+    pub fn of(result: Result<Self, ExecutorError>) -> Result<Self, OutputStopped> {
         match result {
             Ok(outcome) => Ok(match outcome.check() {
                 Ok(()) => outcome,
-                Err(invalid) => Self::Failed(Failure::fatal(format!(
+                Err(invalid) => Self::Failed(ExecutorFailure::fatal(format!(
                     "the executor ended with something that cannot be kept: {invalid}"
                 ))),
             }),
@@ -128,8 +128,8 @@ impl Outcome {
     }
 }
 
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Self {
+impl From<ExecutorFailure> for Outcome {
+    fn from(failure: ExecutorFailure) -> Self {
         Self::Failed(failure)
     }
 }

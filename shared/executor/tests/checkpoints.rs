@@ -4,7 +4,7 @@ mod support;
 
 use longhaul_executor::{
     prelude::*,
-    testkit::{Run, crash_everywhere},
+    testkit::{TestRun, crash_everywhere},
 };
 use support::{By, done, failed_for_good};
 
@@ -23,17 +23,17 @@ const CURSOR: By = By(|ctx| {
 
 #[tokio::test]
 async fn a_cursor_moves_on_and_the_next_attempt_begins_there() {
-    let crashed = Run::of(CURSOR).text("go").crash_before_write(8).run().await;
+    let crashed = TestRun::of(CURSOR).text("go").crash_before_write(8).run().await;
     // Each line takes a status and a checkpoint.
     assert_eq!(crashed.checkpoint("line"), Some(3));
     let report = crashed.lost().run().await;
     assert_eq!(report.status_texts().first().map(String::as_str), Some("line 3"));
-    crash_everywhere(async || Run::of(CURSOR).text("go")).await;
+    crash_everywhere(async || TestRun::of(CURSOR).text("go")).await;
 }
 
 #[tokio::test]
 async fn what_was_said_before_a_checkpoint_is_as_durable() {
-    let report = Run::of(CURSOR).text("go").crash_after_write(2).run().await;
+    let report = TestRun::of(CURSOR).text("go").crash_after_write(2).run().await;
     assert_eq!(
         (report.status_texts().join(","), report.checkpoint("line")),
         ("line 0".into(), Some(1))
@@ -49,7 +49,7 @@ async fn a_checkpoint_that_does_not_fit_the_type_is_final_and_one_that_is_not_th
             done()
         })
     });
-    let report = Run::of(executor).text("go").checkpointed("line", &7).run().await;
+    let report = TestRun::of(executor).text("go").checkpointed("line", &7).run().await;
     assert!(failed_for_good(&report, "stored for line"), "{report:?}");
 }
 
@@ -62,7 +62,7 @@ async fn the_value_of_a_step_can_be_read_like_a_checkpoint() {
             Ok(ctx.completed(value.expect("it is done").as_str()))
         })
     });
-    assert_eq!(Run::of(executor).text("go").run().await.said(), "5");
+    assert_eq!(TestRun::of(executor).text("go").run().await.said(), "5");
 }
 
 #[tokio::test]
@@ -78,5 +78,5 @@ async fn a_heartbeat_is_heard_also_from_a_step() {
             done()
         })
     });
-    assert_eq!(Run::of(executor).text("go").run().await.heartbeats(), 2);
+    assert_eq!(TestRun::of(executor).text("go").run().await.heartbeats(), 2);
 }

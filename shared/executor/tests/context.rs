@@ -3,9 +3,9 @@
 mod support;
 
 use longhaul_executor::{
-    domain::{INLINE_LIMIT, MessageId, Seq, TaskState},
+    domain::{MAX_INLINE_CONTENT_BYTES, MessageId, Seq, TaskState},
     prelude::*,
-    testkit::{End, Run},
+    testkit::{TestRun, TestRunEnd},
 };
 use support::{By, done};
 
@@ -21,7 +21,7 @@ async fn chunks_of_an_artifact_make_it_up_and_only_the_first_is_not_appended() {
             done()
         })
     });
-    let report = Run::of(executor).text("go").run().await;
+    let report = TestRun::of(executor).text("go").run().await;
     assert_eq!(report.artifact_text("artifact-1"), "abc");
     let shape: Vec<_> = report.chunks().iter().map(|c| (c.append, c.last_chunk)).collect();
     assert_eq!(shape, [(false, false), (true, false), (true, true)]);
@@ -41,7 +41,7 @@ async fn a_second_attempt_names_its_artifacts_alike_and_replaces_those_of_the_fi
             done()
         })
     });
-    let first = Run::of(executor).text("go").run().await;
+    let first = TestRun::of(executor).text("go").run().await;
     assert!(first.failure().retryable);
     assert_eq!(first.state(), TaskState::Working);
     let second = first.retry().run().await;
@@ -69,8 +69,9 @@ async fn an_artifact_that_an_earlier_attempt_left_can_be_continued() {
             }
         })
     });
-    let lost = Run::of(executor).text("go").stop_after_events(1, Stopped::LeaseLost).run().await;
-    assert_eq!(lost.end(), &End::Stopped(Stopped::LeaseLost));
+    let lost =
+        TestRun::of(executor).text("go").stop_after_events(1, OutputStopped::LeaseLost).run().await;
+    assert_eq!(lost.end(), &TestRunEnd::Stopped(OutputStopped::LeaseLost));
     let report = lost.lost().run().await;
     assert_eq!(report.artifact_text("artifact-1"), "123!");
 }
@@ -89,7 +90,7 @@ async fn what_was_never_begun_cannot_be_appended_to() {
             done()
         })
     });
-    let report = Run::of(executor).text("go").run().await;
+    let report = TestRun::of(executor).text("go").run().await;
     assert!(!report.failure().retryable);
     assert!(report.failure().cause.contains("appended before"), "{}", report.failure().cause);
 }
@@ -102,12 +103,12 @@ async fn text_that_cannot_be_stored_is_an_error_that_names_its_place() {
             done()
         })
     });
-    let failed = Run::of(executor).text("go").run().await;
+    let failed = TestRun::of(executor).text("go").run().await;
     let cause = &failed.failure().cause;
     assert!(cause.contains("artifact.parts[1].text") && cause.contains("U+0000"), "{cause}");
 
     let at_the_end = By(|ctx| Box::pin(async move { Ok(ctx.completed("a\0")) }));
-    let report = Run::of(at_the_end).text("go").run().await;
+    let report = TestRun::of(at_the_end).text("go").run().await;
     assert!(report.failure().cause.contains("message.parts[0].text"));
 }
 
@@ -124,7 +125,7 @@ async fn a_turn_after_an_answer_sees_the_exchange_and_names_its_artifacts_anew()
             Ok(ctx.completed(said.join("|")))
         })
     });
-    let asked = Run::of(executor).text("wish").run().await;
+    let asked = TestRun::of(executor).text("wish").run().await;
     assert_eq!(asked.state(), TaskState::InputRequired);
     let report = asked.answer("that one").run().await;
     assert_eq!(report.said(), "wish|which one?|that one");
@@ -137,7 +138,7 @@ async fn after_a_stop_every_call_answers_so_at_once_with_its_reason() {
     let executor = By(|ctx| {
         Box::pin(async move {
             ctx.status("begun").await?;
-            assert_eq!(ctx.stopped().await, Stopped::TimedOut);
+            assert_eq!(ctx.stopped().await, OutputStopped::TimedOut);
             assert!(ctx.status("more").await.is_err());
             assert!(ctx.next_message().await.is_err());
             assert!(ctx.earlier_tasks(1).await.is_err());
@@ -145,8 +146,9 @@ async fn after_a_stop_every_call_answers_so_at_once_with_its_reason() {
             done()
         })
     });
-    let report = Run::of(executor).text("go").stop_after_events(1, Stopped::TimedOut).run().await;
-    assert_eq!(report.end(), &End::Stopped(Stopped::TimedOut));
+    let report =
+        TestRun::of(executor).text("go").stop_after_events(1, OutputStopped::TimedOut).run().await;
+    assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::TimedOut));
     assert_eq!(report.status_texts(), ["begun"]);
 }
 
@@ -162,7 +164,7 @@ async fn what_the_client_says_meanwhile_is_handed_out_in_order_and_counted_as_re
             Ok(ctx.completed(format!("{first} {second}")))
         })
     });
-    let report = Run::of(executor)
+    let report = TestRun::of(executor)
         .text("go")
         .follow_up("early")
         .follow_up_after_events(1, "late")
@@ -186,14 +188,14 @@ async fn large_parts_come_back_whole() {
             Ok(ctx.completed(format!("{length} {}", whole.text().len())))
         })
     });
-    let size = INLINE_LIMIT + 1;
-    let report = Run::of(executor).text("x".repeat(size)).run().await;
+    let size = MAX_INLINE_CONTENT_BYTES + 1;
+    let report = TestRun::of(executor).text("x".repeat(size)).run().await;
     assert_eq!(report.said(), format!("{size} {size}"));
 }
 
 #[tokio::test]
 async fn other_tasks_of_the_owner_can_be_read() {
-    let other = Run::of(By(|_| Box::pin(async { done() }))).text("earlier").task().clone();
+    let other = TestRun::of(By(|_| Box::pin(async { done() }))).text("earlier").task().clone();
     let key = longhaul_executor::domain::TaskKey {
         task: "018f2f6e-7b7a-7000-8000-000000000001".parse().unwrap(),
         ..other.key
@@ -211,15 +213,15 @@ async fn other_tasks_of_the_owner_can_be_read() {
         reference_task_ids: references,
         ..Message::new(MessageId::new("m").unwrap(), Role::User, vec![Part::text("go")])
     };
-    let report = Run::of(executor).other_task(other).message(message).run().await;
+    let report = TestRun::of(executor).other_task(other).message(message).run().await;
     assert_eq!(report.said(), "1 earlier");
 }
 
 #[tokio::test]
 async fn a_panic_is_reported_with_its_words() {
     let executor = By(|_| Box::pin(async { panic!("no paper") }));
-    let report = Run::of(executor).text("go").run().await;
-    assert_eq!(report.end(), &End::Panicked("no paper".to_owned()));
+    let report = TestRun::of(executor).text("go").run().await;
+    assert_eq!(report.end(), &TestRunEnd::Panicked("no paper".to_owned()));
 }
 
 #[tokio::test]
@@ -234,7 +236,7 @@ async fn messages_of_the_agent_carry_their_task_and_context() {
             done()
         })
     });
-    let report = Run::of(executor).text("go").run().await;
+    let report = TestRun::of(executor).text("go").run().await;
     let statuses = report.statuses();
     let message = statuses[0].message.as_ref().unwrap();
     assert_eq!((message.role, message.message_id.as_str()), (Role::Agent, "mine"));
@@ -260,7 +262,7 @@ async fn an_executor_knows_what_the_client_activated_for_its_last_message() {
         let message = Message::new(id, Role::User, vec![Part::text("hi")]);
         Message { extensions: vec![extension.to_owned()], ..message }
     };
-    let first = Run::of(executor).message(said("1", "urn:a:v1")).run().await;
+    let first = TestRun::of(executor).message(said("1", "urn:a:v1")).run().await;
     let second = first.answer("this").message(said("2", "urn:b:v1")).run().await;
     assert_eq!(second.state(), TaskState::Completed);
 }
@@ -274,7 +276,8 @@ async fn an_executor_knows_what_the_client_can_take() {
             Ok(ctx.input_required(ctx.accepted_output_modes().join(" ")))
         })
     });
-    let asked = Run::of(executor).accepted_output_modes(&["text/*;q=0.5", "IMAGE/PNG"]).text("go");
+    let asked =
+        TestRun::of(executor).accepted_output_modes(&["text/*;q=0.5", "IMAGE/PNG"]).text("go");
     let report = asked.crash_after_write(1).run().await.lost().run().await;
     assert_eq!(report.said(), "text/*;q=0.5 IMAGE/PNG", "also on another worker");
     assert_eq!(report.status_texts(), ["[true, true, false]"]);
@@ -303,14 +306,14 @@ async fn progress_takes_whatever_is_an_object_and_text_files_are_read_as_text() 
             Ok(ctx.completed(format!("{} / {}", message.text().len(), texts.join(" / "))))
         })
     });
-    let large = "x".repeat(2 * INLINE_LIMIT);
+    let large = "x".repeat(2 * MAX_INLINE_CONTENT_BYTES);
     let parts = vec![
         Part::text("said"),
         Part::raw("sent", "text/markdown"),
         Part::raw(large.clone(), "text/plain"),
         Part::raw("%PDF", "application/pdf"),
     ];
-    let report = Run::of(executor).parts(parts).run().await;
+    let report = TestRun::of(executor).parts(parts).run().await;
     let metadata: Vec<_> = report.statuses().iter().filter_map(|s| s.metadata.clone()).collect();
     let metadata: Vec<_> = metadata.iter().map(JsonObject::as_str).collect();
     assert_eq!(metadata, [r#"{"page":1}"#, r#"{"page":2}"#]);

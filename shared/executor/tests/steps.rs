@@ -4,9 +4,9 @@ mod support;
 
 use longhaul_executor::{
     StepError,
-    domain::{ArtifactUpdate, INLINE_LIMIT},
+    domain::{ArtifactUpdate, MAX_INLINE_CONTENT_BYTES},
     prelude::*,
-    testkit::{End, Run, crash_everywhere},
+    testkit::{TestRun, TestRunEnd, crash_everywhere},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{
@@ -30,7 +30,7 @@ async fn a_step_says_everything_at_once_and_with_its_result() {
             Ok(ctx.completed(pages.to_string()))
         })
     });
-    let begun = Run::of(executor).text("go").crash_before_write(2).run().await;
+    let begun = TestRun::of(executor).text("go").crash_before_write(2).run().await;
     assert_eq!((begun.status_texts().join(","), begun.chunks().len()), ("before".into(), 0));
     assert_eq!(begun.checkpoint::<u32>("count"), None);
     let report = begun.lost().run().await;
@@ -57,7 +57,7 @@ async fn a_step_that_is_done_is_not_done_again() {
             Ok(ctx.completed(text))
         }
     }));
-    let first = Run::of_shared(executor).text("go").run().await;
+    let first = TestRun::from_shared(executor).text("go").run().await;
     let second = first.retry().run().await;
     assert_eq!(second.steps_begun(), Vec::<&str>::new());
     let third = second.retry().run().await;
@@ -79,7 +79,7 @@ const MIXED: By = By(|ctx| {
         let (a, b) = tokio::join!(
             ctx.step("silent", async |_| Ok(())),
             ctx.step("loud", async |step| {
-                let large = Part::text("x".repeat(INLINE_LIMIT + 1));
+                let large = Part::text("x".repeat(MAX_INLINE_CONTENT_BYTES + 1));
                 Ok(step.artifact(step.new_artifact(vec![large])).await?)
             }),
         );
@@ -104,7 +104,7 @@ async fn read(step: &TaskContext, page: u32) -> Result<u32, ExecutorError> {
 
 #[tokio::test]
 async fn wherever_it_crashes_a_task_ends_alike_and_no_step_is_done_twice() {
-    let reports = crash_everywhere(async || Run::of(MIXED).text("go")).await;
+    let reports = crash_everywhere(async || TestRun::of(MIXED).text("go")).await;
     let calm = &reports[0];
     assert_eq!(calm.artifact_text("pages"), "1 2 3 ");
     assert_eq!(
@@ -139,7 +139,7 @@ async fn steps_are_of_the_task_and_are_kept_from_turn_to_turn() {
             }
         })
     });
-    let asked = Run::of(executor).text("go").run().await;
+    let asked = TestRun::of(executor).text("go").run().await;
     assert_eq!(asked.answer("yes").run().await.said(), "1 2");
 }
 
@@ -159,7 +159,7 @@ async fn a_step_that_fails_keeps_nothing_and_its_error_passes_through() {
             done()
         })
     });
-    let report = Run::of(executor).text("go").run().await;
+    let report = TestRun::of(executor).text("go").run().await;
     assert_eq!((report.failure().cause.as_str(), report.failure().retryable), ("no paper", false));
     assert_eq!((report.artifacts().len(), report.checkpoints().len()), (0, 0));
     assert_eq!(report.status_texts(), ["after"]);
@@ -232,7 +232,7 @@ async fn a_name_means_one_thing_in_an_attempt() {
         ),
     ];
     for (how, executor) in misuses {
-        let report = Run::of(executor).text("go").run().await;
+        let report = TestRun::of(executor).text("go").run().await;
         assert!(failed_for_good(&report, "name was used twice"), "{how}: {report:?}");
     }
 }
@@ -299,7 +299,7 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
         ),
     ];
     for (refused, executor) in within {
-        let report = Run::of(executor).text("go").run().await;
+        let report = TestRun::of(executor).text("go").run().await;
         assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
     }
 }
@@ -317,7 +317,7 @@ async fn statuses_of_the_context_from_outside_are_seen_while_a_step_is_under_way
             done()
         })
     });
-    let report = Run::of(executor).text("go").run().await;
+    let report = TestRun::of(executor).text("go").run().await;
     assert_eq!(report.status_texts(), ["half way", "held back"]);
 }
 
@@ -404,7 +404,7 @@ async fn an_artifact_is_written_by_steps_or_outside_of_them() {
         ),
     ];
     for (refused, executor) in sides {
-        let report = Run::of(executor).text("go").run().await;
+        let report = TestRun::of(executor).text("go").run().await;
         assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
     }
 }
@@ -419,7 +419,7 @@ async fn a_step_may_go_on_with_what_a_step_of_an_earlier_attempt_wrote() {
             done()
         })
     });
-    let crashed = Run::of(executor).text("go").crash_after_write(1).run().await;
+    let crashed = TestRun::of(executor).text("go").crash_after_write(1).run().await;
     assert_eq!(crashed.artifact_text("pages"), "1 ");
     let report = crashed.lost().run().await;
     assert_eq!(
@@ -444,7 +444,7 @@ async fn a_stored_value_of_another_version_is_an_error_that_says_what_to_do() {
         })
     });
     let old = serde_json::json!({"number": "6"});
-    let report = Run::of(executor).text("go").checkpointed("invoice", &old).run().await;
+    let report = TestRun::of(executor).text("go").checkpointed("invoice", &old).run().await;
     assert!(failed_for_good(&report, "stored for invoice"), "{report:?}");
     let cause = &report.failure().cause;
     assert!(cause.contains("missing field `total`") && cause.contains("new name"), "{cause}");
@@ -500,7 +500,7 @@ async fn what_cannot_be_kept_is_refused_before_anything_is() {
         ),
     ];
     for (refused, executor) in values {
-        let report = Run::of(executor).text("go").run().await;
+        let report = TestRun::of(executor).text("go").run().await;
         assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
         assert!(report.checkpoints().is_empty(), "{refused}");
     }
@@ -534,9 +534,9 @@ async fn output_of_a_step_is_bounded() {
         })
     });
     for executor in [many, large] {
-        let report = Run::of(executor).text("go").run().await;
+        let report = TestRun::of(executor).text("go").run().await;
         assert!(failed_for_good(&report, "emit outside of the step"), "{report:?}");
-        assert!(report.entries().iter().all(|entry| entry.body.artifact_head().is_none()));
+        assert!(report.entries().iter().all(|entry| entry.body.starts_artifact().is_none()));
     }
 }
 
@@ -559,7 +559,8 @@ async fn a_step_sees_that_the_run_shall_stop_and_its_context_ends_with_it() {
             done()
         })
     });
-    let report = Run::of(executor).text("go").stop_after_events(1, Stopped::Draining).run().await;
-    assert_eq!(report.end(), &End::Stopped(Stopped::Draining));
+    let report =
+        TestRun::of(executor).text("go").stop_after_events(1, OutputStopped::Draining).run().await;
+    assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Draining));
     assert_eq!(report.checkpoints(), ["kept", "leaky"]);
 }

@@ -15,4 +15,4 @@ pub mod v1;
 mod value;
 mod write;
 
-pub use status::{of_grpc, status};
+pub use status::{status, transport_error};

@@ -30,4 +30,4 @@ pub mod rpc {
 }
 
 /// All of it as a `google.protobuf.FileDescriptorSet`, for server reflection.
-pub const DESCRIBED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/described.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/described.bin"));

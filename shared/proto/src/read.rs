@@ -5,16 +5,16 @@ use chrono::{DateTime, Datelike};
 use longhaul_domain::{ContextId, MessageId, Role, TaskState, Timestamp, check_text};
 use longhaul_wire::{
     ProtocolError, TaskRef,
-    raw::{At, Read, Violations},
+    raw::{JsonPath, Parsed, Violations},
 };
 use std::ops::RangeInclusive;
 
 use crate::pb::v1 as pb;
 
 /// Reads a request, or says everything that is wrong with it.
-pub(crate) fn asked<T>(read: impl FnOnce(&At<'_>) -> Read<T>) -> Result<T, ProtocolError> {
+pub(crate) fn asked<T>(read: impl FnOnce(&JsonPath<'_>) -> Parsed<T>) -> Result<T, ProtocolError> {
     let sink = Violations::default();
-    let value = read(&At::root(&sink));
+    let value = read(&JsonPath::root(&sink));
     match value {
         Ok(value) if sink.is_empty() => Ok(value),
         _ => Err(ProtocolError::InvalidParams(sink.into_list())),
@@ -22,7 +22,7 @@ pub(crate) fn asked<T>(read: impl FnOnce(&At<'_>) -> Read<T>) -> Result<T, Proto
 }
 
 /// Text without U+0000.
-pub(crate) fn text(text: String, at: &At<'_>) -> Read<String> {
+pub(crate) fn text(text: String, at: &JsonPath<'_>) -> Parsed<String> {
     match check_text(&text) {
         Ok(()) => Ok(text),
         Err(why) => at.refuse(why.to_string()),
@@ -30,21 +30,21 @@ pub(crate) fn text(text: String, at: &At<'_>) -> Read<String> {
 }
 
 /// Text that may be absent.
-pub(crate) fn some_text(given: String, at: &At<'_>) -> Read<Option<String>> {
+pub(crate) fn some_text(given: String, at: &JsonPath<'_>) -> Parsed<Option<String>> {
     Ok(Some(text(given, at)?).filter(|text| !text.is_empty()))
 }
 
 /// Text that must be there.
-pub(crate) fn filled(given: String, at: &At<'_>) -> Read<String> {
+pub(crate) fn filled(given: String, at: &JsonPath<'_>) -> Parsed<String> {
     if given.is_empty() { at.refuse("is required") } else { text(given, at) }
 }
 
 /// Every element, so that all violations are found.
 pub(crate) fn each<A, B>(
     given: Vec<A>,
-    at: &At<'_>,
-    read: impl Fn(A, &At<'_>) -> Read<B>,
-) -> Read<Vec<B>> {
+    at: &JsonPath<'_>,
+    read: impl Fn(A, &JsonPath<'_>) -> Parsed<B>,
+) -> Parsed<Vec<B>> {
     let mut list = Ok(Vec::with_capacity(given.len()));
     for (index, item) in given.into_iter().enumerate() {
         if at.leaves_out() {
@@ -62,9 +62,9 @@ pub(crate) fn each<A, B>(
 /// Something that must be there.
 pub(crate) fn required<A, B>(
     given: Option<A>,
-    at: &At<'_>,
-    read: impl FnOnce(A, &At<'_>) -> Read<B>,
-) -> Read<B> {
+    at: &JsonPath<'_>,
+    read: impl FnOnce(A, &JsonPath<'_>) -> Parsed<B>,
+) -> Parsed<B> {
     match given {
         Some(given) => read(given, at),
         None => at.refuse("is required"),
@@ -74,17 +74,17 @@ pub(crate) fn required<A, B>(
 /// Something that may be absent.
 pub(crate) fn optional<A, B>(
     given: Option<A>,
-    at: &At<'_>,
-    read: impl FnOnce(A, &At<'_>) -> Read<B>,
-) -> Read<Option<B>> {
+    at: &JsonPath<'_>,
+    read: impl FnOnce(A, &JsonPath<'_>) -> Parsed<B>,
+) -> Parsed<Option<B>> {
     given.map(|given| read(given, at)).transpose()
 }
 
-pub(crate) fn message_id(given: String, at: &At<'_>) -> Read<MessageId> {
+pub(crate) fn message_id(given: String, at: &JsonPath<'_>) -> Parsed<MessageId> {
     MessageId::new(filled(given, at)?).or_else(|why| at.refuse(why.to_string()))
 }
 
-pub(crate) fn context_id(given: String, at: &At<'_>) -> Read<Option<ContextId>> {
+pub(crate) fn context_id(given: String, at: &JsonPath<'_>) -> Parsed<Option<ContextId>> {
     if given.is_empty() {
         return Ok(None);
     }
@@ -92,11 +92,11 @@ pub(crate) fn context_id(given: String, at: &At<'_>) -> Read<Option<ContextId>> 
 }
 
 /// A task that must be named; the name may be malformed.
-pub(crate) fn task_ref(given: String, at: &At<'_>) -> Read<TaskRef> {
+pub(crate) fn task_ref(given: String, at: &JsonPath<'_>) -> Parsed<TaskRef> {
     filled(given, at).map(TaskRef::parse)
 }
 
-pub(crate) fn count(number: i32, at: &At<'_>, range: &RangeInclusive<u32>) -> Read<u32> {
+pub(crate) fn count(number: i32, at: &JsonPath<'_>, range: &RangeInclusive<u32>) -> Parsed<u32> {
     match u32::try_from(number) {
         Ok(number) if range.contains(&number) => Ok(number),
         _ => at.refuse(format!("must be an integer from {} to {}", range.start(), range.end())),
@@ -104,11 +104,11 @@ pub(crate) fn count(number: i32, at: &At<'_>, range: &RangeInclusive<u32>) -> Re
 }
 
 /// How many messages to show.
-pub(crate) fn history_length(number: i32, at: &At<'_>) -> Read<u32> {
+pub(crate) fn history_length(number: i32, at: &JsonPath<'_>) -> Parsed<u32> {
     count(number, at, &(0..=i32::MAX.unsigned_abs()))
 }
 
-pub(crate) fn time(given: prost_types::Timestamp, at: &At<'_>) -> Read<Timestamp> {
+pub(crate) fn time(given: prost_types::Timestamp, at: &JsonPath<'_>) -> Parsed<Timestamp> {
     let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
     let time = nanos.and_then(|nanos| DateTime::from_timestamp(given.seconds, nanos));
     match time.filter(|time| (1..=9999).contains(&time.year())) {
@@ -117,7 +117,7 @@ pub(crate) fn time(given: prost_types::Timestamp, at: &At<'_>) -> Read<Timestamp
     }
 }
 
-pub(crate) fn role(number: i32, at: &At<'_>) -> Read<Role> {
+pub(crate) fn role(number: i32, at: &JsonPath<'_>) -> Parsed<Role> {
     match pb::Role::try_from(number) {
         Ok(pb::Role::User) => Ok(Role::User),
         Ok(pb::Role::Agent) => Ok(Role::Agent),
@@ -127,7 +127,7 @@ pub(crate) fn role(number: i32, at: &At<'_>) -> Read<Role> {
 }
 
 /// `None` for the unspecified state.
-pub(crate) fn state(number: i32, at: &At<'_>) -> Read<Option<TaskState>> {
+pub(crate) fn state(number: i32, at: &JsonPath<'_>) -> Parsed<Option<TaskState>> {
     Ok(Some(match pb::TaskState::try_from(number) {
         Ok(pb::TaskState::Unspecified) => return Ok(None),
         Ok(pb::TaskState::Submitted) => TaskState::Submitted,

@@ -33,7 +33,7 @@ pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
 }
 
 /// What concerns gRPC itself and no dialect: a message that says what to do, and a reason of ours.
-pub fn of_grpc(code: Code, reason: &str, message: &str) -> Status {
+pub fn transport_error(code: Code, reason: &str, message: &str) -> Status {
     let info = rpc::ErrorInfo {
         reason: reason.to_owned(),
         domain: OWN_DOMAIN.to_owned(),

@@ -2,14 +2,14 @@
 
 use longhaul_wire::{
     WireError,
-    raw::{At, Read},
+    raw::{JsonPath, Parsed},
     v1::received_push_config,
 };
 use serde_json::value::to_raw_value;
 use std::collections::BTreeMap;
 
 /// An absolute URL over HTTP, by the one rule that JSON dialects have for it.
-pub(crate) fn http_url(url: String, at: &At<'_>) -> Read<String> {
+pub(crate) fn http_url(url: String, at: &JsonPath<'_>) -> Parsed<String> {
     if url.is_empty() {
         return at.refuse("is required");
     }

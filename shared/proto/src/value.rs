@@ -7,15 +7,15 @@
 use longhaul_domain::{
     Json, JsonObject,
     bounds::MAX_DATA_DEPTH,
-    json::{JsonError, MAX_DEPTH},
+    json::{JsonError, MAX_JSON_DEPTH},
 };
-use longhaul_wire::raw::{At, Raw, Read, Violations, elements, members};
+use longhaul_wire::raw::{JsonPath, Parsed, RawJson, Violations, elements, members};
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// A value from outside; one without a kind is `null`.
-pub(crate) fn json(value: &Value, at: &At<'_>) -> Read<Json> {
+pub(crate) fn json(value: &Value, at: &JsonPath<'_>) -> Parsed<Json> {
     let mut text = String::new();
     match write(value, &mut text, 0)
         .and_then(|()| Json::parse(&text).map_err(|why| why.to_string()))
@@ -26,7 +26,7 @@ pub(crate) fn json(value: &Value, at: &At<'_>) -> Read<Json> {
 }
 
 /// An object from outside.
-pub(crate) fn object(object: &Struct, at: &At<'_>) -> Read<JsonObject> {
+pub(crate) fn object(object: &Struct, at: &JsonPath<'_>) -> Parsed<JsonObject> {
     let mut text = String::new();
     let written = write_members(&object.fields, &mut text, 0);
     match written.and_then(|()| JsonObject::parse(&text).map_err(|why| why.to_string())) {
@@ -36,7 +36,10 @@ pub(crate) fn object(object: &Struct, at: &At<'_>) -> Read<JsonObject> {
 }
 
 /// An object from outside, if there is one.
-pub(crate) fn maybe_object(given: Option<&Struct>, at: &At<'_>) -> Read<Option<JsonObject>> {
+pub(crate) fn maybe_object(
+    given: Option<&Struct>,
+    at: &JsonPath<'_>,
+) -> Parsed<Option<JsonObject>> {
     given.map(|given| object(given, at)).transpose()
 }
 
@@ -78,7 +81,7 @@ fn write_members(
 }
 
 fn inside(depth: usize) -> Result<(), String> {
-    if depth < MAX_DEPTH { Ok(()) } else { Err(JsonError::TooDeep.to_string()) }
+    if depth < MAX_JSON_DEPTH { Ok(()) } else { Err(JsonError::TooDeep.to_string()) }
 }
 
 fn write_string(value: &str, text: &mut String) -> Result<(), String> {
@@ -100,7 +103,7 @@ fn write_number(number: f64, text: &mut String) -> Result<(), String> {
 pub(crate) fn value(json: &Json) -> Value {
     let Ok(raw) = json.to::<&RawValue>() else { return Value::default() };
     let sink = Violations::of_checked();
-    of_raw(raw.into(), &At::root(&sink), 0)
+    of_raw(raw.into(), &JsonPath::root(&sink), 0)
 }
 
 /// An object that goes out.
@@ -118,7 +121,7 @@ pub(crate) fn of_integer(number: i64) -> Value {
 
 /// The value of a text that is known to be JSON, so nothing is refused. What is nested deeper than clients can read is given as its
 /// JSON text: such data was accepted by earlier releases, and one value must not make a whole list unreadable.
-fn of_raw(raw: Raw<'_>, at: &At<'_>, depth: usize) -> Value {
+fn of_raw(raw: RawJson<'_>, at: &JsonPath<'_>, depth: usize) -> Value {
     let token = raw.get();
     let kind = match token.as_bytes().first() {
         Some(b'{' | b'[') if depth >= MAX_DATA_DEPTH => Kind::StringValue(token.to_owned()),
@@ -155,12 +158,12 @@ mod tests {
     fn back(text: &str) -> String {
         let sink = Violations::default();
         let value = value(&Json::parse(text).unwrap());
-        json(&value, &At::root(&sink)).unwrap().as_str().to_owned()
+        json(&value, &JsonPath::root(&sink)).unwrap().as_str().to_owned()
     }
 
     fn refused(value: &Value) -> String {
         let sink = Violations::default();
-        json(value, &At::root(&sink)).unwrap_err();
+        json(value, &JsonPath::root(&sink)).unwrap_err();
         sink.into_list().remove(0).description
     }
 
@@ -206,7 +209,7 @@ mod tests {
         let of = |kind| Value { kind: Some(kind) };
         assert!(refused(&of(Kind::NumberValue(f64::NAN))).contains("not finite"));
         assert!(refused(&of(Kind::StringValue("\0".to_owned()))).contains("U+0000"));
-        let deep = (0..=MAX_DEPTH).fold(Value::default(), |inner, _| {
+        let deep = (0..=MAX_JSON_DEPTH).fold(Value::default(), |inner, _| {
             of(Kind::ListValue(ListValue { values: vec![inner] }))
         });
         assert!(refused(&deep).contains("nested deeper"));

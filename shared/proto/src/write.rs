@@ -3,7 +3,8 @@
 use crate::{pb::v1 as pb, value};
 use chrono::Timelike;
 use longhaul_domain::{
-    ContextId, JsonObject, Message, Role, Seq, TaskId, TaskState, Timestamp, extension::RESUME,
+    ContextId, JsonObject, Message, Role, Seq, TaskId, TaskState, Timestamp,
+    extension::RESUME_EXTENSION,
 };
 use longhaul_wire::{WireError, request::Secret};
 use prost_types::{Struct, Value, value::Kind};
@@ -38,7 +39,7 @@ pub(crate) fn with_cursor(given: Option<&JsonObject>, cursor: Option<Seq>) -> Op
     let seq = value::of_integer(seq);
     let cursor = Struct { fields: [("seq".to_owned(), seq)].into() };
     let cursor = Value { kind: Some(Kind::StructValue(cursor)) };
-    metadata.fields.insert(RESUME.to_owned(), cursor);
+    metadata.fields.insert(RESUME_EXTENSION.to_owned(), cursor);
     Some(metadata)
 }
 

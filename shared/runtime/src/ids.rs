@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 /// Makes ids and random numbers.
-pub trait Ids: Send + Sync {
+pub trait IdSource: Send + Sync {
     /// A new time-ordered id, greater than every earlier one of this source.
     fn uuid_v7(&self) -> Uuid;
     /// 128 random bits.
@@ -23,7 +23,7 @@ pub trait Ids: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 
-impl Ids for SystemIds {
+impl IdSource for SystemIds {
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that makes time-ordered ids"
@@ -59,7 +59,7 @@ impl SeededIds {
     }
 }
 
-impl Ids for SeededIds {
+impl IdSource for SeededIds {
     fn uuid_v7(&self) -> Uuid {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.made += 1;
@@ -83,7 +83,7 @@ const SEEDED_EPOCH_MS: u64 = 1_700_000_000_000;
 mod tests {
     use super::*;
 
-    fn strictly_ascending(ids: &dyn Ids) -> bool {
+    fn strictly_ascending(ids: &dyn IdSource) -> bool {
         let made: Vec<Uuid> = (0..2_000).map(|_| ids.uuid_v7()).collect();
         made.windows(2).all(|pair| pair[0] < pair[1])
     }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn ids_carry_their_version() {
-        for ids in [&SystemIds as &dyn Ids, &SeededIds::new(1)] {
+        for ids in [&SystemIds as &dyn IdSource, &SeededIds::new(1)] {
             assert_eq!(ids.uuid_v7().get_version_num(), 7);
             assert_eq!(ids.token().get_version_num(), 4);
             assert_ne!(ids.random_u128(), ids.random_u128());

@@ -17,8 +17,8 @@ pub mod trace_context;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use ids::{Ids, SeededIds, SystemIds};
-pub use lifecycle::{Shutdown, Stopped};
+pub use ids::{IdSource, SeededIds, SystemIds};
+pub use lifecycle::{DrainOutcome, Shutdown};
 pub use readiness::Readiness;
 pub use secret::{Secret, redact_url};
 pub use settings::Settings;

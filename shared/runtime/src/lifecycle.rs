@@ -22,7 +22,7 @@ pub struct Shutdown {
 
 /// How a drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
+pub enum DrainOutcome {
     /// All work had ended by itself.
     Drained,
     /// The deadline passed with work left.
@@ -99,16 +99,20 @@ impl Shutdown {
     /// cancelled, whatever the outcome. The caller bounds how long it waits for given-up work to notice.
     ///
     /// `work` is polled from the start, and ending before any shutdown counts as drained.
-    pub async fn wait(&self, drain_timeout: Duration, work: impl Future<Output = ()>) -> Stopped {
+    pub async fn wait(
+        &self,
+        drain_timeout: Duration,
+        work: impl Future<Output = ()>,
+    ) -> DrainOutcome {
         let deadline = async {
             self.drain.cancelled().await;
             tokio::time::sleep(drain_timeout).await;
         };
         let how = tokio::select! {
             biased;
-            () = work => Stopped::Drained,
-            () = self.stop.cancelled() => Stopped::Forced,
-            () = deadline => Stopped::Deadline,
+            () = work => DrainOutcome::Drained,
+            () = self.stop.cancelled() => DrainOutcome::Forced,
+            () = deadline => DrainOutcome::Deadline,
         };
         self.stop();
         how
@@ -207,7 +211,7 @@ mod tests {
         let draining = shutdown.draining().clone();
         shutdown.drain();
         let how = shutdown.wait(DRAIN, async move { draining.cancelled().await }).await;
-        assert_eq!(how, Stopped::Drained);
+        assert_eq!(how, DrainOutcome::Drained);
         assert!(shutdown.stop_now().is_cancelled());
     }
 
@@ -216,7 +220,7 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.drain();
         let before = tokio::time::Instant::now();
-        assert_eq!(shutdown.wait(DRAIN, pending()).await, Stopped::Deadline);
+        assert_eq!(shutdown.wait(DRAIN, pending()).await, DrainOutcome::Deadline);
         assert_eq!(before.elapsed().as_secs(), DRAIN.as_secs());
         assert!(shutdown.stop_now().is_cancelled());
     }
@@ -225,11 +229,11 @@ mod tests {
     async fn a_second_signal_does_not_wait_for_the_deadline() {
         let shutdown = Shutdown::new();
         shutdown.stop();
-        assert_eq!(shutdown.wait(DRAIN, pending()).await, Stopped::Forced);
+        assert_eq!(shutdown.wait(DRAIN, pending()).await, DrainOutcome::Forced);
     }
 
     #[tokio::test(start_paused = true)]
     async fn work_that_ends_by_itself_needs_no_shutdown() {
-        assert_eq!(Shutdown::new().wait(DRAIN, ready(())).await, Stopped::Drained);
+        assert_eq!(Shutdown::new().wait(DRAIN, ready(())).await, DrainOutcome::Drained);
     }
 }

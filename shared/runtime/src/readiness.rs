@@ -13,11 +13,11 @@ use serde::Serialize;
 
 /// The components of one process; clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Component>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, ComponentHealth>>>);
 
 /// How one component is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Component {
+pub struct ComponentHealth {
     /// Whether it works.
     pub ok: bool,
     /// Why it does not; shown to whoever may ask, so without addresses or secrets.
@@ -30,16 +30,16 @@ pub struct Component {
 
 /// The answer to `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Snapshot {
+pub struct ReadinessSnapshot {
     /// Whether every component works that is not optional.
     pub ready: bool,
     /// Each component by its name.
-    pub components: BTreeMap<&'static str, Component>,
+    pub components: BTreeMap<&'static str, ComponentHealth>,
 }
 
 /// Reports the health of one component; clones report the same one.
 #[derive(Debug, Clone)]
-pub struct Handle {
+pub struct ComponentHandle {
     registry: Readiness,
     name: &'static str,
     optional: bool,
@@ -52,53 +52,55 @@ impl Readiness {
     }
 
     /// Registers a component, not ready until it says so. The same name again gives the same component as it is.
-    pub fn component(&self, name: &'static str) -> Handle {
+    pub fn component(&self, name: &'static str) -> ComponentHandle {
         self.register(name, false)
     }
 
     /// Registers a component that the process can do without: shown like the others, and without a say.
-    pub fn optional(&self, name: &'static str) -> Handle {
+    pub fn optional(&self, name: &'static str) -> ComponentHandle {
         self.register(name, true)
     }
 
-    fn register(&self, name: &'static str, optional: bool) -> Handle {
-        self.lock().entry(name).or_insert_with(|| Component { optional, ..failed("starting") });
-        Handle { registry: self.clone(), name, optional }
+    fn register(&self, name: &'static str, optional: bool) -> ComponentHandle {
+        self.lock()
+            .entry(name)
+            .or_insert_with(|| ComponentHealth { optional, ..failed("starting") });
+        ComponentHandle { registry: self.clone(), name, optional }
     }
 
     /// How everything is now.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> ReadinessSnapshot {
         let components = self.lock().clone();
-        Snapshot { ready: components.values().all(Component::permits), components }
+        ReadinessSnapshot { ready: components.values().all(ComponentHealth::permits), components }
     }
 
     /// Whether every component works that is not optional.
     pub fn is_ready(&self) -> bool {
-        self.lock().values().all(Component::permits)
+        self.lock().values().all(ComponentHealth::permits)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Component>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, ComponentHealth>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Component {
+impl ComponentHealth {
     const fn permits(&self) -> bool {
         self.ok || self.optional
     }
 }
 
-impl Handle {
+impl ComponentHandle {
     /// The component works. Logged when it did not before.
     pub fn set_ok(&self) {
-        if self.replace(&Component { ok: true, reason: None, optional: self.optional }) {
+        if self.replace(&ComponentHealth { ok: true, reason: None, optional: self.optional }) {
             tracing::info!(component = self.name, "ready");
         }
     }
 
     /// The component does not work, because of `reason`. Logged when it worked or failed otherwise before.
     pub fn set_failed(&self, reason: impl Into<String>) {
-        let component = Component { optional: self.optional, ..failed(reason) };
+        let component = ComponentHealth { optional: self.optional, ..failed(reason) };
         if self.replace(&component) {
             tracing::warn!(component = self.name, reason = component.reason, "not ready");
         }
@@ -106,21 +108,21 @@ impl Handle {
 
     /// The component works in part: the reason is shown, and the process stays ready. Logged when that is news.
     pub fn set_degraded(&self, reason: impl Into<String>) {
-        let component = Component { optional: true, ..failed(reason) };
+        let component = ComponentHealth { optional: true, ..failed(reason) };
         if self.replace(&component) {
             tracing::warn!(component = self.name, reason = component.reason, "degraded");
         }
     }
 
     /// Stores the state and says whether it differs from the one before.
-    fn replace(&self, component: &Component) -> bool {
+    fn replace(&self, component: &ComponentHealth) -> bool {
         let before = self.registry.lock().insert(self.name, component.clone());
         before.as_ref() != Some(component)
     }
 }
 
-fn failed(reason: impl Into<String>) -> Component {
-    Component { ok: false, reason: Some(reason.into()), optional: false }
+fn failed(reason: impl Into<String>) -> ComponentHealth {
+    ComponentHealth { ok: false, reason: Some(reason.into()), optional: false }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Ids;
+use crate::ids::IdSource;
 
 /// Longest `tracestate` that is kept, bytes; the specification asks for at least 512.
 const MAX_TRACESTATE: usize = 2048;
@@ -45,14 +45,14 @@ impl TraceContext {
     }
 
     /// The first position of a new, sampled trace.
-    pub fn new_root(ids: &dyn Ids) -> Self {
+    pub fn new_root(ids: &dyn IdSource) -> Self {
         let trace_id = ids.random_u128().max(1);
         Self::of_parts(&format!("{trace_id:032x}"), span_id(ids), "01", None)
     }
 
     /// A new position in the same trace, with the same flags and state.
     #[must_use]
-    pub fn child(&self, ids: &dyn Ids) -> Self {
+    pub fn child(&self, ids: &dyn IdSource) -> Self {
         Self::of_parts(self.trace_id(), span_id(ids), self.flags(), self.tracestate.clone())
     }
 
@@ -133,7 +133,7 @@ fn is_tracestate(state: &str) -> bool {
 }
 
 /// A random id; zero would mean "none".
-fn span_id(ids: &dyn Ids) -> u64 {
+fn span_id(ids: &dyn IdSource) -> u64 {
     u64::try_from(ids.random_u128() >> 64).unwrap_or(1).max(1)
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 /// A form of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum SignedForm {
     /// The card of A2A 1.0, by the rules of section 8.4.1: fields that it does not know and defaults are left out, but what is
     /// required or was set explicitly is written.
     Specification,
@@ -23,7 +23,7 @@ pub enum Form {
     Document,
 }
 
-impl Form {
+impl SignedForm {
     /// All of them, the one that says most about a 1.0 card first.
     pub const ALL: [Self; 3] = [Self::Specification, Self::Compact, Self::Document];
 
@@ -43,12 +43,12 @@ impl Form {
 }
 
 /// The bytes that are signed.
-pub fn payload(card: &Map<String, Value>, form: Form) -> Vec<u8> {
+pub fn payload(card: &Map<String, Value>, form: SignedForm) -> Vec<u8> {
     let value = match form {
-        Form::Specification => specified(card),
-        Form::Compact => compact(specified(card)).unwrap_or_else(|| Map::new().into()),
-        Form::Document => {
-            let unsigned = card.iter().filter(|(name, _)| *name != crate::SIGNATURES);
+        SignedForm::Specification => specified(card),
+        SignedForm::Compact => compact(specified(card)).unwrap_or_else(|| Map::new().into()),
+        SignedForm::Document => {
+            let unsigned = card.iter().filter(|(name, _)| *name != crate::SIGNATURES_FIELD);
             Value::Object(unsigned.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
     };
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn signed(card: &Value, form: Form) -> String {
+    fn signed(card: &Value, form: SignedForm) -> String {
         String::from_utf8(payload(card.as_object().unwrap(), form)).unwrap()
     }
 
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn required_and_explicit_fields_stay_and_other_defaults_go() {
         assert_eq!(
-            signed(&example(), Form::Specification),
+            signed(&example(), SignedForm::Specification),
             r#"{"capabilities":{"pushNotifications":false,"streaming":false},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],"description":"","documentationUrl":"","name":"Example Agent","securityRequirements":[{"schemes":{"bearer":{}}}],"skills":[],"supportedInterfaces":[],"version":"1"}"#
         );
     }
@@ -157,22 +157,25 @@ mod tests {
     #[test]
     fn the_compact_form_has_nothing_empty() {
         assert_eq!(
-            signed(&example(), Form::Compact),
+            signed(&example(), SignedForm::Compact),
             r#"{"capabilities":{"pushNotifications":false,"streaming":false},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],"name":"Example Agent","version":"1"}"#
         );
-        assert_eq!(signed(&json!({}), Form::Compact), "{}");
+        assert_eq!(signed(&json!({}), SignedForm::Compact), "{}");
     }
 
     #[test]
     fn the_document_is_everything_but_its_signatures() {
         let document = json!({"url": "http://old", "b": [], "a": null, "signatures": [{}]});
-        assert_eq!(signed(&document, Form::Document), r#"{"a":null,"b":[],"url":"http://old"}"#);
+        assert_eq!(
+            signed(&document, SignedForm::Document),
+            r#"{"a":null,"b":[],"url":"http://old"}"#
+        );
     }
 
     #[test]
     fn a_required_field_that_is_absent_is_its_default() {
         let bare = json!({"capabilities": {}});
-        let written = signed(&bare, Form::Specification);
+        let written = signed(&bare, SignedForm::Specification);
         assert!(
             written.contains(r#""skills":[]"#) && written.contains(r#""name":"""#),
             "{written}"
@@ -184,20 +187,20 @@ mod tests {
     fn parameters_of_extensions_are_kept_as_they_are() {
         let params = json!({"a": "", "b": null, "c": [], "d": {"unknown": 1.0}});
         let card = json!({"capabilities": {"extensions": [{"uri": "u", "required": false, "params": params}]}});
-        let written = signed(&card, Form::Specification);
+        let written = signed(&card, SignedForm::Specification);
         assert!(
             written
                 .contains(r#"[{"params":{"a":"","b":null,"c":[],"d":{"unknown":1}},"uri":"u"}]"#),
             "{written}"
         );
-        let compact = signed(&card, Form::Compact);
+        let compact = signed(&card, SignedForm::Compact);
         assert!(compact.contains(r#"[{"params":{"d":{"unknown":1}},"uri":"u"}]"#), "{compact}");
     }
 
     #[test]
     fn a_value_of_another_shape_is_no_reason_to_fail() {
         let odd = json!({"name": 1, "skills": "x", "capabilities": [], "securitySchemes": 5});
-        for form in Form::ALL {
+        for form in SignedForm::ALL {
             assert!(signed(&odd, form).contains("\"securitySchemes\":5"));
         }
     }

@@ -41,7 +41,7 @@ pub fn jwk(kid: &str, key: &PublicKey) -> Value {
 
 /// A key set, or a single JWK. Keys of other kinds, and those that are not for signatures, are left out: a set may hold
 /// them for others.
-pub fn trusted_keys(bytes: &[u8]) -> Result<Vec<TrustedKey>, JwksError> {
+pub fn parse_trusted_keys(bytes: &[u8]) -> Result<Vec<TrustedKey>, JwksError> {
     let mut value = read(bytes)?;
     if value.get("kty").is_some() {
         value = json!({"keys": [value]});
@@ -79,10 +79,10 @@ mod tests {
         for algorithm in Algorithm::ALL {
             let key = key(algorithm);
             let set = json!({"keys": [jwk("k", &key)]}).to_string();
-            let read = trusted_keys(set.as_bytes()).unwrap();
+            let read = parse_trusted_keys(set.as_bytes()).unwrap();
             assert_eq!(read, [TrustedKey { kid: Some("k".to_owned()), key: key.clone() }]);
             let alone = jwk("k", &key).to_string();
-            assert_eq!(trusted_keys(alone.as_bytes()).unwrap(), read);
+            assert_eq!(parse_trusted_keys(alone.as_bytes()).unwrap(), read);
         }
     }
 
@@ -102,15 +102,17 @@ mod tests {
             change("x", "AA".into()),
         ] {
             let set = json!({"keys": [jwk]}).to_string();
-            let error = trusted_keys(set.as_bytes()).unwrap_err();
+            let error = parse_trusted_keys(set.as_bytes()).unwrap_err();
             assert!(matches!(error, JwksError::NoneUsable(1)), "{set}");
         }
-        assert!(trusted_keys(change("key_ops", json!(["verify"])).to_string().as_bytes()).is_ok());
+        assert!(
+            parse_trusted_keys(change("key_ops", json!(["verify"])).to_string().as_bytes()).is_ok()
+        );
     }
 
     #[test]
     fn what_is_no_key_set_is_refused() {
-        assert!(matches!(trusted_keys(b"{}"), Err(JwksError::NoKeys)));
-        assert!(matches!(trusted_keys(b"<html>"), Err(JwksError::Unreadable(_))));
+        assert!(matches!(parse_trusted_keys(b"{}"), Err(JwksError::NoKeys)));
+        assert!(matches!(parse_trusted_keys(b"<html>"), Err(JwksError::Unreadable(_))));
     }
 }

@@ -306,7 +306,7 @@ mod tests {
             let pem = format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
             for text in [&text, &pem] {
                 let _ = (PrivateKey::from_pem(text).is_ok(), PublicKey::from_pem(text).is_ok());
-                let _ = crate::trusted_keys(text.as_bytes()).is_ok();
+                let _ = crate::parse_trusted_keys(text.as_bytes()).is_ok();
             }
         }
     }

@@ -18,11 +18,11 @@ mod verify;
 
 pub use algorithm::Algorithm;
 pub use canonical::canonical;
-pub use form::{Form, payload};
-pub use jwk::{JwksError, TrustedKey, trusted_keys};
+pub use form::{SignedForm, payload};
+pub use jwk::{JwksError, TrustedKey, parse_trusted_keys};
 pub use key::{KeyError, PrivateKey, PublicKey};
 pub use read::{ReadError, read};
 pub use ring::KeyRing;
-pub use sign::{CardSignature, Header, SIGNATURES, SignError};
-pub use signer::Signer;
-pub use verify::{Refused, Verdict, verify};
+pub use sign::{CardSignature, ProtectedHeader, SIGNATURES_FIELD, SignError};
+pub use signer::CardSigner;
+pub use verify::{SignatureRejection, SignatureVerification, verify};

@@ -4,7 +4,7 @@
 //! signs, and the old one stays published until no cached card bears its signature. Nodes share nothing but the files.
 
 use crate::{
-    CardSignature, Form, PrivateKey, PublicKey,
+    CardSignature, PrivateKey, PublicKey, SignedForm,
     jwk::jwk,
     payload,
     sign::{SignError, signature},
@@ -54,7 +54,7 @@ impl KeyRing {
         let members = card.as_object().ok_or(SignError::NoObject)?;
         let Some((kid, key)) = &self.active else { return Ok(Vec::new()) };
         let mut payloads: Vec<Vec<u8>> = Vec::new();
-        for form in Form::of(members) {
+        for form in SignedForm::of(members) {
             let bytes = payload(members, *form);
             if !payloads.contains(&bytes) {
                 payloads.push(bytes);
@@ -68,7 +68,7 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Algorithm, trusted_keys, verify};
+    use crate::{Algorithm, parse_trusted_keys, verify};
     use proptest::prelude::*;
     use serde_json::{Map, json};
 
@@ -135,10 +135,10 @@ mod tests {
         let ring = KeyRing::new(Some(key(Algorithm::EdDsa, 3)), []);
         let mut old = json!({"name": "a", "url": "http://a", "protocolVersion": "0.3.0"});
         old["signatures"] = serde_json::to_value(ring.sign(&old, None).unwrap()).unwrap();
-        let keys = trusted_keys(ring.jwks().to_string().as_bytes()).unwrap();
+        let keys = parse_trusted_keys(ring.jwks().to_string().as_bytes()).unwrap();
         let verdicts = verify(&old, &keys).unwrap();
         assert_eq!(verdicts.len(), 1);
-        assert_eq!(verdicts[0].outcome, Ok(Form::Document));
+        assert_eq!(verdicts[0].outcome, Ok(SignedForm::Document));
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         let before = KeyRing::new(Some(old.clone()), [new.public()]);
         cached["signatures"] = serde_json::to_value(before.sign(&cached, None).unwrap()).unwrap();
         let after = KeyRing::new(Some(new), [old.public()]);
-        let keys = trusted_keys(after.jwks().to_string().as_bytes()).unwrap();
+        let keys = parse_trusted_keys(after.jwks().to_string().as_bytes()).unwrap();
         assert!(verify(&cached, &keys).unwrap()[0].outcome.is_ok());
     }
 
@@ -180,7 +180,7 @@ mod tests {
         #[test]
         fn whatever_is_signed_verifies_also_after_it_was_written_and_read(mut card in any_card()) {
             let ring = KeyRing::new(Some(key(Algorithm::EdDsa, 6)), []);
-            let keys = trusted_keys(ring.jwks().to_string().as_bytes()).unwrap();
+            let keys = parse_trusted_keys(ring.jwks().to_string().as_bytes()).unwrap();
             // What stands there before it is signed is judged, and no reason to panic.
             verify(&card, &keys).unwrap();
             card["signatures"] = serde_json::to_value(ring.sign(&card, None).unwrap()).unwrap();

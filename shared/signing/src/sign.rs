@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The field of a card that holds its signatures.
-pub const SIGNATURES: &str = "signatures";
+pub const SIGNATURES_FIELD: &str = "signatures";
 
 /// Why something cannot be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub struct CardSignature {
 
 /// What a protected header says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct ProtectedHeader {
     /// The algorithm.
     pub alg: String,
     /// What is signed; `JOSE`.
@@ -47,7 +47,7 @@ pub struct Header {
     pub crit: Option<Value>,
 }
 
-impl Header {
+impl ProtectedHeader {
     fn of(algorithm: Algorithm, kid: &str, jku: Option<&str>) -> Self {
         Self {
             alg: algorithm.name().to_owned(),
@@ -61,7 +61,7 @@ impl Header {
 
 impl CardSignature {
     /// What its protected header says; `None` when that cannot be read.
-    pub fn protected_header(&self) -> Option<Header> {
+    pub fn protected_header(&self) -> Option<ProtectedHeader> {
         let bytes = BASE64.decode(&self.protected).ok()?;
         let header = crate::read(&bytes).ok().filter(Value::is_object)?;
         serde_json::from_value(header).ok()
@@ -75,7 +75,7 @@ pub(crate) fn signature(
     jku: Option<&str>,
     payload: &[u8],
 ) -> CardSignature {
-    let header = Header::of(key.public().algorithm(), kid, jku);
+    let header = ProtectedHeader::of(key.public().algorithm(), kid, jku);
     // A header of texts can always be written.
     let protected = BASE64.encode(serde_json::to_vec(&header).unwrap_or_default());
     let signature = BASE64.encode(key.sign(&signing_input(&protected, payload)));

@@ -3,7 +3,7 @@
 //! Whoever asks for a card can make a node sign, so signatures are kept: a card is signed once as long as it does not
 //! change. What is kept is no more than what the same key makes again after a restart.
 
-use crate::{CardSignature, Form, KeyRing, SignError, payload};
+use crate::{CardSignature, KeyRing, SignError, SignedForm, payload};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
@@ -22,13 +22,13 @@ const KEY_SET: &str = "/.well-known/jwks.json";
 type Signatures = Arc<[CardSignature]>;
 
 /// Signs the cards of a node.
-pub struct Signer {
+pub struct CardSigner {
     ring: KeyRing,
     jku: Option<String>,
     made: Mutex<HashMap<[u8; 32], Signatures>>,
 }
 
-impl Signer {
+impl CardSigner {
     /// Makes signatures that name `jku` as the place of the key set; without it, the place below the address of each card.
     pub fn new(ring: KeyRing, jku: Option<String>) -> Self {
         Self { ring, jku, made: Mutex::default() }
@@ -42,7 +42,7 @@ impl Signer {
     /// The signatures of a card that names an address, those of [`KeyRing::sign`].
     pub fn sign(&self, card: &Value, address: &str) -> Result<Signatures, SignError> {
         let members = card.as_object().ok_or(SignError::NoObject)?;
-        let digest = Sha256::new().chain_update(payload(members, Form::Document));
+        let digest = Sha256::new().chain_update(payload(members, SignedForm::Document));
         let name: [u8; 32] = digest.chain_update(address).finalize().into();
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if let Some(made) = made {
@@ -59,7 +59,7 @@ impl Signer {
     }
 }
 
-impl fmt::Debug for Signer {
+impl fmt::Debug for CardSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ring, jku, .. } = self;
         f.debug_struct("Signer").field("ring", ring).field("jku", jku).finish_non_exhaustive()
@@ -73,9 +73,9 @@ mod tests {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use serde_json::json;
 
-    fn signer() -> Signer {
+    fn signer() -> CardSigner {
         let key = PrivateKey::generate(Algorithm::Es256, || [1; 32]);
-        Signer::new(KeyRing::new(Some(key), []), Some("http://a/jwks".to_owned()))
+        CardSigner::new(KeyRing::new(Some(key), []), Some("http://a/jwks".to_owned()))
     }
 
     #[test]
@@ -91,13 +91,13 @@ mod tests {
 
     #[test]
     fn the_key_set_is_below_the_address_of_the_card_unless_it_is_elsewhere() {
-        let jku = |signer: &Signer, address| {
+        let jku = |signer: &CardSigner, address| {
             let signed = signer.sign(&json!({"name": "a"}), address).unwrap();
             let protected = URL_SAFE_NO_PAD.decode(&signed[0].protected).unwrap();
             serde_json::from_slice::<Value>(&protected).unwrap()["jku"].clone()
         };
         let elsewhere = signer();
-        let below = Signer { jku: None, ..signer() };
+        let below = CardSigner { jku: None, ..signer() };
         for address in ["http://a", "https://b/base"] {
             assert_eq!(jku(&elsewhere, address), "http://a/jwks");
             assert_eq!(jku(&below, address), format!("{address}/.well-known/jwks.json"));
@@ -108,7 +108,7 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let signer = signer();
         let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
-        let signer = Signer { ring: KeyRing::new(Some(key), []), ..signer };
+        let signer = CardSigner { ring: KeyRing::new(Some(key), []), ..signer };
         for number in 0..=KEPT {
             signer.sign(&json!({ "name": number }), "http://a").unwrap();
         }

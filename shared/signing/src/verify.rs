@@ -4,8 +4,8 @@
 //! from is the caller's decision; nothing that a card says about itself is believed.
 
 use crate::{
-    Algorithm, CardSignature, Form, Header, SIGNATURES, SignError, TrustedKey, payload,
-    sign::signing_input,
+    Algorithm, CardSignature, ProtectedHeader, SIGNATURES_FIELD, SignError, SignedForm, TrustedKey,
+    payload, sign::signing_input,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde_json::Value;
@@ -15,16 +15,16 @@ const MOST: usize = 64;
 
 /// What one signature is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct SignatureVerification {
     /// What its header says, where it can be read.
-    pub header: Option<Header>,
+    pub header: Option<ProtectedHeader>,
     /// What it covers, or why it does not count.
-    pub outcome: Result<Form, Refused>,
+    pub outcome: Result<SignedForm, SignatureRejection>,
 }
 
 /// Why a signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum SignatureRejection {
     /// It is no signature as A2A 4.4.7 describes.
     #[error(
         "it cannot be read: it takes \"protected\" and \"signature\" in base64url without padding"
@@ -48,53 +48,60 @@ pub enum Refused {
 }
 
 /// Judges the first 64 signatures of a card, in their order. An empty list: the card is not signed.
-pub fn verify(card: &Value, keys: &[TrustedKey]) -> Result<Vec<Verdict>, SignError> {
+pub fn verify(card: &Value, keys: &[TrustedKey]) -> Result<Vec<SignatureVerification>, SignError> {
     let members = card.as_object().ok_or(SignError::NoObject)?;
-    let signatures = members.get(SIGNATURES).and_then(Value::as_array);
+    let signatures = members.get(SIGNATURES_FIELD).and_then(Value::as_array);
     if signatures.is_none_or(Vec::is_empty) {
         return Ok(Vec::new());
     }
-    let payloads: Vec<(Form, Vec<u8>)> =
-        Form::of(members).iter().map(|form| (*form, payload(members, *form))).collect();
+    let payloads: Vec<(SignedForm, Vec<u8>)> =
+        SignedForm::of(members).iter().map(|form| (*form, payload(members, *form))).collect();
     Ok(signatures.into_iter().flatten().take(MOST).map(|one| judge(one, &payloads, keys)).collect())
 }
 
-fn judge(signature: &Value, payloads: &[(Form, Vec<u8>)], keys: &[TrustedKey]) -> Verdict {
+fn judge(
+    signature: &Value,
+    payloads: &[(SignedForm, Vec<u8>)],
+    keys: &[TrustedKey],
+) -> SignatureVerification {
     let read = || serde_json::from_value::<CardSignature>(signature.clone()).ok();
     let Some(signature) = signature.is_object().then(read).flatten() else {
-        return Verdict { header: None, outcome: Err(Refused::Unreadable) };
+        return SignatureVerification {
+            header: None,
+            outcome: Err(SignatureRejection::Unreadable),
+        };
     };
     let header = signature.protected_header();
     let outcome = match &header {
         Some(header) => fitting(&signature, header, payloads, keys),
-        None => Err(Refused::Unreadable),
+        None => Err(SignatureRejection::Unreadable),
     };
-    Verdict { header, outcome }
+    SignatureVerification { header, outcome }
 }
 
 fn fitting(
     signature: &CardSignature,
-    header: &Header,
-    payloads: &[(Form, Vec<u8>)],
+    header: &ProtectedHeader,
+    payloads: &[(SignedForm, Vec<u8>)],
     keys: &[TrustedKey],
-) -> Result<Form, Refused> {
+) -> Result<SignedForm, SignatureRejection> {
     let accepted = Algorithm::ALL.into_iter().find(|known| known.name() == header.alg);
-    let algorithm = accepted.ok_or_else(|| Refused::Algorithm(header.alg.clone()))?;
+    let algorithm = accepted.ok_or_else(|| SignatureRejection::Algorithm(header.alg.clone()))?;
     if header.crit.is_some() {
-        return Err(Refused::Critical);
+        return Err(SignatureRejection::Critical);
     }
-    let bytes = BASE64.decode(&signature.signature).map_err(|_| Refused::Unreadable)?;
+    let bytes = BASE64.decode(&signature.signature).map_err(|_| SignatureRejection::Unreadable)?;
     let named = |key: &&TrustedKey| match (&key.kid, &header.kid) {
         (Some(known), Some(kid)) => known == kid,
         _ => true,
     };
     let named: Vec<&TrustedKey> = keys.iter().filter(named).collect();
     if let (true, Some(kid)) = (named.is_empty(), &header.kid) {
-        return Err(Refused::UnknownKey(kid.clone()));
+        return Err(SignatureRejection::UnknownKey(kid.clone()));
     }
     let mut fitting = named.into_iter().filter(|key| key.key.algorithm() == algorithm).peekable();
     if fitting.peek().is_none() {
-        return Err(Refused::NoKey(algorithm));
+        return Err(SignatureRejection::NoKey(algorithm));
     }
     for key in fitting {
         for (form, payload) in payloads {
@@ -103,13 +110,13 @@ fn fitting(
             }
         }
     }
-    Err(Refused::Wrong)
+    Err(SignatureRejection::Wrong)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{KeyRing, PrivateKey, trusted_keys};
+    use crate::{KeyRing, PrivateKey, parse_trusted_keys};
     use serde_json::json;
 
     fn key(algorithm: Algorithm, seed: u8) -> PrivateKey {
@@ -119,16 +126,16 @@ mod tests {
     fn signed(ring: &KeyRing) -> Value {
         let mut card =
             json!({"name": "a", "url": "http://a", "skills": [], "supportedInterfaces": []});
-        card[SIGNATURES] = serde_json::to_value(ring.sign(&card, None).unwrap()).unwrap();
+        card[SIGNATURES_FIELD] = serde_json::to_value(ring.sign(&card, None).unwrap()).unwrap();
         card
     }
 
-    fn outcomes(card: &Value, keys: &[TrustedKey]) -> Vec<Result<Form, Refused>> {
+    fn outcomes(card: &Value, keys: &[TrustedKey]) -> Vec<Result<SignedForm, SignatureRejection>> {
         verify(card, keys).unwrap().into_iter().map(|verdict| verdict.outcome).collect()
     }
 
     fn keys_of(ring: &KeyRing) -> Vec<TrustedKey> {
-        trusted_keys(ring.jwks().to_string().as_bytes()).unwrap()
+        parse_trusted_keys(ring.jwks().to_string().as_bytes()).unwrap()
     }
 
     #[test]
@@ -136,7 +143,7 @@ mod tests {
         for algorithm in Algorithm::ALL {
             let ring = KeyRing::new(Some(key(algorithm, 1)), []);
             let card = signed(&ring);
-            let all = Form::ALL.map(Ok);
+            let all = SignedForm::ALL.map(Ok);
             assert_eq!(outcomes(&card, &keys_of(&ring)), all);
         }
     }
@@ -146,10 +153,14 @@ mod tests {
         let ring = KeyRing::new(Some(key(Algorithm::Es256, 1)), []);
         let mut card = signed(&ring);
         card["url"] = "http://evil".into();
-        let one_of_three = [Ok(Form::Specification), Ok(Form::Compact), Err(Refused::Wrong)];
+        let one_of_three = [
+            Ok(SignedForm::Specification),
+            Ok(SignedForm::Compact),
+            Err(SignatureRejection::Wrong),
+        ];
         assert_eq!(outcomes(&card, &keys_of(&ring)), one_of_three);
         card["name"] = "b".into();
-        assert_eq!(outcomes(&card, &keys_of(&ring)), [const { Err(Refused::Wrong) }; 3]);
+        assert_eq!(outcomes(&card, &keys_of(&ring)), [const { Err(SignatureRejection::Wrong) }; 3]);
     }
 
     #[test]
@@ -157,12 +168,18 @@ mod tests {
         let ring = KeyRing::new(Some(key(Algorithm::EdDsa, 1)), []);
         let card = signed(&ring);
         let other = KeyRing::new(Some(key(Algorithm::EdDsa, 2)), []);
-        let unknown = Refused::UnknownKey(ring.kid().unwrap().to_owned());
+        let unknown = SignatureRejection::UnknownKey(ring.kid().unwrap().to_owned());
         assert_eq!(outcomes(&card, &keys_of(&other))[0], Err(unknown));
         let unnamed = |key: PrivateKey| [TrustedKey { kid: None, key: key.public() }];
         let wrong_kind = unnamed(key(Algorithm::Es256, 1));
-        assert_eq!(outcomes(&card, &wrong_kind)[0], Err(Refused::NoKey(Algorithm::EdDsa)));
-        assert_eq!(outcomes(&card, &unnamed(key(Algorithm::EdDsa, 2)))[0], Err(Refused::Wrong));
+        assert_eq!(
+            outcomes(&card, &wrong_kind)[0],
+            Err(SignatureRejection::NoKey(Algorithm::EdDsa))
+        );
+        assert_eq!(
+            outcomes(&card, &unnamed(key(Algorithm::EdDsa, 2)))[0],
+            Err(SignatureRejection::Wrong)
+        );
         assert!(outcomes(&card, &unnamed(key(Algorithm::EdDsa, 1)))[0].is_ok());
         assert!(outcomes(&card, &[])[0].is_err());
     }
@@ -173,11 +190,11 @@ mod tests {
         let header = |header: &str| json!({"name": "a", "signatures": [{"protected": BASE64.encode(header), "signature": ""}]});
         for alg in ["none", "HS256", "RS256", "es256"] {
             let card = header(&format!("{{\"alg\":\"{alg}\"}}"));
-            let refused = Refused::Algorithm(alg.to_owned());
+            let refused = SignatureRejection::Algorithm(alg.to_owned());
             assert_eq!(outcomes(&card, &keys_of(&ring)), [Err(refused)]);
         }
         let card = header("{\"alg\":\"ES256\",\"crit\":[\"b64\"],\"b64\":false}");
-        assert_eq!(outcomes(&card, &keys_of(&ring)), [Err(Refused::Critical)]);
+        assert_eq!(outcomes(&card, &keys_of(&ring)), [Err(SignatureRejection::Critical)]);
     }
 
     #[test]
@@ -190,7 +207,7 @@ mod tests {
             json!({"protected": "%", "signature": ""}),
         ] {
             let card = json!({ "signatures": [signature] });
-            assert_eq!(outcomes(&card, &[]), [Err(Refused::Unreadable)]);
+            assert_eq!(outcomes(&card, &[]), [Err(SignatureRejection::Unreadable)]);
         }
         assert_eq!(outcomes(&json!({"name": "a"}), &[]), []);
         assert_eq!(verify(&json!("a"), &[]), Err(SignError::NoObject));

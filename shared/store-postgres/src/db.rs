@@ -14,7 +14,7 @@ use crate::{
         reap::{rounds::Rounds, watch::WorkerWatch},
     },
 };
-use longhaul_runtime::Ids;
+use longhaul_runtime::IdSource;
 use longhaul_store::Result;
 use sqlx_core::transaction::Transaction;
 use sqlx_postgres::{PgPool, Postgres};
@@ -35,7 +35,7 @@ pub struct Db {
     /// How many may read at once.
     pub slots: Slots,
     /// Makes claim tokens.
-    pub ids: Arc<dyn Ids>,
+    pub ids: Arc<dyn IdSource>,
     /// Who hears of changes.
     pub signals: Arc<Hub>,
     /// Claims whose answer was lost.
@@ -54,7 +54,7 @@ impl Db {
         pools: &Pools,
         servers: Servers,
         slots: Slots,
-        ids: Arc<dyn Ids>,
+        ids: Arc<dyn IdSource>,
         signals: Arc<Hub>,
     ) -> Self {
         let (pool, relaxed) = (pools.synchronous.clone(), pools.relaxed.clone());

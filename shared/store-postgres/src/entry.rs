@@ -1,7 +1,8 @@
 //! A log entry on its way into the database: its text, and the facts that columns and indexes hold.
 
 use longhaul_domain::{
-    ArtifactId, EntryBody, EntryKind, Failed, FailedBecause, Message, TaskState, log::StatusChange,
+    ArtifactId, EntryBody, EntryKind, FailureKind, Message, TaskFailure, TaskState,
+    log::StatusChange,
 };
 
 /// An encoded entry.
@@ -16,19 +17,19 @@ pub struct Encoded {
     /// The artifact, for a chunk, and whether the chunk is appended.
     pub artifact: Option<(ArtifactId, bool)>,
     /// Why the task has failed, for the status that says so.
-    pub failed: Option<Box<Failed>>,
+    pub failed: Option<Box<TaskFailure>>,
     /// The body, as JSON.
     pub text: String,
 }
 
 /// What is known of a failure; an executor that says nothing about it cannot be helped by another attempt.
-fn failed(change: &StatusChange) -> Option<Box<Failed>> {
+fn failed(change: &StatusChange) -> Option<Box<TaskFailure>> {
     if change.state != TaskState::Failed {
         return None;
     }
     let failed = change.failed.clone().unwrap_or_else(|| {
         let said = change.message.as_ref().map(Message::text).unwrap_or_default();
-        Failed::new(FailedBecause::Fatal, &said, UNKNOWN)
+        TaskFailure::new(FailureKind::Fatal, &said, UNKNOWN)
     });
     Some(Box::new(failed))
 }

@@ -80,7 +80,7 @@ impl From<Failure> for StoreError {
             | Failure::Denied(why) => Self::Unavailable(why),
             Failure::Refused(why) => Self::Refused(why),
             Failure::Corrupt { what, cause } => Self::Corrupt { what, cause },
-            Failure::TooLarge(room) => Self::TooLarge { room },
+            Failure::TooLarge(budget) => Self::TooLarge { budget },
             Failure::Schema(why) => Self::Schema(why),
         }
     }

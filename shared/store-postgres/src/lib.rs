@@ -35,10 +35,10 @@ pub use options::PostgresOptions;
 use connect::{Pools, waiting};
 use db::Db;
 use intake::{accept_new::NewTask, follow_up::NewMessage};
-use longhaul_runtime::{Ids, Secret, TaskSet};
+use longhaul_runtime::{IdSource, Secret, TaskSet};
 use longhaul_store::{
-    Accepted, ClaimRequest, Claimed, FollowedUp, Result,
-    combine::{Bounds, Combiner},
+    Accepted, ClaimRequest, ClaimedRun, FollowedUp, Result,
+    batcher::{BatchLimits, CallBatcher},
 };
 use server::{Servers, SessionKind, database};
 use session::Sessions;
@@ -58,16 +58,16 @@ pub struct PostgresStore {
     pools: Pools,
     background: TaskSet,
     sessions: Sessions,
-    new_tasks: Combiner<NewTask, Accepted>,
-    messages: Combiner<NewMessage, FollowedUp>,
-    claims: Combiner<ClaimRequest, Vec<Claimed>>,
-    writes: Combiner<Write, Wrote>,
+    new_tasks: CallBatcher<NewTask, Accepted>,
+    messages: CallBatcher<NewMessage, FollowedUp>,
+    claims: CallBatcher<ClaimRequest, Vec<ClaimedRun>>,
+    writes: CallBatcher<Write, Wrote>,
 }
 
 impl PostgresStore {
     /// Connects, waiting for the database up to the limit, and checks that it has the right schema, can write, and that
     /// notifications arrive. Must be called within a Tokio runtime.
-    pub async fn connect(options: PostgresOptions, ids: Arc<dyn Ids>) -> Result<Arc<Self>> {
+    pub async fn connect(options: PostgresOptions, ids: Arc<dyn IdSource>) -> Result<Arc<Self>> {
         let servers = Servers::new(server::parse(&options.url)?);
         let max_connections = options.max_connections.max(2);
         let pools = Pools::new(&servers, max_connections);
@@ -113,20 +113,22 @@ impl PostgresStore {
     }
 
     fn assemble(db: Arc<Db>, pools: Pools, background: TaskSet, sessions: Sessions) -> Self {
-        let bounds = Bounds { beside: BESIDE, ..Bounds::default() };
+        let bounds = BatchLimits { min_calls_alongside: BESIDE, ..BatchLimits::default() };
         let with = |db: &Arc<Db>| Arc::clone(db);
         let (new, follow, claim, write) = (with(&db), with(&db), with(&db), with(&db));
         Self {
-            new_tasks: Combiner::start("accepting tasks", bounds, move |batch| {
+            new_tasks: CallBatcher::start("accepting tasks", bounds, move |batch| {
                 intake::accept_new::run(Arc::clone(&new), batch)
             }),
-            messages: Combiner::start("accepting messages", bounds, move |batch| {
+            messages: CallBatcher::start("accepting messages", bounds, move |batch| {
                 intake::follow_up::run(Arc::clone(&follow), batch)
             }),
-            claims: Combiner::start("claiming", Bounds { batches: 1, ..bounds }, move |batch| {
-                work::claim::run(Arc::clone(&claim), batch)
-            }),
-            writes: Combiner::start("writing output", bounds, move |batch| {
+            claims: CallBatcher::start(
+                "claiming",
+                BatchLimits { max_in_flight: 1, ..bounds },
+                move |batch| work::claim::run(Arc::clone(&claim), batch),
+            ),
+            writes: CallBatcher::start("writing output", bounds, move |batch| {
                 work::output::run(Arc::clone(&write), batch)
             }),
             db,

@@ -12,11 +12,11 @@ use longhaul_domain::{
     OwnerId, Part, Role, Seq, TaskId, TaskKey, TaskState, TerminalState, WorkerId,
     log::{StatusChange, UserMessage},
 };
-use longhaul_runtime::{Ids, SystemClock, SystemIds, spawn};
+use longhaul_runtime::{IdSource, SystemClock, SystemIds, spawn};
 use longhaul_store::{
-    Accept, AcceptNew, Accepted, AgentSlots, Append, ClaimRequest, Claimed, DedupeKey, Intake,
-    LogSignal, NewWorker, ReadLimit, Reading, RunOptions, Settle, SettleAs, Settled, Signals,
-    Store, Work,
+    AcceptNew, Accepted, AgentSlots, Append, ClaimRequest, ClaimedRun, DedupeKey, IncomingMessage,
+    IntakeStore, LogSignal, NewWorker, ReadLimit, ReadStore, RunOptions, Settle, SettleAs, Settled,
+    SignalSource, Store, WorkerStore,
 };
 use longhaul_store_sqlite::SqliteStore;
 use std::{
@@ -89,7 +89,7 @@ async fn ask(bench: &Bench) {
     let id = SystemIds.uuid_v7();
     let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello, echo")]);
     let message = UserMessage::new(said);
-    let dedupe = DedupeKey::of_message(&bench.agent, &message);
+    let dedupe = DedupeKey::from_message(&bench.agent, &message);
     let key = TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) };
     let (done, ended) = oneshot::channel();
     bench.waiting.lock().unwrap().insert(key, done);
@@ -98,7 +98,7 @@ async fn ask(bench: &Bench) {
         agent: bench.agent.clone(),
         context: ContextId::from(id),
         options: RunOptions::default(),
-        accept: Accept { message, dedupe, blobs: Vec::new(), trace: None },
+        accept: IncomingMessage { message, dedupe, blobs: Vec::new(), trace: None },
     };
     let accepted = bench.store.accept_new(new).await.unwrap();
     assert!(matches!(accepted, Accepted::Created { .. }), "{accepted:?}");
@@ -120,7 +120,7 @@ async fn work(bench: Arc<Bench>, worker: WorkerId) {
     }
 }
 
-async fn settle(bench: Arc<Bench>, claimed: Claimed) {
+async fn settle(bench: Arc<Bench>, claimed: ClaimedRun) {
     let parts = claimed.opening.unwrap().message.parts;
     let artifact = ArtifactUpdate {
         artifact: Artifact::new(ArtifactId::new("artifact-1").unwrap(), parts),

@@ -176,7 +176,7 @@ pub fn add_entry(conn: &Connection, key: TaskKey, entry: &Entry<'_>) -> Result<(
         EntryBody::Artifact(update) => Some(update.artifact.artifact_id.as_str()),
         _ => None,
     };
-    let head = match (body.artifact_head(), artifact) {
+    let head = match (body.starts_artifact(), artifact) {
         (Some(_), _) => true,
         // A chunk that is to be appended to nothing begins the artifact all the same.
         (None, Some(id)) => db::one(conn, HAS_ARTIFACT, (owner, &task, id), |_| Ok(()))?.is_none(),

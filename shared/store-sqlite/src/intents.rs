@@ -16,11 +16,12 @@ use longhaul_domain::{
     OwnerId, Principal, Seq, Task, TaskId, TaskKey, WorkerId,
 };
 use longhaul_store::{
-    Accept, AcceptFollowUp, AcceptNew, Accepted, Append, Appended, CancelRequested, ClaimRequest,
-    Claimed, ControlSignal, FollowedUp, HeartbeatReply, HistoryPage, HistoryQuery, Intake,
-    KeyRecord, Keys, ListQuery, LogPage, LogSignal, NewKey, NewWorker, ReadLimit, Reading, Reap,
-    Reaped, Reaping, Registry, RequestCancel, Result, RunFacts, Settle, Settled, SignalStream,
-    Signals, SnapshotOptions, Store, TaskPage, Work,
+    AcceptFollowUp, AcceptNew, Accepted, AgentRegistry, Append, Appended, CancelRequested,
+    ClaimRequest, ClaimedRun, ControlSignal, FollowedUp, HeartbeatReply, HistoryPage, HistoryQuery,
+    IncomingMessage, IntakeStore, KeyRecord, KeyStore, ListQuery, LogPage, LogSignal, NewKey,
+    NewWorker, ReadLimit, ReadStore, ReapOutcome, ReapRequest, Reaped, RequestCancel, Result,
+    RunDetails, Settle, Settled, SignalSource, SignalStream, SnapshotOptions, Store, TaskPage,
+    WorkerStore,
 };
 use rusqlite::Connection;
 use std::{
@@ -30,7 +31,7 @@ use std::{
 };
 
 /// About how many bytes a message adds to a transaction.
-pub fn weight(accept: &Accept) -> usize {
+pub fn weight(accept: &IncomingMessage) -> usize {
     blobs_weight(&accept.blobs) + accept.message.stored_len()
 }
 
@@ -45,7 +46,7 @@ fn output_weight(append: &Append) -> usize {
 }
 
 #[async_trait]
-impl Intake for SqliteStore {
+impl IntakeStore for SqliteStore {
     async fn accept_new(&self, new: AcceptNew) -> Result<Accepted> {
         let weight = weight(&new.accept);
         let new = accept::NewTask::from(new);
@@ -65,7 +66,7 @@ impl Intake for SqliteStore {
 }
 
 #[async_trait]
-impl Reading for SqliteStore {
+impl ReadStore for SqliteStore {
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>> {
         self.readers.read(move |conn| read::task::read_task(conn, key, options)).await
     }
@@ -103,8 +104,8 @@ impl Reading for SqliteStore {
         self.readers.read(move |conn| read::log::agent_of(conn, owner, task)).await
     }
 
-    async fn run_facts(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>> {
-        self.readers.read(move |conn| read::facts::run_facts(conn, keys)).await
+    async fn run_details(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunDetails>> {
+        self.readers.read(move |conn| read::facts::run_details(conn, keys)).await
     }
 
     async fn queue_depth(
@@ -119,7 +120,7 @@ impl Reading for SqliteStore {
 }
 
 #[async_trait]
-impl Work for SqliteStore {
+impl WorkerStore for SqliteStore {
     async fn register_worker(&self, worker: NewWorker) -> Result<()> {
         let (id, leases) = (worker.id, Arc::clone(&self.leases));
         let registered =
@@ -141,7 +142,7 @@ impl Work for SqliteStore {
         self.readers.read(move |conn| workers::held_runs(conn, worker)).await
     }
 
-    async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
+    async fn deregister_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
         let leases = Arc::clone(&self.leases);
         self.writer.write(0, move |tx| reap::retire(tx, &leases, worker)).await
     }
@@ -150,7 +151,7 @@ impl Work for SqliteStore {
         self.readers.read(move |conn| read::history::page(conn, key, query)).await
     }
 
-    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<ClaimedRun>> {
         let (leases, turns) = (Arc::clone(&self.leases), Arc::clone(&self.turns));
         let claim = move |tx: &mut Tx<'_>| {
             let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,11 +175,11 @@ impl Work for SqliteStore {
         self.readers.read(move |conn| checkpoints::read(conn, key, &name)).await
     }
 
-    async fn reap(&self, reap: Reap) -> Result<Reaping> {
+    async fn reap(&self, reap: ReapRequest) -> Result<ReapOutcome> {
         let found = self.look(reap).await?;
         let mut again_in = found.again_in;
         if found.nothing() {
-            return Ok(Reaping { done: Vec::new(), again_in });
+            return Ok(ReapOutcome { done: Vec::new(), again_in });
         }
         let (leases, overdue) = (Arc::clone(&self.leases), found.overdue);
         let work = move |tx: &mut Tx<'_>| reap::reap(tx, &leases, reap, &found);
@@ -190,13 +191,13 @@ impl Work for SqliteStore {
         if done.len() >= usize::try_from(reap.limit).unwrap_or(usize::MAX) {
             again_in = look::at_once();
         }
-        Ok(Reaping { done, again_in })
+        Ok(ReapOutcome { done, again_in })
     }
 }
 
 impl SqliteStore {
     /// What is due.
-    async fn look(&self, reap: Reap) -> Result<Found> {
+    async fn look(&self, reap: ReapRequest) -> Result<Found> {
         let (now, grace) = (self.time.now(), row::millis(reap.grace));
         if self.time.step().is_some() {
             // Any write follows the clock first; nothing else may be written for as long as it was set back.
@@ -212,7 +213,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl Registry for SqliteStore {
+impl AgentRegistry for SqliteStore {
     async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()> {
         self.writer.write(0, move |tx| registry::register(tx, &agents)).await
     }
@@ -223,7 +224,7 @@ impl Registry for SqliteStore {
 }
 
 #[async_trait]
-impl Keys for SqliteStore {
+impl KeyStore for SqliteStore {
     async fn create_key(&self, key: NewKey) -> Result<OwnerId> {
         self.writer.write(0, move |tx| keys::create(tx, &key)).await
     }
@@ -244,7 +245,7 @@ impl Keys for SqliteStore {
 }
 
 #[async_trait]
-impl Signals for SqliteStore {
+impl SignalSource for SqliteStore {
     fn follow_logs(&self, _: &[TaskKey]) {
         // There is one process, and it hears of every task.
     }

@@ -37,7 +37,7 @@ use crate::{
     write::{look::Watch, turns::Turns},
     writer::Writer,
 };
-use longhaul_runtime::{Clock, Ids};
+use longhaul_runtime::{Clock, IdSource};
 use longhaul_store::Result;
 use std::{
     path::Path,
@@ -71,7 +71,7 @@ impl SqliteStore {
     pub fn open(
         data: impl AsRef<Path>,
         clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
+        ids: Arc<dyn IdSource>,
     ) -> Result<Arc<Self>> {
         let folder = Folder::open(data.as_ref())?;
         let signals = Arc::new(Signals::default());

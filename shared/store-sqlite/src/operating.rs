@@ -9,14 +9,14 @@ use crate::{
 use async_trait::async_trait;
 use longhaul_domain::{OwnerId, TaskKey};
 use longhaul_store::{
-    DeadLetter, DeadQuery, DueSchedules, Fire, Fired, Operating, QueueRecord, Redrive, Redriven,
-    Result, Schedule, Schedules, WorkerRecord,
+    DeadLetter, DeadLetterQuery, DueSchedules, FireOutcome, FireSchedule, OperatorStore,
+    QueueRecord, Redrive, RedriveOutcome, Result, Schedule, ScheduleStore, WorkerRecord,
 };
 use std::sync::Arc;
 
 #[async_trait]
-impl Operating for SqliteStore {
-    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>> {
+impl OperatorStore for SqliteStore {
+    async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
         self.readers.read(move |conn| operate::dead(conn, &query)).await
     }
 
@@ -24,7 +24,7 @@ impl Operating for SqliteStore {
         self.readers.read(move |conn| operate::one_dead(conn, key)).await
     }
 
-    async fn redrive(&self, redrive: Redrive) -> Result<Redriven> {
+    async fn redrive(&self, redrive: Redrive) -> Result<RedriveOutcome> {
         let accept = &redrive.new.accept;
         let weight = weight(accept);
         let (dead, new) = (redrive.dead, redrive.new.into());
@@ -47,7 +47,7 @@ impl Operating for SqliteStore {
 }
 
 #[async_trait]
-impl Schedules for SqliteStore {
+impl ScheduleStore for SqliteStore {
     async fn put_schedule(&self, schedule: Schedule) -> Result<bool> {
         self.writer.write(0, move |tx| schedules::put(tx, &schedule)).await
     }
@@ -71,7 +71,7 @@ impl Schedules for SqliteStore {
         self.readers.read(move |conn| schedules::due(conn, now, limit)).await
     }
 
-    async fn fire(&self, fire: Fire) -> Result<Fired> {
+    async fn fire(&self, fire: FireSchedule) -> Result<FireOutcome> {
         let message = fire.task.as_ref().map(|(_, new)| &new.accept);
         let weight = message.map_or(0, weight);
         let fire = schedules::Firing::from(fire);

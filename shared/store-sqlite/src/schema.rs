@@ -122,7 +122,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
         crate::read::history::STATEMENTS,
         crate::read::log::STATEMENTS,
         crate::read::operate::STATEMENTS,
-        crate::read::room::STATEMENTS,
+        crate::read::budget::STATEMENTS,
         crate::read::task::STATEMENTS,
         crate::write::accept::STATEMENTS,
         crate::write::checkpoints::STATEMENTS,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A migrated, empty store and the folder that it is in, which is removed when it is dropped.
-pub async fn temp() -> Result<(Arc<SqliteStore>, TempDir)> {
+pub async fn temp_store() -> Result<(Arc<SqliteStore>, TempDir)> {
     let folder = TempDir::new().map_err(longhaul_store::StoreError::unavailable)?;
     let store = SqliteStore::open(folder.path(), Arc::new(SystemClock), Arc::new(SystemIds))?;
     store.migrate().await?;

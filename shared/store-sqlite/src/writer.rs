@@ -13,7 +13,7 @@ use crate::{
     time::Time,
     write::clock_step,
 };
-use longhaul_runtime::Ids;
+use longhaul_runtime::IdSource;
 use longhaul_store::{Result, StoreError};
 use rusqlite::Connection;
 use std::{
@@ -36,7 +36,7 @@ pub struct Tx<'a> {
     pub conn: &'a Connection,
     /// Milliseconds since 1970.
     pub now: i64,
-    pub ids: &'a dyn Ids,
+    pub ids: &'a dyn IdSource,
     pub effects: Effects,
 }
 
@@ -51,7 +51,7 @@ impl Writer {
     pub fn start(
         path: &Path,
         time: Arc<Time>,
-        ids: Arc<dyn Ids>,
+        ids: Arc<dyn IdSource>,
         signals: Arc<Signals>,
     ) -> Result<Self> {
         let conn = db::open_writer(path).map_err(|e| describe(&e))?;
@@ -191,7 +191,7 @@ fn reason(error: StoreError) -> String {
 struct Thread {
     conn: Connection,
     time: Arc<Time>,
-    ids: Arc<dyn Ids>,
+    ids: Arc<dyn IdSource>,
     signals: Arc<Signals>,
     /// Whether a commit waits for the disk.
     synced: bool,

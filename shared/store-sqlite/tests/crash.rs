@@ -9,10 +9,11 @@ use longhaul_domain::{
     Part, Role, Seq, TaskId, TaskKey, TaskState, WorkerId,
     log::{StatusChange, UserMessage},
 };
-use longhaul_runtime::{Ids, SystemClock, SystemIds};
+use longhaul_runtime::{IdSource, SystemClock, SystemIds};
 use longhaul_store::{
-    Accept, AcceptNew, Accepted, AgentSlots, Append, Appended, ClaimRequest, DedupeKey, Intake,
-    NewWorker, ReadLimit, Reading, RunOptions, SnapshotOptions, Store, StoreError, Work,
+    AcceptNew, Accepted, AgentSlots, Append, Appended, ClaimRequest, DedupeKey, IncomingMessage,
+    IntakeStore, NewWorker, ReadLimit, ReadStore, RunOptions, SnapshotOptions, Store, StoreError,
+    WorkerStore,
 };
 use longhaul_store_sqlite::SqliteStore;
 use std::{
@@ -43,13 +44,13 @@ fn asks() -> AcceptNew {
     let id = SystemIds.uuid_v7();
     let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello")]);
     let message = UserMessage::new(said);
-    let dedupe = DedupeKey::of_message(&agent(), &message);
+    let dedupe = DedupeKey::from_message(&agent(), &message);
     AcceptNew {
         key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) },
         agent: agent(),
         context: ContextId::from(id),
         options: RunOptions::default(),
-        accept: Accept { message, dedupe, blobs: Vec::new(), trace: None },
+        accept: IncomingMessage { message, dedupe, blobs: Vec::new(), trace: None },
     }
 }
 

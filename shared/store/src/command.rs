@@ -20,7 +20,7 @@ pub struct DedupeKey {
 
 impl DedupeKey {
     /// The key of a message: the same id with other content is another message, so the content is part of the key.
-    pub fn of_message(agent: &AgentName, message: &UserMessage) -> Self {
+    pub fn from_message(agent: &AgentName, message: &UserMessage) -> Self {
         let content: [u8; 32] = Sha256::digest(message.encode()).into();
         let id = message.message.message_id.as_str();
         Self {
@@ -30,7 +30,7 @@ impl DedupeKey {
     }
 
     /// The key of an idempotency key chosen by the client: the same key with other content is a mistake.
-    pub fn of_idempotency_key(agent: &AgentName, key: &str, message: &UserMessage) -> Self {
+    pub fn from_idempotency_key(agent: &AgentName, key: &str, message: &UserMessage) -> Self {
         Self {
             key: digest(&[b"idempotency", agent.as_str().as_bytes(), key.as_bytes()]),
             content: Sha256::digest(message.encode()).into(),
@@ -38,7 +38,7 @@ impl DedupeKey {
     }
 
     /// The key of a message that is new, however often it was sent before. Nothing else may have the id.
-    pub fn of_no_other(id: Uuid, message: &UserMessage) -> Self {
+    pub fn unique(id: Uuid, message: &UserMessage) -> Self {
         Self {
             key: digest(&[b"no other", id.as_bytes()]),
             content: Sha256::digest(message.encode()).into(),
@@ -65,7 +65,7 @@ pub struct RunOptions {
     pub delay: Duration,
     /// Not to be claimed before this time either.
     pub not_before: Option<Timestamp>,
-    /// By when the task must have ended: [`Work::reap`](crate::Work::reap) fails it then, also a parked one.
+    /// By when the task must have ended: [`WorkerStore::reap`](crate::Work::reap) fails it then, also a parked one.
     pub deadline: Option<Timestamp>,
     /// How long it may be runnable without having been claimed, at its beginning and whenever it is woken.
     pub queue_timeout: Option<Duration>,
@@ -75,7 +75,7 @@ pub struct RunOptions {
 
 /// What both kinds of messages have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accept {
+pub struct IncomingMessage {
     /// The message, with task and context filled in and large contents taken out.
     pub message: UserMessage,
     /// By what it is recognised when it is repeated.
@@ -98,7 +98,7 @@ pub struct AcceptNew {
     /// How to run it.
     pub options: RunOptions,
     /// The message.
-    pub accept: Accept,
+    pub accept: IncomingMessage,
 }
 
 /// A message to a task that is there.
@@ -107,7 +107,7 @@ pub struct AcceptFollowUp {
     /// The task.
     pub key: TaskKey,
     /// The message.
-    pub accept: Accept,
+    pub accept: IncomingMessage,
     /// What the task may hold with it.
     pub budget: TaskBudget,
 }
@@ -127,21 +127,21 @@ impl TaskBudget {
     pub const UNLIMITED: Self = Self { messages: u32::MAX, bytes: u64::MAX };
 
     /// Whether one more message of so many bytes is allowed after those that were counted.
-    pub fn allows(self, counted: Counted, bytes: u64) -> bool {
+    pub fn allows(self, counted: TaskUsage, bytes: u64) -> bool {
         counted.messages < self.messages && counted.bytes.saturating_add(bytes) <= self.bytes
     }
 }
 
 /// What a client has said to a task after its first message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counted {
+pub struct TaskUsage {
     /// Messages.
     pub messages: u32,
     /// Bytes of their stored bodies.
     pub bytes: u64,
 }
 
-impl Counted {
+impl TaskUsage {
     /// Counts one more message.
     #[must_use]
     pub const fn with(self, bytes: u64) -> Self {
@@ -238,7 +238,7 @@ pub enum SettleAs {
 
 /// A look for what is overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reap {
+pub struct ReapRequest {
     /// At most this many tasks are dealt with.
     pub limit: u32,
     /// When as many workers in a row as this were lost while they ran a task, it is suspected of it (see
@@ -288,17 +288,17 @@ mod tests {
     #[test]
     fn the_same_id_with_other_content_is_another_message() {
         let agent = AgentName::new("echo").unwrap();
-        let first = DedupeKey::of_message(&agent, &said("m", "a"));
-        assert_eq!(first, DedupeKey::of_message(&agent, &said("m", "a")));
-        assert_ne!(first.key, DedupeKey::of_message(&agent, &said("m", "b")).key);
-        assert_ne!(first.key, DedupeKey::of_message(&agent, &said("n", "a")).key);
+        let first = DedupeKey::from_message(&agent, &said("m", "a"));
+        assert_eq!(first, DedupeKey::from_message(&agent, &said("m", "a")));
+        assert_ne!(first.key, DedupeKey::from_message(&agent, &said("m", "b")).key);
+        assert_ne!(first.key, DedupeKey::from_message(&agent, &said("n", "a")).key);
     }
 
     #[test]
     fn an_idempotency_key_stays_the_same_with_other_content() {
         let agent = AgentName::new("echo").unwrap();
-        let one = DedupeKey::of_idempotency_key(&agent, "k", &said("m", "a"));
-        let two = DedupeKey::of_idempotency_key(&agent, "k", &said("m", "b"));
+        let one = DedupeKey::from_idempotency_key(&agent, "k", &said("m", "a"));
+        let two = DedupeKey::from_idempotency_key(&agent, "k", &said("m", "b"));
         assert_eq!(one.key, two.key);
         assert_ne!(one.content, two.content);
     }

@@ -21,10 +21,10 @@ pub enum StoreError {
         cause: String,
     },
     /// What was to be read is larger than the room that there is for it. The same read with more room, or of less, may succeed.
-    #[error("what was to be read takes more than {room} bytes")]
+    #[error("what was to be read takes more than {budget} bytes")]
     TooLarge {
         /// The room, in bytes.
-        room: u64,
+        budget: u64,
     },
     /// The schema is not the one that this program needs.
     #[error("{0}")]

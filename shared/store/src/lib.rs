@@ -1,13 +1,13 @@
 //! What storage must do, without saying how.
 //!
-//! Methods are intents and each is atomic: after it answered, its whole effect is durable (but for [`Work::claim`] and
+//! Methods are intents and each is atomic: after it answered, its whole effect is durable (but for [`WorkerStore::claim`] and
 //! hints, which assign no place in a log and need not wait for the disk); when the process dies in the middle, none
 //! of it is. No transaction, row or SQL type crosses this seam. A guarded write answers with an outcome that names
 //! what happened, and a repeated write is recognised, so that a caller who lost the answer may ask again.
 //!
 //! Times are the store's: whoever keeps the data has the clock.
 
-pub mod combine;
+pub mod batcher;
 mod command;
 #[cfg(feature = "conformance")]
 #[expect(
@@ -29,26 +29,27 @@ mod signal;
 mod verdict;
 
 pub use command::{
-    Accept, AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, Counted, DedupeKey,
-    NewKey, NewWorker, Reap, RequestCancel, RunOptions, Settle, SettleAs, TaskBudget,
+    AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, DedupeKey, IncomingMessage,
+    NewKey, NewWorker, ReapRequest, RequestCancel, RunOptions, Settle, SettleAs, TaskBudget,
+    TaskUsage,
 };
 pub use error::StoreError;
 pub use operate::{
-    DeadLetter, DeadQuery, Handled, QueueFacts, QueueRecord, Redrive, Redriven, RunFacts,
-    WorkerRecord,
+    DeadLetter, DeadLetterQuery, DeadLetterResolution, QueuePosition, QueueRecord, Redrive,
+    RedriveOutcome, RunDetails, WorkerRecord,
 };
 pub use outcome::{
-    Accepted, Appended, CancelRequested, Claimed, FollowedUp, HeartbeatReply, HeldDigest,
-    KeyRecord, Reaped, Reaping, Settled,
+    Accepted, Appended, CancelRequested, ClaimedRun, FollowedUp, HeartbeatReply, HeldDigest,
+    KeyRecord, ReapOutcome, Reaped, Settled,
 };
 pub use output::check_output;
 pub use query::{
-    HistoryPage, HistoryQuery, ListCursor, ListQuery, LogPage, OPENING_BYTES, ReadLimit, Room,
-    SnapshotOptions, TaskPage,
+    HistoryPage, HistoryQuery, ListCursor, ListQuery, LogPage, MAX_OPENING_BYTES, ReadBudget,
+    ReadLimit, SnapshotOptions, TaskPage,
 };
-pub use schedule::{DueSchedules, Fire, Fired, MissedRuns, Schedule, SchedulePlan};
+pub use schedule::{DueSchedules, FireOutcome, FireSchedule, MissedRuns, Schedule, SchedulePlan};
 pub use signal::{ControlSignal, LogSignal, SignalStream};
-pub use verdict::{Verdict, is_suspect, verdict};
+pub use verdict::{PoisonDecision, is_suspect, verdict};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,7 +64,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// What API nodes write.
 #[async_trait]
-pub trait Intake: Send + Sync {
+pub trait IntakeStore: Send + Sync {
     /// Creates a task from its first message. A message with a dedupe key that is known attaches to the task it made.
     async fn accept_new(&self, accept: AcceptNew) -> Result<Accepted>;
 
@@ -72,13 +73,13 @@ pub trait Intake: Send + Sync {
     async fn accept_follow_up(&self, accept: AcceptFollowUp) -> Result<FollowedUp>;
 
     /// Cancels a task: at once when no executor runs it, otherwise by asking the executor, until a deadline after which
-    /// [`Work::reap`] ends it by force.
+    /// [`WorkerStore::reap`] ends it by force.
     async fn request_cancel(&self, cancel: RequestCancel) -> Result<CancelRequested>;
 }
 
 /// What is read. Every read is scoped by owner; what belongs to others is not there.
 #[async_trait]
-pub trait Reading: Send + Sync {
+pub trait ReadStore: Send + Sync {
     /// A snapshot of a task and its place in the log, from one view of the data; [`StoreError::TooLarge`] where it does not fit
     /// into the room of the options.
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>>;
@@ -108,7 +109,7 @@ pub trait Reading: Send + Sync {
     async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>>;
 
     /// How tasks are run. Those that do not exist are left out.
-    async fn run_facts(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>>;
+    async fn run_details(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunDetails>>;
 
     /// How many tasks of an agent wait to be run, runnable or not, of one owner or of all; counted up to `limit` only.
     async fn queue_depth(
@@ -121,7 +122,7 @@ pub trait Reading: Send + Sync {
 
 /// What workers do.
 #[async_trait]
-pub trait Work: Send + Sync {
+pub trait WorkerStore: Send + Sync {
     /// Makes a worker known and gives it its first lease. From now on the store notices by itself when the process ends,
     /// where it can: a worker that is gone, and does not come back within a second, counts as dead before its lease is over.
     async fn register_worker(&self, worker: NewWorker) -> Result<()>;
@@ -133,7 +134,7 @@ pub trait Work: Send + Sync {
     async fn held_runs(&self, worker: WorkerId) -> Result<Vec<(TaskKey, Fence)>>;
 
     /// Takes a worker off; runs that it still holds are offered again without counting an attempt.
-    async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>>;
+    async fn deregister_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>>;
 
     /// One page of what was said, for a run that is under way. Large contents are by reference.
     async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage>;
@@ -141,7 +142,7 @@ pub trait Work: Send + Sync {
     /// Takes the next runnable runs in fair order, at most as many per agent as it has free slots and as the agent's limits
     /// allow. Owners take turns; of one owner the highest priority goes first, then what has been due longest. Raises the
     /// epoch of each run and gives it a new token.
-    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>>;
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<ClaimedRun>>;
 
     /// Appends output of a run. The same operation number again, or a lower one, answers [`Appended::Already`]: a run has one
     /// write under way at a time.
@@ -156,18 +157,18 @@ pub trait Work: Send + Sync {
     /// Does what is overdue: offers the runs of lost workers again, makes runnable what has become due, cancels by force
     /// where a cancel deadline has passed, and fails what a time limit or its losses have ended. Any number of reapers may
     /// run at once; a look at which there is nothing to do costs one query.
-    async fn reap(&self, reap: Reap) -> Result<Reaping>;
+    async fn reap(&self, reap: ReapRequest) -> Result<ReapOutcome>;
 }
 
 /// What operators do.
 #[async_trait]
-pub trait Operating: Send + Sync {
+pub trait OperatorStore: Send + Sync {
     /// Dead letters, the latest first.
-    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>>;
+    async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>>;
     /// One dead letter, whatever became of it.
     async fn dead_letter(&self, key: TaskKey) -> Result<Option<DeadLetter>>;
     /// Begins the work of a dead task again; of two who try at once, one does.
-    async fn redrive(&self, redrive: Redrive) -> Result<Redriven>;
+    async fn redrive(&self, redrive: Redrive) -> Result<RedriveOutcome>;
     /// Takes a dead letter off the list; `false`: it is not on it.
     async fn dismiss(&self, key: TaskKey) -> Result<bool>;
     /// What waits and what runs, by agent.
@@ -178,7 +179,7 @@ pub trait Operating: Send + Sync {
 
 /// Tasks that are made by the clock.
 #[async_trait]
-pub trait Schedules: Send + Sync {
+pub trait ScheduleStore: Send + Sync {
     /// Creates a schedule or changes the one of that name; its revision is made here, and what it made last stays. `true`:
     /// there was none.
     async fn put_schedule(&self, schedule: Schedule) -> Result<bool>;
@@ -192,12 +193,12 @@ pub trait Schedules: Send + Sync {
     async fn due_schedules(&self, limit: u32) -> Result<DueSchedules>;
     /// Fires: makes the task and sets the next time in one step, unless somebody else was first. Of any number of nodes
     /// that try, one does.
-    async fn fire(&self, fire: Fire) -> Result<Fired>;
+    async fn fire(&self, fire: FireSchedule) -> Result<FireOutcome>;
 }
 
 /// Which agents there are.
 #[async_trait]
-pub trait Registry: Send + Sync {
+pub trait AgentRegistry: Send + Sync {
     /// Registers agents. One with a lower version than the registered one changes nothing.
     async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()>;
     /// Every registered agent, by name.
@@ -206,7 +207,7 @@ pub trait Registry: Send + Sync {
 
 /// Owners and their keys.
 #[async_trait]
-pub trait Keys: Send + Sync {
+pub trait KeyStore: Send + Sync {
     /// Creates a key, and its owner where there is none of that name.
     async fn create_key(&self, key: NewKey) -> Result<OwnerId>;
     /// Who shows the key with this SHA-256 hash; `None` where it is unknown or revoked.
@@ -219,7 +220,7 @@ pub trait Keys: Send + Sync {
 
 /// Hints that something changed. They may be lost; whoever must not miss anything reads the store from time to time.
 #[async_trait]
-pub trait Signals: Send + Sync {
+pub trait SignalSource: Send + Sync {
     /// Asks for the log signals of these tasks, from any process, for the next minutes: to be repeated at least every minute while
     /// they are followed. Signals sent before the store listens are made up for by [`LogSignal::Joined`]. Never waits.
     fn follow_logs(&self, tasks: &[TaskKey]);
@@ -234,7 +235,14 @@ pub trait Signals: Send + Sync {
 /// A store: everything that API nodes and workers need of it.
 #[async_trait]
 pub trait Store:
-    Intake + Reading + Work + Operating + Schedules + Registry + Keys + Signals
+    IntakeStore
+    + ReadStore
+    + WorkerStore
+    + OperatorStore
+    + ScheduleStore
+    + AgentRegistry
+    + KeyStore
+    + SignalSource
 {
     /// Whether the store answers and has the schema that this program needs.
     async fn check(&self) -> Result<()>;

@@ -2,7 +2,7 @@
 
 use crate::AcceptNew;
 use longhaul_domain::{
-    AgentName, ContextId, FailedBecause, OwnerId, TaskId, TaskKey, Timestamp, WorkerId,
+    AgentName, ContextId, FailureKind, OwnerId, TaskId, TaskKey, Timestamp, WorkerId,
 };
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ pub struct DeadLetter {
     /// When it failed.
     pub at: Timestamp,
     /// What kind of failure it is.
-    pub because: FailedBecause,
+    pub because: FailureKind,
     /// Why, for operators.
     pub cause: String,
     /// How many attempts there were.
     pub attempts: i32,
     /// What became of it; none: it waits for somebody.
-    pub handled: Option<Handled>,
+    pub handled: Option<DeadLetterResolution>,
 }
 
 /// What became of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handled {
+pub enum DeadLetterResolution {
     /// It was begun again as this task.
     Redriven(TaskId),
     /// Somebody said that nothing needs to be done.
@@ -40,13 +40,13 @@ pub enum Handled {
 
 /// Which dead letters to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadQuery {
+pub struct DeadLetterQuery {
     /// Of one owner; none: of all.
     pub owner: Option<OwnerId>,
     /// Of one agent.
     pub agent: Option<AgentName>,
     /// Of one kind.
-    pub because: Option<FailedBecause>,
+    pub because: Option<FailureKind>,
     /// Failed at or after this time.
     pub from: Option<Timestamp>,
     /// Failed before this time.
@@ -72,7 +72,7 @@ pub struct Redrive {
 
 /// What became of a wish to redrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redriven {
+pub enum RedriveOutcome {
     /// The new task is durable, and the dead letter is dealt with.
     Now {
         /// The new task.
@@ -121,7 +121,7 @@ pub struct WorkerRecord {
 
 /// What is known of how a task is run, besides its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunFacts {
+pub struct RunDetails {
     /// Which attempt it is, or was when the task ended; 0 when it ended without one.
     pub attempt: i32,
     /// Its priority.
@@ -129,12 +129,12 @@ pub struct RunFacts {
     /// By when it must have ended. None for a task that has ended.
     pub deadline: Option<Timestamp>,
     /// Where it stands in the queue; none: it is parked or has ended.
-    pub queue: Option<QueueFacts>,
+    pub queue: Option<QueuePosition>,
 }
 
 /// A task's place in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueFacts {
+pub struct QueuePosition {
     /// Whether a worker runs it.
     pub running: bool,
     /// When it became, or becomes, runnable.

@@ -1,7 +1,7 @@
 //! What a store answers to a guarded write: what happened, by name.
 
 use longhaul_domain::{
-    AgentName, ContextId, FailedBecause, Fence, KeyId, OwnerId, Scopes, Seq, TaskId, TaskKey,
+    AgentName, ContextId, FailureKind, Fence, KeyId, OwnerId, Scopes, Seq, TaskId, TaskKey,
     TaskState, Timestamp, log::UserMessage,
 };
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub struct HeldDigest {
 
 impl HeldDigest {
     /// The digest of runs with these tokens.
-    pub fn of_tokens(tokens: impl IntoIterator<Item = Uuid>) -> Self {
+    pub fn from_tokens(tokens: impl IntoIterator<Item = Uuid>) -> Self {
         tokens.into_iter().fold(Self::default(), |digest, token| Self {
             runs: digest.runs.saturating_add(1),
             tokens: digest.tokens ^ token.as_u64_pair().0,
@@ -110,9 +110,9 @@ pub enum HeartbeatReply {
 }
 
 /// A run that was claimed: facts of bounded size. What was said is read for each run by itself, see
-/// [`Work::read_history`](crate::Work::read_history).
+/// [`WorkerStore::read_history`](crate::Work::read_history).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
+pub struct ClaimedRun {
     /// The task.
     pub key: TaskKey,
     /// Its agent.
@@ -134,7 +134,7 @@ pub struct Claimed {
     /// The client's last message.
     pub message_seq: Seq,
     /// The message of a task about which nothing else is in the log, where it takes at most
-    /// [`OPENING_BYTES`](crate::OPENING_BYTES): most runs then need no further read.
+    /// [`MAX_OPENING_BYTES`](crate::OPENING_BYTES): most runs then need no further read.
     pub opening: Option<UserMessage>,
     /// Whether it was asked to stop meanwhile.
     pub cancel: bool,
@@ -198,7 +198,7 @@ pub enum Settled {
 
 /// What a look for what is overdue came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reaping {
+pub struct ReapOutcome {
     /// What was done.
     pub done: Vec<Reaped>,
     /// When to look again at the latest, for something may be due then.
@@ -232,7 +232,7 @@ pub enum Reaped {
         /// The task.
         key: TaskKey,
         /// Why.
-        because: FailedBecause,
+        because: FailureKind,
     },
 }
 

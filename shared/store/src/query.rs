@@ -13,29 +13,29 @@ pub struct SnapshotOptions {
     /// Whether artifacts are read.
     pub artifacts: bool,
     /// How many bytes it may take.
-    pub room: Room,
+    pub budget: ReadBudget,
 }
 
 /// How many bytes of stored bodies may be read for an answer, all its tasks together; the statuses, which are small, are not
 /// counted. What is too large is refused with [`StoreError::TooLarge`](crate::StoreError::TooLarge) before it is read, so that
 /// nobody holds much more than the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum ReadBudget {
     /// As many as there are.
-    Any,
+    Unlimited,
     /// At most so many, and nothing is left out.
-    Whole(u64),
+    Strict(u64),
     /// At most so many, and history gives way: the oldest messages are left out. Where the messages of several tasks are too
     /// large together, each task has an equal share. Artifacts are never left out.
-    Newest(u64),
+    TrimHistory(u64),
 }
 
-impl Room {
+impl ReadBudget {
     /// The number of bytes, where there is one.
     pub const fn bytes(self) -> Option<u64> {
         match self {
-            Self::Any => None,
-            Self::Whole(bytes) | Self::Newest(bytes) => Some(bytes),
+            Self::Unlimited => None,
+            Self::Strict(bytes) | Self::TrimHistory(bytes) => Some(bytes),
         }
     }
 
@@ -43,15 +43,15 @@ impl Room {
     #[must_use]
     pub const fn without(self, taken: u64) -> Self {
         match self {
-            Self::Any => Self::Any,
-            Self::Whole(bytes) => Self::Whole(bytes.saturating_sub(taken)),
-            Self::Newest(bytes) => Self::Newest(bytes.saturating_sub(taken)),
+            Self::Unlimited => Self::Unlimited,
+            Self::Strict(bytes) => Self::Strict(bytes.saturating_sub(taken)),
+            Self::TrimHistory(bytes) => Self::TrimHistory(bytes.saturating_sub(taken)),
         }
     }
 
     /// What is said where there is not enough.
     pub fn exceeded(self) -> StoreError {
-        StoreError::TooLarge { room: self.bytes().unwrap_or(u64::MAX) }
+        StoreError::TooLarge { budget: self.bytes().unwrap_or(u64::MAX) }
     }
 }
 
@@ -60,9 +60,10 @@ impl SnapshotOptions {
     pub const DEFAULT_HISTORY: u32 = 1_000;
 
     /// Everything.
-    pub const ALL: Self = Self { history: Self::DEFAULT_HISTORY, artifacts: true, room: Room::Any };
+    pub const ALL: Self =
+        Self { history: Self::DEFAULT_HISTORY, artifacts: true, budget: ReadBudget::Unlimited };
     /// The status only.
-    pub const STATUS: Self = Self { history: 0, artifacts: false, room: Room::Any };
+    pub const STATUS: Self = Self { history: 0, artifacts: false, budget: ReadBudget::Unlimited };
 }
 
 /// How much of a log is read at once.
@@ -81,7 +82,7 @@ impl Default for ReadLimit {
 }
 
 /// Largest message that comes with a claim, in bytes of its stored body.
-pub const OPENING_BYTES: u64 = 64 << 10;
+pub const MAX_OPENING_BYTES: u64 = 64 << 10;
 
 /// A page of a task's messages, read from the newest to the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,7 +71,7 @@ pub struct DueSchedules {
 
 /// A schedule fires, or a missed time of it is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fire {
+pub struct FireSchedule {
     /// Whose.
     pub owner: OwnerId,
     /// Which.
@@ -86,7 +86,7 @@ pub struct Fire {
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fired {
+pub enum FireOutcome {
     /// It is done. Without a task there is nothing to accept.
     Now(Option<Accepted>),
     /// Somebody else was first, or changed or deleted the schedule; nothing was done.

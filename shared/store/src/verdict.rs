@@ -20,9 +20,9 @@ const PATIENCE: u32 = 3;
 
 /// What becomes of a run whose worker was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PoisonDecision {
     /// It is offered again after this long.
-    Again(Duration),
+    OfferAfter(Duration),
     /// It is taken for the cause: the task fails.
     Poison,
 }
@@ -34,20 +34,22 @@ pub fn is_suspect(losses: i32, max_losses: u32) -> bool {
 
 /// Decides about a run that was lost so many times in a row, this time included. Its worker ran so many `suspects`, and this
 /// is the one at `place` among them, from 0; for a run that is none, both are 0.
-pub fn verdict(losses: i32, max_losses: u32, place: usize, suspects: usize) -> Verdict {
+pub fn verdict(losses: i32, max_losses: u32, place: usize, suspects: usize) -> PoisonDecision {
     if !is_suspect(losses, max_losses) {
-        return Verdict::Again(Duration::ZERO);
+        return PoisonDecision::OfferAfter(Duration::ZERO);
     }
     let lost = losses.unsigned_abs();
     let max_losses = max_losses.max(1);
     if suspects <= 1 || lost >= max_losses.saturating_mul(PATIENCE) {
-        return Verdict::Poison;
+        return PoisonDecision::Poison;
     }
     let rounds = lost - max_losses;
     let apart = APART.saturating_mul(1 << rounds.min(10)).min(FAR);
     // Every one is first at some time.
     let turn = (place + rounds as usize) % suspects;
-    Verdict::Again(apart.saturating_mul(u32::try_from(turn).unwrap_or(u32::MAX)).min(LONGEST))
+    PoisonDecision::OfferAfter(
+        apart.saturating_mul(u32::try_from(turn).unwrap_or(u32::MAX)).min(LONGEST),
+    )
 }
 
 #[cfg(test)]
@@ -56,9 +58,9 @@ mod tests {
 
     #[test]
     fn who_is_lost_alone_too_often_is_the_cause() {
-        assert_eq!(verdict(4, 5, 0, 0), Verdict::Again(Duration::ZERO));
-        assert_eq!(verdict(5, 5, 0, 1), Verdict::Poison);
-        assert_eq!(verdict(1, 1, 0, 1), Verdict::Poison);
+        assert_eq!(verdict(4, 5, 0, 0), PoisonDecision::OfferAfter(Duration::ZERO));
+        assert_eq!(verdict(5, 5, 0, 1), PoisonDecision::Poison);
+        assert_eq!(verdict(1, 1, 0, 1), PoisonDecision::Poison);
     }
 
     #[test]
@@ -66,8 +68,8 @@ mod tests {
         let seconds = |losses| -> Vec<u64> {
             (0..3)
                 .map(|place| match verdict(losses, 5, place, 3) {
-                    Verdict::Again(delay) => delay.as_secs(),
-                    Verdict::Poison => panic!("nobody is convicted yet"),
+                    PoisonDecision::OfferAfter(delay) => delay.as_secs(),
+                    PoisonDecision::Poison => panic!("nobody is convicted yet"),
                 })
                 .collect()
         };
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn patience_ends() {
-        assert_eq!(verdict(15, 5, 1, 3), Verdict::Poison);
-        assert!(matches!(verdict(14, 5, 1, 3), Verdict::Again(_)));
+        assert_eq!(verdict(15, 5, 1, 3), PoisonDecision::Poison);
+        assert!(matches!(verdict(14, 5, 1, 3), PoisonDecision::OfferAfter(_)));
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect, Operation, ProtocolError,
-    raw::{Raw, Walk, same_name},
+    raw::{RawJson, Walk, same_name},
 };
 use longhaul_domain::{
     bounds::{MAX_ELEMENTS, MAX_PARTS, MEMBER_WEIGHT, too_many_elements, too_many_parts},
@@ -15,7 +15,7 @@ use longhaul_domain::{
 pub(crate) fn check(
     dialect: Dialect,
     operation: Operation,
-    params: Raw<'_>,
+    params: RawJson<'_>,
 ) -> Result<(), ProtocolError> {
     let (message, parts) = match dialect {
         Dialect::V0_3Proto => ("message", "message.content"),
@@ -50,7 +50,7 @@ struct Count {
 type Counted = Result<(), TooMany>;
 
 impl Count {
-    fn send(&mut self, params: Raw<'_>) -> Counted {
+    fn send(&mut self, params: RawJson<'_>) -> Counted {
         members(params, |name, value| {
             if ["message", "request"].iter().any(|known| same_name(name, known)) {
                 self.message(value)
@@ -61,12 +61,12 @@ impl Count {
     }
 
     /// What an operation that takes no message has.
-    fn metadata_of(&mut self, params: Raw<'_>) -> Counted {
+    fn metadata_of(&mut self, params: RawJson<'_>) -> Counted {
         members(params, |name, value| self.beside(name, value))
     }
 
     /// What is kept, or built, besides the message.
-    fn beside(&mut self, name: &str, value: Raw<'_>) -> Counted {
+    fn beside(&mut self, name: &str, value: RawJson<'_>) -> Counted {
         match name {
             "metadata" => self.value(value),
             "configuration" | "config" | "pushNotificationConfig" | "push_notification_config" => {
@@ -76,7 +76,7 @@ impl Count {
         }
     }
 
-    fn message(&mut self, message: Raw<'_>) -> Counted {
+    fn message(&mut self, message: RawJson<'_>) -> Counted {
         members(message, |name, value| match name {
             "parts" | "content" => self.parts(value),
             "metadata" => self.value(value),
@@ -85,7 +85,7 @@ impl Count {
         })
     }
 
-    fn parts(&mut self, list: Raw<'_>) -> Counted {
+    fn parts(&mut self, list: RawJson<'_>) -> Counted {
         if !list.get().starts_with('[') {
             return Ok(());
         }
@@ -104,13 +104,13 @@ impl Count {
     }
 
     /// Lists of texts, each of which is a value of its own.
-    fn texts(&mut self, value: Raw<'_>) -> Counted {
+    fn texts(&mut self, value: RawJson<'_>) -> Counted {
         let (members, elements) = contents(value);
         self.add(MEMBER_WEIGHT * (members + elements))
     }
 
     /// Any JSON.
-    fn value(&mut self, value: Raw<'_>) -> Counted {
+    fn value(&mut self, value: RawJson<'_>) -> Counted {
         let (members, elements) = contents(value);
         self.add(MEMBER_WEIGHT * members + elements)
     }
@@ -122,7 +122,7 @@ impl Count {
 }
 
 /// Visits the members of an object. A name with escapes is none that is looked for.
-fn members<'a>(object: Raw<'a>, mut each: impl FnMut(&str, Raw<'a>) -> Counted) -> Counted {
+fn members<'a>(object: RawJson<'a>, mut each: impl FnMut(&str, RawJson<'a>) -> Counted) -> Counted {
     if !object.get().starts_with('{') {
         return Ok(());
     }
@@ -137,7 +137,7 @@ fn members<'a>(object: Raw<'a>, mut each: impl FnMut(&str, Raw<'a>) -> Counted) 
 }
 
 /// How many members of objects and elements of lists a value holds, at any depth: one flat pass.
-fn contents(value: Raw<'_>) -> (usize, usize) {
+fn contents(value: RawJson<'_>) -> (usize, usize) {
     let text = value.get().as_bytes();
     let (mut members, mut items, mut at) = (0usize, 0usize, 0);
     while let Some(byte) = text.get(at) {

@@ -10,7 +10,7 @@ use crate::{
 };
 use longhaul_domain::{
     AgentDescriptor, Skill,
-    extension::{DURABILITY, Extension, RESUME},
+    extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION},
 };
 use std::collections::BTreeMap;
 
@@ -66,12 +66,12 @@ pub struct CardSettings {
     /// Whether this is the extended card: it shows every skill.
     pub extended: bool,
     /// Who runs it, and where to read about it.
-    pub about: About,
+    pub about: DeploymentInfo,
 }
 
 /// Who runs a deployment, and where to read about it (A2A 4.4.1, 4.4.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct About {
+pub struct DeploymentInfo {
     /// Who runs it.
     pub provider: Option<AgentProvider>,
     /// URL of a page for people.
@@ -94,7 +94,7 @@ impl CardSettings {
             secured,
             extensible: false,
             extended: false,
-            about: About::default(),
+            about: DeploymentInfo::default(),
         }
     }
 }
@@ -138,7 +138,9 @@ fn interface(interface: &Interface) -> AgentInterface {
 /// Those that every agent has, and its own.
 fn extensions(agent: &AgentDescriptor) -> Vec<AgentExtension> {
     let own = agent.extensions.iter();
-    let own = own.filter(|extension| ![RESUME, DURABILITY].contains(&extension.uri.as_str()));
+    let own = own.filter(|extension| {
+        ![RESUME_EXTENSION, DURABILITY_EXTENSION].contains(&extension.uri.as_str())
+    });
     [resume(), durability()].into_iter().chain(own.map(of_extension)).collect()
 }
 
@@ -154,7 +156,7 @@ fn of_extension(extension: &Extension) -> AgentExtension {
 
 fn resume() -> AgentExtension {
     AgentExtension {
-        uri: RESUME.to_owned(),
+        uri: RESUME_EXTENSION.to_owned(),
         description: Some(
             "Streams resume after the Last-Event-ID, without gaps and without repeats".to_owned(),
         ),
@@ -165,7 +167,7 @@ fn resume() -> AgentExtension {
 
 fn durability() -> AgentExtension {
     AgentExtension {
-        uri: DURABILITY.to_owned(),
+        uri: DURABILITY_EXTENSION.to_owned(),
         description: Some(
             "How a task is to be run (priority, times, attempts), in message metadata; how it is run, in task metadata"
                 .to_owned(),

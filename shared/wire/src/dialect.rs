@@ -3,9 +3,9 @@
 
 pub use crate::negotiation::Negotiation;
 use crate::{
-    Ends, Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage, bounds,
+    Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage, WaitEnd, bounds,
     request::PushConfig,
-    v0::{self, Cx, FileBytes, Form, Frames},
+    v0::{self, Cx, FileEncoding, FrameEncoder, LegacyForm},
     v1::{self, Cursored, PushList, V1, card::AgentCard},
 };
 use longhaul_domain::{Seq, Task};
@@ -39,7 +39,7 @@ impl Dialect {
     }
 
     /// The dialect that a version has over JSON-RPC; only Major.Minor counts.
-    pub fn of_version(version: &str) -> Option<Self> {
+    pub fn from_version(version: &str) -> Option<Self> {
         let mut numbers = version.split('.');
         let mut number = || {
             let digits = |n: &&str| n.bytes().all(|byte| byte.is_ascii_digit());
@@ -54,12 +54,12 @@ impl Dialect {
     }
 
     /// The shape of it, where it is older than 1.0.
-    pub const fn form(self) -> Option<Form> {
+    pub const fn form(self) -> Option<LegacyForm> {
         match self {
             Self::V1_0 => None,
-            Self::V0_3 => Some(Form::V0_3),
-            Self::V0_3Proto => Some(Form::V0_3Proto),
-            Self::V0_1 => Some(Form::V0_1),
+            Self::V0_3 => Some(LegacyForm::V0_3),
+            Self::V0_3Proto => Some(LegacyForm::V0_3Proto),
+            Self::V0_1 => Some(LegacyForm::V0_1),
         }
     }
 
@@ -73,25 +73,25 @@ impl Dialect {
     }
 
     /// When a client of this dialect is done waiting.
-    pub const fn ends(self) -> Ends {
+    pub const fn ends(self) -> WaitEnd {
         match self.form() {
-            None => Ends::AtAnyParkForSends,
+            None => WaitEnd::AtAnyParkForSends,
             Some(form) => form.ends(),
         }
     }
 
     /// Whether a client may be answered with a Message. Where not, a direct reply is shown as the task that it completed.
-    pub const fn takes_replies(self) -> bool {
+    pub const fn supports_direct_replies(self) -> bool {
         !matches!(self, Self::V0_1)
     }
 
     /// Whether clients choose the ids of their tasks and give messages none: [`chosen::name`](crate::chosen::name) does.
-    pub const fn chooses_ids(self) -> bool {
+    pub const fn clients_choose_ids(self) -> bool {
         matches!(self, Self::V0_1)
     }
 
     /// Whether artifacts are known by their places among those of the task. Where not, they have ids.
-    pub const fn numbers_artifacts(self) -> bool {
+    pub const fn indexes_artifacts(self) -> bool {
         matches!(self, Self::V0_1)
     }
 
@@ -126,13 +126,13 @@ impl Dialect {
     }
 
     /// An output as this dialect writes it.
-    pub const fn view(self, output: Output<'_>) -> View<'_> {
-        View { dialect: self, output, shown: None, files: FileBytes::Once }
+    pub const fn view(self, output: ResultPayload<'_>) -> DialectView<'_> {
+        DialectView { dialect: self, output, shown: None, files: FileEncoding::Once }
     }
 
     /// The frames of one stream. `shown` is the id by which the client knows the task, where it chose that itself.
-    pub const fn frames(self, shown: Option<String>) -> Frames {
-        Frames::new(self, shown)
+    pub const fn frames(self, shown: Option<String>) -> FrameEncoder {
+        FrameEncoder::new(self, shown)
     }
 }
 
@@ -151,7 +151,7 @@ pub fn shortened(text: &str) -> String {
 
 /// Anything that goes to a client as a result.
 #[derive(Debug, Clone, Copy)]
-pub enum Output<'a> {
+pub enum ResultPayload<'a> {
     /// Of Send Message.
     Send(&'a SendOutcome),
     /// Of Get Task and Cancel Task.
@@ -174,45 +174,45 @@ pub enum Output<'a> {
 
 /// An output as a dialect writes it.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
+pub struct DialectView<'a> {
     dialect: Dialect,
-    output: Output<'a>,
+    output: ResultPayload<'a>,
     shown: Option<&'a str>,
-    files: FileBytes,
+    files: FileEncoding,
 }
 
-impl<'a> View<'a> {
+impl<'a> DialectView<'a> {
     /// With the id by which the client knows the task, where it chose that itself.
     #[must_use]
-    pub const fn shown_as(self, id: Option<&'a str>) -> Self {
+    pub const fn with_client_task_id(self, id: Option<&'a str>) -> Self {
         Self { shown: id, ..self }
     }
 
     /// With files as the client expects them; `ProtoJSON` of 0.3 alone asks.
     #[must_use]
-    pub const fn files(self, files: FileBytes) -> Self {
+    pub const fn files(self, files: FileEncoding) -> Self {
         Self { files, ..self }
     }
 }
 
-impl Serialize for View<'_> {
+impl Serialize for DialectView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Some(form) = self.dialect.form() {
             let cx = Cx { form, shown: self.shown, files: self.files };
             return v0::serialize_output(cx, self.output, serializer);
         }
         match self.output {
-            Output::Send(outcome) => V1(outcome).serialize(serializer),
-            Output::Task(task) => V1(task).serialize(serializer),
-            Output::Page(page) => V1(page).serialize(serializer),
-            Output::Event(event) => V1(event).serialize(serializer),
-            Output::EventAt(event, seq) => {
+            ResultPayload::Send(outcome) => V1(outcome).serialize(serializer),
+            ResultPayload::Task(task) => V1(task).serialize(serializer),
+            ResultPayload::Page(page) => V1(page).serialize(serializer),
+            ResultPayload::Event(event) => V1(event).serialize(serializer),
+            ResultPayload::EventAt(event, seq) => {
                 V1(&Cursored { event, cursor: Some(seq) }).serialize(serializer)
             }
-            Output::Push(config) => V1(config).serialize(serializer),
-            Output::PushList(list) => V1(list).serialize(serializer),
-            Output::Card(card) => card.serialize(serializer),
-            Output::Empty => serializer.serialize_map(Some(0))?.end(),
+            ResultPayload::Push(config) => V1(config).serialize(serializer),
+            ResultPayload::PushList(list) => V1(list).serialize(serializer),
+            ResultPayload::Card(card) => card.serialize(serializer),
+            ResultPayload::Empty => serializer.serialize_map(Some(0))?.end(),
         }
     }
 }

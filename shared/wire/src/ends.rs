@@ -5,7 +5,7 @@ use longhaul_domain::TaskState;
 
 /// When a client is done waiting. In every version it is when the task has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ends {
+pub enum WaitEnd {
     /// 1.0: a send is answered by any parked state. The stream of a send ends when the task asks for input, and a
     /// subscription does not end while the task lives.
     AtAnyParkForSends,
@@ -16,7 +16,7 @@ pub enum Ends {
     AtQuestion,
 }
 
-impl Ends {
+impl WaitEnd {
     /// Whether a send that waits is answered in this state.
     pub const fn wait(self, state: TaskState) -> bool {
         match self {
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_end_ends_everything_and_work_ends_nothing() {
-        for rule in [Ends::AtAnyParkForSends, Ends::AtAnyPark, Ends::AtQuestion] {
+        for rule in [WaitEnd::AtAnyParkForSends, WaitEnd::AtAnyPark, WaitEnd::AtQuestion] {
             for state in [S::Completed, S::Failed, S::Canceled, S::Rejected] {
                 assert!(rule.wait(state) && rule.stream(state) && rule.subscription(state));
             }
@@ -64,12 +64,12 @@ mod tests {
     #[test]
     fn parked_states_end_what_their_version_says() {
         let told =
-            |rule: Ends, state| (rule.wait(state), rule.stream(state), rule.subscription(state));
-        assert_eq!(told(Ends::AtAnyParkForSends, S::InputRequired), (true, true, false));
-        assert_eq!(told(Ends::AtAnyParkForSends, S::AuthRequired), (true, false, false));
-        assert_eq!(told(Ends::AtAnyPark, S::InputRequired), (true, true, true));
-        assert_eq!(told(Ends::AtAnyPark, S::AuthRequired), (true, true, true));
-        assert_eq!(told(Ends::AtQuestion, S::InputRequired), (true, true, true));
-        assert_eq!(told(Ends::AtQuestion, S::AuthRequired), (false, false, false));
+            |rule: WaitEnd, state| (rule.wait(state), rule.stream(state), rule.subscription(state));
+        assert_eq!(told(WaitEnd::AtAnyParkForSends, S::InputRequired), (true, true, false));
+        assert_eq!(told(WaitEnd::AtAnyParkForSends, S::AuthRequired), (true, false, false));
+        assert_eq!(told(WaitEnd::AtAnyPark, S::InputRequired), (true, true, true));
+        assert_eq!(told(WaitEnd::AtAnyPark, S::AuthRequired), (true, true, true));
+        assert_eq!(told(WaitEnd::AtQuestion, S::InputRequired), (true, true, true));
+        assert_eq!(told(WaitEnd::AtQuestion, S::AuthRequired), (false, false, false));
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! A request without the header costs nothing.
 
-use longhaul_domain::extension::{DURABILITY, Extension, RESUME};
+use longhaul_domain::extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION};
 use std::sync::{Arc, OnceLock};
 
 /// The header in which a client names extensions, and an answer those that are in effect.
@@ -41,8 +41,8 @@ impl Extensions {
         let mut named: Vec<String> = Vec::new();
         for uri in values.into_iter().flat_map(|value| value.split(',')).map(str::trim) {
             match uri {
-                RESUME => read.resume = true,
-                DURABILITY => read.durability = true,
+                RESUME_EXTENSION => read.resume = true,
+                DURABILITY_EXTENSION => read.durability = true,
                 "" => {}
                 other if named.len() < MOST && !named.iter().any(|uri| uri == other) => {
                     named.push(other.to_owned());
@@ -57,15 +57,15 @@ impl Extensions {
     }
 
     /// Whether the client names extensions that only an agent can know.
-    pub const fn names_others(&self) -> bool {
+    pub const fn names_agent_extensions(&self) -> bool {
         self.others.is_some()
     }
 
     /// Whether the client names this extension.
     pub fn names(&self, uri: &str) -> bool {
         match uri {
-            RESUME => self.resume,
-            DURABILITY => self.durability,
+            RESUME_EXTENSION => self.resume,
+            DURABILITY_EXTENSION => self.durability,
             _ => self.others.iter().flat_map(|others| &others.named).any(|named| named == uri),
         }
     }
@@ -81,16 +81,17 @@ impl Extensions {
     }
 
     /// Those of the agent that are in effect.
-    pub fn of_agent(&self) -> &[String] {
+    pub fn agent_extensions(&self) -> &[String] {
         let active = self.others.as_ref().and_then(|others| others.active.get());
         active.map_or(&[], Vec::as_slice)
     }
 
     /// The value of the header in the answer; none: nothing is in effect.
     pub fn value(&self) -> Option<String> {
-        let own = [(self.resume, RESUME), (self.durability, DURABILITY)];
+        let own = [(self.resume, RESUME_EXTENSION), (self.durability, DURABILITY_EXTENSION)];
         let own = own.into_iter().filter(|(on, _)| *on).map(|(_, uri)| uri);
-        let active: Vec<&str> = own.chain(self.of_agent().iter().map(String::as_str)).collect();
+        let active: Vec<&str> =
+            own.chain(self.agent_extensions().iter().map(String::as_str)).collect();
         (!active.is_empty()).then(|| active.join(", "))
     }
 }
@@ -105,10 +106,10 @@ mod tests {
     #[test]
     fn known_extensions_are_echoed_and_others_are_not() {
         let read = Extensions::read(["urn:other:v1,  urn:longhaul:a2a:durability:v1 ", ""]);
-        assert!(read.durability && !read.resume && read.names_others());
-        assert_eq!(read.value().as_deref(), Some(DURABILITY));
-        let both = Extensions::read([RESUME, DURABILITY]);
-        assert_eq!(both.value().unwrap(), format!("{RESUME}, {DURABILITY}"));
+        assert!(read.durability && !read.resume && read.names_agent_extensions());
+        assert_eq!(read.value().as_deref(), Some(DURABILITY_EXTENSION));
+        let both = Extensions::read([RESUME_EXTENSION, DURABILITY_EXTENSION]);
+        assert_eq!(both.value().unwrap(), format!("{RESUME_EXTENSION}, {DURABILITY_EXTENSION}"));
         assert_eq!(Extensions::read(["urn:other:v1"]).value(), None);
         assert_eq!(Extensions::read([" , "]), Extensions::NONE);
     }
@@ -121,14 +122,14 @@ mod tests {
         read.activate(&[Extension::new("urn:a:v1"), Extension::new("urn:b:v1")]);
         assert_eq!(echoing.value().as_deref(), Some("urn:b:v1, urn:a:v1"));
         read.activate(&[Extension::new("urn:a:v2")]);
-        assert_eq!(echoing.of_agent(), ["urn:b:v1", "urn:a:v1"]);
-        assert!(read.names("urn:a:v2") && !read.names("urn:a:v3") && !read.names(RESUME));
+        assert_eq!(echoing.agent_extensions(), ["urn:b:v1", "urn:a:v1"]);
+        assert!(read.names("urn:a:v2") && !read.names("urn:a:v3") && !read.names(RESUME_EXTENSION));
     }
 
     #[test]
     fn a_long_list_is_cut() {
         let many: Vec<String> = (0..1_000).map(|n| format!("urn:{n}")).collect();
-        let read = Extensions::read([many.join(",").as_str(), DURABILITY]);
+        let read = Extensions::read([many.join(",").as_str(), DURABILITY_EXTENSION]);
         assert!(read.durability && read.names("urn:63") && !read.names("urn:64"));
     }
 }

@@ -35,12 +35,12 @@ pub mod v0;
 pub mod v1;
 pub mod write;
 
-pub use dialect::{Dialect, Negotiation, Output, View};
-pub use ends::Ends;
+pub use dialect::{Dialect, DialectView, Negotiation, ResultPayload};
+pub use ends::WaitEnd;
 pub use error::ProtocolError;
 pub use event::{ArtifactEvent, SendOutcome, StatusEvent, StreamEvent, TaskPage, trim_history};
 pub use extensions::Extensions;
-pub use facts::{RunReport, Standing};
+pub use facts::{QueueStanding, RunReport};
 pub use operation::Operation;
 pub use raw::Violation;
 pub use received::{

@@ -4,7 +4,7 @@
 use crate::{
     Dialect, Operation, ProtocolError, TaskRef,
     dialect::shortened,
-    raw::{At, Violations, object},
+    raw::{JsonPath, Violations, object},
 };
 use serde_json::value::RawValue;
 
@@ -37,7 +37,7 @@ impl Negotiation {
     ///
     /// 0.3 and 0.1 share the names of some methods. There the task that is asked for decides: an id that this server cannot have
     /// made is one that a client of 0.1 may have chosen. Whether it has shows when there is such a task: see
-    /// [`of_error`](Self::of_error).
+    /// [`error_dialect`](Self::of_error).
     pub fn call(
         self,
         version: Option<&str>,
@@ -55,7 +55,7 @@ impl Negotiation {
 
     /// The dialect in which an error of a call is written that was taken to be of `dialect`. What made it one of 0.1 may be the
     /// id of its task alone: where nothing came of that, a client of 0.3 has asked for something that is no id of a task.
-    pub fn of_error(
+    pub fn error_dialect(
         self,
         version: Option<&str>,
         method: &str,
@@ -75,7 +75,7 @@ impl Negotiation {
         method: &str,
     ) -> Result<(Dialect, Operation), ProtocolError> {
         let dialect = match stated(version) {
-            Some(version) => self.of_version(version)?,
+            Some(version) => self.from_version(version)?,
             None => self.of_name(method)?,
         };
         match dialect.operation(method) {
@@ -85,7 +85,7 @@ impl Negotiation {
     }
 
     /// The dialect of an HTTP request whose path only 1.0 has: one without `/v1`. A version that is stated counts more.
-    pub fn v1_place(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
+    pub fn for_v1_path(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
         match stated(version) {
             Some(version) => self.over_http(version),
             None if self.assume => Ok(Dialect::V1_0),
@@ -95,7 +95,7 @@ impl Negotiation {
 
     /// The dialect of an HTTP request whose path only 0.3 has: one that begins with `/v1`. A version that is stated counts
     /// more.
-    pub fn v0_place(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
+    pub fn for_v0_path(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
         self.over_http(stated(version).unwrap_or(UNSTATED))
     }
 
@@ -114,31 +114,31 @@ impl Negotiation {
         match (has(Dialect::V0_3), has(Dialect::V0_1)) {
             // Where 0.3 is not served, a name that 0.1 has too is of 0.1.
             (true, true) if self.v0_1 && !self.v0_3 => Ok(Dialect::V0_1),
-            (true, _) => self.of_version(Dialect::V0_3.version()),
-            (false, true) => self.of_version(Dialect::V0_1.version()),
+            (true, _) => self.from_version(Dialect::V0_3.version()),
+            (false, true) => self.from_version(Dialect::V0_1.version()),
             (false, false) if self.assume => Ok(Dialect::V1_0),
-            (false, false) => self.of_version(UNSTATED),
+            (false, false) => self.from_version(UNSTATED),
         }
     }
 
     fn over_http(self, version: &str) -> Result<Dialect, ProtocolError> {
         // 0.1 had JSON-RPC only.
         let over_http = Self { v0_1: false, ..self };
-        Ok(match over_http.of_version(version)? {
+        Ok(match over_http.from_version(version)? {
             Dialect::V0_3 => Dialect::V0_3Proto,
             dialect @ (Dialect::V1_0 | Dialect::V0_3Proto | Dialect::V0_1) => dialect,
         })
     }
 
     /// The dialect of a version that is served; only Major.Minor counts.
-    fn of_version(self, version: &str) -> Result<Dialect, ProtocolError> {
-        let served = match Dialect::of_version(version) {
+    fn from_version(self, version: &str) -> Result<Dialect, ProtocolError> {
+        let served = match Dialect::from_version(version) {
             Some(Dialect::V1_0) => true,
             Some(Dialect::V0_3 | Dialect::V0_3Proto) => self.v0_3,
             Some(Dialect::V0_1) => self.v0_1,
             None => false,
         };
-        Dialect::of_version(version).filter(|_| served).ok_or_else(|| self.unsupported(version))
+        Dialect::from_version(version).filter(|_| served).ok_or_else(|| self.unsupported(version))
     }
 
     fn unsupported(self, version: &str) -> ProtocolError {
@@ -154,7 +154,7 @@ fn stated(version: Option<&str>) -> Option<&str> {
 /// Whether the parameters name a task by an id that this server cannot have made.
 fn names_chosen(params: &RawValue) -> bool {
     let aside = Violations::default();
-    let at = At::root(&aside);
+    let at = JsonPath::root(&aside);
     let id = object(params.into(), &at, ["id"]).and_then(|[id]| id.some_text(&at));
     id.is_ok_and(|id| id.is_some_and(|id| matches!(TaskRef::chosen(id), TaskRef::Chosen(_))))
 }

@@ -2,8 +2,8 @@
 //! (does the task exist, is it this owner's) is not.
 
 use longhaul_domain::{
-    ContextId, JsonObject, Message, OwnerId, TaskId, TaskState, Timestamp, ids::MAX_CLIENT_ID,
-    text::check_identifier,
+    ContextId, JsonObject, Message, OwnerId, TaskId, TaskState, Timestamp,
+    ids::MAX_CLIENT_ID_BYTES, text::check_identifier,
 };
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl TaskRef {
     /// Takes the text of a client that chooses ids. One that only this server makes is taken for that: a UUID of version 7,
     /// or of the version that chosen ids are turned into. One that is out of the bounds of chosen ids names no task.
     pub fn chosen(text: String) -> Self {
-        if check_identifier(&text, MAX_CLIENT_ID).is_err() {
+        if check_identifier(&text, MAX_CLIENT_ID_BYTES).is_err() {
             return Self::Malformed(text);
         }
         let own = text.parse::<TaskId>().ok().filter(|id| {
@@ -287,7 +287,7 @@ pub enum Request {
 
 impl Request {
     /// The id by which the client knows the task, where it chose that itself.
-    pub fn chosen_id(&self) -> Option<&str> {
+    pub fn client_task_id(&self) -> Option<&str> {
         let task = match self {
             Self::Send(r) | Self::Stream(r) => r.target.as_ref()?,
             Self::Get(r) => &r.id,

@@ -76,7 +76,7 @@ impl Executor for Chaos {
         let result = run.work().await;
         let how = match &result {
             Ok(outcome) => outcome.state().to_string(),
-            Err(error) => error.stopped().map_or("error", Stopped::name).to_owned(),
+            Err(error) => error.stopped().map_or("error", OutputStopped::name).to_owned(),
         };
         run.returned.store(true, Ordering::Relaxed);
         run.write(What::Returned { how });
@@ -151,7 +151,7 @@ impl Run {
         self.pause(order.pause_ms).await?;
         let answers = self.said_by_client() - 1;
         if answers < order.count {
-            let question = self.ctx.message_of(format!("question-{}", answers + 1));
+            let question = self.ctx.agent_message(format!("question-{}", answers + 1));
             return Ok(Outcome::InputRequired(self.mark(question)));
         }
         self.artifact("answered").await?;
@@ -163,7 +163,7 @@ impl Run {
         tokio::select! {
             () = sleep(Duration::from_millis(order.pause_ms)) => Ok(self.completed()),
             reason = self.ctx.stopped() => {
-                if reason != Stopped::Canceled {
+                if reason != OutputStopped::Canceled {
                     return Err(reason.into());
                 }
                 self.write(What::CancelSeen);
@@ -176,7 +176,7 @@ impl Run {
         self.artifact("begun").await?;
         self.pause(order.pause_ms).await?;
         if u64::try_from(self.ctx.attempt()).is_ok_and(|attempt| attempt <= order.count) {
-            return Ok(Outcome::Failed(Failure::retryable("a failure that was ordered")));
+            return Ok(Outcome::Failed(ExecutorFailure::retryable("a failure that was ordered")));
         }
         Ok(self.completed())
     }
@@ -186,7 +186,7 @@ impl Run {
         if order.count == 0 {
             return Err(ExecutorError::fatal(io::Error::other("no attempt can succeed")));
         }
-        Ok(Outcome::Failed(Failure::retryable("every attempt fails")))
+        Ok(Outcome::Failed(ExecutorFailure::retryable("every attempt fails")))
     }
 
     /// Each step has an effect outside and output inside.
@@ -240,7 +240,7 @@ impl Run {
     }
 
     fn completed(&self) -> Outcome {
-        Outcome::Completed(Some(self.mark(self.ctx.message_of("done"))))
+        Outcome::Completed(Some(self.mark(self.ctx.agent_message("done"))))
     }
 
     fn mark(&self, message: Message) -> Message {

@@ -6,7 +6,7 @@ use longhaul_domain::{
     extension::Extension,
 };
 use longhaul_executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
-use longhaul_runtime::settings::{self, Agent, ExecutorKind, Period};
+use longhaul_runtime::settings::{self, AgentSettings, ExecutorKind, HumanDuration};
 use std::sync::Arc;
 
 /// Settings that no executor can be made of.
@@ -33,7 +33,7 @@ pub enum RegistryError {
 
 /// One executor for every configured agent, in their order. Programs that they start end with the guard, where there is one.
 pub fn build(
-    agents: &[Agent],
+    agents: &[AgentSettings],
     guard: Option<&PluginGuard>,
 ) -> Result<Vec<Arc<dyn Executor>>, RegistryError> {
     let mut executors: Vec<Arc<dyn Executor>> = Vec::with_capacity(agents.len());
@@ -71,7 +71,7 @@ fn script(descriptor: ExecutorDescriptor) -> Result<Script, script::PlanError> {
 }
 
 /// What an agent's settings say about it. An agent without skills gets one that is named like itself: a card must have one.
-pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
+pub fn descriptor(agent: &AgentSettings) -> Result<ExecutorDescriptor, RegistryError> {
     let name = AgentName::unreserved(agent.name.as_str())
         .map_err(|source| RegistryError::Name { name: agent.name.clone(), source })?;
     let description = match agent.description.as_str() {
@@ -93,7 +93,7 @@ pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
     }
     let policy = RunPolicy {
         timeout: agent.timeout.get(),
-        no_progress: agent.no_progress_timeout.map(Period::get),
+        no_progress: agent.no_progress_timeout.map(HumanDuration::get),
         max_attempts: agent.max_attempts.max(1),
         backoff: RetryBackoff {
             initial: agent.retry.initial.get(),
@@ -119,8 +119,9 @@ pub fn descriptor(agent: &Agent) -> Result<ExecutorDescriptor, RegistryError> {
     })
 }
 
-fn limits(agent: &Agent) -> AgentLimits {
-    let millis = |period: Period| u64::try_from(period.get().as_millis()).unwrap_or(u64::MAX);
+fn limits(agent: &AgentSettings) -> AgentLimits {
+    let millis =
+        |period: HumanDuration| u64::try_from(period.get().as_millis()).unwrap_or(u64::MAX);
     let limits = &agent.limits;
     AgentLimits {
         running: ConcurrencyLimits {
@@ -157,7 +158,7 @@ fn extension(extension: &settings::Extension) -> Extension {
         params: extension
             .params
             .as_ref()
-            .and_then(settings::Object::to_json)
+            .and_then(settings::SettingsTable::to_json)
             .and_then(|params| JsonObject::parse(&params.to_string()).ok()),
     }
 }
@@ -166,8 +167,8 @@ fn extension(extension: &settings::Extension) -> Extension {
 mod tests {
     use super::*;
 
-    fn agent(name: &str, executor: ExecutorKind) -> Agent {
-        Agent { name: name.to_owned(), executor, ..Agent::default() }
+    fn agent(name: &str, executor: ExecutorKind) -> AgentSettings {
+        AgentSettings { name: name.to_owned(), executor, ..AgentSettings::default() }
     }
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
-        let refused = |agents: &[Agent]| build(agents, None).err().unwrap().to_string();
+        let refused = |agents: &[AgentSettings]| build(agents, None).err().unwrap().to_string();
         assert!(refused(&[agent("No", ExecutorKind::Echo)]).contains("\"No\""));
         let twice = [agent("a", ExecutorKind::Echo), agent("a", ExecutorKind::Script)];
         assert!(refused(&twice).contains("twice"));

@@ -2,10 +2,12 @@
 
 mod support;
 
-use longhaul_domain::{INLINE_LIMIT, JsonObject, Message, MessageId, Part, Role, TaskState};
+use longhaul_domain::{
+    JsonObject, MAX_INLINE_CONTENT_BYTES, Message, MessageId, Part, Role, TaskState,
+};
 use longhaul_executor::{
-    Executor, Outcome, Stopped,
-    testkit::{End, Run},
+    Executor, Outcome, OutputStopped,
+    testkit::{TestRun, TestRunEnd},
 };
 use std::{sync::Arc, time::Duration};
 use support::{Plugin, has_ended, limited};
@@ -19,7 +21,7 @@ async fn the_documented_plugin_works_in_both_modes() {
         plugin.config.keep = keep;
         let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
         for _ in 0..2 {
-            let run = Run::of_shared(executor.clone()).text("hello\nworld");
+            let run = TestRun::from_shared(executor.clone()).text("hello\nworld");
             let report = limited(run.run()).await;
             assert_eq!(report.outcome(), &Outcome::Completed(None));
             assert_eq!(report.artifact_text("loud"), "HELLOWORLD");
@@ -38,7 +40,7 @@ async fn many_chunks_flow_under_credit_and_in_order() {
                         artifact={'parts': [{'text': f'{n};'}]})
          run.end('completed', text='fine')",
     );
-    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
     let expected = (0..100).map(|n| format!("{n};")).collect::<Vec<_>>().concat();
     assert_eq!(report.artifact_text("artifact-1"), expected);
     assert_eq!(report.chunks().len(), 100);
@@ -57,7 +59,7 @@ async fn every_ending_has_its_outcome() {
         ("'message', text='direct'", TaskState::Completed),
     ] {
         let plugin = Plugin::new(&format!("run.end({end})"));
-        let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+        let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
         assert_eq!(report.state(), state, "{end}");
     }
 }
@@ -67,7 +69,7 @@ async fn a_retryable_failure_says_when_to_try_again() {
     let plugin = Plugin::new(
         "run.end('failed', cause='busy', text='later', retryable=True, retryAfterMs=5000)",
     );
-    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
     let failure = report.failure();
     assert!(failure.retryable && failure.cause == "busy");
     assert_eq!(failure.retry_after, Some(Duration::from_secs(5)));
@@ -84,9 +86,9 @@ async fn cancel_ends_a_plugin_that_does_not_listen_with_its_children() {
          while True: time.sleep(1000)",
     );
     plugin.config.kill_grace = Duration::from_millis(100);
-    let run = Run::of(plugin.executor()).text("go").cancel_after_events(1);
+    let run = TestRun::of(plugin.executor()).text("go").cancel_after_events(1);
     let report = limited(run.run()).await;
-    assert_eq!(report.end(), &End::Stopped(Stopped::Canceled));
+    assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Canceled));
     for pid in report.status_texts()[0].split(' ') {
         assert!(has_ended(pid.parse().unwrap()).await, "{pid} is left");
     }
@@ -99,9 +101,9 @@ async fn a_plugin_that_hears_the_cancellation_has_the_last_word() {
          said = run.next('cancel')
          run.end('canceled', text='as you wish: ' + said['reason'])",
     );
-    let run = Run::of(plugin.executor()).text("go").cancel_after_events(1);
+    let run = TestRun::of(plugin.executor()).text("go").cancel_after_events(1);
     let report = limited(run.run()).await;
-    assert!(matches!(report.end(), End::Outcome(Outcome::Canceled(Some(_)))), "{report:?}");
+    assert!(matches!(report.end(), TestRunEnd::Outcome(Outcome::Canceled(Some(_)))), "{report:?}");
     assert_eq!(report.said(), "as you wish: canceled");
 }
 
@@ -113,8 +115,9 @@ async fn a_timeout_is_told_and_ends_the_run_quietly() {
          assert said['reason'] == 'timed-out', said
          run.end('completed', text='too late')",
     );
-    let run = Run::of(plugin.executor()).text("go").stop_after_events(1, Stopped::TimedOut);
-    assert_eq!(limited(run.run()).await.end(), &End::Stopped(Stopped::TimedOut));
+    let run =
+        TestRun::of(plugin.executor()).text("go").stop_after_events(1, OutputStopped::TimedOut);
+    assert_eq!(limited(run.run()).await.end(), &TestRunEnd::Stopped(OutputStopped::TimedOut));
 }
 
 #[tokio::test]
@@ -124,12 +127,12 @@ async fn a_message_counts_as_read_only_when_the_plugin_says_so() {
          send({'type': 'read', 'run': run.id, 'messageId': said['message']['messageId']})
          run.end('completed', text=said['message']['parts'][0]['text'])",
     );
-    let report = limited(Run::of(reads.executor()).text("go").follow_up("more").run()).await;
+    let report = limited(TestRun::of(reads.executor()).text("go").follow_up("more").run()).await;
     assert_eq!(report.said(), "more");
     assert_eq!(Some(report.read_up_to()), report.task().last_user_message().map(|m| m.seq));
 
     let ignores = Plugin::new("run.end('completed')");
-    let report = limited(Run::of(ignores.executor()).text("go").follow_up("more").run()).await;
+    let report = limited(TestRun::of(ignores.executor()).text("go").follow_up("more").run()).await;
     assert!(report.read_up_to() < report.task().last_user_message().unwrap().seq);
 }
 
@@ -152,7 +155,7 @@ async fn two_runs_share_a_process_and_do_not_mix() {
     ));
     plugin.config.keep = true;
     let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
-    let run = |text| limited(Run::of_shared(executor.clone()).text(text).run());
+    let run = |text| limited(TestRun::from_shared(executor.clone()).text(text).run());
     let (a, b) = tokio::join!(run("a"), run("b"));
     assert_eq!(
         (a.artifact_text("artifact-1"), b.artifact_text("artifact-1")),
@@ -177,7 +180,7 @@ async fn more_runs_than_a_plugin_takes_start_another_and_both_are_kept() {
     plugin = plugin.with_env("MEET", &folder);
     plugin.config.keep = true;
     let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
-    let run = |text| limited(Run::of_shared(executor.clone()).text(text).run());
+    let run = |text| limited(TestRun::from_shared(executor.clone()).text(text).run());
     let (a, b) = tokio::join!(run("a b"), run("b a"));
     assert_ne!(a.said(), b.said(), "two processes");
     let again = run("a b").await.said();
@@ -193,9 +196,9 @@ async fn a_kept_plugin_that_died_is_started_again() {
     );
     plugin.config.keep = true;
     let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
-    let dead = limited(Run::of_shared(executor.clone()).text("die").run()).await;
+    let dead = limited(TestRun::from_shared(executor.clone()).text("die").run()).await;
     assert!(dead.failure().retryable);
-    let alive = limited(Run::of_shared(executor.clone()).text("live").run()).await;
+    let alive = limited(TestRun::from_shared(executor.clone()).text("live").run()).await;
     assert_eq!(alive.state(), TaskState::Completed);
 }
 
@@ -208,9 +211,10 @@ async fn a_lost_attempt_is_resumed_where_its_output_ends() {
                         artifact={'artifactId': 'pages', 'parts': [{'text': str(n)}]})
          run.end('completed', text=f'began at {done}')",
     );
-    let run = Run::of(plugin.executor()).text("go").stop_after_events(2, Stopped::LeaseLost);
+    let run =
+        TestRun::of(plugin.executor()).text("go").stop_after_events(2, OutputStopped::LeaseLost);
     let lost = limited(run.run()).await;
-    assert_eq!(lost.end(), &End::Stopped(Stopped::LeaseLost));
+    assert_eq!(lost.end(), &TestRunEnd::Stopped(OutputStopped::LeaseLost));
     let report = limited(lost.lost().run()).await;
     assert_eq!(report.artifact_text("pages"), "0123");
     assert_eq!(report.said(), "began at 2");
@@ -225,7 +229,7 @@ async fn the_next_turn_sees_the_answer_and_the_exchange() {
              texts = [m['parts'][0]['text'] for m in run.start['history']]
              run.end('completed', text='|'.join(texts))",
     );
-    let asked = limited(Run::of(plugin.executor()).text("cut").run()).await;
+    let asked = limited(TestRun::of(plugin.executor()).text("cut").run()).await;
     let report = limited(asked.answer("500").run()).await;
     assert_eq!(report.said(), "cut|how large?|500");
 }
@@ -241,7 +245,7 @@ async fn a_plugin_reads_the_messages_that_its_run_did_not_begin_with() {
              before = page.get('historyBefore')
          run.end('completed', text='|'.join(texts))",
     );
-    let run = Run::of(plugin.executor()).text("one").text("two").text("three").history_limit(1);
+    let run = TestRun::of(plugin.executor()).text("one").text("two").text("three").history_limit(1);
     let report = limited(run.run()).await;
     assert_eq!(report.said(), "one|two|three");
 }
@@ -253,20 +257,25 @@ async fn large_metadata_comes_inline_in_the_message_and_of_the_request() {
          apart = run.start['history'][0]['metadata']['urn:longhaul:blob']
          run.end('completed', text=f\"{sizes} {apart['size'] > sizes[0]}\")",
     );
-    let pad = JsonObject::parse(&format!(r#"{{"pad":"{}"}}"#, "x".repeat(INLINE_LIMIT))).unwrap();
+    let pad =
+        JsonObject::parse(&format!(r#"{{"pad":"{}"}}"#, "x".repeat(MAX_INLINE_CONTENT_BYTES)))
+            .unwrap();
     let id = MessageId::new("m").unwrap();
     let message = Message {
         metadata: Some(pad.clone()),
         ..Message::new(id, Role::User, vec![Part::text("go")])
     };
-    let run = Run::of(plugin.executor()).message(message).request_metadata(pad);
+    let run = TestRun::of(plugin.executor()).message(message).request_metadata(pad);
     let report = limited(run.run()).await;
-    assert_eq!(report.said(), format!("[{INLINE_LIMIT}, {INLINE_LIMIT}] True"));
+    assert_eq!(
+        report.said(),
+        format!("[{MAX_INLINE_CONTENT_BYTES}, {MAX_INLINE_CONTENT_BYTES}] True")
+    );
 }
 
 #[tokio::test]
 async fn large_parts_come_inline_in_the_message_and_by_request_elsewhere() {
-    let size = 3 * INLINE_LIMIT;
+    let size = 3 * MAX_INLINE_CONTENT_BYTES;
     let plugin = Plugin::new(
         "import base64
          inline = base64.b64decode(run.start['message']['parts'][0]['raw'])
@@ -285,7 +294,7 @@ async fn large_parts_come_inline_in_the_message_and_by_request_elsewhere() {
          run.end('completed', text=str(len(read)))",
     );
     let bytes: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
-    let run = Run::of(plugin.executor()).parts(vec![Part::raw(bytes, "application/pdf")]);
+    let run = TestRun::of(plugin.executor()).parts(vec![Part::raw(bytes, "application/pdf")]);
     let report = limited(run.run()).await;
     assert_eq!(report.said(), size.to_string());
     assert_eq!(report.artifacts()[0].parts[0].blob().unwrap().size, size as u64);
@@ -301,7 +310,7 @@ async fn an_abandoned_run_leaves_no_process() {
     );
     let file = plugin.folder.path().join("pid");
     let plugin = plugin.with_env("PID_FILE", file.to_str().unwrap());
-    let run = Run::of(plugin.executor()).text("go").run();
+    let run = TestRun::of(plugin.executor()).text("go").run();
     let pid = tokio::select! {
         report = run => panic!("it does not end by itself: {report:?}"),
         pid = support::content(&file) => pid,
@@ -318,7 +327,7 @@ async fn the_workers_own_settings_are_not_passed_on_and_configured_ones_are() {
     let mut plugin = plugin.with_env("COLOUR", "blue");
     let folder = tempfile::Builder::new().prefix("work").tempdir().unwrap();
     plugin.config.working_dir = Some(folder.path().to_owned());
-    let report = limited(Run::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
     let name = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(report.said(), format!("[] blue {name}"));
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use longhaul_executor::testkit::Run;
+use longhaul_executor::testkit::TestRun;
 use support::{Plugin, limited};
 
 #[tokio::test]
@@ -12,7 +12,7 @@ async fn a_plugin_is_told_what_its_client_can_take_and_nothing_where_that_is_any
             "modes = run.start.get('acceptedOutputModes', ['absent'])
              run.end('completed', text=' '.join(modes))",
         );
-        let run = Run::of(plugin.executor()).accepted_output_modes(modes).text("go");
+        let run = TestRun::of(plugin.executor()).accepted_output_modes(modes).text("go");
         assert_eq!(limited(run.run()).await.said(), told);
     }
 }

@@ -3,7 +3,7 @@
 use longhaul_domain::{Content, TaskState};
 use longhaul_executor::{
     prelude::*,
-    testkit::{End, Run, crash_everywhere},
+    testkit::{TestRun, TestRunEnd, crash_everywhere},
 };
 use longhaul_executors::{Echo, Script};
 
@@ -11,13 +11,13 @@ fn descriptor(name: &str) -> ExecutorDescriptor {
     ExecutorDescriptor::text(name, "1.0.0", "Under test").expect("a valid name")
 }
 
-fn script(text: &str) -> Run {
-    Run::of(Script::new(descriptor("script"))).text(text)
+fn script(text: &str) -> TestRun {
+    TestRun::of(Script::new(descriptor("script"))).text(text)
 }
 
 #[tokio::test]
 async fn echo_answers_with_one_artifact_and_no_status() {
-    let report = Run::of(Echo::new(descriptor("echo"))).text("hi").run().await;
+    let report = TestRun::of(Echo::new(descriptor("echo"))).text("hi").run().await;
     assert_eq!(report.outcome(), &Outcome::Completed(None));
     assert_eq!(report.artifact_text("artifact-1"), "hi");
     assert!(report.statuses().is_empty());
@@ -28,7 +28,7 @@ async fn echo_answers_with_one_artifact_and_no_status() {
 async fn a_direct_echo_answers_with_a_message() {
     let mut descriptor = descriptor("echo");
     descriptor.agent.direct = true;
-    let report = Run::of(Echo::new(descriptor)).text("hi").run().await;
+    let report = TestRun::of(Echo::new(descriptor)).text("hi").run().await;
     assert!(matches!(report.outcome(), Outcome::Direct(message) if message.text() == "hi"));
 }
 
@@ -117,13 +117,13 @@ async fn follow_ups_are_heard_while_it_runs() {
 #[tokio::test]
 async fn a_hanging_script_stops_when_it_is_canceled() {
     let report = script("!progress; hang").cancel_after_events(1).run().await;
-    assert!(matches!(report.end(), End::Outcome(Outcome::Canceled(Some(_)))));
+    assert!(matches!(report.end(), TestRunEnd::Outcome(Outcome::Canceled(Some(_)))));
 }
 
 #[tokio::test]
 async fn a_panic_comes_when_asked_for() {
     let report = script("!panic 1").run().await;
-    assert!(matches!(report.end(), End::Panicked(text) if text.contains("asked")));
+    assert!(matches!(report.end(), TestRunEnd::Panicked(text) if text.contains("asked")));
     assert_eq!(report.retry().run().await.state(), TaskState::Completed);
 }
 
@@ -159,7 +159,7 @@ async fn effects_are_counted_in_the_workers_folder_and_nowhere_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |text: &str, folder: Option<&std::path::Path>| {
         let script = Script::new(descriptor("script")).effects_in(folder.map(Into::into));
-        Run::of(script).text(text)
+        TestRun::of(script).text(text)
     };
     let first = run("!step a; checkpoint c 2; effects log; flaky 1", Some(folder.path()));
     let report = first.run().await.retry().run().await;
@@ -190,6 +190,6 @@ async fn signs_of_progress_come_as_many_as_asked() {
 #[tokio::test]
 async fn a_cancel_during_a_step_ends_it_without_a_trace() {
     let report = script("!progress; step a 3600000").cancel_after_events(1).run().await;
-    assert_eq!(report.end(), &End::Stopped(Stopped::Canceled));
+    assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Canceled));
     assert!(report.checkpoints().is_empty());
 }

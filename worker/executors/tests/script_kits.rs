@@ -3,7 +3,7 @@
 use longhaul_domain::{MessageId, TaskState};
 use longhaul_executor::{
     prelude::*,
-    testkit::{End, Report, Run},
+    testkit::{TestReport, TestRun, TestRunEnd},
 };
 use longhaul_executors::{Script, script::Kits};
 
@@ -12,7 +12,7 @@ fn executor() -> Script {
 }
 
 /// A message with this id.
-fn with_id(run: Run, id: &str) -> Run {
+fn with_id(run: TestRun, id: &str) -> TestRun {
     let heard = &run.task().history.last().expect("a message").message;
     let message = Message {
         message_id: MessageId::new(id).expect("a valid id"),
@@ -21,12 +21,12 @@ fn with_id(run: Run, id: &str) -> Run {
     run.message(message)
 }
 
-async fn by_id(id: &str) -> Report {
-    with_id(Run::of(executor()).text(""), id).run().await
+async fn by_id(id: &str) -> TestReport {
+    with_id(TestRun::of(executor()).text(""), id).run().await
 }
 
-async fn by_text(text: &str) -> Report {
-    Run::of(executor()).text(text).run().await
+async fn by_text(text: &str) -> TestReport {
+    TestRun::of(executor()).text(text).run().await
 }
 
 #[tokio::test]
@@ -115,8 +115,8 @@ async fn an_authorization_completes_the_task() {
 
 #[tokio::test]
 async fn a_task_to_be_canceled_works_until_it_is() {
-    let report = Run::of(executor()).text("tck-cancel").cancel_after_events(0).run().await;
-    assert!(matches!(report.end(), End::Outcome(Outcome::Canceled(Some(_)))));
+    let report = TestRun::of(executor()).text("tck-cancel").cancel_after_events(0).run().await;
+    assert!(matches!(report.end(), TestRunEnd::Outcome(Outcome::Canceled(Some(_)))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +131,8 @@ async fn long_work_takes_about_a_second_and_leaves_an_artifact() {
 async fn a_task_to_come_back_to_works_for_twice_the_kits_timeout() {
     let executor = executor().kits(Kits::with_stream_timeout(Some("3")));
     let began = tokio::time::Instant::now();
-    let report = with_id(Run::of(executor).text(""), "test-resubscribe-message-id-7f").run().await;
+    let report =
+        with_id(TestRun::of(executor).text(""), "test-resubscribe-message-id-7f").run().await;
     assert_eq!(began.elapsed().as_millis(), 6000);
     assert_eq!(report.state(), TaskState::Completed);
 }
@@ -140,7 +141,7 @@ async fn a_task_to_come_back_to_works_for_twice_the_kits_timeout() {
 async fn messages_without_a_plan_get_the_one_for_them_every_time() {
     let executor = executor().otherwise("wait 3000; ask").expect("a plan that makes sense");
     let began = tokio::time::Instant::now();
-    let asked = Run::of(executor).text("anything").run().await;
+    let asked = TestRun::of(executor).text("anything").run().await;
     assert_eq!((began.elapsed().as_millis(), asked.state()), (3000, TaskState::InputRequired));
     let again = asked.answer("more").run().await;
     assert_eq!((began.elapsed().as_millis(), again.state()), (6000, TaskState::InputRequired));

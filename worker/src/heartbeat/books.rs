@@ -7,7 +7,7 @@
 
 use crate::{release::release, running::Running, why::Why};
 use longhaul_domain::{Fence, TaskKey, WorkerId};
-use longhaul_store::{HeldDigest, Settled, Work};
+use longhaul_store::{HeldDigest, Settled, WorkerStore};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
@@ -36,7 +36,7 @@ struct Differences {
 
 /// Whose books they are.
 pub struct Keeper {
-    pub store: Arc<dyn Work>,
+    pub store: Arc<dyn WorkerStore>,
     pub worker: WorkerId,
     /// What differs for less than this may be under way: an answer is late.
     pub patience: Duration,
@@ -75,7 +75,7 @@ impl Keeper {
 
     /// Compares; what differed before too is put right.
     async fn compare(&self, held: HeldDigest, before: Differences) -> Differences {
-        let digest = HeldDigest::of_tokens(self.running.list().iter().map(|(_, f)| f.token));
+        let digest = HeldDigest::from_tokens(self.running.list().iter().map(|(_, f)| f.token));
         // What was found to differ is looked at once more, so that it is known not to differ any longer.
         if digest == held && before.is_empty() {
             return before;

@@ -17,13 +17,13 @@ pub use doubt::Doubt;
 use crate::{reaper::announce, running::Running, why::Why};
 use longhaul_dispatch::Waker;
 use longhaul_domain::TaskKey;
-use longhaul_store::{HeartbeatReply, NewWorker, Reaped, Work};
+use longhaul_store::{HeartbeatReply, NewWorker, Reaped, WorkerStore};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// The lease of one worker.
 pub struct Lease {
-    pub store: Arc<dyn Work>,
+    pub store: Arc<dyn WorkerStore>,
     pub waker: Arc<dyn Waker>,
     pub worker: NewWorker,
     pub running: Running,
@@ -96,7 +96,7 @@ impl Lease {
     }
 
     async fn register(&self) -> longhaul_store::Result<()> {
-        let held = self.store.retire_worker(self.worker.id).await?;
+        let held = self.store.deregister_worker(self.worker.id).await?;
         // Between the two calls nothing can be claimed, so these are all: also those that were claimed after the lease had
         // been taken for lost.
         for reaped in &held {

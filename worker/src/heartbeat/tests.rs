@@ -72,7 +72,7 @@ impl Scene {
 
 /// The store has the runs with these fences.
 fn renewed(held: &[Fence]) -> HeartbeatReply {
-    let held = HeldDigest::of_tokens(held.iter().map(|fence| fence.token));
+    let held = HeldDigest::from_tokens(held.iter().map(|fence| fence.token));
     HeartbeatReply::Renewed { cancels: Vec::new(), held }
 }
 
@@ -208,7 +208,7 @@ async fn a_cancel_whose_signal_was_lost_comes_within_a_second() {
         // Asked for while nobody listened.
         let asked = begin.elapsed() >= Duration::from_secs(7);
         let cancels = if asked { vec![key(1)] } else { Vec::new() };
-        Ok(HeartbeatReply::Renewed { cancels, held: HeldDigest::of_tokens([fence(1).token]) })
+        Ok(HeartbeatReply::Renewed { cancels, held: HeldDigest::from_tokens([fence(1).token]) })
     });
     let heard = async {
         tokio::time::sleep(Duration::from_secs(6)).await;

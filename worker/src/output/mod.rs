@@ -16,15 +16,15 @@ pub use write::Pending;
 use crate::signals::RunSignals;
 use buffer::{Buffer, weight};
 use longhaul_domain::{Checkpoint, EntryBody, Fence, TaskKey};
-use longhaul_executor::Stopped;
-use longhaul_store::Work;
+use longhaul_executor::OutputStopped;
+use longhaul_store::WorkerStore;
 use polled::Polled;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The output of one run.
 pub struct Output {
-    store: Arc<dyn Work>,
+    store: Arc<dyn WorkerStore>,
     key: TaskKey,
     fence: Fence,
     attempt: i32,
@@ -41,7 +41,7 @@ pub struct Output {
 impl Output {
     /// Of a run that begins with `opening`, which is written with the first output, or when it becomes urgent.
     pub fn new(
-        store: Arc<dyn Work>,
+        store: Arc<dyn WorkerStore>,
         key: TaskKey,
         fence: Fence,
         attempt: i32,
@@ -62,7 +62,7 @@ impl Output {
     }
 
     /// Takes output in, once there is room.
-    pub async fn emit(&self, entries: Vec<EntryBody>) -> Result<(), Stopped> {
+    pub async fn emit(&self, entries: Vec<EntryBody>) -> Result<(), OutputStopped> {
         let _waiting = self.signals.waiting();
         let bytes = entries.iter().map(weight).sum::<usize>();
         loop {
@@ -87,7 +87,7 @@ impl Output {
     }
 
     /// Waits until everything emitted so far is durable.
-    pub async fn flush(&self) -> Result<(), Stopped> {
+    pub async fn flush(&self) -> Result<(), OutputStopped> {
         self.check_open()?;
         let goal = self.lock().emitted;
         self.hurry();
@@ -99,7 +99,7 @@ impl Output {
         &self,
         entries: Vec<EntryBody>,
         checkpoint: Checkpoint,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), OutputStopped> {
         self.check_open()?;
         let bytes = entries.iter().map(weight).sum::<usize>();
         let goal = self.lock().commit(entries, bytes, checkpoint);
@@ -107,7 +107,7 @@ impl Output {
         self.durable(goal).await
     }
 
-    async fn durable(&self, goal: u64) -> Result<(), Stopped> {
+    async fn durable(&self, goal: u64) -> Result<(), OutputStopped> {
         let _waiting = self.signals.waiting();
         loop {
             let written = self.written.notified();
@@ -149,7 +149,7 @@ impl Output {
         self.lock().durable > 0
     }
 
-    fn check_open(&self) -> Result<(), Stopped> {
+    fn check_open(&self) -> Result<(), OutputStopped> {
         self.signals.stopped().map_or(Ok(()), Err)
     }
 

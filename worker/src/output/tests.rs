@@ -19,7 +19,7 @@ struct Scene {
 impl Scene {
     fn new(opening: Option<EntryBody>) -> Self {
         let (store, signals) = (Arc::<Scripted>::default(), Arc::new(RunSignals::new()));
-        let work: Arc<dyn Work> = Arc::<Scripted>::clone(&store);
+        let work: Arc<dyn WorkerStore> = Arc::<Scripted>::clone(&store);
         let output = Output::new(work, key(1), fence(1), 1, Arc::clone(&signals), opening);
         Self { store, signals, output, pending: Pending::default() }
     }
@@ -139,7 +139,7 @@ async fn in_one_step_a_checkpoint_has_its_last_value() {
 async fn large_content_of_a_commit_is_kept_apart() {
     let scene = Scene::new(None);
     script(&scene.store.append, || Ok(NOW));
-    let large = "x".repeat(longhaul_domain::INLINE_LIMIT + 1);
+    let large = "x".repeat(longhaul_domain::MAX_INLINE_CONTENT_BYTES + 1);
     let commit = scene.output.commit(vec![artifact("a", &large)], checkpoint("step", 1));
     scene.while_writing(commit).await.unwrap();
     let appends = scene.appends();
@@ -150,8 +150,8 @@ async fn large_content_of_a_commit_is_kept_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_fenced_commit_tells_the_executor_that_the_lease_is_lost() {
     for (answer, stopped, why) in [
-        (Appended::Fenced, Stopped::LeaseLost, Why::LeaseLost),
-        (Appended::Ended(TaskState::Canceled), Stopped::Canceled, Why::Canceled),
+        (Appended::Fenced, OutputStopped::LeaseLost, Why::LeaseLost),
+        (Appended::Ended(TaskState::Canceled), OutputStopped::Canceled, Why::Canceled),
     ] {
         let scene = Scene::new(None);
         script(&scene.store.append, move || Ok(answer));
@@ -166,7 +166,7 @@ async fn a_refused_commit_ends_the_run_and_says_why() {
     let scene = Scene::new(None);
     script(&scene.store.append, || Err(StoreError::Refused("no".to_owned())));
     let commit = scene.output.commit(Vec::new(), checkpoint("step", 1));
-    assert_eq!(scene.while_writing(commit).await, Err(Stopped::Canceled));
+    assert_eq!(scene.while_writing(commit).await, Err(OutputStopped::Canceled));
     assert!(scene.output.refused().unwrap().contains("no"));
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Output, buffer::Taken};
 use crate::why::Why;
-use longhaul_domain::{Blob, EntryBody, Seq, blob::offload_all};
+use longhaul_domain::{Blob, EntryBody, Seq, blob::offload_to_blobs};
 use longhaul_store::{Append, Appended, Settle, SettleAs, Settled, StoreError};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -143,7 +143,7 @@ impl Output {
 
 /// Takes large contents out of entries.
 fn offload(entries: &mut [EntryBody]) -> Vec<Blob> {
-    entries.iter_mut().flat_map(|entry| offload_all(entry.blob_slots())).collect()
+    entries.iter_mut().flat_map(|entry| offload_to_blobs(entry.blob_slots())).collect()
 }
 
 impl Pending {

@@ -2,9 +2,9 @@
 
 use super::Run;
 use crate::settlement::{Ended, Facts, FailureReason, NOT_STORED, Settlement, decide};
-use longhaul_dispatch::Wake;
+use longhaul_dispatch::WakeHint;
 use longhaul_domain::{EntryBody, Seq, TaskState, log::StatusChange};
-use longhaul_executor::{Failure, Outcome};
+use longhaul_executor::{ExecutorFailure, Outcome};
 use longhaul_runtime::TraceContext;
 use longhaul_store::{SettleAs, Settled, StoreError};
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Run<'_> {
 
     /// Ends a task whose output the store will not take.
     async fn fail(&self, read_up_to: Seq) {
-        let ended = Ended::Returned(Ok(Outcome::Failed(Failure::fatal(NOT_STORED))));
+        let ended = Ended::Returned(Ok(Outcome::Failed(ExecutorFailure::fatal(NOT_STORED))));
         let facts = Facts { refused: None, stopped: None, ..self.facts() };
         let Some(settlement) = decide(ended, &facts) else { return };
         let reason = settlement.failure_reason();
@@ -117,7 +117,7 @@ impl Run<'_> {
     /// Wakes whoever is free.
     fn wake(&self) {
         let trace = self.claimed.trace.as_deref();
-        self.env.waker.wake(Wake {
+        self.env.waker.wake(WakeHint {
             agent: self.claimed.agent.clone(),
             task: self.claimed.key,
             trace: trace.and_then(|text| TraceContext::parse(text, None).ok()),

@@ -7,7 +7,7 @@
 
 use super::Run;
 use longhaul_domain::{EntryBody, HistoryItem, JsonObject, Seq, log::UserMessage};
-use longhaul_executor::{Failure, Stopped};
+use longhaul_executor::{ExecutorFailure, OutputStopped};
 use longhaul_runtime::Backoff;
 use longhaul_store::{HistoryPage, HistoryQuery, StoreError};
 use std::time::Duration;
@@ -62,9 +62,9 @@ pub struct History {
 #[derive(Debug)]
 pub enum NotRead {
     /// It was stopped before.
-    Stopped(Stopped),
+    Stopped(OutputStopped),
     /// The history cannot be read.
-    Failed(Box<Failure>),
+    Failed(Box<ExecutorFailure>),
 }
 
 impl Run<'_> {
@@ -82,7 +82,7 @@ impl Run<'_> {
             read = self.read_in_turn() => read.map_err(|error| {
                 let cause = format!("what was said to the task could not be read: {error}");
                 tracing::warn!(%error, task_id = %self.claimed.key.task, "history read failed");
-                NotRead::Failed(Box::new(Failure::retryable(cause).after(RETRY_AFTER)))
+                NotRead::Failed(Box::new(ExecutorFailure::retryable(cause).after(RETRY_AFTER)))
             }),
         }
     }

@@ -29,10 +29,10 @@ use history::{History, NotRead};
 use longhaul_dispatch::Waker;
 use longhaul_domain::{EntryBody, Fence, TaskKey, TaskState, log::StatusChange};
 use longhaul_executor::{
-    Assignment, Executor, ExecutorDescriptor, Outcome, RunPolicy, Stopped, TaskContext,
+    Assignment, Executor, ExecutorDescriptor, Outcome, OutputStopped, RunPolicy, TaskContext,
 };
-use longhaul_runtime::{Ids, TraceContext, spawn::panic_message};
-use longhaul_store::{Claimed, Store, StoreError};
+use longhaul_runtime::{IdSource, TraceContext, spawn::panic_message};
+use longhaul_store::{ClaimedRun, Store, StoreError};
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicI64},
@@ -46,7 +46,7 @@ use tracing::Instrument;
 pub struct RunEnv {
     pub store: Arc<dyn Store>,
     pub waker: Arc<dyn Waker>,
-    pub ids: Arc<dyn Ids>,
+    pub ids: Arc<dyn IdSource>,
     pub running: Running,
     /// Bounds how many runs read their history at once.
     pub history_reads: HistoryReads,
@@ -72,7 +72,7 @@ pub struct Agent {
 }
 
 /// Does one run, from claim to settlement, and frees its slot.
-pub async fn run(env: Arc<RunEnv>, agent: Arc<Agent>, claimed: Claimed, slot: Slot) {
+pub async fn run(env: Arc<RunEnv>, agent: Arc<Agent>, claimed: ClaimedRun, slot: Slot) {
     let trace = claimed.trace.as_deref().and_then(|text| TraceContext::parse(text, None).ok());
     let span = tracing::info_span!(
         "run",
@@ -105,7 +105,7 @@ struct Held {
 }
 
 impl Held {
-    const fn of(claimed: &Claimed) -> Self {
+    const fn of(claimed: &ClaimedRun) -> Self {
         Self { key: claimed.key, fence: claimed.fence, attempt: claimed.attempt }
     }
 
@@ -122,7 +122,7 @@ impl Held {
 struct Run<'a> {
     env: &'a RunEnv,
     agent: &'a Agent,
-    claimed: Claimed,
+    claimed: ClaimedRun,
     terms: RunPolicy,
     signals: Arc<RunSignals>,
     output: Arc<Output>,
@@ -130,7 +130,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(env: &'a RunEnv, agent: &'a Agent, claimed: Claimed, signals: Arc<RunSignals>) -> Self {
+    fn new(
+        env: &'a RunEnv,
+        agent: &'a Agent,
+        claimed: ClaimedRun,
+        signals: Arc<RunSignals>,
+    ) -> Self {
         if claimed.cancel {
             signals.stop(Why::Canceled);
         }
@@ -162,7 +167,7 @@ impl<'a> Run<'a> {
                 self.output.finish_write(&self.pending).await;
                 // Before the run is given back, or this worker would claim it again.
                 match &ended {
-                    Ended::Returned(Err(Stopped::Unavailable)) => {
+                    Ended::Returned(Err(OutputStopped::Unavailable)) => {
                         self.agent.availability.withdraw();
                     }
                     Ended::Returned(Ok(_)) => self.agent.availability.worked(),

@@ -1,8 +1,10 @@
 //! What follows from a failed attempt: another one, or the end.
 
 use super::{Facts, Settlement};
-use longhaul_domain::{EntryBody, Failed, FailedBecause, Message, MessageId, Note, TerminalState};
-use longhaul_executor::Failure;
+use longhaul_domain::{
+    EntryBody, FailureKind, Message, MessageId, Note, TaskFailure, TerminalState,
+};
+use longhaul_executor::ExecutorFailure;
 use longhaul_runtime::Backoff;
 use longhaul_store::SettleAs;
 use std::time::Duration;
@@ -19,7 +21,7 @@ const LONGEST_CAUSE: usize = 16 << 10;
 /// What went wrong with an attempt.
 pub struct Fault {
     /// The kind of failure that it is when it is final.
-    because: FailedBecause,
+    because: FailureKind,
     cause: String,
     for_operators: bool,
     /// For the client, when it is final.
@@ -29,7 +31,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn retryable(because: FailedBecause, cause: String) -> Self {
+    fn retryable(because: FailureKind, cause: String) -> Self {
         Self {
             because,
             cause,
@@ -41,23 +43,23 @@ impl Fault {
     }
 
     /// What the executor says.
-    pub fn of(failure: Failure) -> Self {
-        let Failure { message, cause, for_operators, retryable, retry_after } = failure;
-        let because = if retryable { FailedBecause::AttemptsUsedUp } else { FailedBecause::Fatal };
+    pub fn of(failure: ExecutorFailure) -> Self {
+        let ExecutorFailure { message, cause, for_operators, retryable, retry_after } = failure;
+        let because = if retryable { FailureKind::AttemptsUsedUp } else { FailureKind::Fatal };
         Self { because, cause, for_operators, message, retryable, retry_after }
     }
 
     /// The executor panicked.
     pub fn panicked(what: &str) -> Self {
         let cause = format!("the executor panicked: {what}");
-        Self::retryable(FailedBecause::AttemptsUsedUp, cause)
+        Self::retryable(FailureKind::AttemptsUsedUp, cause)
     }
 
     /// The attempt took too long.
     pub fn attempt_timeout(facts: &Facts<'_>) -> Self {
         let limit = facts.policy.timeout.as_secs_f64();
         let cause = format!("timed out: the attempt took longer than {limit} s (start-to-close)");
-        Self::retryable(FailedBecause::AttemptTimeout, cause)
+        Self::retryable(FailureKind::AttemptTimeout, cause)
     }
 
     /// The attempt did not get on.
@@ -66,18 +68,18 @@ impl Fault {
         let cause = format!(
             "timed out: the attempt showed no sign of progress for {limit} s (no-progress)"
         );
-        Self::retryable(FailedBecause::NoProgress, cause)
+        Self::retryable(FailureKind::NoProgress, cause)
     }
 
     /// The deadline of the task has come: no attempt can change that.
     pub fn deadline(facts: &Facts<'_>) -> Self {
-        let mut cause = Failed::deadline(facts.attempt).cause;
+        let mut cause = TaskFailure::deadline(facts.attempt).cause;
         if let Some(deadline) = facts.deadline {
             let allowed = (deadline - facts.created_at).to_std().unwrap_or_default();
             let (at, allowed) = (deadline.format("%FT%T%.3fZ"), allowed.as_secs_f64());
             cause = format!("timed out: {cause}: {at}, {allowed} s after it was accepted");
         }
-        Self { retryable: false, ..Self::retryable(FailedBecause::Deadline, cause) }
+        Self { retryable: false, ..Self::retryable(FailureKind::Deadline, cause) }
     }
 }
 
@@ -89,9 +91,10 @@ pub fn failed(mut fault: Fault, facts: &Facts<'_>) -> Settlement {
         let delay = fault.retry_after.unwrap_or_else(|| backoff(tried, facts)).min(LONGEST_WAIT);
         return retry(delay, &fault.cause, facts);
     }
-    let failed = Failed::new(fault.because, &fault.cause, facts.attempt);
+    let failed = TaskFailure::new(fault.because, &fault.cause, facts.attempt);
     let id = || MessageId::from(facts.id);
-    let status = if fault.for_operators { Failed::discreet_status } else { Failed::status };
+    let status =
+        if fault.for_operators { TaskFailure::status_without_cause } else { TaskFailure::status };
     let last = vec![status(failed, facts.task, facts.context, fault.message, id)];
     Settlement { how: SettleAs::End(TerminalState::Failed), last }
 }

@@ -12,10 +12,10 @@ pub use failed::NOT_STORED;
 use crate::why::Why;
 use failed::{Fault, failed};
 use longhaul_domain::{
-    ContextId, EntryBody, FailedBecause, Message, Note, ParkedState, TaskId, TaskState,
+    ContextId, EntryBody, FailureKind, Message, Note, ParkedState, TaskId, TaskState,
     TerminalState, Timestamp, log::StatusChange,
 };
-use longhaul_executor::{Failure, Outcome, RunPolicy, Stopped};
+use longhaul_executor::{ExecutorFailure, Outcome, OutputStopped, RunPolicy};
 use longhaul_store::SettleAs;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ pub struct Settlement {
 #[derive(Debug, Default, PartialEq)]
 pub struct FailureReason {
     /// The kind of failure, when it is final.
-    pub because: Option<FailedBecause>,
+    pub because: Option<FailureKind>,
     /// The cause, cut to a length that a log line can have.
     pub cause: String,
 }
@@ -113,7 +113,7 @@ pub fn decide(ended: Ended, facts: &Facts<'_>) -> Option<Settlement> {
     }
     if let Some(refused) = &facts.refused {
         tracing::error!(cause = refused, "the output of the executor cannot be stored");
-        return Some(failed(Fault::of(Failure::fatal(NOT_STORED)), facts));
+        return Some(failed(Fault::of(ExecutorFailure::fatal(NOT_STORED)), facts));
     }
     let ended = allowed(ended, facts);
     Some(match facts.stopped {
@@ -126,7 +126,7 @@ pub fn decide(ended: Ended, facts: &Facts<'_>) -> Option<Settlement> {
 fn allowed(ended: Ended, facts: &Facts<'_>) -> Ended {
     match ended {
         Ended::Returned(Ok(Outcome::Direct(_))) if !facts.direct => {
-            Ended::Returned(Ok(Outcome::Failed(Failure::fatal(
+            Ended::Returned(Ok(Outcome::Failed(ExecutorFailure::fatal(
                 "the executor answered with a message, but its agent is not registered as `direct`",
             ))))
         }
@@ -148,10 +148,12 @@ fn as_it_ended(ended: Ended, facts: &Facts<'_>) -> Settlement {
         Ended::Returned(Ok(outcome)) => settle_outcome(outcome, facts),
         Ended::Panicked(what) => failed(Fault::panicked(&what), facts),
         // Nothing is wrong with the task: it runs again, here or elsewhere.
-        Ended::Returned(Err(Stopped::Interrupted | Stopped::Unavailable)) => Settlement::release(),
+        Ended::Returned(Err(OutputStopped::Interrupted | OutputStopped::Unavailable)) => {
+            Settlement::release()
+        }
         Ended::Abandoned | Ended::Returned(Err(_)) => {
             let cause = "the executor stopped without being asked to";
-            failed(Fault::of(Failure::retryable(cause)), facts)
+            failed(Fault::of(ExecutorFailure::retryable(cause)), facts)
         }
     }
 }

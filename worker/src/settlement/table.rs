@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::facts;
-use longhaul_domain::{FailedBecause, MessageId, Part, Role, extension};
+use longhaul_domain::{FailureKind, MessageId, Part, Role, extension};
 use std::time::Duration;
 
 fn message() -> Message {
@@ -19,9 +19,9 @@ fn endings() -> Vec<(&'static str, Ended)> {
         ("input", returned(Outcome::InputRequired(message()))),
         ("auth", returned(Outcome::AuthRequired(message()))),
         ("canceled", returned(Outcome::Canceled(None))),
-        ("retryable", returned(Outcome::Failed(Failure::retryable("no luck")))),
-        ("fatal", returned(Outcome::Failed(Failure::fatal("no way")))),
-        ("stopped", Ended::Returned(Err(Stopped::Canceled))),
+        ("retryable", returned(Outcome::Failed(ExecutorFailure::retryable("no luck")))),
+        ("fatal", returned(Outcome::Failed(ExecutorFailure::fatal("no way")))),
+        ("stopped", Ended::Returned(Err(OutputStopped::Canceled))),
         ("panicked", Ended::Panicked("boom".to_owned())),
         ("abandoned", Ended::Abandoned),
     ]
@@ -45,7 +45,7 @@ fn word(settlement: Option<Settlement>) -> String {
 #[test]
 fn a_run_that_was_interrupted_or_could_not_be_done_here_burns_no_attempt() {
     let context = ContextId::new("c").unwrap();
-    for stopped in [Stopped::Interrupted, Stopped::Unavailable] {
+    for stopped in [OutputStopped::Interrupted, OutputStopped::Unavailable] {
         let ended = || Ended::Returned(Err(stopped));
         for (told, attempt, decided) in [
             (None, 1, "release"),
@@ -195,7 +195,7 @@ fn a_final_failure_says_why_and_after_how_many_attempts() {
     let last = Facts { attempt: 3, ..facts(&context) };
     let message = final_message(Ended::Panicked("boom\0".to_owned()), &last);
     assert_eq!(message.text(), "the executor panicked: boom\u{fffd}");
-    let known = message.metadata.unwrap().get(extension::DURABILITY).unwrap();
+    let known = message.metadata.unwrap().get(extension::DURABILITY_EXTENSION).unwrap();
     assert!(known.as_str().contains("\"attempts\":3"), "{known:?}");
     assert!(known.as_str().contains("\"because\":\"attempts-used-up\""), "{known:?}");
 }
@@ -205,7 +205,7 @@ fn a_cause_without_end_is_cut_between_two_characters() {
     let context = ContextId::new("c").unwrap();
     for attempt in [1, 3] {
         let facts = Facts { attempt, ..facts(&context) };
-        let failure = Failure::retryable(format!("x{}", "ü".repeat(1 << 20)));
+        let failure = ExecutorFailure::retryable(format!("x{}", "ü".repeat(1 << 20)));
         let ended = Ended::Returned(Ok(Outcome::Failed(failure)));
         let last = decide(ended, &facts).unwrap().last.pop().unwrap();
         let written = last.encode();
@@ -243,7 +243,7 @@ fn every_time_limit_names_itself_and_its_length() {
 #[test]
 fn the_wait_between_attempts_is_the_executors_or_else_the_policys() {
     let context = ContextId::new("c").unwrap();
-    let wait = |failure: Failure, attempt, random| {
+    let wait = |failure: ExecutorFailure, attempt, random| {
         let facts = Facts { attempt, random, ..facts(&context) };
         let ended = Ended::Returned(Ok(Outcome::Failed(failure)));
         match decide(ended, &facts).unwrap().how {
@@ -251,7 +251,7 @@ fn the_wait_between_attempts_is_the_executors_or_else_the_policys() {
             other => panic!("no retry but {other:?}"),
         }
     };
-    let failure = || Failure::retryable("no luck");
+    let failure = || ExecutorFailure::retryable("no luck");
     assert_eq!(wait(failure(), 1, 0.0), Duration::from_millis(500));
     assert_eq!(wait(failure(), 1, 1.0), Duration::from_secs(1));
     assert_eq!(wait(failure(), 2, 1.0), Duration::from_secs(2));
@@ -264,7 +264,7 @@ fn the_wait_between_attempts_is_the_executors_or_else_the_policys() {
 #[test]
 fn a_message_of_the_executor_stays_the_message_of_the_failure() {
     let context = ContextId::new("c").unwrap();
-    let failure = Failure::fatal("secret detail").saying(message());
+    let failure = ExecutorFailure::fatal("secret detail").saying(message());
     let ended = Ended::Returned(Ok(Outcome::Failed(failure)));
     assert_eq!(final_message(ended, &facts(&context)).text(), "hi");
 }
@@ -273,15 +273,17 @@ fn a_message_of_the_executor_stays_the_message_of_the_failure() {
 fn a_cause_for_operators_stays_in_the_record_and_is_not_said_to_the_client() {
     let context = ContextId::new("c").unwrap();
     for said in [None, Some(message())] {
-        let failure =
-            Failure { message: said, ..Failure::fatal("/srv/x.py, line 3").for_operators() };
+        let failure = ExecutorFailure {
+            message: said,
+            ..ExecutorFailure::fatal("/srv/x.py, line 3").for_operators()
+        };
         let ended = Ended::Returned(Ok(Outcome::Failed(failure)));
         let last = decide(ended, &facts(&context)).unwrap().last.pop();
         let Some(EntryBody::Status(change)) = last else { panic!("no status") };
         assert_eq!(change.failed.unwrap().cause, "/srv/x.py, line 3");
         let message = change.message.unwrap();
         assert!(!message.text().contains("x.py"), "{}", message.text());
-        let known = message.metadata.unwrap().get(extension::DURABILITY).unwrap();
+        let known = message.metadata.unwrap().get(extension::DURABILITY_EXTENSION).unwrap();
         assert!(!known.as_str().contains("x.py"), "{known:?}");
         assert!(known.as_str().contains("\"because\":\"fatal\""), "{known:?}");
     }
@@ -291,7 +293,7 @@ fn a_cause_for_operators_stays_in_the_record_and_is_not_said_to_the_client() {
 fn only_a_direct_agent_answers_with_a_message() {
     let context = ContextId::new("c").unwrap();
     let said = || Ended::Returned(Ok(Outcome::Direct(message())));
-    assert_eq!(word(decide(said(), &facts(&context))), FailedBecause::Fatal.name());
+    assert_eq!(word(decide(said(), &facts(&context))), FailureKind::Fatal.name());
     let canceled = Facts { stopped: Some(Why::Canceled), ..facts(&context) };
     assert_eq!(word(decide(said(), &canceled)), "canceled");
 }
@@ -314,12 +316,12 @@ fn a_failed_attempt_has_a_reason_for_the_log() {
         decide(ended, &facts).unwrap().failure_reason()
     };
     let failed = |cause: &str| {
-        Ended::Returned(Ok(Outcome::Failed(Failure::retryable(cause).saying(message()))))
+        Ended::Returned(Ok(Outcome::Failed(ExecutorFailure::retryable(cause).saying(message()))))
     };
     let cause = "no luck".to_owned();
     let retried = FailureReason { because: None, cause: cause.clone() };
     assert_eq!(reason(failed("no luck"), 1), Some(retried));
-    let last = FailureReason { because: Some(FailedBecause::AttemptsUsedUp), cause };
+    let last = FailureReason { because: Some(FailureKind::AttemptsUsedUp), cause };
     assert_eq!(reason(failed("no luck"), 3), Some(last));
     let long = reason(failed(&"ä".repeat(1 << 16)), 1).unwrap();
     assert_eq!(long.cause.chars().count(), MAX_LOGGED_CAUSE_CHARS);

@@ -52,7 +52,7 @@ impl Worker {
 
     /// Takes the worker off.
     pub(super) async fn retire(&self, worker: WorkerId, running: &Running) {
-        match timeout(LAST_WORD, self.store.retire_worker(worker)).await {
+        match timeout(LAST_WORD, self.store.deregister_worker(worker)).await {
             Ok(Ok(reaped)) => announce(&*self.dispatch.waker(), running, reaped),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot take this worker off; its lease will run out");

@@ -8,7 +8,7 @@ use crate::{
     run::RunEnv,
 };
 use longhaul_runtime::TaskSet;
-use longhaul_store::{NewWorker, Store, Work};
+use longhaul_store::{NewWorker, Store, WorkerStore};
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ impl House {
     /// Of a worker.
     pub fn of(owner: &Worker, worker: NewWorker, env: &RunEnv) -> Self {
         let (running, books) = (&env.running, Books::default());
-        let work = || -> Arc<dyn Work> { Arc::<dyn Store>::clone(&owner.store) };
+        let work = || -> Arc<dyn WorkerStore> { Arc::<dyn Store>::clone(&owner.store) };
         let options = &owner.options;
         let keeper = Keeper {
             store: work(),

@@ -16,7 +16,7 @@ use house::House;
 use longhaul_dispatch::{Dispatch, WakeSource};
 use longhaul_domain::{AgentName, WorkerId};
 use longhaul_executor::Executor;
-use longhaul_runtime::{Backoff, Ids, Readiness, Shutdown, TaskSet};
+use longhaul_runtime::{Backoff, IdSource, Readiness, Shutdown, TaskSet};
 use longhaul_store::{NewWorker, Store, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
@@ -32,7 +32,7 @@ pub struct Worker {
     /// Where executors run: a runtime of their own.
     pub executor_runtime: Handle,
     /// Ids and randomness.
-    pub ids: Arc<dyn Ids>,
+    pub ids: Arc<dyn IdSource>,
     /// Where it reports its health.
     pub readiness: Readiness,
     /// How it is run.
@@ -54,12 +54,12 @@ impl Worker {
     /// and takes itself off. A store that does not answer holds up neither of the two ends of a shutdown.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
         let (settled, _) = oneshot::channel();
-        self.run_reporting(shutdown, settled).await
+        self.run_with_start_report(shutdown, settled).await
     }
 
     /// The same, and tells once every agent has started or failed to which ones failed. Those are tried again, and their
     /// tasks wait.
-    pub async fn run_reporting(
+    pub async fn run_with_start_report(
         self,
         shutdown: Shutdown,
         settled: oneshot::Sender<Vec<FailedStart>>,

@@ -11,7 +11,7 @@ use tokio::{sync::Notify, time::Instant};
 
 /// Whether a task waits for a worker as if it had never been claimed.
 async fn given_back(scene: &Scene, key: TaskKey) {
-    let facts = scene.store.inner.run_facts(vec![key]).await.unwrap().remove(&key).unwrap();
+    let facts = scene.store.inner.run_details(vec![key]).await.unwrap().remove(&key).unwrap();
     assert_eq!(facts.attempt, 1, "no attempt was burnt");
     assert!(!facts.queue.expect("it is in the queue").running, "nobody holds it");
 }

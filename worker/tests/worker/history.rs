@@ -4,7 +4,7 @@ use crate::{
     scene::{Scene, does, quick},
     veil::Trouble,
 };
-use longhaul_domain::{FailedBecause, HistoryItem, Seq, TaskState};
+use longhaul_domain::{FailureKind, HistoryItem, Seq, TaskState};
 use longhaul_executor::prelude::*;
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ async fn a_history_that_cannot_be_read_counts_as_an_attempt_of_its_own_task_only
     scene.say(behind, "more").await;
     let worker = scene.start(vec![does("quick", |e| e.policy.max_attempts = 1, quick)]);
     let letter = scene.dead(broken).await;
-    assert_eq!((letter.because, letter.attempts), (FailedBecause::AttemptsUsedUp, 1));
+    assert_eq!((letter.because, letter.attempts), (FailureKind::AttemptsUsedUp, 1));
     assert!(letter.cause.contains("could not be read"), "{}", letter.cause);
     assert_eq!(scene.ended(behind).await, TaskState::Completed);
     scene.end(worker).await;

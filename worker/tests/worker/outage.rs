@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, does};
 use longhaul_domain::TaskState;
-use longhaul_executor::{Stopped, prelude::*};
+use longhaul_executor::{OutputStopped, prelude::*};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
@@ -38,7 +38,7 @@ async fn a_worker_that_is_cut_off_stops_its_runs_and_does_them_again_when_it_is_
     let key = scene.accept("talks").await;
     scene.reached(key, TaskState::Working).await;
     scene.store.go_down();
-    assert_eq!(stopped.recv().await, Some(Stopped::LeaseLost));
+    assert_eq!(stopped.recv().await, Some(OutputStopped::LeaseLost));
     let written: HashSet<_> = scene.store.writes().into_iter().collect();
     assert_eq!(written.len(), 1, "one run, one fence");
     let sent = scene.store.writes().len();

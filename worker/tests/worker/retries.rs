@@ -1,7 +1,7 @@
 //! Attempts: how many, how long, and what is known when they are used up.
 
 use crate::scene::{Scene, does, obedient, stubborn};
-use longhaul_domain::{EntryBody, FailedBecause, Note, TaskState};
+use longhaul_domain::{EntryBody, FailureKind, Note, TaskState};
 use longhaul_executor::prelude::*;
 use longhaul_runtime::{Clock, SystemClock};
 use longhaul_store::RunOptions;
@@ -21,7 +21,7 @@ async fn a_failing_task_is_tried_as_often_as_the_policy_says_and_is_dead_then() 
     let worker = scene.start(vec![does("fails", |e| e.policy.max_attempts = 2, failing)]);
     let key = scene.accept("fails").await;
     let letter = scene.dead(key).await;
-    assert_eq!((letter.because, letter.attempts), (FailedBecause::AttemptsUsedUp, 2));
+    assert_eq!((letter.because, letter.attempts), (FailureKind::AttemptsUsedUp, 2));
     assert_eq!(letter.cause, "no luck in attempt 2");
     let notes = scene.log(key).await.into_iter().filter_map(|entry| match entry {
         EntryBody::Note(Note::AttemptFailed { attempt, cause, .. }) => Some((attempt, cause)),
@@ -43,9 +43,9 @@ async fn a_message_can_ask_for_other_attempts_than_the_policy() {
     let worker = scene.start(vec![does("fails", |_| {}, failing)]);
     let options = RunOptions::default();
     let key = scene.accept_with("fails", r#"{"maxAttempts": 1}"#, options.clone()).await;
-    assert_eq!(scene.why(key).await, (FailedBecause::AttemptsUsedUp, 1));
+    assert_eq!(scene.why(key).await, (FailureKind::AttemptsUsedUp, 1));
     let key = scene.accept_with("fails", r#"{"maxAttempts": 5}"#, options).await;
-    assert_eq!(scene.why(key).await, (FailedBecause::AttemptsUsedUp, 5));
+    assert_eq!(scene.why(key).await, (FailureKind::AttemptsUsedUp, 5));
     assert_eq!(*seen.lock().unwrap(), [(1, 1), (1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]);
     scene.end(worker).await;
 }
@@ -56,7 +56,7 @@ async fn a_fatal_failure_is_not_tried_again() {
     let fatal = async |_: TaskContext| Err(ExecutorError::fatal("no such file"));
     let worker = scene.start(vec![does("fails", |_| {}, fatal)]);
     let key = scene.accept("fails").await;
-    assert_eq!(scene.why(key).await, (FailedBecause::Fatal, 1));
+    assert_eq!(scene.why(key).await, (FailureKind::Fatal, 1));
     scene.end(worker).await;
 }
 
@@ -75,7 +75,7 @@ async fn the_wait_that_an_executor_asks_for_is_kept_and_not_much_longer() {
     };
     let worker = scene.start(vec![does("fails", slow, failing)]);
     let key = scene.accept("fails").await;
-    assert_eq!(scene.why(key).await, (FailedBecause::AttemptsUsedUp, 2));
+    assert_eq!(scene.why(key).await, (FailureKind::AttemptsUsedUp, 2));
     let begun = begun.lock().unwrap().clone();
     assert!(begun[1] - begun[0] >= Duration::from_millis(300));
     scene.end(worker).await;
@@ -90,7 +90,7 @@ async fn an_attempt_that_takes_too_long_is_a_failed_one_whether_or_not_it_stops(
     for agent in ["obedient", "stubborn"] {
         let key = scene.accept_with(agent, said, RunOptions::default()).await;
         let letter = scene.dead(key).await;
-        assert_eq!((letter.because, letter.attempts), (FailedBecause::AttemptTimeout, 2));
+        assert_eq!((letter.because, letter.attempts), (FailureKind::AttemptTimeout, 2));
         assert!(letter.cause.contains("0.05 s (start-to-close)"), "{}", letter.cause);
     }
     scene.end(worker).await;
@@ -112,7 +112,7 @@ async fn an_attempt_that_does_not_get_on_is_a_failed_one_and_one_that_does_is_no
     let works = scene.accept_with("works", said, RunOptions::default()).await;
     let stuck = scene.accept_with("stuck", said, RunOptions::default()).await;
     let letter = scene.dead(stuck).await;
-    assert_eq!((letter.because, letter.attempts), (FailedBecause::NoProgress, 1));
+    assert_eq!((letter.because, letter.attempts), (FailureKind::NoProgress, 1));
     assert!(letter.cause.contains("0.4 s (no-progress)"), "{}", letter.cause);
     assert_eq!(scene.ended(works).await, TaskState::Completed);
     scene.end(worker).await;
@@ -128,7 +128,7 @@ async fn a_task_that_runs_into_its_deadline_fails_for_good() {
         let options = RunOptions { deadline, ..RunOptions::default() };
         let key = scene.accept_with(agent, r#"{"maxAttempts": 9}"#, options).await;
         let letter = scene.dead(key).await;
-        assert_eq!((letter.because, letter.attempts), (FailedBecause::Deadline, 1), "{agent}");
+        assert_eq!((letter.because, letter.attempts), (FailureKind::Deadline, 1), "{agent}");
         assert!(letter.cause.contains("the deadline of the task has passed"), "{}", letter.cause);
     }
     scene.end(worker).await;

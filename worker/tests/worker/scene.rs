@@ -2,18 +2,18 @@
 
 use crate::veil::Veil;
 use async_trait::async_trait;
-use longhaul_dispatch::{Dispatch, LocalDispatch, Wake};
+use longhaul_dispatch::{Dispatch, LocalDispatch, WakeHint};
 use longhaul_domain::{
-    AgentName, ContextId, EntryBody, FailedBecause, Message, MessageId, OwnerId, Part, Role, Seq,
+    AgentName, ContextId, EntryBody, FailureKind, Message, MessageId, OwnerId, Part, Role, Seq,
     Task, TaskId, TaskKey, TaskState, extension, log::UserMessage,
 };
 use longhaul_executor::prelude::*;
-use longhaul_runtime::{Ids, Readiness, Shutdown, SystemIds};
+use longhaul_runtime::{IdSource, Readiness, Shutdown, SystemIds};
 use longhaul_store::{
-    Accept, AcceptFollowUp, AcceptNew, DeadLetter, DedupeKey, FollowedUp, ReadLimit, RequestCancel,
-    RunOptions, SnapshotOptions, Store, TaskBudget,
+    AcceptFollowUp, AcceptNew, DeadLetter, DedupeKey, FollowedUp, IncomingMessage, ReadLimit,
+    RequestCancel, RunOptions, SnapshotOptions, Store, TaskBudget,
 };
-use longhaul_store_sqlite::testing::temp;
+use longhaul_store_sqlite::testing::temp_store;
 use longhaul_worker::{Worker, WorkerOptions};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -85,7 +85,7 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new() -> Self {
-        let (store, folder) = temp().await.unwrap();
+        let (store, folder) = temp_store().await.unwrap();
         let options = WorkerOptions {
             name: "test".to_owned(),
             concurrency: 16,
@@ -140,19 +140,19 @@ impl Scene {
     /// A task with durability options, as they stand in the message and as the API reads them for the store.
     pub async fn accept_with(&self, agent: &str, said: &str, options: RunOptions) -> TaskKey {
         let (agent, id) = (AgentName::new(agent).unwrap(), SystemIds.uuid_v7());
-        let metadata = format!("{{\"{}\": {said}}}", extension::DURABILITY);
+        let metadata = format!("{{\"{}\": {said}}}", extension::DURABILITY_EXTENSION);
         let message = Message {
             metadata: Some(JsonObject::parse(&metadata).unwrap()),
             ..Message::new(MessageId::from(id), Role::User, vec![Part::text("x")])
         };
         let message = UserMessage::new(message);
-        let dedupe = DedupeKey::of_message(&agent, &message);
+        let dedupe = DedupeKey::from_message(&agent, &message);
         let key = TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(id) };
-        let accept = Accept { message, dedupe, blobs: Vec::new(), trace: None };
+        let accept = IncomingMessage { message, dedupe, blobs: Vec::new(), trace: None };
         let new =
             AcceptNew { key, agent: agent.clone(), context: ContextId::from(id), options, accept };
         self.store.inner.accept_new(new).await.unwrap();
-        self.dispatch.waker().wake(Wake { agent, task: key, trace: None });
+        self.dispatch.waker().wake(WakeHint { agent, task: key, trace: None });
         key
     }
 
@@ -160,8 +160,8 @@ impl Scene {
     pub async fn say(&self, key: TaskKey, text: &str) {
         let id = MessageId::from(SystemIds.uuid_v7());
         let message = UserMessage::new(Message::new(id, Role::User, vec![Part::text(text)]));
-        let dedupe = DedupeKey::of_message(&AgentName::new("any").unwrap(), &message);
-        let accept = Accept { message, dedupe, blobs: Vec::new(), trace: None };
+        let dedupe = DedupeKey::from_message(&AgentName::new("any").unwrap(), &message);
+        let accept = IncomingMessage { message, dedupe, blobs: Vec::new(), trace: None };
         let budget = TaskBudget::UNLIMITED;
         let said = self.store.inner.accept_follow_up(AcceptFollowUp { key, accept, budget }).await;
         assert!(matches!(said, Ok(FollowedUp::Appended { .. })), "{said:?}");
@@ -209,7 +209,7 @@ impl Scene {
     }
 
     /// Why a task failed, and after how many attempts.
-    pub async fn why(&self, key: TaskKey) -> (FailedBecause, i32) {
+    pub async fn why(&self, key: TaskKey) -> (FailureKind, i32) {
         let letter = self.dead(key).await;
         (letter.because, letter.attempts)
     }

@@ -35,7 +35,7 @@ impl Executor for Late {
 
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
         if self.runs.fetch_add(1, Ordering::SeqCst) == 0 {
-            return Err(Stopped::Unavailable.into());
+            return Err(OutputStopped::Unavailable.into());
         }
         Ok(ctx.completed(format!("attempt {}", ctx.attempt())))
     }
@@ -59,7 +59,7 @@ async fn tasks_of_an_agent_that_cannot_work_wait_and_lose_no_attempt_while_other
         options: scene.options.clone(),
     };
     let (settled, started) = oneshot::channel();
-    let running = worker.run_reporting(shutdown.clone(), settled);
+    let running = worker.run_with_start_report(shutdown.clone(), settled);
     let running = longhaul_runtime::spawn("worker", async move { running.await.unwrap() });
 
     let failed = tokio::time::timeout(LIMIT, started).await.expect("it is told").unwrap();

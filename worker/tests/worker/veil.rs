@@ -85,7 +85,7 @@ impl Veil {
 }
 
 #[async_trait]
-impl Work for Veil {
+impl WorkerStore for Veil {
     async fn register_worker(&self, worker: NewWorker) -> Result<()> {
         self.through(self.inner.register_worker(worker)).await?;
         self.registered.send_modify(|count| *count += 1);
@@ -97,8 +97,8 @@ impl Work for Veil {
     async fn held_runs(&self, worker: WorkerId) -> Result<Vec<(TaskKey, Fence)>> {
         self.through(self.inner.held_runs(worker)).await
     }
-    async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
-        self.through(self.inner.retire_worker(worker)).await
+    async fn deregister_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
+        self.through(self.inner.deregister_worker(worker)).await
     }
     async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage> {
         let mut histories = self.histories.subscribe();
@@ -110,7 +110,7 @@ impl Work for Veil {
         }
         self.through(self.inner.read_history(key, query)).await
     }
-    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<ClaimedRun>> {
         self.through(self.inner.claim(request)).await
     }
     async fn append(&self, append: Append) -> Result<Appended> {
@@ -124,13 +124,13 @@ impl Work for Veil {
         self.wrote(settle.output.fence);
         self.through(self.inner.settle(settle)).await
     }
-    async fn reap(&self, reap: Reap) -> Result<Reaping> {
+    async fn reap(&self, reap: ReapRequest) -> Result<ReapOutcome> {
         self.through(self.inner.reap(reap)).await
     }
 }
 
 #[async_trait]
-impl Intake for Veil {
+impl IntakeStore for Veil {
     async fn accept_new(&self, accept: AcceptNew) -> Result<Accepted> {
         self.inner.accept_new(accept).await
     }
@@ -143,7 +143,7 @@ impl Intake for Veil {
 }
 
 #[async_trait]
-impl Reading for Veil {
+impl ReadStore for Veil {
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>> {
         self.through(self.inner.read_task(key, options)).await
     }
@@ -175,8 +175,8 @@ impl Reading for Veil {
     async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>> {
         self.inner.agent_of(owner, task).await
     }
-    async fn run_facts(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>> {
-        self.inner.run_facts(keys).await
+    async fn run_details(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunDetails>> {
+        self.inner.run_details(keys).await
     }
     async fn queue_depth(
         &self,
@@ -189,14 +189,14 @@ impl Reading for Veil {
 }
 
 #[async_trait]
-impl Operating for Veil {
-    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>> {
+impl OperatorStore for Veil {
+    async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
         self.inner.dead(query).await
     }
     async fn dead_letter(&self, key: TaskKey) -> Result<Option<DeadLetter>> {
         self.inner.dead_letter(key).await
     }
-    async fn redrive(&self, redrive: Redrive) -> Result<Redriven> {
+    async fn redrive(&self, redrive: Redrive) -> Result<RedriveOutcome> {
         self.inner.redrive(redrive).await
     }
     async fn dismiss(&self, key: TaskKey) -> Result<bool> {
@@ -211,7 +211,7 @@ impl Operating for Veil {
 }
 
 #[async_trait]
-impl Schedules for Veil {
+impl ScheduleStore for Veil {
     async fn put_schedule(&self, schedule: Schedule) -> Result<bool> {
         self.inner.put_schedule(schedule).await
     }
@@ -227,13 +227,13 @@ impl Schedules for Veil {
     async fn due_schedules(&self, limit: u32) -> Result<DueSchedules> {
         self.inner.due_schedules(limit).await
     }
-    async fn fire(&self, fire: Fire) -> Result<Fired> {
+    async fn fire(&self, fire: FireSchedule) -> Result<FireOutcome> {
         self.inner.fire(fire).await
     }
 }
 
 #[async_trait]
-impl Registry for Veil {
+impl AgentRegistry for Veil {
     async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()> {
         self.through(self.inner.register_agents(agents)).await
     }
@@ -243,7 +243,7 @@ impl Registry for Veil {
 }
 
 #[async_trait]
-impl Keys for Veil {
+impl KeyStore for Veil {
     async fn create_key(&self, key: NewKey) -> Result<OwnerId> {
         self.inner.create_key(key).await
     }
@@ -259,7 +259,7 @@ impl Keys for Veil {
 }
 
 #[async_trait]
-impl Signals for Veil {
+impl SignalSource for Veil {
     fn follow_logs(&self, tasks: &[TaskKey]) {
         self.inner.follow_logs(tasks);
     }

@@ -2,7 +2,7 @@
 //! a client that goes away.
 
 use axum::{http::HeaderMap, response::Response};
-use longhaul_proto::of_grpc;
+use longhaul_proto::transport_error;
 use longhaul_wire::ProtocolError;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -49,7 +49,7 @@ pub async fn within(time: Option<Duration>, answer: impl Future<Output = Respons
     timeout(time, answer).await.unwrap_or_else(|_| {
         let why = "There was no answer within the deadline of the call. What it asked for goes on: \
                    get the task, or send the same message again with a longer deadline";
-        of_grpc(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", why).into_http()
+        transport_error(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", why).into_http()
     })
 }
 

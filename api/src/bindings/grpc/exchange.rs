@@ -82,9 +82,9 @@ impl Services {
         let stated = stated_version(headers, None);
         let negotiation = self.0.gate.negotiation;
         let spoken = match dialect {
-            Dialect::V1_0 => negotiation.v1_place(stated.as_deref())?,
+            Dialect::V1_0 => negotiation.for_v1_path(stated.as_deref())?,
             Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => {
-                negotiation.v0_place(stated.as_deref())?
+                negotiation.for_v0_path(stated.as_deref())?
             }
         };
         if spoken == dialect {

@@ -23,7 +23,7 @@ use axum::{
     response::Response,
 };
 use calls::Calls;
-use longhaul_proto::{of_grpc, pb};
+use longhaul_proto::{pb, transport_error};
 use longhaul_wire::Dialect;
 use pb::{v0::a2a_service_server as old, v1::a2a_service_server as new};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Services {
 
 /// News that something is not offered here.
 fn unimplemented(message: &str) -> Response {
-    of_grpc(Code::Unimplemented, "UNIMPLEMENTED", message).into_http()
+    transport_error(Code::Unimplemented, "UNIMPLEMENTED", message).into_http()
 }
 
 /// The same where it is HTTP itself that is wrong.

@@ -8,7 +8,7 @@ use axum::{
     http::{Request as HttpRequest, Response as HttpResponse},
 };
 use futures::StreamExt;
-use longhaul_domain::{Part, TaskState, extension::RESUME, log::StatusChange};
+use longhaul_domain::{Part, TaskState, extension::RESUME_EXTENSION, log::StatusChange};
 use longhaul_proto::pb::{
     rpc,
     v0::{self, a2a_service_client::A2aServiceClient as OldClient},
@@ -63,7 +63,7 @@ fn reason(status: &Status) -> String {
 /// The cursor in an event's metadata.
 fn seq(metadata: Option<prost_types::Struct>) -> f64 {
     use prost_types::value::Kind;
-    let cursor = metadata.unwrap().fields.remove(RESUME).and_then(|cursor| cursor.kind);
+    let cursor = metadata.unwrap().fields.remove(RESUME_EXTENSION).and_then(|cursor| cursor.kind);
     let Some(Kind::StructValue(mut cursor)) = cursor else { panic!("{cursor:?}") };
     match cursor.fields.remove("seq").and_then(|seq| seq.kind) {
         Some(Kind::NumberValue(seq)) => seq,

@@ -12,10 +12,11 @@ use async_trait::async_trait;
 use longhaul_domain::Seq;
 use longhaul_proto::{
     pb::v0::{self as pb, a2a_service_server::A2aService},
-    v0::{self, Files},
+    v0::{self, EncodeFiles},
 };
 use longhaul_wire::{
-    Operation, ProtocolError, Request as Asked, SendRequest, StreamEvent, WireError, v0::FileBytes,
+    Operation, ProtocolError, Request as Asked, SendRequest, StreamEvent, WireError,
+    v0::FileEncoding,
 };
 use tonic::{Request, Response, Status};
 
@@ -38,12 +39,12 @@ impl Service {
 }
 
 /// How the client that asks has files.
-fn files_of<T>(request: &Request<T>) -> FileBytes {
+fn files_of<T>(request: &Request<T>) -> FileEncoding {
     let agent = request.metadata().get("user-agent");
-    FileBytes::of_user_agent(agent.and_then(|agent| agent.to_str().ok()))
+    FileEncoding::from_user_agent(agent.and_then(|agent| agent.to_str().ok()))
 }
 
-fn task(files: FileBytes) -> impl FnOnce(&Outcome) -> Result<pb::Task, WireError> {
+fn task(files: FileEncoding) -> impl FnOnce(&Outcome) -> Result<pb::Task, WireError> {
     move |outcome| match outcome {
         Outcome::Task(task) => v0::task(task).map(|task| task.files(files)),
         _ => mismatch(),
@@ -51,14 +52,14 @@ fn task(files: FileBytes) -> impl FnOnce(&Outcome) -> Result<pb::Task, WireError
 }
 
 fn event(
-    files: FileBytes,
+    files: FileEncoding,
 ) -> impl Fn(&StreamEvent, Option<Seq>) -> Result<pb::StreamResponse, WireError> {
     move |event, cursor| v0::event(event, cursor).map(|event| event.files(files))
 }
 
 fn sending(
     asked: fn(Box<SendRequest>) -> Asked,
-    files: FileBytes,
+    files: FileEncoding,
 ) -> impl FnOnce(pb::SendMessageRequest) -> Result<Asked, ProtocolError> {
     move |request| {
         let mut asked = asked(Box::new(v0::read_send(request)?));

@@ -30,7 +30,9 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::Response,
 };
-use longhaul_wire::{Dialect, Operation, ProtocolError, View, v0::FileBytes, write::to_vec};
+use longhaul_wire::{
+    Dialect, DialectView, Operation, ProtocolError, v0::FileEncoding, write::to_vec,
+};
 use path::Asked;
 pub use path::is_reserved;
 use reply::{Reply, TYPES};
@@ -92,8 +94,8 @@ impl Exchange<'_> {
         let version = stated_version(&self.parts.headers, self.parts.uri.query());
         let negotiation = self.gate.negotiation;
         match of {
-            Of::V1_0 | Of::Both => negotiation.v1_place(version.as_deref()),
-            Of::V0_3 => negotiation.v0_place(version.as_deref()),
+            Of::V1_0 | Of::Both => negotiation.for_v1_path(version.as_deref()),
+            Of::V0_3 => negotiation.for_v0_path(version.as_deref()),
         }
     }
 
@@ -191,13 +193,13 @@ impl Exchange<'_> {
     }
 
     /// How often files are base64 on the wire: in 0.3, clients differ.
-    fn files(&self, dialect: Dialect) -> FileBytes {
+    fn files(&self, dialect: Dialect) -> FileEncoding {
         match dialect {
             Dialect::V0_3Proto => {
                 let agent = self.parts.headers.get(header::USER_AGENT);
-                FileBytes::of_user_agent(agent.and_then(|agent| agent.to_str().ok()))
+                FileEncoding::from_user_agent(agent.and_then(|agent| agent.to_str().ok()))
             }
-            Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => FileBytes::Once,
+            Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => FileEncoding::Once,
         }
     }
 
@@ -212,6 +214,6 @@ impl Exchange<'_> {
     }
 }
 
-fn written(view: &View<'_>, request_id: String) -> Result<Vec<u8>, ProtocolError> {
+fn written(view: &DialectView<'_>, request_id: String) -> Result<Vec<u8>, ProtocolError> {
     to_vec(view).map_err(|error| unwritable(&error, request_id))
 }

@@ -14,7 +14,7 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use longhaul_domain::{AgentName, FailedBecause, TaskId, Timestamp, check_text, json};
+use longhaul_domain::{AgentName, FailureKind, TaskId, Timestamp, check_text, json};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -94,8 +94,8 @@ impl Filter {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let agent = given(&self.agent).map(AgentName::new).transpose();
         let because = given(&self.because).map(|name| {
-            let names = FailedBecause::ALL.map(FailedBecause::name).join(", ");
-            FailedBecause::from_name(&name)
+            let names = FailureKind::ALL.map(FailureKind::name).join(", ");
+            FailureKind::from_name(&name)
                 .ok_or_else(|| invalid(format!("because: must be one of {names}")))
         });
         Ok(DeadFilter {

@@ -10,7 +10,7 @@ use crate::service::operate::Wanted;
 use axum::extract::{Request, State};
 use longhaul_domain::{AgentName, ContextId, Message, MessageId, Part, Role};
 use longhaul_store::MissedRuns;
-use longhaul_wire::v1::read_template;
+use longhaul_wire::v1::read_message_template;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::collections::HashMap;
@@ -64,7 +64,7 @@ impl Body {
 }
 
 fn read_message(raw: &RawValue) -> Result<Message, super::Failed> {
-    let (message, task) = read_template(raw).map_err(|violations| {
+    let (message, task) = read_message_template(raw).map_err(|violations| {
         let lines: Vec<String> = violations
             .into_iter()
             .map(|violation| format!("message.{} {}", violation.field, violation.description))

@@ -3,7 +3,7 @@
 use crate::service::operate;
 use chrono::SecondsFormat;
 use longhaul_domain::{AgentName, ContextId, EntryKind, Message, Timestamp};
-use longhaul_store::{DeadLetter, Handled, MissedRuns, QueueRecord, WorkerRecord};
+use longhaul_store::{DeadLetter, DeadLetterResolution, MissedRuns, QueueRecord, WorkerRecord};
 use longhaul_wire::v1::V1;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
@@ -25,8 +25,8 @@ pub fn letter(letter: &DeadLetter) -> Value {
         "attempts": letter.attempts,
     });
     match letter.handled {
-        Some(Handled::Redriven(task)) => view["redrivenAs"] = json!(task.to_string()),
-        Some(Handled::Dismissed) => view["dismissed"] = json!(true),
+        Some(DeadLetterResolution::Redriven(task)) => view["redrivenAs"] = json!(task.to_string()),
+        Some(DeadLetterResolution::Dismissed) => view["dismissed"] = json!(true),
         None => {}
     }
     view

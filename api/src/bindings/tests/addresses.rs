@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Api, server::Answers};
 use axum::response::Response;
-use longhaul_signing::{Algorithm, KeyRing, PrivateKey, Signer};
+use longhaul_signing::{Algorithm, CardSigner, KeyRing, PrivateKey};
 use std::sync::Arc;
 
 const CARD: &str = "/.well-known/agent-card.json";
@@ -76,7 +76,7 @@ async fn a_prefix_that_a_proxy_leaves_in_place_means_nothing() {
 async fn a_card_names_the_address_that_was_asked_and_goes_to_its_reader_alone() {
     let node = Node::start().await;
     let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
-    let signer = Arc::new(Signer::new(KeyRing::new(Some(key), []), None));
+    let signer = Arc::new(CardSigner::new(KeyRing::new(Some(key), []), None));
     let api = node.configured(|options| {
         options.public_url = None;
         options.allowed_hosts = vec!["agents.internal".to_owned()];

@@ -3,7 +3,7 @@
 use super::*;
 use futures::StreamExt;
 use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, EntryBody, JsonObject};
-use longhaul_wire::v0::FileBytes;
+use longhaul_wire::v0::FileEncoding;
 
 /// The line ends of Python's `str.splitlines`, and with it of httpx.
 const LINE_ENDS: [char; 10] =
@@ -22,9 +22,9 @@ fn envelopes() -> Vec<Envelope> {
     let id = longhaul_wire::jsonrpc::read_call(call.as_bytes()).unwrap().id;
     let chosen = || Some(separators());
     let mut all = vec![
-        Envelope::bare(Dialect::V1_0, FileBytes::Once),
-        Envelope::bare(Dialect::V0_3Proto, FileBytes::Once),
-        Envelope::bare(Dialect::V0_3Proto, FileBytes::Twice),
+        Envelope::bare(Dialect::V1_0, FileEncoding::Once),
+        Envelope::bare(Dialect::V0_3Proto, FileEncoding::Once),
+        Envelope::bare(Dialect::V0_3Proto, FileEncoding::Twice),
     ];
     all.extend(Dialect::ALL.into_iter().map(|dialect| Envelope::new(dialect, &id, chosen())));
     all

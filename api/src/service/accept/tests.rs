@@ -1,6 +1,8 @@
 use super::*;
 use crate::testing::{Node, agent, caller, send};
-use longhaul_domain::{BlobSlot, INLINE_LIMIT, Json, JsonObject, Part, bounds::MAX_DATA_DEPTH};
+use longhaul_domain::{
+    BlobSlot, Json, JsonObject, MAX_INLINE_CONTENT_BYTES, Part, bounds::MAX_DATA_DEPTH,
+};
 use longhaul_wire::{GetRequest, SendOutcome};
 
 fn asking(id: &str, modes: &[&str]) -> SendRequest {
@@ -75,7 +77,7 @@ fn to(task: TaskId, id: &str, text: &str) -> SendRequest {
 async fn a_message_beyond_the_budget_of_its_task_is_refused_with_advice() {
     let node = Node::start().await;
     let key = sent(&node, send("m")).await;
-    let large = "x".repeat(INLINE_LIMIT);
+    let large = "x".repeat(MAX_INLINE_CONTENT_BYTES);
     // The node allows a mebibyte.
     for n in 0..15 {
         sent(&node, to(key.task, &n.to_string(), &large)).await;
@@ -106,7 +108,7 @@ async fn an_answer_to_a_follow_up_shows_the_newest_messages_and_all_where_they_a
 #[tokio::test]
 async fn large_metadata_is_kept_apart_and_shown_as_it_was_sent() {
     let node = Node::start().await;
-    let pad = "x".repeat(INLINE_LIMIT);
+    let pad = "x".repeat(MAX_INLINE_CONTENT_BYTES);
     let large = |name: &str| JsonObject::parse(&format!(r#"{{"{name}":"{pad}"}}"#)).ok();
     let mut request = send("m");
     request.metadata = large("request");

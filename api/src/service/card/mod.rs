@@ -126,7 +126,7 @@ impl Service {
         match self.options.extended_cards {
             ExtendedCards::Off => false,
             ExtendedCards::Always => true,
-            ExtendedCards::Authenticated => self.authenticated && agent.has_extended_part(),
+            ExtendedCards::Authenticated => self.authenticated && agent.has_extended_skills(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use longhaul_wire::{
     Dialect,
-    v0::card::{AnyCard, OldCard},
+    v0::card::{CombinedCard, LegacyCard},
     v1::card::AgentCard,
 };
 use serde_json::{Result, Value, to_value};
@@ -32,8 +32,8 @@ impl Shape {
     pub fn document(self, card: &AgentCard) -> Result<Value> {
         match self {
             Self::V1_0 => to_value(card),
-            Self::Any => to_value(AnyCard(card)),
-            Self::V0_3 => to_value(OldCard(card)),
+            Self::Any => to_value(CombinedCard(card)),
+            Self::V0_3 => to_value(LegacyCard(card)),
         }
     }
 }

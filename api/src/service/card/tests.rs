@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Node, agent, caller};
 use longhaul_domain::Skill;
-use longhaul_wire::{card::About, v0::card::received_card, v1::card::AgentProvider};
+use longhaul_wire::{card::DeploymentInfo, v0::card::received_card, v1::card::AgentProvider};
 use serde_json::{Value, value::RawValue};
 
 /// An agent with a skill for everybody and one for those who showed who they are.
@@ -101,7 +101,7 @@ async fn each_document_is_read_by_the_clients_that_it_is_for() {
 #[tokio::test]
 async fn every_document_says_who_runs_the_deployment() {
     let node = Node::start().await;
-    let about = About {
+    let about = DeploymentInfo {
         provider: Some(AgentProvider {
             url: "https://us.example".to_owned(),
             organization: "Us".to_owned(),

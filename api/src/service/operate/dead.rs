@@ -3,11 +3,11 @@
 use super::{Refusal, Result};
 use crate::service::{Caller, Held, Service, fit::fit};
 use longhaul_domain::{
-    AgentName, FailedBecause, LogEntry, OwnerId, Seq, Task, TaskId, TaskKey, Timestamp,
+    AgentName, FailureKind, LogEntry, OwnerId, Seq, Task, TaskId, TaskKey, Timestamp,
 };
 use longhaul_store::{
-    DeadLetter, DeadQuery, Handled, QueueRecord, ReadLimit, Room, SnapshotOptions, StoreError,
-    WorkerRecord,
+    DeadLetter, DeadLetterQuery, DeadLetterResolution, QueueRecord, ReadBudget, ReadLimit,
+    SnapshotOptions, StoreError, WorkerRecord,
 };
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ pub struct DeadFilter {
     /// Of one agent.
     pub agent: Option<AgentName>,
     /// Of one kind.
-    pub because: Option<FailedBecause>,
+    pub because: Option<FailureKind>,
     /// Failed at or after this time.
     pub from: Option<Timestamp>,
     /// Failed before this time.
@@ -70,7 +70,7 @@ impl Service {
             Some(owner) => Some(self.owner(caller, owner).await?),
             None => None,
         };
-        let query = DeadQuery {
+        let query = DeadLetterQuery {
             owner,
             agent: filter.agent.clone(),
             because: filter.because,
@@ -95,8 +95,8 @@ impl Service {
         let letter = self.dead_letter(caller, owner, task).await?;
         let caller = caller.acting_for(letter.key.owner);
         let read = |options| self.store.read_task(letter.key, options);
-        let room = Room::Newest(self.options.max_answer_bytes);
-        let found = match read(SnapshotOptions { room, ..SnapshotOptions::ALL }).await {
+        let budget = ReadBudget::TrimHistory(self.options.max_answer_bytes);
+        let found = match read(SnapshotOptions { budget, ..SnapshotOptions::ALL }).await {
             Err(StoreError::TooLarge { .. }) => read(SnapshotOptions::STATUS).await,
             found => found,
         };
@@ -118,10 +118,10 @@ impl Service {
             return Ok(false);
         }
         match self.dead_letter(caller, owner, task).await?.handled {
-            Some(Handled::Redriven(new)) => Err(Refusal::Conflict(format!(
+            Some(DeadLetterResolution::Redriven(new)) => Err(Refusal::Conflict(format!(
                 "the task was redriven as {new}; there is nothing to dismiss"
             ))),
-            Some(Handled::Dismissed) | None => Ok(true),
+            Some(DeadLetterResolution::Dismissed) | None => Ok(true),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Refusal, Result};
 use crate::service::{Caller, Service};
-use longhaul_domain::{OwnerId, ids::MAX_CLIENT_ID, text::check_identifier};
+use longhaul_domain::{OwnerId, ids::MAX_CLIENT_ID_BYTES, text::check_identifier};
 use std::collections::HashMap;
 
 /// Name of the owner of unauthenticated mode.
@@ -15,7 +15,7 @@ impl Service {
             let why = "there is no owner of this name or number; see `longhaul keys list`";
             Refusal::NotFound(why.to_owned())
         };
-        check_identifier(text, MAX_CLIENT_ID).map_err(|_| nobody())?;
+        check_identifier(text, MAX_CLIENT_ID_BYTES).map_err(|_| nobody())?;
         let named = self.store.keys(Some(text)).await.map_err(|e| caller.refused(&e))?;
         if let Some(key) = named.first() {
             return Ok(key.owner);

@@ -8,7 +8,7 @@ use super::{DeadFilter, Refusal, Result, dead::not_dead};
 use crate::service::{Caller, Draft, Service};
 use futures::{StreamExt, stream};
 use longhaul_domain::{EntryBody, Message, Seq, TaskId, TaskKey, log::UserMessage};
-use longhaul_store::{DeadLetter, ReadLimit, Redrive, Redriven};
+use longhaul_store::{DeadLetter, ReadLimit, Redrive, RedriveOutcome};
 
 /// How many are redriven at once.
 const AT_ONCE: usize = 8;
@@ -87,13 +87,13 @@ impl Service {
         let key = new.key;
         let done = self.store.redrive(Redrive { dead: letter.key, new }).await;
         Ok(match done.map_err(|e| caller.refused(&e))? {
-            Redriven::Now { task: to } => {
+            RedriveOutcome::Now { task: to } => {
                 self.wake(&trace, &agent, TaskKey { task: to, ..key });
                 tracing::info!(request_id = caller.request_id, task_id = %from, %to, "redriven");
                 Some(Redone { from, to, already: false })
             }
-            Redriven::Already { task: to } => Some(Redone { from, to, already: true }),
-            Redriven::NotDead => None,
+            RedriveOutcome::Already { task: to } => Some(Redone { from, to, already: true }),
+            RedriveOutcome::NotDead => None,
         })
     }
 

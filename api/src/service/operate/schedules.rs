@@ -7,9 +7,9 @@ use crate::{
 };
 use longhaul_domain::{
     AgentName, ContextId, DurabilityOptions, Message, OwnerId, TaskId, Timestamp, bounds,
-    extension::DURABILITY,
+    extension::DURABILITY_EXTENSION,
 };
-use longhaul_store::{Accepted, Fire, Fired, MissedRuns, Schedule, SchedulePlan};
+use longhaul_store::{Accepted, FireOutcome, FireSchedule, MissedRuns, Schedule, SchedulePlan};
 use std::collections::HashMap;
 
 /// Longest name of a schedule, in bytes.
@@ -144,7 +144,7 @@ impl Service {
             let draft = draft(&schedule, stands_for.clone(), trace.clone());
             let new = self.begin(draft).await.map_err(|e| caller.refused(&e))?;
             let (key, agent) = (new.key, new.agent.clone());
-            let fire = Fire {
+            let fire = FireSchedule {
                 owner,
                 name: name.to_owned(),
                 revision: schedule.revision,
@@ -152,12 +152,12 @@ impl Service {
                 task: Some((self.clock.now(), new)),
             };
             match self.store.fire(fire).await.map_err(|e| caller.refused(&e))? {
-                Fired::Now(Some(Accepted::Duplicate { task, .. })) => return Ok(task),
-                Fired::Now(_) => {
+                FireOutcome::Now(Some(Accepted::Duplicate { task, .. })) => return Ok(task),
+                FireOutcome::Now(_) => {
                     self.wake(&trace, &agent, key);
                     return Ok(key.task);
                 }
-                Fired::Outdated => {}
+                FireOutcome::Outdated => {}
             }
         }
         Err(Refusal::Conflict("the schedule is being changed; try again".to_owned()))
@@ -220,16 +220,16 @@ fn check_name(name: &str) -> Result<()> {
 fn check_message(message: &Message) -> Result<()> {
     let metadata = message.metadata.as_ref();
     DurabilityOptions::read(metadata).map_err(|error| {
-        Refusal::Invalid(format!("message.metadata[\"{DURABILITY}\"]: {error}"))
+        Refusal::Invalid(format!("message.metadata[\"{DURABILITY_EXTENSION}\"]: {error}"))
     })?;
-    let options = metadata.and_then(|metadata| metadata.get(DURABILITY));
+    let options = metadata.and_then(|metadata| metadata.get(DURABILITY_EXTENSION));
     let given = options.and_then(|options| longhaul_domain::JsonObject::new(options).ok());
     let once = PAST.iter().find(|name| {
         given.as_ref().and_then(|given| given.get(name)).is_some_and(|v| v.as_str() != "null")
     });
     if let Some(name) = once {
         return Err(Refusal::Invalid(format!(
-            "message.metadata[\"{DURABILITY}\"].{name} holds for one task only; leave it out of a schedule"
+            "message.metadata[\"{DURABILITY_EXTENSION}\"].{name} holds for one task only; leave it out of a schedule"
         )));
     }
     bounds::check_message(message).map_err(|why| Refusal::Invalid(why.to_string()))?;

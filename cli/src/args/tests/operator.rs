@@ -1,7 +1,7 @@
 //! Flags of operators, and of how tasks are run.
 
 use super::*;
-use longhaul_domain::FailedBecause;
+use longhaul_domain::FailureKind;
 
 fn redrive(line: &[&str]) -> RedriveDead {
     match parsed(&[&["dead", "redrive"], line].concat()) {
@@ -32,7 +32,7 @@ fn dead_tasks_are_listed_by_what_is_known_of_them() {
     ]) else {
         panic!("it is dead list")
     };
-    assert_eq!(args.filter.because, Some(FailedBecause::QueueTimeout));
+    assert_eq!(args.filter.because, Some(FailureKind::QueueTimeout));
     assert!(args.handled && args.filter.selects() && args.filter.owner.is_none());
     assert_eq!((args.limit, args.all), (20, false));
     assert_eq!(refused(&["dead", "list", "--because", "bad luck"]), ErrorKind::ValueValidation);

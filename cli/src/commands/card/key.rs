@@ -6,7 +6,7 @@ use crate::{
     exit::{Done, Failure, Outcome},
     print,
 };
-use longhaul_runtime::{Ids, SystemIds};
+use longhaul_runtime::{IdSource, SystemIds};
 use longhaul_signing::{KeyRing, PrivateKey, PublicKey};
 use std::{
     fs::OpenOptions,
@@ -41,7 +41,7 @@ fn new(args: &NewCardKey) -> Outcome {
     Ok(Done::Ok)
 }
 
-fn random(ids: &dyn Ids) -> [u8; 32] {
+fn random(ids: &dyn IdSource) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes[..16].copy_from_slice(&ids.random_u128().to_be_bytes());
     bytes[16..].copy_from_slice(&ids.random_u128().to_be_bytes());

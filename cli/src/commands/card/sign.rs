@@ -6,7 +6,7 @@ use crate::{
     exit::{Done, Failure, Outcome},
     print,
 };
-use longhaul_signing::{CardSignature, KeyRing, PrivateKey, SIGNATURES};
+use longhaul_signing::{CardSignature, KeyRing, PrivateKey, SIGNATURES_FIELD};
 use serde_json::Value;
 use std::{fs, path::Path};
 
@@ -41,10 +41,10 @@ fn signed(
         header.is_some_and(|header| header.kid.as_deref() == ring.kid())
     };
     let made = ring.sign(&card, jku)?;
-    let before = card.get(SIGNATURES).and_then(Value::as_array).cloned().unwrap_or_default();
+    let before = card.get(SIGNATURES_FIELD).and_then(Value::as_array).cloned().unwrap_or_default();
     let kept = before.into_iter().filter(|signature| !mine(signature));
     let made = made.iter().filter_map(|signature| serde_json::to_value(signature).ok());
-    card[SIGNATURES] = kept.chain(made).collect();
+    card[SIGNATURES_FIELD] = kept.chain(made).collect();
     Ok(card)
 }
 
@@ -74,11 +74,11 @@ mod tests {
         let mut changed = signed(once.clone(), key(2), None).unwrap();
         changed["name"] = "b".into();
         let again = signed(changed.clone(), key(1), None).unwrap();
-        let count = |card: &Value| card[SIGNATURES].as_array().unwrap().len();
+        let count = |card: &Value| card[SIGNATURES_FIELD].as_array().unwrap().len();
         assert_eq!(count(&again), count(&changed));
-        assert_eq!(again[SIGNATURES][0]["protected"], "?");
-        let old = &once[SIGNATURES][1];
-        assert!(!again[SIGNATURES].as_array().unwrap().contains(old));
+        assert_eq!(again[SIGNATURES_FIELD][0]["protected"], "?");
+        let old = &once[SIGNATURES_FIELD][1];
+        assert!(!again[SIGNATURES_FIELD].as_array().unwrap().contains(old));
     }
 
     #[test]

@@ -10,7 +10,9 @@ use crate::{
     exit::{Done, Failure, Outcome},
     print,
 };
-use longhaul_signing::{CardSignature, PublicKey, SIGNATURES, TrustedKey, trusted_keys, verify};
+use longhaul_signing::{
+    CardSignature, PublicKey, SIGNATURES_FIELD, TrustedKey, parse_trusted_keys, verify,
+};
 use reqwest::Url;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -71,7 +73,7 @@ async fn keys(
 }
 
 fn key_set(name: &str, bytes: &[u8]) -> Result<Vec<TrustedKey>, Failure> {
-    trusted_keys(bytes).map_err(|error| Failure::failed(format!("{name}: {error}")))
+    parse_trusted_keys(bytes).map_err(|error| Failure::failed(format!("{name}: {error}")))
 }
 
 /// The key sets to fetch when the user named none.
@@ -96,7 +98,7 @@ fn places(card: &Value, from: Option<&Url>, trust: bool) -> Result<BTreeSet<Url>
 
 /// The key sets that the signatures name.
 fn named(card: &Value) -> BTreeSet<Url> {
-    let signatures = card.get(SIGNATURES).and_then(Value::as_array).into_iter().flatten();
+    let signatures = card.get(SIGNATURES_FIELD).and_then(Value::as_array).into_iter().flatten();
     signatures
         .filter_map(|signature| serde_json::from_value::<CardSignature>(signature.clone()).ok())
         .filter_map(|signature| signature.protected_header()?.jku)
@@ -120,7 +122,7 @@ mod tests {
     fn card(jku: Option<&str>) -> Value {
         let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
         let mut card = json!({"name": "a"});
-        card[SIGNATURES] = KeyRing::new(Some(key), [])
+        card[SIGNATURES_FIELD] = KeyRing::new(Some(key), [])
             .sign(&card, jku)
             .map(|signatures| serde_json::to_value(signatures).unwrap())
             .unwrap();

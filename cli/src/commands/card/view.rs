@@ -5,7 +5,7 @@ use crate::{
     print,
     screen::{clean, escaped},
 };
-use longhaul_signing::{CardSignature, SIGNATURES, Verdict};
+use longhaul_signing::{CardSignature, SIGNATURES_FIELD, SignatureVerification};
 use serde_json::{Value, json};
 
 /// JSON on several lines.
@@ -35,14 +35,14 @@ pub fn card(card: &Value) -> String {
     add(&mut rows, "reads", texts(&card["defaultInputModes"]));
     add(&mut rows, "writes", texts(&card["defaultOutputModes"]));
     add(&mut rows, "skills", list(&card["skills"], skill));
-    add(&mut rows, "signatures", list(&card[SIGNATURES], signature));
+    add(&mut rows, "signatures", list(&card[SIGNATURES_FIELD], signature));
     text.push_str(&print::table(&rows));
     text
 }
 
 /// What each signature is worth, for people.
-pub fn verdicts(verdicts: &[Verdict]) -> String {
-    let row = |(at, verdict): (usize, &Verdict)| {
+pub fn verdicts(verdicts: &[SignatureVerification]) -> String {
+    let row = |(at, verdict): (usize, &SignatureVerification)| {
         let (state, why) = match &verdict.outcome {
             Ok(form) => ("valid", format!("covers {}", form.name())),
             Err(refused) => ("not valid", clean(&refused.to_string())),
@@ -56,8 +56,8 @@ pub fn verdicts(verdicts: &[Verdict]) -> String {
 }
 
 /// The same for programs.
-pub fn verdicts_as_json(verdicts: &[Verdict]) -> Value {
-    let one = |verdict: &Verdict| {
+pub fn verdicts_as_json(verdicts: &[SignatureVerification]) -> Value {
+    let one = |verdict: &SignatureVerification| {
         let header = verdict.header.as_ref();
         json!({
             "alg": header.map(|header| &header.alg),
@@ -182,7 +182,7 @@ fn signature(signature: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_signing::{Form, Refused};
+    use longhaul_signing::{SignatureRejection, SignedForm};
 
     #[test]
     fn a_card_is_readable() {
@@ -248,8 +248,8 @@ signatures    cannot be read
     #[test]
     fn every_signature_says_what_it_is_worth() {
         let all = [
-            Verdict { header: None, outcome: Err(Refused::Unreadable) },
-            Verdict { header: None, outcome: Ok(Form::Specification) },
+            SignatureVerification { header: None, outcome: Err(SignatureRejection::Unreadable) },
+            SignatureVerification { header: None, outcome: Ok(SignedForm::Specification) },
         ];
         let text = verdicts(&all);
         assert!(text.contains("signature 1  ?  -  not valid  it cannot be read"), "{text}");

@@ -15,7 +15,7 @@ use longhaul_domain::{AgentName, OwnerId, TaskId, TaskKey};
 use longhaul_runtime::TraceContext;
 use uuid::Uuid;
 
-use crate::Wake;
+use crate::WakeHint;
 
 const VERSION: u8 = 1;
 const LENGTH: usize = 25;
@@ -27,17 +27,17 @@ const STATE: &str = "tracestate";
 const ATTEMPT: &str = "longhaul-attempt";
 
 /// The body of a message that stands for so many hints.
-pub(super) fn encode(wake: &Wake, stands_for: u32) -> Vec<u8> {
+pub(super) fn encode(wake: &WakeHint, hint_count: u32) -> Vec<u8> {
     let mut body = Vec::with_capacity(LENGTH);
     body.push(VERSION);
     body.extend_from_slice(&wake.task.owner.0.to_be_bytes());
     body.extend_from_slice(wake.task.task.uuid().as_bytes());
-    body.extend_from_slice(&stands_for.to_be_bytes());
+    body.extend_from_slice(&hint_count.to_be_bytes());
     body
 }
 
 /// The headers. `attempt` counts the sender's tries and matters to nobody else.
-pub(super) fn properties(wake: &Wake, attempt: u8) -> BasicProperties {
+pub(super) fn properties(wake: &WakeHint, attempt: u8) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(ATTEMPT.into(), AMQPValue::ShortShortUInt(attempt));
     if let Some(trace) = &wake.trace {
@@ -54,9 +54,9 @@ pub(super) fn decode(
     agent: AgentName,
     body: &[u8],
     properties: &BasicProperties,
-) -> Option<(Wake, u32)> {
-    let stands_for = body.get(LEAST..).and_then(<[u8]>::first_chunk);
-    let stands_for = stands_for.map_or(1, |bytes| u32::from_be_bytes(*bytes)).max(1);
+) -> Option<(WakeHint, u32)> {
+    let hint_count = body.get(LEAST..).and_then(<[u8]>::first_chunk);
+    let hint_count = hint_count.map_or(1, |bytes| u32::from_be_bytes(*bytes)).max(1);
     let body: &[u8; LEAST] = body.first_chunk()?;
     if body[0] != VERSION {
         return None;
@@ -64,7 +64,7 @@ pub(super) fn decode(
     let owner = OwnerId(i32::from_be_bytes(*body[1..].first_chunk()?));
     let task = TaskId::new(Uuid::from_bytes(*body[5..].first_chunk()?));
     let task = TaskKey { owner, task };
-    Some((Wake { agent, task, trace: trace(properties) }, stands_for))
+    Some((WakeHint { agent, task, trace: trace(properties) }, hint_count))
 }
 
 /// Which try of the sender a message was.
@@ -100,7 +100,7 @@ mod tests {
     fn what_is_sent_is_what_is_read() {
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let trace = TraceContext::parse(parent, Some("vendor=1")).ok();
-        for wake in [wake("a", u128::MAX / 3), Wake { trace, ..wake("a", 5) }] {
+        for wake in [wake("a", u128::MAX / 3), WakeHint { trace, ..wake("a", 5) }] {
             let headers = properties(&wake, 1);
             assert_eq!(attempt(&headers), 1);
             assert_eq!(decode(agent("a"), &encode(&wake, 300), &headers), Some((wake, 300)));

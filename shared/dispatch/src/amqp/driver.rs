@@ -32,18 +32,18 @@ use super::{
     lines::{Line, Lines},
     link::{Link, Trouble},
     outbox::ProofRequest,
-    settings::AmqpSettings,
+    settings::AmqpOptions,
 };
-use crate::{Delivery, Verdict, counters::Counters};
+use crate::{Delivery, DeliveryDecision, counters::Counters};
 
 /// Verdicts dealt with together.
 const BATCH: usize = 256;
 
-type Judged = (Acker, Verdict);
+type Judged = (Acker, DeliveryDecision);
 
 /// What a driver works with.
 pub(super) struct Parts {
-    pub(super) settings: Arc<AmqpSettings>,
+    pub(super) settings: Arc<AmqpOptions>,
     pub(super) agents: Vec<AgentName>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) proofs: mpsc::Sender<ProofRequest>,
@@ -213,12 +213,12 @@ impl Driver {
             let _ = verdicts.send((acker, verdict));
         };
         let read = body::decode(agent, &message.data, &message.properties);
-        if let Some((wake, stands_for)) = read {
+        if let Some((wake, hint_count)) = read {
             self.parts.counters.received.one();
-            self.parts.inbox.push(Delivery::new(wake, judge).standing_for(stands_for));
+            self.parts.inbox.push(Delivery::new(wake, judge).with_hint_count(hint_count));
         } else {
             self.parts.counters.unreadable.one();
-            judge(Verdict::Done);
+            judge(DeliveryDecision::Done);
         }
     }
 
@@ -227,8 +227,8 @@ impl Driver {
         batch.retain(|(acker, _)| acker.usable());
         self.held = self.held.saturating_sub(batch.len());
         let passed = batch.drain(..).map(async |(acker, verdict)| match verdict {
-            Verdict::Done => acker.ack(BasicAckOptions::default()).await,
-            Verdict::HandedBack => {
+            DeliveryDecision::Done => acker.ack(BasicAckOptions::default()).await,
+            DeliveryDecision::HandedBack => {
                 acker.nack(BasicNackOptions { requeue: true, multiple: false }).await
             }
         });
@@ -266,7 +266,7 @@ impl Driver {
 }
 
 impl Session {
-    async fn open(settings: &AmqpSettings) -> Result<Self, Trouble> {
+    async fn open(settings: &AmqpOptions) -> Result<Self, Trouble> {
         let link = Link::open(settings, "source").await?;
         let opened = timeout(settings.connect_timeout, async {
             let channel = link.channel().await?;

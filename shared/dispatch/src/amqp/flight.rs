@@ -50,7 +50,7 @@ impl Runway {
     /// Starts a hint, which comes back when its queue is missing.
     pub(super) fn publish(&self, queue: String, outgoing: &Outgoing, sent: Sent) -> Flight {
         let properties = body::properties(&outgoing.wake, outgoing.attempt);
-        let body = body::encode(&outgoing.wake, outgoing.stands_for);
+        let body = body::encode(&outgoing.wake, outgoing.hint_count);
         self.start(queue, true, body, properties, sent)
     }
 

@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use longhaul_runtime::readiness::Handle;
+use longhaul_runtime::readiness::ComponentHandle;
 use tokio::{sync::watch, time::Instant};
 
 /// The health of all legs of one dispatcher.
 pub(super) struct Health {
     legs: Mutex<Legs>,
     proven: watch::Sender<bool>,
-    component: Option<Handle>,
+    component: Option<ComponentHandle>,
 }
 
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(super) struct Leg {
 }
 
 impl Health {
-    pub(super) fn new(component: Option<Handle>) -> Arc<Self> {
+    pub(super) fn new(component: Option<ComponentHandle>) -> Arc<Self> {
         let proven = watch::Sender::new(false);
         Arc::new(Self { legs: Mutex::default(), proven, component })
     }

@@ -117,14 +117,14 @@ impl Inbox {
 mod tests {
     use super::*;
     use crate::{
-        Verdict,
+        DeliveryDecision,
         conformance::support::{agent, wake},
     };
     use futures::FutureExt;
     use std::sync::Arc;
     use tokio::sync::mpsc;
 
-    fn delivery(verdicts: &mpsc::UnboundedSender<Verdict>) -> Delivery {
+    fn delivery(verdicts: &mpsc::UnboundedSender<DeliveryDecision>) -> Delivery {
         let verdicts = verdicts.clone();
         Delivery::new(wake("a", 1), move |verdict| verdicts.send(verdict).unwrap())
     }
@@ -138,12 +138,12 @@ mod tests {
         inbox.push(delivery(&verdicts));
         assert!(inbox.next().now_or_never().is_none());
         for _ in 0..2 {
-            assert_eq!(handed_back.recv().await, Some(Verdict::HandedBack));
+            assert_eq!(handed_back.recv().await, Some(DeliveryDecision::HandedBack));
         }
         inbox.pause(BTreeSet::from([agent("b")]));
         inbox.push(delivery(&verdicts));
         inbox.next().await.unwrap().ack();
-        assert_eq!(handed_back.recv().await, Some(Verdict::Done));
+        assert_eq!(handed_back.recv().await, Some(DeliveryDecision::Done));
     }
 
     #[tokio::test]

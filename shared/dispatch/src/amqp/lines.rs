@@ -20,7 +20,7 @@ use longhaul_domain::AgentName;
 
 use super::{
     link::{Link, Trouble},
-    settings::AmqpSettings,
+    settings::AmqpOptions,
 };
 
 /// What comes over the lines.
@@ -60,7 +60,7 @@ impl Lines {
     pub(super) async fn start(
         &mut self,
         link: &Link,
-        settings: &AmqpSettings,
+        settings: &AmqpOptions,
         agent: &AgentName,
     ) -> Result<(), Trouble> {
         if !self.declared.contains(agent) {
@@ -136,7 +136,7 @@ impl Lines {
     pub(super) async fn check(
         &mut self,
         link: &Link,
-        settings: &AmqpSettings,
+        settings: &AmqpOptions,
         holding: bool,
     ) -> Result<(), Trouble> {
         for (agent, subscription) in &mut self.subscribed {

@@ -19,7 +19,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     address::BrokerAddress,
-    settings::AmqpSettings,
+    settings::AmqpOptions,
     socket::{Socket, SocketGuard},
 };
 use crate::DispatchError;
@@ -45,7 +45,7 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// What an operator can do about it, where that is known.
-    pub(super) fn advice(&self, settings: &AmqpSettings) -> Option<String> {
+    pub(super) fn advice(&self, settings: &AmqpOptions) -> Option<String> {
         match self {
             Self::Broker(error) if refused_with(error, ACCESS_REFUSED) => Some(settings.rights()),
             _ => None,
@@ -70,7 +70,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects; `role` names the connection in the broker's lists.
-    pub(super) async fn open(settings: &AmqpSettings, role: &str) -> Result<Self, Trouble> {
+    pub(super) async fn open(settings: &AmqpOptions, role: &str) -> Result<Self, Trouble> {
         let address = settings.address()?;
         let uri = address.uri.clone();
         let socket = SocketGuard::default();
@@ -122,7 +122,7 @@ impl Link {
     /// any queue.
     pub(super) async fn declare(
         &self,
-        settings: &AmqpSettings,
+        settings: &AmqpOptions,
         agent: &AgentName,
     ) -> Result<(), Trouble> {
         let channel = self.channel().await?;
@@ -148,7 +148,7 @@ impl Link {
     /// queue never answers again, and can be neither consumed nor made anew until it is deleted.
     pub(super) async fn discard(
         &self,
-        settings: &AmqpSettings,
+        settings: &AmqpOptions,
         agent: &AgentName,
     ) -> Result<(), Trouble> {
         let (channel, queue) = (self.channel().await?, settings.queue(agent));
@@ -160,7 +160,7 @@ impl Link {
     /// How the queue of an agent is; `None` when it does not exist.
     pub(super) async fn look(
         &self,
-        settings: &AmqpSettings,
+        settings: &AmqpOptions,
         agent: &AgentName,
     ) -> Result<Option<Depth>, Trouble> {
         let channel = self.channel().await?;
@@ -230,7 +230,7 @@ fn explained(host: &str, error: &io::Error) -> io::Error {
 /// A quorum queue: its hints survive the loss of a node, are bounded in age and number, and the oldest make room.
 ///
 /// Brokers from version 4 discard what was handed back some twenty times, which costs a hint.
-fn arguments(settings: &AmqpSettings) -> FieldTable {
+fn arguments(settings: &AmqpOptions) -> FieldTable {
     let ttl = i64::try_from(settings.message_ttl.as_millis()).unwrap_or(i64::MAX);
     let mut table = FieldTable::default();
     table.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));

@@ -27,7 +27,7 @@ impl Merging {
     /// Puts a hint in; `false`: it was merged into one that waits.
     pub(super) fn put(&mut self, outgoing: Outgoing) -> bool {
         if let Some(waits) = self.waiting.get_mut(&outgoing.wake.agent) {
-            waits.stands_for = waits.stands_for.saturating_add(outgoing.stands_for);
+            waits.hint_count = waits.hint_count.saturating_add(outgoing.hint_count);
             waits.attempt = waits.attempt.min(outgoing.attempt);
             waits.since = waits.since.max(outgoing.since);
             return false;
@@ -69,7 +69,7 @@ impl Merging {
 
     /// For how many hints those stand that wait.
     pub(super) fn hints(&self) -> usize {
-        self.waiting.values().map(|outgoing| outgoing.stands_for as usize).sum()
+        self.waiting.values().map(|outgoing| outgoing.hint_count as usize).sum()
     }
 }
 
@@ -80,11 +80,11 @@ mod tests {
     use tokio::time::Instant;
 
     fn hint(name: &str, task: u128) -> Outgoing {
-        Outgoing { wake: wake(name, task), stands_for: 1, attempt: 0, since: Instant::now() }
+        Outgoing { wake: wake(name, task), hint_count: 1, attempt: 0, since: Instant::now() }
     }
 
     fn taken(merging: &mut Merging) -> Option<(AgentName, u32)> {
-        merging.take().map(|outgoing| (outgoing.wake.agent, outgoing.stands_for))
+        merging.take().map(|outgoing| (outgoing.wake.agent, outgoing.hint_count))
     }
 
     #[test]

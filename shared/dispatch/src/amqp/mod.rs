@@ -24,24 +24,26 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use longhaul_domain::AgentName;
-use longhaul_runtime::{TaskSet, readiness::Handle};
+use longhaul_runtime::{TaskSet, readiness::ComponentHandle};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use settings::AmqpSettings;
+pub use settings::AmqpOptions;
 
 use self::{
     driver::Driver, health::Health, inbox::Inbox, link::Link, outbox::Outbox, outbox::ProofRequest,
     publisher::Publisher,
 };
-use crate::{Counts, Delivery, Dispatch, DispatchError, WakeSource, Waker, counters::Counters};
+use crate::{
+    Delivery, Dispatch, DispatchCounts, DispatchError, WakeSource, Waker, counters::Counters,
+};
 
 /// Proofs that sources may ask for at a time.
 const PROOFS: usize = 64;
 
 /// The dispatcher of a deployment with RabbitMQ.
 pub struct AmqpDispatch {
-    settings: Arc<AmqpSettings>,
+    settings: Arc<AmqpOptions>,
     counters: Arc<Counters>,
     health: Arc<Health>,
     outbox: Arc<Outbox>,
@@ -55,7 +57,10 @@ impl AmqpDispatch {
     /// confirms what is published and, for each source, that a message sent to it arrives.
     ///
     /// Must be called within a Tokio runtime; [`DispatchError::BadAddress`] is its only error.
-    pub fn start(settings: AmqpSettings, component: Option<Handle>) -> Result<Self, DispatchError> {
+    pub fn start(
+        settings: AmqpOptions,
+        component: Option<ComponentHandle>,
+    ) -> Result<Self, DispatchError> {
         settings.address()?;
         let settings = Arc::new(settings);
         let counters = Arc::new(Counters::default());
@@ -162,7 +167,7 @@ impl Dispatch for AmqpDispatch {
         }
     }
 
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> DispatchCounts {
         self.counters.snapshot()
     }
 

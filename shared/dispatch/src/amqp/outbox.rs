@@ -9,13 +9,13 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Wake, Waker, counters::Counters};
+use crate::{WakeHint, Waker, counters::Counters};
 
 /// A hint on its way.
 pub(super) struct Outgoing {
-    pub(super) wake: Wake,
+    pub(super) wake: WakeHint,
     /// How many hints it stands for.
-    pub(super) stands_for: u32,
+    pub(super) hint_count: u32,
     /// Tries before this one.
     pub(super) attempt: u8,
     /// When it was handed in; it is worthless once it is older than hints may be.
@@ -47,8 +47,8 @@ impl Outbox {
 }
 
 impl Waker for Outbox {
-    fn wake(&self, wake: Wake) {
-        let outgoing = Outgoing { wake, stands_for: 1, attempt: 0, since: Instant::now() };
+    fn wake(&self, wake: WakeHint) {
+        let outgoing = Outgoing { wake, hint_count: 1, attempt: 0, since: Instant::now() };
         if self.wakes.try_send(outgoing).is_err() {
             self.counters.dropped.one();
         }

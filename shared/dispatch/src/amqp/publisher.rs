@@ -27,7 +27,7 @@ use super::{
     link::{Link, Trouble},
     merging::Merging,
     outbox::{Outgoing, ProofRequest},
-    settings::AmqpSettings,
+    settings::AmqpOptions,
 };
 use crate::counters::Counters;
 
@@ -39,7 +39,7 @@ const BATCH: usize = 1024;
 
 /// What a publisher works with.
 pub(super) struct Parts {
-    pub(super) settings: Arc<AmqpSettings>,
+    pub(super) settings: Arc<AmqpOptions>,
     pub(super) outbox: mpsc::Receiver<Outgoing>,
     pub(super) proofs: mpsc::Receiver<ProofRequest>,
     pub(super) counters: Arc<Counters>,
@@ -151,7 +151,7 @@ impl Publisher {
     fn publish(&mut self, runway: &Runway, outgoing: Outgoing) -> Option<Flight> {
         if outgoing.since.elapsed() >= self.parts.settings.message_ttl {
             self.merging.landed(&outgoing.wake.agent);
-            self.parts.counters.dropped.add(outgoing.stands_for as usize);
+            self.parts.counters.dropped.add(outgoing.hint_count as usize);
             return None;
         }
         self.last_id += 1;
@@ -240,8 +240,8 @@ impl Publisher {
             let wake = agent.and_then(|it| body::decode(it, &message.data, &message.properties));
             let attempt = body::attempt(&message.properties);
             match wake {
-                Some((wake, stands_for)) => {
-                    self.retry(Outgoing { wake, stands_for, attempt, since: Instant::now() });
+                Some((wake, hint_count)) => {
+                    self.retry(Outgoing { wake, hint_count, attempt, since: Instant::now() });
                 }
                 None => self.parts.counters.dropped.one(),
             }
@@ -254,7 +254,7 @@ impl Publisher {
         if attempt < TRIES {
             self.put(Outgoing { attempt, ..outgoing });
         } else {
-            self.parts.counters.dropped.add(outgoing.stands_for as usize);
+            self.parts.counters.dropped.add(outgoing.hint_count as usize);
         }
     }
 
@@ -268,7 +268,7 @@ impl Publisher {
 
     fn give_up_rest(&mut self) {
         self.parts.outbox.close();
-        let flying = self.flying.values().map(|outgoing| outgoing.stands_for as usize);
+        let flying = self.flying.values().map(|outgoing| outgoing.hint_count as usize);
         let mut left = flying.sum::<usize>() + self.merging.hints();
         while self.parts.outbox.try_recv().is_ok() {
             left += 1;

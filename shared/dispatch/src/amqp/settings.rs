@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use longhaul_domain::AgentName;
-use longhaul_runtime::{Ids, Secret, SystemIds};
+use longhaul_runtime::{IdSource, Secret, SystemIds};
 
 use super::address::{self, BrokerAddress};
 use crate::DispatchError;
 
 /// Settings of [`AmqpDispatch`](crate::AmqpDispatch).
 #[derive(Debug, Clone)]
-pub struct AmqpSettings {
+pub struct AmqpOptions {
     /// `amqp://user:password@host:port/vhost`, or `amqps`, there with `?cacertfile=` where the CA is a private one; never
     /// shown with its password.
     pub url: Secret,
@@ -44,7 +44,7 @@ pub struct AmqpSettings {
 /// brokers want at least half of this.
 const FRAME: u32 = 16 * 1024;
 
-impl AmqpSettings {
+impl AmqpOptions {
     /// The defaults for a broker.
     pub fn new(url: Secret) -> Self {
         Self {
@@ -106,22 +106,21 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_refused_without_its_password() {
-        let settings = AmqpSettings::new("http://user:hunter2@host/".to_owned().into());
+        let settings = AmqpOptions::new("http://user:hunter2@host/".to_owned().into());
         assert!(settings.address().is_err());
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]
     fn the_address_may_set_its_own_heartbeat() {
-        let with =
-            |url: &str| AmqpSettings::new(url.to_owned().into()).address().unwrap().uri.query;
+        let with = |url: &str| AmqpOptions::new(url.to_owned().into()).address().unwrap().uri.query;
         assert_eq!(with("amqp://host/%2f").heartbeat, Some(10));
         assert_eq!(with("amqp://host/%2f?heartbeat=3").heartbeat, Some(3));
     }
 
     #[test]
     fn a_queue_names_its_agent() {
-        let settings = AmqpSettings::new("amqp://host".to_owned().into());
+        let settings = AmqpOptions::new("amqp://host".to_owned().into());
         assert_eq!(settings.queue(&agent("echo-2")), "longhaul.wake.echo-2");
         assert_eq!(settings.agent("longhaul.wake.echo-2"), Some(agent("echo-2")));
         assert_eq!(settings.agent("other.wake.echo"), None);

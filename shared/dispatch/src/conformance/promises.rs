@@ -6,7 +6,7 @@ use futures::FutureExt;
 use longhaul_runtime::TraceContext;
 
 use super::support::{LIMIT, agent, receive, take, take_hints, wake};
-use crate::{Dispatch, DispatchError, Wake, WakeSource};
+use crate::{Dispatch, DispatchError, WakeHint, WakeSource};
 
 async fn source<D: Dispatch>(dispatch: &D, agents: &[&str]) -> Box<dyn WakeSource> {
     let agents = agents.iter().map(|name| agent(name)).collect();
@@ -17,7 +17,7 @@ async fn source<D: Dispatch>(dispatch: &D, agents: &[&str]) -> Box<dyn WakeSourc
 
 pub(super) async fn a_wake_up_goes_to_exactly_one_of_two_sources<D: Dispatch>(dispatch: &D) {
     let (mut one, mut two) = (source(dispatch, &["a"]).await, source(dispatch, &["a"]).await);
-    let sent: Vec<Wake> = (0..100).map(|task| wake("a", task)).collect();
+    let sent: Vec<WakeHint> = (0..100).map(|task| wake("a", task)).collect();
     for wake in &sent {
         dispatch.waker().wake(wake.clone());
     }
@@ -28,7 +28,7 @@ pub(super) async fn a_wake_up_goes_to_exactly_one_of_two_sources<D: Dispatch>(di
             delivery = receive(two.as_mut()) => delivery,
         };
         assert!(sent.contains(&delivery.wake));
-        seen += delivery.stands_for() as usize;
+        seen += delivery.hint_count() as usize;
         delivery.ack();
     }
     assert_eq!(seen, sent.len(), "no wake-up came twice and none was lost");
@@ -41,7 +41,7 @@ pub(super) async fn the_trace_travels_along<D: Dispatch>(dispatch: &D) {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let trace = TraceContext::parse(parent, Some("vendor=1")).expect("a good header");
     let mut source = source(dispatch, &["a"]).await;
-    let sent = Wake { trace: Some(trace), ..wake("a", 1) };
+    let sent = WakeHint { trace: Some(trace), ..wake("a", 1) };
     dispatch.waker().wake(sent.clone());
     assert_eq!(take(source.as_mut()).await, sent);
     dispatch.close().await;
@@ -103,7 +103,7 @@ pub(super) async fn a_resumed_source_receives_again<D: Dispatch>(dispatch: &D) {
 
 /// Takes wake-ups until this one comes. A source that is dropped may give back what it had taken, so earlier ones may come
 /// again; later ones are not there yet.
-async fn take_up_to(source: &mut dyn WakeSource, wanted: &Wake) {
+async fn take_up_to(source: &mut dyn WakeSource, wanted: &WakeHint) {
     loop {
         let taken = take(source).await;
         if taken == *wanted {
@@ -163,7 +163,7 @@ pub(super) async fn an_abandoned_wait_loses_nothing<D: Dispatch>(dispatch: &D) {
         match source.next().now_or_never() {
             Some(delivery) => {
                 let delivery = delivery.expect("the source has not ended");
-                seen += delivery.stands_for();
+                seen += delivery.hint_count();
                 delivery.ack();
             }
             None => tokio::task::yield_now().await,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use longhaul_domain::{AgentName, OwnerId, TaskId, TaskKey};
 use uuid::Uuid;
 
-use crate::{Delivery, Wake, WakeSource};
+use crate::{Delivery, WakeHint, WakeSource};
 
 /// How long anything may take before a test gives up on it.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -20,9 +20,9 @@ pub fn agent(name: &str) -> AgentName {
 }
 
 /// A wake-up of task number `task`.
-pub fn wake(name: &str, task: u128) -> Wake {
+pub fn wake(name: &str, task: u128) -> WakeHint {
     let task = TaskKey { owner: OwnerId(7), task: TaskId::new(Uuid::from_u128(task)) };
-    Wake { agent: agent(name), task, trace: None }
+    WakeHint { agent: agent(name), task, trace: None }
 }
 
 /// The next wake-up of a source, within [`LIMIT`].
@@ -36,7 +36,7 @@ pub async fn take_hints(source: &mut dyn WakeSource, hints: u32) -> Vec<TaskKey>
     let (mut tasks, mut seen) = (Vec::new(), 0);
     while seen < hints {
         let delivery = receive(source).await;
-        seen += delivery.stands_for();
+        seen += delivery.hint_count();
         tasks.push(delivery.wake.task);
         delivery.ack();
     }
@@ -45,7 +45,7 @@ pub async fn take_hints(source: &mut dyn WakeSource, hints: u32) -> Vec<TaskKey>
 }
 
 /// Receives and acknowledges.
-pub async fn take(source: &mut dyn WakeSource) -> Wake {
+pub async fn take(source: &mut dyn WakeSource) -> WakeHint {
     let delivery = receive(source).await;
     let wake = delivery.wake.clone();
     delivery.ack();

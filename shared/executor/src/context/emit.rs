@@ -1,6 +1,6 @@
 //! Output: statuses and artifacts. Nothing is changed by this crate once it is handed on; large parts are taken out by the worker.
 
-use super::{Said, TaskContext};
+use super::{MessageContent, TaskContext};
 use crate::{ArtifactSpec, ArtifactWriter, ContextError, InvalidOutput, StepError, check};
 use longhaul_domain::{
     Artifact, ArtifactId, ArtifactUpdate, EntryBody, Json, JsonObject, Message, Part, TaskState,
@@ -11,20 +11,20 @@ use std::sync::atomic::Ordering;
 
 impl TaskContext {
     /// Says how it goes; the task stays `working`.
-    pub async fn status(&self, said: impl Into<Said>) -> Result<(), ContextError> {
-        self.status_update(Some(self.message_of(said)), None).await
+    pub async fn status(&self, said: impl Into<MessageContent>) -> Result<(), ContextError> {
+        self.status_update(Some(self.agent_message(said)), None).await
     }
 
     /// Says how it goes, with metadata for programs (of the event, not of the message: A2A 4.2.1): anything that is a JSON
     /// object when it is serialized, such as `serde_json::json!({"page": 3})` or a struct.
     pub async fn progress(
         &self,
-        said: impl Into<Said>,
+        said: impl Into<MessageContent>,
         metadata: impl Serialize,
     ) -> Result<(), ContextError> {
         let metadata = Json::from_serialize(&metadata).and_then(JsonObject::new);
         let metadata = metadata.map_err(|error| InvalidOutput::Metadata(error.to_string()))?;
-        self.status_update(Some(self.message_of(said)), Some(metadata)).await
+        self.status_update(Some(self.agent_message(said)), Some(metadata)).await
     }
 
     /// Says how it goes in a message of the executor's own making. It becomes the agent's, in this task.

@@ -9,15 +9,15 @@ mod said;
 mod scope;
 mod step;
 
-pub use read::Produced;
-pub use said::Said;
+pub use read::ProducedArtifact;
+pub use said::MessageContent;
 pub use step::{OpenStep, StepStart};
 
-use crate::{Assignment, ContextError, Outcome, Stopped, TaskIo};
+use crate::{Assignment, ContextError, Outcome, OutputStopped, TaskIo};
 use artifacts::Written;
 use longhaul_domain::{
     AgentName, ContextId, HistoryItem, JsonObject, Message, MessageId, Role, Seq, TaskId,
-    Timestamp, agent::mode_matches,
+    Timestamp, agent::media_type_matches,
 };
 use names::Names;
 use scope::Scope;
@@ -130,7 +130,7 @@ impl TaskContext {
     /// or nothing at all.
     pub fn accepts(&self, media_type: &str) -> bool {
         let modes = self.accepted_output_modes();
-        modes.is_empty() || modes.iter().any(|mode| mode_matches(mode, media_type))
+        modes.is_empty() || modes.iter().any(|mode| media_type_matches(mode, media_type))
     }
 
     /// Whether the client activated this extension for its last message. One that the agent does not declare is active only
@@ -185,10 +185,10 @@ impl TaskContext {
     }
 
     /// Waits until the run shall stop, and says why.
-    pub async fn stopped(&self) -> Stopped {
+    pub async fn stopped(&self) -> OutputStopped {
         self.cancelled().await;
         // A stopped run refuses to flush and says why. One that still flushes was only asked to end.
-        self.run.io.flush().await.err().unwrap_or(Stopped::Canceled)
+        self.run.io.flush().await.err().unwrap_or(OutputStopped::Canceled)
     }
 
     /// The highest message of the client that the executor has been given.
@@ -227,34 +227,34 @@ impl TaskContext {
     }
 
     /// A message of the agent, with ids, task and context.
-    pub fn message_of(&self, said: impl Into<Said>) -> Message {
+    pub fn agent_message(&self, said: impl Into<MessageContent>) -> Message {
         let id = MessageId::from((self.run.ids)());
         self.addressed(Message::new(id, Role::Agent, said.into().into_parts()))
     }
 
     /// [`Outcome::Completed`] with a word to the client.
-    pub fn completed(&self, said: impl Into<Said>) -> Outcome {
-        Outcome::Completed(Some(self.message_of(said)))
+    pub fn completed(&self, said: impl Into<MessageContent>) -> Outcome {
+        Outcome::Completed(Some(self.agent_message(said)))
     }
 
     /// [`Outcome::Rejected`] with the reason.
-    pub fn rejected(&self, said: impl Into<Said>) -> Outcome {
-        Outcome::Rejected(Some(self.message_of(said)))
+    pub fn rejected(&self, said: impl Into<MessageContent>) -> Outcome {
+        Outcome::Rejected(Some(self.agent_message(said)))
     }
 
     /// [`Outcome::InputRequired`] with a question.
-    pub fn input_required(&self, said: impl Into<Said>) -> Outcome {
-        Outcome::InputRequired(self.message_of(said))
+    pub fn input_required(&self, said: impl Into<MessageContent>) -> Outcome {
+        Outcome::InputRequired(self.agent_message(said))
     }
 
     /// [`Outcome::AuthRequired`] with what is needed.
-    pub fn auth_required(&self, said: impl Into<Said>) -> Outcome {
-        Outcome::AuthRequired(self.message_of(said))
+    pub fn auth_required(&self, said: impl Into<MessageContent>) -> Outcome {
+        Outcome::AuthRequired(self.agent_message(said))
     }
 
     /// [`Outcome::Direct`] with the answer.
-    pub fn direct(&self, said: impl Into<Said>) -> Outcome {
-        Outcome::Direct(self.message_of(said))
+    pub fn direct(&self, said: impl Into<MessageContent>) -> Outcome {
+        Outcome::Direct(self.agent_message(said))
     }
 
     /// A message as the agent's own, in this task.

@@ -10,7 +10,7 @@ use longhaul_domain::{
 
 /// An artifact that the task has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Produced {
+pub struct ProducedArtifact {
     /// Which.
     pub id: ArtifactId,
     /// How many parts it has.
@@ -108,7 +108,7 @@ impl TaskContext {
 
     /// The artifacts that earlier attempts and turns of this task have left, and what this one has added so far and is durable
     /// (not what a step under way holds back).
-    pub async fn produced(&self) -> Result<Vec<Produced>, ContextError> {
+    pub async fn produced(&self) -> Result<Vec<ProducedArtifact>, ContextError> {
         if !self.has_written() && !self.assignment().may_have_output() {
             return Ok(Vec::new());
         }
@@ -116,7 +116,10 @@ impl TaskContext {
         let artifacts = task.map(|task| task.artifacts).unwrap_or_default();
         Ok(artifacts
             .into_iter()
-            .map(|artifact| Produced { id: artifact.artifact_id, parts: artifact.parts.len() })
+            .map(|artifact| ProducedArtifact {
+                id: artifact.artifact_id,
+                parts: artifact.parts.len(),
+            })
             .collect())
     }
 

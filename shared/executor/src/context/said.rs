@@ -4,30 +4,30 @@ use longhaul_domain::Part;
 
 /// The content of a message of the agent: made from a text, a part or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said(Vec<Part>);
+pub struct MessageContent(Vec<Part>);
 
-impl Said {
+impl MessageContent {
     pub(crate) fn into_parts(self) -> Vec<Part> {
         self.0
     }
 }
 
-impl From<&str> for Said {
+impl From<&str> for MessageContent {
     fn from(text: &str) -> Self {
         Self(vec![Part::text(text)])
     }
 }
-impl From<String> for Said {
+impl From<String> for MessageContent {
     fn from(text: String) -> Self {
         Self(vec![Part::text(text)])
     }
 }
-impl From<Part> for Said {
+impl From<Part> for MessageContent {
     fn from(part: Part) -> Self {
         Self(vec![part])
     }
 }
-impl From<Vec<Part>> for Said {
+impl From<Vec<Part>> for MessageContent {
     fn from(parts: Vec<Part>) -> Self {
         Self(parts)
     }

@@ -1,6 +1,6 @@
 //! Crashes at every place where they can make a difference.
 
-use super::{End, Report, Run};
+use super::{TestReport, TestRun, TestRunEnd};
 use longhaul_domain::{Artifact, ArtifactId, EntryBody, LogEntry, Part};
 use std::collections::BTreeMap;
 
@@ -27,9 +27,13 @@ use std::collections::BTreeMap;
 /// crash_everywhere(async || Run::of(Translate).text("Guten Tag")).await;
 /// # }
 /// ```
-pub async fn crash_everywhere(task: impl AsyncFn() -> Run) -> Vec<Report> {
+pub async fn crash_everywhere(task: impl AsyncFn() -> TestRun) -> Vec<TestReport> {
     let calm = task().await.run().await;
-    assert!(matches!(calm.end(), End::Outcome(_)), "undisturbed it ended with {:?}", calm.end());
+    assert!(
+        matches!(calm.end(), TestRunEnd::Outcome(_)),
+        "undisturbed it ended with {:?}",
+        calm.end()
+    );
     check_followers(&calm, "undisturbed");
     let mut reports = Vec::new();
     for write in 1..=calm.writes() {
@@ -43,8 +47,8 @@ pub async fn crash_everywhere(task: impl AsyncFn() -> Run) -> Vec<Report> {
 }
 
 /// The attempt after a crash, checked.
-async fn recover(calm: &Report, crashed: Report, how: &str) -> Report {
-    assert_eq!(crashed.end(), &End::Crashed, "{how}, but it does not do the same each time");
+async fn recover(calm: &TestReport, crashed: TestReport, how: &str) -> TestReport {
+    assert_eq!(crashed.end(), &TestRunEnd::Crashed, "{how}, but it does not do the same each time");
     let durable = crashed.checkpoints();
     let begun: Vec<&str> = crashed.steps_begun();
     let done: Vec<String> =
@@ -60,8 +64,8 @@ async fn recover(calm: &Report, crashed: Report, how: &str) -> Report {
 }
 
 /// How it ended, without ids, which may differ.
-fn words(report: &Report) -> (String, Vec<Part>) {
-    let End::Outcome(outcome) = report.end() else {
+fn words(report: &TestReport) -> (String, Vec<Part>) {
+    let TestRunEnd::Outcome(outcome) = report.end() else {
         return (format!("{:?}", report.end()), Vec::new());
     };
     let parts = outcome.message().map(|message| message.parts.clone()).unwrap_or_default();
@@ -73,7 +77,7 @@ fn by_id(artifacts: &[Artifact]) -> BTreeMap<&str, &Artifact> {
 }
 
 /// Whoever has put the chunks together has the artifacts of the task.
-fn check_followers(report: &Report, how: &str) {
+fn check_followers(report: &TestReport, how: &str) {
     let mut followed: BTreeMap<&ArtifactId, Vec<Part>> = BTreeMap::new();
     for LogEntry { body, .. } in report.log() {
         let EntryBody::Artifact(update) = body else { continue };

@@ -1,12 +1,12 @@
 //! What an executor under test talks to.
 
 use super::record::Record;
-use crate::{IoError, Stopped, TaskIo};
+use crate::{OutputStopped, TaskIo, TaskIoError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
     BlobHash, Checkpoint, CheckpointName, EntryBody, HistoryItem, Json, Message, Role, Seq, Task,
-    TaskId, TaskState, blob::offload_all,
+    TaskId, TaskState, blob::offload_to_blobs,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -25,7 +25,7 @@ pub(super) enum Crash {
 /// The part of a test that follows from how much the executor has emitted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Script {
-    pub stop_after: Option<(usize, Stopped)>,
+    pub stop_after: Option<(usize, OutputStopped)>,
     pub crash: Option<Crash>,
     /// Messages of the client, each with after how many events it comes; in ascending order.
     pub follow_ups: VecDeque<(usize, Message)>,
@@ -52,7 +52,7 @@ struct State {
     script: Script,
     emitted: usize,
     counts: Counts,
-    stopped: Option<Stopped>,
+    stopped: Option<OutputStopped>,
 }
 
 /// What a run has done.
@@ -79,7 +79,7 @@ impl TestIo {
     /// What is left when the run is over; nothing is taken from then on.
     pub fn end(&self) -> (Record, World, Counts) {
         let mut state = self.lock();
-        state.stopped.get_or_insert(Stopped::LeaseLost);
+        state.stopped.get_or_insert(OutputStopped::LeaseLost);
         (state.record.clone(), state.world.clone(), state.counts)
     }
 
@@ -88,7 +88,7 @@ impl TestIo {
         &self,
         output: Vec<EntryBody>,
         checkpoint: Option<Checkpoint>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), OutputStopped> {
         let crashed = {
             let mut state = self.lock();
             state.running()?;
@@ -101,7 +101,7 @@ impl TestIo {
             }
             let crashed = dies_before || crash == Some(Crash::After(now));
             if crashed {
-                state.stopped = Some(Stopped::LeaseLost);
+                state.stopped = Some(OutputStopped::LeaseLost);
             }
             crashed
         };
@@ -135,7 +135,7 @@ impl TestIo {
 }
 
 impl State {
-    fn running(&self) -> Result<(), Stopped> {
+    fn running(&self) -> Result<(), OutputStopped> {
         self.stopped.map_or(Ok(()), Err)
     }
 
@@ -144,7 +144,7 @@ impl State {
             let working = body.status().is_none_or(|change| change.state == TaskState::Working);
             assert!(working, "an executor emits no status but `working`; it ends with an outcome");
             assert!(body.is_event(), "an executor emits statuses and artifacts only");
-            for blob in offload_all(body.blob_slots()) {
+            for blob in offload_to_blobs(body.blob_slots()) {
                 self.world.blobs.insert(blob.hash, blob.bytes);
             }
             self.record.append(body);
@@ -156,15 +156,19 @@ impl State {
 
 #[async_trait]
 impl TaskIo for TestIo {
-    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), Stopped> {
+    async fn emit(&self, output: Vec<EntryBody>) -> Result<(), OutputStopped> {
         self.write(output, None).await
     }
 
-    async fn commit(&self, output: Vec<EntryBody>, checkpoint: Checkpoint) -> Result<(), Stopped> {
+    async fn commit(
+        &self,
+        output: Vec<EntryBody>,
+        checkpoint: Checkpoint,
+    ) -> Result<(), OutputStopped> {
         self.write(output, Some(checkpoint)).await
     }
 
-    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, IoError> {
+    async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, TaskIoError> {
         let state = self.lock();
         state.running()?;
         Ok(state.record.checkpoints.get(name).cloned())
@@ -174,36 +178,39 @@ impl TaskIo for TestIo {
         self.lock().counts.heartbeats += 1;
     }
 
-    async fn flush(&self) -> Result<(), Stopped> {
+    async fn flush(&self) -> Result<(), OutputStopped> {
         self.lock().running()
     }
 
-    async fn read_blobs(&self, hashes: Vec<BlobHash>) -> Result<HashMap<BlobHash, Bytes>, IoError> {
+    async fn read_blobs(
+        &self,
+        hashes: Vec<BlobHash>,
+    ) -> Result<HashMap<BlobHash, Bytes>, TaskIoError> {
         let state = self.lock();
         state.running()?;
         let found = |hash| Some((hash, state.world.blobs.get(&hash)?.clone()));
         Ok(hashes.into_iter().filter_map(found).collect())
     }
 
-    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+    async fn read_task(&self, task: TaskId) -> Result<Option<Task>, TaskIoError> {
         let state = self.lock();
         state.running()?;
         let mut tasks = std::iter::once(&state.record.task).chain(&state.world.tasks);
         Ok(tasks.find(|there| there.key.task == task).cloned())
     }
 
-    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, IoError> {
+    async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, TaskIoError> {
         let task = self.read_task(task).await?;
         Ok(task.map(|task| Task { history: Vec::new(), ..task }))
     }
 
-    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, IoError> {
+    async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, TaskIoError> {
         let state = self.lock();
         state.running()?;
         Ok(state.record.history().into_iter().filter(|item| item.seq < before).collect())
     }
 
-    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, IoError> {
+    async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, TaskIoError> {
         let state = self.lock();
         state.running()?;
         let context = &state.record.task.context;
@@ -212,7 +219,7 @@ impl TaskIo for TestIo {
         Ok(tasks.take(limit).map(|task| Task { artifacts: Vec::new(), ..task.clone() }).collect())
     }
 
-    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, Stopped> {
+    async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, OutputStopped> {
         loop {
             let said_more = self.said_more.notified();
             {

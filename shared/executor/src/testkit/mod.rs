@@ -35,5 +35,5 @@ mod report;
 mod run;
 
 pub use crash::crash_everywhere;
-pub use report::{End, Report};
-pub use run::Run;
+pub use report::{TestReport, TestRunEnd};
+pub use run::TestRun;

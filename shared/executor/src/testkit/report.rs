@@ -1,11 +1,11 @@
 //! What came of a run.
 
 use super::{
-    Run,
+    TestRun,
     io::{Counts, World},
     record::Record,
 };
-use crate::{Executor, Outcome, Stopped, TaskContext};
+use crate::{Executor, Outcome, OutputStopped, TaskContext};
 use longhaul_domain::{
     Artifact, ArtifactUpdate, CheckpointName, EntryBody, LogEntry, Part, Seq, Task, TaskState,
     log::StatusChange,
@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 /// How a call of the executor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum TestRunEnd {
     /// With an outcome; an error is a failure.
     Outcome(Outcome),
     /// Quietly, because the run was stopped.
-    Stopped(Stopped),
+    Stopped(OutputStopped),
     /// With a panic.
     Panicked(String),
     /// Not at all: its worker was killed.
@@ -26,9 +26,9 @@ pub enum End {
 }
 
 /// What an executor did in one run.
-pub struct Report {
+pub struct TestReport {
     executor: Arc<dyn Executor>,
-    end: End,
+    end: TestRunEnd,
     read_up_to: Seq,
     record: Record,
     world: World,
@@ -37,16 +37,16 @@ pub struct Report {
     first: usize,
 }
 
-impl Report {
+impl TestReport {
     pub(super) fn new(
         executor: Arc<dyn Executor>,
-        end: End,
+        end: TestRunEnd,
         ctx: &TaskContext,
         (mut record, world, counts): (Record, World, Counts),
         first: usize,
     ) -> Self {
         // A retryable failure leaves the task `working`, for the next attempt.
-        if let End::Outcome(outcome) = &end
+        if let TestRunEnd::Outcome(outcome) = &end
             && !matches!(outcome, Outcome::Failed(failure) if failure.retryable)
         {
             let direct = matches!(outcome, Outcome::Direct(_));
@@ -58,7 +58,7 @@ impl Report {
     }
 
     /// How it ended.
-    pub const fn end(&self) -> &End {
+    pub const fn end(&self) -> &TestRunEnd {
         &self.end
     }
 
@@ -66,14 +66,14 @@ impl Report {
     #[track_caller]
     pub fn outcome(&self) -> &Outcome {
         match &self.end {
-            End::Outcome(outcome) => outcome,
+            TestRunEnd::Outcome(outcome) => outcome,
             other => panic!("the executor ended with {other:?}, not with an outcome"),
         }
     }
 
     /// What the failure says. Panics when there is none.
     #[track_caller]
-    pub fn failure(&self) -> &crate::Failure {
+    pub fn failure(&self) -> &crate::ExecutorFailure {
         match self.outcome() {
             Outcome::Failed(failure) => failure,
             other => panic!("the executor ended with {other:?}, not with a failure"),
@@ -192,20 +192,20 @@ impl Report {
     }
 
     /// The next attempt of the same turn, after a failure or a stop.
-    pub fn retry(self) -> Run {
+    pub fn retry(self) -> TestRun {
         let mut record = self.record;
         record.attempt += 1;
-        Run::again(self.executor, record, self.world)
+        TestRun::again(self.executor, record, self.world)
     }
 
     /// The same attempt on another worker, after this one was lost.
-    pub fn lost(self) -> Run {
-        Run::again(self.executor, self.record, self.world)
+    pub fn lost(self) -> TestRun {
+        TestRun::again(self.executor, self.record, self.world)
     }
 
     /// The client answers a parked task: the next turn. Panics when the task is not parked.
     #[track_caller]
-    pub fn answer(self, text: impl Into<String>) -> Run {
+    pub fn answer(self, text: impl Into<String>) -> TestRun {
         assert!(self.state().is_parked(), "a task that is {} waits for no answer", self.state());
         let mut record = self.record;
         let message = record.message(vec![Part::text(text)]);
@@ -213,11 +213,11 @@ impl Report {
         record.append(EntryBody::Status(StatusChange::to(TaskState::Submitted)));
         record.attempt = 1;
         record.turn += 1;
-        Run::again(self.executor, record, self.world)
+        TestRun::again(self.executor, record, self.world)
     }
 }
 
-impl std::fmt::Debug for Report {
+impl std::fmt::Debug for TestReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Report")
             .field("end", &self.end)

@@ -1,14 +1,15 @@
 //! Setting up a run.
 
 use super::{
-    End, Report,
+    TestReport, TestRunEnd,
     io::{Crash, Script, TestIo, World},
     record::Record,
 };
-use crate::{Assignment, Executor, Outcome, Stopped, TaskContext};
+use crate::{Assignment, Executor, Outcome, OutputStopped, TaskContext};
 use futures::FutureExt;
 use longhaul_domain::{
-    CheckpointName, Json, JsonObject, Message, Part, Task, TaskState, Timestamp, blob::offload_all,
+    CheckpointName, Json, JsonObject, Message, Part, Task, TaskState, Timestamp,
+    blob::offload_to_blobs,
 };
 use std::{
     any::Any,
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 /// A run to be: says what the client sent and what happens meanwhile, then [`run`](Self::run).
 #[must_use = "nothing happens before run()"]
-pub struct Run {
+pub struct TestRun {
     executor: Arc<dyn Executor>,
     pub(super) record: Record,
     pub(super) world: World,
@@ -34,14 +35,14 @@ pub struct Run {
     history_limit: Option<usize>,
 }
 
-impl Run {
+impl TestRun {
     /// The first run of a task.
     pub fn of(executor: impl Executor) -> Self {
-        Self::of_shared(Arc::new(executor))
+        Self::from_shared(Arc::new(executor))
     }
 
     /// The first run of a task by an executor that is used elsewhere too.
-    pub fn of_shared(executor: Arc<dyn Executor>) -> Self {
+    pub fn from_shared(executor: Arc<dyn Executor>) -> Self {
         Self::again(executor, Record::new(), World::default())
     }
 
@@ -72,7 +73,7 @@ impl Run {
 
     /// The client sends this message. Large parts are kept apart, as a worker would find them.
     pub fn message(mut self, mut message: Message) -> Self {
-        for blob in offload_all(message.blob_slots()) {
+        for blob in offload_to_blobs(message.blob_slots()) {
             self.world.blobs.insert(blob.hash, blob.bytes);
         }
         self.record.hear(message);
@@ -120,7 +121,7 @@ impl Run {
     }
 
     /// Another task of the same owner exists; add the oldest first. It belongs to the same conversation when its context
-    /// is that of [`Run::task`].
+    /// is that of [`TestRun::task`].
     pub fn other_task(mut self, task: Task) -> Self {
         self.world.tasks.push(task);
         self
@@ -133,18 +134,18 @@ impl Run {
 
     /// The client cancels once this many events were emitted; 0: before the start.
     pub const fn cancel_after_events(self, events: usize) -> Self {
-        self.stop_after_events(events, Stopped::Canceled)
+        self.stop_after_events(events, OutputStopped::Canceled)
     }
 
     /// The run is stopped for some reason once this many events were emitted.
-    pub const fn stop_after_events(mut self, events: usize, reason: Stopped) -> Self {
+    pub const fn stop_after_events(mut self, events: usize, reason: OutputStopped) -> Self {
         self.script.stop_after = Some((events, reason));
         self
     }
 
     /// The worker is killed when the executor makes its `n`th write (from 1), before that is durable. A write is a status, a
     /// chunk, a checkpoint, or the end of a step with all its output. The executor is dropped where it is;
-    /// [`Report::lost`] goes on with what was durable.
+    /// [`TestReport::lost`] goes on with what was durable.
     pub const fn crash_before_write(mut self, n: usize) -> Self {
         self.script.crash = Some(Crash::Before(n));
         self
@@ -181,7 +182,7 @@ impl Run {
     }
 
     /// Runs the executor to its end. Does not end when the executor does not: use it under a time limit where that is a question.
-    pub async fn run(mut self) -> Report {
+    pub async fn run(mut self) -> TestReport {
         let mut history = self.record.history();
         let earlier_before = match self.history_limit {
             Some(limit) if limit < history.len() => {
@@ -213,14 +214,14 @@ impl Run {
         let call = AssertUnwindSafe(self.executor.execute(ctx.clone())).catch_unwind();
         let end = tokio::select! {
             biased;
-            () = io.crashed.cancelled() => End::Crashed,
+            () = io.crashed.cancelled() => TestRunEnd::Crashed,
             ended = call => match ended.map(Outcome::of) {
-                Ok(Ok(outcome)) => End::Outcome(outcome),
-                Ok(Err(stopped)) => End::Stopped(stopped),
-                Err(panic) => End::Panicked(panic_text(panic.as_ref())),
+                Ok(Ok(outcome)) => TestRunEnd::Outcome(outcome),
+                Ok(Err(stopped)) => TestRunEnd::Stopped(stopped),
+                Err(panic) => TestRunEnd::Panicked(panic_text(panic.as_ref())),
             },
         };
-        Report::new(self.executor, end, &ctx, io.end(), first)
+        TestReport::new(self.executor, end, &ctx, io.end(), first)
     }
 }
 

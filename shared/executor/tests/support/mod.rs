@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use longhaul_executor::{
     prelude::*,
-    testkit::{End, Report},
+    testkit::{TestReport, TestRunEnd},
 };
 use std::pin::Pin;
 
@@ -47,12 +47,12 @@ pub fn done() -> Result<Outcome, ExecutorError> {
 }
 
 /// Whether a run failed with these words, and not to be tried again.
-pub fn failed_for_good(report: &Report, words: &str) -> bool {
-    let End::Outcome(Outcome::Failed(failure)) = report.end() else { return false };
+pub fn failed_for_good(report: &TestReport, words: &str) -> bool {
+    let TestRunEnd::Outcome(Outcome::Failed(failure)) = report.end() else { return false };
     !failure.retryable && failure.cause.contains(words)
 }
 
 /// The artifacts of the task, in their order.
-pub fn artifact_ids(report: &Report) -> Vec<&str> {
+pub fn artifact_ids(report: &TestReport) -> Vec<&str> {
     report.artifacts().iter().map(|artifact| artifact.artifact_id.as_str()).collect()
 }

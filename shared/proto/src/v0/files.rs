@@ -1,28 +1,28 @@
-//! Files as the client of an answer expects them: their bytes as they are, or as base64 text, see [`FileBytes`].
+//! Files as the client of an answer expects them: their bytes as they are, or as base64 text, see [`FileEncoding`].
 
 use crate::pb::v0::{
     Artifact, Message, Part, SendMessageResponse, StreamResponse, Task, file_part::File,
     part::Part as Held, send_message_response, stream_response,
 };
 use bytes::Bytes;
-use longhaul_wire::v0::FileBytes;
+use longhaul_wire::v0::FileEncoding;
 
 /// An answer that may hold files.
-pub trait Files: Sized {
+pub trait EncodeFiles: Sized {
     /// Gives every part that is in it.
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part));
 
     /// The same answer with its files as its client expects them.
     #[must_use]
-    fn files(mut self, files: FileBytes) -> Self {
-        if files != FileBytes::Once {
+    fn files(mut self, files: FileEncoding) -> Self {
+        if files != FileEncoding::Once {
             self.each_part(&mut |part| write(part, files));
         }
         self
     }
 }
 
-fn write(part: &mut Part, files: FileBytes) {
+fn write(part: &mut Part, files: FileEncoding) {
     if let Some(Held::File(held)) = &mut part.part
         && let Some(File::FileWithBytes(content)) = &mut held.file
     {
@@ -30,19 +30,19 @@ fn write(part: &mut Part, files: FileBytes) {
     }
 }
 
-impl Files for Message {
+impl EncodeFiles for Message {
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
         self.content.iter_mut().for_each(see);
     }
 }
 
-impl Files for Artifact {
+impl EncodeFiles for Artifact {
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
         self.parts.iter_mut().for_each(see);
     }
 }
 
-impl Files for Task {
+impl EncodeFiles for Task {
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
         let said = self.status.iter_mut().filter_map(|status| status.update.as_mut());
         said.chain(&mut self.history).for_each(|message| message.each_part(see));
@@ -50,7 +50,7 @@ impl Files for Task {
     }
 }
 
-impl Files for SendMessageResponse {
+impl EncodeFiles for SendMessageResponse {
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
         use send_message_response::Payload;
         match &mut self.payload {
@@ -61,7 +61,7 @@ impl Files for SendMessageResponse {
     }
 }
 
-impl Files for StreamResponse {
+impl EncodeFiles for StreamResponse {
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
         use stream_response::Payload;
         match &mut self.payload {

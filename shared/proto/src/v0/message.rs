@@ -10,7 +10,7 @@ use crate::{
 use longhaul_domain::{Artifact, Content, Message, Part};
 use longhaul_wire::{
     TaskRef, WireError,
-    raw::{At, Read},
+    raw::{JsonPath, Parsed},
 };
 
 /// A message as it was read: the task id beside it, because it may be malformed.
@@ -19,7 +19,7 @@ pub(super) struct ReadMessage {
     pub task: Option<TaskRef>,
 }
 
-pub(super) fn read(given: pb::Message, at: &At<'_>) -> Read<ReadMessage> {
+pub(super) fn read(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ReadMessage> {
     let id = message_id(given.message_id, &at.field("messageId"));
     let context = context_id(given.context_id, &at.field("contextId"));
     let task = some_text(given.task_id, &at.field("taskId"));
@@ -40,7 +40,7 @@ pub(super) fn read(given: pb::Message, at: &At<'_>) -> Read<ReadMessage> {
     Ok(ReadMessage { message, task: task?.map(TaskRef::parse) })
 }
 
-fn read_part(given: pb::Part, at: &At<'_>) -> Read<Part> {
+fn read_part(given: pb::Part, at: &JsonPath<'_>) -> Parsed<Part> {
     let (part, metadata) = match given.part {
         Some(Held::Text(held)) => (text(held, &at.field("text")).map(Part::text), given.metadata),
         Some(Held::File(held)) => (read_file(held, &at.field("file")), given.metadata),
@@ -55,7 +55,7 @@ fn read_part(given: pb::Part, at: &At<'_>) -> Read<Part> {
     Ok(Part { metadata: metadata?, ..part? })
 }
 
-fn read_file(given: pb::FilePart, at: &At<'_>) -> Read<Part> {
+fn read_file(given: pb::FilePart, at: &JsonPath<'_>) -> Parsed<Part> {
     let content = match given.file {
         Some(File::FileWithBytes(bytes)) => Ok(Content::Raw(bytes)),
         Some(File::FileWithUri(uri)) => filled(uri, &at.field("fileWithUri")).map(Content::Url),

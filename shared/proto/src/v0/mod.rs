@@ -3,7 +3,7 @@
 //!
 //! References to other tasks have no place there and are not written. Data of a part is an object there; any other value stands in
 //! one, and a mark in the part's metadata says so, in the way that official implementations convert it. The bytes of files are written
-//! as they are; [`Files`] makes of them what some clients expect.
+//! as they are; [`EncodeFiles`] makes of them what some clients expect.
 
 mod card;
 mod content;
@@ -18,7 +18,7 @@ mod task;
 
 pub use card::card;
 pub use event::event;
-pub use files::Files;
+pub use files::EncodeFiles;
 pub use push::{
     push_config, push_list, read_create_push, read_delete_push, read_get_push, read_list_push,
 };

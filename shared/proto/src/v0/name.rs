@@ -3,7 +3,7 @@
 use crate::read::filled;
 use longhaul_wire::{
     TaskRef,
-    raw::{At, Read},
+    raw::{JsonPath, Parsed},
 };
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ const TASKS: &str = "tasks/";
 const CONFIGS: &str = "/pushNotificationConfigs/";
 
 /// The task of a resource name; the id alone will do.
-pub(super) fn task(name: String, at: &At<'_>) -> Read<TaskRef> {
+pub(super) fn task(name: String, at: &JsonPath<'_>) -> Parsed<TaskRef> {
     let name = filled(name, at)?;
     match name.strip_prefix(TASKS).unwrap_or(&name) {
         "" => at.refuse("must be tasks/{id}"),
@@ -25,7 +25,7 @@ pub(super) fn split(name: &str) -> Option<(&str, &str)> {
 }
 
 /// Task and config of a resource name that must hold both.
-pub(super) fn config(name: String, at: &At<'_>) -> Read<(TaskRef, String)> {
+pub(super) fn config(name: String, at: &JsonPath<'_>) -> Parsed<(TaskRef, String)> {
     let name = filled(name, at)?;
     match split(&name) {
         Some((task, id)) if !id.is_empty() => Ok((TaskRef::parse(task), id.to_owned())),

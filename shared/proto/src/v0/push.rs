@@ -9,12 +9,12 @@ use crate::{
 };
 use longhaul_wire::{
     ProtocolError, PushConfig, PushConfigRequest, PushListRequest, PushRefRequest, TaskRef,
-    raw::{At, Read},
+    raw::{JsonPath, Parsed},
     request::{AuthenticationInfo, MAX_PAGE_SIZE, Secret},
     v1::PushList,
 };
 
-pub(super) fn read(given: pb::PushNotificationConfig, at: &At<'_>) -> Read<PushConfig> {
+pub(super) fn read(given: pb::PushNotificationConfig, at: &JsonPath<'_>) -> Parsed<PushConfig> {
     let id = some_text(given.id, &at.field("id"));
     let url = http_url(given.url, &at.field("url"));
     let token = some_text(given.token, &at.field("token"));
@@ -33,8 +33,8 @@ pub(super) fn read(given: pb::PushNotificationConfig, at: &At<'_>) -> Read<PushC
 /// Without a scheme there is nothing to do, unless there are credentials: then they go as a bearer token.
 fn read_authentication(
     given: pb::AuthenticationInfo,
-    at: &At<'_>,
-) -> Read<Option<AuthenticationInfo>> {
+    at: &JsonPath<'_>,
+) -> Parsed<Option<AuthenticationInfo>> {
     let schemes = each(given.schemes, &at.field("schemes"), text);
     let credentials = some_text(given.credentials, &at.field("credentials"));
     let first = schemes?.into_iter().find(|scheme| !scheme.is_empty());
@@ -64,7 +64,7 @@ pub fn read_create_push(
     })
 }
 
-fn read_named(given: pb::TaskPushNotificationConfig, at: &At<'_>) -> Read<PushConfig> {
+fn read_named(given: pb::TaskPushNotificationConfig, at: &JsonPath<'_>) -> Parsed<PushConfig> {
     let task = name::split(&given.name).map(|(task, _)| TaskRef::parse(task));
     let config =
         required(given.push_notification_config, &at.field("pushNotificationConfig"), read)?;

@@ -8,12 +8,12 @@ use crate::{
 };
 use longhaul_wire::{
     ProtocolError, PushConfig, PushConfigRequest, PushListRequest, PushRefRequest, TaskRef,
-    raw::{At, Read},
+    raw::{JsonPath, Parsed},
     request::{AuthenticationInfo, MAX_PAGE_SIZE, Secret},
     v1::PushList,
 };
 
-pub(super) fn read(given: pb::TaskPushNotificationConfig, at: &At<'_>) -> Read<PushConfig> {
+pub(super) fn read(given: pb::TaskPushNotificationConfig, at: &JsonPath<'_>) -> Parsed<PushConfig> {
     let tenant = some_text(given.tenant, &at.field("tenant"));
     let id = some_text(given.id, &at.field("id"));
     let task = some_text(given.task_id, &at.field("taskId"));
@@ -31,7 +31,10 @@ pub(super) fn read(given: pb::TaskPushNotificationConfig, at: &At<'_>) -> Read<P
     })
 }
 
-fn read_authentication(given: pb::AuthenticationInfo, at: &At<'_>) -> Read<AuthenticationInfo> {
+fn read_authentication(
+    given: pb::AuthenticationInfo,
+    at: &JsonPath<'_>,
+) -> Parsed<AuthenticationInfo> {
     let scheme = filled(given.scheme, &at.field("scheme"));
     let credentials = some_text(given.credentials, &at.field("credentials"));
     Ok(AuthenticationInfo { scheme: scheme?, credentials: credentials?.map(Secret::new) })

@@ -12,7 +12,7 @@ use crate::{
 use longhaul_domain::Role;
 use longhaul_wire::{
     ProtocolError, PushConfig, SendOutcome, SendRequest, WireError,
-    raw::{At, Read},
+    raw::{JsonPath, Parsed},
 };
 
 /// Reads the request of Send Message and Send Streaming Message.
@@ -38,8 +38,8 @@ pub fn read_send(request: pb::SendMessageRequest) -> Result<SendRequest, Protoco
 }
 
 /// A message that a client may send: it says something, and speaks for the user.
-fn of_client(given: pb::Message, at: &At<'_>) -> Read<ReadMessage> {
-    let some_parts: Read<()> = if given.parts.is_empty() {
+fn of_client(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ReadMessage> {
+    let some_parts: Parsed<()> = if given.parts.is_empty() {
         at.field("parts").refuse("is required; send at least one part")
     } else {
         Ok(())
@@ -60,7 +60,7 @@ struct Configured {
     return_immediately: bool,
 }
 
-fn configuration(given: pb::SendMessageConfiguration, at: &At<'_>) -> Read<Configured> {
+fn configuration(given: pb::SendMessageConfiguration, at: &JsonPath<'_>) -> Parsed<Configured> {
     let modes = each(given.accepted_output_modes, &at.field("acceptedOutputModes"), text);
     let push = &at.field("taskPushNotificationConfig");
     let push = optional(given.task_push_notification_config, push, push::read);

@@ -6,30 +6,31 @@ use longhaul_domain::{
     bounds::MAX_DATA_DEPTH,
 };
 use longhaul_proto::{
-    v0::{self, Files},
+    v0::{self, EncodeFiles},
     v1,
 };
 use longhaul_wire::{
-    Dialect, Output, SendOutcome, StreamEvent, TaskPage, View, WireError, v0::FileBytes,
-    v1::PushList,
+    Dialect, DialectView, ResultPayload, SendOutcome, StreamEvent, TaskPage, WireError,
+    v0::FileEncoding, v1::PushList,
 };
 use proptest::prelude::*;
 
-fn new(output: Output<'_>) -> View<'_> {
+fn new(output: ResultPayload<'_>) -> DialectView<'_> {
     Dialect::V1_0.view(output)
 }
 
-fn old(output: Output<'_>) -> View<'_> {
+fn old(output: ResultPayload<'_>) -> DialectView<'_> {
     Dialect::V0_3Proto.view(output)
 }
 
 /// For clients of 0.3 that have files as text.
-fn twice(output: Output<'_>) -> View<'_> {
-    old(output).files(FileBytes::Twice)
+fn twice(output: ResultPayload<'_>) -> DialectView<'_> {
+    old(output).files(FileEncoding::Twice)
 }
 
 fn is_one_event(event: &StreamEvent, seq: Seq) -> Result<(), TestCaseError> {
-    for (cursor, output) in [(None, Output::Event(event)), (Some(seq), Output::EventAt(event, seq))]
+    for (cursor, output) in
+        [(None, ResultPayload::Event(event)), (Some(seq), ResultPayload::EventAt(event, seq))]
     {
         let ours = v1::event(event, cursor).unwrap();
         let name = "lf.a2a.v1.StreamResponse";
@@ -37,7 +38,7 @@ fn is_one_event(event: &StreamEvent, seq: Seq) -> Result<(), TestCaseError> {
         let ours = v0::event(event, cursor).unwrap();
         let name = "a2a.v1.StreamResponse";
         prop_assert_eq!(peer::of_ours(name, &ours), peer::of_json(name, &old(output)));
-        let ours = ours.files(FileBytes::Twice);
+        let ours = ours.files(FileEncoding::Twice);
         prop_assert_eq!(peer::of_ours(name, &ours), peer::of_json(name, &twice(output)));
     }
     Ok(())
@@ -47,20 +48,20 @@ fn is_one_task(task: &Task) -> Result<(), TestCaseError> {
     let outcome = SendOutcome::Task(Box::new(task.clone()));
     let name = "lf.a2a.v1.Task";
     let ours = peer::of_ours(name, &v1::task(task).unwrap());
-    prop_assert_eq!(ours, peer::of_json(name, &new(Output::Task(task))));
+    prop_assert_eq!(ours, peer::of_json(name, &new(ResultPayload::Task(task))));
     let name = "lf.a2a.v1.SendMessageResponse";
     let ours = peer::of_ours(name, &v1::send(&outcome).unwrap());
-    prop_assert_eq!(ours, peer::of_json(name, &new(Output::Send(&outcome))));
+    prop_assert_eq!(ours, peer::of_json(name, &new(ResultPayload::Send(&outcome))));
     let name = "a2a.v1.Task";
     let ours = peer::of_ours(name, &v0::task(task).unwrap());
-    prop_assert_eq!(ours, peer::of_json(name, &old(Output::Task(task))));
-    let ours = peer::of_ours(name, &v0::task(task).unwrap().files(FileBytes::Twice));
-    prop_assert_eq!(ours, peer::of_json(name, &twice(Output::Task(task))));
+    prop_assert_eq!(ours, peer::of_json(name, &old(ResultPayload::Task(task))));
+    let ours = peer::of_ours(name, &v0::task(task).unwrap().files(FileEncoding::Twice));
+    prop_assert_eq!(ours, peer::of_json(name, &twice(ResultPayload::Task(task))));
     let name = "a2a.v1.SendMessageResponse";
     let ours = peer::of_ours(name, &v0::send(&outcome).unwrap());
-    prop_assert_eq!(ours, peer::of_json(name, &old(Output::Send(&outcome))));
-    let ours = peer::of_ours(name, &v0::send(&outcome).unwrap().files(FileBytes::Twice));
-    prop_assert_eq!(ours, peer::of_json(name, &twice(Output::Send(&outcome))));
+    prop_assert_eq!(ours, peer::of_json(name, &old(ResultPayload::Send(&outcome))));
+    let ours = peer::of_ours(name, &v0::send(&outcome).unwrap().files(FileEncoding::Twice));
+    prop_assert_eq!(ours, peer::of_json(name, &twice(ResultPayload::Send(&outcome))));
     Ok(())
 }
 
@@ -78,7 +79,7 @@ proptest! {
         let outcome = SendOutcome::Message(message.clone());
         let name = "lf.a2a.v1.SendMessageResponse";
         let ours = peer::of_ours(name, &v1::send(&outcome).unwrap());
-        prop_assert_eq!(ours, peer::of_json(name, &new(Output::Send(&outcome))));
+        prop_assert_eq!(ours, peer::of_json(name, &new(ResultPayload::Send(&outcome))));
         is_one_event(&StreamEvent::Message(message), Seq(seq))?;
     }
 
@@ -103,7 +104,7 @@ proptest! {
         };
         let name = "lf.a2a.v1.ListTasksResponse";
         let ours = peer::of_ours(name, &v1::page(&page).unwrap());
-        prop_assert_eq!(ours, peer::of_json(name, &new(Output::Page(&page))));
+        prop_assert_eq!(ours, peer::of_json(name, &new(ResultPayload::Page(&page))));
     }
 }
 
@@ -147,10 +148,10 @@ fn webhooks() {
     let list = PushList { configs: vec![samples::push_config()], next_page_token: "n".to_owned() };
     let name = "lf.a2a.v1.ListTaskPushNotificationConfigsResponse";
     let ours = peer::of_ours(name, &v1::push_list(&list));
-    assert_eq!(ours, peer::of_json(name, &new(Output::PushList(&list))));
+    assert_eq!(ours, peer::of_json(name, &new(ResultPayload::PushList(&list))));
     let name = "a2a.v1.ListTaskPushNotificationConfigResponse";
     let ours = peer::of_ours(name, &v0::push_list(&list));
-    assert_eq!(ours, peer::of_json(name, &old(Output::PushList(&list))));
+    assert_eq!(ours, peer::of_json(name, &old(ResultPayload::PushList(&list))));
 }
 
 #[test]

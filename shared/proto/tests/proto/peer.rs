@@ -1,13 +1,14 @@
 //! The other implementation of protobuf.
 
-use longhaul_proto::pb::DESCRIBED;
+use longhaul_proto::pb::FILE_DESCRIPTOR_SET;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde::Serialize;
 use std::{fmt, sync::LazyLock};
 
-pub static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(DESCRIBED).expect("what is described is valid"));
+pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("what is described is valid")
+});
 
 fn kind(name: &str) -> MessageDescriptor {
     POOL.get_message_by_name(name).unwrap_or_else(|| panic!("{name} is described"))

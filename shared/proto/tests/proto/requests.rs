@@ -5,7 +5,7 @@ use longhaul_proto::{pb, v0, v1};
 use longhaul_wire::{
     CancelRequest, GetRequest, PushConfig, PushConfigRequest, PushListRequest, PushRefRequest,
     SendRequest, SubscribeRequest,
-    v0::{Form, V0},
+    v0::{LegacyForm, V0},
     v1::V1,
 };
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ const V1_SEND: &str = "lf.a2a.v1.SendMessageRequest";
 const V0_SEND: &str = "a2a.v1.SendMessageRequest";
 
 fn old<T: ?Sized>(value: &T) -> V0<'_, T> {
-    V0::new(Form::V0_3Proto, value)
+    V0::new(LegacyForm::V0_3Proto, value)
 }
 
 /// What reaches the service from gRPC, as the other implementation sees it in JSON.

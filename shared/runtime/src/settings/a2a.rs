@@ -9,7 +9,7 @@ use super::{
 
 section! {
     /// `[a2a]`: which versions of the protocol are served beside 1.0.
-    A2a {
+    A2aSettings {
         /// Serve A2A 0.3, and name it on cards. Off: cards are those of 1.0 alone.
         serve_0_3: bool = true;
         /// Serve the methods of A2A 0.1.

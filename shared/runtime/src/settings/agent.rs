@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     kind::{Holds, Kind},
-    object::Object,
-    period::Period,
+    object::SettingsTable,
+    period::HumanDuration,
     schema::section,
 };
 use crate::secret::Secret;
 
 section! {
     /// `[[agent]]`: one agent, run by one built-in executor.
-    Agent {
+    AgentSettings {
         /// Name of the agent, required: lower-case letters, digits and dashes, at most 63.
         name: String = String::new();
         /// The executor that runs its tasks, required: "echo", "process" or "script".
@@ -26,20 +26,20 @@ section! {
         /// Most tasks of this agent that run at once in one worker. Absent: as many as `worker.concurrency`.
         concurrency: Option<u32> = None;
         /// Longest time that one attempt may run.
-        timeout: Period = Period::seconds(3_600);
+        timeout: HumanDuration = HumanDuration::seconds(3_600);
         /// Longest time that an attempt may go on without a sign of progress. Absent: no limit.
-        no_progress_timeout: Option<Period> = None;
+        no_progress_timeout: Option<HumanDuration> = None;
         /// Longest time that a task may wait for its first start once it is runnable. Absent: no limit.
-        queue_timeout: Option<Period> = None;
+        queue_timeout: Option<HumanDuration> = None;
         /// Longest time from acceptance (or the time before which it must not start) to the end of a task, parked or not. Absent:
         /// no limit.
-        total_timeout: Option<Period> = None;
+        total_timeout: Option<HumanDuration> = None;
         /// How often a task is tried before it fails.
         max_attempts: u32 = 3;
         /// How long to wait between attempts.
-        retry: Retry = Retry::default();
+        retry: RetrySettings = RetrySettings::default();
         /// How much may run and wait, over all workers and nodes.
-        limits: Limits = Limits::default();
+        limits: LimitSettings = LimitSettings::default();
         /// Run a task that this version has begun with this version only, on whatever worker.
         pin_version: bool = false;
         /// Answer with a message instead of a task where the executor can.
@@ -53,25 +53,25 @@ section! {
         /// Extensions of A2A that the agent declares, each headed `[[agent.extension]]`.
         extension: Vec<Extension> = Vec::new();
         /// The program, for `executor = "process"`.
-        process: Option<Process> = None;
+        process: Option<ProcessSettings> = None;
     }
 }
 
 section! {
     /// `[agent.retry]`: how long to wait between the attempts of a task; half of it is random.
-    Retry {
+    RetrySettings {
         /// After the first failure.
-        initial: Period = Period::seconds(1);
+        initial: HumanDuration = HumanDuration::seconds(1);
         /// How much longer after each further failure, at least 1.
         factor: f64 = 2.0;
         /// Never longer than this.
-        max: Period = Period::seconds(60);
+        max: HumanDuration = HumanDuration::seconds(60);
     }
 }
 
 section! {
     /// `[agent.limits]`: how much of an agent may run and wait, over all workers and nodes.
-    Limits {
+    LimitSettings {
         /// Most tasks that run at once. Absent: no limit.
         running: Option<u32> = None;
         /// Most tasks of one owner that run at once. Absent: no limit.
@@ -117,13 +117,13 @@ section! {
         /// Refuse messages whose client does not declare it.
         required: bool = false;
         /// What the extension itself defines, for its entry on the card.
-        params: Option<Object> = None;
+        params: Option<SettingsTable> = None;
     }
 }
 
 section! {
     /// `[agent.process]`: the program of an agent with `executor = "process"`.
-    Process {
+    ProcessSettings {
         /// Program and arguments, required. A program with a slash is relative to the configuration file's folder; one
         /// without is searched in PATH.
         command: Vec<String> = Vec::new();
@@ -136,9 +136,9 @@ section! {
         /// Most tasks that a kept program works on at once.
         max_inflight: u32 = 16;
         /// How long the program may take to say that it is ready.
-        start_timeout: Period = Period::seconds(30);
+        start_timeout: HumanDuration = HumanDuration::seconds(30);
         /// How long the program may take to end by itself before it is killed with its children.
-        kill_grace: Period = Period::seconds(5);
+        kill_grace: HumanDuration = HumanDuration::seconds(5);
         /// Longest line that the program may write, bytes.
         max_line_bytes: usize = 16 * 1024 * 1024;
     }

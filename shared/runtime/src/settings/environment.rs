@@ -5,10 +5,10 @@ use std::{ffi::OsString, net::IpAddr};
 use toml::{Table, Value};
 
 use super::{
-    error::{Origin, SettingsError},
+    error::{SettingOrigin, SettingsError},
     file::Origins,
     kind::Kind,
-    load::Override,
+    load::SettingOverride,
     schema::{Section, kind_of, nearest},
     sections::Settings,
 };
@@ -58,21 +58,21 @@ pub(super) fn apply(
             }
             return Err(unknown_variable(name, &known));
         };
-        set(path, text, Origin::Environment(name.clone()), table, origins)?;
+        set(path, text, SettingOrigin::Environment(name.clone()), table, origins)?;
     }
     Ok(())
 }
 
 fn unknown_variable(name: &str, known: &[(String, String)]) -> SettingsError {
     let names = known.iter().map(|(_, variable)| variable.as_str()).chain([CONFIG]);
-    SettingsError::new("", Origin::Environment(name.to_owned()), "unknown setting")
+    SettingsError::new("", SettingOrigin::Environment(name.to_owned()), "unknown setting")
         .nearest(nearest(name, names).map(str::to_owned))
         .allowed("LONGHAUL_CONFIG and LONGHAUL_<SECTION>_<KEY>, such as LONGHAUL_SERVER_LISTEN")
 }
 
 /// The variables among these that look like settings, are none, and are ignored, since Kubernetes sets them for a service
 /// whose name begins with `longhaul`.
-pub fn kubernetes_variables(
+pub fn ignored_kubernetes_variables(
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Vec<String> {
     let known: Vec<(String, String)> = variables().collect();
@@ -116,19 +116,19 @@ fn is_of_kubernetes(name: &str, text: &str) -> bool {
 
 /// Lays the flags over `table`.
 pub(super) fn apply_flags(
-    flags: &[Override],
+    flags: &[SettingOverride],
     table: &mut Table,
     origins: &mut Origins,
 ) -> Result<(), SettingsError> {
     flags.iter().try_for_each(|flag| {
-        set(&flag.key, &flag.value, Origin::Flag(flag.flag.clone()), table, origins)
+        set(&flag.key, &flag.value, SettingOrigin::Flag(flag.flag.clone()), table, origins)
     })
 }
 
 fn set(
     path: &str,
     text: &str,
-    origin: Origin,
+    origin: SettingOrigin,
     table: &mut Table,
     origins: &mut Origins,
 ) -> Result<(), SettingsError> {

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// In a file, at a line (1 is the first) when known.
     File(PathBuf, Option<usize>),
     /// In an environment variable.
@@ -15,7 +15,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path, Some(line)) => write!(f, "{}:{line}", path.display()),
@@ -35,14 +35,18 @@ pub struct SettingsError(Box<Details>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Details {
     key: String,
-    origin: Origin,
+    origin: SettingOrigin,
     problem: String,
     allowed: Option<String>,
     nearest: Option<String>,
 }
 
 impl SettingsError {
-    pub(super) fn new(key: impl Into<String>, origin: Origin, problem: impl Into<String>) -> Self {
+    pub(super) fn new(
+        key: impl Into<String>,
+        origin: SettingOrigin,
+        problem: impl Into<String>,
+    ) -> Self {
         Self(Box::new(Details {
             key: key.into(),
             origin,
@@ -68,7 +72,7 @@ impl SettingsError {
     }
 
     /// Where it was set.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &SettingOrigin {
         &self.0.origin
     }
 
@@ -76,7 +80,7 @@ impl SettingsError {
         let Details { key, origin, problem, allowed, nearest } = &*self.0;
         let mut sentence = match (key.is_empty(), origin) {
             (true, origin) => format!("{origin}: {problem}"),
-            (false, Origin::Default) => format!("{key}: {problem}"),
+            (false, SettingOrigin::Default) => format!("{key}: {problem}"),
             (false, origin) => format!("{key} ({origin}): {problem}"),
         };
         if let Some(nearest) = nearest {

@@ -13,19 +13,19 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::error::{Origin, SettingsError};
+use super::error::{SettingOrigin, SettingsError};
 
 /// Where each key was set, by dotted path.
 #[derive(Debug, Default)]
-pub(super) struct Origins(BTreeMap<String, Origin>);
+pub(super) struct Origins(BTreeMap<String, SettingOrigin>);
 
 impl Origins {
-    pub(super) fn set(&mut self, path: impl Into<String>, origin: Origin) {
+    pub(super) fn set(&mut self, path: impl Into<String>, origin: SettingOrigin) {
         self.0.insert(path.into(), origin);
     }
 
     /// Where the key at `path` was set, or else the nearest table around it.
-    pub(super) fn of(&self, path: &str) -> Origin {
+    pub(super) fn of(&self, path: &str) -> SettingOrigin {
         let mut path = path;
         loop {
             if let Some(origin) = self.0.get(path) {
@@ -33,7 +33,7 @@ impl Origins {
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = &path[..end],
-                None => return Origin::Default,
+                None => return SettingOrigin::Default,
             }
         }
     }
@@ -41,7 +41,7 @@ impl Origins {
 
 /// Reads a file into a table, and the line of each key into `origins`.
 pub(super) fn read(path: &Path, origins: &mut Origins) -> Result<Table, SettingsError> {
-    let whole_file = || Origin::File(path.to_owned(), None);
+    let whole_file = || SettingOrigin::File(path.to_owned(), None);
     let bytes = std::fs::read(path).map_err(|error| {
         SettingsError::new("", whole_file(), format!("the file cannot be read: {error}"))
     })?;
@@ -51,7 +51,7 @@ pub(super) fn read(path: &Path, origins: &mut Origins) -> Result<Table, Settings
         let line = error.span().map(|span| line_of(&text, span));
         SettingsError::new(
             "",
-            Origin::File(path.to_owned(), line),
+            SettingOrigin::File(path.to_owned(), line),
             format!("not valid TOML: {}", error.message()),
         )
     };
@@ -98,6 +98,6 @@ impl Lines<'_> {
 
     fn note(&mut self, path: &str, span: Range<usize>) {
         let line = line_of(self.text, span);
-        self.origins.set(path, Origin::File(PathBuf::from(self.file), Some(line)));
+        self.origins.set(path, SettingOrigin::File(PathBuf::from(self.file), Some(line)));
     }
 }

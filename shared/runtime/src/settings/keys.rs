@@ -4,7 +4,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::{
-    agent::{Agent, Extension, Process, Skill},
+    agent::{AgentSettings, Extension, ProcessSettings, Skill},
     environment,
     kind::Kind,
     schema::{Field, Section},
@@ -13,7 +13,7 @@ use super::{
 
 /// One key of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct KeyInfo {
+pub struct SettingKey {
     /// Dotted path; `[]` stands for the position in a list, as in `agent[].name`.
     pub path: String,
     /// The environment variable that sets it, if one can.
@@ -27,7 +27,7 @@ pub struct KeyInfo {
 }
 
 /// All keys, in the order of the documentation.
-pub fn keys() -> Vec<KeyInfo> {
+pub fn keys() -> Vec<SettingKey> {
     let mut list = Vec::new();
     collect(Settings::FIELDS, "", &defaults(&Settings::default()), &mut list);
     for key in &mut list {
@@ -38,7 +38,7 @@ pub fn keys() -> Vec<KeyInfo> {
     list
 }
 
-fn collect(fields: &[Field], prefix: &str, defaults: &Table, list: &mut Vec<KeyInfo>) {
+fn collect(fields: &[Field], prefix: &str, defaults: &Table, list: &mut Vec<SettingKey>) {
     for field in fields {
         let path = if prefix.is_empty() {
             field.name.to_owned()
@@ -55,7 +55,7 @@ fn collect(fields: &[Field], prefix: &str, defaults: &Table, list: &mut Vec<KeyI
             (Kind::Tables(fields), _) => {
                 collect(fields, &format!("{path}[]"), &inner_defaults(field.name), list);
             }
-            (kind, default) => list.push(KeyInfo {
+            (kind, default) => list.push(SettingKey {
                 path,
                 env: None,
                 default: default.filter(|value| !is_blank(value)).map(Value::to_string),
@@ -68,10 +68,10 @@ fn collect(fields: &[Field], prefix: &str, defaults: &Table, list: &mut Vec<KeyI
 
 fn inner_defaults(name: &str) -> Table {
     match name {
-        "agent" => without(defaults(&Agent::default()), "executor"),
+        "agent" => without(defaults(&AgentSettings::default()), "executor"),
         "skill" => defaults(&Skill::default()),
         "extension" => defaults(&Extension::default()),
-        "process" => defaults(&Process::default()),
+        "process" => defaults(&ProcessSettings::default()),
         _ => Table::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use toml::Value;
 
-use super::{period::Period, schema::Field};
+use super::{period::HumanDuration, schema::Field};
 use crate::secret::Secret;
 
 /// The shape of a value.
@@ -17,7 +17,7 @@ pub(super) enum Kind {
     Secret,
     Path,
     Address,
-    Period,
+    HumanDuration,
     OneOf(&'static [&'static str]),
     List,
     /// Names to secret values.
@@ -40,7 +40,7 @@ impl Kind {
             Self::Text | Self::Secret => "text".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::Address => "an address with a port, such as \"127.0.0.1:8080\"".to_owned(),
-            Self::Period => Period::ALLOWED.to_owned(),
+            Self::HumanDuration => HumanDuration::ALLOWED.to_owned(),
             Self::OneOf(names) => {
                 let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
                 quoted.join(", ")
@@ -97,7 +97,7 @@ holds! {
     Secret => Secret,
     PathBuf => Path,
     SocketAddr => Address,
-    Period => Period,
+    HumanDuration => HumanDuration,
     Vec<String> => List,
     BTreeMap<String, Secret> => Map,
 }

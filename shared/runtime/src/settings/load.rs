@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::{
     environment::{self, CONFIG},
-    error::{Origin, SettingsError},
+    error::{SettingOrigin, SettingsError},
     file::{self, Origins},
     schema,
     sections::Settings,
@@ -19,7 +19,7 @@ use super::{
 
 /// Where settings come from.
 #[derive(Debug)]
-pub struct Sources<E> {
+pub struct SettingSources<E> {
     /// The file named on the command line; it must exist. Wins over `LONGHAUL_CONFIG`.
     pub file: Option<PathBuf>,
     /// The file that is read when nobody names one and it exists.
@@ -27,12 +27,12 @@ pub struct Sources<E> {
     /// The environment.
     pub env: E,
     /// What flags say.
-    pub overrides: Vec<Override>,
+    pub overrides: Vec<SettingOverride>,
 }
 
 /// A value given by a flag.
 #[derive(Debug, Clone)]
-pub struct Override {
+pub struct SettingOverride {
     /// The key as a dotted path, such as `server.listen`.
     pub key: String,
     /// The text given.
@@ -41,9 +41,9 @@ pub struct Override {
     pub flag: String,
 }
 
-impl Sources<std::vec::IntoIter<(String, String)>> {
+impl SettingSources<std::vec::IntoIter<(String, String)>> {
     /// The sources of this process: its environment, and `longhaul.toml` in its folder when no file is named.
-    pub fn of_process(file: Option<PathBuf>, overrides: Vec<Override>) -> Self {
+    pub fn of_process(file: Option<PathBuf>, overrides: Vec<SettingOverride>) -> Self {
         // Other programs' variables may hold any bytes; of ours, bytes that are no text end as a bad value.
         let env: Vec<(String, String)> = std::env::vars_os()
             .map(|(name, value)| {
@@ -63,7 +63,7 @@ impl Settings {
     /// Reads, combines and checks the settings. The first problem found is the error; it names the key, where it was set
     /// and what is allowed.
     pub fn load<E: Iterator<Item = (String, String)>>(
-        sources: Sources<E>,
+        sources: SettingSources<E>,
     ) -> Result<Self, SettingsError> {
         let env: Vec<(String, String)> = sources.env.collect();
         let mut origins = Origins::default();
@@ -88,7 +88,7 @@ impl Settings {
         let absolute = std::path::absolute(file).map_err(|error| {
             SettingsError::new(
                 "",
-                Origin::File(file.to_owned(), None),
+                SettingOrigin::File(file.to_owned(), None),
                 format!("the folder of the file is not known: {error}"),
             )
         })?;
@@ -97,7 +97,7 @@ impl Settings {
             ("cards.signing_keys", &mut self.cards.signing_keys),
             ("cards.published_keys", &mut self.cards.published_keys),
         ] {
-            if matches!(origins.of(key), Origin::File(..)) {
+            if matches!(origins.of(key), SettingOrigin::File(..)) {
                 // The paths come from text, so only the folder could be the cause of `None`.
                 for path in paths {
                     *path = folder.join(&*path).to_str().map(str::to_owned).unwrap_or_default();

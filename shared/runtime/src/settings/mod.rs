@@ -24,15 +24,19 @@ mod sections;
 mod tests;
 mod validate;
 
-pub use a2a::{A2a, ExtendedCards, GrpcAddress};
-pub use agent::{Agent, ExecutorKind, Extension, Limits, Process, ProcessMode, Retry, Skill};
-pub use environment::kubernetes_variables;
-pub use error::{Origin, SettingsError};
-pub use keys::{KeyInfo, keys};
-pub use load::{Override, Sources};
-pub use object::Object;
-pub use period::Period;
-pub use sections::{
-    Amqp, Auth, AuthMode, Cards, Database, Embedded, Log, LogFormat, Server, Settings, Worker,
+pub use a2a::{A2aSettings, ExtendedCards, GrpcAddress};
+pub use agent::{
+    AgentSettings, ExecutorKind, Extension, LimitSettings, ProcessMode, ProcessSettings,
+    RetrySettings, Skill,
 };
-pub use validate::{RESERVED as RESERVED_NAMES, read_network};
+pub use environment::ignored_kubernetes_variables;
+pub use error::{SettingOrigin, SettingsError};
+pub use keys::{SettingKey, keys};
+pub use load::{SettingOverride, SettingSources};
+pub use object::SettingsTable;
+pub use period::HumanDuration;
+pub use sections::{
+    AgentCardSettings, AmqpSettings, AuthMode, AuthSettings, DatabaseSettings, EmbeddedSettings,
+    LogFormat, LogSettings, ServerSettings, Settings, WorkerSettings,
+};
+pub use validate::{RESERVED_AGENT_NAMES as RESERVED_NAMES, parse_network};

@@ -8,16 +8,16 @@ use super::kind::{Holds, Kind};
 /// A table of anything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Object(Table);
+pub struct SettingsTable(Table);
 
-impl Object {
+impl SettingsTable {
     /// The same as JSON; times become text. `None`: it holds a number that JSON does not have.
     pub fn to_json(&self) -> Option<serde_json::Value> {
         object(&self.0)
     }
 }
 
-impl Holds for Object {
+impl Holds for SettingsTable {
     const KIND: Kind = Kind::Object;
 }
 
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<String> {
-        Object(text.parse().unwrap()).to_json().map(|json| json.to_string())
+        SettingsTable(text.parse().unwrap()).to_json().map(|json| json.to_string())
     }
 
     #[test]

@@ -6,12 +6,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A length of time, written `"500ms"`, `"15s"`, `"2m"`, `"1h"`, `"7d"` or as a number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Period(Duration);
+pub struct HumanDuration(Duration);
 
 /// Longer than any sensible setting, and far from where adding to a time overflows: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-impl Period {
+impl HumanDuration {
     /// What may be written.
     pub(crate) const ALLOWED: &str = "a length of time such as \"500ms\", \"15s\", \"2m\", \"1h\", \"7d\", or a number of seconds";
 
@@ -58,20 +58,20 @@ impl Period {
     }
 }
 
-impl Deref for Period {
+impl Deref for HumanDuration {
     type Target = Duration;
     fn deref(&self) -> &Duration {
         &self.0
     }
 }
 
-impl From<Period> for Duration {
-    fn from(period: Period) -> Self {
+impl From<HumanDuration> for Duration {
+    fn from(period: HumanDuration) -> Self {
         period.0
     }
 }
 
-impl fmt::Display for Period {
+impl fmt::Display for HumanDuration {
     /// The shortest exact text, in the largest unit that divides the length.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
@@ -84,13 +84,13 @@ impl fmt::Display for Period {
     }
 }
 
-impl Serialize for Period {
+impl Serialize for HumanDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Period {
+impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(PeriodVisitor)
     }
@@ -99,28 +99,28 @@ impl<'de> Deserialize<'de> for Period {
 struct PeriodVisitor;
 
 impl de::Visitor<'_> for PeriodVisitor {
-    type Value = Period;
+    type Value = HumanDuration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a length of time")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Period, E> {
-        Period::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<HumanDuration, E> {
+        HumanDuration::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
     }
 
-    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Period, E> {
-        Period::parse(&seconds.to_string())
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<HumanDuration, E> {
+        HumanDuration::parse(&seconds.to_string())
             .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(seconds), &self))
     }
 
-    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Period, E> {
-        Period::parse(&seconds.to_string())
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<HumanDuration, E> {
+        HumanDuration::parse(&seconds.to_string())
             .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(seconds), &self))
     }
 
-    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Period, E> {
-        Period::from_seconds(seconds)
+    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<HumanDuration, E> {
+        HumanDuration::from_seconds(seconds)
             .ok_or_else(|| E::invalid_value(de::Unexpected::Float(seconds), &self))
     }
 }
@@ -142,25 +142,25 @@ mod tests {
             ("0.1s", 100),
             ("2 m", 120_000),
         ] {
-            assert_eq!(Period::parse(text), Some(Period::millis(millis)), "{text}");
+            assert_eq!(HumanDuration::parse(text), Some(HumanDuration::millis(millis)), "{text}");
         }
         for text in
             ["", "s", "-1s", "1w", "1h30m", "1e3", "inf", "NaN", "1..2s", "9999999999h", "٣s"]
         {
-            assert_eq!(Period::parse(text), None, "{text}");
+            assert_eq!(HumanDuration::parse(text), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn what_is_printed_reads_the_same(millis in 0..1_000_000_000_u64) {
-            let period = Period::millis(millis);
-            prop_assert_eq!(Period::parse(&period.to_string()), Some(period));
+            let period = HumanDuration::millis(millis);
+            prop_assert_eq!(HumanDuration::parse(&period.to_string()), Some(period));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in ".{0,20}") {
-            let _ = Period::parse(&text);
+            let _ = HumanDuration::parse(&text);
         }
     }
 }

@@ -8,10 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    a2a::{A2a, ExtendedCards, GrpcAddress},
-    agent::Agent,
+    a2a::{A2aSettings, ExtendedCards, GrpcAddress},
+    agent::AgentSettings,
     kind::{Holds, Kind},
-    period::Period,
+    period::HumanDuration,
     schema::section,
 };
 use crate::secret::Secret;
@@ -20,31 +20,31 @@ section! {
     /// The whole configuration.
     Settings {
         /// How the API is served.
-        server: Server = Server::default();
+        server: ServerSettings = ServerSettings::default();
         /// Who may call the API.
-        auth: Auth = Auth::default();
+        auth: AuthSettings = AuthSettings::default();
         /// Which versions of the protocol are served beside 1.0.
-        a2a: A2a = A2a::default();
+        a2a: A2aSettings = A2aSettings::default();
         /// What agent cards say, and their signatures.
-        cards: Cards = Cards::default();
+        cards: AgentCardSettings = AgentCardSettings::default();
         /// The Postgres database.
-        database: Database = Database::default();
+        database: DatabaseSettings = DatabaseSettings::default();
         /// The RabbitMQ broker.
-        amqp: Amqp = Amqp::default();
+        amqp: AmqpSettings = AmqpSettings::default();
         /// How a worker runs tasks.
-        worker: Worker = Worker::default();
+        worker: WorkerSettings = WorkerSettings::default();
         /// The single-process mode.
-        embedded: Embedded = Embedded::default();
+        embedded: EmbeddedSettings = EmbeddedSettings::default();
         /// What is logged, and how.
-        log: Log = Log::default();
+        log: LogSettings = LogSettings::default();
         /// The agents that this deployment's built-in executors serve, each headed `[[agent]]`.
-        agent: Vec<Agent> = Vec::new();
+        agent: Vec<AgentSettings> = Vec::new();
     }
 }
 
 section! {
     /// `[server]`: how the API is served.
-    Server {
+    ServerSettings {
         /// Address and port to listen on.
         listen: SocketAddr = loopback(8080);
         /// URL under which clients reach the API, without a trailing slash; agent cards name it. Absent: what the request
@@ -77,26 +77,26 @@ section! {
         /// together may have `max_connections`.
         max_requests_per_connection: u32 = 4_096;
         /// Longest time a waiting send stays open before it answers with the task as it is. Absent: no limit.
-        longest_wait: Option<Period> = None;
+        longest_wait: Option<HumanDuration> = None;
         /// Whether a message that was sent before (the same id and content, within 24 hours) goes on with its task; otherwise it
         /// is a new one, unless it carries an idempotency key.
         attach_repeats: bool = true;
         /// How long an executor may take to end by itself after a cancel before the task is canceled without it.
-        cancel_grace: Period = Period::seconds(5);
+        cancel_grace: HumanDuration = HumanDuration::seconds(5);
         /// Most tasks of one agent that may wait in the queue where the agent does not say; further ones are turned away.
         max_queued: u32 = 1_000_000;
         /// The same for the tasks of one owner.
         max_queued_per_owner: u32 = 250_000;
         /// How long a client that waits may have to wait for its task to begin when more than 1,024 wait on this node and
         /// tasks begin quickly; further ones are turned away.
-        max_queue_delay: Period = Period::seconds(1);
+        max_queue_delay: HumanDuration = HumanDuration::seconds(1);
         /// Whether to offer streams. Where the network between does not let them through: cards say so then, and what streams is
         /// refused.
         streaming: bool = true;
         /// Time between comments that keep an idle stream open.
-        keep_alive: Period = Period::seconds(15);
+        keep_alive: HumanDuration = HumanDuration::seconds(15);
         /// How long open requests may take to end after the first signal.
-        drain: Period = Period::seconds(30);
+        drain: HumanDuration = HumanDuration::seconds(30);
         /// Recognise the protocol version of a request that declares none by names that exist in one version only.
         assume_version: bool = true;
     }
@@ -104,7 +104,7 @@ section! {
 
 section! {
     /// `[auth]`: who may call the API.
-    Auth {
+    AuthSettings {
         /// "keys" asks every caller for an API key, "none" lets everybody in. Absent: "keys" for `longhaul api`, "none" for
         /// `longhaul dev`.
         mode: Option<AuthMode> = None;
@@ -113,7 +113,7 @@ section! {
 
 section! {
     /// `[cards]`: what agent cards say, and their signatures.
-    Cards {
+    AgentCardSettings {
         /// Who runs the deployment, for every card; together with `provider_url`.
         provider: Option<String> = None;
         /// URL of the provider's site.
@@ -141,25 +141,25 @@ section! {
 
 section! {
     /// `[database]`: the Postgres database that holds everything.
-    Database {
+    DatabaseSettings {
         /// URL of the database, `postgres://user:password@host:port/name`; a secret. Needed by all commands but `dev`.
         url: Option<Secret> = None;
         /// Most connections that this process opens.
         max_connections: u32 = 20;
         /// How long to wait at start for a database that does not answer.
-        start_timeout: Period = Period::seconds(60);
+        start_timeout: HumanDuration = HumanDuration::seconds(60);
     }
 }
 
 section! {
     /// `[amqp]`: the RabbitMQ broker that wakes workers.
-    Amqp {
+    AmqpSettings {
         /// URL of the broker, `amqp://user:password@host:port/vhost`, or `amqps`, there with `?cacertfile=PATH` where the CA is a private one; a secret. Absent: no broker, work is announced through the database.
         url: Option<Secret> = None;
         /// What the names of our queues begin with.
         prefix: String = "longhaul".to_owned();
         /// How long to wait at start for a broker that does not answer, where it is `required`.
-        start_timeout: Period = Period::seconds(15);
+        start_timeout: HumanDuration = HumanDuration::seconds(15);
         /// Whether a process ends when the broker does not answer within `start_timeout`; otherwise it starts at once and
         /// connects in the background.
         required: bool = false;
@@ -168,17 +168,17 @@ section! {
 
 section! {
     /// `[worker]`: how a worker runs tasks.
-    Worker {
+    WorkerSettings {
         /// Most tasks that run at once in this process.
         concurrency: u32 = 16;
         /// How often an idle worker looks for work that nobody told it about.
-        probe_interval: Period = Period::seconds(2);
+        probe_interval: HumanDuration = HumanDuration::seconds(2);
         /// How long a silent worker keeps its tasks before others may run them.
-        lease: Period = Period::seconds(15);
+        lease: HumanDuration = HumanDuration::seconds(15);
         /// A task that was running when so many workers in a row were lost fails instead of taking the next one down.
         max_losses: u32 = 5;
         /// How long running tasks may take to end after the first signal before they are handed to others.
-        drain: Period = Period::seconds(30);
+        drain: HumanDuration = HumanDuration::seconds(30);
         /// Run only these of the configured agents. Absent: all.
         agents: Option<Vec<String>> = None;
         /// Address and port for the worker's own `/healthz` and `/readyz`. Absent: none.
@@ -188,7 +188,7 @@ section! {
 
 section! {
     /// `[embedded]`: the single-process mode, `longhaul dev`.
-    Embedded {
+    EmbeddedSettings {
         /// Folder that holds the data, relative to where the command runs.
         data: PathBuf = PathBuf::from("./longhaul-data");
     }
@@ -196,7 +196,7 @@ section! {
 
 section! {
     /// `[log]`: what is logged to standard error, and how.
-    Log {
+    LogSettings {
         /// "pretty" for people, "json" for one JSON object a line, "auto" for pretty on a terminal and JSON elsewhere.
         format: LogFormat = LogFormat::Auto;
         /// A level (error, warn, info, debug, trace), or levels by module such as "info,longhaul=debug".

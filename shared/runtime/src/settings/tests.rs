@@ -25,18 +25,18 @@ fn sources(
     file: Option<PathBuf>,
     env: &[(&str, &str)],
     flags: &[(&str, &str)],
-) -> Sources<std::vec::IntoIter<(String, String)>> {
+) -> SettingSources<std::vec::IntoIter<(String, String)>> {
     let owned: Vec<_> =
         env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let overrides = flags
         .iter()
-        .map(|(key, value)| Override {
+        .map(|(key, value)| SettingOverride {
             key: (*key).into(),
             value: (*value).into(),
             flag: "--the-flag".into(),
         })
         .collect();
-    Sources { file, fallback_file: None, env: owned.into_iter(), overrides }
+    SettingSources { file, fallback_file: None, env: owned.into_iter(), overrides }
 }
 
 /// Asserts that the settings are refused with a sentence that contains every one of `parts`.
@@ -86,7 +86,7 @@ fn nothing_set_gives_the_defaults() {
 fn a_file_sets_sections_and_agents() {
     let settings = load(FULL, &[], &[]).unwrap();
     assert_eq!(*settings.server.keep_alive, Duration::from_secs(20));
-    assert_eq!(settings.server.longest_wait, Some(Period::seconds(120)));
+    assert_eq!(settings.server.longest_wait, Some(HumanDuration::seconds(120)));
     let agent = &settings.agent[0];
     assert_eq!((agent.executor, agent.concurrency), (ExecutorKind::Process, Some(4)));
     assert_eq!(agent.skill[0].id, "chunk");
@@ -107,7 +107,7 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 
 #[test]
 fn every_scalar_key_has_a_variable_that_sets_it() {
-    let value = |key: &KeyInfo| match key.path.as_str() {
+    let value = |key: &SettingKey| match key.path.as_str() {
         "server.listen" | "worker.listen" => "127.0.0.1:7",
         "server.public_url"
         | "server.cors_origins"
@@ -126,7 +126,7 @@ fn every_scalar_key_has_a_variable_that_sets_it() {
         _ => "seven",
     };
     // Those two come together.
-    let alone = |key: &&KeyInfo| !key.path.starts_with("cards.provider");
+    let alone = |key: &&SettingKey| !key.path.starts_with("cards.provider");
     for key in keys().iter().filter(alone).filter(|key| !key.path.starts_with("agent")) {
         let variable = key.env.as_deref().unwrap_or_else(|| panic!("{} has no variable", key.path));
         let settings =
@@ -170,7 +170,8 @@ fn the_environment_can_name_the_file() {
 fn a_fallback_file_may_be_missing() {
     let folder = tempfile::tempdir().unwrap();
     let fallback_file = Some(folder.path().join("longhaul.toml"));
-    let settings = Settings::load(Sources { fallback_file, ..sources(None, &[], &[]) }).unwrap();
+    let settings =
+        Settings::load(SettingSources { fallback_file, ..sources(None, &[], &[]) }).unwrap();
     assert_eq!(settings, Settings::default());
 }
 

@@ -3,15 +3,15 @@
 mod cards;
 mod web;
 
-pub use web::read_network;
+pub use web::parse_network;
 
 use std::collections::BTreeSet;
 
 use super::{
-    agent::{Agent, ExecutorKind, Limits, Process, Retry},
-    error::{Origin, SettingsError},
+    agent::{AgentSettings, ExecutorKind, LimitSettings, ProcessSettings, RetrySettings},
+    error::{SettingOrigin, SettingsError},
     file::Origins,
-    period::Period,
+    period::HumanDuration,
     sections::{AuthMode, Settings},
 };
 use crate::{secret::Secret, telemetry};
@@ -19,7 +19,7 @@ use crate::{secret::Secret, telemetry};
 type Checked = Result<(), SettingsError>;
 
 /// Path segments that the API uses itself; an agent of such a name could not be addressed.
-pub const RESERVED: [&str; 17] = [
+pub const RESERVED_AGENT_NAMES: [&str; 17] = [
     "a2a",
     "agents",
     "console",
@@ -57,7 +57,7 @@ impl Settings {
         if mode == AuthMode::None && exposed && !self.server.allow_unauthenticated {
             let problem =
                 format!("{} is open to others while auth.mode is \"none\"", self.server.listen);
-            return Err(SettingsError::new("server.listen", Origin::Default, problem).allowed(
+            return Err(SettingsError::new("server.listen", SettingOrigin::Default, problem).allowed(
                 "a loopback address, auth.mode = \"keys\", or server.allow_unauthenticated = true to let everybody in",
             ));
         }
@@ -99,7 +99,7 @@ impl Check<'_> {
         self.ensure(number > 0, key, "is zero", "a whole number from 1")
     }
 
-    fn lasting(&self, key: &str, period: Period) -> Checked {
+    fn lasting(&self, key: &str, period: HumanDuration) -> Checked {
         self.ensure(!period.is_zero(), key, "is zero", "a length of time above zero")
     }
 
@@ -162,7 +162,7 @@ impl Check<'_> {
         self.count("worker.max_losses", worker.max_losses)?;
         self.lasting("worker.probe_interval", worker.probe_interval)?;
         self.ensure(
-            worker.lease >= Period::seconds(1),
+            worker.lease >= HumanDuration::seconds(1),
             "worker.lease",
             "is too short",
             "a length of time from \"1s\"",
@@ -173,7 +173,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn agents(&self, agents: &[Agent]) -> Checked {
+    fn agents(&self, agents: &[AgentSettings]) -> Checked {
         let mut names = BTreeSet::new();
         for (at, agent) in agents.iter().enumerate() {
             let key = format!("agent[{at}]");
@@ -195,17 +195,17 @@ impl Check<'_> {
         if name.is_empty() {
             return self.refuse(key, "is missing or empty", NAME);
         }
-        if RESERVED.contains(&name) {
+        if RESERVED_AGENT_NAMES.contains(&name) {
             return self.refuse(
                 key,
                 format!("{name:?} is reserved"),
-                &format!("any name but {}", RESERVED.join(", ")),
+                &format!("any name but {}", RESERVED_AGENT_NAMES.join(", ")),
             );
         }
         self.ensure(is_agent_name(name), key, &format!("{name:?} is not such a name"), NAME)
     }
 
-    fn agent(&self, key: &str, agent: &Agent) -> Checked {
+    fn agent(&self, key: &str, agent: &AgentSettings) -> Checked {
         self.ensure(
             !agent.version.is_empty(),
             &format!("{key}.version"),
@@ -245,7 +245,7 @@ impl Check<'_> {
         }
     }
 
-    fn retry(&self, key: &str, retry: &Retry) -> Checked {
+    fn retry(&self, key: &str, retry: &RetrySettings) -> Checked {
         self.lasting(&format!("{key}.initial"), retry.initial)?;
         self.lasting(&format!("{key}.max"), retry.max)?;
         self.ensure(
@@ -256,7 +256,7 @@ impl Check<'_> {
         )
     }
 
-    fn limits(&self, key: &str, limits: &Limits) -> Checked {
+    fn limits(&self, key: &str, limits: &LimitSettings) -> Checked {
         for (name, limit) in [
             ("running", limits.running),
             ("running_per_owner", limits.running_per_owner),
@@ -271,7 +271,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn skills(&self, key: &str, agent: &Agent) -> Checked {
+    fn skills(&self, key: &str, agent: &AgentSettings) -> Checked {
         let mut ids = BTreeSet::new();
         for (at, skill) in agent.skill.iter().enumerate() {
             let (id, name) = (format!("{key}.skill[{at}].id"), format!("{key}.skill[{at}].name"));
@@ -287,7 +287,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn extensions(&self, key: &str, agent: &Agent) -> Checked {
+    fn extensions(&self, key: &str, agent: &AgentSettings) -> Checked {
         let mut uris = BTreeSet::new();
         for (at, extension) in agent.extension.iter().enumerate() {
             let (key, uri) = (format!("{key}.extension[{at}]"), &extension.uri);
@@ -321,7 +321,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn process(&self, key: &str, process: &Process) -> Checked {
+    fn process(&self, key: &str, process: &ProcessSettings) -> Checked {
         let command = process.command.first().is_some_and(|program| !program.is_empty());
         self.ensure(
             command,

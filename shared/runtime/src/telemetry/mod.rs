@@ -1,6 +1,6 @@
 //! Logs on standard error and, when a collector is named, spans to it.
 //!
-//! Log lines are written as they happen. Spans are sent in batches by a thread of their own: [`Guard`] sends the rest when it
+//! Log lines are written as they happen. Spans are sent in batches by a thread of their own: [`TelemetryGuard`] sends the rest when it
 //! is dropped, and a process that is killed loses the spans of its last seconds, nothing else. A collector that is away
 //! costs spans and never slows the work down.
 
@@ -22,7 +22,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    settings::{Log, LogFormat},
+    settings::{LogFormat, LogSettings},
     trace_context::TraceContext,
 };
 
@@ -43,7 +43,7 @@ pub enum TelemetryError {
 /// Sends what is left of the spans when dropped, for at most five seconds; keep it until the end of `main`.
 #[must_use = "dropping the guard ends the export of spans"]
 #[derive(Debug, Default)]
-pub struct Guard {
+pub struct TelemetryGuard {
     #[cfg(feature = "otlp")]
     #[expect(dead_code, reason = "held for what its drop does")]
     export: Option<otlp::Export>,
@@ -53,7 +53,7 @@ pub struct Guard {
 /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set. The other standard variables (headers, service name, resource
 /// attributes, sampler, `OTEL_SDK_DISABLED`) are honoured; the protocol is always OTLP over HTTP with protobuf and without
 /// TLS, so a remote collector is reached through an agent on this machine or network.
-pub fn init(settings: &Log, service: &str) -> Result<Guard, TelemetryError> {
+pub fn init(settings: &LogSettings, service: &str) -> Result<TelemetryGuard, TelemetryError> {
     let registry = tracing_subscriber::registry()
         .with(
             parse_filter(&settings.filter)
@@ -64,23 +64,23 @@ pub fn init(settings: &Log, service: &str) -> Result<Guard, TelemetryError> {
 }
 
 #[cfg(feature = "otlp")]
-fn start<S>(registry: S, service: &str) -> Result<Guard, TelemetryError>
+fn start<S>(registry: S, service: &str) -> Result<TelemetryGuard, TelemetryError>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     let export = otlp::Export::from_environment(service)?;
     let spans = export.as_ref().map(otlp::Export::layer);
     registry.with(spans).try_init().map_err(|_| TelemetryError::AlreadySetUp)?;
-    Ok(Guard { export })
+    Ok(TelemetryGuard { export })
 }
 
 #[cfg(not(feature = "otlp"))]
-fn start<S>(registry: S, _service: &str) -> Result<Guard, TelemetryError>
+fn start<S>(registry: S, _service: &str) -> Result<TelemetryGuard, TelemetryError>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     registry.try_init().map_err(|_| TelemetryError::AlreadySetUp)?;
-    Ok(Guard::default())
+    Ok(TelemetryGuard::default())
 }
 
 /// Modules that call an error what is told in other words: of the broker's client a connection that ended

@@ -4,8 +4,8 @@ use crate::{
     column::{agent, column, context, key},
     failure::{DbResult, Failure},
 };
-use longhaul_domain::{AgentName, FailedBecause, TaskId, TaskKey, Timestamp};
-use longhaul_store::{DeadLetter, DeadQuery, Handled};
+use longhaul_domain::{AgentName, FailureKind, TaskId, TaskKey, Timestamp};
+use longhaul_store::{DeadLetter, DeadLetterQuery, DeadLetterResolution};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgPool, PgRow};
 use uuid::Uuid;
@@ -59,7 +59,10 @@ update dead_letters set dismissed = true
 where owner_id = $1 and task_id = $2 and redriven_as is null and not dismissed";
 
 /// Lists dead letters.
-pub async fn list(connection: &mut PgConnection, asked: &DeadQuery) -> DbResult<Vec<DeadLetter>> {
+pub async fn list(
+    connection: &mut PgConnection,
+    asked: &DeadLetterQuery,
+) -> DbResult<Vec<DeadLetter>> {
     let end = Timestamp::from_timestamp(253_402_300_799, 0).unwrap_or(Timestamp::UNIX_EPOCH);
     let (at, task) = asked.after.map_or((end, Uuid::max()), |(at, task)| (at, task.uuid()));
     let statement = if asked.owner.is_some() { DEAD_OF_OWNER } else { DEAD };
@@ -69,7 +72,7 @@ pub async fn list(connection: &mut PgConnection, asked: &DeadQuery) -> DbResult<
         .bind(asked.from.unwrap_or(Timestamp::UNIX_EPOCH))
         .bind(asked.before.unwrap_or(end))
         .bind(asked.agent.as_ref().map(AgentName::as_str))
-        .bind(asked.because.map(FailedBecause::number))
+        .bind(asked.because.map(FailureKind::number))
         .bind(asked.cause_contains.as_deref())
         .bind(asked.handled)
         .bind(i64::from(asked.limit.clamp(1, 1_000)));
@@ -94,11 +97,11 @@ pub async fn dismiss(pool: &PgPool, of: TaskKey) -> DbResult<bool> {
 }
 
 /// What became of a dead letter, by its columns.
-pub fn handled(row: &PgRow) -> DbResult<Option<Handled>> {
+pub fn handled(row: &PgRow) -> DbResult<Option<DeadLetterResolution>> {
     let redriven: Option<Uuid> = column(row, "redriven_as")?;
     let dismissed: bool = column(row, "dismissed")?;
-    let redriven = redriven.map(|task| Handled::Redriven(TaskId::new(task)));
-    Ok(redriven.or_else(|| dismissed.then_some(Handled::Dismissed)))
+    let redriven = redriven.map(|task| DeadLetterResolution::Redriven(TaskId::new(task)));
+    Ok(redriven.or_else(|| dismissed.then_some(DeadLetterResolution::Dismissed)))
 }
 
 struct DeadRow(DeadLetter);
@@ -107,7 +110,7 @@ impl TryFrom<&PgRow> for DeadRow {
     type Error = Failure;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let because: i16 = column(row, "because")?;
-        let because = FailedBecause::from_number(because).ok_or_else(|| {
+        let because = FailureKind::from_number(because).ok_or_else(|| {
             Failure::corrupt("dead_letters.because", format!("{because} is no kind"))
         })?;
         Ok(Self(DeadLetter {

@@ -10,7 +10,7 @@ use crate::{
     operate::dead::handled,
 };
 use longhaul_domain::TaskKey;
-use longhaul_store::{Accepted, Handled, Redriven};
+use longhaul_store::{Accepted, DeadLetterResolution, RedriveOutcome};
 use sqlx_core::query::query;
 
 /// Locks a dead letter.
@@ -22,15 +22,15 @@ pub const MARK_REDRIVEN: &str = "-- store::mark_redriven
 update dead_letters set redriven_as = $3 where owner_id = $1 and task_id = $2";
 
 /// Redrives.
-pub async fn redrive(db: &Db, dead: TaskKey, new: &NewTask) -> DbResult<Redriven> {
+pub async fn redrive(db: &Db, dead: TaskKey, new: &NewTask) -> DbResult<RedriveOutcome> {
     let mut transaction = db.begin().await?;
     let lock = query(LOCK_DEAD_LETTER).bind(dead.owner.0).bind(dead.task.uuid());
     let Some(row) = lock.fetch_optional(&mut *transaction).await? else {
-        return Ok(Redriven::NotDead);
+        return Ok(RedriveOutcome::NotDead);
     };
     match handled(&row)? {
-        Some(Handled::Redriven(task)) => return Ok(Redriven::Already { task }),
-        Some(Handled::Dismissed) => return Ok(Redriven::NotDead),
+        Some(DeadLetterResolution::Redriven(task)) => return Ok(RedriveOutcome::Already { task }),
+        Some(DeadLetterResolution::Dismissed) => return Ok(RedriveOutcome::NotDead),
         None => {}
     }
     let task = match accept_within(&mut transaction, new).await? {
@@ -50,5 +50,5 @@ pub async fn redrive(db: &Db, dead: TaskKey, new: &NewTask) -> DbResult<Redriven
         .await?;
     transaction.commit().await?;
     db.signals.made([TaskKey { owner: dead.owner, task }]);
-    Ok(Redriven::Now { task })
+    Ok(RedriveOutcome::Now { task })
 }

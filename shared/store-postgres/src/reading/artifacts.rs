@@ -4,10 +4,10 @@
 use crate::{
     column::{body, column, key, seq},
     failure::{DbResult, Failure},
-    reading::room::{self, Chunks, Known, exceeded, one_by_one},
+    reading::budget::{self, Chunks, Known, exceeded, one_by_one},
 };
 use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, EntryBody, Seq, TaskKey};
-use longhaul_store::Room;
+use longhaul_store::ReadBudget;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ type Built = HashMap<(TaskKey, ArtifactId), Vec<Artifact>>;
 pub async fn artifacts(
     connection: &mut PgConnection,
     wanted: &[(TaskKey, Seq)],
-    room: Room,
+    budget: ReadBudget,
 ) -> DbResult<(HashMap<TaskKey, Vec<Artifact>>, u64)> {
     let heads = heads(connection, wanted).await?;
     let chunks: Vec<Chunks> = wanted
@@ -85,7 +85,7 @@ pub async fn artifacts(
         }
         stays
     };
-    let taken = match room::known(connection, &chunks, room).await? {
+    let taken = match budget::known(connection, &chunks, budget).await? {
         Known::Fit(taken) => {
             for row in &rows(connection, &chunks).await? {
                 let EntryBody::Artifact(update) = body(row)? else { continue };
@@ -94,12 +94,12 @@ pub async fn artifacts(
             taken
         }
         Known::MayFit => {
-            let all = room.bytes().unwrap_or(u64::MAX);
+            let all = budget.bytes().unwrap_or(u64::MAX);
             let mut left = all;
             for of in chunks {
                 let mut take = |seq, update| add(of.key, seq, update);
                 if !one_by_one(connection, of, &mut left, &mut take).await? {
-                    return Err(exceeded(room));
+                    return Err(exceeded(budget));
                 }
             }
             all - left

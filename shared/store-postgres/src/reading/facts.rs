@@ -5,7 +5,7 @@ use crate::{
     failure::{DbResult, Failure},
 };
 use longhaul_domain::{AgentName, OwnerId, TaskKey};
-use longhaul_store::{QueueFacts, RunFacts};
+use longhaul_store::{QueuePosition, RunDetails};
 use sqlx_core::{query::query, query_scalar::query_scalar};
 use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
@@ -55,10 +55,10 @@ select count(*) from (
 ) counted";
 
 /// Facts of those tasks that exist.
-pub async fn run_facts(
+pub async fn run_details(
     connection: &mut PgConnection,
     keys: &[TaskKey],
-) -> DbResult<HashMap<TaskKey, RunFacts>> {
+) -> DbResult<HashMap<TaskKey, RunDetails>> {
     let rows = query(RUN_FACTS)
         .bind(keys.iter().map(|key| key.owner.0).collect::<Vec<_>>())
         .bind(keys.iter().map(|key| key.task.uuid()).collect::<Vec<_>>())
@@ -82,20 +82,20 @@ pub async fn queue_depth(
     Ok(u32::try_from(depth.fetch_one(connection).await?).unwrap_or(limit))
 }
 
-struct FactsRow(RunFacts);
+struct FactsRow(RunDetails);
 
 impl TryFrom<&PgRow> for FactsRow {
     type Error = Failure;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let queue = match column(row, "run_at")? {
-            Some(run_at) => Some(QueueFacts {
+            Some(run_at) => Some(QueuePosition {
                 running: column(row, "running")?,
                 run_at,
                 losses: column(row, "losses")?,
             }),
             None => None,
         };
-        Ok(Self(RunFacts {
+        Ok(Self(RunDetails {
             attempt: column(row, "attempt")?,
             priority: column(row, "priority")?,
             deadline: column(row, "deadline_at")?,

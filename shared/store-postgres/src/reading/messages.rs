@@ -4,10 +4,10 @@
 use crate::{
     column::{body, key, seq},
     failure::DbResult,
-    reading::room,
+    reading::budget,
 };
 use longhaul_domain::{EntryBody, Seq, TaskKey};
-use longhaul_store::Room;
+use longhaul_store::ReadBudget;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::HashMap;
@@ -84,12 +84,12 @@ pub async fn messages_within(
     connection: &mut PgConnection,
     wanted: &[MessagesOf],
     limit: u32,
-    room: Room,
+    budget: ReadBudget,
 ) -> DbResult<HashMap<TaskKey, DbResult<Speech>>> {
-    if room == Room::Any {
+    if budget == ReadBudget::Unlimited {
         return messages(connection, wanted, limit).await;
     }
-    by_task(&room::messages(connection, wanted, limit, room).await?, wanted.len())
+    by_task(&budget::messages(connection, wanted, limit, budget).await?, wanted.len())
 }
 
 fn by_task(rows: &[PgRow], tasks: usize) -> DbResult<HashMap<TaskKey, DbResult<Speech>>> {

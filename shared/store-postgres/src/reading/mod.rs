@@ -6,10 +6,10 @@
 
 pub mod artifacts;
 pub mod blobs;
+pub mod budget;
 pub mod facts;
 pub mod history;
 pub mod list;
 pub mod log;
 pub mod messages;
-pub mod room;
 pub mod task;

@@ -57,19 +57,19 @@ pub async fn fill(
     options: SnapshotOptions,
 ) -> DbResult<()> {
     // What is never left out comes first.
-    let mut room = options.room;
+    let mut budget = options.budget;
     if options.artifacts && !tasks.is_empty() {
         let wanted: Vec<(TaskKey, Seq)> =
             tasks.iter().map(|task| (task.key, task.last_seq)).collect();
-        let (mut found, taken) = artifacts(connection, &wanted, room).await?;
-        room = room.without(taken);
+        let (mut found, taken) = artifacts(connection, &wanted, budget).await?;
+        budget = budget.without(taken);
         for task in &mut *tasks {
             task.artifacts = found.remove(&task.key).unwrap_or_default();
         }
     }
     if options.history > 0 && !tasks.is_empty() {
         let wanted: Vec<MessagesOf> = tasks.iter().map(messages_of).collect();
-        let mut found = messages_within(connection, &wanted, options.history, room).await?;
+        let mut found = messages_within(connection, &wanted, options.history, budget).await?;
         for task in &mut *tasks {
             let items = found.remove(&task.key).unwrap_or_else(|| Ok(Vec::new()))?;
             task.history = items

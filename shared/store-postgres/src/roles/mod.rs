@@ -18,10 +18,10 @@ use longhaul_domain::{
 };
 use longhaul_runtime::spawn;
 use longhaul_store::{
-    AcceptFollowUp, AcceptNew, Accepted, CancelRequested, ControlSignal, FollowedUp, Intake,
-    KeyRecord, Keys, ListQuery, LogPage, LogSignal, NewKey, ReadLimit, Reading, Registry,
-    RequestCancel, Result, RunFacts, SignalStream, Signals, SnapshotOptions, Store, StoreError,
-    TaskPage,
+    AcceptFollowUp, AcceptNew, Accepted, AgentRegistry, CancelRequested, ControlSignal, FollowedUp,
+    IntakeStore, KeyRecord, KeyStore, ListQuery, LogPage, LogSignal, NewKey, ReadLimit, ReadStore,
+    RequestCancel, Result, RunDetails, SignalSource, SignalStream, SnapshotOptions, Store,
+    StoreError, TaskPage,
 };
 use sqlx_core::query_scalar::query_scalar;
 use std::{
@@ -33,7 +33,7 @@ use std::{
 };
 
 #[async_trait]
-impl Intake for PostgresStore {
+impl IntakeStore for PostgresStore {
     async fn accept_new(&self, accept: AcceptNew) -> Result<Accepted> {
         let task = intake::accept_new::NewTask::from(accept);
         let weight = task.weight();
@@ -68,7 +68,7 @@ async fn pages(db: &Db, cursors: &BTreeMap<TaskKey, Seq>, limit: ReadLimit) -> D
 }
 
 #[async_trait]
-impl Reading for PostgresStore {
+impl ReadStore for PostgresStore {
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>> {
         let read = || async {
             let mut reader = self.db.reader().await?;
@@ -145,9 +145,9 @@ impl Reading for PostgresStore {
         self.db.repeatable(read).await
     }
 
-    async fn run_facts(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>> {
+    async fn run_details(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunDetails>> {
         let read =
-            || async { reading::facts::run_facts(&mut *self.db.reader().await?, &keys).await };
+            || async { reading::facts::run_details(&mut *self.db.reader().await?, &keys).await };
         self.db.repeatable(read).await
     }
 
@@ -166,7 +166,7 @@ impl Reading for PostgresStore {
 }
 
 #[async_trait]
-impl Registry for PostgresStore {
+impl AgentRegistry for PostgresStore {
     async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()> {
         self.db.repeatable(|| registry::register(&self.db, &agents)).await
     }
@@ -178,7 +178,7 @@ impl Registry for PostgresStore {
 }
 
 #[async_trait]
-impl Keys for PostgresStore {
+impl KeyStore for PostgresStore {
     async fn create_key(&self, key: NewKey) -> Result<OwnerId> {
         self.db.repeatable(|| keys::create(&self.db.pool, &key)).await
     }
@@ -197,7 +197,7 @@ impl Keys for PostgresStore {
 }
 
 #[async_trait]
-impl Signals for PostgresStore {
+impl SignalSource for PostgresStore {
     fn follow_logs(&self, tasks: &[TaskKey]) {
         self.db.signals.follow_logs(tasks);
     }

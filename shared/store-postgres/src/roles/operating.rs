@@ -9,13 +9,13 @@ use crate::{
 use async_trait::async_trait;
 use longhaul_domain::{OwnerId, TaskKey};
 use longhaul_store::{
-    DeadLetter, DeadQuery, DueSchedules, Fire, Fired, Operating, QueueRecord, Redrive, Redriven,
-    Result, Schedule, Schedules, WorkerRecord,
+    DeadLetter, DeadLetterQuery, DueSchedules, FireOutcome, FireSchedule, OperatorStore,
+    QueueRecord, Redrive, RedriveOutcome, Result, Schedule, ScheduleStore, WorkerRecord,
 };
 
 #[async_trait]
-impl Operating for PostgresStore {
-    async fn dead(&self, query: DeadQuery) -> Result<Vec<DeadLetter>> {
+impl OperatorStore for PostgresStore {
+    async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
         let read = || async { dead::list(&mut *self.db.reader().await?, &query).await };
         self.db.repeatable(read).await
     }
@@ -25,7 +25,7 @@ impl Operating for PostgresStore {
         self.db.repeatable(read).await
     }
 
-    async fn redrive(&self, redrive: Redrive) -> Result<Redriven> {
+    async fn redrive(&self, redrive: Redrive) -> Result<RedriveOutcome> {
         let Redrive { dead, new } = redrive;
         let new = NewTask::from(new);
         self.db.repeatable(|| redrive::redrive(&self.db, dead, &new)).await
@@ -47,7 +47,7 @@ impl Operating for PostgresStore {
 }
 
 #[async_trait]
-impl Schedules for PostgresStore {
+impl ScheduleStore for PostgresStore {
     async fn put_schedule(&self, schedule: Schedule) -> Result<bool> {
         self.db.repeatable(|| schedules::put(&self.db.pool, &schedule)).await
     }
@@ -71,7 +71,7 @@ impl Schedules for PostgresStore {
         self.db.repeatable(read).await
     }
 
-    async fn fire(&self, fire: Fire) -> Result<Fired> {
+    async fn fire(&self, fire: FireSchedule) -> Result<FireOutcome> {
         let firing = fire::Firing::from(fire);
         self.db.repeatable(|| fire::fire(&self.db, &firing)).await
     }

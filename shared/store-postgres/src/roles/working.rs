@@ -12,13 +12,13 @@ use crate::{
 use async_trait::async_trait;
 use longhaul_domain::{CheckpointName, Fence, Json, TaskKey, WorkerId};
 use longhaul_store::{
-    Append, Appended, ClaimRequest, Claimed, HeartbeatReply, HistoryPage, HistoryQuery, NewWorker,
-    Reap, Reaped, Reaping, Result, Settle, Settled, StoreError, Work,
+    Append, Appended, ClaimRequest, ClaimedRun, HeartbeatReply, HistoryPage, HistoryQuery,
+    NewWorker, ReapOutcome, ReapRequest, Reaped, Result, Settle, Settled, StoreError, WorkerStore,
 };
 use std::{sync::Arc, time::Duration};
 
 #[async_trait]
-impl Work for PostgresStore {
+impl WorkerStore for PostgresStore {
     async fn register_worker(&self, worker: NewWorker) -> Result<()> {
         self.sessions.hold(worker.id, &self.background, &self.db.relaxed).await?;
         self.db.repeatable(|| work::lease::register(&self.db, &worker)).await
@@ -32,7 +32,7 @@ impl Work for PostgresStore {
         self.db.repeatable_briefly(|| work::lease::held_runs(&self.db, worker)).await
     }
 
-    async fn retire_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
+    async fn deregister_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
         let reaped = self.db.repeatable(|| work::lease::retire(&self.db, worker)).await?;
         self.sessions.release(worker).await;
         Ok(reaped)
@@ -42,7 +42,7 @@ impl Work for PostgresStore {
         self.db.repeatable(|| reading::history::page(&self.db, key, query)).await
     }
 
-    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<ClaimedRun>> {
         self.claims.call(request, 0).await
     }
 
@@ -69,7 +69,7 @@ impl Work for PostgresStore {
         self.db.repeatable(|| work::checkpoint::read(&self.db, key, name)).await
     }
 
-    async fn reap(&self, reap: Reap) -> Result<Reaping> {
+    async fn reap(&self, reap: ReapRequest) -> Result<ReapOutcome> {
         let round = self.db.repeatable(|| work::reap::reap(&self.db, &reap)).await?;
         if round.thorough {
             let pruning = work::reap::prune(Arc::clone(&self.db));

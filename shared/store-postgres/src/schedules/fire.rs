@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use longhaul_domain::Timestamp;
-use longhaul_store::{Accepted, Fire, Fired};
+use longhaul_store::{Accepted, FireOutcome, FireSchedule};
 use sqlx_core::query::query;
 
 /// Locks a schedule, if nobody has changed it since it was read.
@@ -26,32 +26,32 @@ where owner_id = $1 and name = $2";
 /// A wish to fire, with the task in the form in which it is written.
 pub struct Firing {
     /// What was asked, but for the task.
-    fire: Fire,
+    fire: FireSchedule,
     /// For which time, and the task.
     task: Option<(Timestamp, NewTask)>,
 }
 
-impl From<Fire> for Firing {
-    fn from(mut fire: Fire) -> Self {
+impl From<FireSchedule> for Firing {
+    fn from(mut fire: FireSchedule) -> Self {
         let task = fire.task.take().map(|(at, new)| (at, NewTask::from(new)));
         Self { fire, task }
     }
 }
 
 /// Fires.
-pub async fn fire(db: &Db, Firing { fire, task }: &Firing) -> DbResult<Fired> {
+pub async fn fire(db: &Db, Firing { fire, task }: &Firing) -> DbResult<FireOutcome> {
     let mut transaction = db.begin().await?;
     let lock = query(LOCK_SCHEDULE).bind(fire.owner.0).bind(&fire.name).bind(fire.revision);
     if lock.fetch_optional(&mut *transaction).await?.is_none() {
-        let Some((_, new)) = task else { return Ok(Fired::Outdated) };
+        let Some((_, new)) = task else { return Ok(FireOutcome::Outdated) };
         let wanted = [(new.accept.key.owner, new.accept.accept.dedupe)];
         let known = known(&mut transaction, &wanted).await?.into_values().next();
         // Task ids are made for one try: whoever made this task was an earlier try of this very call.
         return Ok(match known.filter(|known| known.task == new.accept.key.task) {
             Some(known) => {
-                Fired::Now(Some(Accepted::Created { at: known.created_at, seq: known.seq }))
+                FireOutcome::Now(Some(Accepted::Created { at: known.created_at, seq: known.seq }))
             }
-            None => Fired::Outdated,
+            None => FireOutcome::Outdated,
         });
     }
     let accepted = match task {
@@ -78,5 +78,5 @@ pub async fn fire(db: &Db, Firing { fire, task }: &Firing) -> DbResult<Fired> {
     if let (Some((_, new)), Some(Accepted::Created { .. })) = (task, &accepted) {
         db.signals.made([new.accept.key]);
     }
-    Ok(Fired::Now(accepted))
+    Ok(FireOutcome::Now(accepted))
 }

@@ -94,7 +94,7 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_runtime::{Ids, SystemIds};
+    use longhaul_runtime::{IdSource, SystemIds};
 
     #[test]
     fn workers_have_locks_of_their_own() {

@@ -55,7 +55,7 @@ impl Interest {
         let mut requests = self.requests();
         let mut new = false;
         for task in tasks {
-            let channel = SignalChannel::of_task(task.task);
+            let channel = SignalChannel::for_task(task.task);
             new |= requests.logs.insert(channel, now).is_none();
         }
         drop(requests);

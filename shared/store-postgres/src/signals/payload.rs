@@ -17,7 +17,7 @@ pub fn encode(sender: u64, waiting: &Waiting) -> Vec<(String, String)> {
     let mut grown: BTreeMap<SignalChannel, Vec<String>> = BTreeMap::new();
     for (key, seq) in &waiting.grown {
         let text = format!("{}.{:x}", item('g', *key), seq.0);
-        grown.entry(SignalChannel::of_task(key.task)).or_default().push(text);
+        grown.entry(SignalChannel::for_task(key.task)).or_default().push(text);
     }
     let cancel = waiting.cancel.iter().map(|key| item('c', *key));
     let message = waiting.message.iter().map(|key| item('m', *key));
@@ -109,7 +109,7 @@ mod tests {
             if payload.contains(";g") {
                 let (_, told) = decode(payload).unwrap();
                 let task = told.grown.keys().next().unwrap().task;
-                assert_eq!(*channel, Channel::Log(SignalChannel::of_task(task)).name());
+                assert_eq!(*channel, Channel::Log(SignalChannel::for_task(task)).name());
             }
             let (sender, told) = decode(payload).unwrap();
             assert_eq!(sender, u64::MAX);

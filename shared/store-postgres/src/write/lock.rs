@@ -6,7 +6,7 @@ use crate::{
     write::{LockedTask, Run, Stage},
 };
 use longhaul_domain::TaskKey;
-use longhaul_store::Counted;
+use longhaul_store::TaskUsage;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,10 +98,10 @@ impl TryFrom<&PgRow> for LockedTask {
     }
 }
 
-fn counted(row: &PgRow) -> DbResult<Counted> {
+fn counted(row: &PgRow) -> DbResult<TaskUsage> {
     let messages = column::<Option<i32>>(row, "follow_ups")?.unwrap_or_default();
     let bytes = column::<Option<i64>>(row, "follow_up_bytes")?.unwrap_or_default();
-    Ok(Counted { messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
+    Ok(TaskUsage { messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
 }
 
 fn run(row: &PgRow) -> DbResult<Option<Run>> {

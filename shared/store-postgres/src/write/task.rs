@@ -3,9 +3,9 @@
 use crate::entry::{Encoded, UNKNOWN};
 use chrono::TimeDelta;
 use longhaul_domain::{
-    AgentName, ContextId, EntryKind, Epoch, Failed, Fence, Seq, TaskKey, TaskState, Timestamp,
+    AgentName, ContextId, EntryKind, Epoch, Fence, Seq, TaskFailure, TaskKey, TaskState, Timestamp,
 };
-use longhaul_store::Counted;
+use longhaul_store::TaskUsage;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -142,7 +142,7 @@ pub struct LockedTask {
     /// Token of the settle that gave the run away last.
     pub settle_token: Option<Uuid>,
     /// What the client has said after the first message.
-    pub follow_ups: Counted,
+    pub follow_ups: TaskUsage,
     /// Its place in the queue, when it is queued or running.
     pub run: Option<Run>,
     /// What that place was when the rows were locked.
@@ -150,7 +150,7 @@ pub struct LockedTask {
     /// What is to be appended.
     pub placed: Vec<Placed>,
     /// Why it has failed just now.
-    pub dead: Option<Failed>,
+    pub dead: Option<TaskFailure>,
 }
 
 impl LockedTask {
@@ -178,7 +178,7 @@ impl LockedTask {
             }
         }
         if let Some(failed) = &entry.failed {
-            let mut failed = Failed::clone(failed);
+            let mut failed = TaskFailure::clone(failed);
             if failed.attempts == UNKNOWN {
                 failed.attempts = attempt;
             }
@@ -269,7 +269,7 @@ pub mod testing {
             op_epoch: 0,
             last_op: 0,
             settle_token: None,
-            follow_ups: Counted::default(),
+            follow_ups: TaskUsage::default(),
             run_before: Some(run.clone()),
             run: Some(run),
             placed: Vec::new(),

@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, append, status};
 use longhaul_domain::{Seq, TaskState};
-use longhaul_store::{Appended, Work};
+use longhaul_store::{Appended, WorkerStore};
 
 /// Makes the statement that writes at once sleep in the middle, with its locks.
 const SLOW: &str = "

@@ -1,7 +1,7 @@
 //! The database's clock is put forward and back.
 
 use crate::scene::{LIMIT, REAP, Scene, open, worker_of};
-use longhaul_store::{HeartbeatReply, Reaped, Store, Work};
+use longhaul_store::{HeartbeatReply, Reaped, Store, WorkerStore};
 use longhaul_tests::{Database, Postgres, eventually};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

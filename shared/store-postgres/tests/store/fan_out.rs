@@ -4,7 +4,9 @@ use crate::scene::{LIMIT, Scene, append, asks, open_at, status};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, SignalChannel, TaskKey, TaskState};
 use longhaul_runtime::spawn;
-use longhaul_store::{ClaimRequest, ControlSignal, Intake, LogSignal, Signals, Store, Work};
+use longhaul_store::{
+    ClaimRequest, ControlSignal, IntakeStore, LogSignal, SignalSource, Store, WorkerStore,
+};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::timeout;

@@ -4,8 +4,8 @@ use crate::scene::{LIMIT, REAP, Scene, append, asks, echo, open, status};
 use futures::future::join_all;
 use longhaul_domain::{OwnerId, Seq, TaskId, TaskState, TerminalState, Timestamp};
 use longhaul_store::{
-    DeadQuery, Fire, Fired, MissedRuns, Operating, Redrive, Redriven, Schedule, SchedulePlan,
-    Schedules, Settle, SettleAs, Store, Work,
+    DeadLetterQuery, FireOutcome, FireSchedule, MissedRuns, OperatorStore, Redrive, RedriveOutcome,
+    Schedule, SchedulePlan, ScheduleStore, Settle, SettleAs, Store, WorkerStore,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,16 +23,16 @@ async fn of_two_who_redrive_a_task_one_does() {
         async move { store.redrive(Redrive { dead, new: asks() }).await.unwrap() }
     });
     let outcomes = join_all(redrives).await;
-    let made = |outcome: &Redriven| match outcome {
-        Redriven::Now { task } | Redriven::Already { task } => *task,
-        Redriven::NotDead => panic!("it is dead"),
+    let made = |outcome: &RedriveOutcome| match outcome {
+        RedriveOutcome::Now { task } | RedriveOutcome::Already { task } => *task,
+        RedriveOutcome::NotDead => panic!("it is dead"),
     };
     let tasks: std::collections::BTreeSet<TaskId> = outcomes.iter().map(made).collect();
     assert_eq!(tasks.len(), 1, "{outcomes:?}");
-    let now = outcomes.iter().filter(|outcome| matches!(outcome, Redriven::Now { .. }));
+    let now = outcomes.iter().filter(|outcome| matches!(outcome, RedriveOutcome::Now { .. }));
     assert_eq!(now.count(), 1, "{outcomes:?}");
     assert_eq!(scene.database.sql("select count(*) from tasks"), "2");
-    let open_ones = DeadQuery {
+    let open_ones = DeadLetterQuery {
         owner: None,
         agent: None,
         because: None,
@@ -76,14 +76,14 @@ async fn a_schedule_that_several_nodes_fire_fires_once() {
         let store = &stores[n % 2];
         async move {
             let due = store.due_schedules(10).await.unwrap().due.pop();
-            let Some(due) = due else { return Fired::Outdated };
+            let Some(due) = due else { return FireOutcome::Outdated };
             let (owner, name, revision) = (due.owner, due.name, due.revision);
             let task = Some((at, asks()));
-            store.fire(Fire { owner, name, revision, next_at: None, task }).await.unwrap()
+            store.fire(FireSchedule { owner, name, revision, next_at: None, task }).await.unwrap()
         }
     });
     let outcomes = join_all(fires).await;
-    let winners = outcomes.iter().filter(|outcome| matches!(outcome, Fired::Now(Some(_))));
+    let winners = outcomes.iter().filter(|outcome| matches!(outcome, FireOutcome::Now(Some(_))));
     assert_eq!(winners.count(), 1, "{outcomes:?}");
     assert_eq!(scene.database.sql("select count(*) from tasks"), "1");
     let after = scene.store.schedule(OwnerId::LOCAL, "nightly").await.unwrap().unwrap();

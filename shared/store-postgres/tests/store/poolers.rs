@@ -6,7 +6,7 @@ use crate::scene::{
 use futures::StreamExt;
 use longhaul_domain::TaskState;
 use longhaul_runtime::SystemIds;
-use longhaul_store::{Intake, LogSignal, Settled, Signals, StoreError, Work};
+use longhaul_store::{IntakeStore, LogSignal, Settled, SignalSource, StoreError, WorkerStore};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::{Database, PgBouncer, PoolMode, psql::psql};
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use futures::future::join_all;
 use longhaul_domain::{ConcurrencyLimits, OwnerId, TaskState};
 use longhaul_runtime::spawn;
 use longhaul_store::{
-    AgentSlots, ClaimRequest, Claimed, Reading, Reaped, RunOptions, Settled, SnapshotOptions,
-    Store, Work,
+    AgentSlots, ClaimRequest, ClaimedRun, ReadStore, Reaped, RunOptions, Settled, SnapshotOptions,
+    Store, WorkerStore,
 };
 use longhaul_store_postgres::PostgresStore;
 use longhaul_tests::eventually;
@@ -70,7 +70,7 @@ async fn slots_that_some_owners_leave_go_to_the_others() {
 struct Gauge(Mutex<BTreeMap<String, usize>>);
 
 impl Gauge {
-    fn change(&self, run: &Claimed, key: &str, up: bool) {
+    fn change(&self, run: &ClaimedRun, key: &str, up: bool) {
         let mut counts = self.0.lock().unwrap();
         let owner = run.key.owner.0;
         for (what, most) in
@@ -86,7 +86,7 @@ impl Gauge {
 const LIMITS: ConcurrencyLimits =
     ConcurrencyLimits { total: Some(6), per_owner: Some(4), per_key: Some(2) };
 
-async fn claims_limited(store: &PostgresStore, request: &ClaimRequest) -> Vec<Claimed> {
+async fn claims_limited(store: &PostgresStore, request: &ClaimRequest) -> Vec<ClaimedRun> {
     let mut slots = request.slots.clone();
     for slot in &mut slots {
         slot.limits = LIMITS;
@@ -131,7 +131,7 @@ async fn claimers_together_never_exceed_a_limit_and_leave_nothing() {
                         assert!(matches!(settled, Settled::Now { .. }), "{settled:?}");
                         done.fetch_add(1, Ordering::Relaxed);
                     }
-                    let counted = store.run_facts(vec![]).await.unwrap();
+                    let counted = store.run_details(vec![]).await.unwrap();
                     assert!(counted.is_empty());
                 }
             }));

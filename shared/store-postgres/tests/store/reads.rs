@@ -6,7 +6,7 @@ use crate::{
     statements::{migrated, pages},
 };
 use longhaul_domain::{AgentName, OwnerId, Task, TaskId, TaskState};
-use longhaul_store::{ListQuery, Reading, SnapshotOptions};
+use longhaul_store::{ListQuery, ReadStore, SnapshotOptions};
 use longhaul_tests::Database;
 use std::collections::HashSet;
 

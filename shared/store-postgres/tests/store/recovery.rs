@@ -4,8 +4,8 @@ use crate::scene::{LIMIT, Scene, append, asks, complete, follow, joined, open, s
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, TaskKey, TaskState};
 use longhaul_store::{
-    Accepted, Appended, Claimed, Intake, LogSignal, ReadLimit, Reading, Settled, Signals,
-    SnapshotOptions, Store, StoreError, Work,
+    Accepted, Appended, ClaimedRun, IntakeStore, LogSignal, ReadLimit, ReadStore, Settled,
+    SignalSource, SnapshotOptions, Store, StoreError, WorkerStore,
 };
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::{Database, eventually};
@@ -81,7 +81,7 @@ async fn works(scene: &Scene, record: &Record) {
     }
 }
 
-async fn completes(scene: &Scene, record: &Record, run: Claimed) {
+async fn completes(scene: &Scene, record: &Record, run: ClaimedRun) {
     let output = append(&run, 1, vec![status(TaskState::Working)]);
     match insist(|| scene.store.append(output.clone())).await {
         Appended::Now { .. } | Appended::Already { .. } => {}

@@ -7,10 +7,11 @@ use longhaul_domain::{
     OwnerId, Part, Role, Seq, SignalChannel, TaskId, TaskKey, TaskState, TerminalState, WorkerId,
     log::{StatusChange, UserMessage},
 };
-use longhaul_runtime::{Ids, SystemIds};
+use longhaul_runtime::{IdSource, SystemIds};
 use longhaul_store::{
-    Accept, AcceptNew, Accepted, AgentSlots, Append, ClaimRequest, Claimed, DedupeKey, Intake,
-    LogSignal, NewWorker, Reap, RunOptions, Settle, SettleAs, SignalStream, Signals, Work,
+    AcceptNew, Accepted, AgentSlots, Append, ClaimRequest, ClaimedRun, DedupeKey, IncomingMessage,
+    IntakeStore, LogSignal, NewWorker, ReapRequest, RunOptions, Settle, SettleAs, SignalSource,
+    SignalStream, WorkerStore,
 };
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::{Database, Postgres};
@@ -90,7 +91,7 @@ impl Scene {
         ClaimRequest { worker: self.worker, slots, limit }
     }
 
-    pub async fn claimed(&self) -> Claimed {
+    pub async fn claimed(&self) -> ClaimedRun {
         self.store.claim(self.request(1)).await.unwrap().pop().unwrap()
     }
 }
@@ -104,16 +105,17 @@ pub async fn worker_of(store: &PostgresStore, lease: Duration) -> WorkerId {
 }
 
 /// A look for what is overdue.
-pub const REAP: Reap = Reap { limit: 1_000, max_losses: 5, grace: Duration::from_secs(10) };
+pub const REAP: ReapRequest =
+    ReapRequest { limit: 1_000, max_losses: 5, grace: Duration::from_secs(10) };
 
 /// Output of a run.
-pub fn append(run: &Claimed, op: i32, entries: Vec<EntryBody>) -> Append {
+pub fn append(run: &ClaimedRun, op: i32, entries: Vec<EntryBody>) -> Append {
     let (key, fence, attempt) = (run.key, run.fence, run.attempt);
     Append { key, fence, op, attempt, entries, blobs: vec![], checkpoints: vec![] }
 }
 
 /// The end of a run that read the first message only.
-pub fn complete(run: &Claimed, op: i32) -> Settle {
+pub fn complete(run: &ClaimedRun, op: i32) -> Settle {
     let entries = vec![status(TaskState::Working), status(TaskState::Completed)];
     Settle {
         how: SettleAs::End(TerminalState::Completed),
@@ -145,7 +147,7 @@ pub async fn follow(store: &PostgresStore, signals: &mut SignalStream<LogSignal>
 
 /// Waits until the signals of a task that was asked for are heard.
 pub async fn joined(signals: &mut SignalStream<LogSignal>, key: TaskKey) {
-    let channel = LogSignal::Joined(SignalChannel::of_task(key.task));
+    let channel = LogSignal::Joined(SignalChannel::for_task(key.task));
     let heard = async { while signals.next().await.expect("the stream goes on") != channel {} };
     tokio::time::timeout(LIMIT, heard).await.expect("its channel is joined");
 }
@@ -159,13 +161,13 @@ pub fn asks() -> AcceptNew {
     let (task, id) = (SystemIds.uuid_v7(), SystemIds.uuid_v7());
     let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello")]);
     let message = UserMessage::new(said);
-    let dedupe = DedupeKey::of_message(&echo(), &message);
+    let dedupe = DedupeKey::from_message(&echo(), &message);
     AcceptNew {
         key: TaskKey { owner: OwnerId::LOCAL, task: TaskId::new(task) },
         agent: echo(),
         context: ContextId::from(task),
         options: RunOptions::default(),
-        accept: Accept { message, dedupe, blobs: vec![], trace: None },
+        accept: IncomingMessage { message, dedupe, blobs: vec![], trace: None },
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::scene::{LIMIT, Scene};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::Seq;
-use longhaul_store::{ReadLimit, Reading, Signals, SnapshotOptions, Store, StoreError, Work};
+use longhaul_store::{
+    ReadLimit, ReadStore, SignalSource, SnapshotOptions, Store, StoreError, WorkerStore,
+};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::Database;
 use std::sync::Arc;

@@ -4,8 +4,8 @@ use crate::{
     scene::{LIMIT, Scene, asks, open_at},
     statements::migrated,
 };
-use longhaul_runtime::{Ids, SystemIds};
-use longhaul_store::{Intake, Store, StoreError};
+use longhaul_runtime::{IdSource, SystemIds};
+use longhaul_store::{IntakeStore, Store, StoreError};
 use longhaul_store_postgres::{PostgresOptions, PostgresStore, statements};
 use longhaul_tests::{Database, Replicas, eventually};
 use std::time::Duration;

@@ -4,13 +4,13 @@
 use crate::scene::{LIMIT, REAP, Scene, append, open, status, worker_of};
 use longhaul_domain::{TaskKey, TaskState, WorkerId};
 use longhaul_store::{
-    AgentSlots, Appended, ClaimRequest, Claimed, HeartbeatReply, Reaped, Store, Work,
+    AgentSlots, Appended, ClaimRequest, ClaimedRun, HeartbeatReply, Reaped, Store, WorkerStore,
 };
 use longhaul_store_postgres::PostgresStore;
 use longhaul_tests::eventually;
 use std::time::{Duration, Instant};
 
-async fn claim(store: &PostgresStore, worker: WorkerId) -> Claimed {
+async fn claim(store: &PostgresStore, worker: WorkerId) -> ClaimedRun {
     let slots = vec![AgentSlots::new(crate::scene::echo(), 1)];
     let request = ClaimRequest { worker, slots, limit: 1 };
     store.claim(request).await.unwrap().pop().unwrap()
@@ -110,7 +110,7 @@ async fn a_retired_worker_lets_go_of_its_session_and_an_api_node_has_none() {
     };
     let api = open(&scene.database).await;
     assert_eq!(sessions(), "1");
-    scene.store.retire_worker(scene.worker).await.unwrap();
+    scene.store.deregister_worker(scene.worker).await.unwrap();
     assert_eq!(sessions(), "0");
     worker_of(&scene.store, LIMIT).await;
     assert_eq!(sessions(), "1");

@@ -9,10 +9,10 @@ use longhaul_domain::{
     BlobHash, Checkpoint, CheckpointName, Json, OwnerId, ParkedState, Seq, TaskKey, TaskState,
     WorkerId,
 };
-use longhaul_runtime::{Ids, SystemIds, spawn};
+use longhaul_runtime::{IdSource, SystemIds, spawn};
 use longhaul_store::{
-    AcceptFollowUp, Accepted, Appended, FollowedUp, Intake, LogSignal, NewWorker, Reading,
-    SettleAs, Settled, SignalStream, Signals, SnapshotOptions, Store, TaskBudget, Work,
+    AcceptFollowUp, Accepted, Appended, FollowedUp, IntakeStore, LogSignal, NewWorker, ReadStore,
+    SettleAs, Settled, SignalSource, SignalStream, SnapshotOptions, Store, TaskBudget, WorkerStore,
 };
 use longhaul_store_postgres::PostgresOptions;
 use longhaul_tests::{Database, eventually};

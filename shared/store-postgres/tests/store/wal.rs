@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, append, chunk};
 use longhaul_domain::Seq;
-use longhaul_store::{Appended, Store, Work};
+use longhaul_store::{Appended, Store, WorkerStore};
 use longhaul_tests::eventually;
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use crate::{
     row,
 };
 use longhaul_domain::{AgentName, OwnerId, TaskKey};
-use longhaul_store::{QueueFacts, RunFacts};
+use longhaul_store::{QueuePosition, RunDetails};
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ statements! {
 }
 
 /// How tasks are run; those that do not exist are left out.
-pub fn run_facts(conn: &Connection, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunFacts>> {
+pub fn run_details(conn: &Connection, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunDetails>> {
     let mut all = HashMap::new();
     for key in keys {
         let facts = db::one(conn, FACTS, (key.owner.0, key.task.to_string()), facts)?;
@@ -41,9 +41,9 @@ pub fn run_facts(conn: &Connection, keys: Vec<TaskKey>) -> Result<HashMap<TaskKe
     Ok(all)
 }
 
-fn facts(row: &Row<'_>) -> Result<RunFacts> {
+fn facts(row: &Row<'_>) -> Result<RunDetails> {
     let queue = if row.get("queued")? {
-        Some(QueueFacts {
+        Some(QueuePosition {
             running: row.get("running")?,
             run_at: row::time(row, "run_at")?,
             losses: row.get("losses")?,
@@ -51,7 +51,7 @@ fn facts(row: &Row<'_>) -> Result<RunFacts> {
     } else {
         None
     };
-    Ok(RunFacts {
+    Ok(RunDetails {
         attempt: row.get("attempt")?,
         priority: row.get("priority")?,
         deadline: row.get::<_, Option<i64>>("deadline_at")?.and_then(row::timestamp),

@@ -1,7 +1,7 @@
 //! Lists of tasks.
 
 use super::{
-    room::Left,
+    budget::Left,
     task::{Facts, messages, snapshot},
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     row,
 };
 use longhaul_domain::{AgentName, Task, TaskState};
-use longhaul_store::{ListCursor, ListQuery, Room, SnapshotOptions, StoreError, TaskPage};
+use longhaul_store::{ListCursor, ListQuery, ReadBudget, SnapshotOptions, StoreError, TaskPage};
 use rusqlite::{Connection, Row, named_params};
 
 statements! {
@@ -78,19 +78,19 @@ fn snapshots(conn: &Connection, rows: &[Facts], options: SnapshotOptions) -> Res
         let tasks = rows.iter().map(|facts| snapshot(conn, facts.clone(), options, left));
         tasks.collect::<Result<Vec<Task>>>()
     };
-    let Room::Newest(bytes) = options.room else {
-        return read(options, &mut Left(options.room));
+    let ReadBudget::TrimHistory(bytes) = options.budget else {
+        return read(options, &mut Left(options.budget));
     };
-    match read(options, &mut Left(Room::Whole(bytes))) {
+    match read(options, &mut Left(ReadBudget::Strict(bytes))) {
         Err(Fault::Store(StoreError::TooLarge { .. })) => {}
         done => return done,
     }
-    let mut left = Left(options.room);
+    let mut left = Left(options.budget);
     let mut tasks = read(SnapshotOptions { history: 0, ..options }, &mut left)?;
     let share = left.0.bytes().unwrap_or_default() / (tasks.len() as u64).max(1);
     if options.history > 0 {
         for task in &mut tasks {
-            let (seq, mut left) = (task.status.seq, Left(Room::Newest(share)));
+            let (seq, mut left) = (task.status.seq, Left(ReadBudget::TrimHistory(share)));
             let limit = options.history;
             task.history = messages(conn, task.key, limit, Some(seq), &mut left)?;
         }

@@ -7,8 +7,8 @@ use crate::{
     row,
     write::dead::handled,
 };
-use longhaul_domain::{AgentDescriptor, AgentName, FailedBecause, TaskKey, WorkerId};
-use longhaul_store::{DeadLetter, DeadQuery, QueueRecord, WorkerRecord};
+use longhaul_domain::{AgentDescriptor, AgentName, FailureKind, TaskKey, WorkerId};
+use longhaul_store::{DeadLetter, DeadLetterQuery, QueueRecord, WorkerRecord};
 use rusqlite::{Connection, Row, named_params};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -57,12 +57,12 @@ statements! {
 const PAST_EVERY_TASK: &str = "g";
 
 /// Dead letters, the latest first. Causes are compared here, where the case of letters is known of every script.
-pub fn dead(conn: &Connection, query: &DeadQuery) -> Result<Vec<DeadLetter>> {
+pub fn dead(conn: &Connection, query: &DeadLetterQuery) -> Result<Vec<DeadLetter>> {
     let after_at = query.after.map_or(i64::MAX, |(at, _)| at.timestamp_millis());
     let after_task =
         query.after.map_or_else(|| PAST_EVERY_TASK.to_owned(), |(_, task)| task.to_string());
     let agent = query.agent.as_ref().map(AgentName::as_str);
-    let because = query.because.map(FailedBecause::number);
+    let because = query.because.map(FailureKind::number);
     let from = query.from.map_or(i64::MIN, row::not_before);
     let before = query.before.map_or(i64::MAX, row::not_before);
     let part = query.cause_contains.as_ref().map(|part| part.to_lowercase());
@@ -102,7 +102,7 @@ pub fn one_dead(conn: &Connection, key: TaskKey) -> Result<Option<DeadLetter>> {
 }
 
 fn dead_letter(row: &Row<'_>) -> Result<DeadLetter> {
-    let because = FailedBecause::from_number(row.get("because")?);
+    let because = FailureKind::from_number(row.get("because")?);
     Ok(DeadLetter {
         key: row::key(row)?,
         owner_name: row.get("name")?,

@@ -1,6 +1,6 @@
 //! Snapshots: what the fold of the log gives, read through small indexes instead.
 
-use super::{log::entry_at, room::Left};
+use super::{budget::Left, log::entry_at};
 use crate::{
     db::{self, statements},
     error::Result,
@@ -10,7 +10,7 @@ use longhaul_domain::{
     AgentName, Artifact, ContextId, EntryBody, HistoryItem, Seq, Task, TaskKey, TaskState,
     TaskStatus, Timestamp,
 };
-use longhaul_store::{Room, SnapshotOptions};
+use longhaul_store::{ReadBudget, SnapshotOptions};
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
 
@@ -76,7 +76,7 @@ pub fn read_task(
     key: TaskKey,
     options: SnapshotOptions,
 ) -> Result<Option<Task>> {
-    let mut left = Left(options.room);
+    let mut left = Left(options.budget);
     facts(conn, key)?.map(|facts| snapshot(conn, facts, options, &mut left)).transpose()
 }
 
@@ -139,8 +139,10 @@ pub fn messages(
     while let Some(row) = rows.next()? {
         if !left.take(row::body_len(row, 2)?) {
             match left.0 {
-                Room::Newest(_) => break,
-                room @ (Room::Any | Room::Whole(_)) => return Err(room.exceeded().into()),
+                ReadBudget::TrimHistory(_) => break,
+                budget @ (ReadBudget::Unlimited | ReadBudget::Strict(_)) => {
+                    return Err(budget.exceeded().into());
+                }
             }
         }
         let message = match row::body(row, 1, 2)? {

@@ -3,10 +3,10 @@
 use super::{LOOK, asks, claim, open};
 use crate::{SqliteStore, schema, write::look, writer::Tx};
 use longhaul_domain::{AgentName, WorkerId};
-use longhaul_runtime::{Clock, Ids, ManualClock, SystemClock, SystemIds};
+use longhaul_runtime::{Clock, IdSource, ManualClock, SystemClock, SystemIds};
 use longhaul_store::{
-    AgentSlots, ClaimRequest, Claimed, HeartbeatReply, HeldDigest, Intake, NewWorker, Operating,
-    Reap, Reaped, Store, Work,
+    AgentSlots, ClaimRequest, ClaimedRun, HeartbeatReply, HeldDigest, IntakeStore, NewWorker,
+    OperatorStore, ReapRequest, Reaped, Store, WorkerStore,
 };
 use rusqlite::{Connection, StatementStatus, named_params};
 use std::{
@@ -62,7 +62,7 @@ fn manual() -> Arc<ManualClock> {
     Arc::new(clock)
 }
 
-async fn with_a_run(folder: &Path, clock: &Arc<ManualClock>) -> (Arc<SqliteStore>, Claimed) {
+async fn with_a_run(folder: &Path, clock: &Arc<ManualClock>) -> (Arc<SqliteStore>, ClaimedRun) {
     let store = open(folder, Arc::clone(clock) as Arc<dyn Clock>).await;
     store.accept_new(asks("m", "hello")).await.unwrap();
     let claimed = claim(&store).await;
@@ -106,7 +106,7 @@ async fn suspects_of_one_lost_worker_are_judged_together_however_few_are_reaped_
     drop(store);
     // A worker of an earlier process is lost at once.
     let store = open(folder.path(), clock).await;
-    let one_at_once = Reap { limit: 1, max_losses: 1, ..LOOK };
+    let one_at_once = ReapRequest { limit: 1, max_losses: 1, ..LOOK };
     let mut reaped = store.reap(one_at_once).await.unwrap().done;
     reaped.extend(store.reap(one_at_once).await.unwrap().done);
     let offered = reaped.iter().filter(|done| matches!(done, Reaped::Offered { .. })).count();
@@ -124,7 +124,7 @@ async fn a_clock_that_was_set_back_delays_nothing_that_could_be_claimed() {
     let reaped = store.reap(LOOK).await.unwrap().done;
     assert_eq!(reaped, [Reaped::Offered { key: run.key, agent: run.agent }]);
     let worker = worker(&store, Duration::from_secs(600)).await;
-    store.retire_worker(worker).await.unwrap();
+    store.deregister_worker(worker).await.unwrap();
     assert_eq!(claim(&store).await.key, run.key);
 }
 

@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use longhaul_domain::{Seq, TaskState};
 use longhaul_runtime::{Clock, ManualClock};
 use longhaul_store::{
-    Accepted, Append, Intake, Reading, RequestCancel, Settle, SettleAs, SnapshotOptions, Store,
-    Work,
+    Accepted, Append, IntakeStore, ReadStore, RequestCancel, Settle, SettleAs, SnapshotOptions,
+    Store, WorkerStore,
 };
 use std::{sync::Arc, time::Duration};
 

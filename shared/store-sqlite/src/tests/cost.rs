@@ -5,7 +5,7 @@ use longhaul_domain::{
     Artifact, ArtifactId, ArtifactUpdate, EntryBody, Part, TaskState, log::StatusChange,
 };
 use longhaul_runtime::SystemClock;
-use longhaul_store::{Append, Appended, Claimed, Intake, Work};
+use longhaul_store::{Append, Appended, ClaimedRun, IntakeStore, WorkerStore};
 use std::{path::Path, sync::Arc};
 
 /// Chunks over which the cost of one is averaged.
@@ -23,7 +23,7 @@ fn chunk() -> EntryBody {
 
 struct Writer<'a> {
     store: &'a crate::SqliteStore,
-    claimed: Claimed,
+    claimed: ClaimedRun,
     op: i32,
     chunks: usize,
 }
@@ -31,7 +31,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     async fn append(&mut self, entries: Vec<EntryBody>) {
         self.op += 1;
-        let Claimed { key, fence, attempt, .. } = self.claimed;
+        let ClaimedRun { key, fence, attempt, .. } = self.claimed;
         let append = Append {
             key,
             fence,

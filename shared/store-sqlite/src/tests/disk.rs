@@ -2,7 +2,7 @@
 
 use super::{asks, open};
 use longhaul_runtime::{SystemClock, SystemIds};
-use longhaul_store::{Accepted, Intake, Reading, SnapshotOptions, Store, StoreError};
+use longhaul_store::{Accepted, IntakeStore, ReadStore, SnapshotOptions, Store, StoreError};
 use std::{fs, sync::Arc};
 
 /// Lets the file grow to a number of pages and not further: what the database sees of a full disk.

@@ -23,7 +23,7 @@ fn statements(page: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn documented_statements_run_on_sqlite() {
-    let (_store, folder) = crate::testing::temp().await.unwrap();
+    let (_store, folder) = crate::testing::temp_store().await.unwrap();
     let database = Connection::open(folder.path().join("longhaul.db")).unwrap();
     let page = std::fs::read_to_string(Path::new(PAGE)).unwrap();
     let statements = statements(&page);

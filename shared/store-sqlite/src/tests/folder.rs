@@ -3,7 +3,9 @@
 use super::{LOOK, asks, claim, open};
 use crate::SqliteStore;
 use longhaul_runtime::{SystemClock, SystemIds};
-use longhaul_store::{Intake, Keys, Reading, Reaped, SnapshotOptions, Store, StoreError, Work};
+use longhaul_store::{
+    IntakeStore, KeyStore, ReadStore, Reaped, SnapshotOptions, Store, StoreError, WorkerStore,
+};
 use std::sync::Arc;
 
 fn reopened(folder: &std::path::Path) -> longhaul_store::Result<Arc<SqliteStore>> {

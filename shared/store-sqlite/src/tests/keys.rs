@@ -7,10 +7,10 @@ use longhaul_domain::{
     ConcurrencyLimits, EntryBody, OwnerId, ParkedState, Seq, TaskKey, TaskState, TerminalState,
     WorkerId, log::StatusChange,
 };
-use longhaul_runtime::{Clock, Ids, ManualClock, SystemIds};
+use longhaul_runtime::{Clock, IdSource, ManualClock, SystemIds};
 use longhaul_store::{
-    AcceptFollowUp, AgentSlots, Append, ClaimRequest, Claimed, Intake, NewWorker, RequestCancel,
-    Settle, SettleAs, TaskBudget, Work,
+    AcceptFollowUp, AgentSlots, Append, ClaimRequest, ClaimedRun, IntakeStore, NewWorker,
+    RequestCancel, Settle, SettleAs, TaskBudget, WorkerStore,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ struct Play {
     dice: Dice,
     limit: u32,
     worker: WorkerId,
-    running: Vec<Claimed>,
+    running: Vec<ClaimedRun>,
     tasks: Vec<TaskKey>,
 }
 
@@ -122,7 +122,7 @@ impl Play {
                 if self.dice.roll(2) == 0 {
                     self.store.heartbeat(self.worker, Duration::from_millis(1)).await.unwrap();
                 } else {
-                    self.store.retire_worker(self.worker).await.unwrap();
+                    self.store.deregister_worker(self.worker).await.unwrap();
                 }
                 self.registers().await;
             }

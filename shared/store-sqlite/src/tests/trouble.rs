@@ -4,7 +4,9 @@ use super::{LOOK, asks, claim, claims, open};
 use crate::{SqliteStore, writer::Tx};
 use longhaul_domain::TaskState;
 use longhaul_runtime::{Clock, ManualClock, SystemClock};
-use longhaul_store::{Accepted, Intake, Reading, Reaped, SnapshotOptions, Store, StoreError, Work};
+use longhaul_store::{
+    Accepted, IntakeStore, ReadStore, Reaped, SnapshotOptions, Store, StoreError, WorkerStore,
+};
 use std::{path::Path, sync::Arc, time::Duration};
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::{ConcurrencyLimits, OwnerId, WorkerId};
-use longhaul_runtime::{Ids, SystemClock, SystemIds};
-use longhaul_store::{AgentSlots, ClaimRequest, Claimed, Intake, NewWorker, Work};
+use longhaul_runtime::{IdSource, SystemClock, SystemIds};
+use longhaul_store::{AgentSlots, ClaimRequest, ClaimedRun, IntakeStore, NewWorker, WorkerStore};
 use rusqlite::{Connection, StatementStatus};
 use std::{sync::Arc, time::Duration};
 
@@ -63,7 +63,7 @@ async fn owners_at_their_limit(store: &SqliteStore) {
     store.writer.write(0, fill).await.unwrap();
 }
 
-async fn claimed(store: &SqliteStore, worker: WorkerId) -> Vec<Claimed> {
+async fn claimed(store: &SqliteStore, worker: WorkerId) -> Vec<ClaimedRun> {
     let limits = ConcurrencyLimits { per_owner: Some(1), ..ConcurrencyLimits::NONE };
     let slots = AgentSlots { limits, ..AgentSlots::new(asks("m", "hello").agent, 4) };
     store.claim(ClaimRequest { worker, slots: vec![slots], limit: 4 }).await.unwrap()

@@ -13,7 +13,7 @@ use longhaul_domain::{
     AgentName, Blob, ContextId, EntryBody, Seq, TaskKey, TaskState, log::StatusChange,
 };
 use longhaul_store::{
-    Accept, AcceptNew, Accepted, Counted, DedupeKey, FollowedUp, RunOptions, TaskBudget,
+    AcceptNew, Accepted, DedupeKey, FollowedUp, IncomingMessage, RunOptions, TaskBudget, TaskUsage,
 };
 
 statements! {
@@ -38,9 +38,9 @@ pub struct Said {
     trace: Option<String>,
 }
 
-impl From<Accept> for Said {
-    fn from(accept: Accept) -> Self {
-        let Accept { message, dedupe, blobs, trace } = accept;
+impl From<IncomingMessage> for Said {
+    fn from(accept: IncomingMessage) -> Self {
+        let IncomingMessage { message, dedupe, blobs, trace } = accept;
         Self { body: EntryBody::Message(message), dedupe, blobs, trace }
     }
 }
@@ -154,7 +154,7 @@ fn count(tx: &Tx<'_>, key: TaskKey, body: &EntryBody, budget: TaskBudget) -> Res
     let counted = db::one(tx.conn, COUNTED, (owner, &task), |row| {
         let messages: Option<u32> = row.get(0)?;
         let bytes: Option<i64> = row.get(1)?;
-        Ok(Counted {
+        Ok(TaskUsage {
             messages: messages.unwrap_or_default(),
             bytes: bytes.unwrap_or_default().unsigned_abs(),
         })
@@ -164,7 +164,7 @@ fn count(tx: &Tx<'_>, key: TaskKey, body: &EntryBody, budget: TaskBudget) -> Res
     if !budget.allows(counted, bytes) {
         return Ok(false);
     }
-    let Counted { messages, bytes } = counted.with(bytes);
+    let TaskUsage { messages, bytes } = counted.with(bytes);
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     db::run(tx.conn, COUNT, (owner, &task, messages, bytes))?;
     Ok(true)

@@ -15,7 +15,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::{EntryBody, Epoch, Fence, Seq, TaskKey, log::UserMessage};
-use longhaul_store::{AgentSlots, ClaimRequest, Claimed, OPENING_BYTES, StoreError};
+use longhaul_store::{AgentSlots, ClaimRequest, ClaimedRun, MAX_OPENING_BYTES, StoreError};
 use rusqlite::Row;
 use std::{collections::VecDeque, time::Duration};
 
@@ -79,7 +79,7 @@ pub fn claim(
     leases: &Leases,
     turns: &mut Turns,
     request: &ClaimRequest,
-) -> Result<Vec<Claimed>> {
+) -> Result<Vec<ClaimedRun>> {
     let mut claimed = Vec::new();
     if !leases.goes_on(request.worker, tx.now) {
         return Ok(claimed);
@@ -106,7 +106,7 @@ pub fn first_of(
     slots: &AgentSlots,
     owner: &mut Owner,
     worker: &WorkerName,
-) -> Result<Option<Claimed>> {
+) -> Result<Option<ClaimedRun>> {
     let agent = slots.agent.as_str();
     while owner.room > 0 && owner.moves > 0 {
         let params = (agent, owner.id, tx.now, slots.pinned.as_deref());
@@ -161,7 +161,7 @@ pub fn postpone(tx: &Tx<'_>, key: TaskKey, fault: Fault) -> Result<()> {
 
 /// The first message of a task, where it is small.
 fn opening(tx: &Tx<'_>, key: TaskKey, seq: Seq) -> Result<Option<UserMessage>> {
-    let most = i64::try_from(OPENING_BYTES).unwrap_or(i64::MAX);
+    let most = i64::try_from(MAX_OPENING_BYTES).unwrap_or(i64::MAX);
     let params = (key.owner.0, key.task.to_string(), seq.0, most);
     let body = db::one(tx.conn, OPENING, params, |row| row::body(row, 0, 1))?;
     match body {
@@ -173,7 +173,7 @@ fn opening(tx: &Tx<'_>, key: TaskKey, seq: Seq) -> Result<Option<UserMessage>> {
 
 /// Gives a run to a worker. Its facts are read here, in the same transaction: a run that could not be read would
 /// otherwise be held by a worker that never heard of it.
-fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Result<Claimed> {
+fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Result<ClaimedRun> {
     let fence = Fence { epoch: Epoch(due.epoch.saturating_add(1)), token: tx.ids.token() };
     let key = due.key;
     let (owner, task) = (key.owner.0, key.task.to_string());
@@ -189,7 +189,7 @@ fn take(tx: &Tx<'_>, slots: &AgentSlots, worker: &WorkerName, due: Due) -> Resul
     // What was never claimed before has kept nothing.
     let has_checkpoints = due.epoch > 0 && checkpoints::any(tx.conn, key)?;
     let waited = u64::try_from(tx.now - due.run_at).unwrap_or(0);
-    Ok(Claimed {
+    Ok(ClaimedRun {
         key,
         agent: facts.agent,
         context: facts.context,

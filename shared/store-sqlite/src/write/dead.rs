@@ -8,8 +8,8 @@ use crate::{
     row,
     writer::Tx,
 };
-use longhaul_domain::{Failed, FailedBecause, TaskId, TaskKey, log::StatusChange};
-use longhaul_store::{Accepted, Handled, Redriven, StoreError};
+use longhaul_domain::{FailureKind, TaskFailure, TaskId, TaskKey, log::StatusChange};
+use longhaul_store::{Accepted, DeadLetterResolution, RedriveOutcome, StoreError};
 use rusqlite::Row;
 
 statements! {
@@ -27,7 +27,7 @@ statements! {
 pub fn add(tx: &Tx<'_>, head: &Head, change: &StatusChange, attempt: i32) -> Result<()> {
     let said = || change.message.as_ref().map(longhaul_domain::Message::text).unwrap_or_default();
     let failed = change.failed.clone();
-    let failed = failed.unwrap_or_else(|| Failed::new(FailedBecause::Fatal, &said(), attempt));
+    let failed = failed.unwrap_or_else(|| TaskFailure::new(FailureKind::Fatal, &said(), attempt));
     let task = head.key.task.to_string();
     let (agent, context) = (head.agent.as_str(), head.context.as_str());
     let (because, cause, attempts) = (failed.because.number(), &failed.cause, failed.attempts);
@@ -37,19 +37,22 @@ pub fn add(tx: &Tx<'_>, head: &Head, change: &StatusChange, attempt: i32) -> Res
 }
 
 /// What became of a dead letter, from its columns.
-pub fn handled(row: &Row<'_>) -> Result<Option<Handled>> {
+pub fn handled(row: &Row<'_>) -> Result<Option<DeadLetterResolution>> {
     let redriven: Option<String> = row.get("redriven_as")?;
     let task = redriven.map(|task| task.parse::<TaskId>()).transpose();
     let task = task.map_err(|e| row::corrupt("redriven_as", e))?;
     let handled = row.get::<_, Option<i64>>("handled_at")?.is_some();
-    Ok(handled.then(|| task.map_or(Handled::Dismissed, Handled::Redriven)))
+    Ok(handled
+        .then(|| task.map_or(DeadLetterResolution::Dismissed, DeadLetterResolution::Redriven)))
 }
 
 /// Makes a task that does the work of a dead one again.
-pub fn redrive(tx: &mut Tx<'_>, dead: TaskKey, new: &accept::NewTask) -> Result<Redriven> {
+pub fn redrive(tx: &mut Tx<'_>, dead: TaskKey, new: &accept::NewTask) -> Result<RedriveOutcome> {
     match db::one(tx.conn, FIND, (dead.owner.0, dead.task.to_string()), handled)? {
-        Some(Some(Handled::Redriven(task))) => return Ok(Redriven::Already { task }),
-        Some(Some(Handled::Dismissed)) | None => return Ok(Redriven::NotDead),
+        Some(Some(DeadLetterResolution::Redriven(task))) => {
+            return Ok(RedriveOutcome::Already { task });
+        }
+        Some(Some(DeadLetterResolution::Dismissed)) | None => return Ok(RedriveOutcome::NotDead),
         Some(None) => {}
     }
     if new.key.owner != dead.owner {
@@ -63,7 +66,7 @@ pub fn redrive(tx: &mut Tx<'_>, dead: TaskKey, new: &accept::NewTask) -> Result<
     };
     let done = (dead.owner.0, dead.task.to_string(), tx.now, Some(task.to_string()));
     db::run(tx.conn, HANDLE, done)?;
-    Ok(Redriven::Now { task })
+    Ok(RedriveOutcome::Now { task })
 }
 
 /// Takes a dead letter off the list.

@@ -19,8 +19,8 @@ use crate::{
     row,
     writer::Tx,
 };
-use longhaul_domain::{AgentName, EntryBody, Failed, MessageId, Note, TaskKey, WorkerId};
-use longhaul_store::{Reap, Reaped, Verdict, verdict};
+use longhaul_domain::{AgentName, EntryBody, MessageId, Note, TaskFailure, TaskKey, WorkerId};
+use longhaul_store::{PoisonDecision, ReapRequest, Reaped, verdict};
 use rusqlite::Params;
 
 statements! {
@@ -52,13 +52,18 @@ const FORGOTTEN: u32 = 1_000;
 /// One pass over what is due.
 struct Pass<'a, 'b> {
     tx: &'a mut Tx<'b>,
-    reap: Reap,
+    reap: ReapRequest,
     done: Vec<Reaped>,
 }
 
 /// Does what a look has found, at most as much as was asked for. The look is not trusted in anything that matters: what
 /// has changed since is seen here.
-pub fn reap(tx: &mut Tx<'_>, leases: &Leases, reap: Reap, found: &Found) -> Result<Vec<Reaped>> {
+pub fn reap(
+    tx: &mut Tx<'_>,
+    leases: &Leases,
+    reap: ReapRequest,
+    found: &Found,
+) -> Result<Vec<Reaped>> {
     dedupe::forget(tx, FORGOTTEN)?;
     let mut pass = Pass { tx, reap, done: Vec::new() };
     if found.overdue {
@@ -184,13 +189,13 @@ fn take_from(tx: &mut Tx<'_>, key: TaskKey, why: Why<'_>) -> Result<Option<Reape
     let run = Run::load(tx.conn, key)?;
     let reaped = match (why, run) {
         (Why::Deadline, run) => {
-            let failed = Failed::deadline(attempts(tx, &head, run.as_ref())?);
+            let failed = TaskFailure::deadline(attempts(tx, &head, run.as_ref())?);
             fail(tx, &mut head, run.as_ref(), failed)?
         }
         // What is done to a run, and there is none any more.
         (_, None) => return Ok(None),
         (Why::TimedOut, Some(run)) => {
-            let failed = Failed::queue_timeout(run.attempts());
+            let failed = TaskFailure::queue_timeout(run.attempts());
             fail(tx, &mut head, Some(&run), failed)?
         }
         (Why::Unobeyed, Some(run)) => canceled(tx, &mut head, &run)?,
@@ -222,15 +227,15 @@ fn lost(
     head: &mut Head,
     run: Run,
     worker: &str,
-    verdict: Verdict,
+    verdict: PoisonDecision,
 ) -> Result<Reaped> {
     let losses = run.losses.saturating_add(1);
     let delay = match verdict {
-        Verdict::Poison => {
-            let failed = Failed::poison(losses, run.attempts());
+        PoisonDecision::Poison => {
+            let failed = TaskFailure::poison(losses, run.attempts());
             return fail(tx, head, Some(&run), failed);
         }
-        Verdict::Again(delay) => row::millis(delay),
+        PoisonDecision::OfferAfter(delay) => row::millis(delay),
     };
     head.append(tx, 0, &EntryBody::Note(Note::WorkerLost { worker: worker.to_owned() }))?;
     let again = Run { losses, due_at: tx.now.saturating_add(delay), ..run };
@@ -239,7 +244,12 @@ fn lost(
 }
 
 /// Ends a task as failed, in the name of nobody, and takes it off the queue. The head is to be saved afterwards.
-fn fail(tx: &mut Tx<'_>, head: &mut Head, run: Option<&Run>, failed: Failed) -> Result<Reaped> {
+fn fail(
+    tx: &mut Tx<'_>,
+    head: &mut Head,
+    run: Option<&Run>,
+    failed: TaskFailure,
+) -> Result<Reaped> {
     let because = failed.because;
     let ids = tx.ids;
     let status =

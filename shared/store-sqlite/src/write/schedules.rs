@@ -8,7 +8,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::{OwnerId, TaskId, Timestamp};
-use longhaul_store::{Accepted, DueSchedules, Fire, Fired, Schedule, StoreError};
+use longhaul_store::{Accepted, DueSchedules, FireOutcome, FireSchedule, Schedule, StoreError};
 use rusqlite::{Connection, Row, named_params};
 use std::time::Duration;
 
@@ -105,11 +105,11 @@ pub fn due(conn: &Connection, now: i64, limit: u32) -> Result<DueSchedules> {
 }
 
 /// Makes the task of a schedule and sets its next time, if it is as it was read.
-pub fn fire(tx: &mut Tx<'_>, fire: &Firing) -> Result<Fired> {
+pub fn fire(tx: &mut Tx<'_>, fire: &Firing) -> Result<FireOutcome> {
     let Firing { owner, name, revision, next_at, task } = fire;
     let there = db::one(tx.conn, REVISION, (owner.0, name), |row| Ok(row.get::<_, i64>(0)?))?;
     if there != Some(*revision) {
-        return Ok(Fired::Outdated);
+        return Ok(FireOutcome::Outdated);
     }
     let (mut accepted, mut last) = (None, None);
     if let Some((at, new)) = task {
@@ -135,7 +135,7 @@ pub fn fire(tx: &mut Tx<'_>, fire: &Firing) -> Result<Fired> {
             ":last_at": last.map(|(at, _)| millis(at)), ":last_task": last.map(|(_, task)| task.to_string()),
         },
     )?;
-    Ok(Fired::Now(accepted))
+    Ok(FireOutcome::Now(accepted))
 }
 
 /// A schedule that fires, with the task that it makes.
@@ -147,9 +147,9 @@ pub struct Firing {
     task: Option<(Timestamp, accept::NewTask)>,
 }
 
-impl From<Fire> for Firing {
-    fn from(fire: Fire) -> Self {
-        let Fire { owner, name, revision, next_at, task } = fire;
+impl From<FireSchedule> for Firing {
+    fn from(fire: FireSchedule) -> Self {
+        let FireSchedule { owner, name, revision, next_at, task } = fire;
         let task = task.map(|(at, new)| (at, new.into()));
         Self { owner, name, revision, next_at, task }
     }

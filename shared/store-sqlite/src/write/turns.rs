@@ -12,7 +12,7 @@ use crate::{
     writer::Tx,
 };
 use longhaul_domain::AgentName;
-use longhaul_store::{AgentSlots, Claimed};
+use longhaul_store::{AgentSlots, ClaimedRun};
 use std::collections::{HashMap, VecDeque};
 
 statements! {
@@ -105,7 +105,7 @@ impl<'a> Queue<'a> {
         tx: &mut Tx<'_>,
         turns: &mut Turns,
         worker: &WorkerName,
-    ) -> Result<Option<Claimed>> {
+    ) -> Result<Option<ClaimedRun>> {
         while self.left > 0
             && let Some(mut owner) = self.next_owner(tx)?
         {

@@ -40,7 +40,7 @@ pub fn renewed(conn: &Connection, worker: WorkerId) -> Result<HeartbeatReply> {
     let worker = worker.to_string();
     let cancels: Vec<TaskKey> = db::all(conn, CANCELS, (&worker,), row::key)?;
     let tokens = db::all(conn, HELD, (&worker,), |row| row::token(row, "token"))?;
-    let held = HeldDigest::of_tokens(tokens.into_iter().flatten());
+    let held = HeldDigest::from_tokens(tokens.into_iter().flatten());
     Ok(HeartbeatReply::Renewed { cancels, held })
 }
 

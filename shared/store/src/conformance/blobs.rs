@@ -3,7 +3,7 @@
 use super::kit::{Scene, chunk, working};
 use crate::{Accepted, FollowedUp, Store};
 use bytes::Bytes;
-use longhaul_domain::{Blob, BlobHash, EntryBody, Part, TerminalState, blob::offload_all};
+use longhaul_domain::{Blob, BlobHash, EntryBody, Part, TerminalState, blob::offload_to_blobs};
 use std::sync::Arc;
 
 fn blob(byte: u8, len: usize) -> Blob {
@@ -56,7 +56,7 @@ pub async fn a_large_part_stands_by_reference_in_the_log(store: Arc<dyn Store>) 
     let mut run = scene.running().await;
     let large = "é".repeat(100_000);
     let mut body = chunk("a", &large, false);
-    let blobs = offload_all(body.blob_slots());
+    let blobs = offload_to_blobs(body.blob_slots());
     assert_eq!(blobs.len(), 1);
     let mut append = run.append(vec![body.clone()]);
     append.blobs = blobs;

@@ -48,7 +48,7 @@ pub async fn a_running_executor_is_asked_to_stop(store: Arc<dyn Store>) {
             reply,
             HeartbeatReply::Renewed {
                 cancels: vec![run.key()],
-                held: HeldDigest::of_tokens([run.claimed.fence.token])
+                held: HeldDigest::from_tokens([run.claimed.fence.token])
             }
         );
     }

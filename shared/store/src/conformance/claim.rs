@@ -1,7 +1,7 @@
 //! Handing out work: fair, bounded, and each run to one worker.
 
 use super::kit::{Scene, agent, at_once, eventually, message, uuid};
-use crate::{AgentSlots, ClaimRequest, HistoryPage, HistoryQuery, OPENING_BYTES, Store};
+use crate::{AgentSlots, ClaimRequest, HistoryPage, HistoryQuery, MAX_OPENING_BYTES, Store};
 use longhaul_domain::{EntryBody, JsonObject, Role, Seq, TaskKey, TaskState, WorkerId};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -179,7 +179,7 @@ pub async fn a_page_of_history_ends_where_its_bytes_end(store: Arc<dyn Store>) {
 
 pub async fn a_first_message_that_is_large_does_not_come_along(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
-    let asks = scene.asks(&"x".repeat(usize::try_from(OPENING_BYTES).unwrap()));
+    let asks = scene.asks(&"x".repeat(usize::try_from(MAX_OPENING_BYTES).unwrap()));
     let key = asks.key;
     scene.create(asks.clone()).await;
     let claimed = scene.claim_one().await.claimed;

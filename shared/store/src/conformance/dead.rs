@@ -1,16 +1,19 @@
 //! Dead letters: every failure is on the list until somebody has dealt with it, and is begun again once at most.
 
 use super::kit::{Run, Scene, at_once, status, uuid, working};
-use crate::{DeadLetter, DeadQuery, Handled, Redrive, Redriven, RequestCancel, SettleAs, Store};
+use crate::{
+    DeadLetter, DeadLetterQuery, DeadLetterResolution, Redrive, RedriveOutcome, RequestCancel,
+    SettleAs, Store,
+};
 use longhaul_domain::{
-    EntryBody, Failed, FailedBecause, MessageId, TaskId, TaskKey, TaskState, TerminalState,
+    EntryBody, FailureKind, MessageId, TaskFailure, TaskId, TaskKey, TaskState, TerminalState,
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// A task that has failed.
-async fn dead(scene: &Scene, because: FailedBecause, cause: &str) -> TaskKey {
+async fn dead(scene: &Scene, because: FailureKind, cause: &str) -> TaskKey {
     let mut run = scene.running().await;
-    let failed = Failed::new(because, cause, 1);
+    let failed = TaskFailure::new(because, cause, 1);
     let context = run.claimed.context.clone();
     let last = failed.status(run.key().task, &context, None, || MessageId::from(uuid()));
     let settle = run.settle(SettleAs::End(TerminalState::Failed), vec![working(), last]);
@@ -18,8 +21,8 @@ async fn dead(scene: &Scene, because: FailedBecause, cause: &str) -> TaskKey {
     run.key()
 }
 
-const fn query() -> DeadQuery {
-    DeadQuery {
+const fn query() -> DeadLetterQuery {
+    DeadLetterQuery {
         owner: None,
         agent: None,
         because: None,
@@ -32,7 +35,7 @@ const fn query() -> DeadQuery {
     }
 }
 
-async fn listed(scene: &Scene, query: DeadQuery) -> Vec<DeadLetter> {
+async fn listed(scene: &Scene, query: DeadLetterQuery) -> Vec<DeadLetter> {
     scene.store.dead(query).await.unwrap()
 }
 
@@ -50,7 +53,7 @@ pub async fn a_failure_is_listed_with_what_is_known_of_it(store: Arc<dyn Store>)
     scene.store.settle(run.retry(Duration::ZERO)).await.unwrap();
     let mut run = scene.claim_one().await;
     let context = run.claimed.context.clone();
-    let failed = Failed::new(FailedBecause::AttemptsUsedUp, "no route to host", 2);
+    let failed = TaskFailure::new(FailureKind::AttemptsUsedUp, "no route to host", 2);
     let last = failed.status(run.key().task, &context, None, || MessageId::from(uuid()));
     let settle = run.settle(SettleAs::End(TerminalState::Failed), vec![last]);
     scene.store.settle(settle).await.unwrap();
@@ -60,7 +63,7 @@ pub async fn a_failure_is_listed_with_what_is_known_of_it(store: Arc<dyn Store>)
         agent: scene.agent.clone(),
         context,
         at: scene.task(run.key()).await.status.at,
-        because: FailedBecause::AttemptsUsedUp,
+        because: FailureKind::AttemptsUsedUp,
         cause: "no route to host".to_owned(),
         attempts: 2,
         handled: None,
@@ -74,13 +77,13 @@ pub async fn a_failure_without_a_reason_is_fatal(store: Arc<dyn Store>) {
     let mut run = scene.running().await;
     scene.store.settle(run.end(TerminalState::Failed)).await.unwrap();
     let fatal = letter(&scene, run.key()).await;
-    assert_eq!((fatal.because, fatal.cause.as_str()), (FailedBecause::Fatal, "done"));
+    assert_eq!((fatal.because, fatal.cause.as_str()), (FailureKind::Fatal, "done"));
     let mut silent = scene.running().await;
     let last = EntryBody::Status(longhaul_domain::log::StatusChange::to(TaskState::Failed));
     let settle = silent.settle(SettleAs::End(TerminalState::Failed), vec![last]);
     scene.store.settle(settle).await.unwrap();
     let fatal = letter(&scene, silent.key()).await;
-    assert_eq!((fatal.because, fatal.cause.as_str()), (FailedBecause::Fatal, ""));
+    assert_eq!((fatal.because, fatal.cause.as_str()), (FailureKind::Fatal, ""));
 }
 
 pub async fn what_did_not_fail_is_not_dead(store: Arc<dyn Store>) {
@@ -101,7 +104,7 @@ pub async fn what_did_not_fail_is_not_dead(store: Arc<dyn Store>) {
         assert_eq!(scene.store.dead_letter(key).await.unwrap(), None);
         assert!(!scene.store.dismiss(key).await.unwrap());
         let redrive = Redrive { dead: key, new: scene.asks("again") };
-        assert_eq!(scene.store.redrive(redrive.clone()).await.unwrap(), Redriven::NotDead);
+        assert_eq!(scene.store.redrive(redrive.clone()).await.unwrap(), RedriveOutcome::NotDead);
         let none = scene.store.agent_of(scene.owner, redrive.new.key.task).await.unwrap();
         assert_eq!(none, None, "and no task is made");
     }
@@ -111,30 +114,31 @@ pub async fn what_did_not_fail_is_not_dead(store: Arc<dyn Store>) {
 pub async fn the_list_of_the_dead_is_filtered(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let (stranger, other) = (scene.stranger().await, scene.for_agent("other"));
-    let one = dead(&scene, FailedBecause::Fatal, "disk FULL at 100%").await;
-    let two = dead(&scene, FailedBecause::Poison, "disk gone").await;
-    let three = dead(&other, FailedBecause::Fatal, "no route").await;
-    let four = dead(&stranger, FailedBecause::Fatal, "no route").await;
+    let one = dead(&scene, FailureKind::Fatal, "disk FULL at 100%").await;
+    let two = dead(&scene, FailureKind::Poison, "disk gone").await;
+    let three = dead(&other, FailureKind::Fatal, "no route").await;
+    let four = dead(&stranger, FailureKind::Fatal, "no route").await;
     let of = |keys: &[TaskKey]| keys.iter().copied().collect::<HashSet<_>>();
-    let contains = |text: &str| DeadQuery { cause_contains: Some(text.to_owned()), ..query() };
+    let contains =
+        |text: &str| DeadLetterQuery { cause_contains: Some(text.to_owned()), ..query() };
     let at = letter(&scene, three).await.at;
     let cases = [
         (query(), of(&[one, two, three, four])),
-        (DeadQuery { owner: Some(scene.owner), ..query() }, of(&[one, two, three])),
-        (DeadQuery { agent: Some(other.agent.clone()), ..query() }, of(&[three])),
-        (DeadQuery { because: Some(FailedBecause::Poison), ..query() }, of(&[two])),
+        (DeadLetterQuery { owner: Some(scene.owner), ..query() }, of(&[one, two, three])),
+        (DeadLetterQuery { agent: Some(other.agent.clone()), ..query() }, of(&[three])),
+        (DeadLetterQuery { because: Some(FailureKind::Poison), ..query() }, of(&[two])),
         (contains("Disk"), of(&[one, two])),
         (contains("full"), of(&[one])),
         (contains("100%"), of(&[one])),
         (contains("%"), of(&[one])),
         (contains("_"), of(&[])),
-        (DeadQuery { owner: Some(stranger.owner), ..contains("route") }, of(&[four])),
+        (DeadLetterQuery { owner: Some(stranger.owner), ..contains("route") }, of(&[four])),
     ];
     for (query, expected) in cases {
         assert_eq!(keys(&listed(&scene, query.clone()).await), expected, "{query:?}");
     }
-    let from = keys(&listed(&scene, DeadQuery { from: Some(at), ..query() }).await);
-    let before = keys(&listed(&scene, DeadQuery { before: Some(at), ..query() }).await);
+    let from = keys(&listed(&scene, DeadLetterQuery { from: Some(at), ..query() }).await);
+    let before = keys(&listed(&scene, DeadLetterQuery { before: Some(at), ..query() }).await);
     assert!(from.contains(&three), "a time includes its moment");
     assert_eq!(from.union(&before).count(), 4);
     assert!(from.is_disjoint(&before));
@@ -143,12 +147,12 @@ pub async fn the_list_of_the_dead_is_filtered(store: Arc<dyn Store>) {
 pub async fn the_dead_are_listed_latest_first_page_by_page(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     for n in 0..11 {
-        dead(&scene, FailedBecause::Fatal, &n.to_string()).await;
+        dead(&scene, FailureKind::Fatal, &n.to_string()).await;
     }
     let mut all: Vec<DeadLetter> = Vec::new();
     loop {
         let after = all.last().map(|letter| (letter.at, letter.key.task));
-        let page = listed(&scene, DeadQuery { after, limit: 4, ..query() }).await;
+        let page = listed(&scene, DeadLetterQuery { after, limit: 4, ..query() }).await;
         assert!(page.len() <= 4);
         if page.is_empty() {
             break;
@@ -162,17 +166,17 @@ pub async fn the_dead_are_listed_latest_first_page_by_page(store: Arc<dyn Store>
 
 pub async fn a_redriven_task_begins_again_as_a_new_one(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
-    let key = dead(&scene, FailedBecause::Fatal, "no route").await;
+    let key = dead(&scene, FailureKind::Fatal, "no route").await;
     let redrive = Redrive { dead: key, new: scene.asks("again") };
     let task = redrive.new.key.task;
-    assert_eq!(scene.store.redrive(redrive.clone()).await.unwrap(), Redriven::Now { task });
+    assert_eq!(scene.store.redrive(redrive.clone()).await.unwrap(), RedriveOutcome::Now { task });
     assert_eq!(scene.state(key).await, TaskState::Failed, "the old one stays as it is");
-    assert_eq!(letter(&scene, key).await.handled, Some(Handled::Redriven(task)));
+    assert_eq!(letter(&scene, key).await.handled, Some(DeadLetterResolution::Redriven(task)));
     assert_eq!(listed(&scene, query()).await, []);
-    assert_eq!(listed(&scene, DeadQuery { handled: true, ..query() }).await.len(), 1);
+    assert_eq!(listed(&scene, DeadLetterQuery { handled: true, ..query() }).await.len(), 1);
     let again = scene.store.redrive(redrive).await.unwrap();
     assert!(
-        matches!(again, Redriven::Already { task: t } | Redriven::Now { task: t } if t == task),
+        matches!(again, RedriveOutcome::Already { task: t } | RedriveOutcome::Now { task: t } if t == task),
         "the answer may have been lost: {again:?}"
     );
     assert!(!scene.store.dismiss(key).await.unwrap(), "it is dealt with");
@@ -183,7 +187,7 @@ pub async fn a_redriven_task_begins_again_as_a_new_one(store: Arc<dyn Store>) {
 pub async fn a_dead_task_is_redriven_once_by_two(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     for _ in 0..5 {
-        let key = dead(&scene, FailedBecause::Fatal, "no route").await;
+        let key = dead(&scene, FailureKind::Fatal, "no route").await;
         let answers = at_once((0..4).map(|n: i32| {
             let (scene, new) = (scene.clone(), scene.asks(&n.to_string()));
             async move { scene.store.redrive(Redrive { dead: key, new }).await.unwrap() }
@@ -192,12 +196,12 @@ pub async fn a_dead_task_is_redriven_once_by_two(store: Arc<dyn Store>) {
         let now: Vec<TaskId> = answers
             .iter()
             .filter_map(|answer| match answer {
-                Redriven::Now { task } => Some(*task),
+                RedriveOutcome::Now { task } => Some(*task),
                 _ => None,
             })
             .collect();
         assert_eq!(now.len(), 1, "{answers:?}");
-        let already = answers.iter().filter(|a| **a == Redriven::Already { task: now[0] });
+        let already = answers.iter().filter(|a| **a == RedriveOutcome::Already { task: now[0] });
         assert_eq!(already.count(), 3);
         let mut run: Run = scene.claim_one().await;
         assert_eq!(run.key().task, now[0], "one task was made");
@@ -207,7 +211,7 @@ pub async fn a_dead_task_is_redriven_once_by_two(store: Arc<dyn Store>) {
 
 pub async fn a_dismissed_letter_is_off_the_list(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
-    let key = dead(&scene, FailedBecause::Fatal, "no route").await;
+    let key = dead(&scene, FailureKind::Fatal, "no route").await;
     let dismissed = at_once((0..4).map(|_| {
         let store = Arc::clone(&scene.store);
         async move { store.dismiss(key).await.unwrap() }
@@ -215,9 +219,9 @@ pub async fn a_dismissed_letter_is_off_the_list(store: Arc<dyn Store>) {
     .await;
     assert_eq!(dismissed.iter().filter(|done| **done).count(), 1, "once");
     assert_eq!(listed(&scene, query()).await, []);
-    assert_eq!(letter(&scene, key).await.handled, Some(Handled::Dismissed));
+    assert_eq!(letter(&scene, key).await.handled, Some(DeadLetterResolution::Dismissed));
     let redrive = Redrive { dead: key, new: scene.asks("again") };
-    assert_eq!(scene.store.redrive(redrive).await.unwrap(), Redriven::NotDead);
+    assert_eq!(scene.store.redrive(redrive).await.unwrap(), RedriveOutcome::NotDead);
     let worker = scene.worker().await;
     assert!(scene.claim(worker, 10).await.is_empty());
 }
@@ -225,7 +229,7 @@ pub async fn a_dismissed_letter_is_off_the_list(store: Arc<dyn Store>) {
 pub async fn dismiss_and_redrive_have_one_winner(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     for _ in 0..5 {
-        let key = dead(&scene, FailedBecause::Fatal, "no route").await;
+        let key = dead(&scene, FailureKind::Fatal, "no route").await;
         let won = at_once((0..2).map(|n| {
             let (scene, new) = (scene.clone(), scene.asks("again"));
             async move {
@@ -233,7 +237,7 @@ pub async fn dismiss_and_redrive_have_one_winner(store: Arc<dyn Store>) {
                     return scene.store.dismiss(key).await.unwrap();
                 }
                 let redriven = scene.store.redrive(Redrive { dead: key, new }).await.unwrap();
-                matches!(redriven, Redriven::Now { .. })
+                matches!(redriven, RedriveOutcome::Now { .. })
             }
         }))
         .await;
@@ -246,18 +250,18 @@ pub async fn dismiss_and_redrive_have_one_winner(store: Arc<dyn Store>) {
 pub async fn a_stranger_finds_no_dead_letter(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let stranger = scene.stranger().await;
-    let key = dead(&scene, FailedBecause::Fatal, "no route").await;
+    let key = dead(&scene, FailureKind::Fatal, "no route").await;
     let stolen = TaskKey { owner: stranger.owner, task: key.task };
     assert_eq!(scene.store.dead_letter(stolen).await.unwrap(), None);
     assert!(!scene.store.dismiss(stolen).await.unwrap());
     let redrive = Redrive { dead: stolen, new: stranger.asks("mine") };
-    assert_eq!(scene.store.redrive(redrive).await.unwrap(), Redriven::NotDead);
+    assert_eq!(scene.store.redrive(redrive).await.unwrap(), RedriveOutcome::NotDead);
     assert_eq!(letter(&scene, key).await.handled, None);
 }
 
 pub async fn a_task_that_was_redriven_can_die_again(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
-    let key = dead(&scene, FailedBecause::Fatal, "first").await;
+    let key = dead(&scene, FailureKind::Fatal, "first").await;
     let redrive = Redrive { dead: key, new: scene.asks("again") };
     let second = redrive.new.key;
     scene.store.redrive(redrive).await.unwrap();

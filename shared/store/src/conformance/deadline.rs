@@ -2,21 +2,22 @@
 
 use super::kit::{LONG, REAP, Run, Scene, at_once, eventually, working};
 use crate::{
-    Appended, CancelRequested, FollowedUp, Reap, Reaped, RequestCancel, RunOptions, Settled, Store,
+    Appended, CancelRequested, FollowedUp, ReapRequest, Reaped, RequestCancel, RunOptions, Settled,
+    Store,
 };
 use longhaul_domain::{
-    AgentName, ConcurrencyLimits, FailedBecause, ParkedState, TaskKey, TaskState, TerminalState,
+    AgentName, ConcurrencyLimits, FailureKind, ParkedState, TaskKey, TaskState, TerminalState,
 };
 use std::{sync::Arc, time::Duration};
 
 const SOON: Duration = Duration::from_millis(1);
 
-fn failed(key: TaskKey, because: FailedBecause) -> Vec<Reaped> {
+fn failed(key: TaskKey, because: FailureKind) -> Vec<Reaped> {
     vec![Reaped::Failed { key, because }]
 }
 
 /// Checks that a task ended for this reason, and says so.
-async fn assert_failed(scene: &Scene, key: TaskKey, because: FailedBecause) {
+async fn assert_failed(scene: &Scene, key: TaskKey, because: FailureKind) {
     let task = scene.task(key).await;
     assert_eq!(task.status.state, TaskState::Failed);
     let facts = task.status.message.expect("a failure is explained").metadata.unwrap();
@@ -68,24 +69,24 @@ async fn running_in_time(scene: &Scene) -> (Run, Duration) {
 pub async fn a_deadline_ends_a_queued_task(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let key = scene.queued("hurry", within(&scene, SOON).await).await;
-    assert_eq!(scene.reaped().await, failed(key, FailedBecause::Deadline));
-    assert_failed(&scene, key, FailedBecause::Deadline).await;
+    assert_eq!(scene.reaped().await, failed(key, FailureKind::Deadline));
+    assert_failed(&scene, key, FailureKind::Deadline).await;
 }
 
 pub async fn a_deadline_ends_a_task_before_its_time_has_come(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let options = RunOptions { delay: LONG, ..within(&scene, SOON).await };
     let key = scene.queued("hurry", options).await;
-    assert_eq!(scene.reaped().await, failed(key, FailedBecause::Deadline));
-    assert_failed(&scene, key, FailedBecause::Deadline).await;
+    assert_eq!(scene.reaped().await, failed(key, FailureKind::Deadline));
+    assert_failed(&scene, key, FailureKind::Deadline).await;
 }
 
 pub async fn a_deadline_ends_a_task_that_waits_for_its_next_attempt(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let mut run = running(&scene).await;
     scene.store.settle(run.retry(LONG)).await.unwrap();
-    assert_eq!(scene.reaped().await, failed(run.key(), FailedBecause::Deadline));
-    assert_failed(&scene, run.key(), FailedBecause::Deadline).await;
+    assert_eq!(scene.reaped().await, failed(run.key(), FailureKind::Deadline));
+    assert_failed(&scene, run.key(), FailureKind::Deadline).await;
 }
 
 pub async fn a_deadline_ends_a_parked_task(store: Arc<dyn Store>) {
@@ -93,8 +94,8 @@ pub async fn a_deadline_ends_a_parked_task(store: Arc<dyn Store>) {
     let mut run = running(&scene).await;
     let outcome = scene.store.settle(run.park(ParkedState::AuthRequired, "who?")).await.unwrap();
     assert!(matches!(outcome, Settled::Now { .. }), "{outcome:?}");
-    assert_eq!(scene.reaped().await, failed(run.key(), FailedBecause::Deadline));
-    assert_failed(&scene, run.key(), FailedBecause::Deadline).await;
+    assert_eq!(scene.reaped().await, failed(run.key(), FailureKind::Deadline));
+    assert_failed(&scene, run.key(), FailureKind::Deadline).await;
     let late = scene.follow_up(run.key(), "me").await;
     assert_eq!(late, FollowedUp::Ended(TaskState::Failed));
 }
@@ -107,8 +108,8 @@ pub async fn a_deadline_ends_a_task_that_was_held_back(store: Arc<dyn Store>) {
     let limits = ConcurrencyLimits { per_key: Some(1), ..ConcurrencyLimits::NONE };
     let worker = scene.worker().await;
     assert_eq!(scene.claim_as(worker, scene.slots(10, limits)).await.len(), 1);
-    assert_eq!(scene.reaped().await, failed(key, FailedBecause::Deadline));
-    assert_failed(&scene, key, FailedBecause::Deadline).await;
+    assert_eq!(scene.reaped().await, failed(key, FailureKind::Deadline));
+    assert_failed(&scene, key, FailureKind::Deadline).await;
 }
 
 pub async fn a_task_past_its_deadline_is_handed_to_nobody(store: Arc<dyn Store>) {
@@ -131,13 +132,13 @@ pub async fn a_worker_past_the_deadline_has_a_grace_and_then_is_cut_off(store: A
     eventually("the deadline passes", || async { scene.now().await > deadline }).await;
     assert!(scene.reap().await.is_empty(), "the grace is long");
     assert_eq!(scene.state(run.key()).await, TaskState::Submitted);
-    let reap = Reap { grace: SOON, ..REAP };
-    assert_eq!(scene.reaped_as(reap).await, failed(run.key(), FailedBecause::Deadline));
+    let reap = ReapRequest { grace: SOON, ..REAP };
+    assert_eq!(scene.reaped_as(reap).await, failed(run.key(), FailureKind::Deadline));
     let late = scene.store.append(run.append(vec![working()])).await.unwrap();
     assert_eq!(late, Appended::Ended(TaskState::Failed));
     let late = scene.store.settle(run.end(TerminalState::Completed)).await.unwrap();
     assert_eq!(late, Settled::Ended(TaskState::Failed));
-    assert_failed(&scene, run.key(), FailedBecause::Deadline).await;
+    assert_failed(&scene, run.key(), FailureKind::Deadline).await;
 }
 
 pub async fn deadline_and_end_have_one_winner(store: Arc<dyn Store>) {
@@ -153,8 +154,9 @@ pub async fn deadline_and_end_have_one_winner(store: Arc<dyn Store>) {
                 if n == 1 {
                     return matches!(store.settle(settle).await.unwrap(), Settled::Now { .. });
                 }
-                let reaping = store.reap(Reap { grace: Duration::ZERO, ..REAP }).await.unwrap();
-                reaping.done == failed(key, FailedBecause::Deadline)
+                let reaping =
+                    store.reap(ReapRequest { grace: Duration::ZERO, ..REAP }).await.unwrap();
+                reaping.done == failed(key, FailureKind::Deadline)
             }
         }))
         .await;
@@ -185,9 +187,9 @@ pub async fn a_task_that_nobody_starts_in_time_fails(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let patient = scene.queued("waits", waits_only(LONG)).await;
     let key = scene.queued("hurry", waits_only(SOON)).await;
-    assert_eq!(scene.reaped().await, failed(key, FailedBecause::QueueTimeout));
+    assert_eq!(scene.reaped().await, failed(key, FailureKind::QueueTimeout));
     assert_eq!(scene.claim_one().await.key(), patient);
-    assert_failed(&scene, key, FailedBecause::QueueTimeout).await;
+    assert_failed(&scene, key, FailureKind::QueueTimeout).await;
 }
 
 pub async fn a_task_that_was_started_has_no_queue_timeout_any_more(store: Arc<dyn Store>) {
@@ -209,7 +211,7 @@ pub async fn time_in_the_queue_begins_when_a_task_is_runnable(store: Arc<dyn Sto
     let options = RunOptions { delay: LONG, ..waits_only(SOON) };
     let later = scene.queued("later", options).await;
     let key = scene.queued("hurry", waits_only(SOON)).await;
-    assert_eq!(scene.reaped().await, failed(key, FailedBecause::QueueTimeout));
+    assert_eq!(scene.reaped().await, failed(key, FailureKind::QueueTimeout));
     assert_eq!(scene.state(later).await, TaskState::Submitted);
 }
 
@@ -219,8 +221,8 @@ pub async fn time_in_the_queue_begins_again_at_a_wake(store: Arc<dyn Store>) {
     scene.store.settle(run.park(ParkedState::InputRequired, "which?")).await.unwrap();
     assert!(scene.reap().await.is_empty(), "a parked task does not wait in the queue");
     scene.follow_up(run.key(), "this one").await;
-    assert_eq!(scene.reaped().await, failed(run.key(), FailedBecause::QueueTimeout));
-    assert_failed(&scene, run.key(), FailedBecause::QueueTimeout).await;
+    assert_eq!(scene.reaped().await, failed(run.key(), FailureKind::QueueTimeout));
+    assert_failed(&scene, run.key(), FailureKind::QueueTimeout).await;
 }
 
 pub async fn a_task_before_its_time_is_canceled_at_once(store: Arc<dyn Store>) {
@@ -263,7 +265,7 @@ pub async fn what_has_become_due_is_said_once(store: Arc<dyn Store>) {
     }
     let mut due = Vec::new();
     while due.len() < 10 {
-        let reaped = scene.reaped_as(Reap { limit: 3, ..REAP }).await;
+        let reaped = scene.reaped_as(ReapRequest { limit: 3, ..REAP }).await;
         assert!(reaped.len() <= 3, "at most as many as asked for");
         due.extend(reaped);
     }

@@ -55,7 +55,8 @@ pub async fn an_idempotency_key_with_other_content_is_refused(store: Arc<dyn Sto
     let keyed = |text: &str| {
         let mut asks = scene.asks(text);
         asks.accept = scene.accept("m", text);
-        asks.accept.dedupe = DedupeKey::of_idempotency_key(&scene.agent, "k", &asks.accept.message);
+        asks.accept.dedupe =
+            DedupeKey::from_idempotency_key(&scene.agent, "k", &asks.accept.message);
         asks
     };
     let first = keyed("pay");

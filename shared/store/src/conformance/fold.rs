@@ -85,7 +85,7 @@ impl Life {
             }
             _ => {
                 if let Some(run) = self.run() {
-                    store.retire_worker(run.worker).await.unwrap();
+                    store.deregister_worker(run.worker).await.unwrap();
                 }
             }
         }

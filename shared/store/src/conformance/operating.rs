@@ -66,10 +66,10 @@ pub async fn facts_of_others_are_left_out(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let (one, two) = (scene.accepted().await, scene.accepted().await);
     let stolen = TaskKey { owner: scene.stranger().await.owner, task: one.task };
-    let facts = scene.store.run_facts(vec![one, stolen, two]).await.unwrap();
+    let facts = scene.store.run_details(vec![one, stolen, two]).await.unwrap();
     assert_eq!(facts.len(), 2);
     assert!(facts.contains_key(&one) && facts.contains_key(&two));
-    assert!(scene.store.run_facts(Vec::new()).await.unwrap().is_empty());
+    assert!(scene.store.run_details(Vec::new()).await.unwrap().is_empty());
 }
 
 pub async fn the_depth_of_a_queue_is_counted_up_to_a_limit(store: Arc<dyn Store>) {
@@ -125,7 +125,7 @@ pub async fn workers_are_listed_with_what_they_hold(store: Arc<dyn Store>) {
         assert_eq!((record.name.as_str(), record.running), ("host/1", running));
         assert!(record.lease_until > now);
     }
-    scene.store.retire_worker(idle).await.unwrap();
+    scene.store.deregister_worker(idle).await.unwrap();
     assert_eq!(scene.store.workers().await.unwrap().len(), 1);
 }
 
@@ -143,7 +143,7 @@ pub async fn a_worker_learns_what_it_holds_by_the_books(store: Arc<dyn Store>) {
     held.sort_by_key(|(key, _)| *key);
     assert_eq!(held, expected);
     let reply = scene.store.heartbeat(worker, LONG).await.unwrap();
-    let digest = HeldDigest::of_tokens(claimed.iter().map(|claimed| claimed.fence.token));
+    let digest = HeldDigest::from_tokens(claimed.iter().map(|claimed| claimed.fence.token));
     assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: digest });
     for claimed in claimed {
         let mut run = super::kit::Run::of(worker, claimed);

@@ -1,11 +1,11 @@
 //! Tasks that kill their workers: they are found out, and nothing else is.
 
 use super::kit::{REAP, Run, Scene, working};
-use crate::{Reap, Reaped, Store};
-use longhaul_domain::{FailedBecause, ParkedState, TaskKey, TaskState, TerminalState};
+use crate::{ReapRequest, Reaped, Store};
+use longhaul_domain::{FailureKind, ParkedState, TaskKey, TaskState, TerminalState};
 use std::{sync::Arc, time::Duration};
 
-const THREE: Reap = Reap { max_losses: 3, ..REAP };
+const THREE: ReapRequest = ReapRequest { max_losses: 3, ..REAP };
 
 /// Loses the worker of a run; the run must be offered again.
 async fn lost(scene: &Scene, run: &Run) {
@@ -16,7 +16,7 @@ async fn lost(scene: &Scene, run: &Run) {
 
 async fn assert_quarantined(scene: &Scene, run: &Run) {
     scene.loses_its_lease(run.worker).await;
-    let failed = Reaped::Failed { key: run.key(), because: FailedBecause::Poison };
+    let failed = Reaped::Failed { key: run.key(), because: FailureKind::Poison };
     assert_eq!(scene.reaped_as(THREE).await, [failed]);
     assert_eq!(scene.state(run.key()).await, TaskState::Failed);
 }
@@ -36,7 +36,7 @@ pub async fn a_task_that_kills_its_workers_is_quarantined(store: Arc<dyn Store>)
     let run = scene.claim_one().await;
     assert_quarantined(&scene, &run).await;
     let dead = scene.store.dead_letter(key).await.unwrap().expect("it is listed");
-    assert_eq!((dead.because, dead.attempts, dead.handled), (FailedBecause::Poison, 1, None));
+    assert_eq!((dead.because, dead.attempts, dead.handled), (FailureKind::Poison, 1, None));
     assert!(dead.cause.contains('3'), "{}", dead.cause);
     let worker = scene.worker().await;
     assert!(scene.claim(worker, 10).await.is_empty());
@@ -97,7 +97,7 @@ pub async fn workers_that_go_in_good_order_are_no_losses(store: Arc<dyn Store>) 
     for _ in 0..5 {
         let run = scene.claim_one().await;
         assert_eq!((run.key(), run.claimed.losses), (key, 0));
-        scene.store.retire_worker(run.worker).await.unwrap();
+        scene.store.deregister_worker(run.worker).await.unwrap();
     }
     assert!(scene.store.reap(THREE).await.unwrap().done.is_empty());
     assert_eq!(scene.state(key).await, TaskState::Submitted);
@@ -117,7 +117,7 @@ pub async fn one_poisonous_task_does_not_harm_those_beside_it(store: Arc<dyn Sto
     while reaped.len() < 2 {
         reaped.extend(scene.reaped_as(THREE).await);
     }
-    assert!(reaped.contains(&Reaped::Failed { key: bad, because: FailedBecause::Poison }));
+    assert!(reaped.contains(&Reaped::Failed { key: bad, because: FailureKind::Poison }));
     assert!(reaped.contains(&Reaped::Offered { key: good, agent: scene.agent.clone() }));
 }
 

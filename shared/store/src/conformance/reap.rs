@@ -1,7 +1,7 @@
 //! Workers that go away: their runs go on elsewhere, and they cannot write one more byte.
 
 use super::kit::{LONG, REAP, Run, Scene, at_once, eventually, uuid, working};
-use crate::{Appended, HeartbeatReply, HeldDigest, Reap, Reaped, Settled, Store};
+use crate::{Appended, HeartbeatReply, HeldDigest, ReapRequest, Reaped, Settled, Store};
 use longhaul_domain::{EntryBody, Note, Seq, TaskKey, TaskState, TerminalState, WorkerId};
 use std::{sync::Arc, time::Duration};
 
@@ -55,7 +55,7 @@ pub async fn a_worker_that_renews_keeps_its_runs(store: Arc<dyn Store>) {
         reply,
         HeartbeatReply::Renewed {
             cancels: Vec::new(),
-            held: HeldDigest::of_tokens([run.claimed.fence.token])
+            held: HeldDigest::from_tokens([run.claimed.fence.token])
         }
     );
     assert!(scene.reap().await.is_empty());
@@ -72,9 +72,9 @@ pub async fn an_unknown_worker_is_lost(store: Arc<dyn Store>) {
 pub async fn a_retired_worker_leaves_its_runs_to_others_at_once(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let mut run = scene.running().await;
-    let outcome = scene.store.retire_worker(run.worker).await.unwrap();
+    let outcome = scene.store.deregister_worker(run.worker).await.unwrap();
     assert_eq!(outcome, [offered(&scene, run.key())]);
-    assert!(scene.store.retire_worker(run.worker).await.unwrap().is_empty());
+    assert!(scene.store.deregister_worker(run.worker).await.unwrap().is_empty());
     let late = run.append(vec![working()]);
     assert_eq!(scene.store.append(late).await.unwrap(), Appended::Fenced);
     assert!(scene.claim(run.worker, 10).await.is_empty(), "it gets no more work");
@@ -97,7 +97,7 @@ pub async fn any_number_of_reapers_offer_each_run_once(store: Arc<dyn Store>) {
     eventually("every run is offered", || async {
         let reaped = at_once((0..4).map(|_| {
             let store = Arc::clone(&scene.store);
-            async move { store.reap(Reap { limit: 7, ..REAP }).await.unwrap().done }
+            async move { store.reap(ReapRequest { limit: 7, ..REAP }).await.unwrap().done }
         }))
         .await;
         assert!(reaped.iter().all(|reaped| reaped.len() <= 7), "at most as many as asked for");

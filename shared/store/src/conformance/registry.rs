@@ -60,6 +60,6 @@ pub async fn an_agent_stays_when_its_workers_leave(store: Arc<dyn Store>) {
     let echo = descriptor("echo", "1.0.0", "e");
     scene.store.register_agents(vec![echo.clone()]).await.unwrap();
     let worker = scene.worker().await;
-    scene.store.retire_worker(worker).await.unwrap();
+    scene.store.deregister_worker(worker).await.unwrap();
     assert_eq!(scene.store.agents().await.unwrap(), [echo]);
 }

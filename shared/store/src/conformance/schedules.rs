@@ -1,7 +1,7 @@
 //! Schedules: each time makes one task, whoever and however many try.
 
 use super::kit::{LONG, Scene, at_once, message, uuid};
-use crate::{Accepted, Fire, Fired, MissedRuns, Schedule, SchedulePlan, Store};
+use crate::{Accepted, FireOutcome, FireSchedule, MissedRuns, Schedule, SchedulePlan, Store};
 use longhaul_domain::{Role, TaskId, TaskKey, Timestamp};
 use std::{sync::Arc, time::Duration};
 
@@ -30,9 +30,9 @@ async fn read(scene: &Scene, name: &str) -> Option<Schedule> {
 }
 
 /// Fires a schedule as it was read.
-fn fire(scene: &Scene, read: &Schedule) -> Fire {
+fn fire(scene: &Scene, read: &Schedule) -> FireSchedule {
     let at = read.next_at.expect("it is due");
-    Fire {
+    FireSchedule {
         owner: read.owner,
         name: read.name.clone(),
         revision: read.revision,
@@ -41,7 +41,7 @@ fn fire(scene: &Scene, read: &Schedule) -> Fire {
     }
 }
 
-fn task(fire: &Fire) -> TaskKey {
+fn task(fire: &FireSchedule) -> TaskKey {
     fire.task.as_ref().expect("it makes one").1.key
 }
 
@@ -139,7 +139,7 @@ pub async fn a_fire_makes_its_task_and_moves_on(store: Arc<dyn Store>) {
     let before = due(&scene, "nightly").await;
     let fire = fire(&scene, &before);
     let outcome = scene.store.fire(fire.clone()).await.unwrap();
-    assert!(matches!(outcome, Fired::Now(Some(Accepted::Created { .. }))), "{outcome:?}");
+    assert!(matches!(outcome, FireOutcome::Now(Some(Accepted::Created { .. }))), "{outcome:?}");
     let after = read(&scene, "nightly").await.unwrap();
     let expected = Schedule {
         next_at: fire.next_at,
@@ -163,11 +163,13 @@ pub async fn of_two_nodes_that_fire_a_schedule_one_does(store: Arc<dyn Store>) {
         .await;
         let fired: Vec<TaskId> = answers
             .iter()
-            .filter(|(_, answer)| matches!(answer, Fired::Now(Some(Accepted::Created { .. }))))
+            .filter(|(_, answer)| {
+                matches!(answer, FireOutcome::Now(Some(Accepted::Created { .. })))
+            })
             .map(|(key, _)| key.task)
             .collect();
         assert_eq!(fired.len(), 1, "{answers:?}");
-        assert_eq!(answers.iter().filter(|(_, a)| *a == Fired::Outdated).count(), 5);
+        assert_eq!(answers.iter().filter(|(_, a)| *a == FireOutcome::Outdated).count(), 5);
         let mut run = scene.claim_one().await;
         assert_eq!(run.key().task, fired[0], "one task was made");
         scene.store.settle(run.end(longhaul_domain::TerminalState::Completed)).await.unwrap();
@@ -177,8 +179,8 @@ pub async fn of_two_nodes_that_fire_a_schedule_one_does(store: Arc<dyn Store>) {
 pub async fn a_time_that_is_left_out_makes_no_task(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let before = due(&scene, "nightly").await;
-    let fire = Fire { task: None, ..fire(&scene, &before) };
-    assert_eq!(scene.store.fire(fire.clone()).await.unwrap(), Fired::Now(None));
+    let fire = FireSchedule { task: None, ..fire(&scene, &before) };
+    assert_eq!(scene.store.fire(fire.clone()).await.unwrap(), FireOutcome::Now(None));
     let after = read(&scene, "nightly").await.unwrap();
     assert_eq!((after.next_at, after.last), (fire.next_at, None));
     assert_eq!(after.revision, before.revision + 1);
@@ -190,9 +192,9 @@ pub async fn a_fire_of_what_has_changed_does_nothing(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
     let before = due(&scene, "nightly").await;
     scene.store.put_schedule(before.clone()).await.unwrap();
-    assert_eq!(scene.store.fire(fire(&scene, &before)).await.unwrap(), Fired::Outdated);
+    assert_eq!(scene.store.fire(fire(&scene, &before)).await.unwrap(), FireOutcome::Outdated);
     scene.store.delete_schedule(scene.owner, "nightly").await.unwrap();
-    assert_eq!(scene.store.fire(fire(&scene, &before)).await.unwrap(), Fired::Outdated);
+    assert_eq!(scene.store.fire(fire(&scene, &before)).await.unwrap(), FireOutcome::Outdated);
     let worker = scene.worker().await;
     assert!(scene.claim(worker, 10).await.is_empty());
 }
@@ -210,7 +212,7 @@ pub async fn a_task_that_was_made_before_counts_as_fired(store: Arc<dyn Store>) 
     let outcome = scene.store.fire(again.clone()).await.unwrap();
     let made = task(&fire_first);
     assert!(
-        matches!(outcome, Fired::Now(Some(Accepted::Duplicate { task, .. })) if task == made.task),
+        matches!(outcome, FireOutcome::Now(Some(Accepted::Duplicate { task, .. })) if task == made.task),
         "{outcome:?}"
     );
     let after = read(&scene, "nightly").await.unwrap();

@@ -22,7 +22,7 @@ async fn first<T: std::fmt::Debug>(stream: &mut SignalStream<T>, fits: impl Fn(&
 async fn grown(stream: &mut SignalStream<LogSignal>, key: TaskKey, last: Seq) {
     first(stream, |signal| match signal {
         LogSignal::Grown(tasks) => tasks.iter().any(|(k, seq)| *k == key && *seq >= last),
-        LogSignal::Joined(channel) => *channel == SignalChannel::of_task(key.task),
+        LogSignal::Joined(channel) => *channel == SignalChannel::for_task(key.task),
         LogSignal::Missed => true,
     })
     .await;

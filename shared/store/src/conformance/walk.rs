@@ -5,11 +5,11 @@
 
 use super::kit::{Dice, LONG, REAP, Run, Scene, working};
 use crate::{
-    Append, CancelRequested, HeartbeatReply, Reap, Reaped, RequestCancel, Settle, Store,
+    Append, CancelRequested, HeartbeatReply, ReapRequest, Reaped, RequestCancel, Settle, Store,
     model::{Cancel, Desk, Due, Entry, Handed, How, Loss, Record, Ticket, Write},
 };
 use longhaul_domain::{
-    CheckpointName, EntryBody, FailedBecause, Note, ParkedState, Seq, TaskKey, TaskState,
+    CheckpointName, EntryBody, FailureKind, Note, ParkedState, Seq, TaskKey, TaskState,
     TerminalState, WorkerId,
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 const WALKS: u64 = 40;
 const STEPS: u32 = 48;
 const SOON: Duration = Duration::from_millis(1);
-const LOSSES: Reap = Reap { max_losses: 3, ..REAP };
+const LOSSES: ReapRequest = ReapRequest { max_losses: 3, ..REAP };
 
 pub async fn a_store_and_its_model_agree_on_every_step(store: Arc<dyn Store>) {
     let scene = Scene::new(store).await;
@@ -255,7 +255,7 @@ impl Walk {
         self.story.push(format!("worker {worker} retires"));
         let id = self.dies(worker);
         let model = self.record.retire(&mut self.desk, worker);
-        let store = self.scene.store.retire_worker(id).await.unwrap();
+        let store = self.scene.store.deregister_worker(id).await.unwrap();
         self.agree("a retirement", &store, &self.reaped(model));
     }
 
@@ -270,7 +270,7 @@ impl Walk {
         let reaped = loss.map(|loss| match loss {
             Loss::Offered => Reaped::Offered { key, agent },
             Loss::Canceled => Reaped::Canceled { key },
-            Loss::Poison => Reaped::Failed { key, because: FailedBecause::Poison },
+            Loss::Poison => Reaped::Failed { key, because: FailureKind::Poison },
         });
         reaped.into_iter().collect()
     }
@@ -310,7 +310,7 @@ impl Walk {
             self.cancel(SOON).await;
         }
         for (worker, _) in &self.workers {
-            self.scene.store.retire_worker(*worker).await.unwrap();
+            self.scene.store.deregister_worker(*worker).await.unwrap();
         }
     }
 }

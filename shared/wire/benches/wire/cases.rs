@@ -3,8 +3,8 @@
 use crate::samples;
 use longhaul_domain::Seq;
 use longhaul_wire::{
-    Dialect, Operation, Output, ProtocolError, StreamEvent,
-    jsonrpc::{Answer, Id, read_answer, read_call, write_call, write_error, write_result},
+    Dialect, Operation, ProtocolError, ResultPayload, StreamEvent,
+    jsonrpc::{RpcId, RpcResponse, read_answer, read_call, write_call, write_error, write_result},
     v1::{V1, received_event, received_task},
 };
 use std::hint::black_box;
@@ -61,9 +61,9 @@ fn requests() -> Vec<Case> {
 /// A client reads answers.
 fn answers() -> Vec<Case> {
     let event = |name, event: &StreamEvent| {
-        let body = samples::answer(&Dialect::V1_0.view(Output::Event(event)));
+        let body = samples::answer(&Dialect::V1_0.view(ResultPayload::Event(event)));
         case("decode", name, body.len(), move || match read_answer(black_box(&body)) {
-            Ok((_, Answer::Result(result))) => drop(black_box(received_event(result))),
+            Ok((_, RpcResponse::Result(result))) => drop(black_box(received_event(result))),
             other => panic!("{other:?}"),
         })
     };
@@ -74,7 +74,7 @@ fn answers() -> Vec<Case> {
         event("artifact chunk, 32 KiB", &samples::chunk_event(32 * 1024)),
         case("decode", "task of 100 messages", task.len(), move || {
             match read_answer(black_box(&task)) {
-                Ok((_, Answer::Result(result))) => drop(black_box(received_task(result))),
+                Ok((_, RpcResponse::Result(result))) => drop(black_box(received_task(result))),
                 other => panic!("{other:?}"),
             }
         }),
@@ -85,19 +85,21 @@ fn answers() -> Vec<Case> {
 fn written() -> Vec<Case> {
     let event = |name, event: StreamEvent, cursor: Option<Seq>| {
         let write = move || {
-            let output =
-                cursor.map_or(Output::Event(&event), |cursor| Output::EventAt(&event, cursor));
-            write_result(&Id::number(7), &Dialect::V1_0.view(output)).expect("no blob")
+            let output = cursor.map_or(ResultPayload::Event(&event), |cursor| {
+                ResultPayload::EventAt(&event, cursor)
+            });
+            write_result(&RpcId::number(7), &Dialect::V1_0.view(output)).expect("no blob")
         };
         case("encode", name, write().len(), move || drop(black_box(write())))
     };
     let (task, request) = (samples::task(), samples::request());
     let missing = ProtocolError::TaskNotFound { task: samples::task_id().to_string() };
-    let write_task = move || write_result(&Id::number(7), &V1(black_box(&task))).expect("no blob");
+    let write_task =
+        move || write_result(&RpcId::number(7), &V1(black_box(&task))).expect("no blob");
     let write_missing =
-        move || write_error(Dialect::V1_0, &Id::number(7), black_box(&missing)).expect("text");
+        move || write_error(Dialect::V1_0, &RpcId::number(7), black_box(&missing)).expect("text");
     let write_request = move || {
-        write_call(&Id::number(7), "SendMessage", &V1(black_box(&request))).expect("no blob")
+        write_call(&RpcId::number(7), "SendMessage", &V1(black_box(&request))).expect("no blob")
     };
     vec![
         event("status event", samples::status_event(), None),

@@ -7,7 +7,7 @@ use longhaul_domain::{
 };
 use longhaul_wire::{
     ArtifactEvent, SendRequest, StatusEvent, StreamEvent,
-    jsonrpc::{Id, write_result},
+    jsonrpc::{RpcId, write_result},
     request::TaskRef,
 };
 use serde::Serialize;
@@ -109,7 +109,7 @@ pub fn request() -> SendRequest {
 
 /// The answer that holds this result.
 pub fn answer(result: &impl Serialize) -> Vec<u8> {
-    write_result(&Id::number(7), result).expect("no blob")
+    write_result(&RpcId::number(7), result).expect("no blob")
 }
 
 /// Progress with a message.

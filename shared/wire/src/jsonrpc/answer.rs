@@ -1,11 +1,12 @@
 //! Reading an answer, for the client side.
 
-use super::Id;
+use super::RpcId;
 use crate::{
     WireError,
     details::{BAD_REQUEST, ERROR_INFO, RETRY_INFO},
     raw::{
-        At, Field, Raw, Read, Violation, elements, envelope, object, read_root, read_text, scalar,
+        Field, JsonPath, Parsed, RawJson, Violation, elements, envelope, object, read_root,
+        read_text, scalar,
     },
 };
 use serde_json::value::RawValue;
@@ -13,7 +14,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// What a server answered.
 #[derive(Debug, Clone)]
-pub enum Answer<'a> {
+pub enum RpcResponse<'a> {
     /// The result, not looked at yet.
     Result(&'a RawValue),
     /// An error.
@@ -47,7 +48,7 @@ impl fmt::Display for Remote {
 impl std::error::Error for Remote {}
 
 /// Reads an answer: a body, or the data of an SSE event.
-pub fn read_answer(body: &[u8]) -> Result<(Id, Answer<'_>), WireError> {
+pub fn read_answer(body: &[u8]) -> Result<(RpcId, RpcResponse<'_>), WireError> {
     const NAMES: [&str; 3] = ["id", "result", "error"];
     let text = std::str::from_utf8(body).ok();
     let Some([id, result, error]) = text.and_then(|text| envelope(text, NAMES)) else {
@@ -56,11 +57,11 @@ pub fn read_answer(body: &[u8]) -> Result<(Id, Answer<'_>), WireError> {
     let failed = Field::new("error", error);
     let outcome = read_text(body, |at| match (result, failed.present()) {
         // A result may be null; an error that is null is none.
-        (_, Some(_)) => failed.required(at, read_error).map(Answer::Error),
-        (Some(result), None) => Ok(Answer::Result(result)),
+        (_, Some(_)) => failed.required(at, read_error).map(RpcResponse::Error),
+        (Some(result), None) => Ok(RpcResponse::Result(result)),
         (None, None) => at.refuse("must hold result or error"),
     });
-    Ok((id.map_or_else(Id::null, Id::new), outcome.map_err(WireError::Invalid)?))
+    Ok((id.map_or_else(RpcId::null, RpcId::new), outcome.map_err(WireError::Invalid)?))
 }
 
 /// Why a body has no envelope.
@@ -74,7 +75,7 @@ fn not_an_answer(body: &[u8], names: [&'static str; 3]) -> WireError {
     }
 }
 
-fn read_error(raw: Raw<'_>, at: &At<'_>) -> Read<Remote> {
+fn read_error(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Remote> {
     let [code, message, data] = object(raw, at, ["code", "message", "data"])?;
     let code = code.required(at, |raw, at| scalar::integer(raw, at, i64::MIN..=i64::MAX));
     let message = message.text(at);
@@ -108,7 +109,7 @@ impl Detail {
     }
 }
 
-fn read_detail(raw: Raw<'_>, at: &At<'_>) -> Read<Detail> {
+fn read_detail(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Detail> {
     let [kind, reason, metadata, violations, delay] =
         object(raw, at, ["@type", "reason", "metadata", "fieldViolations", "retryDelay"])?;
     Ok(match kind.text(at)?.as_str() {
@@ -119,7 +120,7 @@ fn read_detail(raw: Raw<'_>, at: &At<'_>) -> Read<Detail> {
     })
 }
 
-fn read_violation(raw: Raw<'_>, at: &At<'_>) -> Read<Violation> {
+fn read_violation(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Violation> {
     let [field, description] = object(raw, at, ["field", "description"])?;
     Ok(Violation { field: field.text(at)?, description: description.text(at)? })
 }

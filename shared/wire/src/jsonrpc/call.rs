@@ -1,9 +1,9 @@
 //! Reading a call.
 
-use super::Id;
+use super::RpcId;
 use crate::{
     ProtocolError,
-    raw::{At, Bad, Field, Read, Violations, envelope, scalar},
+    raw::{Field, Invalid, JsonPath, Parsed, Violations, envelope, scalar},
 };
 use longhaul_domain::json;
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 #[derive(Debug, Clone)]
 pub struct Call<'a> {
     /// To be given back with the answer.
-    pub id: Id,
+    pub id: RpcId,
     /// What is called.
     pub method: String,
     params: Option<&'a RawValue>,
@@ -27,9 +27,9 @@ impl<'a> Call<'a> {
 
 /// A call that was refused, with its id where that could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
+pub struct RejectedCall {
     /// To be given back with the error.
-    pub id: Id,
+    pub id: RpcId,
     /// Why.
     pub error: ProtocolError,
 }
@@ -38,8 +38,8 @@ pub struct Rejected {
 const MAX_ID: usize = 1024;
 
 /// Reads a call from the body of a request.
-pub fn read_call(body: &[u8]) -> Result<Call<'_>, Rejected> {
-    let anonymous = |error| Rejected { id: Id::null(), error };
+pub fn read_call(body: &[u8]) -> Result<Call<'_>, RejectedCall> {
+    let anonymous = |error| RejectedCall { id: RpcId::null(), error };
     let text = std::str::from_utf8(body).map_err(|error| {
         anonymous(ProtocolError::ParseError(format!("the body is not UTF-8: {error}")))
     })?;
@@ -63,10 +63,11 @@ fn not_a_call(text: &str) -> ProtocolError {
     ProtocolError::InvalidRequest(why.to_owned())
 }
 
-fn read_envelope(members: [Option<&RawValue>; 4]) -> Result<Call<'_>, Rejected> {
-    let refuse = |id: Id, why: String| Rejected { id, error: ProtocolError::InvalidRequest(why) };
+fn read_envelope(members: [Option<&RawValue>; 4]) -> Result<Call<'_>, RejectedCall> {
+    let refuse =
+        |id: RpcId, why: String| RejectedCall { id, error: ProtocolError::InvalidRequest(why) };
     let [version, id, method, params] = members;
-    let id = read_id(id).map_err(|why| refuse(Id::null(), why.to_owned()))?;
+    let id = read_id(id).map_err(|why| refuse(RpcId::null(), why.to_owned()))?;
     if version.is_none_or(|raw| raw.get() != "\"2.0\"") {
         return Err(refuse(id, "jsonrpc must be the string \"2.0\"".to_owned()));
     }
@@ -79,14 +80,14 @@ fn read_envelope(members: [Option<&RawValue>; 4]) -> Result<Call<'_>, Rejected> 
     if params.is_some_and(|raw| !raw.get().starts_with('{')) {
         let error =
             ProtocolError::invalid("params", "must be a JSON object that names each parameter");
-        return Err(Rejected { id, error });
+        return Err(RejectedCall { id, error });
     }
     Ok(Call { id, method, params })
 }
 
-fn read_id(id: Option<&RawValue>) -> Result<Id, &'static str> {
+fn read_id(id: Option<&RawValue>) -> Result<RpcId, &'static str> {
     // A2A has no notifications, so whoever leaves it out wants an answer as well.
-    let Some(raw) = id else { return Ok(Id::null()) };
+    let Some(raw) = id else { return Ok(RpcId::null()) };
     let known = matches!(raw.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9' | b'n'));
     if !known || json::check(raw.get().as_bytes()).is_err() {
         return Err("id must be a string, a number or null");
@@ -94,13 +95,13 @@ fn read_id(id: Option<&RawValue>) -> Result<Id, &'static str> {
     if raw.get().len() > MAX_ID {
         return Err("id is too long; at most 1024 bytes are allowed");
     }
-    Ok(Id::new(raw))
+    Ok(RpcId::new(raw))
 }
 
 /// Reads something whose violations have no path to show; gives the first.
-fn quietly<T>(read: impl FnOnce(&At<'_>) -> Read<T>) -> Result<T, String> {
+fn quietly<T>(read: impl FnOnce(&JsonPath<'_>) -> Parsed<T>) -> Result<T, String> {
     let sink = Violations::default();
-    read(&At::root(&sink)).map_err(|Bad| {
+    read(&JsonPath::root(&sink)).map_err(|Invalid| {
         sink.into_list().into_iter().next().map(|v| v.description).unwrap_or_default()
     })
 }

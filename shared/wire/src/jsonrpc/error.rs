@@ -1,6 +1,6 @@
 //! An answer that holds an error, in the dialect of the call.
 
-use super::Id;
+use super::RpcId;
 use crate::{
     Dialect, ProtocolError, WireError,
     details::Details,
@@ -9,15 +9,19 @@ use crate::{
 use serde::{Serialize, Serializer};
 
 /// An answer that holds an error, in the dialect of the call. Where the dialect could not be made out, it is that of 1.0.
-pub fn write_error(dialect: Dialect, id: &Id, error: &ProtocolError) -> Result<Vec<u8>, WireError> {
+pub fn write_error(
+    dialect: Dialect,
+    id: &RpcId,
+    error: &ProtocolError,
+) -> Result<Vec<u8>, WireError> {
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct RpcResponse<'a> {
         jsonrpc: &'static str,
-        id: &'a Id,
+        id: &'a RpcId,
         error: Error<'a>,
     }
     let error = dialect.named(error);
-    to_vec(&Answer { jsonrpc: super::VERSION, id, error: Error { dialect, error: &error } })
+    to_vec(&RpcResponse { jsonrpc: super::VERSION, id, error: Error { dialect, error: &error } })
 }
 
 struct Error<'a> {

@@ -6,10 +6,10 @@ mod call;
 mod error;
 mod write;
 
-pub use answer::{Answer, Remote, read_answer};
-pub use call::{Call, Rejected, read_call};
+pub use answer::{Remote, RpcResponse, read_answer};
+pub use call::{Call, RejectedCall, read_call};
 pub use error::write_error;
-pub use write::{around_result, write_call, write_result};
+pub use write::{result_envelope, write_call, write_result};
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -20,9 +20,9 @@ const VERSION: &str = "2.0";
 
 /// Id of a call: a string, a number or null, given back just as it came.
 #[derive(Clone)]
-pub struct Id(Box<RawValue>);
+pub struct RpcId(Box<RawValue>);
 
-impl Id {
+impl RpcId {
     /// The id of an answer to a call whose own could not be read.
     pub fn null() -> Self {
         Self(RawValue::NULL.to_owned())
@@ -41,20 +41,20 @@ impl Id {
     }
 }
 
-impl PartialEq for Id {
+impl PartialEq for RpcId {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
     }
 }
-impl Eq for Id {}
+impl Eq for RpcId {}
 
-impl fmt::Debug for Id {
+impl fmt::Debug for RpcId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Id({})", self.as_str())
     }
 }
 
-impl Serialize for Id {
+impl Serialize for RpcId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }

@@ -29,10 +29,10 @@ impl Violation {
 
 /// Says that something was wrong and has been recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bad;
+pub struct Invalid;
 
 /// Result of reading: the value, or the knowledge that violations are recorded.
-pub type Read<T> = Result<T, Bad>;
+pub type Parsed<T> = Result<T, Invalid>;
 
 /// Collects violations, at most [`MAX_VIOLATIONS`]; later ones are only counted.
 #[derive(Debug, Default)]
@@ -91,13 +91,13 @@ enum Step<'a> {
 
 /// A place in a value.
 #[derive(Debug, Clone, Copy)]
-pub struct At<'a> {
-    parent: Option<&'a At<'a>>,
+pub struct JsonPath<'a> {
+    parent: Option<&'a JsonPath<'a>>,
     step: Step<'a>,
     sink: &'a Violations,
 }
 
-impl<'a> At<'a> {
+impl<'a> JsonPath<'a> {
     /// The whole value.
     pub const fn root(sink: &'a Violations) -> Self {
         Self { parent: None, step: Step::Root, sink }
@@ -113,9 +113,9 @@ impl<'a> At<'a> {
         Self { parent: Some(self), step: Step::Index(index), sink: self.sink }
     }
     /// Records what is wrong here.
-    pub fn refuse<T>(&self, description: impl Into<String>) -> Read<T> {
+    pub fn refuse<T>(&self, description: impl Into<String>) -> Parsed<T> {
         self.sink.add(|| Violation::new(self.to_string(), description));
-        Err(Bad)
+        Err(Invalid)
     }
     /// Whether so much is wrong already that looking further is of no use: then what is here is left out, and counted.
     pub fn leaves_out(&self) -> bool {
@@ -134,7 +134,7 @@ impl<'a> At<'a> {
     }
 }
 
-impl fmt::Display for At<'_> {
+impl fmt::Display for JsonPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let above = self.parent.filter(|parent| !parent.is_root());
         if let Some(parent) = above {
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_path_reads_as_one_would_write_it() {
         let sink = Violations::default();
-        let root = At::root(&sink);
+        let root = JsonPath::root(&sink);
         assert_eq!(root.to_string(), "params");
         let (message, parts) = (root.field("message"), "parts");
         let parts = message.field(parts);
@@ -169,12 +169,12 @@ mod tests {
     fn the_list_of_violations_is_bounded() {
         let sink = Violations::default();
         for _ in 0..MAX_VIOLATIONS {
-            let _: Read<()> = At::root(&sink).refuse("no");
+            let _: Parsed<()> = JsonPath::root(&sink).refuse("no");
             assert!(!sink.is_empty());
         }
         let full = Violations::default();
         for _ in 0..MAX_VIOLATIONS + 5 {
-            let _: Read<()> = At::root(&full).refuse("no");
+            let _: Parsed<()> = JsonPath::root(&full).refuse("no");
         }
         assert_eq!(sink.into_list().len(), MAX_VIOLATIONS);
         let list = full.into_list();
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_path_is_short_whatever_a_client_calls_its_members() {
         let sink = Violations::default();
-        let (root, name) = (At::root(&sink), "n".repeat(1_000_000));
+        let (root, name) = (JsonPath::root(&sink), "n".repeat(1_000_000));
         let (outer, inner) = (root.field(&name), "x");
         assert!(outer.to_string().len() < 100);
         assert!(outer.field(inner).to_string().ends_with("….x"));

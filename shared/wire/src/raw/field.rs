@@ -1,6 +1,6 @@
 //! One member of an object, present or not.
 
-use super::{At, Raw, Read, elements, members, scalar};
+use super::{JsonPath, Parsed, RawJson, elements, members, scalar};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy)]
 pub struct Field<'a> {
     name: &'static str,
-    value: Option<Raw<'a>>,
+    value: Option<RawJson<'a>>,
 }
 
 impl<'a> Field<'a> {
@@ -17,9 +17,9 @@ impl<'a> Field<'a> {
     }
     /// A member that was found, or was not, by other means than [`object`](super::object).
     pub fn new(name: &'static str, value: Option<&'a RawValue>) -> Self {
-        Self { name, value: value.map(Raw::from) }
+        Self { name, value: value.map(RawJson::from) }
     }
-    pub(super) const fn set(&mut self, value: Raw<'a>) {
+    pub(super) const fn set(&mut self, value: RawJson<'a>) {
         self.value = Some(value);
     }
     /// Its camelCase name.
@@ -27,29 +27,29 @@ impl<'a> Field<'a> {
         self.name
     }
     /// The value, also when it is `null`.
-    pub const fn given(&self) -> Option<Raw<'a>> {
+    pub const fn given(&self) -> Option<RawJson<'a>> {
         self.value
     }
     /// The value, when there is one other than `null`.
-    pub fn present(&self) -> Option<Raw<'a>> {
+    pub fn present(&self) -> Option<RawJson<'a>> {
         self.value.filter(|raw| raw.get() != "null")
     }
 
     /// Reads the value if there is one.
     pub fn optional<T>(
         &self,
-        at: &At<'_>,
-        read: impl FnOnce(Raw<'a>, &At<'_>) -> Read<T>,
-    ) -> Read<Option<T>> {
+        at: &JsonPath<'_>,
+        read: impl FnOnce(RawJson<'a>, &JsonPath<'_>) -> Parsed<T>,
+    ) -> Parsed<Option<T>> {
         self.present().map(|raw| read(raw, &at.field(self.name))).transpose()
     }
 
     /// Reads the value; without one it is a violation.
     pub fn required<T>(
         &self,
-        at: &At<'_>,
-        read: impl FnOnce(Raw<'a>, &At<'_>) -> Read<T>,
-    ) -> Read<T> {
+        at: &JsonPath<'_>,
+        read: impl FnOnce(RawJson<'a>, &JsonPath<'_>) -> Parsed<T>,
+    ) -> Parsed<T> {
         match self.present() {
             Some(raw) => read(raw, &at.field(self.name)),
             None => at.field(self.name).refuse("is required"),
@@ -58,7 +58,11 @@ impl<'a> Field<'a> {
 
     /// Reads every element of an array; without one the list is empty. Looks at all elements, so that all
     /// violations are found.
-    pub fn list<T>(&self, at: &At<'_>, read: impl Fn(Raw<'a>, &At<'_>) -> Read<T>) -> Read<Vec<T>> {
+    pub fn list<T>(
+        &self,
+        at: &JsonPath<'_>,
+        read: impl Fn(RawJson<'a>, &JsonPath<'_>) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
         let at = at.field(self.name);
         let Some(raw) = self.present() else { return Ok(Vec::new()) };
         let mut list = Ok(Vec::new());
@@ -79,9 +83,9 @@ impl<'a> Field<'a> {
     /// taken as absent.
     pub fn map<T>(
         &self,
-        at: &At<'_>,
-        read: impl Fn(Raw<'a>, &At<'_>) -> Read<T>,
-    ) -> Read<BTreeMap<String, T>> {
+        at: &JsonPath<'_>,
+        read: impl Fn(RawJson<'a>, &JsonPath<'_>) -> Parsed<T>,
+    ) -> Parsed<BTreeMap<String, T>> {
         let at = at.field(self.name);
         let Some(raw) = self.present() else { return Ok(BTreeMap::new()) };
         let mut map = Ok(BTreeMap::new());
@@ -99,17 +103,17 @@ impl<'a> Field<'a> {
     }
 
     /// Reads a boolean; without one it is `false`.
-    pub fn flag(&self, at: &At<'_>) -> Read<bool> {
+    pub fn flag(&self, at: &JsonPath<'_>) -> Parsed<bool> {
         Ok(self.optional(at, scalar::boolean)?.unwrap_or_default())
     }
 
     /// Reads a string; without one it is empty.
-    pub fn text(&self, at: &At<'_>) -> Read<String> {
+    pub fn text(&self, at: &JsonPath<'_>) -> Parsed<String> {
         Ok(self.optional(at, scalar::text)?.unwrap_or_default())
     }
 
     /// Reads a string; an empty one is taken as absent, as `ProtoJSON` does for fields without presence.
-    pub fn some_text(&self, at: &At<'_>) -> Read<Option<String>> {
+    pub fn some_text(&self, at: &JsonPath<'_>) -> Parsed<Option<String>> {
         Ok(self.optional(at, scalar::text)?.filter(|text| !text.is_empty()))
     }
 }

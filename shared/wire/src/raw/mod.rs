@@ -9,18 +9,18 @@ mod field;
 pub mod scalar;
 mod walk;
 
-pub use at::{At, Bad, MAX_VIOLATIONS, Read, Violation, Violations};
+pub use at::{Invalid, JsonPath, MAX_VIOLATIONS, Parsed, Violation, Violations};
 pub use envelope::envelope;
 pub use field::Field;
-pub use walk::Raw;
+pub use walk::RawJson;
 
 use longhaul_domain::json;
 pub(crate) use walk::Walk;
 
 /// Reads a whole value. Gives the violations found, in reading order, at most [`MAX_VIOLATIONS`], and one more that says how much is left out.
 pub fn read_root<'a, T>(
-    raw: impl Into<Raw<'a>>,
-    read: impl FnOnce(Raw<'a>, &At<'_>) -> Read<T>,
+    raw: impl Into<RawJson<'a>>,
+    read: impl FnOnce(RawJson<'a>, &JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, Vec<Violation>> {
     let raw = raw.into();
     read_text(raw.get().as_bytes(), |at| read(raw, at))
@@ -29,16 +29,16 @@ pub fn read_root<'a, T>(
 /// Reads parts of a text. What was not looked at is held to the same bounds as what was.
 pub fn read_text<T>(
     text: &[u8],
-    read: impl FnOnce(&At<'_>) -> Read<T>,
+    read: impl FnOnce(&JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, Vec<Violation>> {
     let checked = json::check(text);
     let sink = if checked.is_ok() { Violations::of_checked() } else { Violations::default() };
-    let at = At::root(&sink);
+    let at = JsonPath::root(&sink);
     let value = read(&at);
     if sink.is_empty()
         && let Err(error) = checked
     {
-        let _: Read<()> = at.refuse(error.to_string());
+        let _: Parsed<()> = at.refuse(error.to_string());
     }
     match value {
         Ok(value) if sink.is_empty() => Ok(value),
@@ -49,10 +49,10 @@ pub fn read_text<T>(
 /// Reads an object's members of these camelCase names, in the given order; they may also be written in `snake_case`.
 /// Other members are ignored; of a name given twice the last one counts.
 pub fn object<'a, const N: usize>(
-    raw: Raw<'a>,
-    at: &At<'_>,
+    raw: RawJson<'a>,
+    at: &JsonPath<'_>,
     names: [&'static str; N],
-) -> Read<[Field<'a>; N]> {
+) -> Parsed<[Field<'a>; N]> {
     let mut fields = names.map(Field::absent);
     members(raw, at, |name, value| {
         if let Some(field) = fields.iter_mut().find(|f| same_name(name, f.name())) {
@@ -63,7 +63,11 @@ pub fn object<'a, const N: usize>(
 }
 
 /// Visits every member of an object, in order, also those that are null.
-pub fn members<'a>(raw: Raw<'a>, at: &At<'_>, mut each: impl FnMut(&str, Raw<'a>)) -> Read<()> {
+pub fn members<'a>(
+    raw: RawJson<'a>,
+    at: &JsonPath<'_>,
+    mut each: impl FnMut(&str, RawJson<'a>),
+) -> Parsed<()> {
     if !raw.get().starts_with('{') {
         return at.refuse("must be a JSON object");
     }
@@ -78,7 +82,11 @@ pub fn members<'a>(raw: Raw<'a>, at: &At<'_>, mut each: impl FnMut(&str, Raw<'a>
 }
 
 /// Visits every element of an array with its index.
-pub fn elements<'a>(raw: Raw<'a>, at: &At<'_>, mut each: impl FnMut(usize, Raw<'a>)) -> Read<()> {
+pub fn elements<'a>(
+    raw: RawJson<'a>,
+    at: &JsonPath<'_>,
+    mut each: impl FnMut(usize, RawJson<'a>),
+) -> Parsed<()> {
     if !raw.get().starts_with('[') {
         return at.refuse("must be a JSON array");
     }

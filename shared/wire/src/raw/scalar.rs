@@ -1,6 +1,6 @@
 //! Scalars as clients write them: more spellings are understood than are ever written.
 
-use super::{At, Raw, Read};
+use super::{JsonPath, Parsed, RawJson};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -17,7 +17,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-fn borrowed<'a>(raw: Raw<'a>, at: &At<'_>) -> Read<Cow<'a, str>> {
+fn borrowed<'a>(raw: RawJson<'a>, at: &JsonPath<'_>) -> Parsed<Cow<'a, str>> {
     match raw.string() {
         Some(text) => Ok(text),
         None if raw.get().starts_with('"') => {
@@ -28,7 +28,7 @@ fn borrowed<'a>(raw: Raw<'a>, at: &At<'_>) -> Read<Cow<'a, str>> {
 }
 
 /// A string without U+0000.
-pub fn text(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
+pub fn text(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<String> {
     let text = borrowed(raw, at)?;
     match check_text(&text) {
         Ok(()) => Ok(text.into_owned()),
@@ -37,13 +37,13 @@ pub fn text(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
 }
 
 /// A string that says something.
-pub fn filled_text(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
+pub fn filled_text(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<String> {
     let text = text(raw, at)?;
     if text.is_empty() { at.refuse("must not be empty") } else { Ok(text) }
 }
 
 /// `true` or `false`, also as a string.
-pub fn boolean(raw: Raw<'_>, at: &At<'_>) -> Read<bool> {
+pub fn boolean(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<bool> {
     match raw.get() {
         "true" | "\"true\"" => Ok(true),
         "false" | "\"false\"" => Ok(false),
@@ -52,7 +52,7 @@ pub fn boolean(raw: Raw<'_>, at: &At<'_>) -> Read<bool> {
 }
 
 /// An integer as a number, an integral float or a string.
-pub fn integer(raw: Raw<'_>, at: &At<'_>, range: RangeInclusive<i64>) -> Read<i64> {
+pub fn integer(raw: RawJson<'_>, at: &JsonPath<'_>, range: RangeInclusive<i64>) -> Parsed<i64> {
     let token =
         if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
     match parse_integer(&token) {
@@ -77,7 +77,7 @@ pub(crate) fn parse_integer(token: &str) -> Option<i64> {
 }
 
 /// Bytes in either base64 alphabet, padded or not, with line breaks or without.
-pub fn bytes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<u8>> {
+pub fn bytes(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Vec<u8>> {
     let text = borrowed(raw, at)?;
     let standard = if text.bytes().any(|b| matches!(b, b'-' | b'_')) {
         Cow::Owned(text.replace('-', "+").replace('_', "/"))
@@ -86,8 +86,9 @@ pub fn bytes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<u8>> {
     };
     let read = LENIENT.decode(standard.as_bytes()).or_else(|error| {
         // As MIME has it, and `base64` on the command line: in lines.
-        let is_white = |c: char| c.is_ascii_whitespace();
-        let joined = standard.contains(is_white).then(|| standard.replace(is_white, ""));
+        let is_json_whitespace = |c: char| c.is_ascii_whitespace();
+        let joined =
+            standard.contains(is_json_whitespace).then(|| standard.replace(is_json_whitespace, ""));
         joined.map_or(Err(error), |joined| LENIENT.decode(joined))
     });
     match read {
@@ -98,7 +99,7 @@ pub fn bytes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<u8>> {
 
 /// A point in time, RFC 3339 with any offset, in the years of protobuf's timestamps: what is beyond them in UTC could not be
 /// written.
-pub fn timestamp(raw: Raw<'_>, at: &At<'_>) -> Read<Timestamp> {
+pub fn timestamp(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Timestamp> {
     let text = borrowed(raw, at)?;
     let read = DateTime::parse_from_rfc3339(text.trim()).map(|time| time.with_timezone(&Utc));
     match read {
@@ -109,7 +110,7 @@ pub fn timestamp(raw: Raw<'_>, at: &At<'_>) -> Read<Timestamp> {
 }
 
 /// Any JSON value, kept as it came.
-pub fn json(raw: Raw<'_>, at: &At<'_>) -> Read<Json> {
+pub fn json(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Json> {
     let parse = if at.is_checked() { Json::parse_checked } else { Json::parse };
     match parse(raw.get()) {
         Ok(json) => Ok(json),
@@ -118,7 +119,7 @@ pub fn json(raw: Raw<'_>, at: &At<'_>) -> Read<Json> {
 }
 
 /// A JSON object, kept as it came.
-pub fn json_object(raw: Raw<'_>, at: &At<'_>) -> Read<JsonObject> {
+pub fn json_object(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<JsonObject> {
     let parse = if at.is_checked() { JsonObject::parse_checked } else { JsonObject::parse };
     match parse(raw.get()) {
         Ok(object) => Ok(object),
@@ -129,7 +130,7 @@ pub fn json_object(raw: Raw<'_>, at: &At<'_>) -> Read<JsonObject> {
 /// An identifier of a type that checks itself.
 pub fn id<T, E: std::fmt::Display>(
     new: impl Fn(String) -> Result<T, E>,
-) -> impl Fn(Raw<'_>, &At<'_>) -> Read<T> {
+) -> impl Fn(RawJson<'_>, &JsonPath<'_>) -> Parsed<T> {
     move |raw, at| match new(text(raw, at)?) {
         Ok(id) => Ok(id),
         Err(error) => at.refuse(error.to_string()),
@@ -139,11 +140,11 @@ pub fn id<T, E: std::fmt::Display>(
 /// An enum's value by number, by number in a string, or by name: upper or lower case, `-` or `_`, with or without
 /// the prefix. `None` for the unspecified value, which has number 0.
 pub fn enumeration<T: Copy>(
-    raw: Raw<'_>,
-    at: &At<'_>,
+    raw: RawJson<'_>,
+    at: &JsonPath<'_>,
     prefix: &str,
     values: &[(T, i64, &str)],
-) -> Read<Option<T>> {
+) -> Parsed<Option<T>> {
     let token =
         if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
     let exact = |name: &str| values.iter().find(|(_, _, n)| *n == name).map(|v| v.0);

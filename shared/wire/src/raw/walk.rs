@@ -6,15 +6,15 @@ use std::borrow::Cow;
 
 /// Text of one JSON value, without white space around it: a `RawValue`, or a part of one.
 #[derive(Debug, Clone, Copy)]
-pub struct Raw<'a>(&'a str);
+pub struct RawJson<'a>(&'a str);
 
-impl<'a> From<&'a RawValue> for Raw<'a> {
+impl<'a> From<&'a RawValue> for RawJson<'a> {
     fn from(raw: &'a RawValue) -> Self {
         Self(raw.get())
     }
 }
 
-impl<'a> Raw<'a> {
+impl<'a> RawJson<'a> {
     /// The text.
     pub const fn get(self) -> &'a str {
         self.0
@@ -40,12 +40,12 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Starts behind the opening bracket.
-    pub const fn inside(raw: Raw<'a>) -> Self {
+    pub const fn inside(raw: RawJson<'a>) -> Self {
         Self { text: raw.0, at: 1 }
     }
 
     /// The next member: its name, quoted as it stands there, and its value.
-    pub fn member(&mut self) -> Option<(Raw<'a>, Raw<'a>)> {
+    pub fn member(&mut self) -> Option<(RawJson<'a>, RawJson<'a>)> {
         let name = self.element()?;
         // Over the colon.
         self.at = scan::token(self.text.as_bytes(), self.at) + 1;
@@ -53,7 +53,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next element.
-    pub fn element(&mut self) -> Option<Raw<'a>> {
+    pub fn element(&mut self) -> Option<RawJson<'a>> {
         self.at = scan::token(self.text.as_bytes(), self.at);
         if self.text.as_bytes().get(self.at) == Some(&b',') {
             self.at += 1;
@@ -62,10 +62,10 @@ impl<'a> Walk<'a> {
     }
 
     /// The value that comes next; none in front of a closing bracket and at the end of the text.
-    fn value(&mut self) -> Option<Raw<'a>> {
+    fn value(&mut self) -> Option<RawJson<'a>> {
         let text = self.text.as_bytes();
         let start = scan::token(text, self.at);
         self.at = scan::value_end(text, start);
-        self.text.get(start..self.at).filter(|text| !text.is_empty()).map(Raw)
+        self.text.get(start..self.at).filter(|text| !text.is_empty()).map(RawJson)
     }
 }

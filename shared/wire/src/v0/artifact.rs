@@ -1,8 +1,8 @@
 //! Artifact. In 0.1 it has no id: it is known by its place among the artifacts of the task.
 
-use super::{Cx, Form, part};
+use super::{Cx, LegacyForm, part};
 use crate::{
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     v1::count,
     write::Members,
 };
@@ -20,7 +20,7 @@ pub(super) struct Placed<'a> {
 
 impl Serialize for Placed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (artifact, first) = (self.artifact, self.cx.form == Form::V0_1);
+        let (artifact, first) = (self.artifact, self.cx.form == LegacyForm::V0_1);
         let mut members = Members::open(serializer)?;
         if !first {
             members.put("artifactId", artifact.artifact_id.as_str())?;
@@ -47,15 +47,15 @@ pub(super) struct ReadArtifact {
     pub last_chunk: bool,
 }
 
-pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReadArtifact> {
+pub(super) fn read(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReadArtifact> {
     let [id, name, description, parts, metadata, extensions] =
         object(raw, at, ["artifactId", "name", "description", "parts", "metadata", "extensions"])?;
     let [index, append, last_chunk] = object(raw, at, ["index", "append", "lastChunk"])?;
     let id = match form {
-        Form::V0_1 => index
+        LegacyForm::V0_1 => index
             .optional(at, |raw, at| count(raw, at, 0, i32::MAX.unsigned_abs()))
             .and_then(|index| of_index(at, index.unwrap_or_default())),
-        Form::V0_3 | Form::V0_3Proto => id.required(at, scalar::id(ArtifactId::new)),
+        LegacyForm::V0_3 | LegacyForm::V0_3Proto => id.required(at, scalar::id(ArtifactId::new)),
     };
     let name = name.some_text(at);
     let description = description.some_text(at);
@@ -76,6 +76,6 @@ pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReadArtifact> 
 }
 
 /// The id that stands for a place of 0.1 on this side.
-fn of_index(at: &At<'_>, index: u32) -> Read<ArtifactId> {
+fn of_index(at: &JsonPath<'_>, index: u32) -> Parsed<ArtifactId> {
     ArtifactId::new(format!("artifact-{index}")).or_else(|why| at.refuse(why.to_string()))
 }

@@ -1,12 +1,12 @@
 //! Events of a stream. Bare in JSON, wrapped in `ProtoJSON`. The last one of a stream says so by `final`: the state
 //! alone decides, by the rule that also closes the stream.
 
-use super::{Cx, Form, artifact, message, status, task};
+use super::{Cx, LegacyForm, artifact, message, status, task};
 use crate::{
     WireError,
     cursor::maybe_resume,
     event::{ArtifactEvent, StatusEvent, StreamEvent},
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::{ReceivedArtifact, ReceivedEvent, ReceivedStatusUpdate},
     v1::{context_id, received},
     write::Members,
@@ -33,7 +33,7 @@ impl Serialize for Frame<'_> {
             StreamEvent::Status(_) => "statusUpdate",
             StreamEvent::Artifact(_) => "artifactUpdate",
         };
-        if self.cx.form != Form::V0_3Proto {
+        if self.cx.form != LegacyForm::V0_3Proto {
             return Bare(self).serialize(serializer);
         }
         let mut members = Members::open(serializer)?;
@@ -50,13 +50,13 @@ impl Serialize for Bare<'_> {
         match event {
             StreamEvent::Task(task) => {
                 let body = task::TaskBody { cx, task, artifacts: true, cursor };
-                if cx.form == Form::V0_1 {
+                if cx.form == LegacyForm::V0_1 {
                     Standing(&body).serialize(serializer)
                 } else {
                     body.serialize(serializer)
                 }
             }
-            StreamEvent::Message(message) if cx.form == Form::V0_1 => {
+            StreamEvent::Message(message) if cx.form == LegacyForm::V0_1 => {
                 task::Replied { cx, message, is_final: true }.serialize(serializer)
             }
             StreamEvent::Message(said) => Reply(cx, said, cursor).serialize(serializer),
@@ -103,7 +103,7 @@ impl Serialize for Status<'_> {
             members.put("kind", "status-update")?;
         }
         task::put_id(&mut members, cx.form.event_task_name(), cx, event.task)?;
-        if cx.form != Form::V0_1 {
+        if cx.form != LegacyForm::V0_1 {
             members.put("contextId", event.context.as_str())?;
         }
         members.put(
@@ -125,13 +125,13 @@ impl Serialize for Status<'_> {
 
 fn put_final<S: Serializer>(
     members: &mut Members<S>,
-    form: Form,
+    form: LegacyForm,
     state: TaskState,
 ) -> Result<(), S::Error> {
     let last = form.ends().stream(state);
     match form {
-        Form::V0_3Proto => members.flag("final", last),
-        Form::V0_3 | Form::V0_1 => members.put("final", &last),
+        LegacyForm::V0_3Proto => members.flag("final", last),
+        LegacyForm::V0_3 | LegacyForm::V0_1 => members.put("final", &last),
     }
 }
 
@@ -156,7 +156,7 @@ impl Serialize for Artifact<'_> {
             index: self.index,
             chunk: Some(update),
         };
-        if cx.form == Form::V0_1 {
+        if cx.form == LegacyForm::V0_1 {
             members.put("artifact", &artifact)?;
         } else {
             members.put("contextId", event.context.as_str())?;
@@ -169,10 +169,10 @@ impl Serialize for Artifact<'_> {
     }
 }
 
-fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
+fn read(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     let [task, said, msg, changed, produced] =
         object(raw, at, ["task", "message", "msg", "statusUpdate", "artifactUpdate"])?;
-    if form != Form::V0_3Proto {
+    if form != LegacyForm::V0_3Proto {
         return read_bare(form, raw, at);
     }
     let said = if said.present().is_some() { said } else { msg };
@@ -198,7 +198,7 @@ fn of_task(task: crate::received::ReceivedTask) -> ReceivedEvent {
 }
 
 /// By `kind`; without one, by what only one of them has.
-fn read_bare(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
+fn read_bare(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     let [kind, artifact, status, role, context] =
         object(raw, at, ["kind", "artifact", "status", "role", form.context_name()])?;
     let named = kind.optional(at, scalar::text)?;
@@ -214,7 +214,10 @@ fn read_bare(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
         None if role.present().is_some() => {
             message::received(form, raw, at).map(ReceivedEvent::Message)
         }
-        None if status.present().is_some() && form == Form::V0_1 && context.present().is_none() => {
+        None if status.present().is_some()
+            && form == LegacyForm::V0_1
+            && context.present().is_none() =>
+        {
             read_status(form, raw, at)
         }
         None if status.present().is_some() => task::read(form, raw, at).map(of_task),
@@ -222,7 +225,7 @@ fn read_bare(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
     }
 }
 
-fn read_status(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
+fn read_status(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     let [task, context, status, metadata] =
         object(raw, at, [form.event_task_name(), form.context_name(), "status", "metadata"])?;
     let task = task.required(at, |raw, at| message::task_ref(form, raw, at));
@@ -237,7 +240,7 @@ fn read_status(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
     }))
 }
 
-fn read_artifact(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
+fn read_artifact(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     let [task, context, artifact, append, last_chunk, metadata] = object(
         raw,
         at,
@@ -270,6 +273,6 @@ fn read_artifact(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
 }
 
 /// Reads one frame of a stream.
-pub fn received_event(form: Form, result: &RawValue) -> Result<ReceivedEvent, WireError> {
+pub fn received_event(form: LegacyForm, result: &RawValue) -> Result<ReceivedEvent, WireError> {
     received(result, |raw, at| read(form, raw, at))
 }

@@ -7,7 +7,7 @@
 //!
 //! The content cannot tell which it is: a file of the word `test` is base64 as well, and taking it for that would destroy it.
 //! So nothing is guessed from the content alone. A binding that knows who is calling says so, by
-//! [`FileBytes::of_user_agent`] or by its own knowledge. Where a client is held to encode twice, content that is not base64
+//! [`FileEncoding::from_user_agent`] or by its own knowledge. Where a client is held to encode twice, content that is not base64
 //! of the strictest kind is still taken as it is; so only a client that is misjudged and whose file is such base64 is misread.
 //! JSON-RPC has no `bytes` field: there it is once for everybody.
 
@@ -17,7 +17,7 @@ use longhaul_domain::{Content, Message};
 
 /// How often the bytes of a file are base64 in `ProtoJSON` of 0.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FileBytes {
+pub enum FileEncoding {
     /// Once, as the protobuf package has it.
     #[default]
     Once,
@@ -28,9 +28,9 @@ pub enum FileBytes {
 /// How the HTTP and gRPC libraries of the clients that encode twice name themselves.
 const TWICE: [&str; 4] = ["python-httpx/", "grpc-python", "go-http-client/", "grpc-go/"];
 
-impl FileBytes {
+impl FileEncoding {
     /// What the client with this `User-Agent` does.
-    pub fn of_user_agent(agent: Option<&str>) -> Self {
+    pub fn from_user_agent(agent: Option<&str>) -> Self {
         let agent = agent.unwrap_or_default().to_ascii_lowercase();
         let twice = TWICE
             .iter()
@@ -75,17 +75,17 @@ mod tests {
     #[test]
     fn clients_are_known_by_their_libraries() {
         for (agent, expected) in [
-            (Some("python-httpx/0.28.1"), FileBytes::Twice),
-            (Some("grpc-python-asyncio/1.71.0 grpc-c/46.0.0 (linux; chttp2)"), FileBytes::Twice),
-            (Some("my-agent/1 grpc-go/1.73.0"), FileBytes::Twice),
-            (Some("Go-http-client/2.0"), FileBytes::Twice),
-            (Some("node"), FileBytes::Once),
-            (Some("grpc-node-js/1.13.4"), FileBytes::Once),
-            (Some("not-python-httpx/1"), FileBytes::Once),
-            (Some(""), FileBytes::Once),
-            (None, FileBytes::Once),
+            (Some("python-httpx/0.28.1"), FileEncoding::Twice),
+            (Some("grpc-python-asyncio/1.71.0 grpc-c/46.0.0 (linux; chttp2)"), FileEncoding::Twice),
+            (Some("my-agent/1 grpc-go/1.73.0"), FileEncoding::Twice),
+            (Some("Go-http-client/2.0"), FileEncoding::Twice),
+            (Some("node"), FileEncoding::Once),
+            (Some("grpc-node-js/1.13.4"), FileEncoding::Once),
+            (Some("not-python-httpx/1"), FileEncoding::Once),
+            (Some(""), FileEncoding::Once),
+            (None, FileEncoding::Once),
         ] {
-            assert_eq!(FileBytes::of_user_agent(agent), expected, "{agent:?}");
+            assert_eq!(FileEncoding::from_user_agent(agent), expected, "{agent:?}");
         }
     }
 }

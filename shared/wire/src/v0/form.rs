@@ -1,11 +1,11 @@
 //! The shapes that A2A had before 1.0, and where they differ.
 
-use crate::{Ends, TaskRef};
+use crate::{TaskRef, WaitEnd};
 use longhaul_domain::{Role, TaskState};
 
 /// A shape that A2A had before 1.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Form {
+pub enum LegacyForm {
     /// JSON of 0.3, as its JSON-RPC binding has it.
     V0_3,
     /// `ProtoJSON` of the protobuf package `a2a.v1`, as 0.3 has it over HTTP+JSON.
@@ -14,7 +14,7 @@ pub enum Form {
     V0_1,
 }
 
-impl Form {
+impl LegacyForm {
     /// Every form.
     pub const ALL: [Self; 3] = [Self::V0_3, Self::V0_3Proto, Self::V0_1];
 
@@ -82,10 +82,10 @@ impl Form {
     }
 
     /// When a client is done waiting.
-    pub const fn ends(self) -> Ends {
+    pub const fn ends(self) -> WaitEnd {
         match self {
-            Self::V0_3 | Self::V0_1 => Ends::AtAnyPark,
-            Self::V0_3Proto => Ends::AtQuestion,
+            Self::V0_3 | Self::V0_1 => WaitEnd::AtAnyPark,
+            Self::V0_3Proto => WaitEnd::AtQuestion,
         }
     }
 

@@ -1,12 +1,12 @@
 //! The frames of one stream, for a dialect in which an event is more than one frame or depends on those before it.
 //!
 //! 0.1 has no snapshots: one goes out as its artifacts, each whole, and then the status. And it knows artifacts by their
-//! [`Places`] among those of the task. A stream that begins with a snapshot has all of them; one that begins behind a cursor
-//! must be told of those before it ([`Frames::behind`]), else it would call a new artifact by the place of an old one. So the
+//! [`ArtifactIndexes`] among those of the task. A stream that begins with a snapshot has all of them; one that begins behind a cursor
+//! must be told of those before it ([`FrameEncoder::behind`]), else it would call a new artifact by the place of an old one. So the
 //! frames of any stream, folded into what its client has, give the snapshot of their end; what the snapshot had as history is
 //! not in a stream of 0.1 at all.
 
-use super::{Cx, FileBytes, event::Frame};
+use super::{Cx, FileEncoding, event::Frame};
 use crate::{
     Dialect,
     event::{ArtifactEvent, StreamEvent},
@@ -18,9 +18,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 /// The places of the artifacts of one task: in the order in which they first appear, as in its snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places(BTreeMap<ArtifactId, usize>);
+pub struct ArtifactIndexes(BTreeMap<ArtifactId, usize>);
 
-impl Places {
+impl ArtifactIndexes {
     /// The place of an artifact, the next one when it is new.
     pub fn of(&mut self, id: &ArtifactId) -> usize {
         if let Some(place) = self.0.get(id) {
@@ -34,27 +34,32 @@ impl Places {
 
 /// How the events of one stream go out.
 #[derive(Debug, Clone)]
-pub struct Frames {
+pub struct FrameEncoder {
     dialect: Dialect,
     shown: Option<String>,
-    files: FileBytes,
-    artifacts: Places,
+    files: FileEncoding,
+    artifacts: ArtifactIndexes,
 }
 
-impl Frames {
+impl FrameEncoder {
     /// The stream of a dialect. `shown` is the id by which the client knows the task, where it chose that itself.
     pub const fn new(dialect: Dialect, shown: Option<String>) -> Self {
-        Self { dialect, shown, files: FileBytes::Once, artifacts: Places(BTreeMap::new()) }
+        Self {
+            dialect,
+            shown,
+            files: FileEncoding::Once,
+            artifacts: ArtifactIndexes(BTreeMap::new()),
+        }
     }
 
     /// With files as the client expects them.
     #[must_use]
-    pub fn files(self, files: FileBytes) -> Self {
+    pub fn files(self, files: FileEncoding) -> Self {
         Self { files, ..self }
     }
 
     /// Begins behind artifacts that the client has already.
-    pub fn behind(&mut self, places: Places) {
+    pub fn behind(&mut self, places: ArtifactIndexes) {
         self.artifacts = places;
     }
 
@@ -87,7 +92,7 @@ impl Frames {
 /// One frame as its dialect writes it.
 #[derive(Debug, Clone)]
 pub struct FrameView<'a> {
-    frames: &'a Frames,
+    frames: &'a FrameEncoder,
     event: Cow<'a, StreamEvent>,
     index: usize,
 }

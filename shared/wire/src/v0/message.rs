@@ -1,15 +1,16 @@
 //! Message. References to other tasks have no place in `ProtoJSON`, and 0.1 knows parts and metadata only.
 
-use super::{Cx, Form, V0, enums, part};
+use super::{Cx, LegacyForm, V0, enums, part};
 use crate::{
     chosen,
-    raw::{At, Field, Raw, Read, object, scalar},
+    raw::{Field, JsonPath, Parsed, RawJson, object, scalar},
     request::TaskRef,
     v1::{ReadMessage, context_id},
     write::{Members, Shown},
 };
 use longhaul_domain::{
-    ContextId, JsonObject, Message, MessageId, Seq, ids::MAX_CLIENT_ID, text::check_identifier,
+    ContextId, JsonObject, Message, MessageId, Seq, ids::MAX_CLIENT_ID_BYTES,
+    text::check_identifier,
 };
 use serde::{Serialize, Serializer};
 
@@ -47,7 +48,7 @@ impl Serialize for Placed<'_> {
         if form.has_kind() {
             members.put("kind", "message")?;
         }
-        if form != Form::V0_1 {
+        if form != LegacyForm::V0_1 {
             let own_task = message.task_id.map(TaskRef::Known);
             members.put("messageId", message.message_id.as_str())?;
             let context = message.context_id.as_ref().or(self.context);
@@ -57,17 +58,17 @@ impl Serialize for Placed<'_> {
         members.put("role", form.role_name(message.role))?;
         members.put(form.parts_name(), &self.cx.each(&message.parts))?;
         members.maybe("metadata", self.metadata)?;
-        if form != Form::V0_1 {
+        if form != LegacyForm::V0_1 {
             members.list("extensions", &message.extensions)?;
         }
-        if form == Form::V0_3 {
+        if form == LegacyForm::V0_3 {
             members.list("referenceTaskIds", &message.reference_task_ids)?;
         }
         members.close()
     }
 }
 
-pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
+pub(super) fn read(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReadMessage> {
     let [id, context, task, role, metadata, extensions, references] = object(
         raw,
         at,
@@ -76,8 +77,10 @@ pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
     let parts = parts_of(form, raw, at)?;
     // In 0.1 messages have no id; what stands in for it is derived below.
     let id = match form {
-        Form::V0_1 => id.optional(at, scalar::id(MessageId::new)),
-        Form::V0_3 | Form::V0_3Proto => id.required(at, scalar::id(MessageId::new)).map(Some),
+        LegacyForm::V0_1 => id.optional(at, scalar::id(MessageId::new)),
+        LegacyForm::V0_3 | LegacyForm::V0_3Proto => {
+            id.required(at, scalar::id(MessageId::new)).map(Some)
+        }
     };
     let context = context.optional(at, context_id).map(Option::flatten);
     let task = task.some_text(at);
@@ -104,23 +107,28 @@ pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
 }
 
 /// What a message holds, under the name of this form or of another.
-pub(super) fn parts_of<'a>(form: Form, raw: Raw<'a>, at: &At<'_>) -> Read<Field<'a>> {
+pub(super) fn parts_of<'a>(
+    form: LegacyForm,
+    raw: RawJson<'a>,
+    at: &JsonPath<'_>,
+) -> Parsed<Field<'a>> {
     let [parts, content] = object(raw, at, ["parts", "content"])?;
-    let (own, other) = if form == Form::V0_3Proto { (content, parts) } else { (parts, content) };
+    let (own, other) =
+        if form == LegacyForm::V0_3Proto { (content, parts) } else { (parts, content) };
     Ok(if own.present().is_none() && other.present().is_some() { other } else { own })
 }
 
 /// A message of an answer.
-pub(super) fn received(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<Message> {
+pub(super) fn received(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Message> {
     read(form, raw, at).map(ReadMessage::placed)
 }
 
 /// The id of a task; it must be there.
-pub(super) fn task_ref(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
+pub(super) fn task_ref(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef> {
     let text = scalar::filled_text(raw, at)?;
     // An id that the client chose is kept, so it has the bounds of every such id.
-    match check_identifier(&text, MAX_CLIENT_ID) {
-        Err(why) if form == Form::V0_1 => at.refuse(why.to_string()),
+    match check_identifier(&text, MAX_CLIENT_ID_BYTES) {
+        Err(why) if form == LegacyForm::V0_1 => at.refuse(why.to_string()),
         _ => Ok(form.task_ref(text)),
     }
 }

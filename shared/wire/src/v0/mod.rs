@@ -1,4 +1,4 @@
-//! A2A before 1.0, in the shapes that clients still speak. What they share is written once, and [`Form`] says where
+//! A2A before 1.0, in the shapes that clients still speak. What they share is written once, and [`LegacyForm`] says where
 //! they differ.
 //!
 //! Reading is as liberal as that of 1.0 and understands the names of every form wherever they mean one thing only.
@@ -24,9 +24,9 @@ mod status;
 mod task;
 
 pub use event::received_event;
-pub use file_bytes::FileBytes;
-pub use form::Form;
-pub use frames::{FrameView, Frames, Places};
+pub use file_bytes::FileEncoding;
+pub use form::LegacyForm;
+pub use frames::{ArtifactIndexes, FrameEncoder, FrameView};
 pub use page::received_page;
 pub use push::{received_push_config, received_push_list};
 pub use send::received_send;
@@ -47,8 +47,8 @@ pub struct V0<'a, T: ?Sized> {
 
 impl<'a, T: ?Sized> V0<'a, T> {
     /// As this form writes it.
-    pub const fn new(form: Form, value: &'a T) -> Self {
-        Self { cx: Cx { form, shown: None, files: FileBytes::Once }, value }
+    pub const fn new(form: LegacyForm, value: &'a T) -> Self {
+        Self { cx: Cx { form, shown: None, files: FileEncoding::Once }, value }
     }
 }
 
@@ -56,11 +56,11 @@ impl<'a, T: ?Sized> V0<'a, T> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cx<'a> {
     /// The shape.
-    pub form: Form,
+    pub form: LegacyForm,
     /// How the client names the task that this is about, where it chose the id itself.
     pub shown: Option<&'a str>,
     /// How the client expects files; `ProtoJSON` alone asks.
-    pub files: FileBytes,
+    pub files: FileEncoding,
 }
 
 impl<'a> Cx<'a> {
@@ -97,7 +97,7 @@ where
 
 /// Reads the parameters of an operation.
 pub fn read_request(
-    form: Form,
+    form: LegacyForm,
     operation: Operation,
     params: &RawValue,
 ) -> Result<Request, ProtocolError> {

@@ -1,35 +1,39 @@
 //! Anything that goes to a client as a result.
 
 use super::{
-    Cx, Form,
-    card::{AnyCard, OldCard},
+    Cx, LegacyForm,
+    card::{CombinedCard, LegacyCard},
     event::Frame,
 };
-use crate::Output;
+use crate::ResultPayload;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// Writes an output in the shape of a form.
 pub(crate) fn serialize<S: Serializer>(
     cx: Cx<'_>,
-    output: Output<'_>,
+    output: ResultPayload<'_>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     match output {
-        Output::Send(outcome) => cx.of(outcome).serialize(serializer),
-        Output::Task(task) => cx.of(task).serialize(serializer),
-        Output::Page(page) => cx.of(page).serialize(serializer),
-        Output::Event(event) => Frame { cx, event, cursor: None, index: 0 }.serialize(serializer),
-        Output::EventAt(event, seq) => {
+        ResultPayload::Send(outcome) => cx.of(outcome).serialize(serializer),
+        ResultPayload::Task(task) => cx.of(task).serialize(serializer),
+        ResultPayload::Page(page) => cx.of(page).serialize(serializer),
+        ResultPayload::Event(event) => {
+            Frame { cx, event, cursor: None, index: 0 }.serialize(serializer)
+        }
+        ResultPayload::EventAt(event, seq) => {
             Frame { cx, event, cursor: Some(seq), index: 0 }.serialize(serializer)
         }
-        Output::Push(config) => cx.of(config).serialize(serializer),
-        Output::PushList(list) => cx.of(list).serialize(serializer),
+        ResultPayload::Push(config) => cx.of(config).serialize(serializer),
+        ResultPayload::PushList(list) => cx.of(list).serialize(serializer),
         // Over HTTP some read `ProtoJSON` and others the shape of JSON-RPC: this one is both.
-        Output::Card(card) if cx.form == Form::V0_3Proto => AnyCard(card).serialize(serializer),
-        Output::Card(card) => OldCard(card).serialize(serializer),
-        Output::Empty => match cx.form {
-            Form::V0_3Proto => serializer.serialize_map(Some(0))?.end(),
-            Form::V0_3 | Form::V0_1 => serializer.serialize_unit(),
+        ResultPayload::Card(card) if cx.form == LegacyForm::V0_3Proto => {
+            CombinedCard(card).serialize(serializer)
+        }
+        ResultPayload::Card(card) => LegacyCard(card).serialize(serializer),
+        ResultPayload::Empty => match cx.form {
+            LegacyForm::V0_3Proto => serializer.serialize_map(Some(0))?.end(),
+            LegacyForm::V0_3 | LegacyForm::V0_1 => serializer.serialize_unit(),
         },
     }
 }

@@ -1,10 +1,10 @@
 //! A list of tasks: an extra, as none of these versions says how it looks in JSON-RPC. The members are those of 1.0.
 
-use super::{Cx, Form, V0, task};
+use super::{Cx, LegacyForm, V0, task};
 use crate::{
     WireError,
     event::TaskPage,
-    raw::{Raw, object},
+    raw::{RawJson, object},
     received::ReceivedPage,
     v1::{count, received},
     write::Members,
@@ -36,12 +36,13 @@ impl Serialize for Tasks<'_> {
 }
 
 /// Reads a list of tasks.
-pub fn received_page(form: Form, result: &RawValue) -> Result<ReceivedPage, WireError> {
+pub fn received_page(form: LegacyForm, result: &RawValue) -> Result<ReceivedPage, WireError> {
     received(result, |raw, at| {
         let [tasks, token, size, total] =
             object(raw, at, ["tasks", "nextPageToken", "pageSize", "totalSize"])?;
-        let number =
-            |raw: Raw<'_>, at: &crate::raw::At<'_>| count(raw, at, 0, i32::MAX.unsigned_abs());
+        let number = |raw: RawJson<'_>, at: &crate::raw::JsonPath<'_>| {
+            count(raw, at, 0, i32::MAX.unsigned_abs())
+        };
         let tasks = tasks.list(at, |raw, at| task::read(form, raw, at));
         let token = token.text(at);
         let size = size.optional(at, number);

@@ -1,8 +1,8 @@
 //! Part of a message or artifact. Only files have a name and a media type: those of other parts are not written.
 
-use super::{Cx, FileBytes, Form, V0, content};
+use super::{Cx, FileEncoding, LegacyForm, V0, content};
 use crate::{
-    raw::{At, Field, Raw, Read, object, scalar},
+    raw::{Field, JsonPath, Parsed, RawJson, object, scalar},
     write::{Base64, Members},
 };
 use longhaul_domain::{Content, JsonObject, Part};
@@ -13,9 +13,9 @@ impl Serialize for V0<'_, Part> {
         let (form, part) = (self.cx.form, self.value);
         let mut members = Members::open(serializer)?;
         let mut tag = |kind: &str| match form {
-            Form::V0_3 => members.put("kind", kind),
-            Form::V0_1 => members.put("type", kind),
-            Form::V0_3Proto => Ok(()),
+            LegacyForm::V0_3 => members.put("kind", kind),
+            LegacyForm::V0_1 => members.put("type", kind),
+            LegacyForm::V0_3Proto => Ok(()),
         };
         match &part.content {
             Content::Text(text) => {
@@ -30,8 +30,10 @@ impl Serialize for V0<'_, Part> {
                 tag("data")?;
                 let wrapped = content::wrap(json, part.metadata.as_ref());
                 match form {
-                    Form::V0_3Proto => members.put("data", &Struct { data: &wrapped.data })?,
-                    Form::V0_3 | Form::V0_1 => members.put("data", &wrapped.data)?,
+                    LegacyForm::V0_3Proto => {
+                        members.put("data", &Struct { data: &wrapped.data })?
+                    }
+                    LegacyForm::V0_3 | LegacyForm::V0_1 => members.put("data", &wrapped.data)?,
                 }
                 members.maybe("metadata", wrapped.metadata)?;
                 return members.close();
@@ -55,8 +57,8 @@ struct File<'a>(Cx<'a>, &'a Part);
 impl Serialize for File<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (bytes, uri, encoded) = match self.0.form {
-            Form::V0_3Proto => ("fileWithBytes", "fileWithUri", self.0.files),
-            Form::V0_3 | Form::V0_1 => ("bytes", "uri", FileBytes::Once),
+            LegacyForm::V0_3Proto => ("fileWithBytes", "fileWithUri", self.0.files),
+            LegacyForm::V0_3 | LegacyForm::V0_1 => ("bytes", "uri", FileEncoding::Once),
         };
         let mut members = Members::open(serializer)?;
         match &self.1.content {
@@ -79,7 +81,7 @@ struct Contents<'a> {
     url: Field<'a>,
 }
 
-pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<Part> {
+pub(super) fn read(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Part> {
     let [kind, tag, text, file, data, bytes, url, metadata] =
         object(raw, at, ["kind", "type", "text", "file", "data", "raw", "url", "metadata"])?;
     let [filename, media_type, name, mime_type] =
@@ -109,7 +111,7 @@ fn with_metadata(part: Part, metadata: Option<JsonObject>) -> (Part, Option<Json
     }
 }
 
-fn either(at: &At<'_>, first: &Field<'_>, second: &Field<'_>) -> Read<Option<String>> {
+fn either(at: &JsonPath<'_>, first: &Field<'_>, second: &Field<'_>) -> Parsed<Option<String>> {
     match first.some_text(at)? {
         Some(text) => Ok(Some(text)),
         None => second.some_text(at),
@@ -118,7 +120,7 @@ fn either(at: &At<'_>, first: &Field<'_>, second: &Field<'_>) -> Read<Option<Str
 
 impl Contents<'_> {
     /// Exactly one content; a tag, where there is one, must name it.
-    fn read(&self, form: Form, at: &At<'_>, tag: Field<'_>) -> Read<Part> {
+    fn read(&self, form: LegacyForm, at: &JsonPath<'_>, tag: Field<'_>) -> Parsed<Part> {
         let given = [&self.text, &self.file, &self.data, &self.bytes, &self.url];
         let count = given.iter().filter(|field| field.present().is_some()).count();
         if count > 1 {
@@ -128,7 +130,7 @@ impl Contents<'_> {
         match named.as_deref() {
             Some("text") => self.text.required(at, scalar::text).map(Part::text),
             // A tag is not of ProtoJSON, so what has one is not in the shape of ProtoJSON either.
-            Some("data") => self.data(Form::V0_3, at),
+            Some("data") => self.data(LegacyForm::V0_3, at),
             Some("file") if self.file.present().is_none() && count == 1 => self.of_v1(at),
             Some("file") => self.file.required(at, read_file),
             Some(_) => at.field(tag.name()).refuse("must be text, file or data"),
@@ -138,7 +140,7 @@ impl Contents<'_> {
         }
     }
 
-    fn untagged(&self, form: Form, at: &At<'_>) -> Read<Part> {
+    fn untagged(&self, form: LegacyForm, at: &JsonPath<'_>) -> Parsed<Part> {
         if self.text.present().is_some() {
             return self.text.required(at, scalar::text).map(Part::text);
         }
@@ -149,12 +151,12 @@ impl Contents<'_> {
     }
 
     /// In `ProtoJSON` the data stand in an object of their own. `null` is a value here.
-    fn data(&self, form: Form, at: &At<'_>) -> Read<Part> {
+    fn data(&self, form: LegacyForm, at: &JsonPath<'_>) -> Parsed<Part> {
         let Some(raw) = self.data.given() else {
             return at.field(self.data.name()).refuse("is required");
         };
         let at = at.field(self.data.name());
-        if form != Form::V0_3Proto {
+        if form != LegacyForm::V0_3Proto {
             return scalar::json(raw, &at).map(Part::data);
         }
         let [inner] = object(raw, &at, ["data"])?;
@@ -165,7 +167,7 @@ impl Contents<'_> {
     }
 
     /// A file as 1.0 writes it.
-    fn of_v1(&self, at: &At<'_>) -> Read<Part> {
+    fn of_v1(&self, at: &JsonPath<'_>) -> Parsed<Part> {
         let bytes = self.bytes.optional(at, scalar::bytes)?;
         let url = self.url.optional(at, scalar::filled_text)?;
         let content = bytes.map(|b| Content::Raw(b.into())).or(url.map(Content::Url));
@@ -176,7 +178,7 @@ impl Contents<'_> {
     }
 }
 
-fn read_file(raw: Raw<'_>, at: &At<'_>) -> Read<Part> {
+fn read_file(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Part> {
     let [bytes, proto_bytes, uri, proto_uri] =
         object(raw, at, ["bytes", "fileWithBytes", "uri", "fileWithUri"])?;
     let [name, filename, mime_type, media_type] =

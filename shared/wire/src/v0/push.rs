@@ -2,12 +2,12 @@
 //! of which the first is taken. In 0.1 a task has one config, which has no name.
 
 use super::{
-    Cx, Form, V0, message,
+    Cx, LegacyForm, V0, message,
     request::{TASKS, named_task},
 };
 use crate::{
     ProtocolError, WireError,
-    raw::{At, Field, Raw, Read, elements, object, scalar},
+    raw::{Field, JsonPath, Parsed, RawJson, elements, object, scalar},
     request::{
         AuthenticationInfo, PushConfig, PushConfigRequest, PushListRequest, PushRefRequest, Secret,
         TaskRef,
@@ -28,9 +28,9 @@ impl Serialize for V0<'_, PushConfig> {
         let task = shown.or(own.as_deref()).unwrap_or_default();
         let mut members = Members::open(serializer)?;
         match form {
-            Form::V0_3 => members.put("taskId", task)?,
-            Form::V0_1 => members.put("id", task)?,
-            Form::V0_3Proto => {
+            LegacyForm::V0_3 => members.put("taskId", task)?,
+            LegacyForm::V0_1 => members.put("id", task)?,
+            LegacyForm::V0_3Proto => {
                 let id = config.id.as_deref().unwrap_or_default();
                 members.put("name", &Shown(format_args!("{TASKS}{task}{CONFIGS}{id}")))?;
             }
@@ -41,13 +41,13 @@ impl Serialize for V0<'_, PushConfig> {
 }
 
 /// The config without its task.
-pub(super) struct Inner<'a>(pub Form, pub &'a PushConfig);
+pub(super) struct Inner<'a>(pub LegacyForm, pub &'a PushConfig);
 
 impl Serialize for Inner<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let config = self.1;
         let mut members = Members::open(serializer)?;
-        members.maybe("id", config.id.as_ref().filter(|_| self.0 != Form::V0_1))?;
+        members.maybe("id", config.id.as_ref().filter(|_| self.0 != LegacyForm::V0_1))?;
         members.put("url", &config.url)?;
         members.maybe("token", config.token.as_ref().map(Secret::reveal))?;
         members.maybe("authentication", config.authentication.as_ref().map(Authentication))?;
@@ -67,7 +67,7 @@ impl Serialize for Authentication<'_> {
 }
 
 /// Reads a config without its task.
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<PushConfig> {
     let [id, url, token, authentication] =
         object(raw, at, ["id", "url", "token", "authentication"])?;
     let id = id.some_text(at);
@@ -85,7 +85,7 @@ pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
 }
 
 /// Without a scheme there is nothing to do, unless there are credentials: then they go as a bearer token.
-fn read_authentication(raw: Raw<'_>, at: &At<'_>) -> Read<Option<AuthenticationInfo>> {
+fn read_authentication(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Option<AuthenticationInfo>> {
     let [schemes, scheme, credentials] = object(raw, at, ["schemes", "scheme", "credentials"])?;
     let schemes = schemes.list(at, scalar::text);
     let scheme = scheme.some_text(at);
@@ -97,14 +97,14 @@ fn read_authentication(raw: Raw<'_>, at: &At<'_>) -> Read<Option<AuthenticationI
 }
 
 /// A config with what names its task.
-fn read_placed(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
+fn read_placed(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<PushConfig> {
     let [task, id, parent, name, config_id, config, inner] = object(
         raw,
         at,
         ["taskId", "id", "parent", "name", "configId", "config", "pushNotificationConfig"],
     )?;
-    if form != Form::V0_3Proto {
-        let named = if form == Form::V0_1 && id.present().is_some() { id } else { task };
+    if form != LegacyForm::V0_3Proto {
+        let named = if form == LegacyForm::V0_1 && id.present().is_some() { id } else { task };
         let task = named.required(at, |raw, at| message::task_ref(form, raw, at));
         let config = inner.required(at, read);
         let (task, config) = (task?, config?);
@@ -126,13 +126,13 @@ fn read_placed(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
 
 /// The task by its id, or by the resource name of itself or of something in it.
 fn of_path(
-    at: &At<'_>,
+    at: &JsonPath<'_>,
     task: &Field<'_>,
     parent: &Field<'_>,
     name: &Field<'_>,
-) -> Read<Option<TaskRef>> {
+) -> Parsed<Option<TaskRef>> {
     if task.present().is_some() {
-        return task.optional(at, |raw, at| message::task_ref(Form::V0_3Proto, raw, at));
+        return task.optional(at, |raw, at| message::task_ref(LegacyForm::V0_3Proto, raw, at));
     }
     if parent.present().is_some() {
         return parent.optional(at, named_task);
@@ -142,7 +142,7 @@ fn of_path(
 }
 
 /// What stands under `config`: the config with a resource name, or the config alone.
-fn read_within(raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
+fn read_within(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<PushConfig> {
     let [task, parent, name, inner] =
         object(raw, at, ["taskId", "parent", "name", "pushNotificationConfig"])?;
     if inner.present().is_none() {
@@ -159,7 +159,7 @@ fn split(name: &str) -> Option<(&str, &str)> {
 }
 
 pub(super) fn read_create(
-    form: Form,
+    form: LegacyForm,
     params: &RawValue,
 ) -> Result<PushConfigRequest, ProtocolError> {
     asked(params, |raw, at| {
@@ -174,7 +174,7 @@ pub(super) fn read_create(
 impl Serialize for V0<'_, PushConfigRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let PushConfigRequest { task, config } = self.value;
-        if self.cx.form != Form::V0_3Proto {
+        if self.cx.form != LegacyForm::V0_3Proto {
             return self.cx.of(config).serialize(serializer);
         }
         let mut members = Members::open(serializer)?;
@@ -195,12 +195,12 @@ pub(super) enum Named {
 }
 
 pub(super) fn read_ref(
-    form: Form,
+    form: LegacyForm,
     params: &RawValue,
     named: Named,
 ) -> Result<PushRefRequest, ProtocolError> {
     asked(params, |raw, at| {
-        if form == Form::V0_3Proto {
+        if form == LegacyForm::V0_3Proto {
             return read_named_ref(raw, at, named);
         }
         let [task, id] = object(raw, at, ["id", "pushNotificationConfigId"])?;
@@ -210,17 +210,17 @@ pub(super) fn read_ref(
     })
 }
 
-fn config_id(at: &At<'_>, field: &Field<'_>, named: Named) -> Read<String> {
+fn config_id(at: &JsonPath<'_>, field: &Field<'_>, named: Named) -> Parsed<String> {
     match named {
         Named::Always => field.required(at, scalar::filled_text),
         Named::OrOnly => field.text(at),
     }
 }
 
-fn read_named_ref(raw: Raw<'_>, at: &At<'_>, named: Named) -> Read<PushRefRequest> {
+fn read_named_ref(raw: RawJson<'_>, at: &JsonPath<'_>, named: Named) -> Parsed<PushRefRequest> {
     let [task, id, name] = object(raw, at, ["taskId", "id", "name"])?;
     if task.present().is_some() {
-        let task = task.required(at, |raw, at| message::task_ref(Form::V0_3Proto, raw, at));
+        let task = task.required(at, |raw, at| message::task_ref(LegacyForm::V0_3Proto, raw, at));
         let id = config_id(at, &id, named);
         return Ok(PushRefRequest { tenant: None, task: task?, id: id? });
     }
@@ -239,27 +239,32 @@ impl Serialize for V0<'_, PushRefRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let PushRefRequest { task, id, .. } = self.value;
         let mut members = Members::open(serializer)?;
-        if self.cx.form == Form::V0_3Proto {
+        if self.cx.form == LegacyForm::V0_3Proto {
             members.put("name", &Shown(format_args!("{TASKS}{task}{CONFIGS}{id}")))?;
             return members.close();
         }
         members.put("id", &Shown(task))?;
-        let named = self.cx.form == Form::V0_3 && !id.is_empty();
+        let named = self.cx.form == LegacyForm::V0_3 && !id.is_empty();
         members.maybe("pushNotificationConfigId", named.then_some(id))?;
         members.close()
     }
 }
 
-pub(super) fn read_list(form: Form, params: &RawValue) -> Result<PushListRequest, ProtocolError> {
+pub(super) fn read_list(
+    form: LegacyForm,
+    params: &RawValue,
+) -> Result<PushListRequest, ProtocolError> {
     asked(params, |raw, at| {
         let [id, task, parent, size, token] =
             object(raw, at, ["id", "taskId", "parent", "pageSize", "pageToken"])?;
         let size = size.optional(at, |raw, at| count(raw, at, 0, crate::request::MAX_PAGE_SIZE));
         let token = token.some_text(at);
         let task = match form {
-            Form::V0_3Proto if task.present().is_none() => parent.required(at, named_task),
-            Form::V0_3Proto => task.required(at, |raw, at| message::task_ref(form, raw, at)),
-            Form::V0_3 | Form::V0_1 => id.required(at, |raw, at| message::task_ref(form, raw, at)),
+            LegacyForm::V0_3Proto if task.present().is_none() => parent.required(at, named_task),
+            LegacyForm::V0_3Proto => task.required(at, |raw, at| message::task_ref(form, raw, at)),
+            LegacyForm::V0_3 | LegacyForm::V0_1 => {
+                id.required(at, |raw, at| message::task_ref(form, raw, at))
+            }
         };
         Ok(PushListRequest {
             tenant: None,
@@ -274,7 +279,7 @@ impl Serialize for V0<'_, PushListRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let request = self.value;
         let mut members = Members::open(serializer)?;
-        if self.cx.form == Form::V0_3Proto {
+        if self.cx.form == LegacyForm::V0_3Proto {
             members.put("parent", &Shown(format_args!("{TASKS}{}", request.task)))?;
             members.maybe("pageSize", request.page_size)?;
             members.maybe("pageToken", request.page_token.as_ref())?;
@@ -288,7 +293,7 @@ impl Serialize for V0<'_, PushListRequest> {
 impl Serialize for V0<'_, PushList> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (cx, list) = (self.cx, self.value);
-        if cx.form != Form::V0_3Proto {
+        if cx.form != LegacyForm::V0_3Proto {
             return cx.each(&list.configs).serialize(serializer);
         }
         let token = &list.next_page_token;
@@ -300,14 +305,14 @@ impl Serialize for V0<'_, PushList> {
 }
 
 /// Reads the answer to creating or getting a webhook.
-pub fn received_push_config(form: Form, result: &RawValue) -> Result<PushConfig, WireError> {
+pub fn received_push_config(form: LegacyForm, result: &RawValue) -> Result<PushConfig, WireError> {
     received(result, |raw, at| read_placed(form, raw, at))
 }
 
 /// Reads the answer to listing webhooks.
-pub fn received_push_list(form: Form, result: &RawValue) -> Result<PushList, WireError> {
+pub fn received_push_list(form: LegacyForm, result: &RawValue) -> Result<PushList, WireError> {
     received(result, |raw, at| {
-        if form == Form::V0_3Proto {
+        if form == LegacyForm::V0_3Proto {
             let [configs, token] = object(raw, at, ["configs", "nextPageToken"])?;
             let configs = configs.list(at, |raw, at| read_placed(form, raw, at));
             let token = token.text(at);

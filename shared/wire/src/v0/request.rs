@@ -1,10 +1,10 @@
 //! Requests about tasks. In `ProtoJSON` a task is named by a resource name, `tasks/{id}`; where the id stands in the path of
 //! a URL, a binding puts it into the parameters as `id`, as it does in 1.0.
 
-use super::{Form, V0, enums};
+use super::{LegacyForm, V0, enums};
 use crate::{
     ProtocolError,
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     request::{
         CancelRequest, ExtendedCardRequest, GetRequest, ListRequest, SubscribeRequest, TaskRef,
     },
@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 pub(super) const TASKS: &str = "tasks/";
 
 /// The task of a resource name.
-pub(super) fn named_task(raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
+pub(super) fn named_task(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef> {
     let name = scalar::filled_text(raw, at)?;
     match name.strip_prefix(TASKS).unwrap_or(&name) {
         "" => at.refuse("must be tasks/{id}"),
@@ -28,9 +28,9 @@ pub(super) fn named_task(raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
     }
 }
 
-fn task(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
+fn task(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef> {
     let [id, name] = object(raw, at, ["id", "name"])?;
-    if form == Form::V0_3Proto && id.present().is_none() {
+    if form == LegacyForm::V0_3Proto && id.present().is_none() {
         return name.required(at, named_task);
     }
     id.required(at, |raw, at| scalar::filled_text(raw, at).map(|text| form.task_ref(text)))
@@ -38,22 +38,22 @@ fn task(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
 
 fn put_task<S: Serializer>(
     members: &mut Members<S>,
-    form: Form,
+    form: LegacyForm,
     task: &TaskRef,
 ) -> Result<(), S::Error> {
     match form {
-        Form::V0_3Proto => members.put("name", &Shown(format_args!("{TASKS}{task}"))),
-        Form::V0_3 | Form::V0_1 => members.put("id", &Shown(task)),
+        LegacyForm::V0_3Proto => members.put("name", &Shown(format_args!("{TASKS}{task}"))),
+        LegacyForm::V0_3 | LegacyForm::V0_1 => members.put("id", &Shown(task)),
     }
 }
 
 /// In 0.1 history is shown only when it is asked for.
-pub(super) fn read_get(form: Form, params: &RawValue) -> Result<GetRequest, ProtocolError> {
+pub(super) fn read_get(form: LegacyForm, params: &RawValue) -> Result<GetRequest, ProtocolError> {
     asked(params, |raw, at| {
         let [history] = object(raw, at, ["historyLength"])?;
         let id = task(form, raw, at);
         let history = history.optional(at, history_length);
-        let absent = (form == Form::V0_1).then_some(0);
+        let absent = (form == LegacyForm::V0_1).then_some(0);
         Ok(GetRequest { tenant: None, id: id?, history_length: form.history(history?).or(absent) })
     })
 }
@@ -67,7 +67,7 @@ impl Serialize for V0<'_, GetRequest> {
     }
 }
 
-pub(super) fn read_list(form: Form, params: &RawValue) -> Result<ListRequest, ProtocolError> {
+pub(super) fn read_list(form: LegacyForm, params: &RawValue) -> Result<ListRequest, ProtocolError> {
     asked(params, |raw, at| {
         let [context, status, size, token, history, after, artifacts] = object(
             raw,
@@ -118,7 +118,10 @@ impl Serialize for V0<'_, ListRequest> {
     }
 }
 
-pub(super) fn read_cancel(form: Form, params: &RawValue) -> Result<CancelRequest, ProtocolError> {
+pub(super) fn read_cancel(
+    form: LegacyForm,
+    params: &RawValue,
+) -> Result<CancelRequest, ProtocolError> {
     asked(params, |raw, at| {
         let [metadata] = object(raw, at, ["metadata"])?;
         let id = task(form, raw, at);
@@ -133,13 +136,13 @@ impl Serialize for V0<'_, CancelRequest> {
         put_task(&mut members, self.cx.form, &self.value.id)?;
         // ProtoJSON has no place for it.
         let metadata = self.value.metadata.as_ref();
-        members.maybe("metadata", metadata.filter(|_| self.cx.form != Form::V0_3Proto))?;
+        members.maybe("metadata", metadata.filter(|_| self.cx.form != LegacyForm::V0_3Proto))?;
         members.close()
     }
 }
 
 pub(super) fn read_subscribe(
-    form: Form,
+    form: LegacyForm,
     params: &RawValue,
 ) -> Result<SubscribeRequest, ProtocolError> {
     asked(params, |raw, at| Ok(SubscribeRequest { tenant: None, id: task(form, raw, at)? }))

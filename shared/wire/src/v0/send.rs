@@ -1,10 +1,10 @@
 //! Sending a message: parameters, configuration and answer.
 
-use super::{Cx, Form, V0, message, push, task};
+use super::{Cx, LegacyForm, V0, message, push, task};
 use crate::{
     ProtocolError, WireError, chosen,
     event::SendOutcome,
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::ReceivedSend,
     request::{PushConfig, SendRequest},
     v1::{ReadMessage, asked, context_id, history_length, received, require_some},
@@ -19,7 +19,7 @@ impl Serialize for V0<'_, SendRequest> {
         let (cx, request) = (self.cx, self.value);
         let mut members = Members::open(serializer)?;
         let message = message::Placed::new(cx, &request.message, request.target.clone(), None);
-        if cx.form == Form::V0_1 {
+        if cx.form == LegacyForm::V0_1 {
             members.maybe("id", request.target.as_ref().map(Shown))?;
             members
                 .maybe("sessionId", request.message.context_id.as_ref().map(ContextId::as_str))?;
@@ -54,7 +54,7 @@ impl Configuration<'_> {
 impl Serialize for Configuration<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(Cx { form, .. }, request) = *self;
-        let proto = form == Form::V0_3Proto;
+        let proto = form == LegacyForm::V0_3Proto;
         let mut members = Members::open(serializer)?;
         members.list("acceptedOutputModes", &request.accepted_output_modes)?;
         let name = if proto { "pushNotification" } else { "pushNotificationConfig" };
@@ -71,18 +71,19 @@ impl Serialize for Configuration<'_> {
 }
 
 /// Reads the parameters of sending a message, with or without a stream.
-pub(super) fn read_send(form: Form, params: &RawValue) -> Result<SendRequest, ProtocolError> {
+pub(super) fn read_send(form: LegacyForm, params: &RawValue) -> Result<SendRequest, ProtocolError> {
     asked(params, |raw, at| match form {
-        Form::V0_1 => read_first(raw, at),
-        Form::V0_3 | Form::V0_3Proto => read(form, raw, at),
+        LegacyForm::V0_1 => read_first(raw, at),
+        LegacyForm::V0_3 | LegacyForm::V0_3Proto => read(form, raw, at),
     })
 }
 
-fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
+fn read(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SendRequest> {
     let [said, request, configuration, metadata] =
         object(raw, at, ["message", "request", "configuration", "metadata"])?;
     // Protobuf's own name of the message is `request`, which its readers take as well.
-    let proto = form == Form::V0_3Proto && said.present().is_none() && request.present().is_some();
+    let proto =
+        form == LegacyForm::V0_3Proto && said.present().is_none() && request.present().is_some();
     let said = if proto { request } else { said };
     let said = said.required(at, |raw, at| of_client(form, raw, at));
     let configured = configuration.optional(at, |raw, at| read_configuration(form, raw, at));
@@ -103,7 +104,7 @@ fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
 
 /// 0.1: the task is named beside the message, by the client, also when it is to begin with this message. An answer holds
 /// history only when it is asked for.
-fn read_first(raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
+fn read_first(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SendRequest> {
     let [id, session, said, push, history, modes, metadata] = object(
         raw,
         at,
@@ -117,9 +118,9 @@ fn read_first(raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
             "metadata",
         ],
     )?;
-    let id = id.required(at, |raw, at| message::task_ref(Form::V0_1, raw, at));
+    let id = id.required(at, |raw, at| message::task_ref(LegacyForm::V0_1, raw, at));
     let session = session.optional(at, context_id).map(Option::flatten);
-    let said = said.required(at, |raw, at| of_client(Form::V0_1, raw, at));
+    let said = said.required(at, |raw, at| of_client(LegacyForm::V0_1, raw, at));
     let push = push.optional(at, push::read);
     let history = history.optional(at, history_length);
     let modes = modes.list(at, scalar::text);
@@ -140,7 +141,7 @@ fn read_first(raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
 }
 
 /// A message that a client may send: it says something, and speaks for the user.
-fn of_client(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
+fn of_client(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReadMessage> {
     let parts = message::parts_of(form, raw, at)?;
     let some_parts = require_some(at, &parts);
     let said = message::read(form, raw, at)?;
@@ -161,7 +162,7 @@ struct Configured {
     return_immediately: bool,
 }
 
-fn read_configuration(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<Configured> {
+fn read_configuration(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Configured> {
     let [modes, config, proto_config, history, blocking] = object(
         raw,
         at,
@@ -173,7 +174,7 @@ fn read_configuration(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<Configured>
             "blocking",
         ],
     )?;
-    let proto = form == Form::V0_3Proto;
+    let proto = form == LegacyForm::V0_3Proto;
     let push = if config.present().is_some() { config } else { proto_config };
     let modes = modes.list(at, scalar::text);
     let push = push.optional(at, push::read);
@@ -191,7 +192,7 @@ impl Serialize for V0<'_, SendOutcome> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let cx = self.cx;
         match (cx.form, self.value) {
-            (Form::V0_3Proto, outcome) => {
+            (LegacyForm::V0_3Proto, outcome) => {
                 let mut members = Members::open(serializer)?;
                 match outcome {
                     SendOutcome::Task(task) => members.put("task", &cx.of(task.as_ref()))?,
@@ -199,26 +200,29 @@ impl Serialize for V0<'_, SendOutcome> {
                 }
                 members.close()
             }
-            (Form::V0_1, SendOutcome::Message(message)) => {
+            (LegacyForm::V0_1, SendOutcome::Message(message)) => {
                 task::Replied { cx, message, is_final: false }.serialize(serializer)
             }
             (_, SendOutcome::Task(task)) => cx.of(task.as_ref()).serialize(serializer),
-            (Form::V0_3, SendOutcome::Message(message)) => cx.of(message).serialize(serializer),
+            (LegacyForm::V0_3, SendOutcome::Message(message)) => {
+                cx.of(message).serialize(serializer)
+            }
         }
     }
 }
 
 /// Reads the answer to a message that was sent.
-pub fn received_send(form: Form, result: &RawValue) -> Result<ReceivedSend, WireError> {
+pub fn received_send(form: LegacyForm, result: &RawValue) -> Result<ReceivedSend, WireError> {
     received(result, |raw, at| {
         let [kind, role, task, said, msg] =
             object(raw, at, ["kind", "role", "task", "message", "msg"])?;
-        let of_task = |raw: Raw<'_>, at: &At<'_>| {
+        let of_task = |raw: RawJson<'_>, at: &JsonPath<'_>| {
             Ok(ReceivedSend::Task(Box::new(task::read(form, raw, at)?)))
         };
-        let of_message =
-            |raw: Raw<'_>, at: &At<'_>| message::received(form, raw, at).map(ReceivedSend::Message);
-        if form != Form::V0_3Proto {
+        let of_message = |raw: RawJson<'_>, at: &JsonPath<'_>| {
+            message::received(form, raw, at).map(ReceivedSend::Message)
+        };
+        if form != LegacyForm::V0_3Proto {
             let is_message = match kind.optional(at, scalar::text)? {
                 Some(kind) => kind == "message",
                 None => role.present().is_some(),

@@ -1,8 +1,8 @@
 //! Status of a task.
 
-use super::{Cx, Form, enums, message};
+use super::{Cx, LegacyForm, enums, message};
 use crate::{
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::ReceivedStatus,
     time::Time,
     write::Members,
@@ -32,7 +32,11 @@ impl Serialize for Status<'_> {
     }
 }
 
-pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedStatus> {
+pub(super) fn read(
+    form: LegacyForm,
+    raw: RawJson<'_>,
+    at: &JsonPath<'_>,
+) -> Parsed<ReceivedStatus> {
     let [state, said, update, time] = object(raw, at, ["state", "message", "update", "timestamp"])?;
     // Protobuf's own name of the message is `update`, which its readers take as well.
     let said = if said.present().is_some() { said } else { update };

@@ -1,10 +1,10 @@
 //! Task.
 
-use super::{Cx, Form, V0, artifact, message, status};
+use super::{Cx, LegacyForm, V0, artifact, message, status};
 use crate::{
     WireError,
     cursor::maybe_resume,
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::ReceivedTask,
     request::TaskRef,
     v1::{context_id, received},
@@ -131,7 +131,7 @@ impl Serialize for Completed<'_> {
     }
 }
 
-pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedTask> {
+pub(super) fn read(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedTask> {
     let [id, context, status, artifacts, history, metadata] =
         object(raw, at, ["id", form.context_name(), "status", "artifacts", "history", "metadata"])?;
     let id = id.required(at, |raw, at| message::task_ref(form, raw, at));
@@ -152,6 +152,6 @@ pub(super) fn read(form: Form, raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedTask> 
 }
 
 /// Reads a task of an answer, and the body of a webhook.
-pub fn received_task(form: Form, result: &RawValue) -> Result<ReceivedTask, WireError> {
+pub fn received_task(form: LegacyForm, result: &RawValue) -> Result<ReceivedTask, WireError> {
     received(result, |raw, at| read(form, raw, at))
 }

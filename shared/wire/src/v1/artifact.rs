@@ -2,7 +2,7 @@
 
 use super::{Each, V1, part};
 use crate::{
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     write::Members,
 };
 use longhaul_domain::{Artifact, ArtifactId};
@@ -22,7 +22,7 @@ impl Serialize for V1<'_, Artifact> {
     }
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Artifact> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Artifact> {
     let [id, name, description, parts, metadata, extensions] =
         object(raw, at, ["artifactId", "name", "description", "parts", "metadata", "extensions"])?;
     let id = id.required(at, scalar::id(ArtifactId::new));

@@ -1,6 +1,6 @@
 //! States and roles (A2A 4.1.3, 4.1.5).
 
-use crate::raw::{At, Raw, Read, scalar::enumeration};
+use crate::raw::{JsonPath, Parsed, RawJson, scalar::enumeration};
 use longhaul_domain::{Role, TaskState};
 
 /// The protocol's name of a state.
@@ -43,16 +43,16 @@ pub(crate) const ROLES: [(Role, i64, &str); 2] =
     [(Role::User, 1, "USER"), (Role::Agent, 2, "AGENT")];
 
 /// `None` for the unspecified state.
-pub(super) fn state(raw: Raw<'_>, at: &At<'_>) -> Read<Option<TaskState>> {
+pub(super) fn state(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Option<TaskState>> {
     enumeration(raw, at, "TASK_STATE_", &STATES)
 }
 
 /// A state that is specified.
-pub(super) fn some_state(raw: Raw<'_>, at: &At<'_>) -> Read<TaskState> {
+pub(super) fn some_state(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskState> {
     state(raw, at)?.map_or_else(|| at.refuse("must not be unspecified"), Ok)
 }
 
-pub(super) fn role(raw: Raw<'_>, at: &At<'_>) -> Read<Role> {
+pub(super) fn role(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Role> {
     let role = enumeration(raw, at, "ROLE_", &ROLES)?;
     role.map_or_else(|| at.refuse("must be ROLE_USER or ROLE_AGENT, not unspecified"), Ok)
 }

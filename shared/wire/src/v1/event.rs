@@ -5,7 +5,7 @@ use crate::{
     WireError,
     cursor::maybe_resume,
     event::{ArtifactEvent, StatusEvent, StreamEvent},
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::{ReceivedArtifact, ReceivedEvent, ReceivedStatusUpdate},
     write::Members,
 };
@@ -96,7 +96,7 @@ impl Serialize for Artifact<'_> {
     }
 }
 
-fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
+fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     let fields = object(raw, at, ["task", "message", "statusUpdate", "artifactUpdate"])?;
     if fields.iter().filter(|field| field.present().is_some()).count() != 1 {
         return at.refuse("must hold one of task, message, statusUpdate and artifactUpdate");
@@ -114,7 +114,7 @@ fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedEvent> {
     produced.required(at, read_artifact).map(ReceivedEvent::Artifact)
 }
 
-fn read_status(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedStatusUpdate> {
+fn read_status(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedStatusUpdate> {
     let [task, context, status, metadata] =
         object(raw, at, ["taskId", "contextId", "status", "metadata"])?;
     let task = task.required(at, message::task_ref);
@@ -129,7 +129,7 @@ fn read_status(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedStatusUpdate> {
     })
 }
 
-fn read_artifact(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedArtifact> {
+fn read_artifact(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedArtifact> {
     let [task, context, artifact, append, last_chunk, metadata] =
         object(raw, at, ["taskId", "contextId", "artifact", "append", "lastChunk", "metadata"])?;
     let task = task.required(at, message::task_ref);

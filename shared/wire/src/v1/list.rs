@@ -4,7 +4,7 @@ use super::{V1, received, request::count, task};
 use crate::{
     WireError,
     event::TaskPage,
-    raw::{At, Raw, Read, object},
+    raw::{JsonPath, Parsed, RawJson, object},
     received::ReceivedPage,
     write::Members,
 };
@@ -36,7 +36,7 @@ impl Serialize for Tasks<'_> {
     }
 }
 
-fn number(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
+fn number(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<u32> {
     count(raw, at, 0, i32::MAX.unsigned_abs())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Each, V1, enums, part};
 use crate::{
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     request::TaskRef,
     write::{Members, Shown},
 };
@@ -66,7 +66,7 @@ impl ReadMessage {
     }
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReadMessage> {
     let [id, context, task, role, parts, metadata, extensions, references] = object(
         raw,
         at,
@@ -103,12 +103,12 @@ pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReadMessage> {
 }
 
 /// A message of an answer.
-pub(super) fn received(raw: Raw<'_>, at: &At<'_>) -> Read<Message> {
+pub(super) fn received(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Message> {
     read(raw, at).map(ReadMessage::placed)
 }
 
 /// A context id; an empty one is taken as absent.
-pub(crate) fn context_id(raw: Raw<'_>, at: &At<'_>) -> Read<Option<ContextId>> {
+pub(crate) fn context_id(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Option<ContextId>> {
     if raw.get() == "\"\"" {
         return Ok(None);
     }
@@ -116,6 +116,6 @@ pub(crate) fn context_id(raw: Raw<'_>, at: &At<'_>) -> Read<Option<ContextId>> {
 }
 
 /// A task id; it must be there, and may be malformed.
-pub(super) fn task_ref(raw: Raw<'_>, at: &At<'_>) -> Read<TaskRef> {
+pub(super) fn task_ref(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef> {
     scalar::filled_text(raw, at).map(TaskRef::parse)
 }

@@ -29,12 +29,12 @@ pub use request::{
     read_push_ref, read_subscribe,
 };
 pub(crate) use send::require_some;
-pub use send::{read_send, read_template, received_send};
+pub use send::{read_message_template, read_send, received_send};
 pub use task::received_task;
 
 use crate::{
     Operation, ProtocolError, Request, WireError,
-    raw::{At, Raw, Read, read_root},
+    raw::{JsonPath, Parsed, RawJson, read_root},
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -74,14 +74,14 @@ pub fn read_request(operation: Operation, params: &RawValue) -> Result<Request, 
 
 pub(crate) fn asked<T>(
     params: &RawValue,
-    read: impl FnOnce(Raw<'_>, &At<'_>) -> Read<T>,
+    read: impl FnOnce(RawJson<'_>, &JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, ProtocolError> {
     read_root(params, read).map_err(ProtocolError::InvalidParams)
 }
 
 pub(crate) fn received<T>(
     result: &RawValue,
-    read: impl FnOnce(Raw<'_>, &At<'_>) -> Read<T>,
+    read: impl FnOnce(RawJson<'_>, &JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, WireError> {
     read_root(result, read).map_err(WireError::Invalid)
 }

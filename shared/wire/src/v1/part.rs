@@ -2,7 +2,7 @@
 
 use super::V1;
 use crate::{
-    raw::{At, Field, Raw, Read, object, scalar},
+    raw::{Field, JsonPath, Parsed, RawJson, object, scalar},
     write::{Base64, Members},
 };
 use longhaul_domain::{Content, Part};
@@ -27,7 +27,7 @@ impl Serialize for V1<'_, Part> {
     }
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Part> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Part> {
     let [text, bytes, url, data, metadata, filename, media_type] =
         object(raw, at, ["text", "raw", "url", "data", "metadata", "filename", "mediaType"])?;
     let content = content(at, [text, bytes, url, data]);
@@ -43,7 +43,7 @@ pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Part> {
 }
 
 /// Exactly one content. `data: null` is a value where it stands alone, and absence beside another content.
-fn content(at: &At<'_>, fields: [Field<'_>; 4]) -> Read<Content> {
+fn content(at: &JsonPath<'_>, fields: [Field<'_>; 4]) -> Parsed<Content> {
     let [text, bytes, url, data] = fields;
     let given = fields.iter().filter(|field| field.present().is_some()).count();
     match (given, data.given()) {

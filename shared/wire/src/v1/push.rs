@@ -3,7 +3,7 @@
 use super::{Each, V1, received};
 use crate::{
     WireError,
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     request::{AuthenticationInfo, PushConfig, Secret, TaskRef},
     write::{Members, Shown},
 };
@@ -33,7 +33,7 @@ impl Serialize for V1<'_, AuthenticationInfo> {
     }
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<PushConfig> {
     let [tenant, id, task, url, token, authentication] =
         object(raw, at, ["tenant", "id", "taskId", "url", "token", "authentication"])?;
     let tenant = tenant.some_text(at);
@@ -53,7 +53,7 @@ pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<PushConfig> {
 }
 
 /// An absolute URL over HTTP with a host. Where it leads is judged when it is used, not here.
-pub(crate) fn http_url(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
+pub(crate) fn http_url(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<String> {
     let url = scalar::text(raw, at)?;
     let host = url.split_once("://").and_then(|(scheme, rest)| {
         let http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
@@ -67,7 +67,7 @@ pub(crate) fn http_url(raw: Raw<'_>, at: &At<'_>) -> Read<String> {
     }
 }
 
-fn read_authentication(raw: Raw<'_>, at: &At<'_>) -> Read<AuthenticationInfo> {
+fn read_authentication(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AuthenticationInfo> {
     let [scheme, credentials] = object(raw, at, ["scheme", "credentials"])?;
     let scheme = scheme.required(at, scalar::filled_text);
     let credentials = credentials.some_text(at);

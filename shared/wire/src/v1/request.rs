@@ -3,7 +3,7 @@
 use super::{V1, asked, enums, message, push};
 use crate::{
     ProtocolError,
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     request::{
         CancelRequest, ExtendedCardRequest, GetRequest, ListRequest, MAX_PAGE_SIZE,
         PushConfigRequest, PushListRequest, PushRefRequest, SubscribeRequest,
@@ -16,15 +16,15 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// How many messages to show: protobuf's `int32`, not negative.
-pub(crate) fn history_length(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
+pub(crate) fn history_length(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<u32> {
     count(raw, at, 0, i32::MAX.unsigned_abs())
 }
 
-pub(crate) fn page_size(raw: Raw<'_>, at: &At<'_>) -> Read<u32> {
+pub(crate) fn page_size(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<u32> {
     count(raw, at, 1, MAX_PAGE_SIZE)
 }
 
-pub(crate) fn count(raw: Raw<'_>, at: &At<'_>, least: u32, most: u32) -> Read<u32> {
+pub(crate) fn count(raw: RawJson<'_>, at: &JsonPath<'_>, least: u32, most: u32) -> Parsed<u32> {
     let number = scalar::integer(raw, at, i64::from(least)..=i64::from(most))?;
     u32::try_from(number).or_else(|_| at.refuse("is out of range"))
 }

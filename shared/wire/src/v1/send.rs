@@ -4,7 +4,7 @@ use super::{V1, asked, message, push, received, request, task};
 use crate::{
     ProtocolError, WireError,
     event::SendOutcome,
-    raw::{At, Field, Raw, Read, Violation, object, read_root, scalar},
+    raw::{Field, JsonPath, Parsed, RawJson, Violation, object, read_root, scalar},
     received::ReceivedSend,
     request::{PushConfig, SendRequest, TaskRef},
     write::Members,
@@ -49,7 +49,7 @@ pub fn read_send(params: &RawValue) -> Result<SendRequest, ProtocolError> {
     asked(params, read)
 }
 
-fn read(raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
+fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SendRequest> {
     let [tenant, said, configuration, metadata] =
         object(raw, at, ["tenant", "message", "configuration", "metadata"])?;
     let tenant = tenant.some_text(at);
@@ -71,7 +71,7 @@ fn read(raw: Raw<'_>, at: &At<'_>) -> Read<SendRequest> {
 }
 
 /// A message that a client may send: it says something, and speaks for the user.
-fn of_client(raw: Raw<'_>, at: &At<'_>) -> Read<message::ReadMessage> {
+fn of_client(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<message::ReadMessage> {
     let [parts] = object(raw, at, ["parts"])?;
     let some_parts = require_some(at, &parts);
     let said = message::read(raw, at)?;
@@ -83,10 +83,10 @@ fn of_client(raw: Raw<'_>, at: &At<'_>) -> Read<message::ReadMessage> {
 }
 
 /// A message says something.
-pub(crate) fn require_some(at: &At<'_>, parts: &Field<'_>) -> Read<()> {
+pub(crate) fn require_some(at: &JsonPath<'_>, parts: &Field<'_>) -> Parsed<()> {
     // Raw values start and end with a token, so an empty array is two brackets and white space.
     let empty =
-        |raw: Raw<'_>| raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii() == "]");
+        |raw: RawJson<'_>| raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii() == "]");
     match parts.present() {
         Some(raw) if !empty(raw) => Ok(()),
         _ => at.field(parts.name()).refuse("is required; send at least one part"),
@@ -101,7 +101,7 @@ struct Configured {
     return_immediately: bool,
 }
 
-fn read_configuration(raw: Raw<'_>, at: &At<'_>) -> Read<Configured> {
+fn read_configuration(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Configured> {
     let [modes, push, history, immediately] = object(
         raw,
         at,
@@ -144,7 +144,9 @@ pub fn received_send(result: &RawValue) -> Result<ReceivedSend, WireError> {
 
 /// Reads a message to an agent that is kept to be sent later, without an id of its own: `messageId` and `role` may be left
 /// out, and what is given as `messageId` stands for nothing. A task that it names is given beside it.
-pub fn read_template(message: &RawValue) -> Result<(Message, Option<TaskRef>), Vec<Violation>> {
+pub fn read_message_template(
+    message: &RawValue,
+) -> Result<(Message, Option<TaskRef>), Vec<Violation>> {
     const GIVEN: &str = r#"{"messageId":"template","role":"ROLE_USER""#;
     let completed = message.get().trim_start().strip_prefix('{').map(|rest| {
         // Of a name given twice the last one counts: what is there stays in force.
@@ -161,7 +163,7 @@ mod tests {
     use super::*;
 
     fn template(text: &str) -> Result<(Message, Option<TaskRef>), Vec<Violation>> {
-        read_template(&RawValue::from_string(text.to_owned()).unwrap())
+        read_message_template(&RawValue::from_string(text.to_owned()).unwrap())
     }
 
     #[test]

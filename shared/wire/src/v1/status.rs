@@ -2,7 +2,7 @@
 
 use super::{enums, message};
 use crate::{
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::ReceivedStatus,
     time::Time,
     write::Members,
@@ -30,7 +30,7 @@ impl Serialize for Status<'_> {
     }
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedStatus> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedStatus> {
     let [state, said, time] = object(raw, at, ["state", "message", "timestamp"])?;
     let state = state.required(at, enums::some_state);
     let said = said.optional(at, message::received);

@@ -4,7 +4,7 @@ use super::{Each, V1, artifact, message, received, status};
 use crate::{
     WireError,
     cursor::maybe_resume,
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::ReceivedTask,
     write::Members,
 };
@@ -75,7 +75,7 @@ impl Serialize for History<'_> {
     }
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<ReceivedTask> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedTask> {
     let [id, context, status, artifacts, history, metadata] =
         object(raw, at, ["id", "contextId", "status", "artifacts", "history", "metadata"])?;
     let id = id.required(at, message::task_ref);

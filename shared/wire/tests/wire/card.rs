@@ -2,7 +2,7 @@
 
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, Skill,
-    extension::{DURABILITY, Extension, RESUME},
+    extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION},
 };
 use longhaul_wire::{
     card::{Binding, CardSettings, Interface, build},
@@ -171,7 +171,7 @@ fn a_card_declares_what_is_served_and_no_more() {
     assert_eq!(card.capabilities.extended_agent_card, Some(false));
     let extensions: Vec<(&str, bool)> =
         card.capabilities.extensions.iter().map(|e| (e.uri.as_str(), e.required)).collect();
-    assert_eq!(extensions, [(RESUME, false), (DURABILITY, false)]);
+    assert_eq!(extensions, [(RESUME_EXTENSION, false), (DURABILITY_EXTENSION, false)]);
 }
 
 #[test]
@@ -200,7 +200,8 @@ fn an_agents_own_extensions_stand_behind_those_of_every_agent() {
     let params = Some(crate::samples::object(r#"{"units":["m",1.0]}"#));
     let description = "Where it is".to_owned();
     let place = Extension { description, required: true, params, ..Extension::new("urn:place:v1") };
-    agent.extensions = vec![Extension::new(RESUME), place, Extension::new("urn:plain:v1")];
+    agent.extensions =
+        vec![Extension::new(RESUME_EXTENSION), place, Extension::new("urn:plain:v1")];
     let card = build(&agent, &CardSettings::json_rpc("http://127.0.0.1:1", false));
     let shown: Vec<String> = card.capabilities.extensions[2..]
         .iter()
@@ -213,7 +214,10 @@ fn an_agents_own_extensions_stand_behind_those_of_every_agent() {
             r#"{"uri":"urn:plain:v1"}"#,
         ]
     );
-    assert_eq!(card.capabilities.extensions.iter().filter(|e| e.uri == RESUME).count(), 1);
+    assert_eq!(
+        card.capabilities.extensions.iter().filter(|e| e.uri == RESUME_EXTENSION).count(),
+        1
+    );
     assert_eq!(read_back(&card), card);
 }
 

@@ -2,9 +2,9 @@
 
 use longhaul_wire::{
     Dialect, Extensions, Negotiation, Operation, ProtocolError, Request, TaskRef, cursor,
-    jsonrpc::{Answer, Id, read_answer, read_call, write_error},
+    jsonrpc::{RpcId, RpcResponse, read_answer, read_call, write_error},
     raw::MAX_VIOLATIONS,
-    v0::{self, Form, V0},
+    v0::{self, LegacyForm, V0},
     v1::{self, V1},
     write::to_vec,
 };
@@ -29,7 +29,7 @@ pub fn body(bytes: &[u8]) {
         }
         Err(rejected) => Dialect::ALL.into_iter().for_each(|d| refusal(d, &rejected.error)),
     }
-    if let Ok((_, Answer::Result(result))) = read_answer(bytes) {
+    if let Ok((_, RpcResponse::Result(result))) = read_answer(bytes) {
         answers(result);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -74,10 +74,10 @@ fn refusal(dialect: Dialect, error: &ProtocolError) {
     if let ProtocolError::InvalidParams(violations) = error {
         assert!((1..=MAX_VIOLATIONS + 1).contains(&violations.len()), "{violations:?}");
     }
-    let answer = write_error(dialect, &Id::null(), error).expect("an error can be written");
+    let answer = write_error(dialect, &RpcId::null(), error).expect("an error can be written");
     let body = error.to_http_body_in(dialect).expect("an error can be written");
     assert!(answer.len().max(body.len()) < MAX_REFUSAL, "{}", answer.len());
-    assert!(matches!(read_answer(&answer), Ok((_, Answer::Error(_)))));
+    assert!(matches!(read_answer(&answer), Ok((_, RpcResponse::Error(_)))));
 }
 
 /// Reads a value as what a server answers.
@@ -88,8 +88,8 @@ pub fn answers(raw: &RawValue) {
     let _ = v1::received_page(raw);
     let _ = v1::received_push_config(raw);
     let _ = v1::received_push_list(raw);
-    let _ = v1::read_template(raw);
-    for form in Form::ALL {
+    let _ = v1::read_message_template(raw);
+    for form in LegacyForm::ALL {
         let _ = v0::received_task(form, raw);
         let _ = v0::received_send(form, raw);
         let _ = v0::received_event(form, raw);
@@ -99,7 +99,7 @@ pub fn answers(raw: &RawValue) {
     }
     let _ = v1::card::received_card(raw);
     if let Ok(card) = v0::card::received_card(raw) {
-        let document = text(&v0::card::AnyCard(&card));
+        let document = text(&v0::card::CombinedCard(&card));
         assert!(v0::card::received_card(&document).is_ok(), "{document}");
     }
     if let Ok(metadata) = longhaul_domain::JsonObject::parse(raw.get()) {
@@ -126,8 +126,8 @@ pub fn meanings(raw: &RawValue) -> Vec<String> {
     list.push(shown("page", v1::received_page(raw)));
     list.push(shown("push", v1::received_push_config(raw)));
     list.push(shown("pushes", v1::received_push_list(raw)));
-    list.push(shown("template", v1::read_template(raw)));
-    for form in Form::ALL {
+    list.push(shown("template", v1::read_message_template(raw)));
+    for form in LegacyForm::ALL {
         list.push(shown((form, "task"), v0::received_task(form, raw)));
         list.push(shown((form, "send"), v0::received_send(form, raw)));
         list.push(shown((form, "event"), v0::received_event(form, raw)));
@@ -145,8 +145,8 @@ pub fn header(text: &str) {
     let _ = Extensions::read([text]);
     let _ = (TaskRef::parse(text), TaskRef::chosen(text.to_owned()));
     for negotiation in [Negotiation::default(), Negotiation::ONLY_V1_0] {
-        let _ = negotiation.v1_place(Some(text));
-        let _ = negotiation.v0_place(Some(text));
+        let _ = negotiation.for_v1_path(Some(text));
+        let _ = negotiation.for_v0_path(Some(text));
         for (version, method) in [(Some(text), "SendMessage"), (None, text), (Some(text), text)] {
             if let Err(error) = negotiation.method(version, method) {
                 refusal(Dialect::V1_0, &error);
@@ -167,7 +167,7 @@ fn written(dialect: Dialect, request: &Request) -> Option<Box<RawValue>> {
         Request::CreatePush(push) => text(&V0::new(form, push)),
         // The only config has no name to write in ProtoJSON.
         Request::GetPush(push) | Request::DeletePush(push) => {
-            if form == Form::V0_3Proto && push.id.is_empty() || form == Form::V0_1 {
+            if form == LegacyForm::V0_3Proto && push.id.is_empty() || form == LegacyForm::V0_1 {
                 return None;
             }
             text(&V0::new(form, push))

@@ -1,6 +1,6 @@
 //! Extensions: what is in effect is what the client names and the agent declares, whatever the header looks like.
 
-use longhaul_domain::extension::{DURABILITY, Extension, RESUME};
+use longhaul_domain::extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION};
 use longhaul_wire::Extensions;
 use proptest::prelude::*;
 
@@ -15,10 +15,10 @@ proptest! {
         read.activate(&declared);
         let named = |uri: &str| values.iter().any(|value| value.split(',').any(|one| one.trim() == uri));
         for Extension { uri, .. } in &declared {
-            prop_assert_eq!(read.of_agent().contains(uri), named(uri));
+            prop_assert_eq!(read.agent_extensions().contains(uri), named(uri));
             prop_assert_eq!(read.names(uri), named(uri));
         }
-        prop_assert_eq!((read.resume, read.durability), (named(RESUME), named(DURABILITY)));
+        prop_assert_eq!((read.resume, read.durability), (named(RESUME_EXTENSION), named(DURABILITY_EXTENSION)));
         // The answer, read as a request, is in effect as it is.
         let shown = read.value().unwrap_or_default();
         let again = Extensions::read([shown.as_str()]);

@@ -2,11 +2,11 @@
 //! difference before keeping it.
 
 use crate::{card, samples};
-use longhaul_domain::{Failed, FailedBecause, Role, Seq};
+use longhaul_domain::{FailureKind, Role, Seq, TaskFailure};
 use longhaul_wire::{
-    Output, ProtocolError, SendOutcome, StreamEvent, WireError,
+    ProtocolError, ResultPayload, SendOutcome, StreamEvent, WireError,
     dialect::Dialect,
-    jsonrpc::{Id, read_call, write_call, write_error, write_result},
+    jsonrpc::{RpcId, read_call, write_call, write_error, write_result},
     raw::Violation,
     received::{ReceivedEvent, ReceivedSend, ReceivedTask},
     v1::{self, V1},
@@ -46,7 +46,7 @@ fn what_is_kept_of_a_failure_for_operators_is_not_written() {
     let plain = samples::status_event();
     let mut failed = plain.clone();
     let StreamEvent::Status(event) = &mut failed else { panic!("not a status") };
-    event.change.failed = Some(Failed::new(FailedBecause::Fatal, "a cause", 1));
+    event.change.failed = Some(TaskFailure::new(FailureKind::Fatal, "a cause", 1));
     assert_eq!(to_vec(&V1(&failed)).unwrap(), to_vec(&V1(&plain)).unwrap());
 }
 
@@ -82,7 +82,7 @@ fn the_cursor_stands_in_the_metadata_of_every_kind_of_event() {
         ("cursor_status.json", samples::status_event()),
         ("cursor_artifact.json", samples::artifact_event()),
     ] {
-        let raw = golden(name, &Dialect::V1_0.view(Output::EventAt(&event, Seq(17))));
+        let raw = golden(name, &Dialect::V1_0.view(ResultPayload::EventAt(&event, Seq(17))));
         let metadata = match v1::received_event(&raw).unwrap() {
             ReceivedEvent::Task(task) => task.metadata,
             ReceivedEvent::Message(message) => message.metadata,
@@ -134,7 +134,7 @@ fn cards_are_written_and_read_back() {
 
 #[test]
 fn envelopes_are_one_line() {
-    let id = Id::number(7);
+    let id = RpcId::number(7);
     let task = samples::bare_task();
     let call = bytes("call.json", write_call(&id, "GetTask", &V1(&samples::get_request())));
     assert_eq!(read_call(call.get().as_bytes()).unwrap().method, "GetTask");
@@ -150,7 +150,7 @@ fn envelopes_are_one_line() {
         why: "Too many tasks wait".to_owned(),
         retry_after: std::time::Duration::from_millis(1500),
     };
-    let retry = bytes("answer_retry.json", write_error(Dialect::V1_0, &Id::null(), &busy));
+    let retry = bytes("answer_retry.json", write_error(Dialect::V1_0, &RpcId::null(), &busy));
     let http = bytes("http_error.json", missing.to_http_body());
     for line in [call, result, a2a, params, retry, http] {
         assert!(!line.get().contains('\n'));

@@ -7,7 +7,7 @@
 use crate::every;
 use longhaul_wire::{
     Dialect, Operation,
-    v0::{self, Form},
+    v0::{self, LegacyForm},
     v1,
 };
 use serde_json::value::RawValue;
@@ -121,7 +121,7 @@ fn hostile_requests_are_read_in_linear_time_and_refused_in_few_words() {
             every::request(dialect, Operation::Send, &raw);
             every::request(dialect, Operation::Get, &raw);
         }
-        for form in Form::ALL {
+        for form in LegacyForm::ALL {
             let _ = v0::received_task(form, &raw);
         }
         let _ = v1::received_task(&raw);

@@ -2,7 +2,7 @@
 
 use longhaul_wire::{
     Dialect, ProtocolError, Violation, WireError,
-    jsonrpc::{Answer, Id, read_answer, read_call, write_error, write_result},
+    jsonrpc::{RpcId, RpcResponse, read_answer, read_call, write_error, write_result},
     table::codes,
 };
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn refusals_say_what_to_do() {
 #[test]
 fn a_call_without_an_id_is_one_with_null() {
     let call = read_call(br#"{"jsonrpc":"2.0","method":"m"}"#).unwrap();
-    assert_eq!(call.id, Id::null());
+    assert_eq!(call.id, RpcId::null());
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn a_deep_body_is_refused_without_recursion() {
 }
 
 fn remote(error: &ProtocolError) -> longhaul_wire::jsonrpc::Remote {
-    let body = write_error(Dialect::V1_0, &Id::number(3), error).unwrap();
+    let body = write_error(Dialect::V1_0, &RpcId::number(3), error).unwrap();
     match read_answer(&body).unwrap() {
-        (id, Answer::Error(remote)) if id == Id::number(3) => remote,
+        (id, RpcResponse::Error(remote)) if id == RpcId::number(3) => remote,
         other => panic!("{other:?}"),
     }
 }
@@ -109,10 +109,12 @@ fn a_client_reads_errors_with_their_details() {
 #[test]
 fn a_client_reads_results_and_errors_of_other_servers() {
     let (_, answer) = read_answer(br#"{"jsonrpc":"2.0","id":1,"result":null}"#).unwrap();
-    assert!(matches!(answer, Answer::Result(raw) if raw.get() == "null"));
+    assert!(matches!(answer, RpcResponse::Result(raw) if raw.get() == "null"));
     let body = br#"{"id":1,"result":null,"error":{"code":-1,"message":"m","data":"free text"}}"#;
     let (_, answer) = read_answer(body).unwrap();
-    assert!(matches!(answer, Answer::Error(error) if error.code == -1 && error.message == "m"));
+    assert!(
+        matches!(answer, RpcResponse::Error(error) if error.code == -1 && error.message == "m")
+    );
     assert!(matches!(read_answer(b"<html>"), Err(WireError::NotAnAnswer(_))));
     assert!(matches!(read_answer(b"{}"), Err(WireError::Invalid(_))));
     assert!(matches!(read_answer(b"[]"), Err(WireError::Invalid(_))));

@@ -32,7 +32,7 @@ fn an_unknown_version_is_refused_with_those_supported() {
         assert!(error.to_string().contains("1.0"), "{error}");
     }
     let long = "9".repeat(10_000);
-    let error = LENIENT.v1_place(Some(&long)).unwrap_err();
+    let error = LENIENT.for_v1_path(Some(&long)).unwrap_err();
     assert!(error.to_string().len() < 400);
 }
 
@@ -40,7 +40,7 @@ fn an_unknown_version_is_refused_with_those_supported() {
 fn without_a_version_a_name_that_only_1_0_has_decides() {
     for version in [None, Some(""), Some(" ")] {
         assert_eq!(LENIENT.method(version, "SendMessage"), Ok((Dialect::V1_0, Operation::Send)));
-        assert_eq!(LENIENT.v1_place(version), Ok(Dialect::V1_0));
+        assert_eq!(LENIENT.for_v1_path(version), Ok(Dialect::V1_0));
         let unknown = LENIENT.method(version, "DoThings").unwrap_err();
         assert_eq!(unknown, ProtocolError::MethodNotFound("DoThings".to_owned()));
         let older = LENIENT.method(version, "message/send").unwrap_err();
@@ -51,7 +51,7 @@ fn without_a_version_a_name_that_only_1_0_has_decides() {
 #[test]
 fn where_nothing_is_assumed_an_absent_version_is_0_3() {
     assert_eq!(STRICT.method(None, "SendMessage"), Err(older_refused()));
-    assert_eq!(STRICT.v1_place(Some("")), Err(older_refused()));
+    assert_eq!(STRICT.for_v1_path(Some("")), Err(older_refused()));
 }
 
 #[test]

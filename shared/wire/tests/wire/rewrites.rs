@@ -6,7 +6,7 @@ use crate::{
     fuzz::{GOLDENS, mutate, tree::Tree},
 };
 use longhaul_domain::{Role, TaskState};
-use longhaul_wire::{v0::Form, v1};
+use longhaul_wire::{v0::LegacyForm, v1};
 use serde_json::value::RawValue;
 
 /// Below these stands what is kept as it came, or names that somebody chose.
@@ -76,14 +76,14 @@ const REWRITES: [(&str, Rewrite); 15] = [
     }),
     ("enums by their protobuf names", |tree, name| {
         enums(tree, name, |number| match number {
-            Enum::State(state) => Form::V0_3Proto.state_name(state).to_owned(),
+            Enum::State(state) => LegacyForm::V0_3Proto.state_name(state).to_owned(),
             Enum::Role(role) => v1::role_name(role).to_owned(),
         });
     }),
     ("enums by their names in JSON", |tree, name| {
         enums(tree, name, |number| match number {
-            Enum::State(state) => Form::V0_3.state_name(state).to_owned(),
-            Enum::Role(role) => Form::V0_3.role_name(role).to_owned(),
+            Enum::State(state) => LegacyForm::V0_3.state_name(state).to_owned(),
+            Enum::Role(role) => LegacyForm::V0_3.role_name(role).to_owned(),
         });
     }),
 ];
@@ -168,9 +168,9 @@ fn enums(tree: &mut Tree, name: &str, spell: fn(Enum) -> String) {
     let Tree::Token(text) = tree else { return };
     let is = |of: &str| text.trim_matches('"') == of;
     let state = |state: &TaskState| {
-        is(v1::state_name(*state)) || Form::ALL.iter().any(|form| is(form.state_name(*state)))
+        is(v1::state_name(*state)) || LegacyForm::ALL.iter().any(|form| is(form.state_name(*state)))
     };
-    let role = |role: &Role| is(v1::role_name(*role)) || is(Form::V0_3.role_name(*role));
+    let role = |role: &Role| is(v1::role_name(*role)) || is(LegacyForm::V0_3.role_name(*role));
     let found = match name {
         // In 0.1 one name stands for two states; the first of them is the one that it is read as.
         "state" | "status" => TaskState::ALL.into_iter().find(state).map(Enum::State),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use longhaul_runtime::Settings;
-use longhaul_runtime::settings::{AuthMode, Sources, keys};
+use longhaul_runtime::settings::{AuthMode, SettingSources, keys};
 
 use super::Check;
 use crate::stack::{Service, Stack};
@@ -51,7 +51,7 @@ fn connections_are_configured(name: &str, settings: &Settings, check: &mut Check
 
 /// The settings in force in a container of this service.
 pub fn load(service: Service<'_>) -> Result<Settings, String> {
-    let sources = Sources {
+    let sources = SettingSources {
         file: None,
         fallback_file: None::<PathBuf>,
         env: service.env_here().into_iter(),

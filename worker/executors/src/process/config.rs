@@ -31,7 +31,7 @@ impl ProcessConfig {
     /// A program with the defaults for everything else.
     pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
         let command = command.into_iter().map(Into::into).collect();
-        Self::from(&settings::Process { command, ..settings::Process::default() })
+        Self::from(&settings::ProcessSettings { command, ..settings::ProcessSettings::default() })
     }
 
     /// The command for error messages, up to the first option: what follows may be secret.
@@ -45,8 +45,8 @@ impl ProcessConfig {
     }
 }
 
-impl From<&settings::Process> for ProcessConfig {
-    fn from(process: &settings::Process) -> Self {
+impl From<&settings::ProcessSettings> for ProcessConfig {
+    fn from(process: &settings::ProcessSettings) -> Self {
         Self {
             command: process.command.clone(),
             working_dir: process.working_dir.clone(),

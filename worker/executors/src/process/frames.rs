@@ -1,7 +1,7 @@
 //! The lines of the process protocol; `docs/process-protocol.md` describes them.
 
 use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut, present};
-use longhaul_domain::{Json, JsonObject, json, line::escape_separators};
+use longhaul_domain::{Json, JsonObject, json, line::escape_line_separators};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -121,7 +121,7 @@ impl ToPlugin<'_> {
     pub fn line(&self) -> Vec<u8> {
         let json =
             serde_json::to_vec(self).expect("frames have string keys and cannot fail to encode");
-        let mut line = escape_separators(json);
+        let mut line = escape_line_separators(json);
         line.push(b'\n');
         line
     }

@@ -32,7 +32,7 @@ pub use program::ProgramError;
 use async_trait::async_trait;
 use longhaul_domain::TaskId;
 use longhaul_executor::{
-    Executor, ExecutorDescriptor, ExecutorError, Outcome, Stopped, TaskContext,
+    Executor, ExecutorDescriptor, ExecutorError, Outcome, OutputStopped, TaskContext,
 };
 use pool::{Lease, Pool};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,7 @@ impl Executor for ProcessExecutor {
                 // No fault of the task: it waits until the program can be started again.
                 let agent = &self.descriptor.agent.name;
                 tracing::warn!(%agent, task = %task, cause = %error, "plugin did not start");
-                return Err(Stopped::Unavailable.into());
+                return Err(OutputStopped::Unavailable.into());
             }
         };
         let run = format!("r{}", self.runs.fetch_add(1, Ordering::Relaxed) + 1);
@@ -95,7 +95,7 @@ impl Executor for ProcessExecutor {
             self.pool.worked();
         }
         let stopped = result.as_ref().err().and_then(ExecutorError::stopped);
-        self.pool.isolate(task, stopped == Some(Stopped::Interrupted));
+        self.pool.isolate(task, stopped == Some(OutputStopped::Interrupted));
         result
     }
 

@@ -33,7 +33,7 @@ pub(super) async fn play(
     let end = if answered { player.answer().await } else { player.perform().await };
     match end {
         Ok(outcome) => Ok(outcome),
-        Err(Break::Canceled) => Ok(Outcome::Canceled(Some(ctx.message_of("stopped as asked")))),
+        Err(Break::Canceled) => Ok(Outcome::Canceled(Some(ctx.agent_message("stopped as asked")))),
         Err(Break::Failed(error)) => Err(error),
     }
 }
@@ -97,11 +97,13 @@ impl Player<'_> {
                 if **plan == Plan::default() {
                     ctx.artifact(ctx.new_artifact(ctx.message().parts.clone())).await?;
                 }
-                Outcome::Completed(plan.say.as_deref().map(|text| ctx.message_of(text)))
+                Outcome::Completed(plan.say.as_deref().map(|text| ctx.agent_message(text)))
             }
             Ending::Failed => self.failure(plan.retryable.unwrap_or(false)),
             Ending::Rejected => ctx.rejected(say("rejected as asked")),
-            Ending::Canceled => Outcome::Canceled(Some(ctx.message_of(say("canceled as asked")))),
+            Ending::Canceled => {
+                Outcome::Canceled(Some(ctx.agent_message(say("canceled as asked"))))
+            }
             Ending::InputRequired => ctx.input_required(say("what next?")),
             Ending::AuthRequired => ctx.auth_required(say("please authorize")),
             Ending::Message => ctx.direct(say("a direct reply")),
@@ -161,8 +163,14 @@ impl Player<'_> {
         let cause = format!("failed as asked in attempt {}", self.ctx.attempt());
         let said = self.plan.say.clone().unwrap_or_else(|| cause.clone());
         let retry_after = self.plan.retry_after_ms.map(Duration::from_millis);
-        let message = Some(self.ctx.message_of(said));
-        Outcome::Failed(Failure { message, cause, for_operators: false, retryable, retry_after })
+        let message = Some(self.ctx.agent_message(said));
+        Outcome::Failed(ExecutorFailure {
+            message,
+            cause,
+            for_operators: false,
+            retryable,
+            retry_after,
+        })
     }
 
     pub async fn wait(&self, ms: u64) -> Result<(), Break> {

@@ -8,7 +8,7 @@ use axum::{
 };
 use longhaul_domain::{TaskState, log::StatusChange};
 use longhaul_proto::pb::{v0, v1};
-use longhaul_signing::{Algorithm, KeyRing, PrivateKey, Signer};
+use longhaul_signing::{Algorithm, CardSigner, KeyRing, PrivateKey};
 use prost::Message;
 use prost_types::{ListValue, Value, value::Kind};
 use std::{sync::Arc, time::Duration};
@@ -192,7 +192,7 @@ async fn a_time_that_no_store_holds_is_the_clients_fault() {
 #[tokio::test]
 async fn the_card_that_there_is_is_signed() {
     let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
-    let signer = Arc::new(Signer::new(KeyRing::new(Some(key), []), None));
+    let signer = Arc::new(CardSigner::new(KeyRing::new(Some(key), []), None));
     let node = Node::with_options(|options| options.card_signer = Some(signer)).await;
     let card = old_client(&node).get_agent_card(v0::GetAgentCardRequest {}).await.unwrap();
     assert_eq!(card.get_ref().signatures.len(), 1);

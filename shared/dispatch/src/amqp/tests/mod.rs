@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use longhaul_tests::{Broker, eventually};
 
-use super::{AmqpDispatch, AmqpSettings};
-use crate::{Counts, Dispatch, WakeSource, conformance::support::*};
+use super::{AmqpDispatch, AmqpOptions};
+use crate::{Dispatch, DispatchCounts, WakeSource, conformance::support::*};
 
 /// Settings for one test's share of a broker; proofs are frequent, so that a test sees them.
-fn settings(broker: &Broker) -> AmqpSettings {
-    AmqpSettings {
+fn settings(broker: &Broker) -> AmqpOptions {
+    AmqpOptions {
         prefix: broker.prefix().to_owned(),
         proof_every: Duration::from_millis(500),
         proof_within: Duration::from_secs(2),
         check_every: Duration::from_millis(500),
-        ..AmqpSettings::new(broker.url().to_owned().into())
+        ..AmqpOptions::new(broker.url().to_owned().into())
     }
 }
 
@@ -36,7 +36,7 @@ async fn source(dispatch: &AmqpDispatch, name: &str) -> Box<dyn WakeSource> {
 }
 
 /// Waits until the counts satisfy a condition.
-async fn counted(dispatch: &AmqpDispatch, what: &str, condition: impl Fn(&Counts) -> bool) {
+async fn counted(dispatch: &AmqpDispatch, what: &str, condition: impl Fn(&DispatchCounts) -> bool) {
     eventually(LIMIT, what, async || {
         let counts = dispatch.counts();
         if condition(&counts) { Ok(()) } else { Err(counts) }

@@ -110,7 +110,7 @@ async fn a_dispatcher_that_is_closed_leaves_a_blocked_broker() {
     let readiness = Readiness::new();
     let component = readiness.component("broker");
     let settings =
-        AmqpSettings { proof_within: Duration::from_millis(500), ..settings(&Broker::on(&node)) };
+        AmqpOptions { proof_within: Duration::from_millis(500), ..settings(&Broker::on(&node)) };
     let dispatch = AmqpDispatch::start(settings, Some(component)).unwrap();
     connected(&dispatch).await;
     node.ctl(&["set_vm_memory_high_watermark", "0"]);

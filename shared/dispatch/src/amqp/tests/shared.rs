@@ -19,7 +19,7 @@ async fn a_hint_to_a_missing_queue_makes_the_queue() {
     for task in 0..10 {
         dispatch.waker().wake(wake("new", task));
     }
-    let all = |counts: &Counts| counts.confirmed + counts.coalesced == 10;
+    let all = |counts: &DispatchCounts| counts.confirmed + counts.coalesced == 10;
     counted(&dispatch, "all are confirmed", all).await;
     assert!(dispatch.counts().returned > 0);
     let mut source = source(&dispatch, "new").await;
@@ -112,7 +112,7 @@ async fn hints_that_come_together_leave_as_few_messages_that_say_how_many_they_a
 #[tokio::test]
 async fn a_hint_older_than_its_worth_is_not_sent() {
     let broker = Broker::shared();
-    let settings = AmqpSettings { message_ttl: Duration::ZERO, ..settings(&broker) };
+    let settings = AmqpOptions { message_ttl: Duration::ZERO, ..settings(&broker) };
     let dispatch = AmqpDispatch::start(settings, None).unwrap();
     dispatch.waker().wake(wake("a", 1));
     counted(&dispatch, "it is dropped", |counts| counts.dropped == 1).await;
@@ -122,7 +122,7 @@ async fn a_hint_older_than_its_worth_is_not_sent() {
 #[tokio::test]
 async fn deliveries_of_a_busy_source_are_bounded_by_the_prefetch() {
     let broker = Broker::shared();
-    let settings = AmqpSettings { prefetch: 2, ..settings(&broker) };
+    let settings = AmqpOptions { prefetch: 2, ..settings(&broker) };
     let dispatch = AmqpDispatch::start(settings, None).unwrap();
     let mut busy = source(&dispatch, "a").await;
     connected(&dispatch).await;

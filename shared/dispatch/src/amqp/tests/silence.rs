@@ -9,7 +9,7 @@ async fn heard_by_a_silent_peer(scheme: &str) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("{scheme}://127.0.0.1:{}/%2f", listener.local_addr().unwrap().port());
     let connect_timeout = Duration::from_millis(100);
-    let settings = AmqpSettings { connect_timeout, ..AmqpSettings::new(url.into()) };
+    let settings = AmqpOptions { connect_timeout, ..AmqpOptions::new(url.into()) };
     let dispatch = AmqpDispatch::start(settings, None).unwrap();
     dispatch.waker().wake(wake("a", 1));
     let mut heard = Vec::new();
@@ -41,7 +41,7 @@ async fn nobody_listening_is_an_error_of_declare_and_of_nothing_else() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let url = format!("amqp://user:hunter2@127.0.0.1:{port}/%2f");
-    let dispatch = AmqpDispatch::start(AmqpSettings::new(url.into()), None).unwrap();
+    let dispatch = AmqpDispatch::start(AmqpOptions::new(url.into()), None).unwrap();
     let refused = dispatch.declare(&[agent("a")]).await.unwrap_err();
     assert!(!refused.to_string().contains("hunter2"), "{refused}");
     let mut source = source(&dispatch, "a").await;

@@ -22,10 +22,10 @@ queued_per_owner = 100
 "#;
     let settings = load(file, &[], &[]).unwrap();
     let agent = &settings.agent[0];
-    assert_eq!(agent.no_progress_timeout, Some(Period::seconds(120)));
-    assert_eq!(agent.total_timeout, Some(Period::seconds(7 * 86_400)));
+    assert_eq!(agent.no_progress_timeout, Some(HumanDuration::seconds(120)));
+    assert_eq!(agent.total_timeout, Some(HumanDuration::seconds(7 * 86_400)));
     assert!(agent.pin_version);
-    assert_eq!((agent.retry.initial, agent.retry.factor), (Period::millis(500), 3.0));
+    assert_eq!((agent.retry.initial, agent.retry.factor), (HumanDuration::millis(500), 3.0));
     assert_eq!((agent.limits.running_per_key, agent.limits.queued), (Some(1), Some(1_000)));
     assert_eq!(load(&settings.describe(), &[], &[]).unwrap(), settings);
     let keys = keys();

@@ -1,7 +1,7 @@
 //! Variables that look like settings.
 
 use super::{load, refused};
-use crate::settings::kubernetes_variables;
+use crate::settings::ignored_kubernetes_variables;
 
 #[test]
 fn a_bad_variable_is_refused_by_its_name() {
@@ -58,5 +58,5 @@ fn variables_that_kubernetes_sets_for_a_service_are_ignored_and_can_be_listed() 
     let settings = [("LONGHAUL_SERVER_LISTEN", "127.0.0.1:1"), ("PATH", "/bin")];
     let all = of_service.iter().chain(&settings).map(|(name, text)| (name.into(), text.into()));
     let names: Vec<&str> = of_service.iter().map(|(name, _)| *name).collect();
-    assert_eq!(kubernetes_variables(all), names);
+    assert_eq!(ignored_kubernetes_variables(all), names);
 }

@@ -37,5 +37,5 @@ fn proxies_are_listed_by_address_or_network() {
     for wrong in ["", "proxy", "10.0.0.0/33", "10.0.0", "*", "10.0.0.1:80"] {
         refused(server(wrong), &["server.trusted_proxies[0]", "10.0.0.0/8"]);
     }
-    assert_eq!(read_network("::ffff:10.0.0.1"), read_network("10.0.0.1"));
+    assert_eq!(parse_network("::ffff:10.0.0.1"), parse_network("10.0.0.1"));
 }

@@ -1,9 +1,9 @@
 //! `[cards]`: what a card must be able to say, and where keys are.
 
-use super::{super::sections::Cards, Check, Checked, is_public_url};
+use super::{super::sections::AgentCardSettings, Check, Checked, is_public_url};
 
 impl Check<'_> {
-    pub(super) fn cards(&self, cards: &Cards) -> Checked {
+    pub(super) fn cards(&self, cards: &AgentCardSettings) -> Checked {
         for (key, paths) in
             [("signing_keys", &cards.signing_keys), ("published_keys", &cards.published_keys)]
         {
@@ -25,7 +25,7 @@ impl Check<'_> {
     }
 
     /// A provider has a name and a site (A2A 4.4.2).
-    fn about(&self, cards: &Cards) -> Checked {
+    fn about(&self, cards: &AgentCardSettings) -> Checked {
         let (name, site) = (cards.provider.as_deref(), cards.provider_url.as_ref());
         let named = name.is_some_and(|name| !name.trim().is_empty());
         self.ensure(

@@ -1,6 +1,6 @@
 //! `[server]`: hosts and origins.
 
-use super::{super::sections::Server, Check, Checked};
+use super::{super::sections::ServerSettings, Check, Checked};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,14 +11,14 @@ const ORIGIN: &str = "\"*\", or an origin without a path and a slash at the end,
 const NETWORK: &str = "an address, or a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
 
 /// Reads an address or a network.
-pub fn read_network(text: &str) -> Option<IpNet> {
+pub fn parse_network(text: &str) -> Option<IpNet> {
     text.parse()
         .ok()
         .or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()))
 }
 
 impl Check<'_> {
-    pub(super) fn web(&self, server: &Server) -> Checked {
+    pub(super) fn web(&self, server: &ServerSettings) -> Checked {
         for (at, host) in server.allowed_hosts.iter().enumerate() {
             let key = format!("server.allowed_hosts[{at}]");
             self.ensure(is_host(host), &key, &format!("{host:?} is not such a host"), HOST)?;
@@ -26,7 +26,7 @@ impl Check<'_> {
         for (at, network) in server.trusted_proxies.iter().enumerate() {
             let key = format!("server.trusted_proxies[{at}]");
             let problem = format!("{network:?} is not such an address");
-            self.ensure(read_network(network).is_some(), &key, &problem, NETWORK)?;
+            self.ensure(parse_network(network).is_some(), &key, &problem, NETWORK)?;
         }
         for (at, origin) in server.cors_origins.iter().enumerate() {
             let key = format!("server.cors_origins[{at}]");

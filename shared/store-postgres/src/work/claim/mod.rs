@@ -20,7 +20,7 @@ use crate::{
     work::lost::{self, InFlight},
 };
 use longhaul_domain::TaskKey;
-use longhaul_store::{ClaimRequest, Claimed, Result};
+use longhaul_store::{ClaimRequest, ClaimedRun, Result};
 use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct Taken {
 }
 
 /// Runs one batch. Claims wait for no disk, so what a batch shares is its connection.
-pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<Claimed>>> {
+pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<ClaimedRun>>> {
     let mut outcomes = Vec::with_capacity(requests.len());
     for request in &requests {
         outcomes.push(claim(&db, request).await.map_err(Into::into));
@@ -58,7 +58,7 @@ pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<Cla
     outcomes
 }
 
-async fn claim(db: &Db, request: &ClaimRequest) -> DbResult<Vec<Claimed>> {
+async fn claim(db: &Db, request: &ClaimRequest) -> DbResult<Vec<ClaimedRun>> {
     let free = request.slots.iter().map(|slot| u64::from(slot.free)).sum::<u64>();
     let most = usize::try_from(free.min(u64::from(request.limit))).unwrap_or(usize::MAX);
     if most == 0 {
@@ -78,7 +78,7 @@ async fn try_to_claim(
     db: &Db,
     request: &ClaimRequest,
     flight: InFlight<'_>,
-) -> DbResult<Vec<Claimed>> {
+) -> DbResult<Vec<ClaimedRun>> {
     let mut connection = db.hot_relaxed.acquire().await?;
     let taken = if request.slots.iter().all(|slot| slot.limits.is_none()) {
         fast::take(db, &mut connection, request, flight.tokens()).await?

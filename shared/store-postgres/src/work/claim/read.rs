@@ -7,7 +7,7 @@ use crate::{
     work::claim::Taken,
 };
 use longhaul_domain::{EntryBody, Epoch, Fence, log::UserMessage};
-use longhaul_store::{Claimed, OPENING_BYTES};
+use longhaul_store::{ClaimedRun, MAX_OPENING_BYTES};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::time::Duration;
@@ -49,12 +49,12 @@ order by c.place";
 pub async fn claimed(
     connection: &mut PgConnection,
     taken: &[Taken],
-) -> DbResult<(Vec<Claimed>, Vec<(Uuid, Failure)>)> {
+) -> DbResult<(Vec<ClaimedRun>, Vec<(Uuid, Failure)>)> {
     let rows = query(CLAIMED)
         .bind(taken.iter().map(|run| run.key.owner.0).collect::<Vec<_>>())
         .bind(taken.iter().map(|run| run.key.task.uuid()).collect::<Vec<_>>())
         .bind(taken.iter().map(|run| run.token).collect::<Vec<_>>())
-        .bind(i32::try_from(OPENING_BYTES).unwrap_or(i32::MAX))
+        .bind(i32::try_from(MAX_OPENING_BYTES).unwrap_or(i32::MAX))
         .fetch_all(&mut *connection)
         .await?;
     let mut claimed = Vec::with_capacity(rows.len());
@@ -69,13 +69,13 @@ pub async fn claimed(
 }
 
 /// A claimed run.
-struct ClaimedRow(Claimed);
+struct ClaimedRow(ClaimedRun);
 
 impl TryFrom<&PgRow> for ClaimedRow {
     type Error = Failure;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let waited: i64 = column(row, "waited_ms")?;
-        Ok(Self(Claimed {
+        Ok(Self(ClaimedRun {
             key: key(row)?,
             agent: agent(row)?,
             context: context(row)?,

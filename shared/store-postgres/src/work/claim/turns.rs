@@ -4,7 +4,7 @@
 //! to chance, so that many processes do not serve the same owner first.
 
 use longhaul_domain::{AgentName, OwnerId};
-use longhaul_runtime::Ids;
+use longhaul_runtime::IdSource;
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,7 +16,7 @@ pub struct Turns(Mutex<HashMap<AgentName, OwnerId>>);
 
 impl Turns {
     /// Who was served last.
-    pub fn last(&self, agent: &AgentName, ids: &dyn Ids) -> OwnerId {
+    pub fn last(&self, agent: &AgentName, ids: &dyn IdSource) -> OwnerId {
         *self.lock().entry(agent.clone()).or_insert_with(|| somebody(ids.random_u128()))
     }
 

@@ -7,9 +7,9 @@ use crate::{
     write::{Changes, LockedTask, lock::lock_tasks, task::Stage},
 };
 use chrono::TimeDelta;
-use longhaul_domain::{EntryBody, Failed, FailedBecause, MessageId, Note, TaskKey};
-use longhaul_runtime::Ids;
-use longhaul_store::{Reaped, Verdict, is_suspect, verdict};
+use longhaul_domain::{EntryBody, FailureKind, MessageId, Note, TaskFailure, TaskKey};
+use longhaul_runtime::IdSource;
+use longhaul_store::{PoisonDecision, Reaped, is_suspect, verdict};
 use sqlx_postgres::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
@@ -36,7 +36,7 @@ pub enum Why {
 #[derive(Clone, Copy)]
 pub struct Rules<'a> {
     /// Makes the ids of final messages.
-    pub ids: &'a dyn Ids,
+    pub ids: &'a dyn IdSource,
     /// So many workers in a row end a task.
     pub max_losses: u32,
     /// How long a worker has after the deadline of a task.
@@ -124,7 +124,7 @@ fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>, standing: Standing)
         }
         Why::Queue => {
             let run = task.run.as_ref().filter(|run| run.holder.is_none())?;
-            let failed = Failed::queue_timeout(run.attempt - 1);
+            let failed = TaskFailure::queue_timeout(run.attempt - 1);
             Some(fail(task, failed, rules))
         }
         Why::Deadline { parked } => {
@@ -139,7 +139,7 @@ fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>, standing: Standing)
                 None if !task.state.is_parked() => return None,
                 None => parked,
             };
-            Some(fail(task, Failed::deadline(attempts), rules))
+            Some(fail(task, TaskFailure::deadline(attempts), rules))
         }
     }
 }
@@ -164,8 +164,10 @@ fn lost(
     run.losses += 1;
     let (losses, attempts) = (run.losses, run.attempt);
     let delay = match verdict(losses, rules.max_losses, place, suspects) {
-        Verdict::Poison => return Some(fail(task, Failed::poison(losses, attempts), rules)),
-        Verdict::Again(delay) => delay,
+        PoisonDecision::Poison => {
+            return Some(fail(task, TaskFailure::poison(losses, attempts), rules));
+        }
+        PoisonDecision::OfferAfter(delay) => delay,
     };
     let due = task.after(delay);
     let run = task.run.as_mut()?;
@@ -185,8 +187,8 @@ fn cancel(task: &mut LockedTask) -> Reaped {
 }
 
 /// Appends the final status of a task that has not ended, which may fail in every state, and takes its run off.
-fn fail(task: &mut LockedTask, failed: Failed, rules: Rules<'_>) -> Reaped {
-    let because: FailedBecause = failed.because;
+fn fail(task: &mut LockedTask, failed: TaskFailure, rules: Rules<'_>) -> Reaped {
+    let because: FailureKind = failed.because;
     let id = || MessageId::from(rules.ids.uuid_v7());
     let status = failed.status(task.key.task, &task.context, None, id);
     task.place(Encoded::from(&status), 0);
@@ -205,7 +207,7 @@ mod tests {
         Rules { ids: &SystemIds, max_losses: 3, grace: Duration::from_secs(10) };
     const ALONE: Standing = Standing { place: 0, suspects: 1 };
 
-    fn failed(task: &LockedTask, because: FailedBecause) -> Reaped {
+    fn failed(task: &LockedTask, because: FailureKind) -> Reaped {
         Reaped::Failed { key: task.key, because }
     }
 
@@ -232,7 +234,7 @@ mod tests {
             run.holder = running().run.unwrap().holder;
         }
         let reaped = decide(&mut task, Why::Dead, RULES, ALONE);
-        assert_eq!(reaped, Some(failed(&task, FailedBecause::Poison)));
+        assert_eq!(reaped, Some(failed(&task, FailureKind::Poison)));
         assert_eq!(task.dead.unwrap().attempts, 1);
     }
 
@@ -244,7 +246,7 @@ mod tests {
         assert_eq!(decide(&mut task.clone(), why, RULES, ALONE), None);
         let mut late = task.clone();
         late.now += TimeDelta::seconds(10);
-        let ended = Some(failed(&task, FailedBecause::Deadline));
+        let ended = Some(failed(&task, FailureKind::Deadline));
         assert_eq!(decide(&mut late, why, RULES, ALONE), ended);
         task.run.as_mut().unwrap().holder = None;
         assert_eq!(decide(&mut task, why, RULES, ALONE), ended);

@@ -5,7 +5,7 @@ use crate::{
     failure::{DbResult, Failure},
 };
 use longhaul_domain::Timestamp;
-use longhaul_store::Reap;
+use longhaul_store::ReapRequest;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::time::Duration;
@@ -159,7 +159,11 @@ impl Look {
 }
 
 /// Looks.
-pub async fn look(connection: &mut PgConnection, reap: &Reap, thorough: bool) -> DbResult<Look> {
+pub async fn look(
+    connection: &mut PgConnection,
+    reap: &ReapRequest,
+    thorough: bool,
+) -> DbResult<Look> {
     let row = query(LOOK)
         .bind(millis(reap.grace))
         .bind(millis(GRACE))

@@ -21,8 +21,8 @@ use crate::{
     intake::known::PRUNE_KEYS,
 };
 use again::again_in;
-use longhaul_runtime::Ids;
-use longhaul_store::{Reap, Reaped, Reaping};
+use longhaul_runtime::IdSource;
+use longhaul_store::{ReapOutcome, ReapRequest, Reaped};
 use look::{GRACE, look};
 use sqlx_core::{query::query, query_scalar::query_scalar};
 use std::{sync::Arc, time::Duration};
@@ -53,13 +53,13 @@ const PRUNING: Duration = Duration::from_secs(5);
 /// What a round came to.
 pub struct Round {
     /// What was done, and when to look again.
-    pub reaping: Reaping,
+    pub reaping: ReapOutcome,
     /// Whether everything was looked at, as happens from time to time.
     pub thorough: bool,
 }
 
 /// Reaps.
-pub async fn reap(db: &Db, reap: &Reap) -> DbResult<Round> {
+pub async fn reap(db: &Db, reap: &ReapRequest) -> DbResult<Round> {
     let thorough = db.rounds.thorough();
     let mut look = look(&mut *db.relaxed.acquire().await?, reap, thorough).await?;
     if look.new_server {
@@ -93,7 +93,7 @@ pub async fn reap(db: &Db, reap: &Reap) -> DbResult<Round> {
     if left(reap, &done) == 0 {
         again_in = again_in.min(again::SOON);
     }
-    Ok(Round { reaping: Reaping { done, again_in }, thorough })
+    Ok(Round { reaping: ReapOutcome { done, again_in }, thorough })
 }
 
 /// What was done is told, even when something after it fails; the next round does that.
@@ -108,13 +108,13 @@ fn or_nothing(more: DbResult<Vec<Reaped>>, done: &[Reaped]) -> DbResult<Vec<Reap
 }
 
 /// From 0 to 1.
-fn chance(ids: &dyn Ids) -> f64 {
+fn chance(ids: &dyn IdSource) -> f64 {
     let random = u32::try_from(ids.random_u128() >> 96).unwrap_or_default();
     f64::from(random) / f64::from(u32::MAX)
 }
 
 /// How many tasks may still be dealt with.
-const fn left(reap: &Reap, done: &[Reaped]) -> usize {
+const fn left(reap: &ReapRequest, done: &[Reaped]) -> usize {
     (reap.limit as usize).saturating_sub(done.len())
 }
 

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use longhaul_domain::TaskKey;
-use longhaul_store::{Reap, Reaped};
+use longhaul_store::{ReapRequest, Reaped};
 use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ where r.worker is null or s.deadline_at + $2::int8 * interval '1 millisecond' <=
 limit $1";
 
 /// Deals with runs whose worker is dead or that have waited too long, in one transaction.
-pub async fn runs(db: &Db, reap: &Reap, lost: &LostWorkers) -> DbResult<Vec<Reaped>> {
+pub async fn runs(db: &Db, reap: &ReapRequest, lost: &LostWorkers) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
     workers::lose(&mut transaction, lost).await?;
     let found = lock_runs(&mut transaction, reap).await?;
@@ -81,7 +81,7 @@ pub async fn runs(db: &Db, reap: &Reap, lost: &LostWorkers) -> DbResult<Vec<Reap
 
 /// Ends tasks whose deadline has passed, at most so many. A transaction of its own: it waits for rows, and whoever does so must
 /// hold none that were locked in another order.
-pub async fn deadlines(db: &Db, reap: &Reap, limit: usize) -> DbResult<Vec<Reaped>> {
+pub async fn deadlines(db: &Db, reap: &ReapRequest, limit: usize) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
     let mut found = BTreeMap::new();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -96,11 +96,14 @@ pub async fn deadlines(db: &Db, reap: &Reap, limit: usize) -> DbResult<Vec<Reape
     Ok(reaped)
 }
 
-fn rules<'a>(db: &'a Db, reap: &Reap) -> Rules<'a> {
+fn rules<'a>(db: &'a Db, reap: &ReapRequest) -> Rules<'a> {
     Rules { ids: &*db.ids, max_losses: reap.max_losses, grace: reap.grace }
 }
 
-async fn lock_runs(connection: &mut PgConnection, reap: &Reap) -> DbResult<BTreeMap<TaskKey, Why>> {
+async fn lock_runs(
+    connection: &mut PgConnection,
+    reap: &ReapRequest,
+) -> DbResult<BTreeMap<TaskKey, Why>> {
     let mut found = BTreeMap::new();
     // What was to be canceled is, whatever else is the matter with it.
     let kinds =

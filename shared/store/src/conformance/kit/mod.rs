@@ -10,14 +10,14 @@ pub use scene::Scene;
 pub use values::*;
 pub use wait::{Dice, at_once, eventually};
 
-use crate::{Reap, Store};
+use crate::{ReapRequest, Store};
 use std::{any::Any, sync::Arc, time::Duration};
 
 /// A lease that does not end while a case runs.
 pub const LONG: Duration = Duration::from_secs(600);
 
 /// A look for what is overdue that finds no fault with losses and leaves running tasks past their deadline alone.
-pub const REAP: Reap = Reap { limit: 100, max_losses: 1_000, grace: LONG };
+pub const REAP: ReapRequest = ReapRequest { limit: 100, max_losses: 1_000, grace: LONG };
 
 /// A store of its own for one case, and what must live as long as it.
 pub struct Fixture {

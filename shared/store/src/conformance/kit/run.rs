@@ -1,7 +1,7 @@
 //! A claimed run, and how it writes.
 
 use super::{status, working};
-use crate::{Append, Claimed, Settle, SettleAs};
+use crate::{Append, ClaimedRun, Settle, SettleAs};
 use longhaul_domain::{
     Checkpoint, EntryBody, Json, ParkedState, Seq, TaskKey, TerminalState, WorkerId,
 };
@@ -11,14 +11,14 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Run {
     pub worker: WorkerId,
-    pub claimed: Claimed,
+    pub claimed: ClaimedRun,
     pub op: i32,
     /// The last client message that its executor has read.
     pub read: Seq,
 }
 
 impl Run {
-    pub fn of(worker: WorkerId, claimed: Claimed) -> Self {
+    pub fn of(worker: WorkerId, claimed: ClaimedRun) -> Self {
         let read = claimed.message_seq;
         Self { worker, claimed, op: 0, read }
     }

@@ -2,9 +2,9 @@
 
 use super::{LONG, REAP, Run, agent, eventually, owner, said, uuid};
 use crate::{
-    Accept, AcceptFollowUp, AcceptNew, Accepted, AgentSlots, ClaimRequest, Claimed, DedupeKey,
-    FollowedUp, HistoryQuery, NewWorker, ReadLimit, Reap, Reaped, RunFacts, RunOptions, Settled,
-    SnapshotOptions, Store, TaskBudget,
+    AcceptFollowUp, AcceptNew, Accepted, AgentSlots, ClaimRequest, ClaimedRun, DedupeKey,
+    FollowedUp, HistoryQuery, IncomingMessage, NewWorker, ReadLimit, ReapRequest, Reaped,
+    RunDetails, RunOptions, Settled, SnapshotOptions, Store, TaskBudget,
 };
 use longhaul_domain::{
     AgentName, ConcurrencyLimits, ContextId, EntryBody, HistoryItem, LogEntry, OwnerId,
@@ -59,10 +59,10 @@ impl Scene {
         }
     }
 
-    pub fn accept(&self, id: &str, text: &str) -> Accept {
+    pub fn accept(&self, id: &str, text: &str) -> IncomingMessage {
         let message = said(id, text);
-        let dedupe = DedupeKey::of_message(&self.agent, &message);
-        Accept { message, dedupe, blobs: Vec::new(), trace: None }
+        let dedupe = DedupeKey::from_message(&self.agent, &message);
+        IncomingMessage { message, dedupe, blobs: Vec::new(), trace: None }
     }
 
     pub async fn accepted(&self) -> TaskKey {
@@ -112,7 +112,7 @@ impl Scene {
         self.reaped_as(REAP).await
     }
 
-    pub async fn reaped_as(&self, reap: Reap) -> Vec<Reaped> {
+    pub async fn reaped_as(&self, reap: ReapRequest) -> Vec<Reaped> {
         let found = Mutex::new(Vec::new());
         eventually("something is reaped", || async {
             let done = self.store.reap(reap).await.unwrap().done;
@@ -133,16 +133,16 @@ impl Scene {
         }
     }
 
-    pub async fn facts(&self, key: TaskKey) -> RunFacts {
-        let facts = self.store.run_facts(vec![key]).await.unwrap().remove(&key);
+    pub async fn facts(&self, key: TaskKey) -> RunDetails {
+        let facts = self.store.run_details(vec![key]).await.unwrap().remove(&key);
         facts.expect("the task is there")
     }
 
-    pub async fn claim(&self, worker: WorkerId, limit: u32) -> Vec<Claimed> {
+    pub async fn claim(&self, worker: WorkerId, limit: u32) -> Vec<ClaimedRun> {
         self.claim_as(worker, AgentSlots::new(self.agent.clone(), limit)).await
     }
 
-    pub async fn claim_as(&self, worker: WorkerId, slots: AgentSlots) -> Vec<Claimed> {
+    pub async fn claim_as(&self, worker: WorkerId, slots: AgentSlots) -> Vec<ClaimedRun> {
         let limit = slots.free;
         self.store.claim(ClaimRequest { worker, slots: vec![slots], limit }).await.unwrap()
     }

@@ -6,7 +6,7 @@ use longhaul_domain::{
     Part, Role, Scopes, TaskState,
     log::{StatusChange, UserMessage},
 };
-use longhaul_runtime::{Ids, SystemIds};
+use longhaul_runtime::{IdSource, SystemIds};
 use std::sync::Arc;
 
 pub fn uuid() -> uuid::Uuid {

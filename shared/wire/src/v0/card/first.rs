@@ -4,7 +4,7 @@
 //! In 0.1 a name is that of an HTTP scheme, or of a kind of scheme as `OpenAPI` calls it.
 
 use crate::{
-    raw::{At, Raw, Read, object, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, scalar},
     v1::card::{
         APIKeySecurityScheme, AgentCard, HTTPAuthSecurityScheme, OAuth2SecurityScheme,
         OpenIdConnectSecurityScheme, SecurityRequirement, SecurityScheme, StringList,
@@ -57,7 +57,7 @@ fn name(scheme: &SecurityScheme) -> &str {
 pub(super) type Security = (BTreeMap<String, SecurityScheme>, Vec<SecurityRequirement>);
 
 /// Reads what a card of 0.1 says; each scheme is known by its own name.
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Security> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Security> {
     let [schemes] = object(raw, at, ["schemes"])?;
     let names: BTreeSet<String> = schemes.list(at, scalar::text)?.into_iter().collect();
     let names = names.into_iter().filter(|name| !NOTHING.contains(&name.as_str()));

@@ -24,9 +24,9 @@ const VERSION: &str = "0.3.0";
 
 /// A card as 0.3 writes it.
 #[derive(Debug, Clone, Copy)]
-pub struct OldCard<'a>(pub &'a AgentCard);
+pub struct LegacyCard<'a>(pub &'a AgentCard);
 
-impl Serialize for OldCard<'_> {
+impl Serialize for LegacyCard<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Document { card: self.0, both: false }.serialize(serializer)
     }
@@ -34,9 +34,9 @@ impl Serialize for OldCard<'_> {
 
 /// A card that clients of 0.3 and of 1.0 read. One without an interface of 0.3 is that of 1.0.
 #[derive(Debug, Clone, Copy)]
-pub struct AnyCard<'a>(pub &'a AgentCard);
+pub struct CombinedCard<'a>(pub &'a AgentCard);
 
-impl Serialize for AnyCard<'_> {
+impl Serialize for CombinedCard<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.supported_interfaces.iter().any(is_old) {
             Document { card: self.0, both: true }.serialize(serializer)

@@ -5,7 +5,7 @@ use super::first;
 use crate::{
     WireError,
     dialect::shortened,
-    raw::{At, Field, Raw, Read, elements, members, object, read_root, scalar},
+    raw::{Field, JsonPath, Parsed, RawJson, elements, members, object, read_root, scalar},
     v1::card::{
         self, APIKeySecurityScheme, AgentCard, AgentInterface, HTTPAuthSecurityScheme,
         MutualTlsSecurityScheme, OAuth2SecurityScheme, OpenIdConnectSecurityScheme,
@@ -52,7 +52,7 @@ struct Old {
     first: Option<first::Security>,
 }
 
-fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
+fn read_old(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Old> {
     let [url, transport, version, additional, security, extended, skills] = object(
         raw,
         at,
@@ -86,7 +86,11 @@ fn read_old(raw: Raw<'_>, at: &At<'_>) -> Read<Old> {
     })
 }
 
-fn interfaces(at: &At<'_>, fields: [Field<'_>; 4], unstated: &str) -> Read<Vec<AgentInterface>> {
+fn interfaces(
+    at: &JsonPath<'_>,
+    fields: [Field<'_>; 4],
+    unstated: &str,
+) -> Parsed<Vec<AgentInterface>> {
     let [url, transport, version, additional] = fields;
     let url = url.required(at, scalar::filled_text);
     let transport = transport.some_text(at);
@@ -115,7 +119,7 @@ fn interfaces(at: &At<'_>, fields: [Field<'_>; 4], unstated: &str) -> Read<Vec<A
     Ok(first.map(of).collect())
 }
 
-fn read_requirement(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityRequirement> {
+fn read_requirement(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SecurityRequirement> {
     let mut requirement = Ok(SecurityRequirement::default());
     members(raw, at, |name, scopes| {
         match (read_scopes(scopes, &at.field(name)), &mut requirement) {
@@ -129,7 +133,7 @@ fn read_requirement(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityRequirement> {
     requirement
 }
 
-fn read_scopes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<String>> {
+fn read_scopes(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Vec<String>> {
     let mut scopes = Ok(Vec::new());
     elements(raw, at, |index, scope| match (scalar::text(scope, &at.index(index)), &mut scopes) {
         (Ok(scope), Ok(scopes)) => scopes.push(scope),
@@ -139,7 +143,7 @@ fn read_scopes(raw: Raw<'_>, at: &At<'_>) -> Read<Vec<String>> {
     scopes
 }
 
-fn read_scheme(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityScheme> {
+fn read_scheme(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SecurityScheme> {
     let [kind, description] = object(raw, at, ["type", "description"])?;
     let [location, name, scheme, format, flows, metadata, url] = object(
         raw,

@@ -1,6 +1,6 @@
 //! `AgentCapabilities` and `AgentExtension` (A2A 4.4.3, 4.4.4).
 
-use crate::raw::{At, Raw, Read, object, scalar};
+use crate::raw::{JsonPath, Parsed, RawJson, object, scalar};
 use longhaul_domain::JsonObject;
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub struct AgentExtension {
     pub params: Option<JsonObject>,
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCapabilities> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AgentCapabilities> {
     let [streaming, push, extensions, extended] =
         object(raw, at, ["streaming", "pushNotifications", "extensions", "extendedAgentCard"])?;
     let streaming = streaming.optional(at, scalar::boolean);
@@ -54,7 +54,7 @@ pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCapabilities> {
     })
 }
 
-fn read_extension(raw: Raw<'_>, at: &At<'_>) -> Read<AgentExtension> {
+fn read_extension(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AgentExtension> {
     let [uri, description, required, params] =
         object(raw, at, ["uri", "description", "required", "params"])?;
     let uri = uri.text(at);

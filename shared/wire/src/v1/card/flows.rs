@@ -1,6 +1,6 @@
 //! `OAuthFlows` and each flow (A2A 4.5.7 to 4.5.10), those that are deprecated too: cards of others may hold them.
 
-use crate::raw::{At, Raw, Read, object, scalar};
+use crate::raw::{JsonPath, Parsed, RawJson, object, scalar};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -93,7 +93,7 @@ pub struct DeviceCodeOAuthFlow {
 }
 
 /// `None` for a flow of a kind that is not known.
-pub(crate) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<Option<OAuthFlows>> {
+pub(crate) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Option<OAuthFlows>> {
     let [code, client, implicit, password, device] = object(
         raw,
         at,
@@ -117,7 +117,7 @@ struct Common {
     pkce_required: bool,
 }
 
-fn read_common(raw: Raw<'_>, at: &At<'_>) -> Read<Common> {
+fn read_common(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Common> {
     let [authorization, device, token, refresh, scopes, pkce] = object(
         raw,
         at,
@@ -146,7 +146,7 @@ fn read_common(raw: Raw<'_>, at: &At<'_>) -> Read<Common> {
     })
 }
 
-fn read_code(raw: Raw<'_>, at: &At<'_>) -> Read<AuthorizationCodeOAuthFlow> {
+fn read_code(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AuthorizationCodeOAuthFlow> {
     let Common { authorization_url, token_url, refresh_url, scopes, pkce_required, .. } =
         read_common(raw, at)?;
     Ok(AuthorizationCodeOAuthFlow {
@@ -158,22 +158,22 @@ fn read_code(raw: Raw<'_>, at: &At<'_>) -> Read<AuthorizationCodeOAuthFlow> {
     })
 }
 
-fn read_client(raw: Raw<'_>, at: &At<'_>) -> Read<ClientCredentialsOAuthFlow> {
+fn read_client(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ClientCredentialsOAuthFlow> {
     let Common { token_url, refresh_url, scopes, .. } = read_common(raw, at)?;
     Ok(ClientCredentialsOAuthFlow { token_url, refresh_url, scopes })
 }
 
-fn read_implicit(raw: Raw<'_>, at: &At<'_>) -> Read<ImplicitOAuthFlow> {
+fn read_implicit(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ImplicitOAuthFlow> {
     let Common { authorization_url, refresh_url, scopes, .. } = read_common(raw, at)?;
     Ok(ImplicitOAuthFlow { authorization_url, refresh_url, scopes })
 }
 
-fn read_password(raw: Raw<'_>, at: &At<'_>) -> Read<PasswordOAuthFlow> {
+fn read_password(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<PasswordOAuthFlow> {
     let Common { token_url, refresh_url, scopes, .. } = read_common(raw, at)?;
     Ok(PasswordOAuthFlow { token_url, refresh_url, scopes })
 }
 
-fn read_device(raw: Raw<'_>, at: &At<'_>) -> Read<DeviceCodeOAuthFlow> {
+fn read_device(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<DeviceCodeOAuthFlow> {
     let Common { device_authorization_url, token_url, refresh_url, scopes, .. } =
         read_common(raw, at)?;
     Ok(DeviceCodeOAuthFlow { device_authorization_url, token_url, refresh_url, scopes })

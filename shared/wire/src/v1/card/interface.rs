@@ -1,6 +1,6 @@
 //! `AgentInterface` and `AgentProvider` (A2A 4.4.6, 4.4.2).
 
-use crate::raw::{At, Raw, Read, object, scalar};
+use crate::raw::{JsonPath, Parsed, RawJson, object, scalar};
 use serde::Serialize;
 
 /// Where and how to reach an agent.
@@ -28,7 +28,7 @@ pub struct AgentProvider {
     pub organization: String,
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentInterface> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AgentInterface> {
     let [url, binding, tenant, version] =
         object(raw, at, ["url", "protocolBinding", "tenant", "protocolVersion"])?;
     let url = url.required(at, scalar::text);
@@ -43,7 +43,7 @@ pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentInterface> {
     })
 }
 
-pub(super) fn read_provider(raw: Raw<'_>, at: &At<'_>) -> Read<AgentProvider> {
+pub(super) fn read_provider(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AgentProvider> {
     let [url, organization] = object(raw, at, ["url", "organization"])?;
     let url = url.text(at);
     let organization = organization.text(at);

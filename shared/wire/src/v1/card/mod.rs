@@ -23,7 +23,7 @@ pub use skill::AgentSkill;
 
 use crate::{
     WireError,
-    raw::{At, Raw, Read, object, read_root, scalar},
+    raw::{JsonPath, Parsed, RawJson, object, read_root, scalar},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -76,10 +76,10 @@ pub fn received_card(raw: &RawValue) -> Result<AgentCard, WireError> {
 
 /// Reads a card whose security schemes have a shape of their own.
 pub(crate) fn read(
-    raw: Raw<'_>,
-    at: &At<'_>,
-    scheme: impl Fn(Raw<'_>, &At<'_>) -> Read<SecurityScheme>,
-) -> Read<AgentCard> {
+    raw: RawJson<'_>,
+    at: &JsonPath<'_>,
+    scheme: impl Fn(RawJson<'_>, &JsonPath<'_>) -> Parsed<SecurityScheme>,
+) -> Parsed<AgentCard> {
     let [name, description, interfaces, provider, version, documentation, capabilities] = object(
         raw,
         at,

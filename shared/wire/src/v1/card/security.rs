@@ -1,7 +1,7 @@
 //! `SecurityScheme` of every kind, and `SecurityRequirement` (A2A 4.5.1 to 4.5.6).
 
 use super::flows::{self, OAuthFlows};
-use crate::raw::{At, Raw, Read, object, scalar};
+use crate::raw::{JsonPath, Parsed, RawJson, object, scalar};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -102,16 +102,16 @@ pub struct MutualTlsSecurityScheme {
     pub description: Option<String>,
 }
 
-pub(super) fn read_requirement(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityRequirement> {
+pub(super) fn read_requirement(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SecurityRequirement> {
     let [schemes] = object(raw, at, ["schemes"])?;
-    let scopes = |raw: Raw<'_>, at: &At<'_>| {
+    let scopes = |raw: RawJson<'_>, at: &JsonPath<'_>| {
         let [list] = object(raw, at, ["list"])?;
         Ok(StringList { list: list.list(at, scalar::text)? })
     };
     Ok(SecurityRequirement { schemes: schemes.map(at, scopes)? })
 }
 
-pub(super) fn read_scheme(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityScheme> {
+pub(super) fn read_scheme(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SecurityScheme> {
     let [key, http, oauth2, oidc, mtls] = object(
         raw,
         at,
@@ -135,7 +135,7 @@ pub(super) fn read_scheme(raw: Raw<'_>, at: &At<'_>) -> Read<SecurityScheme> {
     }
 }
 
-fn read_key(raw: Raw<'_>, at: &At<'_>) -> Read<APIKeySecurityScheme> {
+fn read_key(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<APIKeySecurityScheme> {
     let [description, location, name] = object(raw, at, ["description", "location", "name"])?;
     let description = description.some_text(at);
     let location = location.text(at);
@@ -143,7 +143,7 @@ fn read_key(raw: Raw<'_>, at: &At<'_>) -> Read<APIKeySecurityScheme> {
     Ok(APIKeySecurityScheme { description: description?, location: location?, name: name? })
 }
 
-fn read_http(raw: Raw<'_>, at: &At<'_>) -> Read<HTTPAuthSecurityScheme> {
+fn read_http(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<HTTPAuthSecurityScheme> {
     let [description, scheme, format] = object(raw, at, ["description", "scheme", "bearerFormat"])?;
     let description = description.some_text(at);
     let scheme = scheme.text(at);
@@ -155,7 +155,7 @@ fn read_http(raw: Raw<'_>, at: &At<'_>) -> Read<HTTPAuthSecurityScheme> {
     })
 }
 
-fn read_oauth2(raw: Raw<'_>, at: &At<'_>) -> Read<OAuth2SecurityScheme> {
+fn read_oauth2(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<OAuth2SecurityScheme> {
     let [description, flows, metadata] =
         object(raw, at, ["description", "flows", "oauth2MetadataUrl"])?;
     let description = description.some_text(at);
@@ -168,14 +168,14 @@ fn read_oauth2(raw: Raw<'_>, at: &At<'_>) -> Read<OAuth2SecurityScheme> {
     })
 }
 
-fn read_oidc(raw: Raw<'_>, at: &At<'_>) -> Read<OpenIdConnectSecurityScheme> {
+fn read_oidc(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<OpenIdConnectSecurityScheme> {
     let [description, url] = object(raw, at, ["description", "openIdConnectUrl"])?;
     let description = description.some_text(at);
     let url = url.text(at);
     Ok(OpenIdConnectSecurityScheme { description: description?, open_id_connect_url: url? })
 }
 
-fn read_mtls(raw: Raw<'_>, at: &At<'_>) -> Read<MutualTlsSecurityScheme> {
+fn read_mtls(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<MutualTlsSecurityScheme> {
     let [description] = object(raw, at, ["description"])?;
     Ok(MutualTlsSecurityScheme { description: description.some_text(at)? })
 }

@@ -1,6 +1,6 @@
 //! `AgentCardSignature` (A2A 4.4.7).
 
-use crate::raw::{At, Raw, Read, object, scalar};
+use crate::raw::{JsonPath, Parsed, RawJson, object, scalar};
 use longhaul_domain::JsonObject;
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub struct AgentCardSignature {
     pub header: Option<JsonObject>,
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentCardSignature> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AgentCardSignature> {
     let [protected, signature, header] = object(raw, at, ["protected", "signature", "header"])?;
     let protected = protected.text(at);
     let signature = signature.text(at);

@@ -1,7 +1,7 @@
 //! `AgentSkill` (A2A 4.4.5).
 
 use super::security::{self, SecurityRequirement};
-use crate::raw::{At, Raw, Read, object, scalar};
+use crate::raw::{JsonPath, Parsed, RawJson, object, scalar};
 use serde::Serialize;
 
 /// Something that an agent can do.
@@ -30,7 +30,7 @@ pub struct AgentSkill {
     pub security_requirements: Vec<SecurityRequirement>,
 }
 
-pub(super) fn read(raw: Raw<'_>, at: &At<'_>) -> Read<AgentSkill> {
+pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<AgentSkill> {
     let [id, name, description, tags, examples, inputs, outputs, requirements] = object(
         raw,
         at,

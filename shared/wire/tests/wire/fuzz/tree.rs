@@ -1,6 +1,6 @@
 //! JSON as a tree that keeps what a map would lose: names given twice, their order, and every token as it was spelled.
 
-use longhaul_wire::raw::{At, Raw, Violations, elements, members};
+use longhaul_wire::raw::{JsonPath, RawJson, Violations, elements, members};
 use serde_json::value::RawValue;
 
 #[derive(Debug, Clone)]
@@ -17,9 +17,9 @@ impl Tree {
         Self::read(raw.into())
     }
 
-    fn read(raw: Raw<'_>) -> Self {
+    fn read(raw: RawJson<'_>) -> Self {
         let sink = Violations::default();
-        let at = At::root(&sink);
+        let at = JsonPath::root(&sink);
         match raw.get().as_bytes() {
             [b'[', ..] => {
                 let mut list = Vec::new();

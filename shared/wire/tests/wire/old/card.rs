@@ -3,9 +3,9 @@
 use super::raw;
 use crate::card;
 use longhaul_wire::{
-    Output,
+    ResultPayload,
     dialect::Dialect,
-    v0::card::{AnyCard, OldCard, received_card},
+    v0::card::{CombinedCard, LegacyCard, received_card},
     v1::card::{self as v1_card, AgentCard, AgentInterface, OAuthFlows, SecurityScheme},
     write::to_vec,
 };
@@ -45,8 +45,8 @@ fn known_to_v0_3(mut card: AgentCard) -> AgentCard {
 #[test]
 fn a_client_of_1_0_reads_the_document_as_the_card_of_1_0() {
     for card in [card::built(), card::full()].map(with_old_interfaces) {
-        assert_eq!(v1_card::received_card(&raw(&AnyCard(&card))).unwrap(), card);
-        assert_eq!(received_card(&raw(&AnyCard(&card))).unwrap(), card);
+        assert_eq!(v1_card::received_card(&raw(&CombinedCard(&card))).unwrap(), card);
+        assert_eq!(received_card(&raw(&CombinedCard(&card))).unwrap(), card);
     }
 }
 
@@ -68,15 +68,15 @@ fn a_client_of_0_3_reads_the_document_as_the_card_of_0_3() {
         holds(value, old)
     };
     for card in [card::built(), card::full()].map(with_old_interfaces) {
-        let (document, old) = (value(&AnyCard(&card)), value(&OldCard(&card)));
+        let (document, old) = (value(&CombinedCard(&card)), value(&LegacyCard(&card)));
         assert!(all(&document, &old), "{document}\n{old}");
-        assert_eq!(received_card(&raw(&OldCard(&card))).unwrap(), known_to_v0_3(card));
+        assert_eq!(received_card(&raw(&LegacyCard(&card))).unwrap(), known_to_v0_3(card));
     }
 }
 
 #[test]
 fn the_preferred_interface_of_0_3_is_its_first_one() {
-    let card = value(&AnyCard(&with_old_interfaces(card::built())));
+    let card = value(&CombinedCard(&with_old_interfaces(card::built())));
     assert_eq!(card["url"], "http://h/a2a");
     assert_eq!(card["preferredTransport"], "JSONRPC");
     assert_eq!(card["protocolVersion"], "0.3.0");
@@ -87,18 +87,18 @@ fn the_preferred_interface_of_0_3_is_its_first_one() {
 #[test]
 fn without_an_interface_of_0_3_the_document_is_the_card_of_1_0() {
     let card = card::full();
-    assert_eq!(raw(&AnyCard(&card)).get(), raw(&card).get());
+    assert_eq!(raw(&CombinedCard(&card)).get(), raw(&card).get());
 }
 
 #[test]
 fn an_extended_card_is_in_the_shape_of_0_3_for_its_clients() {
     let card = with_old_interfaces(card::full());
-    let shown = |dialect: Dialect| raw(&dialect.view(Output::Card(&card))).get().to_owned();
+    let shown = |dialect: Dialect| raw(&dialect.view(ResultPayload::Card(&card))).get().to_owned();
     for dialect in [Dialect::V0_3, Dialect::V0_1] {
-        assert_eq!(shown(dialect), raw(&OldCard(&card)).get());
+        assert_eq!(shown(dialect), raw(&LegacyCard(&card)).get());
     }
     // Some read `ProtoJSON` there and others the shape of JSON-RPC.
-    assert_eq!(shown(Dialect::V0_3Proto), raw(&AnyCard(&card)).get());
+    assert_eq!(shown(Dialect::V0_3Proto), raw(&CombinedCard(&card)).get());
 }
 
 #[test]
@@ -119,14 +119,14 @@ fn a_card_of_0_3_that_is_wrong_says_where() {
 
 #[test]
 fn a_client_of_0_1_reads_in_the_document_where_to_call_and_that_a_key_is_needed() {
-    let document = value(&AnyCard(&with_old_interfaces(card::built())));
+    let document = value(&CombinedCard(&with_old_interfaces(card::built())));
     assert_eq!(document["url"], "http://h/a2a");
     assert_eq!(document["authentication"], serde_json::json!({"schemes": ["Bearer", "apiKey"]}));
     let mut open = with_old_interfaces(card::built());
     open.security_requirements.clear();
-    assert_eq!(value(&AnyCard(&open)).get("authentication"), None);
+    assert_eq!(value(&CombinedCard(&open)).get("authentication"), None);
     // The card of 0.3 alone has only what 0.3 knows.
-    let old = value(&OldCard(&with_old_interfaces(card::built())));
+    let old = value(&LegacyCard(&with_old_interfaces(card::built())));
     assert_eq!(old.get("authentication"), None);
 }
 

@@ -4,13 +4,13 @@ use crate::errors::all;
 use longhaul_wire::{
     ProtocolError, Violation,
     dialect::Dialect,
-    jsonrpc::{Id, write_error},
+    jsonrpc::{RpcId, write_error},
     table,
 };
 use serde_json::Value;
 
 fn written(dialect: Dialect, error: &ProtocolError) -> Value {
-    serde_json::from_slice(&write_error(dialect, &Id::number(1), error).unwrap()).unwrap()
+    serde_json::from_slice(&write_error(dialect, &RpcId::number(1), error).unwrap()).unwrap()
 }
 
 #[test]

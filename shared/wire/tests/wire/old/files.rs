@@ -4,14 +4,14 @@ use super::text;
 use crate::strategies as any_of;
 use longhaul_domain::{Content, Message, Part, Role};
 use longhaul_wire::{
-    Dialect, Operation, Output, Request, SendOutcome, StreamEvent,
-    v0::{FileBytes, Form, V0},
+    Dialect, Operation, Request, ResultPayload, SendOutcome, StreamEvent,
+    v0::{FileEncoding, LegacyForm, V0},
     write::to_vec,
 };
 use proptest::prelude::*;
 
 /// The content of the only part of a message with this file, sent by such a client.
-fn sent(files: FileBytes, encoded: &str) -> Vec<u8> {
+fn sent(files: FileEncoding, encoded: &str) -> Vec<u8> {
     let params = format!(
         r#"{{"request":{{"messageId":"m","role":"ROLE_USER","content":[{{"file":{{"fileWithBytes":"{encoded}"}}}}]}}}}"#
     );
@@ -26,7 +26,7 @@ fn sent(files: FileBytes, encoded: &str) -> Vec<u8> {
 
 #[test]
 fn a_file_is_what_the_client_meant_and_never_what_it_might_have_meant() {
-    use FileBytes::{Once, Twice};
+    use FileEncoding::{Once, Twice};
     for (files, encoded, content) in [
         // A file of the word "test", as JavaScript sends it and as Python does.
         (Once, "dGVzdA==", b"test".as_slice()),
@@ -52,12 +52,12 @@ fn only_protojson_of_0_3_asks_how_files_are_encoded() {
         ..message
     });
     let written = |dialect: Dialect, files| {
-        let view = dialect.view(Output::Send(&outcome)).files(files);
+        let view = dialect.view(ResultPayload::Send(&outcome)).files(files);
         String::from_utf8(to_vec(&view).unwrap()).unwrap()
     };
     for dialect in Dialect::ALL {
         let [once, twice] =
-            [FileBytes::Once, FileBytes::Twice].map(|files| written(dialect, files));
+            [FileEncoding::Once, FileEncoding::Twice].map(|files| written(dialect, files));
         assert!(once.contains(r#":"dGVzdA==""#), "{once}");
         if dialect == Dialect::V0_3Proto {
             assert!(twice.contains(r#""fileWithBytes":"ZEdWemRBPT0=""#), "{twice}");
@@ -67,7 +67,7 @@ fn only_protojson_of_0_3_asks_how_files_are_encoded() {
     }
     let SendOutcome::Message(message) = outcome else { panic!("no message") };
     let event = StreamEvent::Message(message);
-    let mut frames = Dialect::V0_3Proto.frames(None).files(FileBytes::Twice);
+    let mut frames = Dialect::V0_3Proto.frames(None).files(FileEncoding::Twice);
     let frame = String::from_utf8(to_vec(&frames.of(&event)[0]).unwrap()).unwrap();
     assert!(frame.contains(r#""fileWithBytes":"ZEdWemRBPT0=""#), "{frame}");
 }
@@ -75,18 +75,18 @@ fn only_protojson_of_0_3_asks_how_files_are_encoded() {
 proptest! {
     #[test]
     fn files_survive_between_those_who_encode_alike(request in any_of::send_request()) {
-        let given = V0::new(Form::V0_3Proto, &request);
+        let given = V0::new(LegacyForm::V0_3Proto, &request);
         let once = Dialect::V0_3Proto.read(Operation::Send, &super::raw(&given)).unwrap();
         let Request::Send(once) = once else { panic!("{once:?}") };
         let files = |message: &Message| -> Vec<Content> {
             message.parts.iter().map(|part| part.content.clone()).collect()
         };
         let event = StreamEvent::Message(once.message.clone());
-        let mut frames = Dialect::V0_3Proto.frames(None).files(FileBytes::Twice);
+        let mut frames = Dialect::V0_3Proto.frames(None).files(FileEncoding::Twice);
         let written = super::raw(&frames.of(&event)[0]);
-        let read = longhaul_wire::v0::received_event(Form::V0_3Proto, &written).unwrap();
+        let read = longhaul_wire::v0::received_event(LegacyForm::V0_3Proto, &written).unwrap();
         let longhaul_wire::ReceivedEvent::Message(mut read) = read else { panic!("{read:?}") };
-        FileBytes::Twice.settle_message(&mut read);
+        FileEncoding::Twice.settle_message(&mut read);
         prop_assert_eq!(files(&read), files(&once.message));
     }
 }

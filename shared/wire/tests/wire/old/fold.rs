@@ -6,7 +6,7 @@ use longhaul_domain::{
     ArtifactUpdate, EntryBody, LogEntry, Message, MessageId, Part, Role, Seq, TaskState,
     log::{StatusChange, UserMessage},
 };
-use longhaul_wire::{Output, StreamEvent, v0::Form};
+use longhaul_wire::{ResultPayload, StreamEvent, v0::LegacyForm};
 use serde_json::{Value, json};
 
 fn asking(state: TaskState, text: &str) -> EntryBody {
@@ -49,7 +49,7 @@ fn log() -> Vec<EntryBody> {
 
 /// A client that knows nothing but the dialect.
 struct Folder {
-    form: Form,
+    form: LegacyForm,
     status: Value,
     artifacts: Vec<Value>,
     finals: usize,
@@ -58,8 +58,8 @@ struct Folder {
 impl Folder {
     fn take(&mut self, frame: &Value) {
         let frame = match self.form {
-            Form::V0_3Proto => frame.as_object().unwrap().values().next().unwrap(),
-            Form::V0_3 | Form::V0_1 => frame,
+            LegacyForm::V0_3Proto => frame.as_object().unwrap().values().next().unwrap(),
+            LegacyForm::V0_3 | LegacyForm::V0_1 => frame,
         };
         if let Some(list) = frame.get("artifacts") {
             self.artifacts = list.as_array().unwrap().clone();
@@ -70,15 +70,15 @@ impl Folder {
         }
         if let Some(artifact) = frame.get("artifact") {
             let append = match self.form {
-                Form::V0_1 => artifact.get("append"),
-                Form::V0_3 | Form::V0_3Proto => frame.get("append"),
+                LegacyForm::V0_1 => artifact.get("append"),
+                LegacyForm::V0_3 | LegacyForm::V0_3Proto => frame.get("append"),
             };
             self.merge(artifact.clone(), append == Some(&json!(true)));
         }
     }
 
     fn merge(&mut self, mut artifact: Value, append: bool) {
-        let name = if self.form == Form::V0_1 { "index" } else { "artifactId" };
+        let name = if self.form == LegacyForm::V0_1 { "index" } else { "artifactId" };
         // How a chunk goes with what is there is not part of the artifact.
         for said in ["append", "lastChunk"] {
             artifact.as_object_mut().unwrap().remove(said);
@@ -120,7 +120,7 @@ fn the_events_of_a_stream_fold_to_the_snapshot_at_every_place_where_it_may_begin
                 }
             }
             let snapshot: Value =
-                serde_json::from_str(raw(&dialect.view(Output::Task(&task))).get()).unwrap();
+                serde_json::from_str(raw(&dialect.view(ResultPayload::Task(&task))).get()).unwrap();
             assert_eq!(folder.status, snapshot["status"], "{form:?} from {begin}");
             assert_eq!(json!(folder.artifacts), snapshot["artifacts"], "{form:?} from {begin}");
         }
@@ -140,16 +140,16 @@ fn the_last_event_of_a_stream_says_so_and_no_other_does() {
             });
             let frame: Value =
                 serde_json::from_str(raw(&dialect.frames(None).of(&event)[0]).get()).unwrap();
-            let event = if form == Form::V0_3Proto { &frame["statusUpdate"] } else { &frame };
+            let event = if form == LegacyForm::V0_3Proto { &frame["statusUpdate"] } else { &frame };
             if event["final"] == json!(true) {
                 finals.push(state);
-            } else if form != Form::V0_3Proto {
+            } else if form != LegacyForm::V0_3Proto {
                 assert_eq!(event["final"], json!(false));
             }
             assert_eq!(event["final"] == json!(true), dialect.ends().stream(state), "{state}");
         }
         let parked = [TaskState::InputRequired, TaskState::AuthRequired];
         let parked: Vec<_> = finals.iter().filter(|state| parked.contains(state)).collect();
-        assert_eq!(parked.len(), if form == Form::V0_3Proto { 1 } else { 2 }, "{form:?}");
+        assert_eq!(parked.len(), if form == LegacyForm::V0_3Proto { 1 } else { 2 }, "{form:?}");
     }
 }

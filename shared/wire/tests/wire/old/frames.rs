@@ -3,7 +3,7 @@
 use super::raw;
 use crate::samples;
 use longhaul_domain::{ArtifactId, Part, Role};
-use longhaul_wire::{StreamEvent, dialect::Dialect, v0::Places};
+use longhaul_wire::{StreamEvent, dialect::Dialect, v0::ArtifactIndexes};
 use serde_json::Value;
 
 fn written(dialect: Dialect, events: &[StreamEvent]) -> Vec<Vec<Value>> {
@@ -55,7 +55,7 @@ fn an_artifact_keeps_its_place() {
 #[test]
 fn a_stream_that_goes_on_counts_the_artifacts_before_it() {
     let StreamEvent::Task(task) = two_artifacts() else { panic!("not a task") };
-    let mut places = Places::default();
+    let mut places = ArtifactIndexes::default();
     for artifact in task.artifacts.iter().chain(&task.artifacts) {
         places.of(&artifact.artifact_id);
     }
@@ -77,7 +77,7 @@ fn a_direct_reply_is_a_task_that_is_done() {
     assert_eq!(frame["id"], "order-7");
     assert_eq!(frame["status"]["state"], "completed");
     assert_eq!(frame["final"], true);
-    assert!(!Dialect::V0_1.takes_replies());
+    assert!(!Dialect::V0_1.supports_direct_replies());
 }
 
 #[test]

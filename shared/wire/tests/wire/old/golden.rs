@@ -5,13 +5,13 @@ use super::OLD;
 use crate::{card, samples};
 use longhaul_domain::{Role, Seq, TaskState, log::StatusChange};
 use longhaul_wire::{
-    Output, ProtocolError, SendOutcome, StatusEvent, StreamEvent, Violation, WireError,
+    ProtocolError, ResultPayload, SendOutcome, StatusEvent, StreamEvent, Violation, WireError,
     dialect::Dialect,
-    jsonrpc::{Id, write_error, write_result},
+    jsonrpc::{RpcId, write_error, write_result},
     request::PushConfigRequest,
     v0::{
-        Form, V0,
-        card::{AnyCard, OldCard},
+        LegacyForm, V0,
+        card::{CombinedCard, LegacyCard},
     },
     v1::PushList,
     write::to_vec,
@@ -19,15 +19,15 @@ use longhaul_wire::{
 use serde::Serialize;
 use std::{fs, path::Path};
 
-pub fn folder(form: Form) -> &'static str {
+pub fn folder(form: LegacyForm) -> &'static str {
     match form {
-        Form::V0_3 => "v0_3",
-        Form::V0_3Proto => "v0_3_proto",
-        Form::V0_1 => "v0_1",
+        LegacyForm::V0_3 => "v0_3",
+        LegacyForm::V0_3Proto => "v0_3_proto",
+        LegacyForm::V0_1 => "v0_1",
     }
 }
 
-fn bytes(form: Form, name: &str, written: Result<Vec<u8>, WireError>) {
+fn bytes(form: LegacyForm, name: &str, written: Result<Vec<u8>, WireError>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(folder(form))
@@ -41,7 +41,7 @@ fn bytes(form: Form, name: &str, written: Result<Vec<u8>, WireError>) {
     assert!(!text.contains('\n'));
 }
 
-fn golden(form: Form, name: &str, value: &impl Serialize) {
+fn golden(form: LegacyForm, name: &str, value: &impl Serialize) {
     bytes(form, name, to_vec(value));
 }
 
@@ -59,15 +59,15 @@ fn every_result_of_every_older_dialect() {
     for (dialect, form) in OLD {
         let (task, bare) = (samples::task(), samples::bare_task());
         let shown = (dialect == Dialect::V0_1).then_some("order-7");
-        let golden = |name: &str, output: Output<'_>| {
-            golden(form, name, &dialect.view(output).shown_as(shown));
+        let golden = |name: &str, output: ResultPayload<'_>| {
+            golden(form, name, &dialect.view(output).with_client_task_id(shown));
         };
-        golden("task", Output::Task(&task));
-        golden("task_bare", Output::Task(&bare));
+        golden("task", ResultPayload::Task(&task));
+        golden("task_bare", ResultPayload::Task(&bare));
         let of_task = SendOutcome::Task(Box::new(bare.clone()));
-        golden("send_task", Output::Send(&of_task));
+        golden("send_task", ResultPayload::Send(&of_task));
         let reply = samples::message("r1", Role::Agent);
-        golden("send_message", Output::Send(&SendOutcome::Message(reply.clone())));
+        golden("send_message", ResultPayload::Send(&SendOutcome::Message(reply.clone())));
         for (name, event) in [
             ("event_task", StreamEvent::Task(Box::new(task.clone()))),
             ("event_message", StreamEvent::Message(reply)),
@@ -77,19 +77,22 @@ fn every_result_of_every_older_dialect() {
             ("event_auth_required", ended(TaskState::AuthRequired)),
             ("event_artifact", samples::artifact_event()),
         ] {
-            golden(name, Output::Event(&event));
+            golden(name, ResultPayload::Event(&event));
         }
-        golden("event_cursor", Output::EventAt(&samples::status_event(), Seq(17)));
-        golden("page", Output::Page(&samples::page(true)));
+        golden("event_cursor", ResultPayload::EventAt(&samples::status_event(), Seq(17)));
+        golden("page", ResultPayload::Page(&samples::page(true)));
         let config = samples::push_config();
-        golden("push_config", Output::Push(&config));
+        golden("push_config", ResultPayload::Push(&config));
         let list = PushList { configs: vec![config], next_page_token: String::new() };
-        golden("push_list", Output::PushList(&list));
-        golden("deleted", Output::Empty);
+        golden("push_list", ResultPayload::PushList(&list));
+        golden("deleted", ResultPayload::Empty);
         bytes(
             form,
             "answer",
-            write_result(&Id::number(7), &dialect.view(Output::Task(&bare)).shown_as(shown)),
+            write_result(
+                &RpcId::number(7),
+                &dialect.view(ResultPayload::Task(&bare)).with_client_task_id(shown),
+            ),
         );
     }
 }
@@ -113,7 +116,7 @@ fn every_request_of_every_older_dialect() {
 #[test]
 fn errors_of_every_older_dialect() {
     for (dialect, form) in OLD {
-        let id = Id::number(7);
+        let id = RpcId::number(7);
         let missing = ProtocolError::TaskNotFound { task: "nope".to_owned() };
         bytes(form, "error_task_not_found", write_error(dialect, &id, &missing));
         let wrong = ProtocolError::InvalidParams(vec![
@@ -132,7 +135,7 @@ fn errors_of_every_older_dialect() {
 fn cards() {
     for (name, built) in [("card", card::built()), ("card_full", card::full())] {
         let card = super::card::with_old_interfaces(built);
-        golden(Form::V0_3, name, &OldCard(&card));
-        golden(Form::V0_3, &format!("{name}_any"), &AnyCard(&card));
+        golden(LegacyForm::V0_3, name, &LegacyCard(&card));
+        golden(LegacyForm::V0_3, &format!("{name}_any"), &CombinedCard(&card));
     }
 }

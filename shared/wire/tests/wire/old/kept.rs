@@ -1,7 +1,7 @@
 //! What of a value an older form has a place for. Anything else comes back as it went.
 
 use longhaul_domain::{Artifact, ArtifactId, Content, Message, Part, TaskState};
-use longhaul_wire::{ReceivedStatus, ReceivedTask, TaskRef, v0::Form};
+use longhaul_wire::{ReceivedStatus, ReceivedTask, TaskRef, v0::LegacyForm};
 
 pub fn part(part: &mut Part) {
     if !matches!(part.content, Content::Raw(_) | Content::Url(_)) {
@@ -15,12 +15,12 @@ pub fn part(part: &mut Part) {
     }
 }
 
-pub fn message(form: Form, message: &mut Message) {
+pub fn message(form: LegacyForm, message: &mut Message) {
     message.parts.iter_mut().for_each(part);
     match form {
-        Form::V0_3 => {}
-        Form::V0_3Proto => message.reference_task_ids.clear(),
-        Form::V0_1 => {
+        LegacyForm::V0_3 => {}
+        LegacyForm::V0_3Proto => message.reference_task_ids.clear(),
+        LegacyForm::V0_1 => {
             message.reference_task_ids.clear();
             message.extensions.clear();
             (message.context_id, message.task_id) = (None, None);
@@ -28,30 +28,30 @@ pub fn message(form: Form, message: &mut Message) {
     }
 }
 
-pub fn artifact(form: Form, artifact: &mut Artifact, index: usize) {
+pub fn artifact(form: LegacyForm, artifact: &mut Artifact, index: usize) {
     artifact.parts.iter_mut().for_each(part);
-    if form == Form::V0_1 {
+    if form == LegacyForm::V0_1 {
         artifact.extensions.clear();
         artifact.artifact_id = ArtifactId::new(format!("artifact-{index}")).unwrap();
     }
 }
 
-pub fn state(form: Form, state: TaskState) -> TaskState {
+pub fn state(form: LegacyForm, state: TaskState) -> TaskState {
     match (form, state) {
-        (Form::V0_1, TaskState::Rejected) => TaskState::Failed,
-        (Form::V0_1, TaskState::AuthRequired) => TaskState::InputRequired,
+        (LegacyForm::V0_1, TaskState::Rejected) => TaskState::Failed,
+        (LegacyForm::V0_1, TaskState::AuthRequired) => TaskState::InputRequired,
         (_, state) => state,
     }
 }
 
-pub fn status(form: Form, status: &mut ReceivedStatus) {
+pub fn status(form: LegacyForm, status: &mut ReceivedStatus) {
     status.state = state(form, status.state);
     if let Some(said) = &mut status.message {
         message(form, said);
     }
 }
 
-pub fn task(form: Form, task: &mut ReceivedTask) {
+pub fn task(form: LegacyForm, task: &mut ReceivedTask) {
     task.id = task_ref(form, &task.id);
     status(form, &mut task.status);
     task.history.iter_mut().for_each(|said| message(form, said));
@@ -61,21 +61,21 @@ pub fn task(form: Form, task: &mut ReceivedTask) {
 }
 
 /// In 0.1 a task is what its client calls it.
-pub fn task_ref(form: Form, task: &TaskRef) -> TaskRef {
+pub fn task_ref(form: LegacyForm, task: &TaskRef) -> TaskRef {
     match form {
-        Form::V0_1 => TaskRef::chosen(task.to_string()),
-        Form::V0_3 | Form::V0_3Proto => task.clone(),
+        LegacyForm::V0_1 => TaskRef::chosen(task.to_string()),
+        LegacyForm::V0_3 | LegacyForm::V0_3Proto => task.clone(),
     }
 }
 
 /// Takes over the id that was made for a message without one.
-pub fn named_alike(form: Form, expected: &mut Message, read: &Message) {
-    if form == Form::V0_1 {
+pub fn named_alike(form: LegacyForm, expected: &mut Message, read: &Message) {
+    if form == LegacyForm::V0_1 {
         expected.message_id = read.message_id.clone();
     }
 }
 
-pub fn tasks_named_alike(form: Form, expected: &mut ReceivedTask, read: &ReceivedTask) {
+pub fn tasks_named_alike(form: LegacyForm, expected: &mut ReceivedTask, read: &ReceivedTask) {
     for (expected, read) in expected.history.iter_mut().zip(&read.history) {
         named_alike(form, expected, read);
     }

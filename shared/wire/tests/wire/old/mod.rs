@@ -13,15 +13,15 @@ mod round_trip;
 mod texts;
 mod tolerances;
 
-use longhaul_wire::{Dialect, v0::Form, write::to_vec};
+use longhaul_wire::{Dialect, v0::LegacyForm, write::to_vec};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Each dialect with its form.
-pub const OLD: [(Dialect, Form); 3] = [
-    (Dialect::V0_3, Form::V0_3),
-    (Dialect::V0_3Proto, Form::V0_3Proto),
-    (Dialect::V0_1, Form::V0_1),
+pub const OLD: [(Dialect, LegacyForm); 3] = [
+    (Dialect::V0_3, LegacyForm::V0_3),
+    (Dialect::V0_3Proto, LegacyForm::V0_3Proto),
+    (Dialect::V0_1, LegacyForm::V0_1),
 ];
 
 pub fn raw(value: &impl Serialize) -> Box<RawValue> {

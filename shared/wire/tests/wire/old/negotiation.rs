@@ -75,14 +75,14 @@ fn where_nothing_came_of_a_chosen_id_the_error_is_of_0_3() {
     let missing = ProtocolError::TaskNotFound { task: "order-7".to_owned() };
     let ended = ProtocolError::UnsupportedOperation(String::new());
     let of = |negotiation: Negotiation, version, method, error| {
-        negotiation.of_error(version, method, Dialect::V0_1, error)
+        negotiation.error_dialect(version, method, Dialect::V0_1, error)
     };
     assert_eq!(of(ALL, None, "tasks/get", &missing), Dialect::V0_3);
     assert_eq!(of(ALL, None, "tasks/resubscribe", &ended), Dialect::V0_1);
     assert_eq!(of(ALL, Some("0.1"), "tasks/get", &missing), Dialect::V0_1);
     assert_eq!(of(ALL, None, "tasks/send", &missing), Dialect::V0_1);
     assert_eq!(of(NO_0_3, None, "tasks/get", &missing), Dialect::V0_1);
-    let of_1_0 = ALL.of_error(None, "GetTask", Dialect::V1_0, &missing);
+    let of_1_0 = ALL.error_dialect(None, "GetTask", Dialect::V1_0, &missing);
     assert_eq!(of_1_0, Dialect::V1_0);
 }
 
@@ -121,10 +121,10 @@ fn what_is_switched_off_is_refused_with_what_is_served() {
 
 #[test]
 fn over_http_the_path_decides_unless_a_version_is_stated() {
-    assert_eq!(ALL.v1_place(None), Ok(Dialect::V1_0));
-    assert_eq!(ALL.v0_place(None), Ok(Dialect::V0_3Proto));
-    assert_eq!(STRICT.v1_place(None), Ok(Dialect::V0_3Proto));
-    for place in [Negotiation::v1_place, Negotiation::v0_place] {
+    assert_eq!(ALL.for_v1_path(None), Ok(Dialect::V1_0));
+    assert_eq!(ALL.for_v0_path(None), Ok(Dialect::V0_3Proto));
+    assert_eq!(STRICT.for_v1_path(None), Ok(Dialect::V0_3Proto));
+    for place in [Negotiation::for_v1_path, Negotiation::for_v0_path] {
         assert_eq!(place(ALL, Some("0.3")), Ok(Dialect::V0_3Proto));
         assert_eq!(place(ALL, Some("1.0")), Ok(Dialect::V1_0));
         for version in ["0.1", "2.0"] {
@@ -133,5 +133,5 @@ fn over_http_the_path_decides_unless_a_version_is_stated() {
             assert!(error.to_string().ends_with("one of: 1.0, 0.3"), "{error}");
         }
     }
-    assert_eq!(codes(&ONLY_1_0.v0_place(None).unwrap_err()).json_rpc, -32009);
+    assert_eq!(codes(&ONLY_1_0.for_v0_path(None).unwrap_err()).json_rpc, -32009);
 }

@@ -10,7 +10,7 @@ use longhaul_wire::{
     dialect::Dialect,
     operation::Operation,
     request::{PushConfigRequest, PushRefRequest, SubscribeRequest},
-    v0::{self, Form, V0},
+    v0::{self, LegacyForm, V0},
     v1::PushList,
 };
 use proptest::prelude::*;
@@ -69,7 +69,7 @@ proptest! {
             }
             let expected = ReceivedStatusUpdate {
                 task: kept::task_ref(form, &event.task.into()),
-                context: (form != Form::V0_1).then(|| event.context.clone()),
+                context: (form != LegacyForm::V0_1).then(|| event.context.clone()),
                 status,
                 metadata: event.change.metadata.clone(),
             };
@@ -86,7 +86,7 @@ proptest! {
             kept::artifact(form, &mut update.artifact, 0);
             let expected = ReceivedArtifact {
                 task: kept::task_ref(form, &event.task.into()),
-                context: (form != Form::V0_1).then(|| event.context.clone()),
+                context: (form != LegacyForm::V0_1).then(|| event.context.clone()),
                 update,
             };
             prop_assert_eq!(read, ReceivedEvent::Artifact(expected));
@@ -97,7 +97,7 @@ proptest! {
     fn sends_survive(request in any_of::send_request()) {
         for (dialect, form) in OLD {
             let mut request = request.clone();
-            if form == Form::V0_1 {
+            if form == LegacyForm::V0_1 {
                 // There a message always names its task.
                 request.target.get_or_insert_with(|| TaskRef::Chosen("t".to_owned()));
             }
@@ -113,12 +113,12 @@ proptest! {
             request.tenant = None;
             if let Some(push) = &mut request.push_config {
                 (push.tenant, push.task) = (None, None);
-                push.id = push.id.take().filter(|_| form != Form::V0_1);
+                push.id = push.id.take().filter(|_| form != LegacyForm::V0_1);
             }
             match form {
-                Form::V0_3 => {}
-                Form::V0_3Proto => request.history_length = request.history_length.filter(|n| *n > 0),
-                Form::V0_1 => {
+                LegacyForm::V0_3 => {}
+                LegacyForm::V0_3Proto => request.history_length = request.history_length.filter(|n| *n > 0),
+                LegacyForm::V0_1 => {
                     request.target = request.target.map(|task| kept::task_ref(form, &task));
                     request.history_length = Some(request.history_length.unwrap_or_default());
                     request.return_immediately = false;
@@ -141,14 +141,14 @@ proptest! {
             prop_assert_eq!(&read.id, &kept::task_ref(form, &get.id));
             let asked = get.history_length;
             prop_assert_eq!(read.history_length, match form {
-                Form::V0_3 => asked,
-                Form::V0_3Proto => asked.filter(|n| *n > 0),
-                Form::V0_1 => Some(asked.unwrap_or_default()),
+                LegacyForm::V0_3 => asked,
+                LegacyForm::V0_3Proto => asked.filter(|n| *n > 0),
+                LegacyForm::V0_1 => Some(asked.unwrap_or_default()),
             });
             let written = raw(&V0::new(form, &cancel));
             let Ok(Request::Cancel(read)) = dialect.read(Operation::Cancel, &written) else { panic!("{written}") };
             prop_assert_eq!(&read.id, &kept::task_ref(form, &cancel.id));
-            prop_assert_eq!(read.metadata, cancel.metadata.clone().filter(|_| form != Form::V0_3Proto));
+            prop_assert_eq!(read.metadata, cancel.metadata.clone().filter(|_| form != LegacyForm::V0_3Proto));
             let written = raw(&V0::new(form, &SubscribeRequest { tenant: None, id: get.id.clone() }));
             let Ok(Request::Subscribe(read)) = dialect.read(Operation::Subscribe, &written) else { panic!("{written}") };
             prop_assert_eq!(read.id, kept::task_ref(form, &get.id));
@@ -158,7 +158,7 @@ proptest! {
             let Ok(Request::List(read)) = dialect.read(Operation::List, &written) else { panic!("{written}") };
             let mut expected = list.clone();
             expected.tenant = None;
-            if form == Form::V0_3Proto {
+            if form == LegacyForm::V0_3Proto {
                 expected.history_length = expected.history_length.filter(|n| *n > 0);
             }
             prop_assert_eq!(read, expected);
@@ -172,7 +172,7 @@ proptest! {
             let mut config = config.clone();
             (config.tenant, config.task) = (None, Some(task.clone()));
             let request = PushConfigRequest { task: task.clone(), config: config.clone() };
-            config.id = config.id.take().filter(|_| form != Form::V0_1);
+            config.id = config.id.take().filter(|_| form != LegacyForm::V0_1);
             let written = raw(&V0::new(form, &request));
             let Ok(Request::CreatePush(read)) = dialect.read(Operation::CreatePush, &written) else { panic!("{written}") };
             prop_assert_eq!(&read.config, &config);
@@ -185,11 +185,11 @@ proptest! {
             let written = raw(&V0::new(form, &named));
             let Ok(Request::GetPush(read)) = dialect.read(Operation::GetPush, &written) else { panic!("{written}") };
             prop_assert_eq!(read.task, named.task);
-            prop_assert_eq!(read.id, if form == Form::V0_1 { "" } else { "p" });
+            prop_assert_eq!(read.id, if form == LegacyForm::V0_1 { "" } else { "p" });
         }
     }
 }
 
-fn form_dialect(form: Form) -> Dialect {
+fn form_dialect(form: LegacyForm) -> Dialect {
     OLD.into_iter().find(|(_, of)| *of == form).unwrap().0
 }

@@ -10,7 +10,7 @@ use longhaul_domain::{
 use longhaul_wire::{
     ArtifactEvent, Dialect, Operation, ReceivedEvent, ReceivedSend, ReceivedTask, Request,
     SendOutcome, StatusEvent, StreamEvent,
-    v0::{self, Form, V0},
+    v0::{self, LegacyForm, V0},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -46,12 +46,12 @@ fn some_array(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| array(list))
 }
 
-fn part(form: Form) -> impl Strategy<Value = String> {
+fn part(form: LegacyForm) -> impl Strategy<Value = String> {
     let tagged = move |kind: &str| {
         let tag = match form {
-            Form::V0_3 => Some("kind"),
-            Form::V0_1 => Some("type"),
-            Form::V0_3Proto => None,
+            LegacyForm::V0_3 => Some("kind"),
+            LegacyForm::V0_1 => Some("type"),
+            LegacyForm::V0_3Proto => None,
         };
         (tag.unwrap_or_default(), tag.map(|_| format!("\"{kind}\"")))
     };
@@ -59,8 +59,8 @@ fn part(form: Form) -> impl Strategy<Value = String> {
         members([tagged(kind), (kind, Some(value)), ("metadata", metadata)])
     };
     let [bytes, uri] = match form {
-        Form::V0_3Proto => ["fileWithBytes", "fileWithUri"],
-        Form::V0_3 | Form::V0_1 => ["bytes", "uri"],
+        LegacyForm::V0_3Proto => ["fileWithBytes", "fileWithUri"],
+        LegacyForm::V0_3 | LegacyForm::V0_1 => ["bytes", "uri"],
     };
     let content = prop_oneof![
         select(vec!["\"\"", "\"AA==\"", "\"+/8=\"", "\"QUJD\""])
@@ -73,8 +73,8 @@ fn part(form: Form) -> impl Strategy<Value = String> {
         },
     );
     let data = object().prop_map(move |data| match form {
-        Form::V0_3Proto => format!(r#"{{"data":{data}}}"#),
-        Form::V0_3 | Form::V0_1 => data,
+        LegacyForm::V0_3Proto => format!(r#"{{"data":{data}}}"#),
+        LegacyForm::V0_3 | LegacyForm::V0_1 => data,
     });
     prop_oneof![
         (quoted(), option::of(object())).prop_map(move |(text, more)| with("text", text, more)),
@@ -83,33 +83,36 @@ fn part(form: Form) -> impl Strategy<Value = String> {
     ]
 }
 
-fn message(form: Form, role: Role, parts: usize) -> impl Strategy<Value = String> {
+fn message(form: LegacyForm, role: Role, parts: usize) -> impl Strategy<Value = String> {
     let more = (vec(quoted(), 0..2), vec(quoted(), 0..2));
     (filled(), vec(part(form), parts..4), option::of(object()), more).prop_map(
         move |(id, parts, metadata, (extensions, references))| {
-            let first = form == Form::V0_1;
+            let first = form == LegacyForm::V0_1;
             members([
-                ("kind", (form == Form::V0_3).then(|| r#""message""#.to_owned())),
+                ("kind", (form == LegacyForm::V0_3).then(|| r#""message""#.to_owned())),
                 ("messageId", (!first).then_some(id)),
                 ("contextId", (!first).then(|| format!("\"{CONTEXT}\""))),
                 ("taskId", (!first).then(|| format!("\"{TASK}\""))),
                 ("role", Some(format!("\"{}\"", form.role_name(role)))),
-                (if form == Form::V0_3Proto { "content" } else { "parts" }, Some(array(&parts))),
+                (
+                    if form == LegacyForm::V0_3Proto { "content" } else { "parts" },
+                    Some(array(&parts)),
+                ),
                 ("metadata", metadata),
                 ("extensions", some_array(&extensions).filter(|_| !first)),
-                ("referenceTaskIds", some_array(&references).filter(|_| form == Form::V0_3)),
+                ("referenceTaskIds", some_array(&references).filter(|_| form == LegacyForm::V0_3)),
             ])
         },
     )
 }
 
 /// An artifact at a place; 0.1 says of it how it goes with what is there.
-fn artifact(form: Form, index: usize, chunk: (bool, bool)) -> impl Strategy<Value = String> {
+fn artifact(form: LegacyForm, index: usize, chunk: (bool, bool)) -> impl Strategy<Value = String> {
     let about = (option::of(filled()), option::of(filled()));
     let parts = vec(part(form), 0..3);
     (about, parts, option::of(object()), vec(quoted(), 0..2)).prop_map(
         move |((name, description), parts, metadata, extensions)| {
-            let first = form == Form::V0_1;
+            let first = form == LegacyForm::V0_1;
             let flag = |on: bool| (on && first).then(|| "true".to_owned());
             members([
                 ("artifactId", (!first).then(|| format!("\"a{index}\""))),
@@ -126,14 +129,14 @@ fn artifact(form: Form, index: usize, chunk: (bool, bool)) -> impl Strategy<Valu
     )
 }
 
-fn state(form: Form) -> impl Strategy<Value = TaskState> {
+fn state(form: LegacyForm) -> impl Strategy<Value = TaskState> {
     let known = |state: &TaskState| {
-        form != Form::V0_1 || !matches!(state, TaskState::Rejected | TaskState::AuthRequired)
+        form != LegacyForm::V0_1 || !matches!(state, TaskState::Rejected | TaskState::AuthRequired)
     };
     select(TaskState::ALL.into_iter().filter(known).collect::<Vec<_>>())
 }
 
-fn status(form: Form) -> impl Strategy<Value = (TaskState, String)> {
+fn status(form: LegacyForm) -> impl Strategy<Value = (TaskState, String)> {
     (state(form), option::of(message(form, Role::Agent, 0))).prop_map(move |(state, said)| {
         let shown = members([
             ("state", Some(format!("\"{}\"", form.state_name(state)))),
@@ -144,17 +147,17 @@ fn status(form: Form) -> impl Strategy<Value = (TaskState, String)> {
     })
 }
 
-const fn context_name(form: Form) -> &'static str {
-    if matches!(form, Form::V0_1) { "sessionId" } else { "contextId" }
+const fn context_name(form: LegacyForm) -> &'static str {
+    if matches!(form, LegacyForm::V0_1) { "sessionId" } else { "contextId" }
 }
 
-fn task(form: Form) -> impl Strategy<Value = String> {
+fn task(form: LegacyForm) -> impl Strategy<Value = String> {
     let artifacts = (artifact(form, 0, (false, false)), artifact(form, 1, (false, false)));
     let history = vec(message(form, Role::User, 0), 0..3);
     (status(form), option::of(artifacts), history, option::of(object())).prop_map(
         move |((_, status), artifacts, history, metadata)| {
             members([
-                ("kind", (form == Form::V0_3).then(|| r#""task""#.to_owned())),
+                ("kind", (form == LegacyForm::V0_3).then(|| r#""task""#.to_owned())),
                 ("id", Some(format!("\"{TASK}\""))),
                 (context_name(form), Some(format!("\"{CONTEXT}\""))),
                 ("status", Some(status)),
@@ -203,33 +206,36 @@ fn domain_event(event: ReceivedEvent) -> StreamEvent {
     }
 }
 
-fn event_of(form: Form, name: &str, event: String) -> String {
-    if form == Form::V0_3Proto { format!("{{\"{name}\":{event}}}") } else { event }
+fn event_of(form: LegacyForm, name: &str, event: String) -> String {
+    if form == LegacyForm::V0_3Proto { format!("{{\"{name}\":{event}}}") } else { event }
 }
 
-fn status_event(form: Form) -> impl Strategy<Value = String> {
+fn status_event(form: LegacyForm) -> impl Strategy<Value = String> {
     (status(form), option::of(object())).prop_map(move |((state, status), metadata)| {
         let last = form.ends().stream(state);
         let event = members([
-            ("kind", (form == Form::V0_3).then(|| r#""status-update""#.to_owned())),
-            (if form == Form::V0_1 { "id" } else { "taskId" }, Some(format!("\"{TASK}\""))),
-            ("contextId", (form != Form::V0_1).then(|| format!("\"{CONTEXT}\""))),
+            ("kind", (form == LegacyForm::V0_3).then(|| r#""status-update""#.to_owned())),
+            (if form == LegacyForm::V0_1 { "id" } else { "taskId" }, Some(format!("\"{TASK}\""))),
+            ("contextId", (form != LegacyForm::V0_1).then(|| format!("\"{CONTEXT}\""))),
             ("status", Some(status)),
-            ("final", Some(last.to_string()).filter(|_| last || form != Form::V0_3Proto)),
+            ("final", Some(last.to_string()).filter(|_| last || form != LegacyForm::V0_3Proto)),
             ("metadata", metadata),
         ]);
         event_of(form, "statusUpdate", event)
     })
 }
 
-fn artifact_event(form: Form) -> impl Strategy<Value = String> {
+fn artifact_event(form: LegacyForm) -> impl Strategy<Value = String> {
     (any::<(bool, bool)>(), option::of(object())).prop_flat_map(move |(chunk, metadata)| {
         artifact(form, 0, chunk).prop_map(move |artifact| {
-            let flag = |on: bool| (on && form != Form::V0_1).then(|| "true".to_owned());
+            let flag = |on: bool| (on && form != LegacyForm::V0_1).then(|| "true".to_owned());
             let event = members([
-                ("kind", (form == Form::V0_3).then(|| r#""artifact-update""#.to_owned())),
-                (if form == Form::V0_1 { "id" } else { "taskId" }, Some(format!("\"{TASK}\""))),
-                ("contextId", (form != Form::V0_1).then(|| format!("\"{CONTEXT}\""))),
+                ("kind", (form == LegacyForm::V0_3).then(|| r#""artifact-update""#.to_owned())),
+                (
+                    if form == LegacyForm::V0_1 { "id" } else { "taskId" },
+                    Some(format!("\"{TASK}\"")),
+                ),
+                ("contextId", (form != LegacyForm::V0_1).then(|| format!("\"{CONTEXT}\""))),
                 ("artifact", Some(artifact)),
                 ("append", flag(chunk.0)),
                 ("lastChunk", flag(chunk.1)),
@@ -241,12 +247,12 @@ fn artifact_event(form: Form) -> impl Strategy<Value = String> {
 }
 
 /// The parameters of sending a message, as a client writes them that says only what differs from what is assumed.
-fn send(form: Form) -> impl Strategy<Value = String> {
+fn send(form: LegacyForm) -> impl Strategy<Value = String> {
     let asked = (vec(quoted(), 0..2), option::of(1u32..9), any::<bool>());
     (message(form, Role::User, 1), asked, option::of(object())).prop_map(
         move |(message, (modes, history, waits), metadata)| {
             let history = history.map(|length| length.to_string());
-            if form == Form::V0_1 {
+            if form == LegacyForm::V0_1 {
                 return members([
                     ("id", Some(format!("\"{TASK}\""))),
                     ("sessionId", Some(format!("\"{CONTEXT}\""))),
@@ -256,7 +262,7 @@ fn send(form: Form) -> impl Strategy<Value = String> {
                 ]);
             }
             let asked = !modes.is_empty() || history.is_some() || !waits;
-            let said = waits == (form == Form::V0_3Proto);
+            let said = waits == (form == LegacyForm::V0_3Proto);
             let configuration = members([
                 ("acceptedOutputModes", some_array(&modes)),
                 ("historyLength", history),
@@ -272,12 +278,14 @@ fn send(form: Form) -> impl Strategy<Value = String> {
 }
 
 /// One text of each form.
-fn each<S: Strategy<Value = String>>(of: fn(Form) -> S) -> impl Strategy<Value = [String; 3]> {
+fn each<S: Strategy<Value = String>>(
+    of: fn(LegacyForm) -> S,
+) -> impl Strategy<Value = [String; 3]> {
     let [one, two, three] = OLD.map(|(_, form)| of(form));
     (one, two, three).prop_map(|(one, two, three)| [one, two, three])
 }
 
-fn forms(texts: [String; 3]) -> impl Iterator<Item = (Dialect, Form, String)> {
+fn forms(texts: [String; 3]) -> impl Iterator<Item = (Dialect, LegacyForm, String)> {
     OLD.into_iter().zip(texts).map(|((dialect, form), text)| (dialect, form, text))
 }
 
@@ -304,10 +312,10 @@ proptest! {
     }
 
     #[test]
-    fn messages_in_answers(said in message(Form::V0_3, Role::Agent, 0)) {
-        let read = v0::received_send(Form::V0_3, &text(&said)).unwrap();
+    fn messages_in_answers(said in message(LegacyForm::V0_3, Role::Agent, 0)) {
+        let read = v0::received_send(LegacyForm::V0_3, &text(&said)).unwrap();
         let ReceivedSend::Message(read) = read else { panic!("{said}") };
-        let written = raw(&V0::new(Form::V0_3, &SendOutcome::Message(read)));
+        let written = raw(&V0::new(LegacyForm::V0_3, &SendOutcome::Message(read)));
             prop_assert_eq!(written.get(), said);
     }
 

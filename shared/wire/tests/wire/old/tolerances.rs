@@ -6,7 +6,7 @@ use longhaul_wire::{
     Request, SendRequest, TaskRef, chosen,
     dialect::Dialect,
     operation::Operation,
-    v0::{self, Form},
+    v0::{self, LegacyForm},
 };
 
 fn send(dialect: Dialect, params: &str) -> SendRequest {
@@ -258,14 +258,14 @@ fn states_are_read_in_every_spelling() {
 fn what_a_server_answers_is_told_apart_without_a_kind() {
     let task = r#"{"id":"t","contextId":"c","status":{"state":"working"}}"#;
     let message = r#"{"messageId":"m","role":"agent","parts":[{"text":"t"}]}"#;
-    let sent = |text_: &str| v0::received_send(Form::V0_3, &text(text_)).unwrap();
+    let sent = |text_: &str| v0::received_send(LegacyForm::V0_3, &text(text_)).unwrap();
     assert!(matches!(sent(task), longhaul_wire::ReceivedSend::Task(_)));
     assert!(matches!(sent(message), longhaul_wire::ReceivedSend::Message(_)));
     let status = r#"{"id":"order-7","status":{"state":"working"},"final":false}"#;
-    let event = v0::received_event(Form::V0_1, &text(status)).unwrap();
+    let event = v0::received_event(LegacyForm::V0_1, &text(status)).unwrap();
     assert!(matches!(event, longhaul_wire::ReceivedEvent::Status(_)));
     let msg = format!(r#"{{"msg":{}}}"#, message.replace("parts", "content"));
-    let event = v0::received_event(Form::V0_3Proto, &text(&msg)).unwrap();
+    let event = v0::received_event(LegacyForm::V0_3Proto, &text(&msg)).unwrap();
     assert!(matches!(event, longhaul_wire::ReceivedEvent::Message(_)));
 }
 

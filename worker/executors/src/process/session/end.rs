@@ -6,7 +6,7 @@ use crate::process::{
     frames::{Kind, Said},
 };
 use longhaul_domain::{Message, MessageId};
-use longhaul_executor::{Failure, Outcome};
+use longhaul_executor::{ExecutorFailure, Outcome};
 use std::time::Duration;
 
 impl Session<'_> {
@@ -32,7 +32,7 @@ impl Session<'_> {
             _ => {
                 let told = message.as_ref().map(Message::text).filter(|text| !text.is_empty());
                 let silent = || "the plugin failed without saying why".to_owned();
-                Outcome::Failed(Failure {
+                Outcome::Failed(ExecutorFailure {
                     // Where the agent has a word for the client, the cause is not for it.
                     for_operators: message.is_some(),
                     cause: said.cause.clone().or(told).unwrap_or_else(silent),
@@ -49,7 +49,7 @@ impl Session<'_> {
     /// What is said, as a message of the agent.
     pub(super) fn message(&self, said: &Said) -> Result<Option<Message>, Break> {
         if let Some(message) = said.message().map_err(Break::Violation)? {
-            let mut made = self.ctx.message_of(into_parts(message.parts));
+            let mut made = self.ctx.agent_message(into_parts(message.parts));
             if let Some(id) = message.message_id {
                 made.message_id = MessageId::new(id)
                     .map_err(|error| Break::Violation(format!("messageId {error}")))?;
@@ -59,6 +59,6 @@ impl Session<'_> {
             made.reference_task_ids = message.reference_task_ids.unwrap_or_default();
             return Ok(Some(made));
         }
-        Ok(said.text.as_deref().map(|text| self.ctx.message_of(text)))
+        Ok(said.text.as_deref().map(|text| self.ctx.agent_message(text)))
     }
 }

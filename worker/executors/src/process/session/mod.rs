@@ -12,7 +12,9 @@ use super::{
     steps::Steps,
 };
 use longhaul_domain::{ArtifactId, HistoryItem, JsonObject, Message, MessageId, Seq};
-use longhaul_executor::{ContextError, ExecutorError, IoError, Outcome, Stopped, TaskContext};
+use longhaul_executor::{
+    ContextError, ExecutorError, Outcome, OutputStopped, TaskContext, TaskIoError,
+};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -22,7 +24,7 @@ const WINDOW: u32 = 16;
 /// Why a conversation breaks off.
 enum Break {
     /// The run shall stop; perhaps it is known why.
-    Stopped(Option<Stopped>),
+    Stopped(Option<OutputStopped>),
     /// The plugin is dead, or dying.
     Died,
     /// The plugin did what the protocol forbids.
@@ -34,7 +36,7 @@ enum Break {
 impl From<ContextError> for Break {
     fn from(error: ContextError) -> Self {
         match error {
-            ContextError::Stopped(reason) | ContextError::Io(IoError::Stopped(reason)) => {
+            ContextError::Stopped(reason) | ContextError::Io(TaskIoError::Stopped(reason)) => {
                 Self::Stopped(Some(reason))
             }
             ContextError::Invalid(invalid) => Self::Violation(invalid.to_string()),
@@ -70,7 +72,7 @@ pub(super) async fn converse(
         Err(Break::Stopped(reason)) => session.stop(reason, grace).await,
         Err(Break::Failed(error)) => {
             // The plugin keeps its other runs; to this one it is as if the worker went away.
-            let _ = session.stop(Some(Stopped::Draining), grace).await;
+            let _ = session.stop(Some(OutputStopped::Draining), grace).await;
             Err(error)
         }
         Err(Break::Died) => Err(session.died().await),
@@ -131,7 +133,7 @@ impl Session<'_> {
         let message = self.inline(ctx.message().clone()).await?;
         let metadata = self.metadata(ctx.request_metadata().cloned()).await?;
         let produced = ctx.produced().await?;
-        let durable = |there: &longhaul_executor::Produced| Durable {
+        let durable = |there: &longhaul_executor::ProducedArtifact| Durable {
             artifact_id: there.id.to_string(),
             parts: there.parts,
         };
@@ -174,7 +176,7 @@ impl Session<'_> {
     /// Tells the plugin to stop, and ends it when it does not.
     async fn stop(
         &mut self,
-        reason: Option<Stopped>,
+        reason: Option<OutputStopped>,
         grace: Duration,
     ) -> Result<Outcome, ExecutorError> {
         let reason = match reason {
@@ -201,7 +203,7 @@ impl Session<'_> {
         match timeout(grace, told).await {
             Ok(Some(said)) => {
                 self.ended = true;
-                if reason == Stopped::Canceled && said.kind == Kind::Canceled {
+                if reason == OutputStopped::Canceled && said.kind == Kind::Canceled {
                     let message = self.message(&said).ok().flatten();
                     return Ok(Outcome::Canceled(message));
                 }
@@ -260,7 +262,7 @@ impl Session<'_> {
             }
             RunFate::Interrupted(cause) => {
                 tracing::warn!(%agent, %task, cause, "plugin ended; the run is repeated alone");
-                Stopped::Interrupted.into()
+                OutputStopped::Interrupted.into()
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::{db::statements, error::Result, row};
 use longhaul_domain::{Seq, TaskKey};
-use longhaul_store::Room;
+use longhaul_store::ReadBudget;
 use rusqlite::Connection;
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ statements! {
 
 /// What is left of a room while the parts of an answer are read.
 #[derive(Debug, Clone, Copy)]
-pub struct Left(pub Room);
+pub struct Left(pub ReadBudget);
 
 impl Left {
     /// Whether so many bytes go into it, which they then take.
@@ -36,10 +36,10 @@ impl Left {
         from: Seq,
         begins: &HashMap<&str, Seq>,
     ) -> Result<()> {
-        if matches!(self.0, Room::Any) {
+        if matches!(self.0, ReadBudget::Unlimited) {
             return Ok(());
         }
-        let room = self.0;
+        let budget = self.0;
         let mut statement = conn.prepare_cached(SIZES)?;
         let mut rows = statement.query((key.owner.0, key.task.to_string(), from.0))?;
         while let Some(row) = rows.next()? {
@@ -48,7 +48,7 @@ impl Left {
             let stays = id.and_then(|id| begins.get(id)).is_some_and(|begin| seq >= *begin);
             let bytes = row.get::<_, i64>(2)?.unsigned_abs();
             if stays && !self.take(bytes) {
-                return Err(room.exceeded().into());
+                return Err(budget.exceeded().into());
             }
         }
         Ok(())

@@ -17,29 +17,29 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// How large a batch may grow and how many may be under way.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct BatchLimits {
     /// Calls in one batch.
     pub calls: usize,
-    /// Weight of one batch, in the unit of [`Combiner::call`] (bytes); one call over it goes alone.
+    /// Weight of one batch, in the unit of [`CallBatcher::call`] (bytes); one call over it goes alone.
     pub weight: usize,
     /// Batches under way at once.
-    pub batches: usize,
+    pub max_in_flight: usize,
     /// Beside another batch one begins only with as many calls as this: fewer are better off together with those that come
     /// until the other one is done.
-    pub beside: usize,
+    pub min_calls_alongside: usize,
     /// Calls that wait; a further one is turned away as unavailable.
     pub waiting: usize,
     /// Weight of all calls that wait or are under way; likewise.
     pub held: usize,
 }
 
-impl Default for Bounds {
+impl Default for BatchLimits {
     fn default() -> Self {
         Self {
             calls: 128,
             weight: 4 << 20,
-            batches: 2,
-            beside: 1,
+            max_in_flight: 2,
+            min_calls_alongside: 1,
             waiting: 10_000,
             held: 256 << 20,
         }
@@ -75,16 +75,16 @@ impl Drop for Held {
 }
 
 /// Turns concurrent calls into batches.
-pub struct Combiner<In, Out> {
+pub struct CallBatcher<In, Out> {
     calls: mpsc::Sender<Call<In, Out>>,
     held: Arc<AtomicUsize>,
     most: usize,
     name: &'static str,
 }
 
-impl<In: Send + 'static, Out: Send + 'static> Combiner<In, Out> {
+impl<In: Send + 'static, Out: Send + 'static> CallBatcher<In, Out> {
     /// Starts a combiner. `run` gets the inputs of a batch and gives one answer for each, in the same order.
-    pub fn start<F, Fut>(name: &'static str, bounds: Bounds, run: F) -> Self
+    pub fn start<F, Fut>(name: &'static str, bounds: BatchLimits, run: F) -> Self
     where
         F: Fn(Vec<In>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
@@ -116,7 +116,7 @@ impl<In: Send + 'static, Out: Send + 'static> Combiner<In, Out> {
 
 async fn collect<In, Out, F, Fut>(
     name: &'static str,
-    bounds: Bounds,
+    bounds: BatchLimits,
     mut calls: mpsc::Receiver<Call<In, Out>>,
     run: Arc<F>,
 ) where
@@ -126,7 +126,7 @@ async fn collect<In, Out, F, Fut>(
     Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
 {
     let slots =
-        Arc::new(Slots { free: Semaphore::new(bounds.batches.max(1)), over: Notify::new() });
+        Arc::new(Slots { free: Semaphore::new(bounds.max_in_flight.max(1)), over: Notify::new() });
     let mut carried = None;
     loop {
         let Some(first) = (match carried.take() {
@@ -165,7 +165,7 @@ struct Batch<In, Out> {
 
 impl<In, Out> Batch<In, Out> {
     /// Adds a call; gives it back where it does not fit any more.
-    fn add(&mut self, call: Call<In, Out>, bounds: &Bounds) -> Option<Call<In, Out>> {
+    fn add(&mut self, call: Call<In, Out>, bounds: &BatchLimits) -> Option<Call<In, Out>> {
         if self.weight + call.weight > bounds.weight {
             return Some(call);
         }
@@ -177,7 +177,7 @@ impl<In, Out> Batch<In, Out> {
     /// Adds what waits; gives the first that does not fit any more.
     fn gather(
         &mut self,
-        bounds: &Bounds,
+        bounds: &BatchLimits,
         calls: &mut mpsc::Receiver<Call<In, Out>>,
     ) -> Option<Call<In, Out>> {
         while self.calls.len() < bounds.calls {
@@ -211,12 +211,12 @@ impl Slots {
     /// Room for this batch, if it may begin now. `full`: nothing more fits.
     fn begin<In, Out>(
         self: &Arc<Self>,
-        bounds: &Bounds,
+        bounds: &BatchLimits,
         batch: &Batch<In, Out>,
         full: bool,
     ) -> Option<Slot> {
-        let alone = self.free.available_permits() >= bounds.batches.max(1);
-        if !(alone || full || batch.calls.len() >= bounds.beside.min(bounds.calls)) {
+        let alone = self.free.available_permits() >= bounds.max_in_flight.max(1);
+        if !(alone || full || batch.calls.len() >= bounds.min_calls_alongside.min(bounds.calls)) {
             return None;
         }
         self.free.try_acquire().ok()?.forget();
@@ -246,10 +246,10 @@ mod tests {
 
     type Sizes = Arc<Mutex<Vec<usize>>>;
 
-    fn recording(bounds: Bounds, gate: Arc<Notify>) -> (Arc<Combiner<u32, u32>>, Sizes) {
+    fn recording(bounds: BatchLimits, gate: Arc<Notify>) -> (Arc<CallBatcher<u32, u32>>, Sizes) {
         let sizes = Sizes::default();
         let seen = Arc::clone(&sizes);
-        let combiner = Combiner::start("test", bounds, move |inputs: Vec<u32>| {
+        let combiner = CallBatcher::start("test", bounds, move |inputs: Vec<u32>| {
             seen.lock().unwrap().push(inputs.len());
             let gate = Arc::clone(&gate);
             async move {
@@ -263,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn what_arrives_meanwhile_goes_together_and_each_gets_its_answer() {
         let gate = Arc::new(Notify::new());
-        let bounds = Bounds { batches: 1, ..Bounds::default() };
+        let bounds = BatchLimits { max_in_flight: 1, ..BatchLimits::default() };
         let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
         let calls = (0..10u32).map(|n| {
             let combiner = Arc::clone(&combiner);
@@ -283,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn beside_another_batch_one_waits_for_company() {
         let gate = Arc::new(Notify::new());
-        let bounds = Bounds { beside: 3, ..Bounds::default() };
+        let bounds = BatchLimits { min_calls_alongside: 3, ..BatchLimits::default() };
         let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
         let call = |n: u32| {
             let combiner = Arc::clone(&combiner);
@@ -318,7 +318,7 @@ mod tests {
     #[tokio::test]
     async fn a_batch_is_bounded_in_weight() {
         let gate = Arc::new(Notify::new());
-        let bounds = Bounds { weight: 10, batches: 1, ..Bounds::default() };
+        let bounds = BatchLimits { weight: 10, max_in_flight: 1, ..BatchLimits::default() };
         let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
         let calls: Vec<_> = (0..4u32)
             .map(|n| {
@@ -337,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_that_goes_away_cancels_nothing() {
         let gate = Arc::new(Notify::new());
-        let (combiner, sizes) = recording(Bounds::default(), Arc::clone(&gate));
+        let (combiner, sizes) = recording(BatchLimits::default(), Arc::clone(&gate));
         let gone = tokio::spawn({
             let combiner = Arc::clone(&combiner);
             async move { combiner.call(1, 1).await }
@@ -355,7 +355,7 @@ mod tests {
     #[tokio::test]
     async fn too_much_that_waits_is_turned_away_and_room_comes_back() {
         let gate = Arc::new(Notify::new());
-        let bounds = Bounds { held: 10, ..Bounds::default() };
+        let bounds = BatchLimits { held: 10, ..BatchLimits::default() };
         let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
         let first = tokio::spawn({
             let combiner = Arc::clone(&combiner);
@@ -374,7 +374,8 @@ mod tests {
     #[tokio::test]
     async fn too_many_waiting_calls_are_turned_away() {
         let gate = Arc::new(Notify::new());
-        let bounds = Bounds { waiting: 1, batches: 1, calls: 1, ..Bounds::default() };
+        let bounds =
+            BatchLimits { waiting: 1, max_in_flight: 1, calls: 1, ..BatchLimits::default() };
         let (combiner, _) = recording(bounds, Arc::clone(&gate));
         let calls: Vec<_> = (0..20u32)
             .map(|n| {

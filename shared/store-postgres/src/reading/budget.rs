@@ -10,8 +10,8 @@ use crate::{
         messages::{MessagesOf, newest},
     },
 };
-use longhaul_domain::{ArtifactUpdate, ENTRY_LIMIT, EntryBody, Seq, TaskKey};
-use longhaul_store::{ReadLimit, Room, StoreError};
+use longhaul_domain::{ArtifactUpdate, EntryBody, MAX_ENTRY_CONTENT_BYTES, Seq, TaskKey};
+use longhaul_store::{ReadBudget, ReadLimit, StoreError};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::BTreeMap;
@@ -77,11 +77,11 @@ pub enum Known {
 pub async fn known(
     connection: &mut PgConnection,
     chunks: &[Chunks],
-    room: Room,
+    budget: ReadBudget,
 ) -> DbResult<Known> {
-    let Some(bytes) = room.bytes() else { return Ok(Known::Fit(0)) };
+    let Some(bytes) = budget.bytes() else { return Ok(Known::Fit(0)) };
     let entries: i64 = chunks.iter().map(|of| of.up_to.0 - of.from.0 + 1).sum();
-    if entries.unsigned_abs().saturating_mul(ENTRY_LIMIT as u64) <= bytes {
+    if entries.unsigned_abs().saturating_mul(MAX_ENTRY_CONTENT_BYTES as u64) <= bytes {
         return Ok(Known::Fit(0));
     }
     let row = query(CHUNK_SIZES)
@@ -95,7 +95,7 @@ pub async fn known(
     let size = |name| Ok::<_, Failure>(column::<i64>(&row, name)?.unsigned_abs());
     let (most, least) = (size("most")?, size("least")?);
     if least > bytes {
-        Err(exceeded(room))
+        Err(exceeded(budget))
     } else if most > bytes {
         Ok(Known::MayFit)
     } else {
@@ -136,12 +136,14 @@ pub async fn messages(
     connection: &mut PgConnection,
     wanted: &[MessagesOf],
     limit: u32,
-    room: Room,
+    budget: ReadBudget,
 ) -> DbResult<Vec<PgRow>> {
-    let bytes = i64::try_from(room.bytes().unwrap_or(u64::MAX)).unwrap_or(i64::MAX);
-    let share = match room {
-        Room::Any | Room::Whole(_) => -1,
-        Room::Newest(_) => bytes / i64::try_from(wanted.len()).unwrap_or(i64::MAX).max(1),
+    let bytes = i64::try_from(budget.bytes().unwrap_or(u64::MAX)).unwrap_or(i64::MAX);
+    let share = match budget {
+        ReadBudget::Unlimited | ReadBudget::Strict(_) => -1,
+        ReadBudget::TrimHistory(_) => {
+            bytes / i64::try_from(wanted.len()).unwrap_or(i64::MAX).max(1)
+        }
     };
     let mut rows = query(MESSAGES_WITHIN)
         .bind(wanted.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
@@ -155,13 +157,17 @@ pub async fn messages(
         .await?;
     let all = rows.len();
     rows.retain(|row| !matches!(column::<Option<&str>>(row, "body"), Ok(None)));
-    if rows.len() < all && matches!(room, Room::Whole(_)) { Err(exceeded(room)) } else { Ok(rows) }
+    if rows.len() < all && matches!(budget, ReadBudget::Strict(_)) {
+        Err(exceeded(budget))
+    } else {
+        Ok(rows)
+    }
 }
 
 /// There is too much for the room.
-pub fn exceeded(room: Room) -> Failure {
-    match room.exceeded() {
-        StoreError::TooLarge { room } => Failure::TooLarge(room),
+pub fn exceeded(budget: ReadBudget) -> Failure {
+    match budget.exceeded() {
+        StoreError::TooLarge { budget } => Failure::TooLarge(budget),
         other => Failure::Unavailable(other.to_string()),
     }
 }
