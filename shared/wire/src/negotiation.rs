@@ -75,7 +75,7 @@ impl Negotiation {
         method: &str,
     ) -> Result<(Dialect, Operation), ProtocolError> {
         let dialect = match stated(version) {
-            Some(version) => self.from_version(version)?,
+            Some(version) => self.served_dialect(version)?,
             None => self.of_name(method)?,
         };
         match dialect.operation(method) {
@@ -114,24 +114,24 @@ impl Negotiation {
         match (has(Dialect::V0_3), has(Dialect::V0_1)) {
             // Where 0.3 is not served, a name that 0.1 has too is of 0.1.
             (true, true) if self.v0_1 && !self.v0_3 => Ok(Dialect::V0_1),
-            (true, _) => self.from_version(Dialect::V0_3.version()),
-            (false, true) => self.from_version(Dialect::V0_1.version()),
+            (true, _) => self.served_dialect(Dialect::V0_3.version()),
+            (false, true) => self.served_dialect(Dialect::V0_1.version()),
             (false, false) if self.assume => Ok(Dialect::V1_0),
-            (false, false) => self.from_version(UNSTATED),
+            (false, false) => self.served_dialect(UNSTATED),
         }
     }
 
     fn over_http(self, version: &str) -> Result<Dialect, ProtocolError> {
         // 0.1 had JSON-RPC only.
         let over_http = Self { v0_1: false, ..self };
-        Ok(match over_http.from_version(version)? {
+        Ok(match over_http.served_dialect(version)? {
             Dialect::V0_3 => Dialect::V0_3Proto,
             dialect @ (Dialect::V1_0 | Dialect::V0_3Proto | Dialect::V0_1) => dialect,
         })
     }
 
     /// The dialect of a version that is served; only Major.Minor counts.
-    fn from_version(self, version: &str) -> Result<Dialect, ProtocolError> {
+    fn served_dialect(self, version: &str) -> Result<Dialect, ProtocolError> {
         let served = match Dialect::from_version(version) {
             Some(Dialect::V1_0) => true,
             Some(Dialect::V0_3 | Dialect::V0_3Proto) => self.v0_3,

@@ -26,7 +26,7 @@ const MAX_LOGGED_CAUSE_CHARS: usize = 2 << 10;
 #[derive(Debug, Clone)]
 pub enum Ended {
     /// It returned.
-    Returned(Result<Outcome, Stopped>),
+    Returned(Result<Outcome, OutputStopped>),
     /// It panicked.
     Panicked(String),
     /// It was told to stop, did not, and was given up.

@@ -7,7 +7,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use longhaul_proto::pb::{self, FILE_DESCRIPTOR_SET};
+use longhaul_proto::pb;
 use longhaul_runtime::Readiness;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -41,7 +41,7 @@ pub fn routes(gate: &Gate) -> Router {
     let mut router = Router::new().route_service(&place(health_server::SERVICE_NAME), health);
     let described = || {
         Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
     };
     // What is compiled in can be read; were it not so, there would be no reflection and nothing else missing.

@@ -31,7 +31,7 @@ impl Serialize for V0<'_, Part> {
                 let wrapped = content::wrap(json, part.metadata.as_ref());
                 match form {
                     LegacyForm::V0_3Proto => {
-                        members.put("data", &Struct { data: &wrapped.data })?
+                        members.put("data", &Struct { data: &wrapped.data })?;
                     }
                     LegacyForm::V0_3 | LegacyForm::V0_1 => members.put("data", &wrapped.data)?,
                 }
