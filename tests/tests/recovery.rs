@@ -225,7 +225,7 @@ async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on(
     for worker in stack.workers() {
         eventually(LIMIT, "a worker has given its runs up", async || {
             let log = worker.log();
-            if log.contains("all runs are given up") { Ok(()) } else { Err(log) }
+            if log.contains("stopping all runs") { Ok(()) } else { Err(log) }
         })
         .await;
     }

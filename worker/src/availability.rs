@@ -1,19 +1,22 @@
-//! Starts the executors, and keeps work from those that cannot do it.
+//! Starts executors, and pauses the agents of those that are unavailable.
 //!
-//! An agent whose executor has not started, or has said that it cannot work now, is paused: nothing is claimed for it. Its
-//! tasks wait in the store or run on other workers, and no attempt is counted. The start is repeated with a growing pause.
-//! All of this is in memory: a worker that dies leaves nothing of it behind.
+//! An agent whose executor has not started, or reported itself unavailable, is paused: nothing is
+//! claimed for it. Its tasks wait in the store or run on other workers, and no attempt is counted.
+//! The start is retried with exponential backoff. All of this is in memory and ends with the
+//! process.
 
 use crate::slots::Slots;
+use futures::FutureExt;
 use longhaul_domain::AgentName;
 use longhaul_executor::Executor;
-use longhaul_runtime::{Backoff, TaskSet, readiness, spawn::panic_message};
+use longhaul_runtime::{Backoff, TaskSet, readiness::ComponentHandle, spawn::panic_message};
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     runtime::Handle,
@@ -21,92 +24,93 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The pause before a start is repeated.
-const RESTART: Backoff = Backoff {
-    initial: std::time::Duration::from_millis(500),
+/// Backoff between starts of an executor.
+const RESTART_BACKOFF: Backoff = Backoff {
+    initial: Duration::from_millis(500),
     factor: 2.0,
-    max: std::time::Duration::from_secs(30),
+    max: Duration::from_secs(30),
     jitter: false,
 };
 
-/// An agent that did not start, and why.
+/// An agent that did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedStart {
     /// The agent.
     pub agent: AgentName,
-    /// What its executor said.
+    /// The error of its executor.
     pub cause: String,
 }
 
 /// The availability of one agent on this worker.
-pub struct Availability {
+pub struct AgentAvailability {
     agent: AgentName,
     slots: Slots,
-    withdrawn: Notify,
-    /// Failures since a run last ended by itself.
+    became_unavailable: Notify,
+    /// Failures since the last run in which the executor returned an outcome.
     failures: AtomicU32,
 }
 
-impl Availability {
-    /// An agent that has not started: it is paused.
+impl AgentAvailability {
+    /// The availability of an agent that has not started: it is paused.
     pub fn new(agent: AgentName, slots: Slots) -> Self {
         slots.pause(&agent);
-        Self { agent, slots, withdrawn: Notify::new(), failures: AtomicU32::new(0) }
+        Self { agent, slots, became_unavailable: Notify::new(), failures: AtomicU32::new(0) }
     }
 
-    /// Notes that the executor did a run.
-    pub fn worked(&self) {
+    /// Records a run in which the executor returned an outcome: resets the backoff.
+    pub fn record_success(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
-    /// Claims nothing more until the executor has started again.
-    pub fn withdraw(&self) {
+    /// Pauses the agent until its executor has started again.
+    pub fn mark_unavailable(&self) {
         self.slots.pause(&self.agent);
-        self.withdrawn.notify_one();
+        self.became_unavailable.notify_one();
     }
 
-    fn failed(&self) -> std::time::Duration {
-        RESTART.ceiling(self.failures.fetch_add(1, Ordering::Relaxed))
+    fn next_backoff(&self) -> Duration {
+        RESTART_BACKOFF.ceiling(self.failures.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 #[derive(Clone)]
-enum State {
+enum StartState {
     Starting,
     Up,
     Down(String),
 }
 
 /// Starts the agents of a worker and reports which of them can work.
-pub struct Starter {
-    board: Mutex<Board>,
-    readiness: readiness::ComponentHandle,
+pub struct AgentStarter {
+    board: Mutex<StartBoard>,
+    readiness: ComponentHandle,
     runtime: Handle,
 }
 
-struct Board {
-    states: BTreeMap<AgentName, State>,
-    /// Told once every agent has started or failed to.
-    settled: Option<oneshot::Sender<Vec<FailedStart>>>,
+struct StartBoard {
+    states: BTreeMap<AgentName, StartState>,
+    /// Receives the failed starts once every agent has started or failed.
+    start_report: Option<oneshot::Sender<Vec<FailedStart>>>,
 }
 
-impl Starter {
-    /// Reports through `readiness`, and once to `settled`, when every agent has started or failed for the first time.
+impl AgentStarter {
+    /// Reports through `readiness`, and once to `start_report`, when every agent has started or
+    /// failed for the first time.
     pub fn new(
         agents: impl Iterator<Item = AgentName>,
-        readiness: readiness::ComponentHandle,
+        readiness: ComponentHandle,
         runtime: Handle,
-        settled: oneshot::Sender<Vec<FailedStart>>,
+        start_report: oneshot::Sender<Vec<FailedStart>>,
     ) -> Arc<Self> {
-        let states = agents.map(|agent| (agent, State::Starting)).collect();
-        let board = Mutex::new(Board { states, settled: Some(settled) });
+        let states = agents.map(|agent| (agent, StartState::Starting)).collect();
+        let board = Mutex::new(StartBoard { states, start_report: Some(start_report) });
         Arc::new(Self { board, readiness, runtime })
     }
 
     /// Keeps an executor started until `tasks` is stopped.
-    pub fn keep(
+    pub fn spawn(
         self: &Arc<Self>,
-        availability: Arc<Availability>,
+        availability: Arc<AgentAvailability>,
         executor: Arc<dyn Executor>,
         tasks: &TaskSet,
     ) {
@@ -116,38 +120,41 @@ impl Starter {
         });
     }
 
-    async fn run(&self, availability: &Availability, executor: &Arc<dyn Executor>) {
+    async fn run(&self, availability: &AgentAvailability, executor: &Arc<dyn Executor>) {
         let agent = &availability.agent;
         loop {
             match self.start(Arc::clone(executor)).await {
                 Ok(()) => {
-                    // Before runs are claimed, so that a withdrawal is not overwritten by this.
-                    self.note(agent, State::Up);
+                    // Noted before runs are claimed: one may report the executor unavailable at
+                    // once.
+                    self.note(agent, StartState::Up);
                     availability.slots.resume(agent);
                     tracing::debug!(%agent, "agent started");
-                    availability.withdrawn.notified().await;
-                    // Once more: a withdrawal during the start was undone by the line above.
+                    availability.became_unavailable.notified().await;
+                    // Pause again: a report from an old run during the start was undone by
+                    // `resume`.
                     availability.slots.pause(agent);
-                    let pause = availability.failed();
-                    self.note(agent, State::Down("cannot work now".to_owned()));
+                    let pause = availability.next_backoff();
+                    self.note(agent, StartState::Down("cannot work now".to_owned()));
                     let retry_in_ms = pause.as_millis();
-                    tracing::warn!(%agent, retry_in_ms, "agent paused: its executor cannot work now");
+                    tracing::warn!(%agent, retry_in_ms, "agent paused: executor unavailable");
                     tokio::time::sleep(pause).await;
-                    // Runs that were under way may have withdrawn it again meanwhile.
-                    let _ = futures::FutureExt::now_or_never(availability.withdrawn.notified());
+                    // Drop reports that active runs made in the meantime: they concern the old
+                    // start.
+                    let _ = availability.became_unavailable.notified().now_or_never();
                 }
                 Err(cause) => {
-                    let pause = availability.failed();
+                    let pause = availability.next_backoff();
                     let retry_in_ms = pause.as_millis();
-                    tracing::warn!(%agent, cause, retry_in_ms, "agent did not start; its tasks wait");
-                    self.note(agent, State::Down(cause));
+                    tracing::warn!(%agent, cause, retry_in_ms, "agent start failed; tasks wait");
+                    self.note(agent, StartState::Down(cause));
                     tokio::time::sleep(pause).await;
                 }
             }
         }
     }
 
-    /// Starts an executor where executors run, so that one that blocks holds up others of its kind only.
+    /// Starts an executor on the executors' runtime, so that one that blocks delays executors only.
     async fn start(&self, executor: Arc<dyn Executor>) -> Result<(), String> {
         let mut start = AbortOnDrop(self.runtime.spawn(async move { executor.start().await }));
         match (&mut start.0).await {
@@ -159,10 +166,10 @@ impl Starter {
         }
     }
 
-    fn note(&self, agent: &AgentName, state: State) {
+    fn note(&self, agent: &AgentName, state: StartState) {
         let mut board = self.lock();
         board.states.insert(agent.clone(), state);
-        if board.states.values().any(|state| matches!(state, State::Starting)) {
+        if board.states.values().any(|state| matches!(state, StartState::Starting)) {
             return;
         }
         let down = board.down();
@@ -175,22 +182,24 @@ impl Starter {
             }
             _ => self.readiness.set_failed(format!("no agent has started: {names}")),
         }
-        if let Some(settled) = board.settled.take() {
-            // Nobody may be waiting for it.
-            let _ = settled.send(down);
+        if let Some(start_report) = board.start_report.take() {
+            // The receiver may be gone.
+            let _ = start_report.send(down);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Board> {
+    fn lock(&self) -> MutexGuard<'_, StartBoard> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Board {
+impl StartBoard {
     fn down(&self) -> Vec<FailedStart> {
-        let failed = |(agent, state): (&AgentName, &State)| match state {
-            State::Down(cause) => Some(FailedStart { agent: agent.clone(), cause: cause.clone() }),
-            State::Starting | State::Up => None,
+        let failed = |(agent, state): (&AgentName, &StartState)| match state {
+            StartState::Down(cause) => {
+                Some(FailedStart { agent: agent.clone(), cause: cause.clone() })
+            }
+            StartState::Starting | StartState::Up => None,
         };
         self.states.iter().filter_map(failed).collect()
     }

@@ -1,30 +1,28 @@
-//! Workers: they claim runnable runs from the store, give them to executors, and write down what comes of it.
+//! Workers: they claim runnable runs from the store, execute them, and settle the outcome.
 //!
-//! Everything that a worker writes carries the fence of its claim, so one that lost its lease cannot write one more
-//! byte. When a worker dies in the middle, its lease runs out and its runs are offered again, without counting an
-//! attempt; what it had appended stays.
+//! Every write of a worker carries the fence of its claim, so a worker that lost its lease cannot
+//! write one more byte. When a worker dies midway, its lease expires and its runs are offered again
+//! without counting an attempt; output appended before stays.
 //!
-//! Executors run on a Tokio runtime of their own: one that blocks its threads starves other executors, but neither the
-//! heartbeat nor what other runs have to write.
+//! Executors run on a Tokio runtime of their own. One that blocks its threads starves other
+//! executors, but neither the heartbeat nor the writes of other runs.
 
+mod active_runs;
 mod availability;
-mod claims;
-mod control;
+mod background;
+mod claim_loop;
+mod control_signals;
+mod drain;
 mod heartbeat;
 mod options;
 mod output;
 mod reaper;
-mod release;
 mod run;
-mod running;
+mod run_signals;
 mod settlement;
-mod signals;
 mod slots;
-mod task_io;
-mod terms;
 #[cfg(test)]
 mod testing;
-mod why;
 mod worker;
 
 pub use availability::FailedStart;

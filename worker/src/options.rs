@@ -1,40 +1,40 @@
-//! How a worker is run, and why one does not start.
+//! Options of a worker, and errors of its start.
 
 use longhaul_dispatch::DispatchError;
 use longhaul_domain::AgentName;
 use longhaul_store::StoreError;
 use std::time::Duration;
 
-/// How a worker is run.
+/// Options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// For people: host and process.
+    /// Name shown to operators: host and process.
     pub name: String,
-    /// Runs at a time, of all agents together; at least 1.
+    /// Concurrent runs of all agents together; at least 1.
     pub concurrency: u32,
-    /// How often an idle worker looks into the store without being woken.
+    /// Time between probes of the store by an idle worker that is not woken.
     pub probe_interval: Duration,
-    /// How long after its last heartbeat a worker counts as dead.
+    /// Time without a heartbeat after which a worker counts as dead.
     pub lease: Duration,
-    /// A task that was running when as many workers in a row as this were lost fails, instead of taking the next one down.
+    /// Consecutive worker losses after which a task fails, instead of taking down the next worker.
     pub max_losses: u32,
-    /// How long runs may go on when the worker drains.
+    /// Time that runs have to end when the worker drains.
     pub drain: Duration,
-    /// How long an executor that was told to stop has to do so before it is given up. Where the lease is lost, no longer
-    /// than the last third of the lease.
+    /// Time that a stopped executor has to return before it is abandoned. After a lost lease it is
+    /// at most the last third of the lease.
     pub grace: Duration,
 }
 
-/// Why a worker did not start.
+/// Error of a worker that did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Two executors have one name.
+    /// Two executors have the same name.
     #[error("two executors are named {0}; an agent has one executor")]
     DuplicateAgent(AgentName),
-    /// There is nothing to run.
+    /// The worker has no executor.
     #[error("the worker has no executor; configure an [[agent]] or give it one")]
     NoExecutor,
-    /// The store did not take the registration.
+    /// The store refused the registration.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The dispatcher is closed.

@@ -1,104 +1,107 @@
-//! How many runs a worker can take: in all, and of each agent.
+//! The slots of a worker: how many runs it can execute, in total and per agent.
 //!
-//! A slot is taken before a run is claimed, so a claim never brings more than there is room for. What an agent allows over all
-//! workers together is for the store to keep; here it is only remembered.
+//! A claim asks for free slots only, so it never brings more runs than fit. An agent's limits
+//! across all workers are enforced by the store; here they are only passed on.
 
 use longhaul_domain::AgentName;
 use longhaul_executor::ExecutorDescriptor;
 use longhaul_store::AgentSlots;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 
 /// The slots of a worker; clones share them.
 #[derive(Clone)]
-pub struct Slots(Arc<Inner>);
+pub struct Slots(Arc<SlotsState>);
 
-struct Inner {
-    free: Mutex<Free>,
-    freed: Notify,
-    /// Rung for agents whose runs are limited over all workers: one that ends makes room for one that waits.
-    room_made: Notify,
+struct SlotsState {
+    free: Mutex<FreeSlots>,
+    slot_freed: Notify,
+    /// Notified when a run of an agent with a limit across workers ends: another may start.
+    limit_freed: Notify,
+    /// Agents with a limit across workers.
     limited: BTreeSet<AgentName>,
 }
 
-struct Free {
+struct FreeSlots {
     total: u32,
-    /// Free slots, and what is asked for with them.
+    /// Free slots per agent, in the form in which a claim asks for them.
     by_agent: BTreeMap<AgentName, AgentSlots>,
-    /// Agents whose executor cannot take runs now.
+    /// Agents whose executor cannot take runs.
     paused: BTreeSet<AgentName>,
 }
 
-impl Free {
-    /// The agents with room.
-    fn with_room(&self) -> impl Iterator<Item = &AgentSlots> {
-        let room = |slots: &&AgentSlots| slots.free > 0 && !self.paused.contains(&slots.agent);
-        self.by_agent.values().filter(room)
+impl FreeSlots {
+    /// The agents that are not paused and have a free slot.
+    fn available(&self) -> impl Iterator<Item = &AgentSlots> {
+        let available = |slots: &&AgentSlots| slots.free > 0 && !self.paused.contains(&slots.agent);
+        self.by_agent.values().filter(available)
     }
 }
 
-/// Who has room.
+/// The agents that can take a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// Every agent.
-    All,
-    /// Some agents, while others are at their limit.
-    Some,
-    /// No agent.
-    None,
+pub enum FreeCapacity {
+    /// Every agent has a free slot.
+    AllAgents,
+    /// Some agents have a free slot; others are full or paused.
+    SomeAgents,
+    /// No agent has a free slot.
+    NoAgent,
 }
 
-/// A taken slot; free again when it is dropped.
+/// A slot in use; freed on drop.
 pub struct Slot {
     slots: Slots,
     agent: AgentName,
 }
 
 impl Slots {
-    /// So many in all, and of each agent as many as its executor takes.
+    /// `total` slots in all; per agent, as many as its executor's concurrency allows.
     pub fn new<'a>(
         total: u32,
         executors: impl IntoIterator<Item = &'a ExecutorDescriptor>,
     ) -> Self {
         let by_agent: BTreeMap<_, _> = executors
             .into_iter()
-            .map(|executor| (executor.agent.name.clone(), slots_of(executor, total)))
+            .map(|executor| (executor.agent.name.clone(), agent_slots(executor, total)))
             .collect();
         let limited = by_agent.values().filter(|slots| !slots.limits.is_none());
         let limited = limited.map(|slots| slots.agent.clone()).collect();
-        let free = Mutex::new(Free { total, by_agent, paused: BTreeSet::new() });
-        Self(Arc::new(Inner { free, freed: Notify::new(), room_made: Notify::new(), limited }))
+        let free = Mutex::new(FreeSlots { total, by_agent, paused: BTreeSet::new() });
+        let (slot_freed, limit_freed) = (Notify::new(), Notify::new());
+        Self(Arc::new(SlotsState { free, slot_freed, limit_freed, limited }))
     }
 
-    /// What can be claimed now: the agents with room, and the most in all. Empty when there is no room.
+    /// The slots to claim for, and the total number of free slots. Empty when there are none.
     pub fn free(&self) -> (Vec<AgentSlots>, u32) {
         let free = self.lock();
-        let agents = free.with_room().filter(|_| free.total > 0);
+        let agents = free.available().filter(|_| free.total > 0);
         let slots =
             agents.map(|slots| AgentSlots { free: slots.free.min(free.total), ..slots.clone() });
         (slots.collect(), free.total)
     }
 
-    /// The agents that have room now.
-    pub fn open(&self) -> BTreeSet<AgentName> {
+    /// The agents that have a free slot.
+    pub fn agents_with_free_slots(&self) -> BTreeSet<AgentName> {
         self.free().0.into_iter().map(|slots| slots.agent).collect()
     }
 
-    /// Who has room now.
-    pub fn room(&self) -> Room {
+    /// The agents that can take a run, as a whole.
+    pub fn free_capacity(&self) -> FreeCapacity {
         let free = self.lock();
-        match free.with_room().count() {
-            _ if free.total == 0 => Room::None,
-            0 => Room::None,
-            n if n < free.by_agent.len() => Room::Some,
-            _ => Room::All,
+        match free.available().count() {
+            _ if free.total == 0 => FreeCapacity::NoAgent,
+            0 => FreeCapacity::NoAgent,
+            n if n < free.by_agent.len() => FreeCapacity::SomeAgents,
+            _ => FreeCapacity::AllAgents,
         }
     }
 
-    /// Takes a slot. Only the claim loop takes, so what [`free`](Self::free) said still holds.
+    /// Takes a slot. Only the claim loop takes slots, so the result of [`free`](Self::free) still
+    /// holds after a claim.
     pub fn take(&self, agent: &AgentName) -> Slot {
         let mut free = self.lock();
         free.total = free.total.saturating_sub(1);
@@ -108,29 +111,29 @@ impl Slots {
         Slot { slots: self.clone(), agent: agent.clone() }
     }
 
-    /// Claims nothing more for an agent until it is resumed.
+    /// Excludes an agent from claims until it is resumed.
     pub fn pause(&self, agent: &AgentName) {
         self.lock().paused.insert(agent.clone());
     }
 
-    /// Claims for an agent again.
+    /// Includes an agent in claims again.
     pub fn resume(&self, agent: &AgentName) {
         self.lock().paused.remove(agent);
-        self.0.freed.notify_one();
+        self.0.slot_freed.notify_one();
     }
 
-    /// Waits until a slot is freed. One that was freed since the last call counts.
-    pub async fn freed(&self) {
-        self.0.freed.notified().await;
+    /// Waits until a slot is freed. A slot freed since the last call counts.
+    pub async fn slot_freed(&self) {
+        self.0.slot_freed.notified().await;
     }
 
-    /// Waits until a run of an agent has ended whose runs are limited over all workers together. One that ended since the
+    /// Waits until a run ends whose agent has a limit across workers. A run that ended since the
     /// last call counts.
-    pub async fn room_made(&self) {
-        self.0.room_made.notified().await;
+    pub async fn limit_freed(&self) {
+        self.0.limit_freed.notified().await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
+    fn lock(&self) -> MutexGuard<'_, FreeSlots> {
         self.0.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -143,14 +146,14 @@ impl Drop for Slot {
             slots.free += 1;
         }
         drop(free);
-        self.slots.0.freed.notify_one();
+        self.slots.0.slot_freed.notify_one();
         if self.slots.0.limited.contains(&self.agent) {
-            self.slots.0.room_made.notify_one();
+            self.slots.0.limit_freed.notify_one();
         }
     }
 }
 
-fn slots_of(executor: &ExecutorDescriptor, total: u32) -> AgentSlots {
+fn agent_slots(executor: &ExecutorDescriptor, total: u32) -> AgentSlots {
     AgentSlots {
         agent: executor.agent.name.clone(),
         free: executor.concurrency.unwrap_or(total).clamp(1, total),
@@ -179,38 +182,38 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_bounded_by_itself_and_by_the_total() {
+    fn an_agent_is_bounded_by_its_own_slots_and_by_the_total() {
         let slots = slots(3, 1, 99);
         let taken = slots.take(&name("a"));
         let (free, limit) = slots.free();
         assert_eq!(limit, 2);
         assert_eq!(free, [AgentSlots::new(name("b"), 2)]);
-        assert_eq!(slots.open(), BTreeSet::from([name("b")]));
+        assert_eq!(slots.agents_with_free_slots(), BTreeSet::from([name("b")]));
         drop(taken);
         assert_eq!(slots.free().0.len(), 2);
     }
 
     #[test]
-    fn room_is_told_of_all_of_some_and_of_none() {
+    fn free_capacity_covers_all_some_or_no_agents() {
         let slots = slots(2, 1, 2);
-        assert_eq!(slots.room(), Room::All);
+        assert_eq!(slots.free_capacity(), FreeCapacity::AllAgents);
         let one = slots.take(&name("a"));
-        assert_eq!(slots.room(), Room::Some);
+        assert_eq!(slots.free_capacity(), FreeCapacity::SomeAgents);
         let _two = slots.take(&name("b"));
-        assert_eq!(slots.room(), Room::None);
+        assert_eq!(slots.free_capacity(), FreeCapacity::NoAgent);
         drop(one);
-        assert_eq!(slots.room(), Room::All);
+        assert_eq!(slots.free_capacity(), FreeCapacity::AllAgents);
     }
 
     #[test]
-    fn a_full_worker_offers_nothing() {
+    fn a_full_worker_has_nothing_to_claim_for() {
         let slots = slots(1, 1, 1);
         let _taken = slots.take(&name("a"));
         assert_eq!(slots.free(), (vec![], 0));
     }
 
     #[test]
-    fn limits_and_version_of_an_agent_are_told_to_the_store() {
+    fn a_claim_passes_on_limits_and_pinned_version_of_an_agent() {
         let limits = ConcurrencyLimits { per_key: Some(1), ..ConcurrencyLimits::NONE };
         let mut executor = executor("a", 1);
         executor.agent.limits.running = limits;
@@ -221,32 +224,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_paused_agent_is_offered_nothing_until_it_is_resumed() {
+    async fn a_paused_agent_is_not_claimed_for_until_it_is_resumed() {
         let slots = slots(3, 1, 2);
         slots.pause(&name("a"));
-        assert_eq!((slots.room(), slots.open()), (Room::Some, BTreeSet::from([name("b")])));
+        assert_eq!(
+            (slots.free_capacity(), slots.agents_with_free_slots()),
+            (FreeCapacity::SomeAgents, BTreeSet::from([name("b")]))
+        );
         slots.pause(&name("b"));
-        assert_eq!((slots.room(), slots.free().0), (Room::None, vec![]));
+        assert_eq!((slots.free_capacity(), slots.free().0), (FreeCapacity::NoAgent, vec![]));
         slots.resume(&name("a"));
-        slots.freed().await;
-        assert_eq!(slots.open(), BTreeSet::from([name("a")]));
+        slots.slot_freed().await;
+        assert_eq!(slots.agents_with_free_slots(), BTreeSet::from([name("a")]));
     }
 
     #[tokio::test]
     async fn a_slot_freed_before_the_wait_is_not_missed() {
         let slots = slots(1, 1, 1);
         drop(slots.take(&name("a")));
-        slots.freed().await;
+        slots.slot_freed().await;
     }
 
     #[tokio::test]
-    async fn only_the_end_of_a_limited_run_makes_room_elsewhere() {
+    async fn only_the_end_of_a_run_with_a_limit_frees_the_limit() {
         let mut limited = executor("a", 4);
         limited.agent.limits.running.total = Some(1);
         let slots = Slots::new(4, &[limited, executor("b", 4)]);
         drop(slots.take(&name("b")));
-        assert!(slots.room_made().now_or_never().is_none());
+        assert!(slots.limit_freed().now_or_never().is_none());
         drop(slots.take(&name("a")));
-        assert!(slots.room_made().now_or_never().is_some());
+        assert!(slots.limit_freed().now_or_never().is_some());
     }
 }

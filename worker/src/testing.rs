@@ -1,6 +1,6 @@
-//! What the tests of the parts have in common.
+//! A scripted store and other doubles for unit tests.
 
-use crate::settlement::Facts;
+use crate::settlement::AttemptContext;
 use async_trait::async_trait;
 use longhaul_dispatch::{WakeHint, Waker};
 use longhaul_domain::{
@@ -28,11 +28,11 @@ pub fn key(n: u128) -> TaskKey {
 }
 
 pub fn fence(n: u128) -> Fence {
-    // Both halves differ from those of other fences, as those of random tokens do.
+    // Both halves of the token differ between fences, as those of random tokens do.
     Fence { epoch: Epoch(1), token: Uuid::from_u128((n << 64) | n) }
 }
 
-/// A run of a task that nobody has said anything about.
+/// A claimed run with unremarkable facts.
 pub fn claimed(n: u128) -> ClaimedRun {
     ClaimedRun {
         key: key(n),
@@ -56,9 +56,9 @@ pub fn claimed(n: u128) -> ClaimedRun {
     }
 }
 
-/// An attempt about which nothing is remarkable: the first of three.
-pub fn facts(context: &ContextId) -> Facts<'_> {
-    Facts {
+/// The context of an unremarkable attempt: the first of three.
+pub fn attempt_context(context: &ContextId) -> AttemptContext<'_> {
+    AttemptContext {
         task: key(1).task,
         context,
         created_at: Timestamp::UNIX_EPOCH,
@@ -66,55 +66,55 @@ pub fn facts(context: &ContextId) -> Facts<'_> {
         attempt: 1,
         policy: RunPolicy::default(),
         direct: false,
-        stopped: None,
-        refused: None,
-        id: Uuid::from_u128(2),
+        stop_reason: None,
+        refusal: None,
+        message_id: Uuid::from_u128(2),
         random: 0.5,
     }
 }
 
-/// What a scripted store is asked, in order.
+/// A call of a scripted store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum StoreCall {
     Heartbeat,
-    Retire,
+    Deregister,
     Register,
     Append(Append),
     Settle(Settle),
     Reap,
 }
 
-type Answer<T> = Box<dyn FnMut() -> longhaul_store::Result<T> + Send>;
+type ScriptedReply<T> = Box<dyn FnMut() -> longhaul_store::Result<T> + Send>;
 
-/// A store whose answers a test has written. Where it says nothing, it never answers.
+/// A store with the replies of a test's script. A call without a script is never answered.
 #[derive(Default)]
-pub struct Scripted {
-    pub asked: Mutex<Vec<(Instant, Asked)>>,
-    pub heartbeat: Mutex<Option<Answer<HeartbeatReply>>>,
-    pub append: Mutex<Option<Answer<Appended>>>,
-    pub settle: Mutex<Option<Answer<Settled>>>,
-    pub reap: Mutex<Option<Answer<ReapOutcome>>>,
+pub struct ScriptedStore {
+    calls: Mutex<Vec<(Instant, StoreCall)>>,
+    pub heartbeat: Mutex<Option<ScriptedReply<HeartbeatReply>>>,
+    pub append: Mutex<Option<ScriptedReply<Appended>>>,
+    pub settle: Mutex<Option<ScriptedReply<Settled>>>,
+    pub reap: Mutex<Option<ScriptedReply<ReapOutcome>>>,
     pub held: Mutex<Vec<(TaskKey, Fence)>>,
     pub register_fails: AtomicBool,
 }
 
-impl Scripted {
-    /// Everything asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().iter().map(|(_, asked)| asked.clone()).collect()
+impl ScriptedStore {
+    /// All calls so far.
+    pub fn calls(&self) -> Vec<StoreCall> {
+        self.calls.lock().unwrap().iter().map(|(_, call)| call.clone()).collect()
     }
 
-    /// When it was asked for something of a kind.
-    pub fn times(&self, kind: impl Fn(&Asked) -> bool) -> Vec<Instant> {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|(_, asked)| kind(asked)).map(|(at, _)| *at).collect()
+    /// The times of all calls of a kind.
+    pub fn times(&self, kind: impl Fn(&StoreCall) -> bool) -> Vec<Instant> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|(_, call)| kind(call)).map(|(at, _)| *at).collect()
     }
 
-    fn note(&self, asked: Asked) {
-        self.asked.lock().unwrap().push((Instant::now(), asked));
+    fn record(&self, call: StoreCall) {
+        self.calls.lock().unwrap().push((Instant::now(), call));
     }
 
-    async fn answer<T>(script: &Mutex<Option<Answer<T>>>) -> longhaul_store::Result<T> {
+    async fn answer<T>(script: &Mutex<Option<ScriptedReply<T>>>) -> longhaul_store::Result<T> {
         let answer = script.lock().unwrap().as_mut().map(|answer| answer());
         match answer {
             Some(answer) => answer,
@@ -123,31 +123,31 @@ impl Scripted {
     }
 }
 
-/// Writes a part of a script.
+/// Scripts the replies to one method.
 pub fn script<T>(
-    part: &Mutex<Option<Answer<T>>>,
+    method: &Mutex<Option<ScriptedReply<T>>>,
     answer: impl FnMut() -> longhaul_store::Result<T> + Send + 'static,
 ) {
-    *part.lock().unwrap() = Some(Box::new(answer));
+    *method.lock().unwrap() = Some(Box::new(answer));
 }
 
-/// A store that is away.
-pub fn away<T>() -> longhaul_store::Result<T> {
-    Err(StoreError::unavailable("away"))
+/// The reply of a store that is unavailable.
+pub fn unavailable<T>() -> longhaul_store::Result<T> {
+    Err(StoreError::unavailable("unavailable"))
 }
 
 #[async_trait]
-impl WorkerStore for Scripted {
+impl WorkerStore for ScriptedStore {
     async fn register_worker(&self, _: NewWorker) -> longhaul_store::Result<()> {
-        self.note(Asked::Register);
+        self.record(StoreCall::Register);
         if self.register_fails.load(Ordering::Relaxed) {
-            return Err(StoreError::unavailable("away"));
+            return Err(StoreError::unavailable("unavailable"));
         }
         Ok(())
     }
 
     async fn heartbeat(&self, _: WorkerId, _: Duration) -> longhaul_store::Result<HeartbeatReply> {
-        self.note(Asked::Heartbeat);
+        self.record(StoreCall::Heartbeat);
         Self::answer(&self.heartbeat).await
     }
 
@@ -156,9 +156,9 @@ impl WorkerStore for Scripted {
     }
 
     async fn deregister_worker(&self, _: WorkerId) -> longhaul_store::Result<Vec<Reaped>> {
-        self.note(Asked::Retire);
+        self.record(StoreCall::Deregister);
         if self.register_fails.load(Ordering::Relaxed) {
-            return Err(StoreError::unavailable("away"));
+            return Err(StoreError::unavailable("unavailable"));
         }
         Ok(Vec::new())
     }
@@ -176,7 +176,7 @@ impl WorkerStore for Scripted {
     }
 
     async fn append(&self, append: Append) -> longhaul_store::Result<Appended> {
-        self.note(Asked::Append(append));
+        self.record(StoreCall::Append(append));
         Self::answer(&self.append).await
     }
 
@@ -189,21 +189,21 @@ impl WorkerStore for Scripted {
     }
 
     async fn settle(&self, settle: Settle) -> longhaul_store::Result<Settled> {
-        self.note(Asked::Settle(settle));
+        self.record(StoreCall::Settle(settle));
         Self::answer(&self.settle).await
     }
 
     async fn reap(&self, _: ReapRequest) -> longhaul_store::Result<ReapOutcome> {
-        self.note(Asked::Reap);
+        self.record(StoreCall::Reap);
         Self::answer(&self.reap).await
     }
 }
 
-/// Remembers who is woken.
+/// A waker that records the tasks of its wake-ups.
 #[derive(Default)]
-pub struct Woken(pub Mutex<Vec<TaskKey>>);
+pub struct RecordingWaker(pub Mutex<Vec<TaskKey>>);
 
-impl Waker for Woken {
+impl Waker for RecordingWaker {
     fn wake(&self, wake: WakeHint) {
         self.0.lock().unwrap().push(wake.task);
     }

@@ -1,52 +1,58 @@
-//! What was emitted and is not on its way yet.
+//! The output buffer of one run: entries and checkpoints that no append has taken yet.
 
 use longhaul_domain::{Checkpoint, EntryBody};
 
-/// Entries and bytes that may wait before the executor has to.
-pub const MAX_ENTRIES: usize = 256;
-const MAX_BYTES: usize = 1 << 20;
+/// Buffered entries from which the executor has to wait.
+const MAX_BUFFERED_ENTRIES: usize = 256;
 
-/// The buffer of one run.
+/// Buffered bytes from which the executor has to wait.
+const MAX_BUFFERED_BYTES: usize = 1 << 20;
+
+/// Bytes that every entry takes in the log besides its body.
+const ENTRY_OVERHEAD_BYTES: usize = 64;
+
+/// The output buffer of one run.
 #[derive(Default)]
-pub struct Buffer {
+pub struct OutputBuffer {
     entries: Vec<EntryBody>,
     checkpoints: Vec<Checkpoint>,
     bytes: usize,
-    /// Whether what is here is to be written now.
+    /// True when the content should be written without waiting for more.
     pub urgent: bool,
-    /// Whether only the end of the run takes anything out.
+    /// True when only the settlement takes content out.
     pub closed: bool,
-    /// Counts what was ever emitted and ever written, so that a flush knows when it is done.
+    /// Entries and checkpoints emitted so far.
     pub emitted: u64,
+    /// The part of `emitted` that is durable; a flush waits for this count.
     pub durable: u64,
     /// The last operation number used.
     pub op: i32,
-    /// Why the store refused what was emitted, if it did.
-    pub refused: Option<String>,
+    /// The store's reason for refusing the output.
+    pub refusal: Option<String>,
 }
 
-/// What was taken out to be written in one step.
-pub struct Taken {
+/// The content taken out of a buffer, to be written in one append.
+pub struct OutputBatch {
     pub entries: Vec<EntryBody>,
     pub checkpoints: Vec<Checkpoint>,
-    /// Up to here everything is durable once it is written.
-    pub upto: u64,
+    /// The count of emitted items that are durable once this batch is written.
+    pub durable_after: u64,
     pub op: i32,
 }
 
-impl Buffer {
-    /// Of a run that begins with an entry.
-    pub fn of(opening: Option<EntryBody>) -> Self {
+impl OutputBuffer {
+    /// The buffer of a run whose output begins with an opening entry.
+    pub fn with_opening(opening: Option<EntryBody>) -> Self {
         let emitted = u64::from(opening.is_some());
         Self { entries: opening.into_iter().collect(), emitted, ..Self::default() }
     }
 
-    /// Whether more may be emitted.
+    /// True when the executor may emit without waiting.
     pub const fn has_room(&self) -> bool {
-        self.entries.len() < MAX_ENTRIES && self.bytes < MAX_BYTES
+        self.entries.len() < MAX_BUFFERED_ENTRIES && self.bytes < MAX_BUFFERED_BYTES
     }
 
-    /// Puts entries in, which stay together.
+    /// Adds entries; they stay together in one append.
     pub fn add(&mut self, entries: Vec<EntryBody>, bytes: usize) {
         self.emitted += entries.len() as u64;
         self.bytes += bytes;
@@ -54,44 +60,44 @@ impl Buffer {
         self.urgent = true;
     }
 
-    /// Puts entries and a checkpoint in; gives the place up to which everything must be durable then.
+    /// Adds entries and a checkpoint; returns the durable count at which the commit is complete.
     pub fn commit(&mut self, entries: Vec<EntryBody>, bytes: usize, checkpoint: Checkpoint) -> u64 {
         self.add(entries, bytes);
         self.emitted += 1;
         self.bytes += checkpoint.value.as_str().len();
-        // In one step a name has one value: the last.
+        // One append holds one value per checkpoint name: the last.
         self.checkpoints.retain(|earlier| earlier.name != checkpoint.name);
         self.checkpoints.push(checkpoint);
         self.emitted
     }
 
-    /// Whether there is nothing to write.
+    /// True when there is nothing to write.
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.checkpoints.is_empty()
     }
 
     /// Takes everything out, under the next operation number.
-    pub fn take(&mut self) -> Taken {
+    pub fn take(&mut self) -> OutputBatch {
         self.urgent = false;
         self.bytes = 0;
         self.op += 1;
-        Taken {
+        OutputBatch {
             entries: std::mem::take(&mut self.entries),
             checkpoints: std::mem::take(&mut self.checkpoints),
-            upto: self.emitted,
+            durable_after: self.emitted,
             op: self.op,
         }
     }
 
-    /// The store will never take this output.
-    pub fn refuse(&mut self, why: String) {
-        self.refused = Some(why);
+    /// Discards the content: the store will never accept it.
+    pub fn refuse(&mut self, reason: String) {
+        self.refusal = Some(reason);
         self.entries.clear();
         self.checkpoints.clear();
     }
 }
 
-/// About how many bytes an entry takes in the log.
-pub fn weight(entry: &EntryBody) -> usize {
-    64 + entry.stored_len()
+/// The approximate size of an entry in the log, in bytes.
+pub fn stored_bytes(entry: &EntryBody) -> usize {
+    ENTRY_OVERHEAD_BYTES + entry.stored_len()
 }

@@ -1,40 +1,37 @@
-//! What becomes of output, with a store that says what the test wants.
+//! Output against a scripted store.
 
 use super::*;
-use crate::testing::{Asked, Scripted, away, fence, key, script};
-use crate::why::Why;
+use crate::testing::{ScriptedStore, StoreCall, fence, key, script, unavailable};
 use longhaul_domain::{
-    Artifact, ArtifactId, ArtifactUpdate, Json, Part, Seq, TaskState, log::StatusChange,
+    Artifact, ArtifactId, ArtifactUpdate, Json, Part, TaskState, log::StatusChange,
 };
-use longhaul_store::{Append, Appended, SettleAs, Settled, StoreError};
-use std::time::Duration;
 
-struct Scene {
-    store: Arc<Scripted>,
+struct OutputFixture {
+    store: Arc<ScriptedStore>,
     signals: Arc<RunSignals>,
     output: Output,
-    pending: Pending,
+    pending: PendingAppend,
 }
 
-impl Scene {
+impl OutputFixture {
     fn new(opening: Option<EntryBody>) -> Self {
-        let (store, signals) = (Arc::<Scripted>::default(), Arc::new(RunSignals::new()));
-        let work: Arc<dyn WorkerStore> = Arc::<Scripted>::clone(&store);
+        let (store, signals) = (Arc::<ScriptedStore>::default(), Arc::new(RunSignals::new()));
+        let work: Arc<dyn WorkerStore> = Arc::<ScriptedStore>::clone(&store);
         let output = Output::new(work, key(1), fence(1), 1, Arc::clone(&signals), opening);
-        Self { store, signals, output, pending: Pending::default() }
+        Self { store, signals, output, pending: PendingAppend::default() }
     }
 
     fn appends(&self) -> Vec<Append> {
-        let asked = self.store.asked().into_iter();
-        asked
-            .filter_map(|asked| match asked {
-                Asked::Append(append) => Some(append),
+        let calls = self.store.calls().into_iter();
+        calls
+            .filter_map(|call| match call {
+                StoreCall::Append(append) => Some(append),
                 _ => None,
             })
             .collect()
     }
 
-    /// Does something while what is emitted is written.
+    /// Runs `work` while output is written.
     async fn while_writing<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::select! {
             biased;
@@ -42,7 +39,7 @@ impl Scene {
             () = async {
                 self.output.keep_writing(&self.pending).await;
                 std::future::pending::<()>().await;
-            } => unreachable!("it never ends"),
+            } => unreachable!("it is endless"),
         }
     }
 }
@@ -65,16 +62,16 @@ fn checkpoint(name: &str, value: u32) -> Checkpoint {
     Checkpoint::new(name, Json::from_serialize(&value).unwrap()).unwrap()
 }
 
-const NOW: Appended = Appended::Now { last: Seq(1) };
+const APPENDED: Appended = Appended::Now { last: Seq(1) };
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_writes_everything_before_it_and_itself_in_one_step() {
-    let scene = Scene::new(Some(working()));
-    script(&scene.store.append, || Ok(NOW));
-    scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
-    let commit = scene.output.commit(vec![artifact("b", "2")], checkpoint("step", 7));
-    scene.while_writing(commit).await.unwrap();
-    let appends = scene.appends();
+async fn a_commit_is_one_append_with_all_earlier_output() {
+    let fixture = OutputFixture::new(Some(working()));
+    script(&fixture.store.append, || Ok(APPENDED));
+    fixture.output.emit(vec![artifact("a", "1")]).await.unwrap();
+    let commit = fixture.output.commit(vec![artifact("b", "2")], checkpoint("step", 7));
+    fixture.while_writing(commit).await.unwrap();
+    let appends = fixture.appends();
     assert_eq!(appends.len(), 1);
     let entries = [working(), artifact("a", "1"), artifact("b", "2")];
     assert_eq!(appends[0].entries, entries);
@@ -82,169 +79,169 @@ async fn a_commit_writes_everything_before_it_and_itself_in_one_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_is_not_over_before_it_is_durable() {
-    let scene = Scene::new(None);
-    let commit = scene.output.commit(Vec::new(), checkpoint("step", 7));
-    let waited = tokio::time::timeout(Duration::from_secs(60), scene.while_writing(commit)).await;
+async fn a_commit_returns_only_once_it_is_durable() {
+    let fixture = OutputFixture::new(None);
+    let commit = fixture.output.commit(Vec::new(), checkpoint("step", 7));
+    let waited = tokio::time::timeout(Duration::from_secs(60), fixture.while_writing(commit)).await;
     assert!(waited.is_err(), "the store has not answered");
-    assert_eq!(scene.appends().len(), 1);
+    assert_eq!(fixture.appends().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_whose_answer_was_lost_is_repeated_as_the_same_operation() {
-    let scene = Scene::new(None);
-    let mut answers = vec![Ok(Appended::Already { last: Seq(2) }), away(), away()];
-    script(&scene.store.append, move || answers.pop().unwrap());
-    let commit = scene.output.commit(vec![artifact("a", "1")], checkpoint("step", 7));
-    scene.while_writing(commit).await.unwrap();
-    let appends = scene.appends();
+async fn a_commit_whose_response_was_lost_is_repeated_under_its_operation_number() {
+    let fixture = OutputFixture::new(None);
+    let mut answers = vec![Ok(Appended::Already { last: Seq(2) }), unavailable(), unavailable()];
+    script(&fixture.store.append, move || answers.pop().unwrap());
+    let commit = fixture.output.commit(vec![artifact("a", "1")], checkpoint("step", 7));
+    fixture.while_writing(commit).await.unwrap();
+    let appends = fixture.appends();
     assert_eq!(appends.len(), 3);
     assert!(appends.iter().all(|append| *append == appends[0]), "{appends:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_is_never_split_however_much_waits_before_it() {
-    let scene = Scene::new(None);
-    script(&scene.store.append, || Ok(NOW));
-    while scene.output.lock().has_room() {
-        scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
+async fn a_commit_is_never_split_even_behind_a_full_buffer() {
+    let fixture = OutputFixture::new(None);
+    script(&fixture.store.append, || Ok(APPENDED));
+    while fixture.output.lock().has_room() {
+        fixture.output.emit(vec![artifact("a", "1")]).await.unwrap();
     }
     let many: Vec<_> = (0..1_000).map(|_| artifact("b", "2")).collect();
-    let commit = scene.output.commit(many, checkpoint("step", 7));
-    scene.while_writing(commit).await.unwrap();
+    let commit = fixture.output.commit(many, checkpoint("step", 7));
+    fixture.while_writing(commit).await.unwrap();
     let with_b =
         |append: &Append| append.entries.iter().filter(|e| **e == artifact("b", "2")).count();
-    let appends = scene.appends();
+    let appends = fixture.appends();
     assert_eq!(appends.iter().map(with_b).collect::<Vec<_>>(), [1_000]);
     assert_eq!(appends[0].checkpoints.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_one_step_a_checkpoint_has_its_last_value() {
-    let scene = Scene::new(None);
-    script(&scene.store.append, || Ok(NOW));
+async fn one_append_holds_the_last_value_of_a_checkpoint() {
+    let fixture = OutputFixture::new(None);
+    script(&fixture.store.append, || Ok(APPENDED));
     let commits = async {
-        let earlier = scene.output.commit(vec![artifact("a", "1")], checkpoint("place", 1));
-        let later = scene.output.commit(vec![artifact("a", "2")], checkpoint("place", 2));
+        let earlier = fixture.output.commit(vec![artifact("a", "1")], checkpoint("place", 1));
+        let later = fixture.output.commit(vec![artifact("a", "2")], checkpoint("place", 2));
         tokio::try_join!(earlier, later).unwrap();
     };
-    scene.while_writing(commits).await;
-    let appends = scene.appends();
+    fixture.while_writing(commits).await;
+    let appends = fixture.appends();
     assert_eq!(appends.len(), 1);
     assert_eq!(appends[0].checkpoints, [checkpoint("place", 2)]);
     assert_eq!(appends[0].entries.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_content_of_a_commit_is_kept_apart() {
-    let scene = Scene::new(None);
-    script(&scene.store.append, || Ok(NOW));
+async fn large_content_of_a_commit_is_stored_as_a_blob() {
+    let fixture = OutputFixture::new(None);
+    script(&fixture.store.append, || Ok(APPENDED));
     let large = "x".repeat(longhaul_domain::MAX_INLINE_CONTENT_BYTES + 1);
-    let commit = scene.output.commit(vec![artifact("a", &large)], checkpoint("step", 1));
-    scene.while_writing(commit).await.unwrap();
-    let appends = scene.appends();
+    let commit = fixture.output.commit(vec![artifact("a", &large)], checkpoint("step", 1));
+    fixture.while_writing(commit).await.unwrap();
+    let appends = fixture.appends();
     assert_eq!(appends[0].blobs.len(), 1);
     assert_ne!(appends[0].entries, [artifact("a", &large)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fenced_commit_tells_the_executor_that_the_lease_is_lost() {
-    for (answer, stopped, why) in [
-        (Appended::Fenced, OutputStopped::LeaseLost, Why::LeaseLost),
-        (Appended::Ended(TaskState::Canceled), OutputStopped::Canceled, Why::Canceled),
+async fn a_fenced_commit_reports_a_lost_lease_to_the_executor() {
+    for (answer, stopped, reason) in [
+        (Appended::Fenced, OutputStopped::LeaseLost, StopReason::LeaseLost),
+        (Appended::Ended(TaskState::Canceled), OutputStopped::Canceled, StopReason::Canceled),
     ] {
-        let scene = Scene::new(None);
-        script(&scene.store.append, move || Ok(answer));
-        let commit = scene.output.commit(Vec::new(), checkpoint("step", 1));
-        assert_eq!(scene.while_writing(commit).await, Err(stopped));
-        assert_eq!(scene.signals.why(), Some(why));
+        let fixture = OutputFixture::new(None);
+        script(&fixture.store.append, move || Ok(answer));
+        let commit = fixture.output.commit(Vec::new(), checkpoint("step", 1));
+        assert_eq!(fixture.while_writing(commit).await, Err(stopped));
+        assert_eq!(fixture.signals.stop_reason(), Some(reason));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_commit_ends_the_run_and_says_why() {
-    let scene = Scene::new(None);
-    script(&scene.store.append, || Err(StoreError::Refused("no".to_owned())));
-    let commit = scene.output.commit(Vec::new(), checkpoint("step", 1));
-    assert_eq!(scene.while_writing(commit).await, Err(OutputStopped::Canceled));
-    assert!(scene.output.refused().unwrap().contains("no"));
+async fn a_refused_commit_stops_the_run_and_keeps_the_reason() {
+    let fixture = OutputFixture::new(None);
+    script(&fixture.store.append, || Err(StoreError::Refused("no".to_owned())));
+    let commit = fixture.output.commit(Vec::new(), checkpoint("step", 1));
+    assert_eq!(fixture.while_writing(commit).await, Err(OutputStopped::Canceled));
+    assert!(fixture.output.refusal().unwrap().contains("no"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_that_was_given_up_is_written_with_the_end_of_the_run() {
-    let scene = Scene::new(None);
-    script(&scene.store.settle, || Ok(Settled::Now { last: Seq(2) }));
-    let commit = scene.output.commit(vec![artifact("a", "1")], checkpoint("step", 1));
+async fn an_abandoned_commit_is_written_with_the_settlement() {
+    let fixture = OutputFixture::new(None);
+    script(&fixture.store.settle, || Ok(Settled::Now { last: Seq(2) }));
+    let commit = fixture.output.commit(vec![artifact("a", "1")], checkpoint("step", 1));
     assert!(futures::FutureExt::now_or_never(commit).is_none());
     let how = SettleAs::Release;
-    scene.output.settle(&scene.pending, Vec::new(), how, Seq::START).await.unwrap();
-    let asked = scene.store.asked();
-    let Asked::Settle(settle) = &asked[0] else { panic!("{asked:?}") };
+    fixture.output.settle(&fixture.pending, Vec::new(), how, Seq::START).await.unwrap();
+    let calls = fixture.store.calls();
+    let StoreCall::Settle(settle) = &calls[0] else { panic!("{calls:?}") };
     assert_eq!(settle.output.checkpoints, [checkpoint("step", 1)]);
     assert_eq!(settle.output.entries, [artifact("a", "1")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_slow_makes_the_executor_wait_but_not_stall() {
-    let scene = Scene::new(None);
+async fn a_slow_store_does_not_count_as_a_stalled_executor() {
+    let fixture = OutputFixture::new(None);
     let limit = Duration::from_secs(5);
     let stalled = tokio::select! {
         biased;
-        _ = scene.while_writing(scene.output.commit(Vec::new(), checkpoint("step", 1))) => true,
-        () = scene.signals.stalled(limit) => true,
+        _ = fixture.while_writing(fixture.output.commit(Vec::new(), checkpoint("step", 1))) => true,
+        () = fixture.signals.wait_stalled(limit) => true,
         () = tokio::time::sleep(limit * 10) => false,
     };
     assert!(!stalled);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_emitted_in_one_go_waits_for_the_end() {
-    let scene = Scene::new(Some(working()));
-    script(&scene.store.append, || Ok(NOW));
+async fn a_burst_before_the_end_is_left_to_the_settlement() {
+    let fixture = OutputFixture::new(Some(working()));
+    script(&fixture.store.append, || Ok(APPENDED));
     let call = async {
-        scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
-        tokio::task::unconstrained(scene.output.emit(vec![artifact("b", "2")])).await.unwrap();
+        fixture.output.emit(vec![artifact("a", "1")]).await.unwrap();
+        tokio::task::unconstrained(fixture.output.emit(vec![artifact("b", "2")])).await.unwrap();
     };
     let begun = tokio::time::Instant::now();
     let end = async {
-        scene.output.polled.watch(call).await;
-        // The writer has heard of it, and waits.
+        fixture.output.polls.track(call).await;
+        // The writer has been notified, and waits.
         tokio::task::yield_now().await;
-        scene.output.close();
+        fixture.output.close();
     };
-    tokio::join!(scene.output.keep_writing(&scene.pending), end);
-    scene.output.emit(vec![artifact("c", "3")]).await.unwrap();
-    scene.output.keep_writing(&scene.pending).await;
-    assert_eq!(scene.appends(), [], "all of it goes with the end");
-    assert_eq!(begun.elapsed(), Duration::ZERO, "which waits for nothing");
+    tokio::join!(fixture.output.keep_writing(&fixture.pending), end);
+    fixture.output.emit(vec![artifact("c", "3")]).await.unwrap();
+    fixture.output.keep_writing(&fixture.pending).await;
+    assert_eq!(fixture.appends(), [], "all of it goes with the settlement");
+    assert_eq!(begun.elapsed(), Duration::ZERO, "which is not delayed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_emitted_before_the_executor_waits_is_written_at_once() {
-    let scene = Scene::new(None);
-    script(&scene.store.append, || Ok(NOW));
+async fn output_is_written_at_once_when_the_executor_waits() {
+    let fixture = OutputFixture::new(None);
+    script(&fixture.store.append, || Ok(APPENDED));
     let begun = tokio::time::Instant::now();
     let call = async {
-        scene.output.emit(vec![artifact("a", "1")]).await.unwrap();
+        fixture.output.emit(vec![artifact("a", "1")]).await.unwrap();
         let written = async {
-            while scene.appends().is_empty() {
+            while fixture.appends().is_empty() {
                 tokio::task::yield_now().await;
             }
         };
         written.await;
         begun.elapsed()
     };
-    let after = scene.while_writing(scene.output.polled.watch(call)).await;
+    let after = fixture.while_writing(fixture.output.polls.track(call)).await;
     assert_eq!(after, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_executor_that_computes_for_long_does_not_hold_its_output_back() {
-    let scene = Scene::new(None);
-    script(&scene.store.append, || Ok(NOW));
-    // Ended, as far as the watch can tell, and nobody has heard of it: the same as being at it.
-    scene.output.polled.watch(scene.output.emit(vec![artifact("a", "1")])).await.unwrap();
+async fn a_long_computation_does_not_hold_its_output_back() {
+    let fixture = OutputFixture::new(None);
+    script(&fixture.store.append, || Ok(APPENDED));
+    // A tracked future that has returned counts as being polled.
+    fixture.output.polls.track(fixture.output.emit(vec![artifact("a", "1")])).await.unwrap();
     let soon = tokio::time::sleep(Duration::from_millis(50));
-    scene.while_writing(soon).await;
-    assert_eq!(scene.appends().len(), 1);
+    fixture.while_writing(soon).await;
+    assert_eq!(fixture.appends().len(), 1);
 }

@@ -1,77 +1,65 @@
-//! What the end of an executor's call means for its task: a pure decision.
+//! Decides how a run is settled once its executor call has ended. The decision is pure.
 //!
-//! An executor that ends its task has ended it, whatever it was told meanwhile: cancel and complete have one winner. What it
-//! says otherwise after it was told to stop is taken for the answer to that.
+//! An executor that ends its task has ended it, even when it was told to stop in the meantime:
+//! cancel and complete have one winner. Any other result of a stopped executor counts as its
+//! response to the stop.
 
-mod failed;
+mod attempt;
+mod retry;
 #[cfg(test)]
-mod table;
+mod tests;
 
-pub use failed::NOT_STORED;
+pub use attempt::AttemptContext;
 
-use crate::why::Why;
-use failed::{Fault, failed};
+use crate::run_signals::StopReason;
+use attempt::AttemptError;
 use longhaul_domain::{
-    ContextId, EntryBody, FailureKind, Message, Note, ParkedState, TaskId, TaskState,
-    TerminalState, Timestamp, log::StatusChange,
+    EntryBody, FailureKind, Fence, Message, MessageId, Note, ParkedState, Seq, TaskFailure,
+    TaskKey, TaskState, TerminalState, log::StatusChange,
 };
-use longhaul_executor::{ExecutorFailure, Outcome, OutputStopped, RunPolicy};
-use longhaul_store::SettleAs;
-use uuid::Uuid;
+use longhaul_executor::{ExecutorFailure, Outcome, OutputStopped};
+use longhaul_store::{Append, Settle, SettleAs};
+use retry::retry_delay;
+use std::time::Duration;
 
-/// Longest cause in a log line; the whole one is in the task's log.
+/// The client's view of output that the store refused; the cause goes to the log.
+pub const OUTPUT_NOT_STORED: &str = "the output of the executor cannot be stored";
+
+/// Longest recorded cause: operators list a thousand at once.
+const MAX_CAUSE_BYTES: usize = 16 << 10;
+
+/// Longest cause in a log line; the task's log has the whole one.
 const MAX_LOGGED_CAUSE_CHARS: usize = 2 << 10;
 
-/// How the call of an executor ended.
+/// The end of an executor call.
 #[derive(Debug, Clone)]
-pub enum Ended {
-    /// It returned.
+pub enum ExecutorExit {
+    /// The executor returned.
     Returned(Result<Outcome, OutputStopped>),
-    /// It panicked.
+    /// The executor panicked.
     Panicked(String),
-    /// It was told to stop, did not, and was given up.
+    /// The executor was told to stop, did not in time, and was aborted.
     Abandoned,
 }
 
-/// What is known about the run.
-pub struct Facts<'a> {
-    pub task: TaskId,
-    pub context: &'a ContextId,
-    pub created_at: Timestamp,
-    pub deadline: Option<Timestamp>,
-    pub attempt: i32,
-    /// The terms of this run.
-    pub policy: RunPolicy,
-    /// Whether the agent may answer with a message.
-    pub direct: bool,
-    /// Why the run was told to stop, if it was.
-    pub stopped: Option<Why>,
-    /// Why the store refused output, if it did.
-    pub refused: Option<String>,
-    /// A fresh id for a message.
-    pub id: Uuid,
-    /// In `0.0..1.0`, for the jitter between attempts.
-    pub random: f64,
-}
-
-/// What is to be written.
+/// The decision: how to settle, and the last entries to write.
 #[derive(Debug, PartialEq)]
 pub struct Settlement {
     pub how: SettleAs,
     pub last: Vec<EntryBody>,
 }
 
-/// The reason that a settlement gives for a failed attempt, as it is logged.
+/// The failure of an attempt, for a log event.
 #[derive(Debug, Default, PartialEq)]
 pub struct FailureReason {
     /// The kind of failure, when it is final.
     pub because: Option<FailureKind>,
-    /// The cause, cut to a length that a log line can have.
+    /// The cause, cut to [`MAX_LOGGED_CAUSE_CHARS`].
     pub cause: String,
 }
 
 impl Settlement {
-    /// The reason to log; none where no attempt has failed.
+    /// The failure to log; `None` when the attempt has not failed.
     pub fn failure_reason(&self) -> Option<FailureReason> {
         let (because, cause) = self.last.iter().find_map(|entry| match entry {
             EntryBody::Note(Note::AttemptFailed { cause, .. }) => Some((None, cause)),
@@ -101,64 +89,110 @@ impl Settlement {
         Self { how: SettleAs::End(TerminalState::Completed), last }
     }
 
+    fn retry(delay: Duration, cause: &str, context: &AttemptContext<'_>) -> Self {
+        let note = Note::AttemptFailed {
+            attempt: context.attempt,
+            // No store can keep a U+0000.
+            cause: cause.replace('\0', "\u{fffd}"),
+            retry_in_ms: i64::try_from(delay.as_millis()).unwrap_or(i64::MAX),
+        };
+        Self { how: SettleAs::Retry(delay), last: vec![EntryBody::Note(note)] }
+    }
+
+    fn fail(error: AttemptError, context: &AttemptContext<'_>) -> Self {
+        let failure = TaskFailure::new(error.kind, &error.cause, context.attempt);
+        let id = || MessageId::from(context.message_id);
+        let status = if error.for_operators {
+            TaskFailure::status_without_cause
+        } else {
+            TaskFailure::status
+        };
+        let last = vec![status(failure, context.task, context.context, error.message, id)];
+        Self { how: SettleAs::End(TerminalState::Failed), last }
+    }
+
     const fn release() -> Self {
         Self { how: SettleAs::Release, last: Vec::new() }
     }
 }
 
-/// Decides. `None`: the run belongs to somebody else, and nothing may be written.
-pub fn decide(ended: Ended, facts: &Facts<'_>) -> Option<Settlement> {
-    if facts.stopped == Some(Why::LeaseLost) {
+/// The request that releases a run, without output and whatever was written of it before.
+pub const fn release_request(key: TaskKey, fence: Fence, attempt: i32) -> Settle {
+    let output = Append {
+        key,
+        fence,
+        // Above every operation number of the run.
+        op: i32::MAX,
+        attempt,
+        entries: Vec::new(),
+        blobs: Vec::new(),
+        checkpoints: Vec::new(),
+    };
+    Settle { how: SettleAs::Release, read_up_to: Seq::START, output }
+}
+
+/// Decides the settlement. `None`: the lease is lost, and nothing may be written.
+pub fn decide(exit: ExecutorExit, context: &AttemptContext<'_>) -> Option<Settlement> {
+    if context.stop_reason == Some(StopReason::LeaseLost) {
         return None;
     }
-    if let Some(refused) = &facts.refused {
-        tracing::error!(cause = refused, "the output of the executor cannot be stored");
-        return Some(failed(Fault::of(ExecutorFailure::fatal(NOT_STORED)), facts));
+    if let Some(refusal) = &context.refusal {
+        tracing::error!(cause = refusal, "task fails: output refused by the store");
+        let failure = ExecutorFailure::fatal(OUTPUT_NOT_STORED);
+        return Some(retry_or_fail(AttemptError::from_failure(failure), context));
     }
-    let ended = allowed(ended, facts);
-    Some(match facts.stopped {
-        Some(why) if !is_final(&ended) => when_stopped(why, ended, facts),
-        _ => as_it_ended(ended, facts),
+    let exit = fail_forbidden_direct(exit, context);
+    Some(match context.stop_reason {
+        Some(reason) if !is_final(&exit) => settle_stopped(reason, exit, context),
+        _ => settle_exit(exit, context),
     })
 }
 
-/// An answer with a message of an agent that may not give one is a failure.
-fn allowed(ended: Ended, facts: &Facts<'_>) -> Ended {
-    match ended {
-        Ended::Returned(Ok(Outcome::Direct(_))) if !facts.direct => {
-            Ended::Returned(Ok(Outcome::Failed(ExecutorFailure::fatal(
+/// Turns the message of an agent that is not `direct` into a failure.
+fn fail_forbidden_direct(exit: ExecutorExit, context: &AttemptContext<'_>) -> ExecutorExit {
+    match exit {
+        ExecutorExit::Returned(Ok(Outcome::Direct(_))) if !context.direct => {
+            ExecutorExit::Returned(Ok(Outcome::Failed(ExecutorFailure::fatal(
                 "the executor answered with a message, but its agent is not registered as `direct`",
             ))))
         }
-        ended => ended,
+        exit => exit,
     }
 }
 
-/// Whether the executor has decided for good, whatever it was told meanwhile.
-const fn is_final(ended: &Ended) -> bool {
+/// True when the executor has ended the task, which a stop does not change.
+const fn is_final(exit: &ExecutorExit) -> bool {
     matches!(
-        ended,
-        Ended::Returned(Ok(Outcome::Completed(_) | Outcome::Rejected(_) | Outcome::Direct(_)))
+        exit,
+        ExecutorExit::Returned(Ok(Outcome::Completed(_)
+            | Outcome::Rejected(_)
+            | Outcome::Direct(_)))
     )
 }
 
-/// What follows when nothing but the end itself counts.
-fn as_it_ended(ended: Ended, facts: &Facts<'_>) -> Settlement {
-    match ended {
-        Ended::Returned(Ok(outcome)) => settle_outcome(outcome, facts),
-        Ended::Panicked(what) => failed(Fault::panicked(&what), facts),
+const fn is_park(exit: &ExecutorExit) -> bool {
+    matches!(exit, ExecutorExit::Returned(Ok(Outcome::InputRequired(_) | Outcome::AuthRequired(_))))
+}
+
+/// The settlement of a run by its exit alone.
+fn settle_exit(exit: ExecutorExit, context: &AttemptContext<'_>) -> Settlement {
+    match exit {
+        ExecutorExit::Returned(Ok(outcome)) => settle_outcome(outcome, context),
+        ExecutorExit::Panicked(panic_message) => {
+            retry_or_fail(AttemptError::panicked(&panic_message), context)
+        }
         // Nothing is wrong with the task: it runs again, here or elsewhere.
-        Ended::Returned(Err(OutputStopped::Interrupted | OutputStopped::Unavailable)) => {
+        ExecutorExit::Returned(Err(OutputStopped::Interrupted | OutputStopped::Unavailable)) => {
             Settlement::release()
         }
-        Ended::Abandoned | Ended::Returned(Err(_)) => {
-            let cause = "the executor stopped without being asked to";
-            failed(Fault::of(ExecutorFailure::retryable(cause)), facts)
+        ExecutorExit::Abandoned | ExecutorExit::Returned(Err(_)) => {
+            let failure = ExecutorFailure::retryable("the executor stopped without being asked to");
+            retry_or_fail(AttemptError::from_failure(failure), context)
         }
     }
 }
 
-fn settle_outcome(outcome: Outcome, facts: &Facts<'_>) -> Settlement {
+fn settle_outcome(outcome: Outcome, context: &AttemptContext<'_>) -> Settlement {
     match outcome {
         Outcome::Completed(message) => Settlement::end(TerminalState::Completed, message),
         Outcome::Rejected(message) => Settlement::end(TerminalState::Rejected, message),
@@ -166,38 +200,61 @@ fn settle_outcome(outcome: Outcome, facts: &Facts<'_>) -> Settlement {
         Outcome::Canceled(message) => Settlement::end(TerminalState::Canceled, message),
         Outcome::InputRequired(message) => Settlement::park(ParkedState::InputRequired, message),
         Outcome::AuthRequired(message) => Settlement::park(ParkedState::AuthRequired, message),
-        Outcome::Failed(failure) => failed(Fault::of(failure), facts),
+        Outcome::Failed(failure) => retry_or_fail(AttemptError::from_failure(failure), context),
     }
 }
 
-/// The end of a call that was told to stop and has not ended its task.
-fn when_stopped(why: Why, ended: Ended, facts: &Facts<'_>) -> Settlement {
-    match why {
-        Why::Canceled => Settlement::end(TerminalState::Canceled, last_word(ended)),
-        Why::Deadline => failed(Fault::deadline(facts), facts),
-        // A question that came late is still a question; the run that waits for its answer has time of its own.
-        Why::AttemptTimeout | Why::NoProgress if is_park(&ended) => as_it_ended(ended, facts),
-        Why::AttemptTimeout => failed(Fault::attempt_timeout(facts), facts),
-        Why::NoProgress => failed(Fault::no_progress(facts), facts),
-        Why::Draining | Why::LeaseLost => match ended {
-            ended if is_park(&ended) => as_it_ended(ended, facts),
-            Ended::Returned(Ok(Outcome::Failed(failure))) if !failure.retryable => {
-                failed(Fault::of(failure), facts)
+/// The settlement of a run that was stopped and whose executor has not ended the task.
+fn settle_stopped(
+    reason: StopReason,
+    exit: ExecutorExit,
+    context: &AttemptContext<'_>,
+) -> Settlement {
+    match reason {
+        StopReason::Canceled => Settlement::end(TerminalState::Canceled, cancel_message(exit)),
+        StopReason::Deadline => retry_or_fail(AttemptError::deadline(context), context),
+        // A late question is still a question; the run that follows its answer has its own limits.
+        StopReason::AttemptTimeout | StopReason::NoProgress if is_park(&exit) => {
+            settle_exit(exit, context)
+        }
+        StopReason::AttemptTimeout => {
+            retry_or_fail(AttemptError::attempt_timeout(context), context)
+        }
+        StopReason::NoProgress => retry_or_fail(AttemptError::no_progress(context), context),
+        StopReason::Draining | StopReason::LeaseLost => match exit {
+            exit if is_park(&exit) => settle_exit(exit, context),
+            ExecutorExit::Returned(Ok(Outcome::Failed(failure))) if !failure.retryable => {
+                retry_or_fail(AttemptError::from_failure(failure), context)
             }
-            // It stopped because it was told to: the task was not called off, and nothing is wrong with it.
+            // It stopped on request: nothing is wrong with the task, and it was not canceled.
             _ => Settlement::release(),
         },
     }
 }
 
-const fn is_park(ended: &Ended) -> bool {
-    matches!(ended, Ended::Returned(Ok(Outcome::InputRequired(_) | Outcome::AuthRequired(_))))
-}
-
-/// What an executor says about a cancellation that it has seen.
-fn last_word(ended: Ended) -> Option<Message> {
-    match ended {
-        Ended::Returned(Ok(Outcome::Canceled(message))) => message,
+/// The executor's message about a cancel that it has seen.
+fn cancel_message(exit: ExecutorExit) -> Option<Message> {
+    match exit {
+        ExecutorExit::Returned(Ok(Outcome::Canceled(message))) => message,
         _ => None,
     }
+}
+
+/// The settlement of a failed attempt: a retry while attempts are left, else the task's failure.
+fn retry_or_fail(mut error: AttemptError, context: &AttemptContext<'_>) -> Settlement {
+    truncate_cause(&mut error.cause);
+    match retry_delay(&error, context) {
+        Some(delay) => Settlement::retry(delay, &error.cause, context),
+        None => Settlement::fail(error, context),
+    }
+}
+
+/// Cuts a cause to [`MAX_CAUSE_BYTES`], between two characters.
+fn truncate_cause(cause: &mut String) {
+    let Some(mut end) = (cause.len() > MAX_CAUSE_BYTES).then_some(MAX_CAUSE_BYTES) else { return };
+    while !cause.is_char_boundary(end) {
+        end -= 1;
+    }
+    cause.truncate(end);
+    cause.push('…');
 }

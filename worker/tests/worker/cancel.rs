@@ -1,6 +1,6 @@
-//! A cancel reaches the executor, and ends the task whatever it does.
+//! Cancels of tasks on a worker.
 
-use crate::scene::{Scene, does, obedient, stubborn};
+use crate::fixture::{WorkerFixture, executor, obedient, stubborn};
 use longhaul_domain::TaskState;
 use longhaul_executor::prelude::*;
 use std::time::Duration;
@@ -8,45 +8,47 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn a_running_task_that_is_canceled_stops_whether_or_not_it_listens() {
-    let scene = Scene::new().await;
-    let worker =
-        scene.start(vec![does("obedient", |_| {}, obedient), does("stubborn", |_| {}, stubborn)]);
+async fn a_canceled_task_ends_canceled_even_when_its_executor_ignores_it() {
+    let fixture = WorkerFixture::new().await;
+    let worker = fixture.start(vec![
+        executor("obedient", |_| {}, obedient),
+        executor("stubborn", |_| {}, stubborn),
+    ]);
     for agent in ["obedient", "stubborn"] {
-        let key = scene.accept(agent).await;
-        scene.reached(key, TaskState::Working).await;
-        scene.cancel(key, GRACE).await;
-        assert_eq!(scene.ended(key).await, TaskState::Canceled, "{agent}");
+        let key = fixture.accept(agent).await;
+        fixture.wait_for_state(key, TaskState::Working).await;
+        fixture.cancel(key, GRACE).await;
+        assert_eq!(fixture.wait_for_end(key).await, TaskState::Canceled, "{agent}");
     }
-    scene.end(worker).await;
+    fixture.drain(worker).await;
 }
 
 #[tokio::test]
-async fn one_that_waits_for_its_next_attempt_is_canceled_at_once() {
-    let scene = Scene::new().await;
+async fn a_task_that_waits_for_its_next_attempt_is_canceled_at_once() {
+    let fixture = WorkerFixture::new().await;
     let later = async |_: TaskContext| {
         Err(ExecutorError::retryable("busy").after(Duration::from_secs(3600)))
     };
-    let worker = scene.start(vec![does("later", |_| {}, later)]);
-    let key = scene.accept("later").await;
-    scene.reached(key, TaskState::Working).await;
-    // It is working until its attempt has failed, and waiting afterwards; a cancel ends it in either case.
-    scene.cancel(key, GRACE).await;
-    assert_eq!(scene.ended(key).await, TaskState::Canceled);
-    scene.end(worker).await;
+    let worker = fixture.start(vec![executor("later", |_| {}, later)]);
+    let key = fixture.accept("later").await;
+    fixture.wait_for_state(key, TaskState::Working).await;
+    // The attempt may still be running or have failed already: a cancel ends the task either way.
+    fixture.cancel(key, GRACE).await;
+    assert_eq!(fixture.wait_for_end(key).await, TaskState::Canceled);
+    fixture.drain(worker).await;
 }
 
 #[tokio::test]
-async fn one_that_completes_in_spite_of_it_is_completed() {
-    let scene = Scene::new().await;
+async fn a_task_that_completes_despite_a_cancel_is_completed() {
+    let fixture = WorkerFixture::new().await;
     let finishes = async |ctx: TaskContext| {
         ctx.cancelled().await;
         Ok(Outcome::Completed(None))
     };
-    let worker = scene.start(vec![does("finishes", |_| {}, finishes)]);
-    let key = scene.accept("finishes").await;
-    scene.reached(key, TaskState::Working).await;
-    scene.cancel(key, GRACE).await;
-    assert_eq!(scene.ended(key).await, TaskState::Completed);
-    scene.end(worker).await;
+    let worker = fixture.start(vec![executor("finishes", |_| {}, finishes)]);
+    let key = fixture.accept("finishes").await;
+    fixture.wait_for_state(key, TaskState::Working).await;
+    fixture.cancel(key, GRACE).await;
+    assert_eq!(fixture.wait_for_end(key).await, TaskState::Completed);
+    fixture.drain(worker).await;
 }

@@ -1,6 +1,6 @@
-//! The end of a worker.
+//! Drain and shutdown of a worker.
 
-use crate::scene::{LIMIT, Scene, does, joined, obedient, stubborn};
+use crate::fixture::{TEST_TIMEOUT, WorkerFixture, executor, join, obedient, stubborn};
 use longhaul_domain::{TaskKey, TaskState};
 use longhaul_executor::prelude::*;
 use std::{
@@ -9,37 +9,37 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// Whether a task waits for a worker as if it had never been claimed.
-async fn given_back(scene: &Scene, key: TaskKey) {
-    let facts = scene.store.inner.run_details(vec![key]).await.unwrap().remove(&key).unwrap();
-    assert_eq!(facts.attempt, 1, "no attempt was burnt");
-    assert!(!facts.queue.expect("it is in the queue").running, "nobody holds it");
+/// Asserts that a task is queued as if it had never been claimed.
+async fn assert_released(fixture: &WorkerFixture, key: TaskKey) {
+    let details = fixture.store.inner.run_details(vec![key]).await.unwrap().remove(&key).unwrap();
+    assert_eq!(details.attempt, 1, "no attempt was used");
+    assert!(!details.queue.expect("it is in the queue").running, "no worker holds it");
 }
 
 #[tokio::test]
-async fn a_drain_begins_although_there_is_a_backlog() {
-    let scene = Scene::new().await;
+async fn a_backlog_does_not_delay_a_drain() {
+    let fixture = WorkerFixture::new().await;
     let mut keys = Vec::new();
     for _ in 0..300 {
-        keys.push(scene.accept("quick").await);
+        keys.push(fixture.accept("quick").await);
     }
-    let shutdown = scene.shutdown.clone();
+    let shutdown = fixture.shutdown.clone();
     let drains = move |_: TaskContext| {
-        // From within the first run: whatever follows it is backlog.
+        // Called within the first run: all tasks after it are the backlog.
         shutdown.drain();
         async { Ok(Outcome::Completed(None)) }
     };
-    joined(scene.start(vec![does("quick", |_| {}, drains)])).await;
+    join(fixture.start(vec![executor("quick", |_| {}, drains)])).await;
     let mut waiting = 0;
     for key in keys {
-        waiting += u32::from(!scene.state(key).await.is_terminal());
+        waiting += u32::from(!fixture.state(key).await.is_terminal());
     }
-    assert!(waiting > 0, "everything was worked off before the drain");
+    assert!(waiting > 0, "the backlog was empty before the drain");
 }
 
 #[tokio::test]
-async fn a_run_that_ends_during_the_drain_has_ended() {
-    let scene = Scene::new().await;
+async fn a_run_that_ends_during_the_drain_is_settled() {
+    let fixture = WorkerFixture::new().await;
     let go_on = Arc::new(Notify::new());
     let wait = Arc::clone(&go_on);
     let waits = move |_: TaskContext| {
@@ -49,80 +49,80 @@ async fn a_run_that_ends_during_the_drain_has_ended() {
             Ok(Outcome::Completed(None))
         }
     };
-    let worker = scene.start(vec![does("waits", |_| {}, waits)]);
-    let key = scene.accept("waits").await;
-    scene.reached(key, TaskState::Working).await;
-    scene.shutdown.drain();
+    let worker = fixture.start(vec![executor("waits", |_| {}, waits)]);
+    let key = fixture.accept("waits").await;
+    fixture.wait_for_state(key, TaskState::Working).await;
+    fixture.shutdown.drain();
     go_on.notify_one();
-    joined(worker).await;
-    assert_eq!(scene.state(key).await, TaskState::Completed);
+    join(worker).await;
+    assert_eq!(fixture.state(key).await, TaskState::Completed);
 }
 
 #[tokio::test]
-async fn what_still_runs_after_the_drain_is_given_back_without_burning_an_attempt() {
+async fn a_run_that_outlasts_the_drain_is_released_without_using_an_attempt() {
     for (agent, executor) in [
-        ("obedient", does("obedient", |_| {}, obedient)),
-        ("stubborn", does("stubborn", |_| {}, stubborn)),
+        ("obedient", executor("obedient", |_| {}, obedient)),
+        ("stubborn", executor("stubborn", |_| {}, stubborn)),
     ] {
-        let mut scene = Scene::new().await;
-        scene.options.drain = Duration::from_millis(50);
-        let worker = scene.start(vec![executor]);
-        let key = scene.accept(agent).await;
-        scene.reached(key, TaskState::Working).await;
-        scene.end(worker).await;
-        given_back(&scene, key).await;
+        let mut fixture = WorkerFixture::new().await;
+        fixture.options.drain = Duration::from_millis(50);
+        let worker = fixture.start(vec![executor]);
+        let key = fixture.accept(agent).await;
+        fixture.wait_for_state(key, TaskState::Working).await;
+        fixture.drain(worker).await;
+        assert_released(&fixture, key).await;
     }
 }
 
 #[tokio::test]
-async fn a_second_signal_gives_everything_back_at_once() {
-    let mut scene = Scene::new().await;
-    scene.options.drain = Duration::from_secs(600);
-    scene.options.grace = Duration::from_secs(600);
-    let worker = scene.start(vec![does("stubborn", |_| {}, stubborn)]);
-    let key = scene.accept("stubborn").await;
-    scene.reached(key, TaskState::Working).await;
-    scene.shutdown.drain();
-    scene.shutdown.stop();
-    joined(worker).await;
-    given_back(&scene, key).await;
+async fn a_second_signal_releases_all_runs_at_once() {
+    let mut fixture = WorkerFixture::new().await;
+    fixture.options.drain = Duration::from_secs(600);
+    fixture.options.grace = Duration::from_secs(600);
+    let worker = fixture.start(vec![executor("stubborn", |_| {}, stubborn)]);
+    let key = fixture.accept("stubborn").await;
+    fixture.wait_for_state(key, TaskState::Working).await;
+    fixture.shutdown.drain();
+    fixture.shutdown.stop();
+    join(worker).await;
+    assert_released(&fixture, key).await;
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_holds_up_no_end() {
-    let mut scene = Scene::new().await;
-    scene.options.drain = Duration::from_millis(50);
-    let worker = scene.start(vec![does("obedient", |_| {}, obedient)]);
-    let key = scene.accept("obedient").await;
-    scene.reached(key, TaskState::Working).await;
-    scene.store.go_down();
+async fn an_unavailable_store_does_not_delay_the_end() {
+    let mut fixture = WorkerFixture::new().await;
+    fixture.options.drain = Duration::from_millis(50);
+    let worker = fixture.start(vec![executor("obedient", |_| {}, obedient)]);
+    let key = fixture.accept("obedient").await;
+    fixture.wait_for_state(key, TaskState::Working).await;
+    fixture.store.disconnect();
     let begin = Instant::now();
-    scene.end(worker).await;
-    assert!(begin.elapsed() < LIMIT / 2, "{:?}", begin.elapsed());
-    assert_eq!(scene.state(key).await, TaskState::Working, "nobody could be told");
+    fixture.drain(worker).await;
+    assert!(begin.elapsed() < TEST_TIMEOUT / 2, "{:?}", begin.elapsed());
+    assert_eq!(fixture.state(key).await, TaskState::Working, "the store could not be told");
 }
 
 #[tokio::test]
 async fn a_worker_that_cannot_register_can_be_stopped() {
-    let scene = Scene::new().await;
-    scene.store.go_down();
-    let worker = scene.start(vec![does("obedient", |_| {}, obedient)]);
-    scene.end(worker).await;
+    let fixture = WorkerFixture::new().await;
+    fixture.store.disconnect();
+    let worker = fixture.start(vec![executor("obedient", |_| {}, obedient)]);
+    fixture.drain(worker).await;
 }
 
 #[tokio::test]
-async fn what_an_executor_leaves_behind_is_told_that_the_run_is_over() {
-    let scene = Scene::new().await;
+async fn a_task_context_that_outlives_its_run_is_closed() {
+    let fixture = WorkerFixture::new().await;
     let left: Arc<Mutex<Option<TaskContext>>> = Arc::default();
     let keep = Arc::clone(&left);
     let leaves = move |ctx: TaskContext| {
         *keep.lock().unwrap() = Some(ctx);
         async { Ok(Outcome::Completed(None)) }
     };
-    let key = scene.accept("leaves").await;
-    let worker = scene.start(vec![does("leaves", |_| {}, leaves)]);
-    scene.ended(key).await;
-    scene.end(worker).await;
+    let key = fixture.accept("leaves").await;
+    let worker = fixture.start(vec![executor("leaves", |_| {}, leaves)]);
+    fixture.wait_for_end(key).await;
+    fixture.drain(worker).await;
     let ctx = left.lock().unwrap().take().unwrap();
     assert!(ctx.flush().await.is_err());
     assert!(ctx.next_message().await.is_err());

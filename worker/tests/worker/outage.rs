@@ -1,6 +1,6 @@
-//! A worker that is cut off from its store.
+//! A worker that loses the connection to its store.
 
-use crate::scene::{Scene, does};
+use crate::fixture::{WorkerFixture, executor};
 use longhaul_domain::TaskState;
 use longhaul_executor::{OutputStopped, prelude::*};
 use std::{
@@ -11,13 +11,13 @@ use std::{
 use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn a_worker_that_is_cut_off_stops_its_runs_and_does_them_again_when_it_is_back() {
-    let mut scene = Scene::new().await;
-    scene.options.lease = Duration::from_millis(900);
-    let (told, mut stopped) = mpsc::unbounded_channel();
+async fn a_disconnected_worker_stops_its_runs_and_repeats_them_when_it_is_back() {
+    let mut fixture = WorkerFixture::new().await;
+    fixture.options.lease = Duration::from_millis(900);
+    let (report, mut stopped) = mpsc::unbounded_channel();
     let runs: Arc<Mutex<u32>> = Arc::default();
-    let cut_off = move |ctx: TaskContext| {
-        let (told, runs) = (told.clone(), Arc::clone(&runs));
+    let talks = move |ctx: TaskContext| {
+        let (report, runs) = (report.clone(), Arc::clone(&runs));
         async move {
             let first = {
                 let mut runs = runs.lock().unwrap();
@@ -25,30 +25,30 @@ async fn a_worker_that_is_cut_off_stops_its_runs_and_does_them_again_when_it_is_
                 *runs == 1
             };
             if first {
-                // Has something to say for as long as it is heard.
+                // Emits output until it is stopped.
                 while ctx.status("still at it").await.is_ok() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                told.send(ctx.stopped().await).unwrap();
+                report.send(ctx.stopped().await).unwrap();
             }
             Ok(Outcome::Completed(None))
         }
     };
-    let worker = scene.start(vec![does("talks", |_| {}, cut_off)]);
-    let key = scene.accept("talks").await;
-    scene.reached(key, TaskState::Working).await;
-    scene.store.go_down();
+    let worker = fixture.start(vec![executor("talks", |_| {}, talks)]);
+    let key = fixture.accept("talks").await;
+    fixture.wait_for_state(key, TaskState::Working).await;
+    fixture.store.disconnect();
     assert_eq!(stopped.recv().await, Some(OutputStopped::LeaseLost));
-    let written: HashSet<_> = scene.store.writes().into_iter().collect();
-    assert_eq!(written.len(), 1, "one run, one fence");
-    let sent = scene.store.writes().len();
-    scene.store.come_up();
-    scene.store.registered(2).await;
-    assert_eq!(scene.ended(key).await, TaskState::Completed);
-    let after = scene.store.writes().split_off(sent);
+    let old_fences: HashSet<_> = fixture.store.write_fences().into_iter().collect();
+    assert_eq!(old_fences.len(), 1, "one run, one fence");
+    let sent = fixture.store.write_fences().len();
+    fixture.store.reconnect();
+    fixture.store.wait_registered(2).await;
+    assert_eq!(fixture.wait_for_end(key).await, TaskState::Completed);
+    let after = fixture.store.write_fences().split_off(sent);
     assert!(!after.is_empty());
-    assert!(after.iter().all(|fence| !written.contains(fence)), "the old fence was used again");
-    let facts = scene.task(key).await;
-    assert_eq!(facts.status.state, TaskState::Completed);
-    scene.end(worker).await;
+    assert!(after.iter().all(|fence| !old_fences.contains(fence)), "an old fence was used again");
+    let task = fixture.task(key).await;
+    assert_eq!(task.status.state, TaskState::Completed);
+    fixture.drain(worker).await;
 }

@@ -1,6 +1,6 @@
-//! Who gets the work: slots of a worker, limits of an agent, wake-ups.
+//! Distribution of runs: slots of a worker, limits of an agent, wake-ups.
 
-use crate::scene::{LIMIT, Scene, does, joined, quick};
+use crate::fixture::{TEST_TIMEOUT, WorkerFixture, executor, join, quick};
 use longhaul_domain::TaskState;
 use longhaul_executor::prelude::*;
 use longhaul_runtime::Shutdown;
@@ -14,25 +14,25 @@ use std::{
 use tokio::sync::{Semaphore, mpsc};
 
 #[tokio::test]
-async fn an_agent_at_its_own_limit_goes_on_when_a_slot_of_it_is_freed() {
-    let scene = Scene::new().await;
+async fn a_full_agent_continues_when_one_of_its_slots_is_freed() {
+    let fixture = WorkerFixture::new().await;
     let mut keys = Vec::new();
     for _ in 0..10 {
-        keys.push(scene.accept("narrow").await);
+        keys.push(fixture.accept("narrow").await);
     }
-    let worker = scene.start(vec![
-        does("narrow", |executor| executor.concurrency = Some(1), quick),
-        does("wide", |_| {}, quick),
+    let worker = fixture.start(vec![
+        executor("narrow", |executor| executor.concurrency = Some(1), quick),
+        executor("wide", |_| {}, quick),
     ]);
     for key in keys {
-        assert_eq!(scene.ended(key).await, TaskState::Completed);
+        assert_eq!(fixture.wait_for_end(key).await, TaskState::Completed);
     }
-    scene.end(worker).await;
+    fixture.drain(worker).await;
 }
 
 #[tokio::test]
-async fn an_agent_that_is_limited_over_all_workers_goes_on_when_one_of_its_runs_ends() {
-    let scene = Scene::new().await;
+async fn an_agent_with_a_limit_across_workers_continues_when_one_of_its_runs_ends() {
+    let fixture = WorkerFixture::new().await;
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&now), Arc::clone(&most));
     let counted = move |_: TaskContext| {
@@ -45,95 +45,96 @@ async fn an_agent_that_is_limited_over_all_workers_goes_on_when_one_of_its_runs_
         }
     };
     let limit = |executor: &mut ExecutorDescriptor| executor.agent.limits.running.total = Some(2);
-    let worker = scene.start(vec![does("limited", limit, counted)]);
-    scene.store.registered(1).await;
+    let worker = fixture.start(vec![executor("limited", limit, counted)]);
+    fixture.store.wait_registered(1).await;
     let mut keys = Vec::new();
     for _ in 0..10 {
-        keys.push(scene.accept("limited").await);
+        keys.push(fixture.accept("limited").await);
     }
     for key in keys {
-        assert_eq!(scene.ended(key).await, TaskState::Completed);
+        assert_eq!(fixture.wait_for_end(key).await, TaskState::Completed);
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
-    scene.end(worker).await;
+    fixture.drain(worker).await;
 }
 
-/// Says who has begun, and goes on when it may.
+/// An executor that reports who has started, and completes once the gate lets it.
 fn gated(
     name: &str,
     concurrency: u32,
-    begun: mpsc::UnboundedSender<&'static str>,
+    started: mpsc::UnboundedSender<&'static str>,
     who: &'static str,
     gate: Arc<Semaphore>,
 ) -> Arc<dyn Executor> {
-    let work = move |_: TaskContext| {
-        let (begun, gate) = (begun.clone(), Arc::clone(&gate));
+    let execute = move |_: TaskContext| {
+        let (started, gate) = (started.clone(), Arc::clone(&gate));
         async move {
-            begun.send(who).unwrap();
+            started.send(who).unwrap();
             gate.acquire().await.unwrap().forget();
             Ok(Outcome::Completed(None))
         }
     };
-    does(name, |executor| executor.concurrency = Some(concurrency), work)
+    executor(name, |executor| executor.concurrency = Some(concurrency), execute)
 }
 
 #[tokio::test]
-async fn a_wake_up_for_an_agent_without_a_free_slot_is_left_to_other_workers() {
-    let scene = Scene::new().await;
-    let (begun, mut order) = mpsc::unbounded_channel();
+async fn a_wake_up_for_a_full_agent_is_left_to_other_workers() {
+    let fixture = WorkerFixture::new().await;
+    let (started, mut order) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
-    let narrow = |who| gated("narrow", 1, begun.clone(), who, Arc::clone(&gate));
-    let first = scene.start(vec![narrow("first"), does("wide", |_| {}, quick)]);
-    scene.store.registered(1).await;
-    let one = scene.accept("narrow").await;
+    let narrow = |who| gated("narrow", 1, started.clone(), who, Arc::clone(&gate));
+    let first = fixture.start(vec![narrow("first"), executor("wide", |_| {}, quick)]);
+    fixture.store.wait_registered(1).await;
+    let one = fixture.accept("narrow").await;
     assert_eq!(order.recv().await, Some("first"));
-    let second = scene.start(vec![narrow("second")]);
-    scene.store.registered(2).await;
-    // The second worker finds nothing before it waits; then only a wake-up makes it look again.
-    let other = scene.accept("wide").await;
-    assert_eq!(scene.ended(other).await, TaskState::Completed);
-    let two = scene.accept("narrow").await;
-    let woken = tokio::time::timeout(LIMIT, order.recv()).await.expect("the other one is woken");
+    let second = fixture.start(vec![narrow("second")]);
+    fixture.store.wait_registered(2).await;
+    // The second worker finds nothing and waits: from here on only a wake-up makes it claim.
+    let other = fixture.accept("wide").await;
+    assert_eq!(fixture.wait_for_end(other).await, TaskState::Completed);
+    let two = fixture.accept("narrow").await;
+    let woken =
+        tokio::time::timeout(TEST_TIMEOUT, order.recv()).await.expect("the second worker is woken");
     assert_eq!(woken, Some("second"));
     gate.add_permits(2);
-    assert_eq!(scene.ended(one).await, TaskState::Completed);
-    assert_eq!(scene.ended(two).await, TaskState::Completed);
-    scene.shutdown.drain();
-    joined(first).await;
-    joined(second).await;
+    assert_eq!(fixture.wait_for_end(one).await, TaskState::Completed);
+    assert_eq!(fixture.wait_for_end(two).await, TaskState::Completed);
+    fixture.shutdown.drain();
+    join(first).await;
+    join(second).await;
 }
 
 #[tokio::test]
-async fn a_draining_worker_wakes_others_for_the_room_that_its_runs_leave() {
-    let scene = Scene::new().await;
-    let (begun, mut order) = mpsc::unbounded_channel();
+async fn a_draining_worker_wakes_others_when_its_runs_free_a_limit() {
+    let fixture = WorkerFixture::new().await;
+    let (started, mut order) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
     let limited = |who| {
-        let (begun, gate) = (begun.clone(), Arc::clone(&gate));
-        let work = move |_: TaskContext| {
-            let (begun, gate) = (begun.clone(), Arc::clone(&gate));
+        let (started, gate) = (started.clone(), Arc::clone(&gate));
+        let execute = move |_: TaskContext| {
+            let (started, gate) = (started.clone(), Arc::clone(&gate));
             async move {
-                begun.send(who).unwrap();
+                started.send(who).unwrap();
                 gate.acquire().await.unwrap().forget();
                 Ok(Outcome::Completed(None))
             }
         };
         let limit =
             |executor: &mut ExecutorDescriptor| executor.agent.limits.running.total = Some(1);
-        does("limited", limit, work)
+        executor("limited", limit, execute)
     };
-    let leaving = Shutdown::new();
-    let first = scene.start_until(leaving.clone(), vec![limited("first")]);
-    scene.store.registered(1).await;
-    scene.accept("limited").await;
+    let first_shutdown = Shutdown::new();
+    let first = fixture.start_until(first_shutdown.clone(), vec![limited("first")]);
+    fixture.store.wait_registered(1).await;
+    fixture.accept("limited").await;
     assert_eq!(order.recv().await, Some("first"));
-    let second = scene.start(vec![limited("second")]);
-    scene.store.registered(2).await;
-    let waits = scene.accept("limited").await;
-    leaving.drain();
+    let second = fixture.start(vec![limited("second")]);
+    fixture.store.wait_registered(2).await;
+    let waits = fixture.accept("limited").await;
+    first_shutdown.drain();
     gate.add_permits(2);
-    joined(first).await;
-    assert_eq!(scene.ended(waits).await, TaskState::Completed);
+    join(first).await;
+    assert_eq!(fixture.wait_for_end(waits).await, TaskState::Completed);
     assert_eq!(order.recv().await, Some("second"));
-    scene.end(second).await;
+    fixture.drain(second).await;
 }

@@ -1,6 +1,6 @@
-//! A store, and workers on it that are never woken by the clock.
+//! A store, and workers on it whose probe timer never fires within a test.
 
-use crate::veil::Veil;
+use crate::partitioned_store::PartitionedStore;
 use async_trait::async_trait;
 use longhaul_dispatch::{Dispatch, LocalDispatch, WakeHint};
 use longhaul_domain::{
@@ -19,34 +19,34 @@ use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{runtime::Handle, task::JoinHandle};
 
-/// A test that hangs fails by this.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// Time after which a hanging test fails.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Does what a function says.
-pub struct Does<F> {
+/// An executor that calls a function.
+struct FnExecutor<F> {
     descriptor: ExecutorDescriptor,
-    work: F,
+    execute: F,
 }
 
-/// An executor that does what a function says, and is described by another.
-pub fn does<F, Fut>(
+/// An executor that calls `execute`; `describe` adjusts its descriptor.
+pub fn executor<F, Fut>(
     name: &str,
     describe: impl FnOnce(&mut ExecutorDescriptor),
-    work: F,
+    execute: F,
 ) -> Arc<dyn Executor>
 where
     F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Outcome, ExecutorError>> + Send + 'static,
 {
     let mut descriptor = ExecutorDescriptor::text(name, "1.0.0", "for tests").unwrap();
-    // Tests have no time to wait between attempts.
+    // Retries must not slow the tests down.
     descriptor.policy.backoff.initial = Duration::from_millis(20);
     describe(&mut descriptor);
-    Arc::new(Does { descriptor, work })
+    Arc::new(FnExecutor { descriptor, execute })
 }
 
 #[async_trait]
-impl<F, Fut> Executor for Does<F>
+impl<F, Fut> Executor for FnExecutor<F>
 where
     F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Outcome, ExecutorError>> + Send,
@@ -56,34 +56,35 @@ where
     }
 
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
-        (self.work)(ctx).await
+        (self.execute)(ctx).await
     }
 }
 
+/// Completes at once.
 pub async fn quick(_: TaskContext) -> Result<Outcome, ExecutorError> {
     Ok(Outcome::Completed(None))
 }
 
-/// Goes on until it is told to stop, and then stops.
+/// Runs until it is told to stop, and then stops.
 pub async fn obedient(ctx: TaskContext) -> Result<Outcome, ExecutorError> {
     ctx.cancelled().await;
     Ok(Outcome::Canceled(None))
 }
 
-/// Goes on for ever, whatever it is told.
+/// Never returns, even when told to stop.
 pub async fn stubborn(_: TaskContext) -> Result<Outcome, ExecutorError> {
     std::future::pending().await
 }
 
-pub struct Scene {
-    pub store: Arc<Veil>,
+pub struct WorkerFixture {
+    pub store: Arc<PartitionedStore>,
     pub dispatch: Arc<dyn Dispatch>,
     pub shutdown: Shutdown,
     pub options: WorkerOptions,
     _folder: TempDir,
 }
 
-impl Scene {
+impl WorkerFixture {
     pub async fn new() -> Self {
         let (store, folder) = temp_store().await.unwrap();
         let options = WorkerOptions {
@@ -96,7 +97,7 @@ impl Scene {
             grace: Duration::from_millis(200),
         };
         Self {
-            store: Veil::over(store),
+            store: PartitionedStore::new(store),
             dispatch: Arc::new(LocalDispatch::new()),
             shutdown: Shutdown::new(),
             options,
@@ -104,17 +105,18 @@ impl Scene {
         }
     }
 
-    /// A worker that ends with the scene's shutdown.
+    /// Starts a worker that ends with the fixture's shutdown.
     pub fn start(&self, executors: Vec<Arc<dyn Executor>>) -> JoinHandle<()> {
         self.start_until(self.shutdown.clone(), executors)
     }
 
+    /// Starts a worker that ends with its own shutdown.
     pub fn start_until(
         &self,
         shutdown: Shutdown,
         executors: Vec<Arc<dyn Executor>>,
     ) -> JoinHandle<()> {
-        let store: Arc<dyn Store> = Arc::<Veil>::clone(&self.store);
+        let store: Arc<dyn Store> = Arc::<PartitionedStore>::clone(&self.store);
         let worker = Worker {
             store,
             dispatch: Arc::clone(&self.dispatch),
@@ -127,20 +129,22 @@ impl Scene {
         longhaul_runtime::spawn("worker", async move { worker.run(shutdown).await.unwrap() })
     }
 
-    /// Drains the scene's workers and waits for this one.
-    pub async fn end(&self, worker: JoinHandle<()>) {
+    /// Drains the fixture's workers and waits for this one.
+    pub async fn drain(&self, worker: JoinHandle<()>) {
         self.shutdown.drain();
-        joined(worker).await;
+        join(worker).await;
     }
 
+    /// Accepts a task and wakes its agent's workers.
     pub async fn accept(&self, agent: &str) -> TaskKey {
         self.accept_with(agent, "null", RunOptions::default()).await
     }
 
-    /// A task with durability options, as they stand in the message and as the API reads them for the store.
-    pub async fn accept_with(&self, agent: &str, said: &str, options: RunOptions) -> TaskKey {
+    /// Accepts a task with durability options: as they stand in the message, and as the API reads
+    /// them for the store.
+    pub async fn accept_with(&self, agent: &str, in_message: &str, options: RunOptions) -> TaskKey {
         let (agent, id) = (AgentName::new(agent).unwrap(), SystemIds.uuid_v7());
-        let metadata = format!("{{\"{}\": {said}}}", extension::DURABILITY_EXTENSION);
+        let metadata = format!("{{\"{}\": {in_message}}}", extension::DURABILITY_EXTENSION);
         let message = Message {
             metadata: Some(JsonObject::parse(&metadata).unwrap()),
             ..Message::new(MessageId::from(id), Role::User, vec![Part::text("x")])
@@ -156,65 +160,68 @@ impl Scene {
         key
     }
 
-    /// One more message of the client.
-    pub async fn say(&self, key: TaskKey, text: &str) {
+    /// Sends one more client message to a task.
+    pub async fn send_message(&self, key: TaskKey, text: &str) {
         let id = MessageId::from(SystemIds.uuid_v7());
         let message = UserMessage::new(Message::new(id, Role::User, vec![Part::text(text)]));
         let dedupe = DedupeKey::from_message(&AgentName::new("any").unwrap(), &message);
         let accept = IncomingMessage { message, dedupe, blobs: Vec::new(), trace: None };
         let budget = TaskBudget::UNLIMITED;
-        let said = self.store.inner.accept_follow_up(AcceptFollowUp { key, accept, budget }).await;
-        assert!(matches!(said, Ok(FollowedUp::Appended { .. })), "{said:?}");
+        let sent = self.store.inner.accept_follow_up(AcceptFollowUp { key, accept, budget }).await;
+        assert!(matches!(sent, Ok(FollowedUp::Appended { .. })), "{sent:?}");
     }
 
+    /// Requests the cancel of a task.
     pub async fn cancel(&self, key: TaskKey, grace: Duration) {
         self.store.inner.request_cancel(RequestCancel { key, grace }).await.unwrap();
     }
 
+    /// A snapshot of a task.
     pub async fn task(&self, key: TaskKey) -> Task {
         self.store.inner.read_task(key, SnapshotOptions::ALL).await.unwrap().unwrap()
     }
 
+    /// The state of a task.
     pub async fn state(&self, key: TaskKey) -> TaskState {
         self.task(key).await.status.state
     }
 
     /// Waits until a task is in a state.
-    pub async fn reached(&self, key: TaskKey, wanted: TaskState) {
+    pub async fn wait_for_state(&self, key: TaskKey, wanted: TaskState) {
         self.wait(key, |state| state == wanted).await;
     }
 
     /// Waits until a task has ended.
-    pub async fn ended(&self, key: TaskKey) -> TaskState {
+    pub async fn wait_for_end(&self, key: TaskKey) -> TaskState {
         self.wait(key, TaskState::is_terminal).await
     }
 
-    async fn wait(&self, key: TaskKey, good: impl Fn(TaskState) -> bool) -> TaskState {
+    async fn wait(&self, key: TaskKey, wanted: impl Fn(TaskState) -> bool) -> TaskState {
         let wait = async {
             loop {
                 let state = self.state(key).await;
-                if good(state) {
+                if wanted(state) {
                     return state;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(LIMIT, wait).await.expect("the task gets there in time")
+        tokio::time::timeout(TEST_TIMEOUT, wait).await.expect("the task reaches the state in time")
     }
 
-    /// What is known of a task that has failed.
-    pub async fn dead(&self, key: TaskKey) -> DeadLetter {
-        assert_eq!(self.ended(key).await, TaskState::Failed);
+    /// Waits until a task has failed; returns its dead letter.
+    pub async fn dead_letter(&self, key: TaskKey) -> DeadLetter {
+        assert_eq!(self.wait_for_end(key).await, TaskState::Failed);
         self.store.inner.dead_letter(key).await.unwrap().expect("a failed task is a dead letter")
     }
 
-    /// Why a task failed, and after how many attempts.
-    pub async fn why(&self, key: TaskKey) -> (FailureKind, i32) {
-        let letter = self.dead(key).await;
-        (letter.because, letter.attempts)
+    /// Waits until a task has failed; returns the kind of failure and the number of attempts.
+    pub async fn failure(&self, key: TaskKey) -> (FailureKind, i32) {
+        let dead_letter = self.dead_letter(key).await;
+        (dead_letter.because, dead_letter.attempts)
     }
 
-    /// The whole log of a task.
+    /// The complete log of a task.
     pub async fn log(&self, key: TaskKey) -> Vec<EntryBody> {
         let limit = ReadLimit::default();
         let page = self.store.inner.read_log(key, Seq::START, limit).await.unwrap().unwrap();
@@ -222,7 +229,7 @@ impl Scene {
     }
 }
 
-/// Waits for a worker's end.
-pub async fn joined(worker: JoinHandle<()>) {
-    tokio::time::timeout(LIMIT, worker).await.expect("the worker ends in time").unwrap();
+/// Waits until a worker has ended.
+pub async fn join(worker: JoinHandle<()>) {
+    tokio::time::timeout(TEST_TIMEOUT, worker).await.expect("the worker ends in time").unwrap();
 }

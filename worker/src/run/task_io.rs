@@ -1,6 +1,6 @@
-//! What executors can do to their task and read about it: the worker's side of the SDK's seam.
+//! The worker's implementation of [`TaskIo`]: output and reads of one executor call.
 
-use crate::{output::Output, signals::RunSignals};
+use crate::{output::Output, run_signals::RunSignals};
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
@@ -20,50 +20,52 @@ use std::{
     time::Duration,
 };
 
-/// How often a run looks for messages of the client when no signal came.
-const MESSAGE_POLL: Duration = Duration::from_secs(5);
+/// Time between checks for client messages while no signal arrives.
+const MESSAGE_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Most bytes of stored bodies of a task that an executor reads: its oldest messages are left out, and what is larger without any
-/// cannot be read.
+/// Most bytes of stored bodies in a task snapshot. The oldest messages are left out; a task that is
+/// larger without any messages cannot be read.
 const MAX_SNAPSHOT_BYTES: u64 = 64 << 20;
 
-/// The same for all the earlier tasks of a conversation together.
+/// Most bytes of stored bodies of all other tasks of a context together.
 const MAX_CONTEXT_BYTES: u64 = 8 << 20;
 
-/// A page of older messages.
-const PAGE_MESSAGES: u32 = 200;
-const PAGE_BYTES: u64 = 1 << 20;
+/// Messages in a page of older history.
+const MAX_PAGE_MESSAGES: u32 = 200;
 
-/// The worker's side of one run.
-pub struct RunIo {
+/// Bytes in a page of older history.
+const MAX_PAGE_BYTES: u64 = 1 << 20;
+
+/// Output and reads of one run.
+pub struct RunTaskIo {
     pub store: Arc<dyn Store>,
     pub key: TaskKey,
     pub context: ContextId,
     pub signals: Arc<RunSignals>,
     pub output: Arc<Output>,
-    /// Up to here the log was searched for messages of the client.
-    pub scanned: AtomicI64,
+    /// The sequence number up to which the log was searched for client messages.
+    pub searched_up_to: AtomicI64,
 }
 
-impl RunIo {
-    fn open(&self) -> Result<(), OutputStopped> {
-        self.signals.stopped().map_or(Ok(()), Err)
+impl RunTaskIo {
+    fn check_open(&self) -> Result<(), OutputStopped> {
+        self.signals.output_stopped().map_or(Ok(()), Err)
     }
 
-    /// A read that ends when the run is stopped.
+    /// Awaits a read; a stop of the run ends it.
     async fn read<T>(
         &self,
         call: impl Future<Output = longhaul_store::Result<T>>,
     ) -> Result<T, TaskIoError> {
-        self.open()?;
-        let _waiting = self.signals.waiting();
+        self.check_open()?;
+        let _waiting = self.signals.store_wait();
         tokio::select! {
             answer = call => answer.map_err(|error| io_error(&error)),
             reason = self.signals.wait_stopped() => Err(reason.into()),
         }
     }
 
-    /// A task as this run may hold it. What it has emitted itself shall be seen by it.
+    /// Reads a task within the byte budget. A run sees its own output.
     async fn snapshot(
         &self,
         task: TaskId,
@@ -82,10 +84,10 @@ impl RunIo {
         self.key.owner
     }
 
-    /// Messages of the client after a place that are in the log now, of the first page that has any.
+    /// The client messages after `after`, from the first page of the log that has any.
     async fn new_messages(&self, after: Seq) -> longhaul_store::Result<Vec<HistoryItem>> {
         let mut found = Vec::new();
-        let mut from = Seq(self.scanned.load(Ordering::Acquire)).max(after);
+        let mut from = Seq(self.searched_up_to.load(Ordering::Acquire)).max(after);
         loop {
             let page = self.store.read_log(self.key, from, ReadLimit::default()).await?;
             let Some(last) = page.as_ref().and_then(|page| page.entries.last()) else { break };
@@ -95,20 +97,20 @@ impl RunIo {
                     found.push(HistoryItem { seq: entry.seq, message: user.message });
                 }
             }
-            // A client may say more than a run should hold: the next call goes on from here.
+            // Bounds the messages held at once: the next call continues from here.
             if !found.is_empty() {
                 break;
             }
         }
-        // Only a place behind which nothing was found may be skipped next time.
+        // The next search may skip only what holds no message.
         let searched = found.first().map_or(from, |item: &HistoryItem| Seq(item.seq.0 - 1));
-        self.scanned.fetch_max(searched.0, Ordering::AcqRel);
+        self.searched_up_to.fetch_max(searched.0, Ordering::AcqRel);
         Ok(found)
     }
 }
 
 #[async_trait]
-impl TaskIo for RunIo {
+impl TaskIo for RunTaskIo {
     async fn emit(&self, output: Vec<EntryBody>) -> Result<(), OutputStopped> {
         self.output.emit(output).await
     }
@@ -149,7 +151,7 @@ impl TaskIo for RunIo {
     }
 
     async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, TaskIoError> {
-        let query = HistoryQuery { before, rows: PAGE_MESSAGES, bytes: PAGE_BYTES };
+        let query = HistoryQuery { before, rows: MAX_PAGE_MESSAGES, bytes: MAX_PAGE_BYTES };
         let page = self.read(self.store.read_history(self.key, query)).await?;
         let item = |(seq, body): (Seq, EntryBody)| {
             Some(HistoryItem { seq, message: body.message()?.clone() })
@@ -180,18 +182,18 @@ impl TaskIo for RunIo {
 
     async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, OutputStopped> {
         loop {
-            self.open()?;
+            self.check_open()?;
             match self.new_messages(after).await {
                 Ok(messages) if !messages.is_empty() => {
                     self.signals.progress();
                     return Ok(messages);
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "cannot look for messages of the client"),
+                Err(error) => tracing::warn!(%error, "message check failed"),
             }
             tokio::select! {
                 () = self.signals.message.notified() => {}
-                () = tokio::time::sleep(MESSAGE_POLL) => {}
+                () = tokio::time::sleep(MESSAGE_POLL_INTERVAL) => {}
                 reason = self.signals.wait_stopped() => return Err(reason),
             }
         }

@@ -1,6 +1,6 @@
-//! A store that can stop answering workers, as one that is cut off does: what is asked meanwhile is never answered.
+//! A store behind a network partition: while disconnected, calls of workers are never answered.
 //!
-//! It remembers every write of a run that was sent to it, answered or not.
+//! It records the fence of every write of a run, answered or not.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,121 +16,127 @@ use std::{
 };
 use tokio::sync::watch;
 
-pub struct Veil {
+pub struct PartitionedStore {
     pub inner: Arc<dyn Store>,
-    down: watch::Sender<bool>,
+    disconnected: watch::Sender<bool>,
     writes: Mutex<Vec<Fence>>,
-    registered: watch::Sender<u32>,
-    histories: watch::Sender<HashMap<TaskKey, Trouble>>,
+    registrations: watch::Sender<u32>,
+    history_faults: watch::Sender<HashMap<TaskKey, HistoryFault>>,
 }
 
-/// What is wrong with the history of a task.
+/// A fault of a task's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// Reading it never ends.
-    Endless,
-    /// It cannot be understood.
+pub enum HistoryFault {
+    /// A read of the history hangs.
+    Hangs,
+    /// The history is corrupt.
     Corrupt,
 }
 
-impl Veil {
-    pub fn over(inner: Arc<dyn Store>) -> Arc<Self> {
-        let (down, registered) = (watch::Sender::new(false), watch::Sender::new(0));
-        let histories = watch::Sender::default();
-        Arc::new(Self { inner, down, writes: Mutex::default(), registered, histories })
+impl PartitionedStore {
+    pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            disconnected: watch::Sender::new(false),
+            writes: Mutex::default(),
+            registrations: watch::Sender::new(0),
+            history_faults: watch::Sender::default(),
+        })
     }
 
-    /// From now on nothing is answered.
-    pub fn go_down(&self) {
-        self.down.send_replace(true);
+    /// Stops answering, also calls in flight.
+    pub fn disconnect(&self) {
+        self.disconnected.send_replace(true);
     }
 
-    /// What is asked from now on is answered again.
-    pub fn come_up(&self) {
-        self.down.send_replace(false);
+    /// Answers later calls again.
+    pub fn reconnect(&self) {
+        self.disconnected.send_replace(false);
     }
 
-    /// From now on the history of this task is hard to read, or again as easy as any.
-    pub fn trouble(&self, key: TaskKey, trouble: Option<Trouble>) {
-        self.histories.send_modify(|histories| {
-            histories.remove(&key);
-            histories.extend(trouble.map(|trouble| (key, trouble)));
+    /// Sets or clears the fault of a task's history.
+    pub fn set_history_fault(&self, key: TaskKey, fault: Option<HistoryFault>) {
+        self.history_faults.send_modify(|faults| {
+            faults.remove(&key);
+            faults.extend(fault.map(|fault| (key, fault)));
         });
     }
 
-    /// The fences of all writes so far.
-    pub fn writes(&self) -> Vec<Fence> {
+    /// The fences of all writes so far, in order.
+    pub fn write_fences(&self) -> Vec<Fence> {
         self.writes.lock().unwrap().clone()
     }
 
-    /// Waits until workers have registered so often.
-    pub async fn registered(&self, times: u32) {
-        self.registered.subscribe().wait_for(|count| *count >= times).await.unwrap();
+    /// Waits until workers have registered `times` times.
+    pub async fn wait_registered(&self, times: u32) {
+        self.registrations.subscribe().wait_for(|count| *count >= times).await.unwrap();
     }
 
-    /// Never ends for what is asked while it is down, nor for what is under way when it goes down.
-    async fn through<T>(&self, call: impl Future<Output = T>) -> T {
-        let mut down = self.down.subscribe();
-        let goes_down = async { down.wait_for(|down| *down).await.map(drop) };
+    /// Awaits a call unless the store is disconnected before it is answered.
+    async fn unless_disconnected<T>(&self, call: impl Future<Output = T>) -> T {
+        let mut disconnected = self.disconnected.subscribe();
+        let disconnects = async { disconnected.wait_for(|is| *is).await.map(drop) };
         tokio::select! {
             biased;
-            _ = goes_down => std::future::pending().await,
+            _ = disconnects => std::future::pending().await,
             answer = call => answer,
         }
     }
 
-    fn wrote(&self, fence: Fence) {
+    fn record_write(&self, fence: Fence) {
         self.writes.lock().unwrap().push(fence);
     }
 }
 
 #[async_trait]
-impl WorkerStore for Veil {
+impl WorkerStore for PartitionedStore {
     async fn register_worker(&self, worker: NewWorker) -> Result<()> {
-        self.through(self.inner.register_worker(worker)).await?;
-        self.registered.send_modify(|count| *count += 1);
+        self.unless_disconnected(self.inner.register_worker(worker)).await?;
+        self.registrations.send_modify(|count| *count += 1);
         Ok(())
     }
     async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply> {
-        self.through(self.inner.heartbeat(worker, lease)).await
+        self.unless_disconnected(self.inner.heartbeat(worker, lease)).await
     }
     async fn held_runs(&self, worker: WorkerId) -> Result<Vec<(TaskKey, Fence)>> {
-        self.through(self.inner.held_runs(worker)).await
+        self.unless_disconnected(self.inner.held_runs(worker)).await
     }
     async fn deregister_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>> {
-        self.through(self.inner.deregister_worker(worker)).await
+        self.unless_disconnected(self.inner.deregister_worker(worker)).await
     }
     async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage> {
-        let mut histories = self.histories.subscribe();
-        let is_over = |all: &HashMap<TaskKey, Trouble>| all.get(&key) != Some(&Trouble::Endless);
-        let trouble = histories.wait_for(is_over).await.unwrap().get(&key).copied();
-        if trouble == Some(Trouble::Corrupt) {
-            let (what, cause) = ("log".to_owned(), "not what it was".to_owned());
+        let mut faults = self.history_faults.subscribe();
+        let answers = |faults: &HashMap<TaskKey, HistoryFault>| {
+            faults.get(&key) != Some(&HistoryFault::Hangs)
+        };
+        let fault = faults.wait_for(answers).await.unwrap().get(&key).copied();
+        if fault == Some(HistoryFault::Corrupt) {
+            let (what, cause) = ("log".to_owned(), "corrupted by the test".to_owned());
             return Err(StoreError::Corrupt { what, cause });
         }
-        self.through(self.inner.read_history(key, query)).await
+        self.unless_disconnected(self.inner.read_history(key, query)).await
     }
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<ClaimedRun>> {
-        self.through(self.inner.claim(request)).await
+        self.unless_disconnected(self.inner.claim(request)).await
     }
     async fn append(&self, append: Append) -> Result<Appended> {
-        self.wrote(append.fence);
-        self.through(self.inner.append(append)).await
+        self.record_write(append.fence);
+        self.unless_disconnected(self.inner.append(append)).await
     }
     async fn read_checkpoint(&self, key: TaskKey, name: &CheckpointName) -> Result<Option<Json>> {
-        self.through(self.inner.read_checkpoint(key, name)).await
+        self.unless_disconnected(self.inner.read_checkpoint(key, name)).await
     }
     async fn settle(&self, settle: Settle) -> Result<Settled> {
-        self.wrote(settle.output.fence);
-        self.through(self.inner.settle(settle)).await
+        self.record_write(settle.output.fence);
+        self.unless_disconnected(self.inner.settle(settle)).await
     }
     async fn reap(&self, reap: ReapRequest) -> Result<ReapOutcome> {
-        self.through(self.inner.reap(reap)).await
+        self.unless_disconnected(self.inner.reap(reap)).await
     }
 }
 
 #[async_trait]
-impl IntakeStore for Veil {
+impl IntakeStore for PartitionedStore {
     async fn accept_new(&self, accept: AcceptNew) -> Result<Accepted> {
         self.inner.accept_new(accept).await
     }
@@ -143,9 +149,9 @@ impl IntakeStore for Veil {
 }
 
 #[async_trait]
-impl ReadStore for Veil {
+impl ReadStore for PartitionedStore {
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>> {
-        self.through(self.inner.read_task(key, options)).await
+        self.unless_disconnected(self.inner.read_task(key, options)).await
     }
     async fn read_log(
         &self,
@@ -153,7 +159,7 @@ impl ReadStore for Veil {
         after: Seq,
         limit: ReadLimit,
     ) -> Result<Option<LogPage>> {
-        self.through(self.inner.read_log(key, after, limit)).await
+        self.unless_disconnected(self.inner.read_log(key, after, limit)).await
     }
     async fn read_logs(
         &self,
@@ -189,7 +195,7 @@ impl ReadStore for Veil {
 }
 
 #[async_trait]
-impl OperatorStore for Veil {
+impl OperatorStore for PartitionedStore {
     async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
         self.inner.dead(query).await
     }
@@ -211,7 +217,7 @@ impl OperatorStore for Veil {
 }
 
 #[async_trait]
-impl ScheduleStore for Veil {
+impl ScheduleStore for PartitionedStore {
     async fn put_schedule(&self, schedule: Schedule) -> Result<bool> {
         self.inner.put_schedule(schedule).await
     }
@@ -233,9 +239,9 @@ impl ScheduleStore for Veil {
 }
 
 #[async_trait]
-impl AgentRegistry for Veil {
+impl AgentRegistry for PartitionedStore {
     async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()> {
-        self.through(self.inner.register_agents(agents)).await
+        self.unless_disconnected(self.inner.register_agents(agents)).await
     }
     async fn agents(&self) -> Result<Vec<AgentDescriptor>> {
         self.inner.agents().await
@@ -243,7 +249,7 @@ impl AgentRegistry for Veil {
 }
 
 #[async_trait]
-impl KeyStore for Veil {
+impl KeyStore for PartitionedStore {
     async fn create_key(&self, key: NewKey) -> Result<OwnerId> {
         self.inner.create_key(key).await
     }
@@ -259,7 +265,7 @@ impl KeyStore for Veil {
 }
 
 #[async_trait]
-impl SignalSource for Veil {
+impl SignalSource for PartitionedStore {
     fn follow_logs(&self, tasks: &[TaskKey]) {
         self.inner.follow_logs(tasks);
     }
@@ -275,7 +281,7 @@ impl SignalSource for Veil {
 }
 
 #[async_trait]
-impl Store for Veil {
+impl Store for PartitionedStore {
     async fn check(&self) -> Result<()> {
         self.inner.check().await
     }
