@@ -52,6 +52,10 @@ use work::output::{Write, Wrote};
 /// So many calls are worth a commit of their own while another batch is being committed.
 const BESIDE: usize = 32;
 
+/// Calls that write output in one batch. Hundreds of streams at the pace of a language model bring that many within the time
+/// of one commit, and each batch costs the server as much as a dozen of them.
+const WRITES: usize = 512;
+
 /// A store on a Postgres database.
 pub struct PostgresStore {
     db: Arc<Db>,
@@ -128,9 +132,11 @@ impl PostgresStore {
                 BatchLimits { max_in_flight: 1, ..bounds },
                 move |batch| work::claim::run(Arc::clone(&claim), batch),
             ),
-            writes: CallBatcher::start("writing output", bounds, move |batch| {
-                work::output::run(Arc::clone(&write), batch)
-            }),
+            writes: CallBatcher::start(
+                "writing output",
+                BatchLimits { calls: WRITES, ..bounds },
+                move |batch| work::output::run(Arc::clone(&write), batch),
+            ),
             db,
             pools,
             background,

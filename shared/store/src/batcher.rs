@@ -3,6 +3,8 @@
 //! Whatever arrived while earlier batches were under way goes into the next one; a lone call waits for nobody, and
 //! there is no timer. A batch runs in a task of its own: a caller that goes away cancels nothing, and every caller
 //! gets its own answer. When the process dies in the middle, the batch is committed whole or not at all.
+//!
+//! Heavy calls have a lane of their own, so that a small call neither shares a batch with megabytes nor waits behind them.
 
 use crate::{Result, StoreError};
 use longhaul_runtime::spawn;
@@ -22,6 +24,8 @@ pub struct BatchLimits {
     pub calls: usize,
     /// Weight of one batch, in the unit of [`CallBatcher::call`] (bytes); one call over it goes alone.
     pub weight: usize,
+    /// Weight from which on a call is heavy. Batches of heavy calls are under way one at a time, beside all others.
+    pub heavy: usize,
     /// Batches under way at once.
     pub max_in_flight: usize,
     /// Beside another batch one begins only with as many calls as this: fewer are better off together with those that come
@@ -38,6 +42,7 @@ impl Default for BatchLimits {
         Self {
             calls: 128,
             weight: 4 << 20,
+            heavy: 256 << 10,
             max_in_flight: 2,
             min_calls_alongside: 1,
             waiting: 10_000,
@@ -77,8 +82,9 @@ impl Drop for Held {
 /// Turns concurrent calls into batches.
 pub struct CallBatcher<In, Out> {
     calls: mpsc::Sender<Call<In, Out>>,
+    heavy_calls: mpsc::Sender<Call<In, Out>>,
     held: Arc<AtomicUsize>,
-    most: usize,
+    bounds: BatchLimits,
     name: &'static str,
 }
 
@@ -89,18 +95,25 @@ impl<In: Send + 'static, Out: Send + 'static> CallBatcher<In, Out> {
         F: Fn(Vec<In>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel(bounds.waiting.max(1));
-        spawn(name, collect(name, bounds, receiver, Arc::new(run)));
-        Self { calls: sender, held: Arc::default(), most: bounds.held, name }
+        let run = Arc::new(run);
+        let lane = |bounds: BatchLimits| {
+            let (sender, receiver) = mpsc::channel(bounds.waiting.max(1));
+            spawn(name, collect(name, bounds, receiver, Arc::clone(&run)));
+            sender
+        };
+        let calls = lane(bounds);
+        let heavy_calls = lane(BatchLimits { max_in_flight: 1, ..bounds });
+        Self { calls, heavy_calls, held: Arc::default(), bounds, name }
     }
 
     /// Makes one call and waits for its answer. `weight` is its size in bytes.
     pub async fn call(&self, input: In, weight: usize) -> Result<Out> {
         let (answer, answered) = oneshot::channel();
-        let Some(held) = Held::take(&self.held, weight, self.most) else {
+        let Some(held) = Held::take(&self.held, weight, self.bounds.held) else {
             return Err(self.broken("holds too much that waits"));
         };
-        match self.calls.try_send(Call { input, weight, answer, held }) {
+        let lane = if weight < self.bounds.heavy { &self.calls } else { &self.heavy_calls };
+        match lane.try_send(Call { input, weight, answer, held }) {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(self.broken("was stopped"))),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(self.broken("has too many calls waiting"))
@@ -332,6 +345,32 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(*sizes.lock().unwrap(), [1, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn small_calls_do_not_wait_behind_heavy_ones() {
+        let bounds = BatchLimits { max_in_flight: 1, heavy: 100, ..BatchLimits::default() };
+        let gate = Arc::new(Notify::new());
+        let holding = Arc::clone(&gate);
+        let batcher = CallBatcher::start("test", bounds, move |inputs: Vec<u32>| {
+            let holding = Arc::clone(&holding);
+            async move {
+                if inputs.contains(&1) {
+                    assert_eq!(inputs, [1], "it is alone in its batch");
+                    holding.notified().await;
+                }
+                inputs.into_iter().map(Ok::<_, StoreError>).collect::<Vec<_>>()
+            }
+        });
+        let heavy = batcher.call(1, 100);
+        let small = async {
+            let answers = futures::future::join_all((2..50).map(|n| batcher.call(n, 99))).await;
+            gate.notify_one();
+            answers
+        };
+        let (heavy, small) = futures::join!(heavy, small);
+        assert_eq!(heavy.unwrap(), 1);
+        assert_eq!(small.into_iter().map(Result::unwrap).sum::<u32>(), (2..50).sum::<u32>());
     }
 
     #[tokio::test]
