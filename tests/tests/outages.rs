@@ -236,7 +236,7 @@ async fn a_worker_that_gave_up_comes_back_though_its_old_connections_stay_half_o
     until_parts(&client, &task, 1).await;
 
     proxy.black_hole();
-    let noticed = ["stopping all runs", "the session of the workers was lost"];
+    let noticed = ["stopping all runs", "worker session lost"];
     eventually(LIMIT, "the worker has given up its runs and its session", async || {
         let log = stack.workers()[0].log();
         if noticed.iter().all(|line| log.contains(line)) { Ok(()) } else { Err(log) }

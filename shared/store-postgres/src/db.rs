@@ -1,17 +1,17 @@
-//! What every use case needs: connections, ids, and somebody to tell what has changed.
+//! Shared state of all use cases: connections, ids, signals and what this process remembers.
 
 use crate::{
-    connect::Pools,
-    failure::DbResult,
-    kept::{Hot, Kept},
-    replay::{retried, retried_briefly},
+    connection_cache::{CachedConnection, ConnectionCache},
+    error::DbResult,
+    pool::ConnectionPools,
+    read_slots::{ReadConnection, ReadSlots},
+    retry::{retry, retry_briefly},
     server::Servers,
-    signals::Hub,
-    slots::{Reader, Slots},
+    signals::SignalHub,
     work::{
-        claim::turns::Turns,
-        lost::LostClaims,
-        reap::{rounds::Rounds, watch::WorkerWatch},
+        claim::turns::OwnerTurns,
+        lost_claims::LostClaims,
+        reap::{maintenance::MaintenanceProgress, watch::WorkerWatch},
     },
 };
 use longhaul_runtime::IdSource;
@@ -20,91 +20,93 @@ use sqlx_core::transaction::Transaction;
 use sqlx_postgres::{PgPool, Postgres};
 use std::{future::Future, sync::Arc};
 
-/// The database, as the use cases see it.
+/// The database as the use cases see it.
 pub struct Db {
     /// Sessions whose commits wait for the disk.
     pub pool: PgPool,
-    /// Sessions whose commits do not: claims, leases, notifications.
+    /// Sessions whose commits do not wait for the disk: claims, leases, notifications.
     pub relaxed: PgPool,
-    /// The servers that they lead to.
+    /// The servers behind the pools.
     pub servers: Servers,
-    /// Of the first, for what runs all the time.
-    pub hot: Kept,
-    /// Of the second, likewise.
-    pub hot_relaxed: Kept,
-    /// How many may read at once.
-    pub slots: Slots,
-    /// Makes claim tokens.
+    /// Cache over `pool`, for frequent statements.
+    pub cache: ConnectionCache,
+    /// Cache over `relaxed`, for frequent statements.
+    pub relaxed_cache: ConnectionCache,
+    /// Limits concurrent reads.
+    pub slots: ReadSlots,
+    /// Source of claim tokens and message ids.
     pub ids: Arc<dyn IdSource>,
-    /// Who hears of changes.
-    pub signals: Arc<Hub>,
+    /// Publishes committed changes.
+    pub signals: Arc<SignalHub>,
     /// Claims whose answer was lost.
-    pub lost: LostClaims,
-    /// Whose turn it is to be served.
-    pub turns: Turns,
-    /// When what need not be looked at each time is looked at again.
-    pub rounds: Rounds,
-    /// For how long workers have been seen unchanged.
+    pub lost_claims: LostClaims,
+    /// Owner that was served last, by agent.
+    pub turns: OwnerTurns,
+    /// Progress of the periodic work that not every reap pass does.
+    pub maintenance: MaintenanceProgress,
+    /// Time for which this process has seen each worker unchanged.
     pub watch: WorkerWatch,
 }
 
 impl Db {
-    /// Puts the pieces together.
+    /// Assembles the shared state.
     pub fn new(
-        pools: &Pools,
+        pools: &ConnectionPools,
         servers: Servers,
-        slots: Slots,
+        slots: ReadSlots,
         ids: Arc<dyn IdSource>,
-        signals: Arc<Hub>,
+        signals: Arc<SignalHub>,
     ) -> Self {
         let (pool, relaxed) = (pools.synchronous.clone(), pools.relaxed.clone());
-        let (lost, turns, rounds) = (LostClaims::default(), Turns::default(), Rounds::default());
+        let (lost_claims, turns, maintenance) =
+            (LostClaims::default(), OwnerTurns::default(), MaintenanceProgress::default());
         let watch = WorkerWatch::default();
-        let (hot, hot_relaxed) = (pools.hot.clone(), pools.hot_relaxed.clone());
+        let (cache, relaxed_cache) = (pools.cache.clone(), pools.relaxed_cache.clone());
         Self {
             pool,
             relaxed,
             servers,
-            hot,
-            hot_relaxed,
+            cache,
+            relaxed_cache,
             slots,
             ids,
             signals,
-            lost,
+            lost_claims,
             turns,
-            rounds,
+            maintenance,
             watch,
         }
     }
 
-    /// A connection whose commits wait for the disk, for a unit that says when it is [done](Hot::done).
-    pub async fn hot(&self) -> DbResult<Hot> {
-        self.hot.acquire().await
+    /// Acquires a cached connection whose commits wait for the disk. Call
+    /// [`release`](CachedConnection::release) when the unit of work is done.
+    pub async fn connection(&self) -> DbResult<CachedConnection> {
+        self.cache.acquire().await
     }
 
     /// Begins a transaction whose commit waits for the disk.
     pub async fn begin(&self) -> DbResult<Transaction<'static, Postgres>> {
-        self.pool.begin().await.map_err(|error| self.hot.explain(error))
+        self.pool.begin().await.map_err(|error| self.cache.acquire_error(error))
     }
 
-    /// A connection to read from.
-    pub async fn reader(&self) -> DbResult<Reader> {
-        self.slots.reader(&self.hot).await
+    /// Acquires a connection for reading, within the limit on concurrent reads.
+    pub async fn reader(&self) -> DbResult<ReadConnection> {
+        self.slots.reader(&self.cache).await
     }
 
-    /// Does something that may be done twice.
-    pub async fn repeatable<T, Fut>(&self, unit: impl FnMut() -> Fut + Send) -> Result<T>
+    /// Retries an idempotent unit of work.
+    pub async fn retry<T, Fut>(&self, unit: impl FnMut() -> Fut + Send) -> Result<T>
     where
         Fut: Future<Output = DbResult<T>> + Send,
     {
-        retried(unit).await.map_err(Into::into)
+        retry(unit).await.map_err(Into::into)
     }
 
-    /// Does something that may be done twice and should not take long.
-    pub async fn repeatable_briefly<T, Fut>(&self, unit: impl FnMut() -> Fut + Send) -> Result<T>
+    /// Retries an idempotent unit of work with a shorter timeout per attempt.
+    pub async fn retry_briefly<T, Fut>(&self, unit: impl FnMut() -> Fut + Send) -> Result<T>
     where
         Fut: Future<Output = DbResult<T>> + Send,
     {
-        retried_briefly(unit).await.map_err(Into::into)
+        retry_briefly(unit).await.map_err(Into::into)
     }
 }

@@ -1,4 +1,4 @@
-//! A log entry on its way into the database: its text, and the facts that columns and indexes hold.
+//! Log entries encoded for the database: the JSON text and the facts that columns and indexes hold.
 
 use longhaul_domain::{
     ArtifactId, EntryBody, EntryKind, FailureKind, Message, TaskFailure, TaskState,
@@ -7,44 +7,45 @@ use longhaul_domain::{
 
 /// An encoded entry.
 #[derive(Debug, Clone)]
-pub struct Encoded {
-    /// Its kind.
+pub struct EncodedEntry {
+    /// Kind of entry.
     pub kind: EntryKind,
-    /// Whether it bears a message.
-    pub speaks: bool,
-    /// The state that it leads to, for a status.
+    /// Set if the entry contains a message.
+    pub has_message: bool,
+    /// The new state, for a status entry.
     pub state: Option<TaskState>,
-    /// The artifact, for a chunk, and whether the chunk is appended.
+    /// Artifact id of a chunk, and whether the chunk is appended to what is there.
     pub artifact: Option<(ArtifactId, bool)>,
-    /// Why the task has failed, for the status that says so.
+    /// Failure, for a status that ends the task as failed.
     pub failed: Option<Box<TaskFailure>>,
-    /// The body, as JSON.
+    /// The body as JSON.
     pub text: String,
 }
 
-/// What is known of a failure; an executor that says nothing about it cannot be helped by another attempt.
+/// Returns the failure of a status. An executor that gives no reason gets [`FailureKind::Fatal`]: a
+/// retry would not help.
 fn failed(change: &StatusChange) -> Option<Box<TaskFailure>> {
     if change.state != TaskState::Failed {
         return None;
     }
     let failed = change.failed.clone().unwrap_or_else(|| {
         let said = change.message.as_ref().map(Message::text).unwrap_or_default();
-        TaskFailure::new(FailureKind::Fatal, &said, UNKNOWN)
+        TaskFailure::new(FailureKind::Fatal, &said, UNKNOWN_ATTEMPTS)
     });
     Some(Box::new(failed))
 }
 
-/// Instead of a number of attempts: the attempt that wrote the entry is the last one.
-pub const UNKNOWN: i32 = -1;
+/// Placeholder for an attempt count that is filled in when the entry is appended.
+pub const UNKNOWN_ATTEMPTS: i32 = -1;
 
-impl Encoded {
-    /// What the entry weighs in a batch, in bytes.
+impl EncodedEntry {
+    /// Size in a batch, in bytes.
     pub fn weight(&self) -> usize {
         self.text.len() + 200
     }
 }
 
-impl From<&EntryBody> for Encoded {
+impl From<&EntryBody> for EncodedEntry {
     fn from(body: &EntryBody) -> Self {
         let artifact = match body {
             EntryBody::Artifact(update) => {
@@ -54,7 +55,7 @@ impl From<&EntryBody> for Encoded {
         };
         Self {
             kind: body.kind(),
-            speaks: body.message().is_some(),
+            has_message: body.message().is_some(),
             state: body.status().map(|change| change.state),
             failed: body.status().and_then(failed),
             artifact,

@@ -1,16 +1,19 @@
-//! New tasks, a batch with one statement.
+//! Accepts new tasks, one statement per batch.
 //!
-//! Where the dedupe key is taken, nothing else of that task is written. The statement is its own transaction, so all rows of
-//! a task are there or none. A repeat after a lost answer finds its key with its own task id. Hardly any key is there already,
-//! so keys are inserted as if none were, and only what remains is tried with more care.
+//! Guarantee: the statement is its own transaction, so all rows of a task exist or none. A task
+//! whose dedupe key is taken writes nothing. A repeat after a lost answer finds its key with its
+//! own task id.
+//!
+//! Almost no key exists already, so keys are first inserted as if none did; only tasks left over
+//! take the slower, conflict-aware statement.
 
 use crate::{
     column::{column, key},
     db::Db,
-    entry::Encoded,
-    failure::{DbResult, Failure},
-    intake::known::{Known, known},
-    replay,
+    entry::EncodedEntry,
+    error::{DbError, DbResult},
+    intake::dedupe::{KnownMessage, known_messages},
+    retry,
 };
 use bytes::Bytes;
 use longhaul_domain::{EntryBody, OwnerId, Seq, TaskKey, Timestamp};
@@ -26,8 +29,8 @@ use std::{
     time::Duration,
 };
 
-/// A statement that accepts those new tasks whose dedupe keys it can take. Keys are taken in their order, contents in theirs, so
-/// that two batches never wait for one another in a circle.
+/// Builds a statement that accepts the new tasks whose dedupe keys it can take. All batches insert
+/// keys and contents in sorted order, so they cannot deadlock.
 macro_rules! accepting {
     ($name:literal, $accepted:literal) => {
         concat!(
@@ -70,7 +73,8 @@ select owner_id, task_id, at from accepted"
     };
 }
 
-/// Accepts tasks whose keys are not there. Fails as a whole when somebody else takes one at the same moment.
+/// Accepts tasks whose keys do not exist. Fails as a whole if another transaction takes one of them
+/// at the same time.
 pub const ACCEPT_FRESH: &str = accepting!(
     "accept_fresh",
     "accepted as materialized (
@@ -85,7 +89,8 @@ pub const ACCEPT_FRESH: &str = accepting!(
 )"
 );
 
-/// Accepts tasks whose keys are not there, or too old to count; waits for whoever takes one at the same moment.
+/// Accepts tasks whose keys do not exist or have expired. Waits for transactions that take one of
+/// them at the same time.
 pub const ACCEPT_NEW: &str = accepting!(
     "accept_new",
     "fresh as (
@@ -102,100 +107,109 @@ pub const ACCEPT_NEW: &str = accepting!(
 )"
 );
 
-/// The longest delay that is kept, in milliseconds: a thousand years.
+/// Longest stored delay, in milliseconds: a thousand years.
 const MAX_DELAY_MS: i64 = 31_556_952_000_000;
 
-/// A new task that waits for its batch.
+/// A new task waiting for its batch.
 #[derive(Debug)]
 pub struct NewTask {
-    /// What was asked.
+    /// The request.
     pub accept: AcceptNew,
-    /// The body of its first entry.
+    /// JSON body of its first entry.
     pub body: String,
-    /// Whether a statement with it was sent before: it may have been committed without our knowing.
+    /// Set once a statement with this task was sent, which may have been committed unnoticed.
     sent: AtomicBool,
 }
 
 impl From<AcceptNew> for NewTask {
     fn from(accept: AcceptNew) -> Self {
-        let body = Encoded::from(&EntryBody::Message(accept.accept.message.clone())).text;
+        let body = EncodedEntry::from(&EntryBody::Message(accept.accept.message.clone())).text;
         Self { accept, body, sent: AtomicBool::new(false) }
     }
 }
 
 impl NewTask {
-    /// What it weighs in a batch, in bytes.
+    /// Size in a batch, in bytes.
     pub fn weight(&self) -> usize {
         let blobs: usize = self.accept.accept.blobs.iter().map(|blob| blob.bytes.len()).sum();
         self.body.len() + blobs + 500
     }
 
-    const fn place(&self) -> (OwnerId, [u8; 32]) {
+    const fn owned_dedupe_key(&self) -> (OwnerId, [u8; 32]) {
         (self.accept.key.owner, self.accept.accept.dedupe.key)
     }
 }
 
-/// Runs one batch.
+/// Accepts one batch.
 pub async fn run(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
-    replay::batch(&*db, tasks, |db, tasks| Box::pin(accept(db, tasks))).await
+    retry::batch(&*db, tasks, |db, tasks| Box::pin(accept(db, tasks))).await
 }
 
-/// Accepts one task within a transaction of somebody else. Nobody is told before that has committed.
-pub async fn accept_within(connection: &mut PgConnection, task: &NewTask) -> DbResult<Accepted> {
+/// Accepts one task within the caller's transaction. Publishes nothing: the caller does so after
+/// its commit.
+pub async fn accept_in_transaction(
+    connection: &mut PgConnection,
+    task: &NewTask,
+) -> DbResult<Accepted> {
     if let Some(at) = insert(connection, ACCEPT_NEW, &[task]).await?.remove(&task.accept.key) {
         return Ok(Accepted::Created { at, seq: Seq(1) });
     }
     let wanted = [(task.accept.key.owner, task.accept.accept.dedupe)];
-    let known = known(connection, &wanted).await?.remove(&task.place());
-    let known = known.ok_or_else(|| Failure::Conflict("a dedupe key ran out".to_owned()))?;
-    Ok(recognised(task, &known, true))
+    let known = known_messages(connection, &wanted).await?.remove(&task.owned_dedupe_key());
+    let known =
+        known.ok_or_else(|| DbError::Conflict("a dedupe key has just expired".to_owned()))?;
+    Ok(repeat_outcome(task, &known, true))
 }
 
 async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
-    // Of several with one key the first is written; the others find it.
+    // Of several tasks with one key the first is written; the others are its duplicates.
     let mut firsts: BTreeMap<_, usize> = BTreeMap::new();
     for (at, task) in tasks.iter().enumerate() {
-        firsts.entry(task.place()).or_insert(at);
+        firsts.entry(task.owned_dedupe_key()).or_insert(at);
     }
+    // Set before sending: from here on the task may be committed without an answer.
     let again: Vec<bool> =
         tasks.iter().map(|task| task.sent.swap(true, Ordering::Relaxed)).collect();
-    let mut connection = db.hot().await?;
+    let mut connection = db.connection().await?;
     let written: Vec<&NewTask> = firsts.values().map(|at| &tasks[*at]).collect();
     let created = create(&mut connection, &written).await?;
-    db.signals.made(created.keys().copied());
+    db.signals.publish_created(created.keys().copied());
 
     let created_at = |at: usize| {
-        let first = firsts.get(&tasks[at].place()) == Some(&at);
+        let first = firsts.get(&tasks[at].owned_dedupe_key()) == Some(&at);
         created.get(&tasks[at].accept.key).copied().filter(|_| first)
     };
     let others: Vec<_> = (0..tasks.len())
         .filter(|at| created_at(*at).is_none())
         .map(|at| (tasks[at].accept.key.owner, tasks[at].accept.accept.dedupe))
         .collect();
-    let known =
-        if others.is_empty() { HashMap::new() } else { known(&mut connection, &others).await? };
-    connection.done();
+    let known = if others.is_empty() {
+        HashMap::new()
+    } else {
+        known_messages(&mut connection, &others).await?
+    };
+    connection.release();
     let outcome = |at: usize| {
         if let Some(at) = created_at(at) {
             return Ok(Ok(Accepted::Created { at, seq: Seq(1) }));
         }
-        // A key that was taken a moment ago and is not there any more was too old: the next try takes it.
+        // The key was taken a moment ago and has since expired: a retry takes it.
         let known = known
-            .get(&tasks[at].place())
-            .ok_or_else(|| Failure::Conflict("a dedupe key ran out".to_owned()))?;
-        Ok(Ok(recognised(&tasks[at], known, again[at])))
+            .get(&tasks[at].owned_dedupe_key())
+            .ok_or_else(|| DbError::Conflict("a dedupe key has just expired".to_owned()))?;
+        Ok(Ok(repeat_outcome(&tasks[at], known, again[at])))
     };
     let outcomes: Vec<Result<Accepted>> = (0..tasks.len()).map(outcome).collect::<DbResult<_>>()?;
-    // One that an earlier try has committed was told to nobody.
+    // Tasks committed by an earlier attempt whose answer was lost were not published yet.
     let found = tasks.iter().zip(&outcomes).filter_map(|(task, outcome)| match outcome {
         Ok(Accepted::Created { .. }) => Some(task.accept.key),
         _ => None,
     });
-    db.signals.made(found.filter(|key| !created.contains_key(key)));
+    db.signals.publish_created(found.filter(|key| !created.contains_key(key)));
     Ok(outcomes)
 }
 
-fn recognised(task: &NewTask, known: &Known, again: bool) -> Accepted {
+fn repeat_outcome(task: &NewTask, known: &KnownMessage, again: bool) -> Accepted {
     if known.content != task.accept.accept.dedupe.content {
         Accepted::KeyReused
     } else if again && known.task == task.accept.key.task {
@@ -205,14 +219,14 @@ fn recognised(task: &NewTask, known: &Known, again: bool) -> Accepted {
     }
 }
 
-/// Writes tasks, each with a key of its own; gives those that were made.
+/// Inserts tasks with distinct keys; returns those that were created.
 async fn create(
     connection: &mut PgConnection,
     tasks: &[&NewTask],
 ) -> DbResult<HashMap<TaskKey, Timestamp>> {
     match insert(connection, ACCEPT_FRESH, tasks).await {
         Ok(created) if created.len() == tasks.len() => Ok(created),
-        // Keys that are there may be too old to count.
+        // The existing keys may have expired.
         Ok(mut created) => {
             let left: Vec<&NewTask> = tasks
                 .iter()
@@ -222,7 +236,8 @@ async fn create(
             created.extend(insert(connection, ACCEPT_NEW, &left).await?);
             Ok(created)
         }
-        Err(Failure::Refused(_)) => insert(connection, ACCEPT_NEW, tasks).await,
+        // Another transaction took a key between check and insert.
+        Err(DbError::Rejected(_)) => insert(connection, ACCEPT_NEW, tasks).await,
         Err(failure) => Err(failure),
     }
 }

@@ -1,15 +1,15 @@
-//! Messages to tasks that are there.
+//! Accepts messages to existing tasks.
 //!
-//! The task is locked before its dedupe keys are looked up, so that two nodes with the same message come one after the
-//! other. A message that wakes a parked task, its new state and its place in the queue are one commit.
+//! The task is locked before its dedupe keys are looked up, so two nodes with the same message are
+//! serialised. A message that wakes a parked task commits with the new state and the new run.
 
 use crate::{
     db::Db,
-    entry::Encoded,
-    failure::{DbResult, Failure},
-    intake::known::known,
-    replay,
-    write::{Changes, LockedTask, Run, Stage, lock::lock_tasks},
+    entry::EncodedEntry,
+    error::{DbError, DbResult},
+    intake::dedupe::known_messages,
+    retry,
+    write::{Changes, LockedTask, RunRow, RunStage, lock::lock_tasks},
 };
 use longhaul_domain::{EntryBody, Seq, TaskKey, TaskState, log::StatusChange};
 use longhaul_store::{AcceptFollowUp, DedupeKey, FollowedUp, Result};
@@ -21,26 +21,26 @@ use std::{
     },
 };
 
-/// A message that waits for its batch.
+/// A message waiting for its batch.
 #[derive(Debug)]
 pub struct NewMessage {
-    /// What was asked.
+    /// The request.
     pub follow_up: AcceptFollowUp,
-    /// Its entry.
-    pub entry: Encoded,
-    /// Whether an earlier try may have been committed without our knowing.
+    /// The encoded log entry.
+    pub entry: EncodedEntry,
+    /// Set while an earlier attempt may have been committed unnoticed.
     in_doubt: AtomicBool,
 }
 
 impl From<AcceptFollowUp> for NewMessage {
     fn from(follow_up: AcceptFollowUp) -> Self {
-        let entry = Encoded::from(&EntryBody::Message(follow_up.accept.message.clone()));
+        let entry = EncodedEntry::from(&EntryBody::Message(follow_up.accept.message.clone()));
         Self { follow_up, entry, in_doubt: AtomicBool::new(false) }
     }
 }
 
 impl NewMessage {
-    /// What it weighs in a batch, in bytes.
+    /// Size in a batch, in bytes.
     pub fn weight(&self) -> usize {
         let blobs: usize = self.follow_up.accept.blobs.iter().map(|blob| blob.bytes.len()).sum();
         self.entry.weight() + blobs
@@ -55,38 +55,38 @@ impl NewMessage {
     }
 }
 
-/// Runs one batch.
+/// Accepts one batch.
 pub async fn run(db: Arc<Db>, messages: Vec<NewMessage>) -> Vec<Result<FollowedUp>> {
-    replay::batch(&*db, messages, |db, all| Box::pin(accept(db, all))).await
+    retry::batch(&*db, messages, |db, all| Box::pin(accept(db, all))).await
 }
 
 async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<FollowedUp>>> {
     let mut transaction = db.begin().await?;
     let mut tasks = lock_tasks(&mut transaction, messages.iter().map(NewMessage::key)).await?;
     let keys: Vec<_> = messages.iter().map(|m| (m.key().owner, m.dedupe())).collect();
-    let mut seen: HashMap<_, _> = known(&mut transaction, &keys)
+    let mut seen: HashMap<_, _> = known_messages(&mut transaction, &keys)
         .await?
         .into_iter()
-        .map(|(place, known)| (place, (known.content, known.task, known.seq)))
+        .map(|(dedupe_key, known)| (dedupe_key, (known.content, known.task, known.seq)))
         .collect();
 
     let mut changes = Changes::default();
-    let (mut touched, mut heard, mut found) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let (mut touched, mut notified, mut found) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut outcomes = Vec::with_capacity(messages.len());
     for message in messages {
         let (key, dedupe) = (message.key(), message.dedupe());
-        let place = (key.owner, dedupe.key);
-        if let Some(&(content, task, seq)) = seen.get(&place) {
+        let dedupe_key = (key.owner, dedupe.key);
+        if let Some(&(content, task, seq)) = seen.get(&dedupe_key) {
             let ours = message.in_doubt.load(Ordering::Relaxed) && task == key.task;
-            let there = tasks.get(&key).filter(|_| ours);
-            outcomes.push(Ok(match there {
+            let existing = tasks.get(&key).filter(|_| ours);
+            outcomes.push(Ok(match existing {
                 _ if content != dedupe.content => FollowedUp::KeyReused,
-                Some(there) => {
-                    found.push((key, there.last_seq));
-                    if is_held(there) {
-                        heard.insert(key);
+                Some(existing) => {
+                    found.push((key, existing.last_seq));
+                    if is_held(existing) {
+                        notified.insert(key);
                     }
-                    appended_before(there, seq)
+                    appended_before(existing, seq)
                 }
                 None => FollowedUp::Duplicate { task, seq },
             }));
@@ -98,29 +98,31 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
         };
         let outcome = append(task, message);
         if let FollowedUp::Appended { seq, .. } = outcome {
-            changes.blobs(key.owner, &message.follow_up.accept.blobs);
-            changes.key(key, dedupe, seq, task.now);
-            seen.insert(place, (dedupe.content, key.task, seq));
+            changes.add_blobs(key.owner, &message.follow_up.accept.blobs);
+            changes.add_dedupe_key(key, dedupe, seq, task.now);
+            seen.insert(dedupe_key, (dedupe.content, key.task, seq));
             touched.insert(key);
             if is_held(task) {
-                heard.insert(key);
+                notified.insert(key);
             }
         }
         outcomes.push(Ok(outcome));
     }
     for key in touched {
-        tasks.remove(&key).into_iter().for_each(|task| changes.task(task));
+        tasks.remove(&key).into_iter().for_each(|task| changes.add_task(task));
     }
     let doubt = |doubt| messages.iter().for_each(|m| m.in_doubt.store(doubt, Ordering::Relaxed));
+    // Set before the commit, because this future may be dropped while it runs.
     doubt(true);
     let committed = changes.commit(transaction, &db.signals).await;
-    // Lost answers leave it in doubt, and so does giving the try up here.
-    if !matches!(committed, Err(Failure::Lost(_))) {
+    // The outcome stays in doubt if the answer was lost or this future is dropped during the
+    // commit.
+    if !matches!(committed, Err(DbError::ConnectionLost(_))) {
         doubt(false);
     }
     found.extend(committed?);
-    db.signals.grown(found);
-    db.signals.message(heard);
+    db.signals.publish_growth(found);
+    db.signals.publish_message(notified);
     Ok(outcomes)
 }
 
@@ -128,7 +130,8 @@ fn is_held(task: &LockedTask) -> bool {
     task.run.as_ref().is_some_and(|run| run.holder.is_some())
 }
 
-/// The answer that was lost: a status right behind the message means that the message woke the task.
+/// Rebuilds the answer that was lost. A status right after the message shows that the message woke
+/// the task.
 fn appended_before(task: &LockedTask, seq: Seq) -> FollowedUp {
     let woken = task.state == TaskState::Submitted && task.status_seq == seq.next();
     FollowedUp::Appended { seq, last: task.last_seq, woken }
@@ -143,7 +146,7 @@ fn append(task: &mut LockedTask, message: &NewMessage) -> FollowedUp {
         return FollowedUp::OverBudget;
     }
     task.follow_ups = task.follow_ups.with(bytes);
-    let seq = task.place(message.entry.clone(), 0);
+    let seq = task.append_entry(message.entry.clone(), 0);
     let woken = task.state.is_parked();
     if woken {
         wake(task, message.follow_up.accept.trace.clone());
@@ -151,13 +154,17 @@ fn append(task: &mut LockedTask, message: &NewMessage) -> FollowedUp {
     FollowedUp::Appended { seq, last: task.last_seq, woken }
 }
 
-/// Puts a parked task back into the queue. Its state changes with it: nobody takes the old question for a new one.
+/// Queues a parked task again. The state changes in the same commit, so no client takes the old
+/// question for a new one.
 fn wake(task: &mut LockedTask, trace: Option<String>) {
-    task.place(Encoded::from(&EntryBody::Status(StatusChange::to(TaskState::Submitted))), 0);
+    task.append_entry(
+        EncodedEntry::from(&EntryBody::Status(StatusChange::to(TaskState::Submitted))),
+        0,
+    );
     task.turn += 1;
-    task.run = Some(Run {
+    task.run = Some(RunRow {
         due: task.now,
-        stage: Stage::Ready,
+        stage: RunStage::Ready,
         queue_until: task.queue_until(task.now),
         epoch: task.epoch + 1,
         holder: None,

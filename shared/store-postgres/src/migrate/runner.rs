@@ -1,10 +1,10 @@
-//! Carries migrations out, step by step, beside whoever works on the database.
+//! Executes migrations step by step while other programs use the database.
 
 use super::{
-    Migration, applied, not_too_new,
-    steps::{Kind, Step, steps},
+    schema::{Migration, applied_version, check_not_newer},
+    steps::{MigrationStep, StepKind, steps},
 };
-use crate::failure::{DbResult, Failure};
+use crate::error::{DbError, DbResult};
 use longhaul_runtime::Backoff;
 use sqlx_core::{
     connection::Connection,
@@ -17,13 +17,14 @@ use sqlx_postgres::PgConnection;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a step waits for a lock. Statements of others queue behind a lock that is waited for, so this bounds what they wait.
+/// Longest wait of a step for a lock. Other statements queue behind a waiting lock request, so this
+/// bounds their wait too.
 pub const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How long a step is tried again, at most, while others keep it from its locks.
+/// Longest time that a step is retried while others hold its locks.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(600);
 
-/// Between two tries for a lock, in which everybody who queued behind the first gets on.
+/// Pause between lock attempts, in which statements that queued behind the first one proceed.
 const LOCK_RETRY: Backoff = Backoff {
     initial: Duration::from_millis(250),
     factor: 1.5,
@@ -31,18 +32,20 @@ const LOCK_RETRY: Backoff = Backoff {
     jitter: true,
 };
 
-/// How often the lock of the schema is asked for.
+/// Interval between attempts to take the schema lock.
 const SCHEMA_LOCK_POLL: Duration = Duration::from_millis(100);
 
-/// How often is said that a step waits.
+/// Interval between log events of a waiting step.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// One runner at a time in a database. Asked for, not waited for: a statement that waits keeps its snapshot, and the building of
-/// an index waits for every snapshot, so that two runners would wait for one another.
+/// Admits one runner at a time per database.
+///
+/// It polls: a waiting statement would keep its snapshot, and index creation waits for every
+/// snapshot, so two runners would deadlock.
 pub const TRY_LOCK_SCHEMA: &str = "-- store::try_lock_schema
 select pg_try_advisory_lock(723681250, 1)";
 
-/// Lets the next runner go on.
+/// Admits the next runner.
 pub const UNLOCK_SCHEMA: &str = "-- store::unlock_schema
 select pg_advisory_unlock(723681250, 1)";
 
@@ -54,53 +57,54 @@ create table if not exists longhaul_schema (
     applied_at timestamptz not null default now()
 )";
 
-/// How many steps of a migration are done that is not done as a whole.
+/// Creates the table that counts the finished steps of an unfinished migration.
 const CREATE_PROGRESS_TABLE: &str = "-- store::create_progress_table
 create table if not exists longhaul_schema_progress (version int4 primary key, steps int4 not null)";
 
-/// How many steps of a migration are done.
+/// Reads the number of finished steps of a migration.
 pub const READ_PROGRESS: &str = "-- store::read_progress
 select steps from longhaul_schema_progress where version = $1";
 
-/// Notes a step.
-pub const NOTE_STEP: &str = "-- store::note_step
+/// Records a finished step.
+pub const RECORD_STEP: &str = "-- store::record_step
 insert into longhaul_schema_progress (version, steps) values ($1, $2)
 on conflict (version) do update set steps = excluded.steps";
 
-/// Forgets the steps of a migration that is done.
-pub const END_PROGRESS: &str = "-- store::end_progress
+/// Deletes the step count of a finished migration.
+pub const CLEAR_PROGRESS: &str = "-- store::clear_progress
 delete from longhaul_schema_progress where version = $1";
 
-/// Notes a migration.
-pub const NOTE_MIGRATION: &str = "-- store::note_migration
+/// Records a finished migration.
+pub const RECORD_MIGRATION: &str = "-- store::record_migration
 insert into longhaul_schema (version, major, name) values ($1, $2, $3)";
 
-/// Whether an index is there, and can be used: one whose building was cut short is there and cannot.
+/// Tests whether an index exists and is valid. An interrupted build leaves an invalid one.
 pub const HAS_INDEX: &str = "-- store::has_index
 select i.indisvalid from pg_index i where i.indexrelid = to_regclass($1)";
 
-/// Applies what is missing; gives the names.
+/// Applies missing migrations; returns their names.
 pub async fn run(connection: &mut PgConnection, migrations: &[Migration]) -> DbResult<Vec<String>> {
-    // A role may have limits, and an index over a long log takes as long as it takes.
+    // A role may have a statement timeout, and indexing a long log takes long.
     set(connection, "statement_timeout", "0").await?;
     set(connection, "client_min_messages", "warning").await?;
     lock_schema(connection).await?;
-    let outcome = run_alone(connection, migrations).await;
-    // Where that fails the session is gone, and its lock with it.
+    let outcome = run_locked(connection, migrations).await;
+    // On failure the session is gone, and with it the lock.
     let _ = query(UNLOCK_SCHEMA).execute(connection).await;
     outcome
 }
 
-async fn run_alone(
+async fn run_locked(
     connection: &mut PgConnection,
     migrations: &[Migration],
 ) -> DbResult<Vec<String>> {
     query(CREATE_SCHEMA_TABLE).execute(&mut *connection).await?;
-    let (version, major) = applied(connection).await?;
-    not_too_new(version, major)?;
+    let (version, major) = applied_version(connection).await?;
+    check_not_newer(version, major)?;
     let missing: Vec<&Migration> = migrations.iter().filter(|m| m.version > version).collect();
     if version == 0 {
-        make_new(connection, &missing).await?;
+        // An empty database has no other users whom a lock could delay.
+        create_schema(connection, &missing).await?;
     } else if !missing.is_empty() {
         query(CREATE_PROGRESS_TABLE).execute(&mut *connection).await?;
         for migration in &missing {
@@ -117,26 +121,28 @@ async fn lock_schema(connection: &mut PgConnection) -> DbResult<()> {
     Ok(())
 }
 
-/// Makes a schema where there is none, and nobody whom a lock could hold up.
-async fn make_new(connection: &mut PgConnection, missing: &[&Migration]) -> DbResult<()> {
+/// Creates the schema of an empty database, where locks delay no other program.
+async fn create_schema(connection: &mut PgConnection, missing: &[&Migration]) -> DbResult<()> {
     let mut transaction = connection.begin().await?;
     raw_sql(CREATE_PROGRESS_TABLE).execute(&mut *transaction).await?;
     for migration in missing {
-        for Step { kind, sql } in steps(migration.sql) {
+        for MigrationStep { kind, sql } in steps(migration.sql) {
             let sql = match kind {
-                Kind::Concurrent(_) => sql.replacen(" concurrently", "", 1),
-                Kind::Transaction | Kind::Batches => sql.to_owned(),
+                StepKind::Concurrent(_) => sql.replacen(" concurrently", "", 1),
+                StepKind::Transaction | StepKind::Batches => sql.to_owned(),
             };
             let step = raw_sql(sqlx_core::sql_str::AssertSqlSafe(sql));
-            step.execute(&mut *transaction).await.map_err(|error| failed(migration, &error))?;
+            step.execute(&mut *transaction)
+                .await
+                .map_err(|error| migration_error(migration, &error))?;
         }
-        note(&mut transaction, migration).await?;
+        record_migration(&mut transaction, migration).await?;
     }
     transaction.commit().await?;
     Ok(())
 }
 
-/// Carries out what is left of a migration.
+/// Runs the remaining steps of a migration.
 async fn apply(connection: &mut PgConnection, migration: &Migration) -> DbResult<()> {
     let done: Option<i32> = query_scalar(READ_PROGRESS)
         .bind(migration.version)
@@ -145,82 +151,90 @@ async fn apply(connection: &mut PgConnection, migration: &Migration) -> DbResult
     let done = usize::try_from(done.unwrap_or(0)).unwrap_or(0);
     let steps = steps(migration.sql);
     for (at, step) in steps.iter().enumerate().skip(done) {
-        tracing::info!(migration = migration.name, step = at + 1, of = steps.len(), "migrating");
+        tracing::info!(
+            migration = migration.name,
+            step = at + 1,
+            of = steps.len(),
+            "migration step started"
+        );
         let last = at + 1 == steps.len();
-        carry_out(connection, migration, *step, if last { None } else { Some(at + 1) }).await?;
+        run_step(connection, migration, *step, if last { None } else { Some(at + 1) }).await?;
     }
     Ok(())
 }
 
-/// Carries out one step and notes it: that so many are done, or where it was the last one, the migration.
-async fn carry_out(
+/// Runs one step and records it: the number of finished steps, or after the last one the migration.
+async fn run_step(
     connection: &mut PgConnection,
     migration: &Migration,
-    step: Step<'static>,
+    step: MigrationStep<'static>,
     done: Option<usize>,
 ) -> DbResult<()> {
     match step.kind {
-        Kind::Transaction => {
-            return in_transaction(connection, migration, Some(step.sql), done).await.map(drop);
+        StepKind::Transaction => {
+            return run_in_transaction(connection, migration, Some(step.sql), done).await.map(drop);
         }
-        Kind::Concurrent(index) => concurrently(connection, migration, step.sql, index).await?,
-        Kind::Batches => {
+        StepKind::Concurrent(index) => {
+            run_concurrently(connection, migration, step.sql, index).await?;
+        }
+        StepKind::Batches => {
             loop {
                 let begun = Instant::now();
-                if in_batch(connection, migration, step.sql).await? == 0 {
+                if run_batch(connection, migration, step.sql).await? == 0 {
                     break;
                 }
-                // Others have the database for as long as this had it.
+                // Pause for as long as the batch took, so that others get half of the database.
                 sleep(begun.elapsed()).await;
             }
         }
     }
-    in_transaction(connection, migration, None, done).await
+    run_in_transaction(connection, migration, None, done).await
 }
 
-/// Runs statements and the note that they are done in one transaction.
-async fn in_transaction(
+/// Runs statements and records the step in one transaction.
+async fn run_in_transaction(
     connection: &mut PgConnection,
     migration: &Migration,
     sql: Option<&'static str>,
     done: Option<usize>,
 ) -> DbResult<()> {
-    let mut waiting = Waiting::new(migration);
+    let mut lock_retry = LockRetry::new(migration);
     loop {
         let mut transaction = connection.begin().await?;
-        bound_locks(&mut transaction).await?;
+        set_lock_timeout(&mut transaction).await?;
         let tried = match sql {
             Some(sql) => raw_sql(sql).execute(&mut *transaction).await.map(drop),
             None => Ok(()),
         };
         if let Err(error) = tried {
             transaction.rollback().await?;
-            waiting.after(error).await?;
+            // The transaction is rolled back, so statements queued behind the lock proceed.
+            lock_retry.after_error(error).await?;
             continue;
         }
         match done {
             Some(done) => {
                 let done = i32::try_from(done).unwrap_or(i32::MAX);
-                let noted = query(NOTE_STEP).bind(migration.version).bind(done);
+                let noted = query(RECORD_STEP).bind(migration.version).bind(done);
                 noted.execute(&mut *transaction).await?;
             }
-            None => note(&mut transaction, migration).await?,
+            None => record_migration(&mut transaction, migration).await?,
         }
         transaction.commit().await?;
         return Ok(());
     }
 }
 
-/// Runs one batch; gives how many rows it has changed.
-async fn in_batch(
+/// Runs one batch; returns the number of changed rows.
+async fn run_batch(
     connection: &mut PgConnection,
     migration: &Migration,
     sql: &'static str,
 ) -> DbResult<u64> {
-    let mut waiting = Waiting::new(migration);
+    let mut lock_retry = LockRetry::new(migration);
     loop {
         let mut transaction = connection.begin().await?;
-        bound_locks(&mut transaction).await?;
+        set_lock_timeout(&mut transaction).await?;
         match raw_sql(sql).execute(&mut *transaction).await {
             Ok(done) => {
                 transaction.commit().await?;
@@ -228,27 +242,29 @@ async fn in_batch(
             }
             Err(error) => {
                 transaction.rollback().await?;
-                waiting.after(error).await?;
+                lock_retry.after_error(error).await?;
             }
         }
     }
 }
 
-/// Makes or drops an index while others read and write. It waits for their transactions, and nobody waits for it.
-async fn concurrently(
+/// Creates or drops an index while others read and write. It waits for their transactions; none
+/// waits for it.
+async fn run_concurrently(
     connection: &mut PgConnection,
     migration: &Migration,
     sql: &'static str,
     index: Option<&'static str>,
 ) -> DbResult<()> {
-    let mut waiting = Waiting::new(migration);
+    let mut lock_retry = LockRetry::new(migration);
     loop {
         if let Some(index) = index {
             let valid: Option<bool> =
                 query_scalar(HAS_INDEX).bind(index).fetch_optional(&mut *connection).await?;
             match valid {
                 Some(true) => return Ok(()),
-                // Left behind by a runner that was ended, or by a try that failed: writers keep it up, and nobody reads it.
+                // Left by an interrupted or failed build: writers still maintain it, but no query
+                // uses it.
                 Some(false) => {
                     let drop = format!("drop index concurrently if exists {index}");
                     let dropped = raw_sql(sqlx_core::sql_str::AssertSqlSafe(drop));
@@ -259,15 +275,15 @@ async fn concurrently(
         }
         match raw_sql(sql).execute(&mut *connection).await {
             Ok(_) => return Ok(()),
-            Err(error) => waiting.after(error).await?,
+            Err(error) => lock_retry.after_error(error).await?,
         }
     }
 }
 
-/// Notes a migration that is done.
-async fn note(connection: &mut PgConnection, migration: &Migration) -> DbResult<()> {
-    query(END_PROGRESS).bind(migration.version).execute(&mut *connection).await?;
-    query(NOTE_MIGRATION)
+/// Records a finished migration.
+async fn record_migration(connection: &mut PgConnection, migration: &Migration) -> DbResult<()> {
+    query(CLEAR_PROGRESS).bind(migration.version).execute(&mut *connection).await?;
+    query(RECORD_MIGRATION)
         .bind(migration.version)
         .bind(migration.major)
         .bind(migration.name)
@@ -282,38 +298,38 @@ async fn set(connection: &mut PgConnection, name: &str, value: &str) -> DbResult
     Ok(())
 }
 
-async fn bound_locks(connection: &mut PgConnection) -> DbResult<()> {
+async fn set_lock_timeout(connection: &mut PgConnection) -> DbResult<()> {
     let set = query("select set_config('lock_timeout', $1, true)");
     set.bind(format!("{}ms", LOCK_TIMEOUT.as_millis())).execute(connection).await?;
     Ok(())
 }
 
-fn failed(migration: &Migration, error: &Error) -> Failure {
-    Failure::Schema(format!("migration {} failed: {error}", migration.name))
+fn migration_error(migration: &Migration, error: &Error) -> DbError {
+    DbError::Schema(format!("migration {} failed: {error}", migration.name))
 }
 
-/// Tries for a lock that others hold.
-struct Waiting<'a> {
+/// Attempts to get a lock that others hold.
+struct LockRetry<'a> {
     migration: &'a Migration,
     begun: Instant,
     reported: Option<Instant>,
     attempt: u32,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> LockRetry<'a> {
     fn new(migration: &'a Migration) -> Self {
         Self { migration, begun: Instant::now(), reported: None, attempt: 0 }
     }
 
-    /// Pauses after a try that failed for want of a lock; every other failure is one of the migration.
-    async fn after(&mut self, error: Error) -> DbResult<()> {
+    /// Pauses after a failure to get a lock; every other failure is the migration's own.
+    async fn after_error(&mut self, error: Error) -> DbResult<()> {
         let code = error.as_database_error().and_then(DatabaseError::code);
-        // No lock in time, a deadlock, or a writer that was faster.
+        // Lock timeout, deadlock, or serialization failure.
         if !matches!(code.as_deref(), Some("55P03" | "40P01" | "40001")) {
-            return Err(failed(self.migration, &error));
+            return Err(migration_error(self.migration, &error));
         }
         if self.begun.elapsed() >= MAX_LOCK_WAIT {
-            return Err(Failure::Unavailable(format!(
+            return Err(DbError::Unavailable(format!(
                 "migration {} gets no lock because other sessions hold theirs ({error}): end what runs for long \
                  (pg_stat_activity shows it) and run `longhaul migrate` again, which goes on from here",
                 self.migration.name
@@ -321,7 +337,7 @@ impl<'a> Waiting<'a> {
         }
         if self.reported.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) {
             self.reported = Some(Instant::now());
-            tracing::info!(migration = self.migration.name, %error, "migration waits for a lock");
+            tracing::info!(migration = self.migration.name, %error, "migration waiting for a lock");
         }
         sleep(LOCK_RETRY.random_delay(self.attempt)).await;
         self.attempt = self.attempt.saturating_add(1);

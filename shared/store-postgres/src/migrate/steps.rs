@@ -1,32 +1,34 @@
-//! The steps of a migration.
+//! Splits a migration into steps.
 //!
-//! A line `-- step: KIND` begins a step; what comes before the first such line is a comment, or the whole migration.
+//! A line `-- step: KIND` begins a step. Text before the first such line is a comment, or, without
+//! any, the whole migration.
 
-/// How a step is carried out.
+/// Way in which a step is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind<'a> {
-    /// `transaction`: its statements together, in one transaction with the note that it is done. A lock that is not free is
-    /// given up soon and asked for again.
+pub enum StepKind<'a> {
+    /// `transaction`: all statements in one transaction with the note that the step is done. A lock
+    /// that is not free is given up soon and retried.
     Transaction,
-    /// `concurrent [INDEX]`: one statement outside of a transaction, which makes this index or drops one.
+    /// `concurrent [INDEX]`: one statement outside of a transaction, which creates this index or
+    /// drops one.
     Concurrent(Option<&'a str>),
-    /// `batches`: one statement, again and again in transactions of its own until it changes no row.
+    /// `batches`: one statement, repeated in its own transactions until it changes no row.
     Batches,
 }
 
 /// A step of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step<'a> {
-    /// How it is carried out.
-    pub kind: Kind<'a>,
-    /// What is carried out.
+pub struct MigrationStep<'a> {
+    /// Way of execution.
+    pub kind: StepKind<'a>,
+    /// Text of the step.
     pub sql: &'a str,
 }
 
 const MARK: &str = "-- step: ";
 
-/// The steps of the text of a migration, in their order.
-pub fn steps(text: &str) -> Vec<Step<'_>> {
+/// Splits a migration's text into steps, in order.
+pub fn steps(text: &str) -> Vec<MigrationStep<'_>> {
     let mut marks = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -36,22 +38,22 @@ pub fn steps(text: &str) -> Vec<Step<'_>> {
         at += line.len();
     }
     if marks.is_empty() {
-        return vec![Step { kind: Kind::Transaction, sql: text }];
+        return vec![MigrationStep { kind: StepKind::Transaction, sql: text }];
     }
     let ends = marks.iter().skip(1).map(|(_, begin, _)| *begin).chain([text.len()]);
     marks
         .iter()
         .zip(ends)
-        .map(|(&(name, _, begin), end)| Step { kind: kind(name), sql: &text[begin..end] })
+        .map(|(&(name, _, begin), end)| MigrationStep { kind: kind(name), sql: &text[begin..end] })
         .collect()
 }
 
-fn kind(name: &str) -> Kind<'_> {
+fn kind(name: &str) -> StepKind<'_> {
     let mut words = name.split_whitespace();
     match words.next() {
-        Some("concurrent") => Kind::Concurrent(words.next()),
-        Some("batches") => Kind::Batches,
-        _ => Kind::Transaction,
+        Some("concurrent") => StepKind::Concurrent(words.next()),
+        Some("batches") => StepKind::Batches,
+        _ => StepKind::Transaction,
     }
 }
 
@@ -62,20 +64,20 @@ mod tests {
     #[test]
     fn a_text_without_marks_is_one_transaction() {
         let text = "-- about\ncreate table x ();\n";
-        assert_eq!(steps(text), [Step { kind: Kind::Transaction, sql: text }]);
+        assert_eq!(steps(text), [MigrationStep { kind: StepKind::Transaction, sql: text }]);
     }
 
     #[test]
-    fn marks_divide_a_text_into_steps() {
+    fn marks_split_a_text_into_steps() {
         let text = "-- about\n\n-- step: transaction\na;\nb;\n-- step: concurrent x\nc;\n-- step: concurrent\nd;\n-- step: batches\ne;";
         let found: Vec<_> = steps(text).iter().map(|s| (s.kind, s.sql.trim())).collect();
         assert_eq!(
             found,
             [
-                (Kind::Transaction, "a;\nb;"),
-                (Kind::Concurrent(Some("x")), "c;"),
-                (Kind::Concurrent(None), "d;"),
-                (Kind::Batches, "e;"),
+                (StepKind::Transaction, "a;\nb;"),
+                (StepKind::Concurrent(Some("x")), "c;"),
+                (StepKind::Concurrent(None), "d;"),
+                (StepKind::Batches, "e;"),
             ]
         );
     }

@@ -1,19 +1,25 @@
-//! Artifacts of many tasks: where each begins comes from the first 16 entries and behind them from a small index, its chunks from
-//! the log behind that place.
+//! Artifacts of many tasks.
+//!
+//! The start of each artifact comes from the first 16 log entries, and behind them from a partial
+//! index. Its chunks come from the log after that point. Sizes are measured only if the number of
+//! entries may exceed the read budget.
 
 use crate::{
     column::{body, column, key, seq},
-    failure::{DbResult, Failure},
-    reading::budget::{self, Chunks, Known, exceeded, one_by_one},
+    error::{DbError, DbResult},
+    reading::log,
 };
-use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, EntryBody, Seq, TaskKey};
-use longhaul_store::ReadBudget;
+use longhaul_domain::{
+    Artifact, ArtifactId, ArtifactUpdate, EntryBody, MAX_ENTRY_CONTENT_BYTES, Seq, TaskKey,
+};
+use longhaul_store::{ReadBudget, ReadLimit};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
-/// Where each artifact began first and last. The order of the later ones is that of the small index.
+/// Finds the first and the newest start of each artifact. Later starts come in the order of the
+/// partial index.
 pub const ARTIFACT_HEADS: &str = "-- store::artifact_heads
 select w.owner_id, w.task_id, h.head, h.first, h.newest
 from unnest($1::int4[], $2::uuid[], $3::int8[]) as w (owner_id, task_id, up_to)
@@ -35,8 +41,8 @@ cross join lateral (
 ) h
 order by w.owner_id, w.task_id, h.first";
 
-/// The chunks of each task from one entry to another, in the order of the log. The log's key gives each task's in order; to sort
-/// them all would take them to the disk.
+/// Reads the chunks of each task in a range of entries, in log order. The log's key yields each
+/// task's chunks in order; a sort of them all would spill to disk.
 pub const ARTIFACT_CHUNKS: &str = "-- store::artifact_chunks
 select w.owner_id, w.task_id, c.seq, c.kind, c.schema, c.body
 from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[]) as w (owner_id, task_id, from_seq, up_to)
@@ -48,34 +54,47 @@ cross join lateral (
     offset 0
 ) c";
 
-/// An artifact and the entry with which its present content begins.
-struct Begun {
+/// Measures the chunks of tasks in a range of entries: the bytes of all, and of those from
+/// `sure_from` on.
+pub const MEASURE_CHUNKS: &str = "-- store::measure_chunks
+select coalesce(sum(c.bytes), 0)::int8 as most, coalesce(sum(c.surely), 0)::int8 as least
+from unnest($1::int4[], $2::uuid[], $3::int8[], $4::int8[], $5::int8[]) as w (owner_id, task_id, from_seq, up_to, sure_from)
+cross join lateral (
+    select sum(octet_length(l.body::text)) as bytes,
+        sum(octet_length(l.body::text)) filter (where l.seq >= w.sure_from) as surely
+    from log l
+    where l.owner_id = w.owner_id and l.task_id = w.task_id and l.kind = 3 and l.seq between w.from_seq and w.up_to
+    offset 0
+) c";
+
+/// An artifact and the entry at which its current content begins.
+struct ArtifactStart {
     id: ArtifactId,
     newest: Seq,
 }
 
-/// Artifacts that are being put together.
-type Built = HashMap<(TaskKey, ArtifactId), Vec<Artifact>>;
+/// Artifacts being assembled.
+type AssembledArtifacts = HashMap<(TaskKey, ArtifactId), Vec<Artifact>>;
 
-/// The artifacts of each task, as they are at the given entry, in the order in which they appeared, and how much of the room
-/// they take at most.
+/// Reads each task's artifacts as of the given entry, in order of appearance, with the most bytes
+/// that they take of the budget.
 pub async fn artifacts(
     connection: &mut PgConnection,
     wanted: &[(TaskKey, Seq)],
     budget: ReadBudget,
 ) -> DbResult<(HashMap<TaskKey, Vec<Artifact>>, u64)> {
     let heads = heads(connection, wanted).await?;
-    let chunks: Vec<Chunks> = wanted
+    let chunks: Vec<ChunkRange> = wanted
         .iter()
         .filter_map(|&(key, up_to)| {
             let begins = || heads.get(&key).into_iter().flatten().map(|begun| begun.newest);
-            Some(Chunks { key, from: begins().min()?, up_to, sure_from: begins().max()? })
+            Some(ChunkRange { key, from: begins().min()?, up_to, sure_from: begins().max()? })
         })
         .collect();
     if chunks.is_empty() {
         return Ok((HashMap::new(), 0));
     }
-    let mut built = Built::new();
+    let mut built = AssembledArtifacts::new();
     let mut add = |key: TaskKey, seq: Seq, update: ArtifactUpdate| {
         let id = update.artifact.artifact_id.clone();
         let begun = heads.get(&key).and_then(|all| all.iter().find(|begun| begun.id == id));
@@ -85,21 +104,21 @@ pub async fn artifacts(
         }
         stays
     };
-    let taken = match budget::known(connection, &chunks, budget).await? {
-        Known::Fit(taken) => {
+    let taken = match chunk_fit(connection, &chunks, budget).await? {
+        ChunkFit::Fit(taken) => {
             for row in &rows(connection, &chunks).await? {
                 let EntryBody::Artifact(update) = body(row)? else { continue };
                 add(key(row)?, seq(row, "seq")?, update);
             }
             taken
         }
-        Known::MayFit => {
+        ChunkFit::MayFit => {
             let all = budget.bytes().unwrap_or(u64::MAX);
             let mut left = all;
             for of in chunks {
                 let mut take = |seq, update| add(of.key, seq, update);
-                if !one_by_one(connection, of, &mut left, &mut take).await? {
-                    return Err(exceeded(budget));
+                if !fold_chunks(connection, of, &mut left, &mut take).await? {
+                    return Err(DbError::over(budget));
                 }
             }
             all - left
@@ -109,7 +128,7 @@ pub async fn artifacts(
     Ok((heads.into_iter().map(ordered).collect(), taken))
 }
 
-async fn rows(connection: &mut PgConnection, chunks: &[Chunks]) -> DbResult<Vec<PgRow>> {
+async fn rows(connection: &mut PgConnection, chunks: &[ChunkRange]) -> DbResult<Vec<PgRow>> {
     let rows = query(ARTIFACT_CHUNKS)
         .bind(chunks.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
         .bind(chunks.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
@@ -120,25 +139,115 @@ async fn rows(connection: &mut PgConnection, chunks: &[Chunks]) -> DbResult<Vec<
     Ok(rows)
 }
 
-fn in_order(key: TaskKey, begun: Vec<Begun>, built: &mut Built) -> Vec<Artifact> {
+fn in_order(
+    key: TaskKey,
+    begun: Vec<ArtifactStart>,
+    built: &mut AssembledArtifacts,
+) -> Vec<Artifact> {
     begun.into_iter().flat_map(|begun| built.remove(&(key, begun.id)).unwrap_or_default()).collect()
 }
 
 async fn heads(
     connection: &mut PgConnection,
     wanted: &[(TaskKey, Seq)],
-) -> DbResult<HashMap<TaskKey, Vec<Begun>>> {
+) -> DbResult<HashMap<TaskKey, Vec<ArtifactStart>>> {
     let rows = query(ARTIFACT_HEADS)
         .bind(wanted.iter().map(|(key, _)| key.owner.0).collect::<Vec<_>>())
         .bind(wanted.iter().map(|(key, _)| key.task.uuid()).collect::<Vec<Uuid>>())
         .bind(wanted.iter().map(|(_, up_to)| up_to.0).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    let mut heads: HashMap<TaskKey, Vec<Begun>> = HashMap::new();
+    let mut heads: HashMap<TaskKey, Vec<ArtifactStart>> = HashMap::new();
     for row in &rows {
         let id = ArtifactId::new(column::<String>(row, "head")?)
-            .map_err(|error| Failure::corrupt("column head of the log", error))?;
-        heads.entry(key(row)?).or_default().push(Begun { id, newest: seq(row, "newest")? });
+            .map_err(|error| DbError::corrupt("column head of the log", error))?;
+        heads.entry(key(row)?).or_default().push(ArtifactStart { id, newest: seq(row, "newest")? });
     }
     Ok(heads)
+}
+
+/// A range of chunks of one task.
+///
+/// From `sure_from` on every chunk belongs to its artifact; before it, replaced chunks may occur.
+#[derive(Debug, Clone, Copy)]
+struct ChunkRange {
+    /// The task.
+    key: TaskKey,
+    /// First entry.
+    from: Seq,
+    /// Last entry.
+    up_to: Seq,
+    /// Start of the artifact that began last.
+    sure_from: Seq,
+}
+
+/// Fit of chunks into a read budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ChunkFit {
+    /// They fit and take at most this many bytes; 0 means too few entries to measure.
+    Fit(u64),
+    /// They fit only if enough of them were replaced.
+    MayFit,
+}
+
+/// Checks whether chunks fit into the budget; fails with [`DbError::TooLarge`] if they certainly do
+/// not.
+async fn chunk_fit(
+    connection: &mut PgConnection,
+    chunks: &[ChunkRange],
+    budget: ReadBudget,
+) -> DbResult<ChunkFit> {
+    let Some(bytes) = budget.bytes() else { return Ok(ChunkFit::Fit(0)) };
+    let entries: i64 = chunks.iter().map(|of| of.up_to.0 - of.from.0 + 1).sum();
+    // So few entries cannot exceed the budget; skip the measurement.
+    if entries.unsigned_abs().saturating_mul(MAX_ENTRY_CONTENT_BYTES as u64) <= bytes {
+        return Ok(ChunkFit::Fit(0));
+    }
+    let row = query(MEASURE_CHUNKS)
+        .bind(chunks.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(chunks.iter().map(|of| of.from.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|of| of.up_to.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|of| of.sure_from.0).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await?;
+    let size = |name| Ok::<_, DbError>(column::<i64>(&row, name)?.unsigned_abs());
+    let (most, least) = (size("most")?, size("least")?);
+    if least > bytes {
+        Err(DbError::over(budget))
+    } else if most > bytes {
+        Ok(ChunkFit::MayFit)
+    } else {
+        Ok(ChunkFit::Fit(most))
+    }
+}
+
+/// Reads the chunks of a task page by page.
+///
+/// `take` returns whether a chunk belongs to its artifact; if so, its bytes are subtracted from
+/// `left`. Returns `false` when the budget is exhausted.
+async fn fold_chunks(
+    connection: &mut PgConnection,
+    of: ChunkRange,
+    left: &mut u64,
+    mut take: impl FnMut(Seq, ArtifactUpdate) -> bool,
+) -> DbResult<bool> {
+    let mut after = Seq(of.from.0 - 1);
+    while after < of.up_to {
+        let cursors = BTreeMap::from([(of.key, after)]);
+        let page = log::read(connection, &cursors, ReadLimit::default()).await?.remove(&of.key);
+        let Some(page) = page.transpose()? else { break };
+        let Some(last) = page.entries.last() else { break };
+        after = last.seq;
+        for entry in page.entries.into_iter().filter(|entry| entry.seq <= of.up_to) {
+            let bytes = entry.body.encode().len() as u64;
+            if let EntryBody::Artifact(update) = entry.body
+                && take(entry.seq, update)
+            {
+                let Some(rest) = left.checked_sub(bytes) else { return Ok(false) };
+                *left = rest;
+            }
+        }
+    }
+    Ok(true)
 }

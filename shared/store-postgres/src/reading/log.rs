@@ -1,8 +1,8 @@
-//! Pages of logs, of one task or of many with one statement.
+//! Reads pages of logs, of one task or of many with one statement.
 
 use crate::{
     column::{EntryRow, column, key, seq, state},
-    failure::DbResult,
+    error::DbResult,
 };
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_store::{LogPage, ReadLimit};
@@ -11,8 +11,8 @@ use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Entries behind a place, of each task, up to a number of rows and bytes but at least one; a row without an entry where
-/// there is none.
+/// Reads the entries after a sequence for each task, up to a number of rows and bytes but at least
+/// one. A task without such entries gets one row without an entry.
 pub const READ_LOGS: &str = "-- store::read_logs
 select s.owner_id, s.task_id, s.last_seq, s.state, e.seq, e.at, e.attempt, e.kind, e.schema, e.body
 from unnest($1::int4[], $2::uuid[], $3::int8[]) as w (owner_id, task_id, after)
@@ -38,15 +38,15 @@ left join lateral (
 ) e on true
 order by s.owner_id, s.task_id, e.seq";
 
-/// Pages of many logs, each readable or not.
-pub type Pages = BTreeMap<TaskKey, DbResult<LogPage>>;
+/// Pages of many logs; each may be unreadable.
+pub type LogPages = BTreeMap<TaskKey, DbResult<LogPage>>;
 
-/// A page for each of the tasks that exist. An entry that cannot be read spoils the page of its task only.
+/// Reads a page for each existing task. An unreadable entry spoils only its own task's page.
 pub async fn read(
     connection: &mut PgConnection,
     cursors: &BTreeMap<TaskKey, Seq>,
     limit: ReadLimit,
-) -> DbResult<Pages> {
+) -> DbResult<LogPages> {
     let rows = query(READ_LOGS)
         .bind(cursors.keys().map(|key| key.owner.0).collect::<Vec<_>>())
         .bind(cursors.keys().map(|key| key.task.uuid()).collect::<Vec<Uuid>>())
@@ -55,7 +55,7 @@ pub async fn read(
         .bind(i64::try_from(limit.bytes).unwrap_or(i64::MAX))
         .fetch_all(connection)
         .await?;
-    let mut pages: Pages = BTreeMap::new();
+    let mut pages: LogPages = BTreeMap::new();
     for row in &rows {
         let key = key(row)?;
         let page = match pages.remove(&key) {

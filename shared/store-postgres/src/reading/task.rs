@@ -1,11 +1,11 @@
-//! One task, and what every read of tasks has in common.
+//! Reads one task, and completes tasks with messages and artifacts.
 
 use crate::{
     column::{agent, body, column, context, key, seq, state},
-    failure::{DbResult, Failure},
+    error::{DbError, DbResult},
     reading::{
         artifacts::artifacts,
-        messages::{MessagesOf, messages_within},
+        messages::{MessageRange, messages_in_budget},
     },
 };
 use longhaul_domain::{HistoryItem, Message, Seq, Task, TaskKey, TaskStatus};
@@ -13,8 +13,11 @@ use longhaul_store::SnapshotOptions;
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 
-/// A task without its messages and artifacts. The entry that made the status holds its message. It is looked up by all of its key:
-/// in a plain join the planner may take seq for a filter, as most tasks have few entries, and read a long log whole.
+/// Reads a task without messages and artifacts; the status message comes from the entry that set
+/// the status.
+///
+/// That entry is looked up by its full key: in a plain join the planner may filter by `seq`, as
+/// most logs are short, and scan a long log.
 pub const READ_TASK: &str = "-- store::read_task
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
     l.kind, l.schema, l.body::text as body
@@ -28,10 +31,6 @@ left join lateral (
     offset 0
 ) l on true
 where s.owner_id = $1 and s.task_id = $2";
-
-/// Which agent does a task.
-pub const AGENT_OF: &str = "-- store::agent_of
-select agent from tasks where owner_id = $1 and task_id = $2";
 
 /// Reads one task.
 pub async fn read(
@@ -50,13 +49,14 @@ pub async fn read(
     Ok(tasks.pop())
 }
 
-/// Adds messages and artifacts to tasks: a constant number of statements for any number of tasks.
+/// Adds messages and artifacts to tasks, with a constant number of statements for any number of
+/// tasks.
 pub async fn fill(
     connection: &mut PgConnection,
     tasks: &mut [Task],
     options: SnapshotOptions,
 ) -> DbResult<()> {
-    // What is never left out comes first.
+    // Artifacts are never trimmed, so they take their share of the budget first.
     let mut budget = options.budget;
     if options.artifacts && !tasks.is_empty() {
         let wanted: Vec<(TaskKey, Seq)> =
@@ -68,8 +68,8 @@ pub async fn fill(
         }
     }
     if options.history > 0 && !tasks.is_empty() {
-        let wanted: Vec<MessagesOf> = tasks.iter().map(messages_of).collect();
-        let mut found = messages_within(connection, &wanted, options.history, budget).await?;
+        let wanted: Vec<MessageRange> = tasks.iter().map(messages_of).collect();
+        let mut found = messages_in_budget(connection, &wanted, options.history, budget).await?;
         for task in &mut *tasks {
             let items = found.remove(&task.key).unwrap_or_else(|| Ok(Vec::new()))?;
             task.history = items
@@ -83,15 +83,15 @@ pub async fn fill(
     Ok(())
 }
 
-const fn messages_of(task: &Task) -> MessagesOf {
-    MessagesOf { key: task.key, up_to: task.last_seq, except: task.status.seq }
+const fn messages_of(task: &Task) -> MessageRange {
+    MessageRange { key: task.key, up_to: task.last_seq, except: task.status.seq }
 }
 
-/// A task of a row, without messages and artifacts.
+/// A task decoded from a row, without messages and artifacts.
 pub struct TaskRow(pub Task);
 
 impl TryFrom<&PgRow> for TaskRow {
-    type Error = Failure;
+    type Error = DbError;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let status = TaskStatus {
             state: state(row)?,

@@ -1,27 +1,28 @@
-//! The servers behind the database's URL, and the one in use.
+//! Finds and verifies the primary behind the database's URL.
 //!
-//! Guarantee: a connection is used only after its server was seen to be the primary of the history that this process has
-//! written to. That is checked when a connection is made, when it goes back to its pool, before it is used after a pause,
-//! and whenever a server was found to be the wrong one or silent. Then no connection that was idle before is used again.
+//! Guarantee: a connection is used only after its server was verified as the primary of the history
+//! that this process has written to. Connections are verified when they are opened, when they
+//! return to their pool, before use after a pause, and after any server turned out to be wrong or
+//! silent. After such a suspicion no connection that was idle before is reused unverified.
 //!
-//! Where the URL names several hosts, all are asked until one is the primary; pools and the sessions outside of them follow.
+//! With several hosts in the URL, all are tried until one is the primary; the pools and the
+//! sessions outside of them follow it.
 
-mod address;
 pub mod database;
-mod facts;
-mod session;
+mod primary;
+mod session_settings;
+mod sockets;
+mod url;
 
-pub use address::parse;
-pub use facts::VERIFY_SERVER;
-pub use session::SessionKind;
+pub use primary::VERIFY_SERVER;
+pub use session_settings::SessionKind;
+pub use url::parse;
 
-use crate::{
-    failure::{DbResult, Failure},
-    sockets::{tcp_port, tune},
-};
-use facts::{Admission, Lineage, ServerFacts};
+use crate::error::{DbError, DbResult};
 use futures::{StreamExt, stream::FuturesUnordered};
 use longhaul_runtime::Backoff;
+use primary::{ClusterTimeline, PrimaryStatus, ServerStatus};
+use sockets::{tcp_port, tune_connections_to};
 use sqlx_core::{
     connection::{ConnectOptions, Connection},
     error::Error,
@@ -44,55 +45,56 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
 };
+use url::host_port;
 
-/// Asks for the number of the database cluster.
+/// Reads the cluster's system identifier.
 const READ_SYSTEM: &str = ", (select system_identifier from pg_control_system()) as system";
 
-/// Longest wait for the answer of a connection that nobody uses. One whose other end has gone silent says nothing until TCP
-/// gives up, which takes a quarter of an hour; it must not keep its place in a pool for so long.
+/// Longest wait for the answer of an idle connection. TCP reports a silent peer only after about 15
+/// minutes; until then the connection would occupy a pool slot.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Longest time for one host to accept a connection while the primary is looked for.
+/// Longest time for one host to accept a connection during a search.
 const HOST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Head start of the host in use over the others, and of each over the next one of the list.
-const HEAD_START: Duration = Duration::from_millis(250);
+/// Head start of the current host over the others, and of each host over the next in the list.
+const HOST_HEAD_START: Duration = Duration::from_millis(250);
 
-/// Pause between two questions to a host while the primary is looked for.
-const SEARCH: Backoff = Backoff {
+/// Pause between attempts at one host during a search.
+const SEARCH_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(100),
     factor: 2.0,
     max: Duration::from_millis(500),
     jitter: true,
 };
 
-/// The servers behind one URL; clones share what is known of them.
+/// The servers behind one URL. Clones share their state.
 #[derive(Clone)]
-pub struct Servers(Arc<Inner>);
+pub struct Servers(Arc<ServersInner>);
 
-struct Inner {
+struct ServersInner {
     hosts: Vec<PgConnectOptions>,
-    /// The TCP ports of the hosts.
+    /// TCP ports of the hosts.
     ports: BTreeSet<u16>,
-    /// The position of the host in use.
+    /// Index of the current host.
     current: watch::Sender<usize>,
-    /// When a server was last found to be the wrong one, or silent.
+    /// Time at which a server was last found to be wrong or silent.
     suspected: watch::Sender<Option<Instant>>,
-    lineage: Mutex<Lineage>,
-    /// Why the last server was refused; `None` once one was admitted.
+    lineage: Mutex<ClusterTimeline>,
+    /// Reason why the last server was refused; cleared when one is admitted.
     refusal: Mutex<Option<String>>,
-    /// Set where the server does not let this role read the cluster's number.
+    /// Set where this role may not read the cluster's system identifier.
     hides_system: AtomicBool,
-    /// Pools that follow to another host.
+    /// Pools whose connect options follow the current host.
     pools: Mutex<Vec<(PgPool, SessionKind)>>,
     search: Notify,
 }
 
 impl Servers {
-    /// The servers at these hosts, of which there is at least one.
+    /// Creates the list of servers from at least one host.
     pub fn new(hosts: Vec<PgConnectOptions>) -> Self {
         let ports = hosts.iter().filter_map(tcp_port).collect();
-        Self(Arc::new(Inner {
+        Self(Arc::new(ServersInner {
             hosts,
             ports,
             current: watch::Sender::new(0),
@@ -105,7 +107,7 @@ impl Servers {
         }))
     }
 
-    /// How to reach the host in use.
+    /// Connect options for the current host.
     pub fn options(&self, kind: SessionKind) -> PgConnectOptions {
         self.options_at(*self.0.current.borrow(), kind)
     }
@@ -120,72 +122,80 @@ impl Servers {
         }
     }
 
-    /// Keeps a pool's options on the host in use.
-    pub fn follow(&self, pool: PgPool, kind: SessionKind) {
+    /// Keeps a pool's connect options on the current host.
+    pub fn track_pool(&self, pool: PgPool, kind: SessionKind) {
         lock(&self.0.pools).push((pool, kind));
     }
 
-    /// Reports each change of the host in use.
-    pub fn moves(&self) -> watch::Receiver<usize> {
+    /// Reports each change of the current host.
+    pub fn host_changes(&self) -> watch::Receiver<usize> {
         self.0.current.subscribe()
     }
 
-    /// Reports each suspicion. Connections that nobody uses must then be verified.
+    /// Reports each suspicion. Idle connections must then be verified.
     pub fn suspicions(&self) -> watch::Receiver<Option<Instant>> {
         self.0.suspected.subscribe()
     }
 
-    /// Notes that a server is the wrong one or silent: it is seldom the only connection of its kind.
+    /// Records that a server is wrong or silent and starts a search. Other connections probably
+    /// have the same problem.
     pub fn suspect(&self) {
         self.0.suspected.send_replace(Some(Instant::now()));
-        self.search();
+        self.request_search();
     }
 
-    /// Has the primary looked for; without effect where there is one host.
-    pub fn search(&self) {
+    /// Starts a search for the primary. Does nothing with a single host.
+    pub fn request_search(&self) {
         self.0.search.notify_one();
     }
 
-    /// Whether a connection that has been idle for so long was last used before the last suspicion. It must be dropped
-    /// unasked, as each such connection may take as long to answer as the first one.
+    /// Returns whether a connection that has been idle for this long was last used before the last
+    /// suspicion.
+    ///
+    /// Such a connection is dropped without verification, because each may take as long to answer
+    /// as the first.
     pub fn is_stale(&self, idle: Duration) -> bool {
         let suspected = *self.0.suspected.borrow();
         suspected.is_some_and(|suspected| suspected.elapsed() < idle)
     }
 
-    /// Whether a connection was verified after the last suspicion.
+    /// Returns whether a connection was verified after the last suspicion.
     pub fn is_trusted(&self, verified: Instant) -> bool {
         let suspected = *self.0.suspected.borrow();
         suspected.is_none_or(|suspected| suspected < verified)
     }
 
-    /// Why the last server was refused, if none was admitted since.
+    /// Reason why the last server was refused, unless one was admitted since.
     pub fn refusal(&self) -> Option<String> {
         lock(&self.0.refusal).clone()
     }
 
-    /// Sets socket options and settings of a new session, and refuses a wrong server, in one round trip. Others that lead to
-    /// such a server are suspected.
-    pub async fn set_up(&self, connection: &mut PgConnection, kind: SessionKind) -> DbResult<()> {
+    /// Sets socket options and session settings and verifies the server, in one round trip. A wrong
+    /// server also makes other connections suspect.
+    pub async fn set_up_session(
+        &self,
+        connection: &mut PgConnection,
+        kind: SessionKind,
+    ) -> DbResult<()> {
         let (facts, system) = self.prepare(connection, kind).await?;
-        self.admit(&facts, system).inspect_err(|failure| self.refuse(failure))
+        self.admit(&facts, system).inspect_err(|failure| self.record_refusal(failure))
     }
 
     async fn prepare(
         &self,
         connection: &mut PgConnection,
         kind: SessionKind,
-    ) -> DbResult<(ServerFacts, Option<i64>)> {
+    ) -> DbResult<(ServerStatus, Option<i64>)> {
         for port in &self.0.ports {
-            tune(Some(*port)).await;
+            tune_connections_to(Some(*port)).await;
         }
-        let known_to_hide = self.0.hides_system.load(Ordering::Relaxed);
-        match self.ask(connection, kind, !known_to_hide).await {
-            // The statements before were rolled back with the one that failed.
-            Err(Failure::Denied(_) | Failure::Unavailable(_) | Failure::Schema(_))
-                if !known_to_hide =>
+        let system_hidden = self.0.hides_system.load(Ordering::Relaxed);
+        match self.query_status(connection, kind, !system_hidden).await {
+            // The failed statement rolled back the settings before it, so set everything again.
+            Err(DbError::Denied(_) | DbError::Unavailable(_) | DbError::Schema(_))
+                if !system_hidden =>
             {
-                let answer = self.ask(connection, kind, false).await?;
+                let answer = self.query_status(connection, kind, false).await?;
                 self.0.hides_system.store(true, Ordering::Relaxed);
                 Ok(answer)
             }
@@ -193,47 +203,47 @@ impl Servers {
         }
     }
 
-    async fn ask(
+    async fn query_status(
         &self,
         connection: &mut PgConnection,
         kind: SessionKind,
         with_system: bool,
-    ) -> DbResult<(ServerFacts, Option<i64>)> {
+    ) -> DbResult<(ServerStatus, Option<i64>)> {
         let system = if with_system { READ_SYSTEM } else { "" };
         let sql = format!("{}{VERIFY_SERVER}{system}", kind.setup());
         let rows: Vec<PgRow> = raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
-        let row = rows.last().ok_or_else(|| Failure::Lost("no answer".to_owned()))?;
+        let row = rows.last().ok_or_else(|| DbError::ConnectionLost("no answer".to_owned()))?;
         let system = if with_system { sqlx_core::row::Row::try_get(row, "system")? } else { None };
-        Ok((ServerFacts::from_row(row)?, system))
+        Ok((ServerStatus::from_row(row)?, system))
     }
 
-    /// Checks that a connection lives and leads to the primary. When it does not, it is of no use, and others are
-    /// suspected too.
+    /// Verifies that a connection is alive and leads to the primary. On failure the connection must
+    /// be dropped; others become suspect too.
     pub async fn verify<'c, E>(&self, connection: E) -> DbResult<()>
     where
         E: Executor<'c, Database = Postgres>,
     {
-        let asked = query_as::<_, ServerFacts>(VERIFY_SERVER).fetch_one(connection);
-        let Ok(answer) = timeout(VERIFY_TIMEOUT, asked).await else {
+        let query = query_as::<_, ServerStatus>(VERIFY_SERVER).fetch_one(connection);
+        let Ok(answer) = timeout(VERIFY_TIMEOUT, query).await else {
             self.suspect();
-            return Err(Failure::Lost("no answer".to_owned()));
+            return Err(DbError::ConnectionLost("no answer".to_owned()));
         };
-        // A connection that broke says nothing about the others, but the server may have gone.
-        let facts = answer.inspect_err(|_| self.search())?;
-        self.admit(&facts, None).inspect_err(|failure| self.refuse(failure))
+        // A broken connection says nothing about the others, but the server may be gone.
+        let facts = answer.inspect_err(|_| self.request_search())?;
+        self.admit(&facts, None).inspect_err(|failure| self.record_refusal(failure))
     }
 
-    fn admit(&self, facts: &ServerFacts, system: Option<i64>) -> DbResult<()> {
+    fn admit(&self, facts: &ServerStatus, system: Option<i64>) -> DbResult<()> {
         let admission = lock(&self.0.lineage).admit(facts, system)?;
         *lock(&self.0.refusal) = None;
-        if admission == Admission::Promoted {
-            tracing::warn!("database failover: connections to the former primary are closed");
+        if admission == PrimaryStatus::Promoted {
+            tracing::warn!("database failover: closing connections to the former primary");
             self.suspect();
         }
         Ok(())
     }
 
-    fn refuse(&self, failure: &Failure) {
+    fn record_refusal(&self, failure: &DbError) {
         let cause = failure.to_string();
         let mut refusal = lock(&self.0.refusal);
         if refusal.as_ref() != Some(&cause) {
@@ -244,15 +254,16 @@ impl Servers {
         self.suspect();
     }
 
-    /// A connection to the primary, outside of the pools, from whichever host has it. That host is the one in use from
-    /// then on.
+    /// Opens a connection outside of the pools to whichever host is the primary, which becomes the
+    /// current host.
     pub async fn open(&self, kind: SessionKind) -> DbResult<PgConnection> {
         let first = *self.0.current.borrow();
         let count = self.0.hosts.len();
-        let mut tries: FuturesUnordered<_> = (0..count)
+        let mut attempts: FuturesUnordered<_> = (0..count)
             .map(|turn| {
+                // The current host has a head start, so it wins while it is healthy.
                 let (host, delay) =
-                    ((first + turn) % count, HEAD_START * u32::try_from(turn).unwrap_or(0));
+                    ((first + turn) % count, HOST_HEAD_START * u32::try_from(turn).unwrap_or(0));
                 async move {
                     sleep(delay).await;
                     (host, self.open_at(host, kind).await)
@@ -260,7 +271,7 @@ impl Servers {
             })
             .collect();
         let mut failures = Vec::new();
-        while let Some((host, outcome)) = tries.next().await {
+        while let Some((host, outcome)) = attempts.next().await {
             match outcome {
                 Ok(connection) => {
                     self.use_host(host);
@@ -269,7 +280,7 @@ impl Servers {
                 Err(failure) => failures.push((host, failure)),
             }
         }
-        Err(self.all_failed(failures))
+        Err(self.combined_error(failures))
     }
 
     async fn open_at(&self, host: usize, kind: SessionKind) -> DbResult<PgConnection> {
@@ -277,30 +288,30 @@ impl Servers {
         let opening = async {
             let mut connection = PgConnection::connect_with(&options).await?;
             let (facts, system) = self.prepare(&mut connection, kind).await?;
-            // A standby among the hosts is no news, and says nothing about connections to the others.
+            // A standby in the host list is expected and makes no other connection suspect.
             self.admit(&facts, system).inspect_err(|failure| {
                 *lock(&self.0.refusal) = Some(failure.to_string());
             })?;
             Ok(connection)
         };
         let opened = timeout(HOST_TIMEOUT, opening).await;
-        opened.unwrap_or_else(|_| Err(Failure::Lost("no answer".to_owned())))
+        opened.unwrap_or_else(|_| Err(DbError::ConnectionLost("no answer".to_owned())))
     }
 
-    /// One failure for all hosts. Waiting helps if it helps with one of them.
-    fn all_failed(&self, mut failures: Vec<(usize, Failure)>) -> Failure {
+    /// Combines the errors of all hosts. The result is permanent only if every error is.
+    fn combined_error(&self, mut failures: Vec<(usize, DbError)>) -> DbError {
         if failures.len() < 2 {
             let only = failures.pop().map(|(_, failure)| failure);
-            return only.unwrap_or_else(|| Failure::Lost("no host".to_owned()));
+            return only.unwrap_or_else(|| DbError::ConnectionLost("no host".to_owned()));
         }
         failures.sort_by_key(|(host, _)| *host);
         let permanent = failures.iter().all(|(_, failure)| failure.is_permanent());
         let causes: Vec<String> = failures
             .iter()
-            .map(|(host, failure)| format!("{}: {failure}", place(&self.0.hosts[*host])))
+            .map(|(host, failure)| format!("{}: {failure}", host_port(&self.0.hosts[*host])))
             .collect();
         let cause = causes.join("; ");
-        if permanent { Failure::Denied(cause) } else { Failure::Lost(cause) }
+        if permanent { DbError::Denied(cause) } else { DbError::ConnectionLost(cause) }
     }
 
     fn use_host(&self, host: usize) {
@@ -308,7 +319,8 @@ impl Servers {
             return;
         }
         let options = &self.0.hosts[host];
-        tracing::info!(server = place(options), "database primary found at another host");
+        tracing::info!(server = host_port(options), "database primary moved");
+        // New connections go to the new host; the suspicion below retires the idle ones.
         for (pool, kind) in &*lock(&self.0.pools) {
             pool.set_connect_options(self.options_at(host, *kind));
         }
@@ -316,55 +328,46 @@ impl Servers {
         self.suspect();
     }
 
-    /// Looks for the primary whenever there is doubt, for ever. With one host there is nowhere else to look.
-    pub async fn search_forever(&self) {
+    /// Searches for the primary whenever a search is requested, forever. Returns at once with a
+    /// single host.
+    pub async fn run_search(&self) {
         if self.0.hosts.len() == 1 {
             return;
         }
         loop {
             self.0.search.notified().await;
-            // Each host at its own pace: one that does not answer must not hold up the others.
+            // Hosts are tried concurrently: a silent one must not delay the others.
             let mut searches: FuturesUnordered<_> =
-                (0..self.0.hosts.len()).map(|host| self.until_primary(host)).collect();
+                (0..self.0.hosts.len()).map(|host| self.wait_for_primary(host)).collect();
             if let Some((host, connection)) = searches.next().await {
                 drop(searches);
                 self.use_host(host);
                 let _ = timeout(VERIFY_TIMEOUT, connection.close()).await;
             }
-            // One search serves all who asked for it meanwhile.
-            sleep(SEARCH.max).await;
+            // One search serves all requests made while it ran.
+            sleep(SEARCH_BACKOFF.max).await;
         }
     }
 
-    /// Asks one host until it is the primary.
-    async fn until_primary(&self, host: usize) -> (usize, PgConnection) {
+    /// Tries one host until it is the primary.
+    async fn wait_for_primary(&self, host: usize) -> (usize, PgConnection) {
         if host != *self.0.current.borrow() {
-            sleep(HEAD_START).await;
+            sleep(HOST_HEAD_START).await;
         }
         let mut attempt = 0;
         loop {
             match self.open_at(host, SessionKind::Plain).await {
                 Ok(connection) => return (host, connection),
-                Err(failure) => tracing::debug!(?failure, host, attempt, "no primary"),
+                Err(failure) => tracing::debug!(?failure, host, attempt, "host is not the primary"),
             }
-            sleep(SEARCH.random_delay(attempt)).await;
+            sleep(SEARCH_BACKOFF.random_delay(attempt)).await;
             attempt = attempt.saturating_add(1);
         }
     }
 }
 
-/// Host and port, or socket and port, without anything secret.
-pub fn place(options: &PgConnectOptions) -> String {
-    let port = options.get_port();
-    match options.get_socket() {
-        Some(socket) => format!("{}:{port}", socket.display()),
-        None if options.get_host().contains(':') => format!("[{}]:{port}", options.get_host()),
-        None => format!("{}:{port}", options.get_host()),
-    }
-}
-
-/// A failure as a hook of a pool returns it.
-pub fn refused(failure: &Failure) -> Error {
+/// Converts an error into the type that pool hooks return.
+pub fn hook_error(failure: &DbError) -> Error {
     Error::Protocol(failure.to_string())
 }
 
@@ -397,7 +400,7 @@ mod tests {
     async fn a_failure_of_all_hosts_names_each() {
         let servers = servers("postgres://127.0.0.1:1,127.0.0.1:2/d");
         let failure = servers.open(SessionKind::Plain).await.map(drop).unwrap_err();
-        let Failure::Lost(cause) = failure else { panic!("{failure:?}") };
+        let DbError::ConnectionLost(cause) = failure else { panic!("{failure:?}") };
         assert!(cause.contains("127.0.0.1:1: ") && cause.contains("127.0.0.1:2: "), "{cause}");
     }
 }

@@ -1,12 +1,12 @@
-//! Hears what other processes send, on one connection of its own.
+//! Receives signals from other processes on a dedicated connection.
 //!
-//! Whenever the connection was lost, everything may have been missed, and that is said. A new connection never waits for the
-//! end of the old one, which may have gone silent: each comes out of a pool of its own.
+//! A lost connection may have lost signals, so the listener then publishes `Missed`. A new
+//! connection never waits for the old one, which may have gone silent: each has a separate pool.
 
-use super::{Hub, NOTIFY_MANY, interest::Channel, payload};
+use super::{channels::NotifyChannel, hub::SignalHub, notifier::NOTIFY_MANY, payload};
 use crate::{
-    failure::{DbResult, Failure, POOLED},
-    options::pool,
+    error::{DbError, DbResult, POOLER_BREAKS_LISTEN},
+    pool::pool,
     server::{Servers, SessionKind},
 };
 use longhaul_runtime::Backoff;
@@ -15,26 +15,28 @@ use sqlx_postgres::{PgListener, PgPool};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Longest silence after which the connection is verified. With the time for the answer that is 5 seconds.
-const QUIET: Duration = Duration::from_secs(3);
+/// Longest silence before the connection is verified. Together with the time for the answer that is
+/// 5 seconds.
+const VERIFY_AFTER_SILENCE: Duration = Duration::from_secs(3);
 
-/// Longest wait for LISTEN to be answered, and for a notification to arrive.
-const ANSWER: Duration = Duration::from_secs(5);
+/// Longest wait for the answer to LISTEN, and for a notification to arrive.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often channels that nobody asks for any longer are left.
-const LEAVE_INTERVAL: Duration = Duration::from_secs(60);
+/// Interval between checks for channels to leave.
+const UNLISTEN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Listens for ever. `listener` is connected already.
-pub async fn listen(hub: Arc<Hub>, servers: Servers, mut listener: PgListener) {
+/// Listens forever, beginning with a connected listener.
+pub async fn listen(hub: Arc<SignalHub>, servers: Servers, mut listener: PgListener) {
     loop {
-        let failure = hear(&hub, &servers, &mut listener).await;
-        tracing::warn!(%failure, "the connection for notifications was lost");
+        let failure = receive(&hub, &servers, &mut listener).await;
+        tracing::warn!(%failure, "notification connection lost");
         drop(listener);
-        servers.search();
-        hub.missed();
+        // Readers poll until the new connection is up.
+        servers.request_search();
+        hub.publish_missed();
         listener = reconnect(&servers).await;
-        // What was sent in between was heard by nobody.
-        hub.missed();
+        // Signals sent between the two connections are lost.
+        hub.publish_missed();
     }
 }
 
@@ -44,39 +46,39 @@ async fn reconnect(servers: &Servers) -> PgListener {
         sleep(Backoff::DATABASE.random_delay(attempt)).await;
         match connect(servers).await {
             Ok(listener) => return listener,
-            Err(failure) => tracing::debug!(?failure, attempt, "no connection for notifications"),
+            Err(failure) => tracing::debug!(?failure, attempt, "notification connect failed"),
         }
         attempt = attempt.saturating_add(1);
     }
 }
 
 async fn connect(servers: &Servers) -> DbResult<PgListener> {
-    let mut moves = servers.moves();
-    // The listener keeps its pool for as long as it needs it.
+    let mut host_changes = servers.host_changes();
+    // The listener keeps its pool alive.
     let pool = pool(servers, SessionKind::Listening, 1);
     let mut listener = tokio::select! {
         connected = PgListener::connect_with(&pool) => connected?,
-        _ = moves.changed() => return Err(Failure::Lost("the primary is elsewhere".to_owned())),
+        _ = host_changes.changed() => return Err(DbError::ConnectionLost("the primary is elsewhere".to_owned())),
     };
     listener.eager_reconnect(false);
     Ok(listener)
 }
 
-/// Listens to the channels that are wanted now, and to no others.
-async fn follow(
-    hub: &Hub,
+/// Joins the wanted channels and leaves all others.
+async fn update_subscriptions(
+    hub: &SignalHub,
     listener: &mut PgListener,
-    joined: &mut BTreeSet<Channel>,
+    joined: &mut BTreeSet<NotifyChannel>,
 ) -> DbResult<()> {
-    let wanted = hub.interest.wanted();
-    let new: Vec<Channel> = wanted.difference(joined).copied().collect();
-    let left: Vec<Channel> = joined.difference(&wanted).copied().collect();
+    let wanted = hub.channels.wanted();
+    let new: Vec<NotifyChannel> = wanted.difference(joined).copied().collect();
+    let left: Vec<NotifyChannel> = joined.difference(&wanted).copied().collect();
     if !new.is_empty() {
         let names: Vec<String> = new.iter().map(|channel| channel.name()).collect();
         listener.listen_all(names.iter().map(String::as_str)).await?;
-        // Confirmed. What was sent before that was not heard here.
+        // Joined from here on; earlier signals were not received.
         for channel in new {
-            hub.joined(channel);
+            hub.publish_joined(channel);
         }
     }
     for channel in left {
@@ -86,17 +88,17 @@ async fn follow(
     Ok(())
 }
 
-/// Delivers what comes until the connection is lost; gives the reason.
-async fn hear(hub: &Hub, servers: &Servers, listener: &mut PgListener) -> Failure {
+/// Delivers notifications until the connection is lost; returns the cause.
+async fn receive(hub: &SignalHub, servers: &Servers, listener: &mut PgListener) -> DbError {
     let mut suspicions = servers.suspicions();
     let mut joined = BTreeSet::new();
-    let mut next_follow = Instant::now();
+    let mut next_update = Instant::now();
     loop {
-        if Instant::now() >= next_follow {
-            match timeout(ANSWER, follow(hub, listener, &mut joined)).await {
-                Ok(Ok(())) => next_follow = Instant::now() + LEAVE_INTERVAL,
+        if Instant::now() >= next_update {
+            match timeout(ANSWER_TIMEOUT, update_subscriptions(hub, listener, &mut joined)).await {
+                Ok(Ok(())) => next_update = Instant::now() + UNLISTEN_INTERVAL,
                 Ok(Err(failure)) => return failure,
-                Err(_) => return Failure::Lost("LISTEN is not answered".to_owned()),
+                Err(_) => return DbError::ConnectionLost("LISTEN is not answered".to_owned()),
             }
         }
         tokio::select! {
@@ -105,15 +107,15 @@ async fn hear(hub: &Hub, servers: &Servers, listener: &mut PgListener) -> Failur
                     deliver(hub, notification.payload());
                     continue;
                 }
-                Ok(None) => return Failure::Lost("closed by the server".to_owned()),
+                Ok(None) => return DbError::ConnectionLost("closed by the server".to_owned()),
                 Err(error) => return error.into(),
             },
-            () = hub.interest.changed() => {
-                next_follow = Instant::now();
+            () = hub.channels.changed() => {
+                next_update = Instant::now();
                 continue;
             }
-            () = sleep_until(next_follow) => continue,
-            () = sleep(QUIET) => {}
+            () = sleep_until(next_update) => continue,
+            () = sleep(VERIFY_AFTER_SILENCE) => {}
             Ok(()) = suspicions.changed() => {}
         }
         if let Err(failure) = servers.verify(&mut *listener).await {
@@ -122,32 +124,37 @@ async fn hear(hub: &Hub, servers: &Servers, listener: &mut PgListener) -> Failur
     }
 }
 
-fn deliver(hub: &Hub, text: &str) {
+fn deliver(hub: &SignalHub, text: &str) {
     match payload::decode(text) {
-        // What this process sent was delivered when it was committed.
+        // This process delivered its own signals at commit.
         Some((sender, _)) if sender == hub.sender => {}
-        Some((_, told)) => hub.deliver(told),
-        None => hub.missed(),
+        Some((_, signals)) => hub.deliver(signals),
+        None => hub.publish_missed(),
     }
 }
 
-/// Connects, and proves that a notification sent on another connection arrives on this one.
+/// Connects, and checks that a notification sent on another connection arrives on this one.
 ///
-/// Notifications that do not arrive in time may be late on a loaded server, so that is no reason to give up at once.
-pub async fn verify(hub: &Hub, servers: &Servers, sending: &PgPool) -> DbResult<PgListener> {
+/// A notification that does not arrive in time may be late on a loaded server, so the error is
+/// retryable.
+pub async fn verify_delivery(
+    hub: &SignalHub,
+    servers: &Servers,
+    sending: &PgPool,
+) -> DbResult<PgListener> {
     let mut listener = connect(servers).await?;
-    let word = format!("{:016x}", hub.sender);
-    let channel = format!("longhaul_check_{word}");
-    let listening = timeout(ANSWER, listener.listen(&channel)).await;
-    listening.map_err(|_| Failure::Lost("LISTEN is not answered".to_owned()))??;
+    let nonce = format!("{:016x}", hub.sender);
+    let channel = format!("longhaul_check_{nonce}");
+    let listening = timeout(ANSWER_TIMEOUT, listener.listen(&channel)).await;
+    listening.map_err(|_| DbError::ConnectionLost("LISTEN is not answered".to_owned()))??;
     query(NOTIFY_MANY)
         .bind([channel.as_str()].as_slice())
-        .bind([word.as_str()].as_slice())
+        .bind([nonce.as_str()].as_slice())
         .execute(sending)
         .await?;
-    let heard = timeout(ANSWER, async {
+    let heard = timeout(ANSWER_TIMEOUT, async {
         while let Some(notification) = listener.try_recv().await? {
-            if notification.payload() == word {
+            if notification.payload() == nonce {
                 return Ok(true);
             }
         }
@@ -158,8 +165,12 @@ pub async fn verify(hub: &Hub, servers: &Servers, sending: &PgPool) -> DbResult<
             listener.unlisten(&channel).await?;
             Ok(listener)
         }
-        Ok(Ok(false)) => Err(Failure::Lost("the connection for notifications was lost".to_owned())),
+        Ok(Ok(false)) => {
+            Err(DbError::ConnectionLost("the connection for notifications was lost".to_owned()))
+        }
         Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Failure::Lost(format!("notifications do not arrive: {POOLED}"))),
+        Err(_) => Err(DbError::ConnectionLost(format!(
+            "notifications do not arrive: {POOLER_BREAKS_LISTEN}"
+        ))),
     }
 }

@@ -1,12 +1,13 @@
-//! Sends what waits, all together, one statement at a time, on a connection whose commits do not wait for the disk.
+//! Sends pending signals in batches, one statement at a time, on a connection whose commits do not
+//! wait for the disk.
 //!
-//! Stopping sends once more: what the last writes of this process told, such as that it gave its runs back, must not wait
-//! until the others look by themselves. A crash loses what waits.
+//! On stop it sends once more: the last writes, such as the release of runs, must not wait until
+//! other processes poll. A crash loses pending signals.
 
-use super::{Hub, payload};
+use super::{hub::SignalHub, payload};
 use crate::{
-    failure::{DbResult, Failure},
-    kept::Kept,
+    connection_cache::ConnectionCache,
+    error::{DbError, DbResult},
 };
 use longhaul_runtime::Backoff;
 use sqlx_core::query::query;
@@ -15,51 +16,56 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Sends any number of notifications.
-pub const NOTIFY_MANY: &str = "-- store::notify
+pub const NOTIFY_MANY: &str = "-- store::notify_many
 select count(pg_notify(channel, payload)) from unnest($1::text[], $2::text[]) as n (channel, payload)";
 
-/// After this many failures in a row what waits is given up: readers look by themselves from time to time.
-const TRIES: u32 = 5;
+/// Failures in a row after which pending signals are dropped. Readers poll from time to time.
+const MAX_NOTIFY_ATTEMPTS: u32 = 5;
 
-/// How long one try may take.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Timeout per attempt.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the last try may take, for which a process that ends waits.
-const LAST: Duration = Duration::from_secs(1);
+/// Timeout of the final attempt, for which process exit waits.
+const FINAL_NOTIFY_TIMEOUT: Duration = Duration::from_secs(1);
 
-type Payloads = Vec<(String, String)>;
+type NotifyPayloads = Vec<(String, String)>;
 
-/// Sends until stopped, and then once more what waits.
-pub async fn notify(hub: Arc<Hub>, pool: Kept, stop: CancellationToken) {
-    let mut unsent = Payloads::new();
+/// Sends pending signals until stopped, and then once more.
+pub async fn run_notifier(hub: Arc<SignalHub>, pool: ConnectionCache, stop: CancellationToken) {
+    let mut unsent = NotifyPayloads::new();
     while stop.run_until_cancelled(hub.wake.notified()).await.is_some() {
-        let payloads = take(&hub);
+        // Signals that arrive while this batch is sent go out together in the next one.
+        let payloads = take_pending(&hub);
         if stop.run_until_cancelled(send(&pool, &payloads)).await.is_none() {
-            // Whether they have left is not known; hearing them twice does no harm.
+            // They may have been sent already; receiving them twice is harmless.
             unsent = payloads;
             break;
         }
     }
-    unsent.extend(take(&hub));
-    if let Err(failure) = try_to_send(&pool, &unsent, LAST).await {
-        tracing::warn!(?failure, "the last notifications could not be sent");
+    unsent.extend(take_pending(&hub));
+    if let Err(failure) = try_to_send(&pool, &unsent, FINAL_NOTIFY_TIMEOUT).await {
+        tracing::warn!(?failure, "final notify failed");
     }
 }
 
-fn take(hub: &Hub) -> Payloads {
-    payload::encode(hub.sender, &std::mem::take(&mut *hub.waiting()))
+fn take_pending(hub: &SignalHub) -> NotifyPayloads {
+    payload::encode(hub.sender, &std::mem::take(&mut *hub.pending()))
 }
 
-async fn send(pool: &Kept, payloads: &Payloads) {
-    for attempt in 0..TRIES {
-        let Err(failure) = try_to_send(pool, payloads, LIMIT).await else { return };
-        tracing::debug!(?failure, attempt, "a notification could not be sent");
+async fn send(pool: &ConnectionCache, payloads: &NotifyPayloads) {
+    for attempt in 0..MAX_NOTIFY_ATTEMPTS {
+        let Err(failure) = try_to_send(pool, payloads, NOTIFY_TIMEOUT).await else { return };
+        tracing::debug!(?failure, attempt, "notify failed");
         sleep(Backoff::DATABASE.random_delay(attempt)).await;
     }
-    tracing::warn!("notifications are given up; readers on other nodes will look by themselves");
+    tracing::warn!("notifications dropped; other nodes catch up by polling");
 }
 
-async fn try_to_send(pool: &Kept, payloads: &Payloads, limit: Duration) -> DbResult<()> {
+async fn try_to_send(
+    pool: &ConnectionCache,
+    payloads: &NotifyPayloads,
+    limit: Duration,
+) -> DbResult<()> {
     if payloads.is_empty() {
         return Ok(());
     }
@@ -68,9 +74,9 @@ async fn try_to_send(pool: &Kept, payloads: &Payloads, limit: Duration) -> DbRes
     let sending = async {
         let mut connection = pool.acquire().await?;
         query(NOTIFY_MANY).bind(channels).bind(texts).execute(&mut *connection).await?;
-        connection.done();
+        connection.release();
         Ok(())
     };
     let sent = timeout(limit, sending).await;
-    sent.unwrap_or_else(|_| Err(Failure::Lost("no answer".to_owned())))
+    sent.unwrap_or_else(|_| Err(DbError::ConnectionLost("no answer".to_owned())))
 }

@@ -1,33 +1,34 @@
-//! The text of a notification: who sent it, then items as short as they can be, under the 8,000 bytes that Postgres allows.
+//! Encodes notifications: the sender, then compact items, within the 8,000 bytes that Postgres
+//! allows.
 //!
-//! `sender;kind owner.task.rest;…` with `g` for a log that grew (and its last seq), `c` for a cancel, `m` for a message, `r` for
-//! something to run (and its agent). What cannot be read comes from another version and means that something may have been
-//! missed.
+//! Format: `sender;kind owner.task.rest;…` with `g` for a log that grew (and its last sequence),
+//! `c` for a cancel, `m` for a message, `r` for runnable work (and its agent). An unreadable
+//! payload comes from another version and means that signals may have been missed.
 
-use super::{Waiting, interest::Channel};
+use super::{channels::NotifyChannel, hub::PendingSignals};
 use longhaul_domain::{AgentName, OwnerId, Seq, SignalChannel, TaskId, TaskKey};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Bytes of one payload at most.
-const LIMIT: usize = 7_900;
+/// Largest payload, in bytes.
+const MAX_PAYLOAD_BYTES: usize = 7_900;
 
-/// Channel and payload of everything that waits.
-pub fn encode(sender: u64, waiting: &Waiting) -> Vec<(String, String)> {
+/// Encodes all pending signals as pairs of channel and payload.
+pub fn encode(sender: u64, pending: &PendingSignals) -> Vec<(String, String)> {
     let mut grown: BTreeMap<SignalChannel, Vec<String>> = BTreeMap::new();
-    for (key, seq) in &waiting.grown {
+    for (key, seq) in &pending.grown {
         let text = format!("{}.{:x}", item('g', *key), seq.0);
         grown.entry(SignalChannel::for_task(key.task)).or_default().push(text);
     }
-    let cancel = waiting.cancel.iter().map(|key| item('c', *key));
-    let message = waiting.message.iter().map(|key| item('m', *key));
+    let cancel = pending.cancel.iter().map(|key| item('c', *key));
+    let message = pending.message.iter().map(|key| item('m', *key));
     let runnable =
-        waiting.runnable.iter().map(|(agent, key)| format!("{}.{agent}", item('r', *key)));
+        pending.runnable.iter().map(|(agent, key)| format!("{}.{agent}", item('r', *key)));
     let mut payloads: Vec<_> = grown
         .into_iter()
-        .flat_map(|(channel, items)| pack(Channel::Log(channel), sender, items.into_iter()))
+        .flat_map(|(channel, items)| pack(NotifyChannel::Log(channel), sender, items.into_iter()))
         .collect();
-    payloads.extend(pack(Channel::Control, sender, cancel.chain(message).chain(runnable)));
+    payloads.extend(pack(NotifyChannel::Control, sender, cancel.chain(message).chain(runnable)));
     payloads
 }
 
@@ -36,14 +37,14 @@ fn item(kind: char, key: TaskKey) -> String {
 }
 
 fn pack(
-    channel: Channel,
+    channel: NotifyChannel,
     sender: u64,
     items: impl Iterator<Item = String>,
 ) -> Vec<(String, String)> {
     let mut payloads: Vec<(String, String)> = Vec::new();
     for item in items {
         match payloads.last_mut() {
-            Some((_, payload)) if payload.len() + item.len() < LIMIT => {
+            Some((_, payload)) if payload.len() + item.len() < MAX_PAYLOAD_BYTES => {
                 payload.push(';');
                 payload.push_str(&item);
             }
@@ -53,11 +54,11 @@ fn pack(
     payloads
 }
 
-/// Who sent it and what it says; `None` when it cannot be read.
-pub fn decode(payload: &str) -> Option<(u64, Waiting)> {
+/// Decodes sender and signals; `None` if the payload is unreadable.
+pub fn decode(payload: &str) -> Option<(u64, PendingSignals)> {
     let mut parts = payload.split(';');
     let sender = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let mut told = Waiting::default();
+    let mut signals = PendingSignals::default();
     for part in parts {
         let (kind, rest) = part.split_at_checked(1)?;
         let mut fields = rest.split('.');
@@ -67,21 +68,21 @@ pub fn decode(payload: &str) -> Option<(u64, Waiting)> {
         match kind {
             "g" => {
                 let seq = Seq(i64::from_str_radix(fields.next()?, 16).ok()?);
-                told.grown.insert(key, seq);
+                signals.grown.insert(key, seq);
             }
             "c" => {
-                told.cancel.insert(key);
+                signals.cancel.insert(key);
             }
             "m" => {
-                told.message.insert(key);
+                signals.message.insert(key);
             }
             "r" => {
-                told.runnable.insert(AgentName::new(fields.next()?).ok()?, key);
+                signals.runnable.insert(AgentName::new(fields.next()?).ok()?, key);
             }
             _ => return None,
         }
     }
-    Some((sender, told))
+    Some((sender, signals))
 }
 
 #[cfg(test)]
@@ -93,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_waits_arrives_in_pieces_that_fit() {
-        let waiting = Waiting {
+    fn pending_signals_are_split_into_payloads_that_fit() {
+        let pending = PendingSignals {
             grown: (0..1_000).map(|n| (key(n), Seq(i64::MAX))).collect(),
             cancel: (0..300).map(key).collect(),
             message: (0..300).map(key).collect(),
@@ -102,21 +103,22 @@ mod tests {
                 .map(|n| (AgentName::new(format!("{n:060}")).unwrap(), key(n)))
                 .collect(),
         };
-        let payloads = encode(u64::MAX, &waiting);
-        let mut heard = Waiting::default();
+        let payloads = encode(u64::MAX, &pending);
+        let mut heard = PendingSignals::default();
         for (channel, payload) in &payloads {
             assert!(payload.len() < 8_000);
             if payload.contains(";g") {
-                let (_, told) = decode(payload).unwrap();
-                let task = told.grown.keys().next().unwrap().task;
-                assert_eq!(*channel, Channel::Log(SignalChannel::for_task(task)).name());
+                let (_, signals) = decode(payload).unwrap();
+                let task = signals.grown.keys().next().unwrap().task;
+                assert_eq!(*channel, NotifyChannel::Log(SignalChannel::for_task(task)).name());
             }
-            let (sender, told) = decode(payload).unwrap();
+            let (sender, signals) = decode(payload).unwrap();
             assert_eq!(sender, u64::MAX);
-            heard.merge(told);
+            heard.merge(signals);
         }
-        assert_eq!(heard, waiting);
-        let control = payloads.iter().filter(|(channel, _)| *channel == Channel::Control.name());
+        assert_eq!(heard, pending);
+        let control =
+            payloads.iter().filter(|(channel, _)| *channel == NotifyChannel::Control.name());
         assert!(control.count() < 15);
     }
 
@@ -124,12 +126,12 @@ mod tests {
     fn tasks_of_one_node_share_notifications() {
         let made = |n: u128| key((n << 10) | 7);
         let grown = (0..100).map(|n| (made(n), Seq(2))).collect();
-        let payloads = encode(1, &Waiting { grown, ..Waiting::default() });
+        let payloads = encode(1, &PendingSignals { grown, ..PendingSignals::default() });
         assert_eq!(payloads.len(), 1);
     }
 
     #[test]
-    fn what_cannot_be_read_is_none() {
+    fn an_unreadable_payload_is_none() {
         for payload in ["", "x", "0;z1.0", "0;g1", "0;g1.nonsense.1", "0;r1", "0;ä"] {
             assert_eq!(decode(payload), None, "{payload}");
         }

@@ -1,14 +1,11 @@
-//! Workers and their leases, by the database's clock.
+//! Workers and their leases, timed by the database's clock.
 
 use crate::{
     column::{column, key},
     db::Db,
-    failure::{DbResult, Failure},
-    session::key_of,
-    work::{
-        lost,
-        reap::decide::{self, Rules, Why},
-    },
+    error::{DbError, DbResult},
+    work::reap::decide::{self, ReapReason, ReapRules},
+    worker_sessions::lock_key,
 };
 use longhaul_domain::{Epoch, Fence, TaskKey, WorkerId};
 use longhaul_store::{HeartbeatReply, HeldDigest, NewWorker, Reaped};
@@ -16,8 +13,10 @@ use sqlx_core::query::query;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// Makes a worker known, also when it comes again. Without its session on this server it would be missed at once, and what
-/// it had claimed by then would run twice: no row is written then.
+/// Registers a worker, also one that returns.
+///
+/// Inserts nothing unless the worker's session lock is held on this server: the worker would count
+/// as lost at once, and its runs would run twice.
 pub const REGISTER_WORKER: &str = "-- store::register_worker
 insert into workers (worker_id, name, agents, registered_at, lease_until, lease_ms, session_key)
 select $1, $2, $3, now, now + $4::int8 * interval '1 millisecond', $4, $5 from clock_timestamp() as now
@@ -31,8 +30,10 @@ on conflict (worker_id) do update
 set name = excluded.name, agents = excluded.agents, lease_until = excluded.lease_until, lease_ms = excluded.lease_ms,
     session_key = excluded.session_key";
 
-/// Renews a lease; answers at least one row, with a digest of the runs that the worker holds and the tasks to cancel, or nothing
-/// when the worker is not known any more.
+/// Renews a lease.
+///
+/// Returns at least one row with a digest of the worker's runs and the tasks to cancel, or no row
+/// for an unknown worker.
 pub const HEARTBEAT: &str = "-- store::heartbeat
 with renewed as (
     update workers set lease_until = clock_timestamp() + $2::int8 * interval '1 millisecond', lease_ms = $2
@@ -54,19 +55,19 @@ from renewed
 cross join digest d
 left join held h on h.cancel_at is not null";
 
-/// Takes a worker off.
-pub const RETIRE_WORKER: &str = "-- store::retire_worker
+/// Deletes a worker.
+pub const DEREGISTER_WORKER: &str = "-- store::deregister_worker
 delete from workers where worker_id = $1";
 
-/// What a worker holds.
+/// Reads the runs that a worker holds.
 pub const HELD_RUNS: &str = "-- store::held_runs
 select owner_id, task_id, epoch, token from runs where worker = $1 order by (owner_id, task_id)";
 
-/// Locks what a worker holds.
+/// Locks the runs that a worker holds.
 pub const LOCK_HELD_RUNS: &str = "-- store::lock_held_runs
 select owner_id, task_id from runs where worker = $1 order by (owner_id, task_id) for update";
 
-/// Registers a worker, whose session there is already: without it, it would be missed at once.
+/// Registers a worker, whose session lock must be held already.
 pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
     let agents: Vec<&str> = worker.agents.iter().map(|agent| agent.name.as_str()).collect();
     let registered = query(REGISTER_WORKER)
@@ -74,29 +75,31 @@ pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
         .bind(&worker.name)
         .bind(agents)
         .bind(millis(worker.lease))
-        .bind(key_of(worker.id))
+        .bind(lock_key(worker.id))
         .execute(&db.pool)
         .await?;
     if registered.rows_affected() == 0 {
-        // The session is on another server, or was lost a moment ago.
+        // The session is on another server, or has just been lost.
         db.servers.suspect();
-        return Err(Failure::Lost(
+        return Err(DbError::ConnectionLost(
             "this server does not know the session of the worker".to_owned(),
         ));
     }
     Ok(())
 }
 
-/// Renews a lease. It need not wait for the disk: a renewal that a crash forgets shortens a lease, no more.
+/// Renews a lease. The commit does not wait for the disk: a renewal lost in a crash only shortens
+/// the lease.
 pub async fn heartbeat(db: &Db, worker: WorkerId, lease: Duration) -> DbResult<HeartbeatReply> {
     let rows =
         query(HEARTBEAT).bind(worker.uuid()).bind(millis(lease)).fetch_all(&db.relaxed).await?;
     if rows.is_empty() {
         return Ok(HeartbeatReply::Lost);
     }
-    // A worker without free slots claims nothing, and must not keep what it does not know of. The next one may have more luck.
-    if let Err(failure) = lost::give_back(db).await {
-        tracing::debug!(?failure, "lost claims could not be given back");
+    // A worker without free slots does not claim, so unclaim lost claims here too. A failure is
+    // retried at the next heartbeat.
+    if let Err(failure) = db.lost_claims.unclaim(&db.relaxed).await {
+        tracing::debug!(?failure, "unclaiming lost claims failed");
     }
     let mut cancels = Vec::new();
     let mut held = HeldDigest::default();
@@ -112,7 +115,7 @@ pub async fn heartbeat(db: &Db, worker: WorkerId, lease: Duration) -> DbResult<H
     Ok(HeartbeatReply::Renewed { cancels, held })
 }
 
-/// What a worker holds.
+/// Reads the runs that a worker holds.
 pub async fn held_runs(db: &Db, worker: WorkerId) -> DbResult<Vec<(TaskKey, Fence)>> {
     let rows = query(HELD_RUNS).bind(worker.uuid()).fetch_all(&db.relaxed).await?;
     rows.iter()
@@ -123,17 +126,18 @@ pub async fn held_runs(db: &Db, worker: WorkerId) -> DbResult<Vec<(TaskKey, Fenc
         .collect()
 }
 
-/// Takes a worker off and offers what it holds, as if nobody had claimed it.
-pub async fn retire(db: &Db, worker: WorkerId) -> DbResult<Vec<Reaped>> {
+/// Deletes a worker and offers its runs again without counting a loss.
+pub async fn deregister(db: &Db, worker: WorkerId) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
-    query(RETIRE_WORKER).bind(worker.uuid()).execute(&mut *transaction).await?;
+    query(DEREGISTER_WORKER).bind(worker.uuid()).execute(&mut *transaction).await?;
     let rows = query(LOCK_HELD_RUNS).bind(worker.uuid()).fetch_all(&mut *transaction).await?;
-    let held: BTreeMap<TaskKey, Why> =
-        rows.iter().map(|row| Ok((key(row)?, Why::Retired))).collect::<DbResult<_>>()?;
-    let rules = Rules { ids: &*db.ids, max_losses: u32::MAX, grace: Duration::ZERO };
+    let held: BTreeMap<TaskKey, ReapReason> =
+        rows.iter().map(|row| Ok((key(row)?, ReapReason::Retired))).collect::<DbResult<_>>()?;
+    // A deregistered worker released its runs in good order, so no loss counts.
+    let rules = ReapRules { ids: &*db.ids, max_losses: u32::MAX, grace: Duration::ZERO };
     let (changes, reaped) = decide::reap(&mut transaction, &held, rules).await?;
     transaction.commit().await?;
-    db.signals.grown(changes.grown());
+    db.signals.publish_growth(changes.grown_logs());
     Ok(reaped)
 }
 

@@ -1,15 +1,14 @@
-//! Everything that a batch changes, written with one statement.
+//! Writes all changes of a batch with one statement.
 
 use crate::{
     column::BODY_SCHEMA,
-    failure::{DbResult, Failure},
-    signals::Hub,
+    error::{DbError, DbResult},
+    signals::SignalHub,
     write::{
-        LockedTask,
-        checkpoints::{Kept, keep},
-        dead::bury,
-        free::{Freed, free_keys},
-        task::Placed,
+        LockedTask, RunRow,
+        checkpoints::{CheckpointValues, keep},
+        concurrency_keys::{UnblockedRun, unblock_runs},
+        task::NewEntry,
     },
 };
 use longhaul_domain::{ArtifactId, Blob, Checkpoint, OwnerId, Seq, TaskId, TaskKey, Timestamp};
@@ -19,9 +18,11 @@ use sqlx_postgres::{PgArguments, PgConnection, Postgres};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Entries, states, runs, contents and dedupe keys in one round trip. A chunk that is appended to an artifact which has not
-/// begun begins it: only the first chunk of each artifact in a batch asks the index whether that is so
-/// (`offset 0` keeps the planner from answering that for all tasks at once, with a hash of the whole log).
+/// Writes entries, states, runs, contents and dedupe keys in one round trip.
+///
+/// A chunk appended to an artifact that has not begun begins it. Only the first chunk of each
+/// artifact in a batch checks the index for that. `offset 0` keeps the planner from hash-joining
+/// the whole log.
 pub const WRITE_CHANGES: &str = "-- store::write_changes
 with entries as (
     insert into log (owner_id, task_id, seq, at, attempt, kind, schema, speaks, head, body)
@@ -80,78 +81,87 @@ with entries as (
 )
 select (select count(*) from states) as states, (select count(*) from keys) as keys";
 
-/// A dedupe key with the message that it stands for.
-struct KeyRow {
+/// Inserts dead letters.
+pub const INSERT_DEAD_LETTERS: &str = "-- store::insert_dead_letters
+insert into dead_letters (owner_id, task_id, agent, at, because, cause, attempts)
+select * from unnest($1::int4[], $2::uuid[], $3::text[], $4::timestamptz[], $5::int2[], $6::text[], $7::int4[])
+on conflict do nothing";
+
+/// A dedupe key with the message that it identifies.
+struct DedupeKeyRow {
     key: DedupeKey,
     task: TaskId,
     seq: Seq,
     at: Timestamp,
 }
 
-/// What a batch changes.
+/// Changes of a batch.
 #[derive(Default)]
 pub struct Changes {
     tasks: Vec<LockedTask>,
     blobs: BTreeMap<(OwnerId, [u8; 32]), bytes::Bytes>,
-    keys: BTreeMap<(OwnerId, [u8; 32]), KeyRow>,
-    checkpoints: Kept,
+    keys: BTreeMap<(OwnerId, [u8; 32]), DedupeKeyRow>,
+    checkpoints: CheckpointValues,
 }
 
 impl Changes {
-    /// A task with what was decided about it in memory.
-    pub fn task(&mut self, task: LockedTask) {
+    /// Adds a task with the changes decided in memory.
+    pub fn add_task(&mut self, task: LockedTask) {
         self.tasks.push(task);
     }
 
-    /// Large contents, each kept once.
-    pub fn blobs(&mut self, owner: OwnerId, blobs: &[Blob]) {
+    /// Adds large contents, each once.
+    pub fn add_blobs(&mut self, owner: OwnerId, blobs: &[Blob]) {
         for blob in blobs {
             self.blobs.entry((owner, blob.hash.0)).or_insert_with(|| blob.bytes.clone());
         }
     }
 
-    /// What a run keeps by name. The last one of a name counts.
-    pub fn checkpoints(&mut self, task: TaskKey, at: Timestamp, checkpoints: &[Checkpoint]) {
+    /// Adds checkpoints. The last value of a name wins.
+    pub fn add_checkpoints(&mut self, task: TaskKey, at: Timestamp, checkpoints: &[Checkpoint]) {
         for Checkpoint { name, value } in checkpoints {
             self.checkpoints.insert((task, name.clone()), (at, value.clone()));
         }
     }
 
-    /// The key of a message.
-    pub fn key(&mut self, task: TaskKey, key: DedupeKey, seq: Seq, at: Timestamp) {
-        let row = KeyRow { key, task: task.task, seq, at };
+    /// Adds the dedupe key of a message.
+    pub fn add_dedupe_key(&mut self, task: TaskKey, key: DedupeKey, seq: Seq, at: Timestamp) {
+        let row = DedupeKeyRow { key, task: task.task, seq, at };
         self.keys.insert((task.owner, key.key), row);
     }
 
-    /// Writes everything and commits. Gives what [`grown`](Self::grown) gives.
+    /// Writes all changes and commits. Returns [`grown_logs`](Self::grown_logs).
     pub async fn commit(
         self,
         mut transaction: Transaction<'_, Postgres>,
-        signals: &Hub,
+        signals: &SignalHub,
     ) -> DbResult<Vec<(TaskKey, Seq)>> {
-        let freed = self.write(&mut transaction).await?;
+        let unblocked = self.write(&mut transaction).await?;
         transaction.commit().await?;
-        for Freed { key, agent } in freed {
-            signals.runnable(&agent, key);
+        // Publish after the commit: a change that is rolled back must not be announced.
+        for UnblockedRun { key, agent } in unblocked {
+            signals.publish_runnable(&agent, key);
         }
-        Ok(self.grown())
+        Ok(self.grown_logs())
     }
 
-    /// The tasks whose log grows, with their last entries.
-    pub fn grown(&self) -> Vec<(TaskKey, Seq)> {
-        let grown = self.tasks.iter().filter(|task| !task.placed.is_empty());
+    /// Tasks whose log grows, with their last sequence.
+    pub fn grown_logs(&self) -> Vec<(TaskKey, Seq)> {
+        let grown = self.tasks.iter().filter(|task| !task.new_entries.is_empty());
         grown.map(|task| (task.key, task.last_seq)).collect()
     }
 
-    /// Writes everything. A dedupe key that somebody else has just written is a lost race: nothing is written. Gives the runs
-    /// that were held back and are ready now.
-    pub async fn write(&self, connection: &mut PgConnection) -> DbResult<Vec<Freed>> {
+    /// Writes all changes and returns the runs that became unblocked.
+    ///
+    /// A dedupe key that another transaction has just inserted is a lost race: the batch fails with
+    /// a conflict.
+    pub async fn write(&self, connection: &mut PgConnection) -> DbResult<Vec<UnblockedRun>> {
         if self.tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = Rows::of(&self.tasks);
+        let rows = ChangeColumns::new(&self.tasks);
         let query = rows.bind(query(WRITE_CHANGES));
-        let keys: Vec<(&(OwnerId, [u8; 32]), &KeyRow)> = self.keys.iter().collect();
+        let keys: Vec<(&(OwnerId, [u8; 32]), &DedupeKeyRow)> = self.keys.iter().collect();
         let query = query
             .bind(self.blobs.keys().map(|(owner, _)| owner.0).collect::<Vec<_>>())
             .bind(self.blobs.keys().map(|(_, hash)| &hash[..]).collect::<Vec<_>>())
@@ -165,35 +175,37 @@ impl Changes {
             .bind(keys.iter().map(|(_, row)| row.at).collect::<Vec<_>>());
         let row = rows.bind_later(query).fetch_one(&mut *connection).await?;
         let (states, written): (i64, i64) = (row.try_get("states")?, row.try_get("keys")?);
+        // A missing state or key means that another transaction won the race.
         if usize::try_from(states) != Ok(self.tasks.len())
             || usize::try_from(written) != Ok(self.keys.len())
         {
-            return Err(Failure::Conflict("somebody else has written the same".to_owned()));
+            return Err(DbError::Conflict("somebody else has written the same".to_owned()));
         }
         keep(connection, &self.checkpoints).await?;
-        bury(connection, &self.tasks).await?;
-        free_keys(connection, &self.tasks).await
+        insert_dead_letters(connection, &self.tasks).await?;
+        unblock_runs(connection, &self.tasks).await
     }
 }
 
 /// The changes as columns.
 #[derive(Default)]
-struct Rows<'a> {
-    entries: Vec<(TaskKey, &'a Placed, Option<&'a str>, bool)>,
+struct ChangeColumns<'a> {
+    entries: Vec<(TaskKey, &'a NewEntry, Option<&'a str>, bool)>,
     tasks: &'a [LockedTask],
-    queued: Vec<(&'a LockedTask, &'a crate::write::Run)>,
+    queued: Vec<(&'a LockedTask, &'a RunRow)>,
     ended: Vec<TaskKey>,
 }
 
-type Query<'q> = sqlx_core::query::Query<'q, Postgres, PgArguments>;
+type PgQuery<'q> = sqlx_core::query::Query<'q, Postgres, PgArguments>;
 
-impl<'a> Rows<'a> {
-    fn of(tasks: &'a [LockedTask]) -> Self {
+impl<'a> ChangeColumns<'a> {
+    fn new(tasks: &'a [LockedTask]) -> Self {
         let mut rows = Self { tasks, ..Self::default() };
         for task in tasks {
-            rows.entries_of(task);
+            rows.add_entries(task);
             match (&task.run_before, &task.run) {
-                // A run that was queued while this batch waited for its locks is not in its picture of the rows.
+                // A run inserted while this batch waited for its locks is not in the rows it has
+                // read.
                 (_, None) if task.state.is_terminal() => rows.ended.push(task.key),
                 (before, now) if before == now => {}
                 (_, Some(run)) => rows.queued.push((task, run)),
@@ -203,28 +215,28 @@ impl<'a> Rows<'a> {
         rows
     }
 
-    fn entries_of(&mut self, task: &'a LockedTask) {
+    fn add_entries(&mut self, task: &'a LockedTask) {
         let mut begun: BTreeSet<&ArtifactId> = BTreeSet::new();
-        for placed in &task.placed {
-            let (head, asks) = match &placed.entry.artifact {
+        for new_entry in &task.new_entries {
+            let (head, asks) = match &new_entry.entry.artifact {
                 Some((id, appended)) => {
                     let first = begun.insert(id);
                     ((first || !appended).then(|| id.as_str()), *appended)
                 }
                 None => (None, false),
             };
-            self.entries.push((task.key, placed, head, asks));
+            self.entries.push((task.key, new_entry, head, asks));
         }
     }
 
-    fn bind<'q>(&self, query: Query<'q>) -> Query<'q>
+    fn bind<'q>(&self, query: PgQuery<'q>) -> PgQuery<'q>
     where
         'a: 'q,
     {
         self.bind_runs(self.bind_states(self.bind_entries(query)))
     }
 
-    fn bind_entries<'q>(&self, query: Query<'q>) -> Query<'q>
+    fn bind_entries<'q>(&self, query: PgQuery<'q>) -> PgQuery<'q>
     where
         'a: 'q,
     {
@@ -236,13 +248,13 @@ impl<'a> Rows<'a> {
             .bind(rows.iter().map(|(_, e, ..)| e.at).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, e, ..)| e.attempt).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, e, ..)| e.entry.kind.number()).collect::<Vec<_>>())
-            .bind(rows.iter().map(|(_, e, ..)| e.entry.speaks).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, e, ..)| e.entry.has_message).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, _, head, _)| *head).collect::<Vec<Option<&str>>>())
             .bind(rows.iter().map(|(.., asks)| *asks).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, e, ..)| e.entry.text.as_str()).collect::<Vec<_>>())
     }
 
-    fn bind_states<'q>(&self, query: Query<'q>) -> Query<'q> {
+    fn bind_states<'q>(&self, query: PgQuery<'q>) -> PgQuery<'q> {
         let rows = self.tasks;
         query
             .bind(rows.iter().map(|t| t.key.owner.0).collect::<Vec<_>>())
@@ -259,7 +271,7 @@ impl<'a> Rows<'a> {
             .bind(rows.iter().map(|t| t.settle_token).collect::<Vec<_>>())
     }
 
-    fn bind_runs<'q>(&self, query: Query<'q>) -> Query<'q>
+    fn bind_runs<'q>(&self, query: PgQuery<'q>) -> PgQuery<'q>
     where
         'a: 'q,
     {
@@ -282,8 +294,8 @@ impl<'a> Rows<'a> {
             .bind(self.ended.iter().map(|key| key.task.uuid()).collect::<Vec<_>>())
     }
 
-    /// What stands behind the keys of messages.
-    fn bind_later<'q>(&self, query: Query<'q>) -> Query<'q>
+    /// Binds the parameters behind the dedupe keys.
+    fn bind_later<'q>(&self, query: PgQuery<'q>) -> PgQuery<'q>
     where
         'a: 'q,
     {
@@ -302,11 +314,34 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// A count as it is stored: nothing takes no room, which most tasks have.
+/// Converts a counter for storage. Zero is stored as null, which takes no space; most tasks have
+/// zero.
 fn stored<C, S>(count: C) -> Option<S>
 where
     C: Default + PartialEq,
     S: TryFrom<C>,
 {
     if count == C::default() { None } else { S::try_from(count).ok() }
+}
+
+/// Inserts dead letters for tasks that have just failed, in the transaction in which they fail.
+async fn insert_dead_letters(connection: &mut PgConnection, tasks: &[LockedTask]) -> DbResult<()> {
+    let failed: Vec<_> = tasks
+        .iter()
+        .filter_map(|task| task.failure.as_ref().map(|failure| (task, failure)))
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    query(INSERT_DEAD_LETTERS)
+        .bind(failed.iter().map(|(task, _)| task.key.owner.0).collect::<Vec<_>>())
+        .bind(failed.iter().map(|(task, _)| task.key.task.uuid()).collect::<Vec<_>>())
+        .bind(failed.iter().map(|(task, _)| task.agent.as_str()).collect::<Vec<_>>())
+        .bind(failed.iter().map(|(task, _)| task.status_at).collect::<Vec<_>>())
+        .bind(failed.iter().map(|(_, failure)| failure.because.number()).collect::<Vec<_>>())
+        .bind(failed.iter().map(|(_, failure)| failure.cause.as_str()).collect::<Vec<_>>())
+        .bind(failed.iter().map(|(_, failure)| failure.attempts).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -1,9 +1,9 @@
-//! Locking the rows of a batch, and reading them as they are then.
+//! Locks the rows of a batch and reads them.
 
 use crate::{
     column::{agent, column, context, key, seq, state},
-    failure::{DbResult, Failure},
-    write::{LockedTask, Run, Stage},
+    error::{DbError, DbResult},
+    write::{LockedTask, RunRow, RunStage},
 };
 use longhaul_domain::TaskKey;
 use longhaul_store::TaskUsage;
@@ -12,9 +12,11 @@ use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Locks runs before states, each in the order of their keys: the one order in which everybody waits for everybody. The
-/// condition on the count makes the second list wait for the first. Rows come back as they are once locked, not as the
-/// statement's snapshot saw them.
+/// Locks and reads runs and states.
+///
+/// All transactions lock rows in this order (runs, then states, by key), so they cannot deadlock.
+/// The condition on the count makes the second list wait for the first. Rows are returned as
+/// locked, not as of the statement's snapshot.
 pub const LOCK_TASKS: &str = "-- store::lock_tasks
 with wanted as materialized (
     select owner_id, task_id from unnest($1::int4[], $2::uuid[]) as w (owner_id, task_id) order by owner_id, task_id
@@ -53,11 +55,12 @@ cross join lateral (
 ) t
 left join run r on r.owner_id = s.owner_id and r.task_id = s.task_id";
 
-/// Locks these tasks. Those that do not exist are missing in the answer.
+/// Locks these tasks. Tasks that do not exist are missing in the result.
 pub async fn lock_tasks(
     connection: &mut PgConnection,
     keys: impl IntoIterator<Item = TaskKey>,
 ) -> DbResult<BTreeMap<TaskKey, LockedTask>> {
+    // Sorted, because the statement locks in this order.
     let keys: BTreeSet<TaskKey> = keys.into_iter().collect();
     let (owners, tasks): (Vec<i32>, Vec<Uuid>) =
         keys.iter().map(|key| (key.owner.0, key.task.uuid())).unzip();
@@ -66,7 +69,7 @@ pub async fn lock_tasks(
 }
 
 impl TryFrom<&PgRow> for LockedTask {
-    type Error = Failure;
+    type Error = DbError;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let run = run(row)?;
         Ok(Self {
@@ -92,8 +95,8 @@ impl TryFrom<&PgRow> for LockedTask {
             follow_ups: counted(row)?,
             run_before: run.clone(),
             run,
-            placed: Vec::new(),
-            dead: None,
+            new_entries: Vec::new(),
+            failure: None,
         })
     }
 }
@@ -104,11 +107,11 @@ fn counted(row: &PgRow) -> DbResult<TaskUsage> {
     Ok(TaskUsage { messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
 }
 
-fn run(row: &PgRow) -> DbResult<Option<Run>> {
+fn run(row: &PgRow) -> DbResult<Option<RunRow>> {
     let Some(epoch) = column::<Option<i32>>(row, "run_epoch")? else { return Ok(None) };
     let token: Option<Uuid> = column(row, "token")?;
     let worker: Option<Uuid> = column(row, "worker")?;
-    Ok(Some(Run {
+    Ok(Some(RunRow {
         due: column(row, "run_at")?,
         stage: stage(row)?,
         queue_until: column(row, "queue_until")?,
@@ -123,8 +126,8 @@ fn run(row: &PgRow) -> DbResult<Option<Run>> {
     }))
 }
 
-fn stage(row: &PgRow) -> DbResult<Stage> {
+fn stage(row: &PgRow) -> DbResult<RunStage> {
     let number: i16 = column(row, "stage")?;
-    Stage::from_number(number)
-        .ok_or_else(|| Failure::corrupt("column stage", format!("{number} is no stage")))
+    RunStage::from_number(number)
+        .ok_or_else(|| DbError::corrupt("column stage", format!("{number} is no stage")))
 }

@@ -1,15 +1,15 @@
-//! The one way in which tasks that exist are changed.
+//! The locking path by which existing tasks change.
 //!
-//! Three steps in one transaction: lock the rows of the batch in order ([`lock`]), decide in memory what becomes of each
-//! task ([`task`] and the use cases), write everything with one statement ([`changes`]). The rows in memory are the newest
-//! ones, because they were locked first; when the process dies in the middle, the transaction is rolled back whole.
+//! One transaction of three steps: lock the rows of the batch in order ([`lock`]), decide in memory
+//! what becomes of each task ([`task`] and the use cases), write all changes with one statement
+//! ([`changes`]). Rows are read after they are locked, so they are current. A crash in the middle
+//! rolls back everything.
 
 pub mod changes;
 pub mod checkpoints;
-pub mod dead;
-pub mod free;
+pub mod concurrency_keys;
 pub mod lock;
 pub mod task;
 
 pub use changes::Changes;
-pub use task::{LockedTask, Run, Stage};
+pub use task::{LockedTask, RunRow, RunStage};

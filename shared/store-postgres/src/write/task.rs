@@ -1,6 +1,6 @@
-//! A task whose rows are locked, and what may be done to it in memory.
+//! A task with locked rows, and the changes that may be made to it in memory.
 
-use crate::entry::{Encoded, UNKNOWN};
+use crate::entry::{EncodedEntry, UNKNOWN_ATTEMPTS};
 use chrono::TimeDelta;
 use longhaul_domain::{
     AgentName, ContextId, EntryKind, Epoch, Fence, Seq, TaskFailure, TaskKey, TaskState, Timestamp,
@@ -9,19 +9,19 @@ use longhaul_store::TaskUsage;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Where an unclaimed run stands.
+/// Queue stage of an unclaimed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// It may be claimed.
+pub enum RunStage {
+    /// Claimable.
     Ready,
-    /// Its time has not come.
+    /// Due later.
     Scheduled,
-    /// Its concurrency key is in use.
+    /// Blocked by its concurrency key.
     HeldBack,
 }
 
-impl Stage {
-    /// The number that stands for it in the database. Never changes.
+impl RunStage {
+    /// Number that represents the stage in the database. Never changes.
     pub const fn number(self) -> i16 {
         match self {
             Self::Ready => 0,
@@ -30,7 +30,7 @@ impl Stage {
         }
     }
 
-    /// The stage of a number.
+    /// Stage represented by a number.
     pub const fn from_number(number: i16) -> Option<Self> {
         match number {
             0 => Some(Self::Ready),
@@ -41,132 +41,138 @@ impl Stage {
     }
 }
 
-/// A queued or running task's place in the queue, and who holds it.
+/// A row of `runs`: a queued or running task's position in the queue, and its claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// Not to be claimed before.
+pub struct RunRow {
+    /// Earliest time to claim it.
     pub due: Timestamp,
-    /// Where it stands, while it is not claimed.
-    pub stage: Stage,
-    /// When it has waited too long to be claimed.
+    /// Queue stage, while unclaimed.
+    pub stage: RunStage,
+    /// Time at which its queue timeout expires.
     pub queue_until: Option<Timestamp>,
-    /// How often the right to write changed hands.
+    /// Fencing epoch.
     pub epoch: i32,
-    /// Token and worker of the claim, while it is claimed.
+    /// Token and worker of the claim, while claimed.
     pub holder: Option<(Uuid, Uuid)>,
-    /// Which attempt it is.
+    /// Number of the attempt.
     pub attempt: i32,
-    /// How many workers were lost with it.
+    /// Number of workers lost with it in a row.
     pub losses: i32,
-    /// Whether an end was handed back because of an unread message.
+    /// Set once a settle was handed back because of an unread message.
     pub handed_back: bool,
-    /// When it is canceled by force.
+    /// Time of the forced cancel.
     pub cancel_at: Option<Timestamp>,
     /// Trace context of the request that made it runnable.
     pub trace: Option<String>,
-    /// Version of the executor that it is to stay with.
+    /// Executor version that it is pinned to.
     pub version: Option<String>,
 }
 
-impl Run {
-    /// Whether this fence is the present right to write.
+impl RunRow {
+    /// Returns whether this fence is the current right to write.
     pub fn is_held_by(&self, fence: Fence) -> bool {
         self.epoch == fence.epoch.0 && self.holder.is_some_and(|(token, _)| token == fence.token)
     }
 
-    /// Offers it again: whoever held it may not write any more.
-    pub const fn offer(&mut self) {
+    /// Releases the claim and makes the run ready. The previous holder is fenced out.
+    pub const fn reoffer(&mut self) {
         self.holder = None;
-        self.stage = Stage::Ready;
+        self.stage = RunStage::Ready;
         self.epoch += 1;
     }
 
-    /// Whether it takes a place among the runs of its concurrency key, or is about to.
-    pub fn uses_key(&self) -> bool {
-        self.holder.is_some() || self.stage == Stage::Ready
+    /// Returns whether the run occupies a slot of its concurrency key, or is about to.
+    pub fn uses_concurrency_key(&self) -> bool {
+        self.holder.is_some() || self.stage == RunStage::Ready
     }
 }
 
-/// A new entry with its place.
+/// A new log entry.
 #[derive(Debug, Clone)]
-pub struct Placed {
-    /// Its place.
+pub struct NewEntry {
+    /// Sequence.
     pub seq: Seq,
-    /// When.
+    /// Time.
     pub at: Timestamp,
-    /// The attempt that wrote it.
+    /// Attempt that wrote it.
     pub attempt: i32,
-    /// The entry.
-    pub entry: Encoded,
+    /// Encoded entry.
+    pub entry: EncodedEntry,
 }
 
 /// A task whose rows are locked.
 #[derive(Debug, Clone)]
 pub struct LockedTask {
-    /// Whose, and which.
+    /// Owner and task id.
     pub key: TaskKey,
-    /// Who does it.
+    /// Agent that runs it.
     pub agent: AgentName,
-    /// The conversation.
+    /// Context id.
     pub context: ContextId,
-    /// Its priority in the queue.
+    /// Queue priority.
     pub priority: i16,
-    /// How long it may wait to be claimed, in milliseconds.
+    /// Queue timeout in milliseconds.
     pub queue_timeout_ms: Option<i64>,
-    /// What it must not run beside too many of.
+    /// Concurrency key.
     pub concurrency_key: Option<String>,
-    /// By when it must have ended. None when it has.
+    /// Deadline; `None` once the task has ended.
     pub deadline: Option<Timestamp>,
-    /// Version of the executor that ran it last.
+    /// Executor version of the last run.
     pub version: Option<String>,
-    /// The database's time once the row was locked.
+    /// Database time after the row was locked.
     pub now: Timestamp,
-    /// Its state.
+    /// Current state.
     pub state: TaskState,
-    /// Since when.
+    /// Time of the status.
     pub status_at: Timestamp,
-    /// The entry that made it so.
+    /// Sequence of the entry that set the status.
     pub status_seq: Seq,
-    /// The last entry.
+    /// Sequence of the last entry.
     pub last_seq: Seq,
-    /// The last message of the client.
+    /// Sequence of the client's last message.
     pub message_seq: Seq,
-    /// Which turn it is.
+    /// Number of the turn.
     pub turn: i32,
     /// Epoch of the last run that ended.
     pub epoch: i32,
     /// Epoch of the last operation.
     pub op_epoch: i32,
-    /// The last operation of that epoch.
+    /// Number of the last operation in that epoch.
     pub last_op: i32,
-    /// Token of the settle that gave the run away last.
+    /// Token of the last settle that gave up the run.
     pub settle_token: Option<Uuid>,
-    /// What the client has said after the first message.
+    /// Size of the client's messages after the first.
     pub follow_ups: TaskUsage,
-    /// Its place in the queue, when it is queued or running.
-    pub run: Option<Run>,
-    /// What that place was when the rows were locked.
-    pub run_before: Option<Run>,
-    /// What is to be appended.
-    pub placed: Vec<Placed>,
-    /// Why it has failed just now.
-    pub dead: Option<TaskFailure>,
+    /// The run, while queued or running.
+    pub run: Option<RunRow>,
+    /// The run as it was when the rows were locked.
+    pub run_before: Option<RunRow>,
+    /// Entries to append.
+    pub new_entries: Vec<NewEntry>,
+    /// Failure, if the task has just failed.
+    pub failure: Option<TaskFailure>,
 }
 
 impl LockedTask {
-    /// The time of what is written now; a task's time does not go backwards, whatever the clock does.
-    pub fn at(&self) -> Timestamp {
+    /// Time of new entries. A task's time never decreases, whatever the clock does.
+    pub fn write_time(&self) -> Timestamp {
         self.now.max(self.status_at)
     }
 
-    /// A moment after now.
-    pub fn after(&self, delay: Duration) -> Timestamp {
-        later(self.now, delay)
+    /// Returns whether this fence may write to the task now.
+    pub fn is_held_by(&self, fence: Fence) -> bool {
+        self.run.as_ref().is_some_and(|run| run.is_held_by(fence))
     }
 
-    /// Appends an entry and gives its place. The state must allow it: see [`check_output`](longhaul_store::check_output).
-    pub fn place(&mut self, entry: Encoded, attempt: i32) -> Seq {
-        let (seq, at) = (self.last_seq.next(), self.at());
+    /// Time after a delay from now.
+    pub fn time_after(&self, delay: Duration) -> Timestamp {
+        saturating_add(self.now, delay)
+    }
+
+    /// Appends an entry and returns its sequence. The state must allow it: see
+    /// [`check_output`](longhaul_store::check_output).
+    pub fn append_entry(&mut self, entry: EncodedEntry, attempt: i32) -> Seq {
+        let (seq, at) = (self.last_seq.next(), self.write_time());
         self.last_seq = seq;
         if entry.kind == EntryKind::Message {
             self.message_seq = seq;
@@ -179,50 +185,50 @@ impl LockedTask {
         }
         if let Some(failed) = &entry.failed {
             let mut failed = TaskFailure::clone(failed);
-            if failed.attempts == UNKNOWN {
+            if failed.attempts == UNKNOWN_ATTEMPTS {
                 failed.attempts = attempt;
             }
-            self.dead = Some(failed);
+            self.failure = Some(failed);
         }
-        self.placed.push(Placed { seq, at, attempt, entry });
+        self.new_entries.push(NewEntry { seq, at, attempt, entry });
         seq
     }
 
-    /// Takes the run off: nobody may write any more, and a later run continues the count of epochs.
-    pub fn drop_run(&mut self) {
+    /// Removes the run: its holder is fenced out, and a later run continues the epochs.
+    pub fn remove_run(&mut self) {
         if let Some(run) = self.run.take() {
             self.epoch = self.epoch.max(run.epoch);
             self.version = run.version;
         }
     }
 
-    /// When it will have waited too long if it becomes runnable then.
+    /// End of the queue timeout of a run that becomes runnable then.
     pub fn queue_until(&self, runnable: Timestamp) -> Option<Timestamp> {
         let millis = self.queue_timeout_ms?;
-        Some(later(runnable, Duration::from_millis(millis.unsigned_abs())))
+        Some(saturating_add(runnable, Duration::from_millis(millis.unsigned_abs())))
     }
 
-    /// Whether a place of its concurrency key has come free, so that another run may take it.
-    pub fn frees_key(&self) -> bool {
+    /// Returns whether a slot of its concurrency key has become free.
+    pub fn frees_concurrency_key(&self) -> bool {
         self.concurrency_key.is_some()
-            && self.run_before.as_ref().is_some_and(Run::uses_key)
+            && self.run_before.as_ref().is_some_and(RunRow::uses_concurrency_key)
             && self.run.as_ref().is_none_or(|run| run.holder.is_none())
             && self.run != self.run_before
     }
 
-    /// Notes an operation, so that it is recognised when it comes again.
-    pub const fn note_op(&mut self, epoch: Epoch, op: i32) {
+    /// Records an operation, so that its repeat is recognised.
+    pub const fn record_op(&mut self, epoch: Epoch, op: i32) {
         (self.op_epoch, self.last_op) = (epoch.0, op);
     }
 
-    /// Whether an operation was done before.
-    pub const fn has_done(&self, epoch: Epoch, op: i32) -> bool {
+    /// Returns whether an operation was done before.
+    pub const fn is_op_done(&self, epoch: Epoch, op: i32) -> bool {
         self.op_epoch == epoch.0 && op <= self.last_op
     }
 }
 
-/// A moment after another one; at most the year 9999, which the database can hold.
-fn later(from: Timestamp, delay: Duration) -> Timestamp {
+/// Adds a delay; at most the year 9999, which the database can store.
+fn saturating_add(from: Timestamp, delay: Duration) -> Timestamp {
     let limit = Timestamp::from_timestamp(253_402_300_799, 0).unwrap_or(from);
     let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
     from.checked_add_signed(delay).map_or(limit, |at| at.min(limit))
@@ -236,9 +242,9 @@ pub mod testing {
     /// A task that a worker runs.
     pub fn running() -> LockedTask {
         let now = Timestamp::UNIX_EPOCH + TimeDelta::days(20_000);
-        let run = Run {
+        let run = RunRow {
             due: now,
-            stage: Stage::Ready,
+            stage: RunStage::Ready,
             queue_until: None,
             epoch: 1,
             holder: Some((Uuid::from_u128(2), Uuid::from_u128(3))),
@@ -272,8 +278,8 @@ pub mod testing {
             follow_ups: TaskUsage::default(),
             run_before: Some(run.clone()),
             run: Some(run),
-            placed: Vec::new(),
-            dead: None,
+            new_entries: Vec::new(),
+            failure: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Statements that nobody waits for any longer.
 
-use crate::scene::{Scene, append, status};
+use crate::scene::{TestStore, append, status};
 use longhaul_domain::{Seq, TaskState};
 use longhaul_store::{Appended, WorkerStore};
 
@@ -15,7 +15,7 @@ create trigger slow before insert on log for each row execute function slow();";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_was_given_up_lets_go_of_its_locks_at_once() {
-    let scene = Scene::private(&[]).await;
+    let scene = TestStore::private(&[]).await;
     scene.accepted().await;
     let run = scene.claimed().await;
     scene.database.sql(SLOW);

@@ -1,6 +1,6 @@
 //! The database's clock is put forward and back.
 
-use crate::scene::{LIMIT, REAP, Scene, open, worker_of};
+use crate::scene::{LIMIT, REAP, TestStore, open, worker_of};
 use longhaul_store::{HeartbeatReply, Reaped, Store, WorkerStore};
 use longhaul_tests::{Database, Postgres, eventually};
 use std::time::Duration;
@@ -11,16 +11,16 @@ const LEASE: Duration = Duration::from_secs(4);
 const HOUR: i64 = 3_600;
 
 /// A scene whose worker has a short lease, on a server whose clock can be put.
-async fn scene() -> Scene {
+async fn scene() -> TestStore {
     let server = Postgres::private_with_clock();
     let database = Database::create_on(&server);
-    let mut scene = Scene::of(database, Some(server)).await;
+    let mut scene = TestStore::of(database, Some(server)).await;
     scene.worker = worker_of(&scene.store, LEASE).await;
     scene
 }
 
 /// Renews a lease three times in its length and looks for what is lost, for two leases.
-async fn live(scene: &Scene) -> Vec<Reaped> {
+async fn live(scene: &TestStore) -> Vec<Reaped> {
     let (begin, mut beat, mut lost) = (Instant::now(), Instant::now(), Vec::new());
     while begin.elapsed() < LEASE * 2 {
         if beat.elapsed() >= LEASE / 3 {

@@ -1,6 +1,6 @@
 //! Notifications go where somebody follows the task, and nowhere else.
 
-use crate::scene::{LIMIT, Scene, append, asks, open_at, status};
+use crate::scene::{LIMIT, TestStore, append, asks, open_at, status};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, SignalChannel, TaskKey, TaskState};
 use longhaul_runtime::spawn;
@@ -23,7 +23,7 @@ struct Node {
     tasks: BTreeSet<TaskKey>,
 }
 
-async fn node(scene: &Scene, number: u128) -> Node {
+async fn node(scene: &TestStore, number: u128) -> Node {
     let options =
         PostgresOptions { max_connections: 2, ..PostgresOptions::new(scene.database.url()) };
     let store = open_at(options).await;
@@ -61,7 +61,7 @@ impl Node {
 
 /// Runs the tasks of so many nodes on one worker. Gives what each node heard.
 async fn heard_by(nodes: usize) -> Vec<Vec<(TaskKey, Seq)>> {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let nodes = join_all((0..nodes).map(|number| node(&scene, number as u128))).await;
     let nodes: Vec<Arc<Node>> = nodes.into_iter().map(Arc::new).collect();
     let mut listening = Vec::new();
@@ -115,7 +115,7 @@ fn notice_bytes(key: TaskKey, seq: Seq) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_of_another_node_is_heard_of_once_it_is_followed() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let other = node(&scene, 5).await;
     let mut signals = scene.store.log_signals().await.unwrap();
     let key = *other.tasks.first().unwrap();
@@ -134,7 +134,7 @@ async fn a_task_of_another_node_is_heard_of_once_it_is_followed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_runs_tasks_hears_of_no_log() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let other = node(&scene, 9).await;
     let mut logs = scene.store.log_signals().await.unwrap();
     let mut control = scene.store.control_signals().await.unwrap();

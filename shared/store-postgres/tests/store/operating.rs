@@ -1,6 +1,6 @@
 //! What is done once, however many try: a redrive, and the firing of a schedule.
 
-use crate::scene::{LIMIT, REAP, Scene, append, asks, echo, open, status};
+use crate::scene::{LIMIT, REAP, TestStore, append, asks, echo, open, status};
 use futures::future::join_all;
 use longhaul_domain::{OwnerId, Seq, TaskId, TaskState, TerminalState, Timestamp};
 use longhaul_store::{
@@ -10,7 +10,7 @@ use longhaul_store::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_who_redrive_a_task_one_does() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let dead = scene.accepted().await;
     let run = scene.claimed().await;
     let entries = vec![status(TaskState::Working), status(TaskState::Failed)];
@@ -49,7 +49,7 @@ async fn of_two_who_redrive_a_task_one_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schedule_that_several_nodes_fire_fires_once() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let message = asks().accept.message.message;
     let plan = SchedulePlan {
         cron: "* * * * *".to_owned(),

@@ -1,7 +1,7 @@
 //! A pooler between the store and its database works where it keeps sessions, and is refused where it does not.
 
 use crate::scene::{
-    LIMIT, REAP, Scene, append, asks, complete, follow, open_at, status, worker_of,
+    LIMIT, REAP, TestStore, append, asks, complete, follow, open_at, status, worker_of,
 };
 use futures::StreamExt;
 use longhaul_domain::TaskState;
@@ -28,7 +28,7 @@ async fn a_pooler_that_keeps_sessions_is_as_good_as_the_server() {
     let other = open_at(options).await;
     let mut signals = other.log_signals().await.unwrap();
     let worker = worker_of(&store, LIMIT).await;
-    let scene = Scene { store, worker, database, server: None };
+    let scene = TestStore { store, worker, database, server: None };
 
     scene.store.accept_new(asks()).await.unwrap();
     let run = scene.claimed().await;

@@ -13,7 +13,7 @@ use tokio::{
 
 /// What happens to a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum ProxyMode {
     /// Everything is forwarded.
     Open,
     /// Nothing is, and neither end is told.
@@ -28,7 +28,7 @@ enum Mode {
 
 #[derive(Default)]
 struct Connections {
-    modes: Vec<watch::Sender<Mode>>,
+    modes: Vec<watch::Sender<ProxyMode>>,
     /// Whether new connections lose answers from a COMMIT on.
     losing: bool,
     /// Halves towards the server of connections that were cut.
@@ -66,28 +66,28 @@ impl Proxy {
 
     /// Forwards nothing any more.
     pub fn silence(&self) {
-        self.set(Mode::Silent);
+        self.set(ProxyMode::Silent);
     }
 
     /// Loses what the server answers.
     pub fn mute(&self) {
-        self.set(Mode::Mute);
+        self.set(ProxyMode::Mute);
     }
 
     /// Loses what the server answers to a COMMIT, and what it answers after that, also on new connections until a
     /// [cut](Self::cut).
     pub fn mute_from_commit(&self) {
-        self.set(Mode::MuteFromCommit);
+        self.set(ProxyMode::MuteFromCommit);
     }
 
     /// Ends the connections of the clients and keeps those to the server.
     pub fn cut(&self) {
-        self.set(Mode::Cut);
+        self.set(ProxyMode::Cut);
     }
 
-    fn set(&self, mode: Mode) {
+    fn set(&self, mode: ProxyMode) {
         let mut connections = self.connections.lock().unwrap();
-        connections.losing = mode == Mode::MuteFromCommit;
+        connections.losing = mode == ProxyMode::MuteFromCommit;
         for connection in &connections.modes {
             connection.send_replace(mode);
         }
@@ -102,12 +102,12 @@ fn parts(url: &str) -> (&str, &str, &str) {
 }
 
 fn forward(all: &Arc<Mutex<Connections>>, client: TcpStream, server: TcpStream) {
-    let (mode, _) = watch::channel(Mode::Open);
+    let (mode, _) = watch::channel(ProxyMode::Open);
     let (asked, answered) = (mode.subscribe(), mode.subscribe());
     {
         let mut connections = all.lock().unwrap();
         if connections.losing {
-            mode.send_replace(Mode::MuteFromCommit);
+            mode.send_replace(ProxyMode::MuteFromCommit);
         }
         connections.modes.push(mode.clone());
     }
@@ -116,14 +116,14 @@ fn forward(all: &Arc<Mutex<Connections>>, client: TcpStream, server: TcpStream) 
     let keep = Arc::clone(all);
     spawn("asked", async move {
         pump(&mut from_client, &mut to_server, asked.clone(), Some(&mode)).await;
-        if *asked.borrow() == Mode::Cut {
+        if *asked.borrow() == ProxyMode::Cut {
             keep.lock().unwrap().kept.push((None, Some(to_server)));
         }
     });
     let keep = Arc::clone(all);
     spawn("answered", async move {
         pump(&mut from_server, &mut to_client, answered.clone(), None).await;
-        if *answered.borrow() == Mode::Cut {
+        if *answered.borrow() == ProxyMode::Cut {
             keep.lock().unwrap().kept.push((Some(from_server), None));
         }
     });
@@ -133,25 +133,25 @@ fn forward(all: &Arc<Mutex<Connections>>, client: TcpStream, server: TcpStream) 
 async fn pump(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
-    asked: Option<&watch::Sender<Mode>>,
+    mut mode: watch::Receiver<ProxyMode>,
+    asked: Option<&watch::Sender<ProxyMode>>,
 ) {
     let mut cut = mode.clone();
     let forwarding = async {
         let mut buffer = vec![0; 65_536];
         loop {
             let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-            let Ok(now) = mode.wait_for(|mode| *mode != Mode::Silent).await.map(|mode| *mode)
+            let Ok(now) = mode.wait_for(|mode| *mode != ProxyMode::Silent).await.map(|mode| *mode)
             else {
                 return;
             };
             if let Some(mode) = asked
-                && now == Mode::MuteFromCommit
+                && now == ProxyMode::MuteFromCommit
                 && buffer[..read].windows(6).any(|bytes| bytes == b"COMMIT")
             {
-                mode.send_replace(Mode::Mute);
+                mode.send_replace(ProxyMode::Mute);
             }
-            let lost = asked.is_none() && now == Mode::Mute;
+            let lost = asked.is_none() && now == ProxyMode::Mute;
             if !lost && to.write_all(&buffer[..read]).await.is_err() {
                 return;
             }
@@ -159,6 +159,6 @@ async fn pump(
     };
     tokio::select! {
         () = forwarding => {}
-        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+        _ = cut.wait_for(|mode| *mode == ProxyMode::Cut) => {}
     }
 }

@@ -1,6 +1,6 @@
 //! Owners take turns, limits hold whoever claims, and what was put off becomes runnable.
 
-use crate::scene::{LIMIT, REAP, Scene, complete, echo, open, worker_of};
+use crate::scene::{LIMIT, REAP, TestStore, complete, echo, open, worker_of};
 use futures::future::join_all;
 use longhaul_domain::{ConcurrencyLimits, OwnerId, TaskState};
 use longhaul_runtime::spawn;
@@ -23,7 +23,7 @@ fn keyed(key: &str) -> RunOptions {
     RunOptions { concurrency_key: Some(key.to_owned()), ..RunOptions::default() }
 }
 
-fn owners(scene: &Scene, number: i32) {
+fn owners(scene: &TestStore, number: i32) {
     scene.database.sql(&format!(
         "insert into owners (name) select 'o' || n from generate_series(2, {number}) n"
     ));
@@ -31,7 +31,7 @@ fn owners(scene: &Scene, number: i32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_owners_crowd_does_not_make_another_wait() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     owners(&scene, 3);
     join_all((0..200).map(|_| scene.accepted_with(OwnerId(1), RunOptions::default()))).await;
     let late = [
@@ -52,7 +52,7 @@ async fn one_owners_crowd_does_not_make_another_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_that_some_owners_leave_go_to_the_others() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     owners(&scene, 5);
     for owner in [1, 1, 1, 1, 1, 1, 1, 2, 3, 3] {
         scene.accepted_with(OwnerId(owner), RunOptions::default()).await;
@@ -67,9 +67,9 @@ async fn slots_that_some_owners_leave_go_to_the_others() {
 
 /// How many run of everything that is limited together, as the claimers themselves know it.
 #[derive(Default)]
-struct Gauge(Mutex<BTreeMap<String, usize>>);
+struct ConcurrencyTally(Mutex<BTreeMap<String, usize>>);
 
-impl Gauge {
+impl ConcurrencyTally {
     fn change(&self, run: &ClaimedRun, key: &str, up: bool) {
         let mut counts = self.0.lock().unwrap();
         let owner = run.key.owner.0;
@@ -97,7 +97,7 @@ async fn claims_limited(store: &PostgresStore, request: &ClaimRequest) -> Vec<Cl
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn claimers_together_never_exceed_a_limit_and_leave_nothing() {
     const TASKS: usize = 240;
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     owners(&scene, 3);
     let mut keys = BTreeMap::new();
     for n in 0..TASKS {
@@ -106,7 +106,7 @@ async fn claimers_together_never_exceed_a_limit_and_leave_nothing() {
         keys.insert(scene.accepted_with(owner, keyed(key)).await, key);
     }
     let (keys, gauge, done) =
-        (Arc::new(keys), Arc::new(Gauge::default()), Arc::new(AtomicUsize::new(0)));
+        (Arc::new(keys), Arc::new(ConcurrencyTally::default()), Arc::new(AtomicUsize::new(0)));
     let mut claimers = Vec::new();
     let mut stores = vec![Arc::clone(&scene.store)];
     stores.push(open(&scene.database).await);
@@ -167,7 +167,7 @@ async fn claimers_together_never_exceed_a_limit_and_leave_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_held_back_is_ready_when_its_key_is_free() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let limits = ConcurrencyLimits { per_key: Some(1), ..ConcurrencyLimits::NONE };
     let mut request = scene.request(10);
     request.slots[0].limits = limits;
@@ -192,7 +192,7 @@ async fn a_run_that_is_held_back_is_ready_when_its_key_is_free() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_put_off_is_offered_when_its_time_has_come() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let delay = Duration::from_millis(400);
     let options = RunOptions { delay, ..RunOptions::default() };
     let key = scene.accepted_with(OwnerId(1), options).await;
@@ -210,7 +210,7 @@ async fn what_was_put_off_is_offered_when_its_time_has_come() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_timeout_and_a_deadline_end_a_task_that_nobody_runs() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let soon = Some(Duration::from_millis(50));
     let slow = RunOptions { queue_timeout: soon, ..RunOptions::default() };
     let slow = scene.accepted_with(OwnerId(1), slow).await;
@@ -237,7 +237,7 @@ async fn a_queue_timeout_and_a_deadline_end_a_task_that_nobody_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn owners_of_whom_nothing_may_be_claimed_keep_no_limited_claim_from_the_others() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     owners(&scene, 7);
     for owner in 1..7 {
         scene.accepted_with(OwnerId(owner), RunOptions::default()).await;
@@ -256,7 +256,7 @@ async fn owners_of_whom_nothing_may_be_claimed_keep_no_limited_claim_from_the_ot
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_that_an_ended_task_was_left_with_is_taken_off() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     scene.accepted().await;
     scene.store.settle(complete(&scene.claimed().await, 1)).await.unwrap();
     // As a program does that knows no deadlines.
@@ -267,7 +267,7 @@ async fn a_deadline_that_an_ended_task_was_left_with_is_taken_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dedupe_keys_that_are_too_old_are_deleted_and_others_are_not() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     scene.accepted().await;
     scene.database.sql(
         "insert into message_keys

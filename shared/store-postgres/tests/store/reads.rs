@@ -2,7 +2,7 @@
 //! no list costs more the more tasks there are that do not match, or loses one of those that do.
 
 use crate::{
-    scene::Scene,
+    scene::TestStore,
     statements::{migrated, pages},
 };
 use longhaul_domain::{AgentName, OwnerId, Task, TaskId, TaskState};
@@ -56,7 +56,7 @@ async fn a_status_costs_the_same_on_a_long_task() {
     let first = first_page("null", "null");
     for (name, arguments) in [
         ("list_tasks", format!("{first}, 10000")),
-        ("list_seldom", format!("{}, 10000", first_page("6::int2", "null"))),
+        ("list_rare_state", format!("{}, 10000", first_page("6::int2", "null"))),
         ("list_live", first_page("1::int2", "null")),
         ("list_context", format!("{first}, 'long'")),
     ] {
@@ -88,14 +88,14 @@ async fn what_few_tasks_match_is_found_at_a_bounded_cost() {
     let database = migrated().await;
     fill(&database, FEW_OF_MANY);
     for (name, arguments, most) in [
-        ("list_seldom", format!("{}, 10000", first_page("7::int2", "null")), 300),
+        ("list_rare_state", format!("{}, 10000", first_page("7::int2", "null")), 300),
         ("list_live", first_page("2::int2", "null"), 20),
         ("list_tasks", format!("{}, 1000", first_page("null", "'rare'")), 6_000),
-        ("count_seldom", "1, '1970-01-01', 7::int2, null, 10001, 50000".to_owned(), 20),
+        ("count_rare_state", "1, '1970-01-01', 7::int2, null, 10001, 50000".to_owned(), 20),
         ("count_agent", "1, 'rare', 10001, 1000".to_owned(), 1_100),
         ("count_tasks", "1, '1970-01-01', 3::int2, 'rare', 10001, 1000".to_owned(), 6_000),
         ("count_all", "1, '1970-01-01', 10001".to_owned(), 100),
-        ("count_conversation", "1, 'c1', 10001".to_owned(), 100),
+        ("count_context_tasks", "1, 'c1', 10001".to_owned(), 100),
     ] {
         let (hits, plan) = pages(&database, name, &arguments);
         assert!(hits < most, "{name}: {hits}\n{plan}");
@@ -109,7 +109,7 @@ async fn totals_without_a_filter_are_counted_in_the_index_alone() {
     let arguments = "1, '2025-12-31 23:59', 10001";
     let (_, plan) = pages(&database, "count_all", arguments);
     assert!(plan.contains("Index Only Scan using task_state_newest"), "{plan}");
-    let (_, plan) = pages(&database, "count_conversation", "1, 'c1', 10001");
+    let (_, plan) = pages(&database, "count_context_tasks", "1, 'c1', 10001");
     assert!(plan.contains("Index Only Scan using tasks_conversation"), "{plan}");
 }
 
@@ -127,7 +127,7 @@ fn asked(page_size: u32) -> ListQuery {
 }
 
 /// Every task of a list, read page by page, the total that the first page told, and how many pages there were.
-async fn all(scene: &Scene, asked: &ListQuery) -> (Vec<Task>, u64, usize) {
+async fn all(scene: &TestStore, asked: &ListQuery) -> (Vec<Task>, u64, usize) {
     let (mut after, mut tasks, mut count) = (None, Vec::new(), 0);
     loop {
         let page = scene.store.list_tasks(ListQuery { after, ..asked.clone() }).await.unwrap();
@@ -159,7 +159,7 @@ fn found(tasks: &[Task]) -> HashSet<String> {
 
 #[tokio::test]
 async fn a_list_of_few_among_many_is_complete_though_pages_are_short() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     fill(&scene.database, FEW_OF_MANY);
     let rare = Some(AgentName::new("rare").unwrap());
     let from = "2025-12-31 23:58:30";
@@ -194,7 +194,7 @@ async fn a_list_of_few_among_many_is_complete_though_pages_are_short() {
 
 #[tokio::test]
 async fn a_second_with_more_tasks_than_a_walk_is_read_whole() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     fill(&scene.database, &FEW_OF_MANY.replace("n / 3 *", "n / 12500 *"));
     let rare = ListQuery { agent: Some(AgentName::new("rare").unwrap()), ..asked(10) };
     let (tasks, total, _) = all(&scene, &rare).await;
@@ -204,7 +204,7 @@ async fn a_second_with_more_tasks_than_a_walk_is_read_whole() {
 
 #[tokio::test]
 async fn the_total_is_exact_up_to_ten_thousand_and_an_estimate_above() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     fill(&scene.database, FEW_OF_MANY);
     let total = async |query: ListQuery| scene.store.list_tasks(query).await.unwrap().total;
     let from = |time: &str| ListQuery { status_from: Some(time.parse().unwrap()), ..asked(1) };
@@ -218,7 +218,7 @@ async fn the_total_is_exact_up_to_ten_thousand_and_an_estimate_above() {
 
 #[tokio::test]
 async fn tasks_that_are_queued_or_run_are_listed_by_their_state() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let mut accepted = Vec::new();
     for _ in 0..3 {
         accepted.push(scene.accepted().await.task);
@@ -253,7 +253,7 @@ async fn a_task_that_completes_touches_no_index_of_states() {
 
 #[tokio::test]
 async fn a_list_leaves_out_a_task_of_which_a_row_is_missing_and_shows_the_others() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let mut keys = Vec::new();
     for _ in 0..5 {
         keys.push(scene.accepted().await);

@@ -1,6 +1,6 @@
 //! The store recovers by itself, and nothing that it acknowledged is lost.
 
-use crate::scene::{LIMIT, Scene, append, asks, complete, follow, joined, open, status};
+use crate::scene::{LIMIT, TestStore, append, asks, complete, follow, joined, open, status};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, TaskKey, TaskState};
 use longhaul_store::{
@@ -19,13 +19,13 @@ use std::{
 
 /// What was acknowledged.
 #[derive(Default)]
-struct Record {
+struct AcknowledgedWork {
     accepted: Mutex<Vec<TaskKey>>,
     completed: Mutex<Vec<TaskKey>>,
     stop: AtomicBool,
 }
 
-impl Record {
+impl AcknowledgedWork {
     fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
@@ -58,7 +58,7 @@ where
     }
 }
 
-async fn accepts(scene: &Scene, record: &Record) {
+async fn accepts(scene: &TestStore, record: &AcknowledgedWork) {
     while record.goes_on() {
         let new = asks();
         let accepted = insist(|| scene.store.accept_new(new.clone())).await;
@@ -71,7 +71,7 @@ async fn accepts(scene: &Scene, record: &Record) {
     }
 }
 
-async fn works(scene: &Scene, record: &Record) {
+async fn works(scene: &TestStore, record: &AcknowledgedWork) {
     while record.goes_on() {
         let runs = insist(|| scene.store.claim(scene.request(4))).await;
         for run in runs {
@@ -81,7 +81,7 @@ async fn works(scene: &Scene, record: &Record) {
     }
 }
 
-async fn completes(scene: &Scene, record: &Record, run: ClaimedRun) {
+async fn completes(scene: &TestStore, record: &AcknowledgedWork, run: ClaimedRun) {
     let output = append(&run, 1, vec![status(TaskState::Working)]);
     match insist(|| scene.store.append(output.clone())).await {
         Appended::Now { .. } | Appended::Already { .. } => {}
@@ -97,10 +97,13 @@ async fn completes(scene: &Scene, record: &Record, run: ClaimedRun) {
     }
 }
 
-async fn under_load(scene: &mut Scene, trouble: impl AsyncFnOnce(&mut Scene, &Record)) {
-    let record = Arc::new(Record::default());
+async fn under_load(
+    scene: &mut TestStore,
+    trouble: impl AsyncFnOnce(&mut TestStore, &AcknowledgedWork),
+) {
+    let record = Arc::new(AcknowledgedWork::default());
     // The load has a view of its own, so that the trouble may have the server.
-    let load = Arc::new(Scene {
+    let load = Arc::new(TestStore {
         store: Arc::clone(&scene.store),
         worker: scene.worker,
         database: Database::create(),
@@ -124,7 +127,7 @@ async fn under_load(scene: &mut Scene, trouble: impl AsyncFnOnce(&mut Scene, &Re
     assert_nothing_is_lost(scene, &record).await;
 }
 
-async fn assert_nothing_is_lost(scene: &Scene, record: &Record) {
+async fn assert_nothing_is_lost(scene: &TestStore, record: &AcknowledgedWork) {
     let accepted = record.accepted.lock().unwrap().clone();
     let completed = record.completed.lock().unwrap().clone();
     for key in accepted {
@@ -145,7 +148,7 @@ async fn assert_nothing_is_lost(scene: &Scene, record: &Record) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_server_crashes() {
-    let mut scene = Scene::private(&[]).await;
+    let mut scene = TestStore::private(&[]).await;
     under_load(&mut scene, async |scene, record| {
         for _ in 0..2 {
             let server = scene.server.as_mut().unwrap();
@@ -162,7 +165,7 @@ async fn nothing_acknowledged_is_lost_when_the_server_crashes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_connections_are_killed() {
-    let mut scene = Scene::private(&[]).await;
+    let mut scene = TestStore::private(&[]).await;
     under_load(&mut scene, async |scene, record| {
         for _ in 0..10 {
             scene.database.sql(
@@ -177,7 +180,7 @@ async fn nothing_is_lost_when_connections_are_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let other = open(&scene.database).await;
     let mut signals = other.log_signals().await.unwrap();
     // New tasks are nobody's yet; what runs write is told.
@@ -213,7 +216,7 @@ async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_the_database_refuses_fails_alone() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let there = scene.accepted().await;
     let mut new: Vec<_> = (0..40).map(|_| asks()).collect();
     // Its id is taken.
@@ -230,7 +233,7 @@ async fn a_task_that_the_database_refuses_fails_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_down_makes_the_store_unavailable_and_not_hang() {
-    let mut scene = Scene::private(&[]).await;
+    let mut scene = TestStore::private(&[]).await;
     scene.server.as_mut().unwrap().stop_immediate();
     let outcome = tokio::time::timeout(LIMIT, scene.store.accept_new(asks())).await.unwrap();
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");

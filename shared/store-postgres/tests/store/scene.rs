@@ -21,14 +21,14 @@ use std::{sync::Arc, time::Duration};
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A store with a database, perhaps on a server of its own.
-pub struct Scene {
+pub struct TestStore {
     pub store: Arc<PostgresStore>,
     pub worker: WorkerId,
     pub database: Database,
     pub server: Option<Postgres>,
 }
 
-impl Scene {
+impl TestStore {
     /// On the server that all tests share.
     pub async fn new() -> Self {
         Self::on(Database::create(), None).await

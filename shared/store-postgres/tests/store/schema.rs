@@ -1,6 +1,6 @@
 //! Migrating, what is said about a schema or a row that does not fit, and closing.
 
-use crate::scene::{LIMIT, Scene};
+use crate::scene::{LIMIT, TestStore};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::Seq;
 use longhaul_store::{
@@ -59,7 +59,7 @@ async fn a_newer_schema_is_fine_until_it_says_otherwise() {
 
 #[tokio::test]
 async fn history_is_readable_in_sql() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let key = scene.accepted().await;
     let task = key.task;
     let overview =
@@ -73,7 +73,7 @@ async fn history_is_readable_in_sql() {
 
 #[tokio::test]
 async fn a_corrupt_row_names_its_column() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let key = scene.accepted().await;
     scene.database.sql("update log set body = '{}'");
     let outcome = scene.store.read_task(key, SnapshotOptions::ALL).await;
@@ -85,7 +85,7 @@ async fn a_corrupt_row_names_its_column() {
 
 #[tokio::test]
 async fn a_corrupt_task_holds_nobody_up() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let (bad, good) = (scene.accepted().await, scene.accepted().await);
     scene.database.sql(&format!("update log set body = '{{}}' where task_id = '{}'", bad.task));
     let claimed = scene.store.claim(scene.request(2)).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_corrupt_task_holds_nobody_up() {
 
 #[tokio::test]
 async fn signals_end_when_the_store_is_closed() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let mut signals = scene.store.log_signals().await.unwrap();
     scene.store.close().await;
     assert_eq!(signals.next().await, None);

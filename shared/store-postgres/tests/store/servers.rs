@@ -1,7 +1,7 @@
 //! The store uses the primary and no other server, whatever its address leads to.
 
 use crate::{
-    scene::{LIMIT, Scene, asks, open_at},
+    scene::{LIMIT, TestStore, asks, open_at},
     statements::migrated,
 };
 use longhaul_runtime::{IdSource, SystemIds};
@@ -24,7 +24,7 @@ async fn until_refused(store: &PostgresStore, says: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_were_made_read_only_are_replaced_when_the_role_may_write_again() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let name = scene.database.name().to_owned();
     scene
         .database

@@ -1,7 +1,7 @@
 //! Workers that are gone are missed after a second, those that come back lose nothing, and a server that was away is no reason
 //! to take anybody for dead.
 
-use crate::scene::{LIMIT, REAP, Scene, append, open, status, worker_of};
+use crate::scene::{LIMIT, REAP, TestStore, append, open, status, worker_of};
 use longhaul_domain::{TaskKey, TaskState, WorkerId};
 use longhaul_store::{
     AgentSlots, Appended, ClaimRequest, ClaimedRun, HeartbeatReply, Reaped, Store, WorkerStore,
@@ -32,7 +32,7 @@ async fn offered(store: &PostgresStore, key: TaskKey) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_runs_of_a_worker_that_is_gone_are_offered_after_a_second_and_not_before() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let key = scene.accepted().await;
     let other = open(&scene.database).await;
     let worker = worker_of(&other, Duration::from_secs(3_600)).await;
@@ -52,7 +52,7 @@ async fn the_runs_of_a_worker_that_is_gone_are_offered_after_a_second_and_not_be
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_comes_back_within_a_second_loses_nothing() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     scene.accepted().await;
     let run = scene.claimed().await;
     let other = open(&scene.database).await;
@@ -79,7 +79,7 @@ async fn a_session_that_comes_back_within_a_second_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_without_a_session_that_is_heard_of_is_not_dead() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     scene.accepted().await;
     let run = scene.claimed().await;
     // Its lock is taken by nobody, as if no session could be made.
@@ -101,7 +101,7 @@ async fn a_worker_without_a_session_that_is_heard_of_is_not_dead() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retired_worker_lets_go_of_its_session_and_an_api_node_has_none() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let sessions = || {
         scene.database.sql(
             "select count(*) from pg_locks where locktype = 'advisory' and objsubid = 1
@@ -122,7 +122,7 @@ async fn a_retired_worker_lets_go_of_its_session_and_an_api_node_has_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_comes_back_gives_everybody_a_full_lease() {
     for how in ["in order", "crash"] {
-        let mut scene = Scene::private(&[]).await;
+        let mut scene = TestStore::private(&[]).await;
         let key = scene.accepted().await;
         let lease = Duration::from_secs(4);
         let worker = worker_of(&scene.store, lease).await;
@@ -158,7 +158,7 @@ async fn a_server_that_comes_back_gives_everybody_a_full_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_came_back_with_the_server_is_missed_after_a_second_again() {
-    let mut scene = Scene::private(&[]).await;
+    let mut scene = TestStore::private(&[]).await;
     let key = scene.accepted().await;
     let other = open(&scene.database).await;
     let lease = Duration::from_secs(3_600);
@@ -191,7 +191,7 @@ async fn a_worker_that_came_back_with_the_server_is_missed_after_a_second_again(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_reapers_offer_a_lost_run_once() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let keys = [scene.accepted().await, scene.accepted().await, scene.accepted().await];
     let other = open(&scene.database).await;
     let held = scene.store.claim(scene.request(3)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{
     proxy::Proxy,
-    scene::{LIMIT, Scene, append, asks, complete, follow, open, open_at, status},
+    scene::{LIMIT, TestStore, append, asks, complete, follow, open, open_at, status},
 };
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{
@@ -44,7 +44,7 @@ async fn locked(database: &Database, table: &str) -> PgConnection {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_are_replaced() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 4).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
     let other = open(&scene.database).await;
     let mut signals = scene.store.log_signals().await.unwrap();
     scene.accepted().await;
@@ -77,7 +77,7 @@ async fn silent_connections_are_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_was_given_up_makes_room_for_another() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 2).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
     let key = scene.accepted().await;
     proxy.silence();
     for _ in 0..4 {
@@ -92,7 +92,7 @@ async fn a_connection_that_was_given_up_makes_room_for_another() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_ends_when_the_server_is_silent() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 4).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
     scene.accepted().await;
     proxy.silence();
     let store = Arc::clone(&scene.store);
@@ -104,7 +104,7 @@ async fn closing_ends_when_the_server_is_silent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_told_last_is_heard_although_the_store_is_closed_at_once() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let other = open(&scene.database).await;
     let mut signals = other.log_signals().await.unwrap();
     let key = scene.accepted().await;
@@ -118,7 +118,7 @@ async fn what_is_told_last_is_heard_although_the_store_is_closed_at_once() {
 
 /// Makes a call on connections that lose the answer, and ends them once the database says that it was committed.
 async fn answer_lost<T: Send + 'static>(
-    scene: &Scene,
+    scene: &TestStore,
     proxy: &Proxy,
     committed: &str,
     call: impl Future<Output = T> + Send + 'static,
@@ -135,7 +135,7 @@ async fn answer_lost<T: Send + 'static>(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_whose_acceptance_was_answered_to_nobody_is_told_when_it_is_found() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 2).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
     // The statement is known to every connection, so that it leaves in one piece.
     for _ in 0..8 {
         scene.accepted().await;
@@ -153,7 +153,7 @@ async fn a_task_whose_acceptance_was_answered_to_nobody_is_told_when_it_is_found
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_that_take_long_leave_room_for_writes() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     let options =
         PostgresOptions { max_connections: 4, ..PostgresOptions::new(scene.database.url()) };
     let store = open_at(options).await;
@@ -196,7 +196,7 @@ fn waiting(database: &Database, statement: &str) -> String {
 async fn a_claim_that_the_server_makes_after_its_connection_broke_strands_no_run() {
     let server = longhaul_tests::Postgres::private();
     let database = Database::create_on(&server);
-    let (scene, proxy) = Scene::behind_a_proxy(database, Some(server), 4).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(database, Some(server), 4).await;
     // The statement is known to every connection, so that it leaves in one piece.
     for _ in 0..8 {
         scene.store.claim(scene.request(1)).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_claim_that_the_server_makes_after_its_connection_broke_strands_no_run
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_whose_answer_is_lost_is_answered_as_if_it_had_come() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 2).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
     let key = scene.accepted().await;
     let run = scene.claimed().await;
     let mut park = complete(&run, 1);
@@ -259,7 +259,7 @@ async fn a_message_whose_answer_is_lost_is_answered_as_if_it_had_come() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn output_whose_answer_is_lost_is_told_when_it_is_found() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 2).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
     let key = scene.accepted().await;
     let run = scene.claimed().await;
     scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
@@ -279,7 +279,7 @@ async fn output_whose_answer_is_lost_is_told_when_it_is_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_in_one_statement_whose_answer_is_lost_is_told_when_it_is_found() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 4).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
     let key = scene.accepted().await;
     let run = scene.claimed().await;
     // The statement is known to the connection that is kept, so that it leaves in one piece.
@@ -300,7 +300,7 @@ async fn an_end_in_one_statement_whose_answer_is_lost_is_told_when_it_is_found()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_silent_connections_are_found_out_by_the_first() {
-    let (scene, proxy) = Scene::behind_a_proxy(Database::create(), None, 12).await;
+    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 12).await;
     let key = scene.accepted().await;
     // Opens as many connections as there may be.
     let reads = || join_all((0..48).map(|_| scene.store.read_task(key, SnapshotOptions::ALL)));

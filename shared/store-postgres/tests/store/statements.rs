@@ -14,14 +14,14 @@ set enable_bitmapscan = off; set enable_mergejoin = off; set jit = off; set max_
 /// Statements of sessions whose commits wait for no disk, which sort nothing that an index has in order.
 const RELAXED: [&str; 9] = [
     "claim",
-    "candidates",
+    "find_candidates",
     "claim_chosen",
     "hold_back",
     "heartbeat",
-    "held_keys",
-    "look",
-    "promote",
-    "postpone",
+    "find_held_keys",
+    "reap_scan",
+    "promote_due_runs",
+    "postpone_unreadable",
 ];
 
 fn session(statement: &str) -> String {
@@ -114,7 +114,7 @@ fn assert_no_scan(plans: &[(&str, String)]) {
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
             });
             // A look is at every worker.
-            let known = *name == "look" && table == "workers";
+            let known = *name == "reap_scan" && table == "workers";
             assert!(!reads || known, "{name} reads {table} whole:\n{plan}");
         }
         assert_every_walk_is_bounded(name, plan);
@@ -124,14 +124,14 @@ fn assert_no_scan(plans: &[(&str, String)]) {
 
 /// Indexes that are walked whole: of the runs that somebody holds, as many as workers have slots, and of the workers.
 const WALKED: [(&str, &str); 8] = [
-    ("lost_runs", "runs_worker"),
+    ("lock_lost_runs", "runs_worker"),
     ("count_running", "runs_worker"),
     ("hold_back", "runs_worker"),
-    ("held_keys", "runs_worker"),
-    ("look", "runs_worker"),
-    ("look", "workers_pkey"),
-    ("look", "server_epoch_pkey"),
-    ("look", "server_run_pkey"),
+    ("find_held_keys", "runs_worker"),
+    ("reap_scan", "runs_worker"),
+    ("reap_scan", "workers_pkey"),
+    ("reap_scan", "server_epoch_pkey"),
+    ("reap_scan", "server_run_pkey"),
 ];
 
 /// The columns that the way into an index goes by, whatever else is asked of it.
@@ -243,7 +243,7 @@ async fn no_hot_statement_reads_a_table_whole_whatever_the_planner_has_seen_last
         eprintln!("{time}");
         assert_no_scan(&plans);
         let plan = |wanted: &str| &plans.iter().find(|(name, _)| *name == wanted).unwrap().1;
-        for claim in ["claim", "candidates"] {
+        for claim in ["claim", "find_candidates"] {
             let others = plan(claim)
                 .lines()
                 .filter(|line| line.contains("on runs r"))
@@ -267,29 +267,29 @@ async fn every_hot_statement_uses_the_index_that_is_there_for_it() {
         "runs_held_back",
         "task_state_deadline",
     ] {
-        assert!(plan("look").contains(index), "{}", plan("look"));
+        assert!(plan("reap_scan").contains(index), "{}", plan("reap_scan"));
     }
     for (statement, index) in [
-        ("promote", "runs_scheduled"),
-        ("free_keys", "runs_held_back"),
-        ("held_keys", "runs_held_back"),
-        ("queue_timeouts", "runs_queue_timeout"),
+        ("promote_due_runs", "runs_scheduled"),
+        ("unblock_runs", "runs_held_back"),
+        ("find_held_keys", "runs_held_back"),
+        ("lock_queue_timeouts", "runs_queue_timeout"),
         ("queue_depth_of_owner", "runs_queue"),
-        ("passed_deadlines", "task_state_deadline"),
+        ("find_passed_deadlines", "task_state_deadline"),
         ("list_tasks", "task_state_newest"),
         ("list_context", "tasks_conversation"),
-        ("list_seldom", "task_state_seldom"),
-        ("count_seldom", "task_state_seldom"),
+        ("list_rare_state", "task_state_seldom"),
+        ("count_rare_state", "task_state_seldom"),
         ("list_live", "runs_pkey"),
         ("count_live", "runs_pkey"),
         ("count_runs", "runs_pkey"),
-        ("messages", "log_later_messages"),
+        ("read_messages", "log_later_messages"),
         ("artifact_heads", "log_later_heads"),
         ("read_logs", "log_pkey"),
-        ("overdue_cancels", "runs_cancel"),
-        ("lost_runs", "runs_worker"),
+        ("lock_overdue_cancels", "runs_cancel"),
+        ("lock_lost_runs", "runs_worker"),
         ("heartbeat", "runs_worker"),
-        ("prune_keys", "Tid Range Scan"),
+        ("prune_dedupe_keys", "Tid Range Scan"),
         ("write_fast", "log_later_heads"),
         ("write_fast", "log_pkey"),
         ("write_changes", "log_later_heads"),
@@ -385,12 +385,12 @@ async fn a_claim_is_as_cheap_beside_a_crowd() {
         for after in [0, 1, 2] {
             let (hits, plan) = pages(&database, "claim", &claim_after(after));
             assert!(hits < 200, "{stage} {after}: {hits}\n{plan}");
-            let (hits, plan) = pages(&database, "candidates", &candidates_after(after));
+            let (hits, plan) = pages(&database, "find_candidates", &candidates_after(after));
             assert!(hits < 400, "{stage} {after}: {hits}\n{plan}");
         }
-        let (hits, plan) = pages(&database, "look", "10000, 1000, false");
+        let (hits, plan) = pages(&database, "reap_scan", "10000, 1000, false");
         assert!(hits < 200, "{stage}: {hits}\n{plan}");
-        let (hits, plan) = pages(&database, "held_keys", "'', 0, '', 500");
+        let (hits, plan) = pages(&database, "find_held_keys", "'', 0, '', 500");
         assert!(hits < 4_000, "{stage}: {hits}\n{plan}");
     }
 }
@@ -410,7 +410,7 @@ async fn a_look_costs_the_same_beside_any_number_of_parked_tasks() {
     for deadline in ["null", "now() + interval '1 day'"] {
         let database = migrated().await;
         database.sql(&parked(deadline));
-        let (hits, plan) = pages(&database, "look", "10000, 1000, true");
+        let (hits, plan) = pages(&database, "reap_scan", "10000, 1000, true");
         assert!(hits < 200, "{deadline}: {hits}\n{plan}");
     }
 }

@@ -1,6 +1,6 @@
 //! An event costs the same on a long task as on a short one: bytes of write-ahead log per artifact chunk.
 
-use crate::scene::{Scene, append, chunk};
+use crate::scene::{TestStore, append, chunk};
 use longhaul_domain::Seq;
 use longhaul_store::{Appended, Store, WorkerStore};
 use longhaul_tests::eventually;
@@ -9,13 +9,13 @@ use std::time::Duration;
 /// Chunks in one append.
 const TOGETHER: usize = 20;
 
-fn position(scene: &Scene) -> u64 {
+fn position(scene: &TestStore) -> u64 {
     scene.database.sql("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").parse().unwrap()
 }
 
 #[tokio::test]
 async fn a_chunk_costs_the_same_on_a_long_task() {
-    let scene = Scene::private(&[
+    let scene = TestStore::private(&[
         ("full_page_writes", "off"),
         ("autovacuum", "off"),
         ("checkpoint_timeout", "1h"),
@@ -52,7 +52,7 @@ async fn a_chunk_costs_the_same_on_a_long_task() {
 
 #[tokio::test]
 async fn a_chunk_moves_no_index_entry_of_the_state() {
-    let scene = Scene::new().await;
+    let scene = TestStore::new().await;
     scene.accepted().await;
     let run = scene.claimed().await;
     for op in 1..=50 {

@@ -1,27 +1,27 @@
-//! Who gets a place where places are limited: decided in memory, once the claimed runs are counted.
+//! Chooses the runs to claim where limits apply, in memory, after the claimed runs are counted.
 
 use longhaul_domain::{AgentName, ConcurrencyLimits, OwnerId, TaskKey};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// A run that may be claimed.
+/// A claimable run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its task.
+pub struct ClaimCandidate {
+    /// Task of the run.
     pub key: TaskKey,
-    /// What it must not run beside too many of.
+    /// Concurrency key of the run.
     pub concurrency_key: Option<String>,
 }
 
-/// How many runs of an agent are claimed.
+/// Numbers of an agent's claimed runs.
 #[derive(Debug, Clone, Default)]
-pub struct Running {
+pub struct RunningCounts {
     total: u64,
     owners: HashMap<OwnerId, u64>,
     keys: HashMap<(OwnerId, String), u64>,
 }
 
-impl Running {
-    /// So many more.
+impl RunningCounts {
+    /// Adds claimed runs.
     pub fn add(&mut self, owner: OwnerId, key: Option<&str>, runs: u64) {
         self.total += runs;
         *self.owners.entry(owner).or_default() += runs;
@@ -30,12 +30,12 @@ impl Running {
         }
     }
 
-    /// Whether there is room for one more run of the agent at all.
+    /// Returns whether the agent may run one more.
     pub fn has_room(&self, limits: &ConcurrencyLimits) -> bool {
         below(self.total, limits.total)
     }
 
-    /// Owners that must not have more.
+    /// Owners at their limit.
     pub fn full_owners(&self, limits: &ConcurrencyLimits) -> Vec<OwnerId> {
         let full = self.owners.iter().filter(|(_, runs)| !below(**runs, limits.per_owner));
         full.map(|(owner, _)| *owner).collect()
@@ -45,7 +45,7 @@ impl Running {
         below(self.owners.get(&owner).copied().unwrap_or(0), limits.per_owner)
     }
 
-    fn has_room_for_key(&self, run: &Candidate, limits: &ConcurrencyLimits) -> bool {
+    fn has_room_for_key(&self, run: &ClaimCandidate, limits: &ConcurrencyLimits) -> bool {
         run.concurrency_key.as_ref().is_none_or(|key| {
             let used = self.keys.get(&(run.key.owner, key.clone())).copied();
             below(used.unwrap_or(0), limits.per_key)
@@ -60,23 +60,23 @@ const fn below(runs: u64, limit: Option<u32>) -> bool {
     }
 }
 
-/// An agent that somebody has slots for.
+/// An agent with free slots.
 #[derive(Debug)]
-pub struct Offer {
+pub struct AgentOffer {
     /// The agent.
     pub agent: AgentName,
     /// Free slots.
     pub free: usize,
-    /// How much of it may run.
+    /// Concurrency limits of the agent.
     pub limits: ConcurrencyLimits,
-    /// How much does.
-    pub running: Running,
-    /// What could run: of each owner, in the order of their turns, in its own order.
-    pub owners: Vec<Vec<Candidate>>,
+    /// Claimed runs of the agent.
+    pub running: RunningCounts,
+    /// Candidates by owner, in the order of the owners' turns.
+    pub owners: Vec<Vec<ClaimCandidate>>,
 }
 
-impl Offer {
-    /// How many runs may be claimed, if nobody may claim more than `most`.
+impl AgentOffer {
+    /// Number of runs to claim, at most `most`.
     pub fn wanted(&self, most: usize) -> usize {
         let room = self
             .limits
@@ -86,42 +86,43 @@ impl Offer {
     }
 }
 
-/// What was decided.
+/// Runs to claim and to hold back.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub struct ClaimPlan {
     /// Runs to claim in this order, with their agent.
-    pub claim: Vec<(AgentName, Candidate)>,
+    pub claim: Vec<(AgentName, ClaimCandidate)>,
     /// Runs whose concurrency key is in use, by agent.
-    pub hold_back: BTreeMap<AgentName, Vec<Candidate>>,
+    pub hold_back: BTreeMap<AgentName, Vec<ClaimCandidate>>,
 }
 
-/// Lets owners take turns, and of each the first of its runs that no limit forbids. What is chosen counts as claimed in the
-/// offers, and is not chosen again.
-pub fn choose(offers: &mut [Offer], most: usize) -> Choice {
-    let mut choice = Choice::default();
-    let mut going_on = true;
-    while going_on && choice.claim.len() < most {
-        going_on = false;
+/// Plans claims: owners take turns, and each gives its first run that no limit forbids.
+///
+/// Planned runs count as claimed in the offers and are not planned again.
+pub fn plan_claims(offers: &mut [AgentOffer], most: usize) -> ClaimPlan {
+    let mut plan = ClaimPlan::default();
+    let mut progressed = true;
+    while progressed && plan.claim.len() < most {
+        progressed = false;
         let longest = offers.iter().map(|offer| offer.owners.len()).max().unwrap_or(0);
         for place in 0..longest {
             for offer in &mut *offers {
-                if choice.claim.len() < most {
-                    going_on |= one_of(offer, place, &mut choice);
+                if plan.claim.len() < most {
+                    progressed |= take_next(offer, place, &mut plan);
                 }
             }
         }
     }
-    for (agent, held) in &mut choice.hold_back {
+    for (agent, held) in &mut plan.hold_back {
         let taken: HashSet<TaskKey> =
-            choice.claim.iter().filter(|(by, _)| by == agent).map(|(_, run)| run.key).collect();
+            plan.claim.iter().filter(|(by, _)| by == agent).map(|(_, run)| run.key).collect();
         held.retain(|run| !taken.contains(&run.key));
     }
-    choice.hold_back.retain(|_, held| !held.is_empty());
-    choice
+    plan.hold_back.retain(|_, held| !held.is_empty());
+    plan
 }
 
-/// Takes the next run of the owner at a place, if there is one that no limit forbids.
-fn one_of(offer: &mut Offer, place: usize, choice: &mut Choice) -> bool {
+/// Takes the next allowed run of the owner at this place; returns whether there was one.
+fn take_next(offer: &mut AgentOffer, place: usize, plan: &mut ClaimPlan) -> bool {
     let Some(runs) = offer.owners.get_mut(place) else { return false };
     while let Some(owner) = runs.first().map(|run| run.key.owner) {
         let open = offer.free > 0
@@ -134,10 +135,10 @@ fn one_of(offer: &mut Offer, place: usize, choice: &mut Choice) -> bool {
         if offer.running.has_room_for_key(&run, &offer.limits) {
             offer.running.add(owner, run.concurrency_key.as_deref(), 1);
             offer.free -= 1;
-            choice.claim.push((offer.agent.clone(), run));
+            plan.claim.push((offer.agent.clone(), run));
             return true;
         }
-        choice.hold_back.entry(offer.agent.clone()).or_default().push(run);
+        plan.hold_back.entry(offer.agent.clone()).or_default().push(run);
     }
     false
 }
@@ -148,19 +149,19 @@ mod tests {
     use longhaul_domain::TaskId;
     use uuid::Uuid;
 
-    fn run(owner: i32, id: u128, key: Option<&str>) -> Candidate {
+    fn run(owner: i32, id: u128, key: Option<&str>) -> ClaimCandidate {
         let key = key.map(str::to_owned);
         let task = TaskId::new(Uuid::from_u128(id));
-        Candidate { key: TaskKey { owner: OwnerId(owner), task }, concurrency_key: key }
+        ClaimCandidate { key: TaskKey { owner: OwnerId(owner), task }, concurrency_key: key }
     }
 
-    fn offer(limits: ConcurrencyLimits, owners: Vec<Vec<Candidate>>) -> Offer {
+    fn offer(limits: ConcurrencyLimits, owners: Vec<Vec<ClaimCandidate>>) -> AgentOffer {
         let agent = AgentName::new("echo").unwrap();
-        Offer { agent, free: 100, limits, running: Running::default(), owners }
+        AgentOffer { agent, free: 100, limits, running: RunningCounts::default(), owners }
     }
 
-    fn ids(choice: &Choice) -> Vec<u128> {
-        choice.claim.iter().map(|(_, run)| run.key.task.uuid().as_u128()).collect()
+    fn ids(plan: &ClaimPlan) -> Vec<u128> {
+        plan.claim.iter().map(|(_, run)| run.key.task.uuid().as_u128()).collect()
     }
 
     #[test]
@@ -170,8 +171,8 @@ mod tests {
             vec![run(2, 4, None)],
             vec![run(3, 5, None), run(3, 6, None)],
         ];
-        let choice = choose(&mut [offer(ConcurrencyLimits::NONE, owners)], 5);
-        assert_eq!(ids(&choice), [1, 4, 5, 2, 6]);
+        let plan = plan_claims(&mut [offer(ConcurrencyLimits::NONE, owners)], 5);
+        assert_eq!(ids(&plan), [1, 4, 5, 2, 6]);
     }
 
     #[test]
@@ -179,11 +180,11 @@ mod tests {
         let owners = || vec![(1..4).map(|n| run(1, n, None)).collect(), vec![run(2, 4, None)]];
         let none = ConcurrencyLimits::NONE;
         let total = ConcurrencyLimits { total: Some(2), ..none };
-        assert_eq!(ids(&choose(&mut [offer(total, owners())], 9)), [1, 4]);
+        assert_eq!(ids(&plan_claims(&mut [offer(total, owners())], 9)), [1, 4]);
         let per_owner = ConcurrencyLimits { per_owner: Some(2), ..none };
         let mut offers = [offer(per_owner, owners())];
         offers[0].running.add(OwnerId(1), None, 1);
-        assert_eq!(ids(&choose(&mut offers, 9)), [1, 4]);
+        assert_eq!(ids(&plan_claims(&mut offers, 9)), [1, 4]);
         assert_eq!(offers[0].running.full_owners(&per_owner), [OwnerId(1)]);
     }
 
@@ -194,9 +195,9 @@ mod tests {
             vec![run(1, 1, Some("a")), run(1, 2, Some("a")), run(1, 3, None)],
             vec![run(2, 4, Some("a"))],
         ];
-        let choice = choose(&mut [offer(limits, owners)], 9);
-        assert_eq!(ids(&choice), [1, 4, 3], "keys belong to their owner");
-        let held = choice.hold_back.values().flatten();
+        let plan = plan_claims(&mut [offer(limits, owners)], 9);
+        assert_eq!(ids(&plan), [1, 4, 3], "keys are scoped by owner");
+        let held = plan.hold_back.values().flatten();
         assert_eq!(held.map(|run| run.key.task.uuid().as_u128()).collect::<Vec<_>>(), [2]);
     }
 }

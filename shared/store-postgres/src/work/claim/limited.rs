@@ -1,17 +1,20 @@
-//! Claiming where an agent's runs are limited: one claim of the agent at a time, over all nodes.
+//! Claims where an agent's runs are limited, one claim per agent at a time over all nodes.
 //!
-//! One transaction: take the agent's lock, count what is claimed, choose, claim. What is chosen against stays ready, except for
-//! runs whose concurrency key is in use: those are held back, so that they do not stand in the way of the next claim, until a
-//! run that uses the key ends. So that none is held back behind a run that is ending just now, the rows of those runs are locked
-//! first; where somebody else has them, the run stays ready. Nothing here waits for a row, so nobody waits in a circle.
+//! One transaction: take the agent's lock, count claimed runs, choose, claim. Runs that were not
+//! chosen stay ready, except those whose concurrency key is in use: they are held back, so that
+//! they do not block later claims, until a run that uses the key ends.
+//!
+//! Holding back first locks the rows of the runs that use the key, so that none of them can end
+//! unnoticed; if another transaction has one, the run stays ready. No statement here waits for a
+//! row, so there is no deadlock.
 
 use crate::{
     column::{agent, column, key},
     db::Db,
-    failure::{DbResult, Failure},
+    error::{DbError, DbResult},
     work::claim::{
-        Taken,
-        choose::{Candidate, Choice, Offer, Running, choose},
+        choose::{AgentOffer, ClaimCandidate, ClaimPlan, RunningCounts, plan_claims},
+        read::ClaimedKey,
     },
 };
 use longhaul_domain::{AgentName, OwnerId};
@@ -21,21 +24,22 @@ use sqlx_postgres::{PgConnection, PgRow};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Lets one claim at a time go on, for each of these agents until the end of the transaction.
+/// Serialises claims of these agents until the end of the transaction.
 pub const LOCK_LIMITS: &str = "-- store::lock_limits
 select pg_advisory_xact_lock(723681251, place)
 from (select distinct hashtext(agent) as place from unnest($1::text[]) as a (agent) order by 1) places";
 
-/// How many runs are claimed, by owner and concurrency key. As many are claimed as workers have slots, which is not many.
+/// Counts claimed runs by owner and concurrency key. Bounded by the workers' slots.
 pub const COUNT_RUNNING: &str = "-- store::count_running
 select r.agent, r.owner_id, r.concurrency_key, count(*) as runs
 from runs r
 where r.worker is not null and r.agent = any($1)
 group by r.agent, r.owner_id, r.concurrency_key";
 
-/// What may be claimed, by agent, turn of the owner, and place within the owner; one row without a run for an owner that has
-/// nothing to be claimed now. Owners that have as much as they may are passed over.
-pub const CANDIDATES: &str = "-- store::candidates
+/// Finds claimable runs by agent, turn of the owner and place within the owner.
+///
+/// An owner without claimable runs gets one row without a run. Owners at their limit are skipped.
+pub const FIND_CANDIDATES: &str = "-- store::find_candidates
 with recursive time as materialized (
     select clock_timestamp() as now
 ), slot as materialized (
@@ -95,8 +99,9 @@ left join lateral (
 ) c on true
 order by o.agent, o.place, c.priority desc, c.run_at, c.task_id";
 
-/// Claims these runs, but for those that somebody else has locked or changed. `num_nulls` keeps the planner from reading one of the
-/// indexes of waiting runs instead of the key.
+/// Claims the chosen runs, except those that another transaction has locked or changed.
+///
+/// `num_nulls` keeps the planner from using an index of waiting runs instead of the primary key.
 pub const CLAIM_CHOSEN: &str = "-- store::claim_chosen
 with chosen as materialized (
     select r.owner_id, r.task_id, c.token, c.version
@@ -115,8 +120,10 @@ set worker = $1, token = chosen.token, epoch = r.epoch + 1, queue_until = null,
 from chosen
 where r.owner_id = any(array[chosen.owner_id]) and r.task_id = chosen.task_id";
 
-/// Holds these runs back whose concurrency key is used by as many runs as may use it, where none of those can end meanwhile.
-/// `owner_id + 0` keeps the planner from reading all that an owner has waiting.
+/// Holds back runs whose concurrency key is at its limit, if none of the runs that use it can end
+/// meanwhile.
+///
+/// `owner_id + 0` keeps the planner from reading all waiting runs of an owner.
 pub const HOLD_BACK: &str = "-- store::hold_back
 with run as materialized (
     select h.owner_id, h.task_id, h.concurrency_key
@@ -145,38 +152,40 @@ set stage = 2
 from held
 where r.owner_id = any(array[held.owner_id]) and r.task_id = held.task_id";
 
-/// How many runs of each owner are looked at, at most, where some may have to be held back.
-const DEPTH: usize = 200;
+/// Most candidates per owner when some may have to be held back.
+const MAX_CANDIDATES_PER_OWNER: usize = 200;
 
-/// How often is looked on behind runs that were held back, and behind owners that had nothing to be claimed.
-const ROUNDS: usize = 4;
+/// Most rounds per claim: later ones look behind held-back runs and behind owners without claimable
+/// runs.
+const MAX_LIMITED_ROUNDS: usize = 4;
 
-/// The owners of an agent that were looked at.
-struct Looked {
-    /// The last of them in the order of their turns.
+/// Owners of an agent that were examined.
+struct OwnersScanned {
+    /// The last of them in the order of turns.
     last: OwnerId,
-    /// Whether there may be owners behind it.
+    /// Set if there may be further owners.
     more: bool,
 }
 
-/// Claims up to as many runs as there are tokens; gives them in the order in which they are handed out, with some that somebody
-/// else has.
-pub async fn take(
+/// Claims at most one run per token; returns them in claim order, including some that another
+/// transaction holds.
+pub async fn claim(
     db: &Db,
     connection: &mut PgConnection,
     request: &ClaimRequest,
     tokens: &[Uuid],
-) -> DbResult<Vec<Taken>> {
+) -> DbResult<Vec<ClaimedKey>> {
     let mut transaction = connection.begin().await?;
     let limited = request.slots.iter().filter(|slot| !slot.limits.is_none());
     let limited: Vec<&str> = limited.map(|slot| slot.agent.as_str()).collect();
+    // Serialises claims of these agents over all nodes until the commit.
     query(LOCK_LIMITS).bind(&limited).execute(&mut *transaction).await?;
-    let mut running = count(&mut transaction, &limited).await?;
+    let mut running = count_running(&mut transaction, &limited).await?;
     let slots: BTreeMap<&AgentName, &AgentSlots> =
         request.slots.iter().map(|slot| (&slot.agent, slot)).collect();
-    let mut offers: Vec<Offer> = slots
+    let mut offers: Vec<AgentOffer> = slots
         .values()
-        .map(|slot| Offer {
+        .map(|slot| AgentOffer {
             agent: slot.agent.clone(),
             free: slot.free as usize,
             limits: slot.limits,
@@ -184,27 +193,30 @@ pub async fn take(
             owners: Vec::new(),
         })
         .collect();
-    let mut taken = Vec::new();
-    for round in 0..ROUNDS {
-        let most = tokens.len() - taken.len();
-        let looked = offer_runs(db, &mut transaction, request, &mut offers, (most, round)).await?;
-        let choice = choose(&mut offers, most);
-        taken.extend(claim(&mut transaction, request, &choice, &tokens[taken.len()..]).await?);
-        let going_on = pass_turns(db, &choice, &looked, taken.len() < tokens.len());
-        let held = hold_back(&mut transaction, &slots, &choice).await?;
-        if taken.len() >= tokens.len() || (held == 0 && !going_on) {
+    let mut claimed = Vec::new();
+    for round in 0..MAX_LIMITED_ROUNDS {
+        let most = tokens.len() - claimed.len();
+        let scanned =
+            load_candidates(db, &mut transaction, request, &mut offers, (most, round)).await?;
+        let plan = plan_claims(&mut offers, most);
+        claimed.extend(
+            claim_chosen(&mut transaction, request, &plan, &tokens[claimed.len()..]).await?,
+        );
+        let more_owners = record_turns(db, &plan, &scanned, claimed.len() < tokens.len());
+        let held = hold_back(&mut transaction, &slots, &plan).await?;
+        if claimed.len() >= tokens.len() || (held == 0 && !more_owners) {
             break;
         }
     }
     transaction.commit().await?;
-    Ok(taken)
+    Ok(claimed)
 }
 
-async fn count(
+async fn count_running(
     connection: &mut PgConnection,
     agents: &[&str],
-) -> DbResult<BTreeMap<AgentName, Running>> {
-    let mut running: BTreeMap<AgentName, Running> = BTreeMap::new();
+) -> DbResult<BTreeMap<AgentName, RunningCounts>> {
+    let mut running: BTreeMap<AgentName, RunningCounts> = BTreeMap::new();
     for row in query(COUNT_RUNNING).bind(agents).fetch_all(connection).await? {
         let runs = u64::try_from(column::<i64>(&row, "runs")?).unwrap_or_default();
         let concurrency_key: Option<String> = column(&row, "concurrency_key")?;
@@ -214,35 +226,38 @@ async fn count(
     Ok(running)
 }
 
-/// Notes whose turn it was. Owners of whom nothing could be claimed have had theirs too, where there were places: they must
-/// not stand before the others for ever. Whether there may be owners behind those.
-fn pass_turns(
+/// Records whose turn it was; returns whether there may be further owners.
+///
+/// With slots left, owners without claimable runs have had their turn too; otherwise they would
+/// block the others forever.
+fn record_turns(
     db: &Db,
-    choice: &Choice,
-    looked: &BTreeMap<AgentName, Looked>,
+    plan: &ClaimPlan,
+    scanned: &BTreeMap<AgentName, OwnersScanned>,
     places: bool,
 ) -> bool {
-    for (agent, run) in &choice.claim {
-        db.turns.served(agent, run.key.owner);
+    for (agent, run) in &plan.claim {
+        db.turns.record_served(agent, run.key.owner);
     }
     let mut more = false;
-    for (agent, looked) in looked.iter().filter(|_| places) {
-        if choice.claim.iter().all(|(by, _)| by != agent) {
-            db.turns.served(agent, looked.last);
-            more |= looked.more;
+    for (agent, scanned) in scanned.iter().filter(|_| places) {
+        if plan.claim.iter().all(|(by, _)| by != agent) {
+            db.turns.record_served(agent, scanned.last);
+            more |= scanned.more;
         }
     }
     more
 }
 
-/// Fills in what may be claimed, and says whose runs were looked at. The second number says how often this was done before.
-async fn offer_runs(
+/// Loads candidates into the offers and returns the owners that were examined. The second number is
+/// that of the round, from 0.
+async fn load_candidates(
     db: &Db,
     connection: &mut PgConnection,
     request: &ClaimRequest,
-    offers: &mut [Offer],
+    offers: &mut [AgentOffer],
     (most, round): (usize, usize),
-) -> DbResult<BTreeMap<AgentName, Looked>> {
+) -> DbResult<BTreeMap<AgentName, OwnersScanned>> {
     let mut full = Vec::new();
     let (mut agents, mut after, mut owners, mut depths) = (vec![], vec![], vec![], vec![]);
     let mut versions: Vec<Option<&str>> = Vec::new();
@@ -254,9 +269,9 @@ async fn offer_runs(
         let full_owners = offer.running.full_owners(&offer.limits);
         let wanted = offer.wanted(most);
         agents.push(offer.agent.as_str());
-        after.push(db.turns.last(&offer.agent, &*db.ids).0);
+        after.push(db.turns.start_after(&offer.agent, &*db.ids).0);
         owners.push(i32::try_from(wanted + full_owners.len()).unwrap_or(i32::MAX));
-        depths.push(i64::try_from(depth(offer, wanted, round)).unwrap_or(i64::MAX));
+        depths.push(i64::try_from(candidates_per_owner(offer, wanted, round)).unwrap_or(i64::MAX));
         let slot = request.slots.iter().find(|slot| slot.agent == offer.agent);
         versions.push(slot.and_then(|slot| slot.pinned.as_deref()));
         full.extend(full_owners.into_iter().map(|owner| (offer.agent.as_str(), owner.0)));
@@ -265,7 +280,7 @@ async fn offer_runs(
         return Ok(BTreeMap::new());
     }
     let (full_agents, full_owners): (Vec<&str>, Vec<i32>) = full.into_iter().unzip();
-    let rows = query(CANDIDATES)
+    let rows = query(FIND_CANDIDATES)
         .bind(request.worker.uuid())
         .bind(agents)
         .bind(after)
@@ -279,72 +294,74 @@ async fn offer_runs(
     add_candidates(offers, &rows, most)
 }
 
-/// Of one owner no more than is wanted, unless it may turn out that some have to be held back.
-fn depth(offer: &Offer, wanted: usize, round: usize) -> usize {
+/// Number of candidates to load per owner: no more than wanted, unless some may have to be held
+/// back.
+fn candidates_per_owner(offer: &AgentOffer, wanted: usize, round: usize) -> usize {
     match (offer.limits.per_key, round) {
         (None, _) => offer.limits.per_owner.map_or(wanted, |most| wanted.min(most as usize)),
-        (Some(_), 0) => (4 * wanted + 16).min(DEPTH.max(wanted)),
-        (Some(_), _) => DEPTH.max(wanted),
+        (Some(_), 0) => (4 * wanted + 16).min(MAX_CANDIDATES_PER_OWNER.max(wanted)),
+        (Some(_), _) => MAX_CANDIDATES_PER_OWNER.max(wanted),
     }
 }
 
 fn add_candidates(
-    offers: &mut [Offer],
+    offers: &mut [AgentOffer],
     rows: &[PgRow],
     most: usize,
-) -> DbResult<BTreeMap<AgentName, Looked>> {
-    let mut looked: BTreeMap<AgentName, Looked> = BTreeMap::new();
+) -> DbResult<BTreeMap<AgentName, OwnersScanned>> {
+    let mut scanned: BTreeMap<AgentName, OwnersScanned> = BTreeMap::new();
     for row in rows {
         let (agent, owner) = (agent(row)?, OwnerId(column(row, "owner_id")?));
         let offer = offers.iter_mut().find(|offer| offer.agent == agent);
-        let offer = offer.ok_or_else(|| Failure::corrupt("column agent", "nobody asked for it"))?;
-        if looked.get(&agent).is_none_or(|before| before.last != owner) {
+        let offer = offer.ok_or_else(|| DbError::corrupt("column agent", "nobody asked for it"))?;
+        if scanned.get(&agent).is_none_or(|before| before.last != owner) {
             offer.owners.push(Vec::new());
         }
         if column::<Option<Uuid>>(row, "task_id")?.is_some() {
             let concurrency_key = column(row, "concurrency_key")?;
-            let candidate = Candidate { key: key(row)?, concurrency_key };
+            let candidate = ClaimCandidate { key: key(row)?, concurrency_key };
             offer.owners.last_mut().into_iter().for_each(|runs| runs.push(candidate.clone()));
         }
         let more = offer.owners.len() >= offer.wanted(most);
-        looked.insert(agent, Looked { last: owner, more });
+        scanned.insert(agent, OwnersScanned { last: owner, more });
     }
-    Ok(looked)
+    Ok(scanned)
 }
 
-async fn claim(
+async fn claim_chosen(
     connection: &mut PgConnection,
     request: &ClaimRequest,
-    choice: &Choice,
+    plan: &ClaimPlan,
     tokens: &[Uuid],
-) -> DbResult<Vec<Taken>> {
-    if choice.claim.is_empty() {
+) -> DbResult<Vec<ClaimedKey>> {
+    if plan.claim.is_empty() {
         return Ok(Vec::new());
     }
     let version = |agent: &AgentName| {
         let slot = request.slots.iter().find(|slot| slot.agent == *agent);
         slot.and_then(|slot| slot.pinned.as_deref())
     };
-    let runs = || choice.claim.iter().map(|(_, run)| run.key);
+    let runs = || plan.claim.iter().map(|(_, run)| run.key);
     query(CLAIM_CHOSEN)
         .bind(request.worker.uuid())
         .bind(runs().map(|key| key.owner.0).collect::<Vec<_>>())
         .bind(runs().map(|key| key.task.uuid()).collect::<Vec<_>>())
-        .bind(&tokens[..choice.claim.len()])
-        .bind(choice.claim.iter().map(|(agent, _)| version(agent)).collect::<Vec<_>>())
+        .bind(&tokens[..plan.claim.len()])
+        .bind(plan.claim.iter().map(|(agent, _)| version(agent)).collect::<Vec<_>>())
         .execute(connection)
         .await?;
-    // The token of a run that somebody else had is used by nobody, and counts all the same.
-    Ok(runs().zip(tokens).map(|(key, token)| Taken { key, token: *token }).collect())
+    // A run that another transaction held does not bear its token; that token counts as used
+    // anyway.
+    Ok(runs().zip(tokens).map(|(key, token)| ClaimedKey { key, token: *token }).collect())
 }
 
 async fn hold_back(
     connection: &mut PgConnection,
     slots: &BTreeMap<&AgentName, &AgentSlots>,
-    choice: &Choice,
+    plan: &ClaimPlan,
 ) -> DbResult<u64> {
     let mut held = 0;
-    for (agent, runs) in &choice.hold_back {
+    for (agent, runs) in &plan.hold_back {
         let limit = slots.get(agent).and_then(|slot| slot.limits.per_key);
         held += query(HOLD_BACK)
             .bind(agent.as_str())

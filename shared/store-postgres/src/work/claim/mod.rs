@@ -1,33 +1,33 @@
-//! Handing out runs, so that owners take turns.
+//! Claims runs, so that owners take turns.
 //!
-//! A claim assigns no place in a log, so its commit does not wait for the disk: one that a crash of the database forgets was
-//! never made, and its token, random per claim, is worth nothing afterwards. Tokens are made before the claim, new ones for
-//! each try; when an answer is lost, the runs are given back by them (see [`lost`]).
+//! A claim assigns no log sequence, so its commit does not wait for the disk. A claim that a
+//! database crash forgets was never made, and its random token is worthless afterwards. Each
+//! attempt uses new tokens; if its answer is lost, they identify the runs to unclaim (see
+//! [`lost_claims`](super::lost_claims)).
 //!
-//! Where nothing is limited, one statement claims ([`fast`]). Where an agent is, claims of that agent come one after the other
-//! over all nodes ([`limited`]), so that two of them never exceed a limit together.
+//! Without limits one statement claims ([`unlimited`]). Claims of a limited agent are serialised
+//! over all nodes ([`limited`]), so two claims together never exceed a limit.
 
 pub mod choose;
-pub mod fast;
 pub mod limited;
 pub mod read;
 pub mod turns;
+pub mod unlimited;
 
 use crate::{
     db::Db,
-    failure::{DbResult, Failure},
-    replay::retried_briefly,
-    work::lost::{self, InFlight},
+    error::{DbError, DbResult},
+    retry::retry_briefly,
+    work::lost_claims::PendingClaim,
 };
-use longhaul_domain::TaskKey;
 use longhaul_store::{ClaimRequest, ClaimedRun, Result};
 use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Gives runs back that cannot be read, not to be claimed for a minute. What others have locked is left out.
-pub const POSTPONE: &str = "-- store::postpone
+/// Releases unreadable runs, to be claimed no earlier than in a minute. Locked rows are skipped.
+pub const POSTPONE_UNREADABLE: &str = "-- store::postpone_unreadable
 with unreadable as materialized (
     select r.owner_id, r.task_id
     from runs r
@@ -40,16 +40,7 @@ set worker = null, token = null, epoch = r.epoch + 1, run_at = clock_timestamp()
 from unreadable u
 where r.owner_id = any(array[u.owner_id]) and r.task_id = u.task_id";
 
-/// A run that was claimed, with its token.
-#[derive(Debug, Clone, Copy)]
-pub struct Taken {
-    /// Its task.
-    pub key: TaskKey,
-    /// The token.
-    pub token: Uuid,
-}
-
-/// Runs one batch. Claims wait for no disk, so what a batch shares is its connection.
+/// Runs one batch. Claims do not wait for the disk, so a batch merely shares a task.
 pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<ClaimedRun>>> {
     let mut outcomes = Vec::with_capacity(requests.len());
     for request in &requests {
@@ -64,12 +55,13 @@ async fn claim(db: &Db, request: &ClaimRequest) -> DbResult<Vec<ClaimedRun>> {
     if most == 0 {
         return Ok(Vec::new());
     }
-    retried_briefly(|| async {
-        lost::give_back(db).await?;
-        // A try before this one may be carried out yet, and must not share its tokens.
+    retry_briefly(|| async {
+        // Runs of lost claims become claimable again, perhaps by this very claim.
+        db.lost_claims.unclaim(&db.relaxed).await?;
+        // An earlier attempt may still execute, so each attempt needs its own tokens.
         let tokens = (0..most).map(|_| db.ids.token()).collect();
-        let flight = db.lost.in_flight(request.worker, tokens);
-        try_to_claim(db, request, flight).await
+        let pending = db.lost_claims.pending(request.worker, tokens);
+        try_to_claim(db, request, pending).await
     })
     .await
 }
@@ -77,39 +69,44 @@ async fn claim(db: &Db, request: &ClaimRequest) -> DbResult<Vec<ClaimedRun>> {
 async fn try_to_claim(
     db: &Db,
     request: &ClaimRequest,
-    flight: InFlight<'_>,
+    pending: PendingClaim<'_>,
 ) -> DbResult<Vec<ClaimedRun>> {
-    let mut connection = db.hot_relaxed.acquire().await?;
-    let taken = if request.slots.iter().all(|slot| slot.limits.is_none()) {
-        fast::take(db, &mut connection, request, flight.tokens()).await?
+    let mut connection = db.relaxed_cache.acquire().await?;
+    let claimed = if request.slots.iter().all(|slot| slot.limits.is_none()) {
+        unlimited::claim(db, &mut connection, request, pending.tokens()).await?
     } else {
-        limited::take(db, &mut connection, request, flight.tokens()).await?
+        limited::claim(db, &mut connection, request, pending.tokens()).await?
     };
-    if taken.is_empty() {
-        flight.landed(Vec::new());
-        connection.done();
+    if claimed.is_empty() {
+        pending.confirm(Vec::new());
+        connection.release();
         return Ok(Vec::new());
     }
-    let (runs, unreadable) = read::claimed(&mut connection, &taken).await?;
+    let (runs, unreadable) = read::read_claimed(&mut connection, &claimed).await?;
     let unreadable = postpone(&mut connection, request, unreadable).await?;
-    flight.landed(unreadable);
-    connection.done();
+    pending.confirm(unreadable);
+    connection.release();
     Ok(runs)
 }
 
-/// Puts runs off that cannot be read, so that they hold nobody up. Gives their tokens, as somebody may have locked one.
+/// Postpones unreadable runs so that they delay no others. Returns their tokens, as one may have
+/// been locked.
 async fn postpone(
     connection: &mut PgConnection,
     request: &ClaimRequest,
-    unreadable: Vec<(Uuid, Failure)>,
+    unreadable: Vec<(Uuid, DbError)>,
 ) -> DbResult<Vec<Uuid>> {
     if unreadable.is_empty() {
         return Ok(Vec::new());
     }
     for (_, failure) in &unreadable {
-        tracing::error!(?failure, "a run cannot be read and is put off");
+        tracing::error!(?failure, "unreadable run postponed");
     }
     let tokens: Vec<Uuid> = unreadable.into_iter().map(|(token, _)| token).collect();
-    query(POSTPONE).bind(request.worker.uuid()).bind(&tokens).execute(connection).await?;
+    query(POSTPONE_UNREADABLE)
+        .bind(request.worker.uuid())
+        .bind(&tokens)
+        .execute(connection)
+        .await?;
     Ok(tokens)
 }

@@ -1,21 +1,20 @@
-//! The facts of claimed runs. A first message comes along where it is small and all there is; everything else that was said is
-//! read for each run by itself, so one with a large history holds up nobody else.
+//! Reads claimed runs. The first message is included if it is small and the only entry; each run
+//! reads its own history later, so one with a long history delays no other.
 
 use crate::{
     column::{agent, body, column, context, key, seq, state},
-    failure::{DbResult, Failure},
-    work::claim::Taken,
+    error::{DbError, DbResult},
 };
-use longhaul_domain::{EntryBody, Epoch, Fence, log::UserMessage};
+use longhaul_domain::{EntryBody, Epoch, Fence, TaskKey, log::UserMessage};
 use longhaul_store::{ClaimedRun, MAX_OPENING_BYTES};
 use sqlx_core::query::query;
 use sqlx_postgres::{PgConnection, PgRow};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Claimed runs, in the order in which they were handed out. Each row is reached from the one before by its key, whatever the
-/// statistics say: a queue looks different from one moment to the next.
-pub const CLAIMED: &str = "-- store::claimed
+/// Reads claimed runs in claim order. Each table is reached by key from the row before, whatever
+/// the statistics say, because a queue changes from one moment to the next.
+pub const READ_CLAIMED: &str = "-- store::read_claimed
 select r.owner_id, r.task_id, r.agent, r.epoch, r.token, r.attempt, r.trace, r.cancel_at is not null as cancel, r.losses,
     greatest(0, extract(epoch from clock_timestamp() - r.run_at) * 1000)::int8 as waited_ms,
     t.context_id, t.created_at, s.state, s.last_seq, s.message_seq, s.turn, s.deadline_at,
@@ -45,15 +44,24 @@ left join lateral (
 ) m on true
 order by c.place";
 
-/// What was claimed, and the tokens of what cannot be read.
-pub async fn claimed(
+/// A claimed run with its token.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimedKey {
+    /// Task of the run.
+    pub key: TaskKey,
+    /// Token of the claim.
+    pub token: Uuid,
+}
+
+/// Reads claimed runs, and the tokens of those that are unreadable.
+pub async fn read_claimed(
     connection: &mut PgConnection,
-    taken: &[Taken],
-) -> DbResult<(Vec<ClaimedRun>, Vec<(Uuid, Failure)>)> {
-    let rows = query(CLAIMED)
-        .bind(taken.iter().map(|run| run.key.owner.0).collect::<Vec<_>>())
-        .bind(taken.iter().map(|run| run.key.task.uuid()).collect::<Vec<_>>())
-        .bind(taken.iter().map(|run| run.token).collect::<Vec<_>>())
+    keys: &[ClaimedKey],
+) -> DbResult<(Vec<ClaimedRun>, Vec<(Uuid, DbError)>)> {
+    let rows = query(READ_CLAIMED)
+        .bind(keys.iter().map(|run| run.key.owner.0).collect::<Vec<_>>())
+        .bind(keys.iter().map(|run| run.key.task.uuid()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|run| run.token).collect::<Vec<_>>())
         .bind(i32::try_from(MAX_OPENING_BYTES).unwrap_or(i32::MAX))
         .fetch_all(&mut *connection)
         .await?;
@@ -68,11 +76,11 @@ pub async fn claimed(
     Ok((claimed, unreadable))
 }
 
-/// A claimed run.
+/// A claimed run decoded from a row.
 struct ClaimedRow(ClaimedRun);
 
 impl TryFrom<&PgRow> for ClaimedRow {
-    type Error = Failure;
+    type Error = DbError;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let waited: i64 = column(row, "waited_ms")?;
         Ok(Self(ClaimedRun {
@@ -99,13 +107,13 @@ impl TryFrom<&PgRow> for ClaimedRow {
     }
 }
 
-/// The first message, where it came along.
+/// First message, if it was included.
 fn opening(row: &PgRow) -> DbResult<Option<UserMessage>> {
     if column::<Option<&str>>(row, "body")?.is_none() {
         return Ok(None);
     }
     match body(row)? {
         EntryBody::Message(user) => Ok(Some(user)),
-        _ => Err(Failure::corrupt("task_state.message_seq", "not a message")),
+        _ => Err(DbError::corrupt("task_state.message_seq", "not a message")),
     }
 }

@@ -1,7 +1,7 @@
-//! Whose turn it is.
+//! Remembers which owner of each agent was served last.
 //!
-//! Each process remembers for each agent which owner it served last, and begins behind that one. Where to begin at all is left
-//! to chance, so that many processes do not serve the same owner first.
+//! A process begins behind that owner. Its first start is random, so that many processes do not
+//! serve the same owner first.
 
 use longhaul_domain::{AgentName, OwnerId};
 use longhaul_runtime::IdSource;
@@ -10,18 +10,18 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// The owner of each agent that was served last.
+/// Owner served last, by agent.
 #[derive(Default)]
-pub struct Turns(Mutex<HashMap<AgentName, OwnerId>>);
+pub struct OwnerTurns(Mutex<HashMap<AgentName, OwnerId>>);
 
-impl Turns {
-    /// Who was served last.
-    pub fn last(&self, agent: &AgentName, ids: &dyn IdSource) -> OwnerId {
-        *self.lock().entry(agent.clone()).or_insert_with(|| somebody(ids.random_u128()))
+impl OwnerTurns {
+    /// Owner behind which the next claim begins.
+    pub fn start_after(&self, agent: &AgentName, ids: &dyn IdSource) -> OwnerId {
+        *self.lock().entry(agent.clone()).or_insert_with(|| random_owner(ids.random_u128()))
     }
 
-    /// This owner was served last.
-    pub fn served(&self, agent: &AgentName, owner: OwnerId) {
+    /// Records that this owner was served last.
+    pub fn record_served(&self, agent: &AgentName, owner: OwnerId) {
         self.lock().insert(agent.clone(), owner);
     }
 
@@ -30,8 +30,9 @@ impl Turns {
     }
 }
 
-/// Owners are numbered from 1, and nobody knows here how many there are: every order of magnitude is as likely as any other.
-fn somebody(random: u128) -> OwnerId {
+/// Chooses a random owner number. Numbers start at 1 and their count is unknown here, so every
+/// order of magnitude is equally likely.
+fn random_owner(random: u128) -> OwnerId {
     let bits = u32::try_from(random % 20).unwrap_or_default();
     let number = (random >> 64) & ((1 << bits) - 1);
     OwnerId(i32::try_from(number).unwrap_or_default())
@@ -44,12 +45,12 @@ mod tests {
 
     #[test]
     fn the_next_turn_begins_where_the_last_one_ended() {
-        let turns = Turns::default();
+        let turns = OwnerTurns::default();
         let echo = AgentName::new("echo").unwrap();
-        let first = turns.last(&echo, &SystemIds);
+        let first = turns.start_after(&echo, &SystemIds);
         assert!((0..1 << 20).contains(&first.0));
-        assert_eq!(turns.last(&echo, &SystemIds), first);
-        turns.served(&echo, OwnerId(7));
-        assert_eq!(turns.last(&echo, &SystemIds), OwnerId(7));
+        assert_eq!(turns.start_after(&echo, &SystemIds), first);
+        turns.record_served(&echo, OwnerId(7));
+        assert_eq!(turns.start_after(&echo, &SystemIds), OwnerId(7));
     }
 }

@@ -1,10 +1,10 @@
-//! What becomes of tasks for which something is overdue: decided in memory, once their rows are locked.
+//! Decides under row locks what becomes of overdue tasks.
 
 use crate::{
-    entry::Encoded,
-    failure::DbResult,
+    entry::EncodedEntry,
+    error::DbResult,
     work::settle,
-    write::{Changes, LockedTask, lock::lock_tasks, task::Stage},
+    write::{Changes, LockedTask, lock::lock_tasks, task::RunStage},
 };
 use chrono::TimeDelta;
 use longhaul_domain::{EntryBody, FailureKind, MessageId, Note, TaskFailure, TaskKey};
@@ -14,40 +14,40 @@ use sqlx_postgres::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
-/// Why somebody looks at a task.
+/// Reason why a task is reaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// Its worker took itself off.
+pub enum ReapReason {
+    /// The worker deregistered.
     Retired,
-    /// Its worker is dead.
+    /// The worker is lost.
     Dead,
-    /// Its cancel deadline has passed, by the clock of the statement that found it; no other look at a clock decides.
+    /// The cancel deadline has passed. Only the clock of the statement that found it decides that.
     Cancel,
-    /// It has waited too long in the queue, likewise.
+    /// The queue timeout has passed, by the clock of the statement that found it.
     Queue,
-    /// Its deadline has passed. Nothing is locked yet: everything is looked at again. The attempt is that of a parked task.
+    /// The deadline has passed. The task was found without a lock, so everything is checked again.
     Deadline {
-        /// The attempt in which it parked.
+        /// Attempt in which a parked task parked.
         parked: i32,
     },
 }
 
-/// By what is decided.
+/// Rules of the decisions.
 #[derive(Clone, Copy)]
-pub struct Rules<'a> {
-    /// Makes the ids of final messages.
+pub struct ReapRules<'a> {
+    /// Source of ids for final messages.
     pub ids: &'a dyn IdSource,
-    /// So many workers in a row end a task.
+    /// Number of workers lost in a row that ends a task.
     pub max_losses: u32,
-    /// How long a worker has after the deadline of a task.
+    /// Time that a worker has after a task's deadline.
     pub grace: Duration,
 }
 
-/// Locks these tasks, decides, and writes. Gives what was done; the transaction is the caller's.
+/// Locks these tasks, decides, and writes. Returns what was done; the caller commits.
 pub async fn reap(
     connection: &mut PgConnection,
-    found: &BTreeMap<TaskKey, Why>,
-    rules: Rules<'_>,
+    found: &BTreeMap<TaskKey, ReapReason>,
+    rules: ReapRules<'_>,
 ) -> DbResult<(Changes, Vec<Reaped>)> {
     let mut changes = Changes::default();
     let mut reaped = Vec::with_capacity(found.len());
@@ -55,30 +55,34 @@ pub async fn reap(
         let tasks = lock_tasks(connection, found.keys().copied()).await?;
         let suspects = Suspects::among(&tasks, found, rules.max_losses);
         for (key, mut task) in tasks {
-            let standing = suspects.standing(&task);
-            let done = found.get(&key).and_then(|why| decide(&mut task, *why, rules, standing));
-            // A program that knows no deadlines has ended it; left alone, it would be found for ever.
+            let rank = suspects.rank(&task);
+            let done = found.get(&key).and_then(|reason| decide(&mut task, *reason, rules, rank));
+            // A release without deadlines ended this task; without cleanup every scan would find it
+            // again.
             let stale =
                 done.is_none() && task.state.is_terminal() && task.deadline.take().is_some();
             if done.is_some() || stale {
-                changes.task(task);
+                changes.add_task(task);
             }
             reaped.extend(done);
         }
     }
-    let freed = changes.write(connection).await?;
-    reaped
-        .extend(freed.into_iter().map(|freed| Reaped::Due { key: freed.key, agent: freed.agent }));
+    let unblocked = changes.write(connection).await?;
+    reaped.extend(
+        unblocked
+            .into_iter()
+            .map(|unblocked| Reaped::Due { key: unblocked.key, agent: unblocked.agent }),
+    );
     Ok((changes, reaped))
 }
 
-/// The runs of each dead worker that have been lost too often, in the order of their keys.
+/// Runs of each lost worker that have been lost too often, by key.
 #[derive(Default)]
 struct Suspects(BTreeMap<Uuid, Vec<TaskKey>>);
 
-/// Where a run stands among the suspects of its worker.
+/// Rank of a run among its worker's suspects.
 #[derive(Debug, Clone, Copy, Default)]
-struct Standing {
+struct SuspectRank {
     place: usize,
     suspects: usize,
 }
@@ -86,12 +90,12 @@ struct Standing {
 impl Suspects {
     fn among(
         tasks: &BTreeMap<TaskKey, LockedTask>,
-        found: &BTreeMap<TaskKey, Why>,
+        found: &BTreeMap<TaskKey, ReapReason>,
         max_losses: u32,
     ) -> Self {
         let mut suspects = Self::default();
         for (key, task) in tasks {
-            let dead = found.get(key) == Some(&Why::Dead);
+            let dead = found.get(key) == Some(&ReapReason::Dead);
             let run =
                 task.run.as_ref().filter(|run| dead && is_suspect(run.losses + 1, max_losses));
             if let Some((_, worker)) = run.and_then(|run| run.holder) {
@@ -101,33 +105,38 @@ impl Suspects {
         suspects
     }
 
-    fn standing(&self, task: &LockedTask) -> Standing {
+    fn rank(&self, task: &LockedTask) -> SuspectRank {
         let holder = task.run.as_ref().and_then(|run| run.holder);
         let of_worker = holder.and_then(|(_, worker)| self.0.get(&worker));
         let place = |all: &Vec<TaskKey>| all.iter().position(|key| *key == task.key);
         match of_worker.and_then(|all| place(all).map(|place| (place, all.len()))) {
-            Some((place, suspects)) => Standing { place, suspects },
-            None => Standing::default(),
+            Some((place, suspects)) => SuspectRank { place, suspects },
+            None => SuspectRank::default(),
         }
     }
 }
 
-fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>, standing: Standing) -> Option<Reaped> {
+fn decide(
+    task: &mut LockedTask,
+    reason: ReapReason,
+    rules: ReapRules<'_>,
+    rank: SuspectRank,
+) -> Option<Reaped> {
     if task.state.is_terminal() {
         return None;
     }
-    match why {
-        Why::Retired | Why::Dead => lost(task, why, rules, standing),
-        Why::Cancel => {
+    match reason {
+        ReapReason::Retired | ReapReason::Dead => lost(task, reason, rules, rank),
+        ReapReason::Cancel => {
             task.run.as_ref()?;
             Some(cancel(task))
         }
-        Why::Queue => {
+        ReapReason::Queue => {
             let run = task.run.as_ref().filter(|run| run.holder.is_none())?;
             let failed = TaskFailure::queue_timeout(run.attempt - 1);
             Some(fail(task, failed, rules))
         }
-        Why::Deadline { parked } => {
+        ReapReason::Deadline { parked } => {
             let deadline = task.deadline.filter(|deadline| *deadline <= task.now)?;
             let attempts = match &task.run {
                 Some(run) if run.holder.is_some() => {
@@ -135,7 +144,8 @@ fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>, standing: Standing)
                     (deadline.checked_add_signed(force)? <= task.now).then_some(run.attempt)?
                 }
                 Some(run) => run.attempt - 1,
-                // It was woken while this waited for its rows: the next look sees its place in the queue.
+                // The task was woken while this transaction waited for its lock; the next scan sees
+                // the new run.
                 None if !task.state.is_parked() => return None,
                 None => parked,
             };
@@ -144,12 +154,12 @@ fn decide(task: &mut LockedTask, why: Why, rules: Rules<'_>, standing: Standing)
     }
 }
 
-/// Offers the run again whose worker is gone, unless it has been gone too often or was to stop.
+/// Offers the run of a lost worker again, unless it was lost too often or was to be canceled.
 fn lost(
     task: &mut LockedTask,
-    why: Why,
-    rules: Rules<'_>,
-    Standing { place, suspects }: Standing,
+    reason: ReapReason,
+    rules: ReapRules<'_>,
+    SuspectRank { place, suspects }: SuspectRank,
 ) -> Option<Reaped> {
     let now = task.now;
     let run = task.run.as_mut()?;
@@ -157,42 +167,44 @@ fn lost(
     if run.cancel_at.is_some() {
         return Some(cancel(task));
     }
-    if why == Why::Retired {
-        run.offer();
+    if reason == ReapReason::Retired {
+        run.reoffer();
         return Some(Reaped::Offered { key: task.key, agent: task.agent.clone() });
     }
     run.losses += 1;
     let (losses, attempts) = (run.losses, run.attempt);
+    // Backoff spaces suspects out, so that the one that kills workers runs alone.
     let delay = match verdict(losses, rules.max_losses, place, suspects) {
         PoisonDecision::Poison => {
             return Some(fail(task, TaskFailure::poison(losses, attempts), rules));
         }
         PoisonDecision::OfferAfter(delay) => delay,
     };
-    let due = task.after(delay);
+    let due = task.time_after(delay);
     let run = task.run.as_mut()?;
-    run.offer();
+    run.reoffer();
     run.due = if delay.is_zero() { now } else { due };
     if !delay.is_zero() {
-        run.stage = Stage::Scheduled;
+        run.stage = RunStage::Scheduled;
     }
     let worker = worker.to_string();
-    task.place(Encoded::from(&EntryBody::Note(Note::WorkerLost { worker })), 0);
+    task.append_entry(EncodedEntry::from(&EntryBody::Note(Note::WorkerLost { worker })), 0);
     Some(Reaped::Offered { key: task.key, agent: task.agent.clone() })
 }
 
 fn cancel(task: &mut LockedTask) -> Reaped {
-    settle::cancel(task, 0);
+    settle::cancel_task(task, 0);
     Reaped::Canceled { key: task.key }
 }
 
-/// Appends the final status of a task that has not ended, which may fail in every state, and takes its run off.
-fn fail(task: &mut LockedTask, failed: TaskFailure, rules: Rules<'_>) -> Reaped {
+/// Appends the failed status, which is legal in every state that is not terminal, and removes the
+/// run.
+fn fail(task: &mut LockedTask, failed: TaskFailure, rules: ReapRules<'_>) -> Reaped {
     let because: FailureKind = failed.because;
     let id = || MessageId::from(rules.ids.uuid_v7());
     let status = failed.status(task.key.task, &task.context, None, id);
-    task.place(Encoded::from(&status), 0);
-    task.drop_run();
+    task.append_entry(EncodedEntry::from(&status), 0);
+    task.remove_run();
     Reaped::Failed { key: task.key, because }
 }
 
@@ -203,21 +215,21 @@ mod tests {
     use longhaul_domain::TaskState;
     use longhaul_runtime::SystemIds;
 
-    const RULES: Rules<'static> =
-        Rules { ids: &SystemIds, max_losses: 3, grace: Duration::from_secs(10) };
-    const ALONE: Standing = Standing { place: 0, suspects: 1 };
+    const RULES: ReapRules<'static> =
+        ReapRules { ids: &SystemIds, max_losses: 3, grace: Duration::from_secs(10) };
+    const ALONE: SuspectRank = SuspectRank { place: 0, suspects: 1 };
 
     fn failed(task: &LockedTask, because: FailureKind) -> Reaped {
         Reaped::Failed { key: task.key, because }
     }
 
     #[test]
-    fn a_run_that_was_found_overdue_ends_whatever_the_clock_says_then() {
+    fn an_overdue_run_ends_whatever_the_clock_says_under_the_lock() {
         for millis in [-1, 0, 1] {
             let mut task = running();
             let deadline = task.now + TimeDelta::milliseconds(millis);
             task.run.as_mut().unwrap().cancel_at = Some(deadline);
-            let reaped = decide(&mut task, Why::Cancel, RULES, ALONE);
+            let reaped = decide(&mut task, ReapReason::Cancel, RULES, ALONE);
             assert_eq!(reaped, Some(Reaped::Canceled { key: task.key }), "{millis}");
             assert_eq!((task.state, task.run), (TaskState::Canceled, None));
         }
@@ -227,29 +239,29 @@ mod tests {
     fn the_third_worker_in_a_row_ends_the_task() {
         let mut task = running();
         for losses in 1..3 {
-            let reaped = decide(&mut task, Why::Dead, RULES, ALONE);
+            let reaped = decide(&mut task, ReapReason::Dead, RULES, ALONE);
             assert!(matches!(reaped, Some(Reaped::Offered { .. })), "{reaped:?}");
             let run = task.run.as_mut().unwrap();
             assert_eq!((run.losses, run.attempt), (losses, 1));
             run.holder = running().run.unwrap().holder;
         }
-        let reaped = decide(&mut task, Why::Dead, RULES, ALONE);
+        let reaped = decide(&mut task, ReapReason::Dead, RULES, ALONE);
         assert_eq!(reaped, Some(failed(&task, FailureKind::Poison)));
-        assert_eq!(task.dead.unwrap().attempts, 1);
+        assert_eq!(task.failure.unwrap().attempts, 1);
     }
 
     #[test]
-    fn a_deadline_lets_a_worker_settle_by_itself_and_ends_what_nobody_runs() {
+    fn a_deadline_gives_a_running_worker_grace_and_ends_an_unclaimed_task() {
         let mut task = running();
         task.deadline = Some(task.now);
-        let why = Why::Deadline { parked: 0 };
-        assert_eq!(decide(&mut task.clone(), why, RULES, ALONE), None);
+        let reason = ReapReason::Deadline { parked: 0 };
+        assert_eq!(decide(&mut task.clone(), reason, RULES, ALONE), None);
         let mut late = task.clone();
         late.now += TimeDelta::seconds(10);
         let ended = Some(failed(&task, FailureKind::Deadline));
-        assert_eq!(decide(&mut late, why, RULES, ALONE), ended);
+        assert_eq!(decide(&mut late, reason, RULES, ALONE), ended);
         task.run.as_mut().unwrap().holder = None;
-        assert_eq!(decide(&mut task, why, RULES, ALONE), ended);
-        assert_eq!(task.dead.unwrap().attempts, 0);
+        assert_eq!(decide(&mut task, reason, RULES, ALONE), ended);
+        assert_eq!(task.failure.unwrap().attempts, 0);
     }
 }

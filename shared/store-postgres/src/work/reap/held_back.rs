@@ -1,20 +1,20 @@
-//! Runs that are held back although nobody uses their concurrency key.
+//! Unblocks runs that are held back although their concurrency key is free.
 //!
-//! Whoever ends a run that used it makes the next one ready at once. This finds what slipped through, a bounded number of keys
-//! at a time.
+//! A run that ends normally unblocks the next one at once. This finds what was skipped, a bounded
+//! number of keys per pass.
 
 use crate::{
     column::{agent, column},
     db::Db,
-    failure::DbResult,
-    write::free::{Freed, Limited, free as free_places},
+    error::DbResult,
+    write::concurrency_keys::{ConcurrencyKeyRef, UnblockedRun, unblock},
 };
 use longhaul_store::Reaped;
 use sqlx_core::query::query;
 use std::collections::BTreeMap;
 
-/// Keys for which runs are held back, behind a place, each by one step in the index from the one before.
-pub const HELD_KEYS: &str = "-- store::held_keys
+/// Finds keys with held-back runs after a cursor, each by one index step from the one before.
+pub const FIND_HELD_KEYS: &str = "-- store::find_held_keys
 with recursive held as (
     (select r.agent, r.owner_id, r.concurrency_key, 1 as place
     from runs r
@@ -43,18 +43,18 @@ select h.agent, h.owner_id, h.concurrency_key,
 from held h
 order by h.place";
 
-/// How many keys are looked at, at a time.
-const KEYS: i32 = 500;
+/// Most keys examined per pass.
+const MAX_HELD_KEYS_PER_PASS: i32 = 500;
 
-/// Makes one run ready of each key that nobody uses.
-pub async fn free(db: &Db) -> DbResult<Vec<Reaped>> {
-    let (after_agent, after_owner, after_key) = db.rounds.held_back();
+/// Makes one run ready for each key that no run uses.
+pub async fn unblock_idle_keys(db: &Db) -> DbResult<Vec<Reaped>> {
+    let (after_agent, after_owner, after_key) = db.maintenance.held_back_cursor();
     let mut transaction = db.relaxed.begin().await?;
-    let rows = query(HELD_KEYS)
+    let rows = query(FIND_HELD_KEYS)
         .bind(after_agent)
         .bind(after_owner)
         .bind(after_key)
-        .bind(KEYS)
+        .bind(MAX_HELD_KEYS_PER_PASS)
         .fetch_all(&mut *transaction)
         .await?;
     let mut keys = Vec::with_capacity(rows.len());
@@ -66,16 +66,16 @@ pub async fn free(db: &Db) -> DbResult<Vec<Reaped>> {
         );
         keys.push((place, column::<bool>(row, "free")?));
     }
-    let places: BTreeMap<Limited<'_>, i64> = keys
+    let places: BTreeMap<ConcurrencyKeyRef<'_>, i64> = keys
         .iter()
         .filter(|(_, free)| *free)
         .map(|((agent, owner, key), _)| ((agent.as_str(), *owner, key.as_str()), 1))
         .collect();
-    let freed = free_places(&mut transaction, &places).await?;
+    let freed = unblock(&mut transaction, &places).await?;
     transaction.commit().await?;
-    // The last page is followed by the first.
-    let full = i32::try_from(keys.len()).is_ok_and(|keys| keys >= KEYS);
+    // After the last page start again at the first.
+    let full = i32::try_from(keys.len()).is_ok_and(|keys| keys >= MAX_HELD_KEYS_PER_PASS);
     let last = keys.pop().filter(|_| full).map(|(place, _)| place);
-    db.rounds.looked_at(last.unwrap_or_default());
-    Ok(freed.into_iter().map(|Freed { key, agent }| Reaped::Due { key, agent }).collect())
+    db.maintenance.record_held_back(last.unwrap_or_default());
+    Ok(freed.into_iter().map(|UnblockedRun { key, agent }| Reaped::Due { key, agent }).collect())
 }

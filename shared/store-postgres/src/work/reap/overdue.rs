@@ -1,12 +1,12 @@
-//! Tasks for which something is overdue.
+//! Reaps overdue tasks.
 
 use crate::{
     column::{column, key},
     db::Db,
-    failure::DbResult,
+    error::DbResult,
     work::reap::{
-        decide::{self, Rules, Why},
-        look::millis,
+        decide::{self, ReapReason, ReapRules},
+        scan::millis,
         watch::LostWorkers,
         workers,
     },
@@ -17,9 +17,9 @@ use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
 use std::collections::BTreeMap;
 
-/// Locks runs whose worker is not known or is dead. That a worker need not be known covers a claim that committed while its
-/// worker was being taken off.
-pub const LOST_RUNS: &str = "-- store::lost_runs
+/// Locks runs whose worker is lost or unknown. An unknown worker means that a claim committed while
+/// its worker was being deleted.
+pub const LOCK_LOST_RUNS: &str = "-- store::lock_lost_runs
 select r.owner_id, r.task_id
 from runs r
 where r.worker is not null and not exists (
@@ -30,7 +30,7 @@ limit $1
 for update of r skip locked";
 
 /// Locks runs whose cancel deadline has passed.
-pub const OVERDUE_CANCELS: &str = "-- store::overdue_cancels
+pub const LOCK_OVERDUE_CANCELS: &str = "-- store::lock_overdue_cancels
 select r.owner_id, r.task_id
 from runs r
 where r.cancel_at < (select clock_timestamp())
@@ -38,8 +38,8 @@ order by r.cancel_at
 limit $1
 for update of r skip locked";
 
-/// Locks runs that have waited too long for a worker. `num_nulls` keeps the planner from walking the queue.
-pub const QUEUE_TIMEOUTS: &str = "-- store::queue_timeouts
+/// Locks runs whose queue timeout has passed. `num_nulls` keeps the planner from walking the queue.
+pub const LOCK_QUEUE_TIMEOUTS: &str = "-- store::lock_queue_timeouts
 select r.owner_id, r.task_id
 from runs r
 where num_nulls(r.worker) = 1 and r.queue_until < (select clock_timestamp())
@@ -47,9 +47,10 @@ order by r.queue_until
 limit $1
 for update of r skip locked";
 
-/// Finds tasks whose deadline has passed, and where a worker runs them so long ago that it should have ended them. Locks
-/// nothing: a parked task has no run, and states are locked behind runs.
-pub const PASSED_DEADLINES: &str = "-- store::passed_deadlines
+/// Finds tasks whose deadline has passed; for a running task, by more than the grace period.
+///
+/// Locks nothing: a parked task has no run, and states are locked after runs.
+pub const FIND_PASSED_DEADLINES: &str = "-- store::find_passed_deadlines
 select s.owner_id, s.task_id, coalesce(l.attempt, 0) as attempt
 from (
     select d.owner_id, d.task_id, d.deadline_at, d.status_seq
@@ -67,53 +68,63 @@ left join lateral (
 where r.worker is null or s.deadline_at + $2::int8 * interval '1 millisecond' <= clock_timestamp()
 limit $1";
 
-/// Deals with runs whose worker is dead or that have waited too long, in one transaction.
-pub async fn runs(db: &Db, reap: &ReapRequest, lost: &LostWorkers) -> DbResult<Vec<Reaped>> {
+/// Reaps the runs of lost workers and overdue runs, in one transaction.
+pub async fn reap_runs(db: &Db, reap: &ReapRequest, lost: &LostWorkers) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
-    workers::lose(&mut transaction, lost).await?;
+    workers::mark_lost(&mut transaction, lost).await?;
     let found = lock_runs(&mut transaction, reap).await?;
     let (changes, reaped) = decide::reap(&mut transaction, &found, rules(db, reap)).await?;
-    workers::take_off(&mut transaction).await?;
+    workers::delete_lost(&mut transaction).await?;
     transaction.commit().await?;
-    db.signals.grown(changes.grown());
+    db.signals.publish_growth(changes.grown_logs());
     Ok(reaped)
 }
 
-/// Ends tasks whose deadline has passed, at most so many. A transaction of its own: it waits for rows, and whoever does so must
-/// hold none that were locked in another order.
-pub async fn deadlines(db: &Db, reap: &ReapRequest, limit: usize) -> DbResult<Vec<Reaped>> {
+/// Fails tasks whose deadline has passed, up to a limit.
+///
+/// It needs its own transaction: it waits for row locks, so it must hold none taken in another
+/// order.
+pub async fn fail_past_deadline(
+    db: &Db,
+    reap: &ReapRequest,
+    limit: usize,
+) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
     let mut found = BTreeMap::new();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let passed = query(PASSED_DEADLINES).bind(limit).bind(millis(reap.grace));
+    let passed = query(FIND_PASSED_DEADLINES).bind(limit).bind(millis(reap.grace));
     for row in passed.fetch_all(&mut *transaction).await? {
         let parked = column(&row, "attempt")?;
-        found.insert(key(&row)?, Why::Deadline { parked });
+        found.insert(key(&row)?, ReapReason::Deadline { parked });
     }
     let (changes, reaped) = decide::reap(&mut transaction, &found, rules(db, reap)).await?;
     transaction.commit().await?;
-    db.signals.grown(changes.grown());
+    db.signals.publish_growth(changes.grown_logs());
     Ok(reaped)
 }
 
-fn rules<'a>(db: &'a Db, reap: &ReapRequest) -> Rules<'a> {
-    Rules { ids: &*db.ids, max_losses: reap.max_losses, grace: reap.grace }
+fn rules<'a>(db: &'a Db, reap: &ReapRequest) -> ReapRules<'a> {
+    ReapRules { ids: &*db.ids, max_losses: reap.max_losses, grace: reap.grace }
 }
 
 async fn lock_runs(
     connection: &mut PgConnection,
     reap: &ReapRequest,
-) -> DbResult<BTreeMap<TaskKey, Why>> {
+) -> DbResult<BTreeMap<TaskKey, ReapReason>> {
     let mut found = BTreeMap::new();
-    // What was to be canceled is, whatever else is the matter with it.
-    let kinds =
-        [(LOST_RUNS, Why::Dead), (QUEUE_TIMEOUTS, Why::Queue), (OVERDUE_CANCELS, Why::Cancel)];
-    for (statement, why) in kinds {
-        // All that is found is dealt with: the suspects of a dead worker are judged together.
+    // Cancels come last, so that they override any other reason for the same task.
+    let kinds = [
+        (LOCK_LOST_RUNS, ReapReason::Dead),
+        (LOCK_QUEUE_TIMEOUTS, ReapReason::Queue),
+        (LOCK_OVERDUE_CANCELS, ReapReason::Cancel),
+    ];
+    for (statement, reason) in kinds {
+        // The limit applies here and not later, because the suspects of one worker are judged
+        // together.
         let left = (reap.limit as usize).saturating_sub(found.len());
         let limit = i64::try_from(left).unwrap_or(i64::MAX);
         for row in query(statement).bind(limit).fetch_all(&mut *connection).await? {
-            found.insert(key(&row)?, why);
+            found.insert(key(&row)?, reason);
         }
     }
     Ok(found)

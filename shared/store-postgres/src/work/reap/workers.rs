@@ -1,18 +1,21 @@
-//! Which workers are dead.
+//! Marks workers as lost and deletes them.
 //!
-//! A worker is dead when its lease is over, or when nobody has held the lock of its session for a second and it has not been
-//! heard of since; both as a process has [watched](super::watch) it, since the database's clock may be put forward or back.
-//! A server that comes back gives every worker a full lease first: while it was away no lease could be renewed, and every session
-//! was lost. A worker whose session was seen on it again needs no such time: from then on its absence counts as before. The
-//! life of a server is known by when it was started, by its timeline, and by a table that no crash survives.
+//! A worker is lost when its lease has expired, or when its session lock has been free for a second
+//! and it has not reported since. A process also [watches](super::watch) both by its own clock,
+//! because the database's clock may jump.
+//!
+//! A server that comes back gives every worker a full lease first: while it was away no lease could
+//! be renewed, and every session was lost. Once a worker's session has been seen on it again, its
+//! absence counts as before. The server's start time, its timeline and an unlogged table, which no
+//! crash survives, tell one life of a server from the next.
 
-use crate::{db::Db, failure::DbResult, work::reap::watch::LostWorkers};
+use crate::{db::Db, error::DbResult, work::reap::watch::LostWorkers};
 use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
 
-/// Notes that the server is another one, or has come back, or that its clock was put back to before it came. Of several that notice
-/// the first says when.
-pub const NOTE_SERVER: &str = "-- store::note_server
+/// Records that the server changed or restarted, or that its clock was set back to before its
+/// start. The first process to notice sets the time.
+pub const RECORD_SERVER_START: &str = "-- store::record_server_start
 with life as (
     insert into server_run default values on conflict do nothing returning one
 )
@@ -20,9 +23,9 @@ update server_epoch
 set identity = server_identity(), since = clock_timestamp()
 where identity <> server_identity() or since > clock_timestamp() or exists (select from life)";
 
-/// Notes which workers have no session any more, and which have one again, or have one for the first time in this life of the
-/// server.
-pub const MARK_WORKERS: &str = "-- store::mark_workers
+/// Marks workers whose session has gone, has returned, or was seen for the first time since the
+/// server started.
+pub const MARK_WORKER_SESSIONS: &str = "-- store::mark_worker_sessions
 update workers w
 set gone_since = case when not l.present then clock_timestamp() end,
     session_server = case when l.present then e.identity else w.session_server end
@@ -33,9 +36,10 @@ where l.worker_id = w.worker_id and w.lost_at is null and l.same_server
         else w.gone_since is null and l.watched
     end";
 
-/// Notes that workers are dead, whose lease was to end then or whose session is gone since then; nothing brings them back. One that
-/// was heard of in between is not.
-pub const LOSE_WORKERS: &str = "-- store::lose_workers
+/// Marks workers as lost whose lease was to end then, or whose session has been gone since then.
+///
+/// A lost worker never returns. A worker that reported in between is not marked.
+pub const MARK_WORKERS_LOST: &str = "-- store::mark_workers_lost
 update workers w
 set lost_at = clock_timestamp()
 from worker_life l
@@ -53,8 +57,8 @@ where l.worker_id = w.worker_id and w.lost_at is null and l.same_server
         )
     )";
 
-/// Takes off dead workers that hold nothing any more; those that still do stay until it is offered.
-pub const REAP_WORKERS: &str = "-- store::reap_workers
+/// Deletes lost workers without runs; the others stay until their runs are offered again.
+pub const DELETE_LOST_WORKERS: &str = "-- store::delete_lost_workers
 delete from workers
 where worker_id in (
     select w.worker_id from workers w
@@ -65,32 +69,38 @@ where worker_id in (
     for update skip locked
 )";
 
-/// Notes that the server is another one.
-pub async fn note_server(db: &Db) -> DbResult<()> {
-    tracing::info!("the database server has come back; every worker has a full lease from now on");
-    query(NOTE_SERVER).execute(&db.pool).await?;
+/// Records that the server changed or restarted.
+pub async fn record_server_start(db: &Db) -> DbResult<()> {
+    tracing::info!("database server started: every worker gets a full lease");
+    query(RECORD_SERVER_START).execute(&db.pool).await?;
     Ok(())
 }
 
-/// Notes whose session has gone or come back.
-pub async fn mark(db: &Db) -> DbResult<()> {
-    query(MARK_WORKERS).execute(&db.relaxed).await?;
+/// Marks workers whose session has gone or returned.
+pub async fn mark_sessions(db: &Db) -> DbResult<()> {
+    query(MARK_WORKER_SESSIONS).execute(&db.relaxed).await?;
     Ok(())
 }
 
-/// Notes which workers are dead.
-pub async fn lose(connection: &mut PgConnection, lost: &LostWorkers) -> DbResult<()> {
+/// Marks workers as lost.
+pub async fn mark_lost(connection: &mut PgConnection, lost: &LostWorkers) -> DbResult<()> {
     if lost.is_empty() {
         return Ok(());
     }
     let (leased, ends): (Vec<_>, Vec<_>) = lost.by_lease.iter().copied().unzip();
     let (gone, since): (Vec<_>, Vec<_>) = lost.by_session.iter().copied().unzip();
-    query(LOSE_WORKERS).bind(leased).bind(ends).bind(gone).bind(since).execute(connection).await?;
+    query(MARK_WORKERS_LOST)
+        .bind(leased)
+        .bind(ends)
+        .bind(gone)
+        .bind(since)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
-/// Takes off dead workers that hold nothing.
-pub async fn take_off(connection: &mut PgConnection) -> DbResult<()> {
-    query(REAP_WORKERS).execute(connection).await?;
+/// Deletes lost workers without runs.
+pub async fn delete_lost(connection: &mut PgConnection) -> DbResult<()> {
+    query(DELETE_LOST_WORKERS).execute(connection).await?;
     Ok(())
 }
