@@ -7,7 +7,6 @@
 
 use crate::{
     error::{DbError, DbResult},
-    pool::MAX_UNVERIFIED_IDLE,
     server::Servers,
 };
 use sqlx_core::{error::Error, pool::PoolConnection};
@@ -18,6 +17,9 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+
+/// Longest idle time after which a connection is used without verification.
+pub const MAX_UNVERIFIED_IDLE: Duration = Duration::from_secs(1);
 
 /// Longest time that a connection stays out of its pool, so that the pool can recycle it.
 const MAX_CHECKED_OUT: Duration = Duration::from_secs(600);

@@ -156,15 +156,15 @@ impl PostgresStore {
         let [new, follow, claim, write] = std::array::from_fn(|_| Arc::clone(&db));
         Self {
             new_tasks: CallBatcher::start("accepting tasks", limits, move |batch| {
-                intake::accept_new::run(Arc::clone(&new), batch)
+                intake::accept_new::accept_batch(Arc::clone(&new), batch)
             }),
             messages: CallBatcher::start("accepting messages", limits, move |batch| {
-                intake::follow_up::run(Arc::clone(&follow), batch)
+                intake::follow_up::accept_batch(Arc::clone(&follow), batch)
             }),
             claims: CallBatcher::start(
                 "claiming",
                 BatchLimits { max_in_flight: 1, ..limits },
-                move |batch| work::claim::run(Arc::clone(&claim), batch),
+                move |batch| work::claim::claim_batch(Arc::clone(&claim), batch),
             ),
             writes: CallBatcher::start(
                 "writing output",

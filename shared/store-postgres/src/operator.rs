@@ -140,28 +140,28 @@ impl OperatorStore for PostgresStore {
 /// Lists dead letters.
 async fn list_dead_letters(
     connection: &mut PgConnection,
-    asked: &DeadLetterQuery,
+    request: &DeadLetterQuery,
 ) -> DbResult<Vec<DeadLetter>> {
     // The first page starts behind every position: the end of the year 9999.
     let end = Timestamp::from_timestamp(253_402_300_799, 0).unwrap_or(Timestamp::UNIX_EPOCH);
-    let (at, task) = asked.after.map_or((end, Uuid::max()), |(at, task)| (at, task.uuid()));
+    let (at, task) = request.after.map_or((end, Uuid::max()), |(at, task)| (at, task.uuid()));
     let statement =
-        if asked.owner.is_some() { LIST_DEAD_LETTERS_OF_OWNER } else { LIST_DEAD_LETTERS };
+        if request.owner.is_some() { LIST_DEAD_LETTERS_OF_OWNER } else { LIST_DEAD_LETTERS };
     let mut query = query(statement)
         .bind(at)
         .bind(task)
-        .bind(asked.from.unwrap_or(Timestamp::UNIX_EPOCH))
-        .bind(asked.before.unwrap_or(end))
-        .bind(asked.agent.as_ref().map(AgentName::as_str))
-        .bind(asked.because.map(FailureKind::number))
-        .bind(asked.cause_contains.as_deref())
-        .bind(asked.handled)
-        .bind(i64::from(asked.limit.clamp(1, 1_000)));
-    if let Some(owner) = asked.owner {
+        .bind(request.from.unwrap_or(Timestamp::UNIX_EPOCH))
+        .bind(request.before.unwrap_or(end))
+        .bind(request.agent.as_ref().map(AgentName::as_str))
+        .bind(request.because.map(FailureKind::number))
+        .bind(request.cause_contains.as_deref())
+        .bind(request.handled)
+        .bind(i64::from(request.limit.clamp(1, 1_000)));
+    if let Some(owner) = request.owner {
         query = query.bind(owner.0);
     }
     let rows = query.fetch_all(connection).await?;
-    rows.iter().map(|row| DeadRow::try_from(row).map(|row| row.0)).collect()
+    rows.iter().map(|row| DeadLetterRow::try_from(row).map(|row| row.0)).collect()
 }
 
 /// Reads one dead letter.
@@ -171,7 +171,7 @@ async fn read_dead_letter(
 ) -> DbResult<Option<DeadLetter>> {
     let query = query(READ_DEAD_LETTER).bind(key.owner.0).bind(key.task.uuid());
     let row = query.fetch_optional(connection).await?;
-    row.map(|row| DeadRow::try_from(&row).map(|row| row.0)).transpose()
+    row.map(|row| DeadLetterRow::try_from(&row).map(|row| row.0)).transpose()
 }
 
 /// Dismisses a dead letter. A repeat after a lost answer reports that it is not open, which is
@@ -234,9 +234,9 @@ async fn list_workers(connection: &mut PgConnection) -> DbResult<Vec<WorkerRecor
     rows.iter().map(|row| WorkerRow::try_from(row).map(|row| row.0)).collect()
 }
 
-struct DeadRow(DeadLetter);
+struct DeadLetterRow(DeadLetter);
 
-impl TryFrom<&PgRow> for DeadRow {
+impl TryFrom<&PgRow> for DeadLetterRow {
     type Error = DbError;
     fn try_from(row: &PgRow) -> DbResult<Self> {
         let because: i16 = column(row, "because")?;

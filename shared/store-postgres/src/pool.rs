@@ -4,7 +4,7 @@
 //! after more than a second of idleness.
 
 use crate::{
-    connection_cache::ConnectionCache,
+    connection_cache::{ConnectionCache, MAX_UNVERIFIED_IDLE},
     server::{Servers, SessionKind, hook_error},
 };
 use futures::future::join;
@@ -15,9 +15,6 @@ use tokio::time::timeout;
 
 /// Longest wait for a connection.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longest idle time after which a connection is used without verification.
-pub const MAX_UNVERIFIED_IDLE: Duration = Duration::from_secs(1);
 
 /// Creates a pool of connections to the primary that are opened on demand.
 pub fn pool(servers: &Servers, kind: SessionKind, connections: u32) -> PgPool {

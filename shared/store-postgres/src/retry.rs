@@ -87,7 +87,7 @@ where
 pub type BatchResults<'a, Out> = BoxFuture<'a, DbResult<Vec<Result<Out>>>>;
 
 /// Runs a batch. When one row spoils it, runs its members one by one.
-pub async fn batch<Context, In, Out, F>(
+pub async fn run_batch<Context, In, Out, F>(
     context: &Context,
     inputs: Vec<In>,
     run: F,
@@ -168,7 +168,7 @@ mod tests {
                 Ok(inputs.into_iter().map(Ok).collect())
             })
         }
-        let outputs = batch(&13, vec![1, 13, 3], run).await;
+        let outputs = run_batch(&13, vec![1, 13, 3], run).await;
         assert!(outputs[0].is_ok() && outputs[1].is_err() && outputs[2].is_ok());
     }
 

@@ -141,8 +141,8 @@ impl NewTask {
 }
 
 /// Accepts one batch.
-pub async fn run(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
-    retry::batch(&*db, tasks, |db, tasks| Box::pin(accept(db, tasks))).await
+pub async fn accept_batch(db: Arc<Db>, tasks: Vec<NewTask>) -> Vec<Result<Accepted>> {
+    retry::run_batch(&*db, tasks, |db, tasks| Box::pin(accept(db, tasks))).await
 }
 
 /// Accepts one task within the caller's transaction. Publishes nothing: the caller does so after

@@ -56,8 +56,8 @@ impl NewMessage {
 }
 
 /// Accepts one batch.
-pub async fn run(db: Arc<Db>, messages: Vec<NewMessage>) -> Vec<Result<FollowedUp>> {
-    retry::batch(&*db, messages, |db, all| Box::pin(accept(db, all))).await
+pub async fn accept_batch(db: Arc<Db>, messages: Vec<NewMessage>) -> Vec<Result<FollowedUp>> {
+    retry::run_batch(&*db, messages, |db, all| Box::pin(accept(db, all))).await
 }
 
 async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<FollowedUp>>> {

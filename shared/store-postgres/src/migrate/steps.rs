@@ -25,14 +25,14 @@ pub struct MigrationStep<'a> {
     pub sql: &'a str,
 }
 
-const MARK: &str = "-- step: ";
+const STEP_MARKER: &str = "-- step: ";
 
 /// Splits a migration's text into steps, in order.
 pub fn steps(text: &str) -> Vec<MigrationStep<'_>> {
     let mut marks = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        if let Some(kind) = line.strip_prefix(MARK) {
+        if let Some(kind) = line.strip_prefix(STEP_MARKER) {
             marks.push((kind.trim(), at, at + line.len()));
         }
         at += line.len();
@@ -44,11 +44,14 @@ pub fn steps(text: &str) -> Vec<MigrationStep<'_>> {
     marks
         .iter()
         .zip(ends)
-        .map(|(&(name, _, begin), end)| MigrationStep { kind: kind(name), sql: &text[begin..end] })
+        .map(|(&(name, _, begin), end)| MigrationStep {
+            kind: parse_kind(name),
+            sql: &text[begin..end],
+        })
         .collect()
 }
 
-fn kind(name: &str) -> StepKind<'_> {
+fn parse_kind(name: &str) -> StepKind<'_> {
     let mut words = name.split_whitespace();
     match words.next() {
         Some("concurrent") => StepKind::Concurrent(words.next()),

@@ -87,22 +87,22 @@ pub async fn artifacts(
     let chunks: Vec<ChunkRange> = wanted
         .iter()
         .filter_map(|&(key, up_to)| {
-            let begins = || heads.get(&key).into_iter().flatten().map(|begun| begun.newest);
+            let begins = || heads.get(&key).into_iter().flatten().map(|start| start.newest);
             Some(ChunkRange { key, from: begins().min()?, up_to, sure_from: begins().max()? })
         })
         .collect();
     if chunks.is_empty() {
         return Ok((HashMap::new(), 0));
     }
-    let mut built = AssembledArtifacts::new();
+    let mut assembled = AssembledArtifacts::new();
     let mut add = |key: TaskKey, seq: Seq, update: ArtifactUpdate| {
         let id = update.artifact.artifact_id.clone();
-        let begun = heads.get(&key).and_then(|all| all.iter().find(|begun| begun.id == id));
-        let stays = begun.is_some_and(|begun| seq >= begun.newest);
-        if stays {
-            update.apply_to(built.entry((key, id)).or_default());
+        let start = heads.get(&key).and_then(|all| all.iter().find(|start| start.id == id));
+        let is_current = start.is_some_and(|start| seq >= start.newest);
+        if is_current {
+            update.apply_to(assembled.entry((key, id)).or_default());
         }
-        stays
+        is_current
     };
     let taken = match chunk_fit(connection, &chunks, budget).await? {
         ChunkFit::Fit(taken) => {
@@ -115,25 +115,25 @@ pub async fn artifacts(
         ChunkFit::MayFit => {
             let all = budget.bytes().unwrap_or(u64::MAX);
             let mut left = all;
-            for of in chunks {
-                let mut take = |seq, update| add(of.key, seq, update);
-                if !fold_chunks(connection, of, &mut left, &mut take).await? {
+            for range in chunks {
+                let mut take = |seq, update| add(range.key, seq, update);
+                if !fold_chunks(connection, range, &mut left, &mut take).await? {
                     return Err(DbError::over(budget));
                 }
             }
             all - left
         }
     };
-    let ordered = |(key, begun)| (key, in_order(key, begun, &mut built));
+    let ordered = |(key, start)| (key, in_order(key, start, &mut assembled));
     Ok((heads.into_iter().map(ordered).collect(), taken))
 }
 
 async fn rows(connection: &mut PgConnection, chunks: &[ChunkRange]) -> DbResult<Vec<PgRow>> {
     let rows = query(ARTIFACT_CHUNKS)
-        .bind(chunks.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
-        .bind(chunks.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
-        .bind(chunks.iter().map(|of| of.from.0).collect::<Vec<_>>())
-        .bind(chunks.iter().map(|of| of.up_to.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|range| range.key.owner.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|range| range.key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(chunks.iter().map(|range| range.from.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|range| range.up_to.0).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     Ok(rows)
@@ -141,10 +141,13 @@ async fn rows(connection: &mut PgConnection, chunks: &[ChunkRange]) -> DbResult<
 
 fn in_order(
     key: TaskKey,
-    begun: Vec<ArtifactStart>,
-    built: &mut AssembledArtifacts,
+    starts: Vec<ArtifactStart>,
+    assembled: &mut AssembledArtifacts,
 ) -> Vec<Artifact> {
-    begun.into_iter().flat_map(|begun| built.remove(&(key, begun.id)).unwrap_or_default()).collect()
+    starts
+        .into_iter()
+        .flat_map(|start| assembled.remove(&(key, start.id)).unwrap_or_default())
+        .collect()
 }
 
 async fn heads(
@@ -198,17 +201,17 @@ async fn chunk_fit(
     budget: ReadBudget,
 ) -> DbResult<ChunkFit> {
     let Some(bytes) = budget.bytes() else { return Ok(ChunkFit::Fit(0)) };
-    let entries: i64 = chunks.iter().map(|of| of.up_to.0 - of.from.0 + 1).sum();
+    let entries: i64 = chunks.iter().map(|range| range.up_to.0 - range.from.0 + 1).sum();
     // So few entries cannot exceed the budget; skip the measurement.
     if entries.unsigned_abs().saturating_mul(MAX_ENTRY_CONTENT_BYTES as u64) <= bytes {
         return Ok(ChunkFit::Fit(0));
     }
     let row = query(MEASURE_CHUNKS)
-        .bind(chunks.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
-        .bind(chunks.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
-        .bind(chunks.iter().map(|of| of.from.0).collect::<Vec<_>>())
-        .bind(chunks.iter().map(|of| of.up_to.0).collect::<Vec<_>>())
-        .bind(chunks.iter().map(|of| of.sure_from.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|range| range.key.owner.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|range| range.key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(chunks.iter().map(|range| range.from.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|range| range.up_to.0).collect::<Vec<_>>())
+        .bind(chunks.iter().map(|range| range.sure_from.0).collect::<Vec<_>>())
         .fetch_one(connection)
         .await?;
     let size = |name| Ok::<_, DbError>(column::<i64>(&row, name)?.unsigned_abs());
@@ -228,18 +231,18 @@ async fn chunk_fit(
 /// `left`. Returns `false` when the budget is exhausted.
 async fn fold_chunks(
     connection: &mut PgConnection,
-    of: ChunkRange,
+    range: ChunkRange,
     left: &mut u64,
     mut take: impl FnMut(Seq, ArtifactUpdate) -> bool,
 ) -> DbResult<bool> {
-    let mut after = Seq(of.from.0 - 1);
-    while after < of.up_to {
-        let cursors = BTreeMap::from([(of.key, after)]);
-        let page = log::read(connection, &cursors, ReadLimit::default()).await?.remove(&of.key);
+    let mut after = Seq(range.from.0 - 1);
+    while after < range.up_to {
+        let cursors = BTreeMap::from([(range.key, after)]);
+        let page = log::read(connection, &cursors, ReadLimit::default()).await?.remove(&range.key);
         let Some(page) = page.transpose()? else { break };
         let Some(last) = page.entries.last() else { break };
         after = last.seq;
-        for entry in page.entries.into_iter().filter(|entry| entry.seq <= of.up_to) {
+        for entry in page.entries.into_iter().filter(|entry| entry.seq <= range.up_to) {
             let bytes = entry.body.encode().len() as u64;
             if let EntryBody::Artifact(update) = entry.body
                 && take(entry.seq, update)

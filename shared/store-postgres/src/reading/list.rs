@@ -24,27 +24,28 @@ use uuid::Uuid;
 const MAX_TASKS_WALKED: i64 = 10_000;
 
 /// Reads one page.
-pub async fn list(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<TaskPage> {
-    let size = asked.page_size.clamp(1, 100);
-    let way = ListPath::choose(connection, asked).await?;
+pub async fn list(connection: &mut PgConnection, request: &ListQuery) -> DbResult<TaskPage> {
+    let size = request.page_size.clamp(1, 100);
+    let path = ListPath::choose(connection, request).await?;
     // One task more than the page holds shows whether another page follows.
-    let ListScan { mut tasks, walked } = page(connection, asked, way, i64::from(size) + 1).await?;
+    let ListScan { mut tasks, walk_end } =
+        page(connection, request, path, i64::from(size) + 1).await?;
     let full = tasks.len() > size as usize;
     tasks.truncate(size as usize);
-    let last = tasks.last().map(|found| found.place);
+    let last = tasks.last().map(|found| found.position);
     let tasks = tasks.into_iter().filter_map(|found| found.task).collect();
-    let tasks = filled(connection, tasks, asked.options).await?;
-    let total = match asked.after {
+    let tasks = with_contents(connection, tasks, request.options).await?;
+    let total = match request.after {
         Some(after) => after.total,
-        None => list_totals::total(connection, asked, way).await?,
+        None => list_totals::total(connection, request, path).await?,
     };
-    let place = if full { last } else { walked.filter(|(at, _)| *at >= status_from(asked)) };
-    let next = place.map(|(status_at, task)| ListCursor { status_at, task, total });
+    let position = if full { last } else { walk_end.filter(|(at, _)| *at >= status_from(request)) };
+    let next = position.map(|(status_at, task)| ListCursor { status_at, task, total });
     Ok(TaskPage { tasks, next, total })
 }
 
 /// Adds messages and artifacts. An unreadable task is left out and the others are shown.
-async fn filled(
+async fn with_contents(
     connection: &mut PgConnection,
     mut tasks: Vec<Task>,
     options: SnapshotOptions,
@@ -58,14 +59,14 @@ async fn filled(
     for task in facts {
         let mut one = vec![task];
         match fill(connection, &mut one, options).await {
-            Err(failure @ DbError::Corrupt { .. }) => log_left_out(one[0].key.task, &failure),
+            Err(failure @ DbError::Corrupt { .. }) => log_unreadable(one[0].key.task, &failure),
             done => done.map(|()| readable.append(&mut one))?,
         }
     }
     Ok(readable)
 }
 
-fn log_left_out(task: TaskId, failure: &DbError) {
+fn log_unreadable(task: TaskId, failure: &DbError) {
     tracing::error!(task_id = %task, ?failure, "unreadable task left out of list");
 }
 
@@ -75,68 +76,68 @@ type ListPosition = (Timestamp, TaskId);
 /// Tasks of a page, and the position to continue from if the walk ended before the list.
 struct ListScan {
     tasks: Vec<ListedTask>,
-    walked: Option<ListPosition>,
+    walk_end: Option<ListPosition>,
 }
 
 /// A task at its position; `None` if one of its rows is missing or unreadable.
 struct ListedTask {
-    place: ListPosition,
+    position: ListPosition,
     task: Option<Task>,
 }
 
 impl ListedTask {
     fn read(row: &PgRow) -> DbResult<Self> {
-        let place = (column(row, "status_at")?, TaskId::new(column::<Uuid>(row, "task_id")?));
+        let position = (column(row, "status_at")?, TaskId::new(column::<Uuid>(row, "task_id")?));
         let task = match TaskRow::try_from(row) {
             Ok(task) => Some(task.0),
             Err(failure) => {
-                log_left_out(place.1, &failure);
+                log_unreadable(position.1, &failure);
                 None
             }
         };
-        Ok(Self { place, task })
+        Ok(Self { position, task })
     }
 }
 
 async fn page(
     connection: &mut PgConnection,
-    asked: &ListQuery,
-    way: ListPath,
+    request: &ListQuery,
+    path: ListPath,
     limit: i64,
 ) -> DbResult<ListScan> {
     // The first page starts at a position that no task has: the end of the year 9999.
     let end = Timestamp::from_timestamp(253_402_300_799, 0).unwrap_or(Timestamp::UNIX_EPOCH);
     let (status_at, task) =
-        asked.after.map_or((end, Uuid::max()), |after| (after.status_at, after.task.uuid()));
-    let mut query = query(way.statement())
-        .bind(asked.owner.0)
-        .bind(status_from(asked))
+        request.after.map_or((end, Uuid::max()), |after| (after.status_at, after.task.uuid()));
+    let mut query = query(path.statement())
+        .bind(request.owner.0)
+        .bind(status_from(request))
         .bind(status_at)
         .bind(task)
-        .bind(asked.state.map(TaskState::number))
-        .bind(asked.agent.as_ref().map(AgentName::as_str))
+        .bind(request.state.map(TaskState::number))
+        .bind(request.agent.as_ref().map(AgentName::as_str))
         .bind(limit);
-    if let Some(context) = &asked.context {
+    if let Some(context) = &request.context {
         query = query.bind(context.as_str());
     }
-    if way.is_bounded() {
+    if path.is_bounded() {
         query = query.bind(MAX_TASKS_WALKED);
     }
     let rows = query.fetch_all(connection).await?;
-    let walked = match rows.first() {
-        Some(row) if way.is_bounded() => walked(row)?,
+    let walk_end = match rows.first() {
+        Some(row) if path.is_bounded() => walk_end(row)?,
         _ => None,
     };
     let mut tasks = Vec::with_capacity(rows.len());
     for row in &rows {
-        if !way.is_bounded() || column::<Option<Uuid>>(row, "task_id")?.is_some() {
+        if !path.is_bounded() || column::<Option<Uuid>>(row, "task_id")?.is_some() {
             tasks.push(ListedTask::read(row)?);
         }
     }
-    Ok(ListScan { tasks, walked })
+    Ok(ListScan { tasks, walk_end })
 }
 
-fn walked(row: &PgRow) -> DbResult<Option<ListPosition>> {
+fn walk_end(row: &PgRow) -> DbResult<Option<ListPosition>> {
     let at: Option<Timestamp> = column(row, "walked_at")?;
     let task: Option<Uuid> = column(row, "walked_task")?;
     Ok(at.zip(task.map(TaskId::new)))

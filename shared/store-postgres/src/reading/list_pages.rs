@@ -197,18 +197,18 @@ pub enum ListPath {
 
 impl ListPath {
     /// Chooses the cheapest path that finds every match.
-    pub async fn choose(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<Self> {
+    pub async fn choose(connection: &mut PgConnection, request: &ListQuery) -> DbResult<Self> {
         use TaskState as S;
-        if asked.context.is_some() {
+        if request.context.is_some() {
             return Ok(Self::Context);
         }
-        match asked.state {
+        match request.state {
             None | Some(S::Completed) => Ok(Self::Walk),
             Some(S::Failed | S::Canceled | S::InputRequired | S::Rejected | S::AuthRequired) => {
                 Ok(Self::RareState)
             }
             Some(S::Submitted | S::Working) => {
-                let few = few_runs(connection, asked).await?;
+                let few = few_runs(connection, request).await?;
                 Ok(if few { Self::Live } else { Self::Walk })
             }
         }
@@ -231,14 +231,14 @@ impl ListPath {
 }
 
 /// Lower bound of the status time.
-pub fn status_from(asked: &ListQuery) -> Timestamp {
-    asked.status_from.unwrap_or(Timestamp::UNIX_EPOCH)
+pub fn status_from(request: &ListQuery) -> Timestamp {
+    request.status_from.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Returns whether reading all of the owner's runs is cheap.
-async fn few_runs(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<bool> {
+async fn few_runs(connection: &mut PgConnection, request: &ListQuery) -> DbResult<bool> {
     let runs: i64 = query_scalar(COUNT_RUNS)
-        .bind(asked.owner.0)
+        .bind(request.owner.0)
         .bind(MAX_EXACT_TOTAL + 1)
         .fetch_one(connection)
         .await?;

@@ -127,108 +127,110 @@ const FILTER_SAMPLE_TASKS: i64 = 50_000;
 /// Total number of tasks in the list.
 pub async fn total(
     connection: &mut PgConnection,
-    asked: &ListQuery,
-    way: ListPath,
+    request: &ListQuery,
+    path: ListPath,
 ) -> DbResult<u64> {
-    let whole = asked.state.is_none() && asked.status_from.is_none();
-    let total = match (way, &asked.agent) {
-        (ListPath::Context, None) if whole => conversation(connection, asked).await?,
-        (ListPath::Context, _) => matching(connection, COUNT_CONTEXT, asked).await?,
-        (ListPath::Live, _) => matching(connection, COUNT_LIVE, asked).await?,
-        (ListPath::RareState, _) => tried(connection, COUNT_RARE_STATE, asked).await?,
-        (ListPath::Walk, Some(agent)) if whole => of_agent(connection, asked, agent).await?,
-        (ListPath::Walk, None) if asked.state.is_none() => all(connection, asked).await?,
-        (ListPath::Walk, _) => tried(connection, COUNT_TASKS, asked).await?,
+    let whole = request.state.is_none() && request.status_from.is_none();
+    let total = match (path, &request.agent) {
+        (ListPath::Context, None) if whole => count_context(connection, request).await?,
+        (ListPath::Context, _) => count_matching(connection, COUNT_CONTEXT, request).await?,
+        (ListPath::Live, _) => count_matching(connection, COUNT_LIVE, request).await?,
+        (ListPath::RareState, _) => count_sampled(connection, COUNT_RARE_STATE, request).await?,
+        (ListPath::Walk, Some(agent)) if whole => {
+            count_of_agent(connection, request, agent).await?
+        }
+        (ListPath::Walk, None) if request.state.is_none() => count_all(connection, request).await?,
+        (ListPath::Walk, _) => count_sampled(connection, COUNT_TASKS, request).await?,
     };
     Ok(total.unsigned_abs())
 }
 
-async fn all(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<i64> {
+async fn count_all(connection: &mut PgConnection, request: &ListQuery) -> DbResult<i64> {
     let total: i64 = query_scalar(COUNT_ALL)
-        .bind(asked.owner.0)
-        .bind(status_from(asked))
+        .bind(request.owner.0)
+        .bind(status_from(request))
         .bind(MAX_EXACT_TOTAL + 1)
         .fetch_one(&mut *connection)
         .await?;
     if total <= MAX_EXACT_TOTAL {
         return Ok(total);
     }
-    if asked.status_from.is_some() {
+    if request.status_from.is_some() {
         return Ok(MAX_EXACT_TOTAL + 1);
     }
-    Ok(estimate(connection, asked).await?.max(MAX_EXACT_TOTAL + 1))
+    Ok(estimate(connection, request).await?.max(MAX_EXACT_TOTAL + 1))
 }
 
-async fn conversation(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<i64> {
+async fn count_context(connection: &mut PgConnection, request: &ListQuery) -> DbResult<i64> {
     let count = query_scalar(COUNT_CONTEXT_TASKS)
-        .bind(asked.owner.0)
-        .bind(asked.context.as_ref().map(ContextId::as_str))
+        .bind(request.owner.0)
+        .bind(request.context.as_ref().map(ContextId::as_str))
         .bind(MAX_EXACT_TOTAL + 1);
     Ok(count.fetch_one(connection).await?)
 }
 
-async fn matching(
+async fn count_matching(
     connection: &mut PgConnection,
     statement: &'static str,
-    asked: &ListQuery,
+    request: &ListQuery,
 ) -> DbResult<i64> {
     let mut count = query_scalar(statement)
-        .bind(asked.owner.0)
-        .bind(status_from(asked))
-        .bind(asked.state.map(TaskState::number))
-        .bind(asked.agent.as_ref().map(AgentName::as_str))
+        .bind(request.owner.0)
+        .bind(status_from(request))
+        .bind(request.state.map(TaskState::number))
+        .bind(request.agent.as_ref().map(AgentName::as_str))
         .bind(MAX_EXACT_TOTAL + 1);
-    if let Some(context) = &asked.context {
+    if let Some(context) = &request.context {
         count = count.bind(context.as_str());
     }
     Ok(count.fetch_one(connection).await?)
 }
 
-async fn of_agent(
+async fn count_of_agent(
     connection: &mut PgConnection,
-    asked: &ListQuery,
+    request: &ListQuery,
     agent: &AgentName,
 ) -> DbResult<i64> {
     let found: (i64, bool) = query_as(COUNT_AGENT)
-        .bind(asked.owner.0)
+        .bind(request.owner.0)
         .bind(agent.as_str())
         .bind(MAX_EXACT_TOTAL + 1)
         .bind(FILTER_SAMPLE_TASKS)
         .fetch_one(&mut *connection)
         .await?;
-    projected(connection, asked, found).await
+    extrapolate(connection, request, found).await
 }
 
-async fn tried(
+async fn count_sampled(
     connection: &mut PgConnection,
     statement: &'static str,
-    asked: &ListQuery,
+    request: &ListQuery,
 ) -> DbResult<i64> {
     let found: (i64, bool) = query_as(statement)
-        .bind(asked.owner.0)
-        .bind(status_from(asked))
-        .bind(asked.state.map(TaskState::number))
-        .bind(asked.agent.as_ref().map(AgentName::as_str))
+        .bind(request.owner.0)
+        .bind(status_from(request))
+        .bind(request.state.map(TaskState::number))
+        .bind(request.agent.as_ref().map(AgentName::as_str))
         .bind(MAX_EXACT_TOTAL + 1)
         .bind(FILTER_SAMPLE_TASKS)
         .fetch_one(&mut *connection)
         .await?;
-    projected(connection, asked, found).await
+    extrapolate(connection, request, found).await
 }
 
 /// Returns the count, extrapolated to all tasks if only a sample was filtered.
-async fn projected(
+async fn extrapolate(
     connection: &mut PgConnection,
-    asked: &ListQuery,
+    request: &ListQuery,
     (found, cut): (i64, bool),
 ) -> DbResult<i64> {
-    if !cut || found > MAX_EXACT_TOTAL || asked.status_from.is_some() {
+    if !cut || found > MAX_EXACT_TOTAL || request.status_from.is_some() {
         return Ok(found);
     }
-    let all = estimate(connection, asked).await?.max(FILTER_SAMPLE_TASKS);
+    let all = estimate(connection, request).await?.max(FILTER_SAMPLE_TASKS);
     Ok(found.saturating_mul(all) / FILTER_SAMPLE_TASKS)
 }
 
-async fn estimate(connection: &mut PgConnection, asked: &ListQuery) -> DbResult<i64> {
-    Ok(query_scalar(ESTIMATE_TASKS).bind(asked.owner.0).fetch_one(connection).await?)
+async fn estimate(connection: &mut PgConnection, request: &ListQuery) -> DbResult<i64> {
+    Ok(query_scalar(ESTIMATE_TASKS).bind(request.owner.0).fetch_one(connection).await?)
 }

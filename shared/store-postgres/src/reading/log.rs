@@ -60,14 +60,14 @@ pub async fn read(
         let key = key(row)?;
         let page = match pages.remove(&key) {
             Some(page) => page,
-            None => empty(row),
+            None => empty_page(row),
         };
         pages.insert(key, page.and_then(|page| with_entry(page, row)));
     }
     Ok(pages)
 }
 
-fn empty(row: &PgRow) -> DbResult<LogPage> {
+fn empty_page(row: &PgRow) -> DbResult<LogPage> {
     Ok(LogPage { entries: Vec::new(), last_seq: seq(row, "last_seq")?, state: state(row)? })
 }
 

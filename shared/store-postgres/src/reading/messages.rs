@@ -111,10 +111,10 @@ pub async fn messages(
     limit: u32,
 ) -> DbResult<HashMap<TaskKey, DbResult<MessageEntries>>> {
     let rows = query(READ_MESSAGES)
-        .bind(wanted.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
-        .bind(wanted.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
-        .bind(wanted.iter().map(|of| of.up_to.0).collect::<Vec<_>>())
-        .bind(wanted.iter().map(|of| of.except.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|range| range.key.owner.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|range| range.key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(wanted.iter().map(|range| range.up_to.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|range| range.except.0).collect::<Vec<_>>())
         .bind(i64::from(limit))
         .fetch_all(connection)
         .await?;
@@ -155,7 +155,8 @@ pub async fn history_page(db: &Db, key: TaskKey, wanted: HistoryQuery) -> DbResu
         }
     }
     let surplus = kept.len().saturating_sub(rows as usize);
-    let entries = kept[surplus..].iter().map(|row| spoken(row)).collect::<DbResult<Vec<_>>>()?;
+    let entries =
+        kept[surplus..].iter().map(|row| message_entry(row)).collect::<DbResult<Vec<_>>>()?;
     Ok(HistoryPage { more: entries.len() < found.len(), entries })
 }
 
@@ -174,10 +175,10 @@ async fn rows_in_budget(
         }
     };
     let mut rows = query(READ_MESSAGES_IN_BUDGET)
-        .bind(wanted.iter().map(|of| of.key.owner.0).collect::<Vec<_>>())
-        .bind(wanted.iter().map(|of| of.key.task.uuid()).collect::<Vec<Uuid>>())
-        .bind(wanted.iter().map(|of| of.up_to.0).collect::<Vec<_>>())
-        .bind(wanted.iter().map(|of| of.except.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|range| range.key.owner.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|range| range.key.task.uuid()).collect::<Vec<Uuid>>())
+        .bind(wanted.iter().map(|range| range.up_to.0).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|range| range.except.0).collect::<Vec<_>>())
         .bind(i64::from(limit))
         .bind(bytes)
         .bind(share)
@@ -197,7 +198,7 @@ fn by_task(rows: &[PgRow], tasks: usize) -> DbResult<HashMap<TaskKey, DbResult<M
     for row in rows {
         let speech = found.entry(key(row)?).or_insert_with(|| Ok(Vec::new()));
         if let Ok(items) = speech {
-            match spoken(row) {
+            match message_entry(row) {
                 Ok(item) => items.push(item),
                 Err(failure) => *speech = Err(failure),
             }
@@ -206,6 +207,6 @@ fn by_task(rows: &[PgRow], tasks: usize) -> DbResult<HashMap<TaskKey, DbResult<M
     Ok(found)
 }
 
-fn spoken(row: &PgRow) -> DbResult<(Seq, EntryBody)> {
+fn message_entry(row: &PgRow) -> DbResult<(Seq, EntryBody)> {
     Ok((seq(row, "seq")?, body(row)?))
 }

@@ -21,7 +21,7 @@ type UrlParameters = Vec<(String, String)>;
 
 /// Parses the URL into connect options for each host, in order; at least one.
 pub fn parse(url: &Secret<String>) -> DbResult<Vec<PgConnectOptions>> {
-    options(url.expose()).map_err(|problem| {
+    parse_url(url.expose()).map_err(|problem| {
         DbError::Denied(format!(
             "{} is no Postgres address: {problem}; it should look like postgres://user:password@host:5432/database, \
              with special characters of user and password percent-encoded",
@@ -37,7 +37,7 @@ struct HostPort {
     port: Option<u16>,
 }
 
-fn options(url: &str) -> Result<Vec<PgConnectOptions>, String> {
+fn parse_url(url: &str) -> Result<Vec<PgConnectOptions>, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it has no scheme")?;
     if !matches!(scheme, "postgres" | "postgresql") {
         return Err("its scheme is not postgres".to_owned());
@@ -67,7 +67,7 @@ fn options(url: &str) -> Result<Vec<PgConnectOptions>, String> {
     if hosts.len() > MAX_HOSTS {
         return Err(format!("it names {} hosts; at most {MAX_HOSTS} are tried", hosts.len()));
     }
-    hosts.into_iter().map(|host| one(&host, base.path(), &driver_parameters)).collect()
+    hosts.into_iter().map(|host| host_options(&host, base.path(), &driver_parameters)).collect()
 }
 
 /// Returns whether a parameter is read here and not by the driver.
@@ -91,7 +91,7 @@ fn unusable_parameter(pairs: &UrlParameters) -> Option<&(String, String)> {
 /// Lists the hosts of the authority, or those of the parameters `host` and `port`, which take
 /// precedence.
 fn hosts(host_list: &str, pairs: &UrlParameters) -> Result<Vec<HostPort>, String> {
-    let mut hosts = host_list.split(',').map(host).collect::<Result<Vec<_>, _>>()?;
+    let mut hosts = host_list.split(',').map(parse_host).collect::<Result<Vec<_>, _>>()?;
     for (name, value) in pairs {
         match name.as_str() {
             "host" => {
@@ -103,8 +103,10 @@ fn hosts(host_list: &str, pairs: &UrlParameters) -> Result<Vec<HostPort>, String
                 hosts = named.collect();
             }
             "port" => {
-                let ports =
-                    value.split(',').map(port).collect::<Result<Vec<Option<u16>>, String>>()?;
+                let ports = value
+                    .split(',')
+                    .map(parse_port)
+                    .collect::<Result<Vec<Option<u16>>, String>>()?;
                 // A single port applies to all hosts.
                 for (at, host) in hosts.iter_mut().enumerate() {
                     host.port = *ports.get(at).or(ports.first()).unwrap_or(&None);
@@ -116,20 +118,20 @@ fn hosts(host_list: &str, pairs: &UrlParameters) -> Result<Vec<HostPort>, String
     Ok(hosts)
 }
 
-fn host(text: &str) -> Result<HostPort, String> {
+fn parse_host(text: &str) -> Result<HostPort, String> {
     if let Some((name, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         let number =
-            if rest.is_empty() { None } else { port(rest.strip_prefix(':').unwrap_or("?"))? };
+            if rest.is_empty() { None } else { parse_port(rest.strip_prefix(':').unwrap_or("?"))? };
         return Ok(HostPort { name: name.to_owned(), port: number });
     }
     let (name, number) = text.rsplit_once(':').unwrap_or((text, ""));
     if name.contains(':') {
         return Err("an IPv6 address stands in brackets, as in [::1]:5432".to_owned());
     }
-    Ok(HostPort { name: percent_decoded(name)?, port: port(number)? })
+    Ok(HostPort { name: percent_decoded(name)?, port: parse_port(number)? })
 }
 
-fn port(number: &str) -> Result<Option<u16>, String> {
+fn parse_port(number: &str) -> Result<Option<u16>, String> {
     if number.is_empty() {
         return Ok(None);
     }
@@ -159,7 +161,7 @@ pub fn host_port(options: &PgConnectOptions) -> String {
 ///
 /// The host name is part of the URL that the driver reads, because the driver looks up passwords by
 /// it (`.pgpass`).
-fn one(
+fn host_options(
     host: &HostPort,
     path: &str,
     driver_parameters: &UrlParameters,

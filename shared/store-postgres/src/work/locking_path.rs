@@ -27,7 +27,7 @@ pub async fn run_batch(db: Arc<Db>, writes: Vec<RunWrite>) -> Vec<Result<WriteOu
     let locked = if remaining.is_empty() {
         Vec::new()
     } else {
-        retry::batch(&*db, remaining, |db, writes| Box::pin(write(db, writes))).await
+        retry::run_batch(&*db, remaining, |db, writes| Box::pin(write(db, writes))).await
     };
     let mut locked = locked.into_iter();
     let no_answer = || Err(StoreError::Unavailable("a write got no answer; try again".to_owned()));
@@ -46,16 +46,16 @@ async fn write(db: &Db, writes: &[RunWrite]) -> DbResult<Vec<Result<WriteOutcome
     let outcomes = writes
         .iter()
         .map(|write| {
-            let Some(task) = tasks.get_mut(&write.key()) else { return Ok(write.fenced()) };
+            let Some(task) = tasks.get_mut(&write.key()) else { return Ok(write.fenced_outcome()) };
             let wrote = decide(task, write)?;
-            if wrote.wrote() {
+            if wrote.is_change() {
                 let Append { blobs, checkpoints, .. } = &write.output().append;
                 changes.add_blobs(task.key.owner, blobs);
                 changes.add_checkpoints(task.key, task.now, checkpoints);
                 touched.insert(task.key);
             }
             // The commit of a repeated write may never have been published.
-            already.extend(wrote.already().map(|last| (write.key(), last)));
+            already.extend(wrote.already_done_at().map(|last| (write.key(), last)));
             Ok(wrote)
         })
         .collect();

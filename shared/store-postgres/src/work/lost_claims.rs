@@ -71,7 +71,7 @@ impl LostClaims {
         Ok(())
     }
 
-    fn note(&self, worker: Uuid, tokens: &[Uuid]) {
+    fn record(&self, worker: Uuid, tokens: &[Uuid]) {
         let since = Instant::now();
         let mut lost = self.lock();
         lost.extend(tokens.iter().map(|token| LostClaim { worker, token: *token, since }));
@@ -116,7 +116,7 @@ impl PendingClaim<'_> {
 impl Drop for PendingClaim<'_> {
     fn drop(&mut self) {
         if !self.tokens.is_empty() {
-            self.lost.note(self.worker, &self.tokens);
+            self.lost.record(self.worker, &self.tokens);
         }
     }
 }

@@ -78,7 +78,7 @@ impl RunWrite {
     }
 
     /// Outcome for a task that does not exist.
-    pub const fn fenced(&self) -> WriteOutcome {
+    pub const fn fenced_outcome(&self) -> WriteOutcome {
         match self {
             Self::Append(_) => WriteOutcome::Append(Appended::Fenced),
             Self::Settle(_) => WriteOutcome::Settle(Settled::Fenced),
@@ -89,7 +89,7 @@ impl RunWrite {
 impl WriteOutcome {
     /// Last sequence, if the write was found already done. An earlier attempt may have been
     /// committed before its growth was published.
-    pub const fn already(self) -> Option<Seq> {
+    pub const fn already_done_at(self) -> Option<Seq> {
         match self {
             Self::Append(Appended::Already { last }) | Self::Settle(Settled::Already { last }) => {
                 Some(last)
@@ -99,7 +99,7 @@ impl WriteOutcome {
     }
 
     /// Returns whether this call changed the task.
-    pub const fn wrote(&self) -> bool {
+    pub const fn is_change(&self) -> bool {
         matches!(
             self,
             Self::Append(Appended::Now { .. })

@@ -71,7 +71,7 @@ pub async fn lock_tasks(
 impl TryFrom<&PgRow> for LockedTask {
     type Error = DbError;
     fn try_from(row: &PgRow) -> DbResult<Self> {
-        let run = run(row)?;
+        let run = run_row(row)?;
         Ok(Self {
             key: key(row)?,
             agent: agent(row)?,
@@ -92,7 +92,7 @@ impl TryFrom<&PgRow> for LockedTask {
             op_epoch: column(row, "op_epoch")?,
             last_op: column(row, "last_op")?,
             settle_token: column(row, "settle_token")?,
-            follow_ups: counted(row)?,
+            follow_ups: follow_up_usage(row)?,
             run_before: run.clone(),
             run,
             new_entries: Vec::new(),
@@ -101,19 +101,19 @@ impl TryFrom<&PgRow> for LockedTask {
     }
 }
 
-fn counted(row: &PgRow) -> DbResult<TaskUsage> {
+fn follow_up_usage(row: &PgRow) -> DbResult<TaskUsage> {
     let messages = column::<Option<i32>>(row, "follow_ups")?.unwrap_or_default();
     let bytes = column::<Option<i64>>(row, "follow_up_bytes")?.unwrap_or_default();
     Ok(TaskUsage { messages: messages.unsigned_abs(), bytes: bytes.unsigned_abs() })
 }
 
-fn run(row: &PgRow) -> DbResult<Option<RunRow>> {
+fn run_row(row: &PgRow) -> DbResult<Option<RunRow>> {
     let Some(epoch) = column::<Option<i32>>(row, "run_epoch")? else { return Ok(None) };
     let token: Option<Uuid> = column(row, "token")?;
     let worker: Option<Uuid> = column(row, "worker")?;
     Ok(Some(RunRow {
         due: column(row, "run_at")?,
-        stage: stage(row)?,
+        stage: run_stage(row)?,
         queue_until: column(row, "queue_until")?,
         epoch,
         holder: token.zip(worker),
@@ -126,7 +126,7 @@ fn run(row: &PgRow) -> DbResult<Option<RunRow>> {
     }))
 }
 
-fn stage(row: &PgRow) -> DbResult<RunStage> {
+fn run_stage(row: &PgRow) -> DbResult<RunStage> {
     let number: i16 = column(row, "stage")?;
     RunStage::from_number(number)
         .ok_or_else(|| DbError::corrupt("column stage", format!("{number} is no stage")))

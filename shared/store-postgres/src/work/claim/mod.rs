@@ -41,7 +41,7 @@ from unreadable u
 where r.owner_id = any(array[u.owner_id]) and r.task_id = u.task_id";
 
 /// Runs one batch. Claims do not wait for the disk, so a batch merely shares a task.
-pub async fn run(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<ClaimedRun>>> {
+pub async fn claim_batch(db: Arc<Db>, requests: Vec<ClaimRequest>) -> Vec<Result<Vec<ClaimedRun>>> {
     let mut outcomes = Vec::with_capacity(requests.len());
     for request in &requests {
         outcomes.push(claim(&db, request).await.map_err(Into::into));

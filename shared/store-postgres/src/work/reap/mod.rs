@@ -82,13 +82,13 @@ pub async fn reap(db: &Db, reap: &ReapRequest) -> DbResult<ReapPass> {
     }
     if scan.has_passed_deadlines() {
         let ended = overdue::fail_past_deadline(db, reap, remaining(reap, &done)).await;
-        done.extend(or_nothing_after(ended, &done)?);
+        done.extend(ignore_error_after_work(ended, &done)?);
     }
     if scan.has_due_runs() {
-        done.extend(or_nothing_after(promote(db, remaining(reap, &done)).await, &done)?);
+        done.extend(ignore_error_after_work(promote(db, remaining(reap, &done)).await, &done)?);
     }
     if scan.held_back {
-        done.extend(or_nothing_after(held_back::unblock_idle_keys(db).await, &done)?);
+        done.extend(ignore_error_after_work(held_back::unblock_idle_keys(db).await, &done)?);
     }
     let mut again_in = next_scan_in(scan.workers, &scan.next, random_fraction(&*db.ids));
     if remaining(reap, &done) == 0 {
@@ -99,7 +99,7 @@ pub async fn reap(db: &Db, reap: &ReapRequest) -> DbResult<ReapPass> {
 
 /// Discards a failure if other work was done before: that work must be reported, and the next pass
 /// retries the rest.
-fn or_nothing_after(more: DbResult<Vec<Reaped>>, done: &[Reaped]) -> DbResult<Vec<Reaped>> {
+fn ignore_error_after_work(more: DbResult<Vec<Reaped>>, done: &[Reaped]) -> DbResult<Vec<Reaped>> {
     match more {
         Err(failure) if !done.is_empty() => {
             tracing::debug!(?failure, "part of a reap pass failed");
