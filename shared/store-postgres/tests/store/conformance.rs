@@ -1,4 +1,4 @@
-//! The store on a real Postgres does what every store must.
+//! Runs the conformance suite against a real Postgres.
 
 use longhaul_runtime::SystemIds;
 use longhaul_store::conformance::Fixture;

@@ -1,6 +1,6 @@
-//! Notifications go where somebody follows the task, and nowhere else.
+//! Notifications reach the processes that follow the task, and no others.
 
-use crate::scene::{LIMIT, TestStore, append, asks, open_at, status};
+use crate::test_store::{LIMIT, TestStore, append, new_task_request, open_with, status};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, SignalChannel, TaskKey, TaskState};
 use longhaul_runtime::spawn;
@@ -14,23 +14,23 @@ use tokio::time::timeout;
 /// Tasks that each node follows.
 const TASKS_PER_NODE: usize = 8;
 
-/// Appends to each task.
+/// Appends per task.
 const APPENDS: i64 = 10;
 
-/// An API node: the tasks that it made and follows.
+/// An API node with the tasks that it created and follows.
 struct Node {
     store: Arc<PostgresStore>,
     tasks: BTreeSet<TaskKey>,
 }
 
-async fn node(scene: &TestStore, number: u128) -> Node {
+async fn node(test: &TestStore, number: u128) -> Node {
     let options =
-        PostgresOptions { max_connections: 2, ..PostgresOptions::new(scene.database.url()) };
-    let store = open_at(options).await;
+        PostgresOptions { max_connections: 2, ..PostgresOptions::new(test.database.url()) };
+    let store = open_with(options).await;
     let channel = SignalChannel::from_bits(number);
     let mut tasks = BTreeSet::new();
     for _ in 0..TASKS_PER_NODE {
-        let mut new = asks();
+        let mut new = new_task_request();
         new.key.task = channel.task_id(new.key.task.uuid());
         tasks.insert(new.key);
         store.accept_new(new).await.unwrap();
@@ -39,7 +39,7 @@ async fn node(scene: &TestStore, number: u128) -> Node {
 }
 
 impl Node {
-    /// Listens until every task has reached its last entry; gives every notice that was heard.
+    /// Listens until every task has reached its last entry; returns the received signals.
     async fn hear(&self) -> Vec<(TaskKey, Seq)> {
         let mut signals = self.store.log_signals().await.unwrap();
         let followed: Vec<TaskKey> = self.tasks.iter().copied().collect();
@@ -59,10 +59,10 @@ impl Node {
     }
 }
 
-/// Runs the tasks of so many nodes on one worker. Gives what each node heard.
+/// Runs the tasks of several nodes on one worker; returns the signals that each node received.
 async fn heard_by(nodes: usize) -> Vec<Vec<(TaskKey, Seq)>> {
-    let scene = TestStore::new().await;
-    let nodes = join_all((0..nodes).map(|number| node(&scene, number as u128))).await;
+    let test = TestStore::new().await;
+    let nodes = join_all((0..nodes).map(|number| node(&test, number as u128))).await;
     let nodes: Vec<Arc<Node>> = nodes.into_iter().map(Arc::new).collect();
     let mut listening = Vec::new();
     for node in &nodes {
@@ -72,14 +72,14 @@ async fn heard_by(nodes: usize) -> Vec<Vec<(TaskKey, Seq)>> {
         while !matches!(joins.next().await.unwrap(), LogSignal::Joined(_)) {}
     }
     let all = nodes.len() * TASKS_PER_NODE;
-    let request = ClaimRequest { ..scene.request(u32::try_from(all).unwrap()) };
-    let runs = scene.store.claim(request).await.unwrap();
+    let request = ClaimRequest { ..test.request(u32::try_from(all).unwrap()) };
+    let runs = test.store.claim(request).await.unwrap();
     assert_eq!(runs.len(), all);
     for op in 1..=APPENDS {
         let op = i32::try_from(op).unwrap();
         let writes = runs
             .iter()
-            .map(|run| scene.store.append(append(run, op, vec![status(TaskState::Working)])));
+            .map(|run| test.store.append(append(run, op, vec![status(TaskState::Working)])));
         assert!(join_all(writes).await.iter().all(Result::is_ok));
     }
     let mut heard = Vec::new();
@@ -95,10 +95,10 @@ async fn heard_by(nodes: usize) -> Vec<Vec<(TaskKey, Seq)>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_hears_of_the_tasks_that_it_follows_however_many_nodes_there_are() {
+async fn a_node_receives_signals_only_for_tasks_that_it_follows() {
     for nodes in [1, 4, 16] {
         let heard = heard_by(nodes).await;
-        // A notice names owner, task and place in the log.
+        // A signal contains owner, task and sequence.
         let bytes: usize = heard.iter().flatten().map(|(key, seq)| notice_bytes(*key, *seq)).sum();
         println!(
             "{nodes} nodes, {} appends: {} bytes of notices a node",
@@ -114,14 +114,14 @@ fn notice_bytes(key: TaskKey, seq: Seq) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_of_another_node_is_heard_of_once_it_is_followed() {
-    let scene = TestStore::new().await;
-    let other = node(&scene, 5).await;
-    let mut signals = scene.store.log_signals().await.unwrap();
+async fn signals_of_another_nodes_task_arrive_once_it_is_followed() {
+    let test = TestStore::new().await;
+    let other = node(&test, 5).await;
+    let mut signals = test.store.log_signals().await.unwrap();
     let key = *other.tasks.first().unwrap();
-    let runs = other.store.claim(scene.request(8)).await.unwrap();
+    let runs = other.store.claim(test.request(8)).await.unwrap();
     let run = runs.iter().find(|run| run.key == key).unwrap();
-    crate::scene::follow(&scene.store, &mut signals, key).await;
+    crate::test_store::follow(&test.store, &mut signals, key).await;
     other.store.append(append(run, 1, vec![status(TaskState::Working)])).await.unwrap();
     let heard = async {
         while !matches!(signals.next().await.unwrap(), LogSignal::Grown(grown) if grown == [(key, Seq(2))])
@@ -133,15 +133,15 @@ async fn a_task_of_another_node_is_heard_of_once_it_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_runs_tasks_hears_of_no_log() {
-    let scene = TestStore::new().await;
-    let other = node(&scene, 9).await;
-    let mut logs = scene.store.log_signals().await.unwrap();
-    let mut control = scene.store.control_signals().await.unwrap();
-    let runs = other.store.claim(scene.request(8)).await.unwrap();
+async fn a_worker_process_receives_no_log_signals() {
+    let test = TestStore::new().await;
+    let other = node(&test, 9).await;
+    let mut logs = test.store.log_signals().await.unwrap();
+    let mut control = test.store.control_signals().await.unwrap();
+    let runs = other.store.claim(test.request(8)).await.unwrap();
     other.store.append(append(&runs[0], 1, vec![status(TaskState::Working)])).await.unwrap();
-    // What is announced after it arrives, so what went before would have, too.
-    other.store.announce(&crate::scene::echo(), runs[0].key);
+    // A later announcement arrives, so the earlier signals would have arrived too.
+    other.store.announce(&crate::test_store::echo_agent(), runs[0].key);
     let announced =
         async { while !matches!(control.next().await.unwrap(), ControlSignal::Runnable(_)) {} };
     timeout(LIMIT, announced).await.expect("workers hear what is announced");

@@ -1,13 +1,13 @@
-//! Migrations of a database that is in use.
+//! Migrations of a database in use.
 
-use crate::scene::LIMIT;
+use crate::test_store::LIMIT;
 use longhaul_store_postgres::PostgresStore;
 use longhaul_tests::{Database, eventually};
 use sqlx_core::{connection::Connection, executor::Executor};
 use sqlx_postgres::PgConnection;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-/// The files of the migrations, in their order.
+/// Migration files, in order.
 fn files() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/postgres");
     let mut files: Vec<PathBuf> =
@@ -16,7 +16,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// A database with the schema of an earlier program, and some tasks.
+/// Creates a database with an earlier schema and some tasks.
 fn of_version(version: usize) -> Database {
     let database = Database::create();
     database.sql("create table longhaul_schema (version int4 primary key, major int4 not null, name text not null,
@@ -50,7 +50,7 @@ fn schema(database: &Database) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_database_in_use_comes_to_the_schema_of_a_new_one() {
+async fn migrating_a_database_in_use_yields_the_schema_of_a_new_one() {
     let new = Database::create();
     PostgresStore::migrate(new.url(), LIMIT).await.unwrap();
     let old = of_version(5);
@@ -60,9 +60,9 @@ async fn a_database_in_use_comes_to_the_schema_of_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_migration_that_was_killed_in_the_middle_of_an_index_is_taken_up_again() {
+async fn a_migration_killed_while_building_an_index_is_resumed() {
     let database = of_version(5);
-    // What a killed runner leaves behind: a step that is noted, and an index that nobody may use.
+    // The state after a killed runner: a recorded step and an invalid index.
     database.sql(
         "create table longhaul_schema_progress (version int4 primary key, steps int4 not null);
         create index task_state_newest on task_state (owner_id, status_second) where status_second is not null;
@@ -83,9 +83,9 @@ async fn several_runners_on_a_database_in_use_apply_each_step_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_waits_for_a_migration_that_waits() {
+async fn a_waiting_migration_blocks_no_other_statement() {
     let database = of_version(5);
-    // A transaction that has read and does not end: what would drop an index has to wait for it.
+    // An open transaction that has read: dropping an index must wait for it.
     let mut reader = PgConnection::connect(&database.url()).await.unwrap();
     reader
         .execute("begin isolation level repeatable read; select count(*) from tasks")

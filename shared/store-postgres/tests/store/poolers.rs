@@ -1,7 +1,8 @@
-//! A pooler between the store and its database works where it keeps sessions, and is refused where it does not.
+//! Poolers: accepted in session mode, refused otherwise.
 
-use crate::scene::{
-    LIMIT, REAP, TestStore, append, asks, complete, follow, open_at, status, worker_of,
+use crate::test_store::{
+    LIMIT, REAP_REQUEST, TestStore, append, complete, follow, new_task_request, open_with,
+    register_worker, status,
 };
 use futures::StreamExt;
 use longhaul_domain::TaskState;
@@ -20,23 +21,23 @@ fn options(database: &Database, mode: PoolMode) -> (PgBouncer, PostgresOptions) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pooler_that_keeps_sessions_is_as_good_as_the_server() {
+async fn a_pooler_in_session_mode_works() {
     let database = Database::create();
     let (_bouncer, options) = options(&database, PoolMode::Session);
     PostgresStore::migrate(options.url.clone(), LIMIT).await.unwrap();
-    let store = open_at(options.clone()).await;
-    let other = open_at(options).await;
+    let store = open_with(options.clone()).await;
+    let other = open_with(options).await;
     let mut signals = other.log_signals().await.unwrap();
-    let worker = worker_of(&store, LIMIT).await;
-    let scene = TestStore { store, worker, database, server: None };
+    let worker = register_worker(&store, LIMIT).await;
+    let test = TestStore { store, worker, database, server: None };
 
-    scene.store.accept_new(asks()).await.unwrap();
-    let run = scene.claimed().await;
+    test.store.accept_new(new_task_request()).await.unwrap();
+    let run = test.claim_one().await;
     follow(&other, &mut signals, run.key).await;
-    scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
-    let settled = scene.store.settle(complete(&run, 2)).await.unwrap();
+    test.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
+    let settled = test.store.settle(complete(&run, 2)).await.unwrap();
     assert!(matches!(settled, Settled::Now { .. }), "{settled:?}");
-    let hears = async {
+    let receives_growth = async {
         loop {
             match signals.next().await.unwrap() {
                 LogSignal::Grown(tasks) if tasks.iter().any(|(key, _)| *key == run.key) => break,
@@ -44,12 +45,12 @@ async fn a_pooler_that_keeps_sessions_is_as_good_as_the_server() {
             }
         }
     };
-    tokio::time::timeout(LIMIT, hears).await.expect("the other process hears");
-    assert!(other.reap(REAP).await.unwrap().done.is_empty(), "the worker is seen to live");
+    tokio::time::timeout(LIMIT, receives_growth).await.expect("the other process hears");
+    assert!(other.reap(REAP_REQUEST).await.unwrap().done.is_empty(), "the worker is seen to live");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pooler_that_shares_sessions_is_refused_with_advice() {
+async fn a_pooler_in_transaction_mode_is_refused_with_advice() {
     let database = Database::create();
     PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
     let (bouncer, options) = options(&database, PoolMode::Transaction);
@@ -60,7 +61,7 @@ async fn a_pooler_that_shares_sessions_is_refused_with_advice() {
         }
         other => panic!("{other:?}"),
     }
-    // Nothing that the store sets for itself is left in sessions that others get.
+    // The store's settings must not leak into sessions that others get.
     let shared = database.url_through(&bouncer.address());
     assert_eq!(psql(&shared, "show enable_seqscan").unwrap(), "on");
 }

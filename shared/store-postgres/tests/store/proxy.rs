@@ -1,4 +1,4 @@
-//! A forwarder before the database that fails the way networks do.
+//! A TCP proxy before the database that fails the way networks do.
 
 use longhaul_runtime::spawn;
 use std::sync::{Arc, Mutex};
@@ -11,38 +11,38 @@ use tokio::{
     sync::watch,
 };
 
-/// What happens to a connection.
+/// Treatment of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ProxyMode {
-    /// Everything is forwarded.
+    /// Forwards everything.
     Open,
-    /// Nothing is, and neither end is told.
+    /// Forwards nothing; neither end notices.
     Silent,
-    /// What the server answers is lost.
+    /// Drops the server's answers.
     Mute,
-    /// What it answers to a COMMIT and later is lost.
+    /// Drops the server's answers from the next COMMIT on.
     MuteFromCommit,
-    /// The client is told that the connection has ended; the server is not.
+    /// Closes the client's end; the server does not notice.
     Cut,
 }
 
 #[derive(Default)]
 struct Connections {
     modes: Vec<watch::Sender<ProxyMode>>,
-    /// Whether new connections lose answers from a COMMIT on.
+    /// Set while new connections lose answers from a COMMIT on.
     losing: bool,
-    /// Halves towards the server of connections that were cut.
+    /// Server halves of connections that were cut.
     kept: Vec<(Option<OwnedReadHalf>, Option<OwnedWriteHalf>)>,
 }
 
-/// Forwards to a database on 127.0.0.1. What is done to connections is done to those that are open then.
+/// Forwards to a database on 127.0.0.1. Failures apply to the connections that are open.
 pub struct Proxy {
     port: u16,
     connections: Arc<Mutex<Connections>>,
 }
 
 impl Proxy {
-    /// Before the database at this address.
+    /// Starts a proxy before the database at this address.
     pub async fn before(url: &str) -> Self {
         let to: u16 = parts(url).1.parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -58,29 +58,29 @@ impl Proxy {
         Self { port, connections }
     }
 
-    /// The same database by way of this.
+    /// URL of the same database through this proxy.
     pub fn url(&self, url: &str) -> String {
         let (front, _, rest) = parts(url);
         format!("{front}:{}/{rest}", self.port)
     }
 
-    /// Forwards nothing any more.
+    /// Stops forwarding.
     pub fn silence(&self) {
         self.set(ProxyMode::Silent);
     }
 
-    /// Loses what the server answers.
+    /// Drops the server's answers.
     pub fn mute(&self) {
         self.set(ProxyMode::Mute);
     }
 
-    /// Loses what the server answers to a COMMIT, and what it answers after that, also on new connections until a
+    /// Drops the server's answers from the next COMMIT on, also on new connections until a
     /// [cut](Self::cut).
     pub fn mute_from_commit(&self) {
         self.set(ProxyMode::MuteFromCommit);
     }
 
-    /// Ends the connections of the clients and keeps those to the server.
+    /// Closes the clients' ends and keeps those to the server open.
     pub fn cut(&self) {
         self.set(ProxyMode::Cut);
     }
@@ -94,7 +94,7 @@ impl Proxy {
     }
 }
 
-/// What stands before the port, the port, and what stands behind.
+/// Splits a URL into the text before the port, the port, and the text behind it.
 fn parts(url: &str) -> (&str, &str, &str) {
     let (place, rest) = url.rsplit_once('/').unwrap();
     let (front, port) = place.rsplit_once(':').unwrap();
@@ -129,7 +129,8 @@ fn forward(all: &Arc<Mutex<Connections>>, client: TcpStream, server: TcpStream) 
     });
 }
 
-/// Forwards one direction until an end closes it or it is cut. `asked`: it is the one towards the server.
+/// Forwards one direction until an end closes it or it is cut. `asked` is set for the direction to
+/// the server.
 async fn pump(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,

@@ -1,16 +1,16 @@
-//! What is read is found, whatever else is there and whatever the statistics say: nothing long is read for something short, and
-//! no list costs more the more tasks there are that do not match, or loses one of those that do.
+//! Cost and completeness of reads: short reads scan nothing long, and lists find every match at a
+//! bounded cost.
 
 use crate::{
-    scene::TestStore,
     statements::{migrated, pages},
+    test_store::TestStore,
 };
 use longhaul_domain::{AgentName, OwnerId, Task, TaskId, TaskState};
 use longhaul_store::{ListQuery, ReadStore, SnapshotOptions};
 use longhaul_tests::Database;
 use std::collections::HashSet;
 
-/// 10,000 tasks of one entry and one of 20,000, and the statistics that come of it.
+/// 10,000 tasks of one entry and one of 20,000.
 const ONE_IS_LONG: &str = "
 insert into tasks select 1, gen_random_uuid(), 'echo', 'c', 0, now() from generate_series(1, 10000) n;
 insert into tasks values (1, '00000000-0000-0000-0000-000000000001', 'echo', 'long', 0, now());
@@ -29,7 +29,7 @@ fn fill(database: &Database, rows: &str) {
 
 const LONG: &str = "1, '00000000-0000-0000-0000-000000000001'";
 
-/// Arguments of a page from the start, of a state and an agent.
+/// Arguments of a first page, with a state and an agent.
 fn first_page(state: &str, agent: &str) -> String {
     format!(
         "1, '1970-01-01', '9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff', {state}, {agent}, 51"
@@ -73,8 +73,8 @@ async fn the_chunks_of_a_task_are_not_sorted_again() {
     assert!(plan.contains("rows=20000") && !plan.contains("Sort"), "{plan}");
 }
 
-/// 25,000 tasks of owner 1 within three minutes, newest first: each thousandth rejected, each thousandth of the agent `rare`, the
-/// others completed by `echo`.
+/// 25,000 tasks of owner 1 within three minutes, newest first: every thousandth rejected, every
+/// thousandth of the agent `rare`, the others completed by `echo`.
 const FEW_OF_MANY: &str = "
 create temporary table new_task as
     select gen_random_uuid() as task_id, n, timestamptz '2026-01-01' - n / 3 * interval '21 milliseconds' as at
@@ -84,7 +84,7 @@ insert into task_state (owner_id, task_id, state, status_at, status_seq, last_se
     select 1, task_id, case when n % 1000 = 0 then 7 else 3 end, at, 1, 1, 1, 1, 1, 1, 1 from new_task;";
 
 #[tokio::test]
-async fn what_few_tasks_match_is_found_at_a_bounded_cost() {
+async fn a_filter_that_few_tasks_match_has_a_bounded_cost() {
     let database = migrated().await;
     fill(&database, FEW_OF_MANY);
     for (name, arguments, most) in [
@@ -126,11 +126,11 @@ fn asked(page_size: u32) -> ListQuery {
     }
 }
 
-/// Every task of a list, read page by page, the total that the first page told, and how many pages there were.
-async fn all(scene: &TestStore, asked: &ListQuery) -> (Vec<Task>, u64, usize) {
+/// Reads a list page by page; returns its tasks, the first page's total and the number of pages.
+async fn all(test: &TestStore, asked: &ListQuery) -> (Vec<Task>, u64, usize) {
     let (mut after, mut tasks, mut count) = (None, Vec::new(), 0);
     loop {
-        let page = scene.store.list_tasks(ListQuery { after, ..asked.clone() }).await.unwrap();
+        let page = test.store.list_tasks(ListQuery { after, ..asked.clone() }).await.unwrap();
         tasks.extend(page.tasks);
         count += 1;
         after = page.next;
@@ -158,9 +158,9 @@ fn found(tasks: &[Task]) -> HashSet<String> {
 }
 
 #[tokio::test]
-async fn a_list_of_few_among_many_is_complete_though_pages_are_short() {
-    let scene = TestStore::new().await;
-    fill(&scene.database, FEW_OF_MANY);
+async fn a_list_of_few_among_many_is_complete_although_pages_are_short() {
+    let test = TestStore::new().await;
+    fill(&test.database, FEW_OF_MANY);
     let rare = Some(AgentName::new("rare").unwrap());
     let from = "2025-12-31 23:58:30";
     let lists = [
@@ -183,8 +183,8 @@ async fn a_list_of_few_among_many_is_complete_though_pages_are_short() {
         (ListQuery { state: Some(TaskState::Working), ..asked(5) }, "false".to_owned()),
     ];
     for (asked, condition) in lists {
-        let expected = ids(&scene.database, &condition);
-        let (tasks, total, pages) = all(&scene, &asked).await;
+        let expected = ids(&test.database, &condition);
+        let (tasks, total, pages) = all(&test, &asked).await;
         in_order_and_once(&tasks);
         assert_eq!(found(&tasks), expected, "{condition}");
         assert_eq!(total, expected.len() as u64, "{condition}");
@@ -193,23 +193,23 @@ async fn a_list_of_few_among_many_is_complete_though_pages_are_short() {
 }
 
 #[tokio::test]
-async fn a_second_with_more_tasks_than_a_walk_is_read_whole() {
-    let scene = TestStore::new().await;
-    fill(&scene.database, &FEW_OF_MANY.replace("n / 3 *", "n / 12500 *"));
+async fn a_second_with_more_tasks_than_a_walk_is_read_completely() {
+    let test = TestStore::new().await;
+    fill(&test.database, &FEW_OF_MANY.replace("n / 3 *", "n / 12500 *"));
     let rare = ListQuery { agent: Some(AgentName::new("rare").unwrap()), ..asked(10) };
-    let (tasks, total, _) = all(&scene, &rare).await;
+    let (tasks, total, _) = all(&test, &rare).await;
     in_order_and_once(&tasks);
     assert_eq!((tasks.len(), total), (25, 25));
 }
 
 #[tokio::test]
 async fn the_total_is_exact_up_to_ten_thousand_and_an_estimate_above() {
-    let scene = TestStore::new().await;
-    fill(&scene.database, FEW_OF_MANY);
-    let total = async |query: ListQuery| scene.store.list_tasks(query).await.unwrap().total;
+    let test = TestStore::new().await;
+    fill(&test.database, FEW_OF_MANY);
+    let total = async |query: ListQuery| test.store.list_tasks(query).await.unwrap().total;
     let from = |time: &str| ListQuery { status_from: Some(time.parse().unwrap()), ..asked(1) };
     assert!((20_000..30_000).contains(&total(asked(1)).await));
-    // 21 ms for each three, and the first two on their own.
+    // Three tasks per 21 ms, after the first two.
     assert_eq!(total(from("2026-01-01T00:00:00Z")).await, 2);
     assert_eq!(total(from("2025-12-31T23:59:59.979Z")).await, 5);
     assert_eq!(total(from("2025-12-31T23:59:59.978Z")).await, 5);
@@ -217,16 +217,16 @@ async fn the_total_is_exact_up_to_ten_thousand_and_an_estimate_above() {
 }
 
 #[tokio::test]
-async fn tasks_that_are_queued_or_run_are_listed_by_their_state() {
-    let scene = TestStore::new().await;
+async fn queued_and_running_tasks_are_listed_by_state() {
+    let test = TestStore::new().await;
     let mut accepted = Vec::new();
     for _ in 0..3 {
-        accepted.push(scene.accepted().await.task);
+        accepted.push(test.accept_task().await.task);
     }
-    let run = scene.claimed().await.key.task;
-    scene.database.sql(&format!("update task_state set state = 2 where task_id = '{run}'"));
+    let run = test.claim_one().await.key.task;
+    test.database.sql(&format!("update task_state set state = 2 where task_id = '{run}'"));
     let of = async |state| {
-        let (tasks, total, _) = all(&scene, &ListQuery { state: Some(state), ..asked(1) }).await;
+        let (tasks, total, _) = all(&test, &ListQuery { state: Some(state), ..asked(1) }).await;
         in_order_and_once(&tasks);
         assert_eq!(total, tasks.len() as u64);
         tasks.iter().map(|task| task.key.task).collect::<HashSet<TaskId>>()
@@ -252,15 +252,15 @@ async fn a_task_that_completes_touches_no_index_of_states() {
 }
 
 #[tokio::test]
-async fn a_list_leaves_out_a_task_of_which_a_row_is_missing_and_shows_the_others() {
-    let scene = TestStore::new().await;
+async fn a_list_skips_an_unreadable_task_and_shows_the_others() {
+    let test = TestStore::new().await;
     let mut keys = Vec::new();
     for _ in 0..5 {
-        keys.push(scene.accepted().await);
+        keys.push(test.accept_task().await);
     }
     let (gone, garbled) = (keys[1].task, keys[3].task);
-    scene.database.sql(&format!("delete from tasks where task_id = '{gone}'"));
-    scene.database.sql(&format!("update log set body = '[]' where task_id = '{garbled}'"));
+    test.database.sql(&format!("delete from tasks where task_id = '{gone}'"));
+    test.database.sql(&format!("update log set body = '[]' where task_id = '{garbled}'"));
     let query = |state| ListQuery {
         owner: OwnerId::LOCAL,
         agent: None,
@@ -274,7 +274,7 @@ async fn a_list_leaves_out_a_task_of_which_a_row_is_missing_and_shows_the_others
     for state in [None, Some(TaskState::Submitted)] {
         let (mut listed, mut asked) = (HashSet::new(), query(state));
         loop {
-            let page = scene.store.list_tasks(asked).await.unwrap();
+            let page = test.store.list_tasks(asked).await.unwrap();
             listed.extend(page.tasks.iter().map(|task| task.key.task));
             let Some(next) = page.next else { break };
             asked = ListQuery { after: Some(next), ..query(state) };

@@ -1,6 +1,8 @@
-//! The store recovers by itself, and nothing that it acknowledged is lost.
+//! Recovery without help: nothing acknowledged is lost.
 
-use crate::scene::{LIMIT, TestStore, append, asks, complete, follow, joined, open, status};
+use crate::test_store::{
+    LIMIT, TestStore, append, complete, follow, new_task_request, open, status, wait_until_joined,
+};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{Seq, TaskKey, TaskState};
 use longhaul_store::{
@@ -17,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-/// What was acknowledged.
+/// Acknowledged tasks.
 #[derive(Default)]
 struct AcknowledgedWork {
     accepted: Mutex<Vec<TaskKey>>,
@@ -32,7 +34,7 @@ impl AcknowledgedWork {
     fn counts(&self) -> (usize, usize) {
         (self.accepted.lock().unwrap().len(), self.completed.lock().unwrap().len())
     }
-    /// Waits until this many more were accepted and completed.
+    /// Waits until this many more tasks are accepted and completed.
     async fn progress(&self, more: usize) {
         let (accepted, completed) = self.counts();
         eventually(LIMIT, "work goes on", async || {
@@ -44,8 +46,8 @@ impl AcknowledgedWork {
     }
 }
 
-/// Repeats a call for as long as the store says that it is unavailable, as a client does.
-async fn insist<T, Fut>(call: impl Fn() -> Fut) -> T
+/// Retries a call while the store is unavailable, as a client does.
+async fn retry_until_available<T, Fut>(call: impl Fn() -> Fut) -> T
 where
     Fut: Future<Output = Result<T, StoreError>>,
 {
@@ -58,10 +60,10 @@ where
     }
 }
 
-async fn accepts(scene: &TestStore, record: &AcknowledgedWork) {
+async fn accepts(test: &TestStore, record: &AcknowledgedWork) {
     while record.goes_on() {
-        let new = asks();
-        let accepted = insist(|| scene.store.accept_new(new.clone())).await;
+        let new = new_task_request();
+        let accepted = retry_until_available(|| test.store.accept_new(new.clone())).await;
         match accepted {
             Accepted::Created { .. } => {}
             Accepted::Duplicate { task, .. } => assert_eq!(task, new.key.task),
@@ -71,25 +73,25 @@ async fn accepts(scene: &TestStore, record: &AcknowledgedWork) {
     }
 }
 
-async fn works(scene: &TestStore, record: &AcknowledgedWork) {
+async fn works(test: &TestStore, record: &AcknowledgedWork) {
     while record.goes_on() {
-        let runs = insist(|| scene.store.claim(scene.request(4))).await;
+        let runs = retry_until_available(|| test.store.claim(test.request(4))).await;
         for run in runs {
-            completes(scene, record, run).await;
+            completes(test, record, run).await;
         }
         tokio::task::yield_now().await;
     }
 }
 
-async fn completes(scene: &TestStore, record: &AcknowledgedWork, run: ClaimedRun) {
+async fn completes(test: &TestStore, record: &AcknowledgedWork, run: ClaimedRun) {
     let output = append(&run, 1, vec![status(TaskState::Working)]);
-    match insist(|| scene.store.append(output.clone())).await {
+    match retry_until_available(|| test.store.append(output.clone())).await {
         Appended::Now { .. } | Appended::Already { .. } => {}
-        // The crash forgot the claim, which had not waited for the disk.
+        // The crash lost the claim, whose commit had not waited for the disk.
         Appended::Fenced | Appended::Ended(_) => return,
     }
     let settle = complete(&run, 2);
-    match insist(|| scene.store.settle(settle.clone())).await {
+    match retry_until_available(|| test.store.settle(settle.clone())).await {
         Settled::Now { .. } | Settled::Already { .. } => {
             record.completed.lock().unwrap().push(run.key);
         }
@@ -98,14 +100,14 @@ async fn completes(scene: &TestStore, record: &AcknowledgedWork, run: ClaimedRun
 }
 
 async fn under_load(
-    scene: &mut TestStore,
+    test: &mut TestStore,
     trouble: impl AsyncFnOnce(&mut TestStore, &AcknowledgedWork),
 ) {
     let record = Arc::new(AcknowledgedWork::default());
-    // The load has a view of its own, so that the trouble may have the server.
+    // A separate handle for the load, because the failure needs `&mut` access to the server.
     let load = Arc::new(TestStore {
-        store: Arc::clone(&scene.store),
-        worker: scene.worker,
+        store: Arc::clone(&test.store),
+        worker: test.worker,
         database: Database::create(),
         server: None,
     });
@@ -118,22 +120,22 @@ async fn under_load(
         })
         .collect();
     record.progress(50).await;
-    trouble(scene, &record).await;
+    trouble(test, &record).await;
     record.progress(50).await;
     record.stop.store(true, Ordering::Relaxed);
     for task in tasks {
         task.await.unwrap();
     }
-    assert_nothing_is_lost(scene, &record).await;
+    assert_nothing_is_lost(test, &record).await;
 }
 
-async fn assert_nothing_is_lost(scene: &TestStore, record: &AcknowledgedWork) {
+async fn assert_nothing_is_lost(test: &TestStore, record: &AcknowledgedWork) {
     let accepted = record.accepted.lock().unwrap().clone();
     let completed = record.completed.lock().unwrap().clone();
     for key in accepted {
-        let task = scene.store.read_task(key, SnapshotOptions::ALL).await.unwrap();
+        let task = test.store.read_task(key, SnapshotOptions::ALL).await.unwrap();
         assert!(task.is_some(), "{key:?} was acknowledged and is gone");
-        let page = scene.store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap();
+        let page = test.store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap();
         let entries = page.unwrap().entries;
         let places: Vec<i64> = entries.iter().map(|entry| entry.seq.0).collect();
         assert!((1..).zip(&places).all(|(at, place)| at == *place), "{places:?}");
@@ -141,17 +143,17 @@ async fn assert_nothing_is_lost(scene: &TestStore, record: &AcknowledgedWork) {
         assert!(ends.filter(|change| change.state.is_terminal()).count() <= 1);
     }
     for key in completed {
-        let task = scene.store.read_task(key, SnapshotOptions::STATUS).await.unwrap().unwrap();
+        let task = test.store.read_task(key, SnapshotOptions::STATUS).await.unwrap().unwrap();
         assert_eq!(task.status.state, TaskState::Completed);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_server_crashes() {
-    let mut scene = TestStore::private(&[]).await;
-    under_load(&mut scene, async |scene, record| {
+    let mut test = TestStore::private(&[]).await;
+    under_load(&mut test, async |test, record| {
         for _ in 0..2 {
-            let server = scene.server.as_mut().unwrap();
+            let server = test.server.as_mut().unwrap();
             tokio::task::block_in_place(|| {
                 server.stop_immediate();
                 server.start();
@@ -160,15 +162,15 @@ async fn nothing_acknowledged_is_lost_when_the_server_crashes() {
         }
     })
     .await;
-    scene.store.check().await.unwrap();
+    test.store.check().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_connections_are_killed() {
-    let mut scene = TestStore::private(&[]).await;
-    under_load(&mut scene, async |scene, record| {
+    let mut test = TestStore::private(&[]).await;
+    under_load(&mut test, async |test, record| {
         for _ in 0..10 {
-            scene.database.sql(
+            test.database.sql(
                 "select count(pg_terminate_backend(pid)) from pg_stat_activity
                  where application_name = 'longhaul' and datname = current_database()",
             );
@@ -179,15 +181,15 @@ async fn nothing_is_lost_when_connections_are_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() {
-    let scene = TestStore::new().await;
-    let other = open(&scene.database).await;
+async fn signals_reach_other_processes_also_after_a_lost_connection() {
+    let test = TestStore::new().await;
+    let other = open(&test.database).await;
     let mut signals = other.log_signals().await.unwrap();
-    // New tasks are nobody's yet; what runs write is told.
-    let key = scene.accepted().await;
-    let run = scene.claimed().await;
+    // New tasks are not signalled to other processes; output of runs is.
+    let key = test.accept_task().await;
+    let run = test.claim_one().await;
     follow(&other, &mut signals, key).await;
-    scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
+    test.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
     let heard = |signal: &LogSignal, key: TaskKey, seq: i64| match signal {
         LogSignal::Grown(tasks) => tasks.contains(&(key, Seq(seq))),
         LogSignal::Joined(_) | LogSignal::Missed => false,
@@ -197,17 +199,17 @@ async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() 
     });
     wait.await.expect("the other process hears");
 
-    scene.database.sql(
+    test.database.sql(
         "select count(pg_terminate_backend(pid)) from pg_stat_activity
          where datname = current_database() and application_name = 'longhaul'",
     );
     let wait = tokio::time::timeout(LIMIT, async {
-        // Once before the new connection, once behind it.
+        // Once when the connection is lost and once when the new one is up.
         for _ in 0..2 {
             while signals.next().await.unwrap() != LogSignal::Missed {}
         }
-        joined(&mut signals, key).await;
-        scene.store.append(append(&run, 2, vec![status(TaskState::Working)])).await.unwrap();
+        wait_until_joined(&mut signals, key).await;
+        test.store.append(append(&run, 2, vec![status(TaskState::Working)])).await.unwrap();
         while !heard(&signals.next().await.unwrap(), key, 3) {}
     });
     wait.await.expect("it says that it missed something, and hears again");
@@ -215,13 +217,13 @@ async fn what_one_process_writes_the_others_hear_also_after_a_lost_connection() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_that_the_database_refuses_fails_alone() {
-    let scene = TestStore::new().await;
-    let there = scene.accepted().await;
-    let mut new: Vec<_> = (0..40).map(|_| asks()).collect();
-    // Its id is taken.
+async fn a_task_that_the_database_rejects_fails_alone() {
+    let test = TestStore::new().await;
+    let there = test.accept_task().await;
+    let mut new: Vec<_> = (0..40).map(|_| new_task_request()).collect();
+    // The task id exists already.
     new[17].key = there;
-    let accepted = join_all(new.into_iter().map(|new| scene.store.accept_new(new))).await;
+    let accepted = join_all(new.into_iter().map(|new| test.store.accept_new(new))).await;
     for (at, outcome) in accepted.into_iter().enumerate() {
         match outcome {
             Ok(Accepted::Created { .. }) if at != 17 => {}
@@ -232,18 +234,19 @@ async fn a_task_that_the_database_refuses_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_down_makes_the_store_unavailable_and_not_hang() {
-    let mut scene = TestStore::private(&[]).await;
-    scene.server.as_mut().unwrap().stop_immediate();
-    let outcome = tokio::time::timeout(LIMIT, scene.store.accept_new(asks())).await.unwrap();
+async fn a_stopped_server_makes_the_store_unavailable_and_not_hang() {
+    let mut test = TestStore::private(&[]).await;
+    test.server.as_mut().unwrap().stop_immediate();
+    let outcome =
+        tokio::time::timeout(LIMIT, test.store.accept_new(new_task_request())).await.unwrap();
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
     let options = PostgresOptions {
         start_timeout: Duration::from_millis(300),
-        ..PostgresOptions::new(scene.database.url())
+        ..PostgresOptions::new(test.database.url())
     };
     let ids = Arc::new(longhaul_runtime::SystemIds);
     let outcome = PostgresStore::connect(options, ids).await.map(drop);
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
-    scene.server.as_mut().unwrap().start();
-    eventually(LIMIT, "the store answers again", async || scene.store.check().await).await;
+    test.server.as_mut().unwrap().start();
+    eventually(LIMIT, "the store answers again", async || test.store.check().await).await;
 }

@@ -1,6 +1,6 @@
-//! Migrating, what is said about a schema or a row that does not fit, and closing.
+//! Migration, errors about schemas and rows that do not fit, and closing.
 
-use crate::scene::{LIMIT, TestStore};
+use crate::test_store::{LIMIT, TestStore};
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::Seq;
 use longhaul_store::{
@@ -24,7 +24,7 @@ fn says(outcome: Result<Arc<PostgresStore>, StoreError>) -> String {
 }
 
 #[tokio::test]
-async fn any_number_of_migrations_at_once_apply_each_step_once() {
+async fn concurrent_migrations_apply_each_step_once() {
     let database = Database::create();
     let all = join_all((0..6).map(|_| PostgresStore::migrate(database.url(), LIMIT))).await;
     let mut applied: Vec<String> = all.into_iter().flat_map(|names| names.unwrap()).collect();
@@ -45,7 +45,7 @@ async fn an_older_schema_asks_for_migrate() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_fine_until_it_says_otherwise() {
+async fn a_newer_schema_is_accepted_unless_its_major_number_is_higher() {
     let database = Database::create();
     PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
     database.sql("insert into longhaul_schema (version, major, name) values (998, 1, 'later')");
@@ -59,24 +59,24 @@ async fn a_newer_schema_is_fine_until_it_says_otherwise() {
 
 #[tokio::test]
 async fn history_is_readable_in_sql() {
-    let scene = TestStore::new().await;
-    let key = scene.accepted().await;
+    let test = TestStore::new().await;
+    let key = test.accept_task().await;
     let task = key.task;
     let overview =
         format!("select owner, agent, state, entries from task_overview where task_id = '{task}'");
-    assert_eq!(scene.database.sql(&overview), "local|echo|submitted|1");
+    assert_eq!(test.database.sql(&overview), "local|echo|submitted|1");
     let history = format!(
         "select seq, kind, body -> 'message' -> 'parts' -> 0 ->> 'text' from task_history where task_id = '{task}'"
     );
-    assert_eq!(scene.database.sql(&history), "1|message|hello");
+    assert_eq!(test.database.sql(&history), "1|message|hello");
 }
 
 #[tokio::test]
 async fn a_corrupt_row_names_its_column() {
-    let scene = TestStore::new().await;
-    let key = scene.accepted().await;
-    scene.database.sql("update log set body = '{}'");
-    let outcome = scene.store.read_task(key, SnapshotOptions::ALL).await;
+    let test = TestStore::new().await;
+    let key = test.accept_task().await;
+    test.database.sql("update log set body = '{}'");
+    let outcome = test.store.read_task(key, SnapshotOptions::ALL).await;
     match outcome {
         Err(StoreError::Corrupt { what, .. }) => assert!(what.contains("body"), "{what}"),
         other => panic!("{other:?}"),
@@ -84,24 +84,24 @@ async fn a_corrupt_row_names_its_column() {
 }
 
 #[tokio::test]
-async fn a_corrupt_task_holds_nobody_up() {
-    let scene = TestStore::new().await;
-    let (bad, good) = (scene.accepted().await, scene.accepted().await);
-    scene.database.sql(&format!("update log set body = '{{}}' where task_id = '{}'", bad.task));
-    let claimed = scene.store.claim(scene.request(2)).await.unwrap();
+async fn a_corrupt_task_delays_no_other() {
+    let test = TestStore::new().await;
+    let (bad, good) = (test.accept_task().await, test.accept_task().await);
+    test.database.sql(&format!("update log set body = '{{}}' where task_id = '{}'", bad.task));
+    let claimed = test.store.claim(test.request(2)).await.unwrap();
     assert_eq!(claimed.iter().map(|run| run.key).collect::<Vec<_>>(), [good]);
-    assert!(scene.store.claim(scene.request(2)).await.unwrap().is_empty(), "it is put off");
+    assert!(test.store.claim(test.request(2)).await.unwrap().is_empty(), "it is put off");
     let cursors = vec![(bad, Seq::START), (good, Seq::START)];
-    let pages = scene.store.read_logs(cursors, ReadLimit::default()).await.unwrap();
+    let pages = test.store.read_logs(cursors, ReadLimit::default()).await.unwrap();
     assert_eq!(pages.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [good]);
 }
 
 #[tokio::test]
 async fn signals_end_when_the_store_is_closed() {
-    let scene = TestStore::new().await;
-    let mut signals = scene.store.log_signals().await.unwrap();
-    scene.store.close().await;
+    let test = TestStore::new().await;
+    let mut signals = test.store.log_signals().await.unwrap();
+    test.store.close().await;
     assert_eq!(signals.next().await, None);
-    let outcome = scene.store.check().await;
+    let outcome = test.store.check().await;
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
 }

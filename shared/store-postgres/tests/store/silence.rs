@@ -1,8 +1,10 @@
-//! Connections that go silent, and answers that are lost: the store goes on without them.
+//! Silent connections and lost answers: the store carries on without them.
 
 use crate::{
     proxy::Proxy,
-    scene::{LIMIT, TestStore, append, asks, complete, follow, open, open_at, status},
+    test_store::{
+        LIMIT, TestStore, append, complete, follow, new_task_request, open, open_with, status,
+    },
 };
 use futures::{StreamExt, future::join_all};
 use longhaul_domain::{
@@ -21,7 +23,11 @@ use sqlx_postgres::PgConnection;
 use std::{process::Command, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-async fn hears(signals: &mut SignalStream<LogSignal>, key: TaskKey, within: Duration) -> bool {
+async fn receives_growth(
+    signals: &mut SignalStream<LogSignal>,
+    key: TaskKey,
+    within: Duration,
+) -> bool {
     let heard = timeout(within, async {
         while let Some(signal) = signals.next().await {
             if matches!(signal, LogSignal::Grown(grown) if grown.iter().any(|(it, _)| *it == key)) {
@@ -33,7 +39,7 @@ async fn hears(signals: &mut SignalStream<LogSignal>, key: TaskKey, within: Dura
     heard.await.unwrap_or(false)
 }
 
-/// A session of its own that holds a lock on a table until it is told to let go.
+/// Opens a session that holds an exclusive lock on a table until it rolls back.
 async fn locked(database: &Database, table: &str) -> PgConnection {
     let mut session = PgConnection::connect(&database.url()).await.unwrap();
     session.execute("begin").await.unwrap();
@@ -44,29 +50,29 @@ async fn locked(database: &Database, table: &str) -> PgConnection {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_are_replaced() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
-    let other = open(&scene.database).await;
-    let mut signals = scene.store.log_signals().await.unwrap();
-    scene.accepted().await;
-    let run = scene.claimed().await;
-    follow(&scene.store, &mut signals, run.key).await;
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
+    let other = open(&test.database).await;
+    let mut signals = test.store.log_signals().await.unwrap();
+    test.accept_task().await;
+    let run = test.claim_one().await;
+    follow(&test.store, &mut signals, run.key).await;
     other.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
-    assert!(hears(&mut signals, run.key, LIMIT).await);
-    other.accept_new(asks()).await.unwrap();
+    assert!(receives_growth(&mut signals, run.key, LIMIT).await);
+    other.accept_new(new_task_request()).await.unwrap();
 
     proxy.silence();
     eventually(LIMIT, "runs are claimed again", async || {
-        match scene.store.claim(scene.request(1)).await {
+        match test.store.claim(test.request(1)).await {
             Ok(runs) if !runs.is_empty() => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
     .await;
     let mut heard = false;
-    // Longer than it takes to notice, shorter than it takes TCP.
+    // Longer than detection takes, shorter than TCP would take.
     for op in 2..62 {
         other.append(append(&run, op, vec![status(TaskState::Working)])).await.unwrap();
-        heard = hears(&mut signals, run.key, Duration::from_secs(1)).await;
+        heard = receives_growth(&mut signals, run.key, Duration::from_secs(1)).await;
         if heard {
             break;
         }
@@ -76,56 +82,57 @@ async fn silent_connections_are_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_was_given_up_makes_room_for_another() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
-    let key = scene.accepted().await;
+async fn a_dead_connection_frees_its_pool_slot() {
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
+    let key = test.accept_task().await;
     proxy.silence();
     for _ in 0..4 {
-        let read = scene.store.read_task(key, SnapshotOptions::ALL);
+        let read = test.store.read_task(key, SnapshotOptions::ALL);
         let _ = timeout(Duration::from_millis(200), read).await;
     }
     eventually(LIMIT, "the store reads again", async || {
-        scene.store.read_task(key, SnapshotOptions::ALL).await
+        test.store.read_task(key, SnapshotOptions::ALL).await
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_ends_when_the_server_is_silent() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
-    scene.accepted().await;
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
+    test.accept_task().await;
     proxy.silence();
-    let store = Arc::clone(&scene.store);
-    let begun = spawn("a call that hangs", async move { store.accept_new(asks()).await });
+    let store = Arc::clone(&test.store);
+    let begun =
+        spawn("a call that hangs", async move { store.accept_new(new_task_request()).await });
     tokio::task::yield_now().await;
-    timeout(Duration::from_secs(20), scene.store.close()).await.expect("it ends");
+    timeout(Duration::from_secs(20), test.store.close()).await.expect("it ends");
     begun.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_told_last_is_heard_although_the_store_is_closed_at_once() {
-    let scene = TestStore::new().await;
-    let other = open(&scene.database).await;
+async fn final_signals_arrive_although_the_store_closes_at_once() {
+    let test = TestStore::new().await;
+    let other = open(&test.database).await;
     let mut signals = other.log_signals().await.unwrap();
-    let key = scene.accepted().await;
+    let key = test.accept_task().await;
     follow(&other, &mut signals, key).await;
-    let run = scene.claimed().await;
-    scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
-    scene.store.close().await;
-    assert!(hears(&mut signals, key, LIMIT).await);
+    let run = test.claim_one().await;
+    test.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
+    test.store.close().await;
+    assert!(receives_growth(&mut signals, key, LIMIT).await);
     other.close().await;
 }
 
-/// Makes a call on connections that lose the answer, and ends them once the database says that it was committed.
+/// Makes a call whose answer is lost, and cuts its connection once the database shows the commit.
 async fn answer_lost<T: Send + 'static>(
-    scene: &TestStore,
+    test: &TestStore,
     proxy: &Proxy,
     committed: &str,
     call: impl Future<Output = T> + Send + 'static,
 ) -> T {
     let call = spawn("a call", call);
     eventually(LIMIT, "the write is committed", async || {
-        let count = scene.database.sql(committed);
+        let count = test.database.sql(committed);
         if count == "1" { Ok(()) } else { Err(count) }
     })
     .await;
@@ -134,30 +141,30 @@ async fn answer_lost<T: Send + 'static>(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_whose_acceptance_was_answered_to_nobody_is_told_when_it_is_found() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
-    // The statement is known to every connection, so that it leaves in one piece.
+async fn a_task_whose_acceptance_lost_its_answer_is_published_when_found() {
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
+    // Prepare the statement on every connection, so that it is sent in one packet.
     for _ in 0..8 {
-        scene.accepted().await;
+        test.accept_task().await;
     }
-    let mut signals = scene.store.log_signals().await.unwrap();
-    let (store, new) = (Arc::clone(&scene.store), asks());
+    let mut signals = test.store.log_signals().await.unwrap();
+    let (store, new) = (Arc::clone(&test.store), new_task_request());
     let key = new.key;
     let committed = format!("select count(*) from tasks where task_id = '{}'", key.task);
     let call = async move { store.accept_new(new).await.unwrap() };
     proxy.mute();
-    let accepted = answer_lost(&scene, &proxy, &committed, call).await;
+    let accepted = answer_lost(&test, &proxy, &committed, call).await;
     assert!(matches!(accepted, Accepted::Created { seq: Seq(1), .. }), "{accepted:?}");
-    assert!(hears(&mut signals, key, LIMIT).await);
+    assert!(receives_growth(&mut signals, key, LIMIT).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_take_long_leave_room_for_writes() {
-    let scene = TestStore::new().await;
+async fn slow_reads_leave_connections_for_writes() {
+    let test = TestStore::new().await;
     let options =
-        PostgresOptions { max_connections: 4, ..PostgresOptions::new(scene.database.url()) };
-    let store = open_at(options).await;
-    let mut lock = locked(&scene.database, "blobs").await;
+        PostgresOptions { max_connections: 4, ..PostgresOptions::new(test.database.url()) };
+    let store = open_with(options).await;
+    let mut lock = locked(&test.database, "blobs").await;
     let reads: Vec<_> = (0..12)
         .map(|_| {
             let store = Arc::clone(&store);
@@ -167,7 +174,7 @@ async fn reads_that_take_long_leave_room_for_writes() {
         })
         .collect();
     eventually(LIMIT, "reads wait for the table", async || {
-        let waiting = scene.database.sql(
+        let waiting = test.database.sql(
             "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
         );
         if waiting == "3" { Ok(()) } else { Err(waiting) }
@@ -185,7 +192,7 @@ fn signal(how: &str, pid: &str) {
     assert!(Command::new("kill").args([how, pid]).status().unwrap().success());
 }
 
-/// Backends that wait for a lock with a statement of this name.
+/// Backends that wait for a lock in the statement with this label.
 fn waiting(database: &Database, statement: &str) -> String {
     database.sql(&format!(
         "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '-- store::{statement}%'"
@@ -193,27 +200,27 @@ fn waiting(database: &Database, statement: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_that_the_server_makes_after_its_connection_broke_strands_no_run() {
+async fn a_claim_that_executes_after_its_connection_broke_strands_no_run() {
     let server = longhaul_tests::Postgres::private();
     let database = Database::create_on(&server);
-    let (scene, proxy) = TestStore::behind_a_proxy(database, Some(server), 4).await;
-    // The statement is known to every connection, so that it leaves in one piece.
+    let (test, proxy) = TestStore::behind_a_proxy(database, Some(server), 4).await;
+    // Prepare the statement on every connection, so that it is sent in one packet.
     for _ in 0..8 {
-        scene.store.claim(scene.request(1)).await.unwrap();
+        test.store.claim(test.request(1)).await.unwrap();
     }
-    let (one, two) = (scene.accepted().await, scene.accepted().await);
-    let mut lock = locked(&scene.database, "runs").await;
-    let (store, request) = (Arc::clone(&scene.store), scene.request(1));
+    let (one, two) = (test.accept_task().await, test.accept_task().await);
+    let mut lock = locked(&test.database, "runs").await;
+    let (store, request) = (Arc::clone(&test.store), test.request(1));
     let claim = spawn("a claim", async move { store.claim(request).await });
     let late = eventually(LIMIT, "the claim waits", async || {
-        let pid = waiting(&scene.database, "claim");
+        let pid = waiting(&test.database, "claim");
         if pid.is_empty() { Err("nobody waits") } else { Ok(pid) }
     })
     .await;
     signal("-STOP", &late);
     proxy.cut();
     eventually(LIMIT, "the next try is under way", async || {
-        let waits = waiting(&scene.database, "%").lines().count();
+        let waits = waiting(&test.database, "%").lines().count();
         if waits == 2 { Ok(()) } else { Err(waits) }
     })
     .await;
@@ -223,27 +230,27 @@ async fn a_claim_that_the_server_makes_after_its_connection_broke_strands_no_run
     assert_eq!(handed_out.len(), 1);
     signal("-CONT", &late);
     eventually(LIMIT, "the first try is carried out all the same", async || {
-        let held = scene.database.sql("select count(*) from runs where worker is not null");
+        let held = test.database.sql("select count(*) from runs where worker is not null");
         if held == "2" { Ok(()) } else { Err(held) }
     })
     .await;
-    let claimed = scene.store.claim(scene.request(1)).await.unwrap();
+    let claimed = test.store.claim(test.request(1)).await.unwrap();
     handed_out.extend(claimed.iter().map(|run| run.key));
     handed_out.sort_unstable();
     assert_eq!(handed_out, [one, two]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_whose_answer_is_lost_is_answered_as_if_it_had_come() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
-    let key = scene.accepted().await;
-    let run = scene.claimed().await;
+async fn a_message_whose_answer_was_lost_gets_the_same_answer_again() {
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
+    let key = test.accept_task().await;
+    let run = test.claim_one().await;
     let mut park = complete(&run, 1);
     park.how = SettleAs::Park(ParkedState::InputRequired);
     park.output.entries = vec![status(TaskState::Working), status(TaskState::InputRequired)];
-    scene.store.settle(park).await.unwrap();
-    let mut signals = scene.store.log_signals().await.unwrap();
-    let (store, accept) = (Arc::clone(&scene.store), asks().accept);
+    test.store.settle(park).await.unwrap();
+    let mut signals = test.store.log_signals().await.unwrap();
+    let (store, accept) = (Arc::clone(&test.store), new_task_request().accept);
     let committed = format!("select count(*) from log where task_id = '{}' and seq = 4", key.task);
     let call = async move {
         store
@@ -252,65 +259,65 @@ async fn a_message_whose_answer_is_lost_is_answered_as_if_it_had_come() {
             .unwrap()
     };
     proxy.mute_from_commit();
-    let outcome = answer_lost(&scene, &proxy, &committed, call).await;
+    let outcome = answer_lost(&test, &proxy, &committed, call).await;
     assert_eq!(outcome, FollowedUp::Appended { seq: Seq(4), last: Seq(5), woken: true });
-    assert!(hears(&mut signals, key, LIMIT).await);
+    assert!(receives_growth(&mut signals, key, LIMIT).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn output_whose_answer_is_lost_is_told_when_it_is_found() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
-    let key = scene.accepted().await;
-    let run = scene.claimed().await;
-    scene.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
-    let mut signals = scene.store.log_signals().await.unwrap();
+async fn output_whose_answer_was_lost_is_published_when_found() {
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 2).await;
+    let key = test.accept_task().await;
+    let run = test.claim_one().await;
+    test.store.append(append(&run, 1, vec![status(TaskState::Working)])).await.unwrap();
+    let mut signals = test.store.log_signals().await.unwrap();
     let (store, mut output) =
-        (Arc::clone(&scene.store), append(&run, 2, vec![status(TaskState::Working)]));
-    // Output with a checkpoint is written with locks and a commit.
+        (Arc::clone(&test.store), append(&run, 2, vec![status(TaskState::Working)]));
+    // Output with a checkpoint takes the locking path.
     let name = CheckpointName::new("step").unwrap();
     output.checkpoints.push(Checkpoint { name, value: Json::parse("1").unwrap() });
     let committed = format!("select count(*) from log where task_id = '{}' and seq = 3", key.task);
     let call = async move { store.append(output).await.unwrap() };
     proxy.mute_from_commit();
-    let outcome = answer_lost(&scene, &proxy, &committed, call).await;
+    let outcome = answer_lost(&test, &proxy, &committed, call).await;
     assert_eq!(outcome, Appended::Already { last: Seq(3) });
-    assert!(hears(&mut signals, key, LIMIT).await);
+    assert!(receives_growth(&mut signals, key, LIMIT).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_in_one_statement_whose_answer_is_lost_is_told_when_it_is_found() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
-    let key = scene.accepted().await;
-    let run = scene.claimed().await;
-    // The statement is known to the connection that is kept, so that it leaves in one piece.
+async fn a_fast_path_settle_whose_answer_was_lost_is_published_when_found() {
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 4).await;
+    let key = test.accept_task().await;
+    let run = test.claim_one().await;
+    // Prepare the statement on the cached connection, so that it is sent in one packet.
     for op in 1..=8 {
-        scene.store.append(append(&run, op, vec![status(TaskState::Working)])).await.unwrap();
+        test.store.append(append(&run, op, vec![status(TaskState::Working)])).await.unwrap();
     }
-    let mut signals = scene.store.log_signals().await.unwrap();
-    let (store, end) = (Arc::clone(&scene.store), complete(&run, 9));
+    let mut signals = test.store.log_signals().await.unwrap();
+    let (store, end) = (Arc::clone(&test.store), complete(&run, 9));
     let committed = format!("select count(*) from log where task_id = '{}' and seq = 11", key.task);
     let call = async move { store.settle(end).await.unwrap() };
     proxy.mute();
-    let outcome = answer_lost(&scene, &proxy, &committed, call).await;
-    // Now, where that connection had been idle for so long that another one took its place.
+    let outcome = answer_lost(&test, &proxy, &committed, call).await;
+    // `Now` if that connection was idle too long and another replaced it.
     let last = Seq(11);
     assert!([Settled::Already { last }, Settled::Now { last }].contains(&outcome), "{outcome:?}");
-    assert!(hears(&mut signals, key, LIMIT).await);
+    assert!(receives_growth(&mut signals, key, LIMIT).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_silent_connections_are_found_out_by_the_first() {
-    let (scene, proxy) = TestStore::behind_a_proxy(Database::create(), None, 12).await;
-    let key = scene.accepted().await;
-    // Opens as many connections as there may be.
-    let reads = || join_all((0..48).map(|_| scene.store.read_task(key, SnapshotOptions::ALL)));
+async fn one_silent_connection_exposes_the_others() {
+    let (test, proxy) = TestStore::behind_a_proxy(Database::create(), None, 12).await;
+    let key = test.accept_task().await;
+    // Opens the maximum number of connections.
+    let reads = || join_all((0..48).map(|_| test.store.read_task(key, SnapshotOptions::ALL)));
     assert!(reads().await.iter().all(Result::is_ok));
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     proxy.silence();
     let begun = tokio::time::Instant::now();
-    // One after the other, as a worker with little to do would: each takes the connection that was used last.
+    // Sequential reads, as of a worker with little to do: each takes the connection used last.
     for _ in 0..12 {
-        let read = scene.store.read_task(key, SnapshotOptions::ALL).await;
+        let read = test.store.read_task(key, SnapshotOptions::ALL).await;
         assert!(read.is_ok(), "{read:?}");
     }
     let took = begun.elapsed();

@@ -1,6 +1,6 @@
-//! What waiting cannot cure ends a start at once, with a sentence that says what to do.
+//! Permanent errors at start: they fail at once, with a sentence that says what to do.
 
-use crate::scene::LIMIT;
+use crate::test_store::LIMIT;
 use longhaul_runtime::SystemIds;
 use longhaul_store::StoreError;
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
@@ -8,10 +8,10 @@ use longhaul_tests::{Database, Postgres};
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// Longer than any test may take.
+/// Start timeout that exceeds any test.
 const PATIENT: Duration = Duration::from_secs(86_400);
 
-/// The sentences with which a migration and a store end at this address, without waiting.
+/// Returns the errors of a migration and of a store at this address.
 async fn refusals(url: &str) -> [String; 2] {
     let options = PostgresOptions { start_timeout: PATIENT, ..PostgresOptions::new(url) };
     let migrated = timeout(LIMIT, PostgresStore::migrate(url.to_owned(), PATIENT)).await;
@@ -34,7 +34,7 @@ async fn assert_refused(url: &str, says: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_role_password_or_database_is_not_waited_for() {
+async fn a_wrong_role_password_or_database_fails_at_once() {
     let server = Postgres::private_with(&[("password_encryption", "scram-sha-256")]);
     let database = Database::create_on(&server);
     let url = database.url();
@@ -46,12 +46,12 @@ async fn a_wrong_role_password_or_database_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_role_without_rights_is_not_waited_for() {
+async fn a_role_without_privileges_fails_at_once() {
     let database = Database::create();
     let role = format!("{}_guest", database.name());
     database.sql(&format!("create role {role} login; revoke all on schema public from public"));
     let url = database.url().replace("postgres@", &format!("{role}@"));
-    // `public` cannot be used, so there is no place for tables.
+    // The role may not use `public`, so there is no schema for tables.
     assert_refused(&url, "names no schema").await;
     database.sql("grant usage on schema public to public");
     let migrated = timeout(LIMIT, PostgresStore::migrate(url, PATIENT)).await.unwrap();
@@ -82,7 +82,7 @@ async fn an_address_with_no_server_that_can_be_written_to_is_refused() {
         .await;
 }
 
-/// A key and a certificate for `localhost` that nobody has signed but itself, as a server or an authority would have it.
+/// Creates a key and a self-signed certificate for `localhost`, of a server or of an authority.
 fn self_signed(folder: &Path, authority: &str) -> (String, String) {
     let path = |name: &str| folder.join(name).display().to_string();
     let (key, certificate, config) = (path("key.pem"), path("certificate.pem"), path("config"));
@@ -101,7 +101,7 @@ fn self_signed(folder: &Path, authority: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_certificate_of_an_unknown_authority_is_not_waited_for_and_a_named_one_works() {
+async fn an_unknown_certificate_authority_fails_at_once_and_a_named_one_works() {
     let folder = tempfile::tempdir().unwrap();
     let (key, certificate) = self_signed(folder.path(), "FALSE");
     let server = Postgres::private_with_tls(Path::new(&key), Path::new(&certificate));
@@ -118,7 +118,7 @@ async fn a_certificate_of_an_unknown_authority_is_not_waited_for_and_a_named_one
 }
 
 #[tokio::test]
-async fn a_server_that_shows_the_certificate_of_an_authority_is_told_from_others() {
+async fn a_server_that_presents_a_ca_certificate_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let (key, certificate) = self_signed(folder.path(), "TRUE");
     let server = Postgres::private_with_tls(Path::new(&key), Path::new(&certificate));

@@ -1,4 +1,5 @@
-//! Every statement fits the schema, and no hot one reads a table whole, empty or full, under generic plans.
+//! Statements: each fits the schema, and no hot one scans a whole table, empty or full, under
+//! generic plans.
 
 use longhaul_store_postgres::{PostgresStore, statements};
 use longhaul_tests::Database;
@@ -6,12 +7,12 @@ use std::{fmt::Write, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What every session of the store sets and plans depend on.
+/// Session settings that plans depend on.
 const SESSION: &str =
     "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
 set enable_bitmapscan = off; set enable_mergejoin = off; set jit = off; set max_parallel_workers_per_gather = 0;";
 
-/// Statements of sessions whose commits wait for no disk, which sort nothing that an index has in order.
+/// Statements of relaxed sessions, which never sort what an index has in order.
 const RELAXED: [&str; 9] = [
     "claim",
     "find_candidates",
@@ -29,7 +30,7 @@ fn session(statement: &str) -> String {
     format!("{SESSION}{sort}")
 }
 
-/// A database with the schema and nothing in it.
+/// Creates a migrated, empty database.
 pub async fn migrated() -> Database {
     let database = Database::create();
     PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
@@ -41,7 +42,7 @@ fn name(statement: &str) -> &str {
 }
 
 #[tokio::test]
-async fn every_statement_has_a_name_of_its_own_and_can_be_prepared() {
+async fn every_statement_has_a_unique_label_and_can_be_prepared() {
     let database = migrated().await;
     let mut script = String::new();
     let mut names = Vec::new();
@@ -54,14 +55,14 @@ async fn every_statement_has_a_name_of_its_own_and_can_be_prepared() {
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
 }
 
-/// The arguments of a statement, all null.
+/// Arguments of a statement, all null.
 fn nulls(statement: &str) -> String {
     let highest = (1..60).filter(|n| statement.contains(&format!("${n}"))).max();
     let nulls = vec!["null"; highest.unwrap_or(0)].join(", ");
     if nulls.is_empty() { String::new() } else { format!("({nulls})") }
 }
 
-/// A migration may add columns while processes run that have prepared their statements before.
+/// Guards migrations that add columns while processes hold prepared statements.
 #[tokio::test]
 async fn a_new_column_of_any_table_breaks_no_prepared_statement() {
     let database = migrated().await;
@@ -81,7 +82,7 @@ async fn a_new_column_of_any_table_breaks_no_prepared_statement() {
     database.sql(&script);
 }
 
-/// The plan of each hot statement, made without looking at its values.
+/// Generic plan of each hot statement.
 fn plans(database: &Database) -> Vec<(&'static str, String)> {
     let mut script = String::new();
     for statement in statements::HOT {
@@ -99,7 +100,7 @@ fn plans(database: &Database) -> Vec<(&'static str, String)> {
     statements::HOT.iter().map(|statement| name(statement)).zip(plans).collect()
 }
 
-/// A line between two plans.
+/// Separator between two plans.
 const END_OF_PLAN: &str = "end of plan";
 
 fn assert_no_scan(plans: &[(&str, String)]) {
@@ -113,7 +114,7 @@ fn assert_no_scan(plans: &[(&str, String)]) {
                     .nth(1)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
             });
-            // A look is at every worker.
+            // A reap scan reads every worker.
             let known = *name == "reap_scan" && table == "workers";
             assert!(!reads || known, "{name} reads {table} whole:\n{plan}");
         }
@@ -122,7 +123,8 @@ fn assert_no_scan(plans: &[(&str, String)]) {
     }
 }
 
-/// Indexes that are walked whole: of the runs that somebody holds, as many as workers have slots, and of the workers.
+/// Indexes that may be walked completely: claimed runs, which the workers' slots bound, and
+/// workers.
 const WALKED: [(&str, &str); 8] = [
     ("lock_lost_runs", "runs_worker"),
     ("count_running", "runs_worker"),
@@ -134,7 +136,7 @@ const WALKED: [(&str, &str); 8] = [
     ("reap_scan", "server_run_pkey"),
 ];
 
-/// The columns that the way into an index goes by, whatever else is asked of it.
+/// Columns that an index scan must be bounded by.
 const ENTRANCES: [(&str, &[&str]); 22] = [
     ("api_keys_hash_key", &["hash"]),
     ("blobs_pkey", &["owner_id", "hash"]),
@@ -160,7 +162,7 @@ const ENTRANCES: [(&str, &[&str]); 22] = [
     ("tasks_conversation", &["owner_id", "context_id"]),
 ];
 
-/// Statements that read all runs of an owner, or walk the tasks of one by their ids.
+/// Statements that read all runs of an owner, or walk one owner's tasks by id.
 const BY_OWNER: [(&str, &str); 5] = [
     ("count_agent", "tasks_pkey"),
     ("count_live", "runs_pkey"),
@@ -169,7 +171,7 @@ const BY_OWNER: [(&str, &str); 5] = [
     ("queue_depth_of_owner", "runs_pkey"),
 ];
 
-/// An index is entered at a place, by the columns that it begins with, not walked from its start.
+/// Asserts that every index scan is bounded by the index's leading columns.
 fn assert_every_walk_is_bounded(name: &str, plan: &str) {
     let lines: Vec<&str> = plan.lines().collect();
     for (at, line) in lines.iter().enumerate() {
@@ -190,7 +192,7 @@ fn assert_every_walk_is_bounded(name: &str, plan: &str) {
             _ => ENTRANCES.iter().find(|(of, _)| *of == index).map_or(&[][..], |(_, c)| *c),
         };
         let columns = if BY_OWNER.contains(&(name, index)) { &columns[..1] } else { columns };
-        // The runs of an owner are read by three statements; all others want one by its key.
+        // Three statements read an owner's runs; all others read one run by its key.
         let key = index == "runs_pkey" && !BY_OWNER.contains(&(name, index));
         for column in columns.iter().chain(key.then_some(&"task_id")) {
             assert!(
@@ -201,12 +203,12 @@ fn assert_every_walk_is_bounded(name: &str, plan: &str) {
     }
 }
 
-/// What a database goes through, script by script, before its plans are looked at.
+/// Histories of a database, as scripts that run before its plans are checked.
 fn times() -> Vec<(&'static str, Vec<String>)> {
     let fill = |rows: u32, owner: &str| {
         FILL.replace("20000", &rows.to_string()).replace("1 + n % 2", owner)
     };
-    // In few rows every index costs the same: what is one owner's, or each another's.
+    // With few rows every index costs the same, whether they belong to one owner or to many.
     let few = |rows: u32, owner: &str| vec![format!("{EMPTY} {}", fill(rows, owner))];
     let emptied = |after: &[&str]| {
         [EMPTIED].iter().chain(after).map(|script| (*script).to_owned()).collect::<Vec<_>>()
@@ -225,15 +227,15 @@ fn times() -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-/// Everything is gone and the planner knows what there was.
+/// Deletes everything without updating the statistics.
 const EMPTIED: &str = "delete from workers; delete from tasks; delete from task_state; delete from log; delete from runs;
 delete from message_keys; delete from blobs; delete from api_keys; delete from dead_letters; delete from checkpoints;";
 
-/// As after a migration, but for what the planner remembers.
+/// Truncates the tables; only the planner's statistics remain.
 const EMPTY: &str = "truncate workers, tasks, task_state, log, runs, message_keys, blobs, api_keys, dead_letters, checkpoints;";
 
 #[tokio::test]
-async fn no_hot_statement_reads_a_table_whole_whatever_the_planner_has_seen_last() {
+async fn no_hot_statement_scans_a_table_whatever_the_statistics_say() {
     let database = migrated().await;
     for (time, scripts) in times() {
         for script in scripts {
@@ -255,7 +257,7 @@ async fn no_hot_statement_reads_a_table_whole_whatever_the_planner_has_seen_last
 }
 
 #[tokio::test]
-async fn every_hot_statement_uses_the_index_that_is_there_for_it() {
+async fn every_hot_statement_uses_its_index() {
     let database = migrated().await;
     database.sql(FILL);
     let plans = plans(&database);
@@ -299,7 +301,7 @@ async fn every_hot_statement_uses_the_index_that_is_there_for_it() {
     }
 }
 
-/// How many pages a statement touches, and its plan.
+/// Runs a statement; returns the number of pages it touches, and its plan.
 pub fn pages(database: &Database, statement: &str, arguments: &str) -> (u32, String) {
     let text = statements::HOT.iter().find(|s| name(s) == statement).unwrap();
     let script = format!(
@@ -322,15 +324,15 @@ pub fn pages(database: &Database, statement: &str, arguments: &str) -> (u32, Str
 /// Arguments of a claim of five runs behind an owner.
 fn claim_after(owner: i32) -> String {
     format!(
-        "'00000000-0000-0000-0000-000000000001', '{{echo}}', '{{5}}', '{{{owner}}}', array[null::text], 5,
+        "'00000000-0000-0000-0000-000000000001', '{{echo_agent}}', '{{5}}', '{{{owner}}}', array[null::text], 5,
          array_fill(gen_random_uuid(), '{{5}}'), 5"
     )
 }
 
-/// Arguments of the same where runs are limited.
+/// Arguments of a limited claim behind an owner.
 fn candidates_after(owner: i32) -> String {
     format!(
-        "'00000000-0000-0000-0000-000000000001', '{{echo}}', '{{{owner}}}', array[null::text], '{{5}}', '{{200}}',
+        "'00000000-0000-0000-0000-000000000001', '{{echo_agent}}', '{{{owner}}}', array[null::text], '{{5}}', '{{200}}',
          '{{}}', '{{}}'"
     )
 }
@@ -355,16 +357,16 @@ async fn a_page_of_a_list_touches_few_pages_of_many_tasks() {
     }
 }
 
-/// The states of tasks that are there, without a word to the planner.
+/// States of the existing tasks, without an `analyze`.
 const FILL_STATES: &str = "
 insert into task_state select owner_id, task_id, 1 + n % 3, now() - n * interval '1 second', 0, 30, 1, 1, 0, 0, 0
     from (select owner_id, task_id, row_number() over (order by task_id) as n from tasks) t";
 
-/// One worker; 100,000 runs of owner 1 in a stage, and one that is ready of owner 2.
+/// One worker, 100,000 runs of owner 1 in a stage, and one ready run of owner 2.
 fn crowded(stage: u8, columns: &str) -> String {
     format!(
         "insert into workers values
-            ('00000000-0000-0000-0000-000000000001', 'w', '{{echo}}', now(), now() + interval '1 hour');
+            ('00000000-0000-0000-0000-000000000001', 'w', '{{echo_agent}}', now(), now() + interval '1 hour');
         insert into runs (owner_id, task_id, agent, priority, run_at, epoch, attempt, losses, handed_back, stage,
             concurrency_key)
         select 1, gen_random_uuid(), 'echo', 0, {columns}, 0, 1, 0, false, {stage}, 'k' || n % 1000
@@ -376,7 +378,7 @@ fn crowded(stage: u8, columns: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_claim_is_as_cheap_beside_a_crowd() {
+async fn a_claim_costs_the_same_beside_a_long_queue() {
     for (stage, columns) in
         [(0, "now() - interval '1 day'"), (1, "now() + interval '1 day'"), (2, "now()")]
     {
@@ -395,7 +397,7 @@ async fn a_claim_is_as_cheap_beside_a_crowd() {
     }
 }
 
-/// Parked tasks, with deadlines a day from now or without.
+/// Parked tasks with this deadline.
 fn parked(deadline: &str) -> String {
     format!(
         "insert into task_state (owner_id, task_id, state, status_at, status_seq, last_seq, message_seq, turn, epoch,
@@ -406,7 +408,7 @@ fn parked(deadline: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_look_costs_the_same_beside_any_number_of_parked_tasks() {
+async fn a_reap_scan_costs_the_same_beside_any_number_of_parked_tasks() {
     for deadline in ["null", "now() + interval '1 day'"] {
         let database = migrated().await;
         database.sql(&parked(deadline));
@@ -415,9 +417,9 @@ async fn a_look_costs_the_same_beside_any_number_of_parked_tasks() {
     }
 }
 
-/// 20,000 tasks of two owners, 600,000 entries, and as many of everything else.
+/// 20,000 tasks of two owners, 600,000 entries, and as many rows in the other tables.
 const FILL: &str = "
-insert into workers values ('00000000-0000-0000-0000-000000000001', 'w', '{echo}', now(), now() + interval '1 hour');
+insert into workers values ('00000000-0000-0000-0000-000000000001', 'w', '{echo_agent}', now(), now() + interval '1 hour');
 create temporary table new_task as
     select 1 + n % 2 as owner_id, gen_random_uuid() as task_id, n from generate_series(1, 20000) n;
 insert into tasks select owner_id, task_id, 'echo', 'c' || n % 500, 0, now() from new_task;

@@ -1,28 +1,28 @@
-//! An event costs the same on a long task as on a short one: bytes of write-ahead log per artifact chunk.
+//! Cost of an event: bytes of write-ahead log per artifact chunk, equal on long and short tasks.
 
-use crate::scene::{TestStore, append, chunk};
+use crate::test_store::{TestStore, append, chunk};
 use longhaul_domain::Seq;
 use longhaul_store::{Appended, Store, WorkerStore};
 use longhaul_tests::eventually;
 use std::time::Duration;
 
-/// Chunks in one append.
+/// Chunks per append.
 const TOGETHER: usize = 20;
 
-fn position(scene: &TestStore) -> u64 {
-    scene.database.sql("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").parse().unwrap()
+fn position(test: &TestStore) -> u64 {
+    test.database.sql("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").parse().unwrap()
 }
 
 #[tokio::test]
 async fn a_chunk_costs_the_same_on_a_long_task() {
-    let scene = TestStore::private(&[
+    let test = TestStore::private(&[
         ("full_page_writes", "off"),
         ("autovacuum", "off"),
         ("checkpoint_timeout", "1h"),
     ])
     .await;
-    let task = scene.accepted().await;
-    let run = scene.claimed().await;
+    let task = test.accept_task().await;
+    let run = test.claim_one().await;
     assert_eq!(run.key, task);
     let (mut chunks, mut op) = (0, 0);
     let mut costs = Vec::new();
@@ -31,18 +31,18 @@ async fn a_chunk_costs_the_same_on_a_long_task() {
             chunks += 100;
             op += 1;
             let entries = (0..100).map(|n| chunk("a", chunks > 100 || n > 0)).collect();
-            scene.store.append(append(&run, op, entries)).await.unwrap();
+            test.store.append(append(&run, op, entries)).await.unwrap();
         }
-        let before = position(&scene);
+        let before = position(&test);
         for _ in 0..100 / TOGETHER {
             op += 1;
             let entries = (0..TOGETHER).map(|n| chunk("a", chunks > 0 || n > 0)).collect();
-            let appended = scene.store.append(append(&run, op, entries)).await.unwrap();
+            let appended = test.store.append(append(&run, op, entries)).await.unwrap();
             chunks += TOGETHER;
             let last = i64::try_from(chunks).unwrap() + 1;
             assert_eq!(appended, Appended::Now { last: Seq(last) });
         }
-        let cost = (position(&scene) - before) / 100;
+        let cost = (position(&test) - before) / 100;
         println!("{chunks:>6} chunks: {cost} bytes of WAL per chunk");
         costs.push(cost);
     }
@@ -52,17 +52,17 @@ async fn a_chunk_costs_the_same_on_a_long_task() {
 
 #[tokio::test]
 async fn a_chunk_moves_no_index_entry_of_the_state() {
-    let scene = TestStore::new().await;
-    scene.accepted().await;
-    let run = scene.claimed().await;
+    let test = TestStore::new().await;
+    test.accept_task().await;
+    let run = test.claim_one().await;
     for op in 1..=50 {
         let entries = vec![chunk("a", op > 1)];
-        scene.store.append(append(&run, op, entries)).await.unwrap();
+        test.store.append(append(&run, op, entries)).await.unwrap();
     }
-    // A session reports its counts when it ends.
-    scene.store.close().await;
+    // A session reports its statistics when it ends.
+    test.store.close().await;
     eventually(Duration::from_secs(20), "the updates are counted", async || {
-        let counted = scene.database.sql(
+        let counted = test.database.sql(
             "select n_tup_upd || ' ' || n_tup_hot_upd from pg_stat_user_tables where relname = 'task_state'",
         );
         if counted == "50 50" { Ok(()) } else { Err(counted) }
