@@ -74,9 +74,8 @@ async fn create(pool: &PgPool, key: &NewKey) -> DbResult<OwnerId> {
         .bind(&key.label)
         .fetch_optional(pool)
         .await?;
-    owner
-        .map(OwnerId)
-        .ok_or_else(|| DbError::Rejected("there is another key of that id".to_owned()))
+    // No row: the id exists with another hash or owner.
+    owner.map(OwnerId).ok_or_else(|| DbError::Rejected("another key has this id".to_owned()))
 }
 
 /// Returns the principal of the key with this hash.

@@ -62,6 +62,7 @@ impl ConnectionCache {
                 continue;
             }
             if unused <= MAX_UNVERIFIED_IDLE && servers.is_trusted(idle.verified_at) {
+                // Recently used and verified since the last suspicion: no round trip.
                 return Ok(self.checkout(idle.connection, idle.checked_out_at, idle.verified_at));
             }
             // Taken before the check: a suspicion raised while it runs may concern this server too.

@@ -109,7 +109,7 @@ impl From<Error> for DbError {
             Error::Decode(source) => Self::corrupt("a column", source),
             Error::Encode(source) => Self::Rejected(source.to_string()),
             Error::PoolTimedOut => {
-                Self::Unavailable("no database connection came free in time".to_owned())
+                Self::Unavailable("no database connection became free in time".to_owned())
             }
             Error::PoolClosed => Self::Unavailable("the store is closed".to_owned()),
             // The error text may contain the URL with its password.
@@ -132,14 +132,14 @@ fn is_tls(cause: &io::Error) -> bool {
 /// Turns a failed TLS handshake into advice.
 fn tls(cause: &str) -> String {
     let advice = if cause.contains("CaUsedAsEndEntity") {
-        "the server shows the certificate of an authority as its own: make one for the server, with CA:FALSE"
+        "the server presents a CA certificate as its own: create a server certificate with CA:FALSE"
     } else if cause.contains("certificate") {
-        "the server's certificate is not accepted: name the file of the authority that signed it as sslrootcert=FILE in the \
-         database's URL, and use a host name that the certificate bears; sslmode=require encrypts without checking"
+        "the server's certificate is not accepted: set sslrootcert=FILE in the database's URL to the certificate of the authority \
+         that signed it, and use a host name from the certificate; sslmode=require encrypts without checking"
     } else if cause.contains("does not support TLS") {
-        "the server offers no TLS: turn it on there, or leave sslmode out of the database's URL"
+        "the server offers no TLS: enable it there, or remove sslmode from the database's URL"
     } else {
-        "no encrypted connection comes about"
+        "the TLS handshake failed"
     };
     format!("{advice} ({cause})")
 }
@@ -166,14 +166,14 @@ fn from_sqlstate(code: &str, message: String) -> DbError {
             "the database role lacks a right: {message}; use the role that owns the database, or grant it"
         )),
         "08P01" if message.contains("startup parameter") => DbError::Schema(format!(
-            "{message}; a pooler that refuses startup parameters stands before Postgres: leave `options` out of the \
+            "{message}; a pooler in front of Postgres rejects startup parameters: remove `options` from the \
              database's URL"
         )),
         // Prepared statements of other sessions: the pooler multiplexes statements or transactions.
         "26000" | "42P05" => DbError::Schema(POOLER_BREAKS_LISTEN.to_owned()),
         // Table and column names are ours, so a missing one means a missing migration.
         "42P01" | "42703" | "42883" | "3F000" => DbError::Schema(format!(
-            "the database has not the schema of this program ({message}); run `longhaul migrate`"
+            "the database does not have this program's schema ({message}); run `longhaul migrate`"
         )),
         _ => match code.get(..2).unwrap_or_default() {
             "08" => DbError::ConnectionLost(message),

@@ -198,6 +198,7 @@ async fn redrive_in_transaction(db: &Db, dead: TaskKey, new: &NewTask) -> DbResu
         return Ok(RedriveOutcome::NotDead);
     };
     match resolution(&row)? {
+        // An earlier attempt of this call, or another operator, was faster.
         Some(DeadLetterResolution::Redriven(task)) => return Ok(RedriveOutcome::Already { task }),
         Some(DeadLetterResolution::Dismissed) => return Ok(RedriveOutcome::NotDead),
         None => {}
@@ -207,7 +208,7 @@ async fn redrive_in_transaction(db: &Db, dead: TaskKey, new: &NewTask) -> DbResu
         Accepted::Duplicate { task, .. } => task,
         Accepted::KeyReused => {
             return Err(DbError::Rejected(
-                "the key of the new task was used with other content".to_owned(),
+                "the new task's key was used with other content".to_owned(),
             ));
         }
     };

@@ -56,7 +56,7 @@ async fn acquire(slots: &Arc<Semaphore>) -> DbResult<ReadPermit> {
     match timeout(ACQUIRE_TIMEOUT, Arc::clone(slots).acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) | Err(_) => {
-            Err(DbError::Unavailable("too many reads are under way; try again".to_owned()))
+            Err(DbError::Unavailable("too many concurrent reads; try again".to_owned()))
         }
     }
 }

@@ -100,6 +100,7 @@ where
 {
     match retry(|| run(context, &inputs)).await {
         Ok(outputs) => outputs,
+        // Find the bad row by running each member alone.
         Err(failure) if failure.is_row_error() && inputs.len() > 1 => {
             let mut outputs = Vec::with_capacity(inputs.len());
             for input in &inputs {

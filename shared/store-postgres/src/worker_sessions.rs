@@ -136,6 +136,7 @@ impl WorkerSessions {
         {
             return Ok(());
         }
+        // Without a session the worker must not run; do not lock it later.
         self.forget(worker);
         Err(DbError::Unavailable(
             "the worker's database session could not be established in time".to_owned(),
@@ -344,7 +345,7 @@ async fn connect(servers: &Servers) -> DbResult<WorkerSession> {
         connected = timeout(CONNECT_TIMEOUT, PgListener::connect_with(&pool)) => {
             connected.map_err(|_| DbError::ConnectionLost("no connection in time".to_owned()))??
         }
-        _ = host_changes.changed() => return Err(DbError::ConnectionLost("the primary is elsewhere".to_owned())),
+        _ = host_changes.changed() => return Err(DbError::ConnectionLost("the primary has moved".to_owned())),
     };
     connection.eager_reconnect(false);
     let backend = with_timeout(query_as(READ_SESSION_BACKEND).fetch_one(&mut connection)).await?;

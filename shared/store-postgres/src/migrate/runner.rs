@@ -128,6 +128,7 @@ async fn create_schema(connection: &mut PgConnection, missing: &[&Migration]) ->
     for migration in missing {
         for MigrationStep { kind, sql } in steps(migration.sql) {
             let sql = match kind {
+                // An index cannot be built concurrently inside a transaction, and need not be.
                 StepKind::Concurrent(_) => sql.replacen(" concurrently", "", 1),
                 StepKind::Transaction | StepKind::Batches => sql.to_owned(),
             };
@@ -150,6 +151,7 @@ async fn apply(connection: &mut PgConnection, migration: &Migration) -> DbResult
         .await?;
     let done = usize::try_from(done.unwrap_or(0)).unwrap_or(0);
     let steps = steps(migration.sql);
+    // Steps recorded by an earlier run are skipped.
     for (at, step) in steps.iter().enumerate().skip(done) {
         tracing::info!(
             migration = migration.name,
@@ -330,8 +332,8 @@ impl<'a> LockRetry<'a> {
         }
         if self.begun.elapsed() >= MAX_LOCK_WAIT {
             return Err(DbError::Unavailable(format!(
-                "migration {} gets no lock because other sessions hold theirs ({error}): end what runs for long \
-                 (pg_stat_activity shows it) and run `longhaul migrate` again, which goes on from here",
+                "migration {} cannot get its locks ({error}): end long-running sessions \
+                 (pg_stat_activity shows it) and run `longhaul migrate` again, which continues from here",
                 self.migration.name
             )));
         }

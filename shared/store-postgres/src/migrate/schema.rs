@@ -120,7 +120,7 @@ pub fn check_not_newer(version: i32, major: i32) -> DbResult<()> {
         return Ok(());
     }
     Err(DbError::Schema(format!(
-        "the database has schema version {version}, made by a newer Longhaul that this program cannot work beside: \
+        "the database has schema version {version}, created by a newer Longhaul that this program is not compatible with: \
          install the newer program"
     )))
 }

@@ -112,6 +112,7 @@ pub async fn artifacts(
             }
             taken
         }
+        // Replaced chunks may be among them, so count only what is used, page by page.
         ChunkFit::MayFit => {
             let all = budget.bytes().unwrap_or(u64::MAX);
             let mut left = all;

@@ -52,6 +52,7 @@ async fn with_contents(
 ) -> DbResult<Vec<Task>> {
     let facts = tasks.clone();
     match fill(connection, &mut tasks, options).await {
+        // Fall through: find the unreadable tasks one by one.
         Err(DbError::Corrupt { .. }) => {}
         done => return done.map(|()| tasks),
     }

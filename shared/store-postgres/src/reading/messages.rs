@@ -154,6 +154,7 @@ pub async fn history_page(db: &Db, key: TaskKey, wanted: HistoryQuery) -> DbResu
             kept.push(row);
         }
     }
+    // The extra row only shows that older messages exist.
     let surplus = kept.len().saturating_sub(rows as usize);
     let entries =
         kept[surplus..].iter().map(|row| message_entry(row)).collect::<DbResult<Vec<_>>>()?;
@@ -171,6 +172,7 @@ async fn rows_in_budget(
     let share = match budget {
         ReadBudget::Unlimited | ReadBudget::Strict(_) => -1,
         ReadBudget::TrimHistory(_) => {
+            // Each task gets an equal share if not all messages fit.
             bytes / i64::try_from(wanted.len()).unwrap_or(i64::MAX).max(1)
         }
     };
@@ -185,6 +187,7 @@ async fn rows_in_budget(
         .fetch_all(connection)
         .await?;
     let all = rows.len();
+    // Rows without a body did not fit.
     rows.retain(|row| !matches!(column::<Option<&str>>(row, "body"), Ok(None)));
     if rows.len() < all && matches!(budget, ReadBudget::Strict(_)) {
         Err(DbError::over(budget))
@@ -196,11 +199,11 @@ async fn rows_in_budget(
 fn by_task(rows: &[PgRow], tasks: usize) -> DbResult<HashMap<TaskKey, DbResult<MessageEntries>>> {
     let mut found: HashMap<TaskKey, DbResult<MessageEntries>> = HashMap::with_capacity(tasks);
     for row in rows {
-        let speech = found.entry(key(row)?).or_insert_with(|| Ok(Vec::new()));
-        if let Ok(items) = speech {
+        let messages_of_task = found.entry(key(row)?).or_insert_with(|| Ok(Vec::new()));
+        if let Ok(items) = messages_of_task {
             match message_entry(row) {
                 Ok(item) => items.push(item),
-                Err(failure) => *speech = Err(failure),
+                Err(failure) => *messages_of_task = Err(failure),
             }
         }
     }

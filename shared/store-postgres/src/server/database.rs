@@ -53,6 +53,7 @@ pub async fn check(connection: &mut PgConnection) -> DbResult<()> {
 pub async fn check_sessions(servers: &Servers, connection: &mut PgConnection) -> DbResult<()> {
     let mut other = servers.open(SessionKind::Plain).await?;
     let before = backend(connection).await?;
+    // An open transaction pins the second connection to its server session.
     let mut transaction = other.begin().await?;
     backend(&mut transaction).await?;
     let after = backend(connection).await?;
@@ -70,5 +71,7 @@ pub async fn check_settings(pool: &PgPool) -> DbResult<()> {
     if query_scalar::<_, bool>(HAS_SETTINGS).fetch_one(pool).await? {
         return Ok(());
     }
-    Err(DbError::Schema(format!("the settings of a session do not hold: {POOLER_BREAKS_LISTEN}")))
+    Err(DbError::Schema(format!(
+        "session settings are lost between statements: {POOLER_BREAKS_LISTEN}"
+    )))
 }

@@ -305,6 +305,7 @@ impl Servers {
             return only.unwrap_or_else(|| DbError::ConnectionLost("no host".to_owned()));
         }
         failures.sort_by_key(|(host, _)| *host);
+        // One host that may recover makes waiting worthwhile.
         let permanent = failures.iter().all(|(_, failure)| failure.is_permanent());
         let causes: Vec<String> = failures
             .iter()
@@ -315,6 +316,7 @@ impl Servers {
     }
 
     fn use_host(&self, host: usize) {
+        // Moving to the current host would only raise needless suspicion.
         if *self.0.current.borrow() == host {
             return;
         }
@@ -340,6 +342,7 @@ impl Servers {
             let mut searches: FuturesUnordered<_> =
                 (0..self.0.hosts.len()).map(|host| self.wait_for_primary(host)).collect();
             if let Some((host, connection)) = searches.next().await {
+                // Stop the other attempts before switching.
                 drop(searches);
                 self.use_host(host);
                 let _ = timeout(VERIFY_TIMEOUT, connection.close()).await;

@@ -68,6 +68,7 @@ impl ClusterTimeline {
                 "the address leads to another database cluster ({other}, not {known}); restart this process if that is meant"
             )));
         }
+        // A server that hides its timeline is assumed to be on the known one.
         let timeline = facts.timeline.unwrap_or(self.timeline);
         if timeline < self.timeline {
             return Err(DbError::ConnectionLost(format!(

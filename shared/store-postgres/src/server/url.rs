@@ -42,6 +42,7 @@ fn parse_url(url: &str) -> Result<Vec<PgConnectOptions>, String> {
     if !matches!(scheme, "postgres" | "postgresql") {
         return Err("its scheme is not postgres".to_owned());
     }
+    // The driver rejects a list of hosts, so split it off before parsing.
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (credentials, host_list) = authority.rsplit_once('@').unwrap_or(("", authority));
     let base = Url::parse(&format!("postgres://localhost{tail}")).map_err(|e| e.to_string())?;

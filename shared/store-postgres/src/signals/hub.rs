@@ -208,6 +208,7 @@ fn subscribe<T: Clone + Send + 'static>(
     stream::unfold((receiver, missed), |(mut receiver, missed)| async move {
         let signal = match receiver.recv().await {
             Ok(signal) => signal,
+            // The subscriber was too slow; it must read the store instead.
             Err(broadcast::error::RecvError::Lagged(_)) => missed.clone(),
             Err(broadcast::error::RecvError::Closed) => return None,
         };

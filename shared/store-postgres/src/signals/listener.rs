@@ -58,7 +58,7 @@ async fn connect(servers: &Servers) -> DbResult<PgListener> {
     let pool = pool(servers, SessionKind::Listening, 1);
     let mut listener = tokio::select! {
         connected = PgListener::connect_with(&pool) => connected?,
-        _ = host_changes.changed() => return Err(DbError::ConnectionLost("the primary is elsewhere".to_owned())),
+        _ = host_changes.changed() => return Err(DbError::ConnectionLost("the primary has moved".to_owned())),
     };
     listener.eager_reconnect(false);
     Ok(listener)
@@ -91,6 +91,7 @@ async fn update_subscriptions(
 /// Delivers notifications until the connection is lost; returns the cause.
 async fn receive(hub: &SignalHub, servers: &Servers, listener: &mut PgListener) -> DbError {
     let mut suspicions = servers.suspicions();
+    // A new connection has joined no channel yet.
     let mut joined = BTreeSet::new();
     let mut next_update = Instant::now();
     loop {
@@ -110,6 +111,7 @@ async fn receive(hub: &SignalHub, servers: &Servers, listener: &mut PgListener) 
                 Ok(None) => return DbError::ConnectionLost("closed by the server".to_owned()),
                 Err(error) => return error.into(),
             },
+            // A new channel must be joined at once; leaving others can wait.
             () = hub.channels.changed() => {
                 next_update = Instant::now();
                 continue;
@@ -166,7 +168,7 @@ pub async fn verify_delivery(
             Ok(listener)
         }
         Ok(Ok(false)) => {
-            Err(DbError::ConnectionLost("the connection for notifications was lost".to_owned()))
+            Err(DbError::ConnectionLost("the notification connection was lost".to_owned()))
         }
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(DbError::ConnectionLost(format!(

@@ -44,6 +44,7 @@ fn pack(
     let mut payloads: Vec<(String, String)> = Vec::new();
     for item in items {
         match payloads.last_mut() {
+            // Fill the current payload before starting another.
             Some((_, payload)) if payload.len() + item.len() < MAX_PAYLOAD_BYTES => {
                 payload.push(';');
                 payload.push_str(&item);

@@ -111,6 +111,7 @@ pub async fn write(db: &Db, writes: &[RunWrite]) -> Vec<Option<WriteOutcome>> {
         Ok(lasts) => {
             let mut grown = Vec::with_capacity(lasts.len());
             for (position, last) in lasts {
+                // A write without a row failed a check; the locking path decides it.
                 let Some(write) = writes.get(position) else { continue };
                 grown.push((write.key(), last));
                 done[position] = Some(match write {
@@ -183,6 +184,7 @@ fn eligible(writes: &[RunWrite]) -> (BTreeMap<TaskKey, FastWrite<'_>>, Vec<Repea
             Entry::Occupied(first) if is_repeat(&writes[*first.get()], write) => {
                 repeats.push((position, *first.get()));
             }
+            // The statement applies one write per task, so leave several to the locking path.
             Entry::Occupied(_) => {
                 eligible.remove(&key);
             }
@@ -214,6 +216,7 @@ impl<'a> FastWrite<'a> {
         if more || entries.is_empty() || output.entries.iter().any(|entry| entry.failed.is_some()) {
             return None;
         }
+        // A fence is valid only while the task is submitted or working.
         let before = [TaskState::Submitted, TaskState::Working]
             .into_iter()
             .filter(|state| check_output(*state, entries, last).is_ok())
@@ -237,6 +240,7 @@ impl<'a> FastWrite<'a> {
         (1..).zip(&self.output.entries).map(move |(nth, entry)| {
             let (head, asks) = match &entry.artifact {
                 Some((id, appended)) => {
+                    // Only the first appended chunk per artifact checks the log for its start.
                     let first = begun.insert(id);
                     ((first || !appended).then(|| id.as_str()), *appended)
                 }

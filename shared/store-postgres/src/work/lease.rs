@@ -82,7 +82,7 @@ pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
         // The session is on another server, or has just been lost.
         db.servers.suspect();
         return Err(DbError::ConnectionLost(
-            "this server does not know the session of the worker".to_owned(),
+            "the worker's session lock is not held on this server".to_owned(),
         ));
     }
     Ok(())
@@ -93,6 +93,7 @@ pub async fn register(db: &Db, worker: &NewWorker) -> DbResult<()> {
 pub async fn heartbeat(db: &Db, worker: WorkerId, lease: Duration) -> DbResult<HeartbeatReply> {
     let rows =
         query(HEARTBEAT).bind(worker.uuid()).bind(millis(lease)).fetch_all(&db.relaxed).await?;
+    // No row was renewed: the worker was marked lost or deregistered.
     if rows.is_empty() {
         return Ok(HeartbeatReply::Lost);
     }

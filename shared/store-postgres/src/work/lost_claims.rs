@@ -75,6 +75,7 @@ impl LostClaims {
         let since = Instant::now();
         let mut lost = self.lock();
         lost.extend(tokens.iter().map(|token| LostClaim { worker, token: *token, since }));
+        // Forget the oldest first: they are the least likely to execute still.
         let over = lost.len().saturating_sub(MAX_LOST_TOKENS);
         lost.drain(..over);
     }
@@ -115,6 +116,7 @@ impl PendingClaim<'_> {
 
 impl Drop for PendingClaim<'_> {
     fn drop(&mut self) {
+        // Dropped without an answer: the claim may have been committed.
         if !self.tokens.is_empty() {
             self.lost.record(self.worker, &self.tokens);
         }

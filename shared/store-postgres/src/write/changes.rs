@@ -179,7 +179,7 @@ impl Changes {
         if usize::try_from(states) != Ok(self.tasks.len())
             || usize::try_from(written) != Ok(self.keys.len())
         {
-            return Err(DbError::Conflict("somebody else has written the same".to_owned()));
+            return Err(DbError::Conflict("another transaction changed the same rows".to_owned()));
         }
         keep(connection, &self.checkpoints).await?;
         insert_dead_letters(connection, &self.tasks).await?;
@@ -207,6 +207,7 @@ impl<'a> ChangeColumns<'a> {
                 // A run inserted while this batch waited for its locks is not in the rows it has
                 // read.
                 (_, None) if task.state.is_terminal() => rows.ended.push(task.key),
+                // An unchanged run needs no write.
                 (before, now) if before == now => {}
                 (_, Some(run)) => rows.queued.push((task, run)),
                 (_, None) => rows.ended.push(task.key),
@@ -220,6 +221,7 @@ impl<'a> ChangeColumns<'a> {
         for new_entry in &task.new_entries {
             let (head, asks) = match &new_entry.entry.artifact {
                 Some((id, appended)) => {
+                    // Only the first appended chunk per artifact checks the log for its start.
                     let first = begun.insert(id);
                     ((first || !appended).then(|| id.as_str()), *appended)
                 }

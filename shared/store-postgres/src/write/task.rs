@@ -185,6 +185,7 @@ impl LockedTask {
         }
         if let Some(failed) = &entry.failed {
             let mut failed = TaskFailure::clone(failed);
+            // The last attempt is the one that appends the failure.
             if failed.attempts == UNKNOWN_ATTEMPTS {
                 failed.attempts = attempt;
             }
@@ -197,6 +198,7 @@ impl LockedTask {
     /// Removes the run: its holder is fenced out, and a later run continues the epochs.
     pub fn remove_run(&mut self) {
         if let Some(run) = self.run.take() {
+            // A later run must have a higher epoch than any earlier one.
             self.epoch = self.epoch.max(run.epoch);
             self.version = run.version;
         }

@@ -111,7 +111,7 @@ async fn an_unknown_certificate_authority_fails_at_once_and_a_named_one_works() 
     let trusted = format!("{url}?sslmode=verify-full&sslrootcert={certificate}");
     PostgresStore::migrate(trusted.clone(), LIMIT).await.unwrap();
     let elsewhere = trusted.replace("localhost", "127.0.0.1");
-    assert_refused(&elsewhere, "host name that the certificate bears").await;
+    assert_refused(&elsewhere, "host name from the certificate").await;
     let plain = Postgres::private();
     let url = Database::create_on(&plain).url();
     assert_refused(&format!("{url}?sslmode=require"), "offers no TLS").await;

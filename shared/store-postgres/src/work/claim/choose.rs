@@ -117,6 +117,7 @@ pub fn plan_claims(offers: &mut [AgentOffer], most: usize) -> ClaimPlan {
             plan.claim.iter().filter(|(by, _)| by == agent).map(|(_, run)| run.key).collect();
         held.retain(|run| !taken.contains(&run.key));
     }
+    // Drop agents without runs to hold back.
     plan.hold_back.retain(|_, held| !held.is_empty());
     plan
 }

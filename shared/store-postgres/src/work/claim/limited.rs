@@ -202,6 +202,7 @@ pub async fn claim(
         claimed.extend(
             claim_chosen(&mut transaction, request, &plan, &tokens[claimed.len()..]).await?,
         );
+        // Look again behind held-back runs and unproductive owners while tokens are left.
         let more_owners = record_turns(db, &plan, &scanned, claimed.len() < tokens.len());
         let held = hold_back(&mut transaction, &slots, &plan).await?;
         if claimed.len() >= tokens.len() || (held == 0 && !more_owners) {
@@ -270,6 +271,7 @@ async fn load_candidates(
         let wanted = offer.wanted(most);
         agents.push(offer.agent.as_str());
         after.push(db.turns.start_after(&offer.agent, &*db.ids).0);
+        // Full owners are skipped, so look at as many more.
         owners.push(i32::try_from(wanted + full_owners.len()).unwrap_or(i32::MAX));
         depths.push(i64::try_from(candidates_per_owner(offer, wanted, round)).unwrap_or(i64::MAX));
         let slot = request.slots.iter().find(|slot| slot.agent == offer.agent);
@@ -299,6 +301,7 @@ async fn load_candidates(
 fn candidates_per_owner(offer: &AgentOffer, wanted: usize, round: usize) -> usize {
     match (offer.limits.per_key, round) {
         (None, _) => offer.limits.per_owner.map_or(wanted, |most| wanted.min(most as usize)),
+        // Some candidates may have to be held back, so load more than wanted.
         (Some(_), 0) => (4 * wanted + 16).min(MAX_CANDIDATES_PER_OWNER.max(wanted)),
         (Some(_), _) => MAX_CANDIDATES_PER_OWNER.max(wanted),
     }
@@ -313,7 +316,8 @@ fn add_candidates(
     for row in rows {
         let (agent, owner) = (agent(row)?, OwnerId(column(row, "owner_id")?));
         let offer = offers.iter_mut().find(|offer| offer.agent == agent);
-        let offer = offer.ok_or_else(|| DbError::corrupt("column agent", "nobody asked for it"))?;
+        let offer = offer.ok_or_else(|| DbError::corrupt("column agent", "not requested"))?;
+        // Rows come grouped by owner.
         if scanned.get(&agent).is_none_or(|before| before.last != owner) {
             offer.owners.push(Vec::new());
         }

@@ -84,6 +84,7 @@ async fn try_to_claim(
     }
     let (runs, unreadable) = read::read_claimed(&mut connection, &claimed).await?;
     let unreadable = postpone(&mut connection, request, unreadable).await?;
+    // The answer arrived: only the tokens of unreadable runs stay lost.
     pending.confirm(unreadable);
     connection.release();
     Ok(runs)

@@ -161,6 +161,7 @@ async fn claim_round(
         .bind(request.worker.uuid())
         .bind(slots.iter().map(|slot| slot.agent.as_str()).collect::<Vec<_>>())
         .bind(slots.iter().map(|slot| left(&slot.agent).min(most)).collect::<Vec<_>>())
+        // Each process takes turns on its own; the random start spreads processes over the owners.
         .bind(slots.iter().map(|s| db.turns.start_after(&s.agent, &*db.ids).0).collect::<Vec<_>>())
         .bind(slots.iter().map(|slot| slot.pinned.as_deref()).collect::<Vec<_>>())
         .bind(i32::try_from(most).unwrap_or(i32::MAX))

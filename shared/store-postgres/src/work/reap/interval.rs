@@ -40,8 +40,10 @@ pub fn next_scan_in(workers: WorkerSummary, events: &NextEvents, fraction: f64) 
     let regular = regular.mul_f64(0.75 + fraction.clamp(0.0, 1.0) / 2.0).min(MAX_SCAN_INTERVAL);
     let next =
         [events.cancel, events.queue, events.due, events.deadline].into_iter().flatten().min();
+    // All workers share the rate of early scans, so that a due event causes no stampede.
     let apart = MIN_SCAN_INTERVAL.saturating_mul(workers).min(regular);
     let next = next.map_or(regular, |next| next.max(apart));
+    // Every worker scans at the end of a grace period: the first one to see it recovers the runs.
     let lost = events.lost.map_or(regular, |lost| lost.max(MIN_SCAN_INTERVAL));
     regular.min(next).min(lost)
 }

@@ -55,6 +55,7 @@ impl WorkerWatch {
     /// Records what a scan has found; returns the lost workers.
     pub fn observe(&self, found: &[WorkerSighting], now: Instant) -> LostWorkers {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first scan has observed nothing yet, so no worker can be lost by it.
         let passed = seen.last.map_or(Duration::ZERO, |last| now.duration_since(last));
         let mut lost = LostWorkers::default();
         let mut workers = HashMap::with_capacity(found.len());
@@ -84,6 +85,7 @@ impl UnchangedFor {
         let gone = before.filter(|before| before.gone_since == now.gone_since);
         Self {
             ends_at: now.ends_at,
+            // A long gap between scans counts as a third of the lease at most.
             lease: lease.map_or(Duration::ZERO, |b| b.lease + passed.min(now.lease / 3)),
             gone_since: now.gone_since,
             gone: gone.map_or(Duration::ZERO, |before| before.gone + passed.min(SESSION_GRACE)),
