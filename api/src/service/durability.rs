@@ -1,7 +1,7 @@
-//! How a client wants a task to be run: the durability extension, from the metadata of its message.
+//! The durability extension: options in a message's metadata for how its task is run.
 //!
-//! What concerns the task as a whole is fixed when the task is made; a follow-up may only say what holds for its own turn,
-//! which the worker reads from the message.
+//! Options of the task as a whole are fixed when it is created. A follow-up may only set options
+//! for its own turn, which the worker reads from the message.
 
 use super::Result;
 use longhaul_domain::{
@@ -12,16 +12,16 @@ use longhaul_store::{DedupeKey, RunOptions};
 use longhaul_wire::{ProtocolError, Violation};
 use std::time::Duration;
 
-/// Why a follow-up is refused.
+/// Reason for refusing an option in a follow-up.
 const ONCE: &str = "is set when the task is created; leave it out of later messages";
 
-/// The options in a message.
+/// Reads the options of a message.
 pub fn read(message: &Message) -> Result<DurabilityOptions> {
     DurabilityOptions::read(message.metadata.as_ref())
         .map_err(|InvalidOption { member, problem }| ProtocolError::invalid(path(&member), problem))
 }
 
-/// Refuses times that contradict each other, whatever the time is now.
+/// Refuses times that contradict each other, whatever the current time.
 pub fn check_times(options: &DurabilityOptions) -> Result<()> {
     match (options.not_before, options.deadline) {
         (Some(not_before), Some(deadline)) if deadline <= not_before => {
@@ -42,7 +42,7 @@ pub fn check_deadline(options: &DurabilityOptions, now: Timestamp) -> Result<()>
     }
 }
 
-/// Refuses in a follow-up what can be said once only.
+/// Refuses options that can be set only when a task is created.
 pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
     let given = [
         ("priority", options.priority.is_some()),
@@ -59,8 +59,8 @@ pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
     if violations.is_empty() { Ok(()) } else { Err(ProtocolError::InvalidParams(violations)) }
 }
 
-/// By what a message is recognised when it is repeated. An idempotency key takes the place of the message's id, so the
-/// same words under another id are the same message.
+/// The deduplication key. An idempotency key replaces the message's id, so the same words under
+/// another id are the same message.
 pub fn dedupe_key(agent: &AgentName, options: &DurabilityOptions, said: &UserMessage) -> DedupeKey {
     let Some(key) = &options.idempotency_key else { return DedupeKey::from_message(agent, said) };
     let mut keyed = said.clone();
@@ -71,13 +71,13 @@ pub fn dedupe_key(agent: &AgentName, options: &DurabilityOptions, said: &UserMes
     DedupeKey::from_idempotency_key(agent, key, &keyed)
 }
 
-/// How a new task is to be run, by its message and, where that says nothing, by the limits of its agent.
+/// Run options of a new task, from its message or else from the limits of its agent.
 pub fn run_options(
     options: &DurabilityOptions,
     limits: &AgentLimits,
     now: Timestamp,
 ) -> RunOptions {
-    // A task that is to begin later has its time from then on.
+    // The total timeout of a task that begins later counts from that time.
     let from = options.not_before.map_or(now, |at| at.max(now));
     let latest = limits.total_timeout().and_then(|limit| later(from, limit));
     RunOptions {
@@ -90,14 +90,14 @@ pub fn run_options(
     }
 }
 
-/// The time so long after another one; none where no store could hold it.
+/// The time `wait` after another; `None` when no store could hold it.
 fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     const END: i64 = 253_402_300_800;
     let at = now.checked_add_signed(chrono::TimeDelta::from_std(wait).ok()?)?;
     (at.timestamp() < END).then_some(at)
 }
 
-/// Where a member stands in a request.
+/// Path of an option in the request, for violations.
 pub fn path(member: &str) -> String {
     let dot = if member.is_empty() { "" } else { "." };
     format!("message.metadata[\"{DURABILITY_EXTENSION}\"]{dot}{member}")

@@ -1,4 +1,4 @@
-//! How tasks are to be run, and how that is told.
+//! Run options and run reports.
 
 use super::*;
 use crate::testing::{Node, caller, made, send, send_with, working};
@@ -15,13 +15,13 @@ fn activated() -> Caller {
 }
 
 async fn sent(node: &Node, caller: &Caller, request: SendRequest) -> Result<Task> {
-    match node.service().send(caller, request).await?.answer {
+    match node.service().send(caller, request).await?.value {
         SendOutcome::Task(task) => Ok(*task),
         SendOutcome::Message(_) => panic!("not a task"),
     }
 }
 
-/// What a task's metadata says of how it is run.
+/// The run report in a task's metadata.
 fn facts(task: &Task) -> Option<Value> {
     let facts = task.metadata.as_ref()?.get(DURABILITY_EXTENSION)?;
     Some(facts.to().unwrap())
@@ -37,7 +37,7 @@ fn follow_up(task: &Task, options: &str) -> SendRequest {
 }
 
 #[tokio::test]
-async fn a_full_queue_turns_new_tasks_away_and_still_answers_what_it_took() {
+async fn a_full_queue_rejects_new_tasks_and_still_answers_accepted_ones() {
     let limits = AgentLimits { queued: Some(2), ..AgentLimits::default() };
     let node = Node::with_limits(limits).await;
     let first = sent(&node, &caller(), send("a")).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_full_queue_turns_new_tasks_away_and_still_answers_what_it_took() {
 }
 
 #[tokio::test]
-async fn a_full_queue_of_one_owner_is_no_matter_for_follow_ups() {
+async fn an_owners_full_queue_does_not_stop_follow_ups() {
     let limits = AgentLimits { queued_per_owner: Some(1), ..AgentLimits::default() };
     let node = Node::with_limits(limits).await;
     let task = sent(&node, &caller(), send("a")).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_full_queue_of_one_owner_is_no_matter_for_follow_ups() {
 }
 
 #[tokio::test]
-async fn a_task_for_later_wakes_nobody_now() {
+async fn a_task_for_later_wakes_no_worker_now() {
     let mut node = Node::start().await;
     let later = r#"{"notBefore":"2100-01-01T00:00:00Z","priority":7}"#;
     let task = sent(&node, &activated(), send_with("a", later)).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_task_for_later_wakes_nobody_now() {
 }
 
 #[tokio::test]
-async fn how_a_task_is_run_is_told_to_those_who_ask_and_to_nobody_else() {
+async fn run_reports_are_shown_only_with_the_extension() {
     let node = Node::start().await;
     let task = sent(&node, &caller(), send("a")).await.unwrap();
     assert_eq!(task.metadata, None);
@@ -96,7 +96,7 @@ async fn how_a_task_is_run_is_told_to_those_who_ask_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_deadline_is_told_and_one_that_has_passed_is_refused_unless_it_was_accepted_before() {
+async fn a_passed_deadline_is_refused_unless_the_message_was_accepted_before() {
     let node = Node::start().await;
     let deadline = (node.clock.now() + TimeDelta::minutes(5)).to_rfc3339();
     let request = || send_with("a", &format!("{{\"deadline\":\"{deadline}\"}}"));
@@ -112,7 +112,7 @@ async fn a_deadline_is_told_and_one_that_has_passed_is_refused_unless_it_was_acc
 }
 
 #[tokio::test]
-async fn an_idempotency_key_makes_one_task_and_holds_for_one_content() {
+async fn an_idempotency_key_makes_one_task_for_one_content() {
     let node = Node::start().await;
     let keyed = |id| send_with(id, r#"{"idempotencyKey":"k"}"#);
     let task = sent(&node, &caller(), keyed("a")).await.unwrap();
@@ -124,7 +124,7 @@ async fn an_idempotency_key_makes_one_task_and_holds_for_one_content() {
 }
 
 #[tokio::test]
-async fn what_is_set_when_the_task_is_made_is_refused_in_a_follow_up() {
+async fn options_of_the_whole_task_are_refused_in_a_follow_up() {
     let node = Node::start().await;
     let task = sent(&node, &caller(), send("a")).await.unwrap();
     let refused = follow_up(&task, r#"{"priority":1,"concurrencyKey":"c"}"#);
@@ -135,7 +135,7 @@ async fn what_is_set_when_the_task_is_made_is_refused_in_a_follow_up() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_it_in_its_snapshot_and_folds_to_the_same_task_without() {
+async fn a_streams_snapshot_has_the_run_report_only_with_the_extension() {
     let node = Node::start().await;
     for (caller, told) in [(activated(), true), (caller(), false)] {
         let mut stream = node.service().stream(&caller, send("a")).await.unwrap();

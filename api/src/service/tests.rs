@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{LIMIT, Node, caller, made, send, working};
+use crate::testing::{Node, TEST_TIMEOUT, caller, made, send, working};
 use longhaul_domain::{
     BlobHash, BlobKind, BlobRef, Content, EntryBody, JsonObject, Message, MessageId, Part, Role,
     Seq, TaskState, extension, log::StatusChange,
@@ -9,7 +9,7 @@ use std::pin::pin;
 use tokio::time::timeout;
 
 async fn task(node: &Node) -> Task {
-    let sent = node.service().send(&caller(), send("m")).await.unwrap().answer;
+    let sent = node.service().send(&caller(), send("m")).await.unwrap().value;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     *task
 }
@@ -19,8 +19,8 @@ async fn resumed(node: &Node, task: &Task, cursor: i64) -> EventStream {
     node.service().subscribe(&caller(), request, Some(Seq(cursor))).await.unwrap()
 }
 
-async fn next(stream: &mut EventStream) -> Option<Frame> {
-    timeout(LIMIT, stream.next()).await.expect("the stream goes on or ends")
+async fn next(stream: &mut EventStream) -> Option<EventFrame> {
+    timeout(TEST_TIMEOUT, stream.next()).await.expect("the stream goes on or ends")
 }
 
 fn completed() -> StatusChange {
@@ -52,7 +52,7 @@ async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_a
         let metadata =
             format!(r#"{{"{}":{{"idempotencyKey":"k"}}}}"#, extension::DURABILITY_EXTENSION);
         request.message.metadata = Some(JsonObject::parse(&metadata).unwrap());
-        let sent = node.service().send(&caller(), request).await.unwrap().answer;
+        let sent = node.service().send(&caller(), request).await.unwrap().value;
         let SendOutcome::Task(task) = sent else { panic!("not a task") };
         task.key
     };
@@ -63,14 +63,14 @@ async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_a
 async fn a_client_that_goes_away_does_not_prevent_the_wake_up() {
     let mut node = Node::start().await;
     let (service, caller) = (node.service(), caller());
-    // So that agents and queues are known, and the first thing that is waited for is the commit.
+    // Agents and queues are cached now, so the next send waits for its commit first.
     service.send(&caller, send("first")).await.unwrap();
     node.wakes.recv().await.unwrap();
     {
         let mut sending = pin!(service.send(&caller, send("m")));
         assert!(futures::poll!(sending.as_mut()).is_pending());
     }
-    timeout(LIMIT, node.wakes.recv()).await.expect("a wake-up").unwrap();
+    timeout(TEST_TIMEOUT, node.wakes.recv()).await.expect("a wake-up").unwrap();
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_snapshot_that_no_answer_can_hold_is_not_read() {
     run.append(vec![working(), made(Part::text("x".repeat(20_000)))]).await;
     let service = node.service();
     let (id, caller) = (TaskRef::Known(task.key.task), caller());
-    let read = service.snapshot_to_show(&caller, &id, SnapshotOptions::ALL).await;
+    let read = service.budgeted_snapshot(&caller, &id, SnapshotOptions::ALL).await;
     let told = read.unwrap_err().to_string();
     assert!(told.contains("SubscribeToTask"), "{told}");
     let subscribe = SubscribeRequest { tenant: None, id };
@@ -158,7 +158,7 @@ async fn a_large_answer_that_finds_no_room_is_turned_away_and_small_ones_are_not
     let piece = || made(Part::text("x".repeat(60_000)));
     run.append(vec![working(), piece()]).await;
     get(&small).await.unwrap();
-    let sent = service.send(&caller, send("large")).await.unwrap().answer;
+    let sent = service.send(&caller, send("large")).await.unwrap().value;
     let SendOutcome::Task(large) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     let more = |n| match piece() {
@@ -169,7 +169,7 @@ async fn a_large_answer_that_finds_no_room_is_turned_away_and_small_ones_are_not
     };
     run.append(vec![working()]).await;
     run.append((0..20).map(more).collect()).await;
-    let all = service.answers.take(u64::MAX).await.unwrap();
+    let all = service.response_budget.acquire(u64::MAX).await.unwrap();
     tokio::time::pause();
     let turned_away = get(&large).await.unwrap_err();
     assert!(matches!(turned_away, ProtocolError::Unavailable { .. }), "{turned_away}");
@@ -189,6 +189,6 @@ async fn a_direct_reply_that_came_in_time_is_given_again() {
     run.append(vec![working()]).await;
     run.end(change).await;
     let waits = SendRequest { return_immediately: false, ..send("m") };
-    let sent = node.service().send(&caller(), waits).await.unwrap().answer;
+    let sent = node.service().send(&caller(), waits).await.unwrap().value;
     assert!(matches!(sent, SendOutcome::Message(_)), "{sent:?}");
 }

@@ -3,11 +3,11 @@
 use crate::{
     Dialect,
     v1::card::{
-        APIKeySecurityScheme, AgentCapabilities, AgentCard, AgentExtension, AgentInterface,
-        AgentProvider, AgentSkill, HTTPAuthSecurityScheme, SecurityRequirement, SecurityScheme,
-        StringList,
+        APIKeySecurityScheme, AgentCapabilities, AgentExtension, AgentInterface, AgentSkill,
+        HTTPAuthSecurityScheme, SecurityRequirement, SecurityScheme, StringList,
     },
 };
+pub use crate::v1::card::{AgentCard, AgentCardSignature, AgentProvider};
 use longhaul_domain::{
     AgentDescriptor, Skill,
     extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION},

@@ -24,7 +24,7 @@ fn naming(header: &str) -> Caller {
 }
 
 async fn sent(service: &Service, caller: &Caller, request: SendRequest) -> Task {
-    match service.send(caller, request).await.unwrap().answer {
+    match service.send(caller, request).await.unwrap().value {
         SendOutcome::Task(task) => *task,
         SendOutcome::Message(_) => panic!("not a task"),
     }
@@ -72,7 +72,7 @@ async fn the_executor_finds_what_was_activated_on_the_message() {
 }
 
 #[tokio::test]
-async fn a_message_is_recognised_whatever_the_header_says() {
+async fn the_extension_header_does_not_change_a_messages_identity() {
     let node = Node::start().await;
     let api = demanding(&node).await;
     let service = api.service();

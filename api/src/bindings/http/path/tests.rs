@@ -2,15 +2,15 @@ use super::*;
 use proptest::prelude::*;
 use std::fmt::Write;
 
-/// What is asked for, in short.
+/// The resolved operation in short.
 fn shown(method: &str, path: &str) -> String {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     match find(&method, path) {
         Ok(asked) => {
             let mut shown = format!("{:?}", asked.operation);
             let of = match asked.of {
-                Of::V0_3 => Some(("v", Cow::Borrowed("0.3"))),
-                Of::V1_0 | Of::Both => None,
+                RouteVersion::V0_3 => Some(("v", Cow::Borrowed("0.3"))),
+                RouteVersion::V1_0 | RouteVersion::Both => None,
             };
             let agent = asked.agent.map(|agent| ("agent", agent));
             let tenant = asked.tenant.map(|tenant| ("tenant", tenant));
@@ -19,9 +19,9 @@ fn shown(method: &str, path: &str) -> String {
             }
             shown
         }
-        Err(Lost::Nowhere) => "nowhere".to_owned(),
-        Err(Lost::Method(methods)) => format!("only {methods:?}"),
-        Err(Lost::Refused(error)) => error.to_string(),
+        Err(TargetError::NotFound) => "nowhere".to_owned(),
+        Err(TargetError::Method(methods)) => format!("only {methods:?}"),
+        Err(TargetError::Refused(error)) => error.to_string(),
     }
 }
 
@@ -96,7 +96,7 @@ fn agents_and_tenants_stand_in_front() {
 
 #[test]
 fn reserved_words_are_no_tenants() {
-    for word in RESERVED {
+    for word in RESERVED_SEGMENTS {
         let known = matches!(word, "" | "a2a" | "v1");
         let found = shown("GET", &format!("/{word}/tasks")).starts_with("List");
         assert_eq!(found, known, "{word}");
@@ -125,7 +125,7 @@ fn another_method_hears_which_there_are() {
 }
 
 #[test]
-fn ids_are_decoded_once_and_after_the_path_was_taken_apart() {
+fn ids_are_decoded_once_after_the_path_was_split() {
     check(&[
         ("GET", "/tasks/a%2Fb", "Get id=a/b"),
         ("GET", "/tasks/a%252Fb", "Get id=a%2Fb"),
@@ -219,7 +219,7 @@ fn a_card_is_below_every_address_that_serves_its_agent() {
     }
 }
 
-/// Pieces of paths, so that some of them make up a place.
+/// Segments that sometimes make up a known path.
 fn path() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "tasks",
@@ -247,8 +247,8 @@ proptest! {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         match find(&method, &path) {
             Ok(asked) => prop_assert!(asked.ids.iter().all(|(_, id)| !id.is_empty())),
-            Err(Lost::Method(methods)) => prop_assert!(!methods.contains(&method)),
-            Err(Lost::Nowhere | Lost::Refused(_)) => {}
+            Err(TargetError::Method(methods)) => prop_assert!(!methods.contains(&method)),
+            Err(TargetError::NotFound | TargetError::Refused(_)) => {}
         }
     }
 }
