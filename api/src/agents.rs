@@ -59,7 +59,7 @@ impl AgentDirectory {
     /// The list, at most `max_age` old. A stale list is returned instead of waiting for a refresh
     /// in progress, if the usual age was asked for.
     async fn list(&self, max_age: Duration) -> Result<AgentMap> {
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let stale = {
             let known = self.cached();
             match &known.list {
@@ -69,22 +69,24 @@ impl AgentDirectory {
         };
         let _reading = match (self.refreshing.try_lock(), stale) {
             (Ok(refreshing), _) => refreshing,
+            // Another request is reading; the stale list serves the usual age.
             (Err(_), Some(stale)) if max_age >= LIST_TTL => return Ok(stale),
+            // A name is missing from it: wait for that read and use its result.
             (Err(_), _) => self.refreshing.lock().await,
         };
-        if let Some(answer) = self.refreshed_since(asked) {
+        if let Some(answer) = self.refreshed_since(requested_at) {
             return answer;
         }
         self.refresh().await
     }
 
     /// Result of a refresh that another request finished while this one waited.
-    fn refreshed_since(&self, asked: Instant) -> Option<Result<AgentMap>> {
+    fn refreshed_since(&self, requested_at: Instant) -> Option<Result<AgentMap>> {
         let known = self.cached();
         match (&known.list, &known.failed) {
-            (Some((at, list)), _) if *at >= asked => Some(Ok(Arc::clone(list))),
-            (Some((_, list)), Some((at, _))) if *at >= asked => Some(Ok(Arc::clone(list))),
-            (None, Some((at, why))) if *at >= asked => {
+            (Some((at, list)), _) if *at >= requested_at => Some(Ok(Arc::clone(list))),
+            (Some((_, list)), Some((at, _))) if *at >= requested_at => Some(Ok(Arc::clone(list))),
+            (None, Some((at, why))) if *at >= requested_at => {
                 Some(Err(StoreError::Unavailable(why.clone())))
             }
             _ => None,
@@ -100,6 +102,7 @@ impl AgentDirectory {
                 Ok(list)
             }
             Err(StoreError::Unavailable(why)) => {
+                // The last list stands while the store is unavailable.
                 let mut known = self.cached();
                 known.failed = Some((Instant::now(), why.clone()));
                 let stale = known.list.as_ref().map(|(_, list)| Arc::clone(list));

@@ -134,8 +134,10 @@ impl ApiKeyAuth {
     fn store_lookup(&self, hash: KeyHash, principal: Option<&Principal>) {
         let (mut known, now) = (self.known(), Instant::now());
         if let Some(principal) = principal {
+            // The key may have been made after a lookup that did not find it.
             known.unknown.remove(&hash);
             if known.principals.len() >= MAX_CACHED_KEYS {
+                // Expired entries go first; if none is, `insert` clears the map.
                 known.principals.retain(|_, (at, _)| at.elapsed() < KEY_TTL);
             }
             insert(&mut known.principals, hash, (now, principal.clone()));
@@ -174,6 +176,7 @@ impl Authenticator for ApiKeyAuth {
                 self.store_lookup(hash, principal.as_ref());
                 Ok(principal)
             }
+            // While the store is unavailable, a key that was valid within a minute still is.
             Err(error) => self.stale_principal(&hash).map(Some).ok_or(error),
         }
     }

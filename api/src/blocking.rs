@@ -49,6 +49,7 @@ pub async fn first_poll_in_place_if_large<T>(bytes: usize, work: impl Future<Out
     poll_fn(|context| {
         if mem::take(&mut begins) {
             let polled = block_in_place(|| work.as_mut().poll(context));
+            // The permit covers the first poll only: what follows waits rather than computes.
             thread = None;
             polled
         } else {

@@ -130,6 +130,7 @@ impl Api {
             stop: self.shutdown.stop_now().clone(),
         };
         self.shutdown.wait(self.drain, server.serve(listener)).await;
+        // After the connections: requests that are still open need the hub.
         self.tasks.stop_and_wait().await;
         Ok(())
     }

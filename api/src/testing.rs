@@ -202,7 +202,7 @@ impl RunHandle {
     }
 
     /// The client's last message.
-    pub async fn said(&self) -> UserMessage {
+    pub async fn last_message(&self) -> UserMessage {
         let query = HistoryQuery { before: self.claimed.message_seq.next(), rows: 1, bytes: 1 };
         let page = self.store.read_history(self.claimed.key, query).await.unwrap();
         match page.entries.into_iter().next() {
@@ -242,7 +242,7 @@ pub fn working() -> EntryBody {
 }
 
 /// An artifact entry with one part.
-pub fn made(part: Part) -> EntryBody {
+pub fn artifact_entry(part: Part) -> EntryBody {
     let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![part]);
     EntryBody::Artifact(ArtifactUpdate {
         artifact,

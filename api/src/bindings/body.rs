@@ -106,6 +106,7 @@ impl BodyReader {
         let mut permit = None;
         loop {
             let received = u32::try_from(read.len()).unwrap_or(u32::MAX);
+            // Extended by what has arrived: a slow line is no attack, a silent one may be.
             let deadline = begun
                 + BODY_BASE_TIMEOUT
                 + Duration::from_secs(1) * (received / MIN_BYTES_PER_SECOND);
@@ -116,6 +117,7 @@ impl BodyReader {
             };
             let size = read.len().saturating_add(chunk.len());
             if size > self.limit {
+                // Freed before the rest is read away.
                 drop((read, permit));
                 discard(chunks).await;
                 return Err(BodyError::TooLarge);

@@ -124,8 +124,8 @@ fn format(state: &AppState, parts: &Parts) -> CardFormat {
 }
 
 /// A response with this tag, or 304 if the client has it. `since` is the time of the last change.
-fn cached(asked: &HeaderMap, bytes: Vec<u8>, tag: &str, since: Option<&str>) -> Response {
-    let mut response = if client_has(asked, tag, since) {
+fn cached(request_headers: &HeaderMap, bytes: Vec<u8>, tag: &str, since: Option<&str>) -> Response {
+    let mut response = if client_has(request_headers, tag, since) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
@@ -148,12 +148,14 @@ fn cached(asked: &HeaderMap, bytes: Vec<u8>, tag: &str, since: Option<&str>) -> 
 /// A time counts only if it equals this node's. An earlier one does not prove that a card from
 /// another node, which may have learned of a change later, is not older. Sending a card again is
 /// always correct.
-fn client_has(asked: &HeaderMap, tag: &str, since: Option<&str>) -> bool {
-    if !asked.contains_key(header::IF_NONE_MATCH) {
-        let told = asked.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
-        return told.is_some() && told.map(str::trim) == since;
+fn client_has(request_headers: &HeaderMap, tag: &str, since: Option<&str>) -> bool {
+    if !request_headers.contains_key(header::IF_NONE_MATCH) {
+        let time =
+            request_headers.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
+        // Equality only: an earlier time proves nothing about another node's card.
+        return time.is_some() && time.map(str::trim) == since;
     }
-    asked
+    request_headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok())
@@ -197,14 +199,14 @@ pub(super) fn etag(bytes: &[u8]) -> String {
 }
 
 /// Answers with the key set, or 304 when the client has it.
-pub async fn key_set(State(state): State<AppState>, asked: HeaderMap) -> Response {
+pub async fn key_set(State(state): State<AppState>, request_headers: HeaderMap) -> Response {
     let Some(jwks) = state.service.jwks() else {
         let why = "cards are not signed here: cards.signing_keys is not set";
         return plain(StatusCode::NOT_FOUND, &json!({ "error": why }));
     };
     let bytes = jwks.to_string().into_bytes();
     let tag = etag(&bytes);
-    let mut response = cached(&asked, bytes, &tag, None);
+    let mut response = cached(&request_headers, bytes, &tag, None);
     let headers = response.headers_mut();
     headers.remove(header::VARY);
     headers.insert(header::CACHE_CONTROL, KEY_SET_CACHE_CONTROL);
@@ -240,38 +242,38 @@ mod tests {
 
     const SINCE: &str = "Sun, 01 Mar 2026 09:05:07 GMT";
 
-    fn ask(asked: &HeaderMap, card: &[u8]) -> Response {
-        cached(asked, card.to_vec(), &etag(card), Some(SINCE))
+    fn ask(request_headers: &HeaderMap, card: &[u8]) -> Response {
+        cached(request_headers, card.to_vec(), &etag(card), Some(SINCE))
     }
 
     #[test]
     fn a_card_with_a_known_tag_is_not_sent_again() {
-        let mut asked = HeaderMap::new();
-        let first = ask(&asked, b"{}");
+        let mut request_headers = HeaderMap::new();
+        let first = ask(&request_headers, b"{}");
         assert_eq!(first.status(), StatusCode::OK);
         let tag = first.headers()[header::ETAG].clone();
-        asked.insert(header::IF_NONE_MATCH, tag);
-        let again = ask(&asked, b"{}");
+        request_headers.insert(header::IF_NONE_MATCH, tag);
+        let again = ask(&request_headers, b"{}");
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(again.headers()[header::LAST_MODIFIED], SINCE);
-        assert_eq!(ask(&asked, b"{\"a\":1}").status(), StatusCode::OK);
+        assert_eq!(ask(&request_headers, b"{\"a\":1}").status(), StatusCode::OK);
     }
 
     #[test]
     fn without_a_tag_the_time_decides_if_a_card_is_sent() {
-        let mut asked = HeaderMap::new();
-        for (told, status) in [
+        let mut request_headers = HeaderMap::new();
+        for (time, status) in [
             (SINCE, StatusCode::NOT_MODIFIED),
             ("Sun, 01 Mar 2026 09:05:08 GMT", StatusCode::OK),
             ("Sun, 01 Mar 2026 09:05:06 GMT", StatusCode::OK),
         ] {
-            asked.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static(told));
-            assert_eq!(ask(&asked, b"{}").status(), status, "{told}");
+            request_headers.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static(time));
+            assert_eq!(ask(&request_headers, b"{}").status(), status, "{time}");
         }
         // A tag takes precedence over the time.
-        asked.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"another\""));
-        asked.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static(SINCE));
-        assert_eq!(ask(&asked, b"{}").status(), StatusCode::OK);
+        request_headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"another\""));
+        request_headers.insert(header::IF_MODIFIED_SINCE, HeaderValue::from_static(SINCE));
+        assert_eq!(ask(&request_headers, b"{}").status(), StatusCode::OK);
     }
 
     async fn get(node: &Node, path: &str, known_since: Option<&HeaderValue>) -> Response {
@@ -293,14 +295,14 @@ mod tests {
 
     #[tokio::test]
     async fn agent_names_are_listed_only_without_authentication() {
-        for (node, told) in
+        for (node, time) in
             [(Node::start().await, json!(["echo"])), (Node::with_keys().await, json!([]))]
         {
             let response = get(&node, "/agents/nobody/.well-known/agent-card.json", None).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND);
             let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(body["agents"], told);
+            assert_eq!(body["agents"], time);
         }
     }
 }

@@ -103,6 +103,7 @@ impl Dispatcher {
         let context = RequestContext::new(&self.0.state, &parts.headers);
         let id = HeaderValue::from_str(&context.request_id);
         let answer = jsonrpc::handle_call(&self.0.state, context, agent, parts, body);
+        // The router has a layer for panics, which calls skip.
         let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(response) => response,
             Err(panic) => {
@@ -131,6 +132,7 @@ impl RequestHandler for Dispatcher {
             Ok(admission) => admission,
             Err(rejection) => return refuse(&rejection, &parts),
         };
+        // A POST does not fetch the document.
         let is_document = parts.method != Method::POST && is_document(parts.uri.path());
         let request = Request::from_parts(parts, body);
         let mut response = match admission {

@@ -48,14 +48,14 @@ impl TrustedProxies {
     fn headers(&self, headers: &HeaderMap) -> Forwarded {
         let standard = self.standard(headers);
         let hops = self.hops(headers);
-        let usual = |name| nth_last(headers, name, hops);
-        let is_https = standard.is_https.or_else(|| scheme(&usual("x-forwarded-proto")?));
+        let nearest = |name| nth_last(headers, name, hops);
+        let is_https = standard.is_https.or_else(|| scheme(&nearest("x-forwarded-proto")?));
         let host = standard.host.or_else(|| {
-            let host = usual("x-forwarded-host").filter(|host| Host::parse(host).is_some())?;
-            let port: Option<u16> = usual("x-forwarded-port").and_then(|port| port.parse().ok());
+            let host = nearest("x-forwarded-host").filter(|host| Host::parse(host).is_some())?;
+            let port: Option<u16> = nearest("x-forwarded-port").and_then(|port| port.parse().ok());
             Some(with_port(&host, port, is_https.unwrap_or(false)))
         });
-        let prefix = usual("x-forwarded-prefix").and_then(|prefix| path(&prefix));
+        let prefix = nearest("x-forwarded-prefix").and_then(|prefix| path(&prefix));
         Forwarded { host, is_https, prefix }
     }
 
@@ -117,9 +117,9 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 fn with_port(host: &str, port: Option<u16>, is_https: bool) -> String {
-    let usual = if is_https { 443 } else { 80 };
+    let nearest = if is_https { 443 } else { 80 };
     match port {
-        Some(port) if port != usual && Host::parse(host).is_some_and(|host| !host.has_port()) => {
+        Some(port) if port != nearest && Host::parse(host).is_some_and(|host| !host.has_port()) => {
             format!("{host}:{port}")
         }
         _ => host.to_owned(),

@@ -36,13 +36,13 @@ impl Host {
     pub fn from_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.trim().split_once("://")?;
         let mut host = Self::parse(rest.split(['/', '?', '#']).next()?)?;
-        let usual = match scheme.to_ascii_lowercase().as_str() {
+        let default_port = match scheme.to_ascii_lowercase().as_str() {
             "http" => 80,
             "https" => 443,
             _ => return None,
         };
         // Hosts in requests leave it out.
-        host.port = host.port.filter(|port| *port != usual);
+        host.port = host.port.filter(|port| *port != default_port);
         Some(host)
     }
 
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_read_with_and_without_a_port() {
+    fn hosts_are_parsed_with_and_without_a_port() {
         for (text, name, port) in [
             ("Agents.Internal.", "agents.internal", None),
             ("a:8080", "a", Some(8080)),

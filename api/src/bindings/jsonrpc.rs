@@ -83,6 +83,7 @@ impl Exchange<'_> {
             Ok(caller) => caller,
             Err(error) => return refuse(DEFAULT_DIALECT, &RpcId::null(), &error),
         };
+        // Only after authentication: a caller without a key costs no memory.
         let body = match self.body(body).await {
             Ok(body) => body,
             Err(response) => return *response,
@@ -96,10 +97,10 @@ impl Exchange<'_> {
         };
         let version = self.version.as_deref();
         let (negotiation, params) = (&self.state.negotiation, call.params());
-        let spoken = || negotiation.call(version, &call.method, params);
-        let spoken = block_in_place_if_large(params.get().len(), spoken).await;
-        let (dialect, operation) = match spoken {
-            Ok(spoken) => spoken,
+        let negotiated = || negotiation.call(version, &call.method, params);
+        let negotiated = block_in_place_if_large(params.get().len(), negotiated).await;
+        let (dialect, operation) = match negotiated {
+            Ok(negotiated) => negotiated,
             Err(error) => return refuse(DEFAULT_DIALECT, &call.id, &error),
         };
         let extensions = caller.extensions.clone();
@@ -110,6 +111,7 @@ impl Exchange<'_> {
             }
             Err(error) => {
                 let negotiation = self.state.negotiation;
+                // Only an unusual task id may have made it a call of 0.1; a failed one is answered as 0.3.
                 let dialect = negotiation.error_dialect(version, &call.method, dialect, &error);
                 let refusal = refuse(dialect, &call.id, &error);
                 let is_stream = dialect != Dialect::V1_0 && operation.is_stream();
@@ -165,13 +167,13 @@ impl Exchange<'_> {
         let request_id = caller.request_id.clone();
         let mut chosen = None;
         let read = || {
-            let asked = dialect.read(operation, call.params())?;
-            chosen = asked.client_task_id().map(str::to_owned);
-            Ok(asked)
+            let request = dialect.read(operation, call.params())?;
+            chosen = request.client_task_id().map(str::to_owned);
+            Ok(request)
         };
         let size = call.params().get().len();
-        let asked = perform::OperationCall { dialect, operation, cursor, size };
-        let performed = perform(self.state, caller, asked, read).await?;
+        let operation_call = perform::OperationCall { dialect, operation, cursor, size };
+        let performed = perform(self.state, caller, operation_call, read).await?;
         let written = match performed {
             OperationResponse::Stream(frames) => {
                 let envelope = EventEnvelope::new(dialect, &call.id, chosen);
@@ -222,8 +224,8 @@ fn refuse(dialect: Dialect, id: &RpcId, error: &ProtocolError) -> Response {
 /// True when the client accepts event streams and not JSON.
 fn wants_events_only(headers: &HeaderMap) -> bool {
     let names = |media_type: &str| {
-        let mut wanted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
-        wanted.any(|wanted| wanted.contains(media_type))
+        let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+        accepted.any(|accepted| accepted.contains(media_type))
     };
     names("text/event-stream") && !names("application/json")
 }

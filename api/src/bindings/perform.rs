@@ -68,19 +68,21 @@ pub async fn perform(
 ) -> Result<OperationResponse, ProtocolError> {
     let OperationCall { dialect, operation, cursor, size } = call;
     tracing::Span::current().record("method", operation.v1_method());
+    // Before decoding: the caller learns nothing else about the request.
     check_scope(&caller, operation)?;
     check_streams(state, operation)?;
-    let asked = block_in_place_if_large(size, read).await?;
-    let caller = with_tenant(caller, asked.tenant())?;
+    let request = block_in_place_if_large(size, read).await?;
+    let caller = with_tenant(caller, request.tenant())?;
     let caller = &Caller { rules: client_rules(dialect), ..caller };
     let service = &state.service;
     if !matches!(operation, Operation::Send | Operation::Stream) {
+        // Operations with a message do this when they accept it.
         service.activate(caller).await;
     }
     let task = |Budgeted { value, permit }: Budgeted<Task>| {
         OperationResponse::Complete(OperationOutcome::Task(Box::new(value)), permit)
     };
-    Ok(match asked {
+    Ok(match request {
         Request::Send(request) => {
             let Budgeted { value, permit } = service.send(caller, *request).await?;
             OperationResponse::Complete(OperationOutcome::Sent(value), permit)

@@ -96,6 +96,7 @@ pub async fn caller(
     let RequestContext { request_id, trace } = context;
     let who = state.authenticator.authenticate(headers).await;
     let who = who.map_err(|error| store_error(&request_id, &error))?;
+    // The scheme's challenge tells how to authenticate.
     let principal = who.ok_or_else(|| ProtocolError::Unauthenticated {
         challenge: state.authenticator.challenge(headers).to_owned(),
     })?;
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_a_number_and_nothing_else() {
+    fn a_cursor_is_a_decimal_number() {
         let read = |values: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in values {

@@ -163,6 +163,7 @@ impl SseEncoder {
         loop {
             tokio::select! {
                 biased;
+                // First: a frame that is ready spares the keep-alive.
                 frame = &mut next => return Some(frame),
                 () = self.silence.as_mut() => {
                     let due = self.last + self.keep_alive;
@@ -196,6 +197,7 @@ impl SseEncoder {
         let result = frame.encoded(encoding_slot(*dialect), |event| self.envelope.encode(event))?;
         let around = before.len() + after.len() + 40;
         batch.reserve(
+            // A large event goes out as shared bytes between two parts of the batch.
             around + if result.len() <= MAX_COPIED_EVENT_BYTES { result.len() } else { 0 },
         );
         batch.extend_from_slice(format!("id: {}\ndata: ", frame.cursor).as_bytes());
@@ -243,8 +245,8 @@ impl SseEncoder {
     /// Appends bytes in chunks of bounded size.
     fn push_chunks(&mut self, mut bytes: Bytes) {
         while !bytes.is_empty() {
-            let piece = bytes.split_to(bytes.len().min(MAX_CHUNK_BYTES));
-            self.ready.push_back(piece);
+            let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK_BYTES));
+            self.ready.push_back(chunk);
         }
     }
 }

@@ -5,7 +5,7 @@ mod pages;
 use super::{sse, sse::EventEnvelope};
 use crate::{
     service::EventStream,
-    testing::{Node, TEST_TIMEOUT, agent, caller, made, send, sending, working},
+    testing::{Node, TEST_TIMEOUT, agent, artifact_entry, caller, send, sending, working},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -40,7 +40,7 @@ async fn every_response_names_its_request() {
 }
 
 #[tokio::test]
-async fn a_node_without_streams_says_so_on_its_cards_and_refuses_them() {
+async fn without_streaming_cards_say_so_and_streams_are_refused() {
     let node = Node::with_options(|options| options.streaming = false).await;
     let ask = async |request: Request<Body>| {
         let response = node.api.router().oneshot(request).await.unwrap();
@@ -68,7 +68,7 @@ async fn long_stream(node: &Node) -> EventStream {
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     run.append(vec![working()]).await;
-    run.append((0..50).map(|_| made(Part::text("x"))).collect()).await;
+    run.append((0..50).map(|_| artifact_entry(Part::text("x"))).collect()).await;
     let request = SubscribeRequest { tenant: None, id: TaskRef::Known(task.key.task) };
     service.subscribe(&caller(), request, Some(Seq(0))).await.unwrap()
 }

@@ -25,7 +25,7 @@ struct Readers {
     topic: Topic,
     task: Arc<(TaskKey, ContextId)>,
     /// Place of each reader.
-    places: Vec<Seq>,
+    positions: Vec<Seq>,
     last: Seq,
 }
 
@@ -34,8 +34,8 @@ impl Readers {
     fn new(readers: usize) -> Self {
         let key = TaskKey { owner: OwnerId(1), task: TaskId::new(uuid::Uuid::from_u128(7)) };
         let task = Arc::new((key, ContextId::new("context").unwrap()));
-        let places = vec![Seq::START; readers];
-        Self { topic: Topic::new(Seq::START), task, places, last: Seq::START }
+        let positions = vec![Seq::START; readers];
+        Self { topic: Topic::new(Seq::START), task, positions, last: Seq::START }
     }
 
     /// Publishes one event and lets every reader take its bytes; returns their total number.
@@ -43,9 +43,9 @@ impl Readers {
         self.last = self.last.next();
         self.topic.fill(vec![entry(self.last, text)], self.last);
         let mut taken = 0;
-        for place in &mut self.places {
-            let RingRead::Entries(entries) = self.topic.read_after(*place) else { continue };
-            *place = self.last;
+        for position in &mut self.positions {
+            let RingRead::Entries(entries) = self.topic.read_after(*position) else { continue };
+            *position = self.last;
             for entry in entries {
                 let frame = EventFrame::shared(entry, Arc::clone(&self.task));
                 let bytes = frame.encoded(EncodingSlot::new(0), encode);

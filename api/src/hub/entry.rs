@@ -71,9 +71,9 @@ mod tests {
             attempt: 0,
             body,
         });
-        let made = AtomicUsize::new(0);
+        let encodings_made = AtomicUsize::new(0);
         let encode = || {
-            made.fetch_add(1, Ordering::Relaxed);
+            encodings_made.fetch_add(1, Ordering::Relaxed);
             Some(Bytes::from_static(b"{}"))
         };
         std::thread::scope(|scope| {
@@ -83,6 +83,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(made.into_inner(), 1);
+        assert_eq!(encodings_made.into_inner(), 1);
     }
 }

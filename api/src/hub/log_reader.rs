@@ -61,6 +61,7 @@ async fn listen(hub: Hub, readiness: ComponentHandle) {
 async fn poll(hub: Hub) {
     loop {
         tokio::time::sleep(POLL_INTERVAL).await;
+        // The store may have lost the list with its connection.
         hub.follow_every_task();
         hub.mark_all_suspect();
     }
@@ -70,17 +71,17 @@ async fn poll(hub: Hub) {
 async fn fill(hub: Hub) {
     let mut failures = 0;
     loop {
-        let wanted = hub.next_reads();
-        if wanted.is_empty() {
+        let reads = hub.next_reads();
+        if reads.is_empty() {
             hub.0.work.notified().await;
             continue;
         }
-        let asked: Vec<TaskKey> = wanted.iter().map(|(key, _)| *key).collect();
-        let task_limit = task_limit(wanted.len());
-        match hub.0.store.read_logs(wanted, task_limit).await {
+        let keys: Vec<TaskKey> = reads.iter().map(|(key, _)| *key).collect();
+        let task_limit = task_limit(reads.len());
+        match hub.0.store.read_logs(reads, task_limit).await {
             Ok(pages) => {
                 failures = 0;
-                hub.fill(asked, pages);
+                hub.fill(keys, pages);
             }
             Err(error) => {
                 tracing::warn!(%error, "log read failed");
@@ -150,23 +151,23 @@ impl Hub {
                 return Vec::new();
             }
             let topics = self.topics();
-            let wanted: Vec<(TaskKey, Seq)> = next
+            let reads: Vec<(TaskKey, Seq)> = next
                 .into_iter()
                 .filter_map(|key| Some((key, topics.get(&key)?.read_position()?)))
                 .collect();
             drop(topics);
-            if !wanted.is_empty() {
-                return wanted;
+            if !reads.is_empty() {
+                return reads;
             }
         }
     }
 
-    fn fill(&self, asked: Vec<TaskKey>, pages: Vec<(TaskKey, LogPage)>) {
+    fn fill(&self, keys: Vec<TaskKey>, pages: Vec<(TaskKey, LogPage)>) {
         // Topics are cloned out of the map: subscribing goes on while many readers are notified.
         let mut awaited: HashMap<TaskKey, Arc<Topic>> = {
             let topics = self.topics();
             let topic = |key| Some((key, Arc::clone(topics.get(&key)?)));
-            asked.into_iter().filter_map(topic).collect()
+            keys.into_iter().filter_map(topic).collect()
         };
         let mut behind = Vec::new();
         let mut served = |key, topic: &Topic| {
@@ -181,6 +182,7 @@ impl Hub {
             }
         }
         for (key, topic) in awaited {
+            // No page: nothing follows, or the log cannot be read.
             topic.found_nothing_new();
             served(key, &topic);
         }

@@ -16,7 +16,7 @@ mod subscription;
 mod topic;
 
 pub use entry::{EncodingSlot, SharedEntry};
-pub use subscription::Subscription;
+pub use subscription::LogSubscription;
 
 use catch_up_queue::CatchUpQueue;
 use longhaul_domain::{Seq, TaskKey};
@@ -31,9 +31,9 @@ use topic::Topic;
 
 /// The hub of a node; clones share it.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(Arc<HubInner>);
 
-struct Inner {
+struct HubInner {
     store: Arc<dyn Store>,
     topics: Mutex<HashMap<TaskKey, Arc<Topic>>>,
     /// Topics that are behind their logs. Never locked together with `topics`.
@@ -45,7 +45,7 @@ struct Inner {
 impl Hub {
     /// Starts the hub; its tasks run until `tasks` is stopped.
     pub fn start(store: Arc<dyn Store>, tasks: &TaskSet, readiness: ComponentHandle) -> Self {
-        let hub = Self(Arc::new(Inner {
+        let hub = Self(Arc::new(HubInner {
             store,
             topics: Mutex::default(),
             behind: Mutex::default(),
@@ -58,7 +58,7 @@ impl Hub {
     /// Subscribes to a task before its latest entries are read or even written: everything after
     /// `known` is delivered. A caller that then reads the task and continues after what it read
     /// misses nothing.
-    pub fn subscribe_ahead(&self, key: TaskKey, known: Seq) -> Subscription {
+    pub fn subscribe_ahead(&self, key: TaskKey, known: Seq) -> LogSubscription {
         self.0.store.follow_logs(&[key]);
         let topic = {
             let mut topics = self.topics();
@@ -66,14 +66,14 @@ impl Hub {
             topic.readers.fetch_add(1, Ordering::Relaxed);
             Arc::clone(topic)
         };
-        Subscription::new(self.clone(), key, topic, known)
+        LogSubscription::new(self.clone(), key, topic, known)
     }
 
-    /// Subscribes to the entries after `place`, for a task whose last entry was `known` when it was
+    /// Subscribes to the entries after `position`, for a task whose last entry was `known` when it was
     /// read.
-    pub fn subscribe(&self, key: TaskKey, place: Seq, known: Seq) -> Subscription {
+    pub fn subscribe(&self, key: TaskKey, position: Seq, known: Seq) -> LogSubscription {
         let mut subscription = self.subscribe_ahead(key, known);
-        subscription.go_to(place);
+        subscription.go_to(position);
         // Signals between the read and now had no subscriber.
         subscription.suspect();
         self.enqueue([key]);

@@ -14,21 +14,21 @@ use std::sync::Arc;
 const CATCH_UP_PAGE: ReadLimit = ReadLimit { rows: 100, bytes: 256 << 10 };
 
 /// A reader that gets every entry after its place, once and in order.
-pub struct Subscription {
+pub struct LogSubscription {
     hub: Hub,
     key: TaskKey,
     topic: Arc<Topic>,
-    place: Seq,
+    position: Seq,
 }
 
-impl Subscription {
-    pub(super) const fn new(hub: Hub, key: TaskKey, topic: Arc<Topic>, place: Seq) -> Self {
-        Self { hub, key, topic, place }
+impl LogSubscription {
+    pub(super) const fn new(hub: Hub, key: TaskKey, topic: Arc<Topic>, position: Seq) -> Self {
+        Self { hub, key, topic, position }
     }
 
     /// Moves to this place, forwards or backwards.
-    pub(super) fn go_to(&mut self, place: Seq) {
-        self.place = place;
+    pub(super) fn go_to(&mut self, position: Seq) {
+        self.position = position;
     }
 
     /// Has the log read again, whatever signals said.
@@ -38,14 +38,14 @@ impl Subscription {
 
     /// Skips to a later place of which the caller knows everything before. Entries before it are
     /// not read for the ring either, unless another reader has asked for them.
-    pub fn start_at(&mut self, place: Seq) {
-        self.skip_to(place);
-        self.topic.start_at(place);
+    pub fn start_at(&mut self, position: Seq) {
+        self.skip_to(position);
+        self.topic.start_at(position);
     }
 
     /// Skips the entries up to a later place.
-    pub fn skip_to(&mut self, place: Seq) {
-        self.place = self.place.max(place);
+    pub fn skip_to(&mut self, position: Seq) {
+        self.position = self.position.max(position);
     }
 
     /// The next entries, at least one. Cancel-safe. Waits for a store that is unavailable; an error
@@ -55,7 +55,7 @@ impl Subscription {
         loop {
             // Created before the ring is read, so that an entry added in between notifies it.
             let more = self.topic.more();
-            let found = match self.topic.read_after(self.place) {
+            let found = match self.topic.read_after(self.position) {
                 RingRead::Entries(entries) => entries,
                 RingRead::Nothing => {
                     more.await;
@@ -64,7 +64,7 @@ impl Subscription {
                 RingRead::Behind => self.catch_up().await?,
             };
             if let Some(last) = found.last() {
-                self.place = last.seq;
+                self.position = last.seq;
                 return Ok(found);
             }
             // The store is unavailable, or the log is shorter than it was said to be.
@@ -75,17 +75,17 @@ impl Subscription {
 
     /// Entries that are in the ring already; none when the log would have to be read.
     pub fn ready(&mut self) -> Vec<Arc<SharedEntry>> {
-        let RingRead::Entries(entries) = self.topic.read_after(self.place) else {
+        let RingRead::Entries(entries) = self.topic.read_after(self.position) else {
             return Vec::new();
         };
-        self.place = entries.last().map_or(self.place, |last| last.seq);
+        self.position = entries.last().map_or(self.position, |last| last.seq);
         entries
     }
 
     /// Reads one page of the log. Empty when the store is unavailable or has nothing after the
     /// place yet.
     async fn catch_up(&self) -> Result<Vec<Arc<SharedEntry>>> {
-        match self.hub.0.store.read_log(self.key, self.place, CATCH_UP_PAGE).await {
+        match self.hub.0.store.read_log(self.key, self.position, CATCH_UP_PAGE).await {
             Ok(Some(page)) => {
                 Ok(page.entries.into_iter().map(|entry| Arc::new(entry.into())).collect())
             }
@@ -99,8 +99,9 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for LogSubscription {
     fn drop(&mut self) {
+        // The last reader takes the topic with it.
         self.hub.leave(self.key, &self.topic);
     }
 }

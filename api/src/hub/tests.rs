@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 #[tokio::test]
-async fn a_subscription_to_a_log_that_is_gone_ends() {
+async fn a_subscription_to_a_missing_log_fails() {
     let node = Node::start().await;
     let owner = caller().principal.owner;
     let key = TaskKey { owner, task: TaskId::new(Uuid::from_u128(1)) };
@@ -16,7 +16,7 @@ async fn a_subscription_to_a_log_that_is_gone_ends() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_shorter_than_it_was_said_to_be_is_gone_on_with_when_it_grows() {
+async fn a_log_shorter_than_announced_is_read_once_it_grows() {
     let node = Node::start().await;
     let service = node.service();
     let sent = service.send(&caller(), send("m")).await.unwrap().value;

@@ -79,13 +79,14 @@ impl Topic {
         self.lock().suspect = true;
     }
 
-    /// Records that no reader here asks for entries up to `place`, unless some were handed out
+    /// Records that no reader here asks for entries up to `position`, unless some were handed out
     /// already. A reader that does reads them from the log.
-    pub fn start_at(&self, place: Seq) {
+    pub fn start_at(&self, position: Seq) {
         let mut ring = self.lock();
+        // Another reader may stand in the ring, and would lose these entries.
         if ring.entries.is_empty() {
-            ring.known = ring.known.max(place);
-            self.advance(ring, place);
+            ring.known = ring.known.max(position);
+            self.advance(ring, position);
         }
     }
 
@@ -110,6 +111,7 @@ impl Topic {
         let mut read = ring.read;
         ring.known = ring.known.max(last);
         for entry in entries {
+            // Rounds may overlap: entries that are known, or that leave a gap, are not added.
             if entry.seq == read.next() {
                 read = entry.seq;
                 ring.bytes += SizeEstimate::InMemory.entry(&entry);
@@ -124,6 +126,7 @@ impl Topic {
     /// or cannot be read: readers are sent to the log, where each finds out for itself.
     pub fn found_nothing_new(&self) {
         let mut ring = self.lock();
+        // Growth reported during the read is no proof; the next round reads again.
         if ring.known == ring.known_at_read && ring.known > ring.read {
             ring.entries.clear();
             ring.bytes = 0;
@@ -133,16 +136,16 @@ impl Topic {
     }
 
     /// Entries after a place.
-    pub fn read_after(&self, place: Seq) -> RingRead {
+    pub fn read_after(&self, position: Seq) -> RingRead {
         let ring = self.lock();
-        if place >= ring.read {
+        if position >= ring.read {
             return RingRead::Nothing;
         }
         let first = ring.entries.front().map_or(ring.read.next(), |entry| entry.seq);
-        if place.next() < first {
+        if position.next() < first {
             return RingRead::Behind;
         }
-        let passed = usize::try_from(place.next().0 - first.0).unwrap_or(usize::MAX);
+        let passed = usize::try_from(position.next().0 - first.0).unwrap_or(usize::MAX);
         RingRead::Entries(ring.entries.iter().skip(passed).cloned().collect())
     }
 
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_during_a_look_that_found_nothing_is_not_forgotten() {
+    fn growth_during_a_read_that_found_nothing_is_not_lost() {
         let topic = Topic::new(Seq(0));
         topic.suspect();
         assert_eq!(topic.read_position(), Some(Seq(0)));
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_do_not_follow_are_left_for_later() {
+    fn entries_after_a_gap_are_not_added() {
         let topic = Topic::new(Seq(0));
         topic.fill(entries(2, 3), Seq(3));
         assert!(matches!(topic.read_after(Seq(0)), RingRead::Nothing));
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_forgets_old_entries_when_they_are_large() {
+    fn a_ring_drops_old_entries_beyond_its_bytes() {
         let large = |seq| {
             let id = MessageId::new("m").unwrap();
             let part = Part::text("x".repeat(60_000));
@@ -270,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_sent_to_a_log_that_does_not_give_what_it_has() {
+    fn readers_read_the_log_themselves_when_it_lacks_an_entry() {
         let topic = Topic::new(Seq(1));
         topic.grown(Seq(3));
         assert_eq!(topic.read_position(), Some(Seq(1)));

@@ -41,6 +41,7 @@ impl FiringBackoffs {
     /// Backs off a schedule that failed.
     pub fn record_failure(&mut self, schedule: &Schedule, now: Instant) {
         if self.0.len() >= MAX_BACKED_OFF {
+            // Only entries that no longer delay anything are dropped.
             self.0.retain(|_, state| now < state.until);
         }
         let failures = self.0.get(&key(schedule)).map_or(0, |state| state.failures);

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_names_steps_and_nicknames_are_understood() {
+    fn fields_names_steps_and_nicknames_are_parsed() {
         let start = "2026-01-01T00:00:00Z";
         assert_eq!(next("30 9 * * mon-fri", "UTC", start, 2), ["01-01T09:30:00", "01-02T09:30:00"]);
         assert_eq!(next("*/20 * * * * *", "UTC", start, 2), ["01-01T00:00:20", "01-01T00:00:40"]);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_leaves_the_gap_out_and_goes_on_through_the_fold() {
+    fn an_interval_skips_the_gap_and_fires_throughout_the_fold() {
         assert_eq!(
             next("*/30 * * * *", "Europe/Berlin", "2026-03-29T00:30:00Z", 2),
             ["03-29T01:00:00", "03-29T01:30:00"]
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_day_comes_in_its_year_and_a_day_that_never_comes_gives_none() {
+    fn a_leap_day_fires_in_its_year_and_an_impossible_day_never() {
         let leap = Expression::parse("0 0 29 2 *", "UTC").unwrap();
         assert_eq!(leap.next_after(at("2026-01-01T00:00:00Z")), Some(at("2028-02-29T00:00:00Z")));
         assert_eq!(leap.last_before(at("2026-01-01T00:00:00Z")), Some(at("2024-02-29T00:00:00Z")));
@@ -199,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn going_back_leads_through_the_same_times_as_going_on(
+        fn searching_backwards_finds_the_same_times(
             second in 1_767_225_600i64..1_830_297_600,
             cron in prop::sample::select(vec![
                 "30 2 * * *", "*/15 * * * *", "0 0 1 * *", "0 */2 * * sun", "15,45 1-3 * * *",

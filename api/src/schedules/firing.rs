@@ -115,6 +115,7 @@ async fn fire_due(service: &Service, backoffs: &mut FiringBackoffs) -> Result<Du
     let fired = pass.fired;
     let retry = backoffs.next_in().map_or(MAX_POLL_INTERVAL, |retry| retry.max(MIN_RETRY_INTERVAL));
     Ok(match found.next_in {
+        // There may be more than fitted into the batch.
         _ if fired > 0 => REPOLL_DELAY,
         Some(next) => next.min(MAX_POLL_INTERVAL).min(retry),
         None => MAX_POLL_INTERVAL.min(retry),
@@ -206,12 +207,14 @@ async fn step(
                 .await?,
         ));
     }
-    let made = task.as_ref().map(|(_, new)| (new.key, new.agent.clone()));
+    let created = task.as_ref().map(|(_, new)| (new.key, new.agent.clone()));
     let (owner, name) = (schedule.owner, schedule.name.clone());
+    // The revision guards the step: a node that was faster has raised it.
     match service.store.fire(FireSchedule { owner, name, revision, next_at, task }).await? {
         FireOutcome::Outdated => Ok(false),
         FireOutcome::Now(accepted) => {
-            if let (Some((key, agent)), Some(Accepted::Created { .. })) = (made, accepted) {
+            if let (Some((key, agent)), Some(Accepted::Created { .. })) = (created, accepted) {
+                // After the commit: a worker that is woken must find the task.
                 service.wake(&trace, &agent, key);
                 tracing::debug!(task_id = %key.task, schedule = schedule.name, "schedule fired");
             }

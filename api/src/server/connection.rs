@@ -72,6 +72,7 @@ impl<H: RequestHandler> Server<H> {
             if let Some(peer) = peer {
                 request.extensions_mut().insert(Peer(peer.ip()));
             }
+            // Counted before the slot is known: a refused request is a request, too.
             let open = OpenRequest::new(&activity);
             let (handler, slot) = (self.handler.clone(), slots.try_acquire());
             async move {
@@ -82,6 +83,7 @@ impl<H: RequestHandler> Server<H> {
                 // Boxed, so that an idle connection or a stream does not keep the memory of a
                 // request's future.
                 let response = Box::pin(handler.handle(request.map(Body::new))).await;
+                // Answered: for the client's reading a drain waits only a moment.
                 drop(open);
                 Ok::<_, Infallible>(
                     response.map(|body| TrackedBody::new(body, current_progress(), slot)),
@@ -97,6 +99,7 @@ impl<H: RequestHandler> Server<H> {
             ended = connection.as_mut() => Some(ended),
             () = self.until_unused(&activity) => return,
             () = pending.until_timed_out(self.limits.write_timeout) => return,
+            // Shut down gracefully: a request that is just arriving is still answered.
             () = streams.until_idle(self.limits.idle_timeout) => None,
             () = self.draining.cancelled() => None,
         };
@@ -107,6 +110,7 @@ impl<H: RequestHandler> Server<H> {
             tokio::select! {
                 ended = connection => ended,
                 () = self.until_lingered(&activity) => return,
+                // The drain has timed out, or a second signal came.
                 () = self.stop.cancelled() => return,
             }
         };

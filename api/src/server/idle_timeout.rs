@@ -42,6 +42,7 @@ impl OpenStreams {
         loop {
             sleep_until(until).await;
             let ended = *self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            // Read after `ended`: a stream that began in between counts as open.
             let open = self.open.load(Ordering::Relaxed) > 0;
             until = match ended {
                 Some(ended) if !open && ended.elapsed() >= timeout => return,

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_has_slots_for_itself_and_shares_the_rest() {
+    fn a_connection_has_its_own_slots_and_shares_the_rest() {
         let shared = Arc::new(Semaphore::new(2));
         let (one, two) = (RequestSlots::new(&shared), RequestSlots::new(&shared));
         let mut held: Vec<RequestSlot> =

@@ -66,6 +66,7 @@ impl PendingResponses {
     /// Returns once nothing of some pending response was taken for `timeout`.
     pub async fn until_timed_out(&self, timeout: Duration) {
         loop {
+            // Without pending responses nothing can time out.
             self.added.notified().await;
             sleep(timeout).await;
             while let Some(oldest) = self.oldest_stall() {
@@ -108,6 +109,7 @@ impl WriteTimeoutExecutor {
         if !ended.await {
             tracing::debug!("response reset: write timeout");
         } else if progress.unread() > 0 {
+            // All bytes are with the connection, so this stream can no longer be reset alone.
             self.pending.add(progress);
         }
     }

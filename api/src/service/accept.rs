@@ -11,7 +11,7 @@ use super::{
     Caller, Result, Service, admission::QueuePermit, durability, extensions, gone, not_found,
     wait_limiter::Waiter,
 };
-use crate::{blocking::block_in_place_if_large, hub::Subscription};
+use crate::{blocking::block_in_place_if_large, hub::LogSubscription};
 use longhaul_domain::{
     AgentDescriptor, AgentName, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq, Task,
     TaskId, TaskKey, Timestamp,
@@ -34,7 +34,7 @@ pub struct AcceptedSend {
     /// True when `task` has its messages and artifacts.
     pub complete: bool,
     /// Subscription to what follows.
-    pub events: Subscription,
+    pub events: LogSubscription,
     /// Log entry of the message.
     pub message_seq: Seq,
     /// The agent that runs the task.
@@ -90,6 +90,7 @@ impl Service {
         durability::check_times(&options)?;
         let now = self.clock.now();
         let later = options.not_before.is_some_and(|at| at > now);
+        // A task for later is meant to wait.
         let limited = waits && !later;
         let waiter = limited
             .then(|| self.admission.start_waiting(&agent.name, caller.principal.owner))
@@ -99,14 +100,15 @@ impl Service {
             .context_id
             .clone()
             .unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
-        let (said, modes) = user_message(request)?;
+        let (user_message, modes) = user_message(request)?;
         // The key covers the message as it was sent: our ids are new at every try.
-        let accept = block_in_place_if_large(said.stored_len(), || {
-            let dedupe = self.dedupe_key_for(&agent.name, &options, &said);
-            let said = UserMessage { accepted_output_modes: modes, ..said };
-            self.prepare(caller, said, dedupe, key, &context)
+        let accept = block_in_place_if_large(user_message.stored_len(), || {
+            let dedupe = self.dedupe_key_for(&agent.name, &options, &user_message);
+            let user_message = UserMessage { accepted_output_modes: modes, ..user_message };
+            self.prepare(caller, user_message, dedupe, key, &context)
         })
         .await;
+        // After the key: a message that is refused here may repeat an accepted one.
         let admitted = match self.admit(&agent, key, &options).await {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -114,6 +116,7 @@ impl Service {
             }
         };
         let message = accept.message.clone();
+        // Subscribed before the commit, so that no event of the task is missed.
         let mut events = self.hub.subscribe_ahead(key, Seq::START.next());
         let new = AcceptNew {
             key,
@@ -125,6 +128,7 @@ impl Service {
         match self.commit_new(caller, new, admitted, !later).await? {
             Accepted::Created { at, seq } => {
                 let task = new_task(key, agent.name.clone(), context, at, message);
+                // The caller has the first message already.
                 events.skip_to(seq);
                 Ok(AcceptedSend { task, complete: true, events, message_seq: seq, agent, waiter })
             }
@@ -156,6 +160,7 @@ impl Service {
         wake: bool,
         refusal: ProtocolError,
     ) -> Result<AcceptedSend> {
+        // Nothing will be written, so large contents stay here.
         let accept = IncomingMessage { blobs: Vec::new(), ..accept };
         let budget = self.options.task_budget;
         let probe = AcceptFollowUp { key: unused_key, accept, budget };
@@ -192,18 +197,18 @@ impl Service {
         self.name_follow_up(caller, &mut request, target, known.key).await?;
         let options = durability::read(&request.message)?;
         durability::check_follow_up(&options)?;
-        let (mut said, modes) = user_message(request)?;
+        let (mut user_message, modes) = user_message(request)?;
         // The same words sent to two tasks are two messages.
-        said.message.task_id = Some(known.key.task);
-        let accept = block_in_place_if_large(said.stored_len(), || {
-            let dedupe = self.dedupe_key_for(&agent.name, &options, &said);
-            let said = UserMessage { accepted_output_modes: modes, ..said };
-            self.prepare(caller, said, dedupe, known.key, &known.context)
+        user_message.message.task_id = Some(known.key.task);
+        let accept = block_in_place_if_large(user_message.stored_len(), || {
+            let dedupe = self.dedupe_key_for(&agent.name, &options, &user_message);
+            let user_message = UserMessage { accepted_output_modes: modes, ..user_message };
+            self.prepare(caller, user_message, dedupe, known.key, &known.context)
         })
         .await;
         let budget = self.options.task_budget;
-        let said = AcceptFollowUp { key: known.key, accept, budget };
-        match self.commit_follow_up(caller, &agent.name, said).await? {
+        let follow_up = AcceptFollowUp { key: known.key, accept, budget };
+        match self.commit_follow_up(caller, &agent.name, follow_up).await? {
             FollowedUp::Appended { seq, .. } => self.attach(caller, known.key.task, seq).await,
             FollowedUp::Duplicate { task, seq } => {
                 self.attach_duplicate(caller, task, seq, true).await
@@ -239,10 +244,12 @@ impl Service {
     /// make each message to a long task cost more than the one before.
     async fn attach(&self, caller: &Caller, task: TaskId, message: Seq) -> Result<AcceptedSend> {
         let key = TaskKey { owner: caller.principal.owner, task };
+        // Subscribed before the read, so that nothing in between is missed.
         let mut events = self.hub.subscribe_ahead(key, message);
         let found = self.store.read_task(key, SnapshotOptions::STATUS).await;
         let task = found.map_err(|e| caller.failed(&e))?.ok_or_else(|| gone(task))?;
         let agent = self.agent_named(caller, &task.agent).await?;
+        // The snapshot covers everything up to here.
         events.start_at(task.last_seq);
         Ok(AcceptedSend {
             task,
@@ -260,12 +267,12 @@ impl Service {
         &self,
         agent: &AgentName,
         options: &DurabilityOptions,
-        said: &UserMessage,
+        user_message: &UserMessage,
     ) -> DedupeKey {
         if self.options.attach_repeats || options.idempotency_key.is_some() {
-            durability::dedupe_key(agent, options, said)
+            durability::dedupe_key(agent, options, user_message)
         } else {
-            DedupeKey::unique(self.ids.uuid_v7(), said)
+            DedupeKey::unique(self.ids.uuid_v7(), user_message)
         }
     }
 
@@ -290,11 +297,11 @@ impl Service {
 /// Checks the bounds of the message and splits off the media types that the client accepts: a
 /// repeat counts as the same message whatever they are.
 fn user_message(request: SendRequest) -> Result<(UserMessage, Vec<String>)> {
-    let said =
+    let user_message =
         UserMessage { request_metadata: request.metadata, ..UserMessage::new(request.message) };
-    bounds::check_user_message(&said)
+    bounds::check_user_message(&user_message)
         .map_err(|OutOfBounds { place, problem }| ProtocolError::invalid(place, problem))?;
-    Ok((said, request.accepted_output_modes))
+    Ok((user_message, request.accepted_output_modes))
 }
 
 /// A task that has its first message and nothing else.

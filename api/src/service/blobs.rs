@@ -82,16 +82,17 @@ pub(super) async fn restore(
     owner: OwnerId,
     slots: Vec<BlobSlot<'_>>,
 ) -> std::result::Result<(), StoreError> {
-    let wanted: Vec<(BlobRef, BlobSlot<'_>)> =
+    let pending: Vec<(BlobRef, BlobSlot<'_>)> =
         slots.into_iter().filter_map(|slot| Some((slot.blob()?, slot))).collect();
-    if wanted.is_empty() {
+    if pending.is_empty() {
         return Ok(());
     }
-    let mut hashes: Vec<BlobHash> = wanted.iter().map(|(blob, _)| blob.hash).collect();
+    let mut hashes: Vec<BlobHash> = pending.iter().map(|(blob, _)| blob.hash).collect();
     hashes.sort_unstable();
+    // One blob may stand in several places.
     hashes.dedup();
     let known = store.read_blobs(owner, hashes).await?;
-    for (blob, mut slot) in wanted {
+    for (blob, mut slot) in pending {
         let corrupt = |cause: &str| StoreError::Corrupt {
             what: format!("large content {}", blob.hash),
             cause: cause.to_owned(),

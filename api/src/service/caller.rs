@@ -1,6 +1,6 @@
 //! The caller of a request, and errors of the store as callers see them; causes go to the log only.
 
-use super::{CardAddress, ClientRules};
+use super::ClientRules;
 use longhaul_domain::{AgentName, Principal};
 use longhaul_runtime::TraceContext;
 use longhaul_store::StoreError;
@@ -27,6 +27,26 @@ pub struct Caller {
     pub rules: ClientRules,
     /// Address for a card, if the request asks for one.
     pub card_address: Option<CardAddress>,
+}
+
+/// The address of this deployment that a card names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardAddress {
+    /// URL, without a trailing slash.
+    pub url: String,
+    /// Origin of the URL.
+    pub source: AddressSource,
+}
+
+/// Origin of the address that a card names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressSource {
+    /// The setting `server.public_url`.
+    Configured,
+    /// The request, whose host is one of `server.allowed_hosts`.
+    Listed,
+    /// The request alone. A card with such an address is never signed.
+    Requested,
 }
 
 impl Caller {

@@ -15,8 +15,8 @@ impl Service {
         // Subscribed before the request, so the executor's confirmation is not missed.
         let mut events = self.hub.subscribe(known.key, known.last_seq, known.last_seq);
         let cancel = RequestCancel { key: known.key, grace: self.options.cancel_grace };
-        let asked = self.store.request_cancel(cancel).await;
-        match asked.map_err(|e| caller.failed(&e))? {
+        let requested = self.store.request_cancel(cancel).await;
+        match requested.map_err(|e| caller.failed(&e))? {
             CancelRequested::Canceled { .. } => {}
             CancelRequested::Asked { .. } => {
                 let ended = async {
@@ -76,8 +76,8 @@ mod tests {
 
     async fn is_asked(node: &Node, key: TaskKey) -> bool {
         let log = node.store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap();
-        let asked = |body: &EntryBody| matches!(body, EntryBody::Note(Note::CancelRequested));
-        log.unwrap().entries.iter().any(|entry| asked(&entry.body))
+        let requested = |body: &EntryBody| matches!(body, EntryBody::Note(Note::CancelRequested));
+        log.unwrap().entries.iter().any(|entry| requested(&entry.body))
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Agent cards (A2A 4.4.1, 8): the public card of a registered agent, and the extended one for
 //! authenticated callers (A2A 3.1.11).
 
-use super::{Caller, Result, Service};
+use super::{AddressSource, Caller, CardAddress, Result, Service};
 use crate::options::ExtendedCards;
 use longhaul_domain::{AgentDescriptor, AgentName};
 use longhaul_wire::{
@@ -18,26 +18,6 @@ pub enum CardScope {
     Root,
     /// An agent by name.
     Agent(AgentName),
-}
-
-/// The address of this deployment that a card names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CardAddress {
-    /// URL, without a trailing slash.
-    pub url: String,
-    /// Origin of the URL.
-    pub source: AddressSource,
-}
-
-/// Origin of the address that a card names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressSource {
-    /// The setting `server.public_url`.
-    Configured,
-    /// The request, whose host is one of `server.allowed_hosts`.
-    Listed,
-    /// The request alone. A card with such an address is never signed.
-    Requested,
 }
 
 /// Result of looking up a card.

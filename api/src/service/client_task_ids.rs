@@ -32,7 +32,7 @@ impl Service {
             Err(ProtocolError::Internal { .. }) if self.exists(caller, key).await? => {
                 self.accept_follow_up(caller, request, target).await
             }
-            made => made,
+            result => result,
         }
     }
 

@@ -44,11 +44,11 @@ impl Service {
         &self,
         caller: &Caller,
         agent: &AgentName,
-        said: AcceptFollowUp,
+        follow_up: AcceptFollowUp,
     ) -> Result<FollowedUp> {
-        let wake = self.wake_for(&caller.trace, agent, said.key);
+        let wake = self.wake_for(&caller.trace, agent, follow_up.key);
         self.run_detached(caller, move |store| async move {
-            let followed = store.accept_follow_up(said).await;
+            let followed = store.accept_follow_up(follow_up).await;
             if matches!(followed, Ok(FollowedUp::Appended { woken: true, .. })) {
                 wake();
             }
@@ -82,6 +82,7 @@ impl Service {
         T: Send + 'static,
         F: Future<Output = longhaul_store::Result<T>> + Send + 'static,
     {
+        // A client that disconnects here drops the future, which then goes on detached.
         let done = DetachOnDrop::new(step(Arc::clone(&self.store))).await;
         done.map_err(|error| caller.failed(&error))
     }

@@ -28,7 +28,7 @@ const COUNT_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Depth gauge of one queue.
 #[derive(Debug, Default)]
 pub struct DepthGauge {
-    state: Mutex<State>,
+    state: Mutex<GaugeState>,
     /// Held by the one that counts.
     counting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -47,7 +47,7 @@ enum CountNeed {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GaugeState {
     counted: Option<DepthCount>,
     /// Time of the last failed count, until one succeeds.
     failed: Option<Instant>,
@@ -79,7 +79,7 @@ impl DepthCount {
     }
 }
 
-impl State {
+impl GaugeState {
     fn depth(&self) -> u64 {
         // Before the first count, everything accepted here counts as queued.
         let left = self.counted.map_or(self.accepted, |counted| counted.estimate(self.accepted));
@@ -158,6 +158,7 @@ impl DepthGauge {
             }
         }
         let mut state = self.state();
+        // Decided by what is known now, whoever counted.
         if state.depth() >= u64::from(limit) {
             return None;
         }
@@ -215,10 +216,11 @@ impl DepthGauge {
         state.counted =
             Some(DepthCount { at, duration: at - begun, depth, accepted, leaving_per_second });
         drop(state);
+        // The count is recorded before the next one may begin.
         drop(turn);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GaugeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn counting_takes_no_more_than_its_share() {
+    async fn counting_takes_at_most_a_tenth_of_the_time() {
         let (gauge, asked) = (Arc::new(DepthGauge::default()), Arc::new(AtomicU32::new(0)));
         for _ in 0..4 {
             let slow = || {

@@ -61,9 +61,15 @@ pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
 
 /// The deduplication key. An idempotency key replaces the message's id, so the same words under
 /// another id are the same message.
-pub fn dedupe_key(agent: &AgentName, options: &DurabilityOptions, said: &UserMessage) -> DedupeKey {
-    let Some(key) = &options.idempotency_key else { return DedupeKey::from_message(agent, said) };
-    let mut keyed = said.clone();
+pub fn dedupe_key(
+    agent: &AgentName,
+    options: &DurabilityOptions,
+    user_message: &UserMessage,
+) -> DedupeKey {
+    let Some(key) = &options.idempotency_key else {
+        return DedupeKey::from_message(agent, user_message);
+    };
+    let mut keyed = user_message.clone();
     // Keys are no longer than ids may be.
     if let Ok(id) = MessageId::new(key.as_str()) {
         keyed.message.message_id = id;
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named_by_its_path() {
+    fn invalid_options_are_reported_by_path() {
         let error = read(&message(r#"{"maxAttempts":0}"#)).unwrap_err();
         assert_eq!(
             fields(error),
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_follow_up_says_only_what_holds_for_its_turn() {
+    fn a_follow_up_may_only_set_options_of_its_turn() {
         let turn = r#"{"maxAttempts":2,"timeout":5,"noProgressTimeout":1,"idempotencyKey":"k"}"#;
         assert!(check_follow_up(&options(turn)).is_ok());
         let task = r#"{"priority":0,"notBefore":"2030-01-01T00:00:00Z","concurrencyKey":"c",
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_lies_ahead_and_behind_the_start() {
+    fn a_deadline_must_be_in_the_future_and_after_not_before() {
         let now = at("2030-01-01T00:00:00Z");
         let soon = options(r#"{"deadline":"2030-01-01T00:00:01Z"}"#);
         assert!(check_deadline(&soon, now).is_ok());
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earlier_deadline_wins_and_limits_fill_in_what_is_not_said() {
+    fn the_earlier_deadline_wins_and_limits_are_defaults() {
         let now = at("2030-01-01T00:00:00Z");
         let limits = AgentLimits {
             total_timeout_ms: Some(60_000),
@@ -186,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idempotency_key_takes_the_place_of_the_id() {
+    fn an_idempotency_key_replaces_the_message_id() {
         let agent = AgentName::new("echo").unwrap();
         let keyed = message(r#"{"idempotencyKey":"k"}"#);
         let key = |message: Message| {

@@ -14,11 +14,11 @@ pub type EventTask = (TaskKey, ContextId);
 pub struct EventFrame {
     /// Place in the log, which a client sends back as `Last-Event-ID`.
     pub cursor: Seq,
-    event: Event,
+    event: FrameEvent,
 }
 
 #[derive(Debug)]
-enum Event {
+enum FrameEvent {
     /// An event of this stream alone: a snapshot, a direct reply, or one with large contents.
     Owned(Box<StreamEvent>),
     /// A log entry as it is.
@@ -28,12 +28,12 @@ enum Event {
 impl EventFrame {
     /// A frame of one stream alone.
     pub fn owned(cursor: Seq, event: StreamEvent) -> Self {
-        Self { cursor, event: Event::Owned(Box::new(event)) }
+        Self { cursor, event: FrameEvent::Owned(Box::new(event)) }
     }
 
     /// A frame shared by all that follow the task.
     pub fn shared(entry: Arc<SharedEntry>, task: Arc<EventTask>) -> Self {
-        Self { cursor: entry.seq, event: Event::Shared(entry, task) }
+        Self { cursor: entry.seq, event: FrameEvent::Shared(entry, task) }
     }
 
     /// The encoded event, made by `encode` unless another stream has made it before. `None` when it
@@ -44,8 +44,8 @@ impl EventFrame {
         encode: impl FnOnce(&StreamEvent) -> Option<Bytes>,
     ) -> Option<Bytes> {
         match &self.event {
-            Event::Owned(event) => encode(event),
-            Event::Shared(entry, task) => entry.encoded(slot, || {
+            FrameEvent::Owned(event) => encode(event),
+            FrameEvent::Shared(entry, task) => entry.encoded(slot, || {
                 StreamEvent::from_entry(task.0, &task.1, entry).as_ref().and_then(encode)
             }),
         }
@@ -54,8 +54,8 @@ impl EventFrame {
     /// The event; `None` for entries that are not shown, of which there are no frames.
     pub fn event(&self) -> Option<Cow<'_, StreamEvent>> {
         match &self.event {
-            Event::Owned(event) => Some(Cow::Borrowed(event)),
-            Event::Shared(entry, task) => {
+            FrameEvent::Owned(event) => Some(Cow::Borrowed(event)),
+            FrameEvent::Shared(entry, task) => {
                 StreamEvent::from_entry(task.0, &task.1, entry).map(Cow::Owned)
             }
         }

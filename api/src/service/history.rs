@@ -68,6 +68,7 @@ impl Service {
             LogStart::After(seq) => seq,
             LogStart::Tail(entries) => Seq((task.last_seq.0 - i64::from(entries)).max(0)),
         };
+        // Before the read, whose size is bounded by the page.
         let permit = self.response_budget.acquire(PAGE_BUDGET_BYTES).await?;
         let limit =
             ReadLimit { rows: range.limit.clamp(1, MAX_PAGE_ENTRIES), bytes: MAX_PAGE_BYTES };
@@ -142,13 +143,13 @@ mod tests {
         let named = TaskRef::Known(task.key.task);
         let read =
             async |range| node.service().task_log(&caller(), &named, range).await.unwrap().value;
-        let whole = read(ALL).await;
-        assert_eq!((whole.next, whole.more, whole.entries.len()), (Seq(2), false, 2));
-        assert_eq!(whole.run.map(|run| run.attempt), Some(1));
+        let full = read(ALL).await;
+        assert_eq!((full.next, full.more, full.entries.len()), (Seq(2), false, 2));
+        assert_eq!(full.run.map(|run| run.attempt), Some(1));
         let first = read(LogRange { limit: 1, ..ALL }).await;
         assert_eq!((first.next, first.more, first.entries.len()), (Seq(1), true, 1));
         let tail = read(LogRange { from: LogStart::Tail(1), ..ALL }).await;
-        assert_eq!((tail.next, tail.entries), (whole.next, whole.entries[1..].to_vec()));
+        assert_eq!((tail.next, tail.entries), (full.next, full.entries[1..].to_vec()));
         let notes = read(LogRange { notes: true, ..ALL }).await;
         assert_eq!((notes.next, notes.entries), (Seq(2), vec![]));
         let beyond = read(LogRange { from: LogStart::After(Seq(99)), ..ALL }).await;

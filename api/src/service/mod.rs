@@ -30,8 +30,8 @@ mod subscribe;
 mod wait_limiter;
 
 pub use admission::{Admission, QueueLimits};
-pub use caller::{Caller, store_error};
-pub use card::{AddressSource, CardAddress, CardLookup, CardScope};
+pub use caller::{AddressSource, Caller, CardAddress, store_error};
+pub use card::{CardLookup, CardScope};
 pub use frame::EventFrame;
 pub use history::{LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog};
 pub use redrive_draft::RedriveDraft;
@@ -193,6 +193,6 @@ fn unknown_agent(name: &AgentName, known: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod running_tests;
+mod run_options_tests;
 #[cfg(test)]
 mod tests;

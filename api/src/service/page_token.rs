@@ -23,36 +23,36 @@ const VALID_TIMES_MS: Range<i64> = 0..253_402_300_800_000;
 
 /// Encodes a cursor for the list of a query.
 pub fn write(query: &ListQuery, cursor: &ListCursor) -> String {
-    let mut place = Vec::with_capacity(CURSOR_BYTES);
-    place.extend(cursor.status_at.timestamp_millis().to_be_bytes());
-    place.extend(cursor.task.uuid().as_bytes());
-    place.extend(cursor.total.to_be_bytes());
-    let mut token = digest(query, &place).to_vec();
-    token.extend(place);
+    let mut cursor_bytes = Vec::with_capacity(CURSOR_BYTES);
+    cursor_bytes.extend(cursor.status_at.timestamp_millis().to_be_bytes());
+    cursor_bytes.extend(cursor.task.uuid().as_bytes());
+    cursor_bytes.extend(cursor.total.to_be_bytes());
+    let mut token = digest(query, &cursor_bytes).to_vec();
+    token.extend(cursor_bytes);
     URL_SAFE_NO_PAD.encode(token)
 }
 
 /// Decodes a cursor; `None` when it does not belong to this list.
 pub fn read(query: &ListQuery, token: &str) -> Option<ListCursor> {
     let bytes: [u8; TOKEN_BYTES] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
-    let (given, place) = bytes.split_at(DIGEST_BYTES);
-    if given != digest(query, place) {
+    let (given, cursor_bytes) = bytes.split_at(DIGEST_BYTES);
+    if given != digest(query, cursor_bytes) {
         return None;
     }
     let number =
-        |from: usize| Some(u64::from_be_bytes(place.get(from..from + 8)?.try_into().ok()?));
+        |from: usize| Some(u64::from_be_bytes(cursor_bytes.get(from..from + 8)?.try_into().ok()?));
     let millis = number(0)?.cast_signed();
     if !VALID_TIMES_MS.contains(&millis) {
         return None;
     }
     let status_at = Timestamp::from_timestamp_millis(millis)?;
-    let task = TaskId::new(Uuid::from_slice(place.get(8..24)?).ok()?);
+    let task = TaskId::new(Uuid::from_slice(cursor_bytes.get(8..24)?).ok()?);
     Some(ListCursor { status_at, task, total: number(24)? })
 }
 
 /// Digest of the list's filter and the cursor. Stable across releases: pages may come from nodes of
 /// different versions.
-fn digest(query: &ListQuery, place: &[u8]) -> [u8; DIGEST_BYTES] {
+fn digest(query: &ListQuery, cursor_bytes: &[u8]) -> [u8; DIGEST_BYTES] {
     let agent = query.agent.as_ref().map(AgentName::as_str);
     let context = query.context.as_ref().map(ContextId::as_str);
     let state = query.state.map(|state| state.number().to_be_bytes());
@@ -65,7 +65,7 @@ fn digest(query: &ListQuery, place: &[u8]) -> [u8; DIGEST_BYTES] {
         context.map(str::as_bytes),
         state.as_ref().map(<[u8; _]>::as_slice),
         from.as_ref().map(<[u8; _]>::as_slice),
-        Some(place),
+        Some(cursor_bytes),
     ];
     for member in members {
         // Separates absent from empty members, and each member from the next.

@@ -21,7 +21,7 @@ pub struct RedriveDraft {
     pub context: Option<ContextId>,
     /// Message, with the metadata of its original request. Ids are replaced and single-use options
     /// removed.
-    pub said: UserMessage,
+    pub user_message: UserMessage,
     /// Identifies the task's origin; unique within its owner.
     pub dedupe_source: String,
     /// Trace of the task.
@@ -35,7 +35,7 @@ impl RedriveDraft {
             owner: schedule.owner,
             agent: schedule.agent.clone(),
             context: schedule.plan.context.clone(),
-            said: UserMessage::new(schedule.plan.message.clone()),
+            user_message: UserMessage::new(schedule.plan.message.clone()),
             dedupe_source,
             trace,
         }
@@ -47,25 +47,26 @@ impl Service {
     pub async fn draft_task(&self, draft: RedriveDraft) -> Result<AcceptNew> {
         let key = TaskKey { owner: draft.owner, task: self.channel.task_id(self.ids.uuid_v7()) };
         let context = draft.context.unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
-        let mut said = draft.said;
-        let message = &mut said.message;
+        let mut user_message = draft.user_message;
+        let message = &mut user_message.message;
         message.message_id = MessageId::from(self.ids.uuid_v7());
         message.task_id = Some(key.task);
         message.context_id = Some(context.clone());
         // Options are edited in the metadata itself, not in a reference to it. Blobs are restored
         // first, so that a stored reference is not moved twice.
         let metadata = message.metadata.as_mut().map(BlobSlot::Metadata);
-        let request = said.request_metadata.as_mut().map(BlobSlot::Metadata);
+        let request = user_message.request_metadata.as_mut().map(BlobSlot::Metadata);
         let parts = message.parts.iter_mut().filter_map(|part| part.metadata.as_mut());
         let slots = metadata.into_iter().chain(request).chain(parts.map(BlobSlot::Metadata));
         restore(&*self.store, draft.owner, slots.collect()).await?;
-        let message = &mut said.message;
+        let message = &mut user_message.message;
         message.metadata = without_single_use_options(message.metadata.take());
         let options = DurabilityOptions::read(message.metadata.as_ref())
             .map_err(|error| StoreError::Refused(format!("durability options: {error}")))?;
         let agent = self.agents.get(&draft.agent).await?;
         let limits = agent.map(|agent| agent.limits).unwrap_or_default();
-        let blobs = offload_to_blobs(said.blob_slots());
+        let blobs = offload_to_blobs(user_message.blob_slots());
+        // Key and content are the same: the source identifies the task, not its words.
         let digest: [u8; 32] = Sha256::digest(&draft.dedupe_source).into();
         Ok(AcceptNew {
             key,
@@ -73,7 +74,7 @@ impl Service {
             context,
             options: durability::run_options(&options, &limits, self.clock.now()),
             accept: IncomingMessage {
-                message: said,
+                message: user_message,
                 dedupe: DedupeKey { key: digest, content: digest },
                 blobs,
                 trace: Some(draft.trace.traceparent().to_owned()),

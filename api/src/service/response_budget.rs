@@ -86,6 +86,7 @@ impl ResponseBudget {
     /// acquires its budget.
     pub(super) async fn fit(&self, permit: BudgetPermit, bytes: u64) -> Result<BudgetPermit> {
         let BudgetPermit(Some(mut permit)) = permit else { return self.acquire(bytes).await };
+        // Released at once: others may wait for it.
         let surplus = permit.num_permits().saturating_sub(permits(bytes) as usize);
         drop(permit.split(surplus));
         Ok(BudgetPermit(Some(permit)))
@@ -109,6 +110,7 @@ impl Service {
         let largest = self.options.max_answer_bytes;
         match read(ReadBudget::Strict(MAX_UNBUDGETED_READ_BYTES.min(largest))).await {
             Err(StoreError::TooLarge { .. }) => {
+                // The size is unknown until it is read, so the largest is reserved.
                 let permit = self.response_budget.acquire(largest).await?;
                 Ok((read(ReadBudget::TrimHistory(largest)).await, permit))
             }

@@ -13,8 +13,8 @@ use longhaul_wire::ProtocolError;
 const MAX_MESSAGES_PER_PAGE: u32 = 10_000;
 
 /// Messages shown of each task of a page.
-pub fn history_per_task(asked: u32, page_size: u32) -> u32 {
-    asked.min(MAX_MESSAGES_PER_PAGE / page_size.max(1))
+pub fn history_per_task(requested: u32, page_size: u32) -> u32 {
+    requested.min(MAX_MESSAGES_PER_PAGE / page_size.max(1))
 }
 
 impl Service {
@@ -57,8 +57,8 @@ fn keep_newest(task: &mut Task, mut left: u64) {
         left = rest.unwrap_or(0);
         rest.is_some()
     });
-    let kept = fits.count();
-    task.history.drain(..task.history.len() - kept);
+    let fitting = fits.count();
+    task.history.drain(..task.history.len() - fitting);
 }
 
 /// Error for a task that exceeds any response.

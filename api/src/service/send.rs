@@ -102,6 +102,7 @@ impl Service {
                 None => pending().await,
             }
         };
+        // After this window the client gets the task, even if a direct reply follows.
         let reply_window = async {
             tokio::time::sleep(DIRECT_REPLY_WINDOW).await;
         };
@@ -125,6 +126,7 @@ impl Service {
             }
             let bytes = entries.iter().map(|entry| SizeEstimate::InMemory.entry(entry)).sum();
             self.fold(caller, accepted, entries).await?;
+            // After the fold, so that a replaced artifact no longer counts.
             budget.take(bytes, &mut accepted.task);
             if is_answerable(accepted, ends) {
                 break;
@@ -215,7 +217,7 @@ mod tests {
     };
     use uuid::Uuid;
 
-    fn made(bytes: usize) -> Artifact {
+    fn artifact(bytes: usize) -> Artifact {
         Artifact::new(ArtifactId::new("a").unwrap(), vec![Part::text("x".repeat(bytes))])
     }
 
@@ -227,11 +229,11 @@ mod tests {
         let mut budget = FoldBudget::new(10_000, &task);
         for _ in 0..5 {
             // Each replaces the one before.
-            task.artifacts = vec![made(6_000)];
+            task.artifacts = vec![artifact(6_000)];
             budget.take(6_000, &mut task);
         }
         assert!(!budget.over && task.artifacts.len() == 1);
-        task.artifacts.push(made(6_000));
+        task.artifacts.push(artifact(6_000));
         budget.take(6_000, &mut task);
         assert!(budget.over && task.artifacts.is_empty());
     }

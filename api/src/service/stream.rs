@@ -14,7 +14,7 @@ use super::{
     rules::StreamEnd,
     wait_limiter::Waiter,
 };
-use crate::hub::{SharedEntry, Subscription};
+use crate::hub::{LogSubscription, SharedEntry};
 use longhaul_domain::{ArtifactId, EntryBody, Message, Seq, Task, TaskState};
 use longhaul_runtime::Backoff;
 use longhaul_wire::{SendRequest, StreamEvent, trim_history};
@@ -27,7 +27,7 @@ use std::{
 pub struct EventStream {
     service: Arc<Service>,
     task: Arc<EventTask>,
-    events: Subscription,
+    events: LogSubscription,
     until: StreamEnd,
     /// Last entry that the client has.
     shown: Seq,
@@ -49,7 +49,7 @@ impl EventStream {
     pub(super) fn new(
         service: Arc<Service>,
         task: EventTask,
-        events: Subscription,
+        events: LogSubscription,
         until: StreamEnd,
     ) -> Self {
         let (ready, entries) = (VecDeque::new(), VecDeque::new());
@@ -107,10 +107,12 @@ impl EventStream {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
+            // The first frame was taken: its budget is free.
             self.permit = BudgetPermit::default();
             if self.ended {
                 return None;
             }
+            // A drain ends the stream in the middle of a replay, too.
             let draining = self.service.draining.clone();
             let went_on = draining.run_until_cancelled(self.advance()).await;
             if let Some(Err(error)) = &went_on {
@@ -148,6 +150,7 @@ impl EventStream {
             if self.entries.is_empty() {
                 self.entries = self.events.ready().into();
             }
+            // Peeked: an entry with blobs stays for `advance`, which may wait.
             let entry = Arc::clone(self.entries.front()?);
             if self.shows(&entry) && entry.body.has_blobs() {
                 return None;
@@ -166,6 +169,7 @@ impl EventStream {
                 self.waiter.take().into_iter().for_each(Waiter::task_begun);
             }
             Some(entry) => {
+                // Popped only after the wait, so a cancelled call loses no entry.
                 let resolved = self.resolved(&entry).await?;
                 self.entries.pop_front();
                 self.push_frame(&resolved);

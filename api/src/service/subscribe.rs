@@ -42,6 +42,7 @@ impl Service {
                 task.status.state
             )));
         }
+        // From the snapshot's last entry on: nothing is missed or repeated.
         let events = self.hub.subscribe(task.key, task.last_seq, task.last_seq);
         let until = StreamEnd::Subscription(caller.rules.ends, task.status.seq);
         let over = until.ends_with(task.status.state, task.status.seq);

@@ -25,10 +25,10 @@ const RATE_WINDOW: Duration = Duration::from_millis(500);
 
 /// Limits the clients that wait for tasks of one queue.
 #[derive(Debug)]
-pub struct WaitLimiter(Mutex<State>);
+pub struct WaitLimiter(Mutex<WaitState>);
 
 #[derive(Debug)]
-struct State {
+struct WaitState {
     waiting: u64,
     /// Start of the current window.
     since: Instant,
@@ -49,11 +49,11 @@ pub struct Overloaded {
 
 impl Default for WaitLimiter {
     fn default() -> Self {
-        Self(Mutex::new(State { waiting: 0, since: Instant::now(), begun: 0, rate: 0 }))
+        Self(Mutex::new(WaitState { waiting: 0, since: Instant::now(), begun: 0, rate: 0 }))
     }
 }
 
-impl State {
+impl WaitState {
     /// Begins a new window when the current one is over.
     fn roll_window(&mut self) {
         let took = self.since.elapsed();
@@ -67,6 +67,7 @@ impl State {
 
     /// Most clients that may wait, if their tasks should begin within `delay`.
     fn max_waiting(&self, delay: Duration) -> u64 {
+        // Slow work: waiting holds nothing that others need.
         if self.rate < MIN_LIMITED_RATE_PER_SECOND {
             return u64::MAX;
         }
@@ -87,7 +88,7 @@ impl WaitLimiter {
         Ok(Waiter(Arc::clone(self)))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WaitState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,6 +102,7 @@ impl Waiter {
     pub fn task_begun(self) {
         let mut state = self.0.state();
         state.roll_window();
+        // Counted here and not on drop: a client that leaves has seen nothing begin.
         state.begun += 1;
     }
 }

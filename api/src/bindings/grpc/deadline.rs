@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_grpc_writes_them() {
+    fn grpc_timeouts_are_parsed() {
         for (text, time) in [
             ("1H", Some(Duration::from_secs(3_600))),
             ("2M", Some(Duration::from_secs(120))),

@@ -61,6 +61,7 @@ impl GrpcServices {
     ) -> Result<(Caller, Bytes), ProtocolError> {
         let (state, headers) = (&self.0.state, &parts.headers);
         let mut caller = caller(state, headers, context, None).await?;
+        // Before the body is read: a wrong version is refused at no cost.
         self.check_version(dialect, headers)?;
         let read = state.bodies.read(body).await;
         let body = read.map_err(|unread| unread.refusal(state.bodies.limit()).0)?;
@@ -75,25 +76,26 @@ impl GrpcServices {
             block_in_place_if_large(inflates, || framing::decompressed(headers, body, limit))
                 .await?;
         let message = framing::message(&body)?;
+        // Before decoding, which could take many times the bytes.
         block_in_place_if_large(message.len(), || bounds::check(dialect, method, message)).await?;
         Ok((caller, body))
     }
 
     /// Refuses a stated version that is not the service's.
     fn check_version(&self, dialect: Dialect, headers: &HeaderMap) -> Result<(), ProtocolError> {
-        let stated = stated_version(headers, None);
+        let version = stated_version(headers, None);
         let negotiation = self.0.state.negotiation;
-        let spoken = match dialect {
-            Dialect::V1_0 => negotiation.for_v1_path(stated.as_deref())?,
+        let stated_dialect = match dialect {
+            Dialect::V1_0 => negotiation.for_v1_path(version.as_deref())?,
             Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => {
-                negotiation.for_v0_path(stated.as_deref())?
+                negotiation.for_v0_path(version.as_deref())?
             }
         };
-        if spoken == dialect {
+        if stated_dialect == dialect {
             return Ok(());
         }
         Err(ProtocolError::VersionNotSupported {
-            asked: spoken.version().to_owned(),
+            asked: stated_dialect.version().to_owned(),
             supported: dialect.version(),
         })
     }
@@ -105,7 +107,7 @@ impl GrpcServices {
         mut parts: Parts,
         body: Bytes,
     ) -> Response {
-        let (asked, extensions) = (parts.headers.clone(), caller.extensions.clone());
+        let (request_headers, extensions) = (parts.headers.clone(), caller.extensions.clone());
         parts.extensions.insert(caller);
         // The message is no longer compressed.
         parts.headers.remove(framing::ENCODING_HEADER);
@@ -128,7 +130,7 @@ impl GrpcServices {
             Ok(response) => hold_budget(response),
             Err(never) => match never {},
         };
-        echo(&extensions, &asked, &mut response);
+        echo(&extensions, &request_headers, &mut response);
         response
     }
 }

@@ -44,8 +44,8 @@ pub fn decompressed(
         );
     }
     let mut frame = vec![0; FRAME_HEADER_BYTES];
-    let most = (limit as u64).saturating_add(1);
-    if GzDecoder::new(message).take(most).read_to_end(&mut frame).is_err() {
+    let max = (limit as u64).saturating_add(1);
+    if GzDecoder::new(message).take(max).read_to_end(&mut frame).is_err() {
         return refuse(
             "the message is not compressed with gzip, as it says it is; send all of it, or send it without compression",
         );
@@ -94,7 +94,7 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
 
-    const TEST_TIMEOUT: usize = 1 << 20;
+    const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
     fn headers(encoding: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(
@@ -113,31 +113,34 @@ mod tests {
 
     #[test]
     fn a_message_is_decompressed() {
-        for size in [0, 1, 70_000, TEST_TIMEOUT] {
+        for size in [0, 1, 70_000, MAX_MESSAGE_BYTES] {
             let body =
-                decompressed(&headers("gzip"), compressed(&vec![7; size]), TEST_TIMEOUT).unwrap();
+                decompressed(&headers("gzip"), compressed(&vec![7; size]), MAX_MESSAGE_BYTES)
+                    .unwrap();
             assert_eq!(message(&body).unwrap(), vec![7; size]);
         }
     }
 
     #[test]
     fn a_message_that_decompresses_beyond_the_limit_is_refused() {
-        for size in [TEST_TIMEOUT + 1, 200 << 20] {
+        for size in [MAX_MESSAGE_BYTES + 1, 200 << 20] {
             let body = compressed(&vec![0; size]);
-            let refused = decompressed(&headers("gzip"), body, TEST_TIMEOUT);
-            assert_eq!(refused, Err(ProtocolError::TooLarge { limit: TEST_TIMEOUT as u64 }));
+            let refused = decompressed(&headers("gzip"), body, MAX_MESSAGE_BYTES);
+            assert_eq!(refused, Err(ProtocolError::TooLarge { limit: MAX_MESSAGE_BYTES as u64 }));
         }
     }
 
     #[test]
     fn invalid_gzip_is_refused() {
-        let whole = compressed(b"hello");
-        let two = Bytes::from([&whole[..], &whole].concat());
-        for body in [whole.slice(..whole.len() - 1), two, Bytes::from_static(&[1, 0, 0, 0, 1, 9])] {
-            assert!(decompressed(&headers("gzip"), body, TEST_TIMEOUT).is_err());
+        let complete = compressed(b"hello");
+        let two = Bytes::from([&complete[..], &complete].concat());
+        for body in
+            [complete.slice(..complete.len() - 1), two, Bytes::from_static(&[1, 0, 0, 0, 1, 9])]
+        {
+            assert!(decompressed(&headers("gzip"), body, MAX_MESSAGE_BYTES).is_err());
         }
         assert!(
-            decompressed(&HeaderMap::new(), whole, TEST_TIMEOUT).is_err(),
+            decompressed(&HeaderMap::new(), complete, MAX_MESSAGE_BYTES).is_err(),
             "it does not say how"
         );
         assert_eq!(unknown_encoding(&headers("gzip")), None);

@@ -32,9 +32,9 @@ use tonic::Code;
 
 /// The gRPC services of a node.
 #[derive(Clone)]
-pub struct GrpcServices(Arc<Inner>);
+pub struct GrpcServices(Arc<ServicesInner>);
 
-struct Inner {
+struct ServicesInner {
     state: AppState,
     v1: new::A2aServiceServer<v1::ServiceV1>,
     v0: old::A2aServiceServer<v0::ServiceV0>,
@@ -52,7 +52,7 @@ impl GrpcServices {
             old::A2aServiceServer::new(v0::ServiceV0(CallHandler::new(&state, Dialect::V0_3Proto)))
                 .max_decoding_message_size(usize::MAX);
         let about = health::routes(&state);
-        Self(Arc::new(Inner { state, v1, v0, about }))
+        Self(Arc::new(ServicesInner { state, v1, v0, about }))
     }
 
     async fn handle(&self, request: Request) -> Response {

@@ -1,7 +1,7 @@
 mod files;
 mod refusals;
 
-use crate::testing::{Node, TEST_TIMEOUT, made, working};
+use crate::testing::{Node, TEST_TIMEOUT, artifact_entry, working};
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
@@ -108,7 +108,7 @@ async fn a_stream_has_a_cursor_and_resumes_from_it() {
     let first = timeout(TEST_TIMEOUT, stream.next()).await.unwrap().unwrap().unwrap();
     let Some(Payload::Task(task)) = first.payload else { panic!("{first:?}") };
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::text("x"))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x"))]).await;
     run.end(StatusChange::to(TaskState::Completed)).await;
     let rest: Vec<_> = timeout(TEST_TIMEOUT, stream.collect::<Vec<_>>()).await.unwrap();
     let rest: Vec<_> = rest.into_iter().map(|event| event.unwrap().payload.unwrap()).collect();

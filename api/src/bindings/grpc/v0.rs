@@ -15,7 +15,7 @@ use longhaul_proto::{
     v0::{self, EncodeFiles},
 };
 use longhaul_wire::{
-    Operation, ProtocolError, Request as Asked, SendRequest, StreamEvent, WireError,
+    Operation, ProtocolError, Request as OperationRequest, SendRequest, StreamEvent, WireError,
     v0::FileEncoding,
 };
 use tonic::{Request, Response, Status};
@@ -58,13 +58,13 @@ fn event(
 }
 
 fn sending(
-    asked: fn(Box<SendRequest>) -> Asked,
+    operation_request: fn(Box<SendRequest>) -> OperationRequest,
     files: FileEncoding,
-) -> impl FnOnce(pb::SendMessageRequest) -> Result<Asked, ProtocolError> {
+) -> impl FnOnce(pb::SendMessageRequest) -> Result<OperationRequest, ProtocolError> {
     move |request| {
-        let mut asked = asked(Box::new(v0::read_send(request)?));
-        files.settle(&mut asked);
-        Ok(asked)
+        let mut operation_request = operation_request(Box::new(v0::read_send(request)?));
+        files.settle(&mut operation_request);
+        Ok(operation_request)
     }
 }
 
@@ -82,7 +82,7 @@ impl A2aService for ServiceV0 {
             OperationOutcome::Sent(sent) => v0::send(sent).map(|sent| sent.files(files)),
             _ => mismatch(),
         };
-        self.0.unary(Operation::Send, request, sending(Asked::Send, files), write).await
+        self.0.unary(Operation::Send, request, sending(OperationRequest::Send, files), write).await
     }
 
     async fn send_streaming_message(
@@ -90,18 +90,18 @@ impl A2aService for ServiceV0 {
         request: Request<pb::SendMessageRequest>,
     ) -> RpcResult<Self::SendStreamingMessageStream> {
         let files = files_of(&request);
-        let read = sending(Asked::Stream, files);
+        let read = sending(OperationRequest::Stream, files);
         self.0.stream(Operation::Stream, request, read, event(files)).await
     }
 
     async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> RpcResult<pb::Task> {
-        let read = |request| v0::read_get(request).map(Asked::Get);
+        let read = |request| v0::read_get(request).map(OperationRequest::Get);
         let files = files_of(&request);
         self.0.unary(Operation::Get, request, read, task(files)).await
     }
 
     async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> RpcResult<pb::Task> {
-        let read = |request| v0::read_cancel(request).map(Asked::Cancel);
+        let read = |request| v0::read_cancel(request).map(OperationRequest::Cancel);
         let files = files_of(&request);
         self.0.unary(Operation::Cancel, request, read, task(files)).await
     }
@@ -110,7 +110,7 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::TaskSubscriptionRequest>,
     ) -> RpcResult<Self::TaskSubscriptionStream> {
-        let read = |request| v0::read_subscribe(request).map(Asked::Subscribe);
+        let read = |request| v0::read_subscribe(request).map(OperationRequest::Subscribe);
         let files = files_of(&request);
         self.0.stream(Operation::Subscribe, request, read, event(files)).await
     }
@@ -119,7 +119,7 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::CreateTaskPushNotificationConfigRequest>,
     ) -> RpcResult<pb::TaskPushNotificationConfig> {
-        let read = |request| v0::read_create_push(request).map(Asked::CreatePush);
+        let read = |request| v0::read_create_push(request).map(OperationRequest::CreatePush);
         self.0.unary(Operation::CreatePush, request, read, |_| mismatch()).await
     }
 
@@ -127,7 +127,7 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::GetTaskPushNotificationConfigRequest>,
     ) -> RpcResult<pb::TaskPushNotificationConfig> {
-        let read = |request| v0::read_get_push(request).map(Asked::GetPush);
+        let read = |request| v0::read_get_push(request).map(OperationRequest::GetPush);
         self.0.unary(Operation::GetPush, request, read, |_| mismatch()).await
     }
 
@@ -135,7 +135,7 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::ListTaskPushNotificationConfigRequest>,
     ) -> RpcResult<pb::ListTaskPushNotificationConfigResponse> {
-        let read = |request| v0::read_list_push(request).map(Asked::ListPush);
+        let read = |request| v0::read_list_push(request).map(OperationRequest::ListPush);
         self.0.unary(Operation::ListPush, request, read, |_| mismatch()).await
     }
 
@@ -143,7 +143,7 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::DeleteTaskPushNotificationConfigRequest>,
     ) -> RpcResult<()> {
-        let read = |request| v0::read_delete_push(request).map(Asked::DeletePush);
+        let read = |request| v0::read_delete_push(request).map(OperationRequest::DeletePush);
         self.0.unary(Operation::DeletePush, request, read, |_| mismatch()).await
     }
 
@@ -151,15 +151,15 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::GetAgentCardRequest>,
     ) -> RpcResult<pb::AgentCard> {
-        let read = |request| v0::read_extended_card(request).map(Asked::ExtendedCard);
+        let read = |request| v0::read_extended_card(request).map(OperationRequest::ExtendedCard);
         let write = |outcome: &OperationOutcome| match outcome {
             OperationOutcome::Card(card) => Ok(v0::card(card)),
             _ => mismatch(),
         };
         let request_id = request_id(&request);
-        let asked =
+        let requested =
             request.extensions().get().and_then(|caller: &Caller| caller.card_address.clone());
-        let address = asked.unwrap_or_else(|| self.0.state().service.own_address());
+        let address = requested.unwrap_or_else(|| self.0.state().service.own_address());
         match self.0.perform(Operation::ExtendedCard, request, read).await {
             Ok(performed) => self.0.encode(performed, request_id, write),
             // Without an extended card, the request is for the public one.

@@ -10,7 +10,9 @@ use longhaul_proto::{
     pb::v1::{self as pb, a2a_service_server::A2aService},
     v1,
 };
-use longhaul_wire::{Operation, ProtocolError, Request as Asked, SendRequest, WireError};
+use longhaul_wire::{
+    Operation, ProtocolError, Request as OperationRequest, SendRequest, WireError,
+};
 use tonic::{Request, Response, Status};
 
 /// Handles the calls of 1.0.
@@ -26,9 +28,9 @@ fn task(outcome: &OperationOutcome) -> Result<pb::Task, WireError> {
 }
 
 fn sending(
-    asked: fn(Box<SendRequest>) -> Asked,
-) -> impl FnOnce(pb::SendMessageRequest) -> Result<Asked, ProtocolError> {
-    move |request| v1::read_send(request).map(|request| asked(Box::new(request)))
+    operation_request: fn(Box<SendRequest>) -> OperationRequest,
+) -> impl FnOnce(pb::SendMessageRequest) -> Result<OperationRequest, ProtocolError> {
+    move |request| v1::read_send(request).map(|request| operation_request(Box::new(request)))
 }
 
 #[async_trait]
@@ -44,18 +46,20 @@ impl A2aService for ServiceV1 {
             OperationOutcome::Sent(sent) => v1::send(sent),
             _ => mismatch(),
         };
-        self.0.unary(Operation::Send, request, sending(Asked::Send), write).await
+        self.0.unary(Operation::Send, request, sending(OperationRequest::Send), write).await
     }
 
     async fn send_streaming_message(
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> RpcResult<Self::SendStreamingMessageStream> {
-        self.0.stream(Operation::Stream, request, sending(Asked::Stream), v1::event).await
+        self.0
+            .stream(Operation::Stream, request, sending(OperationRequest::Stream), v1::event)
+            .await
     }
 
     async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> RpcResult<pb::Task> {
-        let read = |request| v1::read_get(request).map(Asked::Get);
+        let read = |request| v1::read_get(request).map(OperationRequest::Get);
         self.0.unary(Operation::Get, request, read, task).await
     }
 
@@ -63,7 +67,7 @@ impl A2aService for ServiceV1 {
         &self,
         request: Request<pb::ListTasksRequest>,
     ) -> RpcResult<pb::ListTasksResponse> {
-        let read = |request| v1::read_list(request).map(Asked::List);
+        let read = |request| v1::read_list(request).map(OperationRequest::List);
         let write = |outcome: &OperationOutcome| match outcome {
             OperationOutcome::Page(page) => v1::page(page),
             _ => mismatch(),
@@ -72,7 +76,7 @@ impl A2aService for ServiceV1 {
     }
 
     async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> RpcResult<pb::Task> {
-        let read = |request| v1::read_cancel(request).map(Asked::Cancel);
+        let read = |request| v1::read_cancel(request).map(OperationRequest::Cancel);
         self.0.unary(Operation::Cancel, request, read, task).await
     }
 
@@ -80,7 +84,7 @@ impl A2aService for ServiceV1 {
         &self,
         request: Request<pb::SubscribeToTaskRequest>,
     ) -> RpcResult<Self::SubscribeToTaskStream> {
-        let read = |request| v1::read_subscribe(request).map(Asked::Subscribe);
+        let read = |request| v1::read_subscribe(request).map(OperationRequest::Subscribe);
         self.0.stream(Operation::Subscribe, request, read, v1::event).await
     }
 
@@ -88,7 +92,7 @@ impl A2aService for ServiceV1 {
         &self,
         request: Request<pb::TaskPushNotificationConfig>,
     ) -> RpcResult<pb::TaskPushNotificationConfig> {
-        let read = |request| v1::read_create_push(request).map(Asked::CreatePush);
+        let read = |request| v1::read_create_push(request).map(OperationRequest::CreatePush);
         self.0.unary(Operation::CreatePush, request, read, |_| mismatch()).await
     }
 
@@ -96,7 +100,7 @@ impl A2aService for ServiceV1 {
         &self,
         request: Request<pb::GetTaskPushNotificationConfigRequest>,
     ) -> RpcResult<pb::TaskPushNotificationConfig> {
-        let read = |request| v1::read_get_push(request).map(Asked::GetPush);
+        let read = |request| v1::read_get_push(request).map(OperationRequest::GetPush);
         self.0.unary(Operation::GetPush, request, read, |_| mismatch()).await
     }
 
@@ -104,7 +108,7 @@ impl A2aService for ServiceV1 {
         &self,
         request: Request<pb::ListTaskPushNotificationConfigsRequest>,
     ) -> RpcResult<pb::ListTaskPushNotificationConfigsResponse> {
-        let read = |request| v1::read_list_push(request).map(Asked::ListPush);
+        let read = |request| v1::read_list_push(request).map(OperationRequest::ListPush);
         self.0.unary(Operation::ListPush, request, read, |_| mismatch()).await
     }
 
@@ -112,7 +116,7 @@ impl A2aService for ServiceV1 {
         &self,
         request: Request<pb::DeleteTaskPushNotificationConfigRequest>,
     ) -> RpcResult<()> {
-        let read = |request| v1::read_delete_push(request).map(Asked::DeletePush);
+        let read = |request| v1::read_delete_push(request).map(OperationRequest::DeletePush);
         self.0.unary(Operation::DeletePush, request, read, |_| mismatch()).await
     }
 
@@ -120,7 +124,7 @@ impl A2aService for ServiceV1 {
         &self,
         request: Request<pb::GetExtendedAgentCardRequest>,
     ) -> RpcResult<pb::AgentCard> {
-        let read = |request| v1::read_extended_card(request).map(Asked::ExtendedCard);
+        let read = |request| v1::read_extended_card(request).map(OperationRequest::ExtendedCard);
         let write = |outcome: &OperationOutcome| match outcome {
             OperationOutcome::Card(card) => Ok(v1::card(card)),
             _ => mismatch(),

@@ -39,9 +39,9 @@ struct LogQuery {
 impl LogQuery {
     fn range(parts: &Parts) -> Result<LogRange, ProtocolError> {
         let read: Result<Query<Self>, _> = Query::try_from_uri(&parts.uri);
-        let Query(asked) =
+        let Query(query) =
             read.map_err(|error| ProtocolError::invalid("query", error.body_text()))?;
-        let from = match (asked.after, asked.tail) {
+        let from = match (query.after, query.tail) {
             (Some(_), Some(_)) => {
                 return Err(ProtocolError::invalid("tail", "cannot stand beside after; give one"));
             }
@@ -52,12 +52,12 @@ impl LogQuery {
             (None, Some(entries)) => LogStart::Tail(entries),
             (None, None) => LogStart::After(Seq::START),
         };
-        let limit = asked.limit.or(asked.tail).unwrap_or(DEFAULT_PAGE_ENTRIES);
+        let limit = query.limit.or(query.tail).unwrap_or(DEFAULT_PAGE_ENTRIES);
         if !(1..=MAX_PAGE_ENTRIES).contains(&limit) {
             let why = format!("must be from 1 to {MAX_PAGE_ENTRIES}");
             return Err(ProtocolError::invalid("limit", why));
         }
-        let notes = match asked.kind.as_deref() {
+        let notes = match query.kind.as_deref() {
             None | Some("") => false,
             Some("note") => true,
             Some(_) => return Err(ProtocolError::invalid("kind", "must be note, or be left out")),

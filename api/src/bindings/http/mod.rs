@@ -44,9 +44,9 @@ use tracing::Instrument;
 pub async fn fallback(State(state): State<AppState>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     if matches!(parts.method, Method::GET | Method::HEAD)
-        && let Some(place) = path::card(parts.uri.path())
+        && let Some(target) = path::card(parts.uri.path())
     {
-        return card::at_address(&state, &parts, place.agent).await;
+        return card::at_address(&state, &parts, target.agent).await;
     }
     let context = RequestContext::from_request(&state, &parts);
     let span = context.span();
@@ -77,13 +77,13 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn answer(&self, context: RequestContext, body: Body) -> Response {
         let headers = &self.parts.headers;
-        let asked = match path::find(&self.parts.method, self.parts.uri.path()) {
-            Ok(asked) => asked,
+        let target = match path::find(&self.parts.method, self.parts.uri.path()) {
+            Ok(target) => target,
             Err(error) => return HttpReply::new(Dialect::V1_0, headers).target_error(&error),
         };
-        let spoken = self.dialect(asked.of);
-        let reply = HttpReply::new(spoken.as_ref().copied().unwrap_or(Dialect::V1_0), headers);
-        match self.perform(context, spoken, asked, body, reply).await {
+        let dialect = self.dialect(target.of);
+        let reply = HttpReply::new(dialect.as_ref().copied().unwrap_or(Dialect::V1_0), headers);
+        match self.perform(context, dialect, target, body, reply).await {
             Ok(response) => response,
             Err(HttpRefusal(error, status)) => reply.refuse(&error, status),
         }
@@ -101,19 +101,20 @@ impl Exchange<'_> {
     async fn perform(
         &self,
         context: RequestContext,
-        spoken: Result<Dialect, ProtocolError>,
-        asked: RequestTarget<'_>,
+        dialect: Result<Dialect, ProtocolError>,
+        target: RequestTarget<'_>,
         body: Body,
         reply: HttpReply,
     ) -> Result<Response, HttpRefusal> {
-        let RequestTarget { operation, mut ids, tenant, .. } = asked;
-        let mut caller = self.caller(context, asked.agent.as_deref(), tenant.as_deref()).await?;
+        let RequestTarget { operation, mut ids, tenant, .. } = target;
+        let mut caller = self.caller(context, target.agent.as_deref(), tenant.as_deref()).await?;
         if operation == Operation::ExtendedCard {
             caller.card_address = Some(self.state.addresses.card_address(self.parts));
         }
         let (extensions, request_id) = (caller.extensions.clone(), caller.request_id.clone());
-        let dialect = spoken?;
+        let dialect = dialect?;
         ids.extend(tenant.map(|tenant| ("tenant", tenant)));
+        // Only after authentication: a caller without a key costs no memory.
         let body = self.body(body).await?;
         let files = self.files(dialect);
         let read = || {
@@ -186,13 +187,13 @@ impl Exchange<'_> {
     fn params<'b>(
         &self,
         body: Option<&'b [u8]>,
-        placed: &params::PathParams<'_>,
+        path_params: &params::PathParams<'_>,
     ) -> Result<Cow<'b, RawValue>, ProtocolError> {
         if let Some(body) = body {
-            return params::from_body(body, placed);
+            return params::from_body(body, path_params);
         }
         let query = self.parts.uri.query().unwrap_or_default();
-        params::from_query(query, placed).map(Cow::Owned)
+        params::from_query(query, path_params).map(Cow::Owned)
     }
 
     /// Base64 encoding of files: in 0.3, clients differ.

@@ -13,33 +13,37 @@ pub type PathParams<'a> = [(&'static str, Cow<'a, str>)];
 /// Parameters of a request with a body; an empty body counts as an empty object.
 pub fn from_body<'a>(
     body: &'a [u8],
-    placed: &PathParams<'_>,
+    path_params: &PathParams<'_>,
 ) -> Result<Cow<'a, RawValue>, ProtocolError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| ProtocolError::ParseError(format!("the body is not UTF-8: {error}")))?;
     if text.trim_ascii().is_empty() {
-        return object(placed, &[]).map(Cow::Owned);
+        return object(path_params, &[]).map(Cow::Owned);
     }
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     let inside = raw.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let Some(inside) = inside else {
         return Err(ProtocolError::invalid("body", "must be a JSON object"));
     };
-    if placed.is_empty() {
+    // Without path parameters the body needs no copy.
+    if path_params.is_empty() {
         return Ok(Cow::Borrowed(raw));
     }
-    let ours = object(placed, &[])?;
+    let path_object = object(path_params, &[])?;
     if inside.trim_ascii().is_empty() {
-        return Ok(Cow::Owned(ours));
+        return Ok(Cow::Owned(path_object));
     }
     // The last of several members with one name counts.
-    let ours = ours.get().trim_start_matches('{');
-    let joined = RawValue::from_string(format!("{{{inside},{ours}"));
+    let path_object = path_object.get().trim_start_matches('{');
+    let joined = RawValue::from_string(format!("{{{inside},{path_object}"));
     joined.map(Cow::Owned).map_err(|error| not_json(&error))
 }
 
 /// Parameters of a request without a body, as strings. Empty ones count as absent.
-pub fn from_query(query: &str, placed: &PathParams<'_>) -> Result<Box<RawValue>, ProtocolError> {
+pub fn from_query(
+    query: &str,
+    path_params: &PathParams<'_>,
+) -> Result<Box<RawValue>, ProtocolError> {
     let mut given = Vec::new();
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -54,7 +58,7 @@ pub fn from_query(query: &str, placed: &PathParams<'_>) -> Result<Box<RawValue>,
             given.push((name, value));
         }
     }
-    object(placed, &given)
+    object(path_params, &given)
 }
 
 /// Meaning of a plus in a query.
@@ -77,12 +81,12 @@ fn decoded(name: &str, raw: &str, plus: Plus) -> Result<String, ProtocolError> {
 
 /// A JSON object of strings; path parameters come last.
 fn object(
-    placed: &PathParams<'_>,
+    path_params: &PathParams<'_>,
     given: &[(String, String)],
 ) -> Result<Box<RawValue>, ProtocolError> {
     let given = given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let placed = placed.iter().map(|(name, value)| (*name, &**value));
-    let members: Vec<(&str, &str)> = given.chain(placed).collect();
+    let path_params = path_params.iter().map(|(name, value)| (*name, &**value));
+    let members: Vec<(&str, &str)> = given.chain(path_params).collect();
     // Strings can always be encoded.
     to_raw_value(&Strings(&members)).map_err(|error| not_json(&error))
 }
@@ -103,7 +107,7 @@ fn not_json(error: &serde_json::Error) -> ProtocolError {
 mod tests {
     use super::*;
 
-    fn placed(id: &str) -> [(&'static str, Cow<'_, str>); 1] {
+    fn path_params(id: &str) -> [(&'static str, Cow<'_, str>); 1] {
         [("id", Cow::Borrowed(id))]
     }
 
@@ -121,21 +125,21 @@ mod tests {
             ("{ }", r#"{"id":"x"}"#),
             (r#"{"id":"y","metadata":{}}"#, r#"{"id":"y","metadata":{},"id":"x"}"#),
         ] {
-            let params = from_body(body.as_bytes(), &placed("x")).unwrap();
+            let params = from_body(body.as_bytes(), &path_params("x")).unwrap();
             assert_eq!(params.get(), wanted, "{body}");
         }
-        let params = from_body(b"{}", &placed("a\"b\\")).unwrap();
+        let params = from_body(b"{}", &path_params("a\"b\\")).unwrap();
         assert_eq!(params.get(), r#"{"id":"a\"b\\"}"#);
     }
 
     #[test]
-    fn a_body_that_is_no_object_is_refused() {
+    fn a_body_other_than_an_object_is_refused() {
         for body in ["[]", "1", "null", "\"{}\""] {
-            let error = from_body(body.as_bytes(), &placed("x")).unwrap_err();
+            let error = from_body(body.as_bytes(), &path_params("x")).unwrap_err();
             assert_eq!(error, ProtocolError::invalid("body", "must be a JSON object"), "{body}");
         }
         for body in [&b"{"[..], b"{} {}", b"\xff", b"{\"a\":}"] {
-            let error = from_body(body, &placed("x")).unwrap_err();
+            let error = from_body(body, &path_params("x")).unwrap_err();
             assert!(matches!(error, ProtocolError::ParseError(_)), "{error}");
         }
     }
@@ -158,7 +162,7 @@ mod tests {
         ] {
             assert_eq!(from_query(query, &[]).unwrap().get(), wanted, "{query}");
         }
-        assert_eq!(from_query("id=y", &placed("x")).unwrap().get(), r#"{"id":"y","id":"x"}"#);
+        assert_eq!(from_query("id=y", &path_params("x")).unwrap().get(), r#"{"id":"y","id":"x"}"#);
         let error = from_query("pageToken=%ff", &[]).unwrap_err();
         assert_eq!(error, ProtocolError::invalid("pageToken", "is not valid UTF-8 in the query"));
     }

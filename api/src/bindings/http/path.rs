@@ -64,18 +64,19 @@ pub enum TargetError {
 pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, TargetError> {
     let path = path.strip_prefix('/').ok_or(TargetError::NotFound)?;
     let segments: Vec<&str> = path.split('/').take(MAX_SEGMENTS + 1).collect();
-    let (address, place) = address(&segments).ok_or(TargetError::NotFound)?;
-    let wanted = if method == Method::HEAD { &Method::GET } else { method };
-    let route: &OperationRoute = match place.routes().find(|route| route.method == *wanted) {
+    let (address, matched) = address(&segments).ok_or(TargetError::NotFound)?;
+    let wanted_method = if method == Method::HEAD { &Method::GET } else { method };
+    let route: &OperationRoute = match matched.routes().find(|route| route.method == *wanted_method)
+    {
         Some(route) => route,
-        None => return Err(TargetError::Method(methods(&place))),
+        None => return Err(TargetError::Method(methods(&matched))),
     };
     let text = |name, raw| decoded(name, raw).map_err(TargetError::Refused);
     let tenant = address.tenant.map(|raw| text("tenant", raw)).transpose()?;
     if tenant.as_deref().is_some_and(|tenant| RESERVED_SEGMENTS.contains(&tenant)) {
         return Err(TargetError::NotFound);
     }
-    let ids = place.ids.iter().map(|(name, raw)| Ok((*name, text(name, raw)?)));
+    let ids = matched.ids.iter().map(|(name, raw)| Ok((*name, text(name, raw)?)));
     Ok(RequestTarget {
         agent: address.agent.map(|raw| text("agent", raw)).transpose()?,
         tenant,
@@ -148,9 +149,9 @@ pub fn is_reserved(segment: &str) -> bool {
     RESERVED_SEGMENTS.contains(&segment)
 }
 
-fn methods(place: &MatchedRoute<'_>) -> Vec<Method> {
+fn methods(matched: &MatchedRoute<'_>) -> Vec<Method> {
     let mut methods = Vec::new();
-    for route in place.routes() {
+    for route in matched.routes() {
         methods.push(route.method.clone());
         if route.method == Method::GET {
             methods.push(Method::HEAD);

@@ -25,9 +25,9 @@ pub struct HttpReply {
 
 impl HttpReply {
     /// The content type of the dialect, unless the client accepts only the other one.
-    pub fn new(dialect: Dialect, asked: &HeaderMap) -> Self {
+    pub fn new(dialect: Dialect, request_headers: &HeaderMap) -> Self {
         let accepts = |kind: &str| {
-            let values = asked.get_all(header::ACCEPT).iter();
+            let values = request_headers.get_all(header::ACCEPT).iter();
             values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
                 |range| {
                     let name = range.split(';').next().unwrap_or_default();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_type_is_that_of_the_version_unless_only_the_other_is_asked_for() {
+    fn the_content_type_follows_the_version_unless_only_the_other_is_accepted() {
         for (accept, of_1_0, of_0_3) in [
             ("*/*", A2A_JSON, JSON),
             ("text/event-stream", A2A_JSON, JSON),

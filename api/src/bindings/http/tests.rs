@@ -1,6 +1,6 @@
 mod refusals;
 
-use crate::testing::{Node, RunHandle, made, working};
+use crate::testing::{Node, RunHandle, artifact_entry, working};
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
@@ -72,7 +72,7 @@ async fn sent(node: &Node) -> String {
 /// Claims and begins the one queued task.
 async fn running(node: &Node) -> RunHandle {
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::text("x"))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x"))]).await;
     run
 }
 
@@ -104,7 +104,7 @@ async fn a_send_answers_with_the_task() {
 }
 
 #[tokio::test]
-async fn a_task_is_got_with_as_much_history_as_is_asked_for() {
+async fn get_returns_the_requested_length_of_history() {
     let node = Node::start().await;
     let id = sent(&node).await;
     assert_eq!(answered(&node, &format!("GET /tasks/{id}"), "").await, (200, task()));
@@ -119,7 +119,7 @@ async fn a_task_is_got_with_as_much_history_as_is_asked_for() {
 }
 
 #[tokio::test]
-async fn tasks_are_listed_by_what_the_query_says() {
+async fn tasks_are_listed_by_query_parameters() {
     let node = Node::start().await;
     let id = sent(&node).await;
     let page =
@@ -300,12 +300,12 @@ async fn files_of_0_3_have_the_clients_encoding() {
         let plain = ask(&node, &subscribe, "").await;
         let other = ask(&node, &format!("{subscribe} {TWICE}"), "").await;
         let mut run = node.claim().await;
-        run.append(vec![working(), made(Part::raw(vec![0, 255], "image/png"))]).await;
+        run.append(vec![working(), artifact_entry(Part::raw(vec![0, 255], "image/png"))]).await;
         run.end(StatusChange::to(TaskState::Completed)).await;
         for (stream, expected) in [(plain, once), (other, twice)] {
             let events = events(&text(stream).await.2);
-            let made = events.iter().find(|(_, event)| event["artifactUpdate"].is_object());
-            let part = &made.unwrap().1["artifactUpdate"]["artifact"]["parts"][0];
+            let update = events.iter().find(|(_, event)| event["artifactUpdate"].is_object());
+            let part = &update.unwrap().1["artifactUpdate"]["artifact"]["parts"][0];
             assert_eq!(shown(&part["file"]), expected);
         }
     }

@@ -1,7 +1,7 @@
 //! Dead letters over HTTP.
 
 use super::{
-    ApiResult, AppState, Operator,
+    ApiResult, AppState, OperatorCaller,
     input::{
         DEFAULT_PAGE_SIZE, FilterInput, MAX_PAGE_SIZE, OwnedName, QueryInput, invalid, read,
         read_cursor, write_cursor,
@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 
 pub async fn list(
     State(state): State<AppState>,
-    Operator(caller): Operator,
-    QueryInput(asked): QueryInput<FilterInput>,
+    OperatorCaller(caller): OperatorCaller,
+    QueryInput(input): QueryInput<FilterInput>,
 ) -> ApiResult {
-    let (filter, limit) = (asked.read()?, asked.limit(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?);
-    let after = asked.after.as_deref().filter(|text| !text.is_empty());
+    let (filter, limit) = (input.read()?, input.limit(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?);
+    let after = input.after.as_deref().filter(|text| !text.is_empty());
     let after = after.map(read_cursor).transpose()?;
     let page = state.service.dead(&caller, &filter, after, limit).await?;
     let dead: Vec<Value> = page.letters.iter().map(views::letter).collect();
@@ -33,23 +33,23 @@ pub async fn list(
 
 pub async fn show(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, task): OwnedName,
 ) -> ApiResult {
     #[derive(Serialize)]
-    struct Shown<'a> {
+    struct DeadTaskView<'a> {
         letter: Value,
         task: V1<'a, longhaul_domain::Task>,
         log: Vec<LogEntryView>,
     }
     let dead = state.service.dead_task(&caller, &owner, &task).await?;
     let log = dead.log.iter().filter_map(LogEntryView::new).collect();
-    Ok(ok(&Shown { letter: views::letter(&dead.letter), task: V1(&dead.task), log }))
+    Ok(ok(&DeadTaskView { letter: views::letter(&dead.letter), task: V1(&dead.task), log }))
 }
 
 pub async fn redrive(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, task): OwnedName,
 ) -> ApiResult {
     let done = state.service.redrive(&caller, &owner, &task).await?;
@@ -58,7 +58,7 @@ pub async fn redrive(
 
 pub async fn dismiss(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, task): OwnedName,
 ) -> ApiResult {
     let already = state.service.dismiss(&caller, &owner, &task).await?;
@@ -67,12 +67,12 @@ pub async fn dismiss(
 
 pub async fn redrive_many(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     request: Request,
 ) -> Result<Response, super::ApiError> {
-    let asked: FilterInput = read(&state, request.into_body()).await?;
-    let (filter, limit) = (asked.read()?, asked.limit(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?);
-    if filter.handled || asked.after.is_some() {
+    let input: FilterInput = read(&state, request.into_body()).await?;
+    let (filter, limit) = (input.read()?, input.limit(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?);
+    if filter.handled || input.after.is_some() {
         return Err(invalid("handled and after have no meaning here; leave them out"));
     }
     let done = state.service.redrive_many(&caller, &filter, limit).await?;

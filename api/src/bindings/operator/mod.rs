@@ -51,9 +51,9 @@ pub fn router() -> Router<AppState> {
 }
 
 /// A caller with the operator scope.
-pub struct Operator(pub Caller);
+pub struct OperatorCaller(pub Caller);
 
-impl FromRequestParts<AppState> for Operator {
+impl FromRequestParts<AppState> for OperatorCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
@@ -68,21 +68,27 @@ impl FromRequestParts<AppState> for Operator {
     }
 }
 
-async fn queues(State(state): State<AppState>, Operator(caller): Operator) -> ApiResult {
+async fn queues(
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+) -> ApiResult {
     let queues = state.service.queues(&caller).await?;
     Ok(ok(&json!({"queues": queues.iter().map(views::queue).collect::<Vec<_>>()})))
 }
 
-async fn workers(State(state): State<AppState>, Operator(caller): Operator) -> ApiResult {
+async fn workers(
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+) -> ApiResult {
     let workers = state.service.workers(&caller).await?;
     Ok(ok(&json!({"workers": workers.iter().map(views::worker).collect::<Vec<_>>()})))
 }
 
-async fn not_found(_: Operator) -> ApiError {
+async fn not_found(_: OperatorCaller) -> ApiError {
     OperatorError::NotFound("there is nothing at this address of the operator API".to_owned())
         .into()
 }
 
-async fn method_not_allowed(_: Operator) -> ApiError {
+async fn method_not_allowed(_: OperatorCaller) -> ApiError {
     ApiError::method_not_allowed()
 }

@@ -1,7 +1,7 @@
 //! Schedules over HTTP.
 
 use super::{
-    ApiResult, AppState, Operator,
+    ApiResult, AppState, OperatorCaller,
     input::{OwnedName, QueryInput, invalid, read},
     response::{created, ok},
     views,
@@ -85,7 +85,7 @@ fn text_message(text: String) -> Result<Message, super::ApiError> {
 
 pub async fn list(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     QueryInput(which): QueryInput<ScheduleQuery>,
 ) -> ApiResult {
     let owner = which.owner.as_deref().filter(|owner| !owner.is_empty());
@@ -96,7 +96,7 @@ pub async fn list(
 
 pub async fn show(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
     Ok(ok(&views::ScheduleView(&state.service.schedule(&caller, &owner, &name).await?)))
@@ -104,7 +104,7 @@ pub async fn show(
 
 pub async fn put(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
     request: Request,
 ) -> ApiResult {
@@ -117,7 +117,7 @@ pub async fn put(
 
 pub async fn delete(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
     state.service.delete_schedule(&caller, &owner, &name).await?;
@@ -126,7 +126,7 @@ pub async fn delete(
 
 pub async fn pause(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
     Ok(ok(&views::ScheduleView(&state.service.pause_schedule(&caller, &owner, &name, true).await?)))
@@ -134,7 +134,7 @@ pub async fn pause(
 
 pub async fn resume(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
     Ok(ok(&views::ScheduleView(
@@ -144,7 +144,7 @@ pub async fn resume(
 
 pub async fn fire(
     State(state): State<AppState>,
-    Operator(caller): Operator,
+    OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
     let task = state.service.fire_schedule(&caller, &owner, &name).await?;

@@ -1,4 +1,4 @@
-use crate::testing::{Node, agent, caller, made, send, send_with};
+use crate::testing::{Node, agent, artifact_entry, caller, send, send_with};
 use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
@@ -103,7 +103,7 @@ async fn a_log_too_large_to_show_is_cut_to_its_end() {
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     for _ in 0..4 {
-        run.append(vec![made(Part::text("x".repeat(9_000)))]).await;
+        run.append(vec![artifact_entry(Part::text("x".repeat(9_000)))]).await;
     }
     run.fail("the disk is on fire").await;
     let shown = get(&node, &format!("/dead/local/{}", task.key.task)).await;
@@ -114,7 +114,7 @@ async fn a_log_too_large_to_show_is_cut_to_its_end() {
 }
 
 #[tokio::test]
-async fn pages_of_dead_letters_follow_one_another() {
+async fn dead_letters_are_paged_without_overlap() {
     let node = Node::start().await;
     for id in ["a", "b", "c"] {
         dead(&node, send(id)).await;
@@ -238,11 +238,11 @@ fn nightly() -> Value {
 async fn a_schedule_lives_from_put_to_delete() {
     let mut node = Node::start().await;
     let path = "/schedules/local/nightly";
-    let (status, made) = ask(&node, "PUT", path, Some(nightly())).await;
-    assert_eq!(status, StatusCode::CREATED, "{made}");
-    assert_eq!((&made["missed"], &made["paused"]), (&json!("once"), &json!(false)));
-    assert_eq!(made["message"]["parts"][0]["text"], "tidy up");
-    assert!(made["nextAt"].is_string() && made["last"].is_null(), "{made}");
+    let (status, created) = ask(&node, "PUT", path, Some(nightly())).await;
+    assert_eq!(status, StatusCode::CREATED, "{created}");
+    assert_eq!((&created["missed"], &created["paused"]), (&json!("once"), &json!(false)));
+    assert_eq!(created["message"]["parts"][0]["text"], "tidy up");
+    assert!(created["nextAt"].is_string() && created["last"].is_null(), "{created}");
     let paused = post(&node, &format!("{path}/pause")).await;
     assert_eq!((&paused["paused"], &paused["nextAt"]), (&json!(true), &Value::Null));
     let mut body = nightly();

@@ -29,7 +29,7 @@ fn post(headers: &[(&str, &str)]) -> Parts {
 }
 
 #[test]
-fn without_credentials_only_names_of_this_server_are_answered() {
+fn an_open_server_accepts_only_its_own_host_names() {
     let policy = policy(true, &["agents.internal", "other:8080"], &[]);
     for host in [
         "localhost:8080",
@@ -60,7 +60,7 @@ fn without_credentials_only_names_of_this_server_are_answered() {
 }
 
 #[test]
-fn without_credentials_pages_of_others_are_refused() {
+fn an_open_server_rejects_foreign_origins() {
     let policy = policy(true, &["agents.internal"], &["https://app.example"]);
     let sent = |origin: &str| policy.check(&post(&[("host", "10.0.0.7:8080"), ("origin", origin)]));
     for origin in [
@@ -90,7 +90,7 @@ fn without_credentials_pages_of_others_are_refused() {
 }
 
 #[test]
-fn without_credentials_links_from_other_sites_are_refused() {
+fn an_open_server_rejects_cross_site_links() {
     let policy = policy(true, &[], &[]);
     for (site, foreign) in
         [("cross-site", true), ("same-site", true), ("same-origin", false), ("none", false)]
@@ -101,7 +101,7 @@ fn without_credentials_links_from_other_sites_are_refused() {
 }
 
 #[test]
-fn what_is_public_is_answered_to_everybody() {
+fn public_documents_and_probes_accept_any_host_and_origin() {
     let policy = policy(true, &[], &[]);
     let strange = [("host", "evil.example"), ("origin", "https://evil.example")];
     for (path, admission) in [
@@ -119,7 +119,7 @@ fn what_is_public_is_answered_to_everybody() {
 }
 
 #[test]
-fn where_callers_show_keys_nothing_is_refused_and_pages_that_may_read_are_listed() {
+fn a_server_with_keys_rejects_nothing_and_cors_follows_the_list() {
     let policy = policy(false, &[], &["https://app.example", "capacitor://localhost"]);
     let sent = |origin| policy.check(&post(&[("host", "evil.example"), ("origin", origin)]));
     assert_eq!(sent("https://evil.example"), Ok(OriginCheck::Plain));
@@ -128,7 +128,7 @@ fn where_callers_show_keys_nothing_is_refused_and_pages_that_may_read_are_listed
 }
 
 #[test]
-fn a_page_asks_before_it_calls() {
+fn preflight_requests_are_checked() {
     let ask = |policy: OriginPolicy, origin: &str| {
         let headers = [("origin", origin), ("access-control-request-method", "POST")];
         policy.check(&request("OPTIONS", "/", &headers))
@@ -150,7 +150,7 @@ fn a_page_asks_before_it_calls() {
 }
 
 #[test]
-fn behind_a_listed_proxy_the_host_that_it_was_asked_counts() {
+fn behind_a_listed_proxy_the_forwarded_host_counts() {
     let policy = policy(true, &[], &[]);
     let sent = |peer: &str, forwarded: &str, host: &str| {
         let mut parts = post(&[("host", host), ("x-forwarded-host", forwarded)]);

@@ -64,7 +64,7 @@ fn events(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_keep_alive_ends_no_event() {
+async fn a_keep_alive_does_not_end_an_event() {
     let node = Node::start().await;
     let stream = long_stream(&node).await;
     let text = text(sse::response(stream, Duration::from_millis(5), envelope()), 3).await;
@@ -76,7 +76,7 @@ async fn a_keep_alive_ends_no_event() {
 }
 
 #[tokio::test]
-async fn an_event_is_one_line_for_every_reader_of_lines() {
+async fn an_event_is_one_line_however_lines_are_split() {
     let node = Node::start().await;
     let service = node.service();
     let mut request = send("m");

@@ -82,10 +82,10 @@ async fn one_task_replaces_all_missed_runs() {
     let (at, task) = fired.last.unwrap();
     assert_eq!(task, wake.task.task);
     assert!(at <= minutes_ago(0) && at > minutes_ago(2), "{at}");
-    let made = tasks(&node).await;
-    assert_eq!(made.len(), 1);
-    assert_eq!(made[0].history[0].message.text(), "nightly");
-    assert_ne!(made[0].history[0].message.message_id.as_str(), "template");
+    let created = tasks(&node).await;
+    assert_eq!(created.len(), 1);
+    assert_eq!(created[0].history[0].message.text(), "nightly");
+    assert_ne!(created[0].history[0].message.message_id.as_str(), "template");
 }
 
 #[tokio::test]

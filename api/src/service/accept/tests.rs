@@ -33,7 +33,10 @@ async fn refused(node: &Node, modes: Vec<String>) -> (String, String) {
 async fn accepted_media_types_reach_the_executor() {
     let node = Node::start().await;
     sent(&node, asking("m", &["text/plain", "image/*"])).await;
-    assert_eq!(node.claim().await.said().await.accepted_output_modes, ["text/plain", "image/*"]);
+    assert_eq!(
+        node.claim().await.last_message().await.accepted_output_modes,
+        ["text/plain", "image/*"]
+    );
 }
 
 #[tokio::test]
@@ -48,7 +51,7 @@ async fn accepted_media_types_do_not_change_a_messages_identity() {
     }
     let run = node.claim().await;
     assert_eq!(run.claimed.message_seq, Seq(2), "the second message came twice, too");
-    assert_eq!(run.said().await.accepted_output_modes, ["image/png"], "as it came first");
+    assert_eq!(run.last_message().await.accepted_output_modes, ["image/png"], "as it came first");
 }
 
 #[tokio::test]
@@ -64,7 +67,7 @@ async fn too_many_or_too_long_media_types_are_refused_by_field() {
     let most = vec![long(256); 100];
     let request = SendRequest { accepted_output_modes: most.clone(), ..send("m") };
     sent(&node, request).await;
-    assert_eq!(node.claim().await.said().await.accepted_output_modes, most);
+    assert_eq!(node.claim().await.last_message().await.accepted_output_modes, most);
 }
 
 fn to(task: TaskId, id: &str, text: &str) -> SendRequest {
@@ -116,7 +119,7 @@ async fn large_metadata_is_stored_as_blobs_and_shown_as_sent() {
     request.message.parts[0].metadata = large("part");
     let message = request.message.clone();
     let key = sent(&node, request).await;
-    let mut stored = node.claim().await.said().await;
+    let mut stored = node.claim().await.last_message().await;
     let are_blobs: Vec<bool> = stored
         .blob_slots()
         .filter(|slot| matches!(slot, BlobSlot::Metadata(_)))

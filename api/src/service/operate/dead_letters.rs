@@ -153,12 +153,12 @@ impl Service {
     async fn end_of_log(&self, caller: &Caller, key: TaskKey, last: Seq) -> Result<Vec<LogEntry>> {
         let mut log = VecDeque::new();
         let mut size = 0;
-        let mut place = Seq((last.0 - MAX_LOG_TAIL_ENTRIES).max(0));
-        while place < last {
-            let page = self.store.read_log(key, place, ReadLimit::default()).await;
+        let mut position = Seq((last.0 - MAX_LOG_TAIL_ENTRIES).max(0));
+        while position < last {
+            let page = self.store.read_log(key, position, ReadLimit::default()).await;
             let page = page.map_err(|e| caller.refused(&e))?.ok_or_else(not_dead)?;
             let Some(end) = page.entries.last() else { break };
-            place = end.seq;
+            position = end.seq;
             for entry in page.entries {
                 let weight = entry.body.encode().len() as u64;
                 size += weight;

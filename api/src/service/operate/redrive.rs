@@ -56,6 +56,7 @@ impl Service {
         let page = self.dead(caller, &filter, None, limit).await?;
         let mut all = stream::iter(page.letters)
             .map(|letter| async move { self.redrive_letter(caller, &letter).await })
+            // In order, so that a failure leaves the later letters for the next time.
             .buffered(MAX_CONCURRENT_REDRIVES);
         let (mut redriven, mut more) = (Vec::new(), page.next.is_some());
         while let Some(done) = all.next().await {
@@ -85,7 +86,7 @@ impl Service {
             owner: letter.key.owner,
             agent: agent.clone(),
             context: Some(letter.context.clone()),
-            said: UserMessage { message: referring_to(first.message, from), ..first },
+            user_message: UserMessage { message: referring_to(first.message, from), ..first },
             dedupe_source: format!("redrive of {from}"),
             trace: trace.clone(),
         };

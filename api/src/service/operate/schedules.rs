@@ -171,6 +171,7 @@ impl Service {
                     self.wake(&trace, &agent, key);
                     return Ok(key.task);
                 }
+                // Another change came first: read the schedule again.
                 FireOutcome::Outdated => {}
             }
         }

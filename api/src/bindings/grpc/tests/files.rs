@@ -1,7 +1,7 @@
 //! Files in 0.3: the official Python and Go clients send base64 text as bytes.
 
 use super::{client, old_client};
-use crate::testing::{Node, TEST_TIMEOUT, made, working};
+use crate::testing::{Node, TEST_TIMEOUT, artifact_entry, working};
 use bytes::Bytes;
 use futures::StreamExt;
 use longhaul_domain::{Part, TaskState, log::StatusChange};
@@ -98,7 +98,8 @@ async fn a_stream_encodes_files_for_its_reader() {
     };
     let streams = [(TEXT, follow(PYTHON).await), (CONTENT, follow(JAVASCRIPT).await)];
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::raw(CONTENT, "application/octet-stream"))]).await;
+    run.append(vec![working(), artifact_entry(Part::raw(CONTENT, "application/octet-stream"))])
+        .await;
     run.end(StatusChange::to(TaskState::Completed)).await;
     for (expected, stream) in streams {
         let events: Vec<_> = timeout(TEST_TIMEOUT, stream.collect::<Vec<_>>()).await.unwrap();

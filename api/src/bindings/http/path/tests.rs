@@ -33,7 +33,7 @@ fn check(table: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn every_operation_has_its_place() {
+fn every_operation_has_a_path() {
     check(&[
         ("POST", "/message:send", "Send"),
         ("POST", "/message:stream", "Stream"),
@@ -52,7 +52,7 @@ fn every_operation_has_its_place() {
 }
 
 #[test]
-fn the_same_places_are_behind_v1_in_0_3() {
+fn version_0_3_has_the_same_paths_under_v1() {
     check(&[
         ("POST", "/v1/message:send", "Send v=0.3"),
         ("POST", "/v1/message:stream", "Stream v=0.3"),
@@ -72,7 +72,7 @@ fn the_same_places_are_behind_v1_in_0_3() {
 }
 
 #[test]
-fn agents_and_tenants_stand_in_front() {
+fn agents_and_tenants_precede_the_operation() {
     check(&[
         ("GET", "/acme/tasks", "List tenant=acme"),
         ("GET", "/acme/v1/tasks/t", "Get v=0.3 tenant=acme id=t"),
@@ -95,7 +95,7 @@ fn agents_and_tenants_stand_in_front() {
 }
 
 #[test]
-fn reserved_words_are_no_tenants() {
+fn reserved_segments_are_not_tenants() {
     for word in RESERVED_SEGMENTS {
         let known = matches!(word, "" | "a2a" | "v1");
         let found = shown("GET", &format!("/{word}/tasks")).starts_with("List");
@@ -112,7 +112,7 @@ fn reserved_words_are_no_tenants() {
 }
 
 #[test]
-fn another_method_hears_which_there_are() {
+fn a_wrong_method_lists_the_allowed_ones() {
     check(&[
         ("GET", "/message:send", "only [POST]"),
         ("POST", "/tasks", "only [GET, HEAD]"),
@@ -146,7 +146,7 @@ fn ids_are_decoded_once_after_the_path_was_split() {
 }
 
 #[test]
-fn what_is_no_path_of_ours_is_nowhere() {
+fn unknown_paths_are_not_found() {
     for path in [
         "",
         "*",
@@ -183,7 +183,7 @@ fn what_is_no_path_of_ours_is_nowhere() {
 }
 
 #[test]
-fn what_is_not_text_is_refused_by_name() {
+fn invalid_utf_8_is_refused_by_parameter() {
     check(&[
         ("GET", "/tasks/%ff", "Invalid parameters: id is not valid UTF-8 in the path"),
         ("GET", "/%ff/tasks", "Invalid parameters: tenant is not valid UTF-8 in the path"),
@@ -243,7 +243,7 @@ fn path() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_path_is_too_strange(path in path(), method in prop::sample::select(vec!["GET", "POST", "DELETE", "X"])) {
+    fn no_path_panics(path in path(), method in prop::sample::select(vec!["GET", "POST", "DELETE", "X"])) {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         match find(&method, &path) {
             Ok(asked) => prop_assert!(asked.ids.iter().all(|(_, id)| !id.is_empty())),

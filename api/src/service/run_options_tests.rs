@@ -1,7 +1,7 @@
 //! Run options and run reports.
 
 use super::*;
-use crate::testing::{Node, caller, made, send, send_with, working};
+use crate::testing::{Node, artifact_entry, caller, send, send_with, working};
 use chrono::TimeDelta;
 use longhaul_domain::TaskState;
 use longhaul_domain::{
@@ -86,7 +86,7 @@ async fn run_reports_are_shown_only_with_the_extension() {
     let mut run = node.claim().await;
     let shown = facts(&node.service().get(&activated(), get()).await.unwrap()).unwrap();
     assert_eq!((&shown["queue"], &shown["attempt"]), (&"running".into(), &1.into()));
-    run.append(vec![working(), made(Part::text("x"))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x"))]).await;
     run.end(StatusChange::to(TaskState::Completed)).await;
     let page = node.service().list(&activated(), ListRequest::default()).await.unwrap();
     let shown = facts(&page.tasks[0]).unwrap();
