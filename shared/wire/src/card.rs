@@ -1,5 +1,6 @@
 //! The card of an agent, from what its executor registered and how the deployment is reached (A2A 8).
 
+pub use crate::v1::card::{AgentCard, AgentCardSignature, AgentProvider};
 use crate::{
     Dialect,
     v1::card::{
@@ -7,7 +8,6 @@ use crate::{
         HTTPAuthSecurityScheme, SecurityRequirement, SecurityScheme, StringList,
     },
 };
-pub use crate::v1::card::{AgentCard, AgentCardSignature, AgentProvider};
 use longhaul_domain::{
     AgentDescriptor, Skill,
     extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION},
