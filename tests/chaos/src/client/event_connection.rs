@@ -1,33 +1,33 @@
-//! Reading one connection of a stream.
+//! One connection of an event stream.
 
-use super::api::{IDLE, Trouble, outcome};
+use super::api_nodes::{CallError, STREAM_IDLE_TIMEOUT, parse_response};
 use futures::{Stream, StreamExt};
 use reqwest::Response;
 use serde_json::Value;
 
 type Bytes = Box<dyn Stream<Item = Result<Vec<u8>, String>> + Send + Unpin>;
 
-/// A connection that brings events.
-pub struct Connection {
+/// A connection that carries an event stream.
+pub struct EventConnection {
     bytes: Bytes,
     buffer: Vec<u8>,
     id: Option<i64>,
     data: String,
 }
 
-/// What a connection brings next.
+/// An item of an event stream.
 #[derive(Debug, PartialEq)]
-pub enum Next {
-    /// An event with its cursor.
+pub enum StreamItem {
+    /// An event and its cursor.
     Event(i64, Value),
-    /// The server has ended the stream.
+    /// The server ended the stream.
     End,
-    /// It broke, or the server says that it cannot go on.
-    Broken(Trouble),
+    /// The connection broke, or the server reported an error.
+    Broken(CallError),
 }
 
-impl Connection {
-    /// Reads an answer that is an event stream.
+impl EventConnection {
+    /// Reads the body of a response as an event stream.
     pub fn new(response: Response) -> Self {
         let bytes = response
             .bytes_stream()
@@ -35,23 +35,25 @@ impl Connection {
         Self { bytes: Box::new(bytes), buffer: Vec::new(), id: None, data: String::new() }
     }
 
-    /// What comes next.
-    pub async fn next(&mut self) -> Next {
+    /// The next item.
+    pub async fn next(&mut self) -> StreamItem {
         loop {
             if let Some(next) = self.parse() {
                 return next;
             }
-            match tokio::time::timeout(IDLE, self.bytes.next()).await {
-                Err(_) => return Next::Broken(Trouble::Network("the stream fell silent".into())),
-                Ok(None) => return Next::End,
-                Ok(Some(Err(error))) => return Next::Broken(Trouble::Network(error)),
+            match tokio::time::timeout(STREAM_IDLE_TIMEOUT, self.bytes.next()).await {
+                Err(_) => {
+                    return StreamItem::Broken(CallError::Network("the stream fell silent".into()));
+                }
+                Ok(None) => return StreamItem::End,
+                Ok(Some(Err(error))) => return StreamItem::Broken(CallError::Network(error)),
                 Ok(Some(Ok(chunk))) => self.buffer.extend(chunk),
             }
         }
     }
 
-    /// The next whole event of the buffer.
-    fn parse(&mut self) -> Option<Next> {
+    /// Takes the next complete event out of the buffer.
+    fn parse(&mut self) -> Option<StreamItem> {
         while let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.buffer.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
@@ -67,36 +69,36 @@ impl Connection {
         None
     }
 
-    fn event(&mut self) -> Next {
+    fn event(&mut self) -> StreamItem {
         let (id, data) = (self.id.take(), std::mem::take(&mut self.data));
-        match (outcome(&data), id) {
-            (Ok(event), Some(id)) => Next::Event(id, event),
+        match (parse_response(&data), id) {
+            (Ok(event), Some(id)) => StreamItem::Event(id, event),
             (Ok(event), None) => {
-                Next::Broken(Trouble::Nonsense(format!("an event without an id: {event}")))
+                StreamItem::Broken(CallError::Invalid(format!("an event without an id: {event}")))
             }
-            (Err(trouble), _) => Next::Broken(trouble),
+            (Err(trouble), _) => StreamItem::Broken(trouble),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Connection, Next};
+    use super::{EventConnection, StreamItem};
     use futures::stream;
     use serde_json::json;
 
     #[tokio::test]
-    async fn events_come_with_their_cursors_and_comments_do_not() {
+    async fn events_are_read_with_their_cursors_and_comments_are_skipped() {
         let text = ": hi\n\nid: 7\ndata: {\"result\":{\"n\":1}}\n\nid: 8\ndata: {\"res";
         let chunks: Vec<Result<Vec<u8>, String>> =
             text.as_bytes().chunks(5).map(|chunk| Ok(chunk.to_vec())).collect();
-        let mut connection = Connection {
+        let mut connection = EventConnection {
             bytes: Box::new(stream::iter(chunks)),
             buffer: Vec::new(),
             id: None,
             data: String::new(),
         };
-        assert_eq!(connection.next().await, Next::Event(7, json!({"n": 1})));
-        assert_eq!(connection.next().await, Next::End, "half an event is none");
+        assert_eq!(connection.next().await, StreamItem::Event(7, json!({"n": 1})));
+        assert_eq!(connection.next().await, StreamItem::End, "an incomplete event is dropped");
     }
 }
