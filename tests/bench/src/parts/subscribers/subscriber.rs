@@ -1,62 +1,62 @@
 //! One subscriber.
 
-use crate::http::Events;
-use crate::http::{Connection, Event, Failure, call_body};
+use crate::http::SseEvents;
+use crate::http::{HttpConnection, RequestError, SseEvent, call_body};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use std::time::{Duration, SystemTime};
 
-/// A subscriber that has received the task as it is.
-pub struct Follower {
+/// A subscriber that has received the task's snapshot.
+pub struct TaskSubscriber {
     task: usize,
-    events: Events,
+    events: SseEvents,
 }
 
-/// What a subscriber received.
+/// Result of a subscriber.
 #[derive(Debug)]
-pub struct Received {
-    /// Of which task.
+pub struct SubscriberResult {
+    /// Index of the task.
     pub task: usize,
-    /// For each progress, how long it took.
+    /// Latency of each progress event.
     pub events: Vec<Duration>,
 }
 
 #[derive(Deserialize)]
-struct Frame<'a> {
+struct ProgressFrame<'a> {
     #[serde(borrow)]
-    result: Outcome<'a>,
+    result: ProgressEvent<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
+struct ProgressEvent<'a> {
     #[serde(borrow)]
-    status_update: Option<Update<'a>>,
+    status_update: Option<ProgressUpdate<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Update<'a> {
+struct ProgressUpdate<'a> {
     #[serde(borrow)]
-    status: Status<'a>,
-    metadata: Option<Progress>,
+    status: ProgressStatus<'a>,
+    metadata: Option<ProgressMetadata>,
 }
 
 #[derive(Deserialize)]
-struct Status<'a> {
+struct ProgressStatus<'a> {
     state: &'a str,
     timestamp: &'a str,
 }
 
 #[derive(Deserialize)]
-struct Progress {
+struct ProgressMetadata {
     step: u32,
 }
 
-impl Follower {
-    /// Subscribes and takes the first event, which is the task.
-    pub async fn open(base: &str, task: usize, id: &str) -> Result<Self, Failure> {
-        let connection = Connection::open(base).await?;
+impl TaskSubscriber {
+    /// Subscribes, and takes the first event, which is the task's snapshot.
+    pub async fn open(base: &str, task: usize, id: &str) -> Result<Self, RequestError> {
+        let connection = HttpConnection::open(base).await?;
         let body = call_body("SubscribeToTask", &json!({"id": id}));
         let mut events = connection.events("/agents/script", body).await?;
         let first = events.next().await?.map(|event| event.data).unwrap_or_default();
@@ -64,12 +64,12 @@ impl Follower {
         if text.contains(id) && text.contains("TASK_STATE_INPUT_REQUIRED") {
             Ok(Self { task, events })
         } else {
-            Err(Failure(format!("the stream begins with {text:?}")))
+            Err(RequestError(format!("the stream begins with {text:?}")))
         }
     }
 
-    /// Reads to the end of the stream; panics unless every event comes, once and in order.
-    pub async fn read(mut self, expected: u32) -> Received {
+    /// Reads to the end of the stream. Panics unless every event arrives once and in order.
+    pub async fn read(mut self, expected: u32) -> SubscriberResult {
         let mut events = Vec::with_capacity(expected as usize);
         let (mut cursor, mut ended) = (0, false);
         while let Some(event) = self.events.next().await.expect("the stream goes on to its end") {
@@ -86,12 +86,12 @@ impl Follower {
         }
         assert!(ended, "the stream ended before its task");
         assert_eq!(events.len(), expected as usize, "events were lost");
-        Received { task: self.task, events }
+        SubscriberResult { task: self.task, events }
     }
 }
 
-fn update(event: &Event) -> Update<'_> {
-    let frame: Frame<'_> = serde_json::from_slice(&event.data)
+fn update(event: &SseEvent) -> ProgressUpdate<'_> {
+    let frame: ProgressFrame<'_> = serde_json::from_slice(&event.data)
         .unwrap_or_else(|error| panic!("no status ({error}): {}", ascii(&event.data)));
     frame.result.status_update.unwrap_or_else(|| panic!("no status: {}", ascii(&event.data)))
 }
@@ -100,7 +100,7 @@ fn ascii(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// How long ago that was. The database tells milliseconds and its clock is ours.
+/// The age of a timestamp. The database rounds to milliseconds, and shares our clock.
 fn since(timestamp: &str, now: SystemTime) -> Duration {
     let made: DateTime<Utc> = timestamp.parse().expect("a status has a time");
     now.duration_since(made.into()).unwrap_or_default()

@@ -1,10 +1,14 @@
-//! How many files this process and those that it starts may have open: each connection is one, on both of its ends.
+//! The limit on open files of this process and its children. Each connection takes one at both
+//! ends.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of this process so far that `wanted` files may be open; what is started from now on inherits it. Says why
-/// where that is not allowed.
-pub fn allow(wanted: usize) -> Result<(), String> {
+/// Raises the limit to at least `wanted` files; child processes started later inherit it.
+///
+/// # Errors
+///
+/// A description when the limit cannot be raised.
+pub fn raise_limit(wanted: usize) -> Result<(), String> {
     let wanted = wanted as u64;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {

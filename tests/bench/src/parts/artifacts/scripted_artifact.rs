@@ -1,62 +1,63 @@
-//! What the script makes, and whether that is what came.
+//! The artifact that the script makes, and checks of it.
 
 use serde::Deserialize;
 
-/// Chunks of one artifact.
+/// An artifact of equal chunks.
 #[derive(Debug, Clone, Copy)]
-pub struct Made {
-    /// How many.
+pub struct ScriptedArtifact {
+    /// Number of chunks.
     pub count: usize,
-    /// Bytes of text in each.
+    /// Bytes of text per chunk.
     pub size: usize,
 }
 
 #[derive(Deserialize)]
-struct Reply<'a> {
+struct ArtifactTaskResponse<'a> {
     #[serde(borrow)]
-    result: Task<'a>,
+    result: TaskWithArtifacts<'a>,
 }
 
 #[derive(Deserialize)]
-struct Task<'a> {
+struct TaskWithArtifacts<'a> {
     #[serde(borrow)]
-    artifacts: Vec<Artifact<'a>>,
+    artifacts: Vec<WireArtifact<'a>>,
 }
 
-/// An artifact or a chunk of one.
+/// An artifact on the wire, or a chunk of one.
 #[derive(Deserialize)]
-pub struct Artifact<'a> {
+pub struct WireArtifact<'a> {
     #[serde(borrow)]
-    parts: Vec<Part<'a>>,
+    parts: Vec<WireTextPart<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Part<'a> {
+struct WireTextPart<'a> {
     text: &'a str,
 }
 
-impl Made {
-    /// Bytes of text in all.
+impl ScriptedArtifact {
+    /// Total bytes of text.
     pub const fn bytes(self) -> usize {
         self.count * self.size
     }
 
-    /// Checks the next parts of the artifact, after so many; gives how many there are now.
-    pub fn check(self, seen: usize, artifact: &Artifact<'_>) -> usize {
+    /// Checks the parts after the first `seen`; returns the new number of parts.
+    pub fn check(self, seen: usize, artifact: &WireArtifact<'_>) -> usize {
         for (position, part) in artifact.parts.iter().enumerate() {
             self.check_text(seen + position + 1, part.text);
         }
         seen + artifact.parts.len()
     }
 
-    /// Checks a whole task.
+    /// Checks a complete task.
     pub fn check_task(self, body: &[u8]) {
-        let reply: Reply<'_> = serde_json::from_slice(body).expect("the answer is a task");
+        let reply: ArtifactTaskResponse<'_> =
+            serde_json::from_slice(body).expect("the answer is a task");
         let all = reply.result.artifacts.iter().fold(0, |seen, one| self.check(seen, one));
         assert_eq!(all, self.count, "the task lacks parts");
     }
 
-    /// Each text tells its number, and then repeats sixteen digits up to its size.
+    /// Checks a text: its number, then sixteen digits repeated up to the size.
     fn check_text(self, number: usize, text: &str) {
         const PATTERN: &[u8] = b"0123456789abcdef";
         assert_eq!(text.len(), self.size, "chunk {number} has another size");
@@ -69,18 +70,18 @@ impl Made {
 
 #[cfg(test)]
 mod tests {
-    use super::Made;
+    use super::ScriptedArtifact;
 
-    const MADE: Made = Made { count: 1, size: 30 };
+    const ARTIFACT: ScriptedArtifact = ScriptedArtifact { count: 1, size: 30 };
 
     #[test]
-    fn a_chunk_as_the_script_makes_it_is_right() {
-        MADE.check_text(7, "0000007 0123456789abcdef012345");
+    fn a_chunk_of_the_script_is_right() {
+        ARTIFACT.check_text(7, "0000007 0123456789abcdef012345");
     }
 
     #[test]
     #[should_panic(expected = "other contents")]
     fn a_chunk_with_another_digit_is_wrong() {
-        MADE.check_text(7, "0000007 0123456789abcdef012346");
+        ARTIFACT.check_text(7, "0000007 0123456789abcdef012346");
     }
 }

@@ -1,13 +1,13 @@
-//! Message ids that no run of the benchmark has used.
+//! Message ids, unique over all runs of the benchmark.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// An id that begins with these words.
-pub fn id(words: &str) -> String {
+/// A unique id with a prefix.
+pub fn unique_id(prefix: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    format!("{words}-{nanos}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{prefix}-{nanos}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -1,4 +1,4 @@
-//! A connection to Postgres that counts what a stack writes. Counting takes one small query.
+//! A connection to Postgres that reads write counters with one small query.
 
 use std::{
     future::poll_fn,
@@ -10,29 +10,30 @@ use std::{
 };
 use tokio_postgres::{AsyncMessage, Client, NoTls, Row};
 
-/// How long an idle session may keep its counts of transactions to itself, and a little more.
-pub const SETTLING: Duration = Duration::from_millis(10_500);
+/// Time after which even idle sessions have reported their transaction counts, with a margin.
+pub const STATS_DELAY: Duration = Duration::from_millis(10_500);
 
-/// Number of channels that log notifications are spread over; further ones are not counted until they are named here.
+/// Number of channels over which log notifications are spread. Notifications on others are not
+/// counted.
 const LOG_CHANNELS: u16 = 1_024;
 
-/// What has been written at one moment.
+/// Write counters at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteCounters {
     /// Bytes of WAL.
     pub wal: i64,
-    /// Transactions that wrote: those that were given an id.
+    /// Writing transactions: those with a transaction id.
     pub writes: i64,
 }
 
-/// The connection.
-pub struct Watch {
+/// A connection that reads counters.
+pub struct PostgresProbe {
     client: Client,
     notified: Arc<AtomicU64>,
 }
 
-impl Watch {
-    /// Connects; panics when that fails.
+impl PostgresProbe {
+    /// Connects. Panics when that fails.
     pub async fn connect(url: &str) -> Self {
         let (client, mut connection) =
             tokio_postgres::connect(url, NoTls).await.expect("the private Postgres answers");
@@ -49,36 +50,36 @@ impl Watch {
         Self { client, notified }
     }
 
-    /// What has been written until now.
-    pub async fn written(&self) -> Written {
+    /// The current write counters.
+    pub async fn written(&self) -> WriteCounters {
         let row = self.row(
             "select (pg_current_wal_insert_lsn() - '0/0')::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint",
         );
         let row = row.await;
-        Written { wal: row.get(0), writes: row.get(1) }
+        WriteCounters { wal: row.get(0), writes: row.get(1) }
     }
 
-    /// Transactions committed until now, reading ones too. Sessions tell with a delay: exact only when nothing but idling
-    /// happened for [`SETTLING`].
+    /// Transactions committed so far, including read-only ones. Sessions report with a delay: exact
+    /// only after [`STATS_DELAY`] without load.
     pub async fn commits(&self) -> i64 {
         self.row("select xact_commit from pg_stat_database where datname = current_database()")
             .await
             .get(0)
     }
 
-    /// Begins to listen to the channels of the store.
+    /// Listens to the channels of the store.
     pub async fn listen(&self) {
         let logs = (0..LOG_CHANNELS).map(|number| format!("listen longhaul_log_{number:03x};"));
         let listen: String = logs.chain(["listen longhaul_control".to_owned()]).collect();
         self.client.batch_execute(&listen).await.expect("the private Postgres answers");
     }
 
-    /// Ends listening.
+    /// Stops listening.
     pub async fn unlisten(&self) {
         self.client.batch_execute("unlisten *").await.expect("the private Postgres answers");
     }
 
-    /// Notifications heard so far.
+    /// Notifications received so far.
     pub fn notified(&self) -> u64 {
         self.notified.load(Ordering::Relaxed)
     }

@@ -1,57 +1,29 @@
-//! Server-sent events without a copy: an event borrows the bytes that were read.
+//! A parser of server-sent events that does not copy: an event borrows the bytes that were read.
 //!
-//! Lines end with a line feed alone, as ours do. Comments are skipped.
+//! Lines must end with a line feed alone, as those of the server do. Comments are skipped.
 
-use super::{Connection, Failure};
 use bytes::{Bytes, BytesMut};
-use hyper::body::Incoming;
 
-/// One event.
+/// A server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The cursor to come back with; empty when it has none.
+pub struct SseEvent {
+    /// The cursor; empty when there is none.
     pub id: Bytes,
     /// The data.
     pub data: Bytes,
 }
 
-/// The events of one answer. Dropping it closes the connection.
-pub struct Events {
-    connection: Connection,
-    body: Incoming,
-    parser: Parser,
-}
-
-impl Events {
-    pub(super) fn new(connection: Connection, body: Incoming) -> Self {
-        Self { connection, body, parser: Parser::default() }
-    }
-
-    /// The next event, or `None` at the end of the stream.
-    pub async fn next(&mut self) -> Result<Option<Event>, Failure> {
-        loop {
-            if let Some(event) = self.parser.next() {
-                return Ok(Some(event));
-            }
-            match self.connection.frame(&mut self.body).await? {
-                Some(data) => self.parser.feed(data),
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
 /// Cuts bytes into events.
 #[derive(Debug, Default)]
-struct Parser {
-    /// What came last and is not cut yet.
+pub(super) struct SseParser {
+    /// The latest bytes, not yet cut.
     fresh: Bytes,
-    /// The beginning of an event whose end has not come.
+    /// The beginning of an incomplete event.
     begun: BytesMut,
 }
 
-impl Parser {
-    fn feed(&mut self, data: Bytes) {
+impl SseParser {
+    pub(super) fn feed(&mut self, data: Bytes) {
         if self.fresh.is_empty() {
             self.fresh = data;
         } else {
@@ -61,7 +33,7 @@ impl Parser {
         }
     }
 
-    fn next(&mut self) -> Option<Event> {
+    pub(super) fn next(&mut self) -> Option<SseEvent> {
         loop {
             let block = self.block()?;
             let event = event(&block);
@@ -71,7 +43,7 @@ impl Parser {
         }
     }
 
-    /// The next bytes that end with a blank line.
+    /// Takes the next bytes up to a blank line.
     fn block(&mut self) -> Option<Bytes> {
         if self.begun.is_empty() {
             if let Some(end) = blank_line(&self.fresh) {
@@ -80,7 +52,7 @@ impl Parser {
             self.begun.extend_from_slice(&std::mem::take(&mut self.fresh));
             return None;
         }
-        // The blank line may lie across the border.
+        // The blank line may lie across two reads.
         let taken = if self.begun.ends_with(b"\n") && self.fresh.starts_with(b"\n") {
             Some(1)
         } else {
@@ -95,7 +67,7 @@ impl Parser {
     }
 }
 
-/// Where the first blank line ends.
+/// The end of the first blank line.
 fn blank_line(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') {
@@ -108,7 +80,7 @@ fn blank_line(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-fn event(block: &Bytes) -> Option<Event> {
+fn event(block: &Bytes) -> Option<SseEvent> {
     let (mut id, mut data) = (Bytes::new(), None);
     let mut at = 0;
     for line in block.split(|byte| *byte == b'\n') {
@@ -123,19 +95,19 @@ fn event(block: &Bytes) -> Option<Event> {
         }
         at += line.len() + 1;
     }
-    data.map(|data| Event { id, data })
+    data.map(|data| SseEvent { id, data })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, Parser};
+    use super::{SseEvent, SseParser};
     use bytes::Bytes;
 
     const STREAM: &[u8] =
         b": hello\n\nid: 1\ndata: {\"a\":1}\n\ndata:x\nid:2\n\n: still here\n\nid: 3\ndata: half";
 
-    fn all(pieces: &[&'static [u8]]) -> Vec<Event> {
-        let mut parser = Parser::default();
+    fn all(pieces: &[&'static [u8]]) -> Vec<SseEvent> {
+        let mut parser = SseParser::default();
         let mut events = Vec::new();
         for piece in pieces {
             parser.feed(Bytes::from_static(piece));
@@ -147,9 +119,9 @@ mod tests {
     }
 
     #[test]
-    fn events_are_the_same_wherever_the_bytes_are_cut() {
+    fn events_do_not_depend_on_where_the_bytes_are_cut() {
         let event =
-            |id: &'static str, data: &'static str| Event { id: id.into(), data: data.into() };
+            |id: &'static str, data: &'static str| SseEvent { id: id.into(), data: data.into() };
         let expected = [event("1", "{\"a\":1}"), event("2", "x")];
         assert_eq!(all(&[STREAM]), expected);
         for cut in 0..=STREAM.len() {
