@@ -59,6 +59,8 @@ SERVICES = {"longhaul-api", "longhaul-worker"}
 # The built-in executors: plugins like any other, but that `process` speaks the protocol and settings are theirs.
 PLUGINS = {"longhaul-executors"}
 HARNESS = {"longhaul-tests"}
+# The conformance suite of the stores, and the model of a task.
+STORE_KIT = {"longhaul-store-kit"}
 
 MAY_USE = {
     "longhaul-domain": set(),
@@ -73,6 +75,7 @@ MAY_USE = {
     "longhaul-api": DOMAIN | RUNTIME | SEAMS | SIGNING | {"longhaul-proto"},
     "longhaul-cli": DOMAIN | RUNTIME | OS | SEAMS | BACKENDS | SERVICES | PLUGINS | SIGNING,
     "longhaul-tests": DOMAIN | RUNTIME | SEAMS,
+    "longhaul-store-kit": DOMAIN | RUNTIME | {"longhaul-store"},
     # Its worker is the command with executors of its own, as users make one.
     "longhaul-chaos": DOMAIN | RUNTIME | {"longhaul-cli", "longhaul-executor"} | HARNESS,
     "longhaul-bench": DOMAIN | RUNTIME | SEAMS | HARNESS,
@@ -82,7 +85,8 @@ MAY_USE = {
 
 # Tests of these crates may moreover use a real backend or the harness.
 TESTS_MAY_ALSO_USE = {
-    **{crate: HARNESS | SEAMS | BACKENDS for crate in SEAMS | BACKENDS | SERVICES},
+    **{crate: HARNESS | SEAMS | BACKENDS for crate in SEAMS | SERVICES},
+    **{crate: HARNESS | SEAMS | BACKENDS | STORE_KIT for crate in BACKENDS},
     "longhaul-runtime": HARNESS,
     "longhaul-cli": HARNESS,
     "longhaul-tests": BACKENDS | SERVICES | {"longhaul-proto"},

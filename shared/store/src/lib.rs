@@ -9,17 +9,7 @@
 
 pub mod batcher;
 mod command;
-#[cfg(feature = "conformance")]
-#[expect(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    reason = "these are tests: the name of a case says what it checks, and it fails by panicking"
-)]
-pub mod conformance;
 mod error;
-#[cfg(feature = "conformance")]
-mod model;
 mod operate;
 mod outcome;
 mod output;
