@@ -82,7 +82,8 @@ impl Service {
             // One more than is shown, to see if there is a next page.
             limit: (limit + 1).min(MAX_LETTERS_PER_READ),
         };
-        let mut letters = self.store.dead(query).await.map_err(|e| caller.refused(&e))?;
+        let mut letters =
+            self.store.list_dead_letters(query).await.map_err(|e| caller.refused(&e))?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let more =
             letters.len() > shown || (limit == MAX_LETTERS_PER_READ && letters.len() == shown);

@@ -1,4 +1,4 @@
-//! API keys: who shows one is known, until it is revoked.
+//! API keys: a key authenticates its owner until it is revoked.
 
 use crate::kit::{hash, uuid};
 use longhaul_domain::{KeyId, OwnerId, Principal, Scope, Scopes};
@@ -15,7 +15,7 @@ fn key(owner: &str, scopes: impl IntoIterator<Item = Scope>) -> NewKey {
     }
 }
 
-pub async fn a_key_opens_for_its_owner_with_its_scopes(store: Arc<dyn Store>) {
+pub async fn a_key_authenticates_its_owner_with_its_scopes(store: Arc<dyn Store>) {
     let one = key("acme", [Scope::Read]);
     let two = key("acme", [Scope::Write, Scope::Read]);
     let other = key("other", [Scope::Admin]);
@@ -23,7 +23,10 @@ pub async fn a_key_opens_for_its_owner_with_its_scopes(store: Arc<dyn Store>) {
     assert_eq!(store.create_key(two.clone()).await.unwrap(), acme, "one owner of a name");
     let others = store.create_key(other.clone()).await.unwrap();
     assert_ne!(acme, others);
-    assert!(acme != OwnerId::LOCAL && others != OwnerId::LOCAL, "everybody is not somebody");
+    assert!(
+        acme != OwnerId::LOCAL && others != OwnerId::LOCAL,
+        "named owners are not the local owner"
+    );
     for (owner, key) in [(acme, one), (acme, two), (others, other)] {
         let expected = Principal { owner, key: Some(key.id), scopes: key.scopes };
         assert_eq!(store.authenticate(key.hash).await.unwrap(), Some(expected));
@@ -31,7 +34,7 @@ pub async fn a_key_opens_for_its_owner_with_its_scopes(store: Arc<dyn Store>) {
     assert_eq!(store.authenticate(hash()).await.unwrap(), None);
 }
 
-pub async fn a_revoked_key_opens_nothing(store: Arc<dyn Store>) {
+pub async fn a_revoked_key_is_rejected(store: Arc<dyn Store>) {
     let (gone, stays) = (key("acme", [Scope::Read]), key("acme", [Scope::Read]));
     store.create_key(gone.clone()).await.unwrap();
     store.create_key(stays.clone()).await.unwrap();
@@ -42,7 +45,7 @@ pub async fn a_revoked_key_opens_nothing(store: Arc<dyn Store>) {
     assert!(store.authenticate(stays.hash).await.unwrap().is_some());
 }
 
-pub async fn keys_are_listed_of_one_owner_or_all(store: Arc<dyn Store>) {
+pub async fn keys_are_listed_by_owner_or_all(store: Arc<dyn Store>) {
     let (one, other) = (key("acme", [Scope::Read, Scope::Write]), key("other", [Scope::Admin]));
     let acme = store.create_key(one.clone()).await.unwrap();
     store.create_key(other.clone()).await.unwrap();
@@ -57,7 +60,7 @@ pub async fn keys_are_listed_of_one_owner_or_all(store: Arc<dyn Store>) {
     assert!(store.keys(Some("nobody")).await.unwrap().is_empty());
 }
 
-pub async fn a_key_id_is_given_once(store: Arc<dyn Store>) {
+pub async fn a_key_id_is_unique(store: Arc<dyn Store>) {
     let first = key("acme", [Scope::Read]);
     store.create_key(first.clone()).await.unwrap();
     let second = NewKey { id: first.id.clone(), ..key("other", [Scope::Admin]) };
@@ -66,9 +69,9 @@ pub async fn a_key_id_is_given_once(store: Arc<dyn Store>) {
     assert_eq!(store.authenticate(second.hash).await.unwrap(), None);
 }
 
-pub async fn the_owner_of_a_store_without_authentication_is_there(store: Arc<dyn Store>) {
+pub async fn a_store_without_authentication_has_a_local_owner(store: Arc<dyn Store>) {
     let local =
-        crate::kit::Scene { store, owner: OwnerId::LOCAL, agent: crate::kit::agent("echo") };
+        crate::kit::TestClient { store, owner: OwnerId::LOCAL, agent: crate::kit::agent("echo") };
     let key = local.accepted().await;
     assert_eq!(local.claim_one().await.key(), key);
 }

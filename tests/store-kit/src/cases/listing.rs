@@ -1,13 +1,13 @@
-//! Lists: newest status first, page by page, complete while tasks change.
+//! Lists: newest status first, page by page, and complete while tasks change.
 
-use crate::kit::{Scene, agent, chunk, status};
+use crate::kit::{TestClient, agent, chunk, status};
 use longhaul_domain::{Task, TaskId, TaskState, TerminalState};
 use longhaul_store::{ListQuery, RequestCancel, SnapshotOptions, Store, TaskPage};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-fn query(scene: &Scene, page_size: u32) -> ListQuery {
+fn query(client: &TestClient, page_size: u32) -> ListQuery {
     ListQuery {
-        owner: scene.owner,
+        owner: client.owner,
         agent: None,
         context: None,
         state: None,
@@ -18,8 +18,8 @@ fn query(scene: &Scene, page_size: u32) -> ListQuery {
     }
 }
 
-async fn list(scene: &Scene, query: ListQuery) -> TaskPage {
-    scene.store.list_tasks(query).await.unwrap()
+async fn list(client: &TestClient, query: ListQuery) -> TaskPage {
+    client.store.list_tasks(query).await.unwrap()
 }
 
 fn ids(tasks: &[Task]) -> Vec<TaskId> {
@@ -27,13 +27,13 @@ fn ids(tasks: &[Task]) -> Vec<TaskId> {
 }
 
 pub async fn pages_follow_one_another_in_order(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
+    let client = TestClient::new(store).await;
     for _ in 0..23 {
-        scene.accepted().await;
+        client.accepted().await;
     }
     let (mut after, mut all, mut pages) = (None, Vec::new(), 0);
     loop {
-        let page = list(&scene, ListQuery { after, ..query(&scene, 5) }).await;
+        let page = list(&client, ListQuery { after, ..query(&client, 5) }).await;
         assert_eq!(page.total, 23);
         pages += 1;
         all.extend(page.tasks);
@@ -48,31 +48,31 @@ pub async fn pages_follow_one_another_in_order(store: Arc<dyn Store>) {
 }
 
 pub async fn a_full_last_page_has_no_next(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
+    let client = TestClient::new(store).await;
     assert_eq!(
-        list(&scene, query(&scene, 4)).await,
+        list(&client, query(&client, 4)).await,
         TaskPage { tasks: vec![], next: None, total: 0 }
     );
     for _ in 0..4 {
-        scene.accepted().await;
+        client.accepted().await;
     }
-    let page = list(&scene, query(&scene, 4)).await;
+    let page = list(&client, query(&client, 4)).await;
     assert_eq!((page.tasks.len(), page.next), (4, None));
 }
 
 pub async fn filters_apply_together(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
-    let mut run = scene.running().await;
-    scene.store.settle(run.end(TerminalState::Completed)).await.unwrap();
-    let done = scene.task(run.key()).await;
-    let open = scene.asks("open");
-    scene.create(open.clone()).await;
-    let other = scene.for_agent("other").accepted().await;
-    let all = || query(&scene, 10);
+    let client = TestClient::new(store).await;
+    let mut run = client.running().await;
+    client.store.settle(run.end(TerminalState::Completed)).await.unwrap();
+    let done = client.task(run.key()).await;
+    let open = client.new_request("open");
+    client.create(open.clone()).await;
+    let other = client.for_agent("other").accepted().await;
+    let all = || query(&client, 10);
     let with = |query: ListQuery| {
-        let scene = scene.clone();
+        let client = client.clone();
         async move {
-            let page = list(&scene, query).await;
+            let page = list(&client, query).await;
             assert_eq!(page.total, page.tasks.len() as u64);
             let mut ids = ids(&page.tasks);
             ids.sort();
@@ -103,46 +103,46 @@ pub async fn filters_apply_together(store: Arc<dyn Store>) {
 }
 
 pub async fn a_time_filter_includes_its_moment(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
-    let at = scene.task(scene.accepted().await).await.status.at;
+    let client = TestClient::new(store).await;
+    let at = client.task(client.accepted().await).await.status.at;
     for (from, expected) in [(at, 1), (at + Duration::from_millis(1), 0)] {
-        let page = list(&scene, ListQuery { status_from: Some(from), ..query(&scene, 10) }).await;
+        let page = list(&client, ListQuery { status_from: Some(from), ..query(&client, 10) }).await;
         assert_eq!(page.tasks.len(), expected);
     }
 }
 
 pub async fn a_list_shows_every_task_that_did_not_change_once(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
+    let client = TestClient::new(store).await;
     let mut keys = Vec::new();
     for _ in 0..30 {
-        keys.push(scene.accepted().await);
+        keys.push(client.accepted().await);
     }
     let changed: HashSet<TaskId> = keys.iter().step_by(3).map(|key| key.task).collect();
     let (mut after, mut seen) = (None, Vec::new());
     let mut to_change = changed.iter();
     loop {
-        let page = list(&scene, ListQuery { after, ..query(&scene, 4) }).await;
+        let page = list(&client, ListQuery { after, ..query(&client, 4) }).await;
         seen.extend(ids(&page.tasks));
         after = page.next;
         if after.is_none() {
             break;
         }
         for task in to_change.by_ref().take(2) {
-            let key = longhaul_domain::TaskKey { owner: scene.owner, task: *task };
+            let key = longhaul_domain::TaskKey { owner: client.owner, task: *task };
             let cancel = RequestCancel { key, grace: Duration::ZERO };
-            scene.store.request_cancel(cancel).await.unwrap();
+            client.store.request_cancel(cancel).await.unwrap();
         }
-        scene.accepted().await;
+        client.accepted().await;
     }
     for key in keys.iter().filter(|key| !changed.contains(&key.task)) {
         assert_eq!(seen.iter().filter(|task| **task == key.task).count(), 1);
     }
 }
 
-pub async fn a_list_holds_what_a_read_would(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
+pub async fn a_list_returns_the_same_tasks_as_reads(store: Arc<dyn Store>) {
+    let client = TestClient::new(store).await;
     for n in 0..5 {
-        let mut run = scene.running().await;
+        let mut run = client.running().await;
         let output = vec![
             status(TaskState::Working, "one"),
             chunk("a", "x", false),
@@ -150,10 +150,10 @@ pub async fn a_list_holds_what_a_read_would(store: Arc<dyn Store>) {
             chunk("b", "y", true),
             chunk("a", "z", n % 2 == 0),
         ];
-        scene.store.append(run.append(output)).await.unwrap();
-        scene.follow_up(run.key(), "more").await;
-        scene.store.settle(run.release()).await.unwrap();
-        scene.claim(run.worker, 10).await;
+        client.store.append(run.append(output)).await.unwrap();
+        client.follow_up(run.key(), "more").await;
+        client.store.settle(run.release()).await.unwrap();
+        client.claim(run.worker, 10).await;
     }
     for options in [
         SnapshotOptions::ALL,
@@ -161,10 +161,10 @@ pub async fn a_list_holds_what_a_read_would(store: Arc<dyn Store>) {
         SnapshotOptions { history: 2, artifacts: false, ..SnapshotOptions::ALL },
         SnapshotOptions { history: 0, ..SnapshotOptions::ALL },
     ] {
-        let page = list(&scene, ListQuery { options, ..query(&scene, 10) }).await;
+        let page = list(&client, ListQuery { options, ..query(&client, 10) }).await;
         assert_eq!(page.tasks.len(), 5);
         for task in page.tasks {
-            let read = scene.store.read_task(task.key, options).await.unwrap();
+            let read = client.store.read_task(task.key, options).await.unwrap();
             assert_eq!(Some(task), read);
         }
     }

@@ -1,4 +1,4 @@
-//! Agents: registered by workers, of the highest version, and they stay.
+//! The agent registry: workers register agents, the highest version wins, and agents stay.
 
 use crate::kit::agent;
 use longhaul_domain::{AgentDescriptor, AgentLimits, JsonObject, Skill, extension::Extension};
@@ -39,7 +39,7 @@ pub async fn registered_agents_are_listed_by_name(store: Arc<dyn Store>) {
     assert_eq!(store.agents().await.unwrap(), [alpha, zeta]);
 }
 
-pub async fn the_highest_version_of_an_agent_shows(store: Arc<dyn Store>) {
+pub async fn the_highest_version_of_an_agent_wins(store: Arc<dyn Store>) {
     for (version, shows) in
         [("1.2.0", "1.2.0"), ("1.1.9", "1.2.0"), ("1.10.0", "1.10.0"), ("1.10.0-rc.1", "1.10.0")]
     {
@@ -56,10 +56,10 @@ pub async fn the_same_version_again_replaces_the_description(store: Arc<dyn Stor
 }
 
 pub async fn an_agent_stays_when_its_workers_leave(store: Arc<dyn Store>) {
-    let scene = crate::kit::Scene::new(store).await;
+    let client = crate::kit::TestClient::new(store).await;
     let echo = descriptor("echo", "1.0.0", "e");
-    scene.store.register_agents(vec![echo.clone()]).await.unwrap();
-    let worker = scene.worker().await;
-    scene.store.deregister_worker(worker).await.unwrap();
-    assert_eq!(scene.store.agents().await.unwrap(), [echo]);
+    client.store.register_agents(vec![echo.clone()]).await.unwrap();
+    let worker = client.worker().await;
+    client.store.deregister_worker(worker).await.unwrap();
+    assert_eq!(client.store.agents().await.unwrap(), [echo]);
 }

@@ -1,16 +1,16 @@
-//! Hints: whoever listens hears of what grew and of what needs a worker's eye.
+//! Hints: listeners hear about grown logs and about work for workers.
 
-use crate::kit::{Scene, working};
+use crate::kit::{TestClient, working};
 use futures::StreamExt;
 use longhaul_domain::{AgentName, Seq, SignalChannel, TaskKey, TerminalState};
 use longhaul_store::{ControlSignal, LogSignal, RequestCancel, SignalStream, Store};
 use std::{sync::Arc, time::Duration};
 
-/// Waits for the first signal that fits. Signals may be lost only by saying so.
+/// Waits for the first signal that matches. Signals may be lost only if the stream says so.
 async fn first<T: std::fmt::Debug>(stream: &mut SignalStream<T>, fits: impl Fn(&T) -> bool) {
     let found = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
-            let signal = stream.next().await.expect("the stream goes on");
+            let signal = stream.next().await.expect("the stream continues");
             if fits(&signal) {
                 return;
             }
@@ -29,28 +29,28 @@ async fn grown(stream: &mut SignalStream<LogSignal>, key: TaskKey, last: Seq) {
 }
 
 pub async fn a_log_that_grows_is_signalled(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
-    let mut one = scene.store.log_signals().await.unwrap();
-    let mut other = scene.store.log_signals().await.unwrap();
-    let mut run = scene.running().await;
-    scene.store.follow_logs(&[run.key()]);
+    let client = TestClient::new(store).await;
+    let mut one = client.store.log_signals().await.unwrap();
+    let mut other = client.store.log_signals().await.unwrap();
+    let mut run = client.running().await;
+    client.store.follow_logs(&[run.key()]);
     grown(&mut one, run.key(), Seq(1)).await;
-    scene.store.append(run.append(vec![working()])).await.unwrap();
+    client.store.append(run.append(vec![working()])).await.unwrap();
     grown(&mut one, run.key(), Seq(2)).await;
-    scene.follow_up(run.key(), "more").await;
+    client.follow_up(run.key(), "more").await;
     grown(&mut one, run.key(), Seq(3)).await;
     run.read = Seq(3);
-    scene.store.settle(run.end(TerminalState::Completed)).await.unwrap();
+    client.store.settle(run.end(TerminalState::Completed)).await.unwrap();
     grown(&mut one, run.key(), Seq(5)).await;
     grown(&mut other, run.key(), Seq(5)).await;
 }
 
 pub async fn a_running_task_that_is_canceled_is_signalled(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
-    let run = scene.running().await;
-    let mut signals = scene.store.control_signals().await.unwrap();
+    let client = TestClient::new(store).await;
+    let run = client.running().await;
+    let mut signals = client.store.control_signals().await.unwrap();
     let cancel = RequestCancel { key: run.key(), grace: Duration::from_secs(60) };
-    scene.store.request_cancel(cancel).await.unwrap();
+    client.store.request_cancel(cancel).await.unwrap();
     first(&mut signals, |signal| match signal {
         ControlSignal::Cancel(tasks) => tasks.contains(&run.key()),
         ControlSignal::Message(_) | ControlSignal::Runnable(_) => false,
@@ -60,10 +60,10 @@ pub async fn a_running_task_that_is_canceled_is_signalled(store: Arc<dyn Store>)
 }
 
 pub async fn a_message_to_a_running_task_is_signalled(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
-    let run = scene.running().await;
-    let mut signals = scene.store.control_signals().await.unwrap();
-    scene.follow_up(run.key(), "more").await;
+    let client = TestClient::new(store).await;
+    let run = client.running().await;
+    let mut signals = client.store.control_signals().await.unwrap();
+    client.follow_up(run.key(), "more").await;
     first(&mut signals, |signal| match signal {
         ControlSignal::Message(tasks) => tasks.contains(&run.key()),
         ControlSignal::Cancel(_) | ControlSignal::Runnable(_) => false,
@@ -72,13 +72,13 @@ pub async fn a_message_to_a_running_task_is_signalled(store: Arc<dyn Store>) {
     .await;
 }
 
-pub async fn what_is_announced_is_signalled_to_every_worker(store: Arc<dyn Store>) {
-    let scene = Scene::new(store).await;
-    let run = scene.running().await;
-    let mut one = scene.store.control_signals().await.unwrap();
-    let mut other = scene.store.control_signals().await.unwrap();
+pub async fn an_announcement_is_signalled_to_every_worker(store: Arc<dyn Store>) {
+    let client = TestClient::new(store).await;
+    let run = client.running().await;
+    let mut one = client.store.control_signals().await.unwrap();
+    let mut other = client.store.control_signals().await.unwrap();
     let agent = AgentName::new("announced").unwrap();
-    scene.store.announce(&agent, run.key());
+    client.store.announce(&agent, run.key());
     for signals in [&mut one, &mut other] {
         first(signals, |signal| match signal {
             ControlSignal::Runnable(due) => due.contains(&(agent.clone(), run.key())),

@@ -1,25 +1,25 @@
-//! What the cases share: owners, messages, workers and runs, made in one line each.
+//! Helpers of the cases: owners, messages, workers and runs in one line each.
 
-mod run;
-mod scene;
+mod client;
+mod run_writer;
 mod values;
 mod wait;
 
-pub use run::Run;
-pub use scene::Scene;
+pub use client::TestClient;
+pub use run_writer::RunWriter;
 pub use values::*;
-pub use wait::{Dice, at_once, eventually};
+pub use wait::{SeededRng, eventually, run_concurrently};
 
 use longhaul_store::{ReapRequest, Store};
 use std::{any::Any, sync::Arc, time::Duration};
 
-/// A lease that does not end while a case runs.
-pub const LONG: Duration = Duration::from_secs(600);
+/// A lease that does not end during a case.
+pub const LONG_LEASE: Duration = Duration::from_secs(600);
 
-/// A look for what is overdue that finds no fault with losses and leaves running tasks past their deadline alone.
-pub const REAP: ReapRequest = ReapRequest { limit: 100, max_losses: 1_000, grace: LONG };
+/// A reap that tolerates losses, and leaves running tasks past their deadline alone.
+pub const REAP_ALL: ReapRequest = ReapRequest { limit: 100, max_losses: 1_000, grace: LONG_LEASE };
 
-/// A store of its own for one case, and what must live as long as it.
+/// A store for one case, and the resources that it needs.
 pub struct Fixture {
     /// The store, migrated and empty.
     pub store: Arc<dyn Store>,

@@ -1,4 +1,4 @@
-//! Values as the cases need them.
+//! Values for the cases.
 
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, EntryBody, KeyId, Message, MessageId, OwnerId,
@@ -28,7 +28,7 @@ pub async fn owner(store: &Arc<dyn Store>, name: &str) -> OwnerId {
     store.create_key(key).await.unwrap()
 }
 
-/// A hash that no other call gives.
+/// Returns a hash that no other call returns.
 pub fn hash() -> [u8; 32] {
     let mut hash = [7; 32];
     hash[..16].copy_from_slice(uuid().as_bytes());
@@ -47,13 +47,13 @@ pub fn working() -> EntryBody {
     EntryBody::Status(StatusChange::to(TaskState::Working))
 }
 
-/// A status with a message of the agent.
+/// Returns a status with a message of the agent.
 pub fn status(state: TaskState, text: &str) -> EntryBody {
     let message = message(Role::Agent, &uuid().to_string(), text);
     EntryBody::Status(StatusChange::with(state, Some(message)))
 }
 
-/// A chunk of an artifact.
+/// Returns a chunk of an artifact.
 pub fn chunk(id: &str, text: &str, append: bool) -> EntryBody {
     let artifact = Artifact::new(ArtifactId::new(id).unwrap(), vec![Part::text(text)]);
     EntryBody::Artifact(ArtifactUpdate { artifact, append, last_chunk: false, metadata: None })

@@ -1,8 +1,8 @@
-//! Waiting, doing things at once, and chance that can be repeated.
+//! Polling, concurrency, and repeatable randomness.
 
 use std::{future::Future, time::Duration};
 
-/// Polls until a condition holds: the only way in which a case waits for time to pass.
+/// Polls until a condition holds. Cases wait for time to pass in no other way.
 pub async fn eventually<F, Fut>(what: &str, mut holds: F)
 where
     F: FnMut() -> Fut,
@@ -17,8 +17,8 @@ where
     panic!("did not happen in time: {what}");
 }
 
-/// Runs futures at once, each as a task of its own, and gives their outputs in order.
-pub async fn at_once<T: Send + 'static>(
+/// Runs futures concurrently, each in its own task, and returns their outputs in order.
+pub async fn run_concurrently<T: Send + 'static>(
     futures: impl IntoIterator<Item: Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
     let tasks: Vec<_> =
@@ -30,15 +30,15 @@ pub async fn at_once<T: Send + 'static>(
     outputs
 }
 
-/// Small numbers that depend on the seed only.
-pub struct Dice(u64);
+/// A small random number generator that depends on its seed only.
+pub struct SeededRng(u64);
 
-impl Dice {
+impl SeededRng {
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number below `sides`.
+    /// Returns a number below `sides`.
     pub const fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -1,31 +1,33 @@
-//! Breadth first through every state that can be reached, each once: what is found is found on a shortest way.
+//! Breadth-first exploration of all reachable states, each once, so that a counterexample is as
+//! short as possible.
 
 use super::{
-    broken::Broken,
-    world::{Action, World},
-    wrong::{Wrong, wrong},
+    disabled::DisabledRule,
+    invariants::violated,
+    violation::Violation,
+    world::{Action, ModelWorld},
 };
 use std::{collections::HashMap, fmt};
 
-/// What exploring came to.
+/// Result of an exploration.
 #[derive(Debug)]
 pub struct Explored {
     pub states: usize,
     pub steps: usize,
-    pub found: Option<Found>,
+    pub counterexample: Option<Counterexample>,
 }
 
-/// What is wrong, and a shortest way there.
+/// A violation and a shortest trace to it.
 #[derive(Debug)]
-pub struct Found {
-    pub wrong: Wrong,
+pub struct Counterexample {
+    pub violation: Violation,
     pub trace: Vec<Action>,
-    pub state: World,
+    pub state: ModelWorld,
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:?} after {} steps:", self.wrong, self.trace.len())?;
+        writeln!(f, "{:?} after {} steps:", self.violation, self.trace.len())?;
         for action in &self.trace {
             writeln!(f, "  {action:?}")?;
         }
@@ -34,38 +36,39 @@ impl fmt::Display for Found {
 }
 
 struct Search {
-    /// Every state that was reached, by the order in which it was.
-    states: Vec<World>,
-    /// From where, and how.
+    /// Reached states, in the order of discovery.
+    states: Vec<ModelWorld>,
+    /// Predecessor and action of each state.
     ways: Vec<(u32, Option<Action>)>,
-    numbers: HashMap<World, u32>,
+    numbers: HashMap<ModelWorld, u32>,
     steps: Vec<(u32, u32)>,
 }
 
-/// Looks at every state that can be reached from here, until one is wrong; then whether from each of them a task can
-/// still end or park.
-pub fn explore(from: World, broken: Option<Broken>) -> Explored {
+/// Explores all reachable states until one violates an invariant; then checks that a task can still
+/// end or park from each of them.
+pub fn explore(from: ModelWorld, disabled: Option<DisabledRule>) -> Explored {
     let mut search =
         Search { states: Vec::new(), ways: Vec::new(), numbers: HashMap::new(), steps: Vec::new() };
     search.reach(from, 0, None);
     let mut at = 0;
-    let mut found = None;
-    while found.is_none() && at < search.states.len() {
+    let mut counterexample = None;
+    while counterexample.is_none() && at < search.states.len() {
         let state = search.states[at];
-        found = wrong(&state).map(|wrong| search.found(wrong, at));
-        if found.is_none() {
-            for action in state.actions(broken) {
-                search.reach(state.after(action, broken), at, Some(action));
+        counterexample = violated(&state).map(|violation| search.counterexample(violation, at));
+        if counterexample.is_none() {
+            for action in state.actions(disabled) {
+                search.reach(state.after(action, disabled), at, Some(action));
             }
         }
         at += 1;
     }
-    let found = found.or_else(|| search.dead_end().map(|at| search.found(Wrong::Stuck, at)));
-    Explored { states: search.states.len(), steps: search.steps.len(), found }
+    let counterexample = counterexample
+        .or_else(|| search.dead_end().map(|at| search.counterexample(Violation::Stuck, at)));
+    Explored { states: search.states.len(), steps: search.steps.len(), counterexample }
 }
 
 impl Search {
-    fn reach(&mut self, state: World, from: usize, action: Option<Action>) {
+    fn reach(&mut self, state: ModelWorld, from: usize, action: Option<Action>) {
         let from = u32::try_from(from).expect("states are counted in 32 bits");
         let new = u32::try_from(self.states.len()).expect("states are counted in 32 bits");
         let number = *self.numbers.entry(state).or_insert(new);
@@ -76,7 +79,7 @@ impl Search {
         self.steps.push((from, number));
     }
 
-    fn found(&self, wrong: Wrong, at: usize) -> Found {
+    fn counterexample(&self, violation: Violation, at: usize) -> Counterexample {
         let mut trace = Vec::new();
         let mut here = at;
         while let (from, Some(action)) = self.ways[here] {
@@ -84,15 +87,15 @@ impl Search {
             here = from as usize;
         }
         trace.reverse();
-        Found { wrong, trace, state: self.states[at] }
+        Counterexample { violation, trace, state: self.states[at] }
     }
 
-    /// A state from which no way leads to an end or a park.
+    /// Finds a state from which no path leads to an end or a park.
     fn dead_end(&self) -> Option<usize> {
         let mut backwards = self.steps.clone();
         backwards.sort_unstable_by_key(|(_, to)| *to);
         let rests =
-            |world: &World| world.record.state.is_terminal() || world.record.state.is_parked();
+            |world: &ModelWorld| world.record.state.is_terminal() || world.record.state.is_parked();
         let mut good: Vec<bool> = self.states.iter().map(rests).collect();
         let mut todo: Vec<usize> = (0..good.len()).filter(|at| good[*at]).collect();
         while let Some(at) = todo.pop() {

@@ -1,25 +1,31 @@
-//! The life of one task as a model: small enough to look at every way it can go.
+//! A model of one task's life, small enough to explore completely.
 //!
-//! A [`Record`] is what a store keeps of one task, and its methods are what the traits promise, without clock, disk or
-//! concurrency: the same outcomes, the same entries. It serves twice. The tests in here put it between two workers, a
-//! client, a reaper and a network that loses answers and delivers late, and explore every interleaving of small
-//! configurations; in every state nothing must be wrong and an end must be within reach. To show that they would notice,
-//! each rule is [`Broken`] once. And the conformance suite walks at random through model and store side by side, so what
-//! was explored is what is built.
+//! [`TaskModel`] is what a store keeps of one task. Its methods give the same outcomes and entries
+//! as the traits promise, without clock, disk or concurrency. The tests here put it between two
+//! workers, a client, a reaper and a network that loses answers and delivers late. They explore
+//! every interleaving of small configurations: no state may violate an invariant, and an end must
+//! be reachable from each. To show that a mistake would be noticed, each rule is
+//! [disabled](DisabledRule) once. The conformance suite then walks at random through the model and
+//! a store side by side, so that the store behaves like what was explored.
 
-mod broken;
+mod disabled;
 #[cfg(test)]
 mod explore;
-mod record;
+#[cfg(test)]
+mod invariants;
 mod settle;
+mod task;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod violation;
 #[cfg(test)]
 mod worker;
 #[cfg(test)]
 mod world;
-#[cfg(test)]
-mod wrong;
 
-pub(crate) use record::{Cancel, Desk, Due, Entry, Handed, Loss, Record, Ticket};
-pub(crate) use settle::{How, Write};
+pub(crate) use settle::SettleKind;
+pub(crate) use task::{
+    CancelState, DueState, LossOutcome, ModelClaim, ModelEntry, ModelFence, ModelLog, ModelWrite,
+    TaskModel,
+};

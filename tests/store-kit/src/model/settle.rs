@@ -1,90 +1,96 @@
 //! The end of a run, in the model.
 
 use super::{
-    broken::Broken,
-    record::{Cancel, Desk, Due, Entry, Guard, Record, Run, Ticket},
+    disabled::DisabledRule,
+    task::{
+        CancelState, DueState, FenceCheck, ModelEntry, ModelLog, ModelRun, ModelWrite, TaskModel,
+    },
 };
 use longhaul_domain::{TaskState, TerminalState};
 use longhaul_store::Settled;
 
-/// What every write brings.
+/// The end of a run. An end, a park and a retry bring a `working` status before the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Write {
-    pub ticket: Ticket,
-    pub op: u8,
-    /// Whether it brings a checkpoint. An append brings that or a `working` status.
-    pub checkpoint: bool,
-}
-
-/// How a run ends. What ends or parks brings a `working` status before the last one, and so does a retry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum How {
+pub(crate) enum SettleKind {
     End(TerminalState),
     Park,
     Retry { later: bool },
     Release,
 }
 
-/// What becomes of a settled run.
-enum Fate {
+/// Decision about a settled run.
+enum ModelDecision {
     Over,
     Canceled,
-    Again(Run),
-    HandedBack(Run),
+    OfferAgain(ModelRun),
+    HandedBack(ModelRun),
 }
 
-impl Record {
-    pub fn settle(&mut self, desk: &mut Desk, write: Write, how: How, read: u8) -> Settled {
-        let run = match self.guard(desk, write, true) {
-            Guard::Held(run) => run,
-            Guard::Done => return Settled::Already { last: self.seq() },
-            Guard::Fenced => return Settled::Fenced,
-            Guard::Ended(state) => return Settled::Ended(state),
+impl TaskModel {
+    pub fn settle(
+        &mut self,
+        log: &mut ModelLog,
+        write: ModelWrite,
+        how: SettleKind,
+        read: u8,
+    ) -> Settled {
+        let run = match self.guard(log, write, true) {
+            FenceCheck::Held(run) => run,
+            FenceCheck::Done => return Settled::Already { last: self.seq() },
+            FenceCheck::Fenced => return Settled::Fenced,
+            FenceCheck::Ended(state) => return Settled::Ended(state),
         };
         self.note(write);
-        self.settle_token = write.ticket.token;
+        self.settle_token = write.fence.token;
         self.epoch = run.epoch;
-        if how != How::Release {
-            self.write(desk, Entry::Status(TaskState::Working));
+        if how != SettleKind::Release {
+            self.write(log, ModelEntry::Status(TaskState::Working));
         }
-        let fate = self.fate(desk, how, read, run);
-        let handed_back = matches!(fate, Fate::HandedBack(_));
-        match (fate, how) {
-            (Fate::Over, How::End(state)) => self.end(desk, state.state()),
-            (Fate::Over, _) => self.end(desk, TaskState::InputRequired),
-            (Fate::Canceled, _) => self.end(desk, TaskState::Canceled),
-            (Fate::Again(run) | Fate::HandedBack(run), _) => {
-                self.run = Some(Run { losses: 0, ..run.offered() });
+        let decide = self.decide(log, how, read, run);
+        let handed_back = matches!(decide, ModelDecision::HandedBack(_));
+        match (decide, how) {
+            (ModelDecision::Over, SettleKind::End(state)) => self.end(log, state.state()),
+            (ModelDecision::Over, _) => self.end(log, TaskState::InputRequired),
+            (ModelDecision::Canceled, _) => self.end(log, TaskState::Canceled),
+            (ModelDecision::OfferAgain(run) | ModelDecision::HandedBack(run), _) => {
+                self.run = Some(ModelRun { losses: 0, ..run.offered() });
             }
         }
         let last = self.seq();
         if handed_back { Settled::HandedBack { last } } else { Settled::Now { last } }
     }
 
-    fn fate(&self, desk: &Desk, how: How, read: u8, run: Run) -> Fate {
-        let canceling = |rule| run.cancel != Cancel::No && !desk.breaks(rule);
+    fn decide(&self, log: &ModelLog, how: SettleKind, read: u8, run: ModelRun) -> ModelDecision {
+        let canceling = |rule| run.cancel != CancelState::No && !log.disables(rule);
         let unread = self.message_seq > read;
         match how {
-            // Whoever ends first wins, also over a cancel; but what was to end is not run again.
-            How::End(state) => {
-                let may = !run.handed_back || desk.breaks(Broken::HandedBackOnce);
-                let may = may && run.cancel == Cancel::No && state != TerminalState::Canceled;
+            // The first to end the task wins, even over a cancel request; but a canceled run is not
+            // repeated.
+            SettleKind::End(state) => {
+                let may = !run.handed_back || log.disables(DisabledRule::HandedBackOnce);
+                let may = may && run.cancel == CancelState::No && state != TerminalState::Canceled;
                 if unread && may {
-                    Fate::HandedBack(Run { handed_back: true, ..run })
+                    ModelDecision::HandedBack(ModelRun { handed_back: true, ..run })
                 } else {
-                    Fate::Over
+                    ModelDecision::Over
                 }
             }
-            How::Park if canceling(Broken::CancelAtPark) => Fate::Canceled,
-            How::Park if unread && !desk.breaks(Broken::UnreadAtPark) => Fate::HandedBack(run),
-            How::Park => Fate::Over,
-            How::Retry { .. } if canceling(Broken::CancelAtRetry) => Fate::Canceled,
-            How::Release if canceling(Broken::CancelAtRelease) => Fate::Canceled,
-            How::Retry { later } => {
-                let due = if later { Due::Later } else { Due::Now };
-                Fate::Again(Run { due, attempt: run.attempt + 1, ..run })
+            SettleKind::Park if canceling(DisabledRule::CancelAtPark) => ModelDecision::Canceled,
+            SettleKind::Park if unread && !log.disables(DisabledRule::UnreadAtPark) => {
+                ModelDecision::HandedBack(run)
             }
-            How::Release => Fate::Again(run),
+            SettleKind::Park => ModelDecision::Over,
+            SettleKind::Retry { .. } if canceling(DisabledRule::CancelAtRetry) => {
+                ModelDecision::Canceled
+            }
+            SettleKind::Release if canceling(DisabledRule::CancelAtRelease) => {
+                ModelDecision::Canceled
+            }
+            SettleKind::Retry { later } => {
+                let due = if later { DueState::Later } else { DueState::Now };
+                ModelDecision::OfferAgain(ModelRun { due, attempt: run.attempt + 1, ..run })
+            }
+            SettleKind::Release => ModelDecision::OfferAgain(run),
         }
     }
 }

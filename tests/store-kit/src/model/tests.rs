@@ -1,15 +1,15 @@
 use super::{
-    broken::Broken,
-    explore::{Found, explore},
-    world::{Left, Limit, World},
-    wrong::Wrong,
+    disabled::DisabledRule,
+    explore::{Counterexample, explore},
+    violation::Violation,
+    world::{ActionBudget, ModelWorld, TimerState},
 };
 
-/// Explores a configuration to its end; nothing must be wrong anywhere.
-fn assert_sound(world: World) {
+/// Explores a configuration completely; no state may violate an invariant.
+fn assert_sound(world: ModelWorld) {
     let explored = explore(world, None);
-    if let Some(found) = explored.found {
-        panic!("{found}");
+    if let Some(counterexample) = explored.counterexample {
+        panic!("{counterexample}");
     }
     println!("{} states, {} steps", explored.states, explored.steps);
     assert!(explored.states > 5_000, "the configuration is too small to show anything");
@@ -17,52 +17,72 @@ fn assert_sound(world: World) {
 
 #[test]
 fn messages_against_ends_parks_and_a_cancel() {
-    let left = Left { messages: 2, cancels: 1, answers: 1, appends: 1, ..Left::NOTHING };
-    assert_sound(World::new(left));
+    let budget =
+        ActionBudget { messages: 2, cancels: 1, answers: 1, appends: 1, ..ActionBudget::NOTHING };
+    assert_sound(ModelWorld::new(budget));
 }
 
 #[test]
 fn losses_against_everything_that_an_executor_sends() {
-    let left = Left { losses: 2, answers: 1, messages: 1, attempts: 2, ..Left::NOTHING };
-    assert_sound(World::new(left));
+    let budget =
+        ActionBudget { losses: 2, answers: 1, messages: 1, attempts: 2, ..ActionBudget::NOTHING };
+    assert_sound(ModelWorld::new(budget));
 }
 
 #[test]
 fn a_cancel_against_losses_and_retries() {
-    let left = Left { cancels: 1, losses: 2, answers: 1, appends: 1, attempts: 2, ..Left::NOTHING };
-    assert_sound(World::new(left));
+    let budget = ActionBudget {
+        cancels: 1,
+        losses: 2,
+        answers: 1,
+        appends: 1,
+        attempts: 2,
+        ..ActionBudget::NOTHING
+    };
+    assert_sound(ModelWorld::new(budget));
 }
 
 #[test]
 fn drain_against_losses_and_claims_whose_answer_is_lost() {
-    let left = Left {
+    let budget = ActionBudget {
         losses: 1,
         answers: 1,
         releases: 1,
         retires: 1,
         appends: 1,
         late_claims: true,
-        ..Left::NOTHING
+        ..ActionBudget::NOTHING
     };
-    assert_sound(World::new(left));
+    assert_sound(ModelWorld::new(budget));
 }
 
 #[test]
-fn limits_of_time_against_a_worker_and_its_loss() {
-    let left = Left { losses: 1, messages: 1, cancels: 1, attempts: 2, ..Left::NOTHING };
-    let limits = World { deadline: Limit::Ahead, queue: Limit::Ahead, ..World::new(left) };
+fn time_limits_against_a_worker_and_its_loss() {
+    let budget =
+        ActionBudget { losses: 1, messages: 1, cancels: 1, attempts: 2, ..ActionBudget::NOTHING };
+    let limits = ModelWorld {
+        deadline: TimerState::Ahead,
+        queue: TimerState::Ahead,
+        ..ModelWorld::new(budget)
+    };
     assert_sound(limits);
 }
 
 #[test]
 fn losses_in_a_row_against_progress() {
-    let left = Left { losses: 3, max_losses: 2, checkpoints: 1, answers: 1, ..Left::NOTHING };
-    assert_sound(World::new(left));
+    let budget = ActionBudget {
+        losses: 3,
+        max_losses: 2,
+        checkpoints: 1,
+        answers: 1,
+        ..ActionBudget::NOTHING
+    };
+    assert_sound(ModelWorld::new(budget));
 }
 
-/// Enough of everything for every broken rule to show.
-fn everything() -> World {
-    World::new(Left {
+/// Returns a configuration in which every disabled rule shows.
+fn everything() -> ModelWorld {
+    ModelWorld::new(ActionBudget {
         messages: 2,
         cancels: 1,
         losses: 2,
@@ -77,65 +97,74 @@ fn everything() -> World {
     })
 }
 
-fn finds(broken: Broken, from: World) -> Found {
-    let found = explore(from, Some(broken)).found;
-    let found = found.unwrap_or_else(|| panic!("nobody notices that {broken:?} is broken"));
-    println!("{broken:?}: {found}");
-    assert!(!found.trace.is_empty());
-    found
+fn finds(disabled: DisabledRule, from: ModelWorld) -> Counterexample {
+    let counterexample = explore(from, Some(disabled)).counterexample;
+    let counterexample =
+        counterexample.unwrap_or_else(|| panic!("no violation found with {disabled:?} disabled"));
+    println!("{disabled:?}: {counterexample}");
+    assert!(!counterexample.trace.is_empty());
+    counterexample
 }
 
 #[test]
-fn every_broken_rule_is_noticed() {
+fn every_disabled_rule_is_noticed() {
     let cases = [
-        (Broken::Fence, Wrong::StaleWrite),
-        (Broken::FreshFence, Wrong::TwoHolders),
-        (Broken::OperationNumber, Wrong::DoneTwice),
-        (Broken::SettleToken, Wrong::Forgotten),
-        (Broken::SettleOfThisRun, Wrong::SaidDone),
-        (Broken::CancelAtRetry, Wrong::CancelIgnored),
-        (Broken::CancelAtPark, Wrong::CancelIgnored),
-        (Broken::CancelAtRelease, Wrong::CancelIgnored),
-        (Broken::CancelAtLoss, Wrong::CancelIgnored),
-        (Broken::UnreadAtPark, Wrong::ParkedUnread),
-        (Broken::HandedBackOnce, Wrong::HandedBackTwice),
-        (Broken::WakeOffers, Wrong::Stuck),
-        (Broken::LossOffers, Wrong::Stuck),
-        (Broken::ForceTakesOff, Wrong::NothingToRun),
-        (Broken::EndIsFinal, Wrong::WrittenAfterTheEnd),
-        (Broken::OneHolder, Wrong::Stolen),
+        (DisabledRule::Fence, Violation::StaleWrite),
+        (DisabledRule::FreshFence, Violation::TwoHolders),
+        (DisabledRule::OperationNumber, Violation::WrittenTwice),
+        (DisabledRule::SettleToken, Violation::SettleNotRecognised),
+        (DisabledRule::SettleNumberPerRun, Violation::FalselyReportedDone),
+        (DisabledRule::CancelAtRetry, Violation::CancelIgnored),
+        (DisabledRule::CancelAtPark, Violation::CancelIgnored),
+        (DisabledRule::CancelAtRelease, Violation::CancelIgnored),
+        (DisabledRule::CancelAtLoss, Violation::CancelIgnored),
+        (DisabledRule::UnreadAtPark, Violation::ParkedUnread),
+        (DisabledRule::HandedBackOnce, Violation::HandedBackTwice),
+        (DisabledRule::WakeOffers, Violation::Stuck),
+        (DisabledRule::LossOffers, Violation::Stuck),
+        (DisabledRule::ForcedCancelDequeues, Violation::QueuedWithoutWork),
+        (DisabledRule::EndIsFinal, Violation::WrittenAfterTheEnd),
+        (DisabledRule::OneHolder, Violation::ClaimedWhileHeld),
     ];
-    for (broken, wrong) in cases {
-        assert_eq!(finds(broken, everything()).wrong, wrong, "{broken:?}");
+    for (disabled, violation) in cases {
+        assert_eq!(finds(disabled, everything()).violation, violation, "{disabled:?}");
     }
 }
 
 #[test]
 fn losses_that_are_not_counted_are_noticed() {
-    let left = Left { losses: 2, max_losses: 2, ..Left::NOTHING };
-    assert_eq!(finds(Broken::LossesCount, World::new(left)).wrong, Wrong::NotQuarantined);
+    let budget = ActionBudget { losses: 2, max_losses: 2, ..ActionBudget::NOTHING };
+    assert_eq!(
+        finds(DisabledRule::LossesCount, ModelWorld::new(budget)).violation,
+        Violation::NotQuarantined
+    );
 }
 
-/// A worker that takes a run of which its own claim is about to tell it for one that it does not know of gives back what it
-/// is about to run; then its executor is told that its end was written, and it was not.
+/// A worker releases a run that it does not know, while the answer to its own claim of that run is
+/// in flight. It then runs the released run, and its executor is told that an end was written that
+/// was not.
 #[test]
 fn a_run_is_not_given_back_while_a_claim_is_under_way() {
-    let left = Left { late_claims: true, ..Left::NOTHING };
-    assert_eq!(finds(Broken::KnowsBeforeGivingBack, World::new(left)).wrong, Wrong::SaidDone);
-    assert!(explore(World::new(left), None).found.is_none());
+    let budget = ActionBudget { late_claims: true, ..ActionBudget::NOTHING };
+    assert_eq!(
+        finds(DisabledRule::WaitsForOwnClaim, ModelWorld::new(budget)).violation,
+        Violation::FalselyReportedDone
+    );
+    assert!(explore(ModelWorld::new(budget), None).counterexample.is_none());
 }
 
 /// Epoch and token each fence off a stale worker without the other's help.
 #[test]
 fn either_half_of_a_fence_is_enough() {
-    let left = Left { losses: 2, answers: 1, appends: 1, attempts: 2, ..Left::NOTHING };
-    for half in [Broken::Epoch, Broken::Token] {
-        assert!(explore(World::new(left), Some(half)).found.is_none(), "{half:?}");
+    let budget =
+        ActionBudget { losses: 2, answers: 1, appends: 1, attempts: 2, ..ActionBudget::NOTHING };
+    for half in [DisabledRule::Epoch, DisabledRule::Token] {
+        assert!(explore(ModelWorld::new(budget), Some(half)).counterexample.is_none(), "{half:?}");
     }
 }
 
 #[test]
-fn what_is_found_is_found_on_a_shortest_way() {
-    let found = finds(Broken::UnreadAtPark, everything());
-    assert_eq!(found.trace.len(), 4, "claim, message, send, deliver: {found}");
+fn a_counterexample_is_as_short_as_possible() {
+    let counterexample = finds(DisabledRule::UnreadAtPark, everything());
+    assert_eq!(counterexample.trace.len(), 4, "claim, message, send, deliver: {counterexample}");
 }

@@ -1,83 +1,84 @@
-//! What a worker believes, and what it has on the wire.
+//! The worker in the model: its view of its run, and its writes in flight.
 
 use super::{
-    record::{Handed, Ticket},
-    settle::How,
-    wrong::{Memory, Wrong},
+    settle::SettleKind,
+    task::{ModelClaim, ModelFence},
 };
 use longhaul_store::{Appended, Settled};
 
-/// What the store knows of a worker's lease.
+/// The store's view of a worker's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lease {
+pub enum LeaseState {
     Valid,
     Over,
     /// The store has forgotten the worker.
     Gone,
 }
 
-/// A write.
+/// Kind of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum WriteKind {
     Append,
     Checkpoint,
-    Settle(How),
+    Settle(SettleKind),
 }
 
-/// A write on its way.
+/// A write in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Request {
-    pub ticket: Ticket,
+pub struct WriteInFlight {
+    pub fence: ModelFence,
     pub op: u8,
-    pub what: What,
+    pub what: WriteKind,
     pub read: u8,
-    /// Whether it gives back a run that the worker does not know of.
-    pub back: bool,
+    /// Set for the release of a run that the worker does not know.
+    pub release: bool,
 }
 
-/// A run, as the worker that executes it sees it. Nothing tells it that it has lost the run, but an answer.
+/// A run as seen by the worker that executes it. Only an answer tells the worker that it has lost
+/// the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hold {
-    pub ticket: Ticket,
+pub struct WorkerRun {
+    pub fence: ModelFence,
     pub attempt: u8,
     pub read: u8,
     pub op: u8,
-    /// Whether it has heard that it is to stop.
+    /// Set once the worker has heard about a cancel.
     pub cancel: bool,
-    pub sent: Option<Request>,
+    pub sent: Option<WriteInFlight>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Worker {
-    pub lease: Lease,
-    /// What the store has handed out, before the answer is there.
-    pub claiming: Option<Handed>,
-    pub hold: Option<Hold>,
-    /// A run that is being given back.
-    pub back: Option<Request>,
+pub struct ModelWorker {
+    pub lease: LeaseState,
+    /// A claimed run whose answer has yet to arrive.
+    pub claiming: Option<ModelClaim>,
+    pub running: Option<WorkerRun>,
+    /// The release of a run, in flight.
+    pub release: Option<WriteInFlight>,
 }
 
-/// What became of a write.
+/// Answer to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum WriteReply {
     Now,
     HandedBack,
     Already,
     Lost,
 }
 
-impl Worker {
-    pub const NEW: Self = Self { lease: Lease::Valid, claiming: None, hold: None, back: None };
+impl ModelWorker {
+    pub const NEW: Self =
+        Self { lease: LeaseState::Valid, claiming: None, running: None, release: None };
 
-    /// Whether it knows of a run, or soon will.
-    pub fn knows(&self, ticket: Ticket) -> bool {
-        self.hold.is_some_and(|hold| hold.ticket == ticket)
+    /// Returns whether it knows a run.
+    pub fn knows(&self, fence: ModelFence) -> bool {
+        self.running.is_some_and(|running| running.fence == fence)
     }
 
-    /// Begins what was claimed.
+    /// Starts the claimed run.
     pub fn begin(&mut self) {
-        self.hold = self.claiming.take().map(|handed| Hold {
-            ticket: handed.ticket,
+        self.running = self.claiming.take().map(|handed| WorkerRun {
+            fence: handed.fence,
             attempt: handed.attempt,
             read: handed.read,
             op: 0,
@@ -86,53 +87,17 @@ impl Worker {
         });
     }
 
-    /// Takes an answer to what its executor has sent.
-    pub fn hear(&mut self, what: What, answer: Answer) {
-        let Some(hold) = self.hold.as_mut() else { return };
-        hold.sent = None;
-        if answer == Answer::Lost || matches!(what, What::Settle(_)) {
-            self.hold = None;
+    /// Receives the answer to a write of its executor.
+    pub fn receive(&mut self, what: WriteKind, answer: WriteReply) {
+        let Some(running) = self.running.as_mut() else { return };
+        running.sent = None;
+        if answer == WriteReply::Lost || matches!(what, WriteKind::Settle(_)) {
+            self.running = None;
         }
     }
 }
 
-impl Request {
-    /// A bit that no other write has. The one that gives back counts apart: it may have the number of another one.
-    const fn bit(self) -> u128 {
-        let op = if self.back { 7 } else { self.op };
-        1 << (self.ticket.token * 8 + op)
-    }
-
-    /// Judges an answer: what was done was done once and by who held the run, and what is said is true.
-    pub fn judge(self, memory: &mut Memory, held: bool, answer: Answer) {
-        let before = memory.done & self.bit() != 0;
-        match answer {
-            Answer::Now | Answer::HandedBack => {
-                memory.blame(!held, Wrong::StaleWrite);
-                memory.blame(before, Wrong::DoneTwice);
-                memory.done |= self.bit();
-                self.remember(memory, answer);
-            }
-            Answer::Already => memory.blame(!before, Wrong::SaidDone),
-            Answer::Lost => memory.blame(memory.settled == Some(self), Wrong::Forgotten),
-        }
-    }
-
-    fn remember(self, memory: &mut Memory, answer: Answer) {
-        if self.what != What::Append {
-            memory.lost_in_a_row = 0;
-        }
-        let What::Settle(how) = self.what else { return };
-        memory.settled = Some(self);
-        if how == How::Park {
-            memory.parked_read = self.read;
-        } else if answer == Answer::HandedBack {
-            memory.ends_handed_back += 1;
-        }
-    }
-}
-
-impl From<Appended> for Answer {
+impl From<Appended> for WriteReply {
     fn from(appended: Appended) -> Self {
         match appended {
             Appended::Now { .. } => Self::Now,
@@ -142,7 +107,7 @@ impl From<Appended> for Answer {
     }
 }
 
-impl From<Settled> for Answer {
+impl From<Settled> for WriteReply {
     fn from(settled: Settled) -> Self {
         match settled {
             Settled::Now { .. } => Self::Now,
