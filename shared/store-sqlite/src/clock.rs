@@ -68,6 +68,7 @@ impl StoreClock {
             state.step = Some(ClockStep { back: step.back.saturating_add(back), ..step });
             state.last = now;
         }
+        // A small correction holds the time still until the clock has caught up.
         state.last = state.last.max(now);
         state.last
     }

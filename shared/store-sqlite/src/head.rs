@@ -143,6 +143,7 @@ impl TaskHead {
             );
             db::run(tx.conn, SAVE_WITH_STATUS, row)?;
         }
+        // Ended tasks must not be found by the search for passed deadlines.
         if self.state.is_terminal() && self.deadline.is_some() {
             db::run(tx.conn, CLEAR_DEADLINE, (owner, &task))?;
         }

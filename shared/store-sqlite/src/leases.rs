@@ -79,6 +79,7 @@ impl Leases {
     /// `true`: it is lost.
     pub fn remove_if_lost(&self, worker: WorkerId, now: i64) -> bool {
         self.with(|leases| {
+            // A worker without a lease belonged to an earlier process.
             let lost = leases.get_mut(&worker).is_none_or(|l| l.check(now) == LeaseStatus::Lost);
             if lost {
                 leases.remove(&worker);

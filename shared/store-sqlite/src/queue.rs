@@ -154,6 +154,7 @@ impl Run {
     }
 
     fn frees_its_key(&self, tx: &mut Tx<'_>) -> DbResult<()> {
+        // Only a run that holds its key, or is ready to take it, passes the key on.
         if let Some(key) = &self.concurrency_key
             && (self.claimed || self.ready)
         {

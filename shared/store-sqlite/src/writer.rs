@@ -210,6 +210,7 @@ impl WriterThread {
             while batch.len() < MAX_BATCH_CALLS
                 && let Ok(next) = calls.try_recv()
             {
+                // A call over the limit starts the next batch, so the order of calls is kept.
                 weight = weight.saturating_add(next.weight());
                 if weight > MAX_BATCH_BYTES {
                     carried = Some(next);
@@ -235,6 +236,7 @@ impl WriterThread {
         for call in batch {
             call.answer(failed);
         }
+        // Signals follow the commit: a listener that reads now finds what it is told about.
         if let Ok(effects) = done {
             self.signals.send(effects);
         }
@@ -248,6 +250,7 @@ impl WriterThread {
         let effects = if let Some(effects) = self.run_all(batch)? {
             effects
         } else {
+            // The second run overwrites the outputs of the first.
             self.run("ROLLBACK")?;
             self.run("BEGIN IMMEDIATE")?;
             self.run_with_savepoints(batch)?
@@ -258,6 +261,7 @@ impl WriterThread {
 
     /// Follows a clock that was set back, before anything is written with the new time.
     fn follow_clock(&self) -> DbResult<()> {
+        // Reading the clock detects a step.
         self.time.now();
         let Some(step) = self.time.pending_step() else { return Ok(()) };
         self.run("BEGIN IMMEDIATE")?;
@@ -312,6 +316,7 @@ impl WriterThread {
     /// ones.
     fn sync(&mut self, synced: bool) -> rusqlite::Result<()> {
         if synced != self.synced {
+            // SQLite changes this setting only outside a transaction.
             self.conn.pragma_update(None, "synchronous", if synced { "full" } else { "normal" })?;
             self.synced = synced;
         }

@@ -237,11 +237,13 @@ impl BatchSlots {
         batch: &Batch<In, Out>,
         full: bool,
     ) -> Option<BatchSlot> {
+        // No other batch of this lane is in flight.
         let alone = self.free.available_permits() >= limits.max_in_flight.max(1);
         if !(alone || full || batch.calls.len() >= limits.min_calls_alongside.min(limits.max_calls))
         {
             return None;
         }
+        // The permit returns when the slot is dropped.
         self.free.try_acquire().ok()?.forget();
         Some(BatchSlot(Arc::clone(self)))
     }

@@ -90,12 +90,14 @@ pub fn claim(
     request: &ClaimRequest,
 ) -> DbResult<Vec<ClaimedRun>> {
     let mut claimed = Vec::new();
+    // Runs given to a worker without a valid lease would be reaped at once.
     if !leases.is_valid(request.worker, tx.now) {
         return Ok(claimed);
     }
     let worker = WorkerName(request.worker.to_string());
     let queues = request.slots.iter().map(|slots| AgentQueue::open(tx, order, slots));
     let mut queues = queues.collect::<DbResult<VecDeque<_>>>()?;
+    // Each claim starts with another agent, so that no agent is always served first.
     queues.rotate_left(order.first_agent(request.slots.len()) % request.slots.len().max(1));
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     while claimed.len() < limit
@@ -317,6 +319,7 @@ impl<'a> AgentQueue<'a> {
             && let Some(mut owner) = self.next_owner(tx)?
         {
             let claimed = first_of(tx, self.slots, &mut owner, worker)?;
+            // An owner without a startable run has had its turn too.
             order.set_last_owner(&self.slots.agent, owner.id);
             if claimed.is_some() {
                 self.left -= 1;
@@ -340,6 +343,7 @@ impl<'a> AgentQueue<'a> {
                 return self.owner(tx, id).map(Some);
             }
             if !self.wrapped && self.attempts_left > 0 {
+                // The round continues at the smallest owner id and ends where it began.
                 self.wrapped = true;
                 self.place = Some(i32::MIN);
             }

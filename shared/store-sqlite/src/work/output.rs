@@ -62,6 +62,7 @@ pub fn check_fence(tx: &Tx<'_>, output: &Append, settles: bool) -> DbResult<Fenc
     if settles && settled && (!same_run || output.op <= head.last_op) {
         return Ok(FenceCheck::Done(head.last_seq));
     }
+    // An end is reported as such, because it explains why the worker lost its run.
     Ok(if head.state.is_terminal() { FenceCheck::Ended(head.state) } else { FenceCheck::Fenced })
 }
 

@@ -92,6 +92,8 @@ impl ReapPass<'_, '_> {
 
     fn lost_workers(&mut self, leases: &Leases) -> DbResult<()> {
         for id in due_work::workers(self.tx.conn)? {
+            // The lease goes first, so that a heartbeat from now on answers that the worker is
+            // lost.
             if self.left() == 0 || !leases.remove_if_lost(id, self.tx.now) {
                 continue;
             }
@@ -146,6 +148,7 @@ impl ReapPass<'_, '_> {
 
 /// Removes a worker that shuts down in good order.
 pub fn deregister(tx: &mut Tx<'_>, leases: &Leases, worker: WorkerId) -> DbResult<Vec<Reaped>> {
+    // A claim that is still queued finds no lease and takes nothing.
     leases.end(worker);
     let worker = worker.to_string();
     let mut reaped = Vec::new();

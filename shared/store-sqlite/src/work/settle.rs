@@ -36,6 +36,7 @@ pub fn settle(tx: &mut Tx<'_>, settle: &Settle) -> DbResult<Settled> {
     check_output(head.state, &output.entries, last)?;
     let (all, before) = (&output.entries[..], head.baseline());
     let but_last = all.split_last().map_or(all, |(_, rest)| rest);
+    // The token outlives the row of the run, so that a repeated settle is recognised.
     head.settle_token = Some(output.fence.token);
     head.epoch = run.epoch;
     let decision = decide(tx.now, settle, &head, run);
