@@ -25,7 +25,6 @@ REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
 # Crates that one place alone may use, so that replacing what is behind them stays one crate's work. The benchmark measures
 # what they can do at most, without the product in between.
 ONLY_IN = {
-    "sqlx": {"longhaul-store-postgres"},
     "sqlx-core": {"longhaul-store-postgres"},
     "sqlx-postgres": {"longhaul-store-postgres"},
     "rusqlite": {"longhaul-store-sqlite", "longhaul-bench"},
@@ -91,3 +90,50 @@ TESTS_MAY_ALSO_USE = {
     "longhaul-cli": HARNESS,
     "longhaul-tests": BACKENDS | SERVICES | {"longhaul-proto"},
 }
+
+# How no doc comment begins: it begins with a noun or a verb.
+RELATIVE_OPENINGS = {
+    "By", "How", "Of", "Those", "What", "Whatever", "When", "Where", "Whether", "Which", "Who", "Whoever", "Whom", "Whose", "Why",
+}
+
+# Phrases that no comment has.
+BANNED_PHRASES = [
+    "any more than that is", "as many as this", "at it", "by what", "for company", "is told by", "nobody .{0,30} any more",
+    "of its own accord", "the long way", "whoever",
+]
+
+# Names of pictures and of roles in a sentence, and what they are called in this field.
+BANNED_NAMES = {
+    "Anybody": "the scheme is NoAuth",
+    "Bad": "what cannot be read is Invalid",
+    "Books": "a worker's claims are HeldRuns",
+    "Brought": "a round of claims is a ClaimRound",
+    "COMPANY": "say what the constant bounds, and its unit",
+    "Crowd": "what limits waiting is a WaitLimiter",
+    "Doubt": "lost notifications are MissedSignals",
+    "Front": "what dispatches requests is a Dispatcher",
+    "Gate": "what handlers share is the AppState",
+    "House": "tasks beside the main one are BackgroundTasks",
+    "Keeper": "what compares both sides is a Reconciler",
+    "Marks": "what is known of a request is its RequestContext",
+    "MOST": "say what the constant bounds, and its unit",
+    "PATIENCE": "say what the constant bounds, and its unit",
+    "Polled": "what follows polls is a PollTracker",
+    "Room": "what may be read or held is a budget",
+    "Usual": "the write without locks is a FastWrite",
+    "Veil": "a store behind a broken network is a PartitionedStore",
+    "Weather": "faults that a test makes are Faults",
+    "bury": "name the insert",
+    "noisily": "name the progress log",
+    "patiently": "name the retry",
+}
+
+# Names that may stand for three public types or more, in different crates.
+SAME_NAME_MAX_TYPES = 7
+
+# Share of lines with a comment of their own, of each crate that has so many lines.
+LINE_COMMENTS_MIN_PERCENT = 1.5
+LINE_COMMENTS_MIN_LINES = 800
+
+# Groups of files that may use each other, with the reason at the line.
+CIRCLES_LEFT: dict[str, list[list[str]]] = {}
