@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use longhaul_domain::AgentName;
 use longhaul_signing::CardSigner;
 use longhaul_store::TaskBudget;
-use longhaul_wire::{Negotiation, card::DeploymentInfo, interfaces::GrpcAddress};
+use longhaul_wire::{Negotiation, card::DeploymentInfo, card::GrpcAddress};
 use std::{sync::Arc, time::Duration};
 
 /// Authentication scheme of callers.

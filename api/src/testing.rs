@@ -21,7 +21,7 @@ use longhaul_store::{
     TaskBudget,
 };
 use longhaul_wire::{
-    Dialect, Extensions, Negotiation, SendRequest, card::DeploymentInfo, interfaces::GrpcAddress,
+    Dialect, Extensions, Negotiation, SendRequest, card::DeploymentInfo, card::GrpcAddress,
 };
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;

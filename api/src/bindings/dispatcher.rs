@@ -19,7 +19,7 @@ use axum::{
 };
 use futures::FutureExt;
 use longhaul_proto::transport_error;
-use longhaul_wire::error::OWN_DOMAIN;
+use longhaul_wire::error::LONGHAUL_DOMAIN;
 use serde_json::{Value, json};
 use std::{borrow::Cow, convert::Infallible, mem, panic::AssertUnwindSafe, sync::Arc};
 use tonic::Code;
@@ -193,7 +193,7 @@ fn refuse(rejection: &OriginRejection, parts: &Parts) -> Response {
     }
     let path = parts.uri.path();
     let detail =
-        json!({"@type": ERROR_INFO, "reason": reason, "domain": OWN_DOMAIN, "metadata": {}});
+        json!({"@type": ERROR_INFO, "reason": reason, "domain": LONGHAUL_DOMAIN, "metadata": {}});
     let body: Value = if parts.method == Method::POST && route(path) != Route::Other {
         let error = json!({"code": FORBIDDEN_CODE, "message": message, "data": [detail]});
         json!({"jsonrpc": "2.0", "id": null, "error": error})

@@ -21,7 +21,7 @@ use axum::{
 use longhaul_domain::line::escape_line_separators;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
-    jsonrpc::{Call, RejectedCall, RpcId, read_call, write_error, write_result},
+    jsonrpc::{RejectedCall, RpcCall, RpcId, read_call, write_error, write_result},
 };
 use tracing::Instrument;
 
@@ -153,7 +153,7 @@ impl Exchange<'_> {
     async fn call(
         &self,
         mut caller: Caller,
-        call: &Call<'_>,
+        call: &RpcCall<'_>,
         dialect: Dialect,
         operation: Operation,
     ) -> Result<CallAnswer, ProtocolError> {

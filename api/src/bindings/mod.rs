@@ -36,7 +36,7 @@ use axum::{
     routing::{get, post},
 };
 use longhaul_runtime::Readiness;
-use longhaul_wire::dialect::Negotiation;
+use longhaul_wire::Negotiation;
 use std::{sync::Arc, time::Duration};
 use tower_http::catch_panic::CatchPanicLayer;
 

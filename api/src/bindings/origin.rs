@@ -12,7 +12,7 @@ use super::{
 };
 use crate::options::ApiOptions;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
-use longhaul_wire::dialect::shortened;
+use longhaul_wire::shortened;
 use std::{sync::Arc, time::Duration};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 

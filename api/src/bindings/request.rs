@@ -110,7 +110,7 @@ pub async fn caller(
 /// The rules of a dialect.
 pub const fn client_rules(dialect: Dialect) -> ClientRules {
     ClientRules {
-        ends: dialect.ends(),
+        ends: dialect.wait_end(),
         replies: dialect.supports_direct_replies(),
         ended_shown: dialect.shows_ended_tasks(),
         names_tasks: dialect.clients_choose_ids(),
@@ -125,7 +125,7 @@ pub const fn client_rules(dialect: Dialect) -> ClientRules {
 
 /// Extensions that a request activates, under either name of the header.
 fn activated(headers: &HeaderMap) -> Extensions {
-    let values = [extensions::HEADER, extensions::OLD_HEADER]
+    let values = [extensions::EXTENSIONS_HEADER, extensions::LEGACY_EXTENSIONS_HEADER]
         .into_iter()
         .flat_map(|name| headers.get_all(name))
         .filter_map(|value| value.to_str().ok());

@@ -4,7 +4,7 @@ use crate::service::BudgetPermit;
 use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::SecondsFormat;
 use longhaul_domain::{EntryKind, LogEntry, Timestamp};
-use longhaul_wire::{ProtocolError, WireError, error::seconds};
+use longhaul_wire::{ProtocolError, WireError, error::retry_after_seconds};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -35,7 +35,7 @@ pub fn set_error_headers(error: &ProtocolError, headers: &mut HeaderMap) {
         headers.insert(header::WWW_AUTHENTICATE, value);
     }
     if let Some(wait) = error.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(wait)));
     }
 }
 

@@ -101,7 +101,8 @@ impl EventEnvelope {
 
     /// No envelope. Events with the client's own file encoding are not shared with other streams.
     pub fn bare(dialect: Dialect, files: FileEncoding) -> Self {
-        let frames = (files != FileEncoding::Once).then(|| dialect.frames(None).files(files));
+        let frames =
+            (files != FileEncoding::Once).then(|| dialect.frames(None).with_file_encoding(files));
         Self { dialect, before: Vec::new(), after: "", frames }
     }
 
@@ -224,11 +225,11 @@ impl SseEncoder {
         if !left_out.is_empty() {
             let mut indexes = ArtifactIndexes::default();
             for artifact in &left_out {
-                indexes.of(artifact);
+                indexes.index_of(artifact);
             }
-            frames.behind(indexes);
+            frames.skip_artifacts(indexes);
         }
-        let views = frames.of(&event);
+        let views = frames.encode(&event);
         let last = views.len() - 1;
         for (index, view) in views.iter().enumerate() {
             let written = line(view)?;

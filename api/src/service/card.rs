@@ -6,8 +6,7 @@ use crate::options::ExtendedCards;
 use longhaul_domain::{AgentDescriptor, AgentName};
 use longhaul_wire::{
     ProtocolError,
-    card::{AgentCard, CardSettings, build},
-    interfaces::interfaces,
+    card::{AgentCard, CardSettings, agent_interfaces, build},
 };
 use std::sync::Arc;
 
@@ -70,7 +69,7 @@ impl Service {
         let options = &self.options;
         let (url, served) = (&address.url, options.versions);
         let settings = CardSettings {
-            interfaces: interfaces(url, at, served, options.grpc_address),
+            interfaces: agent_interfaces(url, at, served, options.grpc_address),
             extensible: self.has_extended_card(agent),
             extended,
             about: options.about.clone(),

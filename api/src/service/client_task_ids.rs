@@ -8,7 +8,7 @@
 use super::{Caller, Result, Service, accept::AcceptedSend};
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_store::{ReadLimit, SnapshotOptions};
-use longhaul_wire::{ProtocolError, SendRequest, TaskRef, chosen};
+use longhaul_wire::{ProtocolError, SendRequest, TaskRef, assign_message_id};
 
 impl Service {
     /// Accepts a message for a task whose id the client chose and which may not exist yet.
@@ -84,5 +84,5 @@ impl Service {
 }
 
 fn name(request: &mut SendRequest, target: &TaskRef, turn: Seq) {
-    chosen::name(&mut request.message, &target.to_string(), turn);
+    assign_message_id(&mut request.message, &target.to_string(), turn);
 }

@@ -129,7 +129,7 @@ impl Service {
     /// Key of a task that a caller names.
     fn key(caller: &Caller, task: &TaskRef) -> Result<TaskKey> {
         let owner = caller.principal.owner;
-        let id = task.of(owner).ok_or_else(|| not_found(task))?;
+        let id = task.resolve(owner).ok_or_else(|| not_found(task))?;
         Ok(TaskKey { owner, task: id })
     }
 
@@ -152,7 +152,7 @@ impl Service {
         task: &TaskRef,
         found: longhaul_store::Result<Option<Task>>,
     ) -> Result<Task> {
-        let id = task.of(caller.principal.owner);
+        let id = task.resolve(caller.principal.owner);
         let found = found.map_err(|e| match (e, id) {
             (StoreError::TooLarge { .. }, Some(id)) => {
                 response_size::too_large(id, self.options.max_answer_bytes)

@@ -49,8 +49,8 @@ impl StreamEnd {
             return true;
         }
         match self {
-            Self::AfterSend(ends, message) => ends.stream(state) && at.0 > message.0,
-            Self::Subscription(ends, status) => ends.subscription(state) && at.0 >= status.0,
+            Self::AfterSend(ends, message) => ends.ends_stream(state) && at.0 > message.0,
+            Self::Subscription(ends, status) => ends.ends_subscription(state) && at.0 >= status.0,
         }
     }
 }

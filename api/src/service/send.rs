@@ -206,7 +206,8 @@ impl FoldBudget {
 /// after its message.
 fn is_answerable(accepted: &AcceptedSend, ends: WaitEnd) -> bool {
     let status = &accepted.task.status;
-    status.state.is_terminal() || (ends.wait(status.state) && status.seq > accepted.message_seq)
+    status.state.is_terminal()
+        || (ends.ends_wait(status.state) && status.seq > accepted.message_seq)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue},
 };
 use flate2::read::GzDecoder;
-use longhaul_wire::{ProtocolError, dialect::shortened};
+use longhaul_wire::{ProtocolError, shortened};
 use std::io::Read;
 
 /// Bytes in front of a message.

@@ -46,7 +46,7 @@ fn files_of<T>(request: &Request<T>) -> FileEncoding {
 
 fn task(files: FileEncoding) -> impl FnOnce(&OperationOutcome) -> Result<pb::Task, WireError> {
     move |outcome| match outcome {
-        OperationOutcome::Task(task) => v0::task(task).map(|task| task.files(files)),
+        OperationOutcome::Task(task) => v0::task(task).map(|task| task.encode_files(files)),
         _ => mismatch(),
     }
 }
@@ -54,7 +54,7 @@ fn task(files: FileEncoding) -> impl FnOnce(&OperationOutcome) -> Result<pb::Tas
 fn event(
     files: FileEncoding,
 ) -> impl Fn(&StreamEvent, Option<Seq>) -> Result<pb::StreamResponse, WireError> {
-    move |event, cursor| v0::event(event, cursor).map(|event| event.files(files))
+    move |event, cursor| v0::event(event, cursor).map(|event| event.encode_files(files))
 }
 
 fn sending(
@@ -63,7 +63,7 @@ fn sending(
 ) -> impl FnOnce(pb::SendMessageRequest) -> Result<OperationRequest, ProtocolError> {
     move |request| {
         let mut operation_request = operation_request(Box::new(v0::read_send(request)?));
-        files.settle(&mut operation_request);
+        files.decode_files(&mut operation_request);
         Ok(operation_request)
     }
 }
@@ -79,7 +79,7 @@ impl A2aService for ServiceV0 {
     ) -> RpcResult<pb::SendMessageResponse> {
         let files = files_of(&request);
         let write = |outcome: &OperationOutcome| match outcome {
-            OperationOutcome::Sent(sent) => v0::send(sent).map(|sent| sent.files(files)),
+            OperationOutcome::Sent(sent) => v0::send(sent).map(|sent| sent.encode_files(files)),
             _ => mismatch(),
         };
         self.0.unary(Operation::Send, request, sending(OperationRequest::Send, files), write).await

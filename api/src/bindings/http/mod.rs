@@ -119,7 +119,7 @@ impl Exchange<'_> {
         let files = self.files(dialect);
         let read = || {
             let mut request = dialect.read(operation, &self.params(body.as_deref(), &ids)?)?;
-            files.settle(&mut request);
+            files.decode_files(&mut request);
             Ok(request)
         };
         let cursor = match operation {
@@ -138,7 +138,7 @@ impl Exchange<'_> {
                 self.stream(EventEnvelope::bare(dialect, files), *frames)
             }
             OperationResponse::Complete(outcome, permit) => {
-                let view = dialect.view(outcome.output()).files(files);
+                let view = dialect.view(outcome.output()).with_file_encoding(files);
                 let bytes =
                     block_in_place_if_large(permit.bytes(), || encode(&view, request_id)).await?;
                 reply.ok(Bytes::from_owner(BudgetedBytes::new(bytes, permit)))

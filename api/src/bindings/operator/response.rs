@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use longhaul_wire::{ProtocolError, error::seconds, table::codes};
+use longhaul_wire::{ProtocolError, error::retry_after_seconds, error_codes::codes};
 use serde::Serialize;
 use serde_json::json;
 
@@ -54,7 +54,7 @@ impl From<ProtocolError> for ApiError {
     fn from(error: ProtocolError) -> Self {
         let codes = codes(&error);
         let status = StatusCode::from_u16(codes.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = error.retry_after().map(seconds);
+        let retry_after = error.retry_after().map(retry_after_seconds);
         let challenge = match &error {
             ProtocolError::Unauthenticated { challenge } => Some(challenge.clone()),
             _ => None,
