@@ -1,137 +1,135 @@
-//! Errors that a client can see, each with a message that says what to do (A2A 3.3.2). Internal
-//! causes never appear here; they are logged under the request id.
+//! Every error that a client can see, with a message that says what to do (A2A 3.3.2). Causes inside never get here:
+//! they go to the log under the request's id.
 
-use crate::raw::{Violation, shortened};
+use crate::{dialect::shortened, raw::Violation};
 use longhaul_domain::{Scope, TaskState};
 use std::time::Duration;
 
 /// Domain of reasons that the A2A specification defines.
 pub const A2A_DOMAIN: &str = "a2a-protocol.org";
-/// Domain of reasons that the specification leaves to the server.
-pub const LONGHAUL_DOMAIN: &str = "longhaul";
+/// Domain of reasons that it leaves to the server.
+pub const OWN_DOMAIN: &str = "longhaul";
 
-/// Error as a client sees it.
+/// An error on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
-    /// Unknown task, or another owner's task. The two must look the same.
+    /// No such task, or not the caller's: the two must not be told apart.
     #[error("Task not found. Check the task id, and that it was created with the same credentials")]
     TaskNotFound {
-        /// Task id as the client wrote it.
+        /// As the client wrote it.
         task: String,
     },
-    /// Task that has ended.
+    /// The task has ended.
     #[error(
         "Task cannot be canceled: it is already {state}. Fetch it with GetTask to see its result"
     )]
     TaskNotCancelable {
-        /// Task id as the client wrote it.
+        /// As the client wrote it.
         task: String,
-        /// Terminal state of the task.
+        /// Where it stands.
         state: TaskState,
     },
-    /// Push notifications are not served.
+    /// No webhooks here.
     #[error(
         "Push notifications are not supported. Use SendStreamingMessage, SubscribeToTask or GetTask instead"
     )]
     PushNotificationNotSupported,
-    /// Operation that this task or agent does not support.
+    /// Not possible with this task or this agent.
     #[error("This operation is not supported: {0}")]
     UnsupportedOperation(String),
-    /// Media type that no skill accepts.
+    /// No skill reads this media type.
     #[error("Content of type {} is not accepted. Send one of: {}", shortened(.media_type), .accepted.join(", "))]
     ContentTypeNotSupported {
-        /// Media type that the client sent.
+        /// What was sent.
         media_type: String,
-        /// Media types that are accepted.
+        /// What could be.
         accepted: Vec<String>,
     },
-    /// Answer of the agent that violates the protocol.
+    /// The agent broke the protocol.
     #[error("The agent gave an answer that is not valid: {0}")]
     InvalidAgentResponse(String),
-    /// No extended card exists.
+    /// There is no extended card.
     #[error(
         "No extended agent card is configured. Use the public card at /.well-known/agent-card.json"
     )]
     ExtendedAgentCardNotConfigured,
-    /// Extension that the client must declare.
+    /// The client must declare an extension.
     #[error("The extension {uri} is required. Declare it in the A2A-Extensions header")]
     ExtensionSupportRequired {
-        /// URI of the extension.
+        /// Which extension.
         uri: String,
     },
-    /// Protocol version that is not served.
+    /// The version is not served.
     #[error(
         "Protocol version {asked} is not supported. Set the A2A-Version header to one of: {supported}"
     )]
     VersionNotSupported {
-        /// Requested or assumed version.
+        /// What was asked for, or assumed.
         asked: String,
-        /// Served versions.
+        /// What is served.
         supported: &'static str,
     },
-    /// Body that is not JSON.
+    /// Not JSON.
     #[error("Invalid JSON payload: {0}")]
     ParseError(String),
-    /// JSON that is not a request.
+    /// JSON, but not a request.
     #[error("Invalid request: {0}")]
     InvalidRequest(String),
-    /// Unknown method.
+    /// No such method.
     #[error("Method not found: {0}. See the A2A specification, section 5.3, for the names")]
     MethodNotFound(String),
-    /// Request with invalid parameters.
+    /// A request whose parameters are wrong.
     #[error("Invalid parameters: {}", summary(.0))]
     InvalidParams(Vec<Violation>),
-    /// Missing or invalid credentials.
+    /// Nobody the server knows.
     #[error("{}", unauthenticated(challenge))]
     Unauthenticated {
         /// Value of `WWW-Authenticate`.
         challenge: String,
     },
-    /// Credentials without the required scope.
+    /// Somebody who may not.
     #[error("The API key lacks the scope {scope}. Use a key that has it")]
     PermissionDenied {
-        /// Required scope.
+        /// What would be needed.
         scope: Scope,
     },
-    /// Exceeded limit.
-    #[error("{why}. Try again in {} s", retry_after_seconds(*.retry_after))]
+    /// Too much at once.
+    #[error("{why}. Try again in {} s", seconds(*.retry_after))]
     ResourceExhausted {
-        /// Limit that was reached and what to do, as a sentence without its full stop.
+        /// Which limit is reached and what to do, as a sentence without its full stop.
         why: String,
-        /// Delay before the next try.
+        /// When to come back.
         retry_after: Duration,
     },
-    /// Temporary outage of a dependency.
-    #[error("The service is temporarily unavailable. Try again in {} s", retry_after_seconds(*.retry_after))]
+    /// Something the server needs is away for now.
+    #[error("The service is temporarily unavailable. Try again in {} s", seconds(*.retry_after))]
     Unavailable {
-        /// Delay before the next try.
+        /// When to come back.
         retry_after: Duration,
     },
-    /// Request body over the limit.
+    /// The body is too large.
     #[error(
         "The request body is larger than {limit} bytes. Send large files by URL, or in several messages"
     )]
     TooLarge {
-        /// Maximum body size, in bytes.
+        /// Largest body, in bytes.
         limit: u64,
     },
-    /// Internal error.
+    /// A fault of the server.
     #[error("Internal error. Report it with the request id {request_id}")]
     Internal {
-        /// Request id under which the cause is logged.
+        /// Under which the cause is logged.
         request_id: String,
     },
 }
 
-/// Whole seconds for `Retry-After`: rounded up, at least one.
-pub fn retry_after_seconds(wait: Duration) -> u64 {
-    // Zero would make clients retry at once.
+/// Whole seconds to wait, rounded up, at least one: what `Retry-After` holds.
+pub fn seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// Tells a caller with an invalid key from one without a key.
+/// Tells a caller with a wrong key apart from one without a key.
 fn unauthenticated(challenge: &str) -> &'static str {
-    // RFC 6750 puts the error into the challenge.
     if challenge.contains("invalid_token") {
         "The API key is not known to this server: it was mistyped, revoked, or made for another one"
     } else {
@@ -150,12 +148,12 @@ fn summary(violations: &[Violation]) -> String {
 }
 
 impl ProtocolError {
-    /// Creates an error for one invalid parameter.
+    /// One wrong parameter.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self::InvalidParams(vec![Violation::new(field, description)])
     }
 
-    /// Machine-readable name: the A2A error name in `UPPER_SNAKE` without "Error".
+    /// The machine-readable name: that of the A2A error in `UPPER_SNAKE` without "Error".
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::TaskNotFound { .. } => "TASK_NOT_FOUND",
@@ -180,8 +178,7 @@ impl ProtocolError {
         }
     }
 
-    /// Domain of the reason: [`A2A_DOMAIN`] for the errors of A2A 3.3.2, [`LONGHAUL_DOMAIN`]
-    /// otherwise.
+    /// Whose reason it is: [`A2A_DOMAIN`] for the errors of A2A 3.3.2, else [`OWN_DOMAIN`].
     pub const fn domain(&self) -> &'static str {
         match self {
             Self::TaskNotFound { .. }
@@ -193,7 +190,7 @@ impl ProtocolError {
             | Self::ExtendedAgentCardNotConfigured
             | Self::ExtensionSupportRequired { .. }
             | Self::VersionNotSupported { .. }
-            // Errors of JSON-RPC exist in every binding, and clients look for them in this domain.
+            // Errors of JSON-RPC that every binding has: clients look for them there.
             | Self::ParseError(_)
             | Self::InvalidRequest(_)
             | Self::MethodNotFound(_)
@@ -203,11 +200,11 @@ impl ProtocolError {
             | Self::ResourceExhausted { .. }
             | Self::Unavailable { .. }
             | Self::TooLarge { .. }
-            | Self::Internal { .. } => LONGHAUL_DOMAIN,
+            | Self::Internal { .. } => OWN_DOMAIN,
         }
     }
 
-    /// Machine-readable facts, by name.
+    /// Facts for a program, by name.
     pub fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::TaskNotFound { task } => vec![("taskId", shortened(task))],
@@ -238,7 +235,7 @@ impl ProtocolError {
         }
     }
 
-    /// Delay before a retry can succeed; `None` for errors that a retry cannot cure.
+    /// When to try again, for those that pass by themselves.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::ResourceExhausted { retry_after, .. } | Self::Unavailable { retry_after } => {

@@ -1,68 +1,68 @@
-//! Results and events for clients, independent of the dialect. Large contents must be inline again
-//! before serializing one of these.
+//! What goes back to a client, whatever dialect it speaks. Large contents must have been put back inline before any of
+//! these is written.
 
 use longhaul_domain::{
     ArtifactUpdate, ContextId, EntryBody, LogEntry, Message, Task, TaskId, TaskKey, Timestamp,
     log::StatusChange,
 };
 
-/// Result of a send.
+/// Answer to a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// Current task.
+    /// The task as it is.
     Task(Box<Task>),
-    /// Direct reply.
+    /// A direct reply.
     Message(Message),
 }
 
 /// A status event (A2A 4.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusEvent {
-    /// Task that changed.
+    /// Whose status.
     pub task: TaskId,
-    /// Context of the task.
+    /// Its conversation.
     pub context: ContextId,
-    /// New status.
+    /// The new status.
     pub change: StatusChange,
-    /// Time of the change.
+    /// Since when.
     pub at: Timestamp,
 }
 
 /// An artifact event (A2A 4.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactEvent {
-    /// Task that owns the artifact.
+    /// Whose artifact.
     pub task: TaskId,
-    /// Context of the task.
+    /// Its conversation.
     pub context: ContextId,
-    /// Artifact, or a chunk of one.
+    /// The artifact, or a chunk of it.
     pub update: ArtifactUpdate,
 }
 
 /// One frame of a stream (A2A 3.2.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEvent {
-    /// Snapshot of the task.
+    /// A snapshot.
     Task(Box<Task>),
-    /// Direct reply.
+    /// A direct reply.
     Message(Message),
-    /// Status change.
+    /// The status changed.
     Status(StatusEvent),
-    /// Artifact, or a chunk of one.
+    /// An artifact, or a chunk of it.
     Artifact(ArtifactEvent),
 }
 
 impl StreamEvent {
-    /// Event that clients see for a log entry; `None` for internal entries.
+    /// The event that clients see because of an entry of the log; none for what is not shown.
     pub fn from_entry(key: TaskKey, context: &ContextId, entry: &LogEntry) -> Option<Self> {
-        // Checked first: bodies of internal entries must not be cloned.
+        // Asked first, so that bodies which are not shown are not copied.
         if !entry.body.is_event() {
             return None;
         }
         Self::from_owned_entry(key, context, entry.clone())
     }
 
-    /// Converts like [`from_entry`](Self::from_entry), without copying the body.
+    /// As [`from_entry`](Self::from_entry), without copying the body.
     pub fn from_owned_entry(key: TaskKey, context: &ContextId, entry: LogEntry) -> Option<Self> {
         let (task, context) = (key.task, context.clone());
         match entry.body {
@@ -80,24 +80,22 @@ impl StreamEvent {
 /// One page of a list of tasks (A2A 3.1.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskPage {
-    /// Tasks, newest status first.
+    /// Newest status first.
     pub tasks: Vec<Task>,
-    /// Token of the next page; empty on the last one.
+    /// Where the next page begins; empty at the end.
     pub next_page_token: String,
-    /// Applied page size.
+    /// The page size that was used.
     pub page_size: u32,
-    /// Number of matching tasks.
+    /// How many tasks match.
     pub total_size: u32,
-    /// Set when the client asked for artifacts. The member is then present even without artifacts;
-    /// otherwise it is absent.
+    /// Whether artifacts were asked for: they are then shown even where there are none, and else left out.
     pub include_artifacts: bool,
 }
 
-/// Keeps the most recent messages of the history (A2A 3.2.4): `None` keeps all, 0 none.
+/// Keeps the most recent messages of the history (A2A 3.2.4): `None` all, 0 none.
 pub fn trim_history(task: &mut Task, length: Option<u32>) {
     let Some(length) = length else { return };
     let keep = usize::try_from(length).unwrap_or(usize::MAX);
     let surplus = task.history.len().saturating_sub(keep);
-    // History is in log order, so the oldest messages come first.
     task.history.drain(..surplus);
 }

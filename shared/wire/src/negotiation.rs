@@ -1,24 +1,25 @@
-//! Version negotiation (A2A 3.6): a stated version decides. Without one, the method name or the
-//! path decides if only one version has it.
+//! How the version of a request is found out (A2A 3.6): by what the client states, and where it states nothing by the name or
+//! the place that only one version has.
 
 use crate::{
     Dialect, Operation, ProtocolError, TaskRef,
-    raw::{JsonPath, Violations, object, shortened},
+    dialect::shortened,
+    raw::{JsonPath, Violations, object},
 };
 use serde_json::value::RawValue;
 
-/// Version that an absent or empty header means (A2A 3.6.2).
-const DEFAULT_VERSION: &str = "0.3";
+/// What an absent or empty version means (A2A 3.6.2).
+const UNSTATED: &str = "0.3";
 
-/// Served versions and the handling of requests without a version. 1.0 is always served.
+/// How versions are found out, and which are served. 1.0 always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiation {
-    /// Set to accept a method name or path of 1.0 as a statement of 1.0. Unset, an absent version
-    /// means 0.3, as the specification says.
+    /// Whether a name that only 1.0 has decides, where the version is not stated. Off: absent means 0.3, as the
+    /// specification has it.
     pub assume: bool,
-    /// Set to serve 0.3.
+    /// Whether 0.3 is served.
     pub v0_3: bool,
-    /// Set to serve 0.1.
+    /// Whether 0.1 is served.
     pub v0_1: bool,
 }
 
@@ -29,15 +30,14 @@ impl Default for Negotiation {
 }
 
 impl Negotiation {
-    /// Serves 1.0 only.
+    /// 1.0 and no other version.
     pub const ONLY_V1_0: Self = Self { assume: true, v0_3: false, v0_1: false };
 
-    /// Finds the dialect and operation of a JSON-RPC call. `version` is the `A2A-Version` header or
-    /// query parameter.
+    /// The dialect and operation of a JSON-RPC call. `version` is the `A2A-Version` header or query parameter.
     ///
-    /// Some method names exist in both 0.3 and 0.1. The task id then decides: an id that this
-    /// server cannot have made may be one that a client of 0.1 chose. A failed lookup revises the
-    /// guess; see [`error_dialect`](Self::error_dialect).
+    /// 0.3 and 0.1 share the names of some methods. There the task that is asked for decides: an id that this server cannot have
+    /// made is one that a client of 0.1 may have chosen. Whether it has shows when there is such a task: see
+    /// [`error_dialect`](Self::of_error).
     pub fn call(
         self,
         version: Option<&str>,
@@ -47,16 +47,14 @@ impl Negotiation {
         let (dialect, operation) = self.method(version, method)?;
         let older = dialect == Dialect::V0_3
             && self.v0_1
-            // A stated version is never second-guessed.
             && stated(version).is_none()
             && Operation::from_v01_method(method) == Some(operation)
-            && has_client_chosen_id(params);
+            && names_chosen(params);
         Ok(if older { (Dialect::V0_1, operation) } else { (dialect, operation) })
     }
 
-    /// Dialect in which to write an error of a call that was read as `dialect`. A call may count as
-    /// 0.1 only because of its task id. If no such task exists, the caller is a client of 0.3 with
-    /// a malformed id.
+    /// The dialect in which an error of a call is written that was taken to be of `dialect`. What made it one of 0.1 may be the
+    /// id of its task alone: where nothing came of that, a client of 0.3 has asked for something that is no id of a task.
     pub fn error_dialect(
         self,
         version: Option<&str>,
@@ -64,14 +62,13 @@ impl Negotiation {
         dialect: Dialect,
         error: &ProtocolError,
     ) -> Dialect {
-        // Only these errors can result from a wrong guess by task id.
         let open =
             matches!(error, ProtocolError::TaskNotFound { .. } | ProtocolError::InvalidParams(_));
         let by_name = self.method(version, method).ok().filter(|_| open);
         by_name.map_or(dialect, |(dialect, _)| dialect)
     }
 
-    /// Finds the dialect by method name alone. Names that 0.3 and 0.1 share count as 0.3.
+    /// As [`call`](Self::call), by the name alone: one that 0.3 and 0.1 share is of 0.3.
     pub fn method(
         self,
         version: Option<&str>,
@@ -79,7 +76,7 @@ impl Negotiation {
     ) -> Result<(Dialect, Operation), ProtocolError> {
         let dialect = match stated(version) {
             Some(version) => self.served_dialect(version)?,
-            None => self.dialect_of_method(method)?,
+            None => self.of_name(method)?,
         };
         match dialect.operation(method) {
             Some(operation) => Ok((dialect, operation)),
@@ -87,23 +84,22 @@ impl Negotiation {
         }
     }
 
-    /// Finds the dialect of an HTTP path without `/v1`, which only 1.0 has. A stated version takes
-    /// precedence.
+    /// The dialect of an HTTP request whose path only 1.0 has: one without `/v1`. A version that is stated counts more.
     pub fn for_v1_path(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
         match stated(version) {
-            Some(version) => self.served_http_dialect(version),
+            Some(version) => self.over_http(version),
             None if self.assume => Ok(Dialect::V1_0),
-            None => self.served_http_dialect(DEFAULT_VERSION),
+            None => self.over_http(UNSTATED),
         }
     }
 
-    /// Finds the dialect of an HTTP path with the prefix `/v1`, which only 0.3 has. A stated
-    /// version takes precedence.
+    /// The dialect of an HTTP request whose path only 0.3 has: one that begins with `/v1`. A version that is stated counts
+    /// more.
     pub fn for_v0_path(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
-        self.served_http_dialect(stated(version).unwrap_or(DEFAULT_VERSION))
+        self.over_http(stated(version).unwrap_or(UNSTATED))
     }
 
-    /// Served versions, the newest first.
+    /// The versions that are served, the newest first.
     pub const fn supported(self) -> &'static str {
         match (self.v0_3, self.v0_1) {
             (false, false) => "1.0",
@@ -113,30 +109,28 @@ impl Negotiation {
         }
     }
 
-    fn dialect_of_method(self, method: &str) -> Result<Dialect, ProtocolError> {
+    fn of_name(self, method: &str) -> Result<Dialect, ProtocolError> {
         let has = |dialect: Dialect| dialect.operation(method).is_some();
         match (has(Dialect::V0_3), has(Dialect::V0_1)) {
-            // With 0.3 switched off, a shared name can only mean 0.1.
+            // Where 0.3 is not served, a name that 0.1 has too is of 0.1.
             (true, true) if self.v0_1 && !self.v0_3 => Ok(Dialect::V0_1),
-            // Names of 0.3 count as 0.3, even those that 0.1 shares.
             (true, _) => self.served_dialect(Dialect::V0_3.version()),
             (false, true) => self.served_dialect(Dialect::V0_1.version()),
             (false, false) if self.assume => Ok(Dialect::V1_0),
-            (false, false) => self.served_dialect(DEFAULT_VERSION),
+            (false, false) => self.served_dialect(UNSTATED),
         }
     }
 
-    fn served_http_dialect(self, version: &str) -> Result<Dialect, ProtocolError> {
-        // 0.1 has JSON-RPC only.
+    fn over_http(self, version: &str) -> Result<Dialect, ProtocolError> {
+        // 0.1 had JSON-RPC only.
         let over_http = Self { v0_1: false, ..self };
         Ok(match over_http.served_dialect(version)? {
-            // HTTP+JSON of 0.3 uses `ProtoJSON`.
             Dialect::V0_3 => Dialect::V0_3Proto,
             dialect @ (Dialect::V1_0 | Dialect::V0_3Proto | Dialect::V0_1) => dialect,
         })
     }
 
-    /// Finds the dialect of a served version. Only Major.Minor counts.
+    /// The dialect of a version that is served; only Major.Minor counts.
     fn served_dialect(self, version: &str) -> Result<Dialect, ProtocolError> {
         let served = match Dialect::from_version(version) {
             Some(Dialect::V1_0) => true,
@@ -157,13 +151,10 @@ fn stated(version: Option<&str>) -> Option<&str> {
     version.map(str::trim).filter(|version| !version.is_empty())
 }
 
-/// Tells if the parameters hold a task id that this server cannot have made.
-fn has_client_chosen_id(params: &RawValue) -> bool {
-    // Violations are no errors here; the parameters are read in full later.
-    let scratch = Violations::default();
-    let at = JsonPath::root(&scratch);
-    let id = object(params.into(), &at, ["id"]).and_then(|[id]| id.optional_text(&at));
-    id.is_ok_and(|id| {
-        id.is_some_and(|id| matches!(TaskRef::parse_client_id(id), TaskRef::Chosen(_)))
-    })
+/// Whether the parameters name a task by an id that this server cannot have made.
+fn names_chosen(params: &RawValue) -> bool {
+    let aside = Violations::default();
+    let at = JsonPath::root(&aside);
+    let id = object(params.into(), &at, ["id"]).and_then(|[id]| id.some_text(&at));
+    id.is_ok_and(|id| id.is_some_and(|id| matches!(TaskRef::chosen(id), TaskRef::Chosen(_))))
 }

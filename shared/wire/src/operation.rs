@@ -1,8 +1,8 @@
-//! Operations of the protocol and their names in each dialect (A2A 5.3).
+//! What a client can ask for, and how each dialect names it (A2A 5.3).
 
 use longhaul_domain::Scope;
 
-/// Operation that a client can call.
+/// What a client can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Send Message (A2A 3.1.1).
@@ -30,7 +30,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// All operations.
+    /// Every operation.
     pub const ALL: [Self; 11] = [
         Self::Send,
         Self::Stream,
@@ -45,7 +45,7 @@ impl Operation {
         Self::ExtendedCard,
     ];
 
-    /// Method name in JSON-RPC and gRPC of 1.0.
+    /// Its name in JSON-RPC and gRPC of 1.0.
     pub const fn v1_method(self) -> &'static str {
         match self {
             Self::Send => "SendMessage",
@@ -62,7 +62,7 @@ impl Operation {
         }
     }
 
-    /// Method name in JSON-RPC of 0.3.
+    /// Its name in JSON-RPC of 0.3.
     pub const fn v03_method(self) -> &'static str {
         match self {
             Self::Send => "message/send",
@@ -79,7 +79,7 @@ impl Operation {
         }
     }
 
-    /// Method name in 0.1; `None` if 0.1 lacks the operation.
+    /// Its name in 0.1; none: that version does not have it.
     pub const fn v01_method(self) -> Option<&'static str> {
         match self {
             Self::Send => Some("tasks/send"),
@@ -93,27 +93,27 @@ impl Operation {
         }
     }
 
-    /// Finds the operation of a 1.0 method.
+    /// The operation of a 1.0 method name.
     pub fn from_v1_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v1_method() == name)
     }
 
-    /// Finds the operation of a 0.3 method.
+    /// The operation of a 0.3 method name.
     pub fn from_v03_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v03_method() == name)
     }
 
-    /// Finds the operation of a 0.1 method.
+    /// The operation of a 0.1 method name.
     pub fn from_v01_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v01_method() == Some(name))
     }
 
-    /// Tells if the response is a stream of events.
+    /// Whether the answer is a stream of events.
     pub const fn is_stream(self) -> bool {
         matches!(self, Self::Stream | Self::Subscribe)
     }
 
-    /// Scope that the caller needs.
+    /// The scope that a caller needs.
     pub const fn scope(self) -> Scope {
         match self {
             Self::Send | Self::Stream | Self::Cancel | Self::CreatePush | Self::DeletePush => {

@@ -1,99 +1,99 @@
-//! Results and events as a client receives them. They hold less than the server has: no owner and
-//! no log positions. Ids are those of whatever server answered.
+//! What a client receives. It is less than the server has: no owner, no places in the log; and ids are those of
+//! whatever server answered.
 
-use crate::TaskRef;
+use crate::request::TaskRef;
 use longhaul_domain::{
     Artifact, ContextId, JsonObject, Message, Task, TaskState, TaskStatus, Timestamp,
 };
 
-/// Status of a task.
+/// Where a task stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedStatus {
-    /// State of the task.
+    /// The state.
     pub state: TaskState,
-    /// Message of the agent with this status.
+    /// What the agent says with it.
     pub message: Option<Message>,
-    /// Time of the change.
+    /// Since when.
     pub at: Option<Timestamp>,
 }
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedTask {
-    /// Task id.
+    /// Which.
     pub id: TaskRef,
-    /// Context of the task.
+    /// The conversation that it belongs to.
     pub context: Option<ContextId>,
-    /// Current status.
+    /// Where it stands.
     pub status: ReceivedStatus,
-    /// Artifacts produced so far.
+    /// What it has produced so far.
     pub artifacts: Vec<Artifact>,
     /// Messages of both sides.
     pub history: Vec<Message>,
-    /// Metadata of the task.
+    /// Anything else about it.
     pub metadata: Option<JsonObject>,
 }
 
 /// A status event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedStatusUpdate {
-    /// Task that changed.
+    /// Whose status.
     pub task: TaskRef,
-    /// Context of the task.
+    /// Its conversation.
     pub context: Option<ContextId>,
-    /// New status.
+    /// The new status.
     pub status: ReceivedStatus,
-    /// Metadata of the event.
+    /// Anything else about this change.
     pub metadata: Option<JsonObject>,
 }
 
 /// An artifact event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedArtifact {
-    /// Task that owns the artifact.
+    /// Whose artifact.
     pub task: TaskRef,
-    /// Context of the task.
+    /// Its conversation.
     pub context: Option<ContextId>,
-    /// Artifact, or a chunk of one.
+    /// The artifact, or a chunk of it.
     pub update: longhaul_domain::ArtifactUpdate,
 }
 
-/// Result of a send.
+/// Answer to a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReceivedSend {
-    /// Current task.
+    /// The task as it is.
     Task(Box<ReceivedTask>),
-    /// Direct reply.
+    /// A direct reply.
     Message(Message),
 }
 
 /// One frame of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReceivedEvent {
-    /// Snapshot of the task.
+    /// A snapshot.
     Task(Box<ReceivedTask>),
-    /// Direct reply.
+    /// A direct reply.
     Message(Message),
-    /// Status change.
+    /// The status changed.
     Status(ReceivedStatusUpdate),
-    /// Artifact, or a chunk of one.
+    /// An artifact, or a chunk of it.
     Artifact(ReceivedArtifact),
 }
 
 /// One page of a list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedPage {
-    /// Tasks, newest status first.
+    /// Newest status first.
     pub tasks: Vec<ReceivedTask>,
-    /// Token of the next page; empty on the last one.
+    /// Where the next page begins; empty at the end.
     pub next_page_token: String,
-    /// Applied page size.
+    /// The page size that was used.
     pub page_size: u32,
-    /// Number of matching tasks.
+    /// How many tasks match.
     pub total_size: u32,
 }
 
-/// Status as a client sees it: the message carries the ids of the task.
+/// What a client sees of a status: its message carries the ids of the task.
 fn status(task: &Task, status: &TaskStatus) -> ReceivedStatus {
     ReceivedStatus {
         state: status.state,
@@ -110,7 +110,7 @@ fn placed(task: &Task, message: &Message) -> Message {
 }
 
 impl From<&Task> for ReceivedTask {
-    /// Converts a task to the client's view: its messages carry the ids of the task.
+    /// What a client sees of a task: messages in it carry its ids.
     fn from(task: &Task) -> Self {
         Self {
             id: task.key.task.into(),

@@ -1,16 +1,81 @@
-//! Requests, independent of the dialect. Readers check the shape; the store answers the rest, such
-//! as existence and ownership of a task.
+//! What a client asks for, whatever dialect it speaks. Shape is checked when a request is read; what needs the store
+//! (does the task exist, is it this owner's) is not.
 
-use crate::TaskRef;
-use longhaul_domain::{ContextId, JsonObject, Message, TaskState, Timestamp};
+use longhaul_domain::{
+    ContextId, JsonObject, Message, OwnerId, TaskId, TaskState, Timestamp,
+    ids::MAX_CLIENT_ID_BYTES, text::check_identifier,
+};
 use std::fmt;
 
-/// Default page size of a list (A2A 3.1.4).
+/// Page size of a list when none is asked for (A2A 3.1.4).
 pub const DEFAULT_PAGE_SIZE: u32 = 50;
-/// Maximum page size of a list.
+/// Largest page of a list.
 pub const MAX_PAGE_SIZE: u32 = 100;
 
-/// Text that must not appear in logs; `Debug` hides it.
+/// A task id as a client wrote it. One that is malformed names no task and ends as "not found", just as one that is
+/// well-formed and unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TaskRef {
+    /// Well-formed.
+    Known(TaskId),
+    /// Not a task id; kept as it was written, never empty.
+    Malformed(String),
+    /// An id that the client chose, as clients of A2A 0.1 do; never empty. It stands for the task of
+    /// [`chosen::task_id`](crate::chosen::task_id), which may not exist yet.
+    Chosen(String),
+}
+
+impl TaskRef {
+    /// Takes the text of a client.
+    pub fn parse(text: impl Into<String>) -> Self {
+        let text = text.into();
+        text.parse().map_or(Self::Malformed(text), Self::Known)
+    }
+    /// Takes the text of a client that chooses ids. One that only this server makes is taken for that: a UUID of version 7,
+    /// or of the version that chosen ids are turned into. One that is out of the bounds of chosen ids names no task.
+    pub fn chosen(text: String) -> Self {
+        if check_identifier(&text, MAX_CLIENT_ID_BYTES).is_err() {
+            return Self::Malformed(text);
+        }
+        let own = text.parse::<TaskId>().ok().filter(|id| {
+            matches!(id.uuid().get_version_num(), 7 | crate::chosen::DERIVED)
+                && id.to_string() == text
+        });
+        own.map_or(Self::Chosen(text), Self::Known)
+    }
+    /// The id, when it is well-formed.
+    pub const fn id(&self) -> Option<TaskId> {
+        match self {
+            Self::Known(id) => Some(*id),
+            Self::Malformed(_) | Self::Chosen(_) => None,
+        }
+    }
+    /// The id of the task that is meant by this owner; none: there is none.
+    pub fn of(&self, owner: OwnerId) -> Option<TaskId> {
+        match self {
+            Self::Known(id) => Some(*id),
+            Self::Malformed(_) => None,
+            Self::Chosen(text) => Some(crate::chosen::task_id(owner, text)),
+        }
+    }
+}
+
+impl fmt::Display for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(id) => id.fmt(f),
+            Self::Malformed(text) | Self::Chosen(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<TaskId> for TaskRef {
+    fn from(id: TaskId) -> Self {
+        Self::Known(id)
+    }
+}
+
+/// Text that must not reach a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -19,7 +84,7 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
-    /// Returns the secret.
+    /// The secret itself.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -31,55 +96,55 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Credentials for a webhook (A2A 4.3.2).
+/// How to authenticate at a webhook (A2A 4.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthenticationInfo {
     /// HTTP scheme, such as `Bearer`.
     pub scheme: String,
-    /// Credentials for the scheme.
+    /// What goes with it.
     pub credentials: Option<Secret>,
 }
 
-/// Webhook that a client registers (A2A 4.3.1).
+/// A webhook that a client registers (A2A 4.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushConfig {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Id of the config; the server makes one if absent.
+    /// Name of the config; made by the server when absent.
     pub id: Option<String>,
-    /// Task of the config; absent inside a send.
+    /// The task; absent inside of a send.
     pub task: Option<TaskRef>,
-    /// Target of the deliveries: an `http` or `https` URL.
+    /// Where to deliver: an `http` or `https` URL.
     pub url: String,
-    /// Token that accompanies every delivery.
+    /// Sent along with every delivery.
     pub token: Option<Secret>,
-    /// Credentials for the target.
+    /// How to authenticate there.
     pub authentication: Option<AuthenticationInfo>,
 }
 
-/// Parameters of Send Message and Send Streaming Message (A2A 3.2.1).
+/// Send Message and Send Streaming Message (A2A 3.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Message of the client: at least one part, role user. `task_id` is `None`; see `target`.
+    /// The message of the client: at least one part, role user. `task_id` is `None`; see `target`.
     pub message: Message,
-    /// Task that the message continues.
+    /// The task that it continues.
     pub target: Option<TaskRef>,
-    /// Set to return at once instead of waiting for the task; no effect on a stream.
+    /// Answer at once instead of waiting for the task; without effect on a stream.
     pub return_immediately: bool,
-    /// Number of most recent messages in the response; `None` for all.
+    /// Most recent messages to show in the answer; `None` for all.
     pub history_length: Option<u32>,
-    /// Media types that the client accepts; empty for any.
+    /// Media types that the client can take; empty for any.
     pub accepted_output_modes: Vec<String>,
     /// Webhook to register for the task.
     pub push_config: Option<PushConfig>,
-    /// Metadata of the request; the message has its own.
+    /// Metadata of the request, beside that of the message.
     pub metadata: Option<JsonObject>,
 }
 
 impl SendRequest {
-    /// Creates a request with defaults for everything but the message.
+    /// A message and nothing else.
     pub const fn new(message: Message) -> Self {
         Self {
             tenant: None,
@@ -94,106 +159,106 @@ impl SendRequest {
     }
 }
 
-/// Parameters of Get Task (A2A 3.1.3).
+/// Get Task (A2A 3.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GetRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Requested task.
+    /// Which task.
     pub id: TaskRef,
-    /// Number of most recent messages to show; `None` for all.
+    /// Most recent messages to show; `None` for all.
     pub history_length: Option<u32>,
 }
 
-/// Parameters of List Tasks (A2A 3.1.4).
+/// List Tasks (A2A 3.1.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Filter by context.
+    /// Only tasks of this conversation.
     pub context_id: Option<ContextId>,
-    /// Filter by state.
+    /// Only tasks in this state.
     pub status: Option<TaskState>,
-    /// Requested page size, 1 to [`MAX_PAGE_SIZE`].
+    /// Tasks a page, 1 to [`MAX_PAGE_SIZE`], as asked for.
     pub page_size: Option<u32>,
-    /// Token of the requested page.
+    /// Where the previous page ended.
     pub page_token: Option<String>,
-    /// Number of most recent messages per task; `None` for all.
+    /// Most recent messages to show of each task; `None` for all.
     pub history_length: Option<u32>,
-    /// Filter by time of the status, inclusive.
+    /// Only tasks whose status is of this time or later.
     pub status_timestamp_after: Option<Timestamp>,
-    /// Set to include artifacts.
+    /// Whether artifacts are wanted.
     pub include_artifacts: bool,
 }
 
 impl ListRequest {
-    /// Requested page size, or [`DEFAULT_PAGE_SIZE`].
+    /// Tasks a page: as asked for, or [`DEFAULT_PAGE_SIZE`].
     pub fn page_size_or_default(&self) -> u32 {
         self.page_size.unwrap_or(DEFAULT_PAGE_SIZE)
     }
 }
 
-/// Parameters of Cancel Task (A2A 3.1.5).
+/// Cancel Task (A2A 3.1.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Task to cancel.
+    /// Which task.
     pub id: TaskRef,
-    /// Metadata of the request.
+    /// Anything else about the request.
     pub metadata: Option<JsonObject>,
 }
 
-/// Parameters of Subscribe to Task (A2A 3.1.6).
+/// Subscribe to Task (A2A 3.1.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Task to follow.
+    /// Which task.
     pub id: TaskRef,
 }
 
-/// Parameters of Create Push Notification Config (A2A 3.1.7).
+/// Create Push Notification Config (A2A 3.1.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushConfigRequest {
-    /// Task to watch.
+    /// The task.
     pub task: TaskRef,
-    /// Webhook to register.
+    /// The webhook.
     pub config: PushConfig,
 }
 
-/// Parameters of Get and Delete Push Notification Config (A2A 3.1.8, 3.1.10).
+/// Get or Delete Push Notification Config (A2A 3.1.8, 3.1.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushRefRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Task of the config.
+    /// The task.
     pub task: TaskRef,
-    /// Id of the config. Empty means the task's only config, before 1.0.
+    /// Name of the config; empty, before 1.0: the only one that the task has.
     pub id: String,
 }
 
-/// Parameters of List Push Notification Configs (A2A 3.1.9).
+/// List Push Notification Configs (A2A 3.1.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushListRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Task of the configs.
+    /// The task.
     pub task: TaskRef,
-    /// Requested page size.
+    /// Configs a page.
     pub page_size: Option<u32>,
-    /// Token of the requested page.
+    /// Where the previous page ended.
     pub page_token: Option<String>,
 }
 
-/// Parameters of Get Extended Agent Card (A2A 3.1.11).
+/// Get Extended Agent Card (A2A 3.1.11).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtendedCardRequest {
     /// Routing label.
     pub tenant: Option<String>,
 }
 
-/// Parameters of any operation.
+/// Any request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Send Message.
@@ -221,7 +286,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Task id that the client chose, if it chose one.
+    /// The id by which the client knows the task, where it chose that itself.
     pub fn client_task_id(&self) -> Option<&str> {
         let task = match self {
             Self::Send(r) | Self::Stream(r) => r.target.as_ref()?,
@@ -239,7 +304,7 @@ impl Request {
         }
     }
 
-    /// Routing label, if given.
+    /// The routing label, when one was given.
     pub fn tenant(&self) -> Option<&str> {
         match self {
             Self::Send(r) | Self::Stream(r) => r.tenant.as_deref(),
@@ -262,5 +327,12 @@ mod tests {
     #[test]
     fn secrets_do_not_show() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(..)");
+    }
+
+    #[test]
+    fn a_malformed_task_id_is_kept_as_written() {
+        assert_eq!(TaskRef::parse("nope"), TaskRef::Malformed("nope".to_owned()));
+        let id = "018f2f6e-7b7a-7000-8000-000000000001";
+        assert_eq!(TaskRef::parse(id).id().map(|id| id.to_string()).as_deref(), Some(id));
     }
 }

@@ -1,4 +1,4 @@
-//! Inputs of the benchmarks, with the size and shape of real traffic.
+//! What the operations are done to: values of the size and shape that clients and agents send.
 
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, HistoryItem, JsonObject, Message,
@@ -6,13 +6,14 @@ use longhaul_domain::{
     log::StatusChange,
 };
 use longhaul_wire::{
-    ArtifactEvent, SendRequest, StatusEvent, StreamEvent, TaskRef,
+    ArtifactEvent, SendRequest, StatusEvent, StreamEvent,
     jsonrpc::{RpcId, write_result},
+    request::TaskRef,
 };
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Text with occasional characters that JSON escapes.
+/// Words with what JSON escapes now and then.
 const WORDS: &str = "The quick \"brown\" fox\njumps over the lazy dog, and grüßt it. ";
 
 fn words(length: usize) -> String {
@@ -53,7 +54,7 @@ fn call(parts: &str, metadata: &str) -> Vec<u8> {
     ))
 }
 
-/// Call with one short text.
+/// One short text.
 pub fn small_call() -> Vec<u8> {
     send(&format!(
         r#"{{"messageId":"{}","role":"ROLE_USER","parts":[{{"text":"hello"}}]}}"#,
@@ -61,7 +62,7 @@ pub fn small_call() -> Vec<u8> {
     ))
 }
 
-/// Call with many parts, metadata on each, and the whitespace of a pretty printer.
+/// Many parts, each with metadata, and white space between tokens as a pretty printer leaves it.
 pub fn large_call() -> Vec<u8> {
     let part = |number: usize| {
         let text = json(&words(600));
@@ -74,12 +75,12 @@ pub fn large_call() -> Vec<u8> {
     call(&parts.join(",\n"), &format!("{{ {} }}", members.join(", ")))
 }
 
-/// Call with one long text.
+/// One part that holds a long text.
 pub fn text_call(length: usize) -> Vec<u8> {
     call(&format!(r#"{{"text":{}}}"#, json(&words(length))), "{}")
 }
 
-/// Call with metadata at the depth limit, repeated.
+/// Metadata as deep as is allowed, over and over.
 pub fn nested_call(length: usize) -> Vec<u8> {
     let deep = format!("{}1{}", r#"{"a":["#.repeat(30), "]}".repeat(30));
     let members: Vec<String> =
@@ -87,12 +88,12 @@ pub fn nested_call(length: usize) -> Vec<u8> {
     call(r#"{"text":"hello"}"#, &format!("{{{}}}", members.join(",")))
 }
 
-/// Call with three violations.
+/// Wrong in three places.
 pub fn wrong_call() -> Vec<u8> {
     send(r#"{"role":"nobody","parts":[{"text":7},{"text":"a","url":"b"}]}"#)
 }
 
-/// Request of a client.
+/// A request of a client.
 pub fn request() -> SendRequest {
     SendRequest {
         tenant: None,
@@ -106,12 +107,12 @@ pub fn request() -> SendRequest {
     }
 }
 
-/// Response with the given result.
+/// The answer that holds this result.
 pub fn answer(result: &impl Serialize) -> Vec<u8> {
     write_result(&RpcId::number(7), result).expect("no blob")
 }
 
-/// Status event: progress with a message.
+/// Progress with a message.
 pub fn status_event() -> StreamEvent {
     let said = Message::new(message_id(2), Role::Agent, vec![Part::text(words(60))]);
     StreamEvent::Status(StatusEvent {
@@ -125,12 +126,12 @@ pub fn status_event() -> StreamEvent {
     })
 }
 
-/// Artifact chunk with a text of `length` characters.
+/// A chunk that holds a text of this many characters.
 pub fn chunk_event(length: usize) -> StreamEvent {
     event(Part::text(words(length)))
 }
 
-/// Artifact chunk with `length` bytes.
+/// A chunk that holds this many bytes.
 pub fn bytes_event(length: usize) -> StreamEvent {
     let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
     event(Part::raw(bytes, "application/octet-stream"))
@@ -143,7 +144,7 @@ fn event(part: Part) -> StreamEvent {
     StreamEvent::Artifact(ArtifactEvent { task: task_id(), context: context(), update })
 }
 
-/// Task with 100 messages and 20 artifacts.
+/// A task of 100 messages and 20 artifacts.
 pub fn task() -> Task {
     let key = TaskKey { owner: OwnerId::LOCAL, task: task_id() };
     let mut task = Task::begin(key, AgentName::new("echo").expect("a name"), context(), time());

@@ -1,77 +1,73 @@
-//! Stream frames: `StreamResponse` and its events (A2A 3.2.3, 4.2).
+//! `StreamResponse` and the events in it (A2A 3.2.3, 4.2).
 
-use super::{V1, message, read_result, task};
+use super::{V1, artifact, message, received, status, task};
 use crate::{
     WireError,
+    cursor::maybe_resume,
     event::{ArtifactEvent, StatusEvent, StreamEvent},
-    metadata::with_optional_cursor,
     raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::{ReceivedArtifact, ReceivedEvent, ReceivedStatusUpdate},
-    write::ObjectWriter,
+    write::Members,
 };
 use longhaul_domain::{ArtifactUpdate, Message, Seq};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Event with the resume cursor in its metadata, for bindings without event ids.
+/// An event with the resume cursor in its metadata, for bindings without event ids.
 #[derive(Debug, Clone, Copy)]
-pub struct EventWithCursor<'a> {
+pub struct Cursored<'a> {
     /// The event.
     pub event: &'a StreamEvent,
-    /// Log position; `None` leaves the metadata unchanged.
+    /// Its place in the log; `None` leaves the metadata as it is.
     pub cursor: Option<Seq>,
 }
 
 impl Serialize for V1<'_, StreamEvent> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        V1(&EventWithCursor { event: self.0, cursor: None }).serialize(serializer)
+        V1(&Cursored { event: self.0, cursor: None }).serialize(serializer)
     }
 }
 
-impl Serialize for V1<'_, EventWithCursor<'_>> {
+impl Serialize for V1<'_, Cursored<'_>> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let cursor = self.0.cursor;
-        let mut members = ObjectWriter::open(serializer)?;
+        let mut members = Members::open(serializer)?;
         match self.0.event {
             StreamEvent::Task(task) => {
-                let artifacts = task::ArtifactVisibility::IfAny;
+                let artifacts = task::Artifacts::Some;
                 members.put("task", &task::TaskBody { task, artifacts, cursor })?;
             }
-            StreamEvent::Message(message) => {
-                members.put("message", &ReplyFrame(message, cursor))?;
-            }
-            StreamEvent::Status(event) => {
-                members.put("statusUpdate", &StatusFrame(event, cursor))?;
-            }
+            StreamEvent::Message(said) => members.put("message", &Reply(said, cursor))?,
+            StreamEvent::Status(event) => members.put("statusUpdate", &Status(event, cursor))?,
             StreamEvent::Artifact(event) => {
-                members.put("artifactUpdate", &ArtifactFrame(event, cursor))?;
+                members.put("artifactUpdate", &Artifact(event, cursor))?;
             }
         }
         members.close()
     }
 }
 
-struct ReplyFrame<'a>(&'a Message, Option<Seq>);
+struct Reply<'a>(&'a Message, Option<Seq>);
 
-impl Serialize for ReplyFrame<'_> {
+impl Serialize for Reply<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let metadata = with_optional_cursor(self.0.metadata.as_ref(), self.1);
-        let reply = message::MessageInTask::new(self.0, None, None);
-        message::MessageInTask { metadata: metadata.as_deref(), ..reply }.serialize(serializer)
+        let metadata = maybe_resume(self.0.metadata.as_ref(), self.1);
+        let reply = message::Placed::new(self.0, None, None);
+        message::Placed { metadata: metadata.as_deref(), ..reply }.serialize(serializer)
     }
 }
 
-struct StatusFrame<'a>(&'a StatusEvent, Option<Seq>);
+struct Status<'a>(&'a StatusEvent, Option<Seq>);
 
-impl Serialize for StatusFrame<'_> {
+impl Serialize for Status<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.0;
-        let mut members = ObjectWriter::open(serializer)?;
+        let mut members = Members::open(serializer)?;
         members.put("taskId", &event.task)?;
         members.put("contextId", event.context.as_str())?;
         members.put(
             "status",
-            &task::StatusBody {
+            &status::Status {
                 task: event.task,
                 context: &event.context,
                 state: event.change.state,
@@ -79,24 +75,23 @@ impl Serialize for StatusFrame<'_> {
                 at: event.at,
             },
         )?;
-        members
-            .put_some("metadata", with_optional_cursor(event.change.metadata.as_ref(), self.1))?;
+        members.maybe("metadata", maybe_resume(event.change.metadata.as_ref(), self.1))?;
         members.close()
     }
 }
 
-struct ArtifactFrame<'a>(&'a ArtifactEvent, Option<Seq>);
+struct Artifact<'a>(&'a ArtifactEvent, Option<Seq>);
 
-impl Serialize for ArtifactFrame<'_> {
+impl Serialize for Artifact<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (event, update) = (self.0, &self.0.update);
-        let mut members = ObjectWriter::open(serializer)?;
+        let mut members = Members::open(serializer)?;
         members.put("taskId", &event.task)?;
         members.put("contextId", event.context.as_str())?;
         members.put("artifact", &V1(&update.artifact))?;
-        members.put_flag("append", update.append)?;
-        members.put_flag("lastChunk", update.last_chunk)?;
-        members.put_some("metadata", with_optional_cursor(update.metadata.as_ref(), self.1))?;
+        members.flag("append", update.append)?;
+        members.flag("lastChunk", update.last_chunk)?;
+        members.maybe("metadata", maybe_resume(update.metadata.as_ref(), self.1))?;
         members.close()
     }
 }
@@ -106,17 +101,17 @@ fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     if fields.iter().filter(|field| field.present().is_some()).count() != 1 {
         return at.refuse("must hold one of task, message, statusUpdate and artifactUpdate");
     }
-    let [task, message, status_update, artifact_update] = fields;
+    let [task, said, changed, produced] = fields;
     if task.present().is_some() {
         return Ok(ReceivedEvent::Task(Box::new(task.required(at, task::read)?)));
     }
-    if message.present().is_some() {
-        return message.required(at, message::read_received).map(ReceivedEvent::Message);
+    if said.present().is_some() {
+        return said.required(at, message::received).map(ReceivedEvent::Message);
     }
-    if status_update.present().is_some() {
-        return status_update.required(at, read_status).map(ReceivedEvent::Status);
+    if changed.present().is_some() {
+        return changed.required(at, read_status).map(ReceivedEvent::Status);
     }
-    artifact_update.required(at, read_artifact).map(ReceivedEvent::Artifact)
+    produced.required(at, read_artifact).map(ReceivedEvent::Artifact)
 }
 
 fn read_status(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedStatusUpdate> {
@@ -124,7 +119,7 @@ fn read_status(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedStatusUpda
         object(raw, at, ["taskId", "contextId", "status", "metadata"])?;
     let task = task.required(at, message::task_ref);
     let context = context.optional(at, message::context_id).map(Option::flatten);
-    let status = status.required(at, task::read_status);
+    let status = status.required(at, status::read);
     let metadata = metadata.optional(at, scalar::json_object);
     Ok(ReceivedStatusUpdate {
         task: task?,
@@ -139,7 +134,7 @@ fn read_artifact(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedArtifact
         object(raw, at, ["taskId", "contextId", "artifact", "append", "lastChunk", "metadata"])?;
     let task = task.required(at, message::task_ref);
     let context = context.optional(at, message::context_id).map(Option::flatten);
-    let artifact = artifact.required(at, message::read_artifact);
+    let artifact = artifact.required(at, artifact::read);
     let append = append.flag(at);
     let last_chunk = last_chunk.flag(at);
     let metadata = metadata.optional(at, scalar::json_object);
@@ -157,5 +152,5 @@ fn read_artifact(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedArtifact
 
 /// Reads one frame of a stream.
 pub fn received_event(result: &RawValue) -> Result<ReceivedEvent, WireError> {
-    read_result(result, read)
+    received(result, read)
 }

@@ -1,20 +1,26 @@
-//! A2A 1.0 as `ProtoJSON`, the JSON form of the protobuf package `lf.a2a.v1`.
+//! A2A 1.0 as `ProtoJSON`: the JSON form of the protobuf package `lf.a2a.v1`.
 //!
-//! A value inside [`V1`] serializes in this dialect. Functions named `read_…` read client requests;
-//! those named `received_…` read server responses.
+//! [`V1`] around a value is that value as this dialect writes it. The functions `read_…` read what clients send, those
+//! `received_…` what servers answer.
 
+mod artifact;
 pub mod card;
-mod card_security;
+mod enums;
 mod event;
+mod list;
 mod message;
+mod part;
 mod push;
 mod request;
 mod send;
+mod status;
 mod task;
 
-pub use event::{EventWithCursor, received_event};
-pub(crate) use message::{ParsedMessage, ROLES, STATES, context_id};
-pub use message::{role_name, state_name};
+pub(crate) use enums::{ROLES, STATES};
+pub use enums::{role_name, state_name};
+pub use event::{Cursored, received_event};
+pub use list::received_page;
+pub(crate) use message::{ReadMessage, context_id};
 pub(crate) use push::http_url;
 pub use push::{PushList, received_push_config, received_push_list};
 pub(crate) use request::{count, history_length, page_size};
@@ -22,9 +28,9 @@ pub use request::{
     read_cancel, read_extended_card, read_get, read_list, read_push_config, read_push_list,
     read_push_ref, read_subscribe,
 };
-pub(crate) use send::{SendConfiguration, require_parts};
+pub(crate) use send::require_some;
 pub use send::{read_message_template, read_send, received_send};
-pub use task::{received_page, received_task};
+pub use task::received_task;
 
 use crate::{
     Operation, ProtocolError, Request, WireError,
@@ -33,11 +39,11 @@ use crate::{
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Value that serializes in the shape of 1.0.
+/// A value as 1.0 writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct V1<'a, T: ?Sized>(pub &'a T);
 
-/// List whose values serialize in the shape of 1.0.
+/// A list of values as 1.0 writes them.
 pub(crate) struct Each<'a, T>(pub &'a [T]);
 
 impl<'a, T> Serialize for Each<'a, T>
@@ -66,14 +72,14 @@ pub fn read_request(operation: Operation, params: &RawValue) -> Result<Request, 
     })
 }
 
-pub(crate) fn read_params<T>(
+pub(crate) fn asked<T>(
     params: &RawValue,
     read: impl FnOnce(RawJson<'_>, &JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, ProtocolError> {
     read_root(params, read).map_err(ProtocolError::InvalidParams)
 }
 
-pub(crate) fn read_result<T>(
+pub(crate) fn received<T>(
     result: &RawValue,
     read: impl FnOnce(RawJson<'_>, &JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, WireError> {

@@ -1,4 +1,4 @@
-//! Promises of the wire crate, one file each.
+//! What the wire crate promises, each promise in a file of its own.
 
 #[cfg(test)]
 mod bad_calls;
@@ -7,9 +7,9 @@ mod bad_input;
 #[cfg(test)]
 mod card;
 #[cfg(test)]
-mod equivalent_spellings;
-#[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod every;
 #[cfg(test)]
 mod extensions;
 #[cfg(test)]
@@ -21,15 +21,17 @@ mod hostile;
 #[cfg(test)]
 mod json_rpc;
 #[cfg(test)]
-mod legacy;
-#[cfg(test)]
 mod negotiation;
 #[cfg(test)]
-mod readers;
+mod old;
+#[cfg(test)]
+mod rewrites;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod soup;
 #[cfg(test)]
 mod spec_names;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Sample values with every member set, for tests of names and bytes.
+//! Values with every member set, for the tests that look at names and bytes.
 
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, HistoryItem, Json, JsonObject,

@@ -1,4 +1,4 @@
-//! Member names compared with the specification's protobuf file, which is stored here as a list.
+//! Our names against those of the specification's protobuf file, kept here as a list of facts.
 
 use crate::{card, samples};
 use longhaul_domain::{Role, TaskState};
@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Types of members that are messages, by `Message.member`; all others are scalars or free JSON.
-const MESSAGE_MEMBERS: &[(&str, &str)] = &[
+/// Which message the members of a message are, by `Message.member`; what is not here is a scalar, or free JSON.
+const NESTED: &[(&str, &str)] = &[
     ("SendMessageRequest.message", "Message"),
     ("SendMessageRequest.configuration", "SendMessageConfiguration"),
     ("SendMessageConfiguration.taskPushNotificationConfig", "TaskPushNotificationConfig"),
@@ -54,14 +54,14 @@ const MESSAGE_MEMBERS: &[(&str, &str)] = &[
     ("OAuthFlows.deviceCode", "DeviceCodeOAuthFlow"),
 ];
 
-/// Members that are maps to messages.
-const MAP_MEMBERS: &[(&str, &str)] = &[
+/// Members that are maps from a name to a message.
+const MAPS: &[(&str, &str)] = &[
     ("AgentCard.securitySchemes", "SecurityScheme"),
     ("SecurityRequirement.schemes", "StringList"),
 ];
 
-/// Members of the specification that are not supported. None.
-const UNSUPPORTED_MEMBERS: &[&str] = &[];
+/// Members of the specification that we neither read nor write. None.
+const NOT_SERVED: &[&str] = &[];
 
 #[derive(serde::Deserialize)]
 struct Spec {
@@ -74,9 +74,9 @@ fn spec() -> Spec {
 }
 
 #[derive(Default)]
-struct WrittenNames(BTreeSet<(String, String)>);
+struct Seen(BTreeSet<(String, String)>);
 
-impl WrittenNames {
+impl Seen {
     fn write(&mut self, message: &str, value: &impl Serialize) {
         let value = serde_json::from_slice(&to_vec(value).unwrap()).unwrap();
         self.walk(message, &value);
@@ -92,11 +92,9 @@ impl WrittenNames {
                     let found = |table: &[(&str, &'static str)]| {
                         table.iter().find(|(of, _)| *of == path).map(|(_, nested)| *nested)
                     };
-                    if let Some(nested) = found(MESSAGE_MEMBERS) {
+                    if let Some(nested) = found(NESTED) {
                         self.walk(nested, value);
-                    } else if let (Some(nested), Some(map)) =
-                        (found(MAP_MEMBERS), value.as_object())
-                    {
+                    } else if let (Some(nested), Some(map)) = (found(MAPS), value.as_object()) {
                         map.values().for_each(|value| self.walk(nested, value));
                     }
                 }
@@ -106,9 +104,9 @@ impl WrittenNames {
     }
 }
 
-/// Names that the crate writes, with every member set.
-fn written_names() -> BTreeSet<(String, String)> {
-    let mut seen = WrittenNames::default();
+/// Everything that we can write, with every member set.
+fn everything() -> BTreeSet<(String, String)> {
+    let mut seen = Seen::default();
     seen.write("SendMessageRequest", &V1(&samples::send_request()));
     seen.write("GetTaskRequest", &V1(&samples::get_request()));
     seen.write("ListTasksRequest", &V1(&samples::list_request()));
@@ -142,20 +140,19 @@ fn written_names() -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn every_written_name_is_in_the_specification() {
+fn every_name_that_we_write_is_one_of_the_specification() {
     let spec = spec();
-    for (message, name) in written_names() {
+    for (message, name) in everything() {
         assert!(spec.messages[&message].contains(&name), "{message}.{name}");
     }
 }
 
 #[test]
-fn every_name_of_the_specification_is_supported() {
-    let seen = written_names();
+fn every_name_of_the_specification_is_served() {
+    let seen = everything();
     for (message, names) in spec().messages {
         for name in names {
-            // A name must be supported or listed, never both.
-            let listed = UNSUPPORTED_MEMBERS.contains(&format!("{message}.{name}").as_str());
+            let listed = NOT_SERVED.contains(&format!("{message}.{name}").as_str());
             let served = seen.contains(&(message.clone(), name.clone()));
             assert!(served != listed, "{message}.{name}");
         }
