@@ -1,14 +1,14 @@
-//! An API node: wiring, start and shutdown.
+//! An API node: its parts, their start and their end.
 
 use crate::{
-    agents::AgentDirectory,
+    agents::Agents,
     auth::authenticator,
-    bindings::{Addresses, AppState, BodyReader, Dispatcher},
+    bindings::{Addresses, Bodies, Front, Gate},
     hub::Hub,
     options::ApiOptions,
     schedules,
-    server::{ConnectionLimits, Server},
-    service::{Admission, QueueLimits, ResponseBudget, Service},
+    server::{Limits, Server},
+    service::{Admission, Answers, Bounds, Service},
 };
 use longhaul_dispatch::Waker;
 use longhaul_domain::SignalChannel;
@@ -19,65 +19,65 @@ use longhaul_store::Store;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
-/// Interval between store health checks.
-const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the store is asked whether it answers.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Time after which a store health check counts as failed.
-const STORE_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the store may take to answer.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
-/// Dependencies of a node.
+/// What a node is made of.
 pub struct ApiParts {
-    /// The store, which is the source of truth.
+    /// The truth.
     pub store: Arc<dyn Store>,
     /// Wakes workers.
     pub waker: Arc<dyn Waker>,
     /// Ids and randomness.
     pub ids: Arc<dyn IdSource>,
-    /// Readiness registry to which the node reports.
+    /// Where the node reports its health.
     pub readiness: Readiness,
-    /// Shutdown signal of the process.
+    /// When to end.
     pub shutdown: Shutdown,
 }
 
 /// An API node.
 pub struct Api {
-    state: AppState,
+    gate: Gate,
     tasks: TaskSet,
     shutdown: Shutdown,
     drain: Duration,
-    limits: ConnectionLimits,
+    limits: Limits,
 }
 
 impl Api {
-    /// Starts the background tasks. Must be called within a Tokio runtime.
+    /// Starts what goes on besides requests. Must be called within a Tokio runtime.
     pub fn start(parts: ApiParts, options: ApiOptions) -> Self {
         Self::with_clock(parts, options, Arc::new(SystemClock))
     }
 
-    /// Starts a node with another clock. It decides only if a client's deadline has passed and when
-    /// a new schedule is due next; everything else uses the store's clock.
+    /// The same with another clock, which only says whether a client's deadline has passed and when a schedule that is
+    /// put is due next; everything else goes by the store's.
     pub(crate) fn with_clock(parts: ApiParts, options: ApiOptions, clock: Arc<dyn Clock>) -> Self {
         let ApiParts { store, waker, ids, readiness, shutdown, .. } = parts;
         let tasks = TaskSet::new();
         let hub = Hub::start(Arc::clone(&store), &tasks, readiness.component("signals"));
         let stop = tasks.stopping().clone();
-        let store_check = check_store(Arc::clone(&store), readiness.component("store"));
+        let checking = check(Arc::clone(&store), readiness.component("store"));
         tasks.spawn("check-store", async move {
-            stop.run_until_cancelled(store_check).await;
+            stop.run_until_cancelled(checking).await;
         });
         let authenticator = authenticator(options.authentication, Arc::clone(&store));
         let drain = options.drain;
         let limits =
-            ConnectionLimits::new(options.max_connections, options.max_requests_per_connection);
-        let queue_limits = QueueLimits {
+            Limits::with_connections(options.max_connections, options.max_requests_per_connection);
+        let bounds = Bounds {
             queued: options.max_queued,
             queued_per_owner: options.max_queued_per_owner,
             delay: options.max_queue_delay,
         };
         let service = Arc::new(Service {
-            agents: AgentDirectory::new(Arc::clone(&store)),
-            response_budget: ResponseBudget::new(options.max_answer_bytes),
-            admission: Admission::new(Arc::clone(&store), queue_limits),
+            agents: Agents::new(Arc::clone(&store)),
+            answers: Answers::new(options.max_answer_bytes),
+            admission: Admission::new(Arc::clone(&store), bounds),
             store,
             hub,
             waker,
@@ -90,63 +90,62 @@ impl Api {
             options,
         });
         schedules::start(&service, &tasks);
-        let state = AppState {
+        let gate = Gate {
             negotiation: service.options.versions,
             keep_alive: service.options.keep_alive,
-            bodies: Arc::new(BodyReader::new(service.options.max_body_bytes)),
+            bodies: Arc::new(Bodies::new(service.options.max_body_bytes)),
             addresses: Arc::new(Addresses::new(&service.options)),
-            last_modified: Arc::default(),
+            since: Arc::default(),
             readiness,
             service,
             authenticator,
         };
-        Self { state, tasks, shutdown, drain, limits }
+        Self { gate, tasks, shutdown, drain, limits }
     }
 
     #[cfg(test)]
     pub(crate) fn service(&self) -> Arc<Service> {
-        Arc::clone(&self.state.service)
+        Arc::clone(&self.gate.service)
     }
 
-    /// The axum router, without the dispatcher in front of it.
+    /// Every route.
     #[cfg(test)]
     pub(crate) fn router(&self) -> axum::Router {
-        crate::bindings::router(self.state.clone())
+        crate::bindings::router(self.gate.clone())
     }
 
-    /// The handler of every request.
-    pub(crate) fn dispatcher(&self) -> Dispatcher {
-        Dispatcher::new(self.state.clone())
+    /// What answers every request.
+    pub(crate) fn front(&self) -> Front {
+        Front::new(self.gate.clone())
     }
 
-    /// Serves until the process shuts down; then waiting requests are answered, streams close and
-    /// connections end. Errors of the listener are logged and retried.
+    /// Serves until the process shuts down: then waiting requests answer, streams close, and connections end. No
+    /// error of the listener ends it: it is logged, and waited for.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let server = Server {
-            handler: self.dispatcher(),
-            shows_peers: !self.state.service.options.trusted_proxies.is_empty(),
+            answers: self.front(),
+            shows_peers: !self.gate.service.options.trusted_proxies.is_empty(),
             limits: self.limits,
             draining: self.shutdown.draining().clone(),
             stop: self.shutdown.stop_now().clone(),
         };
         self.shutdown.wait(self.drain, server.serve(listener)).await;
-        // After the connections: requests that are still open need the hub.
         self.tasks.stop_and_wait().await;
         Ok(())
     }
 }
 
-async fn check_store(store: Arc<dyn Store>, readiness: ComponentHandle) {
+async fn check(store: Arc<dyn Store>, readiness: ComponentHandle) {
     loop {
-        match timeout(STORE_CHECK_TIMEOUT, store.check()).await {
+        match timeout(CHECK_LIMIT, store.check()).await {
             Ok(Ok(())) => readiness.set_ok(),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the store is not ready");
                 readiness.set_failed("the store does not answer");
             }
-            // Neither an answer nor an error, as when packets are dropped.
+            // As when packets vanish: neither an answer nor an error.
             Err(_) => readiness.set_failed("the store does not answer"),
         }
-        tokio::time::sleep(STORE_CHECK_INTERVAL).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }

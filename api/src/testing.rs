@@ -1,9 +1,8 @@
-//! A node on its own store, for tests, which play the worker.
+//! A node on a store of its own, for tests; what workers do is done by hand.
 
 use crate::{
     Api, ApiOptions, ApiParts, Authentication, ExtendedCards,
-    bindings::client_rules,
-    service::{Caller, Service},
+    service::{Caller, Rules, Service},
 };
 use longhaul_dispatch::{WakeHint, Waker};
 use longhaul_domain::{
@@ -21,18 +20,18 @@ use longhaul_store::{
     TaskBudget,
 };
 use longhaul_wire::{
-    Dialect, Extensions, Negotiation, SendRequest, card::DeploymentInfo, card::GrpcAddress,
+    Dialect, Extensions, Negotiation, SendRequest, card::DeploymentInfo, interfaces::GrpcAddress,
 };
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-/// Longer than any step of a test takes.
-pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longer than anything here takes.
+pub const LIMIT: Duration = Duration::from_secs(20);
 
-struct RecordingWaker(mpsc::UnboundedSender<WakeHint>);
+struct Wakes(mpsc::UnboundedSender<WakeHint>);
 
-impl Waker for RecordingWaker {
+impl Waker for Wakes {
     fn wake(&self, wake: WakeHint) {
         let _ = self.0.send(wake);
     }
@@ -43,9 +42,9 @@ pub struct Node {
     pub store: Arc<dyn Store>,
     pub api: Api,
     pub shutdown: Shutdown,
-    /// Clock of the node, moved by hand.
+    /// The clock of the node: it stands still.
     pub clock: Arc<ManualClock>,
-    /// Wake-ups that the node has sent.
+    /// Every wake-up that was sent.
     pub wakes: mpsc::UnboundedReceiver<WakeHint>,
     _folder: TempDir,
 }
@@ -54,7 +53,7 @@ pub fn agent() -> AgentName {
     AgentName::new("echo").unwrap()
 }
 
-/// Options of the nodes in tests.
+/// The options of the nodes here.
 pub fn options() -> ApiOptions {
     ApiOptions {
         public_url: Some("http://test".to_owned()),
@@ -91,22 +90,22 @@ impl Node {
         Self::with_answers(64 << 20).await
     }
 
-    /// Starts a node with another limit on response sizes.
+    /// One whose answers hold at most so many bytes.
     pub async fn with_answers(max_answer_bytes: u64) -> Self {
         Self::with_options(|options| options.max_answer_bytes = max_answer_bytes).await
     }
 
-    /// Starts a node whose agent has limits.
+    /// One whose agent has limits.
     pub async fn with_limits(limits: AgentLimits) -> Self {
         Self::with(limits, |_| {}).await
     }
 
-    /// Starts a node that requires API keys.
+    /// One that asks for keys.
     pub async fn with_keys() -> Self {
         Self::with_options(|options| options.authentication = Authentication::Keys).await
     }
 
-    /// Starts a node with changed options.
+    /// One with other options than usual.
     pub async fn with_options(change: impl FnOnce(&mut ApiOptions)) -> Self {
         Self::with(AgentLimits::default(), change).await
     }
@@ -130,7 +129,7 @@ impl Node {
         let shutdown = Shutdown::new();
         let parts = ApiParts {
             store: Arc::clone(&store),
-            waker: Arc::new(RecordingWaker(sender)),
+            waker: Arc::new(Wakes(sender)),
             ids: Arc::new(SystemIds),
             readiness: Readiness::new(),
             shutdown: shutdown.clone(),
@@ -143,18 +142,18 @@ impl Node {
         Self { store, api, shutdown, clock, wakes, _folder: folder }
     }
 
-    /// Starts another node on the same store; its wake-ups go nowhere.
+    /// Another node on the same store, that wakes nobody.
     pub fn another(&self) -> Api {
         self.configured(|_| {})
     }
 
-    /// Starts another node on the same store, with changed options.
+    /// Another node on the same store, that is run in another way.
     pub fn configured(&self, change: impl FnOnce(&mut ApiOptions)) -> Api {
         let mut options = self.api.service().options.clone();
         change(&mut options);
         let parts = ApiParts {
             store: Arc::clone(&self.store),
-            waker: Arc::new(RecordingWaker(mpsc::unbounded_channel().0)),
+            waker: Arc::new(Wakes(mpsc::unbounded_channel().0)),
             ids: Arc::new(SystemIds),
             readiness: Readiness::new(),
             shutdown: self.shutdown.clone(),
@@ -166,8 +165,8 @@ impl Node {
         self.api.service()
     }
 
-    /// Claims the one task that is ready to run.
-    pub async fn claim(&self) -> RunHandle {
+    /// Claims the one task that there is to run.
+    pub async fn claim(&self) -> Run {
         let worker = WorkerId::new(SystemIds.uuid_v7());
         let lease = Duration::from_secs(600);
         let new = NewWorker { id: worker, name: "test".to_owned(), agents: Vec::new(), lease };
@@ -175,18 +174,18 @@ impl Node {
         let slots = vec![AgentSlots::new(agent(), 1)];
         let request = ClaimRequest { worker, slots, limit: 1 };
         let claimed = self.store.claim(request).await.unwrap().pop().expect("there is a run");
-        RunHandle { store: Arc::clone(&self.store), claimed, op: 0 }
+        Run { store: Arc::clone(&self.store), claimed, op: 0 }
     }
 }
 
-/// A claimed run.
-pub struct RunHandle {
+/// What a worker has claimed.
+pub struct Run {
     store: Arc<dyn Store>,
     pub claimed: ClaimedRun,
     op: i32,
 }
 
-impl RunHandle {
+impl Run {
     fn output(&mut self, entries: Vec<EntryBody>) -> Append {
         self.op += 1;
         let ClaimedRun { key, fence, attempt, .. } = self.claimed;
@@ -202,7 +201,7 @@ impl RunHandle {
     }
 
     /// The client's last message.
-    pub async fn last_message(&self) -> UserMessage {
+    pub async fn said(&self) -> UserMessage {
         let query = HistoryQuery { before: self.claimed.message_seq.next(), rows: 1, bytes: 1 };
         let page = self.store.read_history(self.claimed.key, query).await.unwrap();
         match page.entries.into_iter().next() {
@@ -220,7 +219,7 @@ impl RunHandle {
         self.settle(TerminalState::Completed, EntryBody::Status(last)).await;
     }
 
-    /// Fails the task for good.
+    /// Ends it badly, for good.
     pub async fn fail(&mut self, cause: &str) {
         self.append(vec![working()]).await;
         let ClaimedRun { key, ref context, attempt, .. } = self.claimed;
@@ -241,8 +240,8 @@ pub fn working() -> EntryBody {
     EntryBody::Status(StatusChange::to(TaskState::Working))
 }
 
-/// An artifact entry with one part.
-pub fn artifact_entry(part: Part) -> EntryBody {
+/// An artifact with one part.
+pub fn made(part: Part) -> EntryBody {
     let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![part]);
     EntryBody::Artifact(ArtifactUpdate {
         artifact,
@@ -259,12 +258,12 @@ pub fn caller() -> Caller {
         request_id: "test".to_owned(),
         trace: TraceContext::new_root(&SystemIds),
         extensions: Extensions::NONE,
-        rules: client_rules(Dialect::V1_0),
+        rules: Rules::of(Dialect::V1_0),
         card_address: None,
     }
 }
 
-/// A message whose sender does not wait for the task.
+/// A message that does not wait for its task.
 pub fn send(id: &str) -> SendRequest {
     let id = MessageId::new(id).unwrap();
     let message = Message::new(id, Role::User, vec![Part::text("hello")]);
@@ -279,7 +278,7 @@ pub fn send_with(id: &str, options: &str) -> SendRequest {
     request
 }
 
-/// A JSON-RPC call that sends a message and does not wait for the task.
+/// A call that sends a message and does not wait for its task.
 pub fn sending(method: &str, id: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{

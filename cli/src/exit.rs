@@ -1,41 +1,41 @@
-//! How a command ends: what its exit code means, and the one sentence that explains a failure.
+//! Exit codes of commands, and the sentence that explains a failure.
 
 use longhaul_domain::TaskState;
 use longhaul_runtime::settings::SettingsError;
 use std::process::ExitCode;
 
-/// Why a command did not do what it was asked.
+/// The failure of a command, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum CommandError {
     /// The command line or the configuration is wrong; exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// It could not be done; exit code 1.
+    /// The command could not do its work; exit code 1.
     #[error("{0}")]
     Failed(String),
 }
 
-/// What a command that ran to its end has to say to the shell.
+/// The completion of a command, as the shell sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// It is done; exit code 0.
+pub enum Completion {
+    /// The command did its work; exit code 0.
     Ok,
-    /// The task that it followed ended or waits in this state.
+    /// The task that the command followed ended, or is parked, in this state.
     Task(TaskState),
     /// The user interrupted it; exit code 130.
     Interrupted,
 }
 
-/// Result of a command.
-pub type Outcome = Result<Done, Failure>;
+/// The result of a command.
+pub type CommandResult = Result<Completion, CommandError>;
 
-impl Failure {
-    /// A wrong command line.
+impl CommandError {
+    /// Creates the error of a wrong command line or configuration.
     pub fn usage(sentence: impl Into<String>) -> Self {
         Self::Usage(sentence.into())
     }
 
-    /// Something that could not be done.
+    /// Creates the error of a command that could not do its work.
     pub fn failed(sentence: impl Into<String>) -> Self {
         Self::Failed(sentence.into())
     }
@@ -49,14 +49,14 @@ impl Failure {
     }
 }
 
-impl From<SettingsError> for Failure {
+impl From<SettingsError> for CommandError {
     fn from(error: SettingsError) -> Self {
         Self::Usage(format!("configuration: {error}"))
     }
 }
 
-impl Done {
-    /// The exit code: 0 for a task that completed or goes on, 3 failed or rejected, 4 canceled, 5 waits for somebody.
+impl Completion {
+    /// The exit code: 0 for a task that completed or goes on, 3 if it failed or was rejected, 4 if it was canceled, 5 while it waits for input or authorization.
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok
@@ -69,17 +69,17 @@ impl Done {
     }
 }
 
-/// Says on standard error why a command failed, and gives its exit code.
-pub fn report(outcome: Outcome) -> ExitCode {
-    match outcome {
-        Ok(done) => done.code().into(),
-        Err(failure) => {
-            // A standard error that is gone leaves nobody to tell.
+/// Prints the failure of a command on standard error; returns the exit code.
+pub fn report(result: CommandResult) -> ExitCode {
+    match result {
+        Ok(completion) => completion.code().into(),
+        Err(error) => {
+            // The exit code tells the failure even if standard error is closed.
             let _ = std::io::Write::write_all(
                 &mut std::io::stderr(),
-                format!("longhaul: {failure}\n").as_bytes(),
+                format!("longhaul: {error}\n").as_bytes(),
             );
-            failure.code().into()
+            error.code().into()
         }
     }
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_tells_how_a_task_ended() {
+    fn the_exit_code_reflects_the_state_of_the_task() {
         for (state, code) in [
             (TaskState::Completed, 0),
             (TaskState::Working, 0),
@@ -99,13 +99,13 @@ mod tests {
             (TaskState::InputRequired, 5),
             (TaskState::AuthRequired, 5),
         ] {
-            assert_eq!(Done::Task(state).code(), code, "{state:?}");
+            assert_eq!(Completion::Task(state).code(), code, "{state:?}");
         }
     }
 
     #[test]
-    fn wrong_usage_and_failure_have_codes_of_their_own() {
-        assert_eq!(Failure::usage("a").code(), 2);
-        assert_eq!(Failure::failed("a").code(), 1);
+    fn wrong_usage_and_failure_have_different_codes() {
+        assert_eq!(CommandError::usage("a").code(), 2);
+        assert_eq!(CommandError::failed("a").code(), 1);
     }
 }

@@ -1,46 +1,53 @@
-//! The `longhaul` command, and the same as a library, for worker binaries with executors of their own.
+//! The `longhaul` command, and the library for binaries with their own executors: [`worker_main`]
+//! and [`dev_main`].
 //!
-//! This is the only place where stores, dispatchers, executors, workers and API nodes are put together.
+//! This crate is the composition root: it alone puts stores, dispatchers, executors, workers and
+//! API nodes together. A process that is killed leaves nothing to clean up here; what it held is in
+//! the store.
 
 pub mod api_key;
 pub mod args;
-pub mod client;
+mod client;
 mod commands;
 pub mod exit;
 mod operator;
-mod parts;
 mod print;
 pub mod screen;
 mod serve;
+mod table;
 mod tasks;
+mod wiring;
 
 use args::{Cli, Command, DevArgs, WorkerArgs};
 use clap::{Parser, error::ErrorKind};
-use exit::{Failure, Outcome};
+use exit::{CommandError, CommandResult};
 use longhaul_executor::Executor;
 use std::{process::ExitCode, sync::Arc};
 
 /// Runs the `longhaul` command with the arguments and environment of this process.
 pub fn main() -> ExitCode {
-    if let Some(code) = hidden_command() {
+    if let Some(code) = run_hidden_command() {
         return code;
     }
     install_tls();
     match Cli::try_parse() {
-        Ok(cli) if cli.command.serves() && serve::init::is_first_process() => serve::init::run(),
+        Ok(cli) if cli.command.serves() && serve::container_init::is_first_process() => {
+            serve::container_init::run()
+        }
         Ok(cli) => exit::report(run(cli.command)),
-        // As `longhaul version`, which says more than a number.
+        // `--version` prints what `longhaul version` prints: more than a number.
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             exit::report(commands::version::run())
         }
-        Err(error) => misread(&error),
+        Err(error) => exit_with_clap(&error),
     }
 }
 
-/// Does what this binary is started for by itself: see [`longhaul_executors::guard_main`].
-fn hidden_command() -> Option<ExitCode> {
-    let asked = std::env::args_os().nth(1)?;
-    (asked == longhaul_executors::GUARD_COMMAND).then(longhaul_executors::guard_main)
+/// Runs the plugin guard, for which this binary starts itself: see
+/// [`longhaul_executors::guard_main`].
+fn run_hidden_command() -> Option<ExitCode> {
+    let command = std::env::args_os().nth(1)?;
+    (command == longhaul_executors::GUARD_COMMAND).then(longhaul_executors::guard_main)
 }
 
 /// The command line of a worker binary.
@@ -51,8 +58,8 @@ struct WorkerCli {
     args: WorkerArgs,
 }
 
-/// The `main` of a worker binary with executors of its own: the flags, settings and environment of `longhaul worker`,
-/// whose configured executors run too.
+/// The `main` of a worker binary with its own executors. Flags, settings and environment are those
+/// of `longhaul worker`; the configured executors run too.
 ///
 /// ```no_run
 /// # use longhaul_executor::prelude::*;
@@ -82,9 +89,9 @@ struct DevCli {
     args: DevArgs,
 }
 
-/// The `main` of a development server with executors of its own: the flags, settings and environment of `longhaul dev`, on
-/// SQLite. The configured agents run too; without any, only those of the program do, and the first of them answers where no
-/// agent is named. A program may offer both:
+/// The `main` of a development server with its own executors, on SQLite. Flags, settings and
+/// environment are those of `longhaul dev`; the configured agents run too. The first executor is
+/// the default agent. A program may offer both:
 ///
 /// ```no_run
 /// # use longhaul_executor::Executor;
@@ -102,25 +109,25 @@ pub fn dev_main(executors: impl IntoIterator<Item = Arc<dyn Executor>>) -> ExitC
     serving_main(|cli: &DevCli| serve::dev(&cli.args, executors.into_iter().collect()))
 }
 
-fn serving_main<C: Parser>(serve: impl FnOnce(&C) -> Outcome) -> ExitCode {
-    if let Some(code) = hidden_command() {
+fn serving_main<C: Parser>(serve: impl FnOnce(&C) -> CommandResult) -> ExitCode {
+    if let Some(code) = run_hidden_command() {
         return code;
     }
     install_tls();
     match C::try_parse() {
-        Ok(_) if serve::init::is_first_process() => serve::init::run(),
+        Ok(_) if serve::container_init::is_first_process() => serve::container_init::run(),
         Ok(cli) => exit::report(serve(&cli)),
-        Err(error) => misread(&error),
+        Err(error) => exit_with_clap(&error),
     }
 }
 
-/// Chooses the cryptography of every TLS connection of this process.
+/// Installs the cryptography of all TLS connections of this process.
 fn install_tls() {
-    // One that is installed already is as good.
+    // A provider that the program has installed already is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-fn run(command: Command) -> Outcome {
+fn run(command: Command) -> CommandResult {
     match command {
         Command::Dev(args) => serve::dev(&args, Vec::new()),
         Command::Api(args) => serve::api(&args),
@@ -139,24 +146,24 @@ fn run(command: Command) -> Outcome {
     }
 }
 
-/// Runs a command that ends by itself. A read of the terminal that nobody answers does not keep the process.
-fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+/// Runs a command to its end. A pending read of the terminal does not delay the exit.
+fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
     let runtime = runtime()?;
     let outcome = runtime.block_on(command);
     runtime.shutdown_background();
     outcome
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}")))
+        .map_err(|error| CommandError::failed(format!("the runtime cannot start: {error}")))
 }
 
-/// Help that was asked for is a success, everything else is wrong usage.
-fn misread(error: &clap::Error) -> ExitCode {
-    // Without standard error nobody can be told.
+/// Prints help or a usage error. Help that was asked for exits with 0, all else with 2.
+fn exit_with_clap(error: &clap::Error) -> ExitCode {
+    // The exit code tells the error even if standard error is closed.
     let _ = error.print();
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

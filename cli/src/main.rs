@@ -3,7 +3,8 @@
 use mimalloc::MiMalloc;
 use std::process::ExitCode;
 
-/// A task is many small allocations that one thread makes and another frees, which the system's allocator does slowly.
+/// A task makes many small allocations on one thread and frees them on another, which is slow with
+/// the system's allocator.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,66 +1,64 @@
-//! Bindings: decode requests, call the service, encode results.
+//! Bindings: bytes to requests, answers to bytes. Thin: what is asked is done by the service.
 
 mod address;
+mod answer;
 mod body;
 mod card;
-mod card_format;
-mod dispatcher;
+mod cors;
 mod forwarded;
+mod front;
 mod grpc;
+mod health;
 mod host;
 mod http;
 mod jsonrpc;
-mod last_modified;
+mod jwks;
 mod operator;
 mod origin;
 mod perform;
+mod pieces;
 mod request;
-mod response;
+mod since;
 mod sse;
 
 pub use address::Addresses;
-pub use body::BodyReader;
-pub use dispatcher::Dispatcher;
+pub use body::Bodies;
 pub use forwarded::Peer;
-pub use last_modified::LastModifiedTimes;
-#[cfg(test)]
-pub use request::client_rules;
+pub use front::Front;
+pub use since::Since;
 
 use crate::{auth::Authenticator, service::Service};
 use axum::{
-    Json, Router,
-    extract::State,
-    http::StatusCode,
+    Router,
     middleware::from_fn_with_state,
-    response::IntoResponse,
     routing::{get, post},
 };
 use longhaul_runtime::Readiness;
-use longhaul_wire::Negotiation;
+use longhaul_wire::dialect::Negotiation;
 use std::{sync::Arc, time::Duration};
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// State shared by all handlers.
+/// What the bindings need.
 #[derive(Clone)]
-pub struct AppState {
+pub struct Gate {
     pub service: Arc<Service>,
     pub authenticator: Arc<dyn Authenticator>,
     pub readiness: Readiness,
     pub negotiation: Negotiation,
     pub keep_alive: Duration,
-    pub bodies: Arc<BodyReader>,
-    /// Chooses the address that a card names.
+    pub bodies: Arc<Bodies>,
+    /// Which addresses cards name.
     pub addresses: Arc<Addresses>,
-    /// Times since which cards are unchanged.
-    pub last_modified: Arc<LastModifiedTimes>,
+    /// Since when cards are as they are.
+    pub since: Arc<Since>,
 }
 
-/// All routes of an API node.
-pub fn router(state: AppState) -> Router {
+/// Every route of an API node.
+pub fn router(gate: Gate) -> Router {
     let mut router = Router::new()
-        .route("/healthz", get(live))
-        .route("/readyz", get(ready))
-        .route(card::KEY_SET_PATH, get(card::key_set))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route(jwks::PATH, get(jwks::key_set))
         .route("/agents", get(http::log::agents))
         .route("/tasks/{task}/log", get(http::log::of_task))
         .route("/agents/{agent}", post(jsonrpc::for_agent))
@@ -76,26 +74,13 @@ pub fn router(state: AppState) -> Router {
             .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::of_agent));
     }
     router
-        .fallback(http::fallback)
-        .method_not_allowed_fallback(http::method_not_allowed)
+        .fallback(http::answer)
+        .method_not_allowed_fallback(http::not_so)
         .nest("/operator/v1", operator::router())
-        .layer(from_fn_with_state(grpc::GrpcServices::new(state.clone()), grpc::divert))
+        .layer(from_fn_with_state(grpc::Services::new(gate.clone()), grpc::divert))
         .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(state.clone(), request::attach_context))
-        .with_state(state)
-}
-
-/// Liveness: the process answers.
-async fn live() -> &'static str {
-    "ok\n"
-}
-
-/// Readiness: every dependency works, and the node is not draining.
-async fn ready(State(state): State<AppState>) -> impl IntoResponse {
-    let mut snapshot = state.readiness.snapshot();
-    snapshot.ready &= !state.service.draining.is_cancelled();
-    let status = if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(snapshot))
+        .layer(from_fn_with_state(gate.clone(), request::mark))
+        .with_state(gate)
 }
 
 #[cfg(test)]

@@ -1,76 +1,94 @@
-//! The use cases, one a file. They know neither protocol version nor binding.
+//! The use cases, one a file. None of them knows which protocol version or binding asked.
 
 mod accept;
 mod admission;
+mod again;
 mod blobs;
-mod caller;
 mod cancel;
 mod card;
-mod card_signing;
-mod client_task_ids;
-mod commit;
-mod depth_gauge;
-mod direct_reply;
+mod chosen;
+mod direct;
 mod durability;
 mod extensions;
+mod failure;
+mod fit;
+mod flight;
 mod frame;
 mod get;
 mod history;
 mod list;
 pub mod operate;
 mod page_token;
-mod redrive_draft;
 mod report;
-mod response_budget;
-mod response_size;
+mod room;
 mod rules;
 mod send;
+mod signing;
 mod stream;
 mod subscribe;
-mod wait_limiter;
 
-pub use admission::{Admission, QueueLimits};
-pub use caller::{AddressSource, Caller, CardAddress, store_error};
-pub use card::{CardLookup, CardScope};
-pub use frame::EventFrame;
+pub use admission::{Admission, Bounds};
+pub use again::Draft;
+pub use card::{AddressSource, CardAddress, CardFound, CardScope, Shape};
+pub use failure::failed;
+pub use frame::Frame;
 pub use history::{LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog};
-pub use redrive_draft::RedriveDraft;
-pub use response_budget::{BudgetPermit, Budgeted, ResponseBudget};
-pub use rules::{ArtifactKeys, ClientRules};
+pub use room::{Answer, Answers, Held};
+pub use rules::Rules;
 pub use stream::EventStream;
 
-use crate::{agents::AgentDirectory, hub::Hub, options::ApiOptions};
+use crate::{agents::Agents, hub::Hub, options::ApiOptions};
 use longhaul_dispatch::Waker;
-use longhaul_domain::{AgentDescriptor, AgentName, SignalChannel, Task, TaskId, TaskKey};
-use longhaul_runtime::{Clock, IdSource};
+use longhaul_domain::{
+    AgentDescriptor, AgentName, Principal, SignalChannel, Task, TaskId, TaskKey,
+};
+use longhaul_runtime::{Clock, IdSource, TraceContext};
 use longhaul_store::{SnapshotOptions, Store, StoreError};
-use longhaul_wire::{ProtocolError, TaskRef};
+use longhaul_wire::{Extensions, ProtocolError, TaskRef};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Result of a use case.
+/// Answer to a use case.
 pub type Result<T> = std::result::Result<T, ProtocolError>;
 
-/// Dependencies of the use cases.
+/// Who asks, and for whom.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who they showed to be.
+    pub principal: Principal,
+    /// The agent that the address or the tenant names; none: the one at the root.
+    pub agent: Option<AgentName>,
+    /// Under which causes are logged.
+    pub request_id: String,
+    /// The trace of the request.
+    pub trace: TraceContext,
+    /// Which extensions the request has activated.
+    pub extensions: Extensions,
+    /// What its version of the protocol expects.
+    pub rules: Rules,
+    /// The address that a card for it names, where it asks for one.
+    pub card_address: Option<CardAddress>,
+}
+
+/// What the use cases need.
 pub struct Service {
     pub store: Arc<dyn Store>,
     pub hub: Hub,
     pub waker: Arc<dyn Waker>,
     pub ids: Arc<dyn IdSource>,
-    /// Signal channel of tasks created here, so that this node hears of its own tasks and few
-    /// others.
+    /// Channel of the tasks that are made here, so that this node hears of its own tasks and few others.
     pub channel: SignalChannel,
     pub clock: Arc<dyn Clock>,
-    pub agents: AgentDirectory,
+    pub agents: Agents,
     pub admission: Admission,
-    pub response_budget: ResponseBudget,
+    pub answers: Answers,
     pub options: ApiOptions,
-    /// True when callers must authenticate.
+    /// Whether callers must show who they are.
     pub authenticated: bool,
-    /// Rung when schedules are changed here.
+    /// Rung when schedules were changed here.
     pub schedules_changed: Notify,
-    /// Cancelled when waiting requests should answer and streams should close.
+    /// Cancelled when waiting requests shall answer and streams shall close.
     pub draining: CancellationToken,
 }
 
@@ -84,7 +102,7 @@ impl Service {
         self.agent_named(caller, &name).await
     }
 
-    /// Finds an agent by name; the error names those that exist.
+    /// An agent by name, or an error that names those that there are.
     async fn agent_named(&self, caller: &Caller, name: &AgentName) -> Result<Arc<AgentDescriptor>> {
         let found = self.agents.get(name).await.map_err(|e| caller.failed(&e))?;
         if let Some(agent) = found {
@@ -95,7 +113,7 @@ impl Service {
         Err(ProtocolError::UnsupportedOperation(unknown_agent(name, &known)))
     }
 
-    /// All agents, each with true if it is the default.
+    /// Every agent, with whether it answers where none is named.
     pub async fn agents(&self, caller: &Caller) -> Result<Vec<(Arc<AgentDescriptor>, bool)>> {
         let all = self.agents.all().await.map_err(|e| caller.failed(&e))?;
         let only = all.len() == 1;
@@ -107,7 +125,7 @@ impl Service {
         Ok(all.values().map(of).collect())
     }
 
-    /// The only registered agent, if there is exactly one.
+    /// The only agent there is.
     async fn only_agent(&self, caller: &Caller) -> Result<AgentName> {
         let all = self.agents.all().await.map_err(|e| caller.failed(&e))?;
         let mut names = all.keys();
@@ -126,14 +144,14 @@ impl Service {
         }
     }
 
-    /// Key of a task that a caller names.
+    /// The key of a task that a caller names.
     fn key(caller: &Caller, task: &TaskRef) -> Result<TaskKey> {
         let owner = caller.principal.owner;
-        let id = task.resolve(owner).ok_or_else(|| not_found(task))?;
+        let id = task.of(owner).ok_or_else(|| not_found(task))?;
         Ok(TaskKey { owner, task: id })
     }
 
-    /// A snapshot of a task that the caller may see, large contents by reference.
+    /// A snapshot of a task that the caller may see, with large contents still apart.
     async fn snapshot(
         &self,
         caller: &Caller,
@@ -145,38 +163,38 @@ impl Service {
         self.found(caller, task, found)
     }
 
-    /// Converts the result of reading a task that a caller names.
+    /// What was read of a task that a caller names.
     fn found(
         &self,
         caller: &Caller,
         task: &TaskRef,
         found: longhaul_store::Result<Option<Task>>,
     ) -> Result<Task> {
-        let id = task.resolve(caller.principal.owner);
+        let id = task.of(caller.principal.owner);
         let found = found.map_err(|e| match (e, id) {
             (StoreError::TooLarge { .. }, Some(id)) => {
-                response_size::too_large(id, self.options.max_answer_bytes)
+                fit::too_large(id, self.options.max_answer_bytes)
             }
             (e, _) => caller.failed(&e),
         })?;
-        // A task of another agent is not found at this address.
+        // A task of another agent is not at this address.
         found
             .filter(|task| caller.agent.as_ref().is_none_or(|agent| *agent == task.agent))
             .ok_or_else(|| not_found(task))
     }
 }
 
-/// Error for a task that does not exist or is not the caller's.
+/// No such task, or not the caller's.
 fn not_found(task: &TaskRef) -> ProtocolError {
     ProtocolError::TaskNotFound { task: task.to_string() }
 }
 
-/// The same by task id.
+/// No such task, or not the caller's.
 fn gone(task: TaskId) -> ProtocolError {
     not_found(&TaskRef::Known(task))
 }
 
-/// Most agents that an error names.
+/// Most names of agents in an error.
 const MAX_NAMED_AGENTS: usize = 20;
 
 fn unknown_agent(name: &AgentName, known: &[&str]) -> String {
@@ -193,6 +211,6 @@ fn unknown_agent(name: &AgentName, known: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod run_options_tests;
+mod running_tests;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,5 @@
-//! Run reports for clients that have activated the durability extension; one read for all tasks of
-//! a response.
-//!
-//! Without the extension a snapshot is exactly what its events fold to.
+//! How tasks are run, told to clients that have activated the durability extension. One read for all tasks of an answer;
+//! without the extension a snapshot is what its events fold to, and nothing else.
 
 use super::{Caller, Result, Service};
 use longhaul_domain::{AgentName, Task, Timestamp};
@@ -9,7 +7,7 @@ use longhaul_store::{QueuePosition, RunDetails};
 use longhaul_wire::{QueueStanding, RunReport};
 
 impl Service {
-    /// Adds run reports to the metadata of tasks.
+    /// Adds to the metadata of tasks how they are run.
     pub(super) async fn report(&self, caller: &Caller, tasks: &mut [Task]) -> Result<()> {
         if !caller.extensions.durability || tasks.is_empty() {
             return Ok(());
@@ -26,7 +24,7 @@ impl Service {
     }
 }
 
-/// Report on a run, as clients read it.
+/// The facts about a run, as clients read them.
 pub(super) fn report(facts: &RunDetails, agent: &AgentName, now: Timestamp) -> RunReport {
     RunReport {
         agent: agent.clone(),
@@ -54,7 +52,7 @@ mod tests {
     use chrono::TimeDelta;
 
     #[test]
-    fn the_queue_standing_follows_the_run_time() {
+    fn a_task_stands_where_its_time_says() {
         let now = Timestamp::UNIX_EPOCH;
         let queued = |running, seconds| {
             let run_at = now + TimeDelta::seconds(seconds);

@@ -1,6 +1,6 @@
 //! Flags of `longhaul card`.
 
-use super::Server;
+use super::ServerArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use longhaul_signing::Algorithm;
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Subcommand)]
 pub enum CardCommand {
     /// Show the card of an agent
-    Show(ShowCard),
+    Show(ShowCardArgs),
     /// Sign a card that you publish yourself
-    Sign(SignCard),
+    Sign(SignCardArgs),
     /// Check the signatures of a card
-    Verify(VerifyCard),
+    Verify(VerifyCardArgs),
     /// Make and look at keys that sign cards
     #[command(subcommand)]
     Key(CardKeyCommand),
 }
 
-/// In which version of the protocol a card is asked for.
+/// The protocol version of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum CardVersion {
+pub enum CardVersionArg {
     /// A2A 1.0.
     #[default]
     #[value(name = "1.0")]
@@ -31,8 +31,8 @@ pub enum CardVersion {
     V0,
 }
 
-impl CardVersion {
-    /// As it stands in `A2A-Version`.
+impl CardVersionArg {
+    /// The value of the `A2A-Version` header.
     pub const fn name(self) -> &'static str {
         match self {
             Self::V1 => "1.0",
@@ -48,7 +48,7 @@ impl CardVersion {
   longhaul card show https://agents.example.com --agent documents
   longhaul card show https://example.com/.well-known/agent-card.json --json
   longhaul card show --extended                 the card that only those see who authenticate")]
-pub struct ShowCard {
+pub struct ShowCardArgs {
     /// The server, or the card itself where the address ends with .json [default: that of --url]
     #[arg(value_name = "URL")]
     pub address: Option<String>,
@@ -57,13 +57,13 @@ pub struct ShowCard {
     pub extended: bool,
     /// Ask for the card of this protocol version
     #[arg(long, value_enum, value_name = "VERSION", default_value = "1.0")]
-    pub version: CardVersion,
+    pub version: CardVersionArg,
     /// Print the JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// The server.
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
 }
 
 /// `longhaul card sign`.
@@ -73,7 +73,7 @@ pub struct ShowCard {
   longhaul card sign - --key card-key.pem --jku https://example.com/.well-known/jwks.json <card.json >signed.json
 
 An API node signs its cards by itself: see cards.signing_keys in the configuration.")]
-pub struct SignCard {
+pub struct SignCardArgs {
     /// The card, a JSON file; - reads it from standard input
     #[arg(value_name = "FILE")]
     pub card: String,
@@ -98,7 +98,7 @@ pub struct SignCard {
 
 Ends with 0 if at least one signature is valid. Without --jwks and --key it takes the key set that the card names, if it is on
 the server that the card came from; one elsewhere only with --trust-jku, as whoever made the card also chose that place.")]
-pub struct VerifyCard {
+pub struct VerifyCardArgs {
     /// The card: a file, - for standard input, a server, or the card's address where it ends with .json
     #[arg(value_name = "URL|FILE")]
     pub card: String,
@@ -116,7 +116,7 @@ pub struct VerifyCard {
     pub agent: Option<String>,
     /// Ask for the card of this protocol version
     #[arg(long, value_enum, value_name = "VERSION", default_value = "1.0")]
-    pub version: CardVersion,
+    pub version: CardVersionArg,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -126,9 +126,9 @@ pub struct VerifyCard {
 #[derive(Debug, Clone, Subcommand)]
 pub enum CardKeyCommand {
     /// Make a key
-    New(NewCardKey),
+    New(NewCardKeyArgs),
     /// Show the public half of a key
-    Show(ShowCardKey),
+    Show(ShowCardKeyArgs),
 }
 
 /// `longhaul card key new`.
@@ -136,7 +136,7 @@ pub enum CardKeyCommand {
 #[command(after_help = "Examples:
   longhaul card key new --out card-key.pem
   longhaul card key new --alg EdDSA --out -")]
-pub struct NewCardKey {
+pub struct NewCardKeyArgs {
     /// Algorithm: ES256 or EdDSA
     #[arg(long, value_name = "NAME", default_value = "ES256")]
     pub alg: Algorithm,
@@ -151,7 +151,7 @@ pub struct NewCardKey {
   longhaul card key show card-key.pem
   longhaul card key show card-key.pem --pem >card-key.pub.pem
   longhaul card key show new.pem old.pub.pem --jwks >jwks.json")]
-pub struct ShowCardKey {
+pub struct ShowCardKeyArgs {
     /// Files of keys (PEM), private or public
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,

@@ -1,6 +1,6 @@
 //! Flags of `longhaul keys`.
 
-use super::server::{Configured, Database, database_overrides};
+use super::server::{ConfigArgs, DatabaseArgs, database_overrides};
 use clap::{Args, Subcommand};
 use longhaul_domain::Scope;
 use longhaul_runtime::settings::SettingOverride;
@@ -10,29 +10,29 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Subcommand)]
 pub enum KeysCommand {
     /// Create a key and print it; it is shown this once
-    Create(CreateKey),
+    Create(CreateKeyArgs),
     /// List keys; the keys themselves are not kept and not shown
-    List(ListKeys),
+    List(ListKeysArgs),
     /// Revoke a key
-    Revoke(RevokeKey),
+    Revoke(RevokeKeyArgs),
 }
 
-/// Where the keys are.
+/// The store of the keys.
 #[derive(Debug, Clone, Default, Args)]
-pub struct WhereKeys {
+pub struct KeyDatabaseArgs {
     /// Folder of `longhaul dev`, which must not be running; else the Postgres database
     #[arg(long, value_name = "DIR", conflicts_with = "database_url")]
     pub data: Option<PathBuf>,
-    /// Which database.
+    /// The database.
     #[command(flatten)]
-    pub database: Database,
-    /// Where the configuration comes from.
+    pub database: DatabaseArgs,
+    /// The configuration.
     #[command(flatten)]
-    pub configured: Configured,
+    pub configured: ConfigArgs,
 }
 
-impl WhereKeys {
-    /// The settings that the flags stand for.
+impl KeyDatabaseArgs {
+    /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
         database_overrides(&self.database, &self.configured)
     }
@@ -45,7 +45,7 @@ impl WhereKeys {
   longhaul keys create --owner acme --scope read
   longhaul keys create --owner ops --scope operator         for longhaul dead, schedule, queues, workers
   export LONGHAUL_API_KEY=$(longhaul keys create --owner me --data ./longhaul-data)")]
-pub struct CreateKey {
+pub struct CreateKeyArgs {
     /// On whose behalf the key acts; made where there is none of that name
     #[arg(long, value_name = "NAME")]
     pub owner: String,
@@ -55,9 +55,9 @@ pub struct CreateKey {
     /// A word on what the key is for
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub label: String,
-    /// Where the keys are.
+    /// The store of the keys.
     #[command(flatten)]
-    pub place: WhereKeys,
+    pub place: KeyDatabaseArgs,
 }
 
 /// `longhaul keys list`.
@@ -65,26 +65,26 @@ pub struct CreateKey {
 #[command(after_help = "Examples:
   longhaul keys list
   longhaul keys list --owner acme --json")]
-pub struct ListKeys {
+pub struct ListKeysArgs {
     /// Only those of this owner
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Where the keys are.
+    /// The store of the keys.
     #[command(flatten)]
-    pub place: WhereKeys,
+    pub place: KeyDatabaseArgs,
 }
 
 /// `longhaul keys revoke`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   longhaul keys revoke 7m2k9qv4t1xz")]
-pub struct RevokeKey {
+pub struct RevokeKeyArgs {
     /// Id of the key, as `longhaul keys list` shows it and as it stands in the key between the underscores
     pub id: String,
-    /// Where the keys are.
+    /// The store of the keys.
     #[command(flatten)]
-    pub place: WhereKeys,
+    pub place: KeyDatabaseArgs,
 }

@@ -1,7 +1,7 @@
-//! The command line: what may be written, with help and examples for every command.
+//! The command line: commands and flags, with help and examples for each.
 //!
-//! Flags that stand for a setting become overrides of that setting, so that a flag, its variable and its key in the file
-//! are checked by the same code.
+//! A flag that stands for a setting becomes an override of that setting, so the same code checks the
+//! flag, its environment variable and its key in the file.
 
 #![expect(
     clippy::doc_markdown,
@@ -11,35 +11,39 @@
 mod card;
 mod durability;
 mod keys;
-mod moment;
 mod operator;
 mod schedules;
 mod server;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub use card::{
-    CardCommand, CardKeyCommand, CardVersion, NewCardKey, ShowCard, ShowCardKey, SignCard,
-    VerifyCard,
+    CardCommand, CardKeyCommand, CardVersionArg, NewCardKeyArgs, ShowCardArgs, ShowCardKeyArgs,
+    SignCardArgs, VerifyCardArgs,
 };
-pub use durability::Durability;
-pub use keys::{CreateKey, KeysCommand, ListKeys, RevokeKey, WhereKeys};
-pub use moment::Moment;
+pub use durability::DurabilityArgs;
+pub use keys::{CreateKeyArgs, KeyDatabaseArgs, KeysCommand, ListKeysArgs, RevokeKeyArgs};
 pub use operator::{
-    DeadCommand, DeadFilter, Deployment, DismissDead, LOCAL_OWNER, ListDead, ListQueues,
-    ListWorkers, RedriveDead, ShowDead,
+    DeadCommand, DeadFilterArgs, DeploymentArgs, DismissDeadArgs, LOCAL_OWNER, ListDeadArgs,
+    ListQueuesArgs, ListWorkersArgs, RedriveDeadArgs, ShowDeadArgs,
 };
-pub use schedules::{ListSchedules, Missed, OneSchedule, PutSchedule, ScheduleCommand};
-pub use server::{ApiArgs, ConfigCommand, Configured, Database, DevArgs, MigrateArgs, WorkerArgs};
+pub use schedules::{
+    ListSchedulesArgs, MissedFiringsArg, PutScheduleArgs, ScheduleCommand, ScheduleNameArgs,
+};
+pub use server::{
+    ApiArgs, ConfigArgs, ConfigCommand, DatabaseArgs, DevArgs, MigrateArgs, WorkerArgs,
+};
 pub use tasks::{
-    CancelTask, DEFAULT_URL, GetTask, ListAgents, ListTasks, LogTask, SendTask, Server,
-    TasksCommand, WatchTask,
+    CancelTaskArgs, DEFAULT_URL, GetTaskArgs, ListAgentsArgs, ListTasksArgs, SendTaskArgs,
+    ServerArgs, TaskLogArgs, TasksCommand, WatchTaskArgs,
 };
+pub use time::TimeArg;
 
 use clap::{Parser, Subcommand};
 
-/// The whole command line.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "longhaul",
@@ -58,12 +62,12 @@ With `longhaul tasks` also: 3 the task failed or was rejected, 4 it was canceled
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What `longhaul` can do.
+/// A command of `longhaul`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run everything in one process: API, worker and SQLite
@@ -87,7 +91,7 @@ pub enum Command {
     #[command(subcommand)]
     Tasks(TasksCommand),
     /// Show the agents of a server
-    Agents(ListAgents),
+    Agents(ListAgentsArgs),
     /// Look after tasks that failed for good
     #[command(subcommand)]
     Dead(DeadCommand),
@@ -95,15 +99,15 @@ pub enum Command {
     #[command(subcommand)]
     Schedule(ScheduleCommand),
     /// Show what waits and what runs of every agent
-    Queues(ListQueues),
+    Queues(ListQueuesArgs),
     /// Show the workers of a deployment
-    Workers(ListWorkers),
+    Workers(ListWorkersArgs),
     /// Say which version this is
     Version,
 }
 
 impl Command {
-    /// Whether it serves until it is told to stop.
+    /// Returns true for commands that serve until a signal stops them.
     pub const fn serves(&self) -> bool {
         matches!(self, Self::Dev(_) | Self::Api(_) | Self::Worker(_))
     }

@@ -1,15 +1,15 @@
 //! Flags of the commands for operators: `longhaul dead`, `longhaul queues`, `longhaul workers`.
 
-use super::{DEFAULT_URL, Moment};
+use super::{DEFAULT_URL, TimeArg};
 use clap::{Args, Subcommand};
 use longhaul_domain::FailureKind;
 
-/// The owner of everything where no API keys are asked for.
+/// The owner of all tasks on servers without API keys.
 pub const LOCAL_OWNER: &str = "local";
 
-/// Which deployment, and who asks.
+/// The deployment and the API key.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Deployment {
+pub struct DeploymentArgs {
     /// Address of a Longhaul server
     #[arg(long, value_name = "URL", env = "LONGHAUL_URL", default_value = DEFAULT_URL)]
     pub url: String,
@@ -25,18 +25,18 @@ pub struct Deployment {
 #[derive(Debug, Clone, Subcommand)]
 pub enum DeadCommand {
     /// List tasks that failed for good and that nobody has dealt with, the latest first
-    List(ListDead),
+    List(ListDeadArgs),
     /// Show why a task failed: what it was, and all that happened to it
-    Show(ShowDead),
+    Show(ShowDeadArgs),
     /// Begin the work of dead tasks again, each as a new task in the same context
-    Redrive(RedriveDead),
+    Redrive(RedriveDeadArgs),
     /// Take tasks off the list that need nothing to be done
-    Dismiss(DismissDead),
+    Dismiss(DismissDeadArgs),
 }
 
-/// Which dead tasks.
+/// A filter of dead tasks.
 #[derive(Debug, Clone, Default, Args)]
-pub struct DeadFilter {
+pub struct DeadFilterArgs {
     /// Of this owner [default: of all]
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
@@ -44,14 +44,14 @@ pub struct DeadFilter {
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
     /// That failed in this way: fatal, attempts-used-up, poison, queue-timeout, attempt-timeout, no-progress, deadline
-    #[arg(long, value_name = "KIND", value_parser = because)]
+    #[arg(long, value_name = "KIND", value_parser = parse_failure_kind)]
     pub because: Option<FailureKind>,
     /// That failed at or after this time, or within so long, such as 24h
     #[arg(long, value_name = "TIME")]
-    pub from: Option<Moment>,
+    pub from: Option<TimeArg>,
     /// That failed before this time, or longer ago than this
     #[arg(long, value_name = "TIME")]
-    pub before: Option<Moment>,
+    pub before: Option<TimeArg>,
     /// With this text in the cause
     #[arg(long, value_name = "TEXT")]
     pub cause: Option<String>,
@@ -63,10 +63,10 @@ pub struct DeadFilter {
   longhaul dead list
   longhaul dead list --agent documents --from 24h --cause 'connection refused'
   longhaul dead list --because poison --all --json")]
-pub struct ListDead {
-    /// Which.
+pub struct ListDeadArgs {
+    /// The filter.
     #[command(flatten)]
-    pub filter: DeadFilter,
+    pub filter: DeadFilterArgs,
     /// Also those that were redriven or dismissed
     #[arg(long)]
     pub handled: bool,
@@ -76,9 +76,9 @@ pub struct ListDead {
     /// Show all of them
     #[arg(long, conflicts_with = "limit")]
     pub all: bool,
-    /// Which deployment.
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
 /// `longhaul dead show`.
@@ -86,15 +86,15 @@ pub struct ListDead {
 #[command(after_help = "Examples:
   longhaul dead show 0199f0c2-…
   longhaul dead show 0199f0c2-… --owner acme --json")]
-pub struct ShowDead {
+pub struct ShowDeadArgs {
     /// Id of the task
     pub task: String,
     /// Its owner, as `longhaul dead list` shows it
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
-    /// Which deployment.
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
 /// `longhaul dead redrive`.
@@ -106,41 +106,41 @@ pub struct ShowDead {
 
 Prints the dead task and the new one. A task that was redriven before gives the same new task again. With --all, what
 fails again meanwhile is left for the next time.")]
-pub struct RedriveDead {
+pub struct RedriveDeadArgs {
     /// Ids of tasks, all of one owner [default owner: local]
     #[arg(value_name = "TASK", required_unless_present = "all", conflicts_with = "all")]
     pub tasks: Vec<String>,
     /// All that the other flags leave; asks first
     #[arg(long)]
     pub all: bool,
-    /// Which of them.
+    /// The filter.
     #[command(flatten)]
-    pub filter: DeadFilter,
+    pub filter: DeadFilterArgs,
     /// At most so many
     #[arg(long, value_name = "N", conflicts_with = "tasks", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Do not ask
     #[arg(long, short = 'y')]
     pub yes: bool,
-    /// Which deployment.
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
 /// `longhaul dead dismiss`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   longhaul dead dismiss 0199f0c2-… --owner acme")]
-pub struct DismissDead {
+pub struct DismissDeadArgs {
     /// Ids of tasks, all of one owner
     #[arg(value_name = "TASK", required = true)]
     pub tasks: Vec<String>,
     /// Their owner
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
-    /// Which deployment.
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
 /// `longhaul queues`.
@@ -148,10 +148,10 @@ pub struct DismissDead {
 #[command(after_help = "Examples:
   longhaul queues
   longhaul queues --json")]
-pub struct ListQueues {
-    /// Which deployment.
+pub struct ListQueuesArgs {
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
 /// `longhaul workers`.
@@ -159,15 +159,15 @@ pub struct ListQueues {
 #[command(after_help = "Examples:
   longhaul workers
   longhaul workers --json")]
-pub struct ListWorkers {
-    /// Which deployment.
+pub struct ListWorkersArgs {
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
-impl DeadFilter {
-    /// Whether it says more than whose they are.
-    pub const fn selects(&self) -> bool {
+impl DeadFilterArgs {
+    /// Returns true if a criterion other than the owner is set.
+    pub const fn has_criteria(&self) -> bool {
         self.agent.is_some()
             || self.because.is_some()
             || self.from.is_some()
@@ -176,7 +176,7 @@ impl DeadFilter {
     }
 }
 
-fn because(text: &str) -> Result<FailureKind, String> {
+fn parse_failure_kind(text: &str) -> Result<FailureKind, String> {
     FailureKind::from_name(&text.to_ascii_lowercase().replace('_', "-")).ok_or_else(|| {
         let names: Vec<&str> = FailureKind::ALL.into_iter().map(FailureKind::name).collect();
         format!("use one of {}", names.join(", "))

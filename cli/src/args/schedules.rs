@@ -1,41 +1,42 @@
 //! Flags of `longhaul schedule`.
 
-use super::operator::{Deployment, LOCAL_OWNER};
+use super::operator::{DeploymentArgs, LOCAL_OWNER};
 use clap::{Args, Subcommand, ValueEnum};
+use longhaul_client::operator_json::MissedFirings;
 use std::path::PathBuf;
 
 /// `longhaul schedule`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ScheduleCommand {
     /// Make a schedule, or change the one of that name
-    Put(Box<PutSchedule>),
+    Put(Box<PutScheduleArgs>),
     /// List schedules
-    List(ListSchedules),
+    List(ListSchedulesArgs),
     /// Show a schedule
     #[command(after_help = "Examples:
   longhaul schedule show nightly --owner acme")]
-    Show(OneSchedule),
+    Show(ScheduleNameArgs),
     /// Keep a schedule from making tasks until it is resumed
     #[command(after_help = "Examples:
   longhaul schedule pause nightly")]
-    Pause(OneSchedule),
+    Pause(ScheduleNameArgs),
     /// Let a paused schedule make tasks again, from its next time on
     #[command(after_help = "Examples:
   longhaul schedule resume nightly")]
-    Resume(OneSchedule),
+    Resume(ScheduleNameArgs),
     /// Make a task of a schedule now, besides its times
     #[command(after_help = "Examples:
   longhaul schedule fire nightly")]
-    Fire(OneSchedule),
+    Fire(ScheduleNameArgs),
     /// Delete a schedule; the tasks that it made stay
     #[command(after_help = "Examples:
   longhaul schedule delete nightly")]
-    Delete(OneSchedule),
+    Delete(ScheduleNameArgs),
 }
 
-/// What happens to times that went by while nobody could make tasks.
+/// The handling of firings that were missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Missed {
+pub enum MissedFiringsArg {
     /// They are left out
     Skip,
     /// One task stands for all of them
@@ -45,13 +46,12 @@ pub enum Missed {
     All,
 }
 
-impl Missed {
-    /// The name, as the server knows it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Once => "once",
-            Self::All => "all",
+impl From<MissedFiringsArg> for MissedFirings {
+    fn from(arg: MissedFiringsArg) -> Self {
+        match arg {
+            MissedFiringsArg::Skip => Self::Skip,
+            MissedFiringsArg::Once => Self::Once,
+            MissedFiringsArg::All => Self::All,
         }
     }
 }
@@ -61,7 +61,7 @@ impl Missed {
 #[command(after_help = "Examples:
   longhaul schedule put nightly --agent reports --cron '0 3 * * *' --time-zone Europe/Berlin --text 'Report on yesterday'
   longhaul schedule put hourly --agent sync --cron '@hourly' --message-file message.json --missed skip")]
-pub struct PutSchedule {
+pub struct PutScheduleArgs {
     /// Its name, unique within the owner
     pub name: String,
     /// Who does the tasks
@@ -75,7 +75,7 @@ pub struct PutSchedule {
     pub time_zone: String,
     /// What happens to times that went by while nobody could make tasks
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
-    pub missed: Missed,
+    pub missed: MissedFiringsArg,
     /// What to say to the agent
     #[arg(
         long,
@@ -96,9 +96,9 @@ pub struct PutSchedule {
     /// Whose tasks they are
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
-    /// Which deployment.
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
 /// `longhaul schedule list`.
@@ -106,24 +106,24 @@ pub struct PutSchedule {
 #[command(after_help = "Examples:
   longhaul schedule list
   longhaul schedule list --owner acme --json")]
-pub struct ListSchedules {
+pub struct ListSchedulesArgs {
     /// Of this owner [default: of all]
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
-    /// Which deployment.
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }
 
-/// A schedule.
+/// A schedule, by name and owner.
 #[derive(Debug, Clone, Default, Args)]
-pub struct OneSchedule {
+pub struct ScheduleNameArgs {
     /// Its name
     pub name: String,
     /// Its owner, as `longhaul schedule list` shows it
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
-    /// Which deployment.
+    /// The deployment.
     #[command(flatten)]
-    pub deployment: Deployment,
+    pub deployment: DeploymentArgs,
 }

@@ -1,29 +1,29 @@
-//! Flags of the commands that serve.
+//! Flags of `longhaul dev`, `api`, `worker`, `migrate` and `config`.
 
 use clap::{Args, Subcommand};
 use longhaul_runtime::settings::SettingOverride;
 use std::path::PathBuf;
 
-/// Where the configuration comes from.
+/// The sources of the configuration.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Configured {
+pub struct ConfigArgs {
     /// Configuration file [default: LONGHAUL_CONFIG, else longhaul.toml in this folder if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Set any key, as in --set worker.lease=30s; may be repeated
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", value_parser = parse_assignment)]
     pub set: Vec<(String, String)>,
 }
 
-/// `section.key=value`, taken apart.
-fn assignment(text: &str) -> Result<(String, String), String> {
+/// Splits `section.key=value`.
+fn parse_assignment(text: &str) -> Result<(String, String), String> {
     let (key, value) =
         text.split_once('=').ok_or("write it as SECTION.KEY=VALUE, such as worker.lease=30s")?;
     Ok((key.trim().to_owned(), value.to_owned()))
 }
 
-impl Configured {
-    /// What `--set` says.
+impl ConfigArgs {
+    /// Converts `--set` to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
         let one = |(key, value): &(String, String)| SettingOverride {
             key: key.clone(),
@@ -34,10 +34,10 @@ impl Configured {
     }
 }
 
-/// Collects the flags that were given.
-struct Flags(Vec<SettingOverride>);
+/// The settings of the flags that were given.
+struct FlagOverrides(Vec<SettingOverride>);
 
-impl Flags {
+impl FlagOverrides {
     fn add(mut self, flag: &str, key: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
             self.0.push(SettingOverride {
@@ -54,9 +54,9 @@ impl Flags {
     }
 }
 
-/// Which database.
+/// The database.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Database {
+pub struct DatabaseArgs {
     /// Postgres database, postgres://user:password@host:port/name; better in LONGHAUL_DATABASE_URL, where others on this
     /// machine do not see it
     #[arg(long, value_name = "URL")]
@@ -88,15 +88,15 @@ pub struct DevArgs {
     /// Most tasks that run at once [default: 16]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
-    /// Where the configuration comes from.
+    /// The configuration.
     #[command(flatten)]
-    pub configured: Configured,
+    pub configured: ConfigArgs,
 }
 
 impl DevArgs {
-    /// The settings that the flags stand for.
+    /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        Flags(self.configured.overrides())
+        FlagOverrides(self.configured.overrides())
             .add("--listen", "server.listen", self.listen.as_ref())
             .add("--data", "embedded.data", self.data.as_ref())
             .add("--auth", "auth.mode", self.auth.as_ref())
@@ -134,21 +134,21 @@ pub struct ApiArgs {
     /// The agent that answers where a request names none
     #[arg(long, value_name = "NAME")]
     pub default_agent: Option<String>,
-    /// Which database.
+    /// The database.
     #[command(flatten)]
-    pub database: Database,
+    pub database: DatabaseArgs,
     /// RabbitMQ broker, amqp://user:password@host:port/vhost; better in LONGHAUL_AMQP_URL
     #[arg(long, value_name = "URL")]
     pub amqp_url: Option<String>,
-    /// Where the configuration comes from.
+    /// The configuration.
     #[command(flatten)]
-    pub configured: Configured,
+    pub configured: ConfigArgs,
 }
 
 impl ApiArgs {
-    /// The settings that the flags stand for.
+    /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        Flags(self.configured.overrides())
+        FlagOverrides(self.configured.overrides())
             .add("--listen", "server.listen", self.listen.as_ref())
             .add("--public-url", "server.public_url", self.public_url.as_ref())
             .add("--auth", "auth.mode", self.auth.as_ref())
@@ -182,21 +182,21 @@ pub struct WorkerArgs {
     /// Run only these of the configured agents, with commas between them
     #[arg(long, value_name = "NAMES")]
     pub agents: Option<String>,
-    /// Which database.
+    /// The database.
     #[command(flatten)]
-    pub database: Database,
+    pub database: DatabaseArgs,
     /// RabbitMQ broker, amqp://user:password@host:port/vhost; better in LONGHAUL_AMQP_URL
     #[arg(long, value_name = "URL")]
     pub amqp_url: Option<String>,
-    /// Where the configuration comes from.
+    /// The configuration.
     #[command(flatten)]
-    pub configured: Configured,
+    pub configured: ConfigArgs,
 }
 
 impl WorkerArgs {
-    /// The settings that the flags stand for.
+    /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        Flags(self.configured.overrides())
+        FlagOverrides(self.configured.overrides())
             .add("--listen", "worker.listen", self.listen.as_ref())
             .add("--concurrency", "worker.concurrency", self.concurrency.as_ref())
             .add("--agents", "worker.agents", self.agents.as_ref())
@@ -211,24 +211,27 @@ impl WorkerArgs {
 #[command(after_help = "Examples:
   LONGHAUL_DATABASE_URL=postgres://… longhaul migrate")]
 pub struct MigrateArgs {
-    /// Which database.
+    /// The database.
     #[command(flatten)]
-    pub database: Database,
-    /// Where the configuration comes from.
+    pub database: DatabaseArgs,
+    /// The configuration.
     #[command(flatten)]
-    pub configured: Configured,
+    pub configured: ConfigArgs,
 }
 
 impl MigrateArgs {
-    /// The settings that the flags stand for.
+    /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
         database_overrides(&self.database, &self.configured)
     }
 }
 
-/// The settings that the flags of a command stand for which uses nothing but the database.
-pub fn database_overrides(database: &Database, configured: &Configured) -> Vec<SettingOverride> {
-    Flags(configured.overrides())
+/// Converts the flags of a command that uses only the database to settings.
+pub fn database_overrides(
+    database: &DatabaseArgs,
+    configured: &ConfigArgs,
+) -> Vec<SettingOverride> {
+    FlagOverrides(configured.overrides())
         .add("--database-url", "database.url", database.database_url.as_ref())
         .0
 }
@@ -240,7 +243,7 @@ pub enum ConfigCommand {
     #[command(after_help = "Examples:
   longhaul config check
   longhaul config check --config /etc/longhaul.toml --set log.format=json")]
-    Check(Configured),
+    Check(ConfigArgs),
     /// List every key with its variable and default
     #[command(after_help = "Examples:
   longhaul config keys

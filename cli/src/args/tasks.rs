@@ -1,33 +1,33 @@
 //! Flags of `longhaul tasks`.
 
-use super::Durability;
+use super::DurabilityArgs;
 use clap::{Args, Subcommand};
 use longhaul_domain::TaskState;
 use std::path::PathBuf;
 
-/// Where the server listens unless told otherwise.
+/// The default address of `longhaul dev`.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 /// `longhaul tasks`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum TasksCommand {
     /// Send a message, and show status and artifacts as they come
-    Send(Box<SendTask>),
+    Send(Box<SendTaskArgs>),
     /// Show a task
-    Get(GetTask),
+    Get(GetTaskArgs),
     /// List tasks, the latest change first
-    List(ListTasks),
+    List(ListTasksArgs),
     /// Show status and artifacts of a task as they come
-    Watch(WatchTask),
+    Watch(WatchTaskArgs),
     /// Show what happened to a task, entry by entry: what was said, which attempts failed, and why
-    Log(LogTask),
+    Log(TaskLogArgs),
     /// Cancel a task
-    Cancel(CancelTask),
+    Cancel(CancelTaskArgs),
 }
 
-/// Which server, and who asks.
+/// The server, the agent and the API key.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Server {
+pub struct ServerArgs {
     /// Address of an A2A 1.0 server that speaks JSON-RPC
     #[arg(long, value_name = "URL", env = "LONGHAUL_URL", default_value = DEFAULT_URL)]
     pub url: String,
@@ -50,7 +50,7 @@ pub struct Server {
   longhaul tasks send 'by chapter' --task 0199f0c2-…        answer a question of a task
 
 Interrupting it (Ctrl-C) leaves the task running.")]
-pub struct SendTask {
+pub struct SendTaskArgs {
     /// What to say; - reads it from standard input
     #[arg(required_unless_present_any = ["file", "data"])]
     pub text: Option<String>,
@@ -84,12 +84,12 @@ pub struct SendTask {
     /// Print the A2A JSON, one object a line
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// The server.
     #[command(flatten)]
-    pub server: Server,
-    /// How the task is run.
+    pub server: ServerArgs,
+    /// Options of the durability extension.
     #[command(flatten)]
-    pub durability: Durability,
+    pub durability: DurabilityArgs,
 }
 
 /// `longhaul tasks get`.
@@ -97,7 +97,7 @@ pub struct SendTask {
 #[command(after_help = "Examples:
   longhaul tasks get 0199f0c2-…
   longhaul tasks get 0199f0c2-… --history 10 --json")]
-pub struct GetTask {
+pub struct GetTaskArgs {
     /// Id of the task, or the beginning or end of one
     pub id: String,
     /// Show so many of the latest messages
@@ -109,9 +109,9 @@ pub struct GetTask {
     /// Print the A2A JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// The server.
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
 }
 
 /// `longhaul tasks list`.
@@ -120,9 +120,9 @@ pub struct GetTask {
   longhaul tasks list
   longhaul tasks list --state input-required --limit 5
   longhaul tasks list --context my-conversation --json")]
-pub struct ListTasks {
+pub struct ListTasksArgs {
     /// Only those in this state, such as working or input-required
-    #[arg(long, value_name = "STATE", value_parser = state)]
+    #[arg(long, value_name = "STATE", value_parser = parse_state)]
     pub state: Option<TaskState>,
     /// Only those of this conversation
     #[arg(long, value_name = "ID")]
@@ -133,9 +133,9 @@ pub struct ListTasks {
     /// Print the A2A JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// The server.
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
 }
 
 /// `longhaul tasks watch`.
@@ -144,7 +144,7 @@ pub struct ListTasks {
   longhaul tasks watch 0199f0c2-…
 
 Follows the task to its end, over any number of lost connections. Interrupting it (Ctrl-C) leaves the task running.")]
-pub struct WatchTask {
+pub struct WatchTaskArgs {
     /// Id of the task, or the beginning or end of one
     pub id: String,
     /// Save every artifact in this folder: text, values and files
@@ -153,9 +153,9 @@ pub struct WatchTask {
     /// Print the A2A JSON, one object a line
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// The server.
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
 }
 
 /// `longhaul tasks log`.
@@ -166,7 +166,7 @@ pub struct WatchTask {
   longhaul tasks log 0199f0c2-… --after 120 --json
 
 Longhaul servers only; for the owner of the task. Operators see more: longhaul dead show.")]
-pub struct LogTask {
+pub struct TaskLogArgs {
     /// Id of the task, or the beginning or end of one
     pub id: String,
     /// Only what stands behind this entry
@@ -181,9 +181,9 @@ pub struct LogTask {
     /// Print JSON, a page a line
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// The server.
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
 }
 
 /// `longhaul agents`.
@@ -191,7 +191,7 @@ pub struct LogTask {
 #[command(after_help = "Examples:
   longhaul agents
   longhaul agents --url https://agents.example.com --json")]
-pub struct ListAgents {
+pub struct ListAgentsArgs {
     /// Address of a Longhaul server
     #[arg(long, value_name = "URL", env = "LONGHAUL_URL", default_value = DEFAULT_URL)]
     pub url: String,
@@ -207,21 +207,21 @@ pub struct ListAgents {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   longhaul tasks cancel 0199f0c2-…")]
-pub struct CancelTask {
+pub struct CancelTaskArgs {
     /// Id of the task, or the beginning or end of one
     pub id: String,
     /// Print the A2A JSON
     #[arg(long)]
     pub json: bool,
-    /// Which server.
+    /// The server.
     #[command(flatten)]
-    pub server: Server,
+    pub server: ServerArgs,
 }
 
-/// Reads a state by the name that the commands show.
-fn state(text: &str) -> Result<TaskState, String> {
-    let quoted = serde_json::Value::String(text.to_ascii_lowercase().replace('_', "-"));
-    serde_json::from_value(quoted).map_err(|_| {
+/// Parses a state by the name that the commands show.
+fn parse_state(text: &str) -> Result<TaskState, String> {
+    let name = serde_json::Value::String(text.to_ascii_lowercase().replace('_', "-"));
+    serde_json::from_value(name).map_err(|_| {
         "use submitted, working, completed, failed, canceled, rejected, input-required or auth-required".to_owned()
     })
 }

@@ -9,15 +9,15 @@ use longhaul_runtime::{
     settings::{AuthMode, SettingOverride, SettingSources},
 };
 
-fn parsed(line: &[&str]) -> Command {
+fn parse(line: &[&str]) -> Command {
     Cli::try_parse_from(std::iter::once(&"longhaul").chain(line)).unwrap().command
 }
 
-fn refused(line: &[&str]) -> ErrorKind {
+fn parse_error(line: &[&str]) -> ErrorKind {
     Cli::try_parse_from(std::iter::once(&"longhaul").chain(line)).unwrap_err().kind()
 }
 
-fn loaded(overrides: Vec<SettingOverride>) -> Result<Settings, String> {
+fn load(overrides: Vec<SettingOverride>) -> Result<Settings, String> {
     let sources =
         SettingSources { file: None, fallback_file: None, env: std::iter::empty(), overrides };
     Settings::load(sources).map_err(|error| error.to_string())
@@ -45,8 +45,8 @@ fn every_command_has_help_with_examples() {
 }
 
 #[test]
-fn flags_of_dev_are_settings() {
-    let Command::Dev(args) = parsed(&[
+fn flags_of_dev_become_settings() {
+    let Command::Dev(args) = parse(&[
         "dev",
         "--listen",
         "127.0.0.1:9",
@@ -61,7 +61,7 @@ fn flags_of_dev_are_settings() {
     ]) else {
         panic!("it is dev")
     };
-    let settings = loaded(args.overrides()).unwrap();
+    let settings = load(args.overrides()).unwrap();
     assert_eq!(settings.server.listen.port(), 9);
     assert_eq!(settings.embedded.data.to_str(), Some("d"));
     assert_eq!(settings.auth.mode, Some(AuthMode::Keys));
@@ -70,8 +70,8 @@ fn flags_of_dev_are_settings() {
 }
 
 #[test]
-fn flags_of_a_worker_are_settings() {
-    let Command::Worker(args) = parsed(&[
+fn flags_of_a_worker_become_settings() {
+    let Command::Worker(args) = parse(&[
         "worker",
         "--listen",
         "127.0.0.1:9",
@@ -84,28 +84,28 @@ fn flags_of_a_worker_are_settings() {
     ]) else {
         panic!("it is worker")
     };
-    let settings = loaded(args.overrides()).unwrap();
+    let settings = load(args.overrides()).unwrap();
     assert_eq!(settings.worker.listen.map(|listen| listen.port()), Some(9));
     assert_eq!(settings.worker.agents, Some(vec!["a".to_owned(), "b".to_owned()]));
     assert!(settings.database.url.is_some() && settings.amqp.url.is_some());
 }
 
 #[test]
-fn a_bad_flag_is_named_with_its_key() {
-    let Command::Api(args) = parsed(&["api", "--listen", "here"]) else { panic!("it is api") };
-    let error = loaded(args.overrides()).unwrap_err();
+fn an_invalid_flag_is_reported_with_its_key() {
+    let Command::Api(args) = parse(&["api", "--listen", "here"]) else { panic!("it is api") };
+    let error = load(args.overrides()).unwrap_err();
     assert!(error.contains("server.listen (flag --listen)"), "{error}");
-    let Command::Api(args) = parsed(&["api", "--set", "server.lisen=1"]) else {
+    let Command::Api(args) = parse(&["api", "--set", "server.lisen=1"]) else {
         panic!("it is api")
     };
-    let error = loaded(args.overrides()).unwrap_err();
+    let error = load(args.overrides()).unwrap_err();
     assert!(error.contains("server.lisen (flag --set)"), "{error}");
-    assert_eq!(refused(&["api", "--set", "nothing"]), ErrorKind::ValueValidation);
+    assert_eq!(parse_error(&["api", "--set", "nothing"]), ErrorKind::ValueValidation);
 }
 
 #[test]
-fn a_key_may_read_and_write_unless_told_otherwise() {
-    let scopes = |line: &[&str]| match parsed(line) {
+fn a_key_reads_and_writes_by_default() {
+    let scopes = |line: &[&str]| match parse(line) {
         Command::Keys(KeysCommand::Create(args)) => args.scope,
         _ => panic!("it is keys create"),
     };
@@ -116,38 +116,38 @@ fn a_key_may_read_and_write_unless_told_otherwise() {
         [Scope::Read, Scope::Operator]
     );
     assert_eq!(
-        refused(&["keys", "create", "--owner", "a", "--scope", "all"]),
+        parse_error(&["keys", "create", "--owner", "a", "--scope", "all"]),
         ErrorKind::ValueValidation
     );
 }
 
 #[test]
-fn a_send_needs_something_to_say() {
-    assert_eq!(refused(&["tasks", "send"]), ErrorKind::MissingRequiredArgument);
-    let Command::Tasks(TasksCommand::Send(args)) = parsed(&["tasks", "send", "--file", "a.pdf"])
+fn a_send_needs_content() {
+    assert_eq!(parse_error(&["tasks", "send"]), ErrorKind::MissingRequiredArgument);
+    let Command::Tasks(TasksCommand::Send(args)) = parse(&["tasks", "send", "--file", "a.pdf"])
     else {
         panic!("it is tasks send")
     };
     assert_eq!(args.file, ["a.pdf"]);
     assert_eq!(
-        refused(&["tasks", "send", "a", "--no-wait", "--no-stream"]),
+        parse_error(&["tasks", "send", "a", "--no-wait", "--no-stream"]),
         ErrorKind::ArgumentConflict
     );
 }
 
 #[test]
-fn states_are_named_as_they_are_shown() {
-    let state = |text: &str| match parsed(&["tasks", "list", "--state", text]) {
+fn states_are_parsed_as_they_are_shown() {
+    let state = |text: &str| match parse(&["tasks", "list", "--state", text]) {
         Command::Tasks(TasksCommand::List(args)) => args.state,
         _ => panic!("it is tasks list"),
     };
     assert_eq!(state("input-required"), Some(TaskState::InputRequired));
     assert_eq!(state("INPUT_REQUIRED"), Some(TaskState::InputRequired));
-    assert_eq!(refused(&["tasks", "list", "--state", "done"]), ErrorKind::ValueValidation);
+    assert_eq!(parse_error(&["tasks", "list", "--state", "done"]), ErrorKind::ValueValidation);
 }
 
 #[test]
-fn an_api_key_does_not_show_in_help() {
+fn help_hides_the_api_key() {
     let help = Cli::command()
         .find_subcommand_mut("tasks")
         .unwrap()

@@ -1,9 +1,9 @@
 //! `longhaul config`.
 
 use crate::{
-    args::{ConfigCommand, Configured},
-    exit::{Done, Failure, Outcome},
-    parts, print,
+    args::{ConfigArgs, ConfigCommand},
+    exit::{CommandError, CommandResult, Completion},
+    print, wiring,
 };
 use longhaul_executors::ProcessConfig;
 use longhaul_runtime::{
@@ -12,40 +12,40 @@ use longhaul_runtime::{
 };
 
 /// Runs the command.
-pub fn run(command: &ConfigCommand) -> Outcome {
+pub fn run(command: &ConfigCommand) -> CommandResult {
     match command {
-        ConfigCommand::Check(configured) => check(configured),
-        ConfigCommand::Keys { json: true } => all_keys_as_json(),
+        ConfigCommand::Check(config) => check(config),
+        ConfigCommand::Keys { json: true } => print_keys_as_json(),
         ConfigCommand::Keys { json: false } => {
             print::write_out(&describe(&keys()))?;
-            Ok(Done::Ok)
+            Ok(Completion::Ok)
         }
     }
 }
 
-fn check(configured: &Configured) -> Outcome {
-    let sources = SettingSources::of_process(configured.config.clone(), configured.overrides());
+fn check(config: &ConfigArgs) -> CommandResult {
+    let sources = SettingSources::of_process(config.config.clone(), config.overrides());
     let settings = Settings::load(sources)?;
     print::write_out(&settings.describe())?;
-    let addresses = parts::address_warnings(&settings, settings.server.listen);
-    for warning in parts::key_warnings(&settings).into_iter().chain(addresses) {
-        print::complaint(&warning);
+    let addresses = wiring::address_warnings(&settings, settings.server.listen);
+    for warning in wiring::key_warnings(&settings).into_iter().chain(addresses) {
+        print::warning(&warning);
     }
     let missing = check_programs(&settings)?;
-    // As at the start of a node: the last thing said is what would end it.
-    parts::key_ring(&settings)?;
+    // Last, as at the start of a node: the last line is then the error that would end it.
+    wiring::key_ring(&settings)?;
     match missing {
-        0 => Ok(Done::Ok),
-        n => Err(Failure::failed(format!(
+        0 => Ok(Completion::Ok),
+        n => Err(CommandError::failed(format!(
             "the programs of {n} agents cannot be started on this machine; a worker here runs the others, and \
              worker.agents says which it is to run"
         ))),
     }
 }
 
-/// Looks for the program of each agent that this machine would run: a comment for each that is there, a complaint for each
-/// that is not. Gives the number of those.
-fn check_programs(settings: &Settings) -> Result<usize, Failure> {
+/// Looks for the program of each agent that a worker here would run: prints a comment if it is found, a warning if not.
+/// Returns the number of missing programs.
+fn check_programs(settings: &Settings) -> Result<usize, CommandError> {
     let mut missing = 0;
     let wanted = settings.worker.agents.as_deref();
     let is_wanted = |name: &String| wanted.is_none_or(|wanted| wanted.contains(name));
@@ -57,21 +57,21 @@ fn check_programs(settings: &Settings) -> Result<usize, Failure> {
             }
             Err(problem) => {
                 missing += 1;
-                print::complaint(&format!("agent {}: {problem}", agent.name));
+                print::warning(&format!("agent {}: {problem}", agent.name));
             }
         }
     }
     Ok(missing)
 }
 
-fn all_keys_as_json() -> Outcome {
+fn print_keys_as_json() -> CommandResult {
     let text = serde_json::to_string_pretty(&keys())
-        .map_err(|error| Failure::failed(format!("the keys cannot be written: {error}")))?;
+        .map_err(|error| CommandError::failed(format!("the keys cannot be written: {error}")))?;
     print::line(&text)?;
-    Ok(Done::Ok)
+    Ok(Completion::Ok)
 }
 
-/// Every key with what can be said about it, a paragraph each.
+/// Describes every key in a paragraph.
 fn describe(keys: &[SettingKey]) -> String {
     let mut text = String::new();
     for key in keys {

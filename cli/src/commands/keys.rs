@@ -1,11 +1,12 @@
-//! `longhaul keys`: made, listed and revoked where they are kept.
+//! `longhaul keys`: API keys, created, listed and revoked directly in the store.
 
 use crate::{
     api_key::ApiKey,
-    args::{CreateKey, KeysCommand, ListKeys, RevokeKey, WhereKeys},
-    exit::{Done, Failure, Outcome},
-    parts::{self, sentence},
+    args::{CreateKeyArgs, KeyDatabaseArgs, KeysCommand, ListKeysArgs, RevokeKeyArgs},
+    exit::{CommandError, CommandResult, Completion},
     print,
+    table::table,
+    wiring::{self, store_error},
 };
 use longhaul_domain::{KeyId, Scope, Scopes};
 use longhaul_runtime::{
@@ -17,7 +18,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Runs the command.
-pub async fn run(command: KeysCommand) -> Outcome {
+pub async fn run(command: KeysCommand) -> CommandResult {
     match command {
         KeysCommand::Create(args) => create(args).await,
         KeysCommand::List(args) => list(args).await,
@@ -25,13 +26,13 @@ pub async fn run(command: KeysCommand) -> Outcome {
     }
 }
 
-/// Makes a key and stores its hash.
-pub async fn make(
+/// Creates a key and stores its hash.
+pub async fn create_key(
     store: &dyn Store,
     owner: &str,
     label: &str,
     scopes: &[Scope],
-) -> Result<ApiKey, Failure> {
+) -> Result<ApiKey, CommandError> {
     let key = ApiKey::generate(&SystemIds);
     let new = NewKey {
         id: key.id.clone(),
@@ -40,104 +41,107 @@ pub async fn make(
         scopes: Scopes::new(scopes.iter().copied()),
         label: label.to_owned(),
     };
-    store.create_key(new).await.map_err(|error| sentence(&error))?;
+    store.create_key(new).await.map_err(|error| store_error(&error))?;
     Ok(key)
 }
 
-/// The store that the flags name.
-async fn open(place: &WhereKeys) -> Result<Arc<dyn Store>, Failure> {
-    let settings = parts::load(&place.configured, place.overrides())?;
+/// Opens the store that the flags name.
+async fn open_store(place: &KeyDatabaseArgs) -> Result<Arc<dyn Store>, CommandError> {
+    let settings = wiring::load(&place.configured, place.overrides())?;
     if let Some(data) = &place.data {
-        return Ok(parts::sqlite(data).await?);
+        return Ok(wiring::open_sqlite(data).await?);
     }
     if settings.database.url.is_none() {
-        return Err(Failure::usage(
+        return Err(CommandError::usage(
             "keys are kept in a database: name it in LONGHAUL_DATABASE_URL or with --database-url, or the folder of \
              `longhaul dev` with --data",
         ));
     }
-    // A wait for the database shows on standard error; standard output is the key's. Where a log is set up already, it does.
-    let _flushed_at_the_end = match telemetry::init(&settings.log, "longhaul-keys") {
-        Err(error @ TelemetryError::Filter(_)) => return Err(Failure::usage(error.to_string())),
+    // A wait for the database is logged to standard error, as standard output is for the key. A log that is set up already
+    // serves as well.
+    let _flushed_on_drop = match telemetry::init(&settings.log, "longhaul-keys") {
+        Err(error @ TelemetryError::Filter(_)) => {
+            return Err(CommandError::usage(error.to_string()));
+        }
         started => started.ok(),
     };
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
-    match parts::postgres(&settings, &ids, &Shutdown::new()).await? {
+    match wiring::connect_postgres(&settings, &ids, &Shutdown::new()).await? {
         Some(store) => Ok(store),
-        None => Err(Failure::failed("interrupted")),
+        None => Err(CommandError::failed("interrupted")),
     }
 }
 
-async fn create(args: CreateKey) -> Outcome {
+async fn create(args: CreateKeyArgs) -> CommandResult {
     let owner = args.owner.trim();
     if owner.is_empty() {
-        return Err(Failure::usage("--owner: is empty"));
+        return Err(CommandError::usage("--owner: is empty"));
     }
-    let store = open(&args.place).await?;
+    let store = open_store(&args.place).await?;
     let created = async {
-        let key = make(&*store, owner, &args.label, &args.scope).await?;
-        shown(&*store, &key, print::line(key.text.expose())).await
+        let key = create_key(&*store, owner, &args.label, &args.scope).await?;
+        revoke_unless_printed(&*store, &key, print::line(key.text.expose())).await
     };
     let created = created.await;
     store.close().await;
-    created.map(|()| Done::Ok)
+    created.map(|()| Completion::Ok)
 }
 
-/// Revokes a key that could not be printed: nobody has seen it, and nobody will.
-pub async fn shown(
+/// Revokes a key that could not be printed: it is shown once, so it would be lost.
+pub async fn revoke_unless_printed(
     store: &dyn Store,
     key: &ApiKey,
-    printed: Result<(), Failure>,
-) -> Result<(), Failure> {
-    let Err(failure) = printed else { return Ok(()) };
+    printed: Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let Err(error) = printed else { return Ok(()) };
     let id = &key.id;
     Err(match store.revoke_key(id).await {
-        Ok(_) => Failure::failed(format!("{failure}; the key {id} is revoked again")),
-        Err(error) => Failure::failed(format!(
-            "{failure}; nobody has seen the key {id}, and it could not be revoked: {error}; run `longhaul keys revoke {id}`"
+        Ok(_) => CommandError::failed(format!("{error}; the key {id} is revoked again")),
+        Err(revoke_error) => CommandError::failed(format!(
+            "{error}; nobody has seen the key {id}, and it could not be revoked: {revoke_error}; run `longhaul keys revoke {id}`"
         )),
     })
 }
 
-async fn list(args: ListKeys) -> Outcome {
-    let store = open(&args.place).await?;
+async fn list(args: ListKeysArgs) -> CommandResult {
+    let store = open_store(&args.place).await?;
     let keys = store.keys(args.owner.as_deref()).await;
     store.close().await;
-    let keys = keys.map_err(|error| sentence(&error))?;
+    let keys = keys.map_err(|error| store_error(&error))?;
     if args.json {
-        let keys: Vec<_> = keys.iter().map(as_json).collect();
+        let keys: Vec<_> = keys.iter().map(key_json).collect();
         print::line(&serde_json::Value::from(keys).to_string())?;
     } else {
-        print::write_out(&as_table(&keys))?;
+        print::write_out(&key_table(&keys))?;
     }
-    Ok(Done::Ok)
+    Ok(Completion::Ok)
 }
 
-async fn revoke(args: RevokeKey) -> Outcome {
-    let id = KeyId(id_of(&args.id).to_owned());
-    let store = open(&args.place).await?;
+async fn revoke(args: RevokeKeyArgs) -> CommandResult {
+    let id = KeyId(key_id(&args.id).to_owned());
+    let store = open_store(&args.place).await?;
     let revoked = store.revoke_key(&id).await;
     store.close().await;
-    if revoked.map_err(|error| sentence(&error))? {
+    if revoked.map_err(|error| store_error(&error))? {
         print::line(&format!("key {id} is revoked"))?;
-        return Ok(Done::Ok);
+        return Ok(Completion::Ok);
     }
-    Err(Failure::failed(format!(
+    Err(CommandError::failed(format!(
         "there is no key {id} that could be revoked; `longhaul keys list` shows them"
     )))
 }
 
-/// The id, also when the whole key was given; the rest of it must not show in messages.
-fn id_of(text: &str) -> &str {
+/// Returns the id of a key, given as an id or as a whole key, whose secret must not show in messages.
+fn key_id(text: &str) -> &str {
     text.strip_prefix("lh_").map_or(text, |rest| rest.split('_').next().unwrap_or(rest))
 }
 
-fn scopes_of(key: &KeyRecord) -> String {
+fn scope_list(key: &KeyRecord) -> String {
     let names: Vec<&str> = key.scopes.iter().map(Scope::name).collect();
     names.join(",")
 }
 
-fn as_json(key: &KeyRecord) -> serde_json::Value {
+fn key_json(key: &KeyRecord) -> serde_json::Value {
     json!({
         "id": key.id.0,
         "owner": key.owner_name,
@@ -148,23 +152,21 @@ fn as_json(key: &KeyRecord) -> serde_json::Value {
     })
 }
 
-fn as_table(keys: &[KeyRecord]) -> String {
+fn key_table(keys: &[KeyRecord]) -> String {
     if keys.is_empty() {
         return "no keys\n".to_owned();
     }
-    let head = ["KEY", "OWNER", "SCOPES", "CREATED", "STATE", "LABEL"].map(str::to_owned).to_vec();
     let row = |key: &KeyRecord| {
         vec![
             key.id.0.clone(),
             key.owner_name.clone(),
-            scopes_of(key),
+            scope_list(key),
             key.created_at.format("%Y-%m-%d").to_string(),
             if key.revoked_at.is_some() { "revoked" } else { "valid" }.to_owned(),
             key.label.clone(),
         ]
     };
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(keys.iter().map(row)).collect();
-    print::table(&rows)
+    table(&["KEY", "OWNER", "SCOPES", "CREATED", "STATE", "LABEL"], keys.iter().map(row))
 }
 
 #[cfg(test)]
@@ -185,15 +187,15 @@ mod tests {
             revoked_at: Some(DateTime::UNIX_EPOCH),
         };
         assert_eq!(
-            as_table(&[key]),
+            key_table(&[key]),
             "KEY  OWNER  SCOPES      CREATED     STATE    LABEL\n\
              k1   acme   read,write  1970-01-01  revoked  build server\n"
         );
     }
 
     #[test]
-    fn a_key_is_revoked_by_its_id_or_as_a_whole() {
-        assert_eq!(id_of("abc"), "abc");
-        assert_eq!(id_of("lh_abc_secret"), "abc");
+    fn a_key_is_revoked_by_its_id_or_the_whole_key() {
+        assert_eq!(key_id("abc"), "abc");
+        assert_eq!(key_id("lh_abc_secret"), "abc");
     }
 }

@@ -1,29 +1,29 @@
-//! `longhaul migrate`: the schema of this version, once for a deployment.
+//! `longhaul migrate`: brings the database to the schema of this version.
 //!
-//! Each migration is applied whole or not at all; any number of these commands may run at once.
+//! Each migration is applied as a whole or not at all. Concurrent runs wait for one another.
 
 use crate::{
     args::MigrateArgs,
-    exit::{Done, Outcome},
-    parts::{self, sentence},
+    exit::{CommandResult, Completion},
     print,
+    wiring::{self, store_error},
 };
 use longhaul_runtime::telemetry;
 use longhaul_store_postgres::PostgresStore;
 
 /// Runs the command.
-pub async fn run(args: MigrateArgs) -> Outcome {
-    let settings = parts::load(&args.configured, args.overrides())?;
-    let _flushed_at_the_end = telemetry::init(&settings.log, "longhaul-migrate")
-        .map_err(|error| crate::exit::Failure::usage(error.to_string()))?;
-    let url = parts::database_url(&settings)?.clone();
+pub async fn run(args: MigrateArgs) -> CommandResult {
+    let settings = wiring::load(&args.configured, args.overrides())?;
+    let _flushed_on_drop = telemetry::init(&settings.log, "longhaul-migrate")
+        .map_err(|error| crate::exit::CommandError::usage(error.to_string()))?;
+    let url = wiring::database_url(&settings)?.clone();
     let limit = settings.database.start_timeout.get();
-    let applied = PostgresStore::migrate(url, limit).await.map_err(|error| sentence(&error))?;
-    print::write_out(&said(&applied))?;
-    Ok(Done::Ok)
+    let applied = PostgresStore::migrate(url, limit).await.map_err(|error| store_error(&error))?;
+    print::write_out(&describe(&applied))?;
+    Ok(Completion::Ok)
 }
 
-fn said(applied: &[String]) -> String {
+fn describe(applied: &[String]) -> String {
     if applied.is_empty() {
         return "up to date\n".to_owned();
     }
@@ -35,8 +35,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_what_was_applied() {
-        assert_eq!(said(&[]), "up to date\n");
-        assert_eq!(said(&["0001_tables".to_owned()]), "applied 0001_tables\n");
+    fn applied_migrations_are_listed() {
+        assert_eq!(describe(&[]), "up to date\n");
+        assert_eq!(describe(&["0001_tables".to_owned()]), "applied 0001_tables\n");
     }
 }

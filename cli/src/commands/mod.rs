@@ -1,4 +1,4 @@
-//! Commands that neither serve nor run tasks.
+//! Administrative commands: configuration, keys, cards, migrations and the version.
 
 pub mod card;
 pub mod config;

@@ -1,26 +1,24 @@
-//! `longhaul dead`, `schedule`, `queues` and `workers`: a deployment, as its operator sees it.
+//! `longhaul dead`, `schedule`, `queues` and `workers`: the commands of operators.
 //!
-//! These commands hold nothing. One that was interrupted has done what it has printed, and perhaps one thing more.
+//! These commands keep no state. One that is interrupted has done what it has printed, and perhaps one more thing.
 
-mod dead;
-mod fleet;
-mod letter;
-pub mod look;
+mod dead_letters;
+mod queues;
 mod redrive;
 mod schedules;
 #[cfg(test)]
 mod tests;
 
-pub use fleet::{queues, workers};
+pub use queues::{queues, workers};
 pub use schedules::run as schedule;
 
-use crate::{args::DeadCommand, exit::Outcome};
+use crate::{args::DeadCommand, exit::CommandResult};
 
 /// `longhaul dead`.
-pub async fn dead(command: DeadCommand) -> Outcome {
+pub async fn dead(command: DeadCommand) -> CommandResult {
     match command {
-        DeadCommand::List(args) => dead::list(args).await,
-        DeadCommand::Show(args) => dead::show(args).await,
+        DeadCommand::List(args) => dead_letters::list(args).await,
+        DeadCommand::Show(args) => dead_letters::show(args).await,
         DeadCommand::Redrive(args) => redrive::redrive(args).await,
         DeadCommand::Dismiss(args) => redrive::dismiss(args).await,
     }

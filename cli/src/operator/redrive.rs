@@ -1,83 +1,63 @@
 //! `longhaul dead redrive` and `longhaul dead dismiss`.
 //!
-//! A dead task is redriven once, however often it is asked for. With `--all`, only what was dead when the command began is
-//! redriven: a task that fails again at once would otherwise be begun again without end.
+//! A dead task is redriven once, however often the command runs. `--all` redrives only the tasks that were dead when the
+//! command began: one that fails again at once would otherwise be redriven without end.
 
-use super::dead::{PAGE, Wanted, moment};
-use super::letter::Page;
+use super::dead_letters::{MAX_PAGE_LETTERS, query_from_args, rfc3339};
 use crate::{
-    args::{DismissDead, LOCAL_OWNER, RedriveDead},
-    client::{ClientError, Operator, read},
-    exit::{Done, Failure, Outcome},
+    args::{DismissDeadArgs, LOCAL_OWNER, RedriveDeadArgs},
+    client::operator_client,
+    exit::{CommandError, CommandResult, Completion},
     print,
     screen::clean,
-    tasks::ask,
+    tasks::prompt,
 };
 use chrono::TimeDelta;
+use longhaul_client::{ClientError, OperatorClient, operator_json::RedrivenTask};
 use longhaul_runtime::{Clock, SystemClock};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// How many are redriven by one request.
-const BATCH: u32 = 100;
+/// Most tasks that one request redrives.
+const MAX_BATCH_TASKS: u32 = 100;
 
-/// What was redriven, and as which task.
-#[derive(Debug, Serialize, Deserialize)]
-struct Pair {
+/// A redriven task and its successor, as `--json` prints them.
+#[derive(Debug, Serialize)]
+struct PrintedRedrive {
     from: String,
     to: String,
-    /// Whether it had been redriven before.
-    #[serde(default)]
+    /// True if an earlier request redrove it.
     already: bool,
-}
-
-/// The answer for one.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct One {
-    task_id: String,
-    #[serde(default)]
-    already: bool,
-}
-
-/// The answer for many.
-#[derive(Debug, Deserialize)]
-struct Many {
-    redriven: Vec<Pair>,
-    #[serde(default)]
-    more: bool,
 }
 
 /// `longhaul dead redrive`.
-pub async fn redrive(args: RedriveDead) -> Outcome {
-    let operator = Operator::new(&args.deployment)?;
+pub async fn redrive(args: RedriveDeadArgs) -> CommandResult {
+    let operator = operator_client(&args.deployment)?;
     if args.all {
         return redrive_all(&operator, &args).await;
     }
-    if args.filter.selects() {
-        return Err(Failure::usage(
+    if args.filter.has_criteria() {
+        return Err(CommandError::usage(
             "--agent, --because, --from, --before and --cause go with --all; tasks are named by their ids and --owner",
         ));
     }
     let owner = args.filter.owner.as_deref().unwrap_or(LOCAL_OWNER);
     let json = args.deployment.json;
-    each(&args.tasks, "redriven", async |task| {
-        match operator.try_post(&["dead", owner, task, "redrive"]).await? {
-            Ok(raw) => {
-                let One { task_id, already } = read(&raw)?;
-                show(&Pair { from: task.to_owned(), to: task_id, already }, json)?;
-                Ok(None)
-            }
-            Err(refused) => refusal(refused),
+    for_each_task(&args.tasks, "redriven", async |task| match operator.redrive(owner, task).await {
+        Ok(answer) => {
+            let (to, already) = (answer.value.task_id, answer.value.already);
+            print_redrive(&PrintedRedrive { from: task.to_owned(), to, already }, json)?;
+            Ok(None)
         }
+        Err(error) => refusal(error),
     })
     .await
 }
 
 /// `longhaul dead dismiss`.
-pub async fn dismiss(args: DismissDead) -> Outcome {
-    let operator = Operator::new(&args.deployment)?;
-    each(&args.tasks, "dismissed", async |task| {
-        match operator.try_post(&["dead", &args.owner, task, "dismiss"]).await? {
+pub async fn dismiss(args: DismissDeadArgs) -> CommandResult {
+    let operator = operator_client(&args.deployment)?;
+    for_each_task(&args.tasks, "dismissed", async |task| {
+        match operator.dismiss(&args.owner, task).await {
             Ok(_) if args.deployment.json => {
                 print::line(&serde_json::json!({"dismissed": task}).to_string())?;
                 Ok(None)
@@ -86,86 +66,88 @@ pub async fn dismiss(args: DismissDead) -> Outcome {
                 print::line(&format!("task {} is dismissed", clean(task)))?;
                 Ok(None)
             }
-            Err(refused) => refusal(refused),
+            Err(error) => refusal(error),
         }
     })
     .await
 }
 
-/// What the server refuses about one task does not keep the others from being dealt with; everything else does.
-fn refusal(error: ClientError) -> Result<Option<String>, Failure> {
+/// Returns the message of a refusal that concerns one task. Any other error ends the command: it would meet every task.
+fn refusal(error: ClientError) -> Result<Option<String>, CommandError> {
     match error {
         ClientError::Denied { status: 400 | 404 | 409, message, .. } => Ok(Some(message)),
         error => Err(error.into()),
     }
 }
 
-/// Deals with each task; says on standard error which were refused.
-async fn each(
+/// Runs a request for each task; reports on standard error those that were refused.
+async fn for_each_task(
     tasks: &[String],
     done: &str,
-    mut deal: impl AsyncFnMut(&str) -> Result<Option<String>, Failure>,
-) -> Outcome {
+    mut request: impl AsyncFnMut(&str) -> Result<Option<String>, CommandError>,
+) -> CommandResult {
     let mut refused = 0;
     for task in tasks {
-        if let Some(why) = deal(task).await? {
-            print::complaint(&format!("task {}: {}", clean(task), clean(&why)));
+        if let Some(why) = request(task).await? {
+            print::warning(&format!("task {}: {}", clean(task), clean(&why)));
             refused += 1;
         }
     }
     if refused == 0 {
-        return Ok(Done::Ok);
+        return Ok(Completion::Ok);
     }
-    Err(Failure::failed(format!(
+    Err(CommandError::failed(format!(
         "{refused} of {} could not be {done}; `longhaul dead list` shows which there are, and whose (--owner)",
         tasks.len()
     )))
 }
 
-async fn redrive_all(operator: &Operator, args: &RedriveDead) -> Outcome {
-    let mut wanted = Wanted::new(&args.filter, SystemClock.now());
-    wanted.limit = Some(PAGE);
-    let page: Page = read(&operator.get(&["dead"], &wanted.query()).await?)?;
+async fn redrive_all(operator: &OperatorClient, args: &RedriveDeadArgs) -> CommandResult {
+    let mut query = query_from_args(&args.filter, SystemClock.now());
+    query.limit = Some(MAX_PAGE_LETTERS);
+    let page = operator.dead_letters(&query).await?.value;
     let Some(latest) = page.dead.first() else {
         if !args.deployment.json {
             print::line("no dead tasks")?;
         }
-        return Ok(Done::Ok);
+        return Ok(Completion::Ok);
     };
-    // By the server's clock: what dies from now on is left alone.
-    wanted.before = Some(moment(latest.at + TimeDelta::milliseconds(1)));
+    // The limit is a time of the server's clock, so that tasks that die from now on are left alone. Times of letters are
+    // cut to milliseconds, hence the one more.
+    query.before = Some(rfc3339(latest.at + TimeDelta::milliseconds(1)));
     if !args.yes {
         let question = question(page.dead.len(), page.next.is_some(), args.limit);
-        confirm(&question, ask::possible()).await?;
+        confirm(&question, prompt::is_possible()).await?;
     }
     let mut left = args.limit.unwrap_or(u32::MAX);
     while left > 0 {
-        wanted.limit = Some(left.min(BATCH));
-        let many: Many = read(&operator.post_json(&["dead", "redrive"], &wanted).await?)?;
-        for pair in &many.redriven {
-            show(pair, args.deployment.json)?;
+        query.limit = Some(left.min(MAX_BATCH_TASKS));
+        let batch = operator.redrive_matching(&query).await?.value;
+        left = left.saturating_sub(u32::try_from(batch.redriven.len()).unwrap_or(u32::MAX));
+        let is_empty = batch.redriven.is_empty();
+        for RedrivenTask { from, to, already } in batch.redriven {
+            print_redrive(&PrintedRedrive { from, to, already }, args.deployment.json)?;
         }
-        left = left.saturating_sub(u32::try_from(many.redriven.len()).unwrap_or(u32::MAX));
-        if !many.more {
+        if !batch.more {
             break;
         }
-        if many.redriven.is_empty() {
-            return Err(Failure::failed(
+        if is_empty {
+            return Err(CommandError::failed(
                 "somebody else is redriving them too; look again with `longhaul dead list`",
             ));
         }
     }
-    Ok(Done::Ok)
+    Ok(Completion::Ok)
 }
 
-async fn confirm(question: &str, possible: bool) -> Result<(), Failure> {
-    if !possible {
-        return Err(Failure::usage("nobody can be asked here; say --yes to redrive them"));
+async fn confirm(question: &str, can_ask: bool) -> Result<(), CommandError> {
+    if !can_ask {
+        return Err(CommandError::usage("nobody can be asked here; say --yes to redrive them"));
     }
-    if ask::agrees(question).await? {
+    if prompt::confirm(question).await? {
         return Ok(());
     }
-    Err(Failure::failed("nothing was redriven"))
+    Err(CommandError::failed("nothing was redriven"))
 }
 
 fn question(found: usize, more: bool, limit: Option<u32>) -> String {
@@ -177,22 +159,23 @@ fn question(found: usize, more: bool, limit: Option<u32>) -> String {
     }
 }
 
-fn show(pair: &Pair, json: bool) -> Result<(), Failure> {
+fn print_redrive(redrive: &PrintedRedrive, json: bool) -> Result<(), CommandError> {
     if json {
-        let text = serde_json::to_string(pair);
+        let text = serde_json::to_string(redrive);
         return print::line(&text.unwrap_or_default());
     }
-    print::line(&sentence(pair))
+    print::line(&describe(redrive))
 }
 
-fn sentence(pair: &Pair) -> String {
-    let before = if pair.already { "  (before)" } else { "" };
-    format!("{} → {}{before}", clean(&pair.from), clean(&pair.to))
+fn describe(redrive: &PrintedRedrive) -> String {
+    let before = if redrive.already { "  (before)" } else { "" };
+    format!("{} → {}{before}", clean(&redrive.from), clean(&redrive.to))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_client::ApiKind;
 
     #[test]
     fn the_question_says_how_many() {
@@ -203,23 +186,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_redriven_by_filter_without_consent() {
+    async fn tasks_are_not_redriven_by_filter_without_consent() {
         let refused = confirm("Redrive 1 dead task?", false).await.unwrap_err();
         assert!(refused.code() == 2 && refused.to_string().contains("--yes"), "{refused}");
     }
 
     #[test]
-    fn what_was_redriven_before_is_said() {
-        let pair = |already| Pair { from: "a".to_owned(), to: "b".to_owned(), already };
-        assert_eq!(sentence(&pair(false)), "a → b");
-        assert_eq!(sentence(&pair(true)), "a → b  (before)");
+    fn an_earlier_redrive_is_marked() {
+        let redrive =
+            |already| PrintedRedrive { from: "a".to_owned(), to: "b".to_owned(), already };
+        assert_eq!(describe(&redrive(false)), "a → b");
+        assert_eq!(describe(&redrive(true)), "a → b  (before)");
     }
 
     #[tokio::test]
-    async fn a_refused_task_does_not_keep_the_others_from_being_dealt_with() {
+    async fn a_refused_task_does_not_hold_up_the_others() {
         let tasks = ["a", "b", "c"].map(str::to_owned);
         let mut asked = Vec::new();
-        let outcome = each(&tasks, "redriven", async |task| {
+        let outcome = for_each_task(&tasks, "redriven", async |task| {
             asked.push(task.to_owned());
             Ok((task == "b").then(|| "not dead".to_owned()))
         });
@@ -229,12 +213,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_does_not_answer_ends_it() {
+    async fn an_unavailable_server_ends_the_command() {
         let tasks = ["a", "b"].map(str::to_owned);
         let mut asked = 0;
-        let outcome = each(&tasks, "redriven", async |_| {
+        let outcome = for_each_task(&tasks, "redriven", async |_| {
             asked += 1;
-            refusal(ClientError::http("http://a", 503))
+            let (url, api) = ("http://a".to_owned(), ApiKind::Operator);
+            refusal(ClientError::Http { url, status: 503, api })
         });
         assert!(outcome.await.is_err());
         assert_eq!(asked, 1);

@@ -1,8 +1,8 @@
-//! Keeps what a server sends from steering the terminal that shows it.
+//! Cleaning of server text, which must not steer the terminal that shows it.
 
 use std::fmt::Write;
 
-/// The text with control characters replaced, but for line ends and tabs.
+/// Replaces control characters other than line ends and tabs, and characters that change the text direction.
 pub fn clean(text: &str) -> String {
     let safe = |c: char| match c {
         '\n' | '\t' => c,
@@ -12,13 +12,13 @@ pub fn clean(text: &str) -> String {
     text.replace("\r\n", "\n").chars().map(safe).collect()
 }
 
-/// JSON that means the same, with what `clean` replaces as escapes, and marks of direction too: an escape takes nothing away.
+/// Escapes what [`clean`] replaces, and invisible marks. The JSON means the same.
 pub fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        // Space between tokens, as inside strings JSON has no line ends and tabs.
+        // Line ends and tabs stand between tokens only: JSON strings cannot hold them.
         if !matches!(c, '\n' | '\r' | '\t') && (c.is_control() || is_direction(c) || is_mark(c)) {
-            // A string takes whatever is written.
+            // Writing to a string cannot fail.
             let _ = write!(text, "\\u{:04x}", u32::from(c));
         } else {
             text.push(c);
@@ -27,7 +27,7 @@ pub fn escaped(json: &str) -> String {
     text
 }
 
-/// Characters that have a direction and are not seen.
+/// Invisible characters with a direction, and separators that terminals may take for line ends.
 const fn is_mark(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_json_means_the_same_and_steers_nothing() {
+    fn escaped_json_means_the_same_and_cannot_steer() {
         let value = serde_json::json!({"a\u{9b}2J": ["\u{85}\u{7f}\u{202e}\u{2066}\u{200f}", "ü\n\t\u{1b}\\"]});
         for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             let text = escaped(&json);

@@ -1,245 +1,163 @@
-//! What a person sees of a task: status lines with their times, progress in place, artifacts as they come.
+//! A task as text for people: status lines with times, progress in place, artifacts as they come.
 //!
-//! Whatever was shown is not shown again, also when a stream begins anew with a snapshot of it all.
+//! Nothing is shown twice, not even if a stream begins again with a snapshot.
 
-mod artifact;
+mod artifact_files;
+mod artifacts;
 mod clean;
-mod files;
-mod save;
+mod line_writer;
+mod output_folder;
 #[cfg(test)]
 mod tests;
 
 pub use clean::{clean, escaped};
-pub use save::Folder;
+pub use line_writer::Style;
+pub use output_folder::OutputFolder;
 
-use artifact::ShownArtifact;
-use files::ArtifactFiles;
-
-use chrono::{FixedOffset, Local, Offset};
+use artifacts::ArtifactPrinter;
+use line_writer::LineWriter;
 use longhaul_domain::{
-    ArtifactId, Message, Role, TaskFailure, TaskState, Timestamp, extension::DURABILITY_EXTENSION,
+    Message, Role, TaskFailure, TaskState, Timestamp, extension::DURABILITY_EXTENSION,
 };
-use longhaul_runtime::{Clock, SystemClock};
 use longhaul_wire::{ReceivedEvent, ReceivedStatus, ReceivedTask};
-use std::{
-    collections::HashMap,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
-/// Longer progress lines would wrap, and could not be replaced.
-const PROGRESS_WIDTH: usize = 78;
-const REPLACE_LINE: &str = "\r\u{1b}[2K";
-
-/// Where and how to show.
-#[derive(Debug, Clone, Copy)]
-pub struct Style {
-    /// Whether it is a terminal: then progress is updated in place, and control characters are not passed on.
-    pub terminal: bool,
-    /// Of the times shown from UTC.
-    pub offset: FixedOffset,
-}
-
-impl Style {
-    /// Of this process's standard output.
-    pub fn of_stdout() -> Self {
-        let terminal = io::IsTerminal::is_terminal(&io::stdout());
-        let now = SystemClock.now().with_timezone(&Local);
-        Self { terminal, offset: now.offset().fix() }
-    }
-}
-
-/// Shows one task.
-pub struct Screen<W: Write> {
-    out: W,
-    style: Style,
-    folder: Option<Folder>,
+/// The view of one task.
+pub struct TaskScreen<W: Write> {
+    out: LineWriter<W>,
+    artifacts: ArtifactPrinter,
+    /// True once the line with the task's id was written.
     named: bool,
+    /// The latest status that was shown: state, time and message id.
     status: Option<(TaskState, Option<Timestamp>, Option<String>)>,
-    /// What was shown of each artifact.
-    shown: HashMap<ArtifactId, ShownArtifact>,
-    /// The files that were made of each, where there is a folder.
-    files: HashMap<ArtifactId, ArtifactFiles>,
-    /// Artifacts of which something came since the last summary.
-    order: Vec<ArtifactId>,
-    /// The artifact whose text is being written.
-    open: Option<ArtifactId>,
-    line: Line,
 }
 
-/// Where the cursor stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line {
-    /// At the start of a line.
-    Start,
-    /// Behind a progress line, which the next one replaces.
-    Progress,
-    /// Behind text of an artifact.
-    Text,
-}
-
-impl<W: Write> Screen<W> {
-    /// An empty screen; files are saved in the folder, if there is one.
-    pub fn new(out: W, style: Style, folder: Option<Folder>) -> Self {
+impl<W: Write> TaskScreen<W> {
+    /// Creates an empty view. Artifacts are saved in the folder, if there is one.
+    pub fn new(out: W, style: Style, folder: Option<OutputFolder>) -> Self {
         Self {
-            out,
-            style,
-            folder,
+            out: LineWriter::new(out, style),
+            artifacts: ArtifactPrinter::new(folder),
             named: false,
             status: None,
-            shown: HashMap::new(),
-            files: HashMap::new(),
-            order: Vec::new(),
-            open: None,
-            line: Line::Start,
         }
     }
 
-    /// Shows what came.
+    /// Shows an event.
     pub fn show(&mut self, event: &ReceivedEvent) -> io::Result<()> {
         match event {
             ReceivedEvent::Task(task) => self.snapshot(task)?,
-            ReceivedEvent::Message(message) => self.says(message)?,
+            ReceivedEvent::Message(message) => self.message(message)?,
             ReceivedEvent::Status(update) => self.status(&update.status)?,
-            ReceivedEvent::Artifact(update) => self.artifact(&update.update)?,
+            ReceivedEvent::Artifact(update) => {
+                self.artifacts.chunk(&mut self.out, &update.update)?;
+            }
         }
         self.out.flush()
     }
 
     /// Shows messages of both sides.
     pub fn history(&mut self, messages: &[Message]) -> io::Result<()> {
-        messages.iter().try_for_each(|message| self.says(message))
+        messages.iter().try_for_each(|message| self.message(message))
     }
 
-    /// A line of our own, apart from what the server said.
+    /// Shows a line of the command's own, which needs no cleaning.
     pub fn remark(&mut self, text: &str) -> io::Result<()> {
-        self.fresh_line()?;
-        writeln!(self.out, "{text}")?;
+        self.out.line(text)?;
         self.out.flush()
     }
 
-    /// A line about something that happened at a time.
-    pub fn event(&mut self, at: Timestamp, text: &str) -> io::Result<()> {
-        let line = format!("{}  {}", self.time(Some(at)), indented(&self.clean(text)));
-        self.fresh_line()?;
-        writeln!(self.out, "{line}")?;
+    /// Shows a line with a time.
+    pub fn timed_line(&mut self, at: Timestamp, text: &str) -> io::Result<()> {
+        let line = format!("{}  {}", self.out.time(Some(at)), indented(&self.out.clean(text)));
+        self.out.line(&line)?;
         self.out.flush()
     }
 
-    /// Ends whatever line is open, and sums up what was saved.
+    /// Completes the view: ends the line, and summarizes artifacts.
     pub fn finish(&mut self) -> io::Result<()> {
-        self.fresh_line()?;
-        self.sum_up()?;
+        self.out.start_line()?;
+        self.artifacts.summary(&mut self.out)?;
         self.out.flush()
     }
 
-    /// Names the task, once.
-    pub fn name(&mut self, task: &ReceivedTask) -> io::Result<()> {
+    /// Shows the task's id and context, once.
+    pub fn task_line(&mut self, task: &ReceivedTask) -> io::Result<()> {
         if std::mem::replace(&mut self.named, true) {
             return Ok(());
         }
         let context = task.context.as_ref();
         let context = context.map(|context| format!("  context {context}")).unwrap_or_default();
-        let line = self.clean(&format!("task {}{context}", task.id));
-        self.fresh_line()?;
-        writeln!(self.out, "{line}")
+        self.out.clean_line(&format!("task {}{context}", task.id))
     }
 
     fn snapshot(&mut self, task: &ReceivedTask) -> io::Result<()> {
-        self.name(task)?;
+        self.task_line(task)?;
         for artifact in &task.artifacts {
-            self.rest_of(artifact)?;
+            self.artifacts.snapshot(&mut self.out, artifact)?;
         }
         self.status(&task.status)
     }
 
     fn status(&mut self, status: &ReceivedStatus) -> io::Result<()> {
-        let said = status.message.as_ref().map(|message| message.message_id.to_string());
-        let new = (status.state, status.at, said);
+        let message_id = status.message.as_ref().map(|message| message.message_id.to_string());
+        let new = (status.state, status.at, message_id);
         if self.status.as_ref() == Some(&new) {
             return Ok(());
         }
         self.status = Some(new);
-        let time = self.time(status.at);
+        let time = self.out.time(status.at);
         let text = status.message.as_ref().map(text_of).unwrap_or_default();
-        let line = format!("{time}  {:<15} {}", status.state.name(), indented(&self.clean(&text)));
-        self.status_line(status.state, line.trim_end(), text.contains('\n'))?;
+        let line =
+            format!("{time}  {:<15} {}", status.state.name(), indented(&self.out.clean(&text)));
+        // Text of several lines cannot be replaced in place.
+        if status.state == TaskState::Working && !text.contains('\n') {
+            self.out.progress(line.trim_end())?;
+        } else {
+            self.out.line(line.trim_end())?;
+        }
         if let Some(message) = &status.message {
             self.failure(message, &text)?;
-            self.attached(message)?;
+            self.attachments(message)?;
         }
         Ok(())
     }
 
-    /// Why a task failed, as its last message says in its metadata.
-    fn failure(&mut self, message: &Message, said: &str) -> io::Result<()> {
-        let facts =
+    /// Shows the cause of a failure, which a Longhaul server puts into the message's metadata.
+    fn failure(&mut self, message: &Message, shown_text: &str) -> io::Result<()> {
+        let failure =
             message.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY_EXTENSION));
-        let Some(failed) = facts.and_then(|facts| facts.to::<TaskFailure>().ok()) else {
+        let Some(failure) = failure.and_then(|failure| failure.to::<TaskFailure>().ok()) else {
             return Ok(());
         };
-        let cause = if said.contains(&failed.cause) { "" } else { failed.cause.as_str() };
-        let attempts = match failed.attempts {
+        let cause = if shown_text.contains(&failure.cause) { "" } else { failure.cause.as_str() };
+        let attempts = match failure.attempts {
             ..=1 => String::new(),
             attempts => format!(" after {attempts} attempts"),
         };
-        let line = format!("{}{attempts}: {cause}", failed.because);
-        let line = indented(&self.clean(line.trim_end_matches(": ")));
-        writeln!(self.out, "          {line}")
+        let line = format!("{}{attempts}: {cause}", failure.because);
+        let line = indented(&self.out.clean(line.trim_end_matches(": ")));
+        self.out.line(&format!("          {line}"))
     }
 
-    fn time(&self, at: Option<Timestamp>) -> String {
-        let at = at.map(|at| at.with_timezone(&self.style.offset));
-        at.map_or("--:--:--".to_owned(), |at| at.format("%H:%M:%S").to_string())
-    }
-
-    fn status_line(&mut self, state: TaskState, line: &str, long: bool) -> io::Result<()> {
-        let in_place = self.style.terminal && state == TaskState::Working && !long;
-        if !in_place {
-            self.fresh_line()?;
-            return writeln!(self.out, "{line}");
-        }
-        if self.line == Line::Progress {
-            self.out.write_all(REPLACE_LINE.as_bytes())?;
-        } else {
-            self.fresh_line()?;
-        }
-        let short: String = line.chars().take(PROGRESS_WIDTH).collect();
-        self.line = Line::Progress;
-        self.out.write_all(short.as_bytes())
-    }
-
-    /// A message: who says what.
-    fn says(&mut self, message: &Message) -> io::Result<()> {
-        let who = match message.role {
+    /// Shows a message with its sender.
+    fn message(&mut self, message: &Message) -> io::Result<()> {
+        let sender = match message.role {
             Role::User => "user",
             Role::Agent => "agent",
         };
-        let text = indented(&self.clean(&text_of(message)));
-        self.fresh_line()?;
-        writeln!(self.out, "{}", format!("{who}: {text}").trim_end())?;
-        self.attached(message)
+        let text = indented(&self.out.clean(&text_of(message)));
+        self.out.line(format!("{sender}: {text}").trim_end())?;
+        self.attachments(message)
     }
 
-    /// What a message holds beside text.
-    fn attached(&mut self, message: &Message) -> io::Result<()> {
-        let attached = message.parts.iter().filter(|part| part.as_text().is_none());
-        for part in attached {
-            self.described(part, "message")?;
+    /// Shows the parts of a message other than text.
+    fn attachments(&mut self, message: &Message) -> io::Result<()> {
+        let attachments = message.parts.iter().filter(|part| part.as_text().is_none());
+        for part in attachments {
+            self.artifacts.part_line(&mut self.out, part, "message")?;
         }
         Ok(())
-    }
-
-    /// Goes to the start of a line.
-    fn fresh_line(&mut self) -> io::Result<()> {
-        self.open = None;
-        match std::mem::replace(&mut self.line, Line::Start) {
-            Line::Start => Ok(()),
-            Line::Progress | Line::Text => self.out.write_all(b"\n"),
-        }
-    }
-
-    fn clean(&self, text: &str) -> String {
-        if self.style.terminal { clean(text) } else { text.to_owned() }
     }
 }
 
@@ -248,7 +166,7 @@ fn text_of(message: &Message) -> String {
     texts.join("\n").trim_end().to_owned()
 }
 
-/// Further lines stand below the first, set in.
+/// Indents all lines but the first.
 fn indented(text: &str) -> String {
     text.replace('\n', "\n    ")
 }

@@ -1,4 +1,5 @@
-use super::*;
+use super::{line_writer::MAX_PROGRESS_CHARS, *};
+use chrono::FixedOffset;
 use longhaul_wire::v1::received_event;
 use serde_json::{Value, json, value::to_raw_value};
 
@@ -11,9 +12,9 @@ fn read(event: &Value) -> ReceivedEvent {
     received_event(&to_raw_value(event).unwrap()).unwrap()
 }
 
-fn shown(terminal: bool, folder: Option<Folder>, events: &[Value]) -> String {
+fn render(terminal: bool, folder: Option<OutputFolder>, events: &[Value]) -> String {
     let mut out = Vec::new();
-    let mut screen = Screen::new(&mut out, Style { terminal, offset: UTC }, folder);
+    let mut screen = TaskScreen::new(&mut out, Style { terminal, offset: UTC }, folder);
     for event in events {
         screen.show(&read(event)).unwrap();
     }
@@ -21,14 +22,14 @@ fn shown(terminal: bool, folder: Option<Folder>, events: &[Value]) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn said(text: &str) -> Value {
+fn agent_message(text: &str) -> Value {
     json!({"messageId": text.get(..8).unwrap_or(text), "role": "ROLE_AGENT", "parts": [{"text": text}]})
 }
 
 fn status(second: u32, state: &str, text: Option<&str>) -> Value {
     let mut status = json!({"state": format!("TASK_STATE_{state}"), "timestamp": format!("2026-01-02T03:04:{second:02}.000Z")});
     if let Some(text) = text {
-        status["message"] = said(text);
+        status["message"] = agent_message(text);
     }
     json!({"statusUpdate": {"taskId": "t1", "contextId": "c1", "status": status}})
 }
@@ -58,7 +59,7 @@ fn a_task_reads_from_top_to_bottom() {
         status(5, "COMPLETED", Some("done\nin two lines")),
     ];
     assert_eq!(
-        shown(false, None, &events),
+        render(false, None, &events),
         "task t1  context c1
 03:04:01  submitted
 03:04:02  working
@@ -85,19 +86,19 @@ fn progress_is_updated_in_place_on_a_terminal() {
         status(3, "COMPLETED", None),
     ];
     assert_eq!(
-        shown(true, None, &events),
+        render(true, None, &events),
         "03:04:01  working         1 %\r\u{1b}[2K03:04:02  working         99 %\n03:04:03  completed\n"
     );
 }
 
 #[test]
-fn a_long_progress_line_is_cut_so_that_it_can_be_replaced() {
-    let text = shown(true, None, &[status(1, "WORKING", Some(&"x".repeat(500)))]);
-    assert_eq!(text.trim_end().chars().count(), PROGRESS_WIDTH);
+fn a_long_progress_line_is_truncated() {
+    let text = render(true, None, &[status(1, "WORKING", Some(&"x".repeat(500)))]);
+    assert_eq!(text.trim_end().chars().count(), MAX_PROGRESS_CHARS);
 }
 
 #[test]
-fn a_snapshot_shows_only_what_was_not_shown() {
+fn a_snapshot_shows_only_new_parts() {
     let both = json!([{"artifactId": "a1", "parts": [{"text": "one "}, {"text": "two"}]}]);
     let events = [
         task("WORKING", &json!([])),
@@ -107,7 +108,7 @@ fn a_snapshot_shows_only_what_was_not_shown() {
         status(9, "COMPLETED", None),
     ];
     assert_eq!(
-        shown(false, None, &events),
+        render(false, None, &events),
         "task t1  context c1
 03:04:01  working
 artifact pages [a1]
@@ -120,29 +121,29 @@ two
 }
 
 #[test]
-fn an_attempt_that_begins_again_says_so() {
+fn a_replaced_artifact_is_marked() {
     let events = [
         chunk("a1", false, &json!([{"text": "lost"}])),
         chunk("a1", false, &json!([{"text": "kept"}])),
     ];
     assert_eq!(
-        shown(false, None, &events),
+        render(false, None, &events),
         "artifact pages [a1]\nlost\nartifact pages [a1] (from the start again)\nkept\n"
     );
 }
 
 #[test]
-fn files_are_saved_where_a_folder_is_given() {
+fn files_are_saved_in_the_folder() {
     let place = tempfile::tempdir().unwrap();
     let parts = json!([{"raw": "aGVsbG8=", "filename": "../a.txt"}]);
-    let folder = Folder::open(place.path()).unwrap();
-    let text = shown(false, Some(folder), &[chunk("a1", false, &parts)]);
+    let folder = OutputFolder::open(place.path()).unwrap();
+    let text = render(false, Some(folder), &[chunk("a1", false, &parts)]);
     assert_eq!(std::fs::read(place.path().join("a.txt")).unwrap(), b"hello");
     assert!(text.contains("5 bytes, saved as "), "{text}");
 }
 
 #[test]
-fn every_kind_of_artifact_is_saved_and_summed_up() {
+fn artifacts_of_every_kind_are_saved_and_summarized() {
     let place = tempfile::tempdir().unwrap();
     let values = Value::Array((0..40).map(|page| json!({"data": {"page": page}})).collect());
     let events = [
@@ -150,7 +151,7 @@ fn every_kind_of_artifact_is_saved_and_summed_up() {
         chunk("a1", true, &json!([{"text": "Once upon"}, {"text": " a time"}])),
         chunk("a2", false, &json!([{"raw": "AAAA", "mediaType": "image/png"}])),
     ];
-    let text = shown(true, Some(Folder::open(place.path()).unwrap()), &events);
+    let text = render(true, Some(OutputFolder::open(place.path()).unwrap()), &events);
     let read = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap();
     assert_eq!(read("pages.jsonl").lines().count(), 40);
     assert_eq!(read("pages.txt"), "Once upon a time");
@@ -160,30 +161,30 @@ fn every_kind_of_artifact_is_saved_and_summed_up() {
 }
 
 #[test]
-fn a_terminal_is_not_filled_with_values() {
+fn a_terminal_shows_only_some_values() {
     let values = Value::Array((0..40).map(|_| json!({"data": "x".repeat(2_000)})).collect());
     let event = [chunk("a1", false, &values)];
-    let text = shown(true, None, &event);
+    let text = render(true, None, &event);
     assert!(text.len() < 4_000 && text.contains("… and 30 more values, 80.0 kB in all"), "{text}");
     assert!(text.contains("… (2.0 kB; --output DIR saves it)"), "{text}");
-    assert!(shown(false, None, &event).len() > 80_000, "a program gets all of it");
+    assert!(render(false, None, &event).len() > 80_000, "a file gets all of it");
 }
 
 #[test]
-fn a_failure_says_how_it_came_about() {
+fn a_failure_is_shown_with_its_cause() {
     let mut failed = status(1, "FAILED", Some("it went wrong"));
     let facts = json!({"because": "attempts-used-up", "cause": "the disk is full", "attempts": 3});
     failed["statusUpdate"]["status"]["message"]["metadata"] =
         json!({"urn:longhaul:a2a:durability:v1": facts});
     assert_eq!(
-        shown(false, None, &[failed]),
+        render(false, None, &[failed]),
         "03:04:01  failed          it went wrong\n          attempts-used-up after 3 attempts: the disk is full\n"
     );
 }
 
 #[test]
-fn a_direct_reply_is_shown_as_what_it_is() {
-    assert_eq!(shown(false, None, &[json!({"message": said("hi")})]), "agent: hi\n");
+fn a_direct_reply_is_shown_with_its_sender() {
+    assert_eq!(render(false, None, &[json!({"message": agent_message("hi")})]), "agent: hi\n");
 }
 
 #[test]
@@ -192,5 +193,5 @@ fn a_server_cannot_steer_the_terminal() {
         status(1, "COMPLETED", Some("\u{1b}[2J")),
         chunk("a1", false, &json!([{"text": "\u{1b}]0;title\u{7}"}])),
     ];
-    assert!(!shown(true, None, &events).contains('\u{1b}'));
+    assert!(!render(true, None, &events).contains('\u{1b}'));
 }

@@ -3,8 +3,8 @@
 use super::{health, process};
 use crate::{
     args::ApiArgs,
-    exit::{Done, Failure, Outcome},
-    parts::{self, api_options},
+    exit::{CommandError, CommandResult, Completion},
+    wiring::{self, api_options},
 };
 use longhaul_api::{Api, ApiParts};
 use longhaul_runtime::{IdSource, Readiness, Settings, Shutdown, SystemIds, settings::AuthMode};
@@ -12,40 +12,40 @@ use longhaul_store::Store;
 use std::sync::Arc;
 
 /// Runs the command.
-pub fn run(args: &ApiArgs) -> Outcome {
-    let settings = parts::load(&args.configured, args.overrides())?;
+pub fn run(args: &ApiArgs) -> CommandResult {
+    let settings = wiring::load(&args.configured, args.overrides())?;
     let mode = settings.auth_mode(AuthMode::Keys)?;
-    parts::database_url(&settings)?;
-    // Before the database is waited for.
-    parts::key_ring(&settings)?;
+    wiring::database_url(&settings)?;
+    // Checked before the wait for the database, so that a bad key file fails at once.
+    wiring::key_ring(&settings)?;
     process::serve(&settings, "longhaul-api", |shutdown| api(&settings, mode, shutdown))
 }
 
-async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Outcome {
+async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> CommandResult {
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
-    let Some(store) = parts::postgres(settings, &ids, &shutdown).await? else {
-        return Ok(Done::Ok);
+    let Some(store) = wiring::connect_postgres(settings, &ids, &shutdown).await? else {
+        return Ok(Completion::Ok);
     };
     let store: Arc<dyn Store> = store;
-    parts::executors::refuse_reserved(&*store).await?;
+    wiring::executors::refuse_reserved(&*store).await?;
     let readiness = Readiness::new();
-    // A node without a broker serves as well as one with it: how the broker is, is shown and decides nothing.
-    let dispatch = parts::dispatch(settings, &store, || readiness.optional("broker"))?;
-    parts::await_broker(settings, &*dispatch, &shutdown).await?;
-    let listener = health::listen(settings.server.listen, "--listen").await?;
+    // A node serves without its broker, so the broker's state does not affect readiness.
+    let dispatch = wiring::start_dispatch(settings, &store, || readiness.optional("broker"))?;
+    wiring::await_broker(settings, &*dispatch, &shutdown).await?;
+    let listener = health::bind(settings.server.listen, "--listen").await?;
     let address = listener.local_addr().unwrap_or(settings.server.listen);
     let parts = ApiParts {
         store: Arc::clone(&store),
         waker: dispatch.waker(),
         ids,
         readiness,
-        shutdown: process::child_of(&shutdown),
+        shutdown: process::child_shutdown(&shutdown),
     };
     let api = Api::start(parts, api_options(settings, mode, address)?);
-    tracing::info!(%address, "the API listens");
+    tracing::info!(%address, "API listening");
     let served = api.serve(listener).await;
     dispatch.close().await;
     store.close().await;
-    served.map_err(|error| Failure::failed(format!("the API ended: {error}")))?;
-    Ok(Done::Ok)
+    served.map_err(|error| CommandError::failed(format!("the API ended: {error}")))?;
+    Ok(Completion::Ok)
 }

@@ -1,39 +1,39 @@
-//! What `longhaul dev` prints when it is ready: where it is, and commands that work as they are pasted.
+//! The banner of `longhaul dev`: its addresses and agents, and commands ready to paste.
 
-use crate::{args::DEFAULT_URL, tasks::quoted};
+use crate::{args::DEFAULT_URL, tasks::shell_quoted};
 use longhaul_domain::AgentName;
 use longhaul_runtime::Secret;
 use longhaul_worker::FailedStart;
 use std::path::Path;
 
-/// What there is to say.
+/// The facts that the banner shows.
 pub struct Banner<'a> {
-    /// Where it listens, without a trailing slash.
+    /// Address of the server, without a trailing slash.
     pub url: &'a str,
-    /// Where the data is.
+    /// Folder of the data.
     pub data: &'a Path,
-    /// What it runs.
+    /// All agents.
     pub agents: &'a [AgentName],
-    /// Those of them that did not start.
+    /// Agents that did not start.
     pub failed: &'a [FailedStart],
-    /// The one that answers where none is named.
+    /// The default agent.
     pub default_agent: Option<&'a AgentName>,
-    /// Whether callers need a key, and the one that was made just now.
+    /// Access, with the first key if it is new.
     pub access: Access<'a>,
 }
 
-/// Who may call.
+/// Access to the API.
 pub enum Access<'a> {
-    /// Everybody.
+    /// No key is required.
     Open,
-    /// Whoever has a key; here is the first one.
+    /// A key is required; this one is new.
     FirstKey(&'a Secret),
-    /// Whoever has a key.
+    /// A key is required.
     Keys,
 }
 
 impl Banner<'_> {
-    /// The lines.
+    /// Formats the banner.
     pub fn text(&self) -> String {
         let agents: Vec<String> = self.agents.iter().map(|agent| self.agent(agent)).collect();
         let path = self.path();
@@ -78,7 +78,7 @@ impl Banner<'_> {
         }
     }
 
-    /// The agent that the commands address.
+    /// The agent that the commands must name.
     fn addressed(&self) -> Option<&AgentName> {
         if self.default_agent.is_some() { None } else { self.agents.first() }
     }
@@ -95,7 +95,7 @@ impl Banner<'_> {
         }
         line.push_str("longhaul tasks send 'hello'");
         if self.url != DEFAULT_URL {
-            line.extend([" --url ", &quoted(self.url)]);
+            line.extend([" --url ", &shell_quoted(self.url)]);
         }
         if let Some(agent) = self.addressed() {
             line.extend([" --agent ", agent.as_str()]);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_where_it_is_and_what_to_try() {
+    fn the_banner_shows_addresses_and_commands() {
         let agents = ["echo", "script"].map(|name| AgentName::new(name).unwrap());
         let text = banner(&agents, Access::Open).text();
         assert_eq!(
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_did_not_start_is_named_with_the_cause() {
+    fn an_agent_that_did_not_start_is_shown_with_its_cause() {
         let agents = ["echo", "shout"].map(|name| AgentName::new(name).unwrap());
         let cause = "there is no program \"pyton3\" in PATH".to_owned();
         let failed = [FailedStart { agent: agents[1].clone(), cause }];
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_commands_show_the_first_key_and_name_the_place() {
+    fn commands_use_the_first_key_and_the_address() {
         let agents = ["echo"].map(|name| AgentName::new(name).unwrap());
         let key = Secret::new("lh_a_b".to_owned());
         let banner = Banner {

@@ -1,6 +1,6 @@
-//! `/healthz` and `/readyz` of a worker.
+//! `/healthz` and `/readyz` of a worker, and its database check.
 
-use crate::exit::Failure;
+use crate::exit::CommandError;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get, serve::ListenerExt};
 use longhaul_runtime::{
     Readiness, Shutdown,
@@ -11,77 +11,80 @@ use longhaul_store::{Store, StoreError};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time};
 
-/// How often the database is looked at. A worker with a free slot notices by itself when it does not answer.
-const LOOK: Duration = Duration::from_secs(5);
-/// How long it may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
+/// Pause between database checks. A worker with a free slot notices failures sooner, as it claims.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest time of a check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
-struct Health {
+struct HealthState {
     readiness: Readiness,
     shutdown: Shutdown,
 }
 
-/// Serves until the process ends. Says "not ready" while it drains.
+/// Serves until the process ends; not ready while it drains.
 pub fn start(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) {
     let stop = shutdown.stop_now().clone();
-    let routes = routes(Health { readiness, shutdown });
+    let routes = routes(HealthState { readiness, shutdown });
     spawn("health", async move {
         stop.run_until_cancelled(async {
             let listener = listener.tap_io(|stream| {
-                // An answer waits for no acknowledgement; where that cannot be set it is merely slower.
+                // Best effort: with delayed packets an answer is merely slower.
                 let _ = stream.set_nodelay(true);
             });
             if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "/healthz and /readyz are not served any more");
+                tracing::error!(%error, "health server failed");
             }
         })
         .await;
     });
 }
 
-/// Reports until the process ends whether the database can be reached and written to: a worker that has no room asks it
-/// for nothing, and would not notice.
-pub fn watch(store: Arc<dyn Store>, component: ComponentHandle, shutdown: &Shutdown) {
+/// Checks the database until the process ends, and reports its readiness: a worker without a free slot makes no request,
+/// and would not notice a failure.
+pub fn monitor_database(store: Arc<dyn Store>, component: ComponentHandle, shutdown: &Shutdown) {
     let stop = shutdown.stop_now().clone();
-    spawn("look at the database", async move {
+    spawn("monitor database", async move {
         stop.run_until_cancelled(async {
             loop {
-                look(store.check(), &component).await;
-                time::sleep(LOOK).await;
+                check_once(store.check(), &component).await;
+                time::sleep(CHECK_INTERVAL).await;
             }
         })
         .await;
     });
 }
 
-async fn look(check: impl Future<Output = Result<(), StoreError>>, component: &ComponentHandle) {
-    match time::timeout(ANSWER, check).await {
+async fn check_once(
+    check: impl Future<Output = Result<(), StoreError>>,
+    component: &ComponentHandle,
+) {
+    match time::timeout(CHECK_TIMEOUT, check).await {
         Ok(Ok(())) => component.set_ok(),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the database does not do its work");
+            tracing::debug!(%error, "database check failed");
             component.set_failed("cannot be reached or written to");
         }
         Err(_) => component.set_failed("does not answer"),
     }
 }
 
-fn routes(health: Health) -> Router {
+fn routes(health: HealthState) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(health)
 }
 
-async fn ready(State(health): State<Health>) -> (StatusCode, Json<ReadinessSnapshot>) {
+async fn ready(State(health): State<HealthState>) -> (StatusCode, Json<ReadinessSnapshot>) {
     let mut snapshot = health.readiness.snapshot();
     snapshot.ready &= !health.shutdown.draining().is_cancelled();
     let status = if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(snapshot))
 }
 
-/// Takes an address and port, or says which flag changes it.
-pub async fn listen(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+/// Binds a listener; the error names the flag that changes the address.
+pub async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     TcpListener::bind(address).await.map_err(|error| {
         let sentence = match error.kind() {
             std::io::ErrorKind::AddrInUse => format!(
@@ -91,7 +94,7 @@ pub async fn listen(address: std::net::SocketAddr, flag: &str) -> Result<TcpList
             ),
             _ => format!("cannot listen on {address}: {error}; choose another address with {flag}"),
         };
-        Failure::failed(sentence)
+        CommandError::failed(sentence)
     })
 }
 
@@ -100,31 +103,32 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
-        let taken = listen(([127, 0, 0, 1], 0).into(), "--listen").await.unwrap();
+    async fn a_port_in_use_is_reported_with_the_flag_that_changes_it() {
+        let taken = bind(([127, 0, 0, 1], 0).into(), "--listen").await.unwrap();
         let address = taken.local_addr().unwrap();
-        let refused = listen(address, "--listen").await.unwrap_err().to_string();
+        let refused = bind(address, "--listen").await.unwrap_err().to_string();
         assert!(refused.contains(&address.port().to_string()) && refused.contains("--listen"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_database_is_well_when_it_answers_in_time() {
+    async fn the_database_is_ready_if_it_answers_in_time() {
         let readiness = Readiness::new();
         let component = readiness.component("database");
-        look(async { Ok(()) }, &component).await;
+        check_once(async { Ok(()) }, &component).await;
         assert!(readiness.is_ready());
         let reason = || readiness.snapshot().components["database"].reason.clone();
-        look(async { Err(StoreError::Unavailable("of host db".to_owned())) }, &component).await;
+        check_once(async { Err(StoreError::Unavailable("of host db".to_owned())) }, &component)
+            .await;
         assert_eq!(reason().as_deref(), Some("cannot be reached or written to"));
-        look(std::future::pending(), &component).await;
+        check_once(std::future::pending(), &component).await;
         assert_eq!(reason().as_deref(), Some("does not answer"));
-        look(async { Ok(()) }, &component).await;
+        check_once(async { Ok(()) }, &component).await;
         assert!(readiness.is_ready());
     }
 
     #[tokio::test]
-    async fn a_worker_that_drains_is_not_ready() {
-        let health = Health { readiness: Readiness::new(), shutdown: Shutdown::new() };
+    async fn a_draining_worker_is_not_ready() {
+        let health = HealthState { readiness: Readiness::new(), shutdown: Shutdown::new() };
         assert_eq!(ready(State(health.clone())).await.0, StatusCode::OK);
         health.shutdown.drain();
         assert_eq!(ready(State(health)).await.0, StatusCode::SERVICE_UNAVAILABLE);

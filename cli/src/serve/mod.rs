@@ -1,18 +1,18 @@
-//! Commands that serve until they are told to stop.
+//! `longhaul dev`, `api` and `worker`: commands that serve until a signal stops them.
 //!
-//! The first signal drains, the second one stops at once; whatever hangs then is left behind after some seconds, and what
-//! it held is taken over by others. Killing the process at any moment loses nothing that was acknowledged.
+//! The first signal drains, the second stops at once. Work that hangs is abandoned after some seconds; its leases expire,
+//! and other processes take it over. Killing the process at any moment loses nothing that was acknowledged.
 
 mod api;
 mod banner;
+pub mod container_init;
 mod dev;
 mod health;
-pub mod init;
 mod open_files;
 mod process;
 mod worker;
 
 pub use api::run as api;
 pub use dev::run as dev;
-pub use process::GRACE;
+pub use process::EXECUTOR_GRACE;
 pub use worker::run as worker;

@@ -1,17 +1,17 @@
-//! The limit of open files: a stream takes a descriptor, and many systems start processes with a soft limit of 1,024.
+//! The limit of open files. Each stream takes a descriptor, and many systems set a soft limit of 1,024.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Soft limit that a serving process asks for, where its hard limit allows it.
-const WANTED_OPEN_FILES: u64 = 65_536;
+/// Soft limit to set, if the hard limit allows it.
+const MAX_OPEN_FILES: u64 = 65_536;
 
 /// Raises the soft limit of open files and logs the limit in force. Plugins inherit it.
 pub fn raise_limit() {
     let found = getrlimit(Resource::Nofile);
-    let Some(wanted) = wanted(&found) else { return };
+    let Some(wanted) = limit_to_set(&found) else { return };
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..found });
     match raised {
-        Ok(()) if wanted < WANTED_OPEN_FILES => tracing::warn!(
+        Ok(()) if wanted < MAX_OPEN_FILES => tracing::warn!(
             from = found.current,
             to = wanted,
             "open file limit is low: raise the hard limit (LimitNOFILE, ulimits)"
@@ -23,12 +23,12 @@ pub fn raise_limit() {
     }
 }
 
-/// The soft limit to set; none where enough is allowed already.
-fn wanted(limit: &Rlimit) -> Option<u64> {
-    // An absent bound is no bound.
+/// Returns the soft limit to set; `None` if the present one is high enough.
+fn limit_to_set(limit: &Rlimit) -> Option<u64> {
+    // No current limit means unlimited.
     let current = limit.current?;
-    let wanted = limit.maximum.map_or(WANTED_OPEN_FILES, |most| most.min(WANTED_OPEN_FILES));
-    (current < WANTED_OPEN_FILES).then(|| wanted.max(current))
+    let wanted = limit.maximum.map_or(MAX_OPEN_FILES, |hard| hard.min(MAX_OPEN_FILES));
+    (current < MAX_OPEN_FILES).then(|| wanted.max(current))
 }
 
 #[cfg(test)]
@@ -36,11 +36,11 @@ mod tests {
     use super::*;
 
     fn limit(current: Option<u64>, maximum: Option<u64>) -> Option<u64> {
-        wanted(&Rlimit { current, maximum })
+        limit_to_set(&Rlimit { current, maximum })
     }
 
     #[test]
-    fn the_soft_limit_rises_as_far_as_is_allowed_and_never_falls() {
+    fn the_soft_limit_rises_to_the_hard_limit_and_never_falls() {
         assert_eq!(limit(Some(1_024), Some(1_048_576)), Some(65_536));
         assert_eq!(limit(Some(1_024), None), Some(65_536));
         assert_eq!(limit(Some(1_024), Some(4_096)), Some(4_096));

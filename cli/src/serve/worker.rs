@@ -3,8 +3,8 @@
 use super::{health, process};
 use crate::{
     args::WorkerArgs,
-    exit::{Done, Failure, Outcome},
-    parts::{self, executors, worker_options},
+    exit::{CommandError, CommandResult, Completion},
+    wiring::{self, executors, worker_options},
 };
 use longhaul_executor::Executor;
 use longhaul_runtime::{IdSource, Readiness, Settings, Shutdown, SystemIds};
@@ -12,10 +12,10 @@ use longhaul_store::Store;
 use longhaul_worker::Worker;
 use std::sync::Arc;
 
-/// Runs the command, with these executors beside the configured ones.
-pub fn run(args: &WorkerArgs, own: Vec<Arc<dyn Executor>>) -> Outcome {
-    let settings = parts::load(&args.configured, args.overrides())?;
-    parts::database_url(&settings)?;
+/// Runs the command with the configured executors and the program's own.
+pub fn run(args: &WorkerArgs, own: Vec<Arc<dyn Executor>>) -> CommandResult {
+    let settings = wiring::load(&args.configured, args.overrides())?;
+    wiring::database_url(&settings)?;
     let executors = executors::build(&settings, own)?;
     process::serve(&settings, "longhaul-worker", |shutdown| worker(&settings, executors, shutdown))
 }
@@ -24,24 +24,24 @@ async fn worker(
     settings: &Settings,
     executors: Vec<Arc<dyn Executor>>,
     shutdown: Shutdown,
-) -> Outcome {
+) -> CommandResult {
     let readiness = Readiness::new();
-    // Said before anything is waited for, so that the worker is not taken for ready meanwhile.
+    // Registered before the wait for the database, so that the worker is not ready meanwhile.
     let store_ready = readiness.component("store");
     if let Some(address) = settings.worker.listen {
-        let listener = health::listen(address, "--listen").await?;
+        let listener = health::bind(address, "--listen").await?;
         health::start(listener, readiness.clone(), shutdown.clone());
     }
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     store_ready.set_failed("waiting for the database");
-    let Some(store) = parts::postgres(settings, &ids, &shutdown).await? else {
-        return Ok(Done::Ok);
+    let Some(store) = wiring::connect_postgres(settings, &ids, &shutdown).await? else {
+        return Ok(Completion::Ok);
     };
     let store: Arc<dyn Store> = store;
     executors::refuse_reserved(&*store).await?;
-    health::watch(Arc::clone(&store), readiness.component("database"), &shutdown);
-    let dispatch = parts::dispatch(settings, &store, || readiness.component("broker"))?;
-    parts::await_broker(settings, &*dispatch, &shutdown).await?;
+    health::monitor_database(Arc::clone(&store), readiness.component("database"), &shutdown);
+    let dispatch = wiring::start_dispatch(settings, &store, || readiness.component("broker"))?;
+    wiring::await_broker(settings, &*dispatch, &shutdown).await?;
     let runtime = process::ExecutorRuntime::start()?;
     let worker = Worker {
         store: Arc::clone(&store),
@@ -52,9 +52,9 @@ async fn worker(
         readiness,
         options: worker_options(settings),
     };
-    let outcome = worker.run(process::child_of(&shutdown)).await;
+    let outcome = worker.run(process::child_shutdown(&shutdown)).await;
     dispatch.close().await;
     store.close().await;
-    outcome.map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(Done::Ok)
+    outcome.map_err(|error| CommandError::failed(error.to_string()))?;
+    Ok(Completion::Ok)
 }

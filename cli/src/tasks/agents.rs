@@ -1,63 +1,45 @@
-//! `longhaul agents`: whom a server has tasks for.
+//! `longhaul agents`.
 
-use super::view::print_json;
+use super::output::print_json;
 use crate::{
-    args::ListAgents,
-    client::{Site, read},
-    exit::{Done, Outcome},
-    operator::look::{head, short},
+    args::{ListAgentsArgs, ServerArgs},
+    client::a2a_client,
+    exit::{CommandResult, Completion},
     print,
     screen::clean,
+    table::{table, truncated},
 };
-use serde::Deserialize;
+use longhaul_client::native_json::AgentView;
 
-/// How much of a description a line shows.
+/// Longest description in a table, in characters.
 const MAX_DESCRIPTION_CHARS: usize = 80;
 
-#[derive(Deserialize)]
-struct ListedAgents {
-    agents: Vec<ListedAgent>,
-}
-
-#[derive(Deserialize)]
-struct ListedAgent {
-    name: String,
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    default: bool,
-}
-
 /// Runs the command.
-pub async fn run(args: ListAgents) -> Outcome {
-    let site = Site::new(&args.url, args.api_key.as_ref())?;
-    let raw = site.agents().await?;
+pub async fn run(args: ListAgentsArgs) -> CommandResult {
+    let server = ServerArgs { url: args.url, api_key: args.api_key, agent: None };
+    let list = a2a_client(&server)?.agents().await?;
     if args.json {
-        print_json(&raw)?;
+        print_json(&list.raw)?;
     } else {
-        print::write_out(&table(&read::<ListedAgents>(&raw)?.agents))?;
+        print::write_out(&agent_table(&list.value.agents))?;
     }
-    Ok(Done::Ok)
+    Ok(Completion::Ok)
 }
 
-fn table(agents: &[ListedAgent]) -> String {
+fn agent_table(agents: &[AgentView]) -> String {
     if agents.is_empty() {
         return "no agent is registered yet; start a worker that runs one\n".to_owned();
     }
-    let row = |agent: &ListedAgent| {
+    let row = |agent: &AgentView| {
         let default = if agent.default { "yes" } else { "-" };
         vec![
             clean(&agent.name),
-            short(&agent.version, MAX_DESCRIPTION_CHARS),
+            truncated(&agent.version, MAX_DESCRIPTION_CHARS),
             default.to_owned(),
-            short(&agent.description, MAX_DESCRIPTION_CHARS),
+            truncated(&agent.description, MAX_DESCRIPTION_CHARS),
         ]
     };
-    let names = head(&["AGENT", "VERSION", "DEFAULT", "DESCRIPTION"]);
-    let rows: Vec<Vec<String>> = std::iter::once(names).chain(agents.iter().map(row)).collect();
-    print::table(&rows)
+    table(&["AGENT", "VERSION", "DEFAULT", "DESCRIPTION"], agents.iter().map(row))
 }
 
 #[cfg(test)]
@@ -66,14 +48,16 @@ mod tests {
 
     #[test]
     fn agents_are_a_table() {
-        let agent = ListedAgent {
+        let agent = AgentView {
             name: "echo".to_owned(),
             version: "1.0.0".to_owned(),
             description: "Answers".to_owned(),
             default: true,
+            input_modes: Vec::new(),
+            output_modes: Vec::new(),
         };
         assert_eq!(
-            table(&[agent]),
+            agent_table(&[agent]),
             "AGENT  VERSION  DEFAULT  DESCRIPTION\necho   1.0.0    yes      Answers\n"
         );
     }

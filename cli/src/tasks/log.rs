@@ -1,38 +1,43 @@
-//! `longhaul tasks log`: what happened to a task, entry by entry.
+//! `longhaul tasks log`.
 
-use super::{attempts, resolve, view::print_json};
+use super::{
+    output::{describe_note, print_json},
+    short_id,
+};
 use crate::{
-    args::LogTask,
-    client::{ClientError, RunNote, Site, TaskLogEntry, TaskLogPage, read},
-    exit::{Done, Outcome},
-    operator::look::{head, short, time},
+    args::TaskLogArgs,
+    client::a2a_client,
+    exit::{CommandError, CommandResult, Completion},
     print,
     screen::{Style, clean},
+    table::{local_time, table, truncated},
 };
+use longhaul_client::{ClientError, RunNote, TaskLogQuery, native_json::LogEntryView};
 use serde::Deserialize;
 
-/// How much of an entry a line shows.
+/// Longest entry in a table, in characters.
 const MAX_TEXT_CHARS: usize = 100;
-/// Entries of one request.
-const PAGE_ENTRIES: u32 = 1_000;
+/// Most entries of a request.
+const MAX_PAGE_ENTRIES: u32 = 1_000;
 
 /// Runs the command.
-pub async fn run(args: LogTask) -> Outcome {
-    let id = resolve::task(&args.id, &args.server).await?.to_string();
-    let site = Site::new(&args.server.url, args.server.api_key.as_ref())?;
+pub async fn run(args: TaskLogArgs) -> CommandResult {
+    let client = a2a_client(&args.server)?;
+    let task = short_id::resolve(&args.id, &client).await?;
     let (mut after, mut left) = (args.after, args.limit);
     let (mut entries, mut agent) = (Vec::new(), None);
     while left > 0 {
-        let limit = left.min(PAGE_ENTRIES);
-        let mut query = vec![("after", after.to_string()), ("limit", limit.to_string())];
-        if args.attempts {
-            query.push(("kind", "note".to_owned()));
-        }
-        let raw = site.task_log(&id, &query).await.map_err(no_log)?;
-        let page: TaskLogPage = read(&raw)?;
+        let query = TaskLogQuery {
+            after: Some(after),
+            limit: Some(left.min(MAX_PAGE_ENTRIES)),
+            notes_only: args.attempts,
+            ..TaskLogQuery::default()
+        };
+        let page = client.task_log(&task, query).await.map_err(log_error)?;
         if args.json {
-            print_json(&raw)?;
+            print_json(&page.raw)?;
         }
+        let page = page.value;
         left = left.saturating_sub(u32::try_from(page.entries.len()).unwrap_or(u32::MAX));
         after = page.next;
         agent.get_or_insert(page.agent);
@@ -43,74 +48,72 @@ pub async fn run(args: LogTask) -> Outcome {
     }
     if let (Some(agent), false) = (agent, args.json) {
         print::line(&format!("agent {}", clean(&agent)))?;
-        print::write_out(&table(&entries, Style::of_stdout()))?;
+        print::write_out(&entry_table(&entries, Style::of_stdout()))?;
     }
-    Ok(Done::Ok)
+    Ok(Completion::Ok)
 }
 
-/// Another A2A server has no log to read.
-fn no_log(error: ClientError) -> ClientError {
+/// Explains an error; a server without task logs is probably no Longhaul server.
+fn log_error(error: ClientError) -> CommandError {
     match error {
-        ClientError::Http { url, status: status @ (404 | 405), .. } => ClientError::Http {
-            url,
-            status,
-            hint: "; logs of tasks are read from Longhaul servers only",
-        },
-        error => error,
+        ClientError::Http { status: 404 | 405, .. } => CommandError::failed(format!(
+            "{error}; logs of tasks are read from Longhaul servers only"
+        )),
+        error => error.into(),
     }
 }
 
-fn table(entries: &[TaskLogEntry], style: Style) -> String {
+fn entry_table(entries: &[LogEntryView], style: Style) -> String {
     if entries.is_empty() {
         return "no entries\n".to_owned();
     }
-    let row = |entry: &TaskLogEntry| {
+    let row = |entry: &LogEntryView| {
         vec![
             entry.seq.to_string(),
-            time(Some(entry.at), style),
+            local_time(Some(entry.at), style),
             if entry.attempt > 0 { entry.attempt.to_string() } else { "-".to_owned() },
             clean(&entry.kind),
-            short(&said(entry), MAX_TEXT_CHARS),
+            truncated(&describe(entry), MAX_TEXT_CHARS),
         ]
     };
-    let names = head(&["SEQ", "AT", "ATTEMPT", "KIND", "WHAT"]);
-    let rows: Vec<Vec<String>> = std::iter::once(names).chain(entries.iter().map(row)).collect();
-    print::table(&rows)
+    table(&["SEQ", "AT", "ATTEMPT", "KIND", "WHAT"], entries.iter().map(row))
 }
 
-/// The parts of an entry that a line shows.
+/// The members of an entry that its line shows.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct EntryBody {
     state: Option<String>,
-    message: Option<Said>,
-    artifact: Option<Made>,
+    message: Option<EntryMessage>,
+    artifact: Option<EntryArtifact>,
     append: bool,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Said {
+struct EntryMessage {
     parts: Vec<serde_json::Value>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Made {
+struct EntryArtifact {
     artifact_id: String,
     name: Option<String>,
     parts: Vec<serde_json::Value>,
 }
 
-fn said(entry: &TaskLogEntry) -> String {
-    if let Some(note) = entry.note() {
-        let cancel = || match note {
+/// Describes an entry in a line; one of an unknown form as its JSON.
+fn describe(entry: &LogEntryView) -> String {
+    let json = || entry.body.get().to_owned();
+    if let Some(note) = RunNote::from_entry(entry) {
+        let other = || match note {
             RunNote::CancelRequested => "it was asked to stop".to_owned(),
-            _ => entry.body.as_str().to_owned(),
+            _ => json(),
         };
-        return attempts::sentence(&note).unwrap_or_else(cancel);
+        return describe_note(&note).unwrap_or_else(other);
     }
-    let Ok(body) = entry.body.to::<EntryBody>() else { return entry.body.as_str().to_owned() };
+    let Ok(body) = serde_json::from_str::<EntryBody>(entry.body.get()) else { return json() };
     let text = |parts: &[serde_json::Value]| {
         let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
         match (texts.concat(), parts.len()) {
@@ -120,15 +123,15 @@ fn said(entry: &TaskLogEntry) -> String {
         }
     };
     match (body.artifact, body.state, body.message) {
-        (Some(made), ..) => {
-            let name = made.name.unwrap_or(made.artifact_id);
+        (Some(artifact), ..) => {
+            let name = artifact.name.unwrap_or(artifact.artifact_id);
             let more = if body.append { " (continued)" } else { "" };
-            format!("{name}{more}: {}", text(&made.parts))
+            format!("{name}{more}: {}", text(&artifact.parts))
         }
         (None, Some(state), Some(message)) => format!("{state}: {}", text(&message.parts)),
         (None, Some(state), None) => state,
         (None, None, Some(message)) => text(&message.parts),
-        (None, None, None) => entry.body.as_str().to_owned(),
+        (None, None, None) => json(),
     }
 }
 
@@ -139,17 +142,17 @@ mod tests {
 
     #[test]
     fn each_kind_of_entry_is_a_line() {
-        let shown = |kind: &str, body: serde_json::Value| {
+        let line = |kind: &str, body: serde_json::Value| {
             let entry = json!({"seq": 1, "at": "2026-01-02T03:04:05Z", "attempt": 1, "kind": kind, "body": body});
-            said(&serde_json::from_value(entry).unwrap())
+            describe(&serde_json::from_value(entry).unwrap())
         };
         let parts = json!([{"text": "hi"}]);
-        assert_eq!(shown("message", json!({"message": {"parts": parts}})), "hi");
+        assert_eq!(line("message", json!({"message": {"parts": parts}})), "hi");
         let failed = json!({"state": "failed", "message": {"parts": parts}});
-        assert_eq!(shown("status", failed), "failed: hi");
+        assert_eq!(line("status", failed), "failed: hi");
         let chunk =
             json!({"artifact": {"artifactId": "a", "parts": [{"data": 1}]}, "append": true});
-        assert_eq!(shown("artifact", chunk), "a (continued): 1 part");
-        assert_eq!(shown("note", json!({"note": "cancel-requested"})), "it was asked to stop");
+        assert_eq!(line("artifact", chunk), "a (continued): 1 part");
+        assert_eq!(line("note", json!({"note": "cancel-requested"})), "it was asked to stop");
     }
 }

@@ -1,28 +1,28 @@
-//! `longhaul tasks`: the client side.
+//! `longhaul tasks` and `longhaul agents`.
 //!
-//! Whatever happens here, the task goes on at the server; a command that was interrupted says how to find it again.
+//! A task does not depend on the command that sent it: if the command is interrupted, the task goes on at the server, and
+//! the command prints how to find it again.
 
 mod agents;
-pub mod ask;
-mod attempts;
-mod hint;
+mod attachment;
+mod attempt_notes;
+mod durability;
 mod log;
+mod message;
+pub mod output;
+pub mod prompt;
 mod query;
-mod resolve;
 mod send;
-pub mod view;
+mod short_id;
+mod suggestion;
 
 pub use agents::run as agents;
-pub use hint::quoted;
+pub use suggestion::shell_quoted;
 
-use crate::{
-    args::TasksCommand,
-    client::ClientError,
-    exit::{Failure, Outcome},
-};
+use crate::{args::TasksCommand, exit::CommandResult};
 
 /// Runs the command.
-pub async fn run(command: TasksCommand) -> Outcome {
+pub async fn run(command: TasksCommand) -> CommandResult {
     match command {
         TasksCommand::Send(args) => send::send(*args).await,
         TasksCommand::Watch(args) => send::watch(args).await,
@@ -30,11 +30,5 @@ pub async fn run(command: TasksCommand) -> Outcome {
         TasksCommand::List(args) => query::list(args).await,
         TasksCommand::Log(args) => log::run(args).await,
         TasksCommand::Cancel(args) => query::cancel(args).await,
-    }
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Self::failed(error.to_string())
     }
 }

@@ -1,133 +1,143 @@
-//! `longhaul tasks send` and `longhaul tasks watch`: a task, as it goes.
+//! `longhaul tasks send` and `longhaul tasks watch`.
 
-use super::{ask, attempts::Attempts, hint, resolve, view::View};
-use crate::{
-    args::{SendTask, Server, WatchTask},
-    client::{Begin, Endpoint, Follow, Patience, Site, Step, answer, draft, params, unreadable},
-    exit::{Done, Failure, Outcome},
+use super::{
+    attempt_notes::AttemptNotes,
+    message::{answer_request, send_request},
+    output::TaskOutput,
+    prompt, short_id, suggestion,
 };
+use crate::{
+    args::{SendTaskArgs, ServerArgs, WatchTaskArgs},
+    client::{a2a_client, explain},
+    exit::{CommandError, CommandResult, Completion},
+};
+use longhaul_client::{A2aClient, StreamUpdate, TaskStream};
 use longhaul_domain::TaskState;
 use longhaul_runtime::{SystemClock, SystemIds};
-use longhaul_wire::{ReceivedEvent, ReceivedSend, SendRequest, TaskRef, v1};
+use longhaul_wire::{ReceivedEvent, ReceivedSend, SendRequest, TaskRef};
 use std::{io, pin::pin};
 
-/// How far a stream was followed.
-enum End {
-    /// To its end: the task, and its state when the last event told one.
-    Over(Option<TaskRef>, Option<TaskState>),
-    /// Until the user had enough.
+/// The end of a followed stream.
+enum FollowEnd {
+    /// The stream ended: the task, and its state if an event told it.
+    StreamEnded(Option<TaskRef>, Option<TaskState>),
+    /// The user interrupted it.
     Interrupted(Option<TaskRef>),
 }
 
 /// `longhaul tasks send`.
-pub async fn send(args: SendTask) -> Outcome {
-    let endpoint = Endpoint::new(&args.server)?;
-    let mut request = draft(&args, &SystemIds, &SystemClock, &mut io::stdin())?;
+pub async fn send(args: SendTaskArgs) -> CommandResult {
+    let client = a2a_client(&args.server)?;
+    let mut request = send_request(&args, &SystemIds, &SystemClock, &mut io::stdin())?;
     if let Some(task) = &args.task {
-        request.target = Some(resolve::task(task, &args.server).await?);
+        request.target = Some(short_id::resolve(task, &client).await?);
     }
-    let mut attempts = attempts(&args.server)?;
-    let mut view = View::new(args.json, args.output.as_deref())?;
+    let mut notes = AttemptNotes::new(client.clone());
+    let mut output = TaskOutput::new(args.json, args.output.as_deref())?;
     if args.no_wait || args.no_stream {
-        return send_once(&endpoint, &request, &args, &mut view).await;
+        return send_once(&client, &request, &args, &mut output).await;
     }
     loop {
         let message = request.message.message_id.to_string();
-        let mut stream =
-            Follow::new(&endpoint, Begin::Send(params(&request)?), Patience::default());
-        match follow(&mut stream, &mut view, &mut attempts, None).await? {
-            End::Interrupted(Some(task)) => return interrupted(&task, &args.server, &mut view),
-            End::Interrupted(None) => return unknown(&message, &mut view),
-            End::Over(Some(task), Some(TaskState::InputRequired)) => {
-                match ask_for_answer(&mut view).await? {
-                    Said::Answer(text) => request = answer(text, &task, &SystemIds)?,
-                    Said::Nothing => {
-                        return over(
-                            Some(&task),
-                            Some(TaskState::InputRequired),
-                            &args.server,
-                            &mut view,
-                        );
+        let mut stream = client.send_streaming(&request)?;
+        match follow(&mut stream, &mut output, &mut notes, None).await? {
+            FollowEnd::Interrupted(Some(task)) => {
+                return interrupted(&task, &args.server, &mut output);
+            }
+            FollowEnd::Interrupted(None) => return unknown_outcome(&message, &mut output),
+            FollowEnd::StreamEnded(Some(task), Some(TaskState::InputRequired)) => {
+                match ask_for_answer(&mut output).await? {
+                    PromptResult::Answer(text) => {
+                        request = answer_request(text, &task, &SystemIds)?;
                     }
-                    Said::Enough => return interrupted(&task, &args.server, &mut view),
+                    PromptResult::NoAnswer => {
+                        let state = Some(TaskState::InputRequired);
+                        return finished(Some(&task), state, &args.server, &mut output);
+                    }
+                    PromptResult::Interrupted => {
+                        return interrupted(&task, &args.server, &mut output);
+                    }
                 }
             }
-            End::Over(task, state) => return over(task.as_ref(), state, &args.server, &mut view),
+            FollowEnd::StreamEnded(task, state) => {
+                return finished(task.as_ref(), state, &args.server, &mut output);
+            }
         }
     }
 }
 
 /// `longhaul tasks watch`.
-pub async fn watch(args: WatchTask) -> Outcome {
-    let endpoint = Endpoint::new(&args.server)?;
-    let mut view = View::new(args.json, args.output.as_deref())?;
-    let begin = Begin::Watch(resolve::task(&args.id, &args.server).await?);
-    let mut attempts = attempts(&args.server)?;
-    let mut stream = Follow::new(&endpoint, begin, Patience::default());
-    match follow(&mut stream, &mut view, &mut attempts, Some(&args.server)).await? {
-        End::Interrupted(_) => interrupted(&args.id, &args.server, &mut view),
-        End::Over(task, state) => over(task.as_ref(), state, &args.server, &mut view),
+pub async fn watch(args: WatchTaskArgs) -> CommandResult {
+    let client = a2a_client(&args.server)?;
+    let mut output = TaskOutput::new(args.json, args.output.as_deref())?;
+    let mut stream = client.watch(short_id::resolve(&args.id, &client).await?);
+    let mut notes = AttemptNotes::new(client);
+    match follow(&mut stream, &mut output, &mut notes, Some(&args.server)).await? {
+        FollowEnd::Interrupted(_) => interrupted(&args.id, &args.server, &mut output),
+        FollowEnd::StreamEnded(task, state) => {
+            finished(task.as_ref(), state, &args.server, &mut output)
+        }
     }
 }
 
-fn attempts(server: &Server) -> Result<Attempts, Failure> {
-    Ok(Attempts::new(Site::new(&server.url, server.api_key.as_ref())?))
-}
-
-/// Shows everything that comes, and while nothing comes, which attempts have failed; tells a watcher of this server how to
-/// answer a question.
+/// Shows a stream to its end, and failed attempts while it is silent. A watcher of `watched` is
+/// told how to answer a question.
 async fn follow(
-    stream: &mut Follow<'_>,
-    view: &mut View,
-    attempts: &mut Attempts,
-    watched: Option<&Server>,
-) -> Result<End, Failure> {
+    stream: &mut TaskStream,
+    output: &mut TaskOutput,
+    notes: &mut AttemptNotes,
+    watched: Option<&ServerArgs>,
+) -> Result<FollowEnd, CommandError> {
     let mut state = None;
     loop {
         let task = stream.task().cloned();
-        let Some(step) = step_or_interrupt(stream, view, attempts, task.as_ref()).await? else {
-            view.finish()?;
-            return Ok(End::Interrupted(stream.task().cloned()));
+        let Some(update) = next_update(stream, output, notes, task.as_ref()).await? else {
+            output.finish()?;
+            return Ok(FollowEnd::Interrupted(stream.task().cloned()));
         };
-        match step {
-            Some(Step::Came(frame)) => {
-                attempts.heard();
-                view.event(&frame.raw, &frame.event)?;
+        match update {
+            Some(StreamUpdate::Event(event)) => {
+                notes.reset_pause();
+                output.event(&event.raw, &event.value)?;
                 let before = std::mem::replace(&mut state, stream.state());
                 let asks = state == Some(TaskState::InputRequired) && before != state;
                 if let (true, Some(server), Some(task)) = (asks, watched, stream.task()) {
-                    view.remark(&format!("Answer it: {}", hint::answer(task, server)))?;
+                    output.remark(&format!("Answer it: {}", suggestion::answer(task, server)))?;
                 }
             }
-            Some(Step::Lost(error)) => view.remark(&format!("{error}; connecting again"))?,
+            Some(StreamUpdate::Disconnected(error)) => {
+                output.remark(&format!("{}; connecting again", explain(&error)))?;
+            }
             None => {
                 let failed = stream.state() == Some(TaskState::Failed);
-                if let (Some(task), true) = (stream.task(), failed || attempts.has_looked()) {
-                    attempts.show_new(task, view).await?;
+                if let (Some(task), true) = (stream.task(), failed || notes.was_read()) {
+                    notes.show_new(task, output).await?;
                 }
-                view.finish()?;
-                return Ok(End::Over(stream.task().cloned(), stream.state()));
+                output.finish()?;
+                return Ok(FollowEnd::StreamEnded(stream.task().cloned(), stream.state()));
             }
         }
     }
 }
 
-/// The next step of a stream, or nothing when the user had enough. While the stream is silent, failed attempts are shown.
-async fn step_or_interrupt(
-    stream: &mut Follow<'_>,
-    view: &mut View,
-    attempts: &mut Attempts,
+/// Returns the next update of the stream; the outer `None` is an interrupt. Failed attempts are
+/// shown while the stream is silent.
+async fn next_update(
+    stream: &mut TaskStream,
+    output: &mut TaskOutput,
+    notes: &mut AttemptNotes,
     task: Option<&TaskRef>,
-) -> Result<Option<Option<Step>>, Failure> {
-    // Polled to its end: dropped in the middle, it would forget its back-off and send again.
+) -> Result<Option<Option<StreamUpdate>>, CommandError> {
+    // Pinned outside of the loop: a call that is dropped in the middle forgets its back-off and
+    // may send again.
     let mut next = pin!(stream.next());
     loop {
         tokio::select! {
             biased;
-            step = &mut next => return Ok(Some(step?)),
-            () = attempts.silence() => {
+            update = &mut next => return Ok(Some(update?)),
+            () = notes.wait() => {
                 if let Some(task) = task {
-                    attempts.show_new(task, view).await?;
+                    notes.show_new(task, output).await?;
                 }
             }
             _ = tokio::signal::ctrl_c() => return Ok(None),
@@ -135,103 +145,99 @@ async fn step_or_interrupt(
     }
 }
 
-/// Sends without a stream: the answer is all there is.
+/// Sends without a stream, and shows the answer.
 async fn send_once(
-    endpoint: &Endpoint,
+    client: &A2aClient,
     request: &SendRequest,
-    args: &SendTask,
-    view: &mut View,
-) -> Outcome {
-    let params = params(request)?;
-    let sending = async {
-        if args.no_wait {
-            endpoint.call("SendMessage", &params).await
-        } else {
-            endpoint.call_and_wait("SendMessage", &params).await
+    args: &SendTaskArgs,
+    output: &mut TaskOutput,
+) -> CommandResult {
+    let sent = tokio::select! {
+        sent = client.send(request) => sent?,
+        _ = tokio::signal::ctrl_c() => {
+            return unknown_outcome(request.message.message_id.as_str(), output);
         }
     };
-    let raw = tokio::select! {
-        sent = sending => sent?,
-        _ = tokio::signal::ctrl_c() => return unknown(request.message.message_id.as_str(), view),
-    };
-    let received = v1::received_send(&raw).map_err(|error| unreadable(&error))?;
-    let (event, task) = match received {
+    let (event, task) = match sent.value {
         ReceivedSend::Task(task) => {
             let (id, state) = (task.id.clone(), task.status.state);
             (ReceivedEvent::Task(task), Some((id, state)))
         }
         ReceivedSend::Message(message) => (ReceivedEvent::Message(message), None),
     };
-    view.event(&raw, &event)?;
-    view.finish()?;
+    output.event(&sent.raw, &event)?;
+    output.finish()?;
     match task {
-        None => Ok(Done::Ok),
+        None => Ok(Completion::Ok),
         Some((task, state)) if !state.is_terminal() && !state.is_parked() => {
-            view.remark(&format!(
-                "It goes on. Watch it: {}",
-                hint::command("watch", &task, &args.server)
-            ))?;
-            Ok(Done::Ok)
+            let watch = suggestion::command("watch", &task, &args.server);
+            output.remark(&format!("It goes on. Watch it: {watch}"))?;
+            Ok(Completion::Ok)
         }
-        Some((task, state)) => over(Some(&task), Some(state), &args.server, view),
+        Some((task, state)) => finished(Some(&task), Some(state), &args.server, output),
     }
 }
 
-/// The exit code of what was followed, and what the user may do now.
-fn over(
+/// Ends the command with the task's state, and suggests what to do next.
+fn finished(
     task: Option<&TaskRef>,
     state: Option<TaskState>,
-    server: &Server,
-    view: &mut View,
-) -> Outcome {
+    server: &ServerArgs,
+    output: &mut TaskOutput,
+) -> CommandResult {
     match (task, state) {
         (Some(task), Some(TaskState::InputRequired)) => {
-            view.remark(&format!("Answer it: {}", hint::answer(task, server)))?;
+            output.remark(&format!("Answer it: {}", suggestion::answer(task, server)))?;
         }
         (Some(task), Some(TaskState::AuthRequired)) => {
-            let watch = hint::command("watch", task, server);
-            view.remark(&format!("It waits for an authorization. Watch it: {watch}"))?;
+            let watch = suggestion::command("watch", task, server);
+            output.remark(&format!("It waits for an authorization. Watch it: {watch}"))?;
         }
         _ => {}
     }
-    Ok(state.map_or(Done::Ok, Done::Task))
+    Ok(state.map_or(Completion::Ok, Completion::Task))
 }
 
-/// What the person at the terminal says to a question.
-enum Said {
+/// The result of a question to the person at the terminal.
+enum PromptResult {
     Answer(String),
-    Nothing,
+    /// An empty line, or no terminal to ask at.
+    NoAnswer,
     /// Ctrl-C.
-    Enough,
+    Interrupted,
 }
 
-async fn ask_for_answer(view: &mut View) -> Result<Said, Failure> {
-    if !view.is_screen() || !ask::possible() {
-        return Ok(Said::Nothing);
+async fn ask_for_answer(output: &mut TaskOutput) -> Result<PromptResult, CommandError> {
+    if !output.is_screen() || !prompt::is_possible() {
+        return Ok(PromptResult::NoAnswer);
     }
     tokio::select! {
-        line = ask::line() => Ok(line?.map_or(Said::Nothing, Said::Answer)),
+        line = prompt::answer() => Ok(line?.map_or(PromptResult::NoAnswer, PromptResult::Answer)),
         _ = tokio::signal::ctrl_c() => {
-            view.remark("")?;
-            Ok(Said::Enough)
+            output.remark("")?;
+            Ok(PromptResult::Interrupted)
         }
     }
 }
 
-/// Interrupted before the server had named a task.
-fn unknown(message: &str, view: &mut View) -> Outcome {
-    view.remark(&format!(
+/// Ends a send that was interrupted before the server named a task.
+fn unknown_outcome(message: &str, output: &mut TaskOutput) -> CommandResult {
+    output.remark(&format!(
         "Interrupted. Whether the task was accepted is not known; the same command with --message-id {} finds it.",
-        hint::quoted(message)
+        suggestion::shell_quoted(message)
     ))?;
-    Ok(Done::Interrupted)
+    Ok(Completion::Interrupted)
 }
 
-fn interrupted(task: &dyn std::fmt::Display, server: &Server, view: &mut View) -> Outcome {
-    view.remark(&format!(
+fn interrupted(
+    task: &dyn std::fmt::Display,
+    server: &ServerArgs,
+    output: &mut TaskOutput,
+) -> CommandResult {
+    output.remark(&format!(
         "The task goes on. Watch it:  {}\n                  Cancel it: {}",
-        hint::command("watch", task, server),
-        hint::command("cancel", task, server),
+        suggestion::command("watch", task, server),
+        suggestion::command("cancel", task, server),
     ))?;
-    Ok(Done::Interrupted)
+    Ok(Completion::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! Generated code: messages, services and clients.
+//! What is generated from the `.proto` files: messages, services and clients.
 
 /// Package `lf.a2a.v1`: A2A 1.0.
 #[expect(
@@ -23,11 +23,11 @@ pub mod v0 {
     tonic::include_proto!("a2a.v1");
 }
 
-/// Package `google.rpc`: error details.
+/// Package `google.rpc`: details of an error.
 #[expect(missing_docs, reason = "generated; the .proto file describes what is here")]
 pub mod rpc {
     tonic::include_proto!("google.rpc");
 }
 
-/// Encoded `google.protobuf.FileDescriptorSet` of all packages, for server reflection.
+/// All of it as a `google.protobuf.FileDescriptorSet`, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/described.bin"));

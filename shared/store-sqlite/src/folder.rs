@@ -1,7 +1,6 @@
-//! The data folder: private, and open in one process at a time. Its files are private too, whatever
-//! the mode of the folder.
+//! The data folder: private, and open in one process at a time. Its files are private too, whatever the folder allows.
 //!
-//! The lock belongs to the process, so the operating system frees it when the process dies.
+//! The lock belongs to the process, so the operating system frees it when the process dies, however it dies.
 
 use longhaul_store::{Result, StoreError};
 use std::{
@@ -9,10 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Name of the database file.
-const DATABASE_FILE: &str = "longhaul.db";
-/// Name of the lock file.
-const LOCK_FILE: &str = "longhaul.lock";
+/// The file of the database.
+const DATABASE: &str = "longhaul.db";
+/// The file that is locked.
+const LOCK: &str = "longhaul.lock";
 
 /// A folder that this process has locked.
 pub struct Folder {
@@ -21,7 +20,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Creates the folder if it is missing, and locks it.
+    /// Makes the folder where there is none, and locks it.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |what: &str, e: std::io::Error| {
             StoreError::Unavailable(format!("cannot {what} {}: {e}", path.display()))
@@ -31,7 +30,7 @@ impl Folder {
             .create(true)
             .truncate(false)
             .write(true)
-            .open(path.join(LOCK_FILE))
+            .open(path.join(LOCK))
             .map_err(|e| failed("open the lock in the data folder", e))?;
         match lock.try_lock() {
             Ok(()) => {
@@ -46,36 +45,35 @@ impl Folder {
         }
     }
 
-    /// Returns the path of the database file.
+    /// The file of the database.
     pub fn database(&self) -> PathBuf {
-        self.path.join(DATABASE_FILE)
+        self.path.join(DATABASE)
     }
 
-    /// Returns the path of the folder.
+    /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Creates the database file for its owner alone, and removes the access of others to files of
-/// earlier versions. SQLite creates its write-ahead log and index with the mode of the database
-/// file.
+/// Creates the file of the database for its owner alone, and takes from everybody else what an earlier version has left
+/// open. The database makes its write-ahead log and its index with the mode of the file.
 fn protect(folder: &Path) -> std::io::Result<()> {
     let mut options = File::options();
     options.create(true).truncate(false).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(folder.join(DATABASE_FILE))?;
+    options.open(folder.join(DATABASE))?;
     #[cfg(unix)]
-    for name in [DATABASE_FILE, "longhaul.db-wal", "longhaul.db-shm", LOCK_FILE] {
+    for name in [DATABASE, "longhaul.db-wal", "longhaul.db-shm", LOCK] {
         make_private(&folder.join(name))?;
     }
     Ok(())
 }
 
-/// Mode bits of the group and of others.
+/// The bits of a mode that are for the group and for everybody.
 #[cfg(unix)]
-const OTHERS_MODE_BITS: u32 = 0o077;
+const OTHERS: u32 = 0o077;
 
 #[cfg(unix)]
 fn make_private(file: &Path) -> std::io::Result<()> {
@@ -85,21 +83,20 @@ fn make_private(file: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if mode & OTHERS_MODE_BITS == 0 {
+    if mode & OTHERS == 0 {
         return Ok(());
     }
     match fs::set_permissions(file, fs::Permissions::from_mode(mode & 0o700)) {
-        // The file belongs to another user, or the file system has no modes. It can be used all the
-        // same.
+        // A file of somebody else, and file systems without modes. It can be used all the same.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            tracing::warn!(file = %file.display(), "file readable by others: mode cannot be changed");
+            tracing::warn!(file = %file.display(), "others may read this file, and its mode cannot be changed");
             Ok(())
         }
         changed => changed,
     }
 }
 
-/// Creates a folder that only its owner can read. An existing folder keeps its mode.
+/// Makes a folder that only its owner can read; one that is there keeps its mode.
 fn create(path: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,30 +1,29 @@
-//! Errors of a store.
+//! Why a store could not do what it was asked.
 
 use longhaul_domain::TaskKey;
 
 /// A failed call. Nothing of it was done, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached, is read-only, full or overloaded. The call may be retried; a
-    /// write whose answer was lost is recognised when it is repeated.
+    /// The database cannot be reached, is read-only, full or overloaded. It may be tried again; a write whose answer was
+    /// lost is recognised when it is repeated.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// The database refused this row and would refuse it again.
+    /// The database refused this row, and would again.
     #[error("the store refused the write: {0}")]
     Refused(String),
-    /// Stored data cannot be read.
+    /// What was read cannot be understood.
     #[error("{what} is corrupt: {cause}")]
     Corrupt {
-        /// The row or column.
+        /// Which row or column.
         what: String,
-        /// The cause.
+        /// What is wrong with it.
         cause: String,
     },
-    /// The result is larger than the read budget. The same read with a larger budget, or a smaller
-    /// read, may succeed.
+    /// What was to be read is larger than the room that there is for it. The same read with more room, or of less, may succeed.
     #[error("what was to be read takes more than {budget} bytes")]
     TooLarge {
-        /// The budget, in bytes.
+        /// The room, in bytes.
         budget: u64,
     },
     /// The schema is not the one that this program needs.
@@ -33,17 +32,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns an unavailable error with the text of its cause.
+    /// An unavailable store, from the error that showed it.
     pub fn unavailable(source: impl std::fmt::Display) -> Self {
         Self::Unavailable(source.to_string())
     }
 
-    /// Reports data of a task that cannot be read.
+    /// Something of a task that cannot be understood.
     pub fn corrupt(key: TaskKey, what: &str, cause: impl std::fmt::Display) -> Self {
         Self::Corrupt { what: format!("{what} of task {}", key.task), cause: cause.to_string() }
     }
 
-    /// Returns whether a retry can help.
+    /// Whether trying again can help.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }

@@ -1,4 +1,4 @@
-//! Views and commands for operators: dead letters, queues, workers and run details.
+//! What operators ask: dead letters, and what goes on.
 
 use crate::AcceptNew;
 use longhaul_domain::{
@@ -6,139 +6,139 @@ use longhaul_domain::{
 };
 use std::time::Duration;
 
-/// A failed task that awaits an operator's decision, or has one.
+/// A task that has failed and that nobody has dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The task.
     pub key: TaskKey,
     /// Name of its owner.
     pub owner_name: String,
-    /// The agent of the task.
+    /// Who was to do it.
     pub agent: AgentName,
-    /// The context (conversation).
+    /// The conversation.
     pub context: ContextId,
-    /// Time of the failure.
+    /// When it failed.
     pub at: Timestamp,
-    /// Kind of the failure.
+    /// What kind of failure it is.
     pub because: FailureKind,
-    /// Cause, for operators.
+    /// Why, for operators.
     pub cause: String,
-    /// Number of attempts.
+    /// How many attempts there were.
     pub attempts: i32,
-    /// Resolution; `None` while the letter is open.
+    /// What became of it; none: it waits for somebody.
     pub handled: Option<DeadLetterResolution>,
 }
 
-/// Resolution of a dead letter.
+/// What became of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadLetterResolution {
-    /// Redriven as this task.
+    /// It was begun again as this task.
     Redriven(TaskId),
-    /// Dismissed: no work is needed.
+    /// Somebody said that nothing needs to be done.
     Dismissed,
 }
 
-/// A filter for dead letters.
+/// Which dead letters to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterQuery {
-    /// One owner; `None`: all owners.
+    /// Of one owner; none: of all.
     pub owner: Option<OwnerId>,
-    /// One agent.
+    /// Of one agent.
     pub agent: Option<AgentName>,
-    /// One kind of failure.
+    /// Of one kind.
     pub because: Option<FailureKind>,
     /// Failed at or after this time.
     pub from: Option<Timestamp>,
     /// Failed before this time.
     pub before: Option<Timestamp>,
-    /// Text in the cause; the case of letters is ignored.
+    /// With this text in the cause, whatever the case of its letters.
     pub cause_contains: Option<String>,
-    /// Includes resolved letters.
+    /// Also those that somebody has dealt with.
     pub handled: bool,
-    /// Position of the page: time and id of the last letter of the page before.
+    /// Behind this one: time and id of the last one of the page before.
     pub after: Option<(Timestamp, TaskId)>,
-    /// Maximum number of letters, 1 to 1,000.
+    /// At most this many, 1 to 1,000.
     pub limit: u32,
 }
 
-/// Starts the work of a dead task again, as a new task.
+/// Begins the work of a dead task again, as a new task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
     /// The dead task.
     pub dead: TaskKey,
-    /// The new task, of the same owner.
+    /// The new one, of the same owner.
     pub new: AcceptNew,
 }
 
-/// Outcome of a redrive.
+/// What became of a wish to redrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedriveOutcome {
-    /// The new task is durable, and the dead letter is resolved.
+    /// The new task is durable, and the dead letter is dealt with.
     Now {
         /// The new task.
         task: TaskId,
     },
-    /// The letter was redriven before.
+    /// It had been redriven before.
     Already {
-        /// The task of that redrive.
+        /// As this task.
         task: TaskId,
     },
-    /// The task is not an open dead letter.
+    /// The task is not on the list.
     NotDead,
 }
 
-/// Queue lengths of one agent.
+/// What waits and what runs of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRecord {
     /// The agent.
     pub agent: AgentName,
     /// Runnable and not claimed.
     pub ready: u64,
-    /// Runnable later: delayed, scheduled, or between two attempts.
+    /// To be run later: delayed, scheduled, or between two attempts.
     pub scheduled: u64,
     /// Held back because their concurrency key is in use.
     pub held_back: u64,
     /// Claimed by a worker.
     pub running: u64,
-    /// Waiting time of the oldest runnable task.
+    /// How long the oldest runnable one has waited.
     pub oldest: Option<Duration>,
 }
 
-/// A worker as listed for operators.
+/// A worker, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRecord {
-    /// Id of this incarnation.
+    /// This incarnation.
     pub id: WorkerId,
-    /// Name for people.
+    /// For people.
     pub name: String,
-    /// Agents that it runs.
+    /// What it runs.
     pub agents: Vec<AgentName>,
-    /// End of its lease.
+    /// Until when its lease goes.
     pub lease_until: Timestamp,
-    /// Number of runs that it holds.
+    /// How many runs it holds.
     pub running: u64,
 }
 
-/// Details of how a task is run, besides its log.
+/// What is known of how a task is run, besides its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDetails {
-    /// Current attempt, or the last one of an ended task; 0 if it ended without an attempt.
+    /// Which attempt it is, or was when the task ended; 0 when it ended without one.
     pub attempt: i32,
     /// Its priority.
     pub priority: i16,
-    /// Deadline for its end; `None` for a task that has ended.
+    /// By when it must have ended. None for a task that has ended.
     pub deadline: Option<Timestamp>,
-    /// Position in the queue; `None`: the task is parked or has ended.
+    /// Where it stands in the queue; none: it is parked or has ended.
     pub queue: Option<QueuePosition>,
 }
 
-/// A task's position in the queue.
+/// A task's place in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuePosition {
-    /// Set while a worker runs the task.
+    /// Whether a worker runs it.
     pub running: bool,
-    /// Time at which it became, or becomes, runnable.
+    /// When it became, or becomes, runnable.
     pub run_at: Timestamp,
-    /// Number of workers lost in a row while running it.
+    /// How many workers in a row were lost while they ran it.
     pub losses: i32,
 }

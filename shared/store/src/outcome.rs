@@ -1,4 +1,4 @@
-//! Outcomes of guarded writes: each names what happened.
+//! What a store answers to a guarded write: what happened, by name.
 
 use longhaul_domain::{
     AgentName, ContextId, FailureKind, Fence, KeyId, OwnerId, Scopes, Seq, TaskId, TaskKey,
@@ -7,87 +7,86 @@ use longhaul_domain::{
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Outcome of a message that asked for a new task.
+/// What became of a message that asked for a new task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// The task is durable.
     Created {
-        /// Time of acceptance.
+        /// When.
         at: Timestamp,
-        /// Number of the message's entry, which is the last one.
+        /// Place of the message, which is the last entry.
         seq: Seq,
     },
-    /// Repetition of a message that was accepted before.
+    /// The same message came before; this is the task that it went to.
     Duplicate {
-        /// The task that the message belongs to.
+        /// That task.
         task: TaskId,
-        /// Number of the message's entry in that log.
+        /// Place of the message in its log.
         seq: Seq,
     },
     /// The idempotency key was used with other content.
     KeyReused,
 }
 
-/// Outcome of a message to a task.
+/// What became of a message to a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FollowedUp {
     /// The message is in the log.
     Appended {
-        /// Number of its entry.
+        /// Its place.
         seq: Seq,
         /// The last entry now.
         last: Seq,
-        /// Set if the task was parked and has been queued again.
+        /// Whether the task was parked and is to be run again.
         woken: bool,
     },
-    /// Repetition of a message that was accepted before, perhaps by another task.
+    /// The same message came before; this is its place, in the task given (another one, when the client sent it there).
     Duplicate {
-        /// The task that accepted it.
+        /// The task that it went to.
         task: TaskId,
-        /// Number of its entry there.
+        /// Its place there.
         seq: Seq,
     },
     /// The idempotency key was used with other content.
     KeyReused,
     /// The task has ended.
     Ended(TaskState),
-    /// The message would exceed the task's [`TaskBudget`](crate::TaskBudget).
+    /// The messages of the task would be more, or larger, than [`TaskBudget`](crate::TaskBudget) allows.
     OverBudget,
     /// No such task.
     NotFound,
 }
 
-/// Outcome of a cancel request.
+/// What became of a wish to cancel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CancelRequested {
-    /// No executor was running the task; it is canceled.
+    /// Nobody was running it: it is canceled.
     Canceled {
-        /// Number of the final status.
+        /// Place of the final status.
         seq: Seq,
     },
-    /// The executor was asked to stop.
+    /// Its executor was asked to stop.
     Asked {
         /// The last entry now.
         seq: Seq,
     },
-    /// The task had ended before.
+    /// It had ended before.
     Ended(TaskState),
     /// No such task.
     NotFound,
 }
 
-/// A digest of the runs that a worker holds. Equal digests stand for the same runs, because tokens
-/// are random for each claim.
+/// A digest of the runs that a worker holds. Two that are equal stand for the same runs: tokens are random for each claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HeldDigest {
-    /// Number of runs.
+    /// How many there are.
     pub runs: u32,
-    /// Exclusive or of the first half of each token.
+    /// The first half of each token, combined by exclusive or.
     pub tokens: u64,
 }
 
 impl HeldDigest {
-    /// Computes the digest of runs with these tokens.
+    /// The digest of runs with these tokens.
     pub fn from_tokens(tokens: impl IntoIterator<Item = Uuid>) -> Self {
         tokens.into_iter().fold(Self::default(), |digest, token| Self {
             runs: digest.runs.saturating_add(1),
@@ -96,164 +95,162 @@ impl HeldDigest {
     }
 }
 
-/// Outcome of a heartbeat.
+/// What became of a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeartbeatReply {
     /// The lease is renewed.
     Renewed {
-        /// Tasks of this worker that were asked to stop; repeated at each heartbeat until they have
-        /// stopped.
+        /// Tasks of this worker that were asked to stop, again at each heartbeat until they have.
         cancels: Vec<TaskKey>,
-        /// Digest of the runs that the store believes the worker to hold.
+        /// Which runs it holds, by the store's books.
         held: HeldDigest,
     },
-    /// The worker is unknown: its lease ran out and its runs were offered to others.
+    /// The worker is not known any more: its lease ran out and its runs were given away.
     Lost,
 }
 
-/// A claimed run, with facts of bounded size. Messages are read separately, see
-/// [`WorkerStore::read_history`](crate::WorkerStore::read_history).
+/// A run that was claimed: facts of bounded size. What was said is read for each run by itself, see
+/// [`WorkerStore::read_history`](crate::Work::read_history).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedRun {
     /// The task.
     pub key: TaskKey,
     /// Its agent.
     pub agent: AgentName,
-    /// Its context (conversation).
+    /// Its conversation.
     pub context: ContextId,
-    /// Time of acceptance.
+    /// When it was accepted.
     pub created_at: Timestamp,
     /// The right to write.
     pub fence: Fence,
-    /// Number of this attempt, from 1; only failures count.
+    /// Which attempt this is, from 1; only failures count.
     pub attempt: i32,
-    /// Number of this turn, from 1; a wake from a park begins the next turn.
+    /// Which turn this is, from 1; a wake from a park begins the next one.
     pub turn: i32,
-    /// State of the task: `submitted` or, after an earlier attempt, `working`.
+    /// Its state: `submitted` or, from an earlier attempt, `working`.
     pub state: TaskState,
     /// The last entry.
     pub last_seq: Seq,
     /// The client's last message.
     pub message_seq: Seq,
-    /// The first message, if the log holds nothing else and the message takes at most
-    /// [`MAX_OPENING_BYTES`](crate::MAX_OPENING_BYTES). Most runs then need no further read.
+    /// The message of a task about which nothing else is in the log, where it takes at most
+    /// [`MAX_OPENING_BYTES`](crate::OPENING_BYTES): most runs then need no further read.
     pub opening: Option<UserMessage>,
-    /// Set if a cancel was requested.
+    /// Whether it was asked to stop meanwhile.
     pub cancel: bool,
-    /// Time since the run became runnable.
+    /// How long ago it became runnable.
     pub waited: Duration,
     /// W3C `traceparent` of the request that made it runnable.
     pub trace: Option<String>,
-    /// Deadline for the end of the task.
+    /// By when the task must have ended.
     pub deadline: Option<Timestamp>,
-    /// Time left until the deadline, by the store's clock at the claim; zero if it has passed.
+    /// How long it has until then, by the store's clock at the claim; zero where it is late.
     pub deadline_in: Option<Duration>,
-    /// Set if an earlier run stored checkpoints.
+    /// Whether a run before this one has stored checkpoints.
     pub has_checkpoints: bool,
-    /// Number of workers lost in a row while running the task.
+    /// How many workers in a row were lost while they ran it.
     pub losses: i32,
 }
 
-/// Outcome of an append.
+/// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// The output is in the log.
+    /// It is in the log.
     Now {
         /// The last entry.
         last: Seq,
     },
-    /// The output had been written before.
+    /// It had been written before.
     Already {
         /// The last entry.
         last: Seq,
     },
-    /// Another worker holds the run, or none does; nothing was written.
+    /// The run belongs to somebody else, or to nobody; nothing was written.
     Fenced,
     /// The task has ended; nothing was written.
     Ended(TaskState),
 }
 
-/// Outcome of a settle.
+/// What became of a settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The run ended as asked.
+    /// It is done as asked.
     Now {
         /// The last entry.
         last: Seq,
     },
-    /// The run had been settled before.
+    /// It had been done before.
     Already {
         /// The last entry.
         last: Seq,
     },
-    /// A message of the client is unread: everything but the final status was written, and the run
-    /// is offered again.
+    /// The client has said something that the executor has not read: the final status was not written, everything else
+    /// was, and the run is offered again.
     HandedBack {
         /// The last entry.
         last: Seq,
     },
-    /// Another worker holds the run, or none does; nothing was written.
+    /// The run belongs to somebody else, or to nobody; nothing was written.
     Fenced,
     /// The task has ended otherwise; nothing was written.
     Ended(TaskState),
 }
 
-/// Outcome of a reap.
+/// What a look for what is overdue came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReapOutcome {
-    /// Tasks that were processed.
+    /// What was done.
     pub done: Vec<Reaped>,
-    /// Maximum time until the next reap, because something may be due then.
+    /// When to look again at the latest, for something may be due then.
     pub again_in: Duration,
 }
 
-/// A task that a reaper processed.
+/// What a reaper did to a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reaped {
-    /// Its worker was lost; the run is offered again.
+    /// Its worker was lost; it is offered again.
     Offered {
         /// The task.
         key: TaskKey,
-        /// Agent whose workers are to be woken.
+        /// Whose executor is to be woken.
         agent: AgentName,
     },
-    /// Its due time has come, or its concurrency key is free; it is runnable now.
+    /// Its time has come, or its concurrency key is free: it is runnable now.
     Due {
         /// The task.
         key: TaskKey,
-        /// Agent whose workers are to be woken.
+        /// Whose executor is to be woken.
         agent: AgentName,
     },
-    /// Its cancel was carried out: no worker holds it any longer, or its executor did not stop in
-    /// time.
+    /// It was to be canceled, and nobody runs it any more or its executor did not stop in time: it is canceled.
     Canceled {
         /// The task.
         key: TaskKey,
     },
-    /// Failed: a time limit has passed, or the task has cost too many workers.
+    /// A time limit has passed, or it has cost too many workers: it has failed.
     Failed {
         /// The task.
         key: TaskKey,
-        /// Kind of the failure.
+        /// Why.
         because: FailureKind,
     },
 }
 
-/// An API key as listed for operators.
+/// An API key, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// Its public id.
+    /// Its public name.
     pub id: KeyId,
-    /// Its owner.
+    /// Whose.
     pub owner: OwnerId,
     /// Name of the owner.
     pub owner_name: String,
-    /// Label for people.
+    /// For people.
     pub label: String,
-    /// Scopes that it grants.
+    /// What it may do.
     pub scopes: Scopes,
-    /// Time of creation.
+    /// Since when.
     pub created_at: Timestamp,
-    /// Time of revocation.
+    /// Since when not any more.
     pub revoked_at: Option<Timestamp>,
 }

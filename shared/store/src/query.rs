@@ -1,38 +1,37 @@
-//! Queries, their limits and their pages.
+//! What is read, and how much of it.
 
 use crate::StoreError;
 use longhaul_domain::{
     AgentName, ContextId, EntryBody, LogEntry, OwnerId, Seq, Task, TaskId, TaskState, Timestamp,
 };
 
-/// Contents of a snapshot besides the status.
+/// What a snapshot holds besides the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotOptions {
-    /// Maximum number of recent messages, not counting the one in the status.
+    /// At most this many of the most recent messages, the one in the status not counted.
     pub history: u32,
-    /// Includes artifacts.
+    /// Whether artifacts are read.
     pub artifacts: bool,
-    /// Maximum bytes of the snapshot.
+    /// How many bytes it may take.
     pub budget: ReadBudget,
 }
 
-/// Maximum bytes of stored bodies that may be read for one response, all its tasks together.
-/// Statuses are small and do not count. A read over the budget fails with
-/// [`StoreError::TooLarge`](crate::StoreError::TooLarge) before its bodies are loaded, so that no
-/// reader holds much more than the budget.
+/// How many bytes of stored bodies may be read for an answer, all its tasks together; the statuses, which are small, are not
+/// counted. What is too large is refused with [`StoreError::TooLarge`](crate::StoreError::TooLarge) before it is read, so that
+/// nobody holds much more than the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadBudget {
-    /// No limit.
+    /// As many as there are.
     Unlimited,
-    /// Fails above this many bytes.
+    /// At most so many, and nothing is left out.
     Strict(u64),
-    /// Leaves out the oldest messages above this many bytes. If the messages of several tasks
-    /// exceed it together, each task gets an equal share. Artifacts are never left out.
+    /// At most so many, and history gives way: the oldest messages are left out. Where the messages of several tasks are too
+    /// large together, each task has an equal share. Artifacts are never left out.
     TrimHistory(u64),
 }
 
 impl ReadBudget {
-    /// Returns the number of bytes; `None`: unlimited.
+    /// The number of bytes, where there is one.
     pub const fn bytes(self) -> Option<u64> {
         match self {
             Self::Unlimited => None,
@@ -40,7 +39,7 @@ impl ReadBudget {
         }
     }
 
-    /// Returns the rest of the budget after `taken` bytes, which are no more than it has.
+    /// What is left of it when so many bytes of it are taken; they are no more than it has.
     #[must_use]
     pub const fn without(self, taken: u64) -> Self {
         match self {
@@ -50,15 +49,14 @@ impl ReadBudget {
         }
     }
 
-    /// Returns the error of a read that exceeds the budget.
+    /// What is said where there is not enough.
     pub fn exceeded(self) -> StoreError {
         StoreError::TooLarge { budget: self.bytes().unwrap_or(u64::MAX) }
     }
 }
 
 impl SnapshotOptions {
-    /// Number of messages in a snapshot if the client gave none (A2A 3.2.4 leaves it to the
-    /// server).
+    /// How many messages a snapshot holds when nobody said how many (A2A 3.2.4 leaves it to the server).
     pub const DEFAULT_HISTORY: u32 = 1_000;
 
     /// Everything.
@@ -68,12 +66,12 @@ impl SnapshotOptions {
     pub const STATUS: Self = Self { history: 0, artifacts: false, budget: ReadBudget::Unlimited };
 }
 
-/// Limits of one read of a log.
+/// How much of a log is read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimit {
-    /// Maximum number of entries, at least 1.
+    /// At most this many entries, at least 1.
     pub rows: u32,
-    /// Bytes of bodies after which the read stops; the entry that reaches them is the last.
+    /// Stop behind the entry with which the bodies reach this many bytes.
     pub bytes: u64,
 }
 
@@ -83,79 +81,79 @@ impl Default for ReadLimit {
     }
 }
 
-/// Maximum bytes of the stored body of a message that comes with a claim.
+/// Largest message that comes with a claim, in bytes of its stored body.
 pub const MAX_OPENING_BYTES: u64 = 64 << 10;
 
-/// A request for one page of a task's messages, which are read from the newest to the oldest.
+/// A page of a task's messages, read from the newest to the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Reads only messages before this entry.
+    /// Only messages before this place.
     pub before: Seq,
-    /// Maximum number of messages, at least 1.
+    /// At most this many messages, at least 1.
     pub rows: u32,
-    /// Maximum bytes of stored bodies, but at least one message.
+    /// At most this many bytes of stored bodies, but at least one message.
     pub bytes: u64,
 }
 
-/// A page of messages.
+/// Entries that hold messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistoryPage {
-    /// Number and body of each entry, in the order of the log.
+    /// Place and body, in the order of the log.
     pub entries: Vec<(Seq, EntryBody)>,
-    /// Set if there are older messages.
+    /// Whether there are older ones.
     pub more: bool,
 }
 
-/// A page of a log.
+/// Some entries of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPage {
-    /// Entries in order, without gaps.
+    /// In order, without gaps.
     pub entries: Vec<LogEntry>,
-    /// The last entry of the task at the time of the read.
+    /// The last entry of the task at the moment of reading.
     pub last_seq: Seq,
-    /// State of the task at that time.
+    /// The state at that moment.
     pub state: TaskState,
 }
 
-/// Position of the next page of a list.
+/// Where the next page of a list begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListCursor {
     /// Status time of the last task of the page before.
     pub status_at: Timestamp,
-    /// Id of that task.
+    /// Its id.
     pub task: TaskId,
-    /// Number of matching tasks when the first page was read.
+    /// How many tasks matched when the first page was read.
     pub total: u64,
 }
 
-/// A filter for tasks (A2A 3.1.4).
+/// Which tasks to list (A2A 3.1.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
-    /// The owner.
+    /// Whose.
     pub owner: OwnerId,
-    /// One agent.
+    /// Of one agent.
     pub agent: Option<AgentName>,
-    /// One context (conversation).
+    /// Of one conversation.
     pub context: Option<ContextId>,
-    /// One state.
+    /// In one state.
     pub state: Option<TaskState>,
-    /// Status at or after this time.
+    /// With a status at or after this time.
     pub status_from: Option<Timestamp>,
-    /// Position of the page.
+    /// Behind this place.
     pub after: Option<ListCursor>,
-    /// Maximum number of tasks, 1 to 100.
+    /// At most this many, 1 to 100.
     pub page_size: u32,
-    /// Contents of each task.
+    /// What each holds.
     pub options: SnapshotOptions,
 }
 
 /// One page of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskPage {
-    /// Newest status first; tasks of the same time by descending id.
+    /// Newest status first; of the same time, the highest id first.
     pub tasks: Vec<Task>,
-    /// Position of the next page, if there is one.
+    /// Where the next page begins, when there is one.
     pub next: Option<ListCursor>,
-    /// Number of all matching tasks: exact up to 10,000, an estimate above.
+    /// How many match in all: exact up to 10,000, an estimate above.
     pub total: u64,
 }

@@ -1,95 +1,94 @@
-//! Schedules: tasks that are created by the clock.
+//! Schedules: tasks that are made by the clock.
 //!
-//! The store keeps schedules and lists those that are due. Cron expressions are interpreted by the
-//! API node that fires them.
+//! The store keeps them and says which are due; what a cron expression means is the business of whoever fires them.
 
 use crate::{AcceptNew, Accepted};
 use longhaul_domain::{AgentName, ContextId, Message, OwnerId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A source of recurring tasks.
+/// What makes a task again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Owner of its tasks.
+    /// Whose tasks they are.
     pub owner: OwnerId,
     /// Its name, unique within the owner.
     pub name: String,
-    /// Agent of its tasks.
+    /// Who does them.
     pub agent: AgentName,
-    /// The part that firing does not change.
+    /// What does not change when it fires.
     pub plan: SchedulePlan,
-    /// Next time to fire; `None`: it is paused, or there is no next time.
+    /// When it fires next; none: it is paused, or there is no next time.
     pub next_at: Option<Timestamp>,
-    /// Set while it is paused.
+    /// Whether somebody has paused it.
     pub paused: bool,
-    /// Last time that it fired, and the task that it created then.
+    /// When it fired last, and the task that it made then.
     pub last: Option<(Timestamp, TaskId)>,
-    /// Revision; increases with every change and every firing.
+    /// Rises whenever it is changed or fires.
     pub revision: i64,
 }
 
-/// The tasks of a schedule and their times. Stored as JSON.
+/// What a schedule makes, and when. Kept as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulePlan {
     /// A cron expression of five or six fields.
     pub cron: String,
-    /// Time zone in which the expression is read, such as `Europe/Berlin`.
+    /// The name of a time zone, such as `Europe/Berlin`, in which the expression is read.
     pub time_zone: String,
-    /// Policy for times that passed while no node could fire.
+    /// What happens to times that went by while nobody could fire.
     pub missed: MissedRuns,
     /// The message of every task; its id is replaced. Its metadata may hold durability options.
     pub message: Message,
-    /// The context of every task; `None`: a new one for each.
+    /// The conversation of every task; none: each has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextId>,
 }
 
-/// Policy for times that passed while no node could fire.
+/// What happens to times that went by while nobody could fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissedRuns {
-    /// Skips missed times.
+    /// They are left out.
     Skip,
-    /// Creates one task for all missed times.
+    /// One task stands for all of them.
     #[default]
     Once,
-    /// Creates a task for each missed time, for the most recent hundred at most.
+    /// Each gets its task, the most recent hundred at most.
     All,
 }
 
 /// Schedules that are due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueSchedules {
-    /// The due schedules, the longest overdue first.
+    /// Those, the longest overdue first.
     pub due: Vec<Schedule>,
     /// The store's time.
     pub now: Timestamp,
-    /// Time until the next schedule is due; `None`: no other schedule.
+    /// When the next one is due, from now; none: there is none.
     pub next_in: Option<Duration>,
 }
 
-/// Fires a schedule, or skips a missed time of it.
+/// A schedule fires, or a missed time of it is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FireSchedule {
-    /// The owner.
+    /// Whose.
     pub owner: OwnerId,
-    /// The name.
+    /// Which.
     pub name: String,
-    /// The revision that was read. If the stored one differs, another node was first.
+    /// The revision that was read: another one means that somebody else was first.
     pub revision: i64,
-    /// Next time to fire.
+    /// When it fires next.
     pub next_at: Option<Timestamp>,
-    /// The time that is due, and the task to create for it.
+    /// The time for which it fires, and the task that is made.
     pub task: Option<(Timestamp, AcceptNew)>,
 }
 
-/// Outcome of firing a schedule.
+/// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FireOutcome {
-    /// The schedule has advanced. Without a task there is no acceptance.
+    /// It is done. Without a task there is nothing to accept.
     Now(Option<Accepted>),
-    /// Another node was first, or the schedule was changed or deleted; nothing was done.
+    /// Somebody else was first, or changed or deleted the schedule; nothing was done.
     Outdated,
 }

@@ -1,32 +1,31 @@
-//! Hints about changes.
+//! Hints that something changed.
 
 use futures::stream::BoxStream;
 use longhaul_domain::{AgentName, Seq, SignalChannel, TaskKey};
 
-/// A stream of signals. It ends only when the store is closed.
+/// Signals as they come. Ends only when the store is closed.
 pub type SignalStream<T> = BoxStream<'static, T>;
 
-/// A hint that logs have grown.
+/// Logs have grown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSignal {
-    /// These tasks have grown, up to these entries.
+    /// These tasks, up to these entries.
     Grown(Vec<(TaskKey, Seq)>),
-    /// The store hears signals of this channel's tasks from now on; earlier ones may have been
-    /// lost.
+    /// Signals of the tasks of this channel are heard from now on; those of before may have been lost.
     Joined(SignalChannel),
     /// Signals were lost: every task may have grown.
     Missed,
 }
 
-/// A hint that workers have something to do.
+/// Tasks need a worker's eye.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlSignal {
     /// These running tasks were asked to stop.
     Cancel(Vec<TaskKey>),
-    /// These running tasks received a message of the client.
+    /// To these running tasks the client has said something.
     Message(Vec<TaskKey>),
-    /// These agents have something to run, each because of the given task.
+    /// For these agents there is something to run, because of the task beside each.
     Runnable(Vec<(AgentName, TaskKey)>),
-    /// Signals were lost: every running task may need a check, and there may be runnable tasks.
+    /// Signals were lost: every running task may need a look, and there may be something to run.
     Missed,
 }

@@ -1,9 +1,7 @@
-//! The benchmark: starts the stack on this machine, drives it over loopback, checks every answer,
-//! and prints figures.
+//! The benchmark: starts the stack on this machine, drives it over loopback, checks every answer, and prints figures.
 //!
-//! Everything is as durable as in production: Postgres with `synchronous_commit=on` and `fsync=on`,
-//! quorum queues with confirms, SQLite with `synchronous=FULL`. A wrong answer ends the run,
-//! because figures of a broken stack are worthless.
+//! Everything is durable as in production: Postgres with `synchronous_commit=on` and `fsync=on`, quorum queues with confirms,
+//! SQLite with `synchronous=FULL`. A wrong answer ends the run: figures of a broken stack are worth nothing.
 
 #![expect(
     clippy::disallowed_methods,
@@ -15,26 +13,22 @@ mod figure;
 mod http;
 mod load;
 mod machine;
-mod message_ids;
 mod meter;
-mod open_files;
 mod options;
-mod part;
 mod parts;
 mod report;
 mod stack;
 mod stats;
-mod usage;
 
 use bench::Bench;
 use clap::Parser;
 use machine::Machine;
-use options::BenchOptions;
-use report::{Baseline, BenchReport};
+use options::Options;
+use report::{Baseline, Report};
 use std::{fs, process::ExitCode};
 
 fn main() -> ExitCode {
-    match run(BenchOptions::parse()) {
+    match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -43,27 +37,25 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: BenchOptions) -> Result<(), String> {
+fn run(options: Options) -> Result<(), String> {
     let baseline = options.baseline.as_deref().map(Baseline::read).transpose()?;
-    // The harness's HTTP client needs a provider even without TLS. Installing fails only if there
-    // is one.
+    // The HTTP client of the harness wants a provider even where no TLS is spoken. A second one would be refused; there is none.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // One thread: the driver shares the cores with the stack, and waking further threads costs more
-    // than they bring.
+    // One thread: the driver shares the cores with the stack, and threads that wake each other cost it more than they bring.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let machine = Machine::inspect();
+    let machine = Machine::look();
     machine.print();
     let bench = Bench::new(options);
     let mut figures = Vec::new();
     for part in bench.options.parts() {
-        let measured = runtime.block_on(parts::run(part, &bench));
-        report::print(&measured);
-        figures.extend(measured);
+        let found = runtime.block_on(part.run(&bench));
+        report::print(&found);
+        figures.extend(found);
     }
     if let Some(path) = &bench.options.json {
         let stacks = bench.stacks();
-        let report = BenchReport {
+        let report = Report {
             machine: &machine,
             options: &bench.options,
             stacks: &stacks,

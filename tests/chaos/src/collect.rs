@@ -1,104 +1,85 @@
-//! Collects the records of all tasks in batches: rows from the database, replay and snapshot from
-//! the API nodes, views of the clients, and journals of the executors.
+//! Brings together what is known of every task, a batch at a time: the database over a connection of its own, and replay and
+//! snapshot from the API nodes.
 
 use crate::{
-    client::{ApiNodes, CallError, EventConnection, StreamItem},
-    journal::JournalEntry,
+    client::{Api, Connection, Next, Trouble},
+    journal::Sign,
     random::Random,
-    records::{ClientView, LogEntry, StoredTask, StreamEvent, TaskRecord},
-    stack::ChaosStack,
+    records::{Entry, Event, Stored, TaskRecord, Told},
+    stack::Stack,
 };
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::sleep;
 
-/// Tasks in a batch.
-const MAX_TASKS_PER_BATCH: usize = 500;
+/// Tasks of a batch.
+const BATCH: usize = 500;
 
-/// Tasks read concurrently from the API nodes.
-const MAX_CONCURRENT_READS: usize = 16;
+/// Tasks that are read at once.
+const AT_ONCE: usize = 16;
 
-/// Attempts to read one task from the API nodes.
-const MAX_READ_ATTEMPTS: u32 = 20;
+/// How often a read is tried.
+const TRIES: u32 = 20;
 
-/// Longest time for a call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A call's longest time.
+const CALL: Duration = Duration::from_secs(10);
 
-/// Collects the records of all tasks, one batch after the other.
-pub struct RecordCollector<'a> {
-    stack: &'a ChaosStack,
-    api: ApiNodes,
-    client_view: HashMap<String, ClientView>,
-    journal_entries: HashMap<String, Vec<JournalEntry>>,
+/// All tasks, one batch after the other.
+pub struct Collector<'a> {
+    stack: &'a Stack,
+    api: Api,
+    told: HashMap<String, Told>,
+    signs: HashMap<String, Vec<Sign>>,
     after: String,
-    finished: bool,
+    over: bool,
 }
 
-impl<'a> RecordCollector<'a> {
-    /// A collector of these client views and journals.
-    pub fn new(
-        stack: &'a ChaosStack,
-        api: ApiNodes,
-        client_view: HashMap<String, ClientView>,
-        journal_entries: Vec<JournalEntry>,
-    ) -> Self {
-        let mut by_task: HashMap<String, Vec<JournalEntry>> = HashMap::new();
-        for action in journal_entries {
-            by_task.entry(action.task.clone()).or_default().push(action);
+impl<'a> Collector<'a> {
+    /// Of what clients and executors have noted.
+    pub fn new(stack: &'a Stack, api: Api, told: HashMap<String, Told>, signs: Vec<Sign>) -> Self {
+        let mut by_task: HashMap<String, Vec<Sign>> = HashMap::new();
+        for sign in signs {
+            by_task.entry(sign.task.clone()).or_default().push(sign);
         }
         let after = "00000000-0000-0000-0000-000000000000".to_owned();
-        Self { stack, api, client_view, journal_entries: by_task, after, finished: false }
+        Self { stack, api, told, signs: by_task, after, over: false }
     }
 
-    /// The next batch; empty after the last one. The last batch holds the tasks that the database
-    /// lacks.
+    /// The next tasks; none when all have been given. The last batch holds those that the database lacks.
     pub async fn next(&mut self) -> Result<Vec<TaskRecord>, String> {
-        if self.finished {
+        if self.over {
             return Ok(Vec::new());
         }
         let rows = self.rows()?;
         if rows.is_empty() {
-            self.finished = true;
-            let lost = std::mem::take(&mut self.client_view).into_iter();
+            self.over = true;
+            let lost = std::mem::take(&mut self.told).into_iter();
             return Ok(lost
-                .map(|(task, client_view)| TaskRecord {
-                    task,
-                    client_view: Some(client_view),
-                    ..TaskRecord::default()
-                })
+                .map(|(task, told)| TaskRecord { task, told: Some(told), ..TaskRecord::default() })
                 .collect());
         }
         let mut records = Vec::new();
         for (task, stored) in rows {
             self.after.clone_from(&task);
-            let (client_view, journal_entries) =
-                (self.client_view.remove(&task), self.journal_entries.remove(&task));
-            let journal_entries = journal_entries.unwrap_or_default();
+            let (told, signs) = (self.told.remove(&task), self.signs.remove(&task));
+            let signs = signs.unwrap_or_default();
             let stored = Some(stored);
-            records.push(TaskRecord {
-                task,
-                client_view,
-                stored,
-                journal_entries,
-                ..TaskRecord::default()
-            });
+            records.push(TaskRecord { task, told, stored, signs, ..TaskRecord::default() });
         }
         let api = &self.api;
-        let read = stream::iter(records).map(|record| read_from_api(api, record));
-        Ok(read.buffer_unordered(MAX_CONCURRENT_READS).collect().await)
+        let read = stream::iter(records).map(|record| complete(api, record));
+        Ok(read.buffer_unordered(AT_ONCE).collect().await)
     }
 
-    fn rows(&self) -> Result<Vec<(String, StoredTask)>, String> {
-        let sql = QUERY
-            .replace("{after}", &self.after)
-            .replace("{limit}", &MAX_TASKS_PER_BATCH.to_string());
+    fn rows(&self) -> Result<Vec<(String, Stored)>, String> {
+        let sql = QUERY.replace("{after}", &self.after).replace("{limit}", &BATCH.to_string());
         let text = self.stack.sql(&sql)?;
         text.lines().map(|line| row(line).ok_or_else(|| format!("not a row: {line}"))).collect()
     }
 }
 
-/// One row per task, as JSON on one line. Times are microseconds since 1970.
+/// A row a task, as JSON on one line. Moments are microseconds since 1970.
 const QUERY: &str = "
 select replace(json_build_object(
     'task', t.task_id,
@@ -119,12 +100,12 @@ select replace(json_build_object(
 from tasks t join task_state s using (owner_id, task_id)
 where t.task_id > '{after}' order by t.task_id limit {limit}";
 
-fn row(line: &str) -> Option<(String, StoredTask)> {
+fn row(line: &str) -> Option<(String, Stored)> {
     let row: Value = serde_json::from_str(line).ok()?;
     let log = row["log"].as_array()?.iter().map(entry).collect::<Option<Vec<_>>>()?;
     let checkpoint = |item: &Value| Some((item[0].as_str()?.to_owned(), item[1].as_i64()?));
     let checkpoints = row["checkpoints"].as_array()?.iter().map(checkpoint);
-    let stored = StoredTask {
+    let stored = Stored {
         state: row["state"].as_str()?.to_owned(),
         last_seq: row["last"].as_i64()?,
         runs: row["runs"].as_i64()?,
@@ -135,8 +116,8 @@ fn row(line: &str) -> Option<(String, StoredTask)> {
     Some((row["task"].as_str()?.to_owned(), stored))
 }
 
-fn entry(item: &Value) -> Option<LogEntry> {
-    Some(LogEntry {
+fn entry(item: &Value) -> Option<Entry> {
+    Some(Entry {
         seq: item[0].as_i64()?,
         at: item[1].as_i64()?,
         kind: item[2].as_str()?.to_owned(),
@@ -144,16 +125,16 @@ fn entry(item: &Value) -> Option<LogEntry> {
     })
 }
 
-/// Adds snapshot and replay from the API nodes. Missing ones stay empty, which the checks report.
-async fn read_from_api(api: &ApiNodes, mut record: TaskRecord) -> TaskRecord {
+/// Adds what the API nodes say. What they do not say stays empty, which the checker finds.
+async fn complete(api: &Api, mut record: TaskRecord) -> TaskRecord {
     let mut random = Random::new(record.task.len() as u64);
     let last = record.stored.as_ref().and_then(|stored| {
         stored.log.iter().filter(|entry| entry.is_event()).map(|entry| entry.seq).next_back()
     });
-    for _ in 0..MAX_READ_ATTEMPTS {
-        let node = api.random_node(&mut random);
+    for _ in 0..TRIES {
+        let node = api.any(&mut random);
         let params = json!({"id": record.task});
-        let snapshot = api.call(node, "GetTask", &params, CALL_TIMEOUT).await;
+        let snapshot = api.call(node, "GetTask", &params, CALL).await;
         let replayed = replay(api, node, &record.task, last).await;
         match (snapshot, replayed) {
             (Ok(snapshot), Ok(replayed)) => {
@@ -167,27 +148,27 @@ async fn read_from_api(api: &ApiNodes, mut record: TaskRecord) -> TaskRecord {
     record
 }
 
-/// Replays the events after cursor 0, up to `last`.
+/// Every event behind cursor 0: up to the end of an ended task, else up to the last that there is.
 async fn replay(
-    api: &ApiNodes,
+    api: &Api,
     node: usize,
     task: &str,
     last: Option<i64>,
-) -> Result<Vec<StreamEvent>, CallError> {
+) -> Result<Vec<Event>, Trouble> {
     let Some(last) = last else { return Ok(Vec::new()) };
     let response = api.stream(node, "SubscribeToTask", &json!({"id": task}), Some(0)).await?;
-    let mut connection = EventConnection::new(response);
+    let mut connection = Connection::new(response);
     let mut events = Vec::new();
     loop {
         match connection.next().await {
-            StreamItem::Event(seq, event) => {
-                events.push(StreamEvent { seq, text: event.to_string() });
+            Next::Event(seq, event) => {
+                events.push(Event { seq, text: event.to_string() });
                 if seq >= last {
                     return Ok(events);
                 }
             }
-            StreamItem::End => return Ok(events),
-            StreamItem::Broken(error) => return Err(error),
+            Next::End => return Ok(events),
+            Next::Broken(trouble) => return Err(trouble),
         }
     }
 }
@@ -197,7 +178,7 @@ mod tests {
     use super::row;
 
     #[test]
-    fn a_row_is_parsed() {
+    fn a_row_is_read() {
         let line = r#"{"task":"t","state":"completed","last":2,"runs":0,"dead":1,"checkpoints":[["step-1",5]],
             "log":[[1,3,"message",{"message":{}}],[2,4,"status",{"state":"completed"}]]}"#;
         let (task, stored) = row(line).expect("a row");

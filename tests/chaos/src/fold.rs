@@ -1,44 +1,43 @@
-//! Folds the events of a stream into a task, by the rules of A2A alone.
+//! What a reader makes of a stream: the task as it is behind the events, from the rules of A2A alone.
 
 use serde_json::{Value, json};
 
-/// A task folded from events.
+/// A task as far as a stream tells.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FoldedTask {
-    /// The status.
+pub struct Folded {
+    /// Its status.
     pub status: Value,
-    /// The artifacts.
+    /// Its artifacts.
     pub artifacts: Vec<Value>,
-    /// Messages of the agent, without that of the current status.
-    pub agent_messages: Vec<Value>,
+    /// What the agent has said, the status's message left out.
+    pub said: Vec<Value>,
 }
 
-impl FoldedTask {
-    /// A task before its first event.
+impl Folded {
+    /// A task of which nothing was heard yet.
     pub fn new() -> Self {
         let status = json!({"state": "TASK_STATE_SUBMITTED"});
-        Self { status, artifacts: Vec::new(), agent_messages: Vec::new() }
+        Self { status, artifacts: Vec::new(), said: Vec::new() }
     }
 
-    /// A task from a snapshot.
-    pub fn from_snapshot(snapshot: &Value) -> Self {
+    /// A task as a snapshot shows it.
+    pub fn of(snapshot: &Value) -> Self {
         let list = |name: &str| snapshot[name].as_array().cloned().unwrap_or_default();
-        let agent_messages =
-            list("history").into_iter().filter(|message| message["role"] == "ROLE_AGENT");
+        let said = list("history").into_iter().filter(|message| message["role"] == "ROLE_AGENT");
         Self {
             status: snapshot["status"].clone(),
             artifacts: list("artifacts"),
-            agent_messages: agent_messages.collect(),
+            said: said.collect(),
         }
     }
 
-    /// Applies an event. Fails with a description when the event changes no task.
+    /// The task behind one more event; says what is wrong with the event when it changes nothing.
     pub fn apply(&mut self, event: &Value) -> Result<(), String> {
         if event["statusUpdate"]["status"].is_object() {
             let new = event["statusUpdate"]["status"].clone();
             let old = std::mem::replace(&mut self.status, new);
             if old["message"].is_object() {
-                self.agent_messages.push(old["message"].clone());
+                self.said.push(old["message"].clone());
             }
             return Ok(());
         }
@@ -56,8 +55,8 @@ impl FoldedTask {
             (Some(artifact), false) => *artifact = chunk.clone(),
             (Some(artifact), true) => {
                 let parts = chunk["parts"].as_array().cloned().unwrap_or_default();
-                if let Some(existing) = artifact["parts"].as_array_mut() {
-                    existing.extend(parts);
+                if let Some(there) = artifact["parts"].as_array_mut() {
+                    there.extend(parts);
                 }
             }
             (None, true) => {
@@ -67,30 +66,30 @@ impl FoldedTask {
         Ok(())
     }
 
-    /// A short description of the difference to another task.
-    pub fn difference(&self, other: &Self) -> Option<String> {
+    /// What differs, in a few words.
+    pub fn differs(&self, other: &Self) -> Option<String> {
         let short = |value: &dyn std::fmt::Debug| {
             format!("{value:?}").chars().take(600).collect::<String>()
         };
         if self.status != other.status {
             return Some(format!("status {} against {}", self.status, other.status));
         }
-        if let Some(difference) = self.artifact_difference(other) {
+        if let Some(difference) = self.artifacts_differ(other) {
             return Some(difference);
         }
-        (self.agent_messages != other.agent_messages).then(|| {
+        (self.said != other.said).then(|| {
             format!(
                 "the agent said {} things against {}: {} against {}",
-                self.agent_messages.len(),
-                other.agent_messages.len(),
-                short(&self.agent_messages),
-                short(&other.agent_messages)
+                self.said.len(),
+                other.said.len(),
+                short(&self.said),
+                short(&other.said)
             )
         })
     }
 
-    /// A short description of the difference in the artifacts.
-    pub fn artifact_difference(&self, other: &Self) -> Option<String> {
+    /// What differs in the artifacts.
+    pub fn artifacts_differ(&self, other: &Self) -> Option<String> {
         if self.artifacts == other.artifacts {
             return None;
         }
@@ -111,7 +110,7 @@ impl FoldedTask {
 
 #[cfg(test)]
 mod tests {
-    use super::FoldedTask;
+    use super::Folded;
     use serde_json::{Value, json};
 
     fn chunk(id: &str, text: &str, append: bool) -> Value {
@@ -119,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_appended_and_a_new_first_chunk_replaces() {
-        let mut task = FoldedTask::new();
+    fn chunks_are_appended_and_a_new_beginning_replaces() {
+        let mut task = Folded::new();
         for event in [chunk("a", "1", false), chunk("a", "2", true), chunk("b", "x", false)] {
             task.apply(&event).expect("it fits");
         }
@@ -133,19 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn the_message_of_a_status_moves_to_the_history_with_the_next_status() {
+    fn what_a_status_said_becomes_history_with_the_next() {
         let status = |text: &str| {
             let message = json!({"role": "ROLE_AGENT", "parts": [{"text": text}]});
             json!({"statusUpdate": {"status": {"state": "TASK_STATE_WORKING", "message": message}}})
         };
-        let mut task = FoldedTask::new();
+        let mut task = Folded::new();
         for text in ["one", "two"] {
             task.apply(&status(text)).expect("it fits");
         }
-        assert_eq!(task.agent_messages.len(), 1);
+        assert_eq!(task.said.len(), 1);
         assert_eq!(task.status["message"]["parts"][0]["text"], "two");
         let user = json!({"role": "ROLE_USER"});
-        let snapshot = json!({"status": task.status, "history": [user, task.agent_messages[0]]});
-        assert_eq!(FoldedTask::from_snapshot(&snapshot).difference(&task), None);
+        let snapshot = json!({"status": task.status, "history": [user, task.said[0]]});
+        assert_eq!(Folded::of(&snapshot).differs(&task), None);
     }
 }

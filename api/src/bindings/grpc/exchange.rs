@@ -1,10 +1,10 @@
-//! One gRPC call: from its headers to the service of its dialect.
+//! One call, from its headers to what the service of its dialect makes of its message.
 
-use super::{GrpcServices, deadline, framing, unimplemented};
+use super::{Services, deadline, framing, unimplemented};
 use crate::{
-    bindings::request::{RequestContext, caller, echo, stated_version},
-    blocking::{block_in_place_if_large, first_poll_in_place_if_large},
-    service::{BudgetPermit, Caller},
+    apart::{apart, begun_apart},
+    bindings::request::{Marks, caller, echo, stated_version},
+    service::{Caller, Held},
 };
 use axum::{
     body::{Body, Bytes},
@@ -20,28 +20,28 @@ use tonic::Status;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-impl GrpcServices {
+impl Services {
     /// Answers a call of a service.
     pub(super) async fn exchange(&self, dialect: Dialect, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let context = RequestContext::from_request(&self.0.state, &parts);
-        let span = context.span();
+        let marks = Marks::of_request(&self.0.gate, &parts);
+        let span = marks.span();
         let answer = async {
             let refused = |error: ProtocolError| {
-                tracing::debug!(%error, "request refused");
+                tracing::debug!(%error, "refused");
                 status(dialect, &error).into_http()
             };
-            let time = match deadline::from_headers(&parts.headers) {
+            let time = match deadline::of(&parts.headers) {
                 Ok(time) => time,
                 Err(error) => return refused(error),
             };
             if let Some(why) = framing::unknown_encoding(&parts.headers) {
                 let mut response = unimplemented(&why);
-                response.headers_mut().insert("grpc-accept-encoding", framing::ACCEPTED_ENCODINGS);
+                response.headers_mut().insert("grpc-accept-encoding", framing::ACCEPTED);
                 return response;
             }
             let answer = async {
-                match self.admit(dialect, context, &parts, body).await {
+                match self.admit(dialect, marks, &parts, body).await {
                     Ok((caller, body)) => self.call(dialect, caller, parts, body).await,
                     Err(error) => refused(error),
                 }
@@ -51,51 +51,47 @@ impl GrpcServices {
         answer.instrument(span).await
     }
 
-    /// Authenticates the caller, then reads and checks the message.
+    /// Who asks, and the message. Nobody who may not ask is read on.
     async fn admit(
         &self,
         dialect: Dialect,
-        context: RequestContext,
+        marks: Marks,
         parts: &Parts,
         body: Body,
     ) -> Result<(Caller, Bytes), ProtocolError> {
-        let (state, headers) = (&self.0.state, &parts.headers);
-        let mut caller = caller(state, headers, context, None).await?;
-        // Before the body is read: a wrong version is refused at no cost.
+        let (gate, headers) = (&self.0.gate, &parts.headers);
+        let mut caller = caller(gate, headers, marks, None).await?;
         self.check_version(dialect, headers)?;
-        let read = state.bodies.read(body).await;
-        let body = read.map_err(|unread| unread.refusal(state.bodies.limit()).0)?;
+        let read = gate.bodies.read(body).await;
+        let body = read.map_err(|unread| unread.refusal(gate.bodies.limit()).0)?;
         let method = parts.uri.path().rsplit('/').next().unwrap_or_default();
         if method.ends_with("AgentCard") {
-            caller.card_address = Some(state.addresses.card_address(parts));
+            caller.card_address = Some(gate.addresses.of(parts));
         }
-        let limit = state.bodies.limit();
+        let limit = gate.bodies.limit();
         // Only a compressed message may become larger than it came.
         let inflates = if body.first() == Some(&1) { limit } else { 0 };
-        let body =
-            block_in_place_if_large(inflates, || framing::decompressed(headers, body, limit))
-                .await?;
+        let body = apart(inflates, || framing::inflated(headers, body, limit)).await?;
         let message = framing::message(&body)?;
-        // Before decoding, which could take many times the bytes.
-        block_in_place_if_large(message.len(), || bounds::check(dialect, method, message)).await?;
+        apart(message.len(), || bounds::check(dialect, method, message)).await?;
         Ok((caller, body))
     }
 
-    /// Refuses a stated version that is not the service's.
+    /// A version that is stated must be that of the service.
     fn check_version(&self, dialect: Dialect, headers: &HeaderMap) -> Result<(), ProtocolError> {
-        let version = stated_version(headers, None);
-        let negotiation = self.0.state.negotiation;
-        let stated_dialect = match dialect {
-            Dialect::V1_0 => negotiation.for_v1_path(version.as_deref())?,
+        let stated = stated_version(headers, None);
+        let negotiation = self.0.gate.negotiation;
+        let spoken = match dialect {
+            Dialect::V1_0 => negotiation.for_v1_path(stated.as_deref())?,
             Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => {
-                negotiation.for_v0_path(version.as_deref())?
+                negotiation.for_v0_path(stated.as_deref())?
             }
         };
-        if stated_dialect == dialect {
+        if spoken == dialect {
             return Ok(());
         }
         Err(ProtocolError::VersionNotSupported {
-            asked: stated_dialect.version().to_owned(),
+            asked: spoken.version().to_owned(),
             supported: dialect.version(),
         })
     }
@@ -107,10 +103,10 @@ impl GrpcServices {
         mut parts: Parts,
         body: Bytes,
     ) -> Response {
-        let (request_headers, extensions) = (parts.headers.clone(), caller.extensions.clone());
+        let (asked, extensions) = (parts.headers.clone(), caller.extensions.clone());
         parts.extensions.insert(caller);
-        // The message is no longer compressed.
-        parts.headers.remove(framing::ENCODING_HEADER);
+        // The message is not compressed any more.
+        parts.headers.remove(framing::ENCODING);
         let size = body.len();
         let request = Request::from_parts(parts, Body::from(body));
         let answer = async {
@@ -121,16 +117,16 @@ impl GrpcServices {
                 }
             }
         };
-        let answered = first_poll_in_place_if_large(size, answer).await;
+        let answered = begun_apart(size, answer).await;
         let mut response = match answered {
-            // Tonic answers an unknown method without a message.
+            // The services say no more of a method that they do not have.
             Ok(response) if is_unknown(response.headers()) => {
                 unimplemented("There is no such method. See those that reflection lists")
             }
-            Ok(response) => hold_budget(response),
+            Ok(response) => keeping(response),
             Err(never) => match never {},
         };
-        echo(&extensions, &request_headers, &mut response);
+        echo(&extensions, &asked, &mut response);
         response
     }
 }
@@ -140,25 +136,25 @@ fn is_unknown(headers: &HeaderMap) -> bool {
         && !headers.contains_key(Status::GRPC_MESSAGE)
 }
 
-/// Holds the budget of a response until the last of its bytes was handed over.
-fn hold_budget(mut response: axum::http::Response<tonic::body::Body>) -> Response {
-    match response.extensions_mut().remove::<Arc<BudgetPermit>>() {
+/// Keeps the room of an answer until the last of its bytes was handed over.
+fn keeping(mut response: axum::http::Response<tonic::body::Body>) -> Response {
+    match response.extensions_mut().remove::<Arc<Held>>() {
         None => response.map(Body::new),
-        Some(permit) => response.map(|body| {
+        Some(held) => response.map(|body| {
             Body::new(body.map_frame(move |frame| {
-                let permit = Arc::clone(&permit);
-                frame.map_data(|bytes| Bytes::from_owner(BudgetedFrame { bytes, _permit: permit }))
+                let held = Arc::clone(&held);
+                frame.map_data(|bytes| Bytes::from_owner(Kept { bytes, _held: held }))
             }))
         }),
     }
 }
 
-struct BudgetedFrame {
+struct Kept {
     bytes: Bytes,
-    _permit: Arc<BudgetPermit>,
+    _held: Arc<Held>,
 }
 
-impl AsRef<[u8]> for BudgetedFrame {
+impl AsRef<[u8]> for Kept {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,45 +1,44 @@
-//! Operator use cases: dead letters, queues, workers and schedules, of every owner.
+//! What operators do: dead letters, queues, workers and schedules, of every owner.
 //!
-//! Each is one atomic step in the store. An operator that lost the response asks again, and finds
-//! the step done.
+//! Each is one step in the store: an operator who lost the answer asks again, and what was done is recognised.
 
-mod dead_letters;
+mod dead;
 mod owners;
 mod redrive;
 mod schedules;
 
-pub use dead_letters::{DeadLetterCursor, DeadLetterFilter};
-pub use redrive::RedrivenTask;
-pub use schedules::{OwnedSchedule, ScheduleSpec};
+pub use dead::{DeadFilter, Place};
+pub use redrive::Redone;
+pub use schedules::{Planned, Wanted};
 
 use super::Caller;
 use longhaul_domain::OwnerId;
 use longhaul_store::StoreError;
 use longhaul_wire::ProtocolError;
 
-/// An operator request was refused.
+/// Why an operator was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum OperatorError {
-    /// Something named does not exist.
+pub enum Refusal {
+    /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
-    /// The request is invalid.
+    /// Something given is wrong.
     #[error("{0}")]
     Invalid(String),
-    /// The state does not allow it.
+    /// It is not in a state in which that can be done.
     #[error("{0}")]
     Conflict(String),
-    /// An error that every request may get.
+    /// As with every other request.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
 }
 
-/// Result of an operator request.
-pub type Result<T> = std::result::Result<T, OperatorError>;
+/// Answer to an operator.
+pub type Result<T> = std::result::Result<T, Refusal>;
 
 impl Caller {
-    /// Logs an error of the store and returns the operator's error.
-    fn refused(&self, error: &StoreError) -> OperatorError {
+    /// Logs a failure of the store and gives what the operator is told.
+    fn refused(&self, error: &StoreError) -> Refusal {
         self.failed(error).into()
     }
 

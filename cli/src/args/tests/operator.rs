@@ -1,25 +1,25 @@
-//! Flags of operators, and of how tasks are run.
+//! Flags of operator commands and of the durability extension.
 
 use super::*;
 use longhaul_domain::FailureKind;
 
-fn redrive(line: &[&str]) -> RedriveDead {
-    match parsed(&[&["dead", "redrive"], line].concat()) {
+fn parse_redrive(line: &[&str]) -> RedriveDeadArgs {
+    match parse(&[&["dead", "redrive"], line].concat()) {
         Command::Dead(DeadCommand::Redrive(args)) => args,
         _ => panic!("it is dead redrive"),
     }
 }
 
-fn sent(line: &[&str]) -> Durability {
-    match parsed(&[&["tasks", "send", "a"], line].concat()) {
+fn parse_send(line: &[&str]) -> DurabilityArgs {
+    match parse(&[&["tasks", "send", "a"], line].concat()) {
         Command::Tasks(TasksCommand::Send(args)) => args.durability,
         _ => panic!("it is tasks send"),
     }
 }
 
 #[test]
-fn dead_tasks_are_listed_by_what_is_known_of_them() {
-    let Command::Dead(DeadCommand::List(args)) = parsed(&[
+fn dead_tasks_are_listed_by_criteria() {
+    let Command::Dead(DeadCommand::List(args)) = parse(&[
         "dead",
         "list",
         "--because",
@@ -33,33 +33,42 @@ fn dead_tasks_are_listed_by_what_is_known_of_them() {
         panic!("it is dead list")
     };
     assert_eq!(args.filter.because, Some(FailureKind::QueueTimeout));
-    assert!(args.handled && args.filter.selects() && args.filter.owner.is_none());
+    assert!(args.handled && args.filter.has_criteria() && args.filter.owner.is_none());
     assert_eq!((args.limit, args.all), (20, false));
-    assert_eq!(refused(&["dead", "list", "--because", "bad luck"]), ErrorKind::ValueValidation);
-    assert_eq!(refused(&["dead", "list", "--from", "yesterday"]), ErrorKind::ValueValidation);
-    assert_eq!(refused(&["dead", "list", "--limit", "0"]), ErrorKind::ValueValidation);
-    assert_eq!(refused(&["dead", "list", "--limit", "5", "--all"]), ErrorKind::ArgumentConflict);
+    assert_eq!(parse_error(&["dead", "list", "--because", "bad luck"]), ErrorKind::ValueValidation);
+    assert_eq!(parse_error(&["dead", "list", "--from", "yesterday"]), ErrorKind::ValueValidation);
+    assert_eq!(parse_error(&["dead", "list", "--limit", "0"]), ErrorKind::ValueValidation);
+    assert_eq!(
+        parse_error(&["dead", "list", "--limit", "5", "--all"]),
+        ErrorKind::ArgumentConflict
+    );
 }
 
 #[test]
-fn dead_tasks_are_redriven_by_name_or_all_of_them() {
-    assert_eq!(redrive(&["t1", "t2", "--owner", "acme"]).tasks, ["t1", "t2"]);
-    let all = redrive(&["--all", "--agent", "a", "--limit", "5", "-y"]);
+fn dead_tasks_are_redriven_by_id_or_all_of_them() {
+    assert_eq!(parse_redrive(&["t1", "t2", "--owner", "acme"]).tasks, ["t1", "t2"]);
+    let all = parse_redrive(&["--all", "--agent", "a", "--limit", "5", "-y"]);
     assert!(all.all && all.yes && all.limit == Some(5));
-    assert_eq!(refused(&["dead", "redrive"]), ErrorKind::MissingRequiredArgument);
-    assert_eq!(refused(&["dead", "redrive", "--agent", "a"]), ErrorKind::MissingRequiredArgument);
-    assert_eq!(refused(&["dead", "redrive", "t1", "--all"]), ErrorKind::ArgumentConflict);
-    assert_eq!(refused(&["dead", "redrive", "t1", "--limit", "5"]), ErrorKind::ArgumentConflict);
-    assert_eq!(refused(&["dead", "dismiss"]), ErrorKind::MissingRequiredArgument);
+    assert_eq!(parse_error(&["dead", "redrive"]), ErrorKind::MissingRequiredArgument);
+    assert_eq!(
+        parse_error(&["dead", "redrive", "--agent", "a"]),
+        ErrorKind::MissingRequiredArgument
+    );
+    assert_eq!(parse_error(&["dead", "redrive", "t1", "--all"]), ErrorKind::ArgumentConflict);
+    assert_eq!(
+        parse_error(&["dead", "redrive", "t1", "--limit", "5"]),
+        ErrorKind::ArgumentConflict
+    );
+    assert_eq!(parse_error(&["dead", "dismiss"]), ErrorKind::MissingRequiredArgument);
 }
 
 #[test]
-fn one_task_or_schedule_is_of_the_local_owner_unless_told_otherwise() {
-    let Command::Dead(DeadCommand::Show(dead)) = parsed(&["dead", "show", "t1"]) else {
+fn the_default_owner_of_a_task_or_schedule_is_local() {
+    let Command::Dead(DeadCommand::Show(dead)) = parse(&["dead", "show", "t1"]) else {
         panic!("it is dead show")
     };
     let Command::Schedule(ScheduleCommand::Pause(schedule)) =
-        parsed(&["schedule", "pause", "nightly", "--owner", "acme"])
+        parse(&["schedule", "pause", "nightly", "--owner", "acme"])
     else {
         panic!("it is schedule pause")
     };
@@ -67,29 +76,40 @@ fn one_task_or_schedule_is_of_the_local_owner_unless_told_otherwise() {
 }
 
 #[test]
-fn a_schedule_says_when_who_and_what() {
+fn a_schedule_needs_time_agent_and_content() {
     let line = ["schedule", "put", "nightly", "--agent", "a", "--cron", "0 3 * * *"];
     let with = |more: &[&'static str]| [line.as_slice(), more].concat();
-    let Command::Schedule(ScheduleCommand::Put(args)) = parsed(&with(&["--text", "go"])) else {
+    let Command::Schedule(ScheduleCommand::Put(args)) = parse(&with(&["--text", "go"])) else {
         panic!("it is schedule put")
     };
-    assert_eq!((args.time_zone.as_str(), args.missed, args.paused), ("UTC", Missed::Once, false));
-    assert_eq!(refused(&with(&[])), ErrorKind::MissingRequiredArgument);
     assert_eq!(
-        refused(&with(&["--text", "go", "--message-file", "a.json"])),
+        (args.time_zone.as_str(), args.missed, args.paused),
+        ("UTC", MissedFiringsArg::Once, false)
+    );
+    assert_eq!(parse_error(&with(&[])), ErrorKind::MissingRequiredArgument);
+    assert_eq!(
+        parse_error(&with(&["--text", "go", "--message-file", "a.json"])),
         ErrorKind::ArgumentConflict
     );
-    assert_eq!(refused(&with(&["--text", "go", "--missed", "some"])), ErrorKind::InvalidValue);
+    assert_eq!(parse_error(&with(&["--text", "go", "--missed", "some"])), ErrorKind::InvalidValue);
     assert_eq!(
-        refused(&["schedule", "put", "nightly", "--agent", "a", "--text", "go"]),
+        parse_error(&["schedule", "put", "nightly", "--agent", "a", "--text", "go"]),
         ErrorKind::MissingRequiredArgument
     );
 }
 
 #[test]
-fn a_send_says_how_the_task_is_run() {
-    let flags =
-        sent(&["--priority", "-5", "--max-attempts", "7", "--timeout", "90s", "--deadline", "2h"]);
+fn a_send_takes_options_of_the_durability_extension() {
+    let flags = parse_send(&[
+        "--priority",
+        "-5",
+        "--max-attempts",
+        "7",
+        "--timeout",
+        "90s",
+        "--deadline",
+        "2h",
+    ]);
     assert_eq!((flags.priority, flags.max_attempts), (Some(-5), Some(7)));
     assert_eq!(flags.timeout.map(|timeout| timeout.as_secs()), Some(90));
     assert_eq!(flags.deadline, Some("2h".parse().unwrap()));
@@ -102,6 +122,6 @@ fn a_send_says_how_the_task_is_run() {
         ["--not-before", "tomorrow"],
     ] {
         let line = [["tasks", "send", "a"].as_slice(), &bad].concat();
-        assert_eq!(refused(&line), ErrorKind::ValueValidation, "{bad:?}");
+        assert_eq!(parse_error(&line), ErrorKind::ValueValidation, "{bad:?}");
     }
 }

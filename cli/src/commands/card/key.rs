@@ -2,8 +2,8 @@
 
 use super::source;
 use crate::{
-    args::{CardKeyCommand, NewCardKey, ShowCardKey},
-    exit::{Done, Failure, Outcome},
+    args::{CardKeyCommand, NewCardKeyArgs, ShowCardKeyArgs},
+    exit::{CommandError, CommandResult, Completion},
     print,
 };
 use longhaul_runtime::{IdSource, SystemIds};
@@ -16,63 +16,65 @@ use std::{
 };
 
 /// Runs the command.
-pub fn run(command: CardKeyCommand) -> Outcome {
+pub fn run(command: CardKeyCommand) -> CommandResult {
     match command {
         CardKeyCommand::New(args) => new(&args),
         CardKeyCommand::Show(args) => show(&args),
     }
 }
 
-fn new(args: &NewCardKey) -> Outcome {
-    let key = PrivateKey::generate(args.alg, || random(&SystemIds));
-    let pem = key.to_pem().map_err(|error| Failure::failed(error.to_string()))?;
+fn new(args: &NewCardKeyArgs) -> CommandResult {
+    let key = PrivateKey::generate(args.alg, || random_seed(&SystemIds));
+    let pem = key.to_pem().map_err(|error| CommandError::failed(error.to_string()))?;
     if args.out.as_os_str() == "-" {
         print::write_out(&pem)?;
-        return Ok(Done::Ok);
+        return Ok(Completion::Ok);
     }
     write_new(&args.out, &pem).map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::AlreadyExists => "is there already, and is not written over".to_owned(),
             _ => format!("cannot be written: {error}"),
         };
-        Failure::failed(format!("{}: {why}", args.out.display()))
+        CommandError::failed(format!("{}: {why}", args.out.display()))
     })?;
-    print::line(&line(&args.out, &key.public()))?;
-    Ok(Done::Ok)
+    print::line(&key_line(&args.out, &key.public()))?;
+    Ok(Completion::Ok)
 }
 
-fn random(ids: &dyn IdSource) -> [u8; 32] {
+fn random_seed(ids: &dyn IdSource) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes[..16].copy_from_slice(&ids.random_u128().to_be_bytes());
     bytes[16..].copy_from_slice(&ids.random_u128().to_be_bytes());
     bytes
 }
 
-/// A new file that only its owner can read.
+/// Writes a new file that only its owner can read.
 fn write_new(path: &Path, pem: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()
 }
 
-fn show(args: &ShowCardKey) -> Outcome {
-    let read = |path: &std::path::PathBuf| source::key(path, PublicKey::from_pem);
+fn show(args: &ShowCardKeyArgs) -> CommandResult {
+    let read = |path: &std::path::PathBuf| source::read_key(path, PublicKey::from_pem);
     let keys: Vec<PublicKey> = args.files.iter().map(read).collect::<Result<_, _>>()?;
     if args.jwks {
         print::line(&super::view::pretty(&KeyRing::new(None, keys).jwks()))?;
-        return Ok(Done::Ok);
+        return Ok(Completion::Ok);
     }
     for (path, key) in args.files.iter().zip(&keys) {
         if args.pem {
-            print::write_out(&key.to_pem().map_err(|error| Failure::failed(error.to_string()))?)?;
+            print::write_out(
+                &key.to_pem().map_err(|error| CommandError::failed(error.to_string()))?,
+            )?;
         } else {
-            print::line(&line(path, key))?;
+            print::line(&key_line(path, key))?;
         }
     }
-    Ok(Done::Ok)
+    Ok(Completion::Ok)
 }
 
-fn line(path: &Path, key: &PublicKey) -> String {
+fn key_line(path: &Path, key: &PublicKey) -> String {
     format!("{}  {}  {}", key.algorithm(), key.thumbprint(), path.display())
 }
 
@@ -83,10 +85,10 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     #[test]
-    fn a_key_file_is_for_its_owner_alone_and_never_written_over() {
+    fn a_key_file_is_private_and_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("key.pem");
-        let args = NewCardKey { alg: Algorithm::EdDsa, out: out.clone() };
+        let args = NewCardKeyArgs { alg: Algorithm::EdDsa, out: out.clone() };
         new(&args).unwrap();
         let first = fs::read_to_string(&out).unwrap();
         assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_keys_are_alike() {
-        assert_ne!(random(&SystemIds), random(&SystemIds));
+    fn seeds_are_random() {
+        assert_ne!(random_seed(&SystemIds), random_seed(&SystemIds));
     }
 }

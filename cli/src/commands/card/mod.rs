@@ -1,6 +1,6 @@
-//! `longhaul card`: cards of agents, their signatures, and the keys that make them.
+//! `longhaul card`: agent cards, their signatures and keys.
 //!
-//! A file is written as a whole or not at all, and a key file is never written over.
+//! A file is written as a whole or not at all, and a key file is never overwritten.
 
 mod key;
 mod show;
@@ -9,10 +9,10 @@ mod source;
 mod verify;
 mod view;
 
-use crate::{args::CardCommand, exit::Outcome};
+use crate::{args::CardCommand, exit::CommandResult};
 
 /// Runs the command.
-pub async fn run(command: CardCommand) -> Outcome {
+pub async fn run(command: CardCommand) -> CommandResult {
     match command {
         CardCommand::Show(args) => show::run(args).await,
         CardCommand::Sign(args) => sign::run(&args),

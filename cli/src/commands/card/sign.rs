@@ -2,8 +2,8 @@
 
 use super::{source, view};
 use crate::{
-    args::SignCard,
-    exit::{Done, Failure, Outcome},
+    args::SignCardArgs,
+    exit::{CommandError, CommandResult, Completion},
     print,
 };
 use longhaul_signing::{CardSignature, KeyRing, PrivateKey, SIGNATURES_FIELD};
@@ -11,50 +11,50 @@ use serde_json::Value;
 use std::{fs, path::Path};
 
 /// Runs the command.
-pub fn run(args: &SignCard) -> Outcome {
-    let key = source::key(&args.key, PrivateKey::from_pem)?;
-    if let Some(Err(error)) = args.jku.as_deref().map(reqwest::Url::parse) {
-        return Err(Failure::usage(format!("--jku: is no URL: {error}")));
+pub fn run(args: &SignCardArgs) -> CommandResult {
+    let key = source::read_key(&args.key, PrivateKey::from_pem)?;
+    if let Some(Err(error)) = args.jku.as_deref().map(longhaul_client::Url::parse) {
+        return Err(CommandError::usage(format!("--jku: is no URL: {error}")));
     }
-    let card = source::from_file(&args.card)?;
+    let card = source::read_json(&args.card)?;
     let signed = signed(card, key, args.jku.as_deref())
-        .map_err(|error| Failure::failed(format!("{}: {error}", args.card)))?;
+        .map_err(|error| CommandError::failed(format!("{}: {error}", args.card)))?;
     let text = view::pretty(&signed);
     match &args.out {
         None => print::line(&text)?,
         Some(path) => replace(path, &format!("{text}\n"))?,
     }
-    Ok(Done::Ok)
+    Ok(Completion::Ok)
 }
 
-/// The card with signatures of this key. Those of other keys stay; earlier ones of this key were made over a card that may
-/// have changed since, and go.
+/// Signs the card. Signatures of other keys stay; earlier ones of this key are dropped, because the card may have changed.
 fn signed(
     mut card: Value,
     key: PrivateKey,
     jku: Option<&str>,
 ) -> Result<Value, longhaul_signing::SignError> {
     let ring = KeyRing::new(Some(key), []);
-    let mine = |signature: &Value| {
+    let is_own = |signature: &Value| {
         let read = serde_json::from_value::<CardSignature>(signature.clone()).ok();
         let header = read.and_then(|signature| signature.protected_header());
         header.is_some_and(|header| header.kid.as_deref() == ring.kid())
     };
     let made = ring.sign(&card, jku)?;
     let before = card.get(SIGNATURES_FIELD).and_then(Value::as_array).cloned().unwrap_or_default();
-    let kept = before.into_iter().filter(|signature| !mine(signature));
+    let kept = before.into_iter().filter(|signature| !is_own(signature));
     let made = made.iter().filter_map(|signature| serde_json::to_value(signature).ok());
     card[SIGNATURES_FIELD] = kept.chain(made).collect();
     Ok(card)
 }
 
-/// Writes beside the file first, so that it is never there in part.
-fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+/// Writes a new file and renames it, so that a crash leaves no partial file.
+fn replace(path: &Path, text: &str) -> Result<(), CommandError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    written
-        .map_err(|error| Failure::failed(format!("{}: cannot be written: {error}", path.display())))
+    written.map_err(|error| {
+        CommandError::failed(format!("{}: cannot be written: {error}", path.display()))
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_card_is_refused() {
+    fn json_that_is_no_card_is_refused() {
         assert!(signed(json!([1]), key(1), None).is_err());
     }
 }

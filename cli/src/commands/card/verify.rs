@@ -1,103 +1,108 @@
 //! `longhaul card verify`.
 //!
-//! Only keys count that the user named, or that stand on the server which the card came from. A card may name any place for
-//! its keys: one elsewhere is never fetched without being told to, also when the server itself sends there.
+//! Trusts only keys that the user named, or that stand on the server that the card came from. A card may name any address
+//! for its keys, and whoever forged it would: a key set on another server is never fetched without `--trust-jku`, not even
+//! on a redirect.
 
 use super::{source, view};
 use crate::{
-    args::VerifyCard,
-    client::fetch,
-    exit::{Done, Failure, Outcome},
+    args::VerifyCardArgs,
+    exit::{CommandError, CommandResult, Completion},
     print,
 };
+use longhaul_client::Url;
 use longhaul_signing::{
     CardSignature, PublicKey, SIGNATURES_FIELD, TrustedKey, parse_trusted_keys, verify,
 };
-use reqwest::Url;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Runs the command.
-pub async fn run(args: VerifyCard) -> Outcome {
-    let from = source::address(&args.card).transpose()?;
+pub async fn run(args: VerifyCardArgs) -> CommandResult {
+    let from = source::parse_address(&args.card).transpose()?;
     let from = from.map(|url| source::card_address(url, args.agent.as_deref()));
     let card = match &from {
-        Some(url) => source::from_address(url, Some(args.version.name())).await?,
-        None => source::from_file(&args.card)?,
+        Some(url) => source::fetch_json(url, Some(args.version.name())).await?,
+        None => source::read_json(&args.card)?,
     };
-    let no_card =
-        |error: longhaul_signing::SignError| Failure::failed(format!("{}: {error}", args.card));
-    // Without keys: whether there is anything to verify.
+    let no_card = |error: longhaul_signing::SignError| {
+        CommandError::failed(format!("{}: {error}", args.card))
+    };
+    // Without keys this only counts the signatures.
     if verify(&card, &[]).map_err(no_card)?.is_empty() {
-        return Err(Failure::failed(format!("{}: the card is not signed", args.card)));
+        return Err(CommandError::failed(format!("{}: the card is not signed", args.card)));
     }
-    let keys = keys(&args, &card, from.as_ref()).await?;
-    let verdicts = verify(&card, &keys).map_err(no_card)?;
+    let keys = trusted_keys(&args, &card, from.as_ref()).await?;
+    let verifications = verify(&card, &keys).map_err(no_card)?;
     if args.json {
-        print::line(&view::compact(&view::verdicts_as_json(&verdicts)))?;
+        print::line(&view::compact(&view::verifications_json(&verifications)))?;
     } else {
-        print::write_out(&view::verdicts(&verdicts))?;
+        print::write_out(&view::verification_table(&verifications))?;
     }
-    if verdicts.iter().any(|verdict| verdict.outcome.is_ok()) {
-        return Ok(Done::Ok);
+    if verifications.iter().any(|verification| verification.outcome.is_ok()) {
+        return Ok(Completion::Ok);
     }
-    Err(Failure::failed(format!("{}: no signature is valid", args.card)))
+    Err(CommandError::failed(format!("{}: no signature is valid", args.card)))
 }
 
-/// The keys that count.
-async fn keys(
-    args: &VerifyCard,
+/// Collects the keys to trust.
+async fn trusted_keys(
+    args: &VerifyCardArgs,
     card: &Value,
     from: Option<&Url>,
-) -> Result<Vec<TrustedKey>, Failure> {
+) -> Result<Vec<TrustedKey>, CommandError> {
     let mut keys = Vec::new();
     if let Some(path) = &args.key {
-        let key = source::key(path, PublicKey::from_pem)?;
+        let key = source::read_key(path, PublicKey::from_pem)?;
         keys.push(TrustedKey { kid: None, key });
     }
     if let Some(jwks) = &args.jwks {
-        let bytes = match source::address(jwks).transpose()? {
-            Some(url) => fetch(&url, None).await?,
-            None => source::bytes_of(jwks)?,
+        let bytes = match source::parse_address(jwks).transpose()? {
+            Some(url) => source::fetch(&url, None).await?,
+            None => source::read_bytes(jwks)?,
         };
         keys.extend(key_set(jwks, &bytes)?);
     }
     if args.key.is_some() || args.jwks.is_some() {
         return Ok(keys);
     }
-    for url in places(card, from, args.trust_jku)? {
-        let bytes = fetch(&url, None).await?;
+    for url in key_set_urls(card, from, args.trust_jku)? {
+        let bytes = source::fetch(&url, None).await?;
         keys.extend(key_set(url.as_str(), &bytes)?);
     }
     Ok(keys)
 }
 
-fn key_set(name: &str, bytes: &[u8]) -> Result<Vec<TrustedKey>, Failure> {
-    parse_trusted_keys(bytes).map_err(|error| Failure::failed(format!("{name}: {error}")))
+fn key_set(name: &str, bytes: &[u8]) -> Result<Vec<TrustedKey>, CommandError> {
+    parse_trusted_keys(bytes).map_err(|error| CommandError::failed(format!("{name}: {error}")))
 }
 
-/// The key sets to fetch when the user named none.
-fn places(card: &Value, from: Option<&Url>, trust: bool) -> Result<BTreeSet<Url>, Failure> {
-    let (near, far): (BTreeSet<Url>, BTreeSet<Url>) = named(card)
+/// Returns the key sets to fetch if the user named no keys.
+fn key_set_urls(
+    card: &Value,
+    from: Option<&Url>,
+    trust: bool,
+) -> Result<BTreeSet<Url>, CommandError> {
+    let (same_origin, elsewhere): (BTreeSet<Url>, BTreeSet<Url>) = named_key_sets(card)
         .into_iter()
         .partition(|url| trust || from.is_some_and(|from| from.origin() == url.origin()));
-    if !near.is_empty() {
-        return Ok(near);
+    if !same_origin.is_empty() {
+        return Ok(same_origin);
     }
-    match (far.first(), from) {
-        (Some(url), _) => Err(Failure::failed(format!(
+    match (elsewhere.first(), from) {
+        (Some(url), _) => Err(CommandError::failed(format!(
             "the card names its keys at {url}, which is not the server that it came from; --trust-jku takes them all the same, \
              --jwks and --key name keys that you trust"
         ))),
-        (None, Some(from)) => Ok(BTreeSet::from([source::key_set_beside(from)])),
-        (None, None) => Err(Failure::usage(
+        (None, Some(from)) => Ok(BTreeSet::from([source::key_set_of_server(from)])),
+        (None, None) => Err(CommandError::usage(
             "the card does not say where its keys are; name keys that you trust with --jwks or --key",
         )),
     }
 }
 
-/// The key sets that the signatures name.
-fn named(card: &Value) -> BTreeSet<Url> {
+/// Returns the key sets that the signatures name.
+fn named_key_sets(card: &Value) -> BTreeSet<Url> {
     let signatures = card.get(SIGNATURES_FIELD).and_then(Value::as_array).into_iter().flatten();
     signatures
         .filter_map(|signature| serde_json::from_value::<CardSignature>(signature.clone()).ok())
@@ -139,9 +144,9 @@ mod tests {
         longhaul_runtime::spawn("fake", async move { axum::serve(listener, app).await.unwrap() });
     }
 
-    fn args(card: String, jwks: Option<String>, trust_jku: bool) -> VerifyCard {
-        let (version, agent) = (crate::args::CardVersion::V1, None);
-        VerifyCard { card, jwks, key: None, trust_jku, agent, version, json: false }
+    fn args(card: String, jwks: Option<String>, trust_jku: bool) -> VerifyCardArgs {
+        let (version, agent) = (crate::args::CardVersionArg::V1, None);
+        VerifyCardArgs { card, jwks, key: None, trust_jku, agent, version, json: false }
     }
 
     #[tokio::test]
@@ -168,13 +173,17 @@ mod tests {
         }
         assert_eq!(asked.load(Ordering::SeqCst), 0);
         // The same keys, named by the user.
-        assert_eq!(run(args(card, Some(far), false)).await, Ok(Done::Ok));
+        assert_eq!(run(args(card, Some(far), false)).await, Ok(Completion::Ok));
     }
 
-    fn found(jku: Option<&str>, from: Option<&str>, trust: bool) -> Result<Vec<String>, Failure> {
+    fn found(
+        jku: Option<&str>,
+        from: Option<&str>,
+        trust: bool,
+    ) -> Result<Vec<String>, CommandError> {
         let from = from.map(|from| from.parse().unwrap());
-        let places = places(&card(jku), from.as_ref(), trust)?;
-        Ok(places.into_iter().map(String::from).collect())
+        let urls = key_set_urls(&card(jku), from.as_ref(), trust)?;
+        Ok(urls.into_iter().map(String::from).collect())
     }
 
     #[test]

@@ -1,84 +1,84 @@
-//! What people and programs see of a card and of its signatures. A card comes from others: nothing of it steers the
-//! terminal.
+//! Cards and signatures as text and as JSON. A card may come from anyone, so its text is cleaned of everything that steers
+//! a terminal.
 
 use crate::{
-    print,
     screen::{clean, escaped},
+    table::table_without_header,
 };
 use longhaul_signing::{CardSignature, SIGNATURES_FIELD, SignatureVerification};
 use serde_json::{Value, json};
 
-/// JSON on several lines.
+/// Formats JSON on several lines.
 pub fn pretty(value: &Value) -> String {
     escaped(&serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()))
 }
 
-/// JSON on one line.
+/// Formats JSON on one line.
 pub fn compact(value: &Value) -> String {
     escaped(&value.to_string())
 }
 
-/// A card, for people.
+/// Formats a card for people.
 pub fn card(card: &Value) -> String {
-    let mut text = format!("{}  {}\n", shown(&card["name"]), shown(&card["version"]));
+    let mut text = format!("{}  {}\n", text_or_dash(&card["name"]), text_or_dash(&card["version"]));
     if let Some(description) = card["description"].as_str().filter(|text| !text.is_empty()) {
         text.extend([clean(description).as_str(), "\n"]);
     }
     text.push('\n');
     let mut rows = Vec::new();
-    add(&mut rows, "interfaces", interfaces(card));
-    add(&mut rows, "provider", provider(&card["provider"]));
-    add(&mut rows, "read more", texts(&card["documentationUrl"]));
-    add(&mut rows, "capabilities", capabilities(card));
-    add(&mut rows, "extensions", list(&card["capabilities"]["extensions"], extension));
-    add(&mut rows, "security", security(card));
-    add(&mut rows, "reads", texts(&card["defaultInputModes"]));
-    add(&mut rows, "writes", texts(&card["defaultOutputModes"]));
-    add(&mut rows, "skills", list(&card["skills"], skill));
-    add(&mut rows, "signatures", list(&card[SIGNATURES_FIELD], signature));
-    text.push_str(&print::table(&rows));
+    add_rows(&mut rows, "interfaces", interfaces(card));
+    add_rows(&mut rows, "provider", provider(&card["provider"]));
+    add_rows(&mut rows, "read more", texts(&card["documentationUrl"]));
+    add_rows(&mut rows, "capabilities", capabilities(card));
+    add_rows(&mut rows, "extensions", list(&card["capabilities"]["extensions"], extension));
+    add_rows(&mut rows, "security", security(card));
+    add_rows(&mut rows, "reads", texts(&card["defaultInputModes"]));
+    add_rows(&mut rows, "writes", texts(&card["defaultOutputModes"]));
+    add_rows(&mut rows, "skills", list(&card["skills"], skill));
+    add_rows(&mut rows, "signatures", list(&card[SIGNATURES_FIELD], signature));
+    text.push_str(&table_without_header(rows));
     text
 }
 
-/// What each signature is worth, for people.
-pub fn verdicts(verdicts: &[SignatureVerification]) -> String {
-    let row = |(at, verdict): (usize, &SignatureVerification)| {
-        let (state, why) = match &verdict.outcome {
+/// Formats the verification of each signature for people.
+pub fn verification_table(verifications: &[SignatureVerification]) -> String {
+    let row = |(at, verification): (usize, &SignatureVerification)| {
+        let (state, why) = match &verification.outcome {
             Ok(form) => ("valid", format!("covers {}", form.name())),
-            Err(refused) => ("not valid", clean(&refused.to_string())),
+            Err(rejection) => ("not valid", clean(&rejection.to_string())),
         };
-        let header = verdict.header.as_ref();
+        let header = verification.header.as_ref();
         let alg = header.map_or("?".to_owned(), |header| clean(&header.alg));
         let kid = header.and_then(|header| header.kid.as_deref()).map_or("-".to_owned(), clean);
         vec![format!("signature {}", at + 1), alg, kid, state.to_owned(), why]
     };
-    print::table(&verdicts.iter().enumerate().map(row).collect::<Vec<_>>())
+    table_without_header(verifications.iter().enumerate().map(row))
 }
 
-/// The same for programs.
-pub fn verdicts_as_json(verdicts: &[SignatureVerification]) -> Value {
-    let one = |verdict: &SignatureVerification| {
-        let header = verdict.header.as_ref();
+/// Converts the verifications to JSON.
+pub fn verifications_json(verifications: &[SignatureVerification]) -> Value {
+    let one = |verification: &SignatureVerification| {
+        let header = verification.header.as_ref();
         json!({
             "alg": header.map(|header| &header.alg),
             "kid": header.and_then(|header| header.kid.as_ref()),
             "jku": header.and_then(|header| header.jku.as_ref()),
-            "valid": verdict.outcome.is_ok(),
-            "covers": verdict.outcome.as_ref().ok().map(|form| form.name()),
-            "problem": verdict.outcome.as_ref().err().map(ToString::to_string),
+            "valid": verification.outcome.is_ok(),
+            "covers": verification.outcome.as_ref().ok().map(|form| form.name()),
+            "problem": verification.outcome.as_ref().err().map(ToString::to_string),
         })
     };
-    let valid = verdicts.iter().any(|verdict| verdict.outcome.is_ok());
-    json!({"valid": valid, "signatures": verdicts.iter().map(one).collect::<Vec<_>>()})
+    let valid = verifications.iter().any(|verification| verification.outcome.is_ok());
+    json!({"valid": valid, "signatures": verifications.iter().map(one).collect::<Vec<_>>()})
 }
 
-/// A row for each line, the name before the first.
-fn add(rows: &mut Vec<Vec<String>>, name: &str, lines: Vec<String>) {
+/// Adds a row for each line, the name before the first.
+fn add_rows(rows: &mut Vec<Vec<String>>, name: &str, lines: Vec<String>) {
     let names = std::iter::once(name).chain(std::iter::repeat(""));
     rows.extend(names.zip(lines).map(|(name, line)| vec![name.to_owned(), line]));
 }
 
-fn shown(value: &Value) -> String {
+fn text_or_dash(value: &Value) -> String {
     value.as_str().filter(|text| !text.is_empty()).map_or("-".to_owned(), one_line)
 }
 
@@ -90,7 +90,7 @@ fn list(value: &Value, line: impl Fn(&Value) -> String) -> Vec<String> {
     value.as_array().into_iter().flatten().map(line).collect()
 }
 
-/// A list of texts, or a text, on one line.
+/// Formats a text or a list of texts on one line.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![one_line(text)],
@@ -107,13 +107,13 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Those of 1.0, or else those of 0.3.
+/// Formats the interfaces of a 1.0 card, or else of a 0.3 card.
 fn interfaces(card: &Value) -> Vec<String> {
     let line = |binding: &Value, version: &Value, one: &Value| {
         let tenant = one["tenant"].as_str().filter(|tenant| !tenant.is_empty());
         let tenant = tenant.map(|tenant| format!("  tenant {}", one_line(tenant)));
-        let (binding, version) = (shown(binding), shown(version));
-        format!("{binding} {version}  {}{}", shown(&one["url"]), tenant.unwrap_or_default())
+        let (binding, version) = (text_or_dash(binding), text_or_dash(version));
+        format!("{binding} {version}  {}{}", text_or_dash(&one["url"]), tenant.unwrap_or_default())
     };
     let of_1_0 = |one: &Value| line(&one["protocolBinding"], &one["protocolVersion"], one);
     if card["supportedInterfaces"].is_array() {
@@ -130,7 +130,7 @@ fn provider(provider: &Value) -> Vec<String> {
     if provider.is_null() {
         return Vec::new();
     }
-    vec![format!("{}  {}", shown(&provider["organization"]), shown(&provider["url"]))]
+    vec![format!("{}  {}", text_or_dash(&provider["organization"]), text_or_dash(&provider["url"]))]
 }
 
 fn capabilities(card: &Value) -> Vec<String> {
@@ -150,10 +150,10 @@ fn capabilities(card: &Value) -> Vec<String> {
 
 fn extension(extension: &Value) -> String {
     let required = if extension["required"] == true { "  (required)" } else { "" };
-    format!("{}{required}", shown(&extension["uri"]))
+    format!("{}{required}", text_or_dash(&extension["uri"]))
 }
 
-/// What a caller must show; a line for each way.
+/// Formats the accepted combinations of credentials, one a line.
 fn security(card: &Value) -> Vec<String> {
     let of_1_0 = list(&card["securityRequirements"], |one| schemes(&one["schemes"]));
     if of_1_0.is_empty() { list(&card["security"], schemes) } else { of_1_0 }
@@ -166,7 +166,7 @@ fn schemes(schemes: &Value) -> String {
 }
 
 fn skill(skill: &Value) -> String {
-    format!("{}  {}", shown(&skill["id"]), shown(&skill["description"]))
+    format!("{}  {}", text_or_dash(&skill["id"]), text_or_dash(&skill["description"]))
 }
 
 fn signature(signature: &Value) -> String {
@@ -213,7 +213,7 @@ signatures    cannot be read
     }
 
     #[test]
-    fn json_of_a_card_steers_no_terminal_either() {
+    fn json_of_a_card_cannot_steer_the_terminal() {
         let card = json!({"name": "a\u{9b}2J\u{85}\u{202e}"});
         for text in [pretty(&card), compact(&card)] {
             assert!(text.contains(r"a\u009b2J\u0085\u202e"), "{text}");
@@ -222,7 +222,7 @@ signatures    cannot be read
     }
 
     #[test]
-    fn a_card_of_0_3_shows_its_interfaces_too() {
+    fn interfaces_of_a_0_3_card_are_shown() {
         let text = card(&json!({
             "name": "old", "version": "1", "protocolVersion": "0.3.0", "url": "http://a/",
             "preferredTransport": "JSONRPC", "security": [{"key": []}],
@@ -239,22 +239,22 @@ signatures    cannot be read
     }
 
     #[test]
-    fn anything_at_all_can_be_shown() {
+    fn any_json_can_be_shown() {
         for odd in [json!(null), json!([1]), json!({"skills": 5, "capabilities": [], "name": {}})] {
             assert!(card(&odd).contains("capabilities"));
         }
     }
 
     #[test]
-    fn every_signature_says_what_it_is_worth() {
+    fn every_signature_is_shown_with_its_verification() {
         let all = [
             SignatureVerification { header: None, outcome: Err(SignatureRejection::Unreadable) },
             SignatureVerification { header: None, outcome: Ok(SignedForm::Specification) },
         ];
-        let text = verdicts(&all);
+        let text = verification_table(&all);
         assert!(text.contains("signature 1  ?  -  not valid  it cannot be read"), "{text}");
         assert!(text.contains("signature 2  ?  -  valid      covers the 1.0 card"), "{text}");
-        let json = verdicts_as_json(&all);
+        let json = verifications_json(&all);
         assert_eq!(json["valid"], true);
         assert_eq!(json["signatures"][0]["valid"], false);
         assert_eq!(json["signatures"][1]["covers"], "the 1.0 card");

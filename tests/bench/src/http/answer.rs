@@ -1,78 +1,73 @@
-//! Checks of answers, without building a JSON document.
+//! Whether an answer is right, without building a document of it.
 
-use super::{connection::HttpAnswer, message::EchoMessage};
+use super::{Answer, Message};
 use serde::Deserialize;
 
-/// A task's UUID as a number.
-pub type TaskIdBits = u128;
+/// The id of a task, as a number.
+pub type Id = u128;
 
 #[derive(Deserialize)]
-struct EchoResponse<'a> {
+struct Reply<'a> {
     #[serde(borrow)]
-    result: EchoResult<'a>,
+    result: Outcome<'a>,
 }
 
 #[derive(Deserialize)]
-struct EchoResult<'a> {
+struct Outcome<'a> {
     #[serde(borrow)]
-    task: EchoTask<'a>,
+    task: Task<'a>,
 }
 
 #[derive(Deserialize)]
-struct EchoTask<'a> {
+struct Task<'a> {
     id: &'a str,
     #[serde(borrow)]
-    status: EchoStatus<'a>,
+    status: Status<'a>,
     #[serde(borrow, default)]
-    artifacts: Vec<EchoArtifact<'a>>,
+    artifacts: Vec<Artifact<'a>>,
 }
 
 #[derive(Deserialize)]
-struct EchoStatus<'a> {
+struct Status<'a> {
     state: &'a str,
 }
 
 #[derive(Deserialize)]
-struct EchoArtifact<'a> {
+struct Artifact<'a> {
     #[serde(borrow)]
-    parts: Vec<EchoPart<'a>>,
+    parts: Vec<Part<'a>>,
 }
 
 #[derive(Deserialize)]
-struct EchoPart<'a> {
+struct Part<'a> {
     text: Option<&'a str>,
 }
 
-/// Checks that an answer is the completed echo of a message; returns the task's id.
-pub fn check_echo(answer: &HttpAnswer, number: u64) -> Result<TaskIdBits, String> {
+/// The id of the completed task that echoes this message; or what is wrong with the answer.
+pub fn echoed(answer: &Answer, number: u64) -> Result<Id, String> {
     check(&answer.body, number)
         .map_err(|wrong| format!("{wrong}: {} {}", answer.status, answer.text()))
 }
 
-fn check(body: &[u8], number: u64) -> Result<TaskIdBits, String> {
-    let reply: EchoResponse<'_> =
-        serde_json::from_slice(body).map_err(|error| error.to_string())?;
+fn check(body: &[u8], number: u64) -> Result<Id, String> {
+    let reply: Reply<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let task = reply.result.task;
     if task.status.state != "TASK_STATE_COMPLETED" {
         return Err("not the completed task".to_owned());
     }
     let mut parts = task.artifacts.iter().flat_map(|artifact| &artifact.parts);
-    if !parts
-        .next()
-        .and_then(|part| part.text)
-        .is_some_and(|text| EchoMessage::is_text(text, number))
-    {
+    if !parts.next().and_then(|part| part.text).is_some_and(|text| Message::is_text(text, number)) {
         return Err("not what was sent".to_owned());
     }
     id(task.id).ok_or_else(|| "the task's id is no UUID".to_owned())
 }
 
-/// Parses a UUID.
-fn id(text: &str) -> Option<TaskIdBits> {
+/// A UUID as a number.
+fn id(text: &str) -> Option<Id> {
     let mut number = 0;
     let mut digits = 0;
     for byte in text.bytes().filter(|byte| *byte != b'-') {
-        number = number << 4 | TaskIdBits::from(char::from(byte).to_digit(16)?);
+        number = number << 4 | Id::from(char::from(byte).to_digit(16)?);
         digits += 1;
     }
     (digits == 32).then_some(number)
@@ -92,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_echo_is_right() {
+    fn the_completed_echo_of_the_message_is_right() {
         let body = body("TASK_STATE_COMPLETED", "Task 0000000042");
         assert_eq!(check(body.as_bytes(), 42), Ok(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
     }

@@ -1,9 +1,6 @@
-//! One HTTP/1.1 connection, and the event stream that a request can turn it into.
+//! One connection.
 
-use super::{
-    message::call_body,
-    sse_parser::{SseEvent, SseParser},
-};
+use super::events::Events;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -16,26 +13,26 @@ use hyper_util::rt::TokioIo;
 use std::{fmt, pin::pin};
 use tokio::net::TcpStream;
 
-/// Error of a request.
+/// Why there is no answer.
 #[derive(Debug)]
-pub struct RequestError(pub String);
+pub struct Failure(pub String);
 
-impl fmt::Display for RequestError {
+impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-impl<E: std::error::Error> From<E> for RequestError {
+impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let cause = error.source().map(|cause| format!(": {cause}"));
         Self(format!("{error}{}", cause.unwrap_or_default()))
     }
 }
 
-/// A complete answer.
+/// An answer read to its end.
 #[derive(Debug)]
-pub struct HttpAnswer {
+pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers.
@@ -44,8 +41,8 @@ pub struct HttpAnswer {
     pub body: Bytes,
 }
 
-impl HttpAnswer {
-    /// The body as JSON. Panics when it is invalid.
+impl Answer {
+    /// The body as JSON; panics when it is none.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
@@ -57,17 +54,17 @@ impl HttpAnswer {
     }
 }
 
-/// A TCP connection for one request at a time.
-pub struct HttpConnection {
+/// A TCP connection that carries one request at a time.
+pub struct Connection {
     headers: HeaderMap,
-    sender: SendRequest<Full<Bytes>>,
-    link: Link<TokioIo<TcpStream>, Full<Bytes>>,
-    ended: bool,
+    pub(super) sender: SendRequest<Full<Bytes>>,
+    pub(super) link: Link<TokioIo<TcpStream>, Full<Bytes>>,
+    pub(super) ended: bool,
 }
 
-impl HttpConnection {
-    /// Connects to a base URL, `http://127.0.0.1:PORT`.
-    pub async fn open(base: &str) -> Result<Self, RequestError> {
+impl Connection {
+    /// Connects to `http://127.0.0.1:PORT`.
+    pub async fn open(base: &str) -> Result<Self, Failure> {
         let address = base.trim_start_matches("http://");
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -80,42 +77,33 @@ impl HttpConnection {
         Ok(Self { headers, sender, link, ended: false })
     }
 
-    /// Posts a body, and reads the complete answer.
-    pub async fn post(
-        &mut self,
-        path: &'static str,
-        body: Bytes,
-    ) -> Result<HttpAnswer, RequestError> {
+    /// Posts a body and reads the answer to its end.
+    pub async fn post(&mut self, path: &'static str, body: Bytes) -> Result<Answer, Failure> {
         let request = self.request(path, body);
         self.answer(request).await
     }
 
-    /// Makes a JSON-RPC call, and reads the complete answer.
+    /// A JSON-RPC call, its answer read to its end.
     pub async fn call(
         &mut self,
         path: &'static str,
         method: &str,
         params: &serde_json::Value,
-    ) -> Result<HttpAnswer, RequestError> {
-        self.post(path, call_body(method, params)).await
+    ) -> Result<Answer, Failure> {
+        self.post(path, super::call_body(method, params)).await
     }
 
-    /// Posts a body that is answered with an event stream, which takes over the connection. A
-    /// refusal is an error.
-    pub async fn events(
-        mut self,
-        path: &'static str,
-        body: Bytes,
-    ) -> Result<SseEvents, RequestError> {
+    /// Posts a body that is answered with events; the connection is theirs from then on. A refusal is a failure.
+    pub async fn events(mut self, path: &'static str, body: Bytes) -> Result<Events, Failure> {
         let request = self.request(path, body);
         let response = self.response(request).await?;
         let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
             let status = response.status();
             let refusal = self.read(response.into_body()).await?;
-            return Err(RequestError(format!("{status}: {}", String::from_utf8_lossy(&refusal))));
+            return Err(Failure(format!("{status}: {}", String::from_utf8_lossy(&refusal))));
         }
-        Ok(SseEvents { connection: self, body: response.into_body(), parser: SseParser::default() })
+        Ok(Events::new(self, response.into_body()))
     }
 
     fn request(&self, path: &'static str, body: Bytes) -> Request<Full<Bytes>> {
@@ -126,17 +114,17 @@ impl HttpConnection {
         request
     }
 
-    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<HttpAnswer, RequestError> {
+    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let response = self.response(request).await?;
         let (head, body) = response.into_parts();
         let body = self.read(body).await?;
-        Ok(HttpAnswer { status: head.status, headers: head.headers, body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     async fn response(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, RequestError> {
+    ) -> Result<Response<Incoming>, Failure> {
         let mut response = pin!(self.sender.send_request(request));
         if !self.ended {
             tokio::select! {
@@ -148,7 +136,7 @@ impl HttpConnection {
         Ok(response.await?)
     }
 
-    async fn read(&mut self, mut body: Incoming) -> Result<Bytes, RequestError> {
+    async fn read(&mut self, mut body: Incoming) -> Result<Bytes, Failure> {
         let mut all: Option<BytesMut> = None;
         let mut first = Bytes::new();
         while let Some(data) = self.frame(&mut body).await? {
@@ -166,7 +154,7 @@ impl HttpConnection {
     }
 
     /// The next bytes of a body, or `None` at its end.
-    async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, RequestError> {
+    pub(super) async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
         loop {
             let mut next = pin!(body.frame());
             let frame = if self.ended {
@@ -184,28 +172,6 @@ impl HttpConnection {
                     Ok(data) => return Ok(Some(data)),
                     Err(_trailers) => {}
                 },
-            }
-        }
-    }
-}
-
-/// An event stream. Dropping it closes the connection.
-pub struct SseEvents {
-    connection: HttpConnection,
-    body: Incoming,
-    parser: SseParser,
-}
-
-impl SseEvents {
-    /// The next event, or `None` at the end of the stream.
-    pub async fn next(&mut self) -> Result<Option<SseEvent>, RequestError> {
-        loop {
-            if let Some(event) = self.parser.next() {
-                return Ok(Some(event));
-            }
-            match self.connection.frame(&mut self.body).await? {
-                Some(data) => self.parser.feed(data),
-                None => return Ok(None),
             }
         }
     }

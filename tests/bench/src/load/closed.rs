@@ -1,16 +1,16 @@
 //! The closed loop: each connection sends, waits for the finished task, checks it, and sends again.
 //!
-//! Connections stay open and busy from the warm-up to the end. So the loop measures a steady state:
-//! the tasks that end between the two readings.
+//! Connections stay open and busy from the warm-up to the end, so that what is measured is a steady state: tasks that end
+//! between the two readings.
 
-use super::ids::{self, next_number};
+use super::{END_LIMIT, addresses, ids, next_number};
 use crate::{
     http::{
-        EchoMessage, HttpConnection,
-        answer::{TaskIdBits, check_echo},
+        Connection, Message,
+        answer::{Id, echoed},
     },
-    stack::BenchStack,
-    usage::{StackUsage, UsageReading},
+    meter::{Reading, Usage},
+    stack::Stack,
 };
 use futures::future::join_all;
 use std::{
@@ -22,119 +22,110 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// Longest wait for the last answers of a load.
-pub(super) const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// A closed loop.
+/// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct ClosedLoop {
-    /// Number of connections; each always has a request in flight.
+    /// So many requests are always under way.
     pub connections: usize,
-    /// Time before the measurement.
+    /// Not measured.
     pub warm_up: Duration,
-    /// Time of the measurement.
+    /// Measured.
     pub measured: Duration,
-    /// Time after the measurement in which notifications are counted. Listening has a cost, so it
-    /// is kept out of the measurement.
-    pub notification_time: Duration,
+    /// Afterwards, notifications are counted for so long: listening costs something, so it is not done before.
+    pub listened: Duration,
 }
 
-/// Result of a closed loop.
+/// What came of it.
 #[derive(Debug, Clone)]
-pub struct ClosedLoopResult {
-    /// Sorted latencies of the tasks that ended in the measured time.
+pub struct Closed {
+    /// Of the tasks that ended in the measured time, sorted.
     pub latencies: Vec<Duration>,
-    /// Usage of the stack in the measured time.
-    pub usage: StackUsage,
-    /// Number of all tasks, including those before and after the measurement.
+    /// What the stack used in the measured time.
+    pub usage: Usage,
+    /// All tasks, those of the warm-up and of the end too.
     pub all: usize,
-    /// Notifications per task.
+    /// Notifications for each task.
     pub notified: Option<f64>,
 }
 
-impl ClosedLoopResult {
-    /// Tasks per second.
+impl Closed {
+    /// Tasks a second.
     pub fn rate(&self) -> f64 {
         crate::stats::count(self.latencies.len()) / self.usage.wall.as_secs_f64()
     }
 }
 
-/// Phases of the loop.
-const WARM_UP: u8 = 0;
-const MEASURING: u8 = 1;
-const LISTENING: u8 = 2;
-const FINISHED: u8 = 3;
+const WARM: u8 = 0;
+const MEASURED: u8 = 1;
+const LISTENED: u8 = 2;
+const OVER: u8 = 3;
 
-/// Result of one connection.
+/// What one connection did.
 #[derive(Default)]
-struct ConnectionResult {
+struct Done {
     latencies: Vec<Duration>,
-    ids: Vec<TaskIdBits>,
-    while_listening: usize,
+    ids: Vec<Id>,
+    listened: usize,
 }
 
 impl ClosedLoop {
-    /// Runs the loop. Panics when an answer is wrong.
-    pub async fn run(self, stack: &BenchStack) -> ClosedLoopResult {
-        let phase = Arc::new(AtomicU8::new(WARM_UP));
-        let loops = stack
-            .node_urls(self.connections)
+    /// Runs it; panics when an answer is wrong.
+    pub async fn run(self, stack: &Stack) -> Closed {
+        let phase = Arc::new(AtomicU8::new(WARM));
+        let loops = addresses(stack, self.connections)
             .into_iter()
             .map(|base| tokio::spawn(connection(base, Arc::clone(&phase))));
         let loops: Vec<_> = loops.collect();
         sleep(self.warm_up).await;
-        let before = UsageReading::take(stack).await;
-        phase.store(MEASURING, Ordering::Relaxed);
+        let begun = Reading::take(stack).await;
+        phase.store(MEASURED, Ordering::Relaxed);
         sleep(self.measured).await;
-        phase.store(LISTENING, Ordering::Relaxed);
-        let usage = UsageReading::take(stack).await.since(&before);
-        let notified = self.count_notifications(stack).await;
-        phase.store(FINISHED, Ordering::Relaxed);
-        let done = timeout(LAST_ANSWER_TIMEOUT, join_all(loops))
-            .await
-            .expect("answers have stopped coming");
-        let done: Vec<ConnectionResult> =
+        phase.store(LISTENED, Ordering::Relaxed);
+        let usage = Reading::take(stack).await.since(&begun);
+        let heard = self.listen(stack).await;
+        phase.store(OVER, Ordering::Relaxed);
+        let done = timeout(END_LIMIT, join_all(loops)).await.expect("answers have stopped coming");
+        let done: Vec<Done> =
             done.into_iter().map(|one| one.expect("a connection met a wrong answer")).collect();
-        let while_listening: usize = done.iter().map(|one| one.while_listening).sum();
+        let listened: usize = done.iter().map(|one| one.listened).sum();
         let all = done.iter().map(|one| one.ids.len()).sum();
         let mut latencies = Vec::with_capacity(all);
         for one in done {
             latencies.extend(one.latencies);
-            ids::record(one.ids);
+            ids::note(one.ids);
         }
         latencies.sort_unstable();
-        let notified =
-            notified.map(|notified| notified / crate::stats::count(while_listening.max(1)));
-        ClosedLoopResult { latencies, usage, all, notified }
+        let notified = heard.map(|heard| heard / crate::stats::count(listened.max(1)));
+        Closed { latencies, usage, all, notified }
     }
 
-    /// Counts notifications for [`notification_time`](Self::notification_time).
-    async fn count_notifications(self, stack: &BenchStack) -> Option<f64> {
-        let probe = stack.probe.as_ref().filter(|_| !self.notification_time.is_zero())?;
-        let before = probe.notified();
-        probe.listen().await;
-        sleep(self.notification_time).await;
-        probe.unlisten().await;
-        Some(crate::stats::counted(probe.notified() - before))
+    /// Counts notifications for a while.
+    async fn listen(self, stack: &Stack) -> Option<f64> {
+        let watch = stack.watch.as_ref().filter(|_| !self.listened.is_zero())?;
+        let before = watch.notified();
+        watch.listen().await;
+        sleep(self.listened).await;
+        watch.unlisten().await;
+        Some(crate::stats::counted(watch.notified() - before))
     }
 }
 
-/// Sends, waits and checks in a loop, on one connection.
-async fn connection(base: String, phase: Arc<AtomicU8>) -> ConnectionResult {
-    let mut connection = HttpConnection::open(&base).await.expect("the server takes connections");
-    let mut message = EchoMessage::echo();
-    let mut done = ConnectionResult::default();
+/// One connection: send, wait, check, again.
+async fn connection(base: String, phase: Arc<AtomicU8>) -> Done {
+    let mut connection = Connection::open(&base).await.expect("the server takes connections");
+    let mut message = Message::echo();
+    let mut done = Done::default();
     loop {
         let number = next_number();
         let body = message.body(number);
         let begun = Instant::now();
         let answer = connection.post("/", body).await.expect("the server answers");
         let latency = begun.elapsed();
-        done.ids.push(check_echo(&answer, number).expect("the answer is right"));
+        done.ids.push(echoed(&answer, number).expect("the answer is right"));
         match phase.load(Ordering::Relaxed) {
-            WARM_UP => {}
-            MEASURING => done.latencies.push(latency),
-            LISTENING => done.while_listening += 1,
+            WARM => {}
+            MEASURED => done.latencies.push(latency),
+            LISTENED => done.listened += 1,
             _ => return done,
         }
     }

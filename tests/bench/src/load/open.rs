@@ -1,20 +1,17 @@
-//! The open loop: arrivals at a fixed rate, independent of the answers.
+//! The open loop: arrivals at a fixed rate, whether answers come or not.
 //!
-//! Latency counts from the planned start of a request. When all connections are busy, the next
-//! arrival starts late and its wait counts too, as it would for a waiting user.
+//! Latency counts from when a request was meant to start. When all connections are busy, the next arrival starts late and its
+//! wait counts too, as it would for the user who waits.
 
-use super::{
-    closed::LAST_ANSWER_TIMEOUT,
-    ids::{self, next_number},
-};
+use super::{END_LIMIT, addresses, ids, next_number};
 use crate::{
     http::{
-        EchoMessage, HttpAnswer, HttpConnection, RequestError,
-        answer::{TaskIdBits, check_echo},
+        Answer, Connection, Failure, Message,
+        answer::{Id, echoed},
     },
-    stack::BenchStack,
+    meter::{Reading, Usage},
+    stack::Stack,
     stats::{count, counted},
-    usage::{StackUsage, UsageReading},
 };
 use futures::future::join_all;
 use std::{
@@ -26,70 +23,67 @@ use std::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Delay from which a start counts as late. Timers fire up to a millisecond late.
-const LATE_AFTER: Duration = Duration::from_millis(5);
+/// A start that is late by more than this is counted. Timers go off up to a millisecond late.
+const LATE: Duration = Duration::from_millis(5);
 
-/// An open loop.
+/// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenLoop {
-    /// Arrivals per second.
+    /// Arrivals a second.
     pub rate: f64,
-    /// Most requests in flight; further ones start late.
+    /// So many requests can be under way; more start late.
     pub connections: usize,
-    /// Time before the measurement.
+    /// Not measured.
     pub warm_up: Duration,
-    /// Time of the measurement.
+    /// Measured.
     pub measured: Duration,
 }
 
-/// Result of the arrivals planned for the measured time.
+/// What came of the arrivals that were meant to start in the measured time.
 #[derive(Debug, Clone)]
-pub struct OpenLoopResult {
-    /// Sorted latencies of served requests.
+pub struct Open {
+    /// Of those served, sorted.
     pub latencies: Vec<Duration>,
-    /// Sorted latencies of requests refused with 429.
+    /// Of those turned away with 429, sorted.
     pub refusals: Vec<Duration>,
-    /// Number of refusals without `Retry-After`.
-    pub without_retry_after: usize,
-    /// Number of requests with another answer, or none.
+    /// Of the latter, those without `Retry-After`.
+    pub hintless: usize,
+    /// Answered in another way or not at all.
     pub errors: usize,
-    /// The first error.
+    /// The first of them.
     pub error: Option<String>,
-    /// Number of starts late by more than [`LATE_AFTER`].
+    /// Started later than meant, by more than five milliseconds.
     pub late: usize,
-    /// Tasks ended per second of the measured time.
+    /// Tasks that ended in the measured time, a second.
     pub goodput: f64,
-    /// Usage of the stack in the measured time.
-    pub usage: StackUsage,
+    /// What the stack used in the measured time.
+    pub usage: Usage,
 }
 
 impl OpenLoop {
-    /// Runs the loop. Panics when an answer is wrong.
-    pub async fn run(self, stack: &BenchStack) -> OpenLoopResult {
+    /// Runs it; panics when an answer is wrong.
+    pub async fn run(self, stack: &Stack) -> Open {
         let arrivals = Arc::new(Arrivals::new(self));
-        let connections = stack
-            .node_urls(self.connections)
+        let connections = addresses(stack, self.connections)
             .into_iter()
             .map(|base| tokio::spawn(connection(base, Arc::clone(&arrivals))));
         let connections: Vec<_> = connections.collect();
         sleep_until(arrivals.from).await;
-        let before = UsageReading::take(stack).await;
+        let begun = Reading::take(stack).await;
         sleep_until(arrivals.until).await;
-        let usage = UsageReading::take(stack).await.since(&before);
-        let done = timeout(LAST_ANSWER_TIMEOUT, join_all(connections))
-            .await
-            .expect("answers stopped coming");
-        let mut all = ConnectionResult::default();
+        let usage = Reading::take(stack).await.since(&begun);
+        let done = timeout(END_LIMIT, join_all(connections)).await.expect("answers stopped coming");
+        let mut all = Done::default();
         for one in done {
             all.add(one.expect("a connection met a wrong answer"));
         }
         all.latencies.sort_unstable();
         all.refusals.sort_unstable();
-        ids::record(all.ids);
-        OpenLoopResult {
+        ids::note(all.ids);
+        Open {
             latencies: all.latencies,
             refusals: all.refusals,
-            without_retry_after: all.without_retry_after,
+            hintless: all.hintless,
             errors: all.errors,
             error: all.error,
             late: all.late,
@@ -99,73 +93,73 @@ impl OpenLoop {
     }
 }
 
-/// The planned start of each request.
+/// When each request is meant to start.
 struct Arrivals {
     next: AtomicU64,
     rate: f64,
-    start_at: Instant,
+    begun: Instant,
     from: Instant,
     until: Instant,
 }
 
 impl Arrivals {
     fn new(settings: OpenLoop) -> Self {
-        // Leaves time to connect.
-        let start_at = Instant::now() + Duration::from_millis(300);
-        let from = start_at + settings.warm_up;
+        // Time to connect.
+        let begun = Instant::now() + Duration::from_millis(300);
+        let from = begun + settings.warm_up;
         let until = from + settings.measured;
-        Self { next: AtomicU64::new(0), rate: settings.rate.max(0.1), start_at, from, until }
+        Self { next: AtomicU64::new(0), rate: settings.rate.max(0.1), begun, from, until }
     }
 
-    fn next(&self) -> Option<Instant> {
+    fn take(&self) -> Option<Instant> {
         let position = self.next.fetch_add(1, Ordering::Relaxed);
-        let start = self.start_at + Duration::from_secs_f64(counted(position) / self.rate);
+        let start = self.begun + Duration::from_secs_f64(counted(position) / self.rate);
         (start < self.until).then_some(start)
     }
 }
 
-/// Result of one connection.
+/// What one connection did.
 #[derive(Default)]
-struct ConnectionResult {
+struct Done {
     latencies: Vec<Duration>,
     refusals: Vec<Duration>,
-    ids: Vec<TaskIdBits>,
-    without_retry_after: usize,
+    ids: Vec<Id>,
+    hintless: usize,
     errors: usize,
     error: Option<String>,
     late: usize,
     ended: usize,
 }
 
-impl ConnectionResult {
+impl Done {
     fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.refusals.extend(other.refusals);
         self.ids.extend(other.ids);
-        self.without_retry_after += other.without_retry_after;
+        self.hintless += other.hintless;
         self.errors += other.errors;
         self.error = self.error.take().or(other.error);
         self.late += other.late;
         self.ended += other.ended;
     }
 
-    fn fail(&mut self, measured: bool, error: String) {
+    fn fail(&mut self, measured: bool, why: String) {
         self.errors += usize::from(measured);
-        self.error.get_or_insert(error);
+        self.error.get_or_insert(why);
     }
 }
 
-async fn connection(base: String, arrivals: Arc<Arrivals>) -> ConnectionResult {
-    let mut done = ConnectionResult::default();
-    let mut message = EchoMessage::echo();
-    let mut connection = HttpConnection::open(&base).await.ok();
-    while let Some(planned) = arrivals.next() {
-        sleep_until(planned).await;
-        let measured = planned >= arrivals.from;
-        done.late += usize::from(measured && planned.elapsed() > LATE_AFTER);
+async fn connection(base: String, arrivals: Arc<Arrivals>) -> Done {
+    let mut done = Done::default();
+    let mut message = Message::echo();
+    let mut connection = Connection::open(&base).await.ok();
+    while let Some(meant) = arrivals.take() {
+        sleep_until(meant).await;
+        let measured = meant >= arrivals.from;
+        done.late += usize::from(measured && meant.elapsed() > LATE);
         let number = next_number();
         match send(&mut connection, &base, &mut message, number).await {
-            Ok(answer) => record(&mut done, &answer, number, planned, &arrivals),
+            Ok(answer) => note(&mut done, &answer, number, meant, &arrivals),
             Err(failure) => {
                 connection = None;
                 done.fail(measured, failure.to_string());
@@ -176,38 +170,32 @@ async fn connection(base: String, arrivals: Arc<Arrivals>) -> ConnectionResult {
 }
 
 async fn send(
-    connection: &mut Option<HttpConnection>,
+    connection: &mut Option<Connection>,
     base: &str,
-    message: &mut EchoMessage,
+    message: &mut Message,
     number: u64,
-) -> Result<HttpAnswer, RequestError> {
+) -> Result<Answer, Failure> {
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(HttpConnection::open(base).await?),
+        None => connection.insert(Connection::open(base).await?),
     };
     connection.post("/", message.body(number)).await
 }
 
-fn record(
-    done: &mut ConnectionResult,
-    answer: &HttpAnswer,
-    number: u64,
-    planned: Instant,
-    arrivals: &Arrivals,
-) {
+fn note(done: &mut Done, answer: &Answer, number: u64, meant: Instant, arrivals: &Arrivals) {
     let now = Instant::now();
-    let measured = planned >= arrivals.from;
+    let measured = meant >= arrivals.from;
     match answer.status.as_u16() {
         200 => {
-            done.ids.push(check_echo(answer, number).expect("the answer is right"));
+            done.ids.push(echoed(answer, number).expect("the answer is right"));
             done.ended += usize::from(now >= arrivals.from && now < arrivals.until);
             if measured {
-                done.latencies.push(now - planned);
+                done.latencies.push(now - meant);
             }
         }
         429 if measured => {
-            done.refusals.push(now - planned);
-            done.without_retry_after += usize::from(!answer.headers.contains_key("retry-after"));
+            done.refusals.push(now - meant);
+            done.hintless += usize::from(!answer.headers.contains_key("retry-after"));
         }
         429 => {}
         status => done.fail(measured, format!("{status}: {}", answer.text())),

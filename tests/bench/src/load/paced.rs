@@ -1,75 +1,74 @@
-//! One stream at a steady rate, like that of a language model: gaps between chunks and their delay.
+//! One stream whose executor emits at a steady rate, as a language model does: when each chunk comes, and how old it is.
 
-use super::ids::next_number;
-use crate::http::{HttpConnection, RequestError, SseEvents, call_body, chunk::Chunks, message_id};
+use super::next_number;
+use crate::http::{Connection, Events, Failure, call_body, chunk::Chunks, message_id};
 use serde_json::json;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::sleep_until;
 
-/// Bytes of text in each chunk: a token or two, and a timestamp.
-const CHUNK_BYTES: u32 = 40;
+/// Bytes of text in each chunk: a token or two, and its time.
+const CHUNK: u32 = 40;
 
-/// The time in which chunks count.
+/// When chunks count.
 #[derive(Debug, Clone, Copy)]
-pub struct MeasuredWindow {
-    /// Start of the measurement.
+pub struct Window {
+    /// From here.
     pub from: Instant,
-    /// End of the measurement.
+    /// To here.
     pub until: Instant,
 }
 
-/// A stream of chunks at a steady rate.
+/// What to stream.
 #[derive(Debug, Clone)]
 pub struct PacedStream {
-    /// Base URL of a node, `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT` of a node.
     pub base: String,
-    /// Time of the request.
+    /// When to ask for it.
     pub begin: Instant,
-    /// Number of chunks.
+    /// Chunks in all.
     pub chunks: u32,
-    /// Time between two chunks.
+    /// Time from one to the next.
     pub every: Duration,
 }
 
-/// Result of a stream within the window.
+/// What came in the window.
 #[derive(Debug, Default)]
-pub struct PacedStreamResult {
-    /// Times between consecutive chunks.
+pub struct Heard {
+    /// Time from each chunk to the next.
     pub gaps: Vec<Duration>,
-    /// Times from the executor's emit to the arrival here.
+    /// Time from the executor's emit to here.
     pub delays: Vec<Duration>,
 }
 
 impl PacedStream {
-    /// Reads the stream to its end. A missing, duplicate or misplaced chunk is an error.
-    pub async fn read(self, window: MeasuredWindow) -> Result<PacedStreamResult, RequestError> {
+    /// Reads it to its end. A chunk that is missing, twice or out of order is a failure.
+    pub async fn hear(self, window: Window) -> Result<Heard, Failure> {
         sleep_until(self.begin.into()).await;
         let mut events = self.open().await?;
-        let (mut chunks, mut result) = (Chunks::default(), PacedStreamResult::default());
+        let (mut chunks, mut heard) = (Chunks::default(), Heard::default());
         let mut before: Option<Instant> = None;
         while let Some(event) = events.next().await? {
             let (now, wall) = (Instant::now(), SystemTime::now());
             let counts = now >= window.from && now < window.until;
             let taken = chunks.take_each(&event.data, |text| {
                 if counts {
-                    result.delays.push(age(text, wall));
-                    result.gaps.extend(before.map(|before| now - before));
+                    heard.delays.push(age(text, wall));
+                    heard.gaps.extend(before.map(|before| now - before));
                 }
                 before = Some(now);
             });
-            taken.map_err(RequestError)?;
+            taken.map_err(Failure)?;
         }
-        if chunks.is_complete(self.chunks) {
-            Ok(result)
+        if chunks.are_all(self.chunks) {
+            Ok(heard)
         } else {
-            Err(RequestError(format!("the stream ended too early: {chunks:?} of {}", self.chunks)))
+            Err(Failure(format!("the stream ended too early: {chunks:?} of {}", self.chunks)))
         }
     }
 
-    async fn open(&self) -> Result<SseEvents, RequestError> {
+    async fn open(&self) -> Result<Events, Failure> {
         let every = u64::try_from(self.every.as_millis()).unwrap_or(u64::MAX);
-        let paced =
-            json!({"count": self.chunks, "size": CHUNK_BYTES, "everyMs": every, "stamped": true});
+        let paced = json!({"count": self.chunks, "size": CHUNK, "everyMs": every, "stamped": true});
         let message = json!({
             "messageId": message_id(next_number()),
             "role": "ROLE_USER",
@@ -77,11 +76,11 @@ impl PacedStream {
             "metadata": {"script": {"chunks": paced}},
         });
         let body = call_body("SendStreamingMessage", &json!({"message": message}));
-        HttpConnection::open(&self.base).await?.events("/agents/script", body).await
+        Connection::open(&self.base).await?.events("/agents/script", body).await
     }
 }
 
-/// The age of a chunk, by its second word: a timestamp of the executor, which shares our clock.
+/// How long ago a chunk was emitted, by its second word. The executor's clock is ours.
 fn age(text: &str, now: SystemTime) -> Duration {
     let emitted = text.split(' ').nth(1).and_then(|word| word.parse().ok());
     let emitted = Duration::from_micros(emitted.unwrap_or_default());
@@ -94,9 +93,9 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
-    fn the_age_of_a_chunk_follows_from_its_timestamp() {
+    fn a_chunk_tells_its_age() {
         let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_005);
         assert_eq!(age("0000001 1700000000000000 0123", now), Duration::from_millis(5));
-        assert_eq!(age("0000001 1700000000009000 ", now), Duration::ZERO, "from the future");
+        assert_eq!(age("0000001 1700000000009000 ", now), Duration::ZERO, "of the future");
     }
 }

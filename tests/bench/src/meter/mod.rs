@@ -1,8 +1,10 @@
-//! Meters: CPU time and memory of processes, and writes of Postgres.
+//! What a stack uses: CPU time of each group of processes, memory, and what Postgres writes.
 
 pub mod cpu;
 pub mod memory;
-mod postgres_probe;
 pub mod statements;
+mod usage;
+mod watch;
 
-pub use postgres_probe::{PostgresProbe, STATS_DELAY, WriteCounters};
+pub use usage::{Reading, Usage};
+pub use watch::{SETTLING, Watch, Written};

@@ -1,13 +1,13 @@
-//! Other versions of Postgres under the same load.
+//! Other versions of Postgres, where their programs are: the same load on each.
 //!
-//! [`POSTGRES_FOLDERS_VAR`] lists the folders with `initdb` and `postgres`, separated by colons.
-//! `docs/performance.md` says where to get binaries of every version.
+//! [`VARIABLE`] names the folders with the programs `initdb` and `postgres`, separated by colons. `docs/performance.md` says where
+//! programs for every version can be had.
 
 use crate::{
     bench::Bench,
-    figure::{Figure, FigureValue},
+    figure::{Figure, Value},
     load::ClosedLoop,
-    stack::StackMode,
+    stack::Mode,
     stats::{count, latencies},
 };
 use std::{
@@ -16,15 +16,15 @@ use std::{
     time::Duration,
 };
 
-/// Environment variable with the folders of the binaries.
-const POSTGRES_FOLDERS_VAR: &str = "LONGHAUL_BENCH_POSTGRES";
+/// The variable that names the folders.
+const VARIABLE: &str = "LONGHAUL_BENCH_POSTGRES";
 
-/// Connections: a single client, and many.
+/// Connections: a lone client, and many.
 const CONNECTIONS: [usize; 2] = [1, 256];
 
-/// Measures the default version and all others.
+/// Measures the usual version and every other one.
 pub async fn run(bench: &Bench) -> Vec<Figure> {
-    if !bench.wants(StackMode::Distributed) {
+    if !bench.wants(Mode::Distributed) {
         return Vec::new();
     }
     let folders = match folders() {
@@ -42,10 +42,10 @@ pub async fn run(bench: &Bench) -> Vec<Figure> {
 }
 
 fn folders() -> Result<Vec<PathBuf>, String> {
-    let value = env::var_os(POSTGRES_FOLDERS_VAR).filter(|value| !value.is_empty());
+    let value = env::var_os(VARIABLE).filter(|value| !value.is_empty());
     let value = value.ok_or_else(|| {
         format!(
-            "{POSTGRES_FOLDERS_VAR} is not set to the folders with the programs of other versions of Postgres"
+            "{VARIABLE} is not set to the folders with the programs of other versions of Postgres"
         )
     })?;
     let folders: Vec<PathBuf> = env::split_paths(&value).collect();
@@ -53,16 +53,14 @@ fn folders() -> Result<Vec<PathBuf>, String> {
         !["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
     };
     match folders.iter().find(lacks) {
-        Some(folder) => {
-            Err(format!("{} of {POSTGRES_FOLDERS_VAR} lacks initdb or postgres", folder.display()))
-        }
+        Some(folder) => Err(format!("{} of {VARIABLE} lacks initdb or postgres", folder.display())),
         None => Ok(folders),
     }
 }
 
-/// Measures one version.
+/// The rows of one version.
 async fn version(bench: &Bench, folder: Option<&Path>) -> Vec<Figure> {
-    let plan = bench.plan(StackMode::Distributed);
+    let plan = bench.plan(Mode::Distributed);
     let plan = folder.map_or_else(|| plan.clone(), |folder| plan.clone().binaries(folder));
     let stack = plan.start().await;
     let database = stack.database.as_ref().expect("a distributed stack has a database");
@@ -73,11 +71,11 @@ async fn version(bench: &Bench, folder: Option<&Path>) -> Vec<Figure> {
         let load = ClosedLoop {
             connections,
             warm_up: bench.warm_up(),
-            measured: bench.row_duration(),
-            notification_time: Duration::ZERO,
+            measured: bench.measured(),
+            listened: Duration::ZERO,
         };
         let closed = load.run(&stack).await;
-        let mut values = vec![FigureValue::more("rate", closed.rate(), "tasks/s")];
+        let mut values = vec![Value::more("rate", closed.rate(), "tasks/s")];
         values.extend(latencies(&closed.latencies));
         values.extend(closed.usage.values(count(closed.latencies.len())));
         let what = format!("Postgres {major}, {connections} connections");

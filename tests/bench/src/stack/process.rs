@@ -1,10 +1,10 @@
-//! Processes of a stack, and their roles.
+//! A process of a stack and what it does.
 
 use longhaul_tests::Longhaul;
 
-/// The role of a process.
+/// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StackRole {
+pub enum Role {
     /// `longhaul dev`: everything.
     Dev,
     /// `longhaul api`: answers clients.
@@ -15,12 +15,12 @@ pub enum StackRole {
     Postgres,
     /// The private RabbitMQ.
     RabbitMq,
-    /// This process, which drives the stack.
+    /// This process: it drives the stack.
     Driver,
 }
 
-impl StackRole {
-    /// The name in reports.
+impl Role {
+    /// For the table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
@@ -34,21 +34,22 @@ impl StackRole {
 }
 
 /// One of Longhaul's own processes.
-pub struct StackProcess {
-    /// The role.
-    pub role: StackRole,
-    /// The name, as in `api 1`, `worker 2` or `dev`.
+pub struct Process {
+    /// What it does.
+    pub role: Role,
+    /// `api 1`, `worker 2`, `dev`.
     pub name: String,
-    /// Base URL of the API, or of a worker's health: `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`: of its API, or of a worker's health.
     pub base: String,
-    /// The role in Postgres; unique per process, so that its statements can be told from others.
+    /// The role with which it connects to Postgres: each process has one of its own, so that its statements can be told from
+    /// those of the others.
     pub user: String,
-    /// The running process.
+    /// The process: to be stopped, frozen or killed.
     pub running: Longhaul,
 }
 
-impl StackProcess {
-    /// The process id.
+impl Process {
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.running.pid()
     }

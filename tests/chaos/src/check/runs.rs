@@ -1,50 +1,43 @@
-//! Fencing: a run that another run has followed writes nothing more.
+//! A run that another run has followed writes nothing more.
 //!
-//! A run starts after its claim, and the claim fences all earlier runs. So everything that an
-//! earlier run wrote was written before the later one started. All times come from one machine's
-//! clock.
+//! A run begins behind its claim, and the claim fences everything before it, so whatever an earlier run wrote was written
+//! before the later one began. All clocks are one machine's.
 
-use super::violation::{Promise, ViolationList};
+use super::{Found, Rule};
 use crate::{
-    journal::ExecutorAction,
-    records::{StoredTask, TaskRecord},
+    journal::What,
+    records::{Stored, TaskRecord},
 };
 
-/// A run: its id and start time.
-type Started<'a> = (&'a str, i64);
+/// A run by its id and beginning.
+type Begun<'a> = (&'a str, i64);
 
-pub(super) fn check(stored: &StoredTask, record: &TaskRecord, violations: &mut ViolationList<'_>) {
-    let runs: Vec<Started<'_>> = record
-        .journal_entries
+pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>) {
+    let runs: Vec<Begun<'_>> = record
+        .signs
         .iter()
-        .filter(|action| matches!(action.what, ExecutorAction::Started { .. }))
-        .map(|action| (action.run.as_str(), action.at))
+        .filter(|sign| matches!(sign.what, What::Begun { .. }))
+        .map(|sign| (sign.run.as_str(), sign.at))
         .collect();
     let mut latest = 0;
     for entry in &stored.log {
         let Some(run) = entry.run() else { continue };
-        let Some(index) = runs.iter().position(|(id, _)| *id == run) else {
-            violations.add(
-                Promise::Fenced,
-                format!("entry {} is of run {run} that never began", entry.seq),
-            );
+        let Some(place) = runs.iter().position(|(id, _)| *id == run) else {
+            found
+                .add(Rule::Fenced, format!("entry {} is of run {run} that never began", entry.seq));
             return;
         };
-        if index < latest {
+        if place < latest {
             let after = runs[latest].0;
-            violations.add(
-                Promise::Fenced,
-                format!("entry {} of run {run} follows run {after}", entry.seq),
-            );
+            found
+                .add(Rule::Fenced, format!("entry {} of run {run} follows run {after}", entry.seq));
             return;
         }
-        latest = index;
-        if let Some((next, started)) =
-            runs.get(index + 1).filter(|(_, started)| entry.at > *started)
-        {
-            let late = (entry.at - started) / 1_000;
-            violations.add(
-                Promise::Fenced,
+        latest = place;
+        if let Some((next, begun)) = runs.get(place + 1).filter(|(_, begun)| entry.at > *begun) {
+            let late = (entry.at - begun) / 1_000;
+            found.add(
+                Rule::Fenced,
                 format!(
                     "entry {} of run {run} was written {late} ms after run {next} began",
                     entry.seq

@@ -1,68 +1,66 @@
-//! The streaming reader.
+//! The reader that streams.
 
-use super::scripted_artifact::{ScriptedArtifact, WireArtifact};
-use crate::http::{HttpConnection, call_body};
-use crate::message_ids::unique_id;
+use super::made::{Artifact, Made};
+use crate::http::{Connection, call_body};
+use crate::parts::subscribers::unique;
 use serde::Deserialize;
 use serde_json::json;
 
 #[derive(Deserialize)]
-struct ArtifactFrame<'a> {
+struct Frame<'a> {
     #[serde(borrow)]
-    result: ArtifactEvent<'a>,
+    result: Outcome<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ArtifactEvent<'a> {
+struct Outcome<'a> {
     #[serde(borrow)]
-    task: Option<ArtifactTask<'a>>,
+    task: Option<Task<'a>>,
     #[serde(borrow)]
-    status_update: Option<ArtifactStatusUpdate<'a>>,
+    status_update: Option<Status<'a>>,
     #[serde(borrow)]
-    artifact_update: Option<ArtifactChunkUpdate<'a>>,
+    artifact_update: Option<Update<'a>>,
 }
 
 #[derive(Deserialize)]
-struct ArtifactTask<'a> {
+struct Task<'a> {
     id: &'a str,
 }
 
 #[derive(Deserialize)]
-struct ArtifactStatusUpdate<'a> {
+struct Status<'a> {
     #[serde(borrow)]
-    status: ArtifactTaskState<'a>,
+    status: State<'a>,
 }
 
 #[derive(Deserialize)]
-struct ArtifactTaskState<'a> {
+struct State<'a> {
     state: &'a str,
 }
 
 #[derive(Deserialize)]
-struct ArtifactChunkUpdate<'a> {
+struct Update<'a> {
     #[serde(borrow)]
-    artifact: WireArtifact<'a>,
+    artifact: Artifact<'a>,
 }
 
-/// Lets a task make the artifact and reads all of it. Panics unless every chunk arrives once and in
-/// order. Returns the task's id.
-pub async fn stream(base: &str, artifact: ScriptedArtifact) -> String {
-    let connection = HttpConnection::open(base).await.expect("the node answers");
+/// Has the artifact made and reads all of it; panics unless all of it comes, once and in order. Gives the id of the task.
+pub async fn stream(base: &str, made: Made) -> String {
+    let connection = Connection::open(base).await.expect("the node answers");
     let message = json!({"message": {
-        "messageId": unique_id("make"),
+        "messageId": unique::id("make"),
         "role": "ROLE_USER",
         "parts": [{"text": "make it"}],
-        "metadata": {"script": {"chunks": {"count": artifact.count, "size": artifact.size}}},
+        "metadata": {"script": {"chunks": {"count": made.count, "size": made.size}}},
     }});
     let body = call_body("SendStreamingMessage", &message);
     let mut events = connection.events("/agents/script", body).await.expect("the node streams");
     let (mut task, mut seen, mut state) = (String::new(), 0, String::new());
     while let Some(event) = events.next().await.expect("the stream goes on to its end") {
-        let frame: ArtifactFrame<'_> =
-            serde_json::from_slice(&event.data).expect("an event is a result");
+        let frame: Frame<'_> = serde_json::from_slice(&event.data).expect("an event is a result");
         if let Some(update) = frame.result.artifact_update {
-            seen = artifact.check(seen, &update.artifact);
+            seen = made.check(seen, &update.artifact);
         }
         if let Some(update) = frame.result.status_update {
             update.status.state.clone_into(&mut state);
@@ -72,6 +70,6 @@ pub async fn stream(base: &str, artifact: ScriptedArtifact) -> String {
         }
     }
     assert_eq!(state, "TASK_STATE_COMPLETED", "the task has not completed");
-    assert_eq!(seen, artifact.count, "chunks were lost");
+    assert_eq!(seen, made.count, "chunks were lost");
     task
 }

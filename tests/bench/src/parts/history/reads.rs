@@ -1,96 +1,93 @@
-//! Reads over HTTP, one request at a time.
+//! Reading over HTTP, one request after the other on one connection.
 
-use crate::http::{HttpConnection, RequestError, call_body};
+use crate::http::{Connection, Failure, call_body};
 use bytes::Bytes;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// Longest wait for an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one answer is waited for.
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// Failures after which a kind of request is abandoned.
-const MAX_FAILURES: usize = 3;
+/// Most failures before a kind of request is given up.
+const FAILURES: usize = 3;
 
-/// A check of an answer.
-pub type AnswerCheck = Box<dyn Fn(&Value) -> Result<(), String>>;
+/// Whether an answer is right; what is wrong otherwise.
+pub type Check = Box<dyn Fn(&Value) -> Result<(), String>>;
 
-/// A read request.
-pub struct ReadRequest {
-    /// The path.
+/// One request.
+pub struct Request {
+    /// Where.
     pub path: &'static str,
-    /// The method. The answer of `SubscribeToTask` is its first event.
+    /// Which method: of `SubscribeToTask` the first event is the answer.
     pub method: &'static str,
-    /// The parameters.
+    /// With what.
     pub params: Value,
-    /// The check of its answer.
-    pub check: AnswerCheck,
+    /// What its answer must be.
+    pub check: Check,
 }
 
-/// Read requests of one kind.
-pub struct ReadRequests {
-    /// The title of the row.
+/// Requests of one kind.
+pub struct Asked {
+    /// What they are.
     pub what: &'static str,
-    /// The requests in order, repeated while time is left.
-    pub requests: Vec<ReadRequest>,
+    /// In this order, from the beginning again when time is left.
+    pub requests: Vec<Request>,
 }
 
-/// Result of read requests.
+/// What came of them.
 #[derive(Debug, Default)]
-pub struct ReadResult {
-    /// Sorted latencies.
+pub struct Found {
+    /// Sorted.
     pub latencies: Vec<Duration>,
-    /// Total bytes of answers.
+    /// Bytes of all answers.
     pub bytes: usize,
-    /// Number of failed requests.
+    /// Requests that were not answered as they should be.
     pub failed: usize,
-    /// The first failure.
+    /// Why the first of them was not.
     pub failure: Option<String>,
 }
 
-impl ReadResult {
-    /// Adds a right answer.
+impl Found {
+    /// Notes a right answer.
     pub fn add(&mut self, latency: Duration, bytes: usize) {
         self.latencies.push(latency);
         self.bytes += bytes;
     }
 
-    fn fail(&mut self, cause: String) {
+    fn fail(&mut self, why: String) {
         self.failed += 1;
-        self.failure.get_or_insert(cause);
+        self.failure.get_or_insert(why);
     }
 }
 
-/// Sends requests of one kind for the measured time.
-pub async fn read(base: &str, requests: &ReadRequests, measured: Duration) -> ReadResult {
-    let mut result = ReadResult::default();
+/// Sends requests of one kind for so long, each at least once.
+pub async fn read(base: &str, asked: &Asked, measured: Duration) -> Found {
+    let mut found = Found::default();
     let begun = Instant::now();
-    for (number, request) in requests.requests.iter().cycle().enumerate() {
+    for (number, request) in asked.requests.iter().cycle().enumerate() {
         let enough = number >= 3 && begun.elapsed() >= measured;
-        if enough || result.failed >= MAX_FAILURES || number >= 2_000 {
+        if enough || found.failed >= FAILURES || number >= 2_000 {
             break;
         }
         let sent = Instant::now();
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer(base, request)).await;
+        let answer = tokio::time::timeout(LIMIT, answer(base, request)).await;
         let latency = sent.elapsed();
         match answer {
-            Err(_) => result.fail(format!("no answer within {ANSWER_TIMEOUT:?}")),
-            Ok(Err(failure)) => result.fail(failure.to_string()),
-            Ok(Ok((latency_of_bytes, body))) => match check_answer(request, &body) {
-                Ok(()) => result.add(latency_of_bytes.unwrap_or(latency), body.len()),
-                Err(cause) => result.fail(cause),
+            Err(_) => found.fail(format!("no answer within {LIMIT:?}")),
+            Ok(Err(failure)) => found.fail(failure.to_string()),
+            Ok(Ok((latency_of_bytes, body))) => match judge(request, &body) {
+                Ok(()) => found.add(latency_of_bytes.unwrap_or(latency), body.len()),
+                Err(why) => found.fail(why),
             },
         }
     }
-    result.latencies.sort_unstable();
-    result
+    found.latencies.sort_unstable();
+    found
 }
 
-/// Sends a request; returns its latency without the time to connect, and its answer.
-async fn answer(
-    base: &str,
-    request: &ReadRequest,
-) -> Result<(Option<Duration>, Bytes), RequestError> {
-    let mut connection = HttpConnection::open(base).await?;
+/// The answer, and how long it took where connecting is not to be counted.
+async fn answer(base: &str, request: &Request) -> Result<(Option<Duration>, Bytes), Failure> {
+    let mut connection = Connection::open(base).await?;
     let body = call_body(request.method, &request.params);
     let begun = Instant::now();
     if request.method == "SubscribeToTask" {
@@ -102,9 +99,9 @@ async fn answer(
     Ok((Some(begun.elapsed()), answer.body))
 }
 
-fn check_answer(request: &ReadRequest, body: &[u8]) -> Result<(), String> {
+fn judge(request: &Request, body: &[u8]) -> Result<(), String> {
     let json: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let shown = || String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
     let result = json.get("result").ok_or_else(shown)?;
-    (request.check)(result).map_err(|cause| format!("{cause}: {}", shown()))
+    (request.check)(result).map_err(|why| format!("{why}: {}", shown()))
 }

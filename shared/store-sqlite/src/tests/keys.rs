@@ -1,0 +1,207 @@
+//! Whatever happens, in whatever order: no key is used more than its limit allows, and nothing waits for a key that nobody
+//! uses.
+
+use super::{LOOK, asks, open};
+use crate::SqliteStore;
+use longhaul_domain::{
+    ConcurrencyLimits, EntryBody, OwnerId, ParkedState, Seq, TaskKey, TaskState, TerminalState,
+    WorkerId, log::StatusChange,
+};
+use longhaul_runtime::{Clock, IdSource, ManualClock, SystemIds};
+use longhaul_store::{
+    AcceptFollowUp, AgentSlots, Append, ClaimRequest, ClaimedRun, IntakeStore, NewWorker,
+    RequestCancel, Settle, SettleAs, TaskBudget, WorkerStore,
+};
+use std::{sync::Arc, time::Duration};
+
+const LEASE: Duration = Duration::from_secs(600);
+
+/// Small numbers that depend on the seed only.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}
+
+struct Play {
+    store: Arc<SqliteStore>,
+    clock: Arc<ManualClock>,
+    dice: Dice,
+    limit: u32,
+    worker: WorkerId,
+    running: Vec<ClaimedRun>,
+    tasks: Vec<TaskKey>,
+}
+
+impl Play {
+    async fn registers(&mut self) {
+        self.worker = WorkerId::new(SystemIds.uuid_v7());
+        let (id, name) = (self.worker, "host/1".to_owned());
+        let new = NewWorker { id, name, agents: Vec::new(), lease: LEASE };
+        self.store.register_worker(new).await.unwrap();
+    }
+
+    async fn accepts(&mut self, text: &str) {
+        let mut asks = asks(text, text);
+        asks.options.concurrency_key = Some(["a", "b"][self.dice.roll(2)].to_owned());
+        asks.options.priority = i16::try_from(self.dice.roll(3)).unwrap();
+        asks.options.delay = Duration::from_secs([0, 0, 5][self.dice.roll(3)]);
+        self.tasks.push(asks.key);
+        self.store.accept_new(asks).await.unwrap();
+    }
+
+    async fn claims(&mut self) {
+        let limits = ConcurrencyLimits { per_key: Some(self.limit), ..ConcurrencyLimits::NONE };
+        let slots = AgentSlots { limits, ..AgentSlots::new(asks("m", "m").agent, 3) };
+        let request = ClaimRequest { worker: self.worker, slots: vec![slots], limit: 3 };
+        self.running.extend(self.store.claim(request).await.unwrap());
+    }
+
+    async fn settles(&mut self) {
+        if self.running.is_empty() {
+            return;
+        }
+        let run = self.running.swap_remove(self.dice.roll(self.running.len()));
+        let (how, last) = match self.dice.roll(6) {
+            0 | 1 => (SettleAs::End(TerminalState::Completed), Some(TaskState::Completed)),
+            2 => (SettleAs::Park(ParkedState::InputRequired), Some(TaskState::InputRequired)),
+            3 => (SettleAs::Retry(Duration::ZERO), None),
+            4 => (SettleAs::Retry(Duration::from_secs(7)), None),
+            _ => (SettleAs::Release, None),
+        };
+        let states = std::iter::once(TaskState::Working).chain(last);
+        let output = Append {
+            key: run.key,
+            fence: run.fence,
+            op: 1,
+            attempt: run.attempt,
+            entries: states.map(|state| EntryBody::Status(StatusChange::to(state))).collect(),
+            blobs: Vec::new(),
+            checkpoints: Vec::new(),
+        };
+        self.store.settle(Settle { how, read_up_to: Seq(i64::MAX), output }).await.unwrap();
+    }
+
+    fn some_task(&mut self) -> Option<TaskKey> {
+        // Among the latest, which are in the queue more often than not.
+        let latest = &self.tasks[self.tasks.len().saturating_sub(8)..];
+        (!latest.is_empty()).then(|| latest[self.dice.roll(latest.len())])
+    }
+
+    async fn step(&mut self, n: usize) {
+        match self.dice.roll(12) {
+            0..=2 => self.accepts(&format!("task {n}")).await,
+            3..=5 => self.claims().await,
+            6 | 7 => self.settles().await,
+            8 => {
+                if let Some(key) = self.some_task() {
+                    let cancel = RequestCancel { key, grace: Duration::from_secs(3) };
+                    self.store.request_cancel(cancel).await.unwrap();
+                }
+            }
+            9 => {
+                if let Some(key) = self.some_task() {
+                    let text = format!("answer {n}");
+                    let accept = asks(&text, &text).accept;
+                    self.store
+                        .accept_follow_up(AcceptFollowUp {
+                            key,
+                            accept,
+                            budget: TaskBudget::UNLIMITED,
+                        })
+                        .await
+                        .unwrap();
+                }
+            }
+            10 => self.clock.advance(chrono::TimeDelta::seconds(2)),
+            _ if self.dice.roll(4) == 0 => {
+                if self.dice.roll(2) == 0 {
+                    self.store.heartbeat(self.worker, Duration::from_millis(1)).await.unwrap();
+                } else {
+                    self.store.deregister_worker(self.worker).await.unwrap();
+                }
+                self.registers().await;
+            }
+            _ => self.limit = [1, 2][self.dice.roll(2)],
+        }
+        if self.dice.roll(3) == 0 {
+            self.store.reap(LOOK).await.unwrap();
+        }
+        self.check(n).await;
+    }
+
+    /// Looks at every key for which runs wait, and at every key that is in use.
+    async fn check(&self, n: usize) {
+        let rows = self.store.readers.read(|conn| {
+            let sql = "SELECT concurrency_key, sum(worker IS NOT NULL), sum(worker IS NULL AND stage = 0), sum(stage = 2)
+                       FROM runs GROUP BY concurrency_key";
+            crate::db::all(conn, sql, (), |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?, row.get::<_, u32>(3)?))
+            })
+        });
+        for (key, running, ready, held_back) in rows.await.unwrap() {
+            assert!(running <= 2, "step {n}: {running} runs of {key}");
+            assert!(
+                held_back == 0 || running + ready > 0,
+                "step {n}: {held_back} runs wait for {key}, which nobody uses"
+            );
+        }
+    }
+}
+
+async fn play(seed: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    clock.advance(chrono::TimeDelta::days(1));
+    let store = open(folder.path(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let worker = WorkerId::new(SystemIds.uuid_v7());
+    let (running, tasks) = (Vec::new(), Vec::new());
+    let mut play = Play { store, clock, dice: Dice(seed), limit: 1, worker, running, tasks };
+    play.registers().await;
+    for n in 0..300 {
+        play.step(n).await;
+    }
+    let done = play.tasks.len();
+    assert!(done > 10, "something was played: {done} tasks of {:?}", OwnerId::LOCAL);
+}
+
+#[tokio::test]
+async fn keys_are_never_overused_and_never_forgotten() {
+    for seed in 0..5 {
+        play(seed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_goes_on_when_the_one_whose_turn_it_is_is_canceled() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    clock.advance(chrono::TimeDelta::days(1));
+    let store = open(folder.path(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    let worker = WorkerId::new(SystemIds.uuid_v7());
+    let (running, tasks) = (Vec::new(), Vec::new());
+    let mut play = Play { store, clock, dice: Dice(1), limit: 1, worker, running, tasks };
+    play.registers().await;
+    for text in ["first", "second", "third"] {
+        let mut asks = asks(text, text);
+        asks.options.concurrency_key = Some("a".to_owned());
+        play.tasks.push(asks.key);
+        play.store.accept_new(asks).await.unwrap();
+    }
+    play.claims().await;
+    assert_eq!(play.running.len(), 1, "two are held back");
+    // Both leave the queue: the one that ran, and the one that had become ready.
+    for key in [play.tasks[0], play.tasks[1]] {
+        let cancel = RequestCancel { key, grace: Duration::ZERO };
+        play.store.request_cancel(cancel).await.unwrap();
+        play.store.reap(LOOK).await.unwrap();
+        play.check(0).await;
+    }
+    play.running.clear();
+    play.claims().await;
+    assert_eq!(play.running[0].key, play.tasks[2]);
+}
