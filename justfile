@@ -18,6 +18,16 @@ test *arguments:
 ci:
     ./.ci/run
 
+# The fast loop: format, lints and static checks, no servers
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    ./ops/checks/run
+
+# The crates' documentation; a broken link is an error
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+
 fmt:
     cargo fmt --all
 
