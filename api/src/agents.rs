@@ -1,8 +1,8 @@
-//! Which agents there are, remembered for a moment.
+//! The registered agents, cached for a few seconds.
 //!
-//! Agents are registered by workers and stay. A name that is not known is looked up at once, so that a new agent is found
-//! as soon as it is there; while the store does not answer, what was known stands. One request reads the list, for all
-//! that come meanwhile.
+//! Workers register agents, and agents stay. A name that is not in the cache is looked up at once,
+//! so a new agent is found as soon as it is registered. While the store is unavailable the last
+//! list stands. One request refreshes the list for all that wait.
 
 use longhaul_domain::{AgentDescriptor, AgentName};
 use longhaul_store::{Result, Store, StoreError};
@@ -13,92 +13,97 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long the list counts as fresh, and how soon it is read again for a name that is not on it.
-const FRESH: Duration = Duration::from_secs(5);
-const RETRY: Duration = Duration::from_millis(200);
+/// Time for which the list counts as fresh, and shortest time between two reads for a name that is
+/// not on it.
+const LIST_TTL: Duration = Duration::from_secs(5);
+const MIN_REREAD_INTERVAL: Duration = Duration::from_millis(200);
 
-type List = Arc<BTreeMap<AgentName, Arc<AgentDescriptor>>>;
+type AgentMap = Arc<BTreeMap<AgentName, Arc<AgentDescriptor>>>;
 
-/// The agents of the deployment.
-pub struct Agents {
+/// Cached list of the deployment's agents.
+pub struct AgentDirectory {
     store: Arc<dyn Store>,
-    known: Mutex<Known>,
-    /// Held by the one that reads.
-    reading: tokio::sync::Mutex<()>,
+    cached: Mutex<CachedAgents>,
+    /// Held by the request that reads the list.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-struct Known {
-    /// The list, and when it was read.
-    list: Option<(Instant, List)>,
-    /// When the store last failed to answer, and how.
+struct CachedAgents {
+    /// The list and the time at which it was read.
+    list: Option<(Instant, AgentMap)>,
+    /// Time and message of the last failed read.
     failed: Option<(Instant, String)>,
 }
 
-impl Agents {
-    /// Nothing is read yet.
+impl AgentDirectory {
+    /// An empty cache; nothing is read yet.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, known: Mutex::default(), reading: tokio::sync::Mutex::default() }
+        Self { store, cached: Mutex::default(), refreshing: tokio::sync::Mutex::default() }
     }
 
-    /// An agent by name.
+    /// Finds an agent by name.
     pub async fn get(&self, name: &AgentName) -> Result<Option<Arc<AgentDescriptor>>> {
-        if let Some(agent) = self.list(FRESH).await?.get(name) {
+        if let Some(agent) = self.list(LIST_TTL).await?.get(name) {
             return Ok(Some(Arc::clone(agent)));
         }
-        Ok(self.list(RETRY).await?.get(name).cloned())
+        Ok(self.list(MIN_REREAD_INTERVAL).await?.get(name).cloned())
     }
 
-    /// Every agent.
-    pub async fn all(&self) -> Result<List> {
-        let list = self.list(FRESH).await?;
-        if list.is_empty() { self.list(RETRY).await } else { Ok(list) }
+    /// All agents.
+    pub async fn all(&self) -> Result<AgentMap> {
+        let list = self.list(LIST_TTL).await?;
+        if list.is_empty() { self.list(MIN_REREAD_INTERVAL).await } else { Ok(list) }
     }
 
-    /// The list, no older than this; older where somebody else is reading it and an old one will do.
-    async fn list(&self, max_age: Duration) -> Result<List> {
-        let asked = Instant::now();
+    /// The list, at most `max_age` old. A stale list is returned instead of waiting for a refresh
+    /// in progress, if the usual age was asked for.
+    async fn list(&self, max_age: Duration) -> Result<AgentMap> {
+        let requested_at = Instant::now();
         let stale = {
-            let known = self.known();
+            let known = self.cached();
             match &known.list {
                 Some((at, list)) if at.elapsed() < max_age => return Ok(Arc::clone(list)),
                 other => other.as_ref().map(|(_, list)| Arc::clone(list)),
             }
         };
-        let _reading = match (self.reading.try_lock(), stale) {
-            (Ok(reading), _) => reading,
-            (Err(_), Some(stale)) if max_age >= FRESH => return Ok(stale),
-            (Err(_), _) => self.reading.lock().await,
+        let _reading = match (self.refreshing.try_lock(), stale) {
+            (Ok(refreshing), _) => refreshing,
+            // Another request is reading; the stale list serves the usual age.
+            (Err(_), Some(stale)) if max_age >= LIST_TTL => return Ok(stale),
+            // A name is missing from it: wait for that read and use its result.
+            (Err(_), _) => self.refreshing.lock().await,
         };
-        if let Some(answer) = self.read_since(asked) {
+        if let Some(answer) = self.refreshed_since(requested_at) {
             return answer;
         }
-        self.read().await
+        self.refresh().await
     }
 
-    /// What somebody else read while the caller waited for its turn.
-    fn read_since(&self, asked: Instant) -> Option<Result<List>> {
-        let known = self.known();
+    /// Result of a refresh that another request finished while this one waited.
+    fn refreshed_since(&self, requested_at: Instant) -> Option<Result<AgentMap>> {
+        let known = self.cached();
         match (&known.list, &known.failed) {
-            (Some((at, list)), _) if *at >= asked => Some(Ok(Arc::clone(list))),
-            (Some((_, list)), Some((at, _))) if *at >= asked => Some(Ok(Arc::clone(list))),
-            (None, Some((at, why))) if *at >= asked => {
+            (Some((at, list)), _) if *at >= requested_at => Some(Ok(Arc::clone(list))),
+            (Some((_, list)), Some((at, _))) if *at >= requested_at => Some(Ok(Arc::clone(list))),
+            (None, Some((at, why))) if *at >= requested_at => {
                 Some(Err(StoreError::Unavailable(why.clone())))
             }
             _ => None,
         }
     }
 
-    async fn read(&self) -> Result<List> {
+    async fn refresh(&self) -> Result<AgentMap> {
         match self.store.agents().await {
             Ok(agents) => {
                 let named = agents.into_iter().map(|agent| (agent.name.clone(), Arc::new(agent)));
-                let list: List = Arc::new(named.collect());
-                self.known().list = Some((Instant::now(), Arc::clone(&list)));
+                let list: AgentMap = Arc::new(named.collect());
+                self.cached().list = Some((Instant::now(), Arc::clone(&list)));
                 Ok(list)
             }
             Err(StoreError::Unavailable(why)) => {
-                let mut known = self.known();
+                // The last list stands while the store is unavailable.
+                let mut known = self.cached();
                 known.failed = Some((Instant::now(), why.clone()));
                 let stale = known.list.as_ref().map(|(_, list)| Arc::clone(list));
                 stale.ok_or(StoreError::Unavailable(why))
@@ -107,7 +112,7 @@ impl Agents {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cached(&self) -> MutexGuard<'_, CachedAgents> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

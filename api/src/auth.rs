@@ -1,9 +1,9 @@
-//! Who asks: API keys, and the seam for other ways.
+//! Authentication: API keys, and the [`Authenticator`] seam for other schemes.
 //!
-//! Keys are known by their hash only. An answer of the store is remembered for a few seconds, so a revoked key may work
-//! that long; while the store does not answer, for a minute. That a key is unknown is remembered for a second, and only a
-//! few are asked for at once: whoever has no key can keep the store a little busy, and no more. Keys that this node has seen
-//! before have a line of their own, so they wait behind no flood of others; a key that is new to a node waits in the other one.
+//! Keys are known by their SHA-256 only. A lookup is cached for 5 s, so a revoked key may work that
+//! long; while the store is unavailable, for 60 s. Unknown keys are cached for 1 s, and few are
+//! looked up at a time, so callers without a key cannot load the store. Keys that this node has
+//! seen before have permits for themselves and do not queue behind a flood of unknown ones.
 
 use crate::options::Authentication;
 use async_trait::async_trait;
@@ -18,44 +18,44 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 
-/// How long an answer counts, and how long it does while the store is away.
-const FRESH: Duration = Duration::from_secs(5);
-const STALE: Duration = Duration::from_secs(60);
+/// Time for which a lookup counts, and time for which it counts while the store is unavailable.
+const KEY_TTL: Duration = Duration::from_secs(5);
+const OUTAGE_KEY_TTL: Duration = Duration::from_secs(60);
 
-/// How long a key counts as unknown.
-const UNKNOWN: Duration = Duration::from_secs(1);
+/// Time for which a key counts as unknown.
+const UNKNOWN_KEY_TTL: Duration = Duration::from_secs(1);
 
-/// Keys remembered, of those that are known and of those that are not; when there are more, those that do not count any longer
-/// are forgotten, or else all.
-const REMEMBERED: usize = 10_000;
+/// Keys cached, of the known and of the unknown ones. A full cache drops expired keys, or else
+/// everything.
+const MAX_CACHED_KEYS: usize = 10_000;
 
-/// Keys that the store is asked for at once, of those that were seen before and of those that were not.
-const ASKED_AT_ONCE: usize = 16;
+/// Concurrent lookups in the store: of keys seen before, and again of new ones.
+const MAX_CONCURRENT_LOOKUPS: usize = 16;
 
-/// A way of showing who one is.
+/// An authentication scheme.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
-    /// Who sent these headers; `None`: nobody who is known.
+    /// Authenticates a request by its headers; `None` when the credentials are missing or unknown.
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Principal>>;
-    /// The value of `WWW-Authenticate` for these headers.
+    /// Value of `WWW-Authenticate` for a request with these headers.
     fn challenge(&self, headers: &HeaderMap) -> &'static str;
-    /// Whether callers must show who they are; said on cards.
+    /// True when callers must authenticate; cards say so.
     fn required(&self) -> bool;
 }
 
-/// The authenticator of a setting.
+/// Creates the authenticator that a setting names.
 pub fn authenticator(kind: Authentication, store: Arc<dyn Store>) -> Arc<dyn Authenticator> {
     match kind {
-        Authentication::None => Arc::new(Anybody),
-        Authentication::Keys => Arc::new(ApiKeys::new(store)),
+        Authentication::None => Arc::new(NoAuth),
+        Authentication::Keys => Arc::new(ApiKeyAuth::new(store)),
     }
 }
 
-/// Authentication is switched off.
-struct Anybody;
+/// No authentication: every caller is the local owner.
+struct NoAuth;
 
 #[async_trait]
-impl Authenticator for Anybody {
+impl Authenticator for NoAuth {
     async fn authenticate(&self, _: &HeaderMap) -> Result<Option<Principal>> {
         Ok(Some(Principal::local()))
     }
@@ -67,76 +67,78 @@ impl Authenticator for Anybody {
     }
 }
 
-type Hash = [u8; 32];
+type KeyHash = [u8; 32];
 
-struct ApiKeys {
+struct ApiKeyAuth {
     store: Arc<dyn Store>,
-    known: Mutex<Known>,
-    asking_again: Semaphore,
-    asking: Semaphore,
+    known: Mutex<KeyCache>,
+    repeat_lookups: Semaphore,
+    first_lookups: Semaphore,
 }
 
-/// What the store said, and when.
+/// Results of earlier lookups and their times.
 #[derive(Default)]
-struct Known {
-    principals: HashMap<Hash, (Instant, Principal)>,
-    unknown: HashMap<Hash, Instant>,
+struct KeyCache {
+    principals: HashMap<KeyHash, (Instant, Principal)>,
+    unknown: HashMap<KeyHash, Instant>,
 }
 
-/// What is remembered of a key.
+/// Cached result for a key.
 #[derive(Debug, PartialEq, Eq)]
-enum Recalled {
-    /// Whose it is.
-    Somebody(Principal),
-    /// That it is nobody's.
-    Nobody,
-    /// Nothing that still counts.
-    Nothing,
+enum CachedKey {
+    /// The key belongs to this principal.
+    Found(Principal),
+    /// The key is unknown.
+    Unknown,
+    /// Nothing cached, or expired.
+    Miss,
 }
 
-impl ApiKeys {
+impl ApiKeyAuth {
     fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
             known: Mutex::default(),
-            asking_again: Semaphore::new(ASKED_AT_ONCE),
-            asking: Semaphore::new(ASKED_AT_ONCE),
+            repeat_lookups: Semaphore::new(MAX_CONCURRENT_LOOKUPS),
+            first_lookups: Semaphore::new(MAX_CONCURRENT_LOOKUPS),
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KeyCache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is remembered of a key and still counts.
-    fn recall(&self, hash: &Hash) -> Recalled {
+    /// Looks a key up in the cache.
+    fn cached_key(&self, hash: &KeyHash) -> CachedKey {
         let known = self.known();
         match (known.principals.get(hash), known.unknown.get(hash)) {
-            (Some((at, who)), _) if at.elapsed() < FRESH => Recalled::Somebody(who.clone()),
-            (None, Some(at)) if at.elapsed() < UNKNOWN => Recalled::Nobody,
-            _ => Recalled::Nothing,
+            (Some((at, who)), _) if at.elapsed() < KEY_TTL => CachedKey::Found(who.clone()),
+            (None, Some(at)) if at.elapsed() < UNKNOWN_KEY_TTL => CachedKey::Unknown,
+            _ => CachedKey::Miss,
         }
     }
 
-    /// The line in which a key waits.
-    fn line(&self, hash: &Hash) -> &Semaphore {
+    /// Permits under which a key is looked up: keys seen before do not share those of new ones.
+    fn lookup_permits(&self, hash: &KeyHash) -> &Semaphore {
         let seen = self.known().principals.contains_key(hash);
-        if seen { &self.asking_again } else { &self.asking }
+        if seen { &self.repeat_lookups } else { &self.first_lookups }
     }
 
-    /// Who showed a key not long ago, for when the store does not answer.
-    fn stale(&self, hash: &Hash) -> Option<Principal> {
+    /// Principal of a key that was valid within the last 60 s, for when the store is unavailable.
+    fn stale_principal(&self, hash: &KeyHash) -> Option<Principal> {
         let known = self.known();
         let (at, principal) = known.principals.get(hash)?;
-        (at.elapsed() < STALE).then(|| principal.clone())
+        (at.elapsed() < OUTAGE_KEY_TTL).then(|| principal.clone())
     }
 
-    fn remember(&self, hash: Hash, principal: Option<&Principal>) {
+    fn store_lookup(&self, hash: KeyHash, principal: Option<&Principal>) {
         let (mut known, now) = (self.known(), Instant::now());
         if let Some(principal) = principal {
+            // The key may have been made after a lookup that did not find it.
             known.unknown.remove(&hash);
-            if known.principals.len() >= REMEMBERED {
-                known.principals.retain(|_, (at, _)| at.elapsed() < FRESH);
+            if known.principals.len() >= MAX_CACHED_KEYS {
+                // Expired entries go first; if none is, `insert` clears the map.
+                known.principals.retain(|_, (at, _)| at.elapsed() < KEY_TTL);
             }
             insert(&mut known.principals, hash, (now, principal.clone()));
         } else {
@@ -146,39 +148,41 @@ impl ApiKeys {
     }
 }
 
-fn insert<T>(map: &mut HashMap<Hash, T>, hash: Hash, value: T) {
-    if map.len() >= REMEMBERED {
+fn insert<T>(map: &mut HashMap<KeyHash, T>, hash: KeyHash, value: T) {
+    if map.len() >= MAX_CACHED_KEYS {
         map.clear();
     }
     map.insert(hash, value);
 }
 
 #[async_trait]
-impl Authenticator for ApiKeys {
+impl Authenticator for ApiKeyAuth {
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Principal>> {
         let Some(key) = presented_key(headers) else { return Ok(None) };
-        let hash: Hash = Sha256::digest(key).into();
+        let hash: KeyHash = Sha256::digest(key).into();
         let mut turn = None;
         loop {
-            match (self.recall(&hash), &turn) {
-                (Recalled::Somebody(principal), _) => return Ok(Some(principal)),
-                (Recalled::Nobody, _) => return Ok(None),
-                (Recalled::Nothing, Some(_)) => break,
-                // Others may ask for the same key meanwhile.
-                (Recalled::Nothing, None) => turn = Some(self.line(&hash).acquire().await),
+            match (self.cached_key(&hash), &turn) {
+                (CachedKey::Found(principal), _) => return Ok(Some(principal)),
+                (CachedKey::Unknown, _) => return Ok(None),
+                (CachedKey::Miss, Some(_)) => break,
+                // Another request may have looked up the same key while this one waited for its
+                // permit.
+                (CachedKey::Miss, None) => turn = Some(self.lookup_permits(&hash).acquire().await),
             }
         }
         match self.store.authenticate(hash).await {
             Ok(principal) => {
-                self.remember(hash, principal.as_ref());
+                self.store_lookup(hash, principal.as_ref());
                 Ok(principal)
             }
-            Err(error) => self.stale(&hash).map(Some).ok_or(error),
+            // While the store is unavailable, a key that was valid within a minute still is.
+            Err(error) => self.stale_principal(&hash).map(Some).ok_or(error),
         }
     }
 
     fn challenge(&self, headers: &HeaderMap) -> &'static str {
-        // RFC 6750, 3: an error code only for those who have shown something.
+        // RFC 6750, section 3: an error code only when credentials were presented.
         match presented_key(headers) {
             Some(_) => "Bearer realm=\"longhaul\", error=\"invalid_token\"",
             None => "Bearer realm=\"longhaul\"",
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_comes_as_bearer_token_or_in_its_own_header() {
+    fn a_key_is_a_bearer_token_or_in_its_own_header() {
         assert_eq!(presented_key(&headers("authorization", "bearer abc")), Some("abc"));
         assert_eq!(presented_key(&headers("x-api-key", "abc")), Some("abc"));
         assert_eq!(presented_key(&headers("authorization", "Basic abc")), None);
@@ -222,48 +226,48 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_revoked_key_works_for_seconds_whatever_the_clock_on_the_wall_says() {
+    async fn a_revoked_key_expires_by_the_monotonic_clock() {
         let (store, _folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
-        let keys = ApiKeys::new(store);
+        let keys = ApiKeyAuth::new(store);
         let hash = [7; 32];
-        keys.remember(hash, Some(&Principal::local()));
-        assert_eq!(keys.recall(&hash), Recalled::Somebody(Principal::local()));
-        tokio::time::advance(FRESH).await;
-        assert_eq!(keys.recall(&hash), Recalled::Nothing);
-        assert_eq!(keys.stale(&hash), Some(Principal::local()));
-        tokio::time::advance(STALE).await;
-        assert_eq!(keys.stale(&hash), None);
+        keys.store_lookup(hash, Some(&Principal::local()));
+        assert_eq!(keys.cached_key(&hash), CachedKey::Found(Principal::local()));
+        tokio::time::advance(KEY_TTL).await;
+        assert_eq!(keys.cached_key(&hash), CachedKey::Miss);
+        assert_eq!(keys.stale_principal(&hash), Some(Principal::local()));
+        tokio::time::advance(OUTAGE_KEY_TTL).await;
+        assert_eq!(keys.stale_principal(&hash), None);
     }
 
     #[tokio::test]
-    async fn a_key_that_was_seen_before_waits_behind_no_unknown_ones() {
+    async fn a_known_key_does_not_queue_behind_unknown_ones() {
         let (store, _folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
-        let keys = ApiKeys::new(store);
-        let hash: Hash = Sha256::digest("abc").into();
-        let long_ago = Instant::now().checked_sub(FRESH).unwrap();
+        let keys = ApiKeyAuth::new(store);
+        let hash: KeyHash = Sha256::digest("abc").into();
+        let long_ago = Instant::now().checked_sub(KEY_TTL).unwrap();
         keys.known().principals.insert(hash, (long_ago, Principal::local()));
-        let flood = u32::try_from(ASKED_AT_ONCE).unwrap();
-        let _flood = keys.asking.acquire_many(flood).await.unwrap();
+        let flood = u32::try_from(MAX_CONCURRENT_LOOKUPS).unwrap();
+        let _flood = keys.first_lookups.acquire_many(flood).await.unwrap();
         let headers = headers("authorization", "Bearer abc");
         let asked = keys.authenticate(&headers);
         let answer = tokio::time::timeout(Duration::from_secs(30), asked).await;
-        assert_eq!(answer.expect("it does not wait").unwrap(), None, "revoked meanwhile");
+        assert_eq!(answer.expect("it must not wait").unwrap(), None, "revoked meanwhile");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_key_is_asked_for_once_a_second_and_pushes_no_other_out() {
+    async fn unknown_keys_are_cached_for_a_second_and_evict_no_known_key() {
         let (store, _folder) = longhaul_store_sqlite::testing::temp_store().await.unwrap();
-        let keys = ApiKeys::new(store);
-        keys.remember([0; 32], Some(&Principal::local()));
-        for number in 0..=REMEMBERED {
+        let keys = ApiKeyAuth::new(store);
+        keys.store_lookup([0; 32], Some(&Principal::local()));
+        for number in 0..=MAX_CACHED_KEYS {
             let mut hash = [1; 32];
             hash[..8].copy_from_slice(&number.to_be_bytes());
-            keys.remember(hash, None);
-            assert_eq!(keys.recall(&hash), Recalled::Nobody);
+            keys.store_lookup(hash, None);
+            assert_eq!(keys.cached_key(&hash), CachedKey::Unknown);
         }
-        assert_eq!(keys.recall(&[0; 32]), Recalled::Somebody(Principal::local()));
-        keys.remember([1; 32], None);
-        tokio::time::advance(UNKNOWN).await;
-        assert_eq!(keys.recall(&[1; 32]), Recalled::Nothing);
+        assert_eq!(keys.cached_key(&[0; 32]), CachedKey::Found(Principal::local()));
+        keys.store_lookup([1; 32], None);
+        tokio::time::advance(UNKNOWN_KEY_TTL).await;
+        assert_eq!(keys.cached_key(&[1; 32]), CachedKey::Miss);
     }
 }

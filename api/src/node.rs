@@ -1,14 +1,14 @@
-//! An API node: its parts, their start and their end.
+//! An API node: wiring, start and shutdown.
 
 use crate::{
-    agents::Agents,
+    agents::AgentDirectory,
     auth::authenticator,
-    bindings::{Addresses, Bodies, Front, Gate},
+    bindings::{Addresses, AppState, BodyReader, Dispatcher},
     hub::Hub,
     options::ApiOptions,
     schedules,
-    server::{Limits, Server},
-    service::{Admission, Answers, Bounds, Service},
+    server::{ConnectionLimits, Server},
+    service::{Admission, QueueLimits, ResponseBudget, Service},
 };
 use longhaul_dispatch::Waker;
 use longhaul_domain::SignalChannel;
@@ -19,65 +19,65 @@ use longhaul_store::Store;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
-/// How often the store is asked whether it answers.
-const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval between store health checks.
+const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long the store may take to answer.
-const CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// Time after which a store health check counts as failed.
+const STORE_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a node is made of.
+/// Dependencies of a node.
 pub struct ApiParts {
-    /// The truth.
+    /// The store, which is the source of truth.
     pub store: Arc<dyn Store>,
     /// Wakes workers.
     pub waker: Arc<dyn Waker>,
     /// Ids and randomness.
     pub ids: Arc<dyn IdSource>,
-    /// Where the node reports its health.
+    /// Readiness registry to which the node reports.
     pub readiness: Readiness,
-    /// When to end.
+    /// Shutdown signal of the process.
     pub shutdown: Shutdown,
 }
 
 /// An API node.
 pub struct Api {
-    gate: Gate,
+    state: AppState,
     tasks: TaskSet,
     shutdown: Shutdown,
     drain: Duration,
-    limits: Limits,
+    limits: ConnectionLimits,
 }
 
 impl Api {
-    /// Starts what goes on besides requests. Must be called within a Tokio runtime.
+    /// Starts the background tasks. Must be called within a Tokio runtime.
     pub fn start(parts: ApiParts, options: ApiOptions) -> Self {
         Self::with_clock(parts, options, Arc::new(SystemClock))
     }
 
-    /// The same with another clock, which only says whether a client's deadline has passed and when a schedule that is
-    /// put is due next; everything else goes by the store's.
+    /// Starts a node with another clock. It decides only if a client's deadline has passed and when
+    /// a new schedule is due next; everything else uses the store's clock.
     pub(crate) fn with_clock(parts: ApiParts, options: ApiOptions, clock: Arc<dyn Clock>) -> Self {
         let ApiParts { store, waker, ids, readiness, shutdown, .. } = parts;
         let tasks = TaskSet::new();
         let hub = Hub::start(Arc::clone(&store), &tasks, readiness.component("signals"));
         let stop = tasks.stopping().clone();
-        let checking = check(Arc::clone(&store), readiness.component("store"));
+        let store_check = check_store(Arc::clone(&store), readiness.component("store"));
         tasks.spawn("check-store", async move {
-            stop.run_until_cancelled(checking).await;
+            stop.run_until_cancelled(store_check).await;
         });
         let authenticator = authenticator(options.authentication, Arc::clone(&store));
         let drain = options.drain;
         let limits =
-            Limits::with_connections(options.max_connections, options.max_requests_per_connection);
-        let bounds = Bounds {
+            ConnectionLimits::new(options.max_connections, options.max_requests_per_connection);
+        let queue_limits = QueueLimits {
             queued: options.max_queued,
             queued_per_owner: options.max_queued_per_owner,
             delay: options.max_queue_delay,
         };
         let service = Arc::new(Service {
-            agents: Agents::new(Arc::clone(&store)),
-            answers: Answers::new(options.max_answer_bytes),
-            admission: Admission::new(Arc::clone(&store), bounds),
+            agents: AgentDirectory::new(Arc::clone(&store)),
+            response_budget: ResponseBudget::new(options.max_answer_bytes),
+            admission: Admission::new(Arc::clone(&store), queue_limits),
             store,
             hub,
             waker,
@@ -90,62 +90,63 @@ impl Api {
             options,
         });
         schedules::start(&service, &tasks);
-        let gate = Gate {
+        let state = AppState {
             negotiation: service.options.versions,
             keep_alive: service.options.keep_alive,
-            bodies: Arc::new(Bodies::new(service.options.max_body_bytes)),
+            bodies: Arc::new(BodyReader::new(service.options.max_body_bytes)),
             addresses: Arc::new(Addresses::new(&service.options)),
-            since: Arc::default(),
+            last_modified: Arc::default(),
             readiness,
             service,
             authenticator,
         };
-        Self { gate, tasks, shutdown, drain, limits }
+        Self { state, tasks, shutdown, drain, limits }
     }
 
     #[cfg(test)]
     pub(crate) fn service(&self) -> Arc<Service> {
-        Arc::clone(&self.gate.service)
+        Arc::clone(&self.state.service)
     }
 
-    /// Every route.
+    /// The axum router, without the dispatcher in front of it.
     #[cfg(test)]
     pub(crate) fn router(&self) -> axum::Router {
-        crate::bindings::router(self.gate.clone())
+        crate::bindings::router(self.state.clone())
     }
 
-    /// What answers every request.
-    pub(crate) fn front(&self) -> Front {
-        Front::new(self.gate.clone())
+    /// The handler of every request.
+    pub(crate) fn dispatcher(&self) -> Dispatcher {
+        Dispatcher::new(self.state.clone())
     }
 
-    /// Serves until the process shuts down: then waiting requests answer, streams close, and connections end. No
-    /// error of the listener ends it: it is logged, and waited for.
+    /// Serves until the process shuts down; then waiting requests are answered, streams close and
+    /// connections end. Errors of the listener are logged and retried.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let server = Server {
-            answers: self.front(),
-            shows_peers: !self.gate.service.options.trusted_proxies.is_empty(),
+            handler: self.dispatcher(),
+            shows_peers: !self.state.service.options.trusted_proxies.is_empty(),
             limits: self.limits,
             draining: self.shutdown.draining().clone(),
             stop: self.shutdown.stop_now().clone(),
         };
         self.shutdown.wait(self.drain, server.serve(listener)).await;
+        // After the connections: requests that are still open need the hub.
         self.tasks.stop_and_wait().await;
         Ok(())
     }
 }
 
-async fn check(store: Arc<dyn Store>, readiness: ComponentHandle) {
+async fn check_store(store: Arc<dyn Store>, readiness: ComponentHandle) {
     loop {
-        match timeout(CHECK_LIMIT, store.check()).await {
+        match timeout(STORE_CHECK_TIMEOUT, store.check()).await {
             Ok(Ok(())) => readiness.set_ok(),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the store is not ready");
                 readiness.set_failed("the store does not answer");
             }
-            // As when packets vanish: neither an answer nor an error.
+            // Neither an answer nor an error, as when packets are dropped.
             Err(_) => readiness.set_failed("the store does not answer"),
         }
-        tokio::time::sleep(CHECK_INTERVAL).await;
+        tokio::time::sleep(STORE_CHECK_INTERVAL).await;
     }
 }

@@ -1,86 +1,90 @@
-//! How an API node is run.
+//! Options of an API node.
 
 use ipnet::IpNet;
 use longhaul_domain::AgentName;
 use longhaul_signing::CardSigner;
 use longhaul_store::TaskBudget;
-use longhaul_wire::{Negotiation, card::DeploymentInfo, interfaces::GrpcAddress};
+use longhaul_wire::{Negotiation, card::DeploymentInfo, card::GrpcAddress};
 use std::{sync::Arc, time::Duration};
 
-/// How callers show who they are.
+/// Authentication scheme of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authentication {
-    /// They need not: everything belongs to one owner.
+    /// None: everything belongs to one owner.
     None,
-    /// By an API key, as `Authorization: Bearer` or `X-API-Key`.
+    /// An API key, as `Authorization: Bearer` or `X-API-Key`.
     Keys,
 }
 
-/// For whom there are extended cards (A2A 3.1.11).
+/// Availability of extended cards (A2A 3.1.11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtendedCards {
-    /// For callers who showed who they are, of agents whose extended card says more than the public one.
+    /// To authenticated callers, for agents whose extended card says more than the public one.
     Authenticated,
-    /// For every caller, of every agent.
+    /// To every caller, for every agent.
     Always,
-    /// For nobody.
+    /// To no caller.
     Off,
 }
 
-/// How an API node is run.
+/// Options of an API node.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
-    /// The URL under which clients reach this deployment, without a trailing slash, for cards. Without it they name the address of the request.
+    /// URL under which clients reach this deployment, without a trailing slash. Without it, cards
+    /// name the address of the request.
     pub public_url: Option<String>,
-    /// The URL of the address that this node listens on, for cards when the request has no host.
+    /// URL of the address that this node listens on, for cards when the request names no host.
     pub listen_url: String,
-    /// Proxies that are believed when they say which request they pass on.
+    /// Networks of proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Further names of this server, with or without a port.
     pub allowed_hosts: Vec<String>,
-    /// Origins whose pages may read answers; `*` for all.
+    /// Origins whose pages may read responses; `*` for all.
     pub cors_origins: Vec<String>,
-    /// The agent at the root; without it, the only one that is registered.
+    /// Agent at the root address; without it, the only registered one.
     pub default_agent: Option<AgentName>,
     /// Signs cards and publishes its keys; without it, cards are not signed.
     pub card_signer: Option<Arc<CardSigner>>,
-    /// How callers show who they are.
+    /// Authentication scheme of callers.
     pub authentication: Authentication,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
-    /// Most bytes of contents in one answer.
+    /// Largest content of one response, in bytes.
     pub max_answer_bytes: u64,
-    /// Most connections that are open at once; further ones wait until there is room.
+    /// Most open connections; further clients wait until one is closed.
     pub max_connections: usize,
-    /// Most requests that are open at once on one HTTP/2 connection.
+    /// Most open requests on one HTTP/2 connection.
     pub max_requests_per_connection: u32,
     /// Bounds of the messages to one task after its first; beyond them a client begins a new task.
     pub task_budget: TaskBudget,
-    /// How many tasks of an agent may wait, where the agent does not say; more are turned away.
+    /// Most queued tasks of an agent that sets no limit; further ones are rejected.
     pub max_queued: u32,
-    /// How many tasks of an agent may wait for one owner, where the agent does not say.
+    /// Most queued tasks of one owner, for an agent that sets no limit.
     pub max_queued_per_owner: u32,
-    /// How long a client that waits may have to wait for its task to begin, by how many of its owner's tasks at the agent
-    /// begin a second; further ones are turned away.
+    /// Longest expected wait of a client for its task to begin, by the rate at which its owner's
+    /// tasks at the agent begin. Further clients are rejected.
     pub max_queue_delay: Duration,
-    /// After this long a waiting send answers with the task as it is; without it, never.
+    /// Time after which a waiting send answers with the task as it is; without it, never.
     pub longest_wait: Option<Duration>,
-    /// Whether a message that was sent before goes on with its task, or is a new one (A2A 3.3.1).
+    /// True when a repeated message attaches to its task; otherwise it is a new message (A2A
+    /// 3.3.1).
     pub attach_repeats: bool,
-    /// How long an executor has to stop when its task is canceled, and how long the cancel waits for it.
+    /// Time that an executor has to stop when its task is canceled, and that the cancel waits for
+    /// it.
     pub cancel_grace: Duration,
-    /// Whether there are streams; without, cards say so, and what streams is not supported (A2A 3.3.4).
+    /// True when streams are offered. Otherwise cards say so and streaming operations are refused
+    /// (A2A 3.3.4).
     pub streaming: bool,
-    /// How often a silent stream shows that it lives.
+    /// Interval of keep-alives on a silent stream.
     pub keep_alive: Duration,
-    /// How long requests may go on when the node drains.
+    /// Time that requests have to finish when the node drains.
     pub drain: Duration,
-    /// Which versions of the protocol are served, and how that of a request is found out (A2A 3.6).
+    /// Protocol versions served, and negotiation among them (A2A 3.6).
     pub versions: Negotiation,
-    /// How cards give the address of gRPC.
+    /// Form of the gRPC address on cards.
     pub grpc_address: GrpcAddress,
-    /// For whom there are extended cards.
+    /// Availability of extended cards.
     pub extended_cards: ExtendedCards,
-    /// Who runs this deployment, and where to read about it: on every card.
+    /// Provider of this deployment and its documentation, for every card.
     pub about: DeploymentInfo,
 }

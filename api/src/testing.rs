@@ -1,8 +1,9 @@
-//! A node on a store of its own, for tests; what workers do is done by hand.
+//! A node on its own store, for tests, which play the worker.
 
 use crate::{
     Api, ApiOptions, ApiParts, Authentication, ExtendedCards,
-    service::{Caller, Rules, Service},
+    bindings::client_rules,
+    service::{Caller, Service},
 };
 use longhaul_dispatch::{WakeHint, Waker};
 use longhaul_domain::{
@@ -20,18 +21,18 @@ use longhaul_store::{
     TaskBudget,
 };
 use longhaul_wire::{
-    Dialect, Extensions, Negotiation, SendRequest, card::DeploymentInfo, interfaces::GrpcAddress,
+    Dialect, Extensions, Negotiation, SendRequest, card::DeploymentInfo, card::GrpcAddress,
 };
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-/// Longer than anything here takes.
-pub const LIMIT: Duration = Duration::from_secs(20);
+/// Longer than any step of a test takes.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-struct Wakes(mpsc::UnboundedSender<WakeHint>);
+struct RecordingWaker(mpsc::UnboundedSender<WakeHint>);
 
-impl Waker for Wakes {
+impl Waker for RecordingWaker {
     fn wake(&self, wake: WakeHint) {
         let _ = self.0.send(wake);
     }
@@ -42,9 +43,9 @@ pub struct Node {
     pub store: Arc<dyn Store>,
     pub api: Api,
     pub shutdown: Shutdown,
-    /// The clock of the node: it stands still.
+    /// Clock of the node, moved by hand.
     pub clock: Arc<ManualClock>,
-    /// Every wake-up that was sent.
+    /// Wake-ups that the node has sent.
     pub wakes: mpsc::UnboundedReceiver<WakeHint>,
     _folder: TempDir,
 }
@@ -53,7 +54,7 @@ pub fn agent() -> AgentName {
     AgentName::new("echo").unwrap()
 }
 
-/// The options of the nodes here.
+/// Options of the nodes in tests.
 pub fn options() -> ApiOptions {
     ApiOptions {
         public_url: Some("http://test".to_owned()),
@@ -90,22 +91,22 @@ impl Node {
         Self::with_answers(64 << 20).await
     }
 
-    /// One whose answers hold at most so many bytes.
+    /// Starts a node with another limit on response sizes.
     pub async fn with_answers(max_answer_bytes: u64) -> Self {
         Self::with_options(|options| options.max_answer_bytes = max_answer_bytes).await
     }
 
-    /// One whose agent has limits.
+    /// Starts a node whose agent has limits.
     pub async fn with_limits(limits: AgentLimits) -> Self {
         Self::with(limits, |_| {}).await
     }
 
-    /// One that asks for keys.
+    /// Starts a node that requires API keys.
     pub async fn with_keys() -> Self {
         Self::with_options(|options| options.authentication = Authentication::Keys).await
     }
 
-    /// One with other options than usual.
+    /// Starts a node with changed options.
     pub async fn with_options(change: impl FnOnce(&mut ApiOptions)) -> Self {
         Self::with(AgentLimits::default(), change).await
     }
@@ -129,7 +130,7 @@ impl Node {
         let shutdown = Shutdown::new();
         let parts = ApiParts {
             store: Arc::clone(&store),
-            waker: Arc::new(Wakes(sender)),
+            waker: Arc::new(RecordingWaker(sender)),
             ids: Arc::new(SystemIds),
             readiness: Readiness::new(),
             shutdown: shutdown.clone(),
@@ -142,18 +143,18 @@ impl Node {
         Self { store, api, shutdown, clock, wakes, _folder: folder }
     }
 
-    /// Another node on the same store, that wakes nobody.
+    /// Starts another node on the same store; its wake-ups go nowhere.
     pub fn another(&self) -> Api {
         self.configured(|_| {})
     }
 
-    /// Another node on the same store, that is run in another way.
+    /// Starts another node on the same store, with changed options.
     pub fn configured(&self, change: impl FnOnce(&mut ApiOptions)) -> Api {
         let mut options = self.api.service().options.clone();
         change(&mut options);
         let parts = ApiParts {
             store: Arc::clone(&self.store),
-            waker: Arc::new(Wakes(mpsc::unbounded_channel().0)),
+            waker: Arc::new(RecordingWaker(mpsc::unbounded_channel().0)),
             ids: Arc::new(SystemIds),
             readiness: Readiness::new(),
             shutdown: self.shutdown.clone(),
@@ -165,8 +166,8 @@ impl Node {
         self.api.service()
     }
 
-    /// Claims the one task that there is to run.
-    pub async fn claim(&self) -> Run {
+    /// Claims the one task that is ready to run.
+    pub async fn claim(&self) -> RunHandle {
         let worker = WorkerId::new(SystemIds.uuid_v7());
         let lease = Duration::from_secs(600);
         let new = NewWorker { id: worker, name: "test".to_owned(), agents: Vec::new(), lease };
@@ -174,18 +175,18 @@ impl Node {
         let slots = vec![AgentSlots::new(agent(), 1)];
         let request = ClaimRequest { worker, slots, limit: 1 };
         let claimed = self.store.claim(request).await.unwrap().pop().expect("there is a run");
-        Run { store: Arc::clone(&self.store), claimed, op: 0 }
+        RunHandle { store: Arc::clone(&self.store), claimed, op: 0 }
     }
 }
 
-/// What a worker has claimed.
-pub struct Run {
+/// A claimed run.
+pub struct RunHandle {
     store: Arc<dyn Store>,
     pub claimed: ClaimedRun,
     op: i32,
 }
 
-impl Run {
+impl RunHandle {
     fn output(&mut self, entries: Vec<EntryBody>) -> Append {
         self.op += 1;
         let ClaimedRun { key, fence, attempt, .. } = self.claimed;
@@ -201,7 +202,7 @@ impl Run {
     }
 
     /// The client's last message.
-    pub async fn said(&self) -> UserMessage {
+    pub async fn last_message(&self) -> UserMessage {
         let query = HistoryQuery { before: self.claimed.message_seq.next(), rows: 1, bytes: 1 };
         let page = self.store.read_history(self.claimed.key, query).await.unwrap();
         match page.entries.into_iter().next() {
@@ -219,7 +220,7 @@ impl Run {
         self.settle(TerminalState::Completed, EntryBody::Status(last)).await;
     }
 
-    /// Ends it badly, for good.
+    /// Fails the task for good.
     pub async fn fail(&mut self, cause: &str) {
         self.append(vec![working()]).await;
         let ClaimedRun { key, ref context, attempt, .. } = self.claimed;
@@ -240,8 +241,8 @@ pub fn working() -> EntryBody {
     EntryBody::Status(StatusChange::to(TaskState::Working))
 }
 
-/// An artifact with one part.
-pub fn made(part: Part) -> EntryBody {
+/// An artifact entry with one part.
+pub fn artifact_entry(part: Part) -> EntryBody {
     let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![part]);
     EntryBody::Artifact(ArtifactUpdate {
         artifact,
@@ -258,12 +259,12 @@ pub fn caller() -> Caller {
         request_id: "test".to_owned(),
         trace: TraceContext::new_root(&SystemIds),
         extensions: Extensions::NONE,
-        rules: Rules::of(Dialect::V1_0),
+        rules: client_rules(Dialect::V1_0),
         card_address: None,
     }
 }
 
-/// A message that does not wait for its task.
+/// A message whose sender does not wait for the task.
 pub fn send(id: &str) -> SendRequest {
     let id = MessageId::new(id).unwrap();
     let message = Message::new(id, Role::User, vec![Part::text("hello")]);
@@ -278,7 +279,7 @@ pub fn send_with(id: &str, options: &str) -> SendRequest {
     request
 }
 
-/// A call that sends a message and does not wait for its task.
+/// A JSON-RPC call that sends a message and does not wait for the task.
 pub fn sending(method: &str, id: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{

@@ -6,9 +6,12 @@ import unittest
 from pathlib import Path
 
 import architecture
+import deny
 import licences
 import migrations
 import paths
+import rust_files
+import style
 import unsafe_code
 from rules import REGISTRY, UNSAFE_IN, UNSAFE_MAX_LINES
 
@@ -65,8 +68,8 @@ class Architecture(unittest.TestCase):
         self.assertEqual(len(self.findings(api, worker)), 2)
 
     def test_a_crate_behind_a_seam_is_found_elsewhere_also_in_tests(self):
-        api = package("longhaul-api", [("sqlx", "dev")])
-        self.assertIn("longhaul-store-postgres", self.findings(api, package("sqlx"))[0])
+        api = package("longhaul-api", [("sqlx-core", "dev")])
+        self.assertIn("longhaul-store-postgres", self.findings(api, package("sqlx-core"))[0])
 
     def test_domain_reaches_no_io_through_others_but_its_tests_may(self):
         helper = package("helper", [("tokio", None)])
@@ -142,3 +145,66 @@ class Files(unittest.TestCase):
         (self.root / "worse").write_text("HOME=/somewhere/ann/x\n")
         findings = list(paths.check(self.root, "/somewhere/ann"))
         self.assertEqual([finding.split()[0] for finding in findings], ["bad:2", "worse:1"])
+
+
+class Deny(unittest.TestCase):
+    TOLD = {"licenses": {"allow": ["MIT"]}, "bans": {"deny": [{"crate": "lapin", "wrappers": ["dispatch"]}]}}
+
+    def test_the_same_rules_pass_and_others_are_found(self):
+        good = {"lapin": {"dispatch"}}
+        self.assertEqual(list(deny.compare(self.TOLD, {"lapin"}, good, {"MIT"})), [])
+        self.assertEqual(len(list(deny.compare(self.TOLD, set(), good, {"MIT"}))), 1)
+        self.assertEqual(len(list(deny.compare(self.TOLD, {"lapin"}, {"lapin": {"api"}}, {"MIT"}))), 1)
+        self.assertEqual(len(list(deny.compare(self.TOLD, {"lapin"}, good, {"MIT", "ISC"}))), 1)
+
+
+class Style(unittest.TestCase):
+    def words(self, text):
+        return list(style._words("a.rs", text))
+
+    def test_a_doc_comment_begins_with_a_noun_or_a_verb(self):
+        self.assertEqual(self.words("/// The key.\n/// Of two, the last one.\nfn key() {}\n"), [])
+        self.assertEqual(len(self.words("/// Whether it ends.\nfn ends() {}\n")), 1)
+        self.assertEqual(len(self.words("//! What is kept.\n")), 1)
+        # Strings and ordinary comments may begin as they like.
+        self.assertEqual(self.words('// When both race, the first wins.\nlet a = "/// What";\n'), [])
+
+    def test_phrases_and_names_are_found(self):
+        self.assertEqual(len(self.words("// It takes the long way.\n")), 1)
+        self.assertEqual(len(self.words("struct House;\n")), 1)
+        self.assertEqual(self.words("struct Household; // the houses\n"), [])
+
+    def test_few_comments_are_found(self):
+        code = "let a = 1;\n" * 1_000
+        self.assertEqual(len(list(style.few_comments("a", [code]))), 1)
+        self.assertEqual(list(style.few_comments("a", [code, "// Why.\n" * 20])), [])
+        self.assertEqual(list(style.few_comments("a", ["let a = 1;\n" * 10])), [])
+
+    def test_use_trees_are_expanded(self):
+        self.assertEqual(rust_files.expand("a::{b, c::{d as e, f}}"), ["a::b", "a::c::d", "a::c::f"])
+
+    def crate(self, **files):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        source = Path(folder.name) / "src"
+        for name, text in files.items():
+            file = source / (name.replace("__", "/") + ".rs")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return rust_files.Crate(source)
+
+    def test_files_that_use_each_other_are_found(self):
+        crate = self.crate(
+            lib="mod a;\nmod b;\npub use a::A;\n",
+            a="use crate::b::B;\npub struct A(B);\n",
+            b="pub struct B;\npub fn make(a: &crate::A) {}\n",
+        )
+        self.assertEqual(crate.circles(), [["src/a.rs", "src/b.rs"]])
+
+    def test_a_file_may_use_the_type_of_its_folder_and_tests_may_use_everything(self):
+        crate = self.crate(
+            lib="mod a;\n",
+            a__mod="mod b;\npub struct A;\nfn f() { b::g() }\n",
+            a__b="use super::A;\npub fn g() {}\n#[cfg(test)]\nmod tests {\n    use crate::a::b::g;\n}\n",
+        )
+        self.assertEqual(crate.circles(), [])

@@ -1,5 +1,5 @@
-//! Compiles the `.proto` files, without `protoc`: to messages, services and clients, and to the description of them all that
-//! server reflection gives.
+//! Compiles the `.proto` files without `protoc`: to messages, services and clients, and to the
+//! descriptor set for server reflection.
 
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
@@ -7,7 +7,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 const FILES: [&str; 3] =
     ["lf/a2a/v1/service.proto", "a2a/v1/service.proto", "google/rpc/status.proto"];
 
-/// Messages that 0.3 and 1.0 have with the same numbers and types, some with members behind that only 1.0 knows: one
+/// Messages with the same numbers and types in 0.3 and 1.0, apart from trailing members of 1.0. One
 /// Rust type serves both packages.
 const SHARED: [(&str, &str); 20] = [
     ("AgentCapabilities", "AgentCapabilities"),
@@ -39,9 +39,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("described.bin"), described.encode_to_vec())?;
     let mut builder = tonic_prost_build::configure()
         .build_transport(false)
-        .codec_path("crate::codec::Codec")
+        .codec_path("crate::codec::ProtobufCodec")
+        // Files share the request's buffer instead of being copied.
         .bytes(".")
+        // Sorted maps make the output deterministic.
         .btree_map(".");
+    // Messages of 0.3 reuse the Rust types of 1.0.
     for (old, new) in SHARED {
         builder = builder.extern_path(format!(".a2a.v1.{old}"), format!("crate::pb::v1::{new}"));
     }

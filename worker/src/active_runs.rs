@@ -32,6 +32,7 @@ pub struct ActiveRunGuard {
 impl ActiveRuns {
     /// Registers a run.
     pub fn register(&self, key: TaskKey, fence: Fence, signals: Arc<RunSignals>) -> ActiveRunGuard {
+        // One lock for check and insert: a cancel is found here, or finds the run.
         let mut table = self.lock();
         if table.early_cancels.contains(&key) {
             signals.stop(StopReason::Canceled);

@@ -54,6 +54,7 @@ impl ClaimRound {
         for claimed in claimed {
             *claimed_by_agent.entry(claimed.agent.clone()).or_default() += 1;
         }
+        // `None < Some(_)`: an agent without a claimed run is not full.
         let agent_full =
             slots.iter().any(|asked| claimed_by_agent.get(&asked.agent) >= Some(&asked.free));
         Self { claimed_by_agent, batch_full: claimed.len() >= limit as usize, agent_full }

@@ -34,6 +34,7 @@ pub async fn drain(
     }
     run_tasks.stop();
     tokio::select! {
+        // Runs that have just ended need no release.
         biased;
         () = run_tasks.wait() => return shutdown.stop(),
         () = shutdown.stop_now().cancelled() => {}

@@ -92,6 +92,7 @@ impl Reaper {
         };
         let mut failures = 0;
         loop {
+            // A store that hangs must not end reaping: another pass may get a new connection.
             match timeout(self.lease, self.store.reap(request)).await {
                 Ok(Ok(ReapOutcome { done, again_in })) => {
                     failures = 0;
@@ -120,6 +121,7 @@ impl Reaper {
         if again_in < longest {
             return again_in.max(MIN_REAP_PAUSE);
         }
+        // Half fixed, half random, so that workers do not reap in step.
         let jitter = Backoff { initial: longest, factor: 1.0, max: longest, jitter: true };
         longest / 2 + jitter.random_delay(0) / 2
     }

@@ -53,10 +53,10 @@ pub struct RunSignals {
     stop_reason: Mutex<Option<StopReason>>,
     /// Notified when the client may have sent a message.
     pub message: Notify,
-    progress: Mutex<Progress>,
+    progress: Mutex<ProgressClock>,
 }
 
-struct Progress {
+struct ProgressClock {
     last: Instant,
     /// Executor calls that are waiting for the store.
     store_waits: usize,
@@ -73,7 +73,7 @@ impl RunSignals {
             lease_lost: CancellationToken::new(),
             stop_reason: Mutex::new(None),
             message: Notify::new(),
-            progress: Mutex::new(Progress { last: Instant::now(), store_waits: 0 }),
+            progress: Mutex::new(ProgressClock { last: Instant::now(), store_waits: 0 }),
         }
     }
 
@@ -104,6 +104,7 @@ impl RunSignals {
     /// Waits until the run is stopped.
     pub async fn wait_stopped(&self) -> OutputStopped {
         self.stop.cancelled().await;
+        // `stop` stores the reason first, so the fallback is never used.
         self.output_stopped().unwrap_or(OutputStopped::Draining)
     }
 
@@ -146,7 +147,7 @@ impl RunSignals {
         if progress.store_waits > 0 { Instant::now() } else { progress.last }
     }
 
-    fn lock_progress(&self) -> MutexGuard<'_, Progress> {
+    fn lock_progress(&self) -> MutexGuard<'_, ProgressClock> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

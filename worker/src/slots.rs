@@ -78,6 +78,7 @@ impl Slots {
     /// The slots to claim for, and the total number of free slots. Empty when there are none.
     pub fn free(&self) -> (Vec<AgentSlots>, u32) {
         let free = self.lock();
+        // A claim brings at most `total` runs, so no agent is asked for more.
         let agents = free.available().filter(|_| free.total > 0);
         let slots =
             agents.map(|slots| AgentSlots { free: slots.free.min(free.total), ..slots.clone() });
@@ -156,6 +157,7 @@ impl Drop for Slot {
 fn agent_slots(executor: &ExecutorDescriptor, total: u32) -> AgentSlots {
     AgentSlots {
         agent: executor.agent.name.clone(),
+        // At least one, or the agent's tasks would wait forever.
         free: executor.concurrency.unwrap_or(total).clamp(1, total),
         limits: executor.agent.limits.running,
         pinned: executor.pinned.then(|| executor.agent.version.clone()),

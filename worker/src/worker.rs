@@ -163,6 +163,7 @@ impl Worker {
         claim_loop.run(source, shutdown.draining().clone()).await;
         // The background tasks go on during the drain: runs need their lease until they end.
         drain(&self.options, shutdown, &run_tasks, &env.runs).await;
+        // Stopped first: the lease keeper would register the worker again.
         background.stop_and_wait().await;
         deregister(&*self.store, &*env.waker, id, &env.runs).await;
     }

@@ -1,6 +1,7 @@
-//! The address that cards name: the one that is set, or the one that the request was sent to.
+//! The address that cards name: the configured one, or the one that the request was sent to.
 //!
-//! A request's host is its client's word, so a card made from it goes to nobody else and is not signed, unless the host was listed.
+//! A request's host is its client's claim, so a card made from it is sent to that client only, and
+//! is not signed unless the host is listed.
 
 use super::{
     forwarded::{Forwarded, TrustedProxies},
@@ -25,7 +26,7 @@ pub struct Addresses {
     listen_url: String,
     listed: Vec<Host>,
     proxies: TrustedProxies,
-    /// Set once the log has the warning about a proxy that is not listed.
+    /// Set once an unlisted proxy was reported in the log.
     warned: AtomicBool,
 }
 
@@ -42,7 +43,7 @@ impl Addresses {
     }
 
     /// The address for a card that this request asks for.
-    pub fn of(&self, parts: &Parts) -> CardAddress {
+    pub fn card_address(&self, parts: &Parts) -> CardAddress {
         if let Some(url) = &self.public_url {
             return CardAddress { url: url.clone(), source: AddressSource::Configured };
         }
@@ -67,8 +68,8 @@ impl Addresses {
         let is_forwarded = FORWARDED.iter().any(|name| parts.headers.contains_key(*name));
         if is_forwarded && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "forwarded headers ignored: their sender is not in server.trusted_proxies; cards name the address that it \
-                 asks, not the one that it was asked. List it there, or set server.public_url"
+                "forwarded headers ignored: their sender is not in server.trusted_proxies. List it there, or set server.public_url, so that \
+                 cards name the public address"
             );
         }
     }
@@ -91,12 +92,12 @@ mod tests {
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
         parts.extensions.insert(Peer("10.0.0.1".parse().unwrap()));
-        let CardAddress { url, source } = addresses.of(&parts);
+        let CardAddress { url, source } = addresses.card_address(&parts);
         (url, source)
     }
 
     #[test]
-    fn a_card_names_the_address_that_was_asked_unless_one_is_set() {
+    fn a_card_names_the_requested_address_unless_one_is_configured() {
         let mut options = options();
         let set = Addresses::new(&options);
         let asked = [("host", "agents.internal:8080")];

@@ -1,33 +1,35 @@
-//! Reads what proxies say about the request that they pass on: `Forwarded` (RFC 7239), or `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`.
+//! Forwarding headers of proxies: `Forwarded` (RFC 7239), or `X-Forwarded-Host`, `-Proto`, `-Port`
+//! and `-Prefix`.
 //!
-//! Anybody can send these headers, so they count only where the connection comes from a proxy that was listed. Of several values the
-//! last was added by the nearest proxy; as long as a value was added for another listed one, the value before it counts.
+//! Any client can send these headers, so they count only on connections from listed proxies. Of
+//! several values the last was added by the nearest proxy; while a value was added for another
+//! listed proxy, the value before it counts.
 
 use super::host::Host;
 use axum::http::{HeaderMap, request::Parts};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// The other end of a connection, among the extensions of its requests where there are listed proxies.
+/// Address of the client's end of a connection; a request extension when proxies are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// The proxies that are believed.
+/// Networks of the listed proxies.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// A request as it was sent to the outermost listed proxy, as far as that is told.
+/// The request as the outermost listed proxy received it, as far as known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forwarded {
-    /// The host, with a port where it is not the usual one.
+    /// Host, with a port unless it is the scheme's default.
     pub host: Option<String>,
     pub is_https: Option<bool>,
-    /// The path in front of ours, without a slash at its end.
+    /// Path in front of ours, without a trailing slash.
     pub prefix: Option<String>,
 }
 
 impl TrustedProxies {
-    /// Takes a list of networks.
+    /// Trusts proxies in these networks.
     pub const fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
@@ -37,7 +39,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Reads the headers of a request that a listed proxy has sent.
+    /// Reads the headers of a request from a listed proxy.
     pub fn read(&self, parts: &Parts) -> Option<Forwarded> {
         let Peer(peer) = *parts.extensions.get::<Peer>()?;
         self.trusts(peer).then(|| self.headers(&parts.headers))
@@ -46,18 +48,18 @@ impl TrustedProxies {
     fn headers(&self, headers: &HeaderMap) -> Forwarded {
         let standard = self.standard(headers);
         let hops = self.hops(headers);
-        let usual = |name| nth_last(headers, name, hops);
-        let is_https = standard.is_https.or_else(|| scheme(&usual("x-forwarded-proto")?));
+        let nearest = |name| nth_last(headers, name, hops);
+        let is_https = standard.is_https.or_else(|| scheme(&nearest("x-forwarded-proto")?));
         let host = standard.host.or_else(|| {
-            let host = usual("x-forwarded-host").filter(|host| Host::parse(host).is_some())?;
-            let port: Option<u16> = usual("x-forwarded-port").and_then(|port| port.parse().ok());
+            let host = nearest("x-forwarded-host").filter(|host| Host::parse(host).is_some())?;
+            let port: Option<u16> = nearest("x-forwarded-port").and_then(|port| port.parse().ok());
             Some(with_port(&host, port, is_https.unwrap_or(false)))
         });
-        let prefix = usual("x-forwarded-prefix").and_then(|prefix| path(&prefix));
+        let prefix = nearest("x-forwarded-prefix").and_then(|prefix| path(&prefix));
         Forwarded { host, is_https, prefix }
     }
 
-    /// `Forwarded`, from the nearest proxy outwards.
+    /// Reads `Forwarded`, from the nearest proxy outwards.
     fn standard(&self, headers: &HeaderMap) -> Forwarded {
         let mut read = Forwarded::default();
         for element in values(headers, "forwarded").into_iter().rev() {
@@ -79,7 +81,7 @@ impl TrustedProxies {
         read
     }
 
-    /// Counts the listed proxies that the request came through, by `X-Forwarded-For`.
+    /// Counts the listed proxies that the request passed, by `X-Forwarded-For`.
     fn hops(&self, headers: &HeaderMap) -> usize {
         let senders = values(headers, "x-forwarded-for");
         let listed = senders.iter().rev().map(|sender| address(sender));
@@ -87,14 +89,14 @@ impl TrustedProxies {
     }
 }
 
-/// The values of a list, over all headers of this name.
+/// Values of a list header, over all its occurrences.
 fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
     let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     let all = lists.flat_map(|list| list.split(',')).map(str::trim);
     all.filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
-/// The value that the so many-th proxy has added, or the first where fewer have.
+/// The value that the n-th proxy added, or the first if fewer did.
 fn nth_last(headers: &HeaderMap, name: &str, hops: usize) -> Option<String> {
     let mut values = values(headers, name);
     let place = values.len().saturating_sub(hops);
@@ -109,22 +111,22 @@ fn scheme(text: &str) -> Option<bool> {
     }
 }
 
-/// An address, with a port perhaps; `None` for names and for `unknown`.
+/// Parses an address, with or without a port; `None` for names and `unknown`.
 fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(|| Host::parse(text)?.ip())
 }
 
 fn with_port(host: &str, port: Option<u16>, is_https: bool) -> String {
-    let usual = if is_https { 443 } else { 80 };
+    let nearest = if is_https { 443 } else { 80 };
     match port {
-        Some(port) if port != usual && Host::parse(host).is_some_and(|host| !host.has_port()) => {
+        Some(port) if port != nearest && Host::parse(host).is_some_and(|host| !host.has_port()) => {
             format!("{host}:{port}")
         }
         _ => host.to_owned(),
     }
 }
 
-/// A path that can stand in a URL; none for the root.
+/// A path that is safe in a URL; `None` for the root.
 fn path(text: &str) -> Option<String> {
     let path = text.trim_end_matches('/');
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@".contains(&byte);
@@ -148,7 +150,7 @@ mod tests {
         TrustedProxies::new(networks.into()).read(&parts)
     }
 
-    fn told(host: &str, is_https: bool, prefix: Option<&str>) -> Forwarded {
+    fn forwarded(host: &str, is_https: bool, prefix: Option<&str>) -> Forwarded {
         let prefix = prefix.map(str::to_owned);
         Forwarded { host: Some(host.to_owned()), is_https: Some(is_https), prefix }
     }
@@ -160,7 +162,7 @@ mod tests {
             assert_eq!(read(peer, &headers), None, "{peer}");
         }
         for peer in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"] {
-            assert_eq!(read(peer, &headers), Some(told("a.example", true, None)), "{peer}");
+            assert_eq!(read(peer, &headers), Some(forwarded("a.example", true, None)), "{peer}");
         }
     }
 
@@ -174,7 +176,7 @@ mod tests {
                     ("x-forwarded-port", "8443"),
                     ("x-forwarded-prefix", "/agents-api/"),
                 ][..],
-                told("a.example:8443", true, Some("/agents-api")),
+                forwarded("a.example:8443", true, Some("/agents-api")),
             ),
             (
                 &[
@@ -182,7 +184,7 @@ mod tests {
                     ("x-forwarded-port", "2"),
                     ("x-forwarded-proto", "http"),
                 ],
-                told("a:1", false, None),
+                forwarded("a:1", false, None),
             ),
             (
                 &[
@@ -190,7 +192,7 @@ mod tests {
                     ("x-forwarded-host", "other"),
                     ("x-forwarded-proto", "http"),
                 ],
-                told("a.example:8443", true, None),
+                forwarded("a.example:8443", true, None),
             ),
         ] {
             assert_eq!(read("10.0.0.1", headers), Some(wanted), "{headers:?}");
@@ -198,37 +200,37 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_puts_in_front_does_not_count() {
+    fn values_added_by_the_client_do_not_count() {
         let own = [
             ("x-forwarded-for", "10.0.0.9, 192.0.2.60"),
             ("x-forwarded-host", "evil.example, a.example"),
             ("x-forwarded-proto", "http, https"),
         ];
-        assert_eq!(read("10.0.0.1", &own), Some(told("a.example", true, None)));
+        assert_eq!(read("10.0.0.1", &own), Some(forwarded("a.example", true, None)));
         let own = [(
             "forwarded",
             "for=10.0.0.9;host=evil.example;proto=http, for=192.0.2.60;host=a.example;proto=https",
         )];
-        assert_eq!(read("10.0.0.1", &own), Some(told("a.example", true, None)));
+        assert_eq!(read("10.0.0.1", &own), Some(forwarded("a.example", true, None)));
     }
 
     #[test]
-    fn behind_two_listed_proxies_the_outer_one_knows() {
+    fn behind_two_listed_proxies_the_outer_one_counts() {
         let both = [
             ("x-forwarded-for", "192.0.2.60, 10.0.0.2"),
             ("x-forwarded-host", "a.example, inner:8080"),
             ("x-forwarded-proto", "https, http"),
         ];
-        assert_eq!(read("10.0.0.1", &both), Some(told("a.example", true, None)));
+        assert_eq!(read("10.0.0.1", &both), Some(forwarded("a.example", true, None)));
         let both = [(
             "forwarded",
             "for=192.0.2.60;host=a.example;proto=https, for=\"[2001:db8::2]:4711\";host=inner;proto=http",
         )];
-        assert_eq!(read("10.0.0.1", &both), Some(told("a.example", true, None)));
+        assert_eq!(read("10.0.0.1", &both), Some(forwarded("a.example", true, None)));
     }
 
     #[test]
-    fn what_cannot_stand_in_a_url_is_left_out() {
+    fn values_unfit_for_a_url_are_ignored() {
         let odd = [
             ("x-forwarded-host", "a b"),
             ("x-forwarded-proto", "javascript"),

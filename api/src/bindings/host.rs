@@ -1,4 +1,4 @@
-//! Hosts, as requests and settings name them: a name or an address, and a port perhaps.
+//! Hosts in requests and settings: a name or an address, optionally with a port.
 
 use axum::http::{header, request::Parts, uri::Authority};
 use std::net::IpAddr;
@@ -6,19 +6,19 @@ use std::net::IpAddr;
 /// A host in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// The name or address, without brackets and without the dot that ends a full name.
+    /// Name or address, without brackets and without the final dot of a full name.
     name: String,
     ip: Option<IpAddr>,
     port: Option<u16>,
 }
 
 impl Host {
-    /// Reads what stands in a `Host` header or an `:authority`.
+    /// Parses a `Host` header or an `:authority`.
     pub fn parse(text: &str) -> Option<Self> {
         let authority: Authority = text.trim().parse().ok()?;
         let (host, port) = (authority.host(), authority.port_u16());
         let behind = authority.as_str().len().checked_sub(host.len())?;
-        // No user before it; a port that is one, or none.
+        // Rejects user info, and anything after the host that is not a valid port.
         let ports = port.map_or(0, |_| authority.port().map_or(0, |port| port.as_str().len() + 1));
         if behind != ports || !authority.as_str().starts_with(host) {
             return None;
@@ -32,17 +32,17 @@ impl Host {
         Some(Self { name, ip, port })
     }
 
-    /// The host of a URL, or of an origin, which is one without a path. The port is that of the scheme where none is given.
-    pub fn of_url(url: &str) -> Option<Self> {
+    /// The host of a URL or an origin. The scheme's default port is left out.
+    pub fn from_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.trim().split_once("://")?;
         let mut host = Self::parse(rest.split(['/', '?', '#']).next()?)?;
-        let usual = match scheme.to_ascii_lowercase().as_str() {
+        let default_port = match scheme.to_ascii_lowercase().as_str() {
             "http" => 80,
             "https" => 443,
             _ => return None,
         };
-        // Hosts of requests leave it out.
-        host.port = host.port.filter(|port| *port != usual);
+        // Hosts in requests leave it out.
+        host.port = host.port.filter(|port| *port != default_port);
         Some(host)
     }
 
@@ -51,12 +51,12 @@ impl Host {
         self.name == "localhost" || self.name.ends_with(".localhost")
     }
 
-    /// The address, where it is one.
+    /// The IP address, if the host is one.
     pub const fn ip(&self) -> Option<IpAddr> {
         self.ip
     }
 
-    /// True when it names a port.
+    /// True when the host has a port.
     pub const fn has_port(&self) -> bool {
         self.port.is_some()
     }
@@ -71,17 +71,18 @@ impl Host {
         self.is_localhost() || self.ip.is_some_and(|ip| ip.to_canonical().is_loopback())
     }
 
-    /// True when this listed host stands for another; without a port it stands for every port.
+    /// True when this listed host covers another; without a port it covers every port.
     pub fn covers(&self, other: &Self) -> bool {
         self.name == other.name && (self.port.is_none() || self.port == other.port)
     }
 }
 
-/// Every host that a request names: in HTTP/2 the `:authority`, else the `Host` header. A client may send both.
+/// All hosts in a request: the `:authority` of HTTP/2 and the `Host` headers. A client may send
+/// both.
 pub fn hosts_of(parts: &Parts) -> impl Iterator<Item = &str> {
     let authority = parts.uri.authority().map(Authority::as_str);
     let headers = parts.headers.get_all(header::HOST).iter();
-    // What is not text is no host, and is refused as none.
+    // A value that is not text is rejected as an invalid host.
     authority.into_iter().chain(headers.map(|value| value.to_str().unwrap_or("?")))
 }
 
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_read_with_and_without_a_port() {
+    fn hosts_are_parsed_with_and_without_a_port() {
         for (text, name, port) in [
             ("Agents.Internal.", "agents.internal", None),
             ("a:8080", "a", Some(8080)),
@@ -109,17 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn a_host_of_a_url_leaves_out_the_usual_port() {
-        assert_eq!(Host::of_url("https://a:443/b"), Host::parse("a"));
-        assert_eq!(Host::of_url("http://A"), Host::parse("a"));
-        assert_eq!(Host::of_url("http://a:443"), Host::parse("a:443"));
+    fn a_default_port_is_left_out() {
+        assert_eq!(Host::from_url("https://a:443/b"), Host::parse("a"));
+        assert_eq!(Host::from_url("http://A"), Host::parse("a"));
+        assert_eq!(Host::from_url("http://a:443"), Host::parse("a:443"));
         for wrong in ["null", "a", "file:///a", "chrome-extension://abc", "http:///a"] {
-            assert_eq!(Host::of_url(wrong), None, "{wrong}");
+            assert_eq!(Host::from_url(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn names_that_no_resolver_is_asked_for_are_this_machine() {
+    fn localhost_names_and_addresses_are_this_machine() {
         for (text, is) in [
             ("localhost", true),
             ("app.LOCALHOST:3000", true),

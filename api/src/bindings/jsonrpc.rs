@@ -1,15 +1,15 @@
-//! The JSON-RPC binding (A2A 9). Errors of streaming methods are plain JSON before the stream begins.
+//! The JSON-RPC binding (A2A 9). Errors of streaming methods are plain JSON before the stream
+//! begins.
 
 use super::{
-    Gate,
-    answer::{Written, say, unwritable},
-    perform::{self, Performed, perform},
-    pieces::Envelope,
-    request::{Marks, caller, cursor, echo, foreign_type, stated_version},
-    sse,
+    AppState,
+    perform::{self, OperationResponse, perform},
+    request::{RequestContext, caller, cursor, echo, foreign_type, stated_version},
+    response::{BudgetedBytes, encode_failed, set_error_headers},
+    sse::{self, EventEnvelope},
 };
 use crate::{
-    apart::apart,
+    blocking::block_in_place_if_large,
     service::{Caller, EventStream},
 };
 use axum::{
@@ -21,98 +21,101 @@ use axum::{
 use longhaul_domain::line::escape_line_separators;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
-    jsonrpc::{Call, RejectedCall, RpcId, read_call, write_error, write_result},
+    jsonrpc::{RejectedCall, RpcCall, RpcId, read_call, write_error, write_result},
 };
 use tracing::Instrument;
 
-/// How errors are written before it is known how the client speaks.
-const UNKNOWN: Dialect = Dialect::V1_0;
+/// Dialect of errors before the client's is known.
+const DEFAULT_DIALECT: Dialect = Dialect::V1_0;
 
 /// A call at the root.
-pub async fn for_root(State(gate): State<Gate>, request: Request) -> Response {
-    handle(&gate, None, request).await
+pub async fn for_root(State(state): State<AppState>, request: Request) -> Response {
+    handle_request(&state, None, request).await
 }
 
 /// A call at an agent's own address.
 pub async fn for_agent(
-    State(gate): State<Gate>,
+    State(state): State<AppState>,
     Path(agent): Path<String>,
     request: Request,
 ) -> Response {
-    handle(&gate, Some(agent), request).await
+    handle_request(&state, Some(agent), request).await
 }
 
-/// An answer before it is a response.
-enum Answer {
-    Body(Written),
-    Stream(Envelope, Box<EventStream>),
+/// The result of a call, before it becomes a response.
+enum CallAnswer {
+    Body(BudgetedBytes),
+    Stream(EventEnvelope, Box<EventStream>),
 }
 
-/// Answers a call whose address has been looked at.
-async fn handle(gate: &Gate, agent: Option<String>, request: Request) -> Response {
+/// Answers a call whose address is known.
+async fn handle_request(state: &AppState, agent: Option<String>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let marks = Marks::of_request(gate, &parts);
-    answer(gate, marks, agent, parts, body).await
+    let context = RequestContext::from_request(state, &parts);
+    handle_call(state, context, agent, parts, body).await
 }
 
-/// Answers a call that has its marks.
-pub async fn answer(
-    gate: &Gate,
-    marks: Marks,
+/// Answers a call in its request context.
+pub async fn handle_call(
+    state: &AppState,
+    context: RequestContext,
     agent: Option<String>,
     parts: Parts,
     body: Body,
 ) -> Response {
-    let span = marks.span();
+    let span = context.span();
     let version = stated_version(&parts.headers, parts.uri.query());
-    let exchange = Exchange { gate, parts, version };
-    exchange.answer(marks, agent, body).instrument(span).await
+    let exchange = Exchange { state, parts, version };
+    exchange.answer(context, agent, body).instrument(span).await
 }
 
 struct Exchange<'a> {
-    gate: &'a Gate,
+    state: &'a AppState,
     parts: Parts,
-    /// Of A2A, as the request states it.
+    /// A2A version stated by the request.
     version: Option<String>,
 }
 
 impl Exchange<'_> {
-    async fn answer(&self, marks: Marks, agent: Option<String>, body: Body) -> Response {
-        let caller = match caller(self.gate, &self.parts.headers, marks, agent.as_deref()).await {
+    async fn answer(&self, context: RequestContext, agent: Option<String>, body: Body) -> Response {
+        let caller = match caller(self.state, &self.parts.headers, context, agent.as_deref()).await
+        {
             Ok(caller) => caller,
-            Err(error) => return refuse(UNKNOWN, &RpcId::null(), &error),
+            Err(error) => return refuse(DEFAULT_DIALECT, &RpcId::null(), &error),
         };
+        // Only after authentication: a caller without a key costs no memory.
         let body = match self.body(body).await {
             Ok(body) => body,
             Err(response) => return *response,
         };
-        let call = match apart(body.len(), || read_call(&body)).await {
+        let call = match block_in_place_if_large(body.len(), || read_call(&body)).await {
             Ok(call) => call,
             Err(RejectedCall { error: ProtocolError::ParseError(why), .. }) => {
-                return refuse(UNKNOWN, &RpcId::null(), &self.unreadable(why));
+                return refuse(DEFAULT_DIALECT, &RpcId::null(), &self.unreadable(why));
             }
-            Err(RejectedCall { id, error }) => return refuse(UNKNOWN, &id, &error),
+            Err(RejectedCall { id, error }) => return refuse(DEFAULT_DIALECT, &id, &error),
         };
         let version = self.version.as_deref();
-        let (negotiation, params) = (&self.gate.negotiation, call.params());
-        let spoken = || negotiation.call(version, &call.method, params);
-        let spoken = apart(params.get().len(), spoken).await;
-        let (dialect, operation) = match spoken {
-            Ok(spoken) => spoken,
-            Err(error) => return refuse(UNKNOWN, &call.id, &error),
+        let (negotiation, params) = (&self.state.negotiation, call.params());
+        let negotiated = || negotiation.call(version, &call.method, params);
+        let negotiated = block_in_place_if_large(params.get().len(), negotiated).await;
+        let (dialect, operation) = match negotiated {
+            Ok(negotiated) => negotiated,
+            Err(error) => return refuse(DEFAULT_DIALECT, &call.id, &error),
         };
         let extensions = caller.extensions.clone();
         let mut response = match self.call(caller, &call, dialect, operation).await {
-            Ok(Answer::Body(written)) => json(StatusCode::OK, Bytes::from_owner(written)),
-            Ok(Answer::Stream(envelope, frames)) => {
-                sse::response(*frames, self.gate.keep_alive, envelope)
+            Ok(CallAnswer::Body(written)) => json(StatusCode::OK, Bytes::from_owner(written)),
+            Ok(CallAnswer::Stream(envelope, frames)) => {
+                sse::response(*frames, self.state.keep_alive, envelope)
             }
             Err(error) => {
-                let negotiation = self.gate.negotiation;
+                let negotiation = self.state.negotiation;
+                // Only an unusual task id may have made it a call of 0.1; a failed one is answered as 0.3.
                 let dialect = negotiation.error_dialect(version, &call.method, dialect, &error);
                 let refusal = refuse(dialect, &call.id, &error);
-                let streams = dialect != Dialect::V1_0 && operation.is_stream();
-                return if streams && wants_events_only(&self.parts.headers) {
+                let is_stream = dialect != Dialect::V1_0 && operation.is_stream();
+                return if is_stream && wants_events_only(&self.parts.headers) {
                     as_event(refusal, dialect, &call.id, &error)
                 } else {
                     refusal
@@ -124,19 +127,19 @@ impl Exchange<'_> {
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Box<Response>> {
-        let bodies = &self.gate.bodies;
+        let bodies = &self.state.bodies;
         let (error, status) = match bodies.read_plain(&self.parts.headers, body).await {
             Ok(body) => return Ok(body),
             Err(unread) => unread.refusal(bodies.limit()),
         };
-        let mut response = refuse(UNKNOWN, &RpcId::null(), &error);
+        let mut response = refuse(DEFAULT_DIALECT, &RpcId::null(), &error);
         if let Some(status) = status {
             *response.status_mut() = status;
         }
         Err(Box::new(response))
     }
 
-    /// What is wrong with a body that is no JSON: that, or that it was never meant to be any.
+    /// Error for a body that is not JSON, or was never meant to be.
     fn unreadable(&self, why: String) -> ProtocolError {
         match foreign_type(&self.parts.headers) {
             Some(media_type) => {
@@ -150,45 +153,47 @@ impl Exchange<'_> {
     async fn call(
         &self,
         mut caller: Caller,
-        call: &Call<'_>,
+        call: &RpcCall<'_>,
         dialect: Dialect,
         operation: Operation,
-    ) -> Result<Answer, ProtocolError> {
+    ) -> Result<CallAnswer, ProtocolError> {
         let cursor = match operation {
             Operation::Subscribe => cursor(&self.parts.headers)?,
             _ => None,
         };
         if operation == Operation::ExtendedCard {
-            caller.card_address = Some(self.gate.addresses.of(&self.parts));
+            caller.card_address = Some(self.state.addresses.card_address(&self.parts));
         }
         let request_id = caller.request_id.clone();
         let mut chosen = None;
         let read = || {
-            let asked = dialect.read(operation, call.params())?;
-            chosen = asked.client_task_id().map(str::to_owned);
-            Ok(asked)
+            let request = dialect.read(operation, call.params())?;
+            chosen = request.client_task_id().map(str::to_owned);
+            Ok(request)
         };
         let size = call.params().get().len();
-        let asked = perform::Call { dialect, operation, cursor, size };
-        let performed = perform(self.gate, caller, asked, read).await?;
+        let operation_call = perform::OperationCall { dialect, operation, cursor, size };
+        let performed = perform(self.state, caller, operation_call, read).await?;
         let written = match performed {
-            Performed::Stream(frames) => {
-                let envelope = Envelope::new(dialect, &call.id, chosen);
-                return Ok(Answer::Stream(envelope, frames));
+            OperationResponse::Stream(frames) => {
+                let envelope = EventEnvelope::new(dialect, &call.id, chosen);
+                return Ok(CallAnswer::Stream(envelope, frames));
             }
-            Performed::Whole(outcome, held) => {
+            OperationResponse::Complete(outcome, permit) => {
                 let view = dialect.view(outcome.output()).with_client_task_id(chosen.as_deref());
-                let bytes = apart(held.bytes(), || write_result(&call.id, &view)).await;
-                bytes.map(|bytes| Written::new(bytes, held))
+                let bytes =
+                    block_in_place_if_large(permit.bytes(), || write_result(&call.id, &view)).await;
+                bytes.map(|bytes| BudgetedBytes::new(bytes, permit))
             }
         };
-        written.map(Answer::Body).map_err(|error| unwritable(&error, request_id))
+        written.map(CallAnswer::Body).map_err(|error| encode_failed(&error, request_id))
     }
 }
 
-/// An error as a response. Most are answers and have status 200; those that concern HTTP itself say so there too.
+/// An error as a response. Most are results with status 200; those that concern HTTP itself have
+/// its status.
 fn refuse(dialect: Dialect, id: &RpcId, error: &ProtocolError) -> Response {
-    tracing::debug!(%error, "refused");
+    tracing::debug!(%error, "request refused");
     let status = match error {
         ProtocolError::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
         ProtocolError::PermissionDenied { .. } => StatusCode::FORBIDDEN,
@@ -210,23 +215,23 @@ fn refuse(dialect: Dialect, id: &RpcId, error: &ProtocolError) -> Response {
         | ProtocolError::TooLarge { .. }
         | ProtocolError::Internal { .. } => StatusCode::OK,
     };
-    // An error holds text only and can always be written.
+    // Errors are plain text and can always be encoded.
     let mut response = json(status, write_error(dialect, id, error).unwrap_or_default());
-    say(error, response.headers_mut());
+    set_error_headers(error, response.headers_mut());
     response
 }
 
-/// Whether the client names events as what it takes, and not JSON.
+/// True when the client accepts event streams and not JSON.
 fn wants_events_only(headers: &HeaderMap) -> bool {
     let names = |media_type: &str| {
-        let mut wanted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
-        wanted.any(|wanted| wanted.contains(media_type))
+        let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+        accepted.any(|accepted| accepted.contains(media_type))
     };
     names("text/event-stream") && !names("application/json")
 }
 
-/// An error as the only event of a stream: clients before 1.0 that want a stream read errors nowhere else, unless the status
-/// says that there is one.
+/// An error as the only event of a stream. Clients before 1.0 read errors of a stream nowhere else,
+/// unless the status shows one.
 fn as_event(refusal: Response, dialect: Dialect, id: &RpcId, error: &ProtocolError) -> Response {
     if refusal.status() != StatusCode::OK {
         return refusal;
@@ -234,7 +239,7 @@ fn as_event(refusal: Response, dialect: Dialect, id: &RpcId, error: &ProtocolErr
     let mut event = b"data: ".to_vec();
     event.extend(escape_line_separators(write_error(dialect, id, error).unwrap_or_default()));
     event.extend(b"\n\n");
-    sse::of_events(Body::from(event))
+    sse::event_response(Body::from(event))
 }
 
 fn json(status: StatusCode, bytes: impl Into<Body>) -> Response {

@@ -1,64 +1,66 @@
-//! Bindings: bytes to requests, answers to bytes. Thin: what is asked is done by the service.
+//! Bindings: decode requests, call the service, encode results.
 
 mod address;
-mod answer;
 mod body;
 mod card;
-mod cors;
+mod card_format;
+mod dispatcher;
 mod forwarded;
-mod front;
 mod grpc;
-mod health;
 mod host;
 mod http;
 mod jsonrpc;
-mod jwks;
+mod last_modified;
 mod operator;
 mod origin;
 mod perform;
-mod pieces;
 mod request;
-mod since;
+mod response;
 mod sse;
 
 pub use address::Addresses;
-pub use body::Bodies;
+pub use body::BodyReader;
+pub use dispatcher::Dispatcher;
 pub use forwarded::Peer;
-pub use front::Front;
-pub use since::Since;
+pub use last_modified::LastModifiedTimes;
+#[cfg(test)]
+pub use request::client_rules;
 
 use crate::{auth::Authenticator, service::Service};
 use axum::{
-    Router,
+    Json, Router,
+    extract::State,
+    http::StatusCode,
     middleware::from_fn_with_state,
+    response::IntoResponse,
     routing::{get, post},
 };
 use longhaul_runtime::Readiness;
-use longhaul_wire::dialect::Negotiation;
+use longhaul_wire::Negotiation;
 use std::{sync::Arc, time::Duration};
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// What the bindings need.
+/// State shared by all handlers.
 #[derive(Clone)]
-pub struct Gate {
+pub struct AppState {
     pub service: Arc<Service>,
     pub authenticator: Arc<dyn Authenticator>,
     pub readiness: Readiness,
     pub negotiation: Negotiation,
     pub keep_alive: Duration,
-    pub bodies: Arc<Bodies>,
-    /// Which addresses cards name.
+    pub bodies: Arc<BodyReader>,
+    /// Chooses the address that a card names.
     pub addresses: Arc<Addresses>,
-    /// Since when cards are as they are.
-    pub since: Arc<Since>,
+    /// Times since which cards are unchanged.
+    pub last_modified: Arc<LastModifiedTimes>,
 }
 
-/// Every route of an API node.
-pub fn router(gate: Gate) -> Router {
+/// All routes of an API node.
+pub fn router(state: AppState) -> Router {
     let mut router = Router::new()
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route(jwks::PATH, get(jwks::key_set))
+        .route("/healthz", get(live))
+        .route("/readyz", get(ready))
+        .route(card::KEY_SET_PATH, get(card::key_set))
         .route("/agents", get(http::log::agents))
         .route("/tasks/{task}/log", get(http::log::of_task))
         .route("/agents/{agent}", post(jsonrpc::for_agent))
@@ -74,13 +76,26 @@ pub fn router(gate: Gate) -> Router {
             .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::of_agent));
     }
     router
-        .fallback(http::answer)
-        .method_not_allowed_fallback(http::not_so)
+        .fallback(http::fallback)
+        .method_not_allowed_fallback(http::method_not_allowed)
         .nest("/operator/v1", operator::router())
-        .layer(from_fn_with_state(grpc::Services::new(gate.clone()), grpc::divert))
+        .layer(from_fn_with_state(grpc::GrpcServices::new(state.clone()), grpc::divert))
         .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(gate.clone(), request::mark))
-        .with_state(gate)
+        .layer(from_fn_with_state(state.clone(), request::attach_context))
+        .with_state(state)
+}
+
+/// Liveness: the process answers.
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Readiness: every dependency works, and the node is not draining.
+async fn ready(State(state): State<AppState>) -> impl IntoResponse {
+    let mut snapshot = state.readiness.snapshot();
+    snapshot.ready &= !state.service.draining.is_cancelled();
+    let status = if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(snapshot))
 }
 
 #[cfg(test)]

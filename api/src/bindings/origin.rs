@@ -1,26 +1,47 @@
-//! Protection of servers that ask for no credentials against requests of foreign web pages.
+//! Protection of servers without authentication against requests from foreign web pages.
 //!
-//! There the network address is all that keeps strangers out, and a browser on the same machine or network is already in. A web page
-//! may send simple requests to any address (cross-site request forgery), or have its own name resolve to ours (DNS rebinding). So a
-//! request counts only when its host is a name of this server, and its origin, if any, is that of this server or was allowed.
-//! A server with keys refuses nothing here: a page without a key can do nothing.
+//! Such a server is protected by its network address only, and a browser on the same machine or
+//! network is inside. A web page may send simple requests to any address (cross-site request
+//! forgery), or resolve its own name to ours (DNS rebinding). So the host must be a name of this
+//! server, and the origin, if any, must be this server's or an allowed one. A server with keys
+//! rejects nothing here: a page without a key can do nothing.
 
 use super::{
     forwarded::TrustedProxies,
     host::{Host, hosts_of},
 };
 use crate::options::ApiOptions;
-use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use longhaul_wire::dialect::shortened;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use longhaul_wire::shortened;
+use std::{sync::Arc, time::Duration};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-/// Names of cards and key sets, below any address: they are public, and every page may read them.
+/// Names of cards and key sets, below any address. They are public, and every page may read them.
 const DOCUMENTS: [&str; 3] = ["agent-card.json", "agent.json", "jwks.json"];
 
-/// Addresses of probes, which know a node by any name.
+/// Paths of health probes, which address a node by any name.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 const GRPC_PROBES: &str = "/grpc.health.v1.Health/";
 
-/// The origins whose pages may use this server (CORS).
+/// Time for which browsers may cache a preflight response; none caches it longer.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Response headers that pages may read.
+const EXPOSED_HEADERS: [HeaderName; 11] = [
+    header::ALLOW,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("a2a-extensions"),
+    HeaderName::from_static("x-a2a-extensions"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-status-details-bin"),
+];
+
+/// Origins whose pages may use this server (CORS).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum CorsOrigins {
     Any,
@@ -39,30 +60,30 @@ pub struct OriginPolicy {
     proxies: TrustedProxies,
 }
 
-/// The treatment of a request, by its origin.
+/// Result of checking an accepted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// The request has no origin, or its page may not read the answer.
+pub enum OriginCheck {
+    /// The request has no origin, or its page may not read the response.
     Plain,
-    /// The page may read the answer, or asks for leave.
+    /// The page may read the response, or it is a preflight request.
     Cors,
 }
 
-/// The reason for refusing a request.
+/// A request was rejected for its host or origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Foreign {
-    /// The request is addressed to a name that is not one of this server.
+pub enum OriginRejection {
+    /// The host is not a name of this server.
     Host(String),
-    /// A page of this foreign origin has sent it.
+    /// A page of a foreign origin has sent it.
     Origin(String),
     /// A page of another site has sent it.
     Site,
-    /// A page of this origin asks for leave, and has none.
+    /// A preflight request of an origin that is not allowed.
     Preflight(String),
 }
 
-impl Foreign {
-    /// The name of the reason, for programs.
+impl OriginRejection {
+    /// Reason code, for programs.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Host(_) => "HOST_NOT_ALLOWED",
@@ -70,7 +91,7 @@ impl Foreign {
         }
     }
 
-    /// The reason for people, with what to do.
+    /// Reason and remedy, for people.
     pub fn message(&self) -> String {
         match self {
             Self::Host(host) => format!(
@@ -97,7 +118,7 @@ impl Foreign {
 impl OriginPolicy {
     /// The policy of a server that is open to callers without credentials, or is not.
     pub fn new(open: bool, options: &ApiOptions) -> Self {
-        let public = options.public_url.as_deref().and_then(Host::of_url);
+        let public = options.public_url.as_deref().and_then(Host::from_url);
         let listed = options.allowed_hosts.iter().filter_map(|host| Host::parse(host));
         let hosts = public.into_iter().chain(listed);
         let cors_origins = &options.cors_origins;
@@ -110,7 +131,7 @@ impl OriginPolicy {
         Self { open, hosts: hosts.collect(), cors, proxies }
     }
 
-    /// True when pages of this origin may read answers.
+    /// True when pages of this origin may read the response.
     pub fn allows(&self, origin: &HeaderValue, path: &str) -> bool {
         if is_document(path) {
             return true;
@@ -123,13 +144,13 @@ impl OriginPolicy {
         }
     }
 
-    /// Checks where a request is sent to and where it comes from.
-    pub fn check(&self, parts: &Parts) -> Result<Admission, Foreign> {
+    /// Checks the host and the origin of a request.
+    pub fn check(&self, parts: &Parts) -> Result<OriginCheck, OriginRejection> {
         let origin = parts.headers.get(header::ORIGIN);
         let path = parts.uri.path();
         let may_read = origin.is_some_and(|origin| self.allows(origin, path));
         if self.open && !is_exempt(parts) {
-            // What a listed proxy was asked counts, not what it asks.
+            // The host that a listed proxy was asked for counts, not the one that it asks.
             let forwarded = self.proxies.read(parts).and_then(|forwarded| forwarded.host);
             let hosts: Vec<&str> = match &forwarded {
                 Some(host) => vec![host],
@@ -141,43 +162,43 @@ impl OriginPolicy {
             }
         }
         match origin {
-            Some(_) if may_read => Ok(Admission::Cors),
-            Some(origin) if is_preflight(parts) => Err(Foreign::Preflight(text(origin))),
-            _ => Ok(Admission::Plain),
+            Some(_) if may_read => Ok(OriginCheck::Cors),
+            Some(origin) if is_preflight(parts) => Err(OriginRejection::Preflight(text(origin))),
+            _ => Ok(OriginCheck::Plain),
         }
     }
 
-    fn check_host(&self, hosts: &[&str]) -> Result<(), Foreign> {
+    fn check_host(&self, hosts: &[&str]) -> Result<(), OriginRejection> {
         for host in hosts {
             let known = Host::parse(host).is_some_and(|host| self.is_ours(&host));
             if !known {
-                return Err(Foreign::Host((*host).to_owned()));
+                return Err(OriginRejection::Host((*host).to_owned()));
             }
         }
         Ok(())
     }
 
-    /// True for names that no stranger can have: no resolver is asked for them, or they are listed.
+    /// True for names that no attacker can control: they need no resolver, or they are listed.
     fn is_ours(&self, host: &Host) -> bool {
         host.is_localhost() || host.is_ip() || self.hosts.iter().any(|listed| listed.covers(host))
     }
 
-    fn check_origin(&self, parts: &Parts, hosts: &[&str]) -> Result<(), Foreign> {
+    fn check_origin(&self, parts: &Parts, hosts: &[&str]) -> Result<(), OriginRejection> {
         let mut origins = parts.headers.get_all(header::ORIGIN).iter().peekable();
         if origins.peek().is_none() {
-            // Links, images and the like have no origin; browsers say of them how far away the page is.
-            return if is_cross_site(&parts.headers) { Err(Foreign::Site) } else { Ok(()) };
+            // Links and images have no origin; browsers tell if their page is of another site.
+            return if is_cross_site(&parts.headers) { Err(OriginRejection::Site) } else { Ok(()) };
         }
         for origin in origins {
-            let page = origin.to_str().ok().and_then(Host::of_url);
-            // An address is no proof: anybody's page may be served from one.
+            let page = origin.to_str().ok().and_then(Host::from_url);
+            // An IP address proves nothing: any page may be served from one.
             let known = page.is_some_and(|page| {
                 page.is_loopback()
                     || self.hosts.iter().any(|listed| listed.covers(&page))
                     || hosts.iter().filter_map(|host| Host::parse(host)).any(|host| host == page)
             });
             if !known {
-                return Err(Foreign::Origin(text(origin)));
+                return Err(OriginRejection::Origin(text(origin)));
             }
         }
         Ok(())
@@ -193,23 +214,37 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
     site.is_some_and(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"))
 }
 
-/// Recognises a CORS-preflight request (Fetch standard).
+/// Recognises a CORS preflight request (Fetch standard).
 fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS
         && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// True for requests that everybody may send, from anywhere.
+/// True for requests that may come from anywhere.
 fn is_exempt(parts: &Parts) -> bool {
     let path = parts.uri.path();
     let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     (reads && (is_document(path) || PROBES.contains(&path))) || path.starts_with(GRPC_PROBES)
 }
 
-/// True for the paths of cards and key sets.
+/// True for paths of cards and key sets.
 pub fn is_document(path: &str) -> bool {
     let Some((_, name)) = path.rsplit_once("/.well-known/") else { return false };
     DOCUMENTS.contains(&name.strip_suffix('/').unwrap_or(name))
+}
+
+/// Answers preflight requests, and adds CORS headers to responses for pages that the policy allows.
+pub fn cors_layer(policy: Arc<OriginPolicy>) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, parts| {
+            policy.allows(origin, parts.uri.path())
+        }))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
+        // A2A extensions have headers that are unknown here.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED_HEADERS)
+        .max_age(PREFLIGHT_MAX_AGE)
+        .allow_private_network(true)
 }
 
 #[cfg(test)]

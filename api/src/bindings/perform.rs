@@ -1,32 +1,33 @@
-//! What every binding does between reading a request and writing its answer: the scope is checked, the agent found out,
-//! the use case called. Bindings differ in bytes only.
+//! The common part of all bindings, between reading a request and writing its response: checks the
+//! scope, finds the agent, calls the use case.
 
 use super::{
-    Gate,
-    request::{check_scope, with_tenant},
+    AppState,
+    card_format::CardFormat,
+    request::{check_scope, client_rules, with_tenant},
 };
-use crate::apart::apart;
-use crate::service::{Answer, Caller, EventStream, Held, Rules, Shape};
+use crate::blocking::block_in_place_if_large;
+use crate::service::{BudgetPermit, Budgeted, Caller, EventStream};
 use longhaul_domain::{Seq, Task};
 use longhaul_wire::{
     Dialect, Operation, ProtocolError, Request, ResultPayload, SendOutcome, TaskPage,
     v1::card::AgentCard,
 };
 
-/// What came of a request.
-pub enum Outcome {
-    /// Of Send Message.
+/// Result of a request that is not a stream.
+pub enum OperationOutcome {
+    /// Result of Send Message.
     Sent(SendOutcome),
-    /// Of Get Task and Cancel Task.
+    /// Result of Get Task and Cancel Task.
     Task(Box<Task>),
-    /// Of List Tasks.
+    /// Result of List Tasks.
     Page(TaskPage),
-    /// Of Get Extended Agent Card.
+    /// Result of Get Extended Agent Card.
     Card(Box<AgentCard>),
 }
 
-impl Outcome {
-    /// The same, to be written.
+impl OperationOutcome {
+    /// The result to be encoded.
     pub const fn output(&self) -> ResultPayload<'_> {
         match self {
             Self::Sent(outcome) => ResultPayload::Send(outcome),
@@ -37,58 +38,60 @@ impl Outcome {
     }
 }
 
-/// An answer, whole or as it comes.
-pub enum Performed {
-    /// Whole. Its room is free when what was written from it is gone.
-    Whole(Outcome, Held),
-    /// Frame by frame.
+/// Response of an operation, complete or as a stream.
+pub enum OperationResponse {
+    /// A complete result, and the budget held until it is written.
+    Complete(OperationOutcome, BudgetPermit),
+    /// A stream of frames.
     Stream(Box<EventStream>),
 }
 
-/// What is asked for, as far as it is known before the request itself is read.
+/// A request as far as it is known before it is decoded.
 #[derive(Debug, Clone, Copy)]
-pub struct Call {
-    /// How the client speaks.
+pub struct OperationCall {
+    /// Dialect of the client.
     pub dialect: Dialect,
-    /// What it asks for.
+    /// The requested operation.
     pub operation: Operation,
-    /// Where a client that subscribes again left off.
+    /// Cursor of a client that resumes a subscription.
     pub cursor: Option<Seq>,
-    /// Bytes that are still to be decoded.
+    /// Bytes still to be decoded.
     pub size: usize,
 }
 
-/// Reads what is asked for, and does it. Nobody who may not ask for it is told what is wrong with it.
+/// Decodes a request and performs it. A caller without the scope is not told what else is wrong.
 pub async fn perform(
-    gate: &Gate,
+    state: &AppState,
     caller: Caller,
-    call: Call,
+    call: OperationCall,
     read: impl FnOnce() -> Result<Request, ProtocolError>,
-) -> Result<Performed, ProtocolError> {
-    let Call { dialect, operation, cursor, size } = call;
+) -> Result<OperationResponse, ProtocolError> {
+    let OperationCall { dialect, operation, cursor, size } = call;
     tracing::Span::current().record("method", operation.v1_method());
+    // Before decoding: the caller learns nothing else about the request.
     check_scope(&caller, operation)?;
-    check_streams(gate, operation)?;
-    let asked = apart(size, read).await?;
-    let caller = with_tenant(caller, asked.tenant())?;
-    let caller = &Caller { rules: Rules::of(dialect), ..caller };
-    let service = &gate.service;
+    check_streams(state, operation)?;
+    let request = block_in_place_if_large(size, read).await?;
+    let caller = with_tenant(caller, request.tenant())?;
+    let caller = &Caller { rules: client_rules(dialect), ..caller };
+    let service = &state.service;
     if !matches!(operation, Operation::Send | Operation::Stream) {
+        // Operations with a message do this when they accept it.
         service.activate(caller).await;
     }
-    let task = |Answer { answer, held }: Answer<Task>| {
-        Performed::Whole(Outcome::Task(Box::new(answer)), held)
+    let task = |Budgeted { value, permit }: Budgeted<Task>| {
+        OperationResponse::Complete(OperationOutcome::Task(Box::new(value)), permit)
     };
-    Ok(match asked {
+    Ok(match request {
         Request::Send(request) => {
-            let Answer { answer, held } = service.send(caller, *request).await?;
-            Performed::Whole(Outcome::Sent(answer), held)
+            let Budgeted { value, permit } = service.send(caller, *request).await?;
+            OperationResponse::Complete(OperationOutcome::Sent(value), permit)
         }
         Request::Stream(request) => stream(service.stream(caller, *request).await?),
         Request::Get(request) => task(service.get(caller, request).await?),
         Request::List(request) => {
-            let Answer { answer, held } = service.list(caller, request).await?;
-            Performed::Whole(Outcome::Page(answer), held)
+            let Budgeted { value, permit } = service.list(caller, request).await?;
+            OperationResponse::Complete(OperationOutcome::Page(value), permit)
         }
         Request::Cancel(request) => task(service.cancel(caller, request).await?),
         Request::Subscribe(request) => stream(service.subscribe(caller, request, cursor).await?),
@@ -97,15 +100,21 @@ pub async fn perform(
         | Request::ListPush(_)
         | Request::DeletePush(_) => return Err(ProtocolError::PushNotificationNotSupported),
         Request::ExtendedCard(_) => {
-            let card = service.extended_card(caller, Shape::of(dialect)).await?;
-            Performed::Whole(Outcome::Card(Box::new(card)), Held::default())
+            let format = CardFormat::from_dialect(dialect);
+            let card = service.extended_card(caller).await;
+            let mut card = card.map_err(|error| format.card_error(error))?;
+            format.sign(service, &mut card, &service.card_address(caller));
+            OperationResponse::Complete(
+                OperationOutcome::Card(Box::new(card)),
+                BudgetPermit::default(),
+            )
         }
     })
 }
 
-/// Refuses streams where none are offered (A2A 3.3.4).
-fn check_streams(gate: &Gate, operation: Operation) -> Result<(), ProtocolError> {
-    if gate.service.options.streaming || !operation.is_stream() {
+/// Refuses streams when none are offered (A2A 3.3.4).
+fn check_streams(state: &AppState, operation: Operation) -> Result<(), ProtocolError> {
+    if state.service.options.streaming || !operation.is_stream() {
         return Ok(());
     }
     Err(ProtocolError::UnsupportedOperation(
@@ -113,6 +122,6 @@ fn check_streams(gate: &Gate, operation: Operation) -> Result<(), ProtocolError>
     ))
 }
 
-fn stream(frames: EventStream) -> Performed {
-    Performed::Stream(Box::new(frames))
+fn stream(frames: EventStream) -> OperationResponse {
+    OperationResponse::Stream(Box::new(frames))
 }

@@ -1,7 +1,7 @@
-//! What every request carries besides its body: who sends it, its id, its trace, its version.
+//! Everything that a request carries beside its body: caller, id, trace, version.
 
-use super::Gate;
-use crate::service::{Caller, Rules, failed};
+use super::AppState;
+use crate::service::{ArtifactKeys, Caller, ClientRules, store_error};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, header, request::Parts},
@@ -15,35 +15,37 @@ use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use tracing::Span;
 
-/// The header and the parameter of a query that state the version.
-const VERSION: &str = "a2a-version";
+/// Name of the header and the query parameter with the version.
+const VERSION_NAME: &str = "a2a-version";
 
-/// What some clients say of every body.
-const FORM: &str = "application/x-www-form-urlencoded";
+/// Content type that some command-line clients give every body.
+const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// Longest request id that is taken from a client, in bytes.
-const MAX_REQUEST_ID: usize = 128;
+/// Longest request id accepted from a client, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// A request's id and trace, known before anything else.
+/// Id and trace of a request, known before anything else.
 #[derive(Debug, Clone)]
-pub struct Marks {
+pub struct RequestContext {
     pub request_id: String,
     pub trace: TraceContext,
 }
 
-impl Marks {
-    /// Those that the request was given when it came.
-    pub fn of_request(gate: &Gate, parts: &Parts) -> Self {
-        parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(gate, &parts.headers))
+impl RequestContext {
+    /// The context that the router attached, or a new one.
+    pub fn from_request(state: &AppState, parts: &Parts) -> Self {
+        parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::new(state, &parts.headers))
     }
 
-    /// The client's own, where it sent any.
-    pub fn of(gate: &Gate, headers: &HeaderMap) -> Self {
+    /// Uses the client's request id and trace, or creates them.
+    pub fn new(state: &AppState, headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let given = text("x-request-id").filter(|id| {
-            !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic())
+            !id.is_empty()
+                && id.len() <= MAX_REQUEST_ID_BYTES
+                && id.bytes().all(|b| b.is_ascii_graphic())
         });
-        let ids = &*gate.service.ids;
+        let ids = &*state.service.ids;
         let request_id = given.map_or_else(|| ids.uuid_v7().to_string(), str::to_owned);
         let trace = text("traceparent")
             .and_then(|parent| TraceContext::parse(parent, text("tracestate")).ok())
@@ -51,7 +53,7 @@ impl Marks {
         Self { request_id, trace }
     }
 
-    /// What is logged and traced for the request.
+    /// Span of the request, for logs and traces.
     pub fn span(&self) -> Span {
         let span = tracing::info_span!(
             "request",
@@ -65,11 +67,15 @@ impl Marks {
     }
 }
 
-/// Gives every request its marks, and every response the id of its request.
-pub async fn mark(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let marks = Marks::of(&gate, request.headers());
-    let id = HeaderValue::from_str(&marks.request_id);
-    request.extensions_mut().insert(marks);
+/// Attaches a context to every request, and its request id to the response.
+pub async fn attach_context(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let context = RequestContext::new(&state, request.headers());
+    let id = HeaderValue::from_str(&context.request_id);
+    request.extensions_mut().insert(context);
     let mut response = next.run(request).await;
     if let Ok(id) = id {
         response.headers_mut().insert("x-request-id", id);
@@ -77,44 +83,61 @@ pub async fn mark(State(gate): State<Gate>, mut request: Request, next: Next) ->
     response
 }
 
-/// Finds out who asks. `agent` is what the address says.
+/// Authenticates the caller. `agent` is the name in the address.
 pub async fn caller(
-    gate: &Gate,
+    state: &AppState,
     headers: &HeaderMap,
-    marks: Marks,
+    context: RequestContext,
     agent: Option<&str>,
 ) -> Result<Caller, ProtocolError> {
     let agent = agent.map(AgentName::unreserved).transpose().map_err(|why| {
         ProtocolError::InvalidRequest(format!("the address does not name an agent: it {why}"))
     })?;
-    let Marks { request_id, trace } = marks;
-    let who = gate.authenticator.authenticate(headers).await;
-    let who = who.map_err(|error| failed(&request_id, &error))?;
+    let RequestContext { request_id, trace } = context;
+    let who = state.authenticator.authenticate(headers).await;
+    let who = who.map_err(|error| store_error(&request_id, &error))?;
+    // The scheme's challenge tells how to authenticate.
     let principal = who.ok_or_else(|| ProtocolError::Unauthenticated {
-        challenge: gate.authenticator.challenge(headers).to_owned(),
+        challenge: state.authenticator.challenge(headers).to_owned(),
     })?;
     let extensions = activated(headers);
-    // Those of the dialect, once it is known.
-    let rules = Rules::of(Dialect::V1_0);
+    // Replaced once the dialect is known.
+    let rules = client_rules(Dialect::V1_0);
     let card_address = None;
     Ok(Caller { principal, agent, request_id, trace, extensions, rules, card_address })
 }
 
-/// The extensions that a request activates, in either spelling of the header.
+/// The rules of a dialect.
+pub const fn client_rules(dialect: Dialect) -> ClientRules {
+    ClientRules {
+        ends: dialect.wait_end(),
+        replies: dialect.supports_direct_replies(),
+        ended_shown: dialect.shows_ended_tasks(),
+        names_tasks: dialect.clients_choose_ids(),
+        history: if dialect.shows_history() { None } else { Some(0) },
+        artifacts: if dialect.indexes_artifacts() {
+            ArtifactKeys::ByPosition
+        } else {
+            ArtifactKeys::ById
+        },
+    }
+}
+
+/// Extensions that a request activates, under either name of the header.
 fn activated(headers: &HeaderMap) -> Extensions {
-    let values = [extensions::HEADER, extensions::OLD_HEADER]
+    let values = [extensions::EXTENSIONS_HEADER, extensions::LEGACY_EXTENSIONS_HEADER]
         .into_iter()
         .flat_map(|name| headers.get_all(name))
         .filter_map(|value| value.to_str().ok());
     Extensions::read(values)
 }
 
-/// Says in a response which extensions are in effect.
+/// Names the extensions in effect in a response.
 pub fn echo(extensions: &Extensions, asked: &HeaderMap, response: &mut Response) {
     let Some(value) = extensions.value().and_then(|v| HeaderValue::from_str(&v).ok()) else {
         return;
     };
-    // Whoever asks by the older name looks for the answer there.
+    // A client that uses the older header name expects the answer under it.
     for name in ["a2a-extensions", "x-a2a-extensions"] {
         if asked.contains_key(name) {
             response.headers_mut().insert(name, value.clone());
@@ -122,7 +145,7 @@ pub fn echo(extensions: &Extensions, asked: &HeaderMap, response: &mut Response)
     }
 }
 
-/// Refuses an operation that the caller may not do.
+/// Refuses an operation outside the caller's scopes.
 pub fn check_scope(caller: &Caller, operation: Operation) -> Result<(), ProtocolError> {
     let scope = operation.scope();
     if caller.principal.scopes.allows(scope) {
@@ -132,7 +155,7 @@ pub fn check_scope(caller: &Caller, operation: Operation) -> Result<(), Protocol
     }
 }
 
-/// The agent that a tenant names, where one is given (A2A 4.4.6): agents are told apart by address or by tenant.
+/// Adds the agent named by a tenant (A2A 4.4.6). Address and tenant must agree.
 pub fn with_tenant(mut caller: Caller, tenant: Option<&str>) -> Result<Caller, ProtocolError> {
     let Some(tenant) = tenant.filter(|tenant| !tenant.is_empty()) else { return Ok(caller) };
     let name = AgentName::unreserved(tenant).map_err(|why| {
@@ -148,7 +171,8 @@ pub fn with_tenant(mut caller: Caller, tenant: Option<&str>) -> Result<Caller, P
     Ok(caller)
 }
 
-/// What the body is said to be, where that is not JSON. Most clients that say nothing, or say it wrong, mean JSON.
+/// Content type of the body if it is not JSON. Clients that state none, or a wrong one, mostly mean
+/// JSON.
 pub fn foreign_type(headers: &HeaderMap) -> Option<String> {
     let stated = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = stated.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -156,16 +180,16 @@ pub fn foreign_type(headers: &HeaderMap) -> Option<String> {
     (!json).then_some(essence)
 }
 
-/// What a body is said to be that is therefore not read. Command-line clients say of every body that it is a form; one that
-/// begins as a JSON object does is none.
+/// Content type of a body that is therefore refused. Command-line clients call every body a form;
+/// one that begins like a JSON object is not.
 pub fn refused_type(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     foreign_type(headers).filter(|stated| {
         let empty = body.is_empty();
-        !empty && (stated != FORM || !body.trim_ascii_start().starts_with(b"{"))
+        !empty && (stated != FORM_TYPE || !body.trim_ascii_start().starts_with(b"{"))
     })
 }
 
-/// Where a reconnecting client left off: the id of the last event that it has.
+/// Cursor of a reconnecting client: the id of the last event that it has.
 pub fn cursor(headers: &HeaderMap) -> Result<Option<Seq>, ProtocolError> {
     let Some(value) = headers.get_all("last-event-id").iter().next_back() else { return Ok(None) };
     let text = value.to_str().unwrap_or("unreadable").trim();
@@ -182,15 +206,15 @@ pub fn cursor(headers: &HeaderMap) -> Result<Option<Seq>, ProtocolError> {
     }
 }
 
-/// The protocol version that the request states, in its header or else in its query. An empty one says nothing, and of several
-/// the last counts.
+/// Protocol version stated in the header, or else in the query. An empty one counts as absent, and
+/// of several the last counts.
 pub fn stated_version(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
-    // What is not text is no version; it is refused by its spelling.
+    // Text that is not UTF-8 is refused as an unknown version.
     let said = |value: &HeaderValue| value.to_str().unwrap_or("unreadable").to_owned();
-    let in_header = headers.get_all(VERSION).iter().map(said);
+    let in_header = headers.get_all(VERSION_NAME).iter().map(said);
     let in_query = query.into_iter().flat_map(|query| query.split('&')).filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        decoded(name).eq_ignore_ascii_case(VERSION).then(|| decoded(value).into_owned())
+        decoded(name).eq_ignore_ascii_case(VERSION_NAME).then(|| decoded(value).into_owned())
     });
     last_said(in_header).or_else(|| last_said(in_query))
 }
@@ -228,13 +252,13 @@ mod tests {
             (&["1.0", "0.3"], None, Some("0.3")),
             (&[], Some("A2A-Version=+1.0"), Some("+1.0")),
         ] {
-            let read = stated_version(&headers(VERSION, in_header), query);
+            let read = stated_version(&headers(VERSION_NAME, in_header), query);
             assert_eq!(read.as_deref(), stated, "{in_header:?} {query:?}");
         }
     }
 
     #[test]
-    fn a_cursor_is_a_number_and_nothing_else() {
+    fn a_cursor_is_a_decimal_number() {
         let read = |values: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in values {
@@ -252,11 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_called_a_form_is_read_when_it_is_an_object() {
+    fn a_json_object_that_is_called_a_form_is_read() {
         for (stated, body, refused) in [
-            (FORM, " {\"a\":1}", false),
-            (FORM, "a=1", true),
-            (FORM, "", false),
+            (FORM_TYPE, " {\"a\":1}", false),
+            (FORM_TYPE, "a=1", true),
+            (FORM_TYPE, "", false),
             ("text/plain", "{}", true),
             ("application/json", "{}", false),
         ] {

@@ -2,10 +2,10 @@ mod addresses;
 mod events;
 mod pages;
 
-use super::{pieces::Envelope, sse};
+use super::{sse, sse::EventEnvelope};
 use crate::{
     service::EventStream,
-    testing::{LIMIT, Node, agent, caller, made, send, sending, working},
+    testing::{Node, TEST_TIMEOUT, agent, artifact_entry, caller, send, sending, working},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -40,7 +40,7 @@ async fn every_response_names_its_request() {
 }
 
 #[tokio::test]
-async fn a_node_without_streams_says_so_on_its_cards_and_refuses_them() {
+async fn without_streaming_cards_say_so_and_streams_are_refused() {
     let node = Node::with_options(|options| options.streaming = false).await;
     let ask = async |request: Request<Body>| {
         let response = node.api.router().oneshot(request).await.unwrap();
@@ -61,34 +61,34 @@ async fn a_node_without_streams_says_so_on_its_cards_and_refuses_them() {
     }
 }
 
-/// A stream that has more to show than anybody reads here.
+/// A stream with more events than a test reads.
 async fn long_stream(node: &Node) -> EventStream {
     let service = node.service();
-    let sent = service.send(&caller(), send("m")).await.unwrap().answer;
+    let sent = service.send(&caller(), send("m")).await.unwrap().value;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     run.append(vec![working()]).await;
-    run.append((0..50).map(|_| made(Part::text("x"))).collect()).await;
+    run.append((0..50).map(|_| artifact_entry(Part::text("x"))).collect()).await;
     let request = SubscribeRequest { tenant: None, id: TaskRef::Known(task.key.task) };
     service.subscribe(&caller(), request, Some(Seq(0))).await.unwrap()
 }
 
-fn envelope() -> Envelope {
-    Envelope::new(Dialect::V1_0, &RpcId::number(1), None)
+fn envelope() -> EventEnvelope {
+    EventEnvelope::new(Dialect::V1_0, &RpcId::number(1), None)
 }
 
-/// Waits until nobody awaits a task any more.
+/// Waits until no task is awaited.
 async fn left(node: &Node) {
     let left = async {
         while node.service().hub.awaited() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(LIMIT, left).await.expect("the subscription is given up");
+    timeout(TEST_TIMEOUT, left).await.expect("the subscription is dropped");
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_leaves_nothing_behind() {
+async fn a_disconnected_reader_leaves_no_subscription() {
     let node = Node::start().await;
     let stream = long_stream(&node).await;
     drop(sse::response(stream, Duration::from_secs(15), envelope()));
@@ -105,7 +105,7 @@ async fn call(node: &Node, headers: &[(&str, &str)], call: &str) -> axum::respon
 }
 
 #[tokio::test]
-async fn extensions_that_are_in_effect_are_named_in_the_answer() {
+async fn active_extensions_are_named_in_the_response() {
     let node = Node::with_limits(AgentLimits::default()).await;
     let ours = "urn:longhaul:a2a:durability:v1";
     let asked = format!("urn:other:v1, {ours}");
@@ -151,7 +151,7 @@ async fn card(api: &crate::Api, version: Option<&str>, path: &str) -> (HeaderMap
 }
 
 #[tokio::test]
-async fn a_card_is_that_of_the_version_that_is_asked_for() {
+async fn a_card_has_the_requested_version() {
     let node = Node::start().await;
     let path = "/.well-known/agent-card.json";
     let (headers, of_both) = card(&node.api, None, path).await;
@@ -174,7 +174,7 @@ async fn a_card_is_that_of_the_version_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn without_0_3_there_is_nothing_of_it() {
+async fn with_0_3_off_no_part_of_it_is_served() {
     let node = Node::start().await;
     let api = node.configured(|options| options.versions.v0_3 = false);
     let path = "/.well-known/agent-card.json";
@@ -192,7 +192,7 @@ async fn without_0_3_there_is_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_full_queue_answers_429_and_says_when_to_come_back() {
+async fn a_full_queue_answers_429_with_retry_after() {
     let limits = AgentLimits { queued: Some(1), ..AgentLimits::default() };
     let node = Node::with_limits(limits).await;
     let answer = call(&node, &[], &sending("SendMessage", "a")).await;

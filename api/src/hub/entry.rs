@@ -1,40 +1,54 @@
-//! A log entry as all its readers share it, together with what it is written as.
+//! A log entry shared by all its readers, with its cached encodings.
 //!
-//! However many subscribers there are, an event is turned into bytes once for each dialect; events do not depend on the
-//! extensions that a client has activated. The bytes live as long as the entry: in the ring, and with those who have taken
-//! it from there.
+//! An event is encoded once per [`EncodingSlot`], however many subscribers there are; events do not
+//! depend on the extensions that a client has activated. The bytes live as long as the entry: in
+//! the ring, and with the readers that have taken it from there.
 
 use axum::body::Bytes;
 use longhaul_domain::LogEntry;
-use longhaul_wire::Dialect;
 use std::{ops::Deref, sync::OnceLock};
 
-/// A log entry that many read.
+/// One of the encodings that an entry caches. The bindings decide which is which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncodingSlot(usize);
+
+impl EncodingSlot {
+    /// Number of slots.
+    pub const COUNT: usize = 4;
+
+    /// The slot of this index, which must be less than [`Self::COUNT`]; nothing is encoded in others.
+    pub const fn new(index: usize) -> Self {
+        Self(index)
+    }
+}
+
+/// A log entry with its cached encodings.
 #[derive(Debug)]
-pub struct Entry {
+pub struct SharedEntry {
     entry: LogEntry,
-    /// One for each dialect; `None` in it: it cannot be written.
-    written: [OnceLock<Option<Bytes>>; Dialect::ALL.len()],
+    /// One per slot; holds `None` when the entry cannot be encoded.
+    encodings: [OnceLock<Option<Bytes>>; EncodingSlot::COUNT],
 }
 
-impl Entry {
-    /// What it is written as in a dialect; made now unless somebody has made it before. None: it cannot be written.
-    pub fn written(
+impl SharedEntry {
+    /// The encoding of a slot, made by `encode` unless another reader has made it before. `None`
+    /// when it cannot be encoded.
+    pub fn encoded(
         &self,
-        dialect: Dialect,
-        write: impl FnOnce() -> Option<Bytes>,
+        slot: EncodingSlot,
+        encode: impl FnOnce() -> Option<Bytes>,
     ) -> Option<Bytes> {
-        self.written.get(dialect as usize)?.get_or_init(write).clone()
+        self.encodings.get(slot.0)?.get_or_init(encode).clone()
     }
 }
 
-impl From<LogEntry> for Entry {
+impl From<LogEntry> for SharedEntry {
     fn from(entry: LogEntry) -> Self {
-        Self { entry, written: [const { OnceLock::new() }; Dialect::ALL.len()] }
+        Self { entry, encodings: [const { OnceLock::new() }; EncodingSlot::COUNT] }
     }
 }
 
-impl Deref for Entry {
+impl Deref for SharedEntry {
     type Target = LogEntry;
 
     fn deref(&self) -> &LogEntry {
@@ -49,20 +63,26 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
-    fn an_entry_is_written_once_for_all_who_share_it() {
+    fn an_entry_is_encoded_once_for_all_its_readers() {
         let body = EntryBody::Note(Note::CancelRequested);
-        let entry =
-            Entry::from(LogEntry { seq: Seq(1), at: Timestamp::UNIX_EPOCH, attempt: 0, body });
-        let made = AtomicUsize::new(0);
-        let write = || {
-            made.fetch_add(1, Ordering::Relaxed);
+        let entry = SharedEntry::from(LogEntry {
+            seq: Seq(1),
+            at: Timestamp::UNIX_EPOCH,
+            attempt: 0,
+            body,
+        });
+        let encodings_made = AtomicUsize::new(0);
+        let encode = || {
+            encodings_made.fetch_add(1, Ordering::Relaxed);
             Some(Bytes::from_static(b"{}"))
         };
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| assert_eq!(entry.written(Dialect::V1_0, write).unwrap(), "{}"));
+                scope.spawn(|| {
+                    assert_eq!(entry.encoded(EncodingSlot::new(0), encode).unwrap(), "{}");
+                });
             }
         });
-        assert_eq!(made.into_inner(), 1);
+        assert_eq!(encodings_made.into_inner(), 1);
     }
 }

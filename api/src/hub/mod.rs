@@ -1,23 +1,24 @@
-//! Brings new log entries to those who wait for them on this node.
+//! The hub: brings new log entries to the subscribers on this node.
 //!
-//! The hub holds one stream of signals and, for every awaited task, a short ring of its latest entries. When tasks have
-//! grown it reads the new entries of all of them in one query and puts them into their rings; subscribers take them from
-//! there. One that is slow falls out of the ring and reads the log itself, at its own pace: nothing is buffered for it,
-//! and nobody waits for it. Signals may be lost; a slow poll of all awaited tasks covers that. Rings and rounds are bounded
-//! in entries and in bytes.
+//! It holds one stream of signals and, for each awaited task, a short ring of its latest entries.
+//! When tasks have grown, it reads the new entries of all of them in one query and puts them into
+//! their rings, from which subscribers take them. A slow subscriber falls out of the ring and reads
+//! the log itself, at its own pace: nothing is buffered for it, and no other waits for it. Signals
+//! may be lost; a slow poll of all awaited tasks covers that. Rings and rounds are bounded in
+//! entries and in bytes.
 
-mod behind;
-#[cfg(feature = "bench")]
-pub mod bench;
+#[cfg(test)]
+mod bench;
+mod catch_up_queue;
 mod entry;
-mod filler;
+mod log_reader;
 mod subscription;
 mod topic;
 
-pub use entry::Entry;
-pub use subscription::Subscription;
+pub use entry::{EncodingSlot, SharedEntry};
+pub use subscription::LogSubscription;
 
-use behind::Behind;
+use catch_up_queue::CatchUpQueue;
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_runtime::{TaskSet, readiness::ComponentHandle};
 use longhaul_store::Store;
@@ -28,35 +29,36 @@ use std::{
 use tokio::sync::Notify;
 use topic::Topic;
 
-/// The hub of a node; clones are the same hub.
+/// The hub of a node; clones share it.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(Arc<HubInner>);
 
-struct Inner {
+struct HubInner {
     store: Arc<dyn Store>,
     topics: Mutex<HashMap<TaskKey, Arc<Topic>>>,
     /// Topics that are behind their logs. Never locked together with `topics`.
-    behind: Mutex<Behind>,
-    /// Rung when there are such.
+    behind: Mutex<CatchUpQueue>,
+    /// Rung when there are such topics.
     work: Notify,
 }
 
 impl Hub {
-    /// Starts the hub; its work goes on until `tasks` is stopped.
+    /// Starts the hub; its tasks run until `tasks` is stopped.
     pub fn start(store: Arc<dyn Store>, tasks: &TaskSet, readiness: ComponentHandle) -> Self {
-        let hub = Self(Arc::new(Inner {
+        let hub = Self(Arc::new(HubInner {
             store,
             topics: Mutex::default(),
             behind: Mutex::default(),
             work: Notify::new(),
         }));
-        filler::start(&hub, tasks, readiness);
+        log_reader::start(&hub, tasks, readiness);
         hub
     }
 
-    /// Subscribes to a task before its latest entries are read or even written: what follows `known` will be heard of.
-    /// Whoever reads the task afterwards and goes on behind what it read misses nothing.
-    pub fn subscribe_ahead(&self, key: TaskKey, known: Seq) -> Subscription {
+    /// Subscribes to a task before its latest entries are read or even written: everything after
+    /// `known` is delivered. A caller that then reads the task and continues after what it read
+    /// misses nothing.
+    pub fn subscribe_ahead(&self, key: TaskKey, known: Seq) -> LogSubscription {
         self.0.store.follow_logs(&[key]);
         let topic = {
             let mut topics = self.topics();
@@ -64,26 +66,27 @@ impl Hub {
             topic.readers.fetch_add(1, Ordering::Relaxed);
             Arc::clone(topic)
         };
-        Subscription::new(self.clone(), key, topic, known)
+        LogSubscription::new(self.clone(), key, topic, known)
     }
 
-    /// Subscribes to the entries after a place, of a task that was read before and was at `known` then.
-    pub fn subscribe(&self, key: TaskKey, place: Seq, known: Seq) -> Subscription {
+    /// Subscribes to the entries after `position`, for a task whose last entry was `known` when it was
+    /// read.
+    pub fn subscribe(&self, key: TaskKey, position: Seq, known: Seq) -> LogSubscription {
         let mut subscription = self.subscribe_ahead(key, known);
-        subscription.go_to(place);
-        // Signals between the read and now were for nobody.
+        subscription.go_to(position);
+        // Signals between the read and now had no subscriber.
         subscription.suspect();
-        self.look_at([key]);
+        self.enqueue([key]);
         subscription
     }
 
-    /// How many tasks are awaited.
+    /// Number of awaited tasks.
     #[cfg(test)]
     pub fn awaited(&self) -> usize {
         self.topics().len()
     }
 
-    /// Takes a topic away that nobody awaits any more.
+    /// Removes a topic with its last subscription.
     fn leave(&self, key: TaskKey, topic: &Topic) {
         let mut topics = self.topics();
         // Counted under the lock: nobody can subscribe between the count and the removal.
@@ -92,15 +95,15 @@ impl Hub {
         }
     }
 
-    /// Has these topics read, in their turn.
-    fn look_at(&self, keys: impl IntoIterator<Item = TaskKey>) {
+    /// Queues topics to be read.
+    fn enqueue(&self, keys: impl IntoIterator<Item = TaskKey>) {
         let mut behind = self.behind();
         keys.into_iter().for_each(|key| behind.add(key));
         drop(behind);
         self.0.work.notify_one();
     }
 
-    fn behind(&self) -> MutexGuard<'_, Behind> {
+    fn behind(&self) -> MutexGuard<'_, CatchUpQueue> {
         self.0.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -2,93 +2,96 @@
 
 use super::{
     Hub,
-    entry::Entry,
-    topic::{Found, Topic},
+    entry::SharedEntry,
+    topic::{RingRead, Topic},
 };
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_runtime::Backoff;
 use longhaul_store::{ReadLimit, Result, StoreError};
 use std::sync::Arc;
 
-/// How much of the log a reader that is behind reads at once: what each of them may hold.
-const PAGE: ReadLimit = ReadLimit { rows: 100, bytes: 256 << 10 };
+/// Page of the log that a lagging reader reads, and so what each of them may hold.
+const CATCH_UP_PAGE: ReadLimit = ReadLimit { rows: 100, bytes: 256 << 10 };
 
 /// A reader that gets every entry after its place, once and in order.
-pub struct Subscription {
+pub struct LogSubscription {
     hub: Hub,
     key: TaskKey,
     topic: Arc<Topic>,
-    place: Seq,
+    position: Seq,
 }
 
-impl Subscription {
-    pub(super) const fn new(hub: Hub, key: TaskKey, topic: Arc<Topic>, place: Seq) -> Self {
-        Self { hub, key, topic, place }
+impl LogSubscription {
+    pub(super) const fn new(hub: Hub, key: TaskKey, topic: Arc<Topic>, position: Seq) -> Self {
+        Self { hub, key, topic, position }
     }
 
-    /// Goes on behind this place, wherever it stood.
-    pub(super) fn go_to(&mut self, place: Seq) {
-        self.place = place;
+    /// Moves to this place, forwards or backwards.
+    pub(super) fn go_to(&mut self, position: Seq) {
+        self.position = position;
     }
 
-    /// Has the log looked at, whatever was heard.
+    /// Has the log read again, whatever signals said.
     pub(super) fn suspect(&self) {
         self.topic.suspect();
     }
 
-    /// Leaves out what comes before a later place, of which the caller knows everything: it is not read for others either
-    /// that nobody has asked for yet.
-    pub fn start_at(&mut self, place: Seq) {
-        self.skip_to(place);
-        self.topic.start_at(place);
+    /// Skips to a later place of which the caller knows everything before. Entries before it are
+    /// not read for the ring either, unless another reader has asked for them.
+    pub fn start_at(&mut self, position: Seq) {
+        self.skip_to(position);
+        self.topic.start_at(position);
     }
 
-    /// Leaves out what comes before a later place.
-    pub fn skip_to(&mut self, place: Seq) {
-        self.place = self.place.max(place);
+    /// Skips the entries up to a later place.
+    pub fn skip_to(&mut self, position: Seq) {
+        self.position = self.position.max(position);
     }
 
-    /// The next entries, at least one; waits until there is one. Cancel-safe. A store that does not answer is waited for;
-    /// an error is for good: the log is gone or cannot be read.
-    pub async fn next(&mut self) -> Result<Vec<Arc<Entry>>> {
+    /// The next entries, at least one. Cancel-safe. Waits for a store that is unavailable; an error
+    /// is permanent: the log is gone or cannot be read.
+    pub async fn next(&mut self) -> Result<Vec<Arc<SharedEntry>>> {
         let mut failures = 0;
         loop {
-            // Made before looking, so that what comes later rings.
+            // Created before the ring is read, so that an entry added in between notifies it.
             let more = self.topic.more();
-            let found = match self.topic.after(self.place) {
-                Found::Entries(entries) => entries,
-                Found::Nothing => {
+            let found = match self.topic.read_after(self.position) {
+                RingRead::Entries(entries) => entries,
+                RingRead::Nothing => {
                     more.await;
                     continue;
                 }
-                Found::Behind => self.catch_up().await?,
+                RingRead::Behind => self.catch_up().await?,
             };
             if let Some(last) = found.last() {
-                self.place = last.seq;
+                self.position = last.seq;
                 return Ok(found);
             }
-            // The store is away, or the log is shorter than it was said to be.
+            // The store is unavailable, or the log is shorter than it was said to be.
             tokio::time::sleep(Backoff::DATABASE.random_delay(failures)).await;
             failures = failures.saturating_add(1);
         }
     }
 
-    /// The next entries that need no waiting for; none where there are none, or the log would have to be read.
-    pub fn ready(&mut self) -> Vec<Arc<Entry>> {
-        let Found::Entries(entries) = self.topic.after(self.place) else { return Vec::new() };
-        self.place = entries.last().map_or(self.place, |last| last.seq);
+    /// Entries that are in the ring already; none when the log would have to be read.
+    pub fn ready(&mut self) -> Vec<Arc<SharedEntry>> {
+        let RingRead::Entries(entries) = self.topic.read_after(self.position) else {
+            return Vec::new();
+        };
+        self.position = entries.last().map_or(self.position, |last| last.seq);
         entries
     }
 
-    /// Reads the log itself, one page. Nothing: the store does not answer, or has nothing there yet.
-    async fn catch_up(&self) -> Result<Vec<Arc<Entry>>> {
-        match self.hub.0.store.read_log(self.key, self.place, PAGE).await {
+    /// Reads one page of the log. Empty when the store is unavailable or has nothing after the
+    /// place yet.
+    async fn catch_up(&self) -> Result<Vec<Arc<SharedEntry>>> {
+        match self.hub.0.store.read_log(self.key, self.position, CATCH_UP_PAGE).await {
             Ok(Some(page)) => {
                 Ok(page.entries.into_iter().map(|entry| Arc::new(entry.into())).collect())
             }
             Ok(None) => Err(StoreError::corrupt(self.key, "the log", "it is gone")),
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "cannot read the log for a subscriber yet");
+                tracing::warn!(%error, "log read failed for a subscriber");
                 Ok(Vec::new())
             }
             Err(error) => Err(error),
@@ -96,8 +99,9 @@ impl Subscription {
     }
 }
 
-impl Drop for Subscription {
+impl Drop for LogSubscription {
     fn drop(&mut self) {
+        // The last reader takes the topic with it.
         self.hub.leave(self.key, &self.topic);
     }
 }

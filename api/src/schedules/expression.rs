@@ -1,9 +1,9 @@
 //! Cron expressions in a time zone.
 //!
-//! Five fields (minute, hour, day of month, month, day of week) or six with seconds before them; names, ranges, steps,
-//! lists, `L`, `#` and `W`, and `@daily` and the like. Where clocks go forward, an expression with one fixed time of day
-//! fires at the end of the gap, others leave the gap out; where clocks go back, the former fires once, the first time, and
-//! others in both hours.
+//! Five fields (minute, hour, day of month, month, day of week), or six with seconds first; names,
+//! ranges, steps, lists, `L`, `#`, `W`, and nicknames such as `@daily`. When clocks go forward, an
+//! expression with one fixed time of day fires at the end of the gap; others skip the gap. When
+//! clocks go back, the former fires once, the first time; others fire in both hours.
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -15,20 +15,20 @@ use croner::{
 use longhaul_domain::Timestamp;
 
 /// Longest expression, in bytes.
-const MAX_LENGTH: usize = 200;
+const MAX_EXPRESSION_BYTES: usize = 200;
 
-/// An expression that cannot be understood.
+/// An invalid expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
-    /// The cron expression.
+    /// The cron expression is invalid.
     #[error("cron: {0}; write five fields, or six with seconds first, as in \"0 9 * * mon-fri\"")]
     Cron(String),
-    /// The time zone.
+    /// The time zone is unknown.
     #[error("timeZone: there is no zone named {0:?}; use a name such as Europe/Berlin or UTC")]
     Zone(String),
 }
 
-/// A search of the library, forwards or backwards.
+/// A search of the cron library, forwards or backwards.
 type Find = fn(&Cron, &DateTime<Utc>, bool) -> Result<DateTime<Utc>, CronError>;
 
 /// A cron expression in a time zone.
@@ -39,11 +39,11 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Reads an expression and the name of a time zone.
+    /// Parses an expression and the name of a time zone.
     pub fn parse(cron: &str, zone: &str) -> Result<Self, ExpressionError> {
         let bad = |why: String| ExpressionError::Cron(why.trim_end_matches('.').to_owned());
-        if cron.len() > MAX_LENGTH {
-            return Err(bad(format!("is longer than {MAX_LENGTH} bytes")));
+        if cron.len() > MAX_EXPRESSION_BYTES {
+            return Err(bad(format!("is longer than {MAX_EXPRESSION_BYTES} bytes")));
         }
         let parser =
             CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
@@ -54,7 +54,7 @@ impl Expression {
         Ok(Self { cron, zone })
     }
 
-    /// The first time after another one; none: there is none that anybody will see.
+    /// First time after another; `None` when the library finds none in its range of years.
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
         let local = self.local(at)?;
         let found = self.cron.find_next_occurrence(&local, false).ok().map(|at| at.to_utc());
@@ -62,7 +62,7 @@ impl Expression {
         found.into_iter().chain(skipped).filter(|found| *found > at).min()
     }
 
-    /// The last time before another one; none: there is none.
+    /// Last time before another; `None` when there is none.
     pub fn last_before(&self, at: Timestamp) -> Option<Timestamp> {
         let local = self.local(at)?;
         let found = self.cron.find_previous_occurrence(&local, false).ok().map(|at| at.to_utc());
@@ -70,8 +70,8 @@ impl Expression {
         found.into_iter().chain(skipped).filter(|found| *found < at).max()
     }
 
-    /// The end of the gap that a fixed time of day falls into: the neighbour of this local time, as a wall clock without
-    /// gaps would show it. The library looks only at the day on which the gap ends, which need not be the one that the
+    /// End of the gap that a fixed time of day falls into, nearest to this local time. The cron
+    /// library looks only at the day on which the gap ends, which need not be the day that the
     /// expression names.
     fn skipped(&self, local: NaiveDateTime, find: Find) -> Option<Timestamp> {
         if self.cron.determine_job_type() != JobType::FixedTime {
@@ -84,13 +84,13 @@ impl Expression {
         }
     }
 
-    /// The first moment after the gap that holds this local time.
+    /// First moment after the gap that contains this local time.
     fn end_of_gap(&self, within: NaiveDateTime) -> Option<Timestamp> {
         let after = |seconds: i64| {
             let local = within.checked_add_signed(TimeDelta::seconds(seconds))?;
             self.zone.from_local_datetime(&local).earliest()
         };
-        // A day and a half is more than any zone has ever left out.
+        // No zone has ever skipped more than a day and a half.
         let (mut inside, mut outside) = (0, 36 * 3600);
         after(outside)?;
         while outside - inside > 1 {
@@ -100,7 +100,7 @@ impl Expression {
         after(outside).map(|at| at.to_utc())
     }
 
-    /// A time in the zone, in whole seconds.
+    /// Converts a time into the zone, in whole seconds.
     fn local(&self, at: Timestamp) -> Option<DateTime<Tz>> {
         Some(Timestamp::from_timestamp(at.timestamp(), 0)?.with_timezone(&self.zone))
     }
@@ -115,7 +115,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The next times after one, as they are in UTC.
+    /// The next `count` times after one, in UTC.
     fn next(cron: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
         let expression = Expression::parse(cron, zone).unwrap();
         let times = std::iter::successors(Some(at(after)), |at| expression.next_after(*at));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_names_steps_and_nicknames_are_understood() {
+    fn fields_names_steps_and_nicknames_are_parsed() {
         let start = "2026-01-01T00:00:00Z";
         assert_eq!(next("30 9 * * mon-fri", "UTC", start, 2), ["01-01T09:30:00", "01-02T09:30:00"]);
         assert_eq!(next("*/20 * * * * *", "UTC", start, 2), ["01-01T00:00:20", "01-01T00:00:40"]);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_refused_with_a_way_out() {
+    fn invalid_expressions_are_refused_with_advice() {
         for cron in ["", "* * * *", "61 * * * *", "* * * * * * *", "no", "@never", "* * * * *\0"] {
             let error = Expression::parse(cron, "UTC").unwrap_err();
             assert!(matches!(error, ExpressionError::Cron(_)), "{cron}: {error}");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_leaves_the_gap_out_and_goes_on_through_the_fold() {
+    fn an_interval_skips_the_gap_and_fires_throughout_the_fold() {
         assert_eq!(
             next("*/30 * * * *", "Europe/Berlin", "2026-03-29T00:30:00Z", 2),
             ["03-29T01:00:00", "03-29T01:30:00"]
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_day_comes_in_its_year_and_a_day_that_never_comes_gives_none() {
+    fn a_leap_day_fires_in_its_year_and_an_impossible_day_never() {
         let leap = Expression::parse("0 0 29 2 *", "UTC").unwrap();
         assert_eq!(leap.next_after(at("2026-01-01T00:00:00Z")), Some(at("2028-02-29T00:00:00Z")));
         assert_eq!(leap.last_before(at("2026-01-01T00:00:00Z")), Some(at("2024-02-29T00:00:00Z")));
@@ -199,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn going_back_leads_through_the_same_times_as_going_on(
+        fn searching_backwards_finds_the_same_times(
             second in 1_767_225_600i64..1_830_297_600,
             cron in prop::sample::select(vec![
                 "30 2 * * *", "*/15 * * * *", "0 0 1 * *", "0 */2 * * sun", "15,45 1-3 * * *",

@@ -1,16 +1,14 @@
-//! Connections: how many, how long they may be idle or stuck, and how they end.
+//! The HTTP server: connection limits, timeouts and draining.
 //!
-//! Nobody who connects can keep a connection without using it, or an answer without taking it, and none delays a drain for long: open requests are answered
-//! within the drain, but a client has only a moment to take its answer. What a connection that is cut had asked for goes
-//! on; its client asks again elsewhere.
+//! No client can keep a connection without using it, or a response without reading it. A drain
+//! answers the open requests, but waits only a moment for clients to take the answers. Work that a
+//! cut connection had asked for goes on; its client asks again at another node.
 
 mod connection;
-mod guarded;
-mod idle;
-mod neglect;
-mod slot;
-mod stalling;
-mod taking;
+mod idle_timeout;
+mod request_slots;
+mod tracked_body;
+mod write_timeout;
 
 use axum::{Router, extract::Request, response::Response};
 use longhaul_runtime::TaskSet;
@@ -22,49 +20,50 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long to wait when no connection can be accepted, as when there are too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// Pause after a failed accept, as when there are too many open files.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What connections may take.
+/// Limits and timeouts of connections.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at once; further ones wait.
+pub struct ConnectionLimits {
+    /// Most open connections; further clients wait.
     pub connections: usize,
-    /// Requests that are open at once on an HTTP/2 connection.
+    /// Most open requests on one HTTP/2 connection.
     pub streams: u32,
-    /// Until the head of the first request is there.
-    pub first_request: Duration,
-    /// Until the head of a further request is there. Longer than proxies keep idle connections, or they would send requests
-    /// into those that we are about to close.
-    pub next_request: Duration,
-    /// Until a client takes one more byte: of all that the connection carries, and on HTTP/2 of each answer.
-    pub write: Duration,
-    /// For taking the answers that are ready, when the node drains.
+    /// Time until the head of the first request is complete.
+    pub first_request_timeout: Duration,
+    /// Time until the head of a further request is complete. Longer than proxies keep idle
+    /// connections, so that they do not send requests into one that is about to close.
+    pub idle_timeout: Duration,
+    /// Longest time in which a client takes no byte: of the whole connection, and on HTTP/2 of each
+    /// response.
+    pub write_timeout: Duration,
+    /// Time that clients have to take finished responses when the node drains.
     pub linger: Duration,
 }
 
-impl Limits {
-    /// The usual ones, with so many connections and so many requests at once on each.
-    pub const fn with_connections(connections: usize, streams: u32) -> Self {
+impl ConnectionLimits {
+    /// The standard timeouts with these limits.
+    pub const fn new(connections: usize, streams: u32) -> Self {
         Self {
             connections,
             streams,
-            first_request: Duration::from_secs(15),
-            next_request: Duration::from_secs(75),
-            write: Duration::from_secs(60),
+            first_request_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(60),
             linger: Duration::from_secs(5),
         }
     }
 }
 
-/// What answers requests.
-pub trait Answers: Clone + Send + Sync + 'static {
-    /// Answers one, whatever happens.
-    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+/// Handles requests.
+pub trait RequestHandler: Clone + Send + Sync + 'static {
+    /// Answers a request; does not fail.
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
 }
 
-impl Answers for Router {
-    async fn answer(&self, request: Request) -> Response {
+impl RequestHandler for Router {
+    async fn handle(&self, request: Request) -> Response {
         match self.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -72,90 +71,94 @@ impl Answers for Router {
     }
 }
 
-/// Answers requests on connections.
+/// Serves requests on connections.
 #[derive(Clone)]
-pub struct Server<A> {
-    pub answers: A,
-    /// True when requests carry the address of their peer.
+pub struct Server<H> {
+    pub handler: H,
+    /// True when requests carry the address of their peer, see [`Peer`](crate::bindings::Peer).
     pub shows_peers: bool,
-    pub limits: Limits,
-    /// No further connection and no further request on those there are.
+    pub limits: ConnectionLimits,
+    /// Stops accepting connections, and further requests on the open ones.
     pub draining: CancellationToken,
-    /// The end of all connections.
+    /// Ends all connections at once.
     pub stop: CancellationToken,
 }
 
-impl<A: Answers> Server<A> {
+impl<H: RequestHandler> Server<H> {
     /// Serves until all connections have ended, some time after the drain begins.
     pub async fn serve(self, listener: TcpListener) {
-        let most = self.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
-        let mut room = Room { places: Arc::new(Semaphore::new(most)), full: false };
-        let streams = Arc::new(Semaphore::new(most));
+        let max = self.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
+        let mut permits =
+            ConnectionPermits { semaphore: Arc::new(Semaphore::new(max)), exhausted: false };
+        // Slots beyond a connection's own: as many as there may be connections.
+        let shared_slots = Arc::new(Semaphore::new(max));
         let connections = TaskSet::new();
-        while let Some((stream, place)) =
-            self.draining.run_until_cancelled(room.next(&listener)).await
+        while let Some((stream, permit)) =
+            self.draining.run_until_cancelled(permits.accept(&listener)).await
         {
-            let (server, streams) = (self.clone(), Arc::clone(&streams));
+            let (server, shared_slots) = (self.clone(), Arc::clone(&shared_slots));
             connections.spawn("connection", async move {
-                server.connection(stream, &streams).await;
-                drop(place);
+                server.serve_connection(stream, &shared_slots).await;
+                drop(permit);
             });
         }
         drop(listener);
         if !connections.is_empty() {
-            tracing::info!(
-                connections = connections.len(),
-                "draining: waiting for open connections"
-            );
+            tracing::info!(connections = connections.len(), "draining connections");
         }
         connections.wait().await;
     }
 }
 
-/// Places for connections.
-struct Room {
-    places: Arc<Semaphore>,
-    full: bool,
+/// Permits for connections.
+struct ConnectionPermits {
+    semaphore: Arc<Semaphore>,
+    /// True while the last connection had to wait for its permit.
+    exhausted: bool,
 }
 
-impl Room {
-    /// The next connection and its place.
-    async fn next(&mut self, listener: &TcpListener) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-        let place = self.place().await;
-        (accept(listener).await, place)
+impl ConnectionPermits {
+    /// Accepts the next connection once there is a permit for it.
+    async fn accept(
+        &mut self,
+        listener: &TcpListener,
+    ) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+        // The permit first: a client that was accepted must not wait for it.
+        let permit = self.acquire().await;
+        (accept(listener).await, permit)
     }
 
-    /// Waits for a place. While there is none, clients wait in the queue of the listener. `None` cannot be: the
+    /// Waits for a permit; meanwhile clients wait in the listener's backlog. Never `None`: the
     /// semaphore is never closed.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        let free = Arc::clone(&self.places).try_acquire_owned();
-        let was_full = std::mem::replace(&mut self.full, free.is_err());
-        if self.full && !was_full {
-            tracing::warn!("all connections are taken; further clients wait");
+    async fn acquire(&mut self) -> Option<OwnedSemaphorePermit> {
+        let free = Arc::clone(&self.semaphore).try_acquire_owned();
+        let was_exhausted = std::mem::replace(&mut self.exhausted, free.is_err());
+        if self.exhausted && !was_exhausted {
+            tracing::warn!("connection limit reached");
         }
         match free {
-            Ok(place) => Some(place),
-            Err(_) => Arc::clone(&self.places).acquire_owned().await.ok(),
+            Ok(permit) => Some(permit),
+            Err(_) => Arc::clone(&self.semaphore).acquire_owned().await.ok(),
         }
     }
 }
 
-/// The next connection, whatever happens to others.
+/// Accepts the next connection; errors of single connections are skipped.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            Err(error) if concerns_one(&error) => {}
+            Err(error) if is_connection_error(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "cannot accept connections");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::error!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// Whether an error of accepting is that of the connection, not of the listener.
-fn concerns_one(error: &io::Error) -> bool {
+/// Tells an error of the accepted connection from one of the listener.
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused

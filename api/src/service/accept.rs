@@ -1,16 +1,17 @@
-//! Taking a message in: the common beginning of Send Message and Send Streaming Message (A2A 3.1.1, 3.1.2).
+//! Acceptance of messages: the common first half of Send Message and Send Streaming Message (A2A
+//! 3.1.1, 3.1.2).
 //!
-//! Whoever waits is subscribed before the message is committed, so no wake-up is missed. When the node dies after the
-//! commit, the client sends the same message again and is attached to the same task, for which a worker is then woken. That
-//! holds also when the queue has filled up or the message's deadline has passed meanwhile: what was accepted once is never
-//! turned away for that. Where too many clients wait nothing is looked up: whoever comes again finds the task then.
+//! A waiting client is subscribed before the message is committed, so it misses no wake-up. When
+//! the node dies after the commit, the client repeats the message, is attached to the same task,
+//! and a worker is woken for it. That holds even if the queue has filled up or the message's
+//! deadline has passed meanwhile: an accepted message is never rejected for that. When too many
+//! clients wait, nothing is looked up; a client that tries again finds the task then.
 
 use super::{
-    Caller, Result, Service,
-    admission::{Admitted, Waiter},
-    durability, extensions, gone, not_found,
+    Caller, Result, Service, admission::QueuePermit, durability, extensions, gone, not_found,
+    wait_limiter::Waiter,
 };
-use crate::{apart::apart, hub::Subscription};
+use crate::{blocking::block_in_place_if_large, hub::LogSubscription};
 use longhaul_domain::{
     AgentDescriptor, AgentName, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq, Task,
     TaskId, TaskKey, Timestamp,
@@ -25,37 +26,38 @@ use longhaul_store::{
 use longhaul_wire::{ProtocolError, SendRequest, TaskRef};
 use std::sync::Arc;
 
-/// A message that was taken in.
-pub struct InFlight {
-    /// The task, as it is with the message; large contents are apart. Of a task that was there before, only the status.
+/// An accepted message and its task.
+pub struct AcceptedSend {
+    /// The task with the message; large contents by reference. Of a task that existed before, the
+    /// status only.
     pub task: Task,
-    /// Whether the task has its messages and artifacts.
-    pub whole: bool,
-    /// What follows.
-    pub events: Subscription,
-    /// Place of the message.
-    pub message: Seq,
-    /// The agent that does it.
+    /// True when `task` has its messages and artifacts.
+    pub complete: bool,
+    /// Subscription to what follows.
+    pub events: LogSubscription,
+    /// Log entry of the message.
+    pub message_seq: Seq,
+    /// The agent that runs the task.
     pub agent: Arc<AgentDescriptor>,
-    /// Where somebody waits for a task that has not begun.
+    /// Entry in the wait limiter, while a client waits for a task that has not begun.
     pub waiter: Option<Waiter>,
 }
 
-impl InFlight {
-    /// Notes that something has come of the message.
-    pub fn begun(&mut self) {
-        self.waiter.take().into_iter().for_each(Waiter::begun);
+impl AcceptedSend {
+    /// Records that the task has begun.
+    pub fn task_begun(&mut self) {
+        self.waiter.take().into_iter().for_each(Waiter::task_begun);
     }
 }
 
 impl Service {
-    /// Validates a message and makes it durable, for somebody who waits for what comes of it or not.
+    /// Validates a message and makes it durable. `waits` tells if the client waits for its outcome.
     pub(super) async fn accept(
         &self,
         caller: &Caller,
         mut request: SendRequest,
         waits: bool,
-    ) -> Result<InFlight> {
+    ) -> Result<AcceptedSend> {
         if request.push_config.is_some() {
             return Err(ProtocolError::PushNotificationNotSupported);
         }
@@ -73,14 +75,14 @@ impl Service {
         }
     }
 
-    /// Makes a task of this key.
+    /// Creates a task with this key.
     pub(super) async fn accept_new(
         &self,
         caller: &Caller,
         request: SendRequest,
         key: TaskKey,
         waits: bool,
-    ) -> Result<InFlight> {
+    ) -> Result<AcceptedSend> {
         let agent = self.agent(caller).await?;
         extensions::agree(caller, &agent, &request.message)?;
         check_media_types(&agent, &request)?;
@@ -88,27 +90,33 @@ impl Service {
         durability::check_times(&options)?;
         let now = self.clock.now();
         let later = options.not_before.is_some_and(|at| at > now);
-        let joins = waits && !later;
-        let waiter =
-            joins.then(|| self.admission.join(&agent.name, caller.principal.owner)).transpose()?;
+        // A task for later is meant to wait.
+        let limited = waits && !later;
+        let waiter = limited
+            .then(|| self.admission.start_waiting(&agent.name, caller.principal.owner))
+            .transpose()?;
         let context = request
             .message
             .context_id
             .clone()
             .unwrap_or_else(|| ContextId::from(self.ids.uuid_v7()));
-        let (said, modes) = said(request)?;
-        // The key is that of the message as it was sent: the ids are ours, and new at every try.
-        let accept = apart(said.stored_len(), || {
-            let dedupe = self.recognised_by(&agent.name, &options, &said);
-            let said = UserMessage { accepted_output_modes: modes, ..said };
-            self.prepare(caller, said, dedupe, key, &context)
+        let (user_message, modes) = user_message(request)?;
+        // The key covers the message as it was sent: our ids are new at every try.
+        let accept = block_in_place_if_large(user_message.stored_len(), || {
+            let dedupe = self.dedupe_key_for(&agent.name, &options, &user_message);
+            let user_message = UserMessage { accepted_output_modes: modes, ..user_message };
+            self.prepare(caller, user_message, dedupe, key, &context)
         })
         .await;
+        // After the key: a message that is refused here may repeat an accepted one.
         let admitted = match self.admit(&agent, key, &options).await {
             Ok(admitted) => admitted,
-            Err(refusal) => return self.known(caller, key, accept, !later, refusal).await,
+            Err(refusal) => {
+                return self.attach_or_refuse(caller, key, accept, !later, refusal).await;
+            }
         };
         let message = accept.message.clone();
+        // Subscribed before the commit, so that no event of the task is missed.
         let mut events = self.hub.subscribe_ahead(key, Seq::START.next());
         let new = AcceptNew {
             key,
@@ -119,42 +127,48 @@ impl Service {
         };
         match self.commit_new(caller, new, admitted, !later).await? {
             Accepted::Created { at, seq } => {
-                let task = begun(key, agent.name.clone(), context, at, message);
+                let task = new_task(key, agent.name.clone(), context, at, message);
+                // The caller has the first message already.
                 events.skip_to(seq);
-                Ok(InFlight { task, whole: true, events, message: seq, agent, waiter })
+                Ok(AcceptedSend { task, complete: true, events, message_seq: seq, agent, waiter })
             }
-            Accepted::Duplicate { task, seq } => self.attach_again(caller, task, seq, !later).await,
+            Accepted::Duplicate { task, seq } => {
+                self.attach_duplicate(caller, task, seq, !later).await
+            }
             Accepted::KeyReused => Err(key_reused()),
         }
     }
 
-    /// Whether a new task may be made now.
+    /// Checks deadline and queues, and reserves a place for a new task.
     async fn admit(
         &self,
         agent: &AgentDescriptor,
         key: TaskKey,
         options: &DurabilityOptions,
-    ) -> Result<Admitted> {
+    ) -> Result<QueuePermit> {
         durability::check_deadline(options, self.clock.now())?;
         self.admission.admit(agent, key.owner).await
     }
 
-    /// Answers a message that would be refused if it were new: one that came before goes on with its task. Asked by sending it
-    /// to a task that does not exist, which finds where it went and writes nothing.
-    async fn known(
+    /// Attaches a message that came before; a new one gets the refusal. The lookup sends it to a
+    /// task that does not exist: that finds an earlier message and writes nothing.
+    async fn attach_or_refuse(
         &self,
         caller: &Caller,
-        nowhere: TaskKey,
+        unused_key: TaskKey,
         accept: IncomingMessage,
         wake: bool,
         refusal: ProtocolError,
-    ) -> Result<InFlight> {
+    ) -> Result<AcceptedSend> {
+        // Nothing will be written, so large contents stay here.
         let accept = IncomingMessage { blobs: Vec::new(), ..accept };
         let budget = self.options.task_budget;
-        let asked = AcceptFollowUp { key: nowhere, accept, budget };
-        let asked = self.store.accept_follow_up(asked).await;
-        match asked.map_err(|e| caller.failed(&e))? {
-            FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq, wake).await,
+        let probe = AcceptFollowUp { key: unused_key, accept, budget };
+        let found = self.store.accept_follow_up(probe).await;
+        match found.map_err(|e| caller.failed(&e))? {
+            FollowedUp::Duplicate { task, seq } => {
+                self.attach_duplicate(caller, task, seq, wake).await
+            }
             FollowedUp::KeyReused => Err(key_reused()),
             FollowedUp::NotFound
             | FollowedUp::Ended(_)
@@ -163,13 +177,13 @@ impl Service {
         }
     }
 
-    /// Goes on with a task.
+    /// Appends a message to a task.
     pub(super) async fn accept_follow_up(
         &self,
         caller: &Caller,
         mut request: SendRequest,
         target: &TaskRef,
-    ) -> Result<InFlight> {
+    ) -> Result<AcceptedSend> {
         let known = self.snapshot(caller, target, SnapshotOptions::STATUS).await?;
         if request.message.context_id.as_ref().is_some_and(|context| *context != known.context) {
             return Err(ProtocolError::invalid(
@@ -183,20 +197,22 @@ impl Service {
         self.name_follow_up(caller, &mut request, target, known.key).await?;
         let options = durability::read(&request.message)?;
         durability::check_follow_up(&options)?;
-        let (mut said, modes) = said(request)?;
-        // The same words to two tasks are two messages.
-        said.message.task_id = Some(known.key.task);
-        let accept = apart(said.stored_len(), || {
-            let dedupe = self.recognised_by(&agent.name, &options, &said);
-            let said = UserMessage { accepted_output_modes: modes, ..said };
-            self.prepare(caller, said, dedupe, known.key, &known.context)
+        let (mut user_message, modes) = user_message(request)?;
+        // The same words sent to two tasks are two messages.
+        user_message.message.task_id = Some(known.key.task);
+        let accept = block_in_place_if_large(user_message.stored_len(), || {
+            let dedupe = self.dedupe_key_for(&agent.name, &options, &user_message);
+            let user_message = UserMessage { accepted_output_modes: modes, ..user_message };
+            self.prepare(caller, user_message, dedupe, known.key, &known.context)
         })
         .await;
         let budget = self.options.task_budget;
-        let said = AcceptFollowUp { key: known.key, accept, budget };
-        match self.commit_follow_up(caller, &agent.name, said).await? {
+        let follow_up = AcceptFollowUp { key: known.key, accept, budget };
+        match self.commit_follow_up(caller, &agent.name, follow_up).await? {
             FollowedUp::Appended { seq, .. } => self.attach(caller, known.key.task, seq).await,
-            FollowedUp::Duplicate { task, seq } => self.attach_again(caller, task, seq, true).await,
+            FollowedUp::Duplicate { task, seq } => {
+                self.attach_duplicate(caller, task, seq, true).await
+            }
             FollowedUp::KeyReused => Err(key_reused()),
             FollowedUp::Ended(state) => Err(ProtocolError::UnsupportedOperation(format!(
                 "the task is already {state} and takes no more messages; send without taskId to begin a new one"
@@ -206,50 +222,61 @@ impl Service {
         }
     }
 
-    /// Goes on with a task that had the message before. Whether its worker was woken then, nobody knows: the node may have
-    /// died between the commit and the wake-up.
-    async fn attach_again(
+    /// Attaches to a task that had the message before, and wakes a worker: the node may have died
+    /// between the commit and the wake-up.
+    async fn attach_duplicate(
         &self,
         caller: &Caller,
         task: TaskId,
         message: Seq,
         wake: bool,
-    ) -> Result<InFlight> {
-        let flight = self.attach(caller, task, message).await?;
-        let state = flight.task.status.state;
+    ) -> Result<AcceptedSend> {
+        let attached = self.attach(caller, task, message).await?;
+        let state = attached.task.status.state;
         if wake && !state.is_terminal() && !state.is_parked() {
-            self.wake(&caller.trace, &flight.task.agent, flight.task.key);
+            // A spare wake-up costs a worker one claim.
+            self.wake(&caller.trace, &attached.task.agent, attached.task.key);
         }
-        Ok(flight)
+        Ok(attached)
     }
 
-    /// Goes on with a task that has the message already, at the place given. What was said and made before is not read: that
-    /// would make each message to a long task dearer than the one before it.
-    async fn attach(&self, caller: &Caller, task: TaskId, message: Seq) -> Result<InFlight> {
+    /// Attaches to a task that has the message at this place. Its history is not read: that would
+    /// make each message to a long task cost more than the one before.
+    async fn attach(&self, caller: &Caller, task: TaskId, message: Seq) -> Result<AcceptedSend> {
         let key = TaskKey { owner: caller.principal.owner, task };
+        // Subscribed before the read, so that nothing in between is missed.
         let mut events = self.hub.subscribe_ahead(key, message);
         let found = self.store.read_task(key, SnapshotOptions::STATUS).await;
         let task = found.map_err(|e| caller.failed(&e))?.ok_or_else(|| gone(task))?;
         let agent = self.agent_named(caller, &task.agent).await?;
+        // The snapshot covers everything up to here.
         events.start_at(task.last_seq);
-        Ok(InFlight { task, whole: false, events, message, agent, waiter: None })
+        Ok(AcceptedSend {
+            task,
+            complete: false,
+            events,
+            message_seq: message,
+            agent,
+            waiter: None,
+        })
     }
 
-    /// By what this message is recognised when it comes again: where repeats are new messages, by nothing that another could have.
-    fn recognised_by(
+    /// The deduplication key; unique when `attach_repeats` is off, so that no later message matches
+    /// it.
+    fn dedupe_key_for(
         &self,
         agent: &AgentName,
         options: &DurabilityOptions,
-        said: &UserMessage,
+        user_message: &UserMessage,
     ) -> DedupeKey {
         if self.options.attach_repeats || options.idempotency_key.is_some() {
-            durability::dedupe_key(agent, options, said)
+            durability::dedupe_key(agent, options, user_message)
         } else {
-            DedupeKey::unique(self.ids.uuid_v7(), said)
+            DedupeKey::unique(self.ids.uuid_v7(), user_message)
         }
     }
 
-    /// Fills in what is known of the task and takes large contents out.
+    /// Fills in the task's ids and moves large contents to blobs.
     fn prepare(
         &self,
         caller: &Caller,
@@ -267,18 +294,18 @@ impl Service {
     }
 }
 
-/// What the client says, within bounds, and apart from it the media types that it can take: a repeated message is recognised whatever those
-/// are, as what answers it is there already.
-fn said(request: SendRequest) -> Result<(UserMessage, Vec<String>)> {
-    let said =
+/// Checks the bounds of the message and splits off the media types that the client accepts: a
+/// repeat counts as the same message whatever they are.
+fn user_message(request: SendRequest) -> Result<(UserMessage, Vec<String>)> {
+    let user_message =
         UserMessage { request_metadata: request.metadata, ..UserMessage::new(request.message) };
-    bounds::check_user_message(&said)
+    bounds::check_user_message(&user_message)
         .map_err(|OutOfBounds { place, problem }| ProtocolError::invalid(place, problem))?;
-    Ok((said, request.accepted_output_modes))
+    Ok((user_message, request.accepted_output_modes))
 }
 
 /// A task that has its first message and nothing else.
-fn begun(
+fn new_task(
     key: TaskKey,
     agent: AgentName,
     context: ContextId,
@@ -309,34 +336,34 @@ fn key_reused() -> ProtocolError {
     )
 }
 
-/// The most media types that a client may name for its answer.
+/// Most media types that a client may name for its answer.
 const MAX_OUTPUT_MODES: usize = 100;
 
-/// The most bytes of such a media type.
-const MAX_OUTPUT_MODE_LEN: usize = 256;
+/// Longest media type, in bytes.
+const MAX_OUTPUT_MODE_BYTES: usize = 256;
 
-/// Refuses more than anybody needs of what is kept with the message (A2A 3.2.2). Which types they are is not looked at: what
-/// does not fit them is for the executor to tell.
+/// Bounds the media types, which are stored with the message (A2A 3.2.2). Their meaning is left to
+/// the executor.
 fn check_output_modes(modes: &[String]) -> Result<()> {
     let path = "configuration.acceptedOutputModes";
     if modes.len() > MAX_OUTPUT_MODES {
         let problem = format!("has more than {MAX_OUTPUT_MODES} media types; leave some out");
         return Err(ProtocolError::invalid(path, problem));
     }
-    match modes.iter().position(|mode| mode.len() > MAX_OUTPUT_MODE_LEN) {
+    match modes.iter().position(|mode| mode.len() > MAX_OUTPUT_MODE_BYTES) {
         Some(place) => Err(ProtocolError::invalid(
             format!("{path}[{place}]"),
-            format!("is longer than {MAX_OUTPUT_MODE_LEN} bytes"),
+            format!("is longer than {MAX_OUTPUT_MODE_BYTES} bytes"),
         )),
         None => Ok(()),
     }
 }
 
-/// Refuses parts of a media type that no skill of the agent reads (A2A 3.3.2, `ContentTypeNotSupportedError`). Parts without one
-/// are always taken.
+/// Refuses parts of a media type that no skill of the agent reads (A2A 3.3.2,
+/// `ContentTypeNotSupportedError`). Parts without one are accepted.
 fn check_media_types(agent: &AgentDescriptor, request: &SendRequest) -> Result<()> {
     for part in &request.message.parts {
-        // Some clients write an empty one where they know none.
+        // Some clients write an empty media type where they know none.
         let stated = part.media_type.as_ref().filter(|media_type| !media_type.trim().is_empty());
         let Some(media_type) = stated else { continue };
         if !agent.accepts(media_type) {

@@ -1,12 +1,12 @@
-//! Puts large contents back where they belong before anything is shown.
+//! Restores large contents, which are stored as blobs, before anything is shown.
 
-use super::{Caller, Held, Result, Service};
-use crate::{hub::Entry, weight::Count};
+use super::{BudgetPermit, Caller, Result, Service};
+use crate::{hub::SharedEntry, size_estimate::SizeEstimate};
 use longhaul_domain::{Artifact, BlobHash, BlobRef, BlobSlot, LogEntry, Message, OwnerId, Task};
 use longhaul_store::StoreError;
 use std::sync::Arc;
 
-/// Contents of a task that may be kept apart, wherever they are.
+/// All contents of a task that may be blobs.
 fn slots_of(task: &mut Task) -> impl Iterator<Item = BlobSlot<'_>> {
     let history = task.history.iter_mut().flat_map(|item| item.message.blob_slots());
     let status = task.status.message.iter_mut().flat_map(Message::blob_slots);
@@ -15,37 +15,38 @@ fn slots_of(task: &mut Task) -> impl Iterator<Item = BlobSlot<'_>> {
 }
 
 impl Service {
-    /// Makes a task fit into an answer, puts its large contents back, and says how it is run where that is wanted.
-    /// `held` is the room in which it was read; what is given back is the room that it takes.
+    /// Prepares a task for a response: adds its run report where asked for, fits it to the size
+    /// limit, and restores large contents. `permit` is the budget under which it was read; returns
+    /// what it needs.
     pub(super) async fn show_task(
         &self,
         caller: &Caller,
         task: &mut Task,
-        held: Held,
-    ) -> Result<Held> {
+        permit: BudgetPermit,
+    ) -> Result<BudgetPermit> {
         self.report(caller, std::slice::from_mut(task)).await?;
         self.fit_task(task)?;
-        let held = self.answers.fit(held, Count::Shown.task(task)).await?;
+        let permit = self.response_budget.fit(permit, SizeEstimate::WithBlobs.task(task)).await?;
         self.resolve(caller, slots_of(task).collect()).await?;
-        Ok(held)
+        Ok(permit)
     }
 
-    /// Makes a page of tasks fit into an answer and puts their large contents back, in one read.
+    /// Prepares a page of tasks for a response; their large contents are restored in one read.
     pub(super) async fn show_page(
         &self,
         caller: &Caller,
         tasks: &mut [Task],
-        held: Held,
-    ) -> Result<Held> {
+        permit: BudgetPermit,
+    ) -> Result<BudgetPermit> {
         self.report(caller, tasks).await?;
         self.fit_page(tasks)?;
-        let bytes = tasks.iter().map(|task| Count::Shown.task(task)).sum();
-        let held = self.answers.fit(held, bytes).await?;
+        let bytes = tasks.iter().map(|task| SizeEstimate::WithBlobs.task(task)).sum();
+        let permit = self.response_budget.fit(permit, bytes).await?;
         self.resolve(caller, tasks.iter_mut().flat_map(slots_of).collect()).await?;
-        Ok(held)
+        Ok(permit)
     }
 
-    /// Puts the large contents of a message back.
+    /// Restores the large contents of a message.
     pub(super) async fn resolve_message(
         &self,
         caller: &Caller,
@@ -59,12 +60,13 @@ impl Service {
         restored.map_err(|error| caller.failed(&error))
     }
 
-    /// A log entry with its large contents. Entries are shared by all subscribers; only one with large contents is copied.
+    /// A log entry with its large contents. All subscribers share an entry; only one with large
+    /// contents is copied.
     pub(super) async fn resolve_entry(
         &self,
         owner: OwnerId,
-        entry: &Arc<Entry>,
-    ) -> std::result::Result<Arc<Entry>, StoreError> {
+        entry: &Arc<SharedEntry>,
+    ) -> std::result::Result<Arc<SharedEntry>, StoreError> {
         if !entry.body.has_blobs() {
             return Ok(Arc::clone(entry));
         }
@@ -74,22 +76,23 @@ impl Service {
     }
 }
 
-/// Puts contents that are kept apart back in their places, in one read.
+/// Restores contents from their blobs, in one read.
 pub(super) async fn restore(
     store: &dyn longhaul_store::Store,
     owner: OwnerId,
     slots: Vec<BlobSlot<'_>>,
 ) -> std::result::Result<(), StoreError> {
-    let wanted: Vec<(BlobRef, BlobSlot<'_>)> =
+    let pending: Vec<(BlobRef, BlobSlot<'_>)> =
         slots.into_iter().filter_map(|slot| Some((slot.blob()?, slot))).collect();
-    if wanted.is_empty() {
+    if pending.is_empty() {
         return Ok(());
     }
-    let mut hashes: Vec<BlobHash> = wanted.iter().map(|(blob, _)| blob.hash).collect();
+    let mut hashes: Vec<BlobHash> = pending.iter().map(|(blob, _)| blob.hash).collect();
     hashes.sort_unstable();
+    // One blob may stand in several places.
     hashes.dedup();
     let known = store.read_blobs(owner, hashes).await?;
-    for (blob, mut slot) in wanted {
+    for (blob, mut slot) in pending {
         let corrupt = |cause: &str| StoreError::Corrupt {
             what: format!("large content {}", blob.hash),
             cause: cause.to_owned(),

@@ -1,19 +1,22 @@
-//! Cancel Task (A2A 3.1.5): answers with the canceled task when the executor confirms in time, with an error when
-//! the task ended otherwise meanwhile, else with the task as it is.
+//! Cancel Task (A2A 3.1.5).
+//!
+//! Answers with the canceled task when the executor confirms in time, with an error when the task
+//! ended otherwise, else with the task as it is.
 
-use super::{Answer, Caller, Result, Service, get::with_history, not_found};
+use super::{Budgeted, Caller, Result, Service, get::with_history, not_found};
 use longhaul_domain::{Task, TaskKey, TaskState};
 use longhaul_store::{CancelRequested, RequestCancel, SnapshotOptions};
 use longhaul_wire::{CancelRequest, ProtocolError, TaskRef};
 
 impl Service {
-    /// Asks for the end of a task.
-    pub async fn cancel(&self, caller: &Caller, request: CancelRequest) -> Result<Answer<Task>> {
+    /// Requests cancellation of a task.
+    pub async fn cancel(&self, caller: &Caller, request: CancelRequest) -> Result<Budgeted<Task>> {
         let known = self.snapshot(caller, &request.id, SnapshotOptions::STATUS).await?;
+        // Subscribed before the request, so the executor's confirmation is not missed.
         let mut events = self.hub.subscribe(known.key, known.last_seq, known.last_seq);
         let cancel = RequestCancel { key: known.key, grace: self.options.cancel_grace };
-        let asked = self.store.request_cancel(cancel).await;
-        match asked.map_err(|e| caller.failed(&e))? {
+        let requested = self.store.request_cancel(cancel).await;
+        match requested.map_err(|e| caller.failed(&e))? {
             CancelRequested::Canceled { .. } => {}
             CancelRequested::Asked { .. } => {
                 let ended = async {
@@ -46,25 +49,25 @@ impl Service {
         caller: &Caller,
         key: TaskKey,
         request: &TaskRef,
-    ) -> Result<Answer<Task>> {
+    ) -> Result<Budgeted<Task>> {
         let id = TaskRef::Known(key.task);
-        let Answer { mut answer, held } =
-            self.snapshot_to_show(caller, &id, with_history(caller.rules.history)).await?;
-        let state = answer.status.state;
-        // The executor was told and ended the task its own way: the cancel has lost the race.
+        let Budgeted { mut value, permit } =
+            self.budgeted_snapshot(caller, &id, with_history(caller.rules.history)).await?;
+        let state = value.status.state;
+        // The executor ended the task in its own way: the cancel lost the race.
         if state.is_terminal() && state != TaskState::Canceled {
             let task = request.to_string();
             return Err(ProtocolError::TaskNotCancelable { task, state });
         }
-        let held = self.show_task(caller, &mut answer, held).await?;
-        Ok(Answer { answer, held })
+        let permit = self.show_task(caller, &mut value, permit).await?;
+        Ok(Budgeted { value, permit })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{LIMIT, Node, caller, send, working};
+    use crate::testing::{Node, TEST_TIMEOUT, caller, send, working};
     use longhaul_domain::{EntryBody, Note, Seq, log::StatusChange};
     use longhaul_store::ReadLimit;
     use longhaul_wire::SendOutcome;
@@ -73,15 +76,15 @@ mod tests {
 
     async fn is_asked(node: &Node, key: TaskKey) -> bool {
         let log = node.store.read_log(key, Seq::START, ReadLimit::default()).await.unwrap();
-        let asked = |body: &EntryBody| matches!(body, EntryBody::Note(Note::CancelRequested));
-        log.unwrap().entries.iter().any(|entry| asked(&entry.body))
+        let requested = |body: &EntryBody| matches!(body, EntryBody::Note(Note::CancelRequested));
+        log.unwrap().entries.iter().any(|entry| requested(&entry.body))
     }
 
     #[tokio::test]
     async fn a_cancel_that_loses_the_race_says_so() {
         let node = Node::start().await;
         let service = node.service();
-        let sent = service.send(&caller(), send("m")).await.unwrap().answer;
+        let sent = service.send(&caller(), send("m")).await.unwrap().value;
         let SendOutcome::Task(task) = sent else { panic!("not a task") };
         let mut run = node.claim().await;
         run.append(vec![working()]).await;
@@ -95,7 +98,8 @@ mod tests {
             }
             run.end(StatusChange::to(TaskState::Completed)).await;
         };
-        let (canceled, ()) = timeout(LIMIT, async { tokio::join!(cancel, end) }).await.unwrap();
+        let (canceled, ()) =
+            timeout(TEST_TIMEOUT, async { tokio::join!(cancel, end) }).await.unwrap();
         let state = TaskState::Completed;
         let task = task.key.task.to_string();
         assert_eq!(canceled.err(), Some(ProtocolError::TaskNotCancelable { task, state }));

@@ -1,7 +1,7 @@
-//! How a client wants a task to be run: the durability extension, from the metadata of its message.
+//! The durability extension: options in a message's metadata for how its task is run.
 //!
-//! What concerns the task as a whole is fixed when the task is made; a follow-up may only say what holds for its own turn,
-//! which the worker reads from the message.
+//! Options of the task as a whole are fixed when it is created. A follow-up may only set options
+//! for its own turn, which the worker reads from the message.
 
 use super::Result;
 use longhaul_domain::{
@@ -12,16 +12,16 @@ use longhaul_store::{DedupeKey, RunOptions};
 use longhaul_wire::{ProtocolError, Violation};
 use std::time::Duration;
 
-/// Why a follow-up is refused.
+/// Reason for refusing an option in a follow-up.
 const ONCE: &str = "is set when the task is created; leave it out of later messages";
 
-/// The options in a message.
+/// Reads the options of a message.
 pub fn read(message: &Message) -> Result<DurabilityOptions> {
     DurabilityOptions::read(message.metadata.as_ref())
         .map_err(|InvalidOption { member, problem }| ProtocolError::invalid(path(&member), problem))
 }
 
-/// Refuses times that contradict each other, whatever the time is now.
+/// Refuses times that contradict each other, whatever the current time.
 pub fn check_times(options: &DurabilityOptions) -> Result<()> {
     match (options.not_before, options.deadline) {
         (Some(not_before), Some(deadline)) if deadline <= not_before => {
@@ -42,7 +42,7 @@ pub fn check_deadline(options: &DurabilityOptions, now: Timestamp) -> Result<()>
     }
 }
 
-/// Refuses in a follow-up what can be said once only.
+/// Refuses options that can be set only when a task is created.
 pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
     let given = [
         ("priority", options.priority.is_some()),
@@ -59,11 +59,17 @@ pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
     if violations.is_empty() { Ok(()) } else { Err(ProtocolError::InvalidParams(violations)) }
 }
 
-/// By what a message is recognised when it is repeated. An idempotency key takes the place of the message's id, so the
-/// same words under another id are the same message.
-pub fn dedupe_key(agent: &AgentName, options: &DurabilityOptions, said: &UserMessage) -> DedupeKey {
-    let Some(key) = &options.idempotency_key else { return DedupeKey::from_message(agent, said) };
-    let mut keyed = said.clone();
+/// The deduplication key. An idempotency key replaces the message's id, so the same words under
+/// another id are the same message.
+pub fn dedupe_key(
+    agent: &AgentName,
+    options: &DurabilityOptions,
+    user_message: &UserMessage,
+) -> DedupeKey {
+    let Some(key) = &options.idempotency_key else {
+        return DedupeKey::from_message(agent, user_message);
+    };
+    let mut keyed = user_message.clone();
     // Keys are no longer than ids may be.
     if let Ok(id) = MessageId::new(key.as_str()) {
         keyed.message.message_id = id;
@@ -71,13 +77,13 @@ pub fn dedupe_key(agent: &AgentName, options: &DurabilityOptions, said: &UserMes
     DedupeKey::from_idempotency_key(agent, key, &keyed)
 }
 
-/// How a new task is to be run, by its message and, where that says nothing, by the limits of its agent.
+/// Run options of a new task, from its message or else from the limits of its agent.
 pub fn run_options(
     options: &DurabilityOptions,
     limits: &AgentLimits,
     now: Timestamp,
 ) -> RunOptions {
-    // A task that is to begin later has its time from then on.
+    // The total timeout of a task that begins later counts from that time.
     let from = options.not_before.map_or(now, |at| at.max(now));
     let latest = limits.total_timeout().and_then(|limit| later(from, limit));
     RunOptions {
@@ -90,14 +96,14 @@ pub fn run_options(
     }
 }
 
-/// The time so long after another one; none where no store could hold it.
+/// The time `wait` after another; `None` when no store could hold it.
 fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     const END: i64 = 253_402_300_800;
     let at = now.checked_add_signed(chrono::TimeDelta::from_std(wait).ok()?)?;
     (at.timestamp() < END).then_some(at)
 }
 
-/// Where a member stands in a request.
+/// Path of an option in the request, for violations.
 pub fn path(member: &str) -> String {
     let dot = if member.is_empty() { "" } else { "." };
     format!("message.metadata[\"{DURABILITY_EXTENSION}\"]{dot}{member}")
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named_by_its_path() {
+    fn invalid_options_are_reported_by_path() {
         let error = read(&message(r#"{"maxAttempts":0}"#)).unwrap_err();
         assert_eq!(
             fields(error),
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_follow_up_says_only_what_holds_for_its_turn() {
+    fn a_follow_up_may_only_set_options_of_its_turn() {
         let turn = r#"{"maxAttempts":2,"timeout":5,"noProgressTimeout":1,"idempotencyKey":"k"}"#;
         assert!(check_follow_up(&options(turn)).is_ok());
         let task = r#"{"priority":0,"notBefore":"2030-01-01T00:00:00Z","concurrencyKey":"c",
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_lies_ahead_and_behind_the_start() {
+    fn a_deadline_must_be_in_the_future_and_after_not_before() {
         let now = at("2030-01-01T00:00:00Z");
         let soon = options(r#"{"deadline":"2030-01-01T00:00:01Z"}"#);
         assert!(check_deadline(&soon, now).is_ok());
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earlier_deadline_wins_and_limits_fill_in_what_is_not_said() {
+    fn the_earlier_deadline_wins_and_limits_are_defaults() {
         let now = at("2030-01-01T00:00:00Z");
         let limits = AgentLimits {
             total_timeout_ms: Some(60_000),
@@ -186,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idempotency_key_takes_the_place_of_the_id() {
+    fn an_idempotency_key_replaces_the_message_id() {
         let agent = AgentName::new("echo").unwrap();
         let keyed = message(r#"{"idempotencyKey":"k"}"#);
         let key = |message: Message| {

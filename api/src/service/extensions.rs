@@ -1,14 +1,16 @@
-//! Extensions that agents declare (A2A 4.6): which of them a request activates, and what happens without a required one.
+//! Extensions that agents declare (A2A 4.6): activation by requests, and refusal when a required
+//! one is missing.
 //!
-//! A message takes along what was activated for it, so the executor finds it in the record, whenever and wherever it runs.
+//! A message records what was activated for it, so the executor finds it whenever and wherever it
+//! runs.
 
 use super::{Caller, Result, Service};
 use longhaul_domain::{AgentDescriptor, Message};
 use longhaul_wire::ProtocolError;
 
 impl Service {
-    /// Notes what a request that brings no message activates of the agent that it is addressed to. Where that cannot be found
-    /// the use case says so, if it minds.
+    /// Activates the extensions of the addressed agent for a request without a message. An unknown
+    /// agent is left to the use case.
     pub async fn activate(&self, caller: &Caller) {
         if caller.extensions.names_agent_extensions()
             && let Ok(agent) = self.agent(caller).await
@@ -18,8 +20,8 @@ impl Service {
     }
 }
 
-/// Notes what a message activates of the agent that it is for, and refuses it where the client does not declare an extension
-/// that this agent requires (A2A 3.3.4): in the header, or on the message itself.
+/// Activates the agent's extensions for a message. Refuses it when the client declares a required
+/// one neither in the header nor on the message (A2A 3.3.4).
 pub(super) fn agree(caller: &Caller, agent: &AgentDescriptor, message: &Message) -> Result<()> {
     let declared = |uri: &String| caller.extensions.names(uri) || message.extensions.contains(uri);
     let missing = agent.extensions.iter().find(|known| known.required && !declared(&known.uri));
@@ -30,7 +32,7 @@ pub(super) fn agree(caller: &Caller, agent: &AgentDescriptor, message: &Message)
     Ok(())
 }
 
-/// Puts what the header has activated of the agent beside what the message itself names.
+/// Adds the extensions activated by the header to those that the message names.
 pub(super) fn take_along(caller: &Caller, message: &mut Message) {
     for uri in caller.extensions.agent_extensions() {
         if !message.extensions.contains(uri) {

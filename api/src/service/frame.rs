@@ -1,62 +1,62 @@
-//! One frame of a stream: made for one client, or shared with all who follow the same task.
+//! One frame of a stream: made for one client, or shared by all that follow the task.
 
-use crate::hub::Entry;
+use crate::hub::{EncodingSlot, SharedEntry};
 use axum::body::Bytes;
 use longhaul_domain::{ContextId, Seq, TaskKey};
-use longhaul_wire::{Dialect, StreamEvent};
+use longhaul_wire::StreamEvent;
 use std::{borrow::Cow, sync::Arc};
 
-/// A task and its conversation, which its events name.
-pub type Place = (TaskKey, ContextId);
+/// The task and its context, which every event names.
+pub type EventTask = (TaskKey, ContextId);
 
-/// One frame: an event with its cursor.
+/// An event with its cursor.
 #[derive(Debug)]
-pub struct Frame {
-    /// Place in the log; what a client sends as `Last-Event-ID`.
+pub struct EventFrame {
+    /// Place in the log, which a client sends back as `Last-Event-ID`.
     pub cursor: Seq,
-    event: Event,
+    event: FrameEvent,
 }
 
 #[derive(Debug)]
-enum Event {
-    /// Of this stream alone: a snapshot, a direct reply, an event with large contents.
-    Own(Box<StreamEvent>),
-    /// An entry of the log as it is.
-    Shared(Arc<Entry>, Arc<Place>),
+enum FrameEvent {
+    /// An event of this stream alone: a snapshot, a direct reply, or one with large contents.
+    Owned(Box<StreamEvent>),
+    /// A log entry as it is.
+    Shared(Arc<SharedEntry>, Arc<EventTask>),
 }
 
-impl Frame {
+impl EventFrame {
     /// A frame of one stream alone.
-    pub fn own(cursor: Seq, event: StreamEvent) -> Self {
-        Self { cursor, event: Event::Own(Box::new(event)) }
+    pub fn owned(cursor: Seq, event: StreamEvent) -> Self {
+        Self { cursor, event: FrameEvent::Owned(Box::new(event)) }
     }
 
-    /// A frame of everybody who follows this task.
-    pub fn shared(entry: Arc<Entry>, place: Arc<Place>) -> Self {
-        Self { cursor: entry.seq, event: Event::Shared(entry, place) }
+    /// A frame shared by all that follow the task.
+    pub fn shared(entry: Arc<SharedEntry>, task: Arc<EventTask>) -> Self {
+        Self { cursor: entry.seq, event: FrameEvent::Shared(entry, task) }
     }
 
-    /// The event as a dialect writes it, made by `write` unless another stream has made it before. None: it cannot be
-    /// written.
-    pub fn written(
+    /// The encoded event, made by `encode` unless another stream has made it before. `None` when it
+    /// cannot be encoded.
+    pub fn encoded(
         &self,
-        dialect: Dialect,
-        write: impl FnOnce(&StreamEvent) -> Option<Bytes>,
+        slot: EncodingSlot,
+        encode: impl FnOnce(&StreamEvent) -> Option<Bytes>,
     ) -> Option<Bytes> {
         match &self.event {
-            Event::Own(event) => write(event),
-            Event::Shared(entry, place) => entry.written(dialect, || {
-                StreamEvent::from_entry(place.0, &place.1, entry).as_ref().and_then(write)
+            FrameEvent::Owned(event) => encode(event),
+            FrameEvent::Shared(entry, task) => entry.encoded(slot, || {
+                StreamEvent::from_entry(task.0, &task.1, entry).as_ref().and_then(encode)
             }),
         }
     }
 
-    /// The event itself; none for what is not shown, of which there are no frames.
+    /// The event; `None` for entries that are not shown, of which there are no frames.
     pub fn event(&self) -> Option<Cow<'_, StreamEvent>> {
         match &self.event {
-            Event::Own(event) => Some(Cow::Borrowed(event)),
-            Event::Shared(entry, place) => {
-                StreamEvent::from_entry(place.0, &place.1, entry).map(Cow::Owned)
+            FrameEvent::Owned(event) => Some(Cow::Borrowed(event)),
+            FrameEvent::Shared(entry, task) => {
+                StreamEvent::from_entry(task.0, &task.1, entry).map(Cow::Owned)
             }
         }
     }

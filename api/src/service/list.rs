@@ -1,16 +1,15 @@
 //! List Tasks (A2A 3.1.4).
 
 use super::{
-    Answer, Caller, Result, Service,
-    fit::{history_of_each, page_too_large},
-    page_token,
+    Budgeted, Caller, Result, Service, page_token,
+    response_size::{history_per_task, page_too_large},
 };
 use longhaul_store::{ListQuery, SnapshotOptions, StoreError};
 use longhaul_wire::{ListRequest, ProtocolError, TaskPage};
 
 impl Service {
     /// One page of the caller's tasks.
-    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Answer<TaskPage>> {
+    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Budgeted<TaskPage>> {
         let page_size = request.page_size_or_default();
         let history = request.history_length.unwrap_or(SnapshotOptions::DEFAULT_HISTORY);
         let mut query = ListQuery {
@@ -23,7 +22,7 @@ impl Service {
             page_size,
             options: SnapshotOptions {
                 artifacts: request.include_artifacts,
-                history: history_of_each(history, page_size),
+                history: history_per_task(history, page_size),
                 ..SnapshotOptions::ALL
             },
         };
@@ -40,13 +39,13 @@ impl Service {
             let options = SnapshotOptions { budget, ..query.options };
             self.store.list_tasks(ListQuery { options, ..query.clone() })
         };
-        let (page, held) = self.read_to_show(read).await?;
+        let (page, permit) = self.read_within_budget(read).await?;
         let mut page = page.map_err(|error| match error {
             StoreError::TooLarge { .. } => page_too_large(self.options.max_answer_bytes),
             error => caller.failed(&error),
         })?;
-        let held = self.show_page(caller, &mut page.tasks, held).await?;
-        let answer = TaskPage {
+        let permit = self.show_page(caller, &mut page.tasks, permit).await?;
+        let value = TaskPage {
             tasks: page.tasks,
             next_page_token: page
                 .next
@@ -56,6 +55,6 @@ impl Service {
             total_size: u32::try_from(page.total).unwrap_or(u32::MAX),
             include_artifacts: request.include_artifacts,
         };
-        Ok(Answer { answer, held })
+        Ok(Budgeted { value, permit })
     }
 }

@@ -1,94 +1,76 @@
-//! The use cases, one a file. None of them knows which protocol version or binding asked.
+//! The use cases, one a file. They know neither protocol version nor binding.
 
 mod accept;
 mod admission;
-mod again;
 mod blobs;
+mod caller;
 mod cancel;
 mod card;
-mod chosen;
-mod direct;
+mod card_signing;
+mod client_task_ids;
+mod commit;
+mod depth_gauge;
+mod direct_reply;
 mod durability;
 mod extensions;
-mod failure;
-mod fit;
-mod flight;
 mod frame;
 mod get;
 mod history;
 mod list;
 pub mod operate;
 mod page_token;
+mod redrive_draft;
 mod report;
-mod room;
+mod response_budget;
+mod response_size;
 mod rules;
 mod send;
-mod signing;
 mod stream;
 mod subscribe;
+mod wait_limiter;
 
-pub use admission::{Admission, Bounds};
-pub use again::Draft;
-pub use card::{AddressSource, CardAddress, CardFound, CardScope, Shape};
-pub use failure::failed;
-pub use frame::Frame;
+pub use admission::{Admission, QueueLimits};
+pub use caller::{AddressSource, Caller, CardAddress, store_error};
+pub use card::{CardLookup, CardScope};
+pub use frame::EventFrame;
 pub use history::{LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog};
-pub use room::{Answer, Answers, Held};
-pub use rules::Rules;
+pub use redrive_draft::RedriveDraft;
+pub use response_budget::{BudgetPermit, Budgeted, ResponseBudget};
+pub use rules::{ArtifactKeys, ClientRules};
 pub use stream::EventStream;
 
-use crate::{agents::Agents, hub::Hub, options::ApiOptions};
+use crate::{agents::AgentDirectory, hub::Hub, options::ApiOptions};
 use longhaul_dispatch::Waker;
-use longhaul_domain::{
-    AgentDescriptor, AgentName, Principal, SignalChannel, Task, TaskId, TaskKey,
-};
-use longhaul_runtime::{Clock, IdSource, TraceContext};
+use longhaul_domain::{AgentDescriptor, AgentName, SignalChannel, Task, TaskId, TaskKey};
+use longhaul_runtime::{Clock, IdSource};
 use longhaul_store::{SnapshotOptions, Store, StoreError};
-use longhaul_wire::{Extensions, ProtocolError, TaskRef};
+use longhaul_wire::{ProtocolError, TaskRef};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Answer to a use case.
+/// Result of a use case.
 pub type Result<T> = std::result::Result<T, ProtocolError>;
 
-/// Who asks, and for whom.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Who they showed to be.
-    pub principal: Principal,
-    /// The agent that the address or the tenant names; none: the one at the root.
-    pub agent: Option<AgentName>,
-    /// Under which causes are logged.
-    pub request_id: String,
-    /// The trace of the request.
-    pub trace: TraceContext,
-    /// Which extensions the request has activated.
-    pub extensions: Extensions,
-    /// What its version of the protocol expects.
-    pub rules: Rules,
-    /// The address that a card for it names, where it asks for one.
-    pub card_address: Option<CardAddress>,
-}
-
-/// What the use cases need.
+/// Dependencies of the use cases.
 pub struct Service {
     pub store: Arc<dyn Store>,
     pub hub: Hub,
     pub waker: Arc<dyn Waker>,
     pub ids: Arc<dyn IdSource>,
-    /// Channel of the tasks that are made here, so that this node hears of its own tasks and few others.
+    /// Signal channel of tasks created here, so that this node hears of its own tasks and few
+    /// others.
     pub channel: SignalChannel,
     pub clock: Arc<dyn Clock>,
-    pub agents: Agents,
+    pub agents: AgentDirectory,
     pub admission: Admission,
-    pub answers: Answers,
+    pub response_budget: ResponseBudget,
     pub options: ApiOptions,
-    /// Whether callers must show who they are.
+    /// True when callers must authenticate.
     pub authenticated: bool,
-    /// Rung when schedules were changed here.
+    /// Rung when schedules are changed here.
     pub schedules_changed: Notify,
-    /// Cancelled when waiting requests shall answer and streams shall close.
+    /// Cancelled when waiting requests should answer and streams should close.
     pub draining: CancellationToken,
 }
 
@@ -102,7 +84,7 @@ impl Service {
         self.agent_named(caller, &name).await
     }
 
-    /// An agent by name, or an error that names those that there are.
+    /// Finds an agent by name; the error names those that exist.
     async fn agent_named(&self, caller: &Caller, name: &AgentName) -> Result<Arc<AgentDescriptor>> {
         let found = self.agents.get(name).await.map_err(|e| caller.failed(&e))?;
         if let Some(agent) = found {
@@ -113,7 +95,7 @@ impl Service {
         Err(ProtocolError::UnsupportedOperation(unknown_agent(name, &known)))
     }
 
-    /// Every agent, with whether it answers where none is named.
+    /// All agents, each with true if it is the default.
     pub async fn agents(&self, caller: &Caller) -> Result<Vec<(Arc<AgentDescriptor>, bool)>> {
         let all = self.agents.all().await.map_err(|e| caller.failed(&e))?;
         let only = all.len() == 1;
@@ -125,7 +107,7 @@ impl Service {
         Ok(all.values().map(of).collect())
     }
 
-    /// The only agent there is.
+    /// The only registered agent, if there is exactly one.
     async fn only_agent(&self, caller: &Caller) -> Result<AgentName> {
         let all = self.agents.all().await.map_err(|e| caller.failed(&e))?;
         let mut names = all.keys();
@@ -144,14 +126,14 @@ impl Service {
         }
     }
 
-    /// The key of a task that a caller names.
+    /// Key of a task that a caller names.
     fn key(caller: &Caller, task: &TaskRef) -> Result<TaskKey> {
         let owner = caller.principal.owner;
-        let id = task.of(owner).ok_or_else(|| not_found(task))?;
+        let id = task.resolve(owner).ok_or_else(|| not_found(task))?;
         Ok(TaskKey { owner, task: id })
     }
 
-    /// A snapshot of a task that the caller may see, with large contents still apart.
+    /// A snapshot of a task that the caller may see, large contents by reference.
     async fn snapshot(
         &self,
         caller: &Caller,
@@ -163,38 +145,38 @@ impl Service {
         self.found(caller, task, found)
     }
 
-    /// What was read of a task that a caller names.
+    /// Converts the result of reading a task that a caller names.
     fn found(
         &self,
         caller: &Caller,
         task: &TaskRef,
         found: longhaul_store::Result<Option<Task>>,
     ) -> Result<Task> {
-        let id = task.of(caller.principal.owner);
+        let id = task.resolve(caller.principal.owner);
         let found = found.map_err(|e| match (e, id) {
             (StoreError::TooLarge { .. }, Some(id)) => {
-                fit::too_large(id, self.options.max_answer_bytes)
+                response_size::too_large(id, self.options.max_answer_bytes)
             }
             (e, _) => caller.failed(&e),
         })?;
-        // A task of another agent is not at this address.
+        // A task of another agent is not found at this address.
         found
             .filter(|task| caller.agent.as_ref().is_none_or(|agent| *agent == task.agent))
             .ok_or_else(|| not_found(task))
     }
 }
 
-/// No such task, or not the caller's.
+/// Error for a task that does not exist or is not the caller's.
 fn not_found(task: &TaskRef) -> ProtocolError {
     ProtocolError::TaskNotFound { task: task.to_string() }
 }
 
-/// No such task, or not the caller's.
+/// The same by task id.
 fn gone(task: TaskId) -> ProtocolError {
     not_found(&TaskRef::Known(task))
 }
 
-/// Most names of agents in an error.
+/// Most agents that an error names.
 const MAX_NAMED_AGENTS: usize = 20;
 
 fn unknown_agent(name: &AgentName, known: &[&str]) -> String {
@@ -211,6 +193,6 @@ fn unknown_agent(name: &AgentName, known: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod running_tests;
+mod run_options_tests;
 #[cfg(test)]
 mod tests;

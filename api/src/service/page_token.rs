@@ -1,6 +1,9 @@
-//! Page tokens: where the next page begins, bound to the filter of the list (A2A 3.1.4). Opaque to clients. A token of another
-//! list, a damaged or a guessed one is refused by its digest. The digest has no key, so whoever computes it can write a token of
-//! their own; all that it leads to is another place in the list of their own tasks, with a total that they chose.
+//! Page tokens: the start of the next page, bound to the list's filter (A2A 3.1.4). Opaque to
+//! clients.
+//!
+//! A token of another list, or a damaged or guessed one, fails its digest. The digest has no key,
+//! so a client can forge a token; it leads only to another place in the list of its own tasks, with
+//! a total of its choice.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use longhaul_domain::{AgentName, ContextId, TaskId, Timestamp};
@@ -10,45 +13,46 @@ use std::ops::Range;
 use uuid::Uuid;
 
 /// Bytes of a token: digest, time, task, total.
-const LENGTH: usize = DIGEST + PLACE;
-const DIGEST: usize = 8;
-const PLACE: usize = 8 + 16 + 8;
+const TOKEN_BYTES: usize = DIGEST_BYTES + CURSOR_BYTES;
+const DIGEST_BYTES: usize = 8;
+const CURSOR_BYTES: usize = 8 + 16 + 8;
 
-/// Times that a task may have, in milliseconds since 1970: up to the end of the year 9999, which every store can hold.
-const TIMES: Range<i64> = 0..253_402_300_800_000;
+/// Valid status times, in milliseconds since 1970: up to the end of the year 9999, which every
+/// store can hold.
+const VALID_TIMES_MS: Range<i64> = 0..253_402_300_800_000;
 
-/// Writes a token for the list of a query.
+/// Encodes a cursor for the list of a query.
 pub fn write(query: &ListQuery, cursor: &ListCursor) -> String {
-    let mut place = Vec::with_capacity(PLACE);
-    place.extend(cursor.status_at.timestamp_millis().to_be_bytes());
-    place.extend(cursor.task.uuid().as_bytes());
-    place.extend(cursor.total.to_be_bytes());
-    let mut token = digest(query, &place).to_vec();
-    token.extend(place);
+    let mut cursor_bytes = Vec::with_capacity(CURSOR_BYTES);
+    cursor_bytes.extend(cursor.status_at.timestamp_millis().to_be_bytes());
+    cursor_bytes.extend(cursor.task.uuid().as_bytes());
+    cursor_bytes.extend(cursor.total.to_be_bytes());
+    let mut token = digest(query, &cursor_bytes).to_vec();
+    token.extend(cursor_bytes);
     URL_SAFE_NO_PAD.encode(token)
 }
 
-/// Reads a token for the list of a query; `None` where it does not belong to it.
+/// Decodes a cursor; `None` when it does not belong to this list.
 pub fn read(query: &ListQuery, token: &str) -> Option<ListCursor> {
-    let bytes: [u8; LENGTH] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
-    let (given, place) = bytes.split_at(DIGEST);
-    if given != digest(query, place) {
+    let bytes: [u8; TOKEN_BYTES] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+    let (given, cursor_bytes) = bytes.split_at(DIGEST_BYTES);
+    if given != digest(query, cursor_bytes) {
         return None;
     }
     let number =
-        |from: usize| Some(u64::from_be_bytes(place.get(from..from + 8)?.try_into().ok()?));
+        |from: usize| Some(u64::from_be_bytes(cursor_bytes.get(from..from + 8)?.try_into().ok()?));
     let millis = number(0)?.cast_signed();
-    if !TIMES.contains(&millis) {
+    if !VALID_TIMES_MS.contains(&millis) {
         return None;
     }
     let status_at = Timestamp::from_timestamp_millis(millis)?;
-    let task = TaskId::new(Uuid::from_slice(place.get(8..24)?).ok()?);
+    let task = TaskId::new(Uuid::from_slice(cursor_bytes.get(8..24)?).ok()?);
     Some(ListCursor { status_at, task, total: number(24)? })
 }
 
-/// Of what a list is about, and of a place in it. The same on every node of whatever version: a page may come from one and be
-/// followed by that of another.
-fn digest(query: &ListQuery, place: &[u8]) -> [u8; DIGEST] {
+/// Digest of the list's filter and the cursor. Stable across releases: pages may come from nodes of
+/// different versions.
+fn digest(query: &ListQuery, cursor_bytes: &[u8]) -> [u8; DIGEST_BYTES] {
     let agent = query.agent.as_ref().map(AgentName::as_str);
     let context = query.context.as_ref().map(ContextId::as_str);
     let state = query.state.map(|state| state.number().to_be_bytes());
@@ -61,18 +65,18 @@ fn digest(query: &ListQuery, place: &[u8]) -> [u8; DIGEST] {
         context.map(str::as_bytes),
         state.as_ref().map(<[u8; _]>::as_slice),
         from.as_ref().map(<[u8; _]>::as_slice),
-        Some(place),
+        Some(cursor_bytes),
     ];
     for member in members {
-        // What is not there is told from what is empty, and where one ends from where the next begins.
+        // Separates absent from empty members, and each member from the next.
         hash.update([u8::from(member.is_some())]);
         let bytes = member.unwrap_or_default();
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     }
-    let whole: [u8; 32] = hash.finalize().into();
-    let mut short = [0; DIGEST];
-    short.copy_from_slice(&whole[..DIGEST]);
+    let full: [u8; 32] = hash.finalize().into();
+    let mut short = [0; DIGEST_BYTES];
+    short.copy_from_slice(&full[..DIGEST_BYTES]);
     short
 }
 
@@ -96,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_leads_back_to_its_place_in_its_own_list_only() {
+    fn a_token_is_valid_in_its_own_list_only() {
         let cursor = ListCursor {
             status_at: Timestamp::from_timestamp_millis(1_700_000_000_123).unwrap(),
             task: TaskId::new(Uuid::from_u128(5)),
@@ -111,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_a_time_that_no_task_has_is_refused() {
+    fn a_token_with_an_impossible_time_is_refused() {
         let task = TaskId::new(Uuid::from_u128(5));
         for millis in [-1, 253_402_300_800_000, -6_000_000_000_000_000] {
             let status_at = Timestamp::from_timestamp_millis(millis).unwrap();
@@ -121,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_a_token_counts() {
+    fn changing_any_byte_invalidates_a_token() {
         let cursor = ListCursor {
             status_at: Timestamp::from_timestamp_millis(1_700_000_000_123).unwrap(),
             task: TaskId::new(Uuid::from_u128(5)),
             total: 77,
         };
         let token = URL_SAFE_NO_PAD.decode(write(&query(), &cursor)).unwrap();
-        for index in 0..LENGTH {
+        for index in 0..TOKEN_BYTES {
             let mut changed = token.clone();
             changed[index] ^= 1;
             assert_eq!(read(&query(), &URL_SAFE_NO_PAD.encode(changed)), None, "byte {index}");
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_made_up_is_refused() {
+    fn a_made_up_token_is_refused() {
         for token in ["", "abc", "%%%", &"A".repeat(54)] {
             assert_eq!(read(&query(), token), None, "{token}");
         }

@@ -1,5 +1,7 @@
-//! How tasks are run, told to clients that have activated the durability extension. One read for all tasks of an answer;
-//! without the extension a snapshot is what its events fold to, and nothing else.
+//! Run reports for clients that have activated the durability extension; one read for all tasks of
+//! a response.
+//!
+//! Without the extension a snapshot is exactly what its events fold to.
 
 use super::{Caller, Result, Service};
 use longhaul_domain::{AgentName, Task, Timestamp};
@@ -7,7 +9,7 @@ use longhaul_store::{QueuePosition, RunDetails};
 use longhaul_wire::{QueueStanding, RunReport};
 
 impl Service {
-    /// Adds to the metadata of tasks how they are run.
+    /// Adds run reports to the metadata of tasks.
     pub(super) async fn report(&self, caller: &Caller, tasks: &mut [Task]) -> Result<()> {
         if !caller.extensions.durability || tasks.is_empty() {
             return Ok(());
@@ -24,7 +26,7 @@ impl Service {
     }
 }
 
-/// The facts about a run, as clients read them.
+/// Report on a run, as clients read it.
 pub(super) fn report(facts: &RunDetails, agent: &AgentName, now: Timestamp) -> RunReport {
     RunReport {
         agent: agent.clone(),
@@ -52,7 +54,7 @@ mod tests {
     use chrono::TimeDelta;
 
     #[test]
-    fn a_task_stands_where_its_time_says() {
+    fn the_queue_standing_follows_the_run_time() {
         let now = Timestamp::UNIX_EPOCH;
         let queued = |running, seconds| {
             let run_at = now + TimeDelta::seconds(seconds);

@@ -1,73 +1,56 @@
-//! What the client's version of the protocol expects of waits and streams, as values: a use case follows them and does not
-//! ask which version they come from.
+//! Expectations of a client's protocol version, as values: a use case follows them without knowing
+//! the version.
 
 use longhaul_domain::{Seq, TaskState};
-use longhaul_wire::{Dialect, WaitEnd};
+use longhaul_wire::WaitEnd;
 
-/// What a client's version of the protocol expects.
+/// Expectations of a client's protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// When it is done waiting.
+pub struct ClientRules {
+    /// States in which a wait or a stream ends.
     pub ends: WaitEnd,
-    /// Whether it may be answered with a message instead of a task.
+    /// True when a message may be answered with a message instead of a task.
     pub replies: bool,
-    /// Whether a subscription to a task that has ended shows that task; else it is an error.
+    /// True when a subscription to an ended task shows it; otherwise it is an error.
     pub ended_shown: bool,
-    /// Whether it names tasks itself, also those that do not exist yet, and gives its messages no ids: one follows from what
-    /// is said.
+    /// True when clients choose task ids, and their messages have none: ids are derived from the
+    /// words.
     pub names_tasks: bool,
-    /// How many messages it is shown where it cannot say how many; `None` for all.
+    /// Messages shown when the client cannot ask for a number; `None` for all.
     pub history: Option<u32>,
-    /// By what it knows artifacts.
-    pub artifacts: Artifacts,
+    /// Identification of artifacts.
+    pub artifacts: ArtifactKeys,
 }
 
-/// By what a client knows artifacts.
+/// Identification of artifacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Artifacts {
-    /// By their ids.
-    ByIds,
-    /// By their places among those of the task: whoever shows it one must have seen all before it.
-    ByPlaces,
+pub enum ArtifactKeys {
+    /// By id.
+    ById,
+    /// By position among the task's artifacts: a client must have been sent all before it.
+    ByPosition,
 }
 
-impl Rules {
-    /// Those of a dialect.
-    pub const fn of(dialect: Dialect) -> Self {
-        Self {
-            ends: dialect.ends(),
-            replies: dialect.supports_direct_replies(),
-            ended_shown: dialect.shows_ended_tasks(),
-            names_tasks: dialect.clients_choose_ids(),
-            history: if dialect.shows_history() { None } else { Some(0) },
-            artifacts: if dialect.indexes_artifacts() {
-                Artifacts::ByPlaces
-            } else {
-                Artifacts::ByIds
-            },
-        }
-    }
-}
-
-/// Which states end a stream. A state that parks a task counts only from a place of the log on: what lies before was
-/// answered long ago, and a replay goes past it.
+/// The condition that ends a stream. A parking state counts only from some entry on: earlier ones
+/// were answered long ago, and a replay passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// That of a send, whose message is at this place: a park behind it counts.
-    Answered(WaitEnd, Seq),
-    /// A subscription to a task whose status is of this place: that park counts, and later ones.
-    Left(WaitEnd, Seq),
+pub enum StreamEnd {
+    /// After a send with the message at this entry: later parks count.
+    AfterSend(WaitEnd, Seq),
+    /// After a subscription to a task whose status is at this entry: this park counts, and later
+    /// ones.
+    Subscription(WaitEnd, Seq),
 }
 
-impl Until {
-    /// Whether a stream ends with this state, reached at this place.
+impl StreamEnd {
+    /// True when a stream ends with this state, reached at this entry.
     pub const fn ends_with(self, state: TaskState, at: Seq) -> bool {
         if state.is_terminal() {
             return true;
         }
         match self {
-            Self::Answered(ends, message) => ends.stream(state) && at.0 > message.0,
-            Self::Left(ends, status) => ends.subscription(state) && at.0 >= status.0,
+            Self::AfterSend(ends, message) => ends.ends_stream(state) && at.0 > message.0,
+            Self::Subscription(ends, status) => ends.ends_subscription(state) && at.0 >= status.0,
         }
     }
 }
@@ -78,20 +61,20 @@ mod tests {
     use TaskState as S;
 
     #[test]
-    fn a_send_ends_at_a_question_after_its_message_and_a_subscription_only_at_the_end() {
-        let send = Until::Answered(WaitEnd::AtAnyParkForSends, Seq(5));
+    fn a_send_ends_at_a_later_question_and_a_subscription_at_the_end() {
+        let send = StreamEnd::AfterSend(WaitEnd::AtAnyParkForSends, Seq(5));
         assert!(!send.ends_with(S::InputRequired, Seq(4)));
         assert!(send.ends_with(S::InputRequired, Seq(6)));
         assert!(!send.ends_with(S::AuthRequired, Seq(6)));
         assert!(send.ends_with(S::Failed, Seq(6)));
-        let left = Until::Left(WaitEnd::AtAnyParkForSends, Seq(5));
+        let left = StreamEnd::Subscription(WaitEnd::AtAnyParkForSends, Seq(5));
         assert!(!left.ends_with(S::InputRequired, Seq(6)));
         assert!(left.ends_with(S::Canceled, Seq(6)));
     }
 
     #[test]
-    fn before_1_0_a_subscription_ends_at_a_park_but_a_replay_goes_past_those_that_were_answered() {
-        let left = Until::Left(WaitEnd::AtAnyPark, Seq(9));
+    fn before_1_0_a_subscription_ends_at_a_park_but_a_replay_passes_answered_ones() {
+        let left = StreamEnd::Subscription(WaitEnd::AtAnyPark, Seq(9));
         assert!(!left.ends_with(S::InputRequired, Seq(4)));
         assert!(left.ends_with(S::InputRequired, Seq(9)));
         assert!(left.ends_with(S::AuthRequired, Seq(12)));

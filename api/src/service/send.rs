@@ -1,91 +1,100 @@
-//! Send Message (A2A 3.1.1): waits until the task has ended or needs the client, unless asked not to.
+//! Send Message (A2A 3.1.1): waits until the task has ended or needs the client, unless asked not
+//! to.
 //!
-//! The answer to a new task is folded from what went by, so waiting costs no read. Of a task that no answer can hold, and of one
-//! that was there before, only the status is kept; what is shown of the latter is read when the wait is over. A client that goes
-//! away does not stop the task.
+//! The answer to a new task is folded from the events that passed, so waiting costs no read. Of a
+//! task that is too large for any response, or that existed before, only the status is kept; the
+//! latter is read when the wait is over. A client that goes away does not stop the task.
 
 use super::{
-    Answer, Caller, Held, Result, Service,
-    accept::InFlight,
-    direct::{HOLD_BACK, reply},
-    fit::{fit, too_large},
+    BudgetPermit, Budgeted, Caller, Result, Service,
+    accept::AcceptedSend,
+    direct_reply::{DIRECT_REPLY_WINDOW, direct_reply},
     get::with_history,
+    response_size::{fit_to_limit, too_large},
 };
-use crate::{hub::Entry, weight::Count};
+use crate::{hub::SharedEntry, size_estimate::SizeEstimate};
 use longhaul_domain::{LogEntry, Message, Task};
 use longhaul_store::SnapshotOptions;
 use longhaul_wire::{ProtocolError, SendOutcome, SendRequest, TaskRef, WaitEnd, trim_history};
 use std::{future::pending, sync::Arc};
 
-/// Messages that an answer to a message to a task that was there before shows where nobody says how many (A2A 3.2.4 leaves it to
-/// the server): the same cost on a task of any length.
-pub(super) const FOLLOW_UP_HISTORY: u32 = 100;
+/// Messages shown in the answer to a follow-up when the client does not ask for a number (A2A 3.2.4
+/// leaves it to the server). Bounded, so it costs the same on a task of any length.
+pub(super) const DEFAULT_FOLLOW_UP_HISTORY: u32 = 100;
 
-/// What waiting came to.
-enum Waited {
-    /// The task has got where it was awaited, or is as it is for another reason.
+/// Outcome of a wait.
+enum WaitOutcome {
+    /// The task reached a state that answers the client, or the wait was cut short.
     Task,
-    /// A reply came in time.
+    /// A direct reply came in time.
     Reply(Message),
 }
 
 impl Service {
-    /// Takes the message in and answers.
-    pub async fn send(&self, caller: &Caller, request: SendRequest) -> Result<Answer<SendOutcome>> {
-        let (at_once, history) = (request.return_immediately, request.history_length);
-        let mut flight = self.accept(caller, request, !at_once).await?;
-        let waited = if at_once { Waited::Task } else { self.wait(caller, &mut flight).await? };
+    /// Accepts the message and answers.
+    pub async fn send(
+        &self,
+        caller: &Caller,
+        request: SendRequest,
+    ) -> Result<Budgeted<SendOutcome>> {
+        let (immediately, history) = (request.return_immediately, request.history_length);
+        let mut accepted = self.accept(caller, request, !immediately).await?;
+        let waited =
+            if immediately { WaitOutcome::Task } else { self.wait(caller, &mut accepted).await? };
         match waited {
-            Waited::Task => {
-                let Answer { answer: mut task, held } =
-                    self.awaited(caller, flight, history).await?;
+            WaitOutcome::Task => {
+                let Budgeted { value: mut task, permit } =
+                    self.read_outcome(caller, accepted, history).await?;
                 trim_history(&mut task, history);
-                let held = self.show_task(caller, &mut task, held).await?;
-                Ok(Answer { answer: SendOutcome::Task(Box::new(task)), held })
+                let permit = self.show_task(caller, &mut task, permit).await?;
+                Ok(Budgeted { value: SendOutcome::Task(Box::new(task)), permit })
             }
-            Waited::Reply(mut message) => {
+            WaitOutcome::Reply(mut message) => {
                 self.resolve_message(caller, &mut message).await?;
-                Ok(Answer { answer: SendOutcome::Message(message), held: Held::default() })
+                Ok(Budgeted {
+                    value: SendOutcome::Message(message),
+                    permit: BudgetPermit::default(),
+                })
             }
         }
     }
 
-    /// The task as it was when the wait ended, with what is shown of it.
-    async fn awaited(
+    /// The task as it was when the wait ended.
+    async fn read_outcome(
         &self,
         caller: &Caller,
-        flight: InFlight,
+        accepted: AcceptedSend,
         history: Option<u32>,
-    ) -> Result<Answer<Task>> {
-        if flight.whole {
-            return Ok(Answer { answer: flight.task, held: Held::default() });
+    ) -> Result<Budgeted<Task>> {
+        if accepted.complete {
+            return Ok(Budgeted { value: accepted.task, permit: BudgetPermit::default() });
         }
-        let mut read = self.read_flight(caller, &flight, history).await?;
-        let InFlight { task: Task { status, last_seq, .. }, .. } = flight;
-        if read.answer.last_seq > last_seq {
-            // It has gone on meanwhile; the client is told how it stood when its wait was over.
-            read.answer.history.retain(|item| item.seq <= last_seq && item.seq != status.seq);
-            read.answer.status = status;
+        let mut read = self.read_accepted(caller, &accepted, history).await?;
+        let AcceptedSend { task: Task { status, last_seq, .. }, .. } = accepted;
+        if read.value.last_seq > last_seq {
+            // The task has gone on meanwhile; the answer shows the state that ended the wait.
+            read.value.history.retain(|item| item.seq <= last_seq && item.seq != status.seq);
+            read.value.status = status;
         }
         Ok(read)
     }
 
-    /// The task of a message to one that was there before: with as much history as was asked for, or the newest messages.
-    pub(super) async fn read_flight(
+    /// Reads the task of a follow-up: with the history asked for, or the newest messages.
+    pub(super) async fn read_accepted(
         &self,
         caller: &Caller,
-        flight: &InFlight,
+        accepted: &AcceptedSend,
         history: Option<u32>,
-    ) -> Result<Answer<Task>> {
-        let options = with_history(Some(history.unwrap_or(FOLLOW_UP_HISTORY)));
-        self.snapshot_to_show(caller, &TaskRef::Known(flight.task.key.task), options).await
+    ) -> Result<Budgeted<Task>> {
+        let options = with_history(Some(history.unwrap_or(DEFAULT_FOLLOW_UP_HISTORY)));
+        self.budgeted_snapshot(caller, &TaskRef::Known(accepted.task.key.task), options).await
     }
 
-    async fn wait(&self, caller: &Caller, flight: &mut InFlight) -> Result<Waited> {
+    async fn wait(&self, caller: &Caller, accepted: &mut AcceptedSend) -> Result<WaitOutcome> {
         let ends = caller.rules.ends;
-        if settled(flight, ends) {
-            let reply = self.earlier_reply(caller, flight).await?;
-            return Ok(reply.map_or(Waited::Task, Waited::Reply));
+        if is_answerable(accepted, ends) {
+            let reply = self.earlier_reply(caller, accepted).await?;
+            return Ok(reply.map_or(WaitOutcome::Task, WaitOutcome::Reply));
         }
         let limit = async {
             match self.options.longest_wait {
@@ -93,55 +102,58 @@ impl Service {
                 None => pending().await,
             }
         };
-        let late = async {
-            tokio::time::sleep(HOLD_BACK).await;
+        // After this window the client gets the task, even if a direct reply follows.
+        let reply_window = async {
+            tokio::time::sleep(DIRECT_REPLY_WINDOW).await;
         };
         let drained = self.draining.cancelled();
-        tokio::pin!(limit, late, drained);
-        let mut in_time = flight.agent.direct && caller.rules.replies;
-        let mut budget = ReadBudget::new(self.options.max_answer_bytes, &flight.task);
+        tokio::pin!(limit, reply_window, drained);
+        let mut in_time = accepted.agent.direct && caller.rules.replies;
+        let mut budget = FoldBudget::new(self.options.max_answer_bytes, &accepted.task);
         loop {
             let entries = tokio::select! {
-                entries = flight.events.next() => entries.map_err(|e| caller.failed(&e))?,
+                entries = accepted.events.next() => entries.map_err(|e| caller.failed(&e))?,
                 () = &mut limit => break,
                 () = &mut drained => break,
-                () = &mut late, if in_time => { in_time = false; continue; }
+                () = &mut reply_window, if in_time => { in_time = false; continue; }
             };
-            flight.begun();
-            let direct = entries.iter().find_map(|entry| reply(entry)).cloned();
+            accepted.task_begun();
+            let direct = entries.iter().find_map(|entry| direct_reply(entry)).cloned();
             if let Some(message) = direct
                 && in_time
             {
-                return Ok(Waited::Reply(message));
+                return Ok(WaitOutcome::Reply(message));
             }
-            let bytes = entries.iter().map(|entry| Count::Held.entry(entry)).sum();
-            self.fold(caller, flight, entries).await?;
-            budget.take(bytes, &mut flight.task);
-            if settled(flight, ends) {
+            let bytes = entries.iter().map(|entry| SizeEstimate::InMemory.entry(entry)).sum();
+            self.fold(caller, accepted, entries).await?;
+            // After the fold, so that a replaced artifact no longer counts.
+            budget.take(bytes, &mut accepted.task);
+            if is_answerable(accepted, ends) {
                 break;
             }
         }
         if budget.over {
-            return Err(too_large(flight.task.key.task, budget.limit));
+            return Err(too_large(accepted.task.key.task, budget.limit));
         }
-        Ok(Waited::Task)
+        Ok(WaitOutcome::Task)
     }
 
-    /// Takes entries into a snapshot.
+    /// Applies entries to the snapshot.
     async fn fold(
         &self,
         caller: &Caller,
-        flight: &mut InFlight,
-        entries: Vec<Arc<Entry>>,
+        accepted: &mut AcceptedSend,
+        entries: Vec<Arc<SharedEntry>>,
     ) -> Result<()> {
-        let (whole, task) = (flight.whole, &mut flight.task);
+        let (complete, task) = (accepted.complete, &mut accepted.task);
         for entry in entries {
             if entry.seq <= task.last_seq {
                 continue;
             }
             if let Err(gap) = task.apply(LogEntry::clone(&entry)) {
-                // Cannot be, as subscriptions have no gaps; the store knows better than a fold that missed something.
-                tracing::error!(%gap, task_id = %task.key.task, "read again");
+                // Subscriptions have no gaps, so this is a bug; the store knows better than a fold
+                // that missed something.
+                tracing::error!(%gap, task_id = %task.key.task, "event fold has a gap: reading the task again");
                 let budget = longhaul_store::ReadBudget::TrimHistory(self.options.max_answer_bytes);
                 let options = SnapshotOptions { budget, ..SnapshotOptions::ALL };
                 let read = self.store.read_task(task.key, options).await;
@@ -150,7 +162,7 @@ impl Service {
                     request_id: caller.request_id.clone(),
                 })?;
             }
-            if !whole {
+            if !complete {
                 // Only the status counts until the wait is over.
                 task.history.clear();
                 task.artifacts.clear();
@@ -160,27 +172,27 @@ impl Service {
     }
 }
 
-/// What a waiting send may hold.
-struct ReadBudget {
+/// Memory that a waiting send may hold.
+struct FoldBudget {
     limit: u64,
-    /// At most this much is held.
+    /// Upper bound of what is held.
     held: u64,
-    /// Whether it became too much: then only the status is kept.
+    /// True once it became too much; then only the status is kept.
     over: bool,
 }
 
-impl ReadBudget {
+impl FoldBudget {
     fn new(limit: u64, task: &Task) -> Self {
-        Self { limit, held: Count::Held.task(task), over: false }
+        Self { limit, held: SizeEstimate::InMemory.task(task), over: false }
     }
 
-    /// Notes that the task has grown by so many bytes at most.
+    /// Records that the task has grown by at most `bytes`.
     fn take(&mut self, bytes: u64, task: &mut Task) {
         self.held = self.held.saturating_add(bytes);
         if self.held > self.limit && !self.over {
-            // History gives way by itself, and a part that was replaced does not count any more.
-            fit(task, self.limit);
-            self.held = Count::Held.task(task);
+            // History gives way, and replaced artifacts no longer count.
+            fit_to_limit(task, self.limit);
+            self.held = SizeEstimate::InMemory.task(task);
             self.over = self.held > self.limit;
         }
         if self.over {
@@ -190,10 +202,12 @@ impl ReadBudget {
     }
 }
 
-/// Whether the task has got where a waiting client is answered: an end, or a question asked after its message.
-fn settled(flight: &InFlight, ends: WaitEnd) -> bool {
-    let status = &flight.task.status;
-    status.state.is_terminal() || (ends.wait(status.state) && status.seq > flight.message)
+/// True when the task is in a state that answers a waiting client: an end, or a question asked
+/// after its message.
+fn is_answerable(accepted: &AcceptedSend, ends: WaitEnd) -> bool {
+    let status = &accepted.task.status;
+    status.state.is_terminal()
+        || (ends.ends_wait(status.state) && status.seq > accepted.message_seq)
 }
 
 #[cfg(test)]
@@ -204,23 +218,23 @@ mod tests {
     };
     use uuid::Uuid;
 
-    fn made(bytes: usize) -> Artifact {
+    fn artifact(bytes: usize) -> Artifact {
         Artifact::new(ArtifactId::new("a").unwrap(), vec![Part::text("x".repeat(bytes))])
     }
 
     #[test]
-    fn what_no_answer_can_hold_is_not_held() {
+    fn a_task_too_large_for_any_response_is_not_held() {
         let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(7)) };
         let (agent, context) = (AgentName::new("echo").unwrap(), ContextId::new("c").unwrap());
         let mut task = Task::begin(key, agent, context, Timestamp::UNIX_EPOCH);
-        let mut budget = ReadBudget::new(10_000, &task);
+        let mut budget = FoldBudget::new(10_000, &task);
         for _ in 0..5 {
             // Each replaces the one before.
-            task.artifacts = vec![made(6_000)];
+            task.artifacts = vec![artifact(6_000)];
             budget.take(6_000, &mut task);
         }
         assert!(!budget.over && task.artifacts.len() == 1);
-        task.artifacts.push(made(6_000));
+        task.artifacts.push(artifact(6_000));
         budget.take(6_000, &mut task);
         assert!(budget.over && task.artifacts.is_empty());
     }

@@ -1,13 +1,13 @@
-//! Subscribe to Task (A2A 3.1.6), and its resumption by cursor, which is an extension.
+//! Subscribe to Task (A2A 3.1.6), and resumption by cursor, which is an extension.
 //!
-//! Without a cursor: the task as it is, then what follows; an ended task cannot be subscribed to. With one: every event
-//! behind it, without the snapshot, also of a task that has ended meanwhile. A cursor that the log has not reached yet is
-//! waited for, as long as the task goes on. For a client that knows artifacts by their places what lies before the cursor is
-//! read as well, and not shown.
+//! Without a cursor: the task as it is, then what follows; an ended task cannot be subscribed to.
+//! With one: every event after it, without the snapshot, even if the task has ended meanwhile. A
+//! cursor beyond the log's end is waited for while the task goes on. For a client that identifies
+//! artifacts by position, the log before the cursor is read as well, and not shown.
 
 use super::{
     Caller, Result, Service,
-    rules::{Artifacts, Until},
+    rules::{ArtifactKeys, StreamEnd},
     stream::EventStream,
 };
 use longhaul_domain::Seq;
@@ -16,7 +16,7 @@ use longhaul_wire::{ProtocolError, SubscribeRequest};
 use std::sync::Arc;
 
 impl Service {
-    /// Streams a task from now on, or from behind a cursor.
+    /// Streams a task from now on, or from after a cursor.
     pub async fn subscribe(
         self: &Arc<Self>,
         caller: &Caller,
@@ -34,7 +34,7 @@ impl Service {
         caller: &Caller,
         request: SubscribeRequest,
     ) -> Result<EventStream> {
-        let task = self.snapshot_to_show(caller, &request.id, SnapshotOptions::ALL).await?;
+        let task = self.budgeted_snapshot(caller, &request.id, SnapshotOptions::ALL).await?;
         let ended = task.status.state.is_terminal();
         if ended && !caller.rules.ended_shown {
             return Err(ProtocolError::UnsupportedOperation(format!(
@@ -42,8 +42,9 @@ impl Service {
                 task.status.state
             )));
         }
+        // From the snapshot's last entry on: nothing is missed or repeated.
         let events = self.hub.subscribe(task.key, task.last_seq, task.last_seq);
-        let until = Until::Left(caller.rules.ends, task.status.seq);
+        let until = StreamEnd::Subscription(caller.rules.ends, task.status.seq);
         let over = until.ends_with(task.status.state, task.status.seq);
         let (key, last) = ((task.key, task.context.clone()), task.last_seq);
         let event = self.snapshot_event(caller, task, None).await?;
@@ -58,14 +59,14 @@ impl Service {
         cursor: Seq,
     ) -> Result<EventStream> {
         let task = self.snapshot(caller, &request.id, SnapshotOptions::STATUS).await?;
-        // What comes before a later cursor is heard of, too: the end of the task may be among it.
+        // Entries before a later cursor are received, too: the end of the task may be among them.
         let from = match caller.rules.artifacts {
-            Artifacts::ByIds => cursor.min(task.last_seq),
-            Artifacts::ByPlaces => Seq::START,
+            ArtifactKeys::ById => cursor.min(task.last_seq),
+            ArtifactKeys::ByPosition => Seq::START,
         };
         let events = self.hub.subscribe(task.key, from, task.last_seq);
-        // Of a task that is done and that the client knows to its end there is nothing more to come.
-        let until = Until::Left(caller.rules.ends, task.status.seq);
+        // A client that knows a settled task to its end has nothing more to come.
+        let until = StreamEnd::Subscription(caller.rules.ends, task.status.seq);
         let status = task.status;
         let over = until.ends_with(status.state, status.seq) && cursor >= status.seq;
         let key = (task.key, task.context);

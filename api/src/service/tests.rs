@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{LIMIT, Node, caller, made, send, working};
+use crate::testing::{Node, TEST_TIMEOUT, artifact_entry, caller, send, working};
 use longhaul_domain::{
     BlobHash, BlobKind, BlobRef, Content, EntryBody, JsonObject, Message, MessageId, Part, Role,
     Seq, TaskState, extension, log::StatusChange,
@@ -9,7 +9,7 @@ use std::pin::pin;
 use tokio::time::timeout;
 
 async fn task(node: &Node) -> Task {
-    let sent = node.service().send(&caller(), send("m")).await.unwrap().answer;
+    let sent = node.service().send(&caller(), send("m")).await.unwrap().value;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     *task
 }
@@ -19,8 +19,8 @@ async fn resumed(node: &Node, task: &Task, cursor: i64) -> EventStream {
     node.service().subscribe(&caller(), request, Some(Seq(cursor))).await.unwrap()
 }
 
-async fn next(stream: &mut EventStream) -> Option<Frame> {
-    timeout(LIMIT, stream.next()).await.expect("the stream goes on or ends")
+async fn next(stream: &mut EventStream) -> Option<EventFrame> {
+    timeout(TEST_TIMEOUT, stream.next()).await.expect("the stream goes on or ends")
 }
 
 fn completed() -> StatusChange {
@@ -28,7 +28,7 @@ fn completed() -> StatusChange {
 }
 
 #[tokio::test]
-async fn a_message_that_is_sent_again_wakes_until_its_task_is_done() {
+async fn a_repeated_message_wakes_a_worker_until_its_task_is_done() {
     let mut node = Node::start().await;
     let key = task(&node).await.key;
     task(&node).await;
@@ -43,7 +43,7 @@ async fn a_message_that_is_sent_again_wakes_until_its_task_is_done() {
 }
 
 #[tokio::test]
-async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_again() {
+async fn with_repeats_as_new_messages_only_an_idempotency_key_attaches() {
     let node = Node::with_options(|options| options.attach_repeats = false).await;
     assert_ne!(task(&node).await.key, task(&node).await.key);
 
@@ -52,7 +52,7 @@ async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_a
         let metadata =
             format!(r#"{{"{}":{{"idempotencyKey":"k"}}}}"#, extension::DURABILITY_EXTENSION);
         request.message.metadata = Some(JsonObject::parse(&metadata).unwrap());
-        let sent = node.service().send(&caller(), request).await.unwrap().answer;
+        let sent = node.service().send(&caller(), request).await.unwrap().value;
         let SendOutcome::Task(task) = sent else { panic!("not a task") };
         task.key
     };
@@ -60,27 +60,27 @@ async fn where_repeats_are_new_messages_only_an_idempotency_key_finds_the_task_a
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_does_not_prevent_the_wake_up() {
+async fn a_disconnecting_client_does_not_prevent_the_wake_up() {
     let mut node = Node::start().await;
     let (service, caller) = (node.service(), caller());
-    // So that agents and queues are known, and the first thing that is waited for is the commit.
+    // Agents and queues are cached now, so the next send waits for its commit first.
     service.send(&caller, send("first")).await.unwrap();
     node.wakes.recv().await.unwrap();
     {
         let mut sending = pin!(service.send(&caller, send("m")));
         assert!(futures::poll!(sending.as_mut()).is_pending());
     }
-    timeout(LIMIT, node.wakes.recv()).await.expect("a wake-up").unwrap();
+    timeout(TEST_TIMEOUT, node.wakes.recv()).await.expect("a wake-up").unwrap();
 }
 
 #[tokio::test]
-async fn a_stream_from_behind_the_end_of_a_running_task_ends_with_it() {
+async fn a_stream_with_a_cursor_beyond_the_log_ends_with_its_task() {
     let node = Node::start().await;
     let task = task(&node).await;
     let mut run = node.claim().await;
     let mut far = resumed(&node, &task, 100_000).await;
     let mut near = resumed(&node, &task, 3).await;
-    run.append(vec![working(), made(Part::text("x"))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x"))]).await;
     run.end(completed()).await;
     assert_eq!(next(&mut near).await.unwrap().cursor, Seq(4), "only what is behind the cursor");
     assert!(next(&mut near).await.is_none());
@@ -88,12 +88,12 @@ async fn a_stream_from_behind_the_end_of_a_running_task_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_where_an_entry_cannot_be_shown() {
+async fn a_stream_ends_at_an_entry_that_cannot_be_encoded() {
     let node = Node::start().await;
     let task = task(&node).await;
     let hash = BlobHash::of(b"nobody has this");
     let lost = Part::new(Content::Blob(BlobRef { hash, size: 1, kind: BlobKind::Raw }));
-    node.claim().await.append(vec![working(), made(lost)]).await;
+    node.claim().await.append(vec![working(), artifact_entry(lost)]).await;
     let mut stream = resumed(&node, &task, 0).await;
     assert_eq!(next(&mut stream).await.unwrap().cursor, Seq(2));
     assert!(next(&mut stream).await.is_none());
@@ -105,7 +105,7 @@ async fn a_drain_ends_a_replay() {
     let task = task(&node).await;
     let mut run = node.claim().await;
     run.append(vec![working()]).await;
-    run.append((0..1_000).map(|_| made(Part::text("x"))).collect()).await;
+    run.append((0..1_000).map(|_| artifact_entry(Part::text("x"))).collect()).await;
     let mut stream = resumed(&node, &task, 0).await;
     assert_eq!(next(&mut stream).await.unwrap().cursor, Seq(2));
     node.shutdown.drain();
@@ -113,11 +113,11 @@ async fn a_drain_ends_a_replay() {
 }
 
 #[tokio::test]
-async fn a_task_that_no_answer_can_hold_is_refused_with_a_way_out() {
+async fn a_task_too_large_for_a_response_is_refused_with_advice() {
     let node = Node::with_answers(10_000).await;
     let task = task(&node).await;
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::text("x".repeat(20_000)))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x".repeat(20_000)))]).await;
     let id = TaskRef::Known(task.key.task);
     let get = GetRequest { tenant: None, id, history_length: None };
     let error = node.service().get(&caller(), get).await.unwrap_err();
@@ -130,14 +130,14 @@ async fn a_task_that_no_answer_can_hold_is_refused_with_a_way_out() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_no_answer_can_hold_is_not_read() {
+async fn a_snapshot_too_large_for_a_response_is_not_read() {
     let node = Node::with_answers(10_000).await;
     let task = task(&node).await;
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::text("x".repeat(20_000)))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x".repeat(20_000)))]).await;
     let service = node.service();
     let (id, caller) = (TaskRef::Known(task.key.task), caller());
-    let read = service.snapshot_to_show(&caller, &id, SnapshotOptions::ALL).await;
+    let read = service.budgeted_snapshot(&caller, &id, SnapshotOptions::ALL).await;
     let told = read.unwrap_err().to_string();
     assert!(told.contains("SubscribeToTask"), "{told}");
     let subscribe = SubscribeRequest { tenant: None, id };
@@ -146,7 +146,7 @@ async fn a_snapshot_that_no_answer_can_hold_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_large_answer_that_finds_no_room_is_turned_away_and_small_ones_are_not() {
+async fn without_budget_large_responses_are_rejected_and_small_ones_are_not() {
     let node = Node::start().await;
     let (service, caller) = (node.service(), caller());
     let get = |task: &Task| {
@@ -155,10 +155,10 @@ async fn a_large_answer_that_finds_no_room_is_turned_away_and_small_ones_are_not
     };
     let small = task(&node).await;
     let mut run = node.claim().await;
-    let piece = || made(Part::text("x".repeat(60_000)));
+    let piece = || artifact_entry(Part::text("x".repeat(60_000)));
     run.append(vec![working(), piece()]).await;
     get(&small).await.unwrap();
-    let sent = service.send(&caller, send("large")).await.unwrap().answer;
+    let sent = service.send(&caller, send("large")).await.unwrap().value;
     let SendOutcome::Task(large) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     let more = |n| match piece() {
@@ -169,7 +169,7 @@ async fn a_large_answer_that_finds_no_room_is_turned_away_and_small_ones_are_not
     };
     run.append(vec![working()]).await;
     run.append((0..20).map(more).collect()).await;
-    let all = service.answers.take(u64::MAX).await.unwrap();
+    let all = service.response_budget.acquire(u64::MAX).await.unwrap();
     tokio::time::pause();
     let turned_away = get(&large).await.unwrap_err();
     assert!(matches!(turned_away, ProtocolError::Unavailable { .. }), "{turned_away}");
@@ -179,7 +179,7 @@ async fn a_large_answer_that_finds_no_room_is_turned_away_and_small_ones_are_not
 }
 
 #[tokio::test]
-async fn a_direct_reply_that_came_in_time_is_given_again() {
+async fn a_repeated_message_gets_the_direct_reply_again() {
     let node = Node::start().await;
     task(&node).await;
     let says = Message::new(MessageId::new("r").unwrap(), Role::Agent, vec![Part::text("hi")]);
@@ -189,6 +189,6 @@ async fn a_direct_reply_that_came_in_time_is_given_again() {
     run.append(vec![working()]).await;
     run.end(change).await;
     let waits = SendRequest { return_immediately: false, ..send("m") };
-    let sent = node.service().send(&caller(), waits).await.unwrap().answer;
+    let sent = node.service().send(&caller(), waits).await.unwrap().value;
     assert!(matches!(sent, SendOutcome::Message(_)), "{sent:?}");
 }

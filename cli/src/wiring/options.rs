@@ -10,7 +10,7 @@ use longhaul_runtime::{
 };
 use longhaul_store::TaskBudget;
 use longhaul_wire::{
-    Negotiation, card::DeploymentInfo, interfaces::GrpcAddress, v1::card::AgentProvider,
+    Negotiation, card::DeploymentInfo, card::GrpcAddress, v1::card::AgentProvider,
 };
 use longhaul_worker::WorkerOptions;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,5 +1,7 @@
-//! What is asked of a request before it is decoded. An element of two bytes takes many times as much once it is a value, so a body within
-//! its limit could still take more than a node has: elements are counted first, in one pass over the bytes that holds nothing.
+//! Size limits of a request, checked before decoding. A two-byte element grows many times over once
+//! decoded, so a body within its byte limit could still exhaust the node's memory. Elements are
+//! counted in one pass over the bytes, without allocating. Elements count as in the JSON dialects:
+//! a request is accepted by every binding or by none.
 
 use longhaul_domain::bounds::{
     MAX_DATA_DEPTH, MAX_ELEMENTS, MAX_PARTS, MEMBER_WEIGHT, too_deep, too_many_elements,
@@ -11,20 +13,23 @@ use prost::{
     encoding::{WireType, decode_key, decode_varint},
 };
 
-/// Refuses a request of this method that has too many elements. Methods whose requests have no lists pass, and so do bytes that are no
-/// request: decoding refuses those.
+/// Refuses a request of this method with too many elements. Methods without lists pass, and so do
+/// malformed bytes, which decoding refuses.
 pub fn check(dialect: Dialect, method: &str, request: &[u8]) -> Result<(), ProtocolError> {
     let is_new = dialect == Dialect::V1_0;
     let (root, place, parts) = match (method, is_new) {
-        ("SendMessage" | "SendStreamingMessage", true) => (Kind::Send, "message", "message.parts"),
-        ("SendMessage" | "SendStreamingMessage", false) => {
-            (Kind::Send, "message", "message.content")
+        ("SendMessage" | "SendStreamingMessage", true) => {
+            (MessageKind::Send, "message", "message.parts")
         }
-        ("CancelTask", true) => (Kind::Cancel, "metadata", ""),
-        ("CreateTaskPushNotificationConfig", false) => (Kind::CreatePush, "config", ""),
+        ("SendMessage" | "SendStreamingMessage", false) => {
+            (MessageKind::Send, "message", "message.content")
+        }
+        // Requests of 0.3 to cancel have no metadata.
+        ("CancelTask", true) => (MessageKind::Cancel, "metadata", ""),
+        ("CreateTaskPushNotificationConfig", false) => (MessageKind::CreatePush, "config", ""),
         _ => return Ok(()),
     };
-    let mut count = Count { is_new, parts: 0, elements: 0 };
+    let mut count = ElementCounter { is_new, parts: 0, elements: 0 };
     match count.walk(root, request, 0) {
         Ok(()) => Ok(()),
         Err(TooMany::Parts) => Err(ProtocolError::invalid(parts, too_many_parts())),
@@ -33,9 +38,9 @@ pub fn check(dialect: Dialect, method: &str, request: &[u8]) -> Result<(), Proto
     }
 }
 
-/// What stands in some bytes.
+/// Type of the message in some bytes.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum MessageKind {
     Send,
     Cancel,
     CreatePush,
@@ -50,13 +55,14 @@ enum Kind {
     Entry,
     Value,
     List,
-    /// A text of a list.
+    /// String element of a list.
     Text,
 }
 
-impl Kind {
-    /// What stands in a field of this, where it can hold lists or is in one.
+impl MessageKind {
+    /// Type of a field, if the field holds a list or is part of one.
     const fn field(self, number: u32, is_new: bool) -> Option<Self> {
+        // Field numbers of the `.proto` files; `is_new` selects the package.
         Some(match (self, number, is_new) {
             (Self::Send, 2, true) | (Self::Send, 1, false) => Self::Message,
             (Self::Send, 3, true) | (Self::Send, 2, false) => Self::Configuration,
@@ -89,26 +95,27 @@ enum TooMany {
     Levels,
 }
 
-struct Count {
+struct ElementCounter {
     is_new: bool,
     parts: usize,
     elements: usize,
 }
 
-impl Count {
-    /// Looks into a message that stands within so many objects and lists.
-    fn walk(&mut self, kind: Kind, bytes: &[u8], depth: usize) -> Result<(), TooMany> {
-        let depth = depth + usize::from(matches!(kind, Kind::Struct | Kind::List));
-        // Decoders stop at a hundred messages inside one another, which says nothing to who sent them.
+impl ElementCounter {
+    /// Counts the elements of a message that is nested `depth` objects and lists deep.
+    fn walk(&mut self, kind: MessageKind, bytes: &[u8], depth: usize) -> Result<(), TooMany> {
+        // Only objects and lists count as levels, as in JSON.
+        let depth = depth + usize::from(matches!(kind, MessageKind::Struct | MessageKind::List));
+        // Decoders stop at a hundred nested messages with an error that would not help the client.
         if depth > MAX_DATA_DEPTH {
             return Err(TooMany::Levels);
         }
-        for (number, bytes) in Fields(bytes) {
+        for (number, bytes) in LengthDelimitedFields(bytes) {
             let Some(inner) = kind.field(number, self.is_new) else { continue };
             match (kind, inner) {
-                (_, Kind::Part) => self.parts += 1,
-                (_, Kind::Entry | Kind::Text) => self.elements += MEMBER_WEIGHT,
-                (Kind::List, _) => self.elements += 1,
+                (_, MessageKind::Part) => self.parts += 1,
+                (_, MessageKind::Entry | MessageKind::Text) => self.elements += MEMBER_WEIGHT,
+                (MessageKind::List, _) => self.elements += 1,
                 _ => {}
             }
             if self.parts > MAX_PARTS {
@@ -117,7 +124,8 @@ impl Count {
             if self.elements > MAX_ELEMENTS {
                 return Err(TooMany::Elements);
             }
-            if !matches!(inner, Kind::Text) {
+            // Strings have no elements.
+            if !matches!(inner, MessageKind::Text) {
                 self.walk(inner, bytes, depth)?;
             }
         }
@@ -125,11 +133,11 @@ impl Count {
     }
 }
 
-/// The fields of a message that have a length, until its end or to where it is broken. What stands in a group, which no message has
-/// any more, counts too.
-struct Fields<'a>(&'a [u8]);
+/// Length-delimited fields of a message, up to its end or the first malformed byte. Fields inside
+/// groups count too, although no message has groups.
+struct LengthDelimitedFields<'a>(&'a [u8]);
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for LengthDelimitedFields<'a> {
     type Item = (u32, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -140,6 +148,7 @@ impl<'a> Iterator for Fields<'a> {
                     decode_varint(&mut self.0).ok()?;
                     continue;
                 }
+                // Group markers have no payload.
                 WireType::StartGroup | WireType::EndGroup => continue,
                 WireType::SixtyFourBit => 8,
                 WireType::ThirtyTwoBit => 4,
@@ -191,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn too_many_parts_are_counted_however_they_are_put() {
+    fn parts_are_counted_across_pieces_and_groups() {
         assert_eq!(check(Dialect::V1_0, SEND, &new(MAX_PARTS)), Ok(()));
         assert!(check(Dialect::V1_0, SEND, &new(MAX_PARTS + 1)).is_err());
-        // In two pieces, which a decoder puts together; behind a group, which it passes over.
+        // Split in two, which a decoder merges; and after a group, which it skips.
         let pieces = [new(MAX_PARTS), new(1)].concat();
         assert!(check(Dialect::V1_0, SEND, &pieces).is_err());
         let behind = [vec![0x7b, 0x7c], new(MAX_PARTS + 1)].concat();
@@ -211,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_of_1_0_has_no_list_that_is_not_counted() {
+    fn every_list_of_a_1_0_request_is_counted() {
         let many = || vec![String::new(); MAX_MEMBERS + 1];
         let message = v1::Message::default;
-        let said = |message| v1::SendMessageRequest {
+        let send = |message| v1::SendMessageRequest {
             message: Some(message),
             ..v1::SendMessageRequest::default()
         };
@@ -229,11 +238,11 @@ mod tests {
             ..v1::SendMessageConfiguration::default()
         };
         for request in [
-            said(v1::Message { extensions: many(), ..message() }),
-            said(v1::Message { reference_task_ids: many(), ..message() }),
-            said(v1::Message { metadata: metadata.clone(), ..message() }),
-            said(v1::Message { metadata: Some(deep), ..message() }),
-            said(v1::Message { parts: vec![part], ..message() }),
+            send(v1::Message { extensions: many(), ..message() }),
+            send(v1::Message { reference_task_ids: many(), ..message() }),
+            send(v1::Message { metadata: metadata.clone(), ..message() }),
+            send(v1::Message { metadata: Some(deep), ..message() }),
+            send(v1::Message { parts: vec![part], ..message() }),
             v1::SendMessageRequest { configuration: Some(modes), ..Default::default() },
             v1::SendMessageRequest { metadata: metadata.clone(), ..Default::default() },
         ] {
@@ -245,10 +254,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_of_0_3_has_no_list_that_is_not_counted() {
+    fn every_list_of_a_0_3_request_is_counted() {
         let many = || vec![String::new(); MAX_MEMBERS + 1];
         let message = v0::Message::default;
-        let said = |message| v0::SendMessageRequest {
+        let send = |message| v0::SendMessageRequest {
             request: Some(message),
             ..v0::SendMessageRequest::default()
         };
@@ -264,10 +273,10 @@ mod tests {
             ..v0::SendMessageRequest::default()
         };
         for request in [
-            said(v0::Message { extensions: many(), ..message() }),
-            said(v0::Message { metadata: metadata.clone(), ..message() }),
-            said(v0::Message { content: vec![data], ..message() }),
-            said(v0::Message { content: vec![part], ..message() }),
+            send(v0::Message { extensions: many(), ..message() }),
+            send(v0::Message { metadata: metadata.clone(), ..message() }),
+            send(v0::Message { content: vec![data], ..message() }),
+            send(v0::Message { content: vec![part], ..message() }),
             configured(v0::SendMessageConfiguration {
                 accepted_output_modes: many(),
                 ..Default::default()
@@ -293,11 +302,11 @@ mod tests {
     }
 
     #[test]
-    fn as_much_as_may_be_passes() {
+    fn requests_at_the_limits_pass() {
         assert_eq!(check(Dialect::V1_0, SEND, &holding(list(MAX_ELEMENTS))), Ok(()));
         let object = Value { kind: Some(Held::StructValue(object(MAX_MEMBERS))) };
         assert_eq!(check(Dialect::V1_0, SEND, &holding(object)), Ok(()));
-        // A text is not looked into, whatever its bytes would be.
+        // Strings are not searched, whatever their bytes.
         let text = v1::part::Content::Text("\n\0".repeat(5 << 20));
         let part = v1::Part { content: Some(text), ..v1::Part::default() };
         let message = v1::Message { parts: vec![part], ..v1::Message::default() };
@@ -305,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_without_end_is_not_followed() {
+    fn extreme_nesting_is_refused_without_recursion() {
         let mut bytes = Vec::new();
         for _ in 0..20_000 {
             let mut outer = Vec::new();
@@ -328,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_as_deep_as_in_any_binding() {
+    fn the_depth_limit_is_that_of_every_binding() {
         let nested = |depth| {
             (0..depth).fold(Value::default(), |inner, _| Value {
                 kind: Some(Held::StructValue(Struct { fields: [("a".to_owned(), inner)].into() })),
@@ -341,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_message_pass() {
+    fn malformed_bytes_pass() {
         for bytes in [&[][..], &[0xff; 30], &[0x12, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
             assert_eq!(check(Dialect::V1_0, SEND, bytes), Ok(()));
         }

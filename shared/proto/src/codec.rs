@@ -1,5 +1,5 @@
-//! How messages get into and out of the frames of gRPC. As tonic does it, but that bytes of a client which are not the
-//! message that they should be are the client's fault and not the server's.
+//! gRPC codec. It works like tonic's, except that bytes which are not the expected message are the
+//! client's error (`INVALID_ARGUMENT`) instead of the server's.
 
 use prost::Message;
 use std::marker::PhantomData;
@@ -9,17 +9,17 @@ use tonic::{
 };
 use tonic_prost::ProstEncoder;
 
-/// Encodes `T` and decodes `U`.
+/// Codec that encodes `T` and decodes `U`.
 #[derive(Debug)]
-pub struct Codec<T, U>(PhantomData<(T, U)>);
+pub struct ProtobufCodec<T, U>(PhantomData<(T, U)>);
 
-impl<T, U> Default for Codec<T, U> {
+impl<T, U> Default for ProtobufCodec<T, U> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<T, U> tonic::codec::Codec for Codec<T, U>
+impl<T, U> tonic::codec::Codec for ProtobufCodec<T, U>
 where
     T: Message + Send + 'static,
     U: Message + Default + Send + 'static,
@@ -27,28 +27,29 @@ where
     type Encode = T;
     type Decode = U;
     type Encoder = ProstEncoder<T>;
-    type Decoder = Reader<U>;
+    type Decoder = MessageDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstEncoder::new(BufferSettings::default())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        Reader(PhantomData)
+        MessageDecoder(PhantomData)
     }
 }
 
-/// Decodes `U`.
+/// Decoder for `U`.
 #[derive(Debug)]
-pub struct Reader<U>(PhantomData<U>);
+pub struct MessageDecoder<U>(PhantomData<U>);
 
-impl<U: Message + Default> Decoder for Reader<U> {
+impl<U: Message + Default> Decoder for MessageDecoder<U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, frame: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         match U::decode(frame) {
             Ok(message) => Ok(Some(message)),
+            // tonic would answer INTERNAL here.
             Err(why) => Err(Status::invalid_argument(format!("Invalid protobuf message: {why}"))),
         }
     }

@@ -1,4 +1,4 @@
-//! What is generated from the `.proto` files: messages, services and clients.
+//! Generated code: messages, services and clients.
 
 /// Package `lf.a2a.v1`: A2A 1.0.
 #[expect(
@@ -23,11 +23,11 @@ pub mod v0 {
     tonic::include_proto!("a2a.v1");
 }
 
-/// Package `google.rpc`: details of an error.
+/// Package `google.rpc`: error details.
 #[expect(missing_docs, reason = "generated; the .proto file describes what is here")]
 pub mod rpc {
     tonic::include_proto!("google.rpc");
 }
 
-/// All of it as a `google.protobuf.FileDescriptorSet`, for server reflection.
+/// Encoded `google.protobuf.FileDescriptorSet` of all packages, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/described.bin"));

@@ -1,28 +1,27 @@
-//! Errors as gRPC has them: a code of the table (A2A 5.4), a message, and details (A2A 10.6).
-//!
-//! They travel in headers, which clients bound to a few KiB, so both are bounded here: of too many violations the last are left
-//! out.
+//! gRPC errors: a code (A2A 5.4), a message, and details (A2A 10.6). They travel in headers, which
+//! clients limit to a few KiB, so message and details are limited too; surplus violations are
+//! dropped.
 
 use crate::pb::rpc;
 use bytes::Bytes;
 use longhaul_wire::{
     Dialect, ProtocolError, Violation,
-    error::{OWN_DOMAIN, seconds},
+    error::{LONGHAUL_DOMAIN, retry_after_seconds},
 };
 use prost::Message;
 use prost_types::{Any, Duration};
 use tonic::{Code, Status};
 
-/// Longest message, in bytes.
-const MOST_MESSAGE: usize = 1 << 10;
-/// Longest details, in bytes: base64 adds a third.
-const MOST_DETAILS: usize = 4 << 10;
+/// Maximum length of a message, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1 << 10;
+/// Maximum length of the details, in bytes; base64 adds a third.
+const MAX_DETAILS_BYTES: usize = 4 << 10;
 
-/// An error as a client of gRPC sees it, in the names of its dialect.
+/// Converts an error into a gRPC status in the vocabulary of the dialect.
 pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
     let code = dialect.codes(error).grpc.number();
     let message = match dialect {
-        // There its clients look for the name of the error.
+        // Clients of 0.3 look for the error name in the message.
         Dialect::V0_3Proto => format!("{}: {}", error.name_in_0_3(), dialect.message(error)),
         Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => dialect.message(error),
     };
@@ -32,11 +31,12 @@ pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
     Status::with_details(Code::from_i32(code), message, Bytes::from(written.encode_to_vec()))
 }
 
-/// What concerns gRPC itself and no dialect: a message that says what to do, and a reason of ours.
+/// Creates an error of the gRPC transport itself, independent of the dialect. `message` says what
+/// to do; `reason` is one of Longhaul's.
 pub fn transport_error(code: Code, reason: &str, message: &str) -> Status {
     let info = rpc::ErrorInfo {
         reason: reason.to_owned(),
-        domain: OWN_DOMAIN.to_owned(),
+        domain: LONGHAUL_DOMAIN.to_owned(),
         ..rpc::ErrorInfo::default()
     };
     let details = vec![packed("google.rpc.ErrorInfo", &info)];
@@ -44,22 +44,24 @@ pub fn transport_error(code: Code, reason: &str, message: &str) -> Status {
     Status::with_details(code, message, Bytes::from(written.encode_to_vec()))
 }
 
-/// At most [`MOST_MESSAGE`] bytes of a text.
+/// Truncates a text to [`MAX_MESSAGE_BYTES`].
 fn cut(mut text: String) -> String {
-    if text.len() > MOST_MESSAGE {
+    if text.len() > MAX_MESSAGE_BYTES {
+        // Cuts at a character boundary.
         let ends = text.char_indices().map(|(at, char)| at + char.len_utf8());
-        text.truncate(ends.take_while(|end| *end <= MOST_MESSAGE).last().unwrap_or_default());
+        text.truncate(ends.take_while(|end| *end <= MAX_MESSAGE_BYTES).last().unwrap_or_default());
     }
     text
 }
 
 fn details(error: &ProtocolError) -> Vec<Any> {
+    // Always includes the reason, since several errors share a code.
     let mut list = vec![error_info(error)];
     if let ProtocolError::InvalidParams(violations) = error {
         list.push(bad_request(violations));
     }
     if let Some(wait) = error.retry_after() {
-        let seconds = i64::try_from(seconds(wait)).unwrap_or(i64::MAX);
+        let seconds = i64::try_from(retry_after_seconds(wait)).unwrap_or(i64::MAX);
         let info = rpc::RetryInfo { retry_delay: Some(Duration { seconds, nanos: 0 }) };
         list.push(packed("google.rpc.RetryInfo", &info));
     }
@@ -83,7 +85,8 @@ fn bad_request(violations: &[Violation]) -> Any {
             field: field.clone(),
             description: description.clone(),
         });
-        if request.encoded_len() > MOST_DETAILS {
+        // Measured after each addition, since violations vary in length.
+        if request.encoded_len() > MAX_DETAILS_BYTES {
             request.field_violations.pop();
             break;
         }

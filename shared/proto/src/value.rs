@@ -1,8 +1,8 @@
-//! JSON values as protobuf has them, `google.protobuf.Value` and `Struct`, and back.
+//! JSON values as `google.protobuf.Value` and `Struct`, and back.
 //!
-//! Numbers are doubles there, and members have no order: an integer over 2^53 is rounded, `1.0` comes back as `1`, and the
-//! members of an object come back in the order of their names. Everything else survives. Nesting is bounded
-//! both ways; readers of protobuf stop earlier than those of JSON, at a hundred messages inside one another.
+//! Protobuf numbers are doubles and members have no order: integers over 2^53 are rounded, `1.0`
+//! returns as `1`, and members return sorted by name. Everything else survives. Nesting is limited
+//! both ways; protobuf readers stop at a hundred nested messages, earlier than JSON readers.
 
 use longhaul_domain::{
     Json, JsonObject,
@@ -14,8 +14,9 @@ use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// A value from outside; one without a kind is `null`.
+/// Reads a value; one without a kind is `null`.
 pub(crate) fn json(value: &Value, at: &JsonPath<'_>) -> Parsed<Json> {
+    // The detour through text applies the checks of the JSON dialects.
     let mut text = String::new();
     match write(value, &mut text, 0)
         .and_then(|()| Json::parse(&text).map_err(|why| why.to_string()))
@@ -25,7 +26,7 @@ pub(crate) fn json(value: &Value, at: &JsonPath<'_>) -> Parsed<Json> {
     }
 }
 
-/// An object from outside.
+/// Reads an object.
 pub(crate) fn object(object: &Struct, at: &JsonPath<'_>) -> Parsed<JsonObject> {
     let mut text = String::new();
     let written = write_members(&object.fields, &mut text, 0);
@@ -35,7 +36,7 @@ pub(crate) fn object(object: &Struct, at: &JsonPath<'_>) -> Parsed<JsonObject> {
     }
 }
 
-/// An object from outside, if there is one.
+/// Reads an optional object.
 pub(crate) fn maybe_object(
     given: Option<&Struct>,
     at: &JsonPath<'_>,
@@ -51,7 +52,7 @@ fn write(value: &Value, text: &mut String, depth: usize) -> Result<(), String> {
         Some(Kind::StringValue(value)) => write_string(value, text)?,
         Some(Kind::StructValue(object)) => write_members(&object.fields, text, depth)?,
         Some(Kind::ListValue(list)) => {
-            inside(depth)?;
+            check_depth(depth)?;
             text.push('[');
             for (index, value) in list.values.iter().enumerate() {
                 text.push_str(if index > 0 { "," } else { "" });
@@ -68,7 +69,7 @@ fn write_members(
     text: &mut String,
     depth: usize,
 ) -> Result<(), String> {
-    inside(depth)?;
+    check_depth(depth)?;
     text.push('{');
     for (index, (name, value)) in members.iter().enumerate() {
         text.push_str(if index > 0 { "," } else { "" });
@@ -80,7 +81,7 @@ fn write_members(
     Ok(())
 }
 
-fn inside(depth: usize) -> Result<(), String> {
+fn check_depth(depth: usize) -> Result<(), String> {
     if depth < MAX_JSON_DEPTH { Ok(()) } else { Err(JsonError::TooDeep.to_string()) }
 }
 
@@ -89,65 +90,68 @@ fn write_string(value: &str, text: &mut String) -> Result<(), String> {
     Ok(())
 }
 
-/// As short as it can be and still be the same double; integral ones without a fraction.
+/// Writes the shortest text that parses to the same double; integral numbers without a fraction.
 fn write_number(number: f64, text: &mut String) -> Result<(), String> {
     if !number.is_finite() {
         return Err("holds a number that is not finite; JSON has no such numbers".to_owned());
     }
+    // `Debug` prints the shortest text that parses back.
     let shown = format!("{number:?}");
     text.push_str(shown.strip_suffix(".0").unwrap_or(&shown));
     Ok(())
 }
 
-/// A value that goes out.
+/// Converts a value for output.
 pub(crate) fn value(json: &Json) -> Value {
     let Ok(raw) = json.to::<&RawValue>() else { return Value::default() };
-    let sink = Violations::of_checked();
-    of_raw(raw.into(), &JsonPath::root(&sink), 0)
+    // The value was checked when it was accepted.
+    let sink = Violations::for_checked_text();
+    raw_to_value(raw.into(), &JsonPath::root(&sink), 0)
 }
 
-/// An object that goes out.
-pub(crate) fn structure(object: &JsonObject) -> Struct {
+/// Converts an object for output.
+pub(crate) fn object_to_struct(object: &JsonObject) -> Struct {
     match value(object.as_json()).kind {
         Some(Kind::StructValue(object)) => object,
         _ => Struct::default(),
     }
 }
 
-/// An integer that goes out: as a double, as all numbers.
-pub(crate) fn of_integer(number: i64) -> Value {
-    Value { kind: Some(Kind::NumberValue(nearest(&number.to_string()))) }
+/// Converts an integer to a double, as for all numbers.
+pub(crate) fn integer_value(number: i64) -> Value {
+    Value { kind: Some(Kind::NumberValue(nearest_double(&number.to_string()))) }
 }
 
-/// The value of a text that is known to be JSON, so nothing is refused. What is nested deeper than clients can read is given as its
-/// JSON text: such data was accepted by earlier releases, and one value must not make a whole list unreadable.
-fn of_raw(raw: RawJson<'_>, at: &JsonPath<'_>, depth: usize) -> Value {
+/// Converts checked JSON text, which cannot fail. Values too deep for clients become their JSON
+/// text: earlier releases accepted such data, and one value must not make a whole list unreadable.
+fn raw_to_value(raw: RawJson<'_>, at: &JsonPath<'_>, depth: usize) -> Value {
     let token = raw.get();
     let kind = match token.as_bytes().first() {
         Some(b'{' | b'[') if depth >= MAX_DATA_DEPTH => Kind::StringValue(token.to_owned()),
         Some(b'{') => {
             let mut fields = BTreeMap::new();
+            // Cannot fail on checked text.
             let _ = members(raw, at, |name, raw| {
-                fields.insert(name.to_owned(), of_raw(raw, at, depth + 1));
+                fields.insert(name.to_owned(), raw_to_value(raw, at, depth + 1));
             });
             Kind::StructValue(Struct { fields })
         }
         Some(b'[') => {
             let mut values = Vec::new();
-            let _ = elements(raw, at, |_, raw| values.push(of_raw(raw, at, depth + 1)));
+            let _ = elements(raw, at, |_, raw| values.push(raw_to_value(raw, at, depth + 1)));
             Kind::ListValue(ListValue { values })
         }
         Some(b'"') => Kind::StringValue(raw.string().unwrap_or_default().into_owned()),
         Some(b't') => Kind::BoolValue(true),
         Some(b'f') => Kind::BoolValue(false),
         Some(b'n') | None => Kind::NullValue(0),
-        Some(_) => Kind::NumberValue(nearest(token)),
+        Some(_) => Kind::NumberValue(nearest_double(token)),
     };
     Value { kind: Some(kind) }
 }
 
-/// The double next to a number; the largest one stands for what is beyond it, as infinity is not JSON.
-fn nearest(token: &str) -> f64 {
+/// Nearest double. Numbers beyond the range become the largest double, since JSON has no infinity.
+fn nearest_double(token: &str) -> f64 {
     token.parse::<f64>().unwrap_or_default().clamp(f64::MIN, f64::MAX)
 }
 
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_double_holds_comes_back() {
+    fn values_that_fit_a_double_survive() {
         for text in ["null", "true", "[]", "{}", r#"{"a":[1,-2,0.5,"ä\"\n"],"z":null}"#, "1e300"] {
             assert_eq!(back(text), text);
         }
@@ -189,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_given_twice_the_last_one_counts() {
+    fn the_last_of_duplicate_names_wins() {
         assert_eq!(back(r#"{"b":1,"a":2,"b":3}"#), r#"{"a":2,"b":3}"#);
     }
 
     #[test]
-    fn what_is_deeper_than_clients_can_read_goes_out_as_text() {
+    fn values_too_deep_for_clients_become_text() {
         let nested = |depth: usize, inner: &str| {
             format!("{}{inner}{}", "{\"a\":".repeat(depth), "}".repeat(depth))
         };
@@ -205,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused() {
+    fn values_outside_json_are_refused() {
         let of = |kind| Value { kind: Some(kind) };
         assert!(refused(&of(Kind::NumberValue(f64::NAN))).contains("not finite"));
         assert!(refused(&of(Kind::StringValue("\0".to_owned()))).contains("U+0000"));

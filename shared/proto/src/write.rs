@@ -1,4 +1,4 @@
-//! Scalars as they go out.
+//! Writers for scalars.
 
 use crate::{pb::v1 as pb, value};
 use chrono::Timelike;
@@ -9,19 +9,19 @@ use longhaul_domain::{
 use longhaul_wire::{WireError, request::Secret};
 use prost_types::{Struct, Value, value::Kind};
 
-/// Optional text; absent is empty.
+/// Text, or empty if absent.
 pub(crate) fn text(text: Option<&String>) -> String {
     text.cloned().unwrap_or_default()
 }
 
-/// An optional secret; absent is empty.
+/// Secret, or empty if absent.
 pub(crate) fn secret(secret: Option<&Secret>) -> String {
     secret.map(|secret| secret.reveal().to_owned()).unwrap_or_default()
 }
 
-/// Whole milliseconds, cut and not rounded, as in JSON.
+/// Time in whole milliseconds, truncated, as in JSON.
 pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
-    // A leap second is the end of the second before it.
+    // A leap second becomes the last millisecond of the second before it.
     let millis = (at.nanosecond() / 1_000_000).min(999);
     let nanos = i32::try_from(millis * 1_000_000).unwrap_or_default();
     prost_types::Timestamp { seconds: at.timestamp(), nanos }
@@ -29,16 +29,17 @@ pub(crate) fn time(at: Timestamp) -> prost_types::Timestamp {
 
 /// Metadata, if there is any.
 pub(crate) fn metadata(metadata: Option<&JsonObject>) -> Option<Struct> {
-    metadata.map(value::structure)
+    metadata.map(value::object_to_struct)
 }
 
-/// Metadata with the cursor in it, when there is one: in place of an older one.
+/// Metadata with the cursor, if there is one, in place of an older one.
 pub(crate) fn with_cursor(given: Option<&JsonObject>, cursor: Option<Seq>) -> Option<Struct> {
     let Some(Seq(seq)) = cursor else { return metadata(given) };
     let mut metadata = metadata(given).unwrap_or_default();
-    let seq = value::of_integer(seq);
+    let seq = value::integer_value(seq);
     let cursor = Struct { fields: [("seq".to_owned(), seq)].into() };
     let cursor = Value { kind: Some(Kind::StructValue(cursor)) };
+    // Replaces a cursor that is already there.
     metadata.fields.insert(RESUME_EXTENSION.to_owned(), cursor);
     Some(metadata)
 }
@@ -64,20 +65,20 @@ pub(crate) const fn state(state: TaskState) -> i32 {
     state as i32
 }
 
-/// A count as protobuf's `int32`.
+/// Count as a protobuf `int32`.
 pub(crate) fn count(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// The task in which a message stands: it takes over ids that it has not itself.
+/// Task around a message, which takes missing ids from it.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct EnclosingTask<'a> {
     pub task: TaskId,
     pub context: &'a ContextId,
 }
 
-/// Task and context of a message at a place; what is not known is empty.
-pub(crate) fn ids(message: &Message, place: Option<Place<'_>>) -> (String, String) {
+/// Task and context ids of a message; unknown ones are empty.
+pub(crate) fn ids(message: &Message, place: Option<EnclosingTask<'_>>) -> (String, String) {
     let task = message.task_id.or(place.map(|place| place.task));
     let context = message.context_id.as_ref().or(place.map(|place| place.context));
     (
@@ -86,7 +87,7 @@ pub(crate) fn ids(message: &Message, place: Option<Place<'_>>) -> (String, Strin
     )
 }
 
-/// A content that is kept apart must have been put back.
+/// Error for a content that is still stored apart.
 pub(crate) fn unresolved(blob: &longhaul_domain::BlobRef) -> WireError {
-    WireError::Unresolved(format!("blob {} is kept apart", blob.hash))
+    WireError::Unresolved(format!("blob {} is not inline", blob.hash))
 }

@@ -168,7 +168,7 @@ impl PostgresStore {
             ),
             writes: CallBatcher::start(
                 "writing output",
-                BatchLimits { calls: MAX_WRITES_PER_BATCH, ..limits },
+                BatchLimits { max_calls: MAX_WRITES_PER_BATCH, ..limits },
                 move |batch| work::locking_path::run_batch(Arc::clone(&write), batch),
             ),
             db,

@@ -106,7 +106,7 @@ order by w.registered_at, w.worker_id";
 
 #[async_trait]
 impl OperatorStore for PostgresStore {
-    async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
+    async fn list_dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
         let read = || async { list_dead_letters(&mut *self.db.reader().await?, &query).await };
         self.db.retry(read).await
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Statements that run for every task or all the time. None may scan a whole table.
-pub const HOT: [&str; 60] = [
+pub const HOT: [&str; 59] = [
     intake::accept_new::ACCEPT_FRESH,
     intake::accept_new::ACCEPT_NEW,
     intake::dedupe::FIND_DEDUPE_KEYS,
@@ -36,7 +36,6 @@ pub const HOT: [&str; 60] = [
     reading::messages::READ_HISTORY,
     reading::log::READ_LOGS,
     reading::messages::READ_MESSAGES,
-    reading::AGENT_OF,
     reading::task::READ_TASK,
     schedules::DUE_SCHEDULES,
     schedules::NEXT_SCHEDULE,

@@ -1,8 +1,9 @@
-//! How many tasks a file takes: clients that wait for their task, one worker that claims and settles, and a reader of
-//! what logs have grown by, as in the embedded mode but without the wire and the executors.
+//! Benchmark of the file store: clients that wait for their task, one worker that claims and
+//! settles, and a reader of grown logs, as in embedded mode but without the wire and the executors.
 //!
-//! `cargo bench -p longhaul-store-sqlite -- [clients] [tasks] [folder]`. Prints tasks a second, how long one takes, CPU time
-//! of each kind of thread for 1,000 tasks, and what was written for each. Every answer is checked.
+//! `cargo bench -p longhaul-store-sqlite -- [clients] [tasks] [folder]` prints tasks per second,
+//! latency, CPU time by kind of thread for 1,000 tasks, and bytes written per task. Every answer is
+//! checked.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -84,7 +85,7 @@ async fn run(folder: &Path, clients: usize, tasks: usize) {
     bench.store.close().await;
 }
 
-/// One waiting client, once.
+/// Sends one message and waits for its task to end.
 async fn ask(bench: &Bench) {
     let id = SystemIds.uuid_v7();
     let said = Message::new(MessageId::from(id), Role::User, vec![Part::text("hello, echo")]);
@@ -147,7 +148,7 @@ async fn settle(bench: Arc<Bench>, claimed: ClaimedRun) {
     assert_eq!(settled, Settled::Now { last: Seq(4) });
 }
 
-/// Reads what has grown, and tells clients whose task has ended.
+/// Reads grown logs, and notifies the clients whose task has ended.
 async fn read(bench: Arc<Bench>) {
     let mut signals = bench.store.log_signals().await.unwrap();
     while let Some(first) = signals.next().await {
@@ -166,7 +167,7 @@ async fn read(bench: Arc<Bench>) {
     }
 }
 
-/// CPU time so far of the threads of each name, in ticks of 10 ms.
+/// CPU time so far by thread name, in ticks of 10 ms.
 fn cpu() -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
     for thread in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
@@ -180,7 +181,7 @@ fn cpu() -> BTreeMap<String, u64> {
     all
 }
 
-/// Bytes that this process has handed to the disk.
+/// Bytes that this process has written to disk.
 fn written() -> u64 {
     let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
     let bytes = io.lines().find_map(|line| line.strip_prefix("wchar: "));

@@ -1,21 +1,21 @@
-//! What can go wrong inside, and how it is told to callers.
+//! Errors inside the crate, and their translation for callers.
 
 use longhaul_domain::InvalidTransition;
 use longhaul_store::StoreError;
 use rusqlite::ErrorCode;
 
-/// Result inside of this crate.
-pub type Result<T> = std::result::Result<T, Fault>;
+/// Result of an operation on the database.
+pub type DbResult<T> = Result<T, SqliteError>;
 
-/// An error of the database or one that is ready to be answered.
+/// An error of the database, or one that is ready for the caller.
 #[derive(Debug)]
-pub enum Fault {
+pub enum SqliteError {
     Db(rusqlite::Error),
     Store(StoreError),
 }
 
-impl Fault {
-    /// Whether a stored value cannot be understood, and not the file as a whole.
+impl SqliteError {
+    /// Returns whether a stored value cannot be read, as opposed to the file as a whole.
     pub fn is_about_a_row(&self) -> bool {
         match self {
             Self::Db(error) => error.sqlite_error_code().is_none(),
@@ -24,32 +24,32 @@ impl Fault {
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Db(error)
     }
 }
-impl From<StoreError> for Fault {
+impl From<StoreError> for SqliteError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
-impl From<InvalidTransition> for Fault {
+impl From<InvalidTransition> for SqliteError {
     fn from(error: InvalidTransition) -> Self {
         Self::Store(StoreError::Refused(error.to_string()))
     }
 }
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Store(error) => error,
-            Fault::Db(error) => describe(&error),
+impl From<SqliteError> for StoreError {
+    fn from(error: SqliteError) -> Self {
+        match error {
+            SqliteError::Store(error) => error,
+            SqliteError::Db(error) => describe(&error),
         }
     }
 }
 
-/// What a caller is told about an error of the database. Anything that is not surely about this row alone, or about
-/// damage, may pass: it is unavailable, and can be tried again.
+/// Translates an error of the database. Everything that is not certainly about this row alone, or
+/// about damage, may pass: the store is unavailable and the call may be retried.
 pub fn describe(error: &rusqlite::Error) -> StoreError {
     let Some(code) = error.sqlite_error_code() else {
         return StoreError::Corrupt { what: "a row".to_owned(), cause: error.to_string() };

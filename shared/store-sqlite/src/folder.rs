@@ -1,6 +1,7 @@
-//! The data folder: private, and open in one process at a time. Its files are private too, whatever the folder allows.
+//! The data folder: private, and open in one process at a time. Its files are private too, whatever
+//! the mode of the folder.
 //!
-//! The lock belongs to the process, so the operating system frees it when the process dies, however it dies.
+//! The lock belongs to the process, so the operating system frees it when the process dies.
 
 use longhaul_store::{Result, StoreError};
 use std::{
@@ -8,10 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file of the database.
-const DATABASE: &str = "longhaul.db";
-/// The file that is locked.
-const LOCK: &str = "longhaul.lock";
+/// Name of the database file.
+const DATABASE_FILE: &str = "longhaul.db";
+/// Name of the lock file.
+const LOCK_FILE: &str = "longhaul.lock";
 
 /// A folder that this process has locked.
 pub struct Folder {
@@ -20,7 +21,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder where there is none, and locks it.
+    /// Creates the folder if it is missing, and locks it.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |what: &str, e: std::io::Error| {
             StoreError::Unavailable(format!("cannot {what} {}: {e}", path.display()))
@@ -30,7 +31,7 @@ impl Folder {
             .create(true)
             .truncate(false)
             .write(true)
-            .open(path.join(LOCK))
+            .open(path.join(LOCK_FILE))
             .map_err(|e| failed("open the lock in the data folder", e))?;
         match lock.try_lock() {
             Ok(()) => {
@@ -45,35 +46,36 @@ impl Folder {
         }
     }
 
-    /// The file of the database.
+    /// Returns the path of the database file.
     pub fn database(&self) -> PathBuf {
-        self.path.join(DATABASE)
+        self.path.join(DATABASE_FILE)
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Creates the file of the database for its owner alone, and takes from everybody else what an earlier version has left
-/// open. The database makes its write-ahead log and its index with the mode of the file.
+/// Creates the database file for its owner alone, and removes the access of others to files of
+/// earlier versions. SQLite creates its write-ahead log and index with the mode of the database
+/// file.
 fn protect(folder: &Path) -> std::io::Result<()> {
     let mut options = File::options();
     options.create(true).truncate(false).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(folder.join(DATABASE))?;
+    options.open(folder.join(DATABASE_FILE))?;
     #[cfg(unix)]
-    for name in [DATABASE, "longhaul.db-wal", "longhaul.db-shm", LOCK] {
+    for name in [DATABASE_FILE, "longhaul.db-wal", "longhaul.db-shm", LOCK_FILE] {
         make_private(&folder.join(name))?;
     }
     Ok(())
 }
 
-/// The bits of a mode that are for the group and for everybody.
+/// Mode bits of the group and of others.
 #[cfg(unix)]
-const OTHERS: u32 = 0o077;
+const OTHERS_MODE_BITS: u32 = 0o077;
 
 #[cfg(unix)]
 fn make_private(file: &Path) -> std::io::Result<()> {
@@ -83,20 +85,21 @@ fn make_private(file: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if mode & OTHERS == 0 {
+    if mode & OTHERS_MODE_BITS == 0 {
         return Ok(());
     }
     match fs::set_permissions(file, fs::Permissions::from_mode(mode & 0o700)) {
-        // A file of somebody else, and file systems without modes. It can be used all the same.
+        // The file belongs to another user, or the file system has no modes. It can be used all the
+        // same.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            tracing::warn!(file = %file.display(), "others may read this file, and its mode cannot be changed");
+            tracing::warn!(file = %file.display(), "file readable by others: mode cannot be changed");
             Ok(())
         }
         changed => changed,
     }
 }
 
-/// Makes a folder that only its owner can read; one that is there keeps its mode.
+/// Creates a folder that only its owner can read. An existing folder keeps its mode.
 fn create(path: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,16 +1,18 @@
-//! What changes about a task, and the only way in which its log grows.
+//! The mutable part of a task, and the only code that appends to its log.
 //!
-//! A [`Head`] is read and written within one transaction. Entries get their places here and nowhere else, so the log
-//! has no gaps; a status goes through the state machine here and nowhere else.
+//! A [`TaskHead`] is read and written within one transaction. Only this file numbers entries, so
+//! the log has no gaps, and only this file applies a status through the state machine.
 
 use crate::{
     db::{self, statements},
-    error::Result,
+    error::DbResult,
     row,
-    write::dead,
     writer::Tx,
 };
-use longhaul_domain::{AgentName, Blob, ContextId, EntryBody, OwnerId, Seq, TaskKey, TaskState};
+use longhaul_domain::{
+    AgentName, Blob, ContextId, EntryBody, FailureKind, OwnerId, Seq, TaskFailure, TaskKey,
+    TaskState, log::StatusChange,
+};
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -40,16 +42,19 @@ statements! {
         SELECT 1 FROM log WHERE owner_id = ?1 AND task = ?2 AND artifact_id = ?3 AND head = 1 LIMIT 1";
     ADD_BLOB = "-- store::append
         INSERT INTO blobs (owner_id, hash, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    ADD_DEAD_LETTER = "-- store::dead_letters
+        INSERT INTO dead_letters (owner_id, task, agent, context_id, at, because, cause, attempts)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 }
 
-/// The changing part of a task.
+/// The mutable part of a task.
 #[derive(Debug)]
-pub struct Head {
+pub struct TaskHead {
     pub key: TaskKey,
     pub agent: AgentName,
     pub context: ContextId,
     pub priority: i16,
-    /// How long it may be runnable without being claimed, in milliseconds.
+    /// Maximum time that it may be runnable without being claimed, in milliseconds.
     pub queue_timeout: Option<i64>,
     pub concurrency_key: Option<String>,
     pub state: TaskState,
@@ -58,21 +63,21 @@ pub struct Head {
     pub last_seq: Seq,
     pub message_seq: Seq,
     pub turn: i32,
-    /// Of the last run; a wake goes on from here.
+    /// Epoch of the last run; a wake continues from it.
     pub epoch: i32,
     pub op_epoch: i32,
     pub last_op: i32,
-    /// The claim that was settled last.
+    /// Token of the last settled claim.
     pub settle_token: Option<Uuid>,
-    /// By when it must have ended.
+    /// Deadline for its end.
     pub deadline: Option<i64>,
-    /// Of the executor to which it is pinned while it is parked.
+    /// Version of the executor that the task is pinned to while it is parked.
     pub version: Option<String>,
 }
 
-impl Head {
-    /// Reads the head of a task, if there is such a task.
-    pub fn load(conn: &Connection, key: TaskKey) -> Result<Option<Self>> {
+impl TaskHead {
+    /// Reads the head of a task, if the task exists.
+    pub fn load(conn: &Connection, key: TaskKey) -> DbResult<Option<Self>> {
         let params = (key.owner.0, key.task.to_string());
         db::one(conn, LOAD, params, |row| {
             Ok(Self {
@@ -98,36 +103,36 @@ impl Head {
         })
     }
 
-    /// Appends an entry. A status that the state machine does not allow is refused; one that fails the task makes a dead
-    /// letter.
-    pub fn append(&mut self, tx: &mut Tx<'_>, attempt: i32, body: &EntryBody) -> Result<()> {
-        // The clock of the machine may have been set back since the process before this one.
+    /// Appends an entry. Refuses a status that the state machine does not allow. A status that
+    /// fails the task also adds a dead letter.
+    pub fn append(&mut self, tx: &mut Tx<'_>, attempt: i32, body: &EntryBody) -> DbResult<()> {
+        // The machine's clock may have been set back since the previous process.
         let at = tx.now.max(self.status_at);
         let seq = self.last_seq.next();
         if let Some(change) = body.status() {
             self.state = self.state.after(change.state.transition_to())?;
             (self.status_at, self.status_seq) = (at, seq);
             if self.state == TaskState::Failed {
-                dead::add(tx, self, change, attempt)?;
+                add_dead_letter(tx, self, change, attempt)?;
             }
         }
         if matches!(body, EntryBody::Message(_)) {
             self.message_seq = seq;
         }
-        add_entry(tx.conn, self.key, &Entry { seq, at, attempt, body })?;
+        add_entry(tx.conn, self.key, &NewEntry { seq, at, attempt, body })?;
         self.last_seq = seq;
         Ok(())
     }
 
-    /// Writes the head back. To be called once, after the last entry.
-    pub fn save(&self, tx: &mut Tx<'_>, before: Before) -> Result<()> {
+    /// Writes the head back. Call it once, after the last entry.
+    pub fn save(&self, tx: &mut Tx<'_>, baseline: HeadBaseline) -> DbResult<()> {
         let (owner, task) = (self.key.owner.0, self.key.task.to_string());
         let (last, message, turn) = (self.last_seq.0, self.message_seq.0, self.turn);
         let (epoch, op_epoch, op) = (self.epoch, self.op_epoch, self.last_op);
         let token = self.settle_token.map(|token| token.to_string());
         let version = self.version.as_deref();
-        // The status is left alone that is as it was, because it stands in the index of lists.
-        if self.status_seq == before.status_seq {
+        // An unchanged status is not written, because it is part of the index of lists.
+        if self.status_seq == baseline.status_seq {
             let row = (owner, &task, last, message, turn, epoch, op_epoch, op, token, version);
             db::run(tx.conn, SAVE, row)?;
         } else {
@@ -138,47 +143,48 @@ impl Head {
             );
             db::run(tx.conn, SAVE_WITH_STATUS, row)?;
         }
+        // Ended tasks must not be found by the search for passed deadlines.
         if self.state.is_terminal() && self.deadline.is_some() {
             db::run(tx.conn, CLEAR_DEADLINE, (owner, &task))?;
         }
-        if self.last_seq != before.last_seq {
+        if self.last_seq != baseline.last_seq {
             tx.effects.grown.insert(self.key, self.last_seq);
         }
         Ok(())
     }
 
-    /// Where it stands, to be given to [`save`](Self::save) later.
-    pub const fn before(&self) -> Before {
-        Before { last_seq: self.last_seq, status_seq: self.status_seq }
+    /// Returns the baseline for a later [`save`](Self::save).
+    pub const fn baseline(&self) -> HeadBaseline {
+        HeadBaseline { last_seq: self.last_seq, status_seq: self.status_seq }
     }
 }
 
-/// Where a head stood when it was loaded.
+/// Position of a head when it was loaded; `save` writes what differs from it.
 #[derive(Debug, Clone, Copy)]
-pub struct Before {
+pub struct HeadBaseline {
     last_seq: Seq,
     status_seq: Seq,
 }
 
-/// An entry as it is written.
-pub struct Entry<'a> {
+/// An entry to be written.
+pub struct NewEntry<'a> {
     pub seq: Seq,
     pub at: i64,
     pub attempt: i32,
     pub body: &'a EntryBody,
 }
 
-/// Inserts one row: the only write of a body.
-pub fn add_entry(conn: &Connection, key: TaskKey, entry: &Entry<'_>) -> Result<()> {
+/// Inserts one row of the log; bodies are written nowhere else.
+pub fn add_entry(conn: &Connection, key: TaskKey, entry: &NewEntry<'_>) -> DbResult<()> {
     let (owner, task) = (key.owner.0, key.task.to_string());
-    let Entry { seq, at, attempt, body } = *entry;
+    let NewEntry { seq, at, attempt, body } = *entry;
     let artifact = match body {
         EntryBody::Artifact(update) => Some(update.artifact.artifact_id.as_str()),
         _ => None,
     };
     let head = match (body.starts_artifact(), artifact) {
         (Some(_), _) => true,
-        // A chunk that is to be appended to nothing begins the artifact all the same.
+        // A chunk that appends to a missing artifact starts the artifact.
         (None, Some(id)) => db::one(conn, HAS_ARTIFACT, (owner, &task, id), |_| Ok(()))?.is_none(),
         (None, None) => false,
     };
@@ -190,10 +196,29 @@ pub fn add_entry(conn: &Connection, key: TaskKey, entry: &Entry<'_>) -> Result<(
     Ok(())
 }
 
-/// Keeps large contents; what is there already stays.
-pub fn add_blobs(conn: &Connection, owner: OwnerId, blobs: &[Blob]) -> Result<()> {
+/// Stores large contents; existing ones stay.
+pub fn add_blobs(conn: &Connection, owner: OwnerId, blobs: &[Blob]) -> DbResult<()> {
     for blob in blobs {
         db::run(conn, ADD_BLOB, (owner.0, &blob.hash.0[..], &blob.bytes[..]))?;
     }
+    Ok(())
+}
+
+/// Adds a dead letter for a task that has just failed. A failure without a kind counts as fatal: no
+/// further attempt can succeed.
+fn add_dead_letter(
+    tx: &Tx<'_>,
+    head: &TaskHead,
+    change: &StatusChange,
+    attempt: i32,
+) -> DbResult<()> {
+    let said = || change.message.as_ref().map(longhaul_domain::Message::text).unwrap_or_default();
+    let failed = change.failed.clone();
+    let failed = failed.unwrap_or_else(|| TaskFailure::new(FailureKind::Fatal, &said(), attempt));
+    let task = head.key.task.to_string();
+    let (agent, context) = (head.agent.as_str(), head.context.as_str());
+    let (because, cause, attempts) = (failed.because.number(), &failed.cause, failed.attempts);
+    let (owner, at) = (head.key.owner.0, head.status_at);
+    db::run(tx.conn, ADD_DEAD_LETTER, (owner, task, agent, context, at, because, cause, attempts))?;
     Ok(())
 }

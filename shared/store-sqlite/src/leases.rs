@@ -1,12 +1,12 @@
-//! The leases of the workers of this process, in memory.
+//! Leases of this process's workers, in memory.
 //!
-//! One process has the folder to itself, and a worker of a process that is gone has no lease: nothing of a lease needs
-//! to outlive the process, and a renewal waits for no write. A worker whose row stands in the file and that is not here
-//! died with an earlier process.
+//! One process has the folder to itself, and a worker of a dead process has no lease. So no lease
+//! needs to survive the process, and a renewal waits for no write. A worker that has a row in the
+//! file but no lease here died with an earlier process.
 //!
-//! When the whole process stood still (suspended, starved, a clock that was put forward), every lease in it is over at
-//! once, and nobody is lost. So a lease that is over counts as lost only when a second look, some time after the first,
-//! still finds it over: whoever lives has renewed it by then.
+//! If the whole process stalled (suspended, starved, a clock set forward), all leases expire at
+//! once although no worker is lost. So an expired lease counts as lost only if a second check, some
+//! time after the first, still finds it expired: a live worker has renewed it by then.
 
 use longhaul_domain::WorkerId;
 use std::{
@@ -17,27 +17,27 @@ use std::{
 
 use crate::row;
 
-/// The longest time between two looks at a lease that is over, in milliseconds.
-const SECOND_LOOK: i64 = 1_000;
+/// Maximum time between the two checks of an expired lease, in milliseconds.
+const MAX_RECHECK_MS: i64 = 1_000;
 
 #[derive(Debug, Clone, Copy)]
 struct Lease {
     until: i64,
     length: i64,
-    /// When it was first seen to be over.
-    over_since: Option<i64>,
+    /// Time of the first check that found it expired.
+    expired_since: Option<i64>,
 }
 
-/// What a look at a worker shows.
+/// Result of checking a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It lives, or may live; look again at this time.
+pub enum LeaseStatus {
+    /// The worker lives, or may live; check again at this time.
     Held(i64),
-    /// It is lost.
+    /// The worker is lost.
     Lost,
 }
 
-/// Who has a lease, and until when (milliseconds since 1970).
+/// Leases by worker, with their ends in milliseconds since 1970.
 #[derive(Debug, Default)]
 pub struct Leases(Mutex<HashMap<WorkerId, Lease>>);
 
@@ -46,37 +46,41 @@ impl Leases {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Gives a worker its first lease.
+    /// Grants a worker its first lease.
     pub fn grant(&self, worker: WorkerId, now: i64, lease: Duration) {
         self.with(|leases| leases.insert(worker, Lease::new(now, lease)));
     }
 
-    /// Renews the lease of a worker that has one, be it over; `false`: it has none.
+    /// Renews a lease, even an expired one; `false`: the worker has none.
     pub fn renew(&self, worker: WorkerId, now: i64, lease: Duration) -> bool {
         self.with(|leases| {
             leases.get_mut(&worker).map(|held| *held = Lease::new(now, lease)).is_some()
         })
     }
 
-    /// Whether the lease of a worker goes on.
-    pub fn goes_on(&self, worker: WorkerId, now: i64) -> bool {
+    /// Returns whether the lease of a worker is still valid.
+    pub fn is_valid(&self, worker: WorkerId, now: i64) -> bool {
         self.with(|leases| leases.get(&worker).is_some_and(|lease| lease.until > now))
     }
 
-    /// Until when the lease of a worker goes.
+    /// Returns the end of a worker's lease.
     pub fn until(&self, worker: WorkerId) -> Option<i64> {
         self.with(|leases| leases.get(&worker).map(|lease| lease.until))
     }
 
-    /// Looks whether a worker is lost, and remembers that its lease was seen to be over.
-    pub fn look(&self, worker: WorkerId, now: i64) -> Standing {
-        self.with(|leases| leases.get_mut(&worker).map_or(Standing::Lost, |lease| lease.look(now)))
+    /// Checks whether a worker is lost, and remembers the first check that found its lease expired.
+    pub fn check(&self, worker: WorkerId, now: i64) -> LeaseStatus {
+        self.with(|leases| {
+            leases.get_mut(&worker).map_or(LeaseStatus::Lost, |lease| lease.check(now))
+        })
     }
 
-    /// The same, and takes the lease of a lost worker away, so that it cannot renew it any more. `true`: it is lost.
-    pub fn take_if_lost(&self, worker: WorkerId, now: i64) -> bool {
+    /// Checks a worker and removes the lease of a lost one, so that the worker cannot renew it.
+    /// `true`: it is lost.
+    pub fn remove_if_lost(&self, worker: WorkerId, now: i64) -> bool {
         self.with(|leases| {
-            let lost = leases.get_mut(&worker).is_none_or(|l| l.look(now) == Standing::Lost);
+            // A worker without a lease belonged to an earlier process.
+            let lost = leases.get_mut(&worker).is_none_or(|l| l.check(now) == LeaseStatus::Lost);
             if lost {
                 leases.remove(&worker);
             }
@@ -84,13 +88,13 @@ impl Leases {
         })
     }
 
-    /// Takes the lease of a worker away.
+    /// Removes the lease of a worker.
     pub fn end(&self, worker: WorkerId) {
         self.with(|leases| leases.remove(&worker));
     }
 
-    /// Takes every lease away.
-    pub fn end_all(&self) {
+    /// Removes all leases.
+    pub fn remove_all(&self) {
         self.with(HashMap::clear);
     }
 }
@@ -98,16 +102,16 @@ impl Leases {
 impl Lease {
     fn new(now: i64, lease: Duration) -> Self {
         let length = row::millis(lease);
-        Self { until: now.saturating_add(length), length, over_since: None }
+        Self { until: now.saturating_add(length), length, expired_since: None }
     }
 
-    fn look(&mut self, now: i64) -> Standing {
+    fn check(&mut self, now: i64) -> LeaseStatus {
         if self.until > now {
-            return Standing::Held(self.until);
+            return LeaseStatus::Held(self.until);
         }
-        let since = *self.over_since.get_or_insert(now);
-        let lost_at = since + self.length.clamp(1, SECOND_LOOK);
-        if lost_at <= now { Standing::Lost } else { Standing::Held(lost_at) }
+        let since = *self.expired_since.get_or_insert(now);
+        let lost_at = since + self.length.clamp(1, MAX_RECHECK_MS);
+        if lost_at <= now { LeaseStatus::Lost } else { LeaseStatus::Held(lost_at) }
     }
 }
 
@@ -124,25 +128,25 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_does_not_renew_is_lost_at_the_second_look() {
+    fn a_worker_that_does_not_renew_is_lost_at_the_second_check() {
         let (leases, worker) = held_since(0);
-        assert_eq!(leases.look(worker, 199), Standing::Held(200));
-        assert!(!leases.goes_on(worker, 200));
-        assert_eq!(leases.look(worker, 5_000), Standing::Held(5_200));
-        assert!(!leases.take_if_lost(worker, 5_199));
-        assert!(leases.take_if_lost(worker, 5_200));
+        assert_eq!(leases.check(worker, 199), LeaseStatus::Held(200));
+        assert!(!leases.is_valid(worker, 200));
+        assert_eq!(leases.check(worker, 5_000), LeaseStatus::Held(5_200));
+        assert!(!leases.remove_if_lost(worker, 5_199));
+        assert!(leases.remove_if_lost(worker, 5_200));
         assert!(!leases.renew(worker, 5_200, LEASE));
     }
 
     #[test]
-    fn a_process_that_stood_still_loses_no_worker() {
+    fn a_stalled_process_loses_no_worker() {
         let (leases, worker) = held_since(0);
-        assert_eq!(leases.look(worker, 60_000), Standing::Held(60_200));
+        assert_eq!(leases.check(worker, 60_000), LeaseStatus::Held(60_200));
         assert!(leases.renew(worker, 60_100, LEASE));
-        assert_eq!(leases.look(worker, 60_250), Standing::Held(60_300));
+        assert_eq!(leases.check(worker, 60_250), LeaseStatus::Held(60_300));
         assert_eq!(
-            leases.look(worker, 60_300),
-            Standing::Held(60_500),
+            leases.check(worker, 60_300),
+            LeaseStatus::Held(60_500),
             "the look before is forgotten"
         );
     }
@@ -150,8 +154,8 @@ mod tests {
     #[test]
     fn a_worker_of_an_earlier_process_is_lost_at_once() {
         let (leases, worker) = held_since(0);
-        leases.end_all();
-        assert_eq!(leases.look(worker, 1), Standing::Lost);
+        leases.remove_all();
+        assert_eq!(leases.check(worker, 1), LeaseStatus::Lost);
         assert!(!leases.renew(worker, 1, LEASE));
     }
 }

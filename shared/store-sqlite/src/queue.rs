@@ -1,13 +1,16 @@
-//! Runs: one row for each task that is queued or running.
+//! The queue: one row for each queued or running task, and the limits on what runs at once.
 //!
-//! A run that is not claimed stands in one of three [stages](Stage); only what is ready is looked at by claims. Whenever
-//! a run leaves the place that its concurrency key allows (it ends, or goes back), the next one of that key becomes
-//! ready in the same transaction.
+//! An unclaimed run is in one of three [stages](Stage); claims read only those that are ready.
+//! Everything is counted in the rows by the only writer, so a limit is exact and no counter can
+//! drift. A run that is found while its concurrency key is in use is held back. When a run frees a
+//! key (it ends, or returns to the queue), the next run of that key becomes ready in the same
+//! transaction; a claim does the same if the key has room left. Runs that still wait for a free key
+//! (because a ready run of the key was removed or no worker may take it) are found by
+//! [`orphaned_keys`].
 
 use crate::{
-    concurrency,
     db::{self, statements},
-    error::Result,
+    error::DbResult,
     row,
     writer::Tx,
 };
@@ -35,14 +38,34 @@ statements! {
         UPDATE runs SET losses = 0 WHERE owner_id = ?1 AND task = ?2";
     REMOVE = "-- store::settle
         DELETE FROM runs WHERE owner_id = ?1 AND task = ?2";
+    RUNNING = "-- store::claim
+        SELECT count(*) FROM runs INDEXED BY runs_running WHERE agent = ?1 AND worker IS NOT NULL";
+    RUNNING_OF_OWNER = "-- store::claim
+        SELECT count(*) FROM runs INDEXED BY runs_running
+        WHERE agent = ?1 AND owner_id = ?2 AND worker IS NOT NULL";
+    RUNNING_OF_KEY = "-- store::claim
+        SELECT count(*) FROM runs INDEXED BY runs_running
+        WHERE agent = ?1 AND owner_id = ?2 AND concurrency_key = ?3 AND worker IS NOT NULL";
+    FIRST_HELD_BACK = "-- store::release_key
+        SELECT owner_id, task, agent FROM runs INDEXED BY runs_held_back
+        WHERE agent = ?1 AND owner_id = ?2 AND concurrency_key = ?3 AND worker IS NULL AND stage = 2
+        ORDER BY priority DESC, run_at, task
+        LIMIT 1";
+    SET_STAGE = "-- store::release_key
+        UPDATE runs SET stage = ?3 WHERE owner_id = ?1 AND task = ?2";
+    NEXT_KEY = "-- store::reap
+        SELECT agent, owner_id, concurrency_key FROM runs INDEXED BY runs_held_back
+        WHERE worker IS NULL AND stage = 2 AND (agent, owner_id, concurrency_key) > (?1, ?2, ?3)
+        ORDER BY agent, owner_id, concurrency_key
+        LIMIT 1";
 }
 
-/// Where a run stands that is not claimed.
+/// Stage of an unclaimed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It can be claimed.
+    /// Can be claimed.
     Ready,
-    /// Its time has not come.
+    /// Its due time has not come.
     Scheduled,
     /// Its concurrency key is in use.
     HeldBack,
@@ -57,7 +80,7 @@ impl Stage {
         }
     }
 
-    /// Where a run stands that is due at this time.
+    /// Returns the stage of a run that is due at `run_at`.
     pub const fn of(run_at: i64, now: i64) -> Self {
         if run_at > now { Self::Scheduled } else { Self::Ready }
     }
@@ -78,12 +101,12 @@ pub struct Run {
     pub losses: i32,
     pub ready: bool,
     pub concurrency_key: Option<String>,
-    /// Of the executor to which it is pinned.
+    /// Version of the executor that the run is pinned to.
     pub version: Option<String>,
 }
 
 impl Run {
-    pub fn load(conn: &Connection, key: TaskKey) -> Result<Option<Self>> {
+    pub fn load(conn: &Connection, key: TaskKey) -> DbResult<Option<Self>> {
         db::one(conn, LOAD, (key.owner.0, key.task.to_string()), |row| {
             Ok(Self {
                 key,
@@ -103,14 +126,15 @@ impl Run {
         })
     }
 
-    /// How many attempts there were: the one under way counts, the one that is to come does not.
+    /// Returns the number of attempts so far: a running one counts, one that has yet to start does
+    /// not.
     pub const fn attempts(&self) -> i32 {
         if self.claimed { self.attempt } else { self.attempt.saturating_sub(1) }
     }
 
-    /// Takes it from its worker and offers it to everybody, as it stands in `self`, when it is due. Whoever had it cannot
-    /// write any more.
-    pub fn offer_again(&self, tx: &mut Tx<'_>) -> Result<()> {
+    /// Takes the run from its worker and offers it again, as it stands in `self`. Its previous
+    /// holder cannot write any longer.
+    pub fn offer_again(&self, tx: &mut Tx<'_>) -> DbResult<()> {
         db::run(
             tx.conn,
             OFFER_AGAIN,
@@ -123,35 +147,36 @@ impl Run {
         self.frees_its_key(tx)
     }
 
-    /// Takes it off the queue.
-    pub fn remove(&self, tx: &mut Tx<'_>) -> Result<()> {
+    /// Removes the run from the queue.
+    pub fn remove(&self, tx: &mut Tx<'_>) -> DbResult<()> {
         db::run(tx.conn, REMOVE, (self.key.owner.0, self.key.task.to_string()))?;
         self.frees_its_key(tx)
     }
 
-    fn frees_its_key(&self, tx: &mut Tx<'_>) -> Result<()> {
+    fn frees_its_key(&self, tx: &mut Tx<'_>) -> DbResult<()> {
+        // Only a run that holds its key, or is ready to take it, passes the key on.
         if let Some(key) = &self.concurrency_key
             && (self.claimed || self.ready)
         {
-            concurrency::release_one(tx, self.agent.as_str(), self.key.owner.0, key)?;
+            release_one(tx, self.agent.as_str(), self.key.owner.0, key)?;
         }
         Ok(())
     }
 
-    /// Notes until when it must have stopped.
-    pub fn cancel_at(&self, conn: &Connection, at: i64) -> Result<()> {
+    /// Sets the time by which it must have stopped.
+    pub fn cancel_at(&self, conn: &Connection, at: i64) -> DbResult<()> {
         db::run(conn, SET_CANCEL, (self.key.owner.0, self.key.task.to_string(), at))?;
         Ok(())
     }
 }
 
-/// Forgets the workers that were lost with a run, because this one brings it forward.
-pub fn made_progress(conn: &Connection, key: TaskKey) -> Result<()> {
+/// Resets the losses of a run that has made progress.
+pub fn made_progress(conn: &Connection, key: TaskKey) -> DbResult<()> {
     db::run(conn, MADE_PROGRESS, (key.owner.0, key.task.to_string()))?;
     Ok(())
 }
 
-/// A run that is to be offered for the first time in its turn.
+/// A run that starts a turn.
 pub struct NewRun<'a> {
     pub key: TaskKey,
     pub agent: &'a AgentName,
@@ -159,14 +184,14 @@ pub struct NewRun<'a> {
     pub run_at: i64,
     pub epoch: i32,
     pub trace: Option<&'a str>,
-    /// How long it may be runnable without being claimed, in milliseconds.
+    /// Maximum time that it may be runnable without being claimed, in milliseconds.
     pub queue_timeout: Option<i64>,
     pub concurrency_key: Option<&'a str>,
     pub version: Option<&'a str>,
 }
 
 impl NewRun<'_> {
-    pub fn offer(&self, tx: &Tx<'_>) -> Result<()> {
+    pub fn offer(&self, tx: &Tx<'_>) -> DbResult<()> {
         let queue_until = self.queue_timeout.map(|timeout| self.run_at.saturating_add(timeout));
         let (owner, task, agent) =
             (self.key.owner.0, self.key.task.to_string(), self.agent.as_str());
@@ -189,4 +214,75 @@ impl NewRun<'_> {
         db::run(tx.conn, OFFER, run)?;
         Ok(())
     }
+}
+
+/// Counts the running tasks of an agent.
+pub fn running(conn: &Connection, agent: &str) -> DbResult<u32> {
+    Ok(db::one(conn, RUNNING, (agent,), |row| Ok(row.get(0)?))?.unwrap_or(0))
+}
+
+/// Counts the running tasks of an agent and owner.
+pub fn running_of_owner(conn: &Connection, agent: &str, owner: i32) -> DbResult<u32> {
+    Ok(db::one(conn, RUNNING_OF_OWNER, (agent, owner), |row| Ok(row.get(0)?))?.unwrap_or(0))
+}
+
+/// Counts the running tasks of an agent, owner and concurrency key.
+pub fn running_of_key(conn: &Connection, agent: &str, owner: i32, key: &str) -> DbResult<u32> {
+    Ok(db::one(conn, RUNNING_OF_KEY, (agent, owner, key), |row| Ok(row.get(0)?))?.unwrap_or(0))
+}
+
+/// Moves an unclaimed run to another stage.
+pub fn move_to(conn: &Connection, key: TaskKey, stage: Stage) -> DbResult<()> {
+    db::run(conn, SET_STAGE, (key.owner.0, key.task.to_string(), stage.number()))?;
+    Ok(())
+}
+
+/// Makes the first run that waits for a key ready, if there is one, and signals workers.
+pub fn release_one(
+    tx: &mut Tx<'_>,
+    agent: &str,
+    owner: i32,
+    key: &str,
+) -> DbResult<Option<(AgentName, TaskKey)>> {
+    let first = db::one(tx.conn, FIRST_HELD_BACK, (agent, owner, key), |row| {
+        Ok((row::agent(row)?, row::key(row)?))
+    })?;
+    if let Some(run) = &first {
+        move_to(tx.conn, run.1, Stage::Ready)?;
+        tx.effects.runnable.push(run.clone());
+    }
+    Ok(first)
+}
+
+/// A concurrency key for which runs wait.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConcurrencyKey {
+    pub agent: String,
+    pub owner: i32,
+    pub key: String,
+}
+
+/// Finds keys for which runs wait although no run holds them. Checks `most` keys after a position,
+/// which it advances; after the last key it starts again.
+pub fn orphaned_keys(
+    conn: &Connection,
+    place: &mut ConcurrencyKey,
+    most: usize,
+) -> DbResult<Vec<ConcurrencyKey>> {
+    let mut orphaned_keys = Vec::new();
+    for _ in 0..most {
+        let after = (&place.agent, place.owner, &place.key);
+        let next = db::one(conn, NEXT_KEY, after, |row| {
+            Ok(ConcurrencyKey { agent: row.get(0)?, owner: row.get(1)?, key: row.get(2)? })
+        })?;
+        let Some(next) = next else {
+            *place = ConcurrencyKey::default();
+            break;
+        };
+        if running_of_key(conn, &next.agent, next.owner, &next.key)? == 0 {
+            orphaned_keys.push(next.clone());
+        }
+        *place = next;
+    }
+    Ok(orphaned_keys)
 }

@@ -1,8 +1,8 @@
-//! Reads: each sees one state of the data, beside the writer and without waiting for it.
+//! Readers: each read sees one state of the data and does not wait for the writer.
 
 use crate::{
     db,
-    error::{Fault, Result as Inner},
+    error::{DbResult, SqliteError},
 };
 use longhaul_store::{Result, StoreError};
 use rusqlite::Connection;
@@ -12,10 +12,10 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// A few connections that are opened when they are needed.
-pub struct Readers(Arc<Shared>);
+/// A pool of connections, opened on demand.
+pub struct Readers(Arc<ReaderPool>);
 
-struct Shared {
+struct ReaderPool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     slots: Arc<Semaphore>,
@@ -23,17 +23,18 @@ struct Shared {
 }
 
 impl Readers {
-    /// As many reads at once as there may be connections; further ones wait for their turn.
+    /// Creates a pool with at most this many connections; further reads wait.
     pub fn new(path: PathBuf, connections: u32) -> Self {
         let slots = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(slots));
-        Self(Arc::new(Shared { path, idle: Mutex::default(), slots, connections }))
+        Self(Arc::new(ReaderPool { path, idle: Mutex::default(), slots, connections }))
     }
 
-    /// Runs a read in one transaction, on a thread that may block. A caller that goes away does not stop it.
+    /// Runs a read in one transaction on a blocking thread. A caller that goes away does not stop
+    /// it.
     pub async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> Inner<T> + Send + 'static,
+        read: impl FnOnce(&Connection) -> DbResult<T> + Send + 'static,
     ) -> Result<T> {
         let closed = |_| StoreError::Unavailable("the store is closed".to_owned());
         let slot = Arc::clone(&self.0.slots).acquire_owned().await.map_err(closed)?;
@@ -48,7 +49,7 @@ impl Readers {
         }
     }
 
-    /// Turns further reads away, waits for those that were begun and closes the connections.
+    /// Rejects further reads, waits for those in progress and closes the connections.
     pub async fn close(&self) {
         let begun = self.0.slots.acquire_many(self.0.connections).await;
         self.0.slots.close();
@@ -57,21 +58,21 @@ impl Readers {
     }
 }
 
-impl Shared {
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> Inner<T>) -> Inner<T> {
+impl ReaderPool {
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> DbResult<T>) -> DbResult<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let conn = match idle {
             Some(conn) => conn,
             None => db::open_reader(&self.path)?,
         };
-        // What panics in between takes its connection with it.
+        // A panic from here on drops the connection.
         db::execute(&conn, "BEGIN")?;
         let answer = read(&conn);
         if !conn.is_autocommit() {
             db::execute(&conn, "COMMIT")?;
         }
-        // After an error of the database the connection is not used again.
-        if !matches!(answer, Err(Fault::Db(_))) {
+        // After a database error the connection is not reused.
+        if !matches!(answer, Err(SqliteError::Db(_))) {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
         }
         answer

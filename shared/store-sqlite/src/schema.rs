@@ -1,10 +1,10 @@
-//! The schema: which migrations there are, and which of them a file has.
+//! The schema: all migrations, and those that a file has.
 //!
-//! They are applied in one transaction, so a crash in the middle leaves the schema as it was.
+//! Migrations are applied in one transaction, so a crash in the middle leaves the schema as it was.
 
 use crate::{
     db::{self, statements},
-    error::Result,
+    error::DbResult,
 };
 use longhaul_domain::BlobHash;
 use longhaul_store::StoreError;
@@ -51,21 +51,21 @@ statements! {
         INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)";
 }
 
-/// Applies what is missing.
-pub fn migrate(conn: &Connection, now: i64) -> Result<()> {
+/// Applies the missing migrations.
+pub fn migrate(conn: &Connection, now: i64) -> DbResult<()> {
     conn.execute_batch(CREATE_TABLE)?;
     let applied = verify(conn)?;
     for migration in MIGRATIONS.iter().skip(applied) {
         conn.execute_batch(migration.sql)?;
         let Migration { version, name, sql } = migration;
         db::run(conn, RECORD, (version, name, checksum(sql), now))?;
-        tracing::info!(version, name, "applied a migration");
+        tracing::info!(version, name, "migration applied");
     }
     Ok(())
 }
 
-/// Whether the file has the schema that this program needs.
-pub fn check(conn: &Connection) -> Result<()> {
+/// Checks that the file has the schema that this program needs.
+pub fn check(conn: &Connection) -> DbResult<()> {
     let applied = match db::one(conn, HAS_TABLE, (), |_| Ok(()))? {
         Some(()) => verify(conn)?,
         None => 0,
@@ -80,8 +80,8 @@ pub fn check(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// How many migrations were applied; each must be the one that this program knows.
-fn verify(conn: &Connection) -> Result<usize> {
+/// Counts the applied migrations, each of which must be known to this program.
+fn verify(conn: &Connection) -> DbResult<usize> {
     let applied = db::all(conn, APPLIED, (), |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
     })?;
@@ -104,39 +104,36 @@ fn verify(conn: &Connection) -> Result<usize> {
     Ok(applied.len())
 }
 
-/// SHA-256 in hexadecimal.
+/// Returns the SHA-256 in hexadecimal.
 fn checksum(sql: &str) -> String {
     BlobHash::of(sql.as_bytes()).to_string()
 }
 
-/// Every statement of this crate with its name.
+/// Lists all statements of this crate with their names.
 #[cfg(test)]
 pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
     let modules = [
         STATEMENTS,
-        crate::concurrency::STATEMENTS,
+        crate::agents::STATEMENTS,
+        crate::clock::STATEMENTS,
         crate::head::STATEMENTS,
+        crate::intake::accept::STATEMENTS,
+        crate::intake::dedupe::STATEMENTS,
+        crate::keys::STATEMENTS,
+        crate::operator::STATEMENTS,
         crate::queue::STATEMENTS,
-        crate::read::facts::STATEMENTS,
-        crate::read::list::STATEMENTS,
-        crate::read::history::STATEMENTS,
-        crate::read::log::STATEMENTS,
-        crate::read::operate::STATEMENTS,
         crate::read::budget::STATEMENTS,
+        crate::read::history::STATEMENTS,
+        crate::read::list::STATEMENTS,
+        crate::read::log::STATEMENTS,
+        crate::read::run_details::STATEMENTS,
         crate::read::task::STATEMENTS,
-        crate::write::accept::STATEMENTS,
-        crate::write::checkpoints::STATEMENTS,
-        crate::write::claim::STATEMENTS,
-        crate::write::clock_step::STATEMENTS,
-        crate::write::dead::STATEMENTS,
-        crate::write::dedupe::STATEMENTS,
-        crate::write::keys::STATEMENTS,
-        crate::write::look::STATEMENTS,
-        crate::write::reap::STATEMENTS,
-        crate::write::registry::STATEMENTS,
-        crate::write::schedules::STATEMENTS,
-        crate::write::turns::STATEMENTS,
-        crate::write::workers::STATEMENTS,
+        crate::schedules::STATEMENTS,
+        crate::work::claim::STATEMENTS,
+        crate::work::due_work::STATEMENTS,
+        crate::work::output::STATEMENTS,
+        crate::work::reap::STATEMENTS,
+        crate::work::workers::STATEMENTS,
     ];
     modules.into_iter().flatten().copied()
 }
@@ -151,7 +148,7 @@ mod tests {
         conn
     }
 
-    fn refused(outcome: Result<()>) -> String {
+    fn refused(outcome: DbResult<()>) -> String {
         match outcome.map_err(StoreError::from) {
             Err(StoreError::Schema(why)) => why,
             other => panic!("{other:?}"),
@@ -166,8 +163,8 @@ mod tests {
         assert_eq!(verify(&conn).unwrap(), MIGRATIONS.len());
     }
 
-    /// The schema of the first program, with a run that is due, one that is not, and one that is under way.
-    fn of_the_first_program() -> Connection {
+    /// Creates the schema of the first release, with a due run, a later one and a running one.
+    fn first_release_schema() -> Connection {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(CREATE_TABLE).unwrap();
         let Migration { version, name, sql } = &MIGRATIONS[0];
@@ -184,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_queued_before_a_migration_is_queued_after_it() {
-        let conn = of_the_first_program();
+    fn queued_runs_survive_a_migration() {
+        let conn = first_release_schema();
         migrate(&conn, 0).unwrap();
         let stage = |task: &str| {
             let sql = "SELECT stage FROM runs WHERE task = ?1";
@@ -225,7 +222,7 @@ mod tests {
         }
     }
 
-    /// The same as on Postgres: what people write against one store works on the other.
+    /// Columns must equal those on Postgres, so that queries for one store work on the other.
     #[test]
     fn the_views_have_the_promised_columns() {
         let conn = migrated();

@@ -1,8 +1,11 @@
-//! Hints within the process, one for each committed batch. A listener that lags is told that it missed some.
+//! Hints within the process, sent once for each committed batch. A listener that lags is told that
+//! it missed some.
 
+use crate::SqliteStore;
+use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use longhaul_domain::{AgentName, Seq, TaskKey};
-use longhaul_store::{ControlSignal, LogSignal, Result, SignalStream, StoreError};
+use longhaul_store::{ControlSignal, LogSignal, Result, SignalSource, SignalStream, StoreError};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -10,20 +13,20 @@ use std::{
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Signals that a listener may lag behind.
-const BUFFER: usize = 1_024;
+const SIGNAL_BUFFER: usize = 1_024;
 
-/// What a batch did that others want to hear of.
+/// Effects of a batch that listeners are told about.
 #[derive(Debug, Default)]
-pub struct Effects {
+pub struct CommitEffects {
     pub grown: BTreeMap<TaskKey, Seq>,
     pub cancels: Vec<TaskKey>,
     pub messages: Vec<TaskKey>,
-    /// What became ready, and for whom.
+    /// Runs that became ready, and their agents.
     pub runnable: Vec<(AgentName, TaskKey)>,
 }
 
-impl Effects {
-    /// Adds what a later call of the same batch did.
+impl CommitEffects {
+    /// Adds the effects of a later call of the same batch.
     pub fn merge(&mut self, other: Self) {
         self.grown.extend(other.grown);
         self.cancels.extend(other.cancels);
@@ -37,25 +40,25 @@ struct Senders {
     control: broadcast::Sender<ControlSignal>,
 }
 
-/// Those who listen. Empty once the store is closed, which ends every stream.
-pub struct Signals(Mutex<Option<Senders>>);
+/// Channels to the listeners. Empty once the store is closed, which ends every stream.
+pub struct SignalHub(Mutex<Option<Senders>>);
 
-impl Default for Signals {
+impl Default for SignalHub {
     fn default() -> Self {
         let senders = Senders {
-            log: broadcast::Sender::new(BUFFER),
-            control: broadcast::Sender::new(BUFFER),
+            log: broadcast::Sender::new(SIGNAL_BUFFER),
+            control: broadcast::Sender::new(SIGNAL_BUFFER),
         };
         Self(Mutex::new(Some(senders)))
     }
 }
 
-impl Signals {
-    /// Tells everybody what a committed batch did.
-    pub fn send(&self, effects: Effects) {
+impl SignalHub {
+    /// Sends the effects of a committed batch to all listeners.
+    pub fn send(&self, effects: CommitEffects) {
         let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(senders) = senders.as_ref() else { return };
-        // An error means that nobody listens.
+        // An error means that there is no listener.
         if !effects.grown.is_empty() {
             let _ = senders.log.send(LogSignal::Grown(effects.grown.into_iter().collect()));
         }
@@ -70,7 +73,7 @@ impl Signals {
         }
     }
 
-    /// Tells everybody that an agent has something to run.
+    /// Announces a runnable task of an agent.
     pub fn announce(&self, agent: &AgentName, task: TaskKey) {
         let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(senders) = senders.as_ref() {
@@ -114,21 +117,40 @@ fn streamed<T: Clone + Send + 'static>(
     stream::unfold((receiver, missed), next).boxed()
 }
 
+#[async_trait]
+impl SignalSource for SqliteStore {
+    fn follow_logs(&self, _: &[TaskKey]) {
+        // The only process hears about every task.
+    }
+
+    async fn log_signals(&self) -> Result<SignalStream<LogSignal>> {
+        self.signals.log()
+    }
+
+    async fn control_signals(&self) -> Result<SignalStream<ControlSignal>> {
+        self.signals.control()
+    }
+
+    fn announce(&self, agent: &AgentName, task: TaskKey) {
+        self.signals.announce(agent, task);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use longhaul_domain::{OwnerId, TaskId};
 
-    fn grown(seq: i64) -> Effects {
+    fn grown(seq: i64) -> CommitEffects {
         let key = TaskKey { owner: OwnerId(1), task: TaskId::new(uuid::Uuid::nil()) };
-        Effects { grown: [(key, Seq(seq))].into(), ..Effects::default() }
+        CommitEffects { grown: [(key, Seq(seq))].into(), ..CommitEffects::default() }
     }
 
     #[tokio::test]
-    async fn a_listener_that_lags_is_told() {
-        let signals = Signals::default();
+    async fn a_listener_that_lags_is_told_that_it_missed_signals() {
+        let signals = SignalHub::default();
         let mut stream = signals.log().unwrap();
-        for seq in 0..=i64::try_from(BUFFER).unwrap() {
+        for seq in 0..=i64::try_from(SIGNAL_BUFFER).unwrap() {
             signals.send(grown(seq));
         }
         assert_eq!(stream.next().await, Some(LogSignal::Missed));
@@ -137,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn streams_end_when_the_store_is_closed() {
-        let signals = Signals::default();
+        let signals = SignalHub::default();
         let mut stream = signals.control().unwrap();
         signals.close();
         assert_eq!(stream.next().await, None);

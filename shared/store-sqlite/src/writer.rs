@@ -1,17 +1,17 @@
-//! The one writer: a thread with the only connection that writes.
+//! The writer: a thread with the only connection that writes.
 //!
-//! Calls of every kind that wait when it becomes free make up the next transaction, in the order in which they came. One that
-//! is refused, or panics, fails alone: that is rare, so the transaction is then begun again, with a savepoint for each call.
-//! Callers are answered after the commit; when that fails, or the process dies before it, nothing of any of them was
-//! done. A lone call waits for nobody. The thread's blocking receive is what batches: no timer, no hop between tasks for
-//! every statement.
+//! All calls that wait when the thread becomes free form the next transaction, in order of arrival.
+//! Callers are answered after the commit. If the commit fails, or the process dies before it, none
+//! of the calls took effect. A call that is refused or panics fails alone. That is rare, so the
+//! transaction is then started again with a savepoint for each call. A lone call waits for nothing:
+//! the thread's blocking receive makes the batches, without a timer and without switching tasks for
+//! each statement.
 
 use crate::{
+    clock::{self, StoreClock},
     db,
-    error::{Fault, Result as Inner, describe},
-    signals::{Effects, Signals},
-    time::Time,
-    write::clock_step,
+    error::{DbResult, SqliteError, describe},
+    signals::{CommitEffects, SignalHub},
 };
 use longhaul_runtime::IdSource;
 use longhaul_store::{Result, StoreError};
@@ -24,23 +24,23 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// Calls in one transaction.
-const BATCH: usize = 256;
-/// Bytes in one transaction; one call over it goes alone.
-const WEIGHT: usize = 16 << 20;
-/// Calls that wait; a further one is turned away.
-const WAITING: usize = 10_000;
+/// Maximum calls in one transaction.
+const MAX_BATCH_CALLS: usize = 256;
+/// Maximum bytes in one transaction; a larger call runs alone.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+/// Maximum waiting calls; further ones are rejected.
+const MAX_WAITING_CALLS: usize = 10_000;
 
-/// What a call works with.
+/// Context of a call inside a transaction.
 pub struct Tx<'a> {
     pub conn: &'a Connection,
     /// Milliseconds since 1970.
     pub now: i64,
     pub ids: &'a dyn IdSource,
-    pub effects: Effects,
+    pub effects: CommitEffects,
 }
 
-/// Hands calls to the thread.
+/// Hands calls to the writer thread.
 pub struct Writer {
     calls: Mutex<Option<mpsc::Sender<Box<dyn Call>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -50,13 +50,13 @@ impl Writer {
     /// Opens the file and starts the thread.
     pub fn start(
         path: &Path,
-        time: Arc<Time>,
+        time: Arc<StoreClock>,
         ids: Arc<dyn IdSource>,
-        signals: Arc<Signals>,
+        signals: Arc<SignalHub>,
     ) -> Result<Self> {
         let conn = db::open_writer(path).map_err(|e| describe(&e))?;
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let mut thread = Thread { conn, time, ids, signals, synced: true };
+        let (sender, receiver) = mpsc::channel(MAX_WAITING_CALLS);
+        let mut thread = WriterThread { conn, time, ids, signals, synced: true };
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || thread.serve(receiver))
@@ -64,20 +64,21 @@ impl Writer {
         Ok(Self { calls: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Runs a write of about `weight` bytes and answers when it is on the disk. What it did in the database is undone when it
-    /// is run again, for another call of its batch; what it did in memory must not mind.
+    /// Runs a write of about `weight` bytes and returns once it is on disk. `work` may run twice,
+    /// if another call of its batch fails: its changes in the database are undone, its changes in
+    /// memory must tolerate the repetition.
     pub async fn write<T: Send + 'static>(
         &self,
         weight: usize,
-        work: impl Fn(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
     ) -> Result<T> {
         self.call(weight, true, work).await
     }
 
-    /// Runs a write that a power failure may undo: it gives no place in a log away.
+    /// Runs a write that a power failure may undo. It must not assign a place in a log.
     pub async fn write_unsynced<T: Send + 'static>(
         &self,
-        work: impl Fn(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
     ) -> Result<T> {
         self.call(0, false, work).await
     }
@@ -86,10 +87,10 @@ impl Writer {
         &self,
         weight: usize,
         synced: bool,
-        work: impl Fn(&mut Tx<'_>) -> Inner<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> DbResult<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let call = Waiting { work, output: None, answer, weight, synced };
+        let call = QueuedCall { work, output: None, answer, weight, synced };
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let calls = calls.ok_or_else(|| unavailable("the store is closed"))?;
         calls.try_send(Box::new(call)).map_err(|e| match e {
@@ -100,12 +101,12 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(unavailable("the store has stopped")))
     }
 
-    /// Turns further writes away and waits for those that were begun.
+    /// Rejects further writes and waits for those in progress.
     pub async fn close(&self) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // A thread that panicked has nothing more to say here.
+            // A panicked thread has no result to report.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
@@ -114,7 +115,8 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The thread owns its connection; waiting for it here keeps the folder locked until that is closed.
+        // The thread owns its connection. Waiting for it keeps the folder locked until the
+        // connection is closed.
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
@@ -125,25 +127,25 @@ fn unavailable(why: &str) -> StoreError {
     StoreError::Unavailable(why.to_owned())
 }
 
-/// A call of some type that waits for the thread.
+/// A waiting call of any type.
 trait Call: Send {
     fn weight(&self) -> usize;
     fn synced(&self) -> bool;
-    /// Does the work, possibly again. An error: it was refused and must leave no trace.
+    /// Runs the work, perhaps again. An error means that it was refused and must leave no trace.
     fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), StoreError>;
-    /// Gives the answer, or why nothing was committed.
+    /// Sends the answer, or the reason why nothing was committed.
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
 
-struct Waiting<T, F> {
+struct QueuedCall<T, F> {
     work: F,
-    output: Option<Inner<T>>,
+    output: Option<DbResult<T>>,
     answer: oneshot::Sender<Result<T>>,
     weight: usize,
     synced: bool,
 }
 
-impl<T: Send, F: Fn(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> {
+impl<T: Send, F: Fn(&mut Tx<'_>) -> DbResult<T> + Send> Call for QueuedCall<T, F> {
     fn weight(&self) -> usize {
         self.weight
     }
@@ -153,14 +155,15 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> {
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), StoreError> {
-        // What a panic leaves behind in memory goes with the call; in the database, the savepoint is rolled back.
+        // A panic's changes in memory vanish with the call; those in the database are rolled back
+        // with the savepoint.
         let output = catch_unwind(AssertUnwindSafe(|| (self.work)(tx))).unwrap_or_else(|_| {
-            tracing::error!("a write panicked");
+            tracing::error!("write panicked");
             Err(unavailable("the write failed by a defect of this program").into())
         });
         let refused = match &output {
-            Err(Fault::Db(error)) => Err(describe(error)),
-            Err(Fault::Store(_)) => Err(unavailable("another write of the batch failed")),
+            Err(SqliteError::Db(error)) => Err(describe(error)),
+            Err(SqliteError::Store(_)) => Err(unavailable("another write of the batch failed")),
             Ok(_) => Ok(()),
         };
         self.output = Some(output);
@@ -169,18 +172,19 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> Inner<T> + Send> Call for Waiting<T, F> {
 
     fn answer(self: Box<Self>, failed: Option<&str>) {
         let answer = match (failed, self.output) {
-            // What this call was refused for says more than why the batch failed.
+            // The refusal of this call says more than the failure of the batch.
             (_, Some(Err(fault))) => Err(StoreError::from(fault)),
             (Some(why), _) => Err(unavailable(why)),
             (None, Some(Ok(output))) => Ok(output),
             (None, None) => Err(unavailable("the write was not begun")),
         };
-        // A caller that has gone away needs no answer; what it asked for is done.
+        // The caller may have gone away; the write is done all the same.
         let _ = self.answer.send(answer);
     }
 }
 
-/// Why a batch failed. That says nothing about any one row of it, so all of it may be tried again.
+/// Extracts the reason why a batch failed. It is about no single row, so the whole batch may be
+/// retried.
 fn reason(error: StoreError) -> String {
     match error {
         StoreError::Refused(why) | StoreError::Unavailable(why) => why,
@@ -188,26 +192,27 @@ fn reason(error: StoreError) -> String {
     }
 }
 
-struct Thread {
+struct WriterThread {
     conn: Connection,
-    time: Arc<Time>,
+    time: Arc<StoreClock>,
     ids: Arc<dyn IdSource>,
-    signals: Arc<Signals>,
-    /// Whether a commit waits for the disk.
+    signals: Arc<SignalHub>,
+    /// Set while commits wait for the disk.
     synced: bool,
 }
 
-impl Thread {
+impl WriterThread {
     fn serve(&mut self, mut calls: mpsc::Receiver<Box<dyn Call>>) {
         let mut carried = None;
         while let Some(first) = carried.take().or_else(|| calls.blocking_recv()) {
             let mut weight = first.weight();
             let mut batch = vec![first];
-            while batch.len() < BATCH
+            while batch.len() < MAX_BATCH_CALLS
                 && let Ok(next) = calls.try_recv()
             {
+                // A call over the limit starts the next batch, so the order of calls is kept.
                 weight = weight.saturating_add(next.weight());
-                if weight > WEIGHT {
+                if weight > MAX_BATCH_BYTES {
                     carried = Some(next);
                     break;
                 }
@@ -220,56 +225,61 @@ impl Thread {
     fn commit(&mut self, mut batch: Vec<Box<dyn Call>>) {
         let done = self.transact(&mut batch).map_err(|fault| reason(fault.into()));
         if let Err(error) = &done {
-            tracing::warn!(error, calls = batch.len(), "a batch of writes was not committed");
+            tracing::warn!(error, calls = batch.len(), "write batch failed");
             if !self.conn.is_autocommit()
                 && let Err(error) = self.conn.execute_batch("ROLLBACK")
             {
-                tracing::error!(%error, "a failed batch could not be rolled back");
+                tracing::error!(%error, "rollback failed");
             }
         }
         let failed = done.as_ref().err().map(String::as_str);
         for call in batch {
             call.answer(failed);
         }
+        // Signals follow the commit: a listener that reads now finds what it is told about.
         if let Ok(effects) = done {
             self.signals.send(effects);
         }
     }
 
     /// Runs the calls in one transaction and commits it.
-    fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
+    fn transact(&mut self, batch: &mut [Box<dyn Call>]) -> DbResult<CommitEffects> {
         self.sync(batch.iter().any(|call| call.synced()))?;
         self.follow_clock()?;
         self.run("BEGIN IMMEDIATE")?;
-        let effects = if let Some(effects) = self.together(batch)? {
+        let effects = if let Some(effects) = self.run_all(batch)? {
             effects
         } else {
+            // The second run overwrites the outputs of the first.
             self.run("ROLLBACK")?;
             self.run("BEGIN IMMEDIATE")?;
-            self.one_by_one(batch)?
+            self.run_with_savepoints(batch)?
         };
         self.run("COMMIT")?;
         Ok(effects)
     }
 
-    /// Follows a clock that was set back, before anything is written by its new time.
-    fn follow_clock(&self) -> Inner<()> {
+    /// Follows a clock that was set back, before anything is written with the new time.
+    fn follow_clock(&self) -> DbResult<()> {
+        // Reading the clock detects a step.
         self.time.now();
-        let Some(step) = self.time.step() else { return Ok(()) };
+        let Some(step) = self.time.pending_step() else { return Ok(()) };
         self.run("BEGIN IMMEDIATE")?;
-        clock_step::follow(&self.conn, step)?;
+        clock::shift_relative_times(&self.conn, step)?;
         self.run("COMMIT")?;
-        self.time.followed(step);
+        self.time.mark_followed(step);
         Ok(())
     }
 
-    /// Runs the calls without savepoints, which would copy every page that each of them changes; `None`: one was refused.
-    fn together(&self, batch: &mut [Box<dyn Call>]) -> Inner<Option<Effects>> {
+    /// Runs the calls without savepoints, which would copy every page that a call changes. `None`:
+    /// a call was refused.
+    fn run_all(&self, batch: &mut [Box<dyn Call>]) -> DbResult<Option<CommitEffects>> {
         let mut tx = self.tx();
         for call in batch {
             match call.run(&mut tx) {
                 Ok(()) => {}
-                // A grave error, such as a full disk, rolls everything back at once: then the batch fails.
+                // A grave error such as a full disk has already rolled back the transaction: the
+                // whole batch fails.
                 Err(error) if self.conn.is_autocommit() => return Err(error.into()),
                 Err(_) => return Ok(None),
             }
@@ -277,9 +287,9 @@ impl Thread {
         Ok(Some(tx.effects))
     }
 
-    /// The same, undoing what those did that are refused.
-    fn one_by_one(&self, batch: &mut [Box<dyn Call>]) -> Inner<Effects> {
-        let mut effects = Effects::default();
+    /// Runs the calls with a savepoint each, and undoes those that are refused.
+    fn run_with_savepoints(&self, batch: &mut [Box<dyn Call>]) -> DbResult<CommitEffects> {
+        let mut effects = CommitEffects::default();
         for call in batch {
             self.run("SAVEPOINT one")?;
             let mut tx = self.tx();
@@ -294,7 +304,7 @@ impl Thread {
     }
 
     fn tx(&self) -> Tx<'_> {
-        let (now, effects) = (self.time.now(), Effects::default());
+        let (now, effects) = (self.time.now(), CommitEffects::default());
         Tx { conn: &self.conn, now, ids: &*self.ids, effects }
     }
 
@@ -302,9 +312,11 @@ impl Thread {
         db::execute(&self.conn, sql)
     }
 
-    /// Says whether the next commit waits for the disk. One that does takes every earlier one with it.
+    /// Sets whether the next commit waits for the disk. A synced commit also syncs all earlier
+    /// ones.
     fn sync(&mut self, synced: bool) -> rusqlite::Result<()> {
         if synced != self.synced {
+            // SQLite changes this setting only outside a transaction.
             self.conn.pragma_update(None, "synchronous", if synced { "full" } else { "normal" })?;
             self.synced = synced;
         }

@@ -1,9 +1,9 @@
-//! The suite that every store must pass.
+//! The conformance suite that every store must pass.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use longhaul_runtime::{SystemClock, SystemIds};
-use longhaul_store::conformance::Fixture;
+use longhaul_store_kit::Fixture;
 use longhaul_store_sqlite::SqliteStore;
 use std::sync::Arc;
 
@@ -15,4 +15,4 @@ async fn fresh() -> Fixture {
     Fixture { store, keep: Box::new(folder) }
 }
 
-longhaul_store::conformance_tests!(fresh().await);
+longhaul_store_kit::conformance_tests!(fresh().await);

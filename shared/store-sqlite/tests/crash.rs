@@ -1,6 +1,6 @@
 //! No acknowledged write is lost, however the process ends.
 //!
-//! A process of its own writes and says on its output what was acknowledged; it is killed in the middle of it.
+//! A child process writes and prints what was acknowledged; it is killed in the middle.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,10 +26,10 @@ use std::{
     time::Duration,
 };
 
-/// Names the folder for the process that is killed.
-const FOLDER: &str = "LONGHAUL_CRASH_TEST_FOLDER";
+/// Environment variable with the folder of the process that is killed.
+const FOLDER_VARIABLE: &str = "LONGHAUL_CRASH_TEST_FOLDER";
 
-/// The name of a checkpoint.
+/// Name of a checkpoint.
 const STEP: &str = "step";
 
 fn open(folder: &Path) -> Result<Arc<SqliteStore>, StoreError> {
@@ -55,7 +55,7 @@ fn asks() -> AcceptNew {
 }
 
 #[test]
-fn what_was_acknowledged_before_a_kill_is_there() {
+fn acknowledged_writes_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged: HashMap<TaskId, i64> = HashMap::new();
     for round in 1..=3 {
@@ -74,15 +74,15 @@ fn what_was_acknowledged_before_a_kill_is_there() {
 fn start(folder: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "the_process_that_is_killed"])
-        .env(FOLDER, folder)
+        .env(FOLDER_VARIABLE, folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
 }
 
-/// Takes what was acknowledged, until there are so many tasks or the process is gone. A line that was cut off does not
-/// count.
+/// Reads acknowledgements until there are this many tasks or the process is gone. A truncated line
+/// does not count.
 fn take_lines(lines: &mut impl BufRead, acknowledged: &mut HashMap<TaskId, i64>, tasks: usize) {
     let mut line = String::new();
     while acknowledged.len() < tasks {
@@ -126,7 +126,7 @@ async fn check(folder: &Path, acknowledged: &HashMap<TaskId, i64>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it writes until it is killed; another test starts it"]
 async fn the_process_that_is_killed() {
-    let store = open(Path::new(&env::var_os(FOLDER).unwrap())).unwrap();
+    let store = open(Path::new(&env::var_os(FOLDER_VARIABLE).unwrap())).unwrap();
     store.migrate().await.unwrap();
     let writers = (0..8).map(|_| write_for_ever(Arc::clone(&store)));
     futures::future::join_all(writers).await;

@@ -1,10 +1,12 @@
 //! Group commit: concurrent calls of one kind become one batch.
 //!
-//! Whatever arrived while earlier batches were under way goes into the next one; a lone call waits for nobody, and
-//! there is no timer. A batch runs in a task of its own: a caller that goes away cancels nothing, and every caller
-//! gets its own answer. When the process dies in the middle, the batch is committed whole or not at all.
+//! Calls that arrive while earlier batches are in flight go into the next batch. A lone call runs
+//! at once, and there is no timer. A batch runs in its own task: a caller that goes away cancels
+//! nothing, and every caller gets its own answer. If the process dies in the middle, the batch is
+//! committed whole or not at all.
 //!
-//! Heavy calls have a lane of their own, so that a small call neither shares a batch with megabytes nor waits behind them.
+//! Heavy calls have their own lane: a small call neither shares a batch with megabytes nor waits
+//! behind them.
 
 use crate::{Result, StoreError};
 use longhaul_runtime::spawn;
@@ -17,36 +19,38 @@ use std::{
 };
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-/// How large a batch may grow and how many may be under way.
+/// Limits on the size of a batch and on the load that a batcher holds.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
-    /// Calls in one batch.
-    pub calls: usize,
-    /// Weight of one batch, in the unit of [`CallBatcher::call`] (bytes); one call over it goes alone.
-    pub weight: usize,
-    /// Weight from which on a call is heavy. Batches of heavy calls are under way one at a time, beside all others.
-    pub heavy: usize,
-    /// Batches under way at once.
+    /// Maximum calls in one batch.
+    pub max_calls: usize,
+    /// Maximum weight of one batch, in the unit of [`CallBatcher::call`] (bytes). A call over it
+    /// runs in a batch by itself.
+    pub max_weight: usize,
+    /// Weight at which a call counts as heavy. One batch of heavy calls is in flight at a time,
+    /// beside all others.
+    pub heavy_weight: usize,
+    /// Maximum batches in flight.
     pub max_in_flight: usize,
-    /// Beside another batch one begins only with as many calls as this: fewer are better off together with those that come
-    /// until the other one is done.
+    /// Minimum batch size for starting while another batch is in flight. Smaller batches wait and
+    /// join the next one.
     pub min_calls_alongside: usize,
-    /// Calls that wait; a further one is turned away as unavailable.
-    pub waiting: usize,
-    /// Weight of all calls that wait or are under way; likewise.
-    pub held: usize,
+    /// Maximum waiting calls. Further calls fail as unavailable.
+    pub max_waiting: usize,
+    /// Maximum weight of all calls that wait or are in flight. Further calls fail as unavailable.
+    pub max_pending_weight: usize,
 }
 
 impl Default for BatchLimits {
     fn default() -> Self {
         Self {
-            calls: 128,
-            weight: 4 << 20,
-            heavy: 256 << 10,
+            max_calls: 128,
+            max_weight: 4 << 20,
+            heavy_weight: 256 << 10,
             max_in_flight: 2,
             min_calls_alongside: 1,
-            waiting: 10_000,
-            held: 256 << 20,
+            max_waiting: 10_000,
+            max_pending_weight: 256 << 20,
         }
     }
 }
@@ -55,25 +59,26 @@ struct Call<In, Out> {
     input: In,
     weight: usize,
     answer: oneshot::Sender<Result<Out>>,
-    held: Held,
+    held: PendingWeight,
 }
 
-/// Counts the weight of a call until it is done, also when its caller has gone away.
-struct Held {
+/// Counts the weight of a call until the call is done, even if its caller has gone away.
+struct PendingWeight {
     all: Arc<AtomicUsize>,
     weight: usize,
 }
 
-impl Held {
-    /// Takes a weight on; `None` when that is too much. One call alone is never too much.
-    fn take(all: &Arc<AtomicUsize>, weight: usize, most: usize) -> Option<Self> {
+impl PendingWeight {
+    /// Reserves a weight; `None` above the limit. A call that has no other beside it is always
+    /// admitted.
+    fn take(all: &Arc<AtomicUsize>, weight: usize, max_total: usize) -> Option<Self> {
         let before = all.fetch_add(weight, Ordering::Relaxed);
         let held = Self { all: Arc::clone(all), weight };
-        (before == 0 || before.saturating_add(weight) <= most).then_some(held)
+        (before == 0 || before.saturating_add(weight) <= max_total).then_some(held)
     }
 }
 
-impl Drop for Held {
+impl Drop for PendingWeight {
     fn drop(&mut self) {
         self.all.fetch_sub(self.weight, Ordering::Relaxed);
     }
@@ -84,52 +89,54 @@ pub struct CallBatcher<In, Out> {
     calls: mpsc::Sender<Call<In, Out>>,
     heavy_calls: mpsc::Sender<Call<In, Out>>,
     held: Arc<AtomicUsize>,
-    bounds: BatchLimits,
+    limits: BatchLimits,
     name: &'static str,
 }
 
 impl<In: Send + 'static, Out: Send + 'static> CallBatcher<In, Out> {
-    /// Starts a combiner. `run` gets the inputs of a batch and gives one answer for each, in the same order.
-    pub fn start<F, Fut>(name: &'static str, bounds: BatchLimits, run: F) -> Self
+    /// Starts a batcher. `run` receives the inputs of a batch and returns one result for each, in
+    /// the same order.
+    pub fn start<F, Fut>(name: &'static str, limits: BatchLimits, run: F) -> Self
     where
         F: Fn(Vec<In>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
     {
         let run = Arc::new(run);
-        let lane = |bounds: BatchLimits| {
-            let (sender, receiver) = mpsc::channel(bounds.waiting.max(1));
-            spawn(name, collect(name, bounds, receiver, Arc::clone(&run)));
+        let lane = |limits: BatchLimits| {
+            let (sender, receiver) = mpsc::channel(limits.max_waiting.max(1));
+            spawn(name, run_batches(name, limits, receiver, Arc::clone(&run)));
             sender
         };
-        let calls = lane(bounds);
-        let heavy_calls = lane(BatchLimits { max_in_flight: 1, ..bounds });
-        Self { calls, heavy_calls, held: Arc::default(), bounds, name }
+        let calls = lane(limits);
+        let heavy_calls = lane(BatchLimits { max_in_flight: 1, ..limits });
+        Self { calls, heavy_calls, held: Arc::default(), limits, name }
     }
 
-    /// Makes one call and waits for its answer. `weight` is its size in bytes.
+    /// Makes one call and waits for its result. `weight` is its size in bytes.
     pub async fn call(&self, input: In, weight: usize) -> Result<Out> {
         let (answer, answered) = oneshot::channel();
-        let Some(held) = Held::take(&self.held, weight, self.bounds.held) else {
-            return Err(self.broken("holds too much that waits"));
+        let Some(held) = PendingWeight::take(&self.held, weight, self.limits.max_pending_weight)
+        else {
+            return Err(self.unavailable("has too many bytes pending"));
         };
-        let lane = if weight < self.bounds.heavy { &self.calls } else { &self.heavy_calls };
+        let lane = if weight < self.limits.heavy_weight { &self.calls } else { &self.heavy_calls };
         match lane.try_send(Call { input, weight, answer, held }) {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(self.broken("was stopped"))),
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(self.unavailable("was stopped"))),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                Err(self.broken("has too many calls waiting"))
+                Err(self.unavailable("has too many calls waiting"))
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(self.broken("is closed")),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(self.unavailable("is closed")),
         }
     }
 
-    fn broken(&self, how: &str) -> StoreError {
+    fn unavailable(&self, how: &str) -> StoreError {
         StoreError::Unavailable(format!("{} {how}", self.name))
     }
 }
 
-async fn collect<In, Out, F, Fut>(
+async fn run_batches<In, Out, F, Fut>(
     name: &'static str,
-    bounds: BatchLimits,
+    limits: BatchLimits,
     mut calls: mpsc::Receiver<Call<In, Out>>,
     run: Arc<F>,
 ) where
@@ -138,8 +145,10 @@ async fn collect<In, Out, F, Fut>(
     F: Fn(Vec<In>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Vec<Result<Out>>> + Send + 'static,
 {
-    let slots =
-        Arc::new(Slots { free: Semaphore::new(bounds.max_in_flight.max(1)), over: Notify::new() });
+    let slots = Arc::new(BatchSlots {
+        free: Semaphore::new(limits.max_in_flight.max(1)),
+        ended: Notify::new(),
+    });
     let mut carried = None;
     loop {
         let Some(first) = (match carried.take() {
@@ -149,17 +158,17 @@ async fn collect<In, Out, F, Fut>(
             return;
         };
         let mut batch = Batch { weight: first.weight, calls: vec![first] };
-        // Waiting for a slot is what lets a batch grow.
+        // While a batch waits for a slot, it grows.
         let slot = loop {
-            let over = slots.over.notified();
-            carried = carried.or_else(|| batch.gather(&bounds, &mut calls));
-            if let Some(slot) = slots.begin(&bounds, &batch, carried.is_some()) {
+            let ended = slots.ended.notified();
+            carried = carried.or_else(|| batch.gather(&limits, &mut calls));
+            if let Some(slot) = slots.begin(&limits, &batch, carried.is_some()) {
                 break slot;
             }
-            let full = carried.is_some() || batch.calls.len() >= bounds.calls;
+            let full = carried.is_some() || batch.calls.len() >= limits.max_calls;
             tokio::select! {
-                () = over => {}
-                Some(call) = calls.recv(), if !full => carried = batch.add(call, &bounds),
+                () = ended => {}
+                Some(call) = calls.recv(), if !full => carried = batch.add(call, &limits),
             }
         };
         let run = Arc::clone(&run);
@@ -170,16 +179,16 @@ async fn collect<In, Out, F, Fut>(
     }
 }
 
-/// Calls that will go together.
+/// Calls that are about to run together.
 struct Batch<In, Out> {
     calls: Vec<Call<In, Out>>,
     weight: usize,
 }
 
 impl<In, Out> Batch<In, Out> {
-    /// Adds a call; gives it back where it does not fit any more.
-    fn add(&mut self, call: Call<In, Out>, bounds: &BatchLimits) -> Option<Call<In, Out>> {
-        if self.weight + call.weight > bounds.weight {
+    /// Adds a call; returns it if the batch has no space left for it.
+    fn add(&mut self, call: Call<In, Out>, limits: &BatchLimits) -> Option<Call<In, Out>> {
+        if self.weight + call.weight > limits.max_weight {
             return Some(call);
         }
         self.weight += call.weight;
@@ -187,15 +196,15 @@ impl<In, Out> Batch<In, Out> {
         None
     }
 
-    /// Adds what waits; gives the first that does not fit any more.
+    /// Adds the waiting calls; returns the first one that no longer fits.
     fn gather(
         &mut self,
-        bounds: &BatchLimits,
+        limits: &BatchLimits,
         calls: &mut mpsc::Receiver<Call<In, Out>>,
     ) -> Option<Call<In, Out>> {
-        while self.calls.len() < bounds.calls {
+        while self.calls.len() < limits.max_calls {
             let call = calls.try_recv().ok()?;
-            if let Some(call) = self.add(call, bounds) {
+            if let Some(call) = self.add(call, limits) {
                 return Some(call);
             }
         }
@@ -203,37 +212,40 @@ impl<In, Out> Batch<In, Out> {
     }
 }
 
-/// Room for batches.
-struct Slots {
+/// Slots for batches in flight.
+struct BatchSlots {
     free: Semaphore,
-    /// Rung when a batch is over.
-    over: Notify,
+    /// Notified when a batch ends.
+    ended: Notify,
 }
 
-/// The room of one batch, until it is over.
-struct Slot(Arc<Slots>);
+/// A slot that is taken by one batch until the batch ends.
+struct BatchSlot(Arc<BatchSlots>);
 
-impl Drop for Slot {
+impl Drop for BatchSlot {
     fn drop(&mut self) {
         self.0.free.add_permits(1);
-        self.0.over.notify_one();
+        self.0.ended.notify_one();
     }
 }
 
-impl Slots {
-    /// Room for this batch, if it may begin now. `full`: nothing more fits.
+impl BatchSlots {
+    /// Takes a slot if the batch may start now. `full`: no further call fits into it.
     fn begin<In, Out>(
         self: &Arc<Self>,
-        bounds: &BatchLimits,
+        limits: &BatchLimits,
         batch: &Batch<In, Out>,
         full: bool,
-    ) -> Option<Slot> {
-        let alone = self.free.available_permits() >= bounds.max_in_flight.max(1);
-        if !(alone || full || batch.calls.len() >= bounds.min_calls_alongside.min(bounds.calls)) {
+    ) -> Option<BatchSlot> {
+        // No other batch of this lane is in flight.
+        let alone = self.free.available_permits() >= limits.max_in_flight.max(1);
+        if !(alone || full || batch.calls.len() >= limits.min_calls_alongside.min(limits.max_calls))
+        {
             return None;
         }
+        // The permit returns when the slot is dropped.
         self.free.try_acquire().ok()?.forget();
-        Some(Slot(Arc::clone(self)))
+        Some(BatchSlot(Arc::clone(self)))
     }
 }
 
@@ -246,7 +258,7 @@ where
         batch.into_iter().map(|call| (call.input, (call.answer, call.held))).unzip();
     for ((answer, held), output) in answers.into_iter().zip(run(inputs).await) {
         drop(held);
-        // A caller that has gone away needs no answer; what it asked for is done.
+        // The caller may have gone away; the write is done all the same.
         let _ = answer.send(output);
     }
 }
@@ -259,10 +271,10 @@ mod tests {
 
     type Sizes = Arc<Mutex<Vec<usize>>>;
 
-    fn recording(bounds: BatchLimits, gate: Arc<Notify>) -> (Arc<CallBatcher<u32, u32>>, Sizes) {
+    fn recording(limits: BatchLimits, gate: Arc<Notify>) -> (Arc<CallBatcher<u32, u32>>, Sizes) {
         let sizes = Sizes::default();
         let seen = Arc::clone(&sizes);
-        let combiner = CallBatcher::start("test", bounds, move |inputs: Vec<u32>| {
+        let batcher = CallBatcher::start("test", limits, move |inputs: Vec<u32>| {
             seen.lock().unwrap().push(inputs.len());
             let gate = Arc::clone(&gate);
             async move {
@@ -270,17 +282,17 @@ mod tests {
                 inputs.into_iter().map(|n| Ok(n * 2)).collect()
             }
         });
-        (Arc::new(combiner), sizes)
+        (Arc::new(batcher), sizes)
     }
 
     #[tokio::test]
-    async fn what_arrives_meanwhile_goes_together_and_each_gets_its_answer() {
+    async fn calls_during_a_batch_share_the_next_one() {
         let gate = Arc::new(Notify::new());
-        let bounds = BatchLimits { max_in_flight: 1, ..BatchLimits::default() };
-        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let limits = BatchLimits { max_in_flight: 1, ..BatchLimits::default() };
+        let (batcher, sizes) = recording(limits, Arc::clone(&gate));
         let calls = (0..10u32).map(|n| {
-            let combiner = Arc::clone(&combiner);
-            async move { combiner.call(n, 1).await.unwrap() }
+            let batcher = Arc::clone(&batcher);
+            async move { batcher.call(n, 1).await.unwrap() }
         });
         let all = tokio::spawn(futures::future::join_all(calls.collect::<Vec<_>>()));
         while !all.is_finished() {
@@ -294,13 +306,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beside_another_batch_one_waits_for_company() {
+    async fn a_small_batch_waits_while_another_is_in_flight() {
         let gate = Arc::new(Notify::new());
-        let bounds = BatchLimits { min_calls_alongside: 3, ..BatchLimits::default() };
-        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let limits = BatchLimits { min_calls_alongside: 3, ..BatchLimits::default() };
+        let (batcher, sizes) = recording(limits, Arc::clone(&gate));
         let call = |n: u32| {
-            let combiner = Arc::clone(&combiner);
-            tokio::spawn(async move { combiner.call(n, 1).await })
+            let batcher = Arc::clone(&batcher);
+            tokio::spawn(async move { batcher.call(n, 1).await })
         };
         let begun = || sizes.lock().unwrap().clone();
         let mut calls = vec![call(1)];
@@ -331,12 +343,12 @@ mod tests {
     #[tokio::test]
     async fn a_batch_is_bounded_in_weight() {
         let gate = Arc::new(Notify::new());
-        let bounds = BatchLimits { weight: 10, max_in_flight: 1, ..BatchLimits::default() };
-        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let limits = BatchLimits { max_weight: 10, max_in_flight: 1, ..BatchLimits::default() };
+        let (batcher, sizes) = recording(limits, Arc::clone(&gate));
         let calls: Vec<_> = (0..4u32)
             .map(|n| {
-                let combiner = Arc::clone(&combiner);
-                tokio::spawn(async move { combiner.call(n, 8).await })
+                let batcher = Arc::clone(&batcher);
+                tokio::spawn(async move { batcher.call(n, 8).await })
             })
             .collect();
         let all = tokio::spawn(futures::future::join_all(calls));
@@ -349,10 +361,10 @@ mod tests {
 
     #[tokio::test]
     async fn small_calls_do_not_wait_behind_heavy_ones() {
-        let bounds = BatchLimits { max_in_flight: 1, heavy: 100, ..BatchLimits::default() };
+        let limits = BatchLimits { max_in_flight: 1, heavy_weight: 100, ..BatchLimits::default() };
         let gate = Arc::new(Notify::new());
         let holding = Arc::clone(&gate);
-        let batcher = CallBatcher::start("test", bounds, move |inputs: Vec<u32>| {
+        let batcher = CallBatcher::start("test", limits, move |inputs: Vec<u32>| {
             let holding = Arc::clone(&holding);
             async move {
                 if inputs.contains(&1) {
@@ -376,50 +388,54 @@ mod tests {
     #[tokio::test]
     async fn a_caller_that_goes_away_cancels_nothing() {
         let gate = Arc::new(Notify::new());
-        let (combiner, sizes) = recording(BatchLimits::default(), Arc::clone(&gate));
+        let (batcher, sizes) = recording(BatchLimits::default(), Arc::clone(&gate));
         let gone = tokio::spawn({
-            let combiner = Arc::clone(&combiner);
-            async move { combiner.call(1, 1).await }
+            let batcher = Arc::clone(&batcher);
+            async move { batcher.call(1, 1).await }
         });
         while sizes.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         gone.abort();
         gate.notify_one();
-        let other = combiner.call(2, 1);
+        let other = batcher.call(2, 1);
         gate.notify_one();
         assert_eq!(other.await.unwrap(), 4);
     }
 
     #[tokio::test]
-    async fn too_much_that_waits_is_turned_away_and_room_comes_back() {
+    async fn calls_above_the_pending_weight_are_rejected_until_it_drops() {
         let gate = Arc::new(Notify::new());
-        let bounds = BatchLimits { held: 10, ..BatchLimits::default() };
-        let (combiner, sizes) = recording(bounds, Arc::clone(&gate));
+        let limits = BatchLimits { max_pending_weight: 10, ..BatchLimits::default() };
+        let (batcher, sizes) = recording(limits, Arc::clone(&gate));
         let first = tokio::spawn({
-            let combiner = Arc::clone(&combiner);
-            async move { combiner.call(1, 100).await }
+            let batcher = Arc::clone(&batcher);
+            async move { batcher.call(1, 100).await }
         });
         while sizes.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        assert!(combiner.call(2, 1).await.is_err());
+        assert!(batcher.call(2, 1).await.is_err());
         gate.notify_one();
         assert_eq!(first.await.unwrap().unwrap(), 2);
         gate.notify_one();
-        assert_eq!(combiner.call(3, 1).await.unwrap(), 6);
+        assert_eq!(batcher.call(3, 1).await.unwrap(), 6);
     }
 
     #[tokio::test]
-    async fn too_many_waiting_calls_are_turned_away() {
+    async fn too_many_waiting_calls_are_rejected() {
         let gate = Arc::new(Notify::new());
-        let bounds =
-            BatchLimits { waiting: 1, max_in_flight: 1, calls: 1, ..BatchLimits::default() };
-        let (combiner, _) = recording(bounds, Arc::clone(&gate));
+        let limits = BatchLimits {
+            max_waiting: 1,
+            max_in_flight: 1,
+            max_calls: 1,
+            ..BatchLimits::default()
+        };
+        let (batcher, _) = recording(limits, Arc::clone(&gate));
         let calls: Vec<_> = (0..20u32)
             .map(|n| {
-                let combiner = Arc::clone(&combiner);
-                tokio::spawn(async move { combiner.call(n, 1).await })
+                let batcher = Arc::clone(&batcher);
+                tokio::spawn(async move { batcher.call(n, 1).await })
             })
             .collect();
         let all = tokio::spawn(futures::future::join_all(calls));

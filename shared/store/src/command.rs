@@ -1,4 +1,4 @@
-//! What can be asked of a store, as values.
+//! Commands: the arguments of a store's writes.
 
 use longhaul_domain::{
     AgentDescriptor, AgentName, Blob, Checkpoint, ConcurrencyLimits, ContextId, EntryBody, Fence,
@@ -8,18 +8,19 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// By what a repeated message is recognised, for 24 hours.
+/// The deduplication key of a message, which is recognised for 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DedupeKey {
-    /// What names the message: a digest of owner, agent and message id (with its content), or of the client's
-    /// idempotency key.
+    /// Identifies the message: a digest of owner, agent and message id (with its content), or of
+    /// the client's idempotency key.
     pub key: [u8; 32],
     /// A digest of the content.
     pub content: [u8; 32],
 }
 
 impl DedupeKey {
-    /// The key of a message: the same id with other content is another message, so the content is part of the key.
+    /// Derives the key from a message. The content is part of it, because the same id with other
+    /// content is another message.
     pub fn from_message(agent: &AgentName, message: &UserMessage) -> Self {
         let content: [u8; 32] = Sha256::digest(message.encode()).into();
         let id = message.message.message_id.as_str();
@@ -29,7 +30,8 @@ impl DedupeKey {
         }
     }
 
-    /// The key of an idempotency key chosen by the client: the same key with other content is a mistake.
+    /// Derives the key from the client's idempotency key. The same key with other content is a
+    /// mistake of the client.
     pub fn from_idempotency_key(agent: &AgentName, key: &str, message: &UserMessage) -> Self {
         Self {
             key: digest(&[b"idempotency", agent.as_str().as_bytes(), key.as_bytes()]),
@@ -37,7 +39,7 @@ impl DedupeKey {
         }
     }
 
-    /// The key of a message that is new, however often it was sent before. Nothing else may have the id.
+    /// Makes a key for a message that is new however often it was sent before. `id` must be unique.
     pub fn unique(id: Uuid, message: &UserMessage) -> Self {
         Self {
             key: digest(&[b"no other", id.as_bytes()]),
@@ -46,7 +48,7 @@ impl DedupeKey {
     }
 }
 
-/// Hashes fields so that no two lists of fields share a hash: each is preceded by its length.
+/// Hashes fields, each preceded by its length, so that no two lists of fields share a hash.
 fn digest(fields: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for field in fields {
@@ -56,29 +58,31 @@ fn digest(fields: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// How a task is to be run.
+/// Options for running a task.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunOptions {
-    /// Higher goes first among the tasks of one owner and agent; 0 by default.
+    /// Priority among the tasks of one owner and agent; higher runs first, 0 by default.
     pub priority: i16,
-    /// Not to be claimed before this long from now.
+    /// Delay from now before the task may be claimed.
     pub delay: Duration,
-    /// Not to be claimed before this time either.
+    /// Earliest time at which the task may be claimed, in addition to `delay`.
     pub not_before: Option<Timestamp>,
-    /// By when the task must have ended: [`WorkerStore::reap`](crate::Work::reap) fails it then, also a parked one.
+    /// Deadline for the end of the task. [`WorkerStore::reap`](crate::WorkerStore::reap) fails the
+    /// task then, even if it is parked.
     pub deadline: Option<Timestamp>,
-    /// How long it may be runnable without having been claimed, at its beginning and whenever it is woken.
+    /// Maximum time that the task may be runnable without being claimed, counted at its start and
+    /// at every wake.
     pub queue_timeout: Option<Duration>,
-    /// Tasks of the same owner, agent and key are limited together.
+    /// Tasks with the same owner, agent and key share one concurrency limit.
     pub concurrency_key: Option<String>,
 }
 
-/// What both kinds of messages have in common.
+/// Fields that new tasks and follow-ups share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingMessage {
     /// The message, with task and context filled in and large contents taken out.
     pub message: UserMessage,
-    /// By what it is recognised when it is repeated.
+    /// Deduplication key of the message.
     pub dedupe: DedupeKey,
     /// The contents that were taken out.
     pub blobs: Vec<Blob>,
@@ -86,56 +90,56 @@ pub struct IncomingMessage {
     pub trace: Option<String>,
 }
 
-/// A message that makes a new task.
+/// A message that creates a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptNew {
-    /// The task, its id made by the caller before the first try.
+    /// The task. The caller makes its id before the first try.
     pub key: TaskKey,
-    /// Who is to do it.
+    /// The agent that runs the task.
     pub agent: AgentName,
-    /// The conversation.
+    /// The context (conversation).
     pub context: ContextId,
-    /// How to run it.
+    /// Options for running it.
     pub options: RunOptions,
     /// The message.
     pub accept: IncomingMessage,
 }
 
-/// A message to a task that is there.
+/// A message to an existing task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptFollowUp {
     /// The task.
     pub key: TaskKey,
     /// The message.
     pub accept: IncomingMessage,
-    /// What the task may hold with it.
+    /// Limits of the task, including this message.
     pub budget: TaskBudget,
 }
 
-/// Bounds of what a client may say to one task after its first message. The store counts as it appends, so checking costs the
-/// same on a long task.
+/// Limits on what a client may send to one task after its first message. The store counts as it
+/// appends, so the check costs the same on a long task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskBudget {
-    /// Most messages.
+    /// Maximum number of messages.
     pub messages: u32,
-    /// Most bytes of their stored bodies; large contents, which are kept apart, do not count.
+    /// Maximum bytes of their stored bodies. Large contents are stored apart and do not count.
     pub bytes: u64,
 }
 
 impl TaskBudget {
-    /// No bound.
+    /// No limit.
     pub const UNLIMITED: Self = Self { messages: u32::MAX, bytes: u64::MAX };
 
-    /// Whether one more message of so many bytes is allowed after those that were counted.
+    /// Returns whether one more message of `bytes` fits after those that were counted.
     pub fn allows(self, counted: TaskUsage, bytes: u64) -> bool {
         counted.messages < self.messages && counted.bytes.saturating_add(bytes) <= self.bytes
     }
 }
 
-/// What a client has said to a task after its first message.
+/// Messages that a client has sent to a task after its first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TaskUsage {
-    /// Messages.
+    /// Number of messages.
     pub messages: u32,
     /// Bytes of their stored bodies.
     pub bytes: u64,
@@ -149,57 +153,58 @@ impl TaskUsage {
     }
 }
 
-/// A wish to cancel.
+/// A request to cancel a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestCancel {
     /// The task.
     pub key: TaskKey,
-    /// How long a running executor has to stop by itself.
+    /// Time that a running executor has to stop by itself.
     pub grace: Duration,
 }
 
-/// A worker, as it makes itself known.
+/// A worker that registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewWorker {
-    /// This incarnation.
+    /// Id of this incarnation.
     pub id: WorkerId,
-    /// For people: host and process id.
+    /// Name for people: host and process id.
     pub name: String,
-    /// What it runs.
+    /// Agents that it runs.
     pub agents: Vec<AgentDescriptor>,
     /// Its first lease.
     pub lease: Duration,
 }
 
-/// How many runs of an agent a worker can take.
+/// Capacity of a worker for the runs of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentSlots {
     /// The agent.
     pub agent: AgentName,
     /// Free slots, at least 1.
     pub free: u32,
-    /// How many runs of the agent may be under way on all workers.
+    /// Limits on the runs of the agent on all workers together.
     pub limits: ConcurrencyLimits,
-    /// The version of the executor, where a task is to stay with the version that ran it first: then only runs of
-    /// tasks that no version or this one has run are handed out, and those are marked with it.
+    /// The version of the executor, if tasks stay with the version that ran them first. Then only
+    /// runs that are not pinned, or pinned to this version, are handed out, and they are pinned to
+    /// it.
     pub pinned: Option<String>,
 }
 
 impl AgentSlots {
-    /// So many, without limits, for runs of any version.
+    /// Returns `free` slots without limits, for runs of any version.
     pub const fn new(agent: AgentName, free: u32) -> Self {
         Self { agent, free, limits: ConcurrencyLimits::NONE, pinned: None }
     }
 }
 
-/// A wish for work.
+/// A request for runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimRequest {
-    /// Who asks.
+    /// The worker that claims.
     pub worker: WorkerId,
-    /// What it can take.
+    /// Its free capacity, by agent.
     pub slots: Vec<AgentSlots>,
-    /// At most this many in all.
+    /// Maximum number of runs in all.
     pub limit: u32,
 }
 
@@ -210,68 +215,69 @@ pub struct Append {
     pub key: TaskKey,
     /// The right to write.
     pub fence: Fence,
-    /// Number of this operation within the run, from 1, rising by 1 with each append or settle.
+    /// Number of this operation within the run, from 1; each append or settle increments it.
     pub op: i32,
-    /// The attempt that wrote it.
+    /// The attempt that wrote the output.
     pub attempt: i32,
-    /// The entries, never empty unless there are checkpoints; statuses are `working` and legal in this order.
+    /// The entries; empty only if there are checkpoints. Every status is `working`, and their order
+    /// is legal.
     pub entries: Vec<EntryBody>,
     /// Large contents of the entries.
     pub blobs: Vec<Blob>,
-    /// What is kept by name, together with the entries or not at all. A worker that commits a checkpoint has made
-    /// progress: the losses of its run count from here.
+    /// Checkpoints, committed together with the entries. A checkpoint is progress: it resets the
+    /// losses of the run.
     pub checkpoints: Vec<Checkpoint>,
 }
 
-/// How a run ends.
+/// The end that a run asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettleAs {
     /// The task ends; the last entry is its final status.
     End(TerminalState),
-    /// The task waits for somebody outside; the last entry is that status.
+    /// The task waits for input or authorization; the last entry is that status.
     Park(ParkedState),
     /// The attempt failed; the next one may start after the delay. Counts an attempt.
     Retry(Duration),
-    /// The run is given back at once, as if it had not been claimed (drain). Counts no attempt.
+    /// The run is released at once, as if it had not been claimed (drain). Counts no attempt.
     Release,
 }
 
-/// A look for what is overdue.
+/// A request to process overdue tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReapRequest {
-    /// At most this many tasks are dealt with.
+    /// Maximum number of tasks to process.
     pub limit: u32,
-    /// When as many workers in a row as this were lost while they ran a task, it is suspected of it (see
-    /// [`verdict`](crate::verdict())): one that is alone in that fails.
+    /// Number of workers that may be lost in a row while running a task before the task is a
+    /// suspect. See [`decide_poison`](crate::decide_poison) for what follows.
     pub max_losses: u32,
-    /// A task whose deadline has passed while a worker runs it is ended by force after this long.
+    /// Time after which a running task past its deadline is ended by force.
     pub grace: Duration,
 }
 
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settle {
-    /// How it ends.
+    /// The end that is asked for.
     pub how: SettleAs,
-    /// The last client message that the executor has read: when there is a later one, a park becomes an immediate
-    /// re-run, and an end is handed back once.
+    /// The last client message that the executor has read. If there is a later one, a park becomes
+    /// an immediate re-run, and an end is handed back once.
     pub read_up_to: Seq,
-    /// What is still to be appended, and the fence. Entries may be empty for [`SettleAs::Release`].
+    /// The fence and the remaining output. Entries may be empty for [`SettleAs::Release`].
     pub output: Append,
 }
 
 /// A new API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewKey {
-    /// Its public name.
+    /// Its public id.
     pub id: KeyId,
     /// Name of the owner.
     pub owner: String,
     /// SHA-256 of the secret.
     pub hash: [u8; 32],
-    /// What it may do.
+    /// Scopes that it grants.
     pub scopes: Scopes,
-    /// For people.
+    /// Label for people.
     pub label: String,
 }
 

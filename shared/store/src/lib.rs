@@ -1,32 +1,23 @@
-//! What storage must do, without saying how.
+//! The contract of a store: traits, commands, outcomes, errors and the rules that all stores share.
 //!
-//! Methods are intents and each is atomic: after it answered, its whole effect is durable (but for [`WorkerStore::claim`] and
-//! hints, which assign no place in a log and need not wait for the disk); when the process dies in the middle, none
-//! of it is. No transaction, row or SQL type crosses this seam. A guarded write answers with an outcome that names
-//! what happened, and a repeated write is recognised, so that a caller who lost the answer may ask again.
+//! Methods are intents, and each is atomic. When a call returns, its whole effect is durable; if
+//! the process dies in the middle, nothing of it is done. [`WorkerStore::claim`] and hints are
+//! exempt: they assign no place in a log and need not wait for the disk. No transaction, row or SQL
+//! type crosses this seam. A guarded write answers with an outcome that names what happened. A
+//! repeated write is recognised, so a caller that lost the answer may retry.
 //!
-//! Times are the store's: whoever keeps the data has the clock.
+//! All times are the store's: the data's home has the clock.
 
 pub mod batcher;
 mod command;
-#[cfg(feature = "conformance")]
-#[expect(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    reason = "these are tests: the name of a case says what it checks, and it fails by panicking"
-)]
-pub mod conformance;
 mod error;
-#[cfg(feature = "conformance")]
-mod model;
 mod operate;
 mod outcome;
 mod output;
+mod poison;
 mod query;
 mod schedule;
 mod signal;
-mod verdict;
 
 pub use command::{
     AcceptFollowUp, AcceptNew, AgentSlots, Append, ClaimRequest, DedupeKey, IncomingMessage,
@@ -43,75 +34,76 @@ pub use outcome::{
     KeyRecord, ReapOutcome, Reaped, Settled,
 };
 pub use output::check_output;
+pub use poison::{PoisonDecision, decide_poison, is_suspect};
 pub use query::{
     HistoryPage, HistoryQuery, ListCursor, ListQuery, LogPage, MAX_OPENING_BYTES, ReadBudget,
     ReadLimit, SnapshotOptions, TaskPage,
 };
 pub use schedule::{DueSchedules, FireOutcome, FireSchedule, MissedRuns, Schedule, SchedulePlan};
 pub use signal::{ControlSignal, LogSignal, SignalStream};
-pub use verdict::{PoisonDecision, is_suspect, verdict};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
     AgentDescriptor, AgentName, BlobHash, CheckpointName, Fence, Json, KeyId, OwnerId, Principal,
-    Seq, Task, TaskId, TaskKey, WorkerId,
+    Seq, Task, TaskKey, WorkerId,
 };
 use std::{collections::HashMap, time::Duration};
 
 /// Result of a call to a store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// What API nodes write.
+/// Writes of API nodes.
 #[async_trait]
 pub trait IntakeStore: Send + Sync {
-    /// Creates a task from its first message. A message with a dedupe key that is known attaches to the task it made.
+    /// Creates a task from its first message. A message whose deduplication key is known attaches
+    /// to the task that it created.
     async fn accept_new(&self, accept: AcceptNew) -> Result<Accepted>;
 
-    /// Appends a client's message to a task that has not ended, and wakes it if it is parked: then the state becomes
-    /// `submitted` in the same step, so that nobody takes the old question for a new one.
+    /// Appends a client's message to a task that has not ended. A parked task wakes: its state
+    /// becomes `submitted` in the same step, so that the old question is not taken for a new one.
     async fn accept_follow_up(&self, accept: AcceptFollowUp) -> Result<FollowedUp>;
 
-    /// Cancels a task: at once when no executor runs it, otherwise by asking the executor, until a deadline after which
-    /// [`WorkerStore::reap`] ends it by force.
+    /// Cancels a task. A task that no executor runs is canceled at once; otherwise the executor is
+    /// asked to stop, and after the deadline [`WorkerStore::reap`] cancels by force.
     async fn request_cancel(&self, cancel: RequestCancel) -> Result<CancelRequested>;
 }
 
-/// What is read. Every read is scoped by owner; what belongs to others is not there.
+/// Reads. Each is scoped by owner: tasks of other owners do not exist.
 #[async_trait]
 pub trait ReadStore: Send + Sync {
-    /// A snapshot of a task and its place in the log, from one view of the data; [`StoreError::TooLarge`] where it does not fit
-    /// into the room of the options.
+    /// Reads a snapshot of a task and its last entry's number from one view of the data. Fails with
+    /// [`StoreError::TooLarge`] if the snapshot exceeds the budget of the options.
     async fn read_task(&self, key: TaskKey, options: SnapshotOptions) -> Result<Option<Task>>;
 
-    /// Entries after a place, in order, up to a limit of rows and bytes but at least one. `None`: no such task.
+    /// Reads entries after a position, in order, up to a limit of rows and bytes but at least one.
+    /// `None`: no such task.
     async fn read_log(&self, key: TaskKey, after: Seq, limit: ReadLimit)
     -> Result<Option<LogPage>>;
 
-    /// The same for many tasks at once: those that have entries after the given place, each up to the limit.
+    /// Reads the logs of many tasks, each up to the limit. Tasks without entries after their
+    /// position are left out.
     async fn read_logs(
         &self,
         cursors: Vec<(TaskKey, Seq)>,
         limit: ReadLimit,
     ) -> Result<Vec<(TaskKey, LogPage)>>;
 
-    /// One page of an owner's tasks, newest status first.
+    /// Reads one page of an owner's tasks, newest status first.
     async fn list_tasks(&self, query: ListQuery) -> Result<TaskPage>;
 
-    /// Large contents. A hash that the owner does not have is left out.
+    /// Reads large contents. Hashes that the owner does not have are left out.
     async fn read_blobs(
         &self,
         owner: OwnerId,
         hashes: Vec<BlobHash>,
     ) -> Result<HashMap<BlobHash, Bytes>>;
 
-    /// Which agent does a task; `None`: no such task.
-    async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>>;
-
-    /// How tasks are run. Those that do not exist are left out.
+    /// Reads the run details of tasks. Tasks that do not exist are left out.
     async fn run_details(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunDetails>>;
 
-    /// How many tasks of an agent wait to be run, runnable or not, of one owner or of all; counted up to `limit` only.
+    /// Counts the queued tasks of an agent, runnable or not, for one owner or for all. Stops
+    /// counting at `limit`.
     async fn queue_depth(
         &self,
         agent: &AgentName,
@@ -120,119 +112,125 @@ pub trait ReadStore: Send + Sync {
     ) -> Result<u32>;
 }
 
-/// What workers do.
+/// Operations of workers.
 #[async_trait]
 pub trait WorkerStore: Send + Sync {
-    /// Makes a worker known and gives it its first lease. From now on the store notices by itself when the process ends,
-    /// where it can: a worker that is gone, and does not come back within a second, counts as dead before its lease is over.
+    /// Registers a worker and grants its first lease. From now on the store notices the end of the
+    /// process by itself, where it can: a worker that is gone and does not return within a second
+    /// counts as dead before its lease ends.
     async fn register_worker(&self, worker: NewWorker) -> Result<()>;
 
-    /// Renews the lease of a worker by `lease` from now.
+    /// Renews the lease of a worker to `lease` from now.
     async fn heartbeat(&self, worker: WorkerId, lease: Duration) -> Result<HeartbeatReply>;
 
-    /// What a worker holds by the store's books, so that it can give back what it does not know of.
+    /// Lists the runs that the store believes a worker to hold, so that the worker can release
+    /// those that it does not know.
     async fn held_runs(&self, worker: WorkerId) -> Result<Vec<(TaskKey, Fence)>>;
 
-    /// Takes a worker off; runs that it still holds are offered again without counting an attempt.
+    /// Removes a worker. Runs that it still holds are offered again without counting an attempt.
     async fn deregister_worker(&self, worker: WorkerId) -> Result<Vec<Reaped>>;
 
-    /// One page of what was said, for a run that is under way. Large contents are by reference.
+    /// Reads one page of the messages of a task, for a run in progress. Large contents are by
+    /// reference.
     async fn read_history(&self, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage>;
 
-    /// Takes the next runnable runs in fair order, at most as many per agent as it has free slots and as the agent's limits
-    /// allow. Owners take turns; of one owner the highest priority goes first, then what has been due longest. Raises the
-    /// epoch of each run and gives it a new token.
+    /// Claims the next runnable runs in fair order, within the free slots and limits of each agent.
+    /// Owners take turns; within an owner the order is priority, then due time. Raises the epoch of
+    /// each run and gives it a new token.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<ClaimedRun>>;
 
-    /// Appends output of a run. The same operation number again, or a lower one, answers [`Appended::Already`]: a run has one
-    /// write under way at a time.
+    /// Appends output of a run. An operation number that is not above the last one answers
+    /// [`Appended::Already`], because a run has only one write in flight.
     async fn append(&self, append: Append) -> Result<Appended>;
 
-    /// What a run before this one has stored under a name.
+    /// Reads a checkpoint of an earlier run of the task.
     async fn read_checkpoint(&self, key: TaskKey, name: &CheckpointName) -> Result<Option<Json>>;
 
-    /// Ends a run: the task ends, parks, waits for its next attempt, or is given back.
+    /// Ends a run: the task ends, parks, waits for its next attempt, or is released.
     async fn settle(&self, settle: Settle) -> Result<Settled>;
 
-    /// Does what is overdue: offers the runs of lost workers again, makes runnable what has become due, cancels by force
-    /// where a cancel deadline has passed, and fails what a time limit or its losses have ended. Any number of reapers may
-    /// run at once; a look at which there is nothing to do costs one query.
+    /// Processes overdue tasks. It offers the runs of lost workers again and makes due runs
+    /// runnable. It cancels by force after a cancel deadline, and fails tasks past a time limit or
+    /// with too many losses. Any number of reapers may run at once. A pass that finds nothing costs
+    /// one query.
     async fn reap(&self, reap: ReapRequest) -> Result<ReapOutcome>;
 }
 
-/// What operators do.
+/// Operations of operators.
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
-    /// Dead letters, the latest first.
-    async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>>;
-    /// One dead letter, whatever became of it.
+    /// Lists dead letters, newest first.
+    async fn list_dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>>;
+    /// Reads one dead letter, resolved or not.
     async fn dead_letter(&self, key: TaskKey) -> Result<Option<DeadLetter>>;
-    /// Begins the work of a dead task again; of two who try at once, one does.
+    /// Starts the work of a dead task again as a new task. Of two concurrent calls, one succeeds.
     async fn redrive(&self, redrive: Redrive) -> Result<RedriveOutcome>;
-    /// Takes a dead letter off the list; `false`: it is not on it.
+    /// Dismisses a dead letter; `false`: it is not open.
     async fn dismiss(&self, key: TaskKey) -> Result<bool>;
-    /// What waits and what runs, by agent.
+    /// Lists queue lengths and running tasks by agent.
     async fn queues(&self) -> Result<Vec<QueueRecord>>;
-    /// Every worker that is known.
+    /// Lists all known workers.
     async fn workers(&self) -> Result<Vec<WorkerRecord>>;
 }
 
-/// Tasks that are made by the clock.
+/// Schedules: tasks that are created by the clock.
 #[async_trait]
 pub trait ScheduleStore: Send + Sync {
-    /// Creates a schedule or changes the one of that name; its revision is made here, and what it made last stays. `true`:
-    /// there was none.
+    /// Creates a schedule or changes the one of that name. The store sets its revision and keeps
+    /// the last task that it created. `true`: the schedule is new.
     async fn put_schedule(&self, schedule: Schedule) -> Result<bool>;
-    /// One schedule.
+    /// Reads one schedule.
     async fn schedule(&self, owner: OwnerId, name: &str) -> Result<Option<Schedule>>;
-    /// The schedules of an owner, or of all, by owner and name.
+    /// Lists the schedules of one owner, or of all, by owner and name.
     async fn schedules(&self, owner: Option<OwnerId>) -> Result<Vec<Schedule>>;
-    /// Deletes a schedule, not its tasks; `false`: there is none.
+    /// Deletes a schedule but not its tasks; `false`: no such schedule.
     async fn delete_schedule(&self, owner: OwnerId, name: &str) -> Result<bool>;
-    /// What is due, and when to look again.
+    /// Lists schedules that are due, and says when the next one is.
     async fn due_schedules(&self, limit: u32) -> Result<DueSchedules>;
-    /// Fires: makes the task and sets the next time in one step, unless somebody else was first. Of any number of nodes
-    /// that try, one does.
+    /// Fires a schedule: creates the task and sets the next time in one step. Of any number of
+    /// nodes that try, one succeeds.
     async fn fire(&self, fire: FireSchedule) -> Result<FireOutcome>;
 }
 
-/// Which agents there are.
+/// The registered agents.
 #[async_trait]
 pub trait AgentRegistry: Send + Sync {
-    /// Registers agents. One with a lower version than the registered one changes nothing.
+    /// Registers agents. A version below the registered one changes nothing.
     async fn register_agents(&self, agents: Vec<AgentDescriptor>) -> Result<()>;
-    /// Every registered agent, by name.
+    /// Lists all registered agents, by name.
     async fn agents(&self) -> Result<Vec<AgentDescriptor>>;
 }
 
-/// Owners and their keys.
+/// Owners and their API keys.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
-    /// Creates a key, and its owner where there is none of that name.
+    /// Creates a key, and its owner if there is none of that name.
     async fn create_key(&self, key: NewKey) -> Result<OwnerId>;
-    /// Who shows the key with this SHA-256 hash; `None` where it is unknown or revoked.
+    /// Returns the principal whose key has this SHA-256 hash; `None`: unknown or revoked.
     async fn authenticate(&self, hash: [u8; 32]) -> Result<Option<Principal>>;
-    /// Every key, of one owner or of all.
+    /// Lists the keys of one owner, or of all.
     async fn keys(&self, owner: Option<&str>) -> Result<Vec<KeyRecord>>;
-    /// Revokes a key; `false`: no such key, or revoked already.
+    /// Revokes a key; `false`: no such key, or revoked before.
     async fn revoke_key(&self, id: &KeyId) -> Result<bool>;
 }
 
-/// Hints that something changed. They may be lost; whoever must not miss anything reads the store from time to time.
+/// Hints about changes. Hints may be lost, so a reader that must not miss a change also polls.
 #[async_trait]
 pub trait SignalSource: Send + Sync {
-    /// Asks for the log signals of these tasks, from any process, for the next minutes: to be repeated at least every minute while
-    /// they are followed. Signals sent before the store listens are made up for by [`LogSignal::Joined`]. Never waits.
+    /// Subscribes to the log signals of these tasks, from any process, for some minutes; repeat it
+    /// at least once a minute. [`LogSignal::Joined`] covers signals that were sent before the store
+    /// listened. Never waits.
     fn follow_logs(&self, tasks: &[TaskKey]);
-    /// Tasks whose log has grown: those that were asked for, and perhaps others.
+    /// Streams tasks whose log has grown: the subscribed ones, and perhaps others.
     async fn log_signals(&self) -> Result<SignalStream<LogSignal>>;
-    /// What workers should look at: a cancel or a message for a running task, and what was announced.
+    /// Streams signals for workers: cancels and messages for running tasks, and announced runs.
     async fn control_signals(&self) -> Result<SignalStream<ControlSignal>>;
-    /// Tells workers everywhere that an agent has something to run, where no broker does. Never waits.
+    /// Announces to all workers that an agent has a runnable task, where no broker does. Never
+    /// waits.
     fn announce(&self, agent: &AgentName, task: TaskKey);
 }
 
-/// A store: everything that API nodes and workers need of it.
+/// A complete store for API nodes and workers.
 #[async_trait]
 pub trait Store:
     IntakeStore
@@ -244,8 +242,8 @@ pub trait Store:
     + KeyStore
     + SignalSource
 {
-    /// Whether the store answers and has the schema that this program needs.
+    /// Checks that the store answers and has the schema that this program needs.
     async fn check(&self) -> Result<()>;
-    /// Stops background work, after what was begun.
+    /// Finishes the calls in progress and stops background work.
     async fn close(&self);
 }

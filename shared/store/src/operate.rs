@@ -1,4 +1,4 @@
-//! What operators ask: dead letters, and what goes on.
+//! Views and commands for operators: dead letters, queues, workers and run details.
 
 use crate::AcceptNew;
 use longhaul_domain::{
@@ -6,139 +6,139 @@ use longhaul_domain::{
 };
 use std::time::Duration;
 
-/// A task that has failed and that nobody has dealt with.
+/// A failed task that awaits an operator's decision, or has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The task.
     pub key: TaskKey,
     /// Name of its owner.
     pub owner_name: String,
-    /// Who was to do it.
+    /// The agent of the task.
     pub agent: AgentName,
-    /// The conversation.
+    /// The context (conversation).
     pub context: ContextId,
-    /// When it failed.
+    /// Time of the failure.
     pub at: Timestamp,
-    /// What kind of failure it is.
+    /// Kind of the failure.
     pub because: FailureKind,
-    /// Why, for operators.
+    /// Cause, for operators.
     pub cause: String,
-    /// How many attempts there were.
+    /// Number of attempts.
     pub attempts: i32,
-    /// What became of it; none: it waits for somebody.
+    /// Resolution; `None` while the letter is open.
     pub handled: Option<DeadLetterResolution>,
 }
 
-/// What became of a dead letter.
+/// Resolution of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadLetterResolution {
-    /// It was begun again as this task.
+    /// Redriven as this task.
     Redriven(TaskId),
-    /// Somebody said that nothing needs to be done.
+    /// Dismissed: no work is needed.
     Dismissed,
 }
 
-/// Which dead letters to list.
+/// A filter for dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterQuery {
-    /// Of one owner; none: of all.
+    /// One owner; `None`: all owners.
     pub owner: Option<OwnerId>,
-    /// Of one agent.
+    /// One agent.
     pub agent: Option<AgentName>,
-    /// Of one kind.
+    /// One kind of failure.
     pub because: Option<FailureKind>,
     /// Failed at or after this time.
     pub from: Option<Timestamp>,
     /// Failed before this time.
     pub before: Option<Timestamp>,
-    /// With this text in the cause, whatever the case of its letters.
+    /// Text in the cause; the case of letters is ignored.
     pub cause_contains: Option<String>,
-    /// Also those that somebody has dealt with.
+    /// Includes resolved letters.
     pub handled: bool,
-    /// Behind this one: time and id of the last one of the page before.
+    /// Position of the page: time and id of the last letter of the page before.
     pub after: Option<(Timestamp, TaskId)>,
-    /// At most this many, 1 to 1,000.
+    /// Maximum number of letters, 1 to 1,000.
     pub limit: u32,
 }
 
-/// Begins the work of a dead task again, as a new task.
+/// Starts the work of a dead task again, as a new task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
     /// The dead task.
     pub dead: TaskKey,
-    /// The new one, of the same owner.
+    /// The new task, of the same owner.
     pub new: AcceptNew,
 }
 
-/// What became of a wish to redrive.
+/// Outcome of a redrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedriveOutcome {
-    /// The new task is durable, and the dead letter is dealt with.
+    /// The new task is durable, and the dead letter is resolved.
     Now {
         /// The new task.
         task: TaskId,
     },
-    /// It had been redriven before.
+    /// The letter was redriven before.
     Already {
-        /// As this task.
+        /// The task of that redrive.
         task: TaskId,
     },
-    /// The task is not on the list.
+    /// The task is not an open dead letter.
     NotDead,
 }
 
-/// What waits and what runs of an agent.
+/// Queue lengths of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRecord {
     /// The agent.
     pub agent: AgentName,
     /// Runnable and not claimed.
     pub ready: u64,
-    /// To be run later: delayed, scheduled, or between two attempts.
+    /// Runnable later: delayed, scheduled, or between two attempts.
     pub scheduled: u64,
     /// Held back because their concurrency key is in use.
     pub held_back: u64,
     /// Claimed by a worker.
     pub running: u64,
-    /// How long the oldest runnable one has waited.
+    /// Waiting time of the oldest runnable task.
     pub oldest: Option<Duration>,
 }
 
-/// A worker, as it is listed.
+/// A worker as listed for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRecord {
-    /// This incarnation.
+    /// Id of this incarnation.
     pub id: WorkerId,
-    /// For people.
+    /// Name for people.
     pub name: String,
-    /// What it runs.
+    /// Agents that it runs.
     pub agents: Vec<AgentName>,
-    /// Until when its lease goes.
+    /// End of its lease.
     pub lease_until: Timestamp,
-    /// How many runs it holds.
+    /// Number of runs that it holds.
     pub running: u64,
 }
 
-/// What is known of how a task is run, besides its log.
+/// Details of how a task is run, besides its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDetails {
-    /// Which attempt it is, or was when the task ended; 0 when it ended without one.
+    /// Current attempt, or the last one of an ended task; 0 if it ended without an attempt.
     pub attempt: i32,
     /// Its priority.
     pub priority: i16,
-    /// By when it must have ended. None for a task that has ended.
+    /// Deadline for its end; `None` for a task that has ended.
     pub deadline: Option<Timestamp>,
-    /// Where it stands in the queue; none: it is parked or has ended.
+    /// Position in the queue; `None`: the task is parked or has ended.
     pub queue: Option<QueuePosition>,
 }
 
-/// A task's place in the queue.
+/// A task's position in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuePosition {
-    /// Whether a worker runs it.
+    /// Set while a worker runs the task.
     pub running: bool,
-    /// When it became, or becomes, runnable.
+    /// Time at which it became, or becomes, runnable.
     pub run_at: Timestamp,
-    /// How many workers in a row were lost while they ran it.
+    /// Number of workers lost in a row while running it.
     pub losses: i32,
 }

@@ -1,4 +1,4 @@
-//! What a store answers to a guarded write: what happened, by name.
+//! Outcomes of guarded writes: each names what happened.
 
 use longhaul_domain::{
     AgentName, ContextId, FailureKind, Fence, KeyId, OwnerId, Scopes, Seq, TaskId, TaskKey,
@@ -7,86 +7,87 @@ use longhaul_domain::{
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What became of a message that asked for a new task.
+/// Outcome of a message that asked for a new task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// The task is durable.
     Created {
-        /// When.
+        /// Time of acceptance.
         at: Timestamp,
-        /// Place of the message, which is the last entry.
+        /// Number of the message's entry, which is the last one.
         seq: Seq,
     },
-    /// The same message came before; this is the task that it went to.
+    /// Repetition of a message that was accepted before.
     Duplicate {
-        /// That task.
+        /// The task that the message belongs to.
         task: TaskId,
-        /// Place of the message in its log.
+        /// Number of the message's entry in that log.
         seq: Seq,
     },
     /// The idempotency key was used with other content.
     KeyReused,
 }
 
-/// What became of a message to a task.
+/// Outcome of a message to a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FollowedUp {
     /// The message is in the log.
     Appended {
-        /// Its place.
+        /// Number of its entry.
         seq: Seq,
         /// The last entry now.
         last: Seq,
-        /// Whether the task was parked and is to be run again.
+        /// Set if the task was parked and has been queued again.
         woken: bool,
     },
-    /// The same message came before; this is its place, in the task given (another one, when the client sent it there).
+    /// Repetition of a message that was accepted before, perhaps by another task.
     Duplicate {
-        /// The task that it went to.
+        /// The task that accepted it.
         task: TaskId,
-        /// Its place there.
+        /// Number of its entry there.
         seq: Seq,
     },
     /// The idempotency key was used with other content.
     KeyReused,
     /// The task has ended.
     Ended(TaskState),
-    /// The messages of the task would be more, or larger, than [`TaskBudget`](crate::TaskBudget) allows.
+    /// The message would exceed the task's [`TaskBudget`](crate::TaskBudget).
     OverBudget,
     /// No such task.
     NotFound,
 }
 
-/// What became of a wish to cancel.
+/// Outcome of a cancel request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CancelRequested {
-    /// Nobody was running it: it is canceled.
+    /// No executor was running the task; it is canceled.
     Canceled {
-        /// Place of the final status.
+        /// Number of the final status.
         seq: Seq,
     },
-    /// Its executor was asked to stop.
+    /// The executor was asked to stop.
     Asked {
         /// The last entry now.
         seq: Seq,
     },
-    /// It had ended before.
+    /// The task had ended before.
     Ended(TaskState),
     /// No such task.
     NotFound,
 }
 
-/// A digest of the runs that a worker holds. Two that are equal stand for the same runs: tokens are random for each claim.
+/// A digest of the runs that a worker holds. Equal digests stand for the same runs, because tokens
+/// are random for each claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HeldDigest {
-    /// How many there are.
+    /// Number of runs.
     pub runs: u32,
-    /// The first half of each token, combined by exclusive or.
+    /// Exclusive or of the first half of each token.
     pub tokens: u64,
 }
 
 impl HeldDigest {
-    /// The digest of runs with these tokens.
+    /// Computes the digest of runs with these tokens.
     pub fn from_tokens(tokens: impl IntoIterator<Item = Uuid>) -> Self {
         tokens.into_iter().fold(Self::default(), |digest, token| Self {
             runs: digest.runs.saturating_add(1),
@@ -95,162 +96,164 @@ impl HeldDigest {
     }
 }
 
-/// What became of a heartbeat.
+/// Outcome of a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeartbeatReply {
     /// The lease is renewed.
     Renewed {
-        /// Tasks of this worker that were asked to stop, again at each heartbeat until they have.
+        /// Tasks of this worker that were asked to stop; repeated at each heartbeat until they have
+        /// stopped.
         cancels: Vec<TaskKey>,
-        /// Which runs it holds, by the store's books.
+        /// Digest of the runs that the store believes the worker to hold.
         held: HeldDigest,
     },
-    /// The worker is not known any more: its lease ran out and its runs were given away.
+    /// The worker is unknown: its lease ran out and its runs were offered to others.
     Lost,
 }
 
-/// A run that was claimed: facts of bounded size. What was said is read for each run by itself, see
-/// [`WorkerStore::read_history`](crate::Work::read_history).
+/// A claimed run, with facts of bounded size. Messages are read separately, see
+/// [`WorkerStore::read_history`](crate::WorkerStore::read_history).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedRun {
     /// The task.
     pub key: TaskKey,
     /// Its agent.
     pub agent: AgentName,
-    /// Its conversation.
+    /// Its context (conversation).
     pub context: ContextId,
-    /// When it was accepted.
+    /// Time of acceptance.
     pub created_at: Timestamp,
     /// The right to write.
     pub fence: Fence,
-    /// Which attempt this is, from 1; only failures count.
+    /// Number of this attempt, from 1; only failures count.
     pub attempt: i32,
-    /// Which turn this is, from 1; a wake from a park begins the next one.
+    /// Number of this turn, from 1; a wake from a park begins the next turn.
     pub turn: i32,
-    /// Its state: `submitted` or, from an earlier attempt, `working`.
+    /// State of the task: `submitted` or, after an earlier attempt, `working`.
     pub state: TaskState,
     /// The last entry.
     pub last_seq: Seq,
     /// The client's last message.
     pub message_seq: Seq,
-    /// The message of a task about which nothing else is in the log, where it takes at most
-    /// [`MAX_OPENING_BYTES`](crate::OPENING_BYTES): most runs then need no further read.
+    /// The first message, if the log holds nothing else and the message takes at most
+    /// [`MAX_OPENING_BYTES`](crate::MAX_OPENING_BYTES). Most runs then need no further read.
     pub opening: Option<UserMessage>,
-    /// Whether it was asked to stop meanwhile.
+    /// Set if a cancel was requested.
     pub cancel: bool,
-    /// How long ago it became runnable.
+    /// Time since the run became runnable.
     pub waited: Duration,
     /// W3C `traceparent` of the request that made it runnable.
     pub trace: Option<String>,
-    /// By when the task must have ended.
+    /// Deadline for the end of the task.
     pub deadline: Option<Timestamp>,
-    /// How long it has until then, by the store's clock at the claim; zero where it is late.
+    /// Time left until the deadline, by the store's clock at the claim; zero if it has passed.
     pub deadline_in: Option<Duration>,
-    /// Whether a run before this one has stored checkpoints.
+    /// Set if an earlier run stored checkpoints.
     pub has_checkpoints: bool,
-    /// How many workers in a row were lost while they ran it.
+    /// Number of workers lost in a row while running the task.
     pub losses: i32,
 }
 
-/// What became of an append.
+/// Outcome of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// It is in the log.
+    /// The output is in the log.
     Now {
         /// The last entry.
         last: Seq,
     },
-    /// It had been written before.
+    /// The output had been written before.
     Already {
         /// The last entry.
         last: Seq,
     },
-    /// The run belongs to somebody else, or to nobody; nothing was written.
+    /// Another worker holds the run, or none does; nothing was written.
     Fenced,
     /// The task has ended; nothing was written.
     Ended(TaskState),
 }
 
-/// What became of a settle.
+/// Outcome of a settle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// It is done as asked.
+    /// The run ended as asked.
     Now {
         /// The last entry.
         last: Seq,
     },
-    /// It had been done before.
+    /// The run had been settled before.
     Already {
         /// The last entry.
         last: Seq,
     },
-    /// The client has said something that the executor has not read: the final status was not written, everything else
-    /// was, and the run is offered again.
+    /// A message of the client is unread: everything but the final status was written, and the run
+    /// is offered again.
     HandedBack {
         /// The last entry.
         last: Seq,
     },
-    /// The run belongs to somebody else, or to nobody; nothing was written.
+    /// Another worker holds the run, or none does; nothing was written.
     Fenced,
     /// The task has ended otherwise; nothing was written.
     Ended(TaskState),
 }
 
-/// What a look for what is overdue came to.
+/// Outcome of a reap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReapOutcome {
-    /// What was done.
+    /// Tasks that were processed.
     pub done: Vec<Reaped>,
-    /// When to look again at the latest, for something may be due then.
+    /// Maximum time until the next reap, because something may be due then.
     pub again_in: Duration,
 }
 
-/// What a reaper did to a task.
+/// A task that a reaper processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reaped {
-    /// Its worker was lost; it is offered again.
+    /// Its worker was lost; the run is offered again.
     Offered {
         /// The task.
         key: TaskKey,
-        /// Whose executor is to be woken.
+        /// Agent whose workers are to be woken.
         agent: AgentName,
     },
-    /// Its time has come, or its concurrency key is free: it is runnable now.
+    /// Its due time has come, or its concurrency key is free; it is runnable now.
     Due {
         /// The task.
         key: TaskKey,
-        /// Whose executor is to be woken.
+        /// Agent whose workers are to be woken.
         agent: AgentName,
     },
-    /// It was to be canceled, and nobody runs it any more or its executor did not stop in time: it is canceled.
+    /// Its cancel was carried out: no worker holds it any longer, or its executor did not stop in
+    /// time.
     Canceled {
         /// The task.
         key: TaskKey,
     },
-    /// A time limit has passed, or it has cost too many workers: it has failed.
+    /// Failed: a time limit has passed, or the task has cost too many workers.
     Failed {
         /// The task.
         key: TaskKey,
-        /// Why.
+        /// Kind of the failure.
         because: FailureKind,
     },
 }
 
-/// An API key, as it is listed.
+/// An API key as listed for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// Its public name.
+    /// Its public id.
     pub id: KeyId,
-    /// Whose.
+    /// Its owner.
     pub owner: OwnerId,
     /// Name of the owner.
     pub owner_name: String,
-    /// For people.
+    /// Label for people.
     pub label: String,
-    /// What it may do.
+    /// Scopes that it grants.
     pub scopes: Scopes,
-    /// Since when.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Since when not any more.
+    /// Time of revocation.
     pub revoked_at: Option<Timestamp>,
 }

@@ -1,11 +1,12 @@
-//! What the output of a run may be, the same for every store.
+//! Rules for the output of a run, shared by all stores.
 
 use crate::{Result, StoreError};
 use longhaul_domain::{EntryBody, TaskState};
 
-/// Checks the entries of an append or a settle against the committed state, before any of them is written. `last` is the
-/// state that the last entry must bring, for a settle that ends or parks; every other status is `working`, and only
-/// clients write messages. What breaks this, or the state machine, is [`StoreError::Refused`].
+/// Checks the entries of an append or a settle against the committed state before any is written.
+/// `last` is the state that the last entry must bring, for a settle that ends or parks. Every other
+/// status must be `working`, and only clients write messages. A violation of these rules, or of the
+/// state machine, fails with [`StoreError::Refused`].
 pub fn check_output(
     mut state: TaskState,
     entries: &[EntryBody],

@@ -1,37 +1,38 @@
-//! What is read, and how much of it.
+//! Queries, their limits and their pages.
 
 use crate::StoreError;
 use longhaul_domain::{
     AgentName, ContextId, EntryBody, LogEntry, OwnerId, Seq, Task, TaskId, TaskState, Timestamp,
 };
 
-/// What a snapshot holds besides the status.
+/// Contents of a snapshot besides the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotOptions {
-    /// At most this many of the most recent messages, the one in the status not counted.
+    /// Maximum number of recent messages, not counting the one in the status.
     pub history: u32,
-    /// Whether artifacts are read.
+    /// Includes artifacts.
     pub artifacts: bool,
-    /// How many bytes it may take.
+    /// Maximum bytes of the snapshot.
     pub budget: ReadBudget,
 }
 
-/// How many bytes of stored bodies may be read for an answer, all its tasks together; the statuses, which are small, are not
-/// counted. What is too large is refused with [`StoreError::TooLarge`](crate::StoreError::TooLarge) before it is read, so that
-/// nobody holds much more than the room.
+/// Maximum bytes of stored bodies that may be read for one response, all its tasks together.
+/// Statuses are small and do not count. A read over the budget fails with
+/// [`StoreError::TooLarge`](crate::StoreError::TooLarge) before its bodies are loaded, so that no
+/// reader holds much more than the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadBudget {
-    /// As many as there are.
+    /// No limit.
     Unlimited,
-    /// At most so many, and nothing is left out.
+    /// Fails above this many bytes.
     Strict(u64),
-    /// At most so many, and history gives way: the oldest messages are left out. Where the messages of several tasks are too
-    /// large together, each task has an equal share. Artifacts are never left out.
+    /// Leaves out the oldest messages above this many bytes. If the messages of several tasks
+    /// exceed it together, each task gets an equal share. Artifacts are never left out.
     TrimHistory(u64),
 }
 
 impl ReadBudget {
-    /// The number of bytes, where there is one.
+    /// Returns the number of bytes; `None`: unlimited.
     pub const fn bytes(self) -> Option<u64> {
         match self {
             Self::Unlimited => None,
@@ -39,7 +40,7 @@ impl ReadBudget {
         }
     }
 
-    /// What is left of it when so many bytes of it are taken; they are no more than it has.
+    /// Returns the rest of the budget after `taken` bytes, which are no more than it has.
     #[must_use]
     pub const fn without(self, taken: u64) -> Self {
         match self {
@@ -49,14 +50,15 @@ impl ReadBudget {
         }
     }
 
-    /// What is said where there is not enough.
+    /// Returns the error of a read that exceeds the budget.
     pub fn exceeded(self) -> StoreError {
         StoreError::TooLarge { budget: self.bytes().unwrap_or(u64::MAX) }
     }
 }
 
 impl SnapshotOptions {
-    /// How many messages a snapshot holds when nobody said how many (A2A 3.2.4 leaves it to the server).
+    /// Number of messages in a snapshot if the client gave none (A2A 3.2.4 leaves it to the
+    /// server).
     pub const DEFAULT_HISTORY: u32 = 1_000;
 
     /// Everything.
@@ -66,12 +68,12 @@ impl SnapshotOptions {
     pub const STATUS: Self = Self { history: 0, artifacts: false, budget: ReadBudget::Unlimited };
 }
 
-/// How much of a log is read at once.
+/// Limits of one read of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimit {
-    /// At most this many entries, at least 1.
+    /// Maximum number of entries, at least 1.
     pub rows: u32,
-    /// Stop behind the entry with which the bodies reach this many bytes.
+    /// Bytes of bodies after which the read stops; the entry that reaches them is the last.
     pub bytes: u64,
 }
 
@@ -81,79 +83,79 @@ impl Default for ReadLimit {
     }
 }
 
-/// Largest message that comes with a claim, in bytes of its stored body.
+/// Maximum bytes of the stored body of a message that comes with a claim.
 pub const MAX_OPENING_BYTES: u64 = 64 << 10;
 
-/// A page of a task's messages, read from the newest to the oldest.
+/// A request for one page of a task's messages, which are read from the newest to the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Only messages before this place.
+    /// Reads only messages before this entry.
     pub before: Seq,
-    /// At most this many messages, at least 1.
+    /// Maximum number of messages, at least 1.
     pub rows: u32,
-    /// At most this many bytes of stored bodies, but at least one message.
+    /// Maximum bytes of stored bodies, but at least one message.
     pub bytes: u64,
 }
 
-/// Entries that hold messages.
+/// A page of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistoryPage {
-    /// Place and body, in the order of the log.
+    /// Number and body of each entry, in the order of the log.
     pub entries: Vec<(Seq, EntryBody)>,
-    /// Whether there are older ones.
+    /// Set if there are older messages.
     pub more: bool,
 }
 
-/// Some entries of a log.
+/// A page of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPage {
-    /// In order, without gaps.
+    /// Entries in order, without gaps.
     pub entries: Vec<LogEntry>,
-    /// The last entry of the task at the moment of reading.
+    /// The last entry of the task at the time of the read.
     pub last_seq: Seq,
-    /// The state at that moment.
+    /// State of the task at that time.
     pub state: TaskState,
 }
 
-/// Where the next page of a list begins.
+/// Position of the next page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListCursor {
     /// Status time of the last task of the page before.
     pub status_at: Timestamp,
-    /// Its id.
+    /// Id of that task.
     pub task: TaskId,
-    /// How many tasks matched when the first page was read.
+    /// Number of matching tasks when the first page was read.
     pub total: u64,
 }
 
-/// Which tasks to list (A2A 3.1.4).
+/// A filter for tasks (A2A 3.1.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Whose.
+    /// The owner.
     pub owner: OwnerId,
-    /// Of one agent.
+    /// One agent.
     pub agent: Option<AgentName>,
-    /// Of one conversation.
+    /// One context (conversation).
     pub context: Option<ContextId>,
-    /// In one state.
+    /// One state.
     pub state: Option<TaskState>,
-    /// With a status at or after this time.
+    /// Status at or after this time.
     pub status_from: Option<Timestamp>,
-    /// Behind this place.
+    /// Position of the page.
     pub after: Option<ListCursor>,
-    /// At most this many, 1 to 100.
+    /// Maximum number of tasks, 1 to 100.
     pub page_size: u32,
-    /// What each holds.
+    /// Contents of each task.
     pub options: SnapshotOptions,
 }
 
 /// One page of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskPage {
-    /// Newest status first; of the same time, the highest id first.
+    /// Newest status first; tasks of the same time by descending id.
     pub tasks: Vec<Task>,
-    /// Where the next page begins, when there is one.
+    /// Position of the next page, if there is one.
     pub next: Option<ListCursor>,
-    /// How many match in all: exact up to 10,000, an estimate above.
+    /// Number of all matching tasks: exact up to 10,000, an estimate above.
     pub total: u64,
 }

@@ -1,94 +1,95 @@
-//! Schedules: tasks that are made by the clock.
+//! Schedules: tasks that are created by the clock.
 //!
-//! The store keeps them and says which are due; what a cron expression means is the business of whoever fires them.
+//! The store keeps schedules and lists those that are due. Cron expressions are interpreted by the
+//! API node that fires them.
 
 use crate::{AcceptNew, Accepted};
 use longhaul_domain::{AgentName, ContextId, Message, OwnerId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What makes a task again and again.
+/// A source of recurring tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Whose tasks they are.
+    /// Owner of its tasks.
     pub owner: OwnerId,
     /// Its name, unique within the owner.
     pub name: String,
-    /// Who does them.
+    /// Agent of its tasks.
     pub agent: AgentName,
-    /// What does not change when it fires.
+    /// The part that firing does not change.
     pub plan: SchedulePlan,
-    /// When it fires next; none: it is paused, or there is no next time.
+    /// Next time to fire; `None`: it is paused, or there is no next time.
     pub next_at: Option<Timestamp>,
-    /// Whether somebody has paused it.
+    /// Set while it is paused.
     pub paused: bool,
-    /// When it fired last, and the task that it made then.
+    /// Last time that it fired, and the task that it created then.
     pub last: Option<(Timestamp, TaskId)>,
-    /// Rises whenever it is changed or fires.
+    /// Revision; increases with every change and every firing.
     pub revision: i64,
 }
 
-/// What a schedule makes, and when. Kept as JSON.
+/// The tasks of a schedule and their times. Stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulePlan {
     /// A cron expression of five or six fields.
     pub cron: String,
-    /// The name of a time zone, such as `Europe/Berlin`, in which the expression is read.
+    /// Time zone in which the expression is read, such as `Europe/Berlin`.
     pub time_zone: String,
-    /// What happens to times that went by while nobody could fire.
+    /// Policy for times that passed while no node could fire.
     pub missed: MissedRuns,
     /// The message of every task; its id is replaced. Its metadata may hold durability options.
     pub message: Message,
-    /// The conversation of every task; none: each has one of its own.
+    /// The context of every task; `None`: a new one for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextId>,
 }
 
-/// What happens to times that went by while nobody could fire.
+/// Policy for times that passed while no node could fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissedRuns {
-    /// They are left out.
+    /// Skips missed times.
     Skip,
-    /// One task stands for all of them.
+    /// Creates one task for all missed times.
     #[default]
     Once,
-    /// Each gets its task, the most recent hundred at most.
+    /// Creates a task for each missed time, for the most recent hundred at most.
     All,
 }
 
 /// Schedules that are due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueSchedules {
-    /// Those, the longest overdue first.
+    /// The due schedules, the longest overdue first.
     pub due: Vec<Schedule>,
     /// The store's time.
     pub now: Timestamp,
-    /// When the next one is due, from now; none: there is none.
+    /// Time until the next schedule is due; `None`: no other schedule.
     pub next_in: Option<Duration>,
 }
 
-/// A schedule fires, or a missed time of it is left out.
+/// Fires a schedule, or skips a missed time of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FireSchedule {
-    /// Whose.
+    /// The owner.
     pub owner: OwnerId,
-    /// Which.
+    /// The name.
     pub name: String,
-    /// The revision that was read: another one means that somebody else was first.
+    /// The revision that was read. If the stored one differs, another node was first.
     pub revision: i64,
-    /// When it fires next.
+    /// Next time to fire.
     pub next_at: Option<Timestamp>,
-    /// The time for which it fires, and the task that is made.
+    /// The time that is due, and the task to create for it.
     pub task: Option<(Timestamp, AcceptNew)>,
 }
 
-/// What became of it.
+/// Outcome of firing a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FireOutcome {
-    /// It is done. Without a task there is nothing to accept.
+    /// The schedule has advanced. Without a task there is no acceptance.
     Now(Option<Accepted>),
-    /// Somebody else was first, or changed or deleted the schedule; nothing was done.
+    /// Another node was first, or the schedule was changed or deleted; nothing was done.
     Outdated,
 }

@@ -1,31 +1,32 @@
-//! Hints that something changed.
+//! Hints about changes.
 
 use futures::stream::BoxStream;
 use longhaul_domain::{AgentName, Seq, SignalChannel, TaskKey};
 
-/// Signals as they come. Ends only when the store is closed.
+/// A stream of signals. It ends only when the store is closed.
 pub type SignalStream<T> = BoxStream<'static, T>;
 
-/// Logs have grown.
+/// A hint that logs have grown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSignal {
-    /// These tasks, up to these entries.
+    /// These tasks have grown, up to these entries.
     Grown(Vec<(TaskKey, Seq)>),
-    /// Signals of the tasks of this channel are heard from now on; those of before may have been lost.
+    /// The store hears signals of this channel's tasks from now on; earlier ones may have been
+    /// lost.
     Joined(SignalChannel),
     /// Signals were lost: every task may have grown.
     Missed,
 }
 
-/// Tasks need a worker's eye.
+/// A hint that workers have something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlSignal {
     /// These running tasks were asked to stop.
     Cancel(Vec<TaskKey>),
-    /// To these running tasks the client has said something.
+    /// These running tasks received a message of the client.
     Message(Vec<TaskKey>),
-    /// For these agents there is something to run, because of the task beside each.
+    /// These agents have something to run, each because of the given task.
     Runnable(Vec<(AgentName, TaskKey)>),
-    /// Signals were lost: every running task may need a look, and there may be something to run.
+    /// Signals were lost: every running task may need a check, and there may be runnable tasks.
     Missed,
 }

@@ -1,28 +1,27 @@
-//! Bounds of a JSON request, checked before anything is built from it. An element of two bytes takes many times as much once it is a
-//! value, so a body within its limit could still take more than a node has. Elements are counted as in `longhaul_proto::bounds`:
-//! the same request is within bounds in every binding or in none.
+//! Size limits of a JSON request, checked before any value is built. A two-byte element grows many
+//! times over once it is a value, so a body within its byte limit could still exhaust the node's
+//! memory. Elements are counted as in `longhaul_proto::bounds`: a request is accepted by every
+//! binding or by none. The check allocates nothing that grows with the input.
 
 use crate::{
-    Dialect, Operation, ProtocolError,
-    raw::{RawJson, Walk, same_name},
+    Operation, ProtocolError,
+    raw::{JsonWalker, RawJson, same_name},
 };
 use longhaul_domain::{
     bounds::{MAX_ELEMENTS, MAX_PARTS, MEMBER_WEIGHT, too_many_elements, too_many_parts},
     scan,
 };
 
-/// Refuses parameters that hold too many parts or elements. Others, and what is wrong otherwise, pass: reading refuses those.
+/// Refuses parameters with too many parts or elements. `parts` is the path that a violation names.
+/// Other mistakes pass; the readers refuse those.
 pub(crate) fn check(
-    dialect: Dialect,
     operation: Operation,
+    parts: &'static str,
     params: RawJson<'_>,
 ) -> Result<(), ProtocolError> {
-    let (message, parts) = match dialect {
-        Dialect::V0_3Proto => ("message", "message.content"),
-        Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => ("message", "message.parts"),
-    };
-    let mut count = Count::default();
+    let mut count = ElementCounter::default();
     let counted = match operation {
+        // Only sends carry a message.
         Operation::Send | Operation::Stream => count.send(params),
         _ => count.metadata_of(params),
     };
@@ -30,7 +29,7 @@ pub(crate) fn check(
         Ok(()) => Ok(()),
         Err(TooMany::Parts) => Err(ProtocolError::invalid(parts, too_many_parts())),
         Err(TooMany::Elements) if matches!(operation, Operation::Send | Operation::Stream) => {
-            Err(ProtocolError::invalid(message, too_many_elements()))
+            Err(ProtocolError::invalid("message", too_many_elements()))
         }
         Err(TooMany::Elements) => Err(ProtocolError::invalid("params", too_many_elements())),
     }
@@ -42,16 +41,17 @@ enum TooMany {
 }
 
 #[derive(Default)]
-struct Count {
+struct ElementCounter {
     parts: usize,
     elements: usize,
 }
 
-type Counted = Result<(), TooMany>;
+type CountResult = Result<(), TooMany>;
 
-impl Count {
-    fn send(&mut self, params: RawJson<'_>) -> Counted {
+impl ElementCounter {
+    fn send(&mut self, params: RawJson<'_>) -> CountResult {
         members(params, |name, value| {
+            // The protobuf name of the message is `request`; readers accept both.
             if ["message", "request"].iter().any(|known| same_name(name, known)) {
                 self.message(value)
             } else {
@@ -60,13 +60,13 @@ impl Count {
         })
     }
 
-    /// What an operation that takes no message has.
-    fn metadata_of(&mut self, params: RawJson<'_>) -> Counted {
+    /// Counts the parameters of an operation that takes no message.
+    fn metadata_of(&mut self, params: RawJson<'_>) -> CountResult {
         members(params, |name, value| self.beside(name, value))
     }
 
-    /// What is kept, or built, besides the message.
-    fn beside(&mut self, name: &str, value: RawJson<'_>) -> Counted {
+    /// Counts the request members beside the message that are kept or built.
+    fn beside(&mut self, name: &str, value: RawJson<'_>) -> CountResult {
         match name {
             "metadata" => self.value(value),
             "configuration" | "config" | "pushNotificationConfig" | "push_notification_config" => {
@@ -76,7 +76,7 @@ impl Count {
         }
     }
 
-    fn message(&mut self, message: RawJson<'_>) -> Counted {
+    fn message(&mut self, message: RawJson<'_>) -> CountResult {
         members(message, |name, value| match name {
             "parts" | "content" => self.parts(value),
             "metadata" => self.value(value),
@@ -85,11 +85,12 @@ impl Count {
         })
     }
 
-    fn parts(&mut self, list: RawJson<'_>) -> Counted {
+    fn parts(&mut self, list: RawJson<'_>) -> CountResult {
+        // Readers refuse the wrong type, with its path.
         if !list.get().starts_with('[') {
             return Ok(());
         }
-        let mut walk = Walk::inside(list);
+        let mut walk = JsonWalker::inside(list);
         while let Some(part) = walk.element() {
             self.parts += 1;
             if self.parts > MAX_PARTS {
@@ -103,52 +104,59 @@ impl Count {
         Ok(())
     }
 
-    /// Lists of texts, each of which is a value of its own.
-    fn texts(&mut self, value: RawJson<'_>) -> Counted {
+    /// Counts lists of strings; each string is a value that allocates.
+    fn texts(&mut self, value: RawJson<'_>) -> CountResult {
         let (members, elements) = contents(value);
         self.add(MEMBER_WEIGHT * (members + elements))
     }
 
-    /// Any JSON.
-    fn value(&mut self, value: RawJson<'_>) -> Counted {
+    /// Counts arbitrary JSON.
+    fn value(&mut self, value: RawJson<'_>) -> CountResult {
         let (members, elements) = contents(value);
         self.add(MEMBER_WEIGHT * members + elements)
     }
 
-    const fn add(&mut self, elements: usize) -> Counted {
+    const fn add(&mut self, elements: usize) -> CountResult {
+        // Stops at the first surplus element, so hostile input costs no more than valid input.
         self.elements = self.elements.saturating_add(elements);
         if self.elements > MAX_ELEMENTS { Err(TooMany::Elements) } else { Ok(()) }
     }
 }
 
-/// Visits the members of an object. A name with escapes is none that is looked for.
-fn members<'a>(object: RawJson<'a>, mut each: impl FnMut(&str, RawJson<'a>) -> Counted) -> Counted {
+/// Visits the members of an object. A name written with escapes never matches a known name.
+fn members<'a>(
+    object: RawJson<'a>,
+    mut each: impl FnMut(&str, RawJson<'a>) -> CountResult,
+) -> CountResult {
     if !object.get().starts_with('{') {
         return Ok(());
     }
-    let mut walk = Walk::inside(object);
+    let mut walk = JsonWalker::inside(object);
     while let Some((name, value)) = walk.member() {
         match name.string() {
             Some(name) => each(&name, value)?,
+            // Not Unicode; readers refuse such names.
             None => return Ok(()),
         }
     }
     Ok(())
 }
 
-/// How many members of objects and elements of lists a value holds, at any depth: one flat pass.
+/// Counts object members and array elements at any depth, in one flat pass.
 fn contents(value: RawJson<'_>) -> (usize, usize) {
     let text = value.get().as_bytes();
+    // JSON structure is ASCII and strings are skipped whole, so bytes suffice.
     let (mut members, mut items, mut at) = (0usize, 0usize, 0);
     while let Some(byte) = text.get(at) {
         at = match byte {
             b'"' => scan::string_end(text, at + 1),
             b'{' | b'[' => {
                 let next = scan::token(text, at + 1);
-                // The first of it; each further one stands behind a comma.
+                // Counts the first element; each further one follows a comma.
                 items += usize::from(!matches!(text.get(next), None | Some(b'}' | b']')));
                 next
             }
+            // A colon outside a string belongs to exactly one member.
             b':' => {
                 members += 1;
                 at + 1
@@ -160,6 +168,7 @@ fn contents(value: RawJson<'_>) -> (usize, usize) {
             _ => at + 1,
         };
     }
+    // Commas separate members and elements alike; whatever is no member is an element.
     (members, items.saturating_sub(members))
 }
 
@@ -171,7 +180,7 @@ mod tests {
 
     fn checked(params: &str) -> Result<(), ProtocolError> {
         let raw: &RawValue = serde_json::from_str(params).unwrap();
-        check(Dialect::V1_0, Operation::Send, raw.into())
+        check(Operation::Send, "message.parts", raw.into())
     }
 
     fn message(members: &str) -> String {
@@ -192,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn members_and_elements_are_told_apart_at_any_depth() {
+    fn members_and_elements_are_counted_separately_at_any_depth() {
         for (text, counted) in [
             ("1", (0, 0)),
             ("{ }", (0, 0)),
@@ -205,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_as_many_parts_as_in_any_binding() {
+    fn the_limit_on_parts_is_that_of_every_binding() {
         assert_eq!(checked(&parts(MAX_PARTS)), Ok(()));
         let refused = checked(&parts(MAX_PARTS + 1)).unwrap_err();
         assert_eq!(refused, ProtocolError::invalid("message.parts", too_many_parts()));
@@ -213,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_place_for_more_elements_than_in_any_binding() {
+    fn the_limit_on_elements_is_that_of_every_binding() {
         let data = |json: String| message(&format!(r#""parts":[{{"data":{json}}}]"#));
         assert_eq!(checked(&data(list(MAX_ELEMENTS))), Ok(()));
         assert_eq!(checked(&data(object(MAX_MEMBERS))), Ok(()));
@@ -232,7 +241,7 @@ mod tests {
             let error = checked(&refused).unwrap_err();
             assert!(error.to_string().contains("as a file"), "{error}");
         }
-        // A text is not looked into, and what nobody reads is not built.
+        // Strings are not searched, and unknown members are never built.
         assert_eq!(checked(&message(r#""parts":[{"text":"{:,:,:,[[["}]"#)), Ok(()));
         assert_eq!(checked(&format!(r#"{{"unknown":{}}}"#, list(2 * MAX_ELEMENTS))), Ok(()));
     }

@@ -1,18 +1,18 @@
-//! Which version of A2A a client speaks (A2A 3.6), and the conversions of that version. One more dialect is one more
-//! variant here, and a module or a form of one beside `v1` and `v0`; the compiler then names every place that must know it.
+//! Protocol versions that clients speak (A2A 3.6) and the conversions of each. A new dialect is a
+//! new variant here, with a module or a legacy form beside `v1` and `v0`. Matches have no wildcard
+//! arm, so the compiler names every place to extend.
 
-pub use crate::negotiation::Negotiation;
 use crate::{
     Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage, WaitEnd, bounds,
     request::PushConfig,
-    v0::{self, Cx, FileEncoding, FrameEncoder, LegacyForm},
-    v1::{self, Cursored, PushList, V1, card::AgentCard},
+    v0::{self, FileEncoding, FrameEncoder, LegacyForm, WriteContext},
+    v1::{self, EventWithCursor, PushList, V1, card::AgentCard},
 };
 use longhaul_domain::{Seq, Task};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-/// A version of A2A in one of its shapes.
+/// One version of A2A in one of its JSON shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// 1.0
@@ -21,15 +21,15 @@ pub enum Dialect {
     V0_3,
     /// 0.3 over HTTP+JSON: the JSON form of its protobuf package.
     V0_3Proto,
-    /// 0.1, which had JSON-RPC only.
+    /// 0.1, which has JSON-RPC only.
     V0_1,
 }
 
 impl Dialect {
-    /// Every dialect, the newest first.
+    /// All dialects, the newest first.
     pub const ALL: [Self; 4] = [Self::V1_0, Self::V0_3, Self::V0_3Proto, Self::V0_1];
 
-    /// Major.Minor.
+    /// Version as Major.Minor.
     pub const fn version(self) -> &'static str {
         match self {
             Self::V1_0 => "1.0",
@@ -38,10 +38,11 @@ impl Dialect {
         }
     }
 
-    /// The dialect that a version has over JSON-RPC; only Major.Minor counts.
+    /// Finds the dialect that a version has over JSON-RPC. Only Major.Minor counts.
     pub fn from_version(version: &str) -> Option<Self> {
         let mut numbers = version.split('.');
         let mut number = || {
+            // `parse` would accept a sign.
             let digits = |n: &&str| n.bytes().all(|byte| byte.is_ascii_digit());
             numbers.next().filter(digits).and_then(|n| n.parse::<u32>().ok())
         };
@@ -53,7 +54,7 @@ impl Dialect {
         }
     }
 
-    /// The shape of it, where it is older than 1.0.
+    /// Legacy form, or `None` for 1.0.
     pub const fn form(self) -> Option<LegacyForm> {
         match self {
             Self::V1_0 => None,
@@ -63,7 +64,7 @@ impl Dialect {
         }
     }
 
-    /// The operation of a JSON-RPC method.
+    /// Finds the operation of a JSON-RPC method.
     pub fn operation(self, method: &str) -> Option<Operation> {
         match self {
             Self::V1_0 => Operation::from_v1_method(method),
@@ -72,45 +73,49 @@ impl Dialect {
         }
     }
 
-    /// When a client of this dialect is done waiting.
-    pub const fn ends(self) -> WaitEnd {
+    /// Rule that ends waits and streams in this dialect.
+    pub const fn wait_end(self) -> WaitEnd {
         match self.form() {
             None => WaitEnd::AtAnyParkForSends,
-            Some(form) => form.ends(),
+            Some(form) => form.wait_end(),
         }
     }
 
-    /// Whether a client may be answered with a Message. Where not, a direct reply is shown as the task that it completed.
+    /// Tells if a send may return a Message. In 0.1 a direct reply is shown as the task that it
+    /// completed.
     pub const fn supports_direct_replies(self) -> bool {
         !matches!(self, Self::V0_1)
     }
 
-    /// Whether clients choose the ids of their tasks and give messages none: [`chosen::name`](crate::chosen::name) does.
+    /// Tells if clients choose task ids and send messages without ids;
+    /// [`assign_message_id`](crate::assign_message_id) fills those in.
     pub const fn clients_choose_ids(self) -> bool {
         matches!(self, Self::V0_1)
     }
 
-    /// Whether artifacts are known by their places among those of the task. Where not, they have ids.
+    /// Tells if artifacts are identified by index instead of id.
     pub const fn indexes_artifacts(self) -> bool {
         matches!(self, Self::V0_1)
     }
 
-    /// Whether a task is shown with its history where the client has no way to say how much of it. Where not, history is
-    /// shown on request only.
+    /// Tells if a task includes its history when the client has no way to ask for it. In 0.1
+    /// history is shown on request only.
     pub const fn shows_history(self) -> bool {
         !matches!(self, Self::V0_1)
     }
 
-    /// Whether a subscription to a task that has ended shows that task and closes. Elsewhere it is an error.
+    /// Tells if subscribing to an ended task returns that task and closes. Elsewhere it is an
+    /// error.
     pub const fn shows_ended_tasks(self) -> bool {
         matches!(self, Self::V0_3Proto)
     }
 
-    /// The dialect of the webhooks that a client of this one registers. Those of 0.3 get a task as JSON-RPC has it, whatever
-    /// binding the client uses.
+    /// Dialect of the webhooks that a client of this dialect registers. Webhooks of 0.3 use the
+    /// JSON-RPC shape in every binding.
     #[must_use]
-    pub const fn of_webhooks(self) -> Self {
+    pub const fn for_webhooks(self) -> Self {
         match self {
+            // Webhook receivers of 0.3 expect the JSON-RPC shape.
             Self::V0_3Proto => Self::V0_3,
             Self::V1_0 | Self::V0_3 | Self::V0_1 => self,
         }
@@ -118,79 +123,72 @@ impl Dialect {
 
     /// Reads the parameters of an operation.
     pub fn read(self, operation: Operation, params: &RawValue) -> Result<Request, ProtocolError> {
-        bounds::check(self, operation, params.into())?;
+        let parts = match self {
+            Self::V0_3Proto => "message.content",
+            Self::V1_0 | Self::V0_3 | Self::V0_1 => "message.parts",
+        };
+        // Checked before any reader runs, since building the values is what takes memory.
+        bounds::check(operation, parts, params.into())?;
         match self.form() {
             None => v1::read_request(operation, params),
             Some(form) => v0::read_request(form, operation, params),
         }
     }
 
-    /// An output as this dialect writes it.
-    pub const fn view(self, output: ResultPayload<'_>) -> DialectView<'_> {
-        DialectView { dialect: self, output, shown: None, files: FileEncoding::Once }
+    /// View of a result that serializes in this dialect.
+    pub const fn view(self, payload: ResultPayload<'_>) -> DialectView<'_> {
+        DialectView { dialect: self, payload, client_task_id: None, files: FileEncoding::Once }
     }
 
-    /// The frames of one stream. `shown` is the id by which the client knows the task, where it chose that itself.
-    pub const fn frames(self, shown: Option<String>) -> FrameEncoder {
-        FrameEncoder::new(self, shown)
+    /// Encoder for the frames of one stream. `client_task_id` replaces the task id if the client
+    /// chose one.
+    pub const fn frames(self, client_task_id: Option<String>) -> FrameEncoder {
+        FrameEncoder::new(self.form(), client_task_id)
     }
 }
 
-/// What a client sent, cut to a length that fits an error message. Control characters are shown as U+FFFD: U+0000 among them, which
-/// readers of answers refuse.
-pub fn shortened(text: &str) -> String {
-    const MOST: usize = 64;
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut chars = text.chars();
-    let mut short: String = chars.by_ref().take(MOST).map(shown).collect();
-    if chars.next().is_some() {
-        short.push('…');
-    }
-    short
-}
-
-/// Anything that goes to a client as a result.
+/// Result of an operation, or one frame of a stream.
 #[derive(Debug, Clone, Copy)]
 pub enum ResultPayload<'a> {
-    /// Of Send Message.
+    /// Result of Send Message.
     Send(&'a SendOutcome),
-    /// Of Get Task and Cancel Task.
+    /// Result of Get Task and Cancel Task.
     Task(&'a Task),
-    /// Of List Tasks.
+    /// Result of List Tasks.
     Page(&'a TaskPage),
     /// One frame of a stream.
     Event(&'a StreamEvent),
-    /// One frame of a stream, with its cursor in the metadata.
-    EventAt(&'a StreamEvent, Seq),
-    /// Of creating or getting a webhook.
+    /// One frame of a stream, with the resume cursor in its metadata.
+    EventWithCursor(&'a StreamEvent, Seq),
+    /// Result of creating or getting a webhook.
     Push(&'a PushConfig),
-    /// Of listing webhooks.
+    /// Result of listing webhooks.
     PushList(&'a PushList),
-    /// Of Get Extended Agent Card.
+    /// Result of Get Extended Agent Card.
     Card(&'a AgentCard),
-    /// Of deleting a webhook.
+    /// Result of deleting a webhook.
     Empty,
 }
 
-/// An output as a dialect writes it.
+/// Result that serializes in the shape of its dialect.
 #[derive(Debug, Clone, Copy)]
 pub struct DialectView<'a> {
     dialect: Dialect,
-    output: ResultPayload<'a>,
-    shown: Option<&'a str>,
+    payload: ResultPayload<'a>,
+    client_task_id: Option<&'a str>,
     files: FileEncoding,
 }
 
 impl<'a> DialectView<'a> {
-    /// With the id by which the client knows the task, where it chose that itself.
+    /// Shows the task under the id that the client chose for it.
     #[must_use]
     pub const fn with_client_task_id(self, id: Option<&'a str>) -> Self {
-        Self { shown: id, ..self }
+        Self { client_task_id: id, ..self }
     }
 
-    /// With files as the client expects them; `ProtoJSON` of 0.3 alone asks.
+    /// Sets the file encoding that the client expects; only `ProtoJSON` of 0.3 uses it.
     #[must_use]
-    pub const fn files(self, files: FileEncoding) -> Self {
+    pub const fn with_file_encoding(self, files: FileEncoding) -> Self {
         Self { files, ..self }
     }
 }
@@ -198,16 +196,16 @@ impl<'a> DialectView<'a> {
 impl Serialize for DialectView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Some(form) = self.dialect.form() {
-            let cx = Cx { form, shown: self.shown, files: self.files };
-            return v0::serialize_output(cx, self.output, serializer);
+            let cx = WriteContext { form, client_task_id: self.client_task_id, files: self.files };
+            return v0::serialize_payload(cx, self.payload, serializer);
         }
-        match self.output {
+        match self.payload {
             ResultPayload::Send(outcome) => V1(outcome).serialize(serializer),
             ResultPayload::Task(task) => V1(task).serialize(serializer),
             ResultPayload::Page(page) => V1(page).serialize(serializer),
             ResultPayload::Event(event) => V1(event).serialize(serializer),
-            ResultPayload::EventAt(event, seq) => {
-                V1(&Cursored { event, cursor: Some(seq) }).serialize(serializer)
+            ResultPayload::EventWithCursor(event, seq) => {
+                V1(&EventWithCursor { event, cursor: Some(seq) }).serialize(serializer)
             }
             ResultPayload::Push(config) => V1(config).serialize(serializer),
             ResultPayload::PushList(list) => V1(list).serialize(serializer),

@@ -1,135 +1,137 @@
-//! Every error that a client can see, with a message that says what to do (A2A 3.3.2). Causes inside never get here:
-//! they go to the log under the request's id.
+//! Errors that a client can see, each with a message that says what to do (A2A 3.3.2). Internal
+//! causes never appear here; they are logged under the request id.
 
-use crate::{dialect::shortened, raw::Violation};
+use crate::raw::{Violation, shortened};
 use longhaul_domain::{Scope, TaskState};
 use std::time::Duration;
 
 /// Domain of reasons that the A2A specification defines.
 pub const A2A_DOMAIN: &str = "a2a-protocol.org";
-/// Domain of reasons that it leaves to the server.
-pub const OWN_DOMAIN: &str = "longhaul";
+/// Domain of reasons that the specification leaves to the server.
+pub const LONGHAUL_DOMAIN: &str = "longhaul";
 
-/// An error on the wire.
+/// Error as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
-    /// No such task, or not the caller's: the two must not be told apart.
+    /// Unknown task, or another owner's task. The two must look the same.
     #[error("Task not found. Check the task id, and that it was created with the same credentials")]
     TaskNotFound {
-        /// As the client wrote it.
+        /// Task id as the client wrote it.
         task: String,
     },
-    /// The task has ended.
+    /// Task that has ended.
     #[error(
         "Task cannot be canceled: it is already {state}. Fetch it with GetTask to see its result"
     )]
     TaskNotCancelable {
-        /// As the client wrote it.
+        /// Task id as the client wrote it.
         task: String,
-        /// Where it stands.
+        /// Terminal state of the task.
         state: TaskState,
     },
-    /// No webhooks here.
+    /// Push notifications are not served.
     #[error(
         "Push notifications are not supported. Use SendStreamingMessage, SubscribeToTask or GetTask instead"
     )]
     PushNotificationNotSupported,
-    /// Not possible with this task or this agent.
+    /// Operation that this task or agent does not support.
     #[error("This operation is not supported: {0}")]
     UnsupportedOperation(String),
-    /// No skill reads this media type.
+    /// Media type that no skill accepts.
     #[error("Content of type {} is not accepted. Send one of: {}", shortened(.media_type), .accepted.join(", "))]
     ContentTypeNotSupported {
-        /// What was sent.
+        /// Media type that the client sent.
         media_type: String,
-        /// What could be.
+        /// Media types that are accepted.
         accepted: Vec<String>,
     },
-    /// The agent broke the protocol.
+    /// Answer of the agent that violates the protocol.
     #[error("The agent gave an answer that is not valid: {0}")]
     InvalidAgentResponse(String),
-    /// There is no extended card.
+    /// No extended card exists.
     #[error(
         "No extended agent card is configured. Use the public card at /.well-known/agent-card.json"
     )]
     ExtendedAgentCardNotConfigured,
-    /// The client must declare an extension.
+    /// Extension that the client must declare.
     #[error("The extension {uri} is required. Declare it in the A2A-Extensions header")]
     ExtensionSupportRequired {
-        /// Which extension.
+        /// URI of the extension.
         uri: String,
     },
-    /// The version is not served.
+    /// Protocol version that is not served.
     #[error(
         "Protocol version {asked} is not supported. Set the A2A-Version header to one of: {supported}"
     )]
     VersionNotSupported {
-        /// What was asked for, or assumed.
+        /// Requested or assumed version.
         asked: String,
-        /// What is served.
+        /// Served versions.
         supported: &'static str,
     },
-    /// Not JSON.
+    /// Body that is not JSON.
     #[error("Invalid JSON payload: {0}")]
     ParseError(String),
-    /// JSON, but not a request.
+    /// JSON that is not a request.
     #[error("Invalid request: {0}")]
     InvalidRequest(String),
-    /// No such method.
+    /// Unknown method.
     #[error("Method not found: {0}. See the A2A specification, section 5.3, for the names")]
     MethodNotFound(String),
-    /// A request whose parameters are wrong.
+    /// Request with invalid parameters.
     #[error("Invalid parameters: {}", summary(.0))]
     InvalidParams(Vec<Violation>),
-    /// Nobody the server knows.
+    /// Missing or invalid credentials.
     #[error("{}", unauthenticated(challenge))]
     Unauthenticated {
         /// Value of `WWW-Authenticate`.
         challenge: String,
     },
-    /// Somebody who may not.
+    /// Credentials without the required scope.
     #[error("The API key lacks the scope {scope}. Use a key that has it")]
     PermissionDenied {
-        /// What would be needed.
+        /// Required scope.
         scope: Scope,
     },
-    /// Too much at once.
-    #[error("{why}. Try again in {} s", seconds(*.retry_after))]
+    /// Exceeded limit.
+    #[error("{why}. Try again in {} s", retry_after_seconds(*.retry_after))]
     ResourceExhausted {
-        /// Which limit is reached and what to do, as a sentence without its full stop.
+        /// Limit that was reached and what to do, as a sentence without its full stop.
         why: String,
-        /// When to come back.
+        /// Delay before the next try.
         retry_after: Duration,
     },
-    /// Something the server needs is away for now.
-    #[error("The service is temporarily unavailable. Try again in {} s", seconds(*.retry_after))]
+    /// Temporary outage of a dependency.
+    #[error("The service is temporarily unavailable. Try again in {} s", retry_after_seconds(*.retry_after))]
     Unavailable {
-        /// When to come back.
+        /// Delay before the next try.
         retry_after: Duration,
     },
-    /// The body is too large.
+    /// Request body over the limit.
     #[error(
         "The request body is larger than {limit} bytes. Send large files by URL, or in several messages"
     )]
     TooLarge {
-        /// Largest body, in bytes.
+        /// Maximum body size, in bytes.
         limit: u64,
     },
-    /// A fault of the server.
+    /// Internal error.
     #[error("Internal error. Report it with the request id {request_id}")]
     Internal {
-        /// Under which the cause is logged.
+        /// Request id under which the cause is logged.
         request_id: String,
     },
 }
 
-/// Whole seconds to wait, rounded up, at least one: what `Retry-After` holds.
-pub fn seconds(wait: Duration) -> u64 {
+/// Whole seconds for `Retry-After`: rounded up, at least one.
+pub fn retry_after_seconds(wait: Duration) -> u64 {
+    // Zero would make clients retry at once.
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// Tells a caller with a wrong key apart from one without a key.
+/// Tells a caller with an invalid key from one without a key.
 fn unauthenticated(challenge: &str) -> &'static str {
+    // RFC 6750 puts the error into the challenge.
     if challenge.contains("invalid_token") {
         "The API key is not known to this server: it was mistyped, revoked, or made for another one"
     } else {
@@ -148,12 +150,12 @@ fn summary(violations: &[Violation]) -> String {
 }
 
 impl ProtocolError {
-    /// One wrong parameter.
+    /// Creates an error for one invalid parameter.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self::InvalidParams(vec![Violation::new(field, description)])
     }
 
-    /// The machine-readable name: that of the A2A error in `UPPER_SNAKE` without "Error".
+    /// Machine-readable name: the A2A error name in `UPPER_SNAKE` without "Error".
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::TaskNotFound { .. } => "TASK_NOT_FOUND",
@@ -178,7 +180,8 @@ impl ProtocolError {
         }
     }
 
-    /// Whose reason it is: [`A2A_DOMAIN`] for the errors of A2A 3.3.2, else [`OWN_DOMAIN`].
+    /// Domain of the reason: [`A2A_DOMAIN`] for the errors of A2A 3.3.2, [`LONGHAUL_DOMAIN`]
+    /// otherwise.
     pub const fn domain(&self) -> &'static str {
         match self {
             Self::TaskNotFound { .. }
@@ -190,7 +193,7 @@ impl ProtocolError {
             | Self::ExtendedAgentCardNotConfigured
             | Self::ExtensionSupportRequired { .. }
             | Self::VersionNotSupported { .. }
-            // Errors of JSON-RPC that every binding has: clients look for them there.
+            // Errors of JSON-RPC exist in every binding, and clients look for them in this domain.
             | Self::ParseError(_)
             | Self::InvalidRequest(_)
             | Self::MethodNotFound(_)
@@ -200,11 +203,11 @@ impl ProtocolError {
             | Self::ResourceExhausted { .. }
             | Self::Unavailable { .. }
             | Self::TooLarge { .. }
-            | Self::Internal { .. } => OWN_DOMAIN,
+            | Self::Internal { .. } => LONGHAUL_DOMAIN,
         }
     }
 
-    /// Facts for a program, by name.
+    /// Machine-readable facts, by name.
     pub fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::TaskNotFound { task } => vec![("taskId", shortened(task))],
@@ -235,7 +238,7 @@ impl ProtocolError {
         }
     }
 
-    /// When to try again, for those that pass by themselves.
+    /// Delay before a retry can succeed; `None` for errors that a retry cannot cure.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::ResourceExhausted { retry_after, .. } | Self::Unavailable { retry_after } => {

@@ -1,68 +1,68 @@
-//! What goes back to a client, whatever dialect it speaks. Large contents must have been put back inline before any of
-//! these is written.
+//! Results and events for clients, independent of the dialect. Large contents must be inline again
+//! before serializing one of these.
 
 use longhaul_domain::{
     ArtifactUpdate, ContextId, EntryBody, LogEntry, Message, Task, TaskId, TaskKey, Timestamp,
     log::StatusChange,
 };
 
-/// Answer to a send.
+/// Result of a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// The task as it is.
+    /// Current task.
     Task(Box<Task>),
-    /// A direct reply.
+    /// Direct reply.
     Message(Message),
 }
 
 /// A status event (A2A 4.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusEvent {
-    /// Whose status.
+    /// Task that changed.
     pub task: TaskId,
-    /// Its conversation.
+    /// Context of the task.
     pub context: ContextId,
-    /// The new status.
+    /// New status.
     pub change: StatusChange,
-    /// Since when.
+    /// Time of the change.
     pub at: Timestamp,
 }
 
 /// An artifact event (A2A 4.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactEvent {
-    /// Whose artifact.
+    /// Task that owns the artifact.
     pub task: TaskId,
-    /// Its conversation.
+    /// Context of the task.
     pub context: ContextId,
-    /// The artifact, or a chunk of it.
+    /// Artifact, or a chunk of one.
     pub update: ArtifactUpdate,
 }
 
 /// One frame of a stream (A2A 3.2.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEvent {
-    /// A snapshot.
+    /// Snapshot of the task.
     Task(Box<Task>),
-    /// A direct reply.
+    /// Direct reply.
     Message(Message),
-    /// The status changed.
+    /// Status change.
     Status(StatusEvent),
-    /// An artifact, or a chunk of it.
+    /// Artifact, or a chunk of one.
     Artifact(ArtifactEvent),
 }
 
 impl StreamEvent {
-    /// The event that clients see because of an entry of the log; none for what is not shown.
+    /// Event that clients see for a log entry; `None` for internal entries.
     pub fn from_entry(key: TaskKey, context: &ContextId, entry: &LogEntry) -> Option<Self> {
-        // Asked first, so that bodies which are not shown are not copied.
+        // Checked first: bodies of internal entries must not be cloned.
         if !entry.body.is_event() {
             return None;
         }
         Self::from_owned_entry(key, context, entry.clone())
     }
 
-    /// As [`from_entry`](Self::from_entry), without copying the body.
+    /// Converts like [`from_entry`](Self::from_entry), without copying the body.
     pub fn from_owned_entry(key: TaskKey, context: &ContextId, entry: LogEntry) -> Option<Self> {
         let (task, context) = (key.task, context.clone());
         match entry.body {
@@ -80,22 +80,24 @@ impl StreamEvent {
 /// One page of a list of tasks (A2A 3.1.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskPage {
-    /// Newest status first.
+    /// Tasks, newest status first.
     pub tasks: Vec<Task>,
-    /// Where the next page begins; empty at the end.
+    /// Token of the next page; empty on the last one.
     pub next_page_token: String,
-    /// The page size that was used.
+    /// Applied page size.
     pub page_size: u32,
-    /// How many tasks match.
+    /// Number of matching tasks.
     pub total_size: u32,
-    /// Whether artifacts were asked for: they are then shown even where there are none, and else left out.
+    /// Set when the client asked for artifacts. The member is then present even without artifacts;
+    /// otherwise it is absent.
     pub include_artifacts: bool,
 }
 
-/// Keeps the most recent messages of the history (A2A 3.2.4): `None` all, 0 none.
+/// Keeps the most recent messages of the history (A2A 3.2.4): `None` keeps all, 0 none.
 pub fn trim_history(task: &mut Task, length: Option<u32>) {
     let Some(length) = length else { return };
     let keep = usize::try_from(length).unwrap_or(usize::MAX);
     let surplus = task.history.len().saturating_sub(keep);
+    // History is in log order, so the oldest messages come first.
     task.history.drain(..surplus);
 }

@@ -1,41 +1,41 @@
-//! Which extensions a request activates (A2A 3.2.6, 4.6): the client names them in a header, the answer names those of them
-//! that are in effect. Those of Longhaul are known here; those of an agent once it is known which agent does the request.
-//! Unknown ones are ignored.
-//!
-//! A request without the header costs nothing.
+//! Extension negotiation (A2A 3.2.6, 4.6). A client names extensions in a header, and the response
+//! lists those in effect. Longhaul's own extensions are recognized here; an agent's take effect
+//! once the agent is known. Unknown extensions are ignored. A request without the header allocates
+//! nothing.
 
 use longhaul_domain::extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION};
 use std::sync::{Arc, OnceLock};
 
-/// The header in which a client names extensions, and an answer those that are in effect.
-pub const HEADER: &str = "A2A-Extensions";
-/// The same header, as earlier versions of the protocol write it.
-pub const OLD_HEADER: &str = "X-A2A-Extensions";
+/// Header that lists requested extensions, and active ones in a response.
+pub const EXTENSIONS_HEADER: &str = "A2A-Extensions";
+/// Earlier name of the same header.
+pub const LEGACY_EXTENSIONS_HEADER: &str = "X-A2A-Extensions";
 
-/// The extensions that a request has activated. Clones are the same request: what one learns of the agent, all know.
+/// Extensions that one request activates. Clones share state: activating an agent's extensions on
+/// one activates them on all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extensions {
-    /// Resuming streams by cursor.
+    /// Set for the resume extension: streams carry cursors.
     pub resume: bool,
-    /// Durability: how tasks are run is reported in their metadata.
+    /// Set for the durability extension: run reports appear in task metadata.
     pub durability: bool,
-    /// What else the client names; none: nothing.
-    others: Option<Arc<Others>>,
+    /// Other requested extensions; `None` if there are none.
+    others: Option<Arc<ForeignExtensions>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Others {
-    /// As the client wrote them, each once.
+struct ForeignExtensions {
+    /// Requested URIs as the client wrote them, without duplicates.
     named: Vec<String>,
-    /// Those of them that the agent declares, once that is known.
+    /// Requested URIs that the agent declares, once the agent is known.
     active: OnceLock<Vec<String>>,
 }
 
 impl Extensions {
-    /// None.
+    /// No extensions.
     pub const NONE: Self = Self { resume: false, durability: false, others: None };
 
-    /// Reads values of the header: lists of URIs, separated by commas.
+    /// Reads header values: lists of URIs, separated by commas.
     pub fn read<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut read = Self::NONE;
         let mut named: Vec<String> = Vec::new();
@@ -43,25 +43,30 @@ impl Extensions {
             match uri {
                 RESUME_EXTENSION => read.resume = true,
                 DURABILITY_EXTENSION => read.durability = true,
+                // HTTP lists may have empty items.
                 "" => {}
-                other if named.len() < MOST && !named.iter().any(|uri| uri == other) => {
+                // Bounded, since the client controls the header and the list is searched linearly.
+                other
+                    if named.len() < MAX_FOREIGN_EXTENSIONS
+                        && !named.iter().any(|uri| uri == other) =>
+                {
                     named.push(other.to_owned());
                 }
                 _ => {}
             }
         }
         if !named.is_empty() {
-            read.others = Some(Arc::new(Others { named, active: OnceLock::new() }));
+            read.others = Some(Arc::new(ForeignExtensions { named, active: OnceLock::new() }));
         }
         read
     }
 
-    /// Whether the client names extensions that only an agent can know.
+    /// Tells if the client requests extensions other than Longhaul's own.
     pub const fn names_agent_extensions(&self) -> bool {
         self.others.is_some()
     }
 
-    /// Whether the client names this extension.
+    /// Tells if the client requests this extension.
     pub fn names(&self, uri: &str) -> bool {
         match uri {
             RESUME_EXTENSION => self.resume,
@@ -70,9 +75,11 @@ impl Extensions {
         }
     }
 
-    /// Activates those that the agent declares. The first agent counts: a request is done by one.
+    /// Activates the extensions that the agent declares. Only the first call has an effect: one
+    /// agent serves a request.
     pub fn activate(&self, declared: &[Extension]) {
         if let Some(others) = &self.others {
+            // Later calls are no-ops: the response must not mix the extensions of two agents.
             others.active.get_or_init(|| {
                 let known = |uri: &&String| declared.iter().any(|known| known.uri == **uri);
                 others.named.iter().filter(known).cloned().collect()
@@ -80,13 +87,13 @@ impl Extensions {
         }
     }
 
-    /// Those of the agent that are in effect.
+    /// Agent extensions in effect.
     pub fn agent_extensions(&self) -> &[String] {
         let active = self.others.as_ref().and_then(|others| others.active.get());
         active.map_or(&[], Vec::as_slice)
     }
 
-    /// The value of the header in the answer; none: nothing is in effect.
+    /// Header value for the response; `None` if no extension is in effect.
     pub fn value(&self) -> Option<String> {
         let own = [(self.resume, RESUME_EXTENSION), (self.durability, DURABILITY_EXTENSION)];
         let own = own.into_iter().filter(|(on, _)| *on).map(|(_, uri)| uri);
@@ -96,8 +103,8 @@ impl Extensions {
     }
 }
 
-/// How many extensions of agents a request may name; further ones are ignored.
-const MOST: usize = 64;
+/// Maximum number of agent extensions per request; further ones are ignored.
+const MAX_FOREIGN_EXTENSIONS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -115,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_the_agent_are_in_effect_when_it_is_known() {
+    fn agent_extensions_take_effect_once_the_agent_is_known() {
         let read = Extensions::read(["urn:b:v1,urn:a:v1", "urn:b:v1, urn:a:v2"]);
         let echoing = read.clone();
         assert_eq!(echoing.value(), None);
@@ -127,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_cut() {
+    fn a_long_list_of_extensions_is_truncated() {
         let many: Vec<String> = (0..1_000).map(|n| format!("urn:{n}")).collect();
         let read = Extensions::read([many.join(",").as_str(), DURABILITY_EXTENSION]);
         assert!(read.durability && read.names("urn:63") && !read.names("urn:64"));

@@ -1,25 +1,24 @@
-//! How the version of a request is found out (A2A 3.6): by what the client states, and where it states nothing by the name or
-//! the place that only one version has.
+//! Version negotiation (A2A 3.6): a stated version decides. Without one, the method name or the
+//! path decides if only one version has it.
 
 use crate::{
     Dialect, Operation, ProtocolError, TaskRef,
-    dialect::shortened,
-    raw::{JsonPath, Violations, object},
+    raw::{JsonPath, Violations, object, shortened},
 };
 use serde_json::value::RawValue;
 
-/// What an absent or empty version means (A2A 3.6.2).
-const UNSTATED: &str = "0.3";
+/// Version that an absent or empty header means (A2A 3.6.2).
+const DEFAULT_VERSION: &str = "0.3";
 
-/// How versions are found out, and which are served. 1.0 always is.
+/// Served versions and the handling of requests without a version. 1.0 is always served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiation {
-    /// Whether a name that only 1.0 has decides, where the version is not stated. Off: absent means 0.3, as the
-    /// specification has it.
+    /// Set to accept a method name or path of 1.0 as a statement of 1.0. Unset, an absent version
+    /// means 0.3, as the specification says.
     pub assume: bool,
-    /// Whether 0.3 is served.
+    /// Set to serve 0.3.
     pub v0_3: bool,
-    /// Whether 0.1 is served.
+    /// Set to serve 0.1.
     pub v0_1: bool,
 }
 
@@ -30,14 +29,15 @@ impl Default for Negotiation {
 }
 
 impl Negotiation {
-    /// 1.0 and no other version.
+    /// Serves 1.0 only.
     pub const ONLY_V1_0: Self = Self { assume: true, v0_3: false, v0_1: false };
 
-    /// The dialect and operation of a JSON-RPC call. `version` is the `A2A-Version` header or query parameter.
+    /// Finds the dialect and operation of a JSON-RPC call. `version` is the `A2A-Version` header or
+    /// query parameter.
     ///
-    /// 0.3 and 0.1 share the names of some methods. There the task that is asked for decides: an id that this server cannot have
-    /// made is one that a client of 0.1 may have chosen. Whether it has shows when there is such a task: see
-    /// [`error_dialect`](Self::of_error).
+    /// Some method names exist in both 0.3 and 0.1. The task id then decides: an id that this
+    /// server cannot have made may be one that a client of 0.1 chose. A failed lookup revises the
+    /// guess; see [`error_dialect`](Self::error_dialect).
     pub fn call(
         self,
         version: Option<&str>,
@@ -47,14 +47,16 @@ impl Negotiation {
         let (dialect, operation) = self.method(version, method)?;
         let older = dialect == Dialect::V0_3
             && self.v0_1
+            // A stated version is never second-guessed.
             && stated(version).is_none()
             && Operation::from_v01_method(method) == Some(operation)
-            && names_chosen(params);
+            && has_client_chosen_id(params);
         Ok(if older { (Dialect::V0_1, operation) } else { (dialect, operation) })
     }
 
-    /// The dialect in which an error of a call is written that was taken to be of `dialect`. What made it one of 0.1 may be the
-    /// id of its task alone: where nothing came of that, a client of 0.3 has asked for something that is no id of a task.
+    /// Dialect in which to write an error of a call that was read as `dialect`. A call may count as
+    /// 0.1 only because of its task id. If no such task exists, the caller is a client of 0.3 with
+    /// a malformed id.
     pub fn error_dialect(
         self,
         version: Option<&str>,
@@ -62,13 +64,14 @@ impl Negotiation {
         dialect: Dialect,
         error: &ProtocolError,
     ) -> Dialect {
+        // Only these errors can result from a wrong guess by task id.
         let open =
             matches!(error, ProtocolError::TaskNotFound { .. } | ProtocolError::InvalidParams(_));
         let by_name = self.method(version, method).ok().filter(|_| open);
         by_name.map_or(dialect, |(dialect, _)| dialect)
     }
 
-    /// As [`call`](Self::call), by the name alone: one that 0.3 and 0.1 share is of 0.3.
+    /// Finds the dialect by method name alone. Names that 0.3 and 0.1 share count as 0.3.
     pub fn method(
         self,
         version: Option<&str>,
@@ -76,7 +79,7 @@ impl Negotiation {
     ) -> Result<(Dialect, Operation), ProtocolError> {
         let dialect = match stated(version) {
             Some(version) => self.served_dialect(version)?,
-            None => self.of_name(method)?,
+            None => self.dialect_of_method(method)?,
         };
         match dialect.operation(method) {
             Some(operation) => Ok((dialect, operation)),
@@ -84,22 +87,23 @@ impl Negotiation {
         }
     }
 
-    /// The dialect of an HTTP request whose path only 1.0 has: one without `/v1`. A version that is stated counts more.
+    /// Finds the dialect of an HTTP path without `/v1`, which only 1.0 has. A stated version takes
+    /// precedence.
     pub fn for_v1_path(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
         match stated(version) {
-            Some(version) => self.over_http(version),
+            Some(version) => self.served_http_dialect(version),
             None if self.assume => Ok(Dialect::V1_0),
-            None => self.over_http(UNSTATED),
+            None => self.served_http_dialect(DEFAULT_VERSION),
         }
     }
 
-    /// The dialect of an HTTP request whose path only 0.3 has: one that begins with `/v1`. A version that is stated counts
-    /// more.
+    /// Finds the dialect of an HTTP path with the prefix `/v1`, which only 0.3 has. A stated
+    /// version takes precedence.
     pub fn for_v0_path(self, version: Option<&str>) -> Result<Dialect, ProtocolError> {
-        self.over_http(stated(version).unwrap_or(UNSTATED))
+        self.served_http_dialect(stated(version).unwrap_or(DEFAULT_VERSION))
     }
 
-    /// The versions that are served, the newest first.
+    /// Served versions, the newest first.
     pub const fn supported(self) -> &'static str {
         match (self.v0_3, self.v0_1) {
             (false, false) => "1.0",
@@ -109,28 +113,30 @@ impl Negotiation {
         }
     }
 
-    fn of_name(self, method: &str) -> Result<Dialect, ProtocolError> {
+    fn dialect_of_method(self, method: &str) -> Result<Dialect, ProtocolError> {
         let has = |dialect: Dialect| dialect.operation(method).is_some();
         match (has(Dialect::V0_3), has(Dialect::V0_1)) {
-            // Where 0.3 is not served, a name that 0.1 has too is of 0.1.
+            // With 0.3 switched off, a shared name can only mean 0.1.
             (true, true) if self.v0_1 && !self.v0_3 => Ok(Dialect::V0_1),
+            // Names of 0.3 count as 0.3, even those that 0.1 shares.
             (true, _) => self.served_dialect(Dialect::V0_3.version()),
             (false, true) => self.served_dialect(Dialect::V0_1.version()),
             (false, false) if self.assume => Ok(Dialect::V1_0),
-            (false, false) => self.served_dialect(UNSTATED),
+            (false, false) => self.served_dialect(DEFAULT_VERSION),
         }
     }
 
-    fn over_http(self, version: &str) -> Result<Dialect, ProtocolError> {
-        // 0.1 had JSON-RPC only.
+    fn served_http_dialect(self, version: &str) -> Result<Dialect, ProtocolError> {
+        // 0.1 has JSON-RPC only.
         let over_http = Self { v0_1: false, ..self };
         Ok(match over_http.served_dialect(version)? {
+            // HTTP+JSON of 0.3 uses `ProtoJSON`.
             Dialect::V0_3 => Dialect::V0_3Proto,
             dialect @ (Dialect::V1_0 | Dialect::V0_3Proto | Dialect::V0_1) => dialect,
         })
     }
 
-    /// The dialect of a version that is served; only Major.Minor counts.
+    /// Finds the dialect of a served version. Only Major.Minor counts.
     fn served_dialect(self, version: &str) -> Result<Dialect, ProtocolError> {
         let served = match Dialect::from_version(version) {
             Some(Dialect::V1_0) => true,
@@ -151,10 +157,13 @@ fn stated(version: Option<&str>) -> Option<&str> {
     version.map(str::trim).filter(|version| !version.is_empty())
 }
 
-/// Whether the parameters name a task by an id that this server cannot have made.
-fn names_chosen(params: &RawValue) -> bool {
-    let aside = Violations::default();
-    let at = JsonPath::root(&aside);
-    let id = object(params.into(), &at, ["id"]).and_then(|[id]| id.some_text(&at));
-    id.is_ok_and(|id| id.is_some_and(|id| matches!(TaskRef::chosen(id), TaskRef::Chosen(_))))
+/// Tells if the parameters hold a task id that this server cannot have made.
+fn has_client_chosen_id(params: &RawValue) -> bool {
+    // Violations are no errors here; the parameters are read in full later.
+    let scratch = Violations::default();
+    let at = JsonPath::root(&scratch);
+    let id = object(params.into(), &at, ["id"]).and_then(|[id]| id.optional_text(&at));
+    id.is_ok_and(|id| {
+        id.is_some_and(|id| matches!(TaskRef::parse_client_id(id), TaskRef::Chosen(_)))
+    })
 }

@@ -1,8 +1,8 @@
-//! What a client can ask for, and how each dialect names it (A2A 5.3).
+//! Operations of the protocol and their names in each dialect (A2A 5.3).
 
 use longhaul_domain::Scope;
 
-/// What a client can ask for.
+/// Operation that a client can call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Send Message (A2A 3.1.1).
@@ -30,7 +30,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Every operation.
+    /// All operations.
     pub const ALL: [Self; 11] = [
         Self::Send,
         Self::Stream,
@@ -45,7 +45,7 @@ impl Operation {
         Self::ExtendedCard,
     ];
 
-    /// Its name in JSON-RPC and gRPC of 1.0.
+    /// Method name in JSON-RPC and gRPC of 1.0.
     pub const fn v1_method(self) -> &'static str {
         match self {
             Self::Send => "SendMessage",
@@ -62,7 +62,7 @@ impl Operation {
         }
     }
 
-    /// Its name in JSON-RPC of 0.3.
+    /// Method name in JSON-RPC of 0.3.
     pub const fn v03_method(self) -> &'static str {
         match self {
             Self::Send => "message/send",
@@ -79,7 +79,7 @@ impl Operation {
         }
     }
 
-    /// Its name in 0.1; none: that version does not have it.
+    /// Method name in 0.1; `None` if 0.1 lacks the operation.
     pub const fn v01_method(self) -> Option<&'static str> {
         match self {
             Self::Send => Some("tasks/send"),
@@ -93,27 +93,27 @@ impl Operation {
         }
     }
 
-    /// The operation of a 1.0 method name.
+    /// Finds the operation of a 1.0 method.
     pub fn from_v1_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v1_method() == name)
     }
 
-    /// The operation of a 0.3 method name.
+    /// Finds the operation of a 0.3 method.
     pub fn from_v03_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v03_method() == name)
     }
 
-    /// The operation of a 0.1 method name.
+    /// Finds the operation of a 0.1 method.
     pub fn from_v01_method(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.v01_method() == Some(name))
     }
 
-    /// Whether the answer is a stream of events.
+    /// Tells if the response is a stream of events.
     pub const fn is_stream(self) -> bool {
         matches!(self, Self::Stream | Self::Subscribe)
     }
 
-    /// The scope that a caller needs.
+    /// Scope that the caller needs.
     pub const fn scope(self) -> Scope {
         match self {
             Self::Send | Self::Stream | Self::Cancel | Self::CreatePush | Self::DeletePush => {

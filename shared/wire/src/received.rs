@@ -1,99 +1,99 @@
-//! What a client receives. It is less than the server has: no owner, no places in the log; and ids are those of
-//! whatever server answered.
+//! Results and events as a client receives them. They hold less than the server has: no owner and
+//! no log positions. Ids are those of whatever server answered.
 
-use crate::request::TaskRef;
+use crate::TaskRef;
 use longhaul_domain::{
     Artifact, ContextId, JsonObject, Message, Task, TaskState, TaskStatus, Timestamp,
 };
 
-/// Where a task stands.
+/// Status of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedStatus {
-    /// The state.
+    /// State of the task.
     pub state: TaskState,
-    /// What the agent says with it.
+    /// Message of the agent with this status.
     pub message: Option<Message>,
-    /// Since when.
+    /// Time of the change.
     pub at: Option<Timestamp>,
 }
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedTask {
-    /// Which.
+    /// Task id.
     pub id: TaskRef,
-    /// The conversation that it belongs to.
+    /// Context of the task.
     pub context: Option<ContextId>,
-    /// Where it stands.
+    /// Current status.
     pub status: ReceivedStatus,
-    /// What it has produced so far.
+    /// Artifacts produced so far.
     pub artifacts: Vec<Artifact>,
     /// Messages of both sides.
     pub history: Vec<Message>,
-    /// Anything else about it.
+    /// Metadata of the task.
     pub metadata: Option<JsonObject>,
 }
 
 /// A status event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedStatusUpdate {
-    /// Whose status.
+    /// Task that changed.
     pub task: TaskRef,
-    /// Its conversation.
+    /// Context of the task.
     pub context: Option<ContextId>,
-    /// The new status.
+    /// New status.
     pub status: ReceivedStatus,
-    /// Anything else about this change.
+    /// Metadata of the event.
     pub metadata: Option<JsonObject>,
 }
 
 /// An artifact event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedArtifact {
-    /// Whose artifact.
+    /// Task that owns the artifact.
     pub task: TaskRef,
-    /// Its conversation.
+    /// Context of the task.
     pub context: Option<ContextId>,
-    /// The artifact, or a chunk of it.
+    /// Artifact, or a chunk of one.
     pub update: longhaul_domain::ArtifactUpdate,
 }
 
-/// Answer to a send.
+/// Result of a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReceivedSend {
-    /// The task as it is.
+    /// Current task.
     Task(Box<ReceivedTask>),
-    /// A direct reply.
+    /// Direct reply.
     Message(Message),
 }
 
 /// One frame of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReceivedEvent {
-    /// A snapshot.
+    /// Snapshot of the task.
     Task(Box<ReceivedTask>),
-    /// A direct reply.
+    /// Direct reply.
     Message(Message),
-    /// The status changed.
+    /// Status change.
     Status(ReceivedStatusUpdate),
-    /// An artifact, or a chunk of it.
+    /// Artifact, or a chunk of one.
     Artifact(ReceivedArtifact),
 }
 
 /// One page of a list of tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedPage {
-    /// Newest status first.
+    /// Tasks, newest status first.
     pub tasks: Vec<ReceivedTask>,
-    /// Where the next page begins; empty at the end.
+    /// Token of the next page; empty on the last one.
     pub next_page_token: String,
-    /// The page size that was used.
+    /// Applied page size.
     pub page_size: u32,
-    /// How many tasks match.
+    /// Number of matching tasks.
     pub total_size: u32,
 }
 
-/// What a client sees of a status: its message carries the ids of the task.
+/// Status as a client sees it: the message carries the ids of the task.
 fn status(task: &Task, status: &TaskStatus) -> ReceivedStatus {
     ReceivedStatus {
         state: status.state,
@@ -110,7 +110,7 @@ fn placed(task: &Task, message: &Message) -> Message {
 }
 
 impl From<&Task> for ReceivedTask {
-    /// What a client sees of a task: messages in it carry its ids.
+    /// Converts a task to the client's view: its messages carry the ids of the task.
     fn from(task: &Task) -> Self {
         Self {
             id: task.key.task.into(),

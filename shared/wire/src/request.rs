@@ -1,81 +1,16 @@
-//! What a client asks for, whatever dialect it speaks. Shape is checked when a request is read; what needs the store
-//! (does the task exist, is it this owner's) is not.
+//! Requests, independent of the dialect. Readers check the shape; the store answers the rest, such
+//! as existence and ownership of a task.
 
-use longhaul_domain::{
-    ContextId, JsonObject, Message, OwnerId, TaskId, TaskState, Timestamp,
-    ids::MAX_CLIENT_ID_BYTES, text::check_identifier,
-};
+use crate::TaskRef;
+use longhaul_domain::{ContextId, JsonObject, Message, TaskState, Timestamp};
 use std::fmt;
 
-/// Page size of a list when none is asked for (A2A 3.1.4).
+/// Default page size of a list (A2A 3.1.4).
 pub const DEFAULT_PAGE_SIZE: u32 = 50;
-/// Largest page of a list.
+/// Maximum page size of a list.
 pub const MAX_PAGE_SIZE: u32 = 100;
 
-/// A task id as a client wrote it. One that is malformed names no task and ends as "not found", just as one that is
-/// well-formed and unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum TaskRef {
-    /// Well-formed.
-    Known(TaskId),
-    /// Not a task id; kept as it was written, never empty.
-    Malformed(String),
-    /// An id that the client chose, as clients of A2A 0.1 do; never empty. It stands for the task of
-    /// [`chosen::task_id`](crate::chosen::task_id), which may not exist yet.
-    Chosen(String),
-}
-
-impl TaskRef {
-    /// Takes the text of a client.
-    pub fn parse(text: impl Into<String>) -> Self {
-        let text = text.into();
-        text.parse().map_or(Self::Malformed(text), Self::Known)
-    }
-    /// Takes the text of a client that chooses ids. One that only this server makes is taken for that: a UUID of version 7,
-    /// or of the version that chosen ids are turned into. One that is out of the bounds of chosen ids names no task.
-    pub fn chosen(text: String) -> Self {
-        if check_identifier(&text, MAX_CLIENT_ID_BYTES).is_err() {
-            return Self::Malformed(text);
-        }
-        let own = text.parse::<TaskId>().ok().filter(|id| {
-            matches!(id.uuid().get_version_num(), 7 | crate::chosen::DERIVED)
-                && id.to_string() == text
-        });
-        own.map_or(Self::Chosen(text), Self::Known)
-    }
-    /// The id, when it is well-formed.
-    pub const fn id(&self) -> Option<TaskId> {
-        match self {
-            Self::Known(id) => Some(*id),
-            Self::Malformed(_) | Self::Chosen(_) => None,
-        }
-    }
-    /// The id of the task that is meant by this owner; none: there is none.
-    pub fn of(&self, owner: OwnerId) -> Option<TaskId> {
-        match self {
-            Self::Known(id) => Some(*id),
-            Self::Malformed(_) => None,
-            Self::Chosen(text) => Some(crate::chosen::task_id(owner, text)),
-        }
-    }
-}
-
-impl fmt::Display for TaskRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Known(id) => id.fmt(f),
-            Self::Malformed(text) | Self::Chosen(text) => f.write_str(text),
-        }
-    }
-}
-
-impl From<TaskId> for TaskRef {
-    fn from(id: TaskId) -> Self {
-        Self::Known(id)
-    }
-}
-
-/// Text that must not reach a log.
+/// Text that must not appear in logs; `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -84,7 +19,7 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
-    /// The secret itself.
+    /// Returns the secret.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -96,55 +31,55 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How to authenticate at a webhook (A2A 4.3.2).
+/// Credentials for a webhook (A2A 4.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthenticationInfo {
     /// HTTP scheme, such as `Bearer`.
     pub scheme: String,
-    /// What goes with it.
+    /// Credentials for the scheme.
     pub credentials: Option<Secret>,
 }
 
-/// A webhook that a client registers (A2A 4.3.1).
+/// Webhook that a client registers (A2A 4.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushConfig {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Name of the config; made by the server when absent.
+    /// Id of the config; the server makes one if absent.
     pub id: Option<String>,
-    /// The task; absent inside of a send.
+    /// Task of the config; absent inside a send.
     pub task: Option<TaskRef>,
-    /// Where to deliver: an `http` or `https` URL.
+    /// Target of the deliveries: an `http` or `https` URL.
     pub url: String,
-    /// Sent along with every delivery.
+    /// Token that accompanies every delivery.
     pub token: Option<Secret>,
-    /// How to authenticate there.
+    /// Credentials for the target.
     pub authentication: Option<AuthenticationInfo>,
 }
 
-/// Send Message and Send Streaming Message (A2A 3.2.1).
+/// Parameters of Send Message and Send Streaming Message (A2A 3.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// The message of the client: at least one part, role user. `task_id` is `None`; see `target`.
+    /// Message of the client: at least one part, role user. `task_id` is `None`; see `target`.
     pub message: Message,
-    /// The task that it continues.
+    /// Task that the message continues.
     pub target: Option<TaskRef>,
-    /// Answer at once instead of waiting for the task; without effect on a stream.
+    /// Set to return at once instead of waiting for the task; no effect on a stream.
     pub return_immediately: bool,
-    /// Most recent messages to show in the answer; `None` for all.
+    /// Number of most recent messages in the response; `None` for all.
     pub history_length: Option<u32>,
-    /// Media types that the client can take; empty for any.
+    /// Media types that the client accepts; empty for any.
     pub accepted_output_modes: Vec<String>,
     /// Webhook to register for the task.
     pub push_config: Option<PushConfig>,
-    /// Metadata of the request, beside that of the message.
+    /// Metadata of the request; the message has its own.
     pub metadata: Option<JsonObject>,
 }
 
 impl SendRequest {
-    /// A message and nothing else.
+    /// Creates a request with defaults for everything but the message.
     pub const fn new(message: Message) -> Self {
         Self {
             tenant: None,
@@ -159,106 +94,106 @@ impl SendRequest {
     }
 }
 
-/// Get Task (A2A 3.1.3).
+/// Parameters of Get Task (A2A 3.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GetRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Which task.
+    /// Requested task.
     pub id: TaskRef,
-    /// Most recent messages to show; `None` for all.
+    /// Number of most recent messages to show; `None` for all.
     pub history_length: Option<u32>,
 }
 
-/// List Tasks (A2A 3.1.4).
+/// Parameters of List Tasks (A2A 3.1.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Only tasks of this conversation.
+    /// Filter by context.
     pub context_id: Option<ContextId>,
-    /// Only tasks in this state.
+    /// Filter by state.
     pub status: Option<TaskState>,
-    /// Tasks a page, 1 to [`MAX_PAGE_SIZE`], as asked for.
+    /// Requested page size, 1 to [`MAX_PAGE_SIZE`].
     pub page_size: Option<u32>,
-    /// Where the previous page ended.
+    /// Token of the requested page.
     pub page_token: Option<String>,
-    /// Most recent messages to show of each task; `None` for all.
+    /// Number of most recent messages per task; `None` for all.
     pub history_length: Option<u32>,
-    /// Only tasks whose status is of this time or later.
+    /// Filter by time of the status, inclusive.
     pub status_timestamp_after: Option<Timestamp>,
-    /// Whether artifacts are wanted.
+    /// Set to include artifacts.
     pub include_artifacts: bool,
 }
 
 impl ListRequest {
-    /// Tasks a page: as asked for, or [`DEFAULT_PAGE_SIZE`].
+    /// Requested page size, or [`DEFAULT_PAGE_SIZE`].
     pub fn page_size_or_default(&self) -> u32 {
         self.page_size.unwrap_or(DEFAULT_PAGE_SIZE)
     }
 }
 
-/// Cancel Task (A2A 3.1.5).
+/// Parameters of Cancel Task (A2A 3.1.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Which task.
+    /// Task to cancel.
     pub id: TaskRef,
-    /// Anything else about the request.
+    /// Metadata of the request.
     pub metadata: Option<JsonObject>,
 }
 
-/// Subscribe to Task (A2A 3.1.6).
+/// Parameters of Subscribe to Task (A2A 3.1.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// Which task.
+    /// Task to follow.
     pub id: TaskRef,
 }
 
-/// Create Push Notification Config (A2A 3.1.7).
+/// Parameters of Create Push Notification Config (A2A 3.1.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushConfigRequest {
-    /// The task.
+    /// Task to watch.
     pub task: TaskRef,
-    /// The webhook.
+    /// Webhook to register.
     pub config: PushConfig,
 }
 
-/// Get or Delete Push Notification Config (A2A 3.1.8, 3.1.10).
+/// Parameters of Get and Delete Push Notification Config (A2A 3.1.8, 3.1.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushRefRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// The task.
+    /// Task of the config.
     pub task: TaskRef,
-    /// Name of the config; empty, before 1.0: the only one that the task has.
+    /// Id of the config. Empty means the task's only config, before 1.0.
     pub id: String,
 }
 
-/// List Push Notification Configs (A2A 3.1.9).
+/// Parameters of List Push Notification Configs (A2A 3.1.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushListRequest {
     /// Routing label.
     pub tenant: Option<String>,
-    /// The task.
+    /// Task of the configs.
     pub task: TaskRef,
-    /// Configs a page.
+    /// Requested page size.
     pub page_size: Option<u32>,
-    /// Where the previous page ended.
+    /// Token of the requested page.
     pub page_token: Option<String>,
 }
 
-/// Get Extended Agent Card (A2A 3.1.11).
+/// Parameters of Get Extended Agent Card (A2A 3.1.11).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtendedCardRequest {
     /// Routing label.
     pub tenant: Option<String>,
 }
 
-/// Any request.
+/// Parameters of any operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Send Message.
@@ -286,7 +221,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The id by which the client knows the task, where it chose that itself.
+    /// Task id that the client chose, if it chose one.
     pub fn client_task_id(&self) -> Option<&str> {
         let task = match self {
             Self::Send(r) | Self::Stream(r) => r.target.as_ref()?,
@@ -304,7 +239,7 @@ impl Request {
         }
     }
 
-    /// The routing label, when one was given.
+    /// Routing label, if given.
     pub fn tenant(&self) -> Option<&str> {
         match self {
             Self::Send(r) | Self::Stream(r) => r.tenant.as_deref(),
@@ -327,12 +262,5 @@ mod tests {
     #[test]
     fn secrets_do_not_show() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(..)");
-    }
-
-    #[test]
-    fn a_malformed_task_id_is_kept_as_written() {
-        assert_eq!(TaskRef::parse("nope"), TaskRef::Malformed("nope".to_owned()));
-        let id = "018f2f6e-7b7a-7000-8000-000000000001";
-        assert_eq!(TaskRef::parse(id).id().map(|id| id.to_string()).as_deref(), Some(id));
     }
 }

@@ -1,32 +1,32 @@
-//! What every part is given: the options, ways to start stacks, and what earlier parts of the run have found.
+//! One run of the benchmark: its options, its stacks, and results that later parts refer to.
 
 use crate::{
-    options::Options,
-    stack::{Mode, Plan, Stack},
+    options::BenchOptions,
+    stack::{BenchStack, StackMode, StackPlan},
 };
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 /// One run of the benchmark.
 pub struct Bench {
     /// The command line.
-    pub options: Options,
-    peaks: Mutex<HashMap<Mode, f64>>,
-    floors: Mutex<HashMap<(Mode, Commits), f64>>,
+    pub options: BenchOptions,
+    peaks: Mutex<HashMap<StackMode, f64>>,
+    floors: Mutex<HashMap<(StackMode, CommitSharing), f64>>,
     stacks: Mutex<Vec<String>>,
 }
 
-/// How the floor shares commits.
+/// Sharing of commits in the floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Commits {
-    /// Each step of each task has its own, one after the other.
+pub enum CommitSharing {
+    /// Each step of each task has a commit of its own, one after the other.
     Each,
-    /// A hundred tasks share them.
+    /// A hundred tasks share a commit.
     Shared,
 }
 
 impl Bench {
-    /// A run that has found nothing yet.
-    pub fn new(options: Options) -> Self {
+    /// A run without results.
+    pub fn new(options: BenchOptions) -> Self {
         Self {
             options,
             peaks: Mutex::default(),
@@ -36,82 +36,82 @@ impl Bench {
     }
 
     /// The stacks to measure.
-    pub fn modes(&self) -> &[Mode] {
+    pub fn modes(&self) -> &[StackMode] {
         &self.options.mode
     }
 
-    /// Whether this stack is to be measured.
-    pub fn wants(&self, mode: Mode) -> bool {
+    /// True when this stack should be measured.
+    pub fn wants(&self, mode: StackMode) -> bool {
         self.options.mode.contains(&mode)
     }
 
-    /// How long each row is measured.
-    pub const fn measured(&self) -> Duration {
-        self.options.measured()
+    /// Measured time of each row.
+    pub const fn row_duration(&self) -> Duration {
+        self.options.row_duration()
     }
 
-    /// How long the load runs before it is measured.
+    /// Time for which a load runs before it is measured.
     pub fn warm_up(&self) -> Duration {
-        self.measured() / 5
+        self.row_duration() / 5
     }
 
-    /// The size of something: the smaller one when the run is a quick one.
+    /// A size: the smaller one in a quick run.
     pub const fn size(&self, full: usize, quick: usize) -> usize {
         if self.options.quick { quick } else { full }
     }
 
-    /// A stack of one API node and one worker, or of the one process, to be changed and started.
-    pub fn plan(&self, mode: Mode) -> Plan {
-        let plan = Plan::new(mode);
+    /// The plan of a stack with one API node and one worker, or of one embedded process.
+    pub fn plan(&self, mode: StackMode) -> StackPlan {
+        let plan = StackPlan::new(mode);
         let plan = if self.options.statements { plan.statements() } else { plan };
         self.options.set.iter().fold(plan, |plan, setting| plan.set_line(setting))
     }
 
-    /// Starts the usual stack.
-    pub async fn start(&self, mode: Mode) -> Stack {
+    /// Starts the default stack.
+    pub async fn start(&self, mode: StackMode) -> BenchStack {
         let stack = self.plan(mode).start().await;
-        self.note_stack(&stack);
+        self.record_stack(&stack);
         stack
     }
 
-    /// Prints versions and settings of a stack, once, and keeps them for the result.
-    pub fn note_stack(&self, stack: &Stack) {
+    /// Prints versions and settings of a stack once, and keeps them for the report.
+    pub fn record_stack(&self, stack: &BenchStack) {
         let versions = stack.versions();
-        let mut stacks = self.stacks.lock().expect(HELD);
+        let mut stacks = self.stacks.lock().expect(LOCK_NOT_POISONED);
         if !stacks.contains(&versions) {
             println!("{versions}");
             stacks.push(versions);
         }
     }
 
-    /// Versions and settings of the stacks that were measured.
+    /// Versions and settings of all measured stacks.
     pub fn stacks(&self) -> Vec<String> {
-        self.stacks.lock().expect(HELD).clone()
+        self.stacks.lock().expect(LOCK_NOT_POISONED).clone()
     }
 
-    /// Remembers a rate of the closed loop, in tasks a second, when it is the highest yet.
-    pub fn note_rate(&self, mode: Mode, rate: f64) {
-        let mut peaks = self.peaks.lock().expect(HELD);
+    /// Records a rate of the closed loop, in tasks per second, if it is the highest so far.
+    pub fn record_rate(&self, mode: StackMode, rate: f64) {
+        let mut peaks = self.peaks.lock().expect(LOCK_NOT_POISONED);
         let peak = peaks.entry(mode).or_default();
         *peak = peak.max(rate);
     }
 
-    /// The highest rate of the closed loop that this run has measured, in tasks a second.
-    pub fn peak(&self, mode: Mode) -> Option<f64> {
-        self.peaks.lock().expect(HELD).get(&mode).copied()
+    /// The highest rate of the closed loop in this run, in tasks per second.
+    pub fn peak(&self, mode: StackMode) -> Option<f64> {
+        self.peaks.lock().expect(LOCK_NOT_POISONED).get(&mode).copied()
     }
 
-    /// Remembers what the machine can do at most, in tasks a second.
-    pub fn note_floor(&self, mode: Mode, commits: Commits, rate: f64) {
-        self.floors.lock().expect(HELD).insert((mode, commits), rate);
+    /// Records the maximum of the machine itself, in tasks per second.
+    pub fn record_floor(&self, mode: StackMode, commits: CommitSharing, rate: f64) {
+        self.floors.lock().expect(LOCK_NOT_POISONED).insert((mode, commits), rate);
     }
 
-    /// What the machine can do at most with so many connections, in tasks a second, when this run has measured it: one connection
-    /// cannot share its commits with others.
-    pub fn floor(&self, mode: Mode, connections: usize) -> Option<f64> {
-        let commits = if connections == 1 { Commits::Each } else { Commits::Shared };
-        self.floors.lock().expect(HELD).get(&(mode, commits)).copied()
+    /// The maximum of the machine itself, in tasks per second, if this run has measured it. A
+    /// single connection cannot share commits.
+    pub fn floor(&self, mode: StackMode, connections: usize) -> Option<f64> {
+        let commits = if connections == 1 { CommitSharing::Each } else { CommitSharing::Shared };
+        self.floors.lock().expect(LOCK_NOT_POISONED).get(&(mode, commits)).copied()
     }
 }
 
-const HELD: &str = "nobody panics while holding it";
+const LOCK_NOT_POISONED: &str = "no panic while the lock is held";

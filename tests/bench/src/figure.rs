@@ -1,58 +1,57 @@
-//! What a part of the benchmark found: figures, each a row of named values.
+//! Figures: rows of named values.
 //!
-//! A figure is found again in an earlier result by its stack, part and title, and a value by its name; so titles and names stay
-//! as they are once they are published.
+//! A baseline finds a figure by stack, part and title, and a value by name. So titles and names
+//! stay unchanged once they are published.
 
-/// One row.
+/// One row of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// `embedded`, `distributed` or, of the machine itself, `floor`.
+    /// `embedded`, `distributed`, or `floor` for the machine itself.
     pub stack: &'static str,
     /// The part that measured it.
     pub part: &'static str,
-    /// What was measured, with what settings.
+    /// The title: what was measured, with which settings.
     pub what: String,
-    /// The values, in the order of their columns.
-    pub values: Vec<Value>,
+    /// The values, in column order.
+    pub values: Vec<FigureValue>,
 }
 
 /// One value of a row.
-#[expect(clippy::struct_field_names, reason = "a value has a name, a unit, and its value")]
 #[derive(Debug, Clone, PartialEq)]
-pub struct Value {
+pub struct FigureValue {
     /// The column.
     pub name: &'static str,
-    /// In the unit of the column.
+    /// The number, in the unit of the column.
     pub value: f64,
-    /// As it is printed: `tasks/s`, `ms`, `B`.
+    /// The unit, as in `tasks/s`, `ms` or `B`.
     pub unit: &'static str,
-    /// Which direction is an improvement.
+    /// The direction of an improvement.
     pub better: Better,
 }
 
-/// Which direction is an improvement.
+/// The direction of an improvement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
     /// More is better.
     More,
     /// Less is better.
     Less,
-    /// Neither: it is there to be known.
+    /// Neither: the value is informative.
     Neither,
 }
 
-impl Value {
-    /// A value that should be high.
+impl FigureValue {
+    /// A value of which more is better.
     pub const fn more(name: &'static str, value: f64, unit: &'static str) -> Self {
         Self { name, value, unit, better: Better::More }
     }
 
-    /// A value that should be low.
+    /// A value of which less is better.
     pub const fn less(name: &'static str, value: f64, unit: &'static str) -> Self {
         Self { name, value, unit, better: Better::Less }
     }
 
-    /// A value that is neither good nor bad.
+    /// An informative value.
     pub const fn plain(name: &'static str, value: f64, unit: &'static str) -> Self {
         Self { name, value, unit, better: Better::Neither }
     }

@@ -1,4 +1,4 @@
-//! What the figures were measured on.
+//! The machine and version that were measured.
 
 use std::{fs, process::Command};
 
@@ -7,13 +7,13 @@ use std::{fs, process::Command};
 pub struct Machine {
     /// Processor, memory, kernel, compiler.
     pub lines: Vec<String>,
-    /// As git describes it; empty where there is no git.
+    /// Output of `git describe`; empty without git.
     pub version: String,
 }
 
 impl Machine {
-    /// Looks.
-    pub fn look() -> Self {
+    /// Inspects this machine.
+    pub fn inspect() -> Self {
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
         let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
@@ -28,7 +28,7 @@ impl Machine {
         Self { lines: vec![machine, output("rustc", &["--version"])], version }
     }
 
-    /// Prints it, with what else ran when the benchmark began.
+    /// Prints machine and version, with the load average before the run.
     pub fn print(&self) {
         println!("machine: {}", self.lines.join("; "));
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();

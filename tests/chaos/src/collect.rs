@@ -1,85 +1,104 @@
-//! Brings together what is known of every task, a batch at a time: the database over a connection of its own, and replay and
-//! snapshot from the API nodes.
+//! Collects the records of all tasks in batches: rows from the database, replay and snapshot from
+//! the API nodes, views of the clients, and journals of the executors.
 
 use crate::{
-    client::{Api, Connection, Next, Trouble},
-    journal::Sign,
+    client::{ApiNodes, CallError, EventConnection, StreamItem},
+    journal::JournalEntry,
     random::Random,
-    records::{Entry, Event, Stored, TaskRecord, Told},
-    stack::Stack,
+    records::{ClientView, LogEntry, StoredTask, StreamEvent, TaskRecord},
+    stack::ChaosStack,
 };
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::sleep;
 
-/// Tasks of a batch.
-const BATCH: usize = 500;
+/// Tasks in a batch.
+const MAX_TASKS_PER_BATCH: usize = 500;
 
-/// Tasks that are read at once.
-const AT_ONCE: usize = 16;
+/// Tasks read concurrently from the API nodes.
+const MAX_CONCURRENT_READS: usize = 16;
 
-/// How often a read is tried.
-const TRIES: u32 = 20;
+/// Attempts to read one task from the API nodes.
+const MAX_READ_ATTEMPTS: u32 = 20;
 
-/// A call's longest time.
-const CALL: Duration = Duration::from_secs(10);
+/// Longest time for a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// All tasks, one batch after the other.
-pub struct Collector<'a> {
-    stack: &'a Stack,
-    api: Api,
-    told: HashMap<String, Told>,
-    signs: HashMap<String, Vec<Sign>>,
+/// Collects the records of all tasks, one batch after the other.
+pub struct RecordCollector<'a> {
+    stack: &'a ChaosStack,
+    api: ApiNodes,
+    client_view: HashMap<String, ClientView>,
+    journal_entries: HashMap<String, Vec<JournalEntry>>,
     after: String,
-    over: bool,
+    finished: bool,
 }
 
-impl<'a> Collector<'a> {
-    /// Of what clients and executors have noted.
-    pub fn new(stack: &'a Stack, api: Api, told: HashMap<String, Told>, signs: Vec<Sign>) -> Self {
-        let mut by_task: HashMap<String, Vec<Sign>> = HashMap::new();
-        for sign in signs {
-            by_task.entry(sign.task.clone()).or_default().push(sign);
+impl<'a> RecordCollector<'a> {
+    /// A collector of these client views and journals.
+    pub fn new(
+        stack: &'a ChaosStack,
+        api: ApiNodes,
+        client_view: HashMap<String, ClientView>,
+        journal_entries: Vec<JournalEntry>,
+    ) -> Self {
+        let mut by_task: HashMap<String, Vec<JournalEntry>> = HashMap::new();
+        for action in journal_entries {
+            by_task.entry(action.task.clone()).or_default().push(action);
         }
         let after = "00000000-0000-0000-0000-000000000000".to_owned();
-        Self { stack, api, told, signs: by_task, after, over: false }
+        Self { stack, api, client_view, journal_entries: by_task, after, finished: false }
     }
 
-    /// The next tasks; none when all have been given. The last batch holds those that the database lacks.
+    /// The next batch; empty after the last one. The last batch holds the tasks that the database
+    /// lacks.
     pub async fn next(&mut self) -> Result<Vec<TaskRecord>, String> {
-        if self.over {
+        if self.finished {
             return Ok(Vec::new());
         }
         let rows = self.rows()?;
         if rows.is_empty() {
-            self.over = true;
-            let lost = std::mem::take(&mut self.told).into_iter();
+            self.finished = true;
+            let lost = std::mem::take(&mut self.client_view).into_iter();
             return Ok(lost
-                .map(|(task, told)| TaskRecord { task, told: Some(told), ..TaskRecord::default() })
+                .map(|(task, client_view)| TaskRecord {
+                    task,
+                    client_view: Some(client_view),
+                    ..TaskRecord::default()
+                })
                 .collect());
         }
         let mut records = Vec::new();
         for (task, stored) in rows {
             self.after.clone_from(&task);
-            let (told, signs) = (self.told.remove(&task), self.signs.remove(&task));
-            let signs = signs.unwrap_or_default();
+            let (client_view, journal_entries) =
+                (self.client_view.remove(&task), self.journal_entries.remove(&task));
+            let journal_entries = journal_entries.unwrap_or_default();
             let stored = Some(stored);
-            records.push(TaskRecord { task, told, stored, signs, ..TaskRecord::default() });
+            records.push(TaskRecord {
+                task,
+                client_view,
+                stored,
+                journal_entries,
+                ..TaskRecord::default()
+            });
         }
         let api = &self.api;
-        let read = stream::iter(records).map(|record| complete(api, record));
-        Ok(read.buffer_unordered(AT_ONCE).collect().await)
+        let read = stream::iter(records).map(|record| read_from_api(api, record));
+        Ok(read.buffer_unordered(MAX_CONCURRENT_READS).collect().await)
     }
 
-    fn rows(&self) -> Result<Vec<(String, Stored)>, String> {
-        let sql = QUERY.replace("{after}", &self.after).replace("{limit}", &BATCH.to_string());
+    fn rows(&self) -> Result<Vec<(String, StoredTask)>, String> {
+        let sql = QUERY
+            .replace("{after}", &self.after)
+            .replace("{limit}", &MAX_TASKS_PER_BATCH.to_string());
         let text = self.stack.sql(&sql)?;
         text.lines().map(|line| row(line).ok_or_else(|| format!("not a row: {line}"))).collect()
     }
 }
 
-/// A row a task, as JSON on one line. Moments are microseconds since 1970.
+/// One row per task, as JSON on one line. Times are microseconds since 1970.
 const QUERY: &str = "
 select replace(json_build_object(
     'task', t.task_id,
@@ -100,12 +119,12 @@ select replace(json_build_object(
 from tasks t join task_state s using (owner_id, task_id)
 where t.task_id > '{after}' order by t.task_id limit {limit}";
 
-fn row(line: &str) -> Option<(String, Stored)> {
+fn row(line: &str) -> Option<(String, StoredTask)> {
     let row: Value = serde_json::from_str(line).ok()?;
     let log = row["log"].as_array()?.iter().map(entry).collect::<Option<Vec<_>>>()?;
     let checkpoint = |item: &Value| Some((item[0].as_str()?.to_owned(), item[1].as_i64()?));
     let checkpoints = row["checkpoints"].as_array()?.iter().map(checkpoint);
-    let stored = Stored {
+    let stored = StoredTask {
         state: row["state"].as_str()?.to_owned(),
         last_seq: row["last"].as_i64()?,
         runs: row["runs"].as_i64()?,
@@ -116,8 +135,8 @@ fn row(line: &str) -> Option<(String, Stored)> {
     Some((row["task"].as_str()?.to_owned(), stored))
 }
 
-fn entry(item: &Value) -> Option<Entry> {
-    Some(Entry {
+fn entry(item: &Value) -> Option<LogEntry> {
+    Some(LogEntry {
         seq: item[0].as_i64()?,
         at: item[1].as_i64()?,
         kind: item[2].as_str()?.to_owned(),
@@ -125,16 +144,16 @@ fn entry(item: &Value) -> Option<Entry> {
     })
 }
 
-/// Adds what the API nodes say. What they do not say stays empty, which the checker finds.
-async fn complete(api: &Api, mut record: TaskRecord) -> TaskRecord {
+/// Adds snapshot and replay from the API nodes. Missing ones stay empty, which the checks report.
+async fn read_from_api(api: &ApiNodes, mut record: TaskRecord) -> TaskRecord {
     let mut random = Random::new(record.task.len() as u64);
     let last = record.stored.as_ref().and_then(|stored| {
         stored.log.iter().filter(|entry| entry.is_event()).map(|entry| entry.seq).next_back()
     });
-    for _ in 0..TRIES {
-        let node = api.any(&mut random);
+    for _ in 0..MAX_READ_ATTEMPTS {
+        let node = api.random_node(&mut random);
         let params = json!({"id": record.task});
-        let snapshot = api.call(node, "GetTask", &params, CALL).await;
+        let snapshot = api.call(node, "GetTask", &params, CALL_TIMEOUT).await;
         let replayed = replay(api, node, &record.task, last).await;
         match (snapshot, replayed) {
             (Ok(snapshot), Ok(replayed)) => {
@@ -148,27 +167,27 @@ async fn complete(api: &Api, mut record: TaskRecord) -> TaskRecord {
     record
 }
 
-/// Every event behind cursor 0: up to the end of an ended task, else up to the last that there is.
+/// Replays the events after cursor 0, up to `last`.
 async fn replay(
-    api: &Api,
+    api: &ApiNodes,
     node: usize,
     task: &str,
     last: Option<i64>,
-) -> Result<Vec<Event>, Trouble> {
+) -> Result<Vec<StreamEvent>, CallError> {
     let Some(last) = last else { return Ok(Vec::new()) };
     let response = api.stream(node, "SubscribeToTask", &json!({"id": task}), Some(0)).await?;
-    let mut connection = Connection::new(response);
+    let mut connection = EventConnection::new(response);
     let mut events = Vec::new();
     loop {
         match connection.next().await {
-            Next::Event(seq, event) => {
-                events.push(Event { seq, text: event.to_string() });
+            StreamItem::Event(seq, event) => {
+                events.push(StreamEvent { seq, text: event.to_string() });
                 if seq >= last {
                     return Ok(events);
                 }
             }
-            Next::End => return Ok(events),
-            Next::Broken(trouble) => return Err(trouble),
+            StreamItem::End => return Ok(events),
+            StreamItem::Broken(error) => return Err(error),
         }
     }
 }
@@ -178,7 +197,7 @@ mod tests {
     use super::row;
 
     #[test]
-    fn a_row_is_read() {
+    fn a_row_is_parsed() {
         let line = r#"{"task":"t","state":"completed","last":2,"runs":0,"dead":1,"checkpoints":[["step-1",5]],
             "log":[[1,3,"message",{"message":{}}],[2,4,"status",{"state":"completed"}]]}"#;
         let (task, stored) = row(line).expect("a row");

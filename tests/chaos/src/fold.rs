@@ -1,43 +1,44 @@
-//! What a reader makes of a stream: the task as it is behind the events, from the rules of A2A alone.
+//! Folds the events of a stream into a task, by the rules of A2A alone.
 
 use serde_json::{Value, json};
 
-/// A task as far as a stream tells.
+/// A task folded from events.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Folded {
-    /// Its status.
+pub struct FoldedTask {
+    /// The status.
     pub status: Value,
-    /// Its artifacts.
+    /// The artifacts.
     pub artifacts: Vec<Value>,
-    /// What the agent has said, the status's message left out.
-    pub said: Vec<Value>,
+    /// Messages of the agent, without that of the current status.
+    pub agent_messages: Vec<Value>,
 }
 
-impl Folded {
-    /// A task of which nothing was heard yet.
+impl FoldedTask {
+    /// A task before its first event.
     pub fn new() -> Self {
         let status = json!({"state": "TASK_STATE_SUBMITTED"});
-        Self { status, artifacts: Vec::new(), said: Vec::new() }
+        Self { status, artifacts: Vec::new(), agent_messages: Vec::new() }
     }
 
-    /// A task as a snapshot shows it.
-    pub fn of(snapshot: &Value) -> Self {
+    /// A task from a snapshot.
+    pub fn from_snapshot(snapshot: &Value) -> Self {
         let list = |name: &str| snapshot[name].as_array().cloned().unwrap_or_default();
-        let said = list("history").into_iter().filter(|message| message["role"] == "ROLE_AGENT");
+        let agent_messages =
+            list("history").into_iter().filter(|message| message["role"] == "ROLE_AGENT");
         Self {
             status: snapshot["status"].clone(),
             artifacts: list("artifacts"),
-            said: said.collect(),
+            agent_messages: agent_messages.collect(),
         }
     }
 
-    /// The task behind one more event; says what is wrong with the event when it changes nothing.
+    /// Applies an event. Fails with a description when the event changes no task.
     pub fn apply(&mut self, event: &Value) -> Result<(), String> {
         if event["statusUpdate"]["status"].is_object() {
             let new = event["statusUpdate"]["status"].clone();
             let old = std::mem::replace(&mut self.status, new);
             if old["message"].is_object() {
-                self.said.push(old["message"].clone());
+                self.agent_messages.push(old["message"].clone());
             }
             return Ok(());
         }
@@ -55,8 +56,8 @@ impl Folded {
             (Some(artifact), false) => *artifact = chunk.clone(),
             (Some(artifact), true) => {
                 let parts = chunk["parts"].as_array().cloned().unwrap_or_default();
-                if let Some(there) = artifact["parts"].as_array_mut() {
-                    there.extend(parts);
+                if let Some(existing) = artifact["parts"].as_array_mut() {
+                    existing.extend(parts);
                 }
             }
             (None, true) => {
@@ -66,30 +67,30 @@ impl Folded {
         Ok(())
     }
 
-    /// What differs, in a few words.
-    pub fn differs(&self, other: &Self) -> Option<String> {
+    /// A short description of the difference to another task.
+    pub fn difference(&self, other: &Self) -> Option<String> {
         let short = |value: &dyn std::fmt::Debug| {
             format!("{value:?}").chars().take(600).collect::<String>()
         };
         if self.status != other.status {
             return Some(format!("status {} against {}", self.status, other.status));
         }
-        if let Some(difference) = self.artifacts_differ(other) {
+        if let Some(difference) = self.artifact_difference(other) {
             return Some(difference);
         }
-        (self.said != other.said).then(|| {
+        (self.agent_messages != other.agent_messages).then(|| {
             format!(
                 "the agent said {} things against {}: {} against {}",
-                self.said.len(),
-                other.said.len(),
-                short(&self.said),
-                short(&other.said)
+                self.agent_messages.len(),
+                other.agent_messages.len(),
+                short(&self.agent_messages),
+                short(&other.agent_messages)
             )
         })
     }
 
-    /// What differs in the artifacts.
-    pub fn artifacts_differ(&self, other: &Self) -> Option<String> {
+    /// A short description of the difference in the artifacts.
+    pub fn artifact_difference(&self, other: &Self) -> Option<String> {
         if self.artifacts == other.artifacts {
             return None;
         }
@@ -110,7 +111,7 @@ impl Folded {
 
 #[cfg(test)]
 mod tests {
-    use super::Folded;
+    use super::FoldedTask;
     use serde_json::{Value, json};
 
     fn chunk(id: &str, text: &str, append: bool) -> Value {
@@ -118,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_appended_and_a_new_beginning_replaces() {
-        let mut task = Folded::new();
+    fn chunks_are_appended_and_a_new_first_chunk_replaces() {
+        let mut task = FoldedTask::new();
         for event in [chunk("a", "1", false), chunk("a", "2", true), chunk("b", "x", false)] {
             task.apply(&event).expect("it fits");
         }
@@ -132,19 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_status_said_becomes_history_with_the_next() {
+    fn the_message_of_a_status_moves_to_the_history_with_the_next_status() {
         let status = |text: &str| {
             let message = json!({"role": "ROLE_AGENT", "parts": [{"text": text}]});
             json!({"statusUpdate": {"status": {"state": "TASK_STATE_WORKING", "message": message}}})
         };
-        let mut task = Folded::new();
+        let mut task = FoldedTask::new();
         for text in ["one", "two"] {
             task.apply(&status(text)).expect("it fits");
         }
-        assert_eq!(task.said.len(), 1);
+        assert_eq!(task.agent_messages.len(), 1);
         assert_eq!(task.status["message"]["parts"][0]["text"], "two");
         let user = json!({"role": "ROLE_USER"});
-        let snapshot = json!({"status": task.status, "history": [user, task.said[0]]});
-        assert_eq!(Folded::of(&snapshot).differs(&task), None);
+        let snapshot = json!({"status": task.status, "history": [user, task.agent_messages[0]]});
+        assert_eq!(FoldedTask::from_snapshot(&snapshot).difference(&task), None);
     }
 }

@@ -1,7 +1,8 @@
-//! The chaos suite: breaks a running Longhaul in every way it can, and checks afterwards that every promise was kept.
+//! The chaos suite: injects faults into a running Longhaul under load, and checks afterwards that
+//! every promise was kept.
 //!
-//! Guarantee: what a run starts ends with it, its own death included; it ends by itself, within a bound known beforehand; and
-//! it signals nothing that it did not start.
+//! Everything that a campaign starts ends with it, also when the campaign is killed. A campaign
+//! ends by itself within a known bound. It signals only processes that it started.
 
 #![expect(
     clippy::disallowed_methods,
@@ -15,14 +16,15 @@ mod collect;
 pub mod executor;
 mod figures;
 mod fold;
+mod inject;
 mod journal;
-mod kind;
-mod place;
+mod options;
 mod plan;
+mod process_slot;
 mod random;
 mod records;
 mod report;
+mod scenario;
 mod stack;
-mod strike;
 
-pub use plan::Rules;
+pub use options::{CampaignOptions, PlanOptions};

@@ -1,40 +1,38 @@
 //! `longhaul-chaos`: one command, a seed and a duration.
 
 use clap::Parser;
-use longhaul_chaos::{
-    Rules,
-    campaign::{self, Options},
-};
+use longhaul_chaos::{CampaignOptions, PlanOptions, campaign};
 use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
-/// Breaks a running Longhaul in every way that the seed decides, and checks that every promise was kept.
+/// Injects faults into a running Longhaul, as the seed decides, and checks that every promise was
+/// kept.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Decides what goes wrong and what is asked for.
+    /// Seed of the faults and of the load.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How long there is load and trouble, such as 60s, 10m, 2h.
+    /// Duration of load and faults, such as 60s, 10m, 2h.
     #[arg(long, default_value = "60s", value_parser = period)]
     duration: Duration,
-    /// Stop asking after so many tasks.
+    /// Number of tasks after which clients start no more.
     #[arg(long, default_value_t = u64::MAX)]
     tasks: u64,
-    /// Clients at once.
+    /// Number of concurrent clients.
     #[arg(long, default_value_t = 32)]
     clients: u64,
-    /// One fault in about this time.
+    /// Mean time between two faults.
     #[arg(long, default_value = "2500ms", value_parser = period)]
     every: Duration,
     /// `worker.lease` of the workers; Longhaul's default is 15s.
     #[arg(long, default_value = "5s", value_parser = period)]
     lease: Duration,
-    /// Only these faults, such as kill,terminate,freeze-long,black-hole-long.
+    /// Use only these faults, such as kill,terminate,freeze-long,black-hole-long.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// How long everything may take to end once all faults are over.
+    /// Time for every task to end once all faults are over.
     #[arg(long, default_value = "60s", value_parser = period)]
     quiesce: Duration,
-    /// Write the figures and the verdict to this file.
+    /// Write figures and violations to this file.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Keep logs and journals in a new folder within this one.
@@ -46,8 +44,8 @@ struct Arguments {
 async fn main() -> ExitCode {
     let Arguments { seed, duration, tasks, clients, every, lease, only, quiesce, json, keep } =
         Arguments::parse();
-    let rules = Rules { seed, duration, every, lease, only };
-    let options = Options { rules, tasks, clients, quiesce, keep };
+    let plan = PlanOptions { seed, duration, every, lease, only };
+    let options = CampaignOptions { plan, tasks, clients, quiesce, keep };
     let report = campaign::run(&options).await;
     print!("{}", report.text());
     if let Some(path) = json
@@ -59,7 +57,7 @@ async fn main() -> ExitCode {
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// `1500ms`, `60s`, `10m`, `2h`.
+/// Parses a duration such as `1500ms`, `60s`, `10m` or `2h`.
 fn period(text: &str) -> Result<Duration, String> {
     let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit);

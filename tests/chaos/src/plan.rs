@@ -1,25 +1,27 @@
-//! What will go wrong and when: decided by the seed alone, printed beforehand, and so repeatable.
+//! The fault plan: which faults are injected and when. The seed alone decides, so a plan is
+//! repeatable.
 //!
-//! Faults are drawn from a deck, so that every kind comes before any comes too often. Faults of different things overlap; one
-//! thing has one fault at a time, and a moment to get up.
+//! Faults are drawn from a shuffled deck, so that every kind occurs before any repeats too often.
+//! Faults of different targets overlap. One target has one fault at a time, and then time to
+//! recover.
 
-use crate::random::Random;
+use crate::{options::PlanOptions, random::Random};
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
-/// How many API nodes there are.
-pub const APIS: usize = 2;
+/// Number of API nodes.
+pub const API_NODES: usize = 2;
 
-/// How many workers there are.
+/// Number of workers.
 pub const WORKERS: usize = 3;
 
-/// The time that something has to get up before the next fault hits it.
-const REST_MS: u64 = 2_500;
+/// Milliseconds for a target to recover before its next fault.
+const RECOVERY_PAUSE_MS: u64 = 2_500;
 
-/// What can be hit.
+/// Targets of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Target {
+pub enum FaultTarget {
     /// An API node.
     Api(usize),
     /// A worker.
@@ -28,98 +30,98 @@ pub enum Target {
     Postgres,
     /// The broker.
     Broker,
-    /// The network of every process.
+    /// The network of all processes.
     Everybody,
 }
 
-/// What happens to it.
+/// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Blow {
-    /// SIGKILL, and a new process later.
+pub enum FaultKind {
+    /// SIGKILL, and later a new process.
     Kill,
     /// SIGSTOP for less than the lease.
     FreezeShort,
     /// SIGSTOP for longer than the lease.
     FreezeLong,
-    /// SIGTERM, and a new process as soon as it has ended.
+    /// SIGTERM, and a new process once the old one has ended.
     Terminate,
-    /// The database moves to its standby, and the address follows late.
+    /// A switchover of the database to its standby; the address follows later.
     Switchover,
-    /// A stop that tells the clients, and a start.
+    /// A clean stop that notifies clients, and a start.
     StopFast,
     /// A stop like a crash, and a start.
     StopImmediate,
-    /// The queues are emptied.
+    /// A purge of all queues.
     Purge,
-    /// Everything takes longer on the way.
+    /// A slow network.
     Latency,
-    /// All connections are reset.
+    /// A reset of all connections.
     Reset,
-    /// Nothing passes for less than the lease.
+    /// A network that drops everything for less than the lease.
     BlackHoleShort,
-    /// Nothing passes for longer than the lease.
+    /// A network that drops everything for longer than the lease.
     BlackHoleLong,
-    /// Open connections are half-open from now on.
+    /// Open connections become half-open for good.
     Strand,
 }
 
-/// Which of a process's connections a fault of the network hits.
+/// The connections of a process that a network fault hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Links {
-    /// Those to the database.
+pub enum NetworkLinks {
+    /// Connections to the database.
     Postgres,
-    /// Those to the broker.
+    /// Connections to the broker.
     Broker,
-    /// All.
+    /// All connections.
     Both,
 }
 
-/// One fault.
+/// A planned fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Fault {
+pub struct PlannedFault {
     /// Milliseconds from the start of the load.
     pub at_ms: u64,
-    /// What is hit.
-    pub target: Target,
-    /// How.
-    pub blow: Blow,
-    /// Milliseconds until it is taken back.
+    /// The target.
+    pub target: FaultTarget,
+    /// The kind.
+    pub kind: FaultKind,
+    /// Milliseconds until the fault ends.
     pub lasts_ms: u64,
-    /// Where, for faults of the network.
-    pub links: Links,
+    /// The connections, for network faults.
+    pub links: NetworkLinks,
 }
 
-/// How many cards of each kind there are.
-const DECK: [(Class, Blow, usize); 22] = [
-    (Class::Worker, Blow::Kill, 4),
-    (Class::Api, Blow::Kill, 2),
-    (Class::Worker, Blow::Terminate, 2),
-    (Class::Api, Blow::Terminate, 2),
-    (Class::Worker, Blow::FreezeShort, 1),
-    (Class::Worker, Blow::FreezeLong, 1),
-    (Class::Api, Blow::FreezeLong, 1),
-    (Class::Postgres, Blow::StopFast, 1),
-    (Class::Postgres, Blow::StopImmediate, 1),
-    (Class::Postgres, Blow::Switchover, 1),
-    (Class::Broker, Blow::StopFast, 1),
-    (Class::Broker, Blow::StopImmediate, 1),
-    (Class::Broker, Blow::Purge, 1),
-    (Class::Process, Blow::Latency, 2),
-    (Class::Everybody, Blow::Latency, 1),
-    (Class::Process, Blow::Reset, 2),
-    (Class::Everybody, Blow::Reset, 1),
-    (Class::Process, Blow::BlackHoleShort, 1),
-    (Class::Everybody, Blow::BlackHoleShort, 1),
-    (Class::Worker, Blow::BlackHoleLong, 2),
-    (Class::Worker, Blow::Strand, 1),
-    (Class::Api, Blow::Strand, 1),
+/// The deck: classes of targets, kinds of faults, and the number of cards of each.
+const FAULT_DECK: [(TargetClass, FaultKind, usize); 22] = [
+    (TargetClass::Worker, FaultKind::Kill, 4),
+    (TargetClass::Api, FaultKind::Kill, 2),
+    (TargetClass::Worker, FaultKind::Terminate, 2),
+    (TargetClass::Api, FaultKind::Terminate, 2),
+    (TargetClass::Worker, FaultKind::FreezeShort, 1),
+    (TargetClass::Worker, FaultKind::FreezeLong, 1),
+    (TargetClass::Api, FaultKind::FreezeLong, 1),
+    (TargetClass::Postgres, FaultKind::StopFast, 1),
+    (TargetClass::Postgres, FaultKind::StopImmediate, 1),
+    (TargetClass::Postgres, FaultKind::Switchover, 1),
+    (TargetClass::Broker, FaultKind::StopFast, 1),
+    (TargetClass::Broker, FaultKind::StopImmediate, 1),
+    (TargetClass::Broker, FaultKind::Purge, 1),
+    (TargetClass::Process, FaultKind::Latency, 2),
+    (TargetClass::Everybody, FaultKind::Latency, 1),
+    (TargetClass::Process, FaultKind::Reset, 2),
+    (TargetClass::Everybody, FaultKind::Reset, 1),
+    (TargetClass::Process, FaultKind::BlackHoleShort, 1),
+    (TargetClass::Everybody, FaultKind::BlackHoleShort, 1),
+    (TargetClass::Worker, FaultKind::BlackHoleLong, 2),
+    (TargetClass::Worker, FaultKind::Strand, 1),
+    (TargetClass::Api, FaultKind::Strand, 1),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum TargetClass {
     Api,
     Worker,
     Process,
@@ -128,88 +130,87 @@ enum Class {
     Everybody,
 }
 
-/// What a plan is made of.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Decides everything.
-    pub seed: u64,
-    /// How long there is trouble.
-    pub duration: Duration,
-    /// One fault in about this time.
-    pub every: Duration,
-    /// Decides how long is long.
-    pub lease: Duration,
-    /// These blows only; none: all.
-    pub only: Vec<String>,
-}
-
-/// What goes wrong in a run.
-pub fn plan(rules: &Rules) -> Vec<Fault> {
-    let Rules { seed, duration, every, lease, only } = rules.clone();
+/// Makes the plan.
+pub fn plan(options: &PlanOptions) -> Vec<PlannedFault> {
+    let PlanOptions { seed, duration, every, lease, only } = options.clone();
     let mut random = Random::stream(seed, 1);
-    let mut deck: Vec<(Class, Blow)> = Vec::new();
-    let mut busy: Vec<(Target, u64)> = Vec::new();
+    let mut deck: Vec<(TargetClass, FaultKind)> = Vec::new();
+    let mut busy: Vec<(FaultTarget, u64)> = Vec::new();
     let mut faults = Vec::new();
     let (end, every) = (millis(duration), millis(every).max(2));
     let mut at_ms = every;
     while at_ms < end {
         if deck.is_empty() {
             deck = shuffled(&mut random);
-            deck.retain(|(_, blow)| only.is_empty() || only.iter().any(|name| name == blow.name()));
+            deck.retain(|(_, kind)| only.is_empty() || only.iter().any(|name| name == kind.name()));
         }
-        let free =
-            |target: Target| busy.iter().all(|(other, until)| *other != target || *until <= at_ms);
+        let free = |target: FaultTarget| {
+            busy.iter().all(|(other, until)| *other != target || *until <= at_ms)
+        };
         let card = deck.iter().rposition(|(class, _)| targets(*class).iter().any(|t| free(*t)));
         if let Some(card) = card {
-            let (class, blow) = deck.remove(card);
-            let free: Vec<Target> = targets(class).into_iter().filter(|t| free(*t)).collect();
+            let (class, kind) = deck.remove(card);
+            let free: Vec<FaultTarget> = targets(class).into_iter().filter(|t| free(*t)).collect();
             let target = *random.pick(&free);
-            let lasts_ms = lasts(blow, target, millis(lease), &mut random);
-            let links = match (class, blow) {
-                (Class::Process, _) => *random.pick(&[Links::Postgres, Links::Broker, Links::Both]),
-                (_, Blow::BlackHoleLong | Blow::Strand) => Links::Postgres,
-                _ => Links::Both,
+            let lasts_ms = duration_ms(kind, target, millis(lease), &mut random);
+            let links = match (class, kind) {
+                (TargetClass::Process, _) => *random.pick(&[
+                    NetworkLinks::Postgres,
+                    NetworkLinks::Broker,
+                    NetworkLinks::Both,
+                ]),
+                (_, FaultKind::BlackHoleLong | FaultKind::Strand) => NetworkLinks::Postgres,
+                _ => NetworkLinks::Both,
             };
-            busy.push((target, at_ms + lasts_ms + REST_MS));
-            faults.push(Fault { at_ms, target, blow, lasts_ms, links });
+            busy.push((target, at_ms + lasts_ms + RECOVERY_PAUSE_MS));
+            faults.push(PlannedFault { at_ms, target, kind, lasts_ms, links });
         }
-        at_ms += random.of(every / 2..=every * 3 / 2);
+        at_ms += random.in_range(every / 2..=every * 3 / 2);
     }
     faults
 }
 
-fn shuffled(random: &mut Random) -> Vec<(Class, Blow)> {
-    let cards = DECK.iter().flat_map(|(class, blow, times)| vec![(*class, *blow); *times]);
-    let mut cards: Vec<(u64, (Class, Blow))> = cards.map(|card| (random.number(), card)).collect();
-    cards.sort_by_key(|(place, _)| *place);
+fn shuffled(random: &mut Random) -> Vec<(TargetClass, FaultKind)> {
+    let cards = FAULT_DECK.iter().flat_map(|(class, kind, times)| vec![(*class, *kind); *times]);
+    let mut cards: Vec<(u64, (TargetClass, FaultKind))> =
+        cards.map(|card| (random.number(), card)).collect();
+    cards.sort_by_key(|(position, _)| *position);
     cards.into_iter().map(|(_, card)| card).collect()
 }
 
-fn targets(class: Class) -> Vec<Target> {
-    let apis = || (0..APIS).map(Target::Api);
-    let workers = || (0..WORKERS).map(Target::Worker);
+fn targets(class: TargetClass) -> Vec<FaultTarget> {
+    let apis = || (0..API_NODES).map(FaultTarget::Api);
+    let workers = || (0..WORKERS).map(FaultTarget::Worker);
     match class {
-        Class::Api => apis().collect(),
-        Class::Worker => workers().collect(),
-        Class::Process => apis().chain(workers()).collect(),
-        Class::Postgres => vec![Target::Postgres],
-        Class::Broker => vec![Target::Broker],
-        Class::Everybody => vec![Target::Everybody],
+        TargetClass::Api => apis().collect(),
+        TargetClass::Worker => workers().collect(),
+        TargetClass::Process => apis().chain(workers()).collect(),
+        TargetClass::Postgres => vec![FaultTarget::Postgres],
+        TargetClass::Broker => vec![FaultTarget::Broker],
+        TargetClass::Everybody => vec![FaultTarget::Everybody],
     }
 }
 
-fn lasts(blow: Blow, target: Target, lease: u64, random: &mut Random) -> u64 {
-    match blow {
-        Blow::Kill => random.of(200..=4_000),
-        Blow::FreezeShort | Blow::BlackHoleShort => random.of(200..=(lease / 2).max(300)),
-        // An API node has no lease; a few seconds are long for its clients.
-        Blow::FreezeLong if matches!(target, Target::Api(_)) => random.of(1_000..=6_000),
-        Blow::FreezeLong | Blow::BlackHoleLong => random.of(lease * 3 / 2..=lease * 5 / 2),
-        Blow::StopFast | Blow::StopImmediate if target == Target::Broker => random.of(0..=4_000),
-        Blow::StopFast | Blow::StopImmediate => random.of(0..=1_500),
-        Blow::Switchover => random.of(0..=6_000),
-        Blow::Latency => random.of(1_000..=5_000),
-        Blow::Terminate | Blow::Purge | Blow::Reset | Blow::Strand => 0,
+fn duration_ms(kind: FaultKind, target: FaultTarget, lease: u64, random: &mut Random) -> u64 {
+    match kind {
+        FaultKind::Kill => random.in_range(200..=4_000),
+        FaultKind::FreezeShort | FaultKind::BlackHoleShort => {
+            random.in_range(200..=(lease / 2).max(300))
+        }
+        // An API node has no lease: a few seconds are long for its clients.
+        FaultKind::FreezeLong if matches!(target, FaultTarget::Api(_)) => {
+            random.in_range(1_000..=6_000)
+        }
+        FaultKind::FreezeLong | FaultKind::BlackHoleLong => {
+            random.in_range(lease * 3 / 2..=lease * 5 / 2)
+        }
+        FaultKind::StopFast | FaultKind::StopImmediate if target == FaultTarget::Broker => {
+            random.in_range(0..=4_000)
+        }
+        FaultKind::StopFast | FaultKind::StopImmediate => random.in_range(0..=1_500),
+        FaultKind::Switchover => random.in_range(0..=6_000),
+        FaultKind::Latency => random.in_range(1_000..=5_000),
+        FaultKind::Terminate | FaultKind::Purge | FaultKind::Reset | FaultKind::Strand => 0,
     }
 }
 
@@ -217,21 +218,21 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Fault {
-    /// The kind for figures, as in `kill worker`.
-    pub fn kind(&self) -> String {
+impl PlannedFault {
+    /// The label for figures, as in `kill worker`.
+    pub fn label(&self) -> String {
         let target = match self.target {
-            Target::Api(_) => "api",
-            Target::Worker(_) => "worker",
-            Target::Postgres => "postgres",
-            Target::Broker => "broker",
-            Target::Everybody => "everybody",
+            FaultTarget::Api(_) => "api",
+            FaultTarget::Worker(_) => "worker",
+            FaultTarget::Postgres => "postgres",
+            FaultTarget::Broker => "broker",
+            FaultTarget::Everybody => "everybody",
         };
-        format!("{} {target}", self.blow.name())
+        format!("{} {target}", self.kind.name())
     }
 }
 
-impl Blow {
+impl FaultKind {
     /// The name, as in `black-hole-long`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -252,7 +253,7 @@ impl Blow {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for FaultTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Api(number) => write!(f, "api-{number}"),
@@ -264,13 +265,17 @@ impl fmt::Display for Target {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PlannedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, millis) = (self.at_ms / 1_000, self.at_ms % 1_000);
-        write!(f, "{seconds:>5}.{millis:03} s  {:<16} {}", self.blow.name(), self.target)?;
+        write!(f, "{seconds:>5}.{millis:03} s  {:<16} {}", self.kind.name(), self.target)?;
         if matches!(
-            self.blow,
-            Blow::Latency | Blow::Reset | Blow::BlackHoleShort | Blow::BlackHoleLong | Blow::Strand
+            self.kind,
+            FaultKind::Latency
+                | FaultKind::Reset
+                | FaultKind::BlackHoleShort
+                | FaultKind::BlackHoleLong
+                | FaultKind::Strand
         ) {
             write!(f, " (links: {:?})", self.links)?;
         }
@@ -280,45 +285,49 @@ impl fmt::Display for Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::{DECK, Fault, REST_MS, Rules, plan};
+    use super::{FAULT_DECK, PlanOptions, PlannedFault, RECOVERY_PAUSE_MS, plan};
     use std::{collections::BTreeSet, time::Duration};
 
-    fn rules(seed: u64, duration: Duration) -> Rules {
+    fn options(seed: u64, duration: Duration) -> PlanOptions {
         let second = Duration::from_secs(1);
-        Rules { seed, duration, every: second, lease: second * 5, only: Vec::new() }
+        PlanOptions { seed, duration, every: second, lease: second * 5, only: Vec::new() }
     }
 
-    fn faults(seed: u64, seconds: u64) -> Vec<Fault> {
+    fn faults(seed: u64, seconds: u64) -> Vec<PlannedFault> {
         let second = Duration::from_secs(1);
-        plan(&rules(seed, second * u32::try_from(seconds).expect("small")))
+        plan(&options(seed, second * u32::try_from(seconds).expect("small")))
     }
 
     #[test]
-    fn a_seed_makes_the_same_plan_and_another_one_another() {
+    fn a_plan_depends_on_its_seed_only() {
         assert_eq!(faults(1, 100), faults(1, 100));
         assert_ne!(faults(1, 100), faults(2, 100));
     }
 
     #[test]
-    fn nothing_is_hit_before_it_got_up() {
+    fn a_target_recovers_before_its_next_fault() {
         let faults = faults(3, 600);
         for (at, one) in faults.iter().enumerate() {
             let next = faults[at + 1..].iter().find(|other| other.target == one.target);
-            assert!(next.is_none_or(|next| next.at_ms >= one.at_ms + one.lasts_ms + REST_MS));
+            assert!(
+                next.is_none_or(|next| next.at_ms >= one.at_ms + one.lasts_ms + RECOVERY_PAUSE_MS)
+            );
         }
     }
 
     #[test]
-    fn a_plan_can_be_of_one_kind_only() {
+    fn a_plan_can_be_restricted_to_one_kind() {
         let only = vec!["kill".to_owned()];
-        let faults = plan(&Rules { only, ..rules(5, Duration::from_secs(60)) });
-        assert!(faults.len() > 10 && faults.iter().all(|fault| fault.blow == super::Blow::Kill));
+        let faults = plan(&PlanOptions { only, ..options(5, Duration::from_secs(60)) });
+        assert!(
+            faults.len() > 10 && faults.iter().all(|fault| fault.kind == super::FaultKind::Kill)
+        );
     }
 
     #[test]
-    fn every_kind_comes_in_its_turn() {
-        let kinds: BTreeSet<String> = faults(4, 120).iter().map(Fault::kind).collect();
-        let cards = DECK.len();
+    fn every_kind_occurs_in_its_turn() {
+        let kinds: BTreeSet<String> = faults(4, 120).iter().map(PlannedFault::label).collect();
+        let cards = FAULT_DECK.len();
         assert!(kinds.len() >= cards - 3, "{} of {cards}: {kinds:?}", kinds.len());
         assert!(faults(4, 120).iter().all(|fault| fault.at_ms < 120_000));
     }

@@ -1,4 +1,5 @@
-//! Random numbers that a seed decides, on every machine and in every version: a run can be repeated.
+//! Seeded random numbers, the same on every machine and in every version, so that a campaign is
+//! repeatable.
 
 use std::ops::RangeInclusive;
 
@@ -27,35 +28,35 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number of the range. The range is small against 2^64, so that nothing is noticeably preferred.
-    pub fn of(&mut self, range: RangeInclusive<u64>) -> u64 {
+    /// A number in the range. Ranges are small against 2^64, so the bias is negligible.
+    pub fn in_range(&mut self, range: RangeInclusive<u64>) -> u64 {
         range.start() + self.number() % (range.end() - range.start() + 1)
     }
 
-    /// Yes with this chance in percent.
+    /// True with this chance in percent.
     pub fn percent(&mut self, chance: u64) -> bool {
-        self.of(1..=100) <= chance
+        self.in_range(1..=100) <= chance
     }
 
-    /// One of several things that are there.
-    pub fn pick<'a, T>(&mut self, things: &'a [T]) -> &'a T {
-        let last = things.len() as u64 - 1;
+    /// A random item of a list, which must not be empty.
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        let last = items.len() as u64 - 1;
         #[expect(clippy::cast_possible_truncation, reason = "it is below the length")]
-        let at = self.of(0..=last) as usize;
-        &things[at]
+        let at = self.in_range(0..=last) as usize;
+        &items[at]
     }
 
-    /// One of several things, each with its weight.
-    pub fn weighted<T: Copy>(&mut self, things: &[(T, u64)]) -> T {
-        let total: u64 = things.iter().map(|(_, weight)| weight).sum();
-        let mut at = self.of(0..=total - 1);
-        for (thing, weight) in things {
+    /// A random item, chosen by weight.
+    pub fn weighted<T: Copy>(&mut self, items: &[(T, u64)]) -> T {
+        let total: u64 = items.iter().map(|(_, weight)| weight).sum();
+        let mut at = self.in_range(0..=total - 1);
+        for (item, weight) in items {
             if at < *weight {
-                return *thing;
+                return *item;
             }
             at -= weight;
         }
-        things[0].0
+        items[0].0
     }
 }
 
@@ -64,7 +65,7 @@ mod tests {
     use super::Random;
 
     #[test]
-    fn a_seed_gives_the_same_numbers_and_streams_differ() {
+    fn a_seed_repeats_its_numbers_and_its_streams_differ() {
         let take = |mut random: Random| [random.number(), random.number()];
         assert_eq!(take(Random::stream(1, 2)), take(Random::stream(1, 2)));
         assert_ne!(take(Random::stream(1, 2)), take(Random::stream(1, 3)));
@@ -72,10 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn weights_and_ranges_are_kept() {
+    fn weights_and_ranges_are_respected() {
         let mut random = Random::new(7);
         for _ in 0..1_000 {
-            assert!((3..=5).contains(&random.of(3..=5)));
+            assert!((3..=5).contains(&random.in_range(3..=5)));
             assert_ne!(random.weighted(&[('a', 1), ('b', 0), ('c', 2)]), 'b');
         }
         assert!(!random.percent(0) && random.percent(100));

@@ -1,162 +1,162 @@
-//! Everything that is known of a task when the load is over, from four sides: the client, the database, a replay of its
-//! stream, and the journals of the executors. The checker needs nothing else.
+//! Records of a task after the load, from four sources: its client, the database, a replay of its
+//! stream, and the journals of the executors. The checks need nothing else.
 
-use crate::{journal::Sign, kind::Order};
+use crate::{journal::JournalEntry, scenario::Scenario};
 use serde_json::Value;
 
-/// A task from all sides.
+/// All records of a task.
 #[derive(Debug, Clone, Default)]
 pub struct TaskRecord {
-    /// Its id.
+    /// The task's id.
     pub task: String,
-    /// What its client has seen; none: no client ever heard of it.
-    pub told: Option<Told>,
-    /// What the database holds; none: nothing.
-    pub stored: Option<Stored>,
-    /// Every event behind cursor 0, as an API node gives them now.
-    pub replayed: Vec<Event>,
-    /// `GetTask`, now.
+    /// The client's view; `None` when no client learned of the task.
+    pub client_view: Option<ClientView>,
+    /// The rows of the database; `None` when there are none.
+    pub stored: Option<StoredTask>,
+    /// The events after cursor 0, as an API node replays them.
+    pub replayed: Vec<StreamEvent>,
+    /// The answer of `GetTask`.
     pub snapshot: Value,
-    /// What executors did, in the order of time.
-    pub signs: Vec<Sign>,
+    /// Journal entries of executors, ordered by time.
+    pub journal_entries: Vec<JournalEntry>,
 }
 
-/// What a client has seen of its task.
+/// A client's view of its task.
 #[derive(Debug, Clone)]
-pub struct Told {
-    /// What it had asked for.
-    pub order: Order,
-    /// When the task may start at the earliest, in microseconds since 1970.
+pub struct ClientView {
+    /// The requested scenario.
+    pub scenario: Scenario,
+    /// Earliest start of the task, in microseconds since 1970.
     pub not_before: Option<i64>,
-    /// Its subscriptions, each over all its connections.
+    /// Subscriptions, each over all its connections.
     pub subscriptions: Vec<Subscription>,
-    /// Its cancels.
+    /// Cancel requests.
     pub cancels: Vec<Cancel>,
-    /// Ids of tasks with which the same message was acknowledged, besides the first.
+    /// Ids of further tasks with which the same message was acknowledged.
     pub other_tasks: Vec<String>,
-    /// Answers that make no sense.
+    /// Invalid answers.
     pub complaints: Vec<String>,
-    /// Whether it has seen its task through.
+    /// True when the client has followed its task to the end.
     pub done: bool,
 }
 
-/// One reader of a task's stream. When its connection broke it went on behind the last event that it had seen, often
-/// at another node.
+/// One reader of a task's stream. When its connection breaks, it resumes after the last event that
+/// it has seen, often at another node.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subscription {
-    /// For people: who.
+    /// Name for reports.
     pub name: String,
-    /// The snapshot that the stream began with, and its cursor.
+    /// The first snapshot of the stream, and its cursor.
     pub snapshot: Option<(i64, Value)>,
-    /// The events, in the order of arrival.
-    pub events: Vec<Event>,
-    /// Whether the server has ended it behind the last event of the task.
+    /// Events in order of arrival.
+    pub events: Vec<StreamEvent>,
+    /// True once the task's last event was received.
     pub complete: bool,
-    /// How many connections it took.
+    /// Number of connections used.
     pub connections: u32,
 }
 
 /// An event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// Its cursor.
+pub struct StreamEvent {
+    /// The cursor.
     pub seq: i64,
-    /// Its JSON, as it came.
+    /// The JSON as received.
     pub text: String,
 }
 
-impl Event {
-    /// The event; null when it is no JSON.
+impl StreamEvent {
+    /// The parsed event; null when it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
-/// A cancel.
+/// A cancel request.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel {
-    /// When the request that was answered at last was sent first, in microseconds since 1970.
+    /// Time of the first attempt, in microseconds since 1970.
     pub sent_at: i64,
-    /// Whether the first request was the one that was answered.
+    /// True when the first attempt was answered.
     pub at_first_try: bool,
-    /// The state in the answer; empty: the task had ended before.
+    /// The state in the answer; empty when the task had already ended.
     pub state: String,
 }
 
-/// What the database holds of a task.
+/// The rows of a task in the database.
 #[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// `completed`, `input-required`, …
+pub struct StoredTask {
+    /// State, such as `completed` or `input-required`.
     pub state: String,
-    /// Place of the last entry.
+    /// Sequence number of the last log entry.
     pub last_seq: i64,
-    /// Rows in the queue.
+    /// Number of rows in `runs`.
     pub runs: i64,
-    /// Rows among the dead letters.
+    /// Number of rows in `dead_letters`.
     pub dead_letters: i64,
-    /// The log by place.
-    pub log: Vec<Entry>,
-    /// Names of checkpoints, and when each was committed in microseconds since 1970.
+    /// Log entries by sequence number.
+    pub log: Vec<LogEntry>,
+    /// Names and commit times of checkpoints, in microseconds since 1970.
     pub checkpoints: Vec<(String, i64)>,
 }
 
-/// An entry of the log.
+/// A log entry.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// Its place.
+pub struct LogEntry {
+    /// The sequence number.
     pub seq: i64,
-    /// When it was written, in microseconds since 1970.
+    /// Time of the write, in microseconds since 1970.
     pub at: i64,
-    /// `message`, `status`, `artifact`, `note`.
+    /// Kind: `message`, `status`, `artifact` or `note`.
     pub kind: String,
-    /// What is stored.
+    /// The stored body.
     pub body: Value,
 }
 
-impl Entry {
-    /// Whether readers of the stream see it.
+impl LogEntry {
+    /// True when streams carry the entry.
     pub fn is_event(&self) -> bool {
         self.kind == "status" || self.kind == "artifact"
     }
 
-    /// The state that it changes the task to.
+    /// The state that the entry sets.
     pub fn state(&self) -> Option<&str> {
         if self.kind == "status" { self.body["state"].as_str() } else { None }
     }
 
-    /// The run that wrote it, where an executor did.
+    /// The run that wrote the entry, when an executor did.
     pub fn run(&self) -> Option<&str> {
         ["/metadata/run", "/message/metadata/run", "/artifact/metadata/run"]
             .iter()
-            .find_map(|place| self.body.pointer(place).and_then(Value::as_str))
+            .find_map(|path| self.body.pointer(path).and_then(Value::as_str))
     }
 }
 
 impl TaskRecord {
-    /// What was asked for: by its client's word, else by the first message of the log.
-    pub fn order(&self) -> Option<Order> {
-        if let Some(told) = &self.told {
-            return Some(told.order.clone());
+    /// The scenario, from the client's view or else from the first message of the log.
+    pub fn scenario(&self) -> Option<Scenario> {
+        if let Some(client_view) = &self.client_view {
+            return Some(client_view.scenario.clone());
         }
         let first = self.stored.as_ref()?.log.first()?;
-        Order::parse(first.body.pointer("/message/parts/0/text")?.as_str()?)
+        Scenario::parse(first.body.pointer("/message/parts/0/text")?.as_str()?)
     }
 }
 
-/// Whether a state is one that nothing follows.
+/// True for a terminal state.
 pub fn is_terminal(state: &str) -> bool {
     matches!(state, "completed" | "failed" | "canceled" | "rejected")
 }
 
-/// `TASK_STATE_INPUT_REQUIRED` as `input-required`.
+/// Converts `TASK_STATE_INPUT_REQUIRED` to `input-required`.
 pub fn state_name(wire: &str) -> String {
     wire.strip_prefix("TASK_STATE_").unwrap_or(wire).to_lowercase().replace('_', "-")
 }
 
-/// The state of a task or an event, as `input-required`; empty where there is none.
+/// The state of a task or an event, such as `input-required`; empty when there is none.
 pub fn state_of(json: &Value) -> String {
     let state = ["/status/state", "/statusUpdate/status/state", "/task/status/state"]
         .iter()
-        .find_map(|place| json.pointer(place).and_then(Value::as_str));
+        .find_map(|path| json.pointer(path).and_then(Value::as_str));
     state.map(state_name).unwrap_or_default()
 }

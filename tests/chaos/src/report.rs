@@ -1,45 +1,45 @@
-//! What is printed, and what is written as JSON.
+//! The report of a campaign, as text and as JSON.
 
 use crate::{
-    campaign::Options,
-    check::{Rule, Violation},
-    figures::{Figures, Times},
-    plan::Fault,
+    check::{Promise, Violation},
+    figures::{DurationSamples, Figures},
+    inject::InjectedFault,
+    options::CampaignOptions,
+    plan::PlannedFault,
     records::TaskRecord,
-    strike::Struck,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write};
 
-/// What came of a run.
+/// The report of a campaign.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The seed.
+    /// The seed of the campaign.
     pub seed: u64,
-    /// What was done, in microseconds since 1970.
-    pub struck: Vec<Struck>,
-    /// The numbers.
+    /// Injected faults.
+    pub struck: Vec<InjectedFault>,
+    /// Figures.
     pub figures: Figures,
-    /// What was not kept. Empty is what is wanted.
+    /// Broken promises; empty after a clean campaign.
     pub violations: Vec<Violation>,
-    /// Log and journal of some of the tasks in question.
+    /// Log and journal of some tasks with violations.
     pub excerpts: Vec<String>,
 }
 
 impl Report {
-    /// Without violations yet.
-    pub fn new(seed: u64, struck: Vec<Struck>) -> Self {
-        let figures = Figures::of(&struck);
+    /// A report without violations.
+    pub fn new(seed: u64, struck: Vec<InjectedFault>) -> Self {
+        let figures = Figures::from_faults(&struck);
         Self { seed, struck, figures, violations: Vec::new(), excerpts: Vec::new() }
     }
 
-    /// Adds a violation that is about no task.
-    pub fn violation(&mut self, rule: Rule, what: String) {
+    /// Adds a violation that concerns no single task.
+    pub fn violation(&mut self, rule: Promise, what: String) {
         self.violations.push(Violation { task: String::new(), rule, what });
     }
 
-    /// Whether every promise was kept.
+    /// True when every promise was kept.
     pub fn is_clean(&self) -> bool {
         self.violations.is_empty()
     }
@@ -49,7 +49,7 @@ impl Report {
         serde_json::to_string_pretty(self).expect("a report has string keys")
     }
 
-    /// The report for people.
+    /// The report as text.
     pub fn text(&self) -> String {
         let mut text = self.figures.text();
         if self.is_clean() {
@@ -59,7 +59,7 @@ impl Report {
         for excerpt in &self.excerpts {
             let _ = writeln!(text, "{excerpt}");
         }
-        let mut by_rule: BTreeMap<Rule, Vec<&Violation>> = BTreeMap::new();
+        let mut by_rule: BTreeMap<Promise, Vec<&Violation>> = BTreeMap::new();
         for violation in &self.violations {
             by_rule.entry(violation.rule).or_default().push(violation);
         }
@@ -76,7 +76,7 @@ impl Report {
 }
 
 impl Figures {
-    /// The figures for people.
+    /// The figures as text.
     fn text(&self) -> String {
         let mut text = String::new();
         let total: u64 = self.tasks.values().sum();
@@ -117,7 +117,7 @@ impl Figures {
     }
 }
 
-fn times(text: &mut String, what: &str, times: &BTreeMap<String, Times>) {
+fn times(text: &mut String, what: &str, times: &BTreeMap<String, DurationSamples>) {
     for (kind, times) in times {
         let _ = writeln!(text, "{what} {kind:<24} {}", times.sentence());
     }
@@ -127,14 +127,14 @@ fn counts<K: std::fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
     counts.iter().map(|(what, count)| format!("{what} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Says beforehand what will happen.
-pub fn print_plan(options: &Options, faults: &[Fault]) {
+/// Prints the plan before the campaign starts.
+pub fn print_plan(options: &CampaignOptions, faults: &[PlannedFault]) {
     println!(
         "seed {}, {:?} of load by {} clients, lease {:?}, {} faults:",
-        options.rules.seed,
-        options.rules.duration,
+        options.plan.seed,
+        options.plan.duration,
         options.clients,
-        options.rules.lease,
+        options.plan.lease,
         faults.len()
     );
     for fault in faults {
@@ -142,7 +142,7 @@ pub fn print_plan(options: &Options, faults: &[Fault]) {
     }
 }
 
-/// Log and journal of a task, a line each.
+/// Formats log and journal of a task, one line per entry.
 pub fn excerpt(record: &TaskRecord) -> String {
     let mut lines: Vec<(i64, String)> = Vec::new();
     if let Some(stored) = &record.stored {
@@ -156,11 +156,14 @@ pub fn excerpt(record: &TaskRecord) -> String {
             lines.push((*at, format!("checkpoint {name}")));
         }
     }
-    for sign in &record.signs {
-        lines.push((sign.at, format!("executor {} run {} {:?}", sign.pid, sign.run, sign.what)));
+    for action in &record.journal_entries {
+        lines.push((
+            action.at,
+            format!("executor {} run {} {:?}", action.pid, action.run, action.what),
+        ));
     }
     lines.sort_by_key(|(at, _)| *at);
-    let mut text = format!("--- task {} {:?}\n", record.task, record.order());
+    let mut text = format!("--- task {} {:?}\n", record.task, record.scenario());
     for (at, line) in lines.iter().take(80) {
         let _ = writeln!(text, "{:>6}.{:06} {line}", at / 1_000_000 % 1_000_000, at % 1_000_000);
     }

@@ -1,8 +1,9 @@
-//! The whole: two API nodes, three workers, a Postgres with a standby and a RabbitMQ of their own, and a proxy on every way to these.
+//! The stack of a campaign: two API nodes, three workers, a private Postgres with a standby, a
+//! private RabbitMQ, and a proxy on every connection to these.
 
 use crate::{
-    place::{Place, Recipe, Role, journals},
-    plan::{APIS, WORKERS},
+    plan::{API_NODES, WORKERS},
+    process_slot::{ProcessConfig, ProcessRole, ProcessSlot, journals},
 };
 use longhaul_tests::{Broker, Database, RabbitMq, Replicas, process::Launch};
 use std::{
@@ -13,28 +14,28 @@ use std::{
 };
 use tokio::task::block_in_place;
 
-/// How a stack is set up.
+/// Options of a stack.
 #[derive(Debug, Clone, Copy)]
-pub struct Setup {
-    /// `worker.lease`.
+pub struct ChaosStackOptions {
+    /// The setting `worker.lease`.
     pub lease: Duration,
 }
 
 /// A running stack.
-pub struct Stack {
-    // Dropped in this order: the processes are gone before what they use.
+pub struct ChaosStack {
+    // Fields are dropped in this order: the processes before the servers that they use.
     /// API nodes.
-    pub apis: Vec<Arc<Place>>,
+    pub apis: Vec<Arc<ProcessSlot>>,
     /// Workers.
-    pub workers: Vec<Arc<Place>>,
+    pub workers: Vec<Arc<ProcessSlot>>,
     database: Mutex<Database>,
     broker: Arc<Mutex<RabbitMq>>,
     postgres: Arc<Mutex<Replicas>>,
 }
 
-impl Stack {
-    /// Starts everything and waits until it is ready. Needs a runtime of several threads.
-    pub async fn start(folder: &Path, setup: Setup) -> Self {
+impl ChaosStack {
+    /// Starts everything and waits until it is ready. Requires a multi-threaded runtime.
+    pub async fn start(folder: &Path, setup: ChaosStackOptions) -> Self {
         let (postgres, broker) = block_in_place(|| {
             std::thread::scope(|scope| {
                 let postgres = scope.spawn(|| {
@@ -45,55 +46,63 @@ impl Stack {
             })
         });
         let database = block_in_place(|| Database::create_on(&postgres.primary));
-        let recipe = recipe(folder, setup, &database, &broker);
+        let process_config = process_config(folder, setup, &database, &broker);
         migrate(folder, &database);
         let (postgres_at, broker_at) = (address(&database.url()), address(&broker.url()));
         let mut apis = Vec::new();
         let mut workers = Vec::new();
-        for (role, count, places) in
-            [(Role::Worker, WORKERS, &mut workers), (Role::Api, APIS, &mut apis)]
+        for (role, count, slots) in
+            [(ProcessRole::Worker, WORKERS, &mut workers), (ProcessRole::Api, API_NODES, &mut apis)]
         {
             for number in 0..count {
-                let name = format!("{}-{number}", if role == Role::Api { "api" } else { "worker" });
-                let place = Place::new(name, role, recipe.clone(), &postgres_at, &broker_at).await;
-                place.start().await;
-                places.push(Arc::new(place));
+                let name =
+                    format!("{}-{number}", if role == ProcessRole::Api { "api" } else { "worker" });
+                let slot =
+                    ProcessSlot::new(name, role, process_config.clone(), &postgres_at, &broker_at)
+                        .await;
+                slot.start().await;
+                slots.push(Arc::new(slot));
             }
         }
-        for place in workers.iter().chain(&apis) {
-            place.wait_ready().await;
+        for slot in workers.iter().chain(&apis) {
+            slot.wait_ready().await;
         }
         let (broker, postgres) = (Arc::new(Mutex::new(broker)), Arc::new(Mutex::new(postgres)));
         Self { apis, workers, database: Mutex::new(database), broker, postgres }
     }
 
-    /// Every process.
-    pub fn places(&self) -> impl Iterator<Item = &Arc<Place>> {
+    /// The slots of all processes.
+    pub fn slots(&self) -> impl Iterator<Item = &Arc<ProcessSlot>> {
         self.apis.iter().chain(&self.workers)
     }
 
-    /// The database servers. Locked for as long as something is done to them.
+    /// Locks the database servers for a fault.
     pub fn postgres(&self) -> MutexGuard<'_, Replicas> {
         self.postgres.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The broker. Locked for as long as something is done to it.
+    /// Locks the broker for a fault.
     pub fn broker(&self) -> MutexGuard<'_, RabbitMq> {
         self.broker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The rows of a query, over no proxy; or why there are none.
+    /// Runs a query on a connection without a proxy; returns its rows or an error message.
     pub fn sql(&self, sql: &str) -> Result<String, String> {
         block_in_place(|| self.database().try_sql(sql))
     }
 
-    /// The database. Locked for as long as it is asked.
+    /// Locks the database for a query.
     pub fn database(&self) -> MutexGuard<'_, Database> {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn recipe(folder: &Path, setup: Setup, database: &Database, broker: &RabbitMq) -> Recipe {
+fn process_config(
+    folder: &Path,
+    setup: ChaosStackOptions,
+    database: &Database,
+    broker: &RabbitMq,
+) -> ProcessConfig {
     fs::write(folder.join("longhaul.toml"), "").expect("our folder is writable");
     fs::create_dir_all(journals(folder)).expect("our folder is writable");
     let lease = format!("worker.lease={}ms", setup.lease.as_millis());
@@ -101,7 +110,7 @@ fn recipe(folder: &Path, setup: Setup, database: &Database, broker: &RabbitMq) -
         lease.as_str(),
         "worker.concurrency=64",
         "worker.drain=2s",
-        // Poison has tests of its own; here nothing is.
+        // Poison tasks have their own tests: here no loss makes a task one.
         "worker.max_losses=1000",
         "server.drain=3s",
         "server.cancel_grace=5s",
@@ -110,7 +119,7 @@ fn recipe(folder: &Path, setup: Setup, database: &Database, broker: &RabbitMq) -
         "log.format=json",
     ];
     let template = |url: &str| url.replace(&address(url), "{}");
-    Recipe {
+    ProcessConfig {
         settings: settings.map(str::to_owned).to_vec(),
         database: template(&database.url()),
         broker: template(&broker.url()),
@@ -126,7 +135,7 @@ fn migrate(folder: &Path, database: &Database) {
     block_in_place(|| longhaul_tests::stack::succeed(&process));
 }
 
-/// Address and port of a URL.
+/// The address and port of a URL.
 fn address(url: &str) -> String {
     let rest = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest).to_owned()
@@ -137,7 +146,7 @@ mod tests {
     use super::address;
 
     #[test]
-    fn an_address_is_found_in_both_kinds_of_url() {
+    fn the_address_is_extracted_from_both_kinds_of_urls() {
         assert_eq!(address("postgres://postgres@127.0.0.1:15000/test"), "127.0.0.1:15000");
         assert_eq!(address("amqp://guest:guest@127.0.0.1:15001/%2f"), "127.0.0.1:15001");
     }

@@ -1,21 +1,29 @@
 //! `greedy-neighbours [embedded|distributed] [SECONDS]`: one owner sends the worst that the limits allow while another runs `echo` at a
 //! steady rate. Prints the other's latencies beside those when it is alone, how late heartbeats were, and the memory of each process.
 //!
+//! The greedy owner is a process of its own with the lowest priority: another machine lends it its processors in a deployment, and
+//! making bodies of megabytes beside the clock of the quiet owner would be measured with it.
+//!
 //! `tests/neighbours/run` builds what it needs.
 
 #![expect(clippy::print_stdout, reason = "this is a command for a terminal")]
 
 use std::env;
+use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul_tests::greedy::{Greed, peak_memory};
 use longhaul_tests::talk::{send, state};
 use longhaul_tests::{Client, Mode, Setup, Stack};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep};
 
 /// Tasks that the quiet owner sends a second.
 const RATE: u32 = 20;
+
+/// First argument of the process that is the greedy owner.
+const GREEDY_OWNER: &str = "greedy-owner";
 
 /// What a worker waits between two heartbeats: a third of the default lease.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
@@ -24,6 +32,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 async fn main() {
     let mut arguments = env::args().skip(1);
     let mode = match arguments.next().as_deref() {
+        Some(GREEDY_OWNER) => return be_greedy(arguments.collect()).await,
         Some("embedded") => Mode::Embedded,
         _ => Mode::Distributed,
     };
@@ -32,15 +41,10 @@ async fn main() {
     let stack = Setup::new(mode).key("quiet", "read,write").key("greedy", "read,write");
     let stack = stack.start().await;
     let echo = stack.client().rpc_path("/agents/echo");
-    let greedy = stack.anonymous().bearer(stack.key(1));
     steady(&stack, &echo, Duration::from_secs(2)).await;
     print("alone", &steady(&stack, &echo, measured).await);
     let begun = Instant::now();
-    let greed = async {
-        while begun.elapsed() < measured {
-            Greed::WORST.send(&greedy).await;
-        }
-    };
+    let greed = greedy_process(&stack, measured);
     let beside = async {
         let mut seen = steady(&stack, &echo, measured).await;
         while begun.elapsed() < measured {
@@ -54,6 +58,27 @@ async fn main() {
     for place in stack.nodes().iter().chain(stack.workers()) {
         let pid = place.running().pid();
         println!("{} peak memory {} MiB", place.address(), peak_memory(pid) >> 20);
+    }
+}
+
+/// Runs the greedy owner until it has sent everything.
+async fn greedy_process(stack: &Stack, measured: Duration) {
+    let program = env::current_exe().expect("this program has a path");
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(program).args([GREEDY_OWNER, &stack.base(), stack.key(1)]);
+    command.arg(measured.as_secs().to_string()).stdin(Stdio::null()).kill_on_drop(true);
+    let status = command.status().await.expect("the greedy owner starts");
+    assert!(status.success(), "the greedy owner: {status}");
+}
+
+/// Sends the worst again and again for so many seconds: `ADDRESS KEY SECONDS`.
+async fn be_greedy(arguments: Vec<String>) {
+    let [address, key, seconds] = &*arguments else { panic!("address, key and seconds") };
+    let client = Client::new(address).bearer(key);
+    let measured = Duration::from_secs(seconds.parse().expect("a number of seconds"));
+    let begun = Instant::now();
+    while begun.elapsed() < measured {
+        Greed::WORST.send(&client).await;
     }
 }
 

@@ -27,13 +27,13 @@ struct HeldRunsState {
     updated: Notify,
 }
 
-type RunClaim = (TaskKey, Fence);
+type ClaimKey = (TaskKey, Fence);
 
 /// The differences at the last comparison, each with the time of its first sight.
 #[derive(Default)]
 struct Differences {
-    only_store: HashMap<RunClaim, Instant>,
-    only_worker: HashMap<RunClaim, Instant>,
+    only_store: HashMap<ClaimKey, Instant>,
+    only_worker: HashMap<ClaimKey, Instant>,
 }
 
 /// Compares active runs with the store's at every heartbeat.
@@ -83,8 +83,8 @@ impl Reconciler {
         if active == held && earlier.is_empty() {
             return earlier;
         }
-        let active: HashSet<RunClaim> = self.runs.list().into_iter().collect();
-        let held: HashSet<RunClaim> = match self.store.held_runs(self.worker).await {
+        let active: HashSet<ClaimKey> = self.runs.list().into_iter().collect();
+        let held: HashSet<ClaimKey> = match self.store.held_runs(self.worker).await {
             Ok(runs) => runs.into_iter().collect(),
             Err(error) => {
                 tracing::warn!(%error, "reconcile failed");
@@ -107,8 +107,8 @@ impl Reconciler {
 
     fn lasting<'a>(
         &self,
-        differences: &'a HashMap<RunClaim, Instant>,
-    ) -> impl Iterator<Item = RunClaim> + 'a {
+        differences: &'a HashMap<ClaimKey, Instant>,
+    ) -> impl Iterator<Item = ClaimKey> + 'a {
         let min_age = self.min_difference_age;
         differences
             .iter()
@@ -133,9 +133,9 @@ impl Reconciler {
 
 /// The time of first sight of each difference.
 fn first_seen<'a>(
-    differences: impl Iterator<Item = &'a RunClaim>,
-    earlier: &HashMap<RunClaim, Instant>,
-) -> HashMap<RunClaim, Instant> {
+    differences: impl Iterator<Item = &'a ClaimKey>,
+    earlier: &HashMap<ClaimKey, Instant>,
+) -> HashMap<ClaimKey, Instant> {
     let now = Instant::now();
     differences.map(|run| (*run, earlier.get(run).copied().unwrap_or(now))).collect()
 }

@@ -205,6 +205,7 @@ impl Output {
         how: SettleAs,
         read_up_to: Seq,
     ) -> Result<Settled, StoreError> {
+        // Buffered output and settlement are one transaction: a crash keeps both or neither.
         self.take_into(pending, true);
         let output = pending.take().map(|in_flight| Arc::unwrap_or_clone(in_flight.append));
         let mut output = output.unwrap_or_else(|| {
@@ -215,6 +216,7 @@ impl Output {
         output.entries.extend(last);
         let settle = Settle { how, read_up_to, output };
         loop {
+            // The store recognises a repeated settlement, and answers `Already`.
             match self.signals.unless_lease_lost(self.store.settle(settle.clone())).await {
                 Some(Err(error)) if error.is_transient() => {
                     tracing::warn!(%error, "settle failed; retrying");

@@ -90,6 +90,7 @@ struct HistoryReader<'a> {
 
 impl HistoryReader<'_> {
     async fn read(&self) -> Result<History, StoreError> {
+        // Held for all reads of this run.
         let permit = self.env.history_reads.acquire().await;
         let _permit = permit.map_err(StoreError::unavailable)?;
         let deadline = Instant::now() + HISTORY_READ_TIMEOUT;

@@ -133,6 +133,7 @@ impl<'a> Run<'a> {
 
     async fn execute(mut self) {
         let (key, fence) = (self.claimed.key, self.claimed.fence);
+        // Before the history is read, so that a cancel interrupts the read.
         let _guard = self.env.runs.register(key, fence, Arc::clone(&self.signals));
         tracing::debug!(waited_ms = self.claimed.waited.as_millis(), "run started");
         match read_history(self.env, &self.signals, &mut self.claimed).await {
@@ -293,6 +294,7 @@ impl<'a> Run<'a> {
 
     fn on_settled(&self, how: &SettleAs, settled: Settled, reason: Option<FailureReason>) {
         let reason = reason.unwrap_or_default();
+        // `Already`: the response to an earlier try was lost.
         match (settled, how) {
             (Settled::Now { .. } | Settled::Already { .. }, SettleAs::End(state)) => {
                 if let Some(because) = reason.because {

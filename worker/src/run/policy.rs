@@ -24,6 +24,7 @@ fn with_options(policy: RunPolicy, options: &DurabilityOptions) -> RunPolicy {
     RunPolicy {
         timeout: options.timeout.unwrap_or(policy.timeout),
         no_progress: options.no_progress_timeout.or(policy.no_progress),
+        // A task gets one attempt even under a policy of none.
         max_attempts: options.max_attempts.unwrap_or(policy.max_attempts).max(1),
         backoff: policy.backoff,
     }

@@ -167,6 +167,7 @@ impl TaskIo for RunTaskIo {
             state: None,
             status_from: None,
             after: None,
+            // One more than asked for, because this task is among them.
             page_size: limit.clamp(1, 99) + 1,
             options: SnapshotOptions {
                 artifacts: false,

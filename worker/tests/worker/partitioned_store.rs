@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
     AgentDescriptor, AgentName, BlobHash, CheckpointName, Fence, Json, KeyId, OwnerId, Principal,
-    Seq, Task, TaskId, TaskKey, WorkerId,
+    Seq, Task, TaskKey, WorkerId,
 };
 use longhaul_store::*;
 use std::{
@@ -178,9 +178,6 @@ impl ReadStore for PartitionedStore {
     ) -> Result<HashMap<BlobHash, Bytes>> {
         self.inner.read_blobs(owner, hashes).await
     }
-    async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>> {
-        self.inner.agent_of(owner, task).await
-    }
     async fn run_details(&self, keys: Vec<TaskKey>) -> Result<HashMap<TaskKey, RunDetails>> {
         self.inner.run_details(keys).await
     }
@@ -196,8 +193,8 @@ impl ReadStore for PartitionedStore {
 
 #[async_trait]
 impl OperatorStore for PartitionedStore {
-    async fn dead(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
-        self.inner.dead(query).await
+    async fn list_dead_letters(&self, query: DeadLetterQuery) -> Result<Vec<DeadLetter>> {
+        self.inner.list_dead_letters(query).await
     }
     async fn dead_letter(&self, key: TaskKey) -> Result<Option<DeadLetter>> {
         self.inner.dead_letter(key).await

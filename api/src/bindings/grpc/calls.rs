@@ -1,12 +1,12 @@
-//! What the services of both dialects do alike with a message.
+//! The common part of the gRPC services of both dialects.
 
-use super::frames::{self, Frames};
+use super::frames::{self, MessageStream};
 use crate::{
     bindings::{
-        Gate,
-        answer::unwritable,
-        perform::{Call, Outcome, Performed, perform},
+        AppState,
+        perform::{OperationCall, OperationOutcome, OperationResponse, perform},
         request::cursor,
+        response::encode_failed,
     },
     service::Caller,
 };
@@ -16,111 +16,115 @@ use longhaul_wire::{Dialect, Operation, ProtocolError, Request, StreamEvent, Wir
 use std::sync::Arc;
 use tonic::{Response, Status};
 
-/// The calls of one dialect.
-pub struct Calls {
-    gate: Gate,
+/// Handles the calls of one dialect.
+pub struct CallHandler {
+    state: AppState,
     dialect: Dialect,
 }
 
-impl Calls {
-    /// Those of a dialect.
-    pub fn new(gate: &Gate, dialect: Dialect) -> Self {
-        Self { gate: gate.clone(), dialect }
+impl CallHandler {
+    /// A handler for a dialect.
+    pub fn new(state: &AppState, dialect: Dialect) -> Self {
+        Self { state: state.clone(), dialect }
     }
 
-    /// What the node is made of.
-    pub const fn gate(&self) -> &Gate {
-        &self.gate
+    /// State shared by all handlers.
+    pub const fn state(&self) -> &AppState {
+        &self.state
     }
 
-    /// An error as its client sees it.
+    /// An error as a gRPC status.
     pub fn status(&self, error: &ProtocolError) -> Status {
-        tracing::debug!(%error, "refused");
+        tracing::debug!(%error, "request refused");
         status(self.dialect, error)
     }
 
-    /// A call that is answered whole.
-    pub async fn whole<T, R>(
+    /// Handles a unary call.
+    pub async fn unary<T, R>(
         &self,
         operation: Operation,
         request: tonic::Request<T>,
         read: impl FnOnce(T) -> Result<Request, ProtocolError>,
-        write: impl FnOnce(&Outcome) -> Result<R, WireError>,
+        write: impl FnOnce(&OperationOutcome) -> Result<R, WireError>,
     ) -> Result<Response<R>, Status> {
         let request_id = request_id(&request);
         let performed = self.perform(operation, request, read).await;
         let performed = performed.map_err(|error| self.status(&error))?;
-        self.written(performed, request_id, write)
+        self.encode(performed, request_id, write)
     }
 
-    /// An answer that is whole.
-    pub fn written<R>(
+    /// Encodes a complete result.
+    pub fn encode<R>(
         &self,
-        performed: Performed,
+        performed: OperationResponse,
         request_id: String,
-        write: impl FnOnce(&Outcome) -> Result<R, WireError>,
+        write: impl FnOnce(&OperationOutcome) -> Result<R, WireError>,
     ) -> Result<Response<R>, Status> {
         match performed {
-            Performed::Whole(outcome, held) => {
+            OperationResponse::Complete(outcome, permit) => {
                 let written = write(&outcome);
                 let mut response = Response::new(
-                    written.map_err(|why| self.status(&unwritable(&why, request_id)))?,
+                    written.map_err(|why| self.status(&encode_failed(&why, request_id)))?,
                 );
-                response.extensions_mut().insert(Arc::new(held));
+                response.extensions_mut().insert(Arc::new(permit));
                 Ok(response)
             }
-            Performed::Stream(_) => Err(self.status(&ProtocolError::Internal { request_id })),
+            OperationResponse::Stream(_) => {
+                Err(self.status(&ProtocolError::Internal { request_id }))
+            }
         }
     }
 
-    /// A call that is answered event by event.
+    /// Handles a call with a stream of responses.
     pub async fn stream<T, R: Send + 'static>(
         &self,
         operation: Operation,
         request: tonic::Request<T>,
         read: impl FnOnce(T) -> Result<Request, ProtocolError>,
         write: impl Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError> + Send + 'static,
-    ) -> Result<Response<Frames<R>>, Status> {
+    ) -> Result<Response<MessageStream<R>>, Status> {
         let request_id = request_id(&request);
         let performed = self.perform(operation, request, read).await;
         match performed.map_err(|error| self.status(&error))? {
-            Performed::Stream(events) => {
-                Ok(Response::new(frames::begin(*events, write, self.dialect, request_id)))
+            OperationResponse::Stream(events) => {
+                Ok(Response::new(frames::encode_stream(*events, write, self.dialect, request_id)))
             }
-            Performed::Whole(..) => Err(self.status(&ProtocolError::Internal { request_id })),
+            OperationResponse::Complete(..) => {
+                Err(self.status(&ProtocolError::Internal { request_id }))
+            }
         }
     }
 
-    /// What comes of a call.
+    /// Performs the operation of a call.
     pub async fn perform<T>(
         &self,
         operation: Operation,
         mut request: tonic::Request<T>,
         read: impl FnOnce(T) -> Result<Request, ProtocolError>,
-    ) -> Result<Performed, ProtocolError> {
-        // It was put there before the message was read.
+    ) -> Result<OperationResponse, ProtocolError> {
+        // Attached before the message was read.
         let caller = request.extensions_mut().remove::<Caller>();
         let caller = caller.ok_or_else(|| {
-            tracing::error!("nobody asks");
+            tracing::error!("gRPC call without a caller");
             ProtocolError::Internal { request_id: String::new() }
         })?;
         let cursor = match operation {
             Operation::Subscribe => cursor(request.metadata().as_ref())?,
             _ => None,
         };
-        // It was decoded before, see `begun_apart`.
-        let call = Call { dialect: self.dialect, operation, cursor, size: 0 };
+        // The message was decoded before, see `first_poll_in_place_if_large`.
+        let call = OperationCall { dialect: self.dialect, operation, cursor, size: 0 };
         let message = request.into_inner();
-        perform(&self.gate, caller, call, || read(message)).await
+        perform(&self.state, caller, call, || read(message)).await
     }
 }
 
-/// Under which causes are logged.
+/// Request id of a call, under which causes are logged.
 pub fn request_id<T>(request: &tonic::Request<T>) -> String {
     request.extensions().get::<Caller>().map(|caller| caller.request_id.clone()).unwrap_or_default()
 }
 
-/// The use case gave what was not asked for.
+/// Error for a result of another operation.
 pub fn mismatch<R>() -> Result<R, WireError> {
     Err(WireError::Unresolved("the answer is of another operation".to_owned()))
 }

@@ -1,5 +1,5 @@
-//! How long a client waits for an answer: `grpc-timeout`. A call that takes longer ends; what it asked for goes on, as with
-//! a client that goes away.
+//! The deadline of a call: `grpc-timeout`. A call that exceeds it ends; its work goes on, as when a
+//! client disconnects.
 
 use axum::{http::HeaderMap, response::Response};
 use longhaul_proto::transport_error;
@@ -8,18 +8,18 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tonic::Code;
 
-const HEADER: &str = "grpc-timeout";
+const TIMEOUT_HEADER: &str = "grpc-timeout";
 
-/// Most digits of a time.
-const DIGITS: usize = 8;
+/// Most digits of a timeout.
+const MAX_TIMEOUT_DIGITS: usize = 8;
 
-/// The time that a call has. `None`: as long as it takes.
-pub fn of(headers: &HeaderMap) -> Result<Option<Duration>, ProtocolError> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
+/// Timeout of a call; `None` when it has none.
+pub fn from_headers(headers: &HeaderMap) -> Result<Option<Duration>, ProtocolError> {
+    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
     let time = value.to_str().ok().and_then(read);
     time.map(Some).ok_or_else(|| {
         ProtocolError::invalid(
-            HEADER,
+            TIMEOUT_HEADER,
             "is not a time of gRPC; send at most 8 digits and one of H, M, S, m, u and n, such as 30S",
         )
     })
@@ -27,7 +27,7 @@ pub fn of(headers: &HeaderMap) -> Result<Option<Duration>, ProtocolError> {
 
 fn read(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
-    if digits.len() > DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.len() > MAX_TIMEOUT_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     let number: u32 = digits.parse().ok()?;
@@ -43,7 +43,7 @@ fn read(text: &str) -> Option<Duration> {
     Some(unit * number)
 }
 
-/// An answer in time, or the news that there is none.
+/// The response, or `DEADLINE_EXCEEDED` after the timeout.
 pub async fn within(time: Option<Duration>, answer: impl Future<Output = Response>) -> Response {
     let Some(time) = time else { return answer.await };
     timeout(time, answer).await.unwrap_or_else(|_| {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_grpc_writes_them() {
+    fn grpc_timeouts_are_parsed() {
         for (text, time) in [
             ("1H", Some(Duration::from_secs(3_600))),
             ("2M", Some(Duration::from_secs(120))),

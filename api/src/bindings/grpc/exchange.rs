@@ -1,10 +1,10 @@
-//! One call, from its headers to what the service of its dialect makes of its message.
+//! One gRPC call: from its headers to the service of its dialect.
 
-use super::{Services, deadline, framing, unimplemented};
+use super::{GrpcServices, deadline, framing, unimplemented};
 use crate::{
-    apart::{apart, begun_apart},
-    bindings::request::{Marks, caller, echo, stated_version},
-    service::{Caller, Held},
+    bindings::request::{RequestContext, caller, echo, stated_version},
+    blocking::{block_in_place_if_large, first_poll_in_place_if_large},
+    service::{BudgetPermit, Caller},
 };
 use axum::{
     body::{Body, Bytes},
@@ -20,28 +20,28 @@ use tonic::Status;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-impl Services {
+impl GrpcServices {
     /// Answers a call of a service.
     pub(super) async fn exchange(&self, dialect: Dialect, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let marks = Marks::of_request(&self.0.gate, &parts);
-        let span = marks.span();
+        let context = RequestContext::from_request(&self.0.state, &parts);
+        let span = context.span();
         let answer = async {
             let refused = |error: ProtocolError| {
-                tracing::debug!(%error, "refused");
+                tracing::debug!(%error, "request refused");
                 status(dialect, &error).into_http()
             };
-            let time = match deadline::of(&parts.headers) {
+            let time = match deadline::from_headers(&parts.headers) {
                 Ok(time) => time,
                 Err(error) => return refused(error),
             };
             if let Some(why) = framing::unknown_encoding(&parts.headers) {
                 let mut response = unimplemented(&why);
-                response.headers_mut().insert("grpc-accept-encoding", framing::ACCEPTED);
+                response.headers_mut().insert("grpc-accept-encoding", framing::ACCEPTED_ENCODINGS);
                 return response;
             }
             let answer = async {
-                match self.admit(dialect, marks, &parts, body).await {
+                match self.admit(dialect, context, &parts, body).await {
                     Ok((caller, body)) => self.call(dialect, caller, parts, body).await,
                     Err(error) => refused(error),
                 }
@@ -51,47 +51,51 @@ impl Services {
         answer.instrument(span).await
     }
 
-    /// Who asks, and the message. Nobody who may not ask is read on.
+    /// Authenticates the caller, then reads and checks the message.
     async fn admit(
         &self,
         dialect: Dialect,
-        marks: Marks,
+        context: RequestContext,
         parts: &Parts,
         body: Body,
     ) -> Result<(Caller, Bytes), ProtocolError> {
-        let (gate, headers) = (&self.0.gate, &parts.headers);
-        let mut caller = caller(gate, headers, marks, None).await?;
+        let (state, headers) = (&self.0.state, &parts.headers);
+        let mut caller = caller(state, headers, context, None).await?;
+        // Before the body is read: a wrong version is refused at no cost.
         self.check_version(dialect, headers)?;
-        let read = gate.bodies.read(body).await;
-        let body = read.map_err(|unread| unread.refusal(gate.bodies.limit()).0)?;
+        let read = state.bodies.read(body).await;
+        let body = read.map_err(|unread| unread.refusal(state.bodies.limit()).0)?;
         let method = parts.uri.path().rsplit('/').next().unwrap_or_default();
         if method.ends_with("AgentCard") {
-            caller.card_address = Some(gate.addresses.of(parts));
+            caller.card_address = Some(state.addresses.card_address(parts));
         }
-        let limit = gate.bodies.limit();
+        let limit = state.bodies.limit();
         // Only a compressed message may become larger than it came.
         let inflates = if body.first() == Some(&1) { limit } else { 0 };
-        let body = apart(inflates, || framing::inflated(headers, body, limit)).await?;
+        let body =
+            block_in_place_if_large(inflates, || framing::decompressed(headers, body, limit))
+                .await?;
         let message = framing::message(&body)?;
-        apart(message.len(), || bounds::check(dialect, method, message)).await?;
+        // Before decoding, which could take many times the bytes.
+        block_in_place_if_large(message.len(), || bounds::check(dialect, method, message)).await?;
         Ok((caller, body))
     }
 
-    /// A version that is stated must be that of the service.
+    /// Refuses a stated version that is not the service's.
     fn check_version(&self, dialect: Dialect, headers: &HeaderMap) -> Result<(), ProtocolError> {
-        let stated = stated_version(headers, None);
-        let negotiation = self.0.gate.negotiation;
-        let spoken = match dialect {
-            Dialect::V1_0 => negotiation.for_v1_path(stated.as_deref())?,
+        let version = stated_version(headers, None);
+        let negotiation = self.0.state.negotiation;
+        let stated_dialect = match dialect {
+            Dialect::V1_0 => negotiation.for_v1_path(version.as_deref())?,
             Dialect::V0_3 | Dialect::V0_3Proto | Dialect::V0_1 => {
-                negotiation.for_v0_path(stated.as_deref())?
+                negotiation.for_v0_path(version.as_deref())?
             }
         };
-        if spoken == dialect {
+        if stated_dialect == dialect {
             return Ok(());
         }
         Err(ProtocolError::VersionNotSupported {
-            asked: spoken.version().to_owned(),
+            asked: stated_dialect.version().to_owned(),
             supported: dialect.version(),
         })
     }
@@ -103,10 +107,10 @@ impl Services {
         mut parts: Parts,
         body: Bytes,
     ) -> Response {
-        let (asked, extensions) = (parts.headers.clone(), caller.extensions.clone());
+        let (request_headers, extensions) = (parts.headers.clone(), caller.extensions.clone());
         parts.extensions.insert(caller);
-        // The message is not compressed any more.
-        parts.headers.remove(framing::ENCODING);
+        // The message is no longer compressed.
+        parts.headers.remove(framing::ENCODING_HEADER);
         let size = body.len();
         let request = Request::from_parts(parts, Body::from(body));
         let answer = async {
@@ -117,16 +121,16 @@ impl Services {
                 }
             }
         };
-        let answered = begun_apart(size, answer).await;
+        let answered = first_poll_in_place_if_large(size, answer).await;
         let mut response = match answered {
-            // The services say no more of a method that they do not have.
+            // Tonic answers an unknown method without a message.
             Ok(response) if is_unknown(response.headers()) => {
                 unimplemented("There is no such method. See those that reflection lists")
             }
-            Ok(response) => keeping(response),
+            Ok(response) => hold_budget(response),
             Err(never) => match never {},
         };
-        echo(&extensions, &asked, &mut response);
+        echo(&extensions, &request_headers, &mut response);
         response
     }
 }
@@ -136,25 +140,25 @@ fn is_unknown(headers: &HeaderMap) -> bool {
         && !headers.contains_key(Status::GRPC_MESSAGE)
 }
 
-/// Keeps the room of an answer until the last of its bytes was handed over.
-fn keeping(mut response: axum::http::Response<tonic::body::Body>) -> Response {
-    match response.extensions_mut().remove::<Arc<Held>>() {
+/// Holds the budget of a response until the last of its bytes was handed over.
+fn hold_budget(mut response: axum::http::Response<tonic::body::Body>) -> Response {
+    match response.extensions_mut().remove::<Arc<BudgetPermit>>() {
         None => response.map(Body::new),
-        Some(held) => response.map(|body| {
+        Some(permit) => response.map(|body| {
             Body::new(body.map_frame(move |frame| {
-                let held = Arc::clone(&held);
-                frame.map_data(|bytes| Bytes::from_owner(Kept { bytes, _held: held }))
+                let permit = Arc::clone(&permit);
+                frame.map_data(|bytes| Bytes::from_owner(BudgetedFrame { bytes, _permit: permit }))
             }))
         }),
     }
 }
 
-struct Kept {
+struct BudgetedFrame {
     bytes: Bytes,
-    _held: Arc<Held>,
+    _permit: Arc<BudgetPermit>,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for BudgetedFrame {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

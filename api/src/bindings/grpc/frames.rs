@@ -1,7 +1,7 @@
-//! A stream of events as a stream of messages. The reader sets the pace: a message is made when the connection takes it. A reader that
-//! takes nothing is given up by the server, as with every answer on HTTP/2.
+//! Event streams as gRPC messages. The reader sets the pace: a message is made when the connection
+//! takes it. A reader that takes nothing is reset by the server's write timeout.
 
-use super::super::answer::unwritable;
+use super::super::response::encode_failed;
 use crate::service::EventStream;
 use futures::{
     StreamExt,
@@ -13,23 +13,23 @@ use longhaul_wire::{Dialect, StreamEvent, WireError};
 use tonic::Status;
 use tracing::{Instrument, Span};
 
-/// Messages until the stream ends, or fails.
-pub type Frames<R> = BoxStream<'static, Result<R, Status>>;
+/// Messages until the stream ends or fails.
+pub type MessageStream<R> = BoxStream<'static, Result<R, Status>>;
 
-/// The events of a stream as messages. One that cannot be written is the last.
-pub fn begin<R: Send + 'static>(
+/// Encodes the events of a stream; one that cannot be encoded ends it.
+pub fn encode_stream<R: Send + 'static>(
     events: EventStream,
     write: impl Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError> + Send + 'static,
     dialect: Dialect,
     request_id: String,
-) -> Frames<R> {
+) -> MessageStream<R> {
     let span = Span::current();
-    let source = Source { events, write, broken: false };
+    let source = MessageSource { events, write, failed: false };
     stream::unfold(source, move |mut source| {
         let request_id = request_id.clone();
         async move {
             let message = source.next().await?;
-            let message = message.map_err(|why| status(dialect, &unwritable(&why, request_id)));
+            let message = message.map_err(|why| status(dialect, &encode_failed(&why, request_id)));
             Some((message, source))
         }
         .instrument(span.clone())
@@ -37,24 +37,24 @@ pub fn begin<R: Send + 'static>(
     .boxed()
 }
 
-struct Source<W> {
+struct MessageSource<W> {
     events: EventStream,
     write: W,
-    broken: bool,
+    failed: bool,
 }
 
-impl<W> Source<W> {
+impl<W> MessageSource<W> {
     /// The next message; `None` at the end.
     async fn next<R>(&mut self) -> Option<Result<R, WireError>>
     where
         W: Fn(&StreamEvent, Option<Seq>) -> Result<R, WireError>,
     {
-        if self.broken {
+        if self.failed {
             return None;
         }
         let frame = self.events.next().await?;
         let message = (self.write)(&*frame.event()?, Some(frame.cursor));
-        self.broken = message.is_err();
+        self.failed = message.is_err();
         Some(message)
     }
 }

@@ -1,6 +1,7 @@
-//! What tools ask of any gRPC server: whether it is well (`grpc.health.v1`), and what it offers (`grpc.reflection.v1` and `v1alpha`).
+//! Health (`grpc.health.v1`) and reflection (`grpc.reflection.v1` and `v1alpha`), which tools
+//! expect of a gRPC server.
 
-use crate::bindings::Gate;
+use crate::bindings::AppState;
 use async_trait::async_trait;
 use axum::Router;
 use futures::{
@@ -23,53 +24,53 @@ use tonic_reflection::server::Builder;
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 const OLD_REFLECTION: &str = "grpc.reflection.v1alpha.ServerReflection";
 
-/// The services that are about the others.
-pub const SERVICES: [&str; 3] = [health_server::SERVICE_NAME, REFLECTION, OLD_REFLECTION];
+/// Names of these services.
+pub const SERVICE_NAMES: [&str; 3] = [health_server::SERVICE_NAME, REFLECTION, OLD_REFLECTION];
 
-/// How often somebody who watches is told of a change.
-const LOOK: Duration = Duration::from_secs(1);
+/// Interval at which watchers learn of a change.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Largest question in bytes: anybody may ask.
-const QUESTION: usize = 16 << 10;
+/// Largest request, in bytes: callers need no credentials.
+const MAX_REQUEST_BYTES: usize = 16 << 10;
 
-/// The services that are about the others.
-pub fn routes(gate: &Gate) -> Router {
-    let draining = gate.service.draining.clone();
-    let health = HealthServer::new(Watched { readiness: gate.readiness.clone(), draining })
-        .max_decoding_message_size(QUESTION)
+/// Routes of these services.
+pub fn routes(state: &AppState) -> Router {
+    let draining = state.service.draining.clone();
+    let health = HealthServer::new(NodeHealth { readiness: state.readiness.clone(), draining })
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
         .accept_compressed(CompressionEncoding::Gzip);
-    let mut router = Router::new().route_service(&place(health_server::SERVICE_NAME), health);
+    let mut router = Router::new().route_service(&path(health_server::SERVICE_NAME), health);
     let described = || {
         Builder::configure()
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
     };
-    // What is compiled in can be read; were it not so, there would be no reflection and nothing else missing.
+    // The compiled-in descriptors are valid; if not, only reflection would be missing.
     if let Ok(service) = described().build_v1() {
-        let service = service.max_decoding_message_size(QUESTION);
+        let service = service.max_decoding_message_size(MAX_REQUEST_BYTES);
         let service = service.accept_compressed(CompressionEncoding::Gzip);
-        router = router.route_service(&place(REFLECTION), service);
+        router = router.route_service(&path(REFLECTION), service);
     }
     if let Ok(service) = described().build_v1alpha() {
-        let service = service.max_decoding_message_size(QUESTION);
+        let service = service.max_decoding_message_size(MAX_REQUEST_BYTES);
         let service = service.accept_compressed(CompressionEncoding::Gzip);
-        router = router.route_service(&place(OLD_REFLECTION), service);
+        router = router.route_service(&path(OLD_REFLECTION), service);
     }
     router
 }
 
-fn place(service: &str) -> String {
+fn path(service: &str) -> String {
     format!("/{service}/{{*method}}")
 }
 
-/// Says how the node is.
+/// Health of the node.
 #[derive(Clone)]
-struct Watched {
+struct NodeHealth {
     readiness: Readiness,
     draining: CancellationToken,
 }
 
-impl Watched {
+impl NodeHealth {
     fn status(&self) -> ServingStatus {
         if self.readiness.is_ready() && !self.draining.is_cancelled() {
             ServingStatus::Serving
@@ -90,7 +91,7 @@ fn is_known(service: &str) -> bool {
 }
 
 #[async_trait]
-impl Health for Watched {
+impl Health for NodeHealth {
     type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
 
     async fn check(
@@ -112,12 +113,12 @@ impl Health for Watched {
             return Ok(Response::new(stream::iter([Ok(HealthCheckResponse { status })]).boxed()));
         }
         let changes = stream::unfold((self.clone(), None), |(now, last)| async move {
-            // A node that drains has said so, and says no more.
+            // A draining node has reported it, and reports no more.
             while Some(now.status()) == last {
                 if now.draining.is_cancelled() {
                     return None;
                 }
-                now.draining.run_until_cancelled(sleep(LOOK)).await;
+                now.draining.run_until_cancelled(sleep(WATCH_INTERVAL)).await;
             }
             let status = now.status();
             Some((Ok(HealthCheckResponse { status: status.into() }), (now, Some(status))))

@@ -1,7 +1,7 @@
 mod files;
 mod refusals;
 
-use crate::testing::{LIMIT, Node, made, working};
+use crate::testing::{Node, TEST_TIMEOUT, artifact_entry, working};
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
@@ -54,13 +54,13 @@ async fn sent(node: &Node, id: &str) -> v1::Task {
     }
 }
 
-/// The reason that the details of a status name.
+/// Reason in the details of a status.
 fn reason(status: &Status) -> String {
     let details = rpc::Status::decode(status.details()).unwrap().details;
     rpc::ErrorInfo::decode(details[0].value.as_slice()).unwrap().reason
 }
 
-/// The cursor in an event's metadata.
+/// Cursor in an event's metadata.
 fn seq(metadata: Option<prost_types::Struct>) -> f64 {
     use prost_types::value::Kind;
     let cursor = metadata.unwrap().fields.remove(RESUME_EXTENSION).and_then(|cursor| cursor.kind);
@@ -102,27 +102,28 @@ async fn calls_may_be_compressed_with_gzip() {
 }
 
 #[tokio::test]
-async fn a_stream_shows_its_cursor_and_goes_on_from_it() {
+async fn a_stream_has_a_cursor_and_resumes_from_it() {
     let node = Node::start().await;
     let mut stream = client(&node).send_streaming_message(saying("m")).await.unwrap().into_inner();
-    let first = timeout(LIMIT, stream.next()).await.unwrap().unwrap().unwrap();
+    let first = timeout(TEST_TIMEOUT, stream.next()).await.unwrap().unwrap().unwrap();
     let Some(Payload::Task(task)) = first.payload else { panic!("{first:?}") };
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::text("x"))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x"))]).await;
     run.end(StatusChange::to(TaskState::Completed)).await;
-    let rest: Vec<_> = timeout(LIMIT, stream.collect::<Vec<_>>()).await.unwrap();
+    let rest: Vec<_> = timeout(TEST_TIMEOUT, stream.collect::<Vec<_>>()).await.unwrap();
     let rest: Vec<_> = rest.into_iter().map(|event| event.unwrap().payload.unwrap()).collect();
     assert_eq!(rest.len(), 3, "working, the artifact and the end: {rest:?}");
     let Payload::StatusUpdate(first) = &rest[0] else { panic!("{rest:?}") };
     let cursor = seq(first.metadata.clone());
 
-    // The task has ended meanwhile, and somebody who was cut off after the first event gets the others.
+    // The task has ended meanwhile, and a client that was cut off after the first event gets the
+    // rest.
     let subscribe =
         v1::SubscribeToTaskRequest { id: task.id, ..v1::SubscribeToTaskRequest::default() };
     let mut request = Request::new(subscribe.clone());
     request.metadata_mut().insert("last-event-id", cursor.to_string().parse().unwrap());
     let again = client(&node).subscribe_to_task(request).await.unwrap().into_inner();
-    let again: Vec<_> = timeout(LIMIT, again.collect::<Vec<_>>()).await.unwrap();
+    let again: Vec<_> = timeout(TEST_TIMEOUT, again.collect::<Vec<_>>()).await.unwrap();
     let again: Vec<_> = again.into_iter().map(|event| event.unwrap().payload.unwrap()).collect();
     assert_eq!(again, rest[1..]);
 
@@ -131,7 +132,7 @@ async fn a_stream_shows_its_cursor_and_goes_on_from_it() {
 }
 
 #[tokio::test]
-async fn clients_of_0_3_have_a_service_of_their_own() {
+async fn clients_of_0_3_have_their_own_service() {
     let node = Node::start().await;
     let part = v0::Part { part: Some(v0::part::Part::Text("hi".to_owned())), metadata: None };
     let request = v0::SendMessageRequest {
@@ -157,7 +158,7 @@ async fn clients_of_0_3_have_a_service_of_their_own() {
     let mut run = node.claim().await;
     run.append(vec![working()]).await;
     run.end(StatusChange::to(TaskState::Completed)).await;
-    let events: Vec<_> = timeout(LIMIT, stream.collect::<Vec<_>>()).await.unwrap();
+    let events: Vec<_> = timeout(TEST_TIMEOUT, stream.collect::<Vec<_>>()).await.unwrap();
     let last = events.into_iter().last().unwrap().unwrap().payload;
     let Some(v0::stream_response::Payload::StatusUpdate(last)) = last else { panic!("{last:?}") };
     assert!(last.r#final);
@@ -167,7 +168,7 @@ async fn clients_of_0_3_have_a_service_of_their_own() {
 }
 
 #[tokio::test]
-async fn clients_of_0_3_get_the_card_that_there_is() {
+async fn clients_of_0_3_get_the_public_card() {
     let node = Node::start().await;
     let card = old_client(&node).get_agent_card(v0::GetAgentCardRequest {}).await.unwrap();
     assert_eq!(
@@ -180,7 +181,7 @@ async fn clients_of_0_3_get_the_card_that_there_is() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_stated_must_be_that_of_the_service() {
+async fn a_stated_version_must_match_the_service() {
     let node = Node::start().await;
     for (version, refused) in [("1.0", false), ("1.0.3", false), ("0.3", true), ("7.1", true)] {
         let mut request = Request::new(v1::ListTasksRequest::default());
@@ -215,20 +216,20 @@ async fn wrong_parameters_are_named() {
 }
 
 #[tokio::test]
-async fn without_a_key_nothing_is_read() {
+async fn without_a_key_no_body_is_read() {
     let node = Node::with_keys().await;
     let status = client(&node).send_message(saying("m")).await.unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_str()),
         (Code::Unauthenticated, "UNAUTHENTICATED")
     );
-    // Whether the node is well can be asked by anybody.
+    // Health needs no credentials.
     let health = HealthClient::new(node.api.router());
     assert!(health.clone().check(HealthCheckRequest::default()).await.is_ok());
 }
 
 #[tokio::test]
-async fn extensions_that_are_in_effect_are_named_in_the_answer() {
+async fn active_extensions_are_named_in_the_response() {
     let node = Node::start().await;
     let ours = "urn:longhaul:a2a:durability:v1";
     for name in ["a2a-extensions", "x-a2a-extensions"] {
@@ -252,7 +253,7 @@ async fn webhooks_are_not_supported_yet() {
     assert_eq!(reason(&status), "PUSH_NOTIFICATION_NOT_SUPPORTED");
 }
 
-/// What comes of a message of these bytes.
+/// Sends a message of these bytes.
 async fn raw(node: &Node, path: &str, message: &[u8]) -> HttpResponse<Body> {
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
@@ -271,7 +272,7 @@ async fn code(response: HttpResponse<Body>) -> Code {
 }
 
 #[tokio::test]
-async fn what_is_unknown_is_unimplemented() {
+async fn unknown_methods_are_unimplemented() {
     let node = Node::start().await;
     for path in ["/lf.a2a.v1.A2AService/Nothing", "/a2a.v2.A2AService/SendMessage", "/", "/x/y/z"] {
         assert_eq!(code(raw(&node, path, &[]).await).await, Code::Unimplemented, "{path}");
@@ -279,7 +280,7 @@ async fn what_is_unknown_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_are_the_clients_fault() {
+async fn undecodable_bytes_are_an_invalid_argument() {
     let node = Node::start().await;
     let response = raw(&node, "/lf.a2a.v1.A2AService/SendMessage", &[0xff; 20]).await;
     assert_eq!(code(response).await, Code::InvalidArgument);
@@ -317,7 +318,7 @@ async fn reflection_describes_both_services() {
     let mut client = ServerReflectionClient::new(node.api.router());
     let asked = futures::stream::iter([question]);
     let answers = client.server_reflection_info(asked).await.unwrap().into_inner();
-    let answers: Vec<_> = timeout(LIMIT, answers.collect::<Vec<_>>()).await.unwrap();
+    let answers: Vec<_> = timeout(TEST_TIMEOUT, answers.collect::<Vec<_>>()).await.unwrap();
     let answer = answers[0].as_ref().unwrap().message_response.clone();
     let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
@@ -327,7 +328,7 @@ async fn reflection_describes_both_services() {
 }
 
 #[tokio::test]
-async fn other_protocols_go_their_way() {
+async fn other_protocols_are_not_diverted() {
     let node = Node::start().await;
     let request = HttpRequest::get("/healthz").header("content-type", "application/grpc-web");
     let response = node.api.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
@@ -342,13 +343,13 @@ async fn streams_end_when_the_node_drains() {
     let watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     let stream = client(&node).send_streaming_message(saying("m")).await.unwrap().into_inner();
     node.shutdown.drain();
-    let events: Vec<_> = timeout(LIMIT, stream.collect::<Vec<_>>()).await.unwrap();
+    let events: Vec<_> = timeout(TEST_TIMEOUT, stream.collect::<Vec<_>>()).await.unwrap();
     assert!(events.iter().all(Result::is_ok), "{events:?}");
-    let seen: Vec<_> = timeout(LIMIT, watch.collect::<Vec<_>>()).await.unwrap();
+    let seen: Vec<_> = timeout(TEST_TIMEOUT, watch.collect::<Vec<_>>()).await.unwrap();
     assert_eq!(seen.last().unwrap().as_ref().unwrap().status().as_str_name(), "NOT_SERVING");
 }
 
-/// Waits until nobody awaits a task any more.
+/// Waits until no task is awaited.
 async fn left(node: &Node) {
     while node.service().hub.awaited() > 0 {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -356,11 +357,11 @@ async fn left(node: &Node) {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_leaves_nothing_behind() {
+async fn a_disconnected_reader_leaves_no_subscription() {
     let node = Node::start().await;
     let stream = client(&node).send_streaming_message(saying("m")).await.unwrap().into_inner();
     assert_eq!(node.service().hub.awaited(), 1);
     drop(stream);
     tokio::time::pause();
-    timeout(LIMIT, left(&node)).await.expect("the subscription is given up");
+    timeout(TEST_TIMEOUT, left(&node)).await.expect("the subscription is dropped");
 }

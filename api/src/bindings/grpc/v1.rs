@@ -1,130 +1,134 @@
 //! The service of A2A 1.0.
 
 use super::{
-    calls::{Calls, mismatch},
-    frames::Frames,
+    calls::{CallHandler, mismatch},
+    frames::MessageStream,
 };
-use crate::bindings::perform::Outcome;
+use crate::bindings::perform::OperationOutcome;
 use async_trait::async_trait;
 use longhaul_proto::{
     pb::v1::{self as pb, a2a_service_server::A2aService},
     v1,
 };
-use longhaul_wire::{Operation, ProtocolError, Request as Asked, SendRequest, WireError};
+use longhaul_wire::{
+    Operation, ProtocolError, Request as OperationRequest, SendRequest, WireError,
+};
 use tonic::{Request, Response, Status};
 
-/// The calls of 1.0.
-pub struct Service(pub Calls);
+/// Handles the calls of 1.0.
+pub struct ServiceV1(pub CallHandler);
 
-type Answer<R> = Result<Response<R>, Status>;
+type RpcResult<R> = Result<Response<R>, Status>;
 
-fn task(outcome: &Outcome) -> Result<pb::Task, WireError> {
+fn task(outcome: &OperationOutcome) -> Result<pb::Task, WireError> {
     match outcome {
-        Outcome::Task(task) => v1::task(task),
+        OperationOutcome::Task(task) => v1::task(task),
         _ => mismatch(),
     }
 }
 
 fn sending(
-    asked: fn(Box<SendRequest>) -> Asked,
-) -> impl FnOnce(pb::SendMessageRequest) -> Result<Asked, ProtocolError> {
-    move |request| v1::read_send(request).map(|request| asked(Box::new(request)))
+    operation_request: fn(Box<SendRequest>) -> OperationRequest,
+) -> impl FnOnce(pb::SendMessageRequest) -> Result<OperationRequest, ProtocolError> {
+    move |request| v1::read_send(request).map(|request| operation_request(Box::new(request)))
 }
 
 #[async_trait]
-impl A2aService for Service {
-    type SendStreamingMessageStream = Frames<pb::StreamResponse>;
-    type SubscribeToTaskStream = Frames<pb::StreamResponse>;
+impl A2aService for ServiceV1 {
+    type SendStreamingMessageStream = MessageStream<pb::StreamResponse>;
+    type SubscribeToTaskStream = MessageStream<pb::StreamResponse>;
 
     async fn send_message(
         &self,
         request: Request<pb::SendMessageRequest>,
-    ) -> Answer<pb::SendMessageResponse> {
-        let write = |outcome: &Outcome| match outcome {
-            Outcome::Sent(sent) => v1::send(sent),
+    ) -> RpcResult<pb::SendMessageResponse> {
+        let write = |outcome: &OperationOutcome| match outcome {
+            OperationOutcome::Sent(sent) => v1::send(sent),
             _ => mismatch(),
         };
-        self.0.whole(Operation::Send, request, sending(Asked::Send), write).await
+        self.0.unary(Operation::Send, request, sending(OperationRequest::Send), write).await
     }
 
     async fn send_streaming_message(
         &self,
         request: Request<pb::SendMessageRequest>,
-    ) -> Answer<Self::SendStreamingMessageStream> {
-        self.0.stream(Operation::Stream, request, sending(Asked::Stream), v1::event).await
+    ) -> RpcResult<Self::SendStreamingMessageStream> {
+        self.0
+            .stream(Operation::Stream, request, sending(OperationRequest::Stream), v1::event)
+            .await
     }
 
-    async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> Answer<pb::Task> {
-        let read = |request| v1::read_get(request).map(Asked::Get);
-        self.0.whole(Operation::Get, request, read, task).await
+    async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> RpcResult<pb::Task> {
+        let read = |request| v1::read_get(request).map(OperationRequest::Get);
+        self.0.unary(Operation::Get, request, read, task).await
     }
 
     async fn list_tasks(
         &self,
         request: Request<pb::ListTasksRequest>,
-    ) -> Answer<pb::ListTasksResponse> {
-        let read = |request| v1::read_list(request).map(Asked::List);
-        let write = |outcome: &Outcome| match outcome {
-            Outcome::Page(page) => v1::page(page),
+    ) -> RpcResult<pb::ListTasksResponse> {
+        let read = |request| v1::read_list(request).map(OperationRequest::List);
+        let write = |outcome: &OperationOutcome| match outcome {
+            OperationOutcome::Page(page) => v1::page(page),
             _ => mismatch(),
         };
-        self.0.whole(Operation::List, request, read, write).await
+        self.0.unary(Operation::List, request, read, write).await
     }
 
-    async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> Answer<pb::Task> {
-        let read = |request| v1::read_cancel(request).map(Asked::Cancel);
-        self.0.whole(Operation::Cancel, request, read, task).await
+    async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> RpcResult<pb::Task> {
+        let read = |request| v1::read_cancel(request).map(OperationRequest::Cancel);
+        self.0.unary(Operation::Cancel, request, read, task).await
     }
 
     async fn subscribe_to_task(
         &self,
         request: Request<pb::SubscribeToTaskRequest>,
-    ) -> Answer<Self::SubscribeToTaskStream> {
-        let read = |request| v1::read_subscribe(request).map(Asked::Subscribe);
+    ) -> RpcResult<Self::SubscribeToTaskStream> {
+        let read = |request| v1::read_subscribe(request).map(OperationRequest::Subscribe);
         self.0.stream(Operation::Subscribe, request, read, v1::event).await
     }
 
     async fn create_task_push_notification_config(
         &self,
         request: Request<pb::TaskPushNotificationConfig>,
-    ) -> Answer<pb::TaskPushNotificationConfig> {
-        let read = |request| v1::read_create_push(request).map(Asked::CreatePush);
-        self.0.whole(Operation::CreatePush, request, read, |_| mismatch()).await
+    ) -> RpcResult<pb::TaskPushNotificationConfig> {
+        let read = |request| v1::read_create_push(request).map(OperationRequest::CreatePush);
+        self.0.unary(Operation::CreatePush, request, read, |_| mismatch()).await
     }
 
     async fn get_task_push_notification_config(
         &self,
         request: Request<pb::GetTaskPushNotificationConfigRequest>,
-    ) -> Answer<pb::TaskPushNotificationConfig> {
-        let read = |request| v1::read_get_push(request).map(Asked::GetPush);
-        self.0.whole(Operation::GetPush, request, read, |_| mismatch()).await
+    ) -> RpcResult<pb::TaskPushNotificationConfig> {
+        let read = |request| v1::read_get_push(request).map(OperationRequest::GetPush);
+        self.0.unary(Operation::GetPush, request, read, |_| mismatch()).await
     }
 
     async fn list_task_push_notification_configs(
         &self,
         request: Request<pb::ListTaskPushNotificationConfigsRequest>,
-    ) -> Answer<pb::ListTaskPushNotificationConfigsResponse> {
-        let read = |request| v1::read_list_push(request).map(Asked::ListPush);
-        self.0.whole(Operation::ListPush, request, read, |_| mismatch()).await
+    ) -> RpcResult<pb::ListTaskPushNotificationConfigsResponse> {
+        let read = |request| v1::read_list_push(request).map(OperationRequest::ListPush);
+        self.0.unary(Operation::ListPush, request, read, |_| mismatch()).await
     }
 
     async fn delete_task_push_notification_config(
         &self,
         request: Request<pb::DeleteTaskPushNotificationConfigRequest>,
-    ) -> Answer<()> {
-        let read = |request| v1::read_delete_push(request).map(Asked::DeletePush);
-        self.0.whole(Operation::DeletePush, request, read, |_| mismatch()).await
+    ) -> RpcResult<()> {
+        let read = |request| v1::read_delete_push(request).map(OperationRequest::DeletePush);
+        self.0.unary(Operation::DeletePush, request, read, |_| mismatch()).await
     }
 
     async fn get_extended_agent_card(
         &self,
         request: Request<pb::GetExtendedAgentCardRequest>,
-    ) -> Answer<pb::AgentCard> {
-        let read = |request| v1::read_extended_card(request).map(Asked::ExtendedCard);
-        let write = |outcome: &Outcome| match outcome {
-            Outcome::Card(card) => Ok(v1::card(card)),
+    ) -> RpcResult<pb::AgentCard> {
+        let read = |request| v1::read_extended_card(request).map(OperationRequest::ExtendedCard);
+        let write = |outcome: &OperationOutcome| match outcome {
+            OperationOutcome::Card(card) => Ok(v1::card(card)),
             _ => mismatch(),
         };
-        self.0.whole(Operation::ExtendedCard, request, read, write).await
+        self.0.unary(Operation::ExtendedCard, request, read, write).await
     }
 }

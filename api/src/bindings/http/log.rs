@@ -1,13 +1,14 @@
-//! The log of a task and the list of agents, beside A2A: for `longhaul tasks log` and `longhaul agents`, and for scripts.
+//! The log of a task and the list of agents, beyond A2A: for `longhaul tasks log`, `longhaul
+//! agents`, and scripts.
 
-use super::reply::Reply;
+use super::reply::HttpReply;
 use crate::{
     bindings::{
-        Gate,
-        answer::Written,
-        request::{Marks, caller, check_scope},
+        AppState,
+        request::{RequestContext, caller, check_scope},
+        response::{BudgetedBytes, LogEntryView},
     },
-    service::{Caller, Held, LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog},
+    service::{BudgetPermit, Caller, LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog},
 };
 use axum::{
     body::Bytes,
@@ -15,18 +16,17 @@ use axum::{
     http::request::Parts,
     response::Response,
 };
-use chrono::SecondsFormat;
-use longhaul_domain::{AgentDescriptor, EntryKind, LogEntry, Seq};
+use longhaul_domain::{AgentDescriptor, Seq};
 use longhaul_wire::{Operation, ProtocolError, RunReport, TaskRef};
 use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 use std::sync::Arc;
 use tracing::Instrument;
 
-/// Entries of a page when nobody says.
+/// Default number of entries of a page.
 const DEFAULT_PAGE_ENTRIES: u32 = 100;
 
-/// The query of a log.
+/// Query parameters of a log.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LogQuery {
@@ -37,11 +37,11 @@ struct LogQuery {
 }
 
 impl LogQuery {
-    fn of(parts: &Parts) -> Result<LogRange, ProtocolError> {
+    fn range(parts: &Parts) -> Result<LogRange, ProtocolError> {
         let read: Result<Query<Self>, _> = Query::try_from_uri(&parts.uri);
-        let Query(asked) =
+        let Query(query) =
             read.map_err(|error| ProtocolError::invalid("query", error.body_text()))?;
-        let from = match (asked.after, asked.tail) {
+        let from = match (query.after, query.tail) {
             (Some(_), Some(_)) => {
                 return Err(ProtocolError::invalid("tail", "cannot stand beside after; give one"));
             }
@@ -52,12 +52,12 @@ impl LogQuery {
             (None, Some(entries)) => LogStart::Tail(entries),
             (None, None) => LogStart::After(Seq::START),
         };
-        let limit = asked.limit.or(asked.tail).unwrap_or(DEFAULT_PAGE_ENTRIES);
+        let limit = query.limit.or(query.tail).unwrap_or(DEFAULT_PAGE_ENTRIES);
         if !(1..=MAX_PAGE_ENTRIES).contains(&limit) {
             let why = format!("must be from 1 to {MAX_PAGE_ENTRIES}");
             return Err(ProtocolError::invalid("limit", why));
         }
-        let notes = match asked.kind.as_deref() {
+        let notes = match query.kind.as_deref() {
             None | Some("") => false,
             Some("note") => true,
             Some(_) => return Err(ProtocolError::invalid("kind", "must be note, or be left out")),
@@ -66,7 +66,7 @@ impl LogQuery {
     }
 }
 
-/// A page of a log, as it is written.
+/// A page of a log as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LogPage<'a> {
@@ -76,56 +76,29 @@ struct LogPage<'a> {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a RunReport>,
-    entries: Vec<EntryView>,
+    entries: Vec<LogEntryView>,
     next: i64,
     more: bool,
 }
 
-#[derive(Serialize)]
-struct EntryView {
-    seq: i64,
-    at: String,
-    attempt: i32,
-    kind: &'static str,
-    body: Box<RawValue>,
-}
-
-impl EntryView {
-    fn of(entry: &LogEntry) -> Option<Self> {
-        let kind = match entry.body.kind() {
-            EntryKind::Message => "message",
-            EntryKind::Status => "status",
-            EntryKind::Artifact => "artifact",
-            EntryKind::Note => "note",
-        };
-        Some(Self {
-            seq: entry.seq.0,
-            at: entry.at.to_rfc3339_opts(SecondsFormat::Millis, true),
-            attempt: entry.attempt,
-            kind,
-            body: RawValue::from_string(entry.body.encode()).ok()?,
-        })
-    }
-}
-
 /// Answers with a page of the log of the caller's task.
 pub async fn of_task(
-    State(gate): State<Gate>,
+    State(state): State<AppState>,
     Path(task): Path<String>,
     request: Request,
 ) -> Response {
-    answer(&gate, request, async |parts: &Parts, caller: &Caller| {
-        let range = LogQuery::of(parts)?;
-        let page = gate.service.task_log(caller, &TaskRef::parse(&task), range).await?;
-        Ok((written(&page.answer), page.held))
+    answer(&state, request, async |parts: &Parts, caller: &Caller| {
+        let range = LogQuery::range(parts)?;
+        let page = state.service.task_log(caller, &TaskRef::parse(&task), range).await?;
+        Ok((written(&page.value), page.permit))
     })
     .await
 }
 
 /// Answers with the agents of the deployment.
-pub async fn agents(State(gate): State<Gate>, request: Request) -> Response {
-    answer(&gate, request, async |_: &Parts, caller: &Caller| {
-        let agents = gate.service.agents(caller).await?;
+pub async fn agents(State(state): State<AppState>, request: Request) -> Response {
+    answer(&state, request, async |_: &Parts, caller: &Caller| {
+        let agents = state.service.agents(caller).await?;
         let view = |(agent, default): &(Arc<AgentDescriptor>, bool)| {
             json!({
                 "name": agent.name.as_str(),
@@ -137,32 +110,32 @@ pub async fn agents(State(gate): State<Gate>, request: Request) -> Response {
             })
         };
         let agents: Vec<_> = agents.iter().map(view).collect();
-        Ok((serde_json::to_vec(&json!({"agents": agents})), Held::default()))
+        Ok((serde_json::to_vec(&json!({"agents": agents})), BudgetPermit::default()))
     })
     .await
 }
 
-type Shown = (serde_json::Result<Vec<u8>>, Held);
+type EncodedPage = (serde_json::Result<Vec<u8>>, BudgetPermit);
 
-/// Finds out who asks, checks that they may read, and writes what they get.
+/// Authenticates the caller, checks the scope, and encodes what `show` returns.
 async fn answer(
-    gate: &Gate,
+    state: &AppState,
     request: Request,
-    show: impl AsyncFnOnce(&Parts, &Caller) -> Result<Shown, ProtocolError>,
+    show: impl AsyncFnOnce(&Parts, &Caller) -> Result<EncodedPage, ProtocolError>,
 ) -> Response {
     let (parts, _) = request.into_parts();
-    let marks = Marks::of_request(gate, &parts);
-    let (span, request_id) = (marks.span(), marks.request_id.clone());
-    let reply = Reply::plain();
+    let context = RequestContext::from_request(state, &parts);
+    let (span, request_id) = (context.span(), context.request_id.clone());
+    let reply = HttpReply::plain();
     let shown = async {
-        let caller = caller(gate, &parts.headers, marks, None).await?;
+        let caller = caller(state, &parts.headers, context, None).await?;
         check_scope(&caller, Operation::Get)?;
         show(&parts, &caller).await
     };
     match shown.instrument(span).await {
-        Ok((Ok(bytes), held)) => reply.ok(Bytes::from_owner(Written::new(bytes, held))),
+        Ok((Ok(bytes), permit)) => reply.ok(Bytes::from_owner(BudgetedBytes::new(bytes, permit))),
         Ok((Err(error), _)) => {
-            tracing::error!(%error, request_id, "answer cannot be written");
+            tracing::error!(%error, request_id, "response encoding failed");
             reply.refuse(&ProtocolError::Internal { request_id }, None)
         }
         Err(error) => reply.refuse(&error, None),
@@ -176,7 +149,7 @@ fn written(log: &TaskLog) -> serde_json::Result<Vec<u8>> {
         agent: log.task.agent.as_str(),
         state: log.state.name(),
         run: log.run.as_ref(),
-        entries: log.entries.iter().filter_map(EntryView::of).collect(),
+        entries: log.entries.iter().filter_map(LogEntryView::new).collect(),
         next: log.next.0,
         more: log.more,
     })

@@ -1,7 +1,7 @@
-//! The HTTP+JSON binding (A2A 11): operations have methods and paths, errors have statuses. An error before a stream begins is
-//! plain JSON with its status; a stream holds events without an envelope.
+//! The HTTP+JSON binding (A2A 11): operations have methods and paths, errors have statuses. An
+//! error before a stream begins is plain JSON with its status; a stream's events have no envelope.
 //!
-//! What anything may be called is in [`routes`], and nowhere else.
+//! All paths are in [`routes`].
 
 pub mod log;
 mod params;
@@ -12,16 +12,15 @@ mod routes;
 mod tests;
 
 use super::{
-    Gate,
-    answer::{Written, unwritable},
+    AppState,
     card::{self, keep_private},
-    perform::{self, Performed, perform},
-    pieces::Envelope,
-    request::{Marks, caller, cursor, echo, refused_type, stated_version, with_tenant},
-    sse,
+    perform::{self, OperationResponse, perform},
+    request::{RequestContext, caller, cursor, echo, refused_type, stated_version, with_tenant},
+    response::{BudgetedBytes, encode_failed},
+    sse::{self, EventEnvelope},
 };
 use crate::{
-    apart::apart,
+    blocking::block_in_place_if_large,
     service::{Caller, EventStream},
 };
 use axum::{
@@ -33,93 +32,94 @@ use axum::{
 use longhaul_wire::{
     Dialect, DialectView, Operation, ProtocolError, v0::FileEncoding, write::to_vec,
 };
-use path::Asked;
+use path::RequestTarget;
 pub use path::is_reserved;
-use reply::{Reply, TYPES};
-use routes::Of;
+use reply::{HttpReply, TYPES};
+use routes::RouteVersion;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use tracing::Instrument;
 
-/// Answers whatever has no other route.
-pub async fn answer(State(gate): State<Gate>, request: Request) -> Response {
+/// Handles every request without another route.
+pub async fn fallback(State(state): State<AppState>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     if matches!(parts.method, Method::GET | Method::HEAD)
-        && let Some(place) = path::card(parts.uri.path())
+        && let Some(target) = path::card(parts.uri.path())
     {
-        return card::below(&gate, &parts, place.agent).await;
+        return card::at_address(&state, &parts, target.agent).await;
     }
-    let marks = Marks::of_request(&gate, &parts);
-    let span = marks.span();
-    let exchange = Exchange { gate: &gate, parts: &parts };
-    exchange.answer(marks, body).instrument(span).await
+    let context = RequestContext::from_request(&state, &parts);
+    let span = context.span();
+    let exchange = Exchange { state: &state, parts: &parts };
+    exchange.answer(context, body).instrument(span).await
 }
 
-/// Refuses a method at an address of something else. The router says which methods it takes.
-pub async fn not_so(headers: HeaderMap) -> Response {
+/// Refuses a method that the path does not allow; the router adds `Allow`.
+pub async fn method_not_allowed(headers: HeaderMap) -> Response {
     let why = "This method is not possible at this address. See the Allow header; JSON-RPC is called by POST";
-    Reply::new(Dialect::V1_0, &headers).method(why)
+    HttpReply::new(Dialect::V1_0, &headers).method_not_allowed(why)
 }
 
-/// Why there is no answer, and the status of HTTP where that of the error says less.
-struct Refused(ProtocolError, Option<StatusCode>);
+/// A refusal, with an HTTP status if that is more precise than the error's own.
+struct HttpRefusal(ProtocolError, Option<StatusCode>);
 
-impl From<ProtocolError> for Refused {
+impl From<ProtocolError> for HttpRefusal {
     fn from(error: ProtocolError) -> Self {
         Self(error, None)
     }
 }
 
 struct Exchange<'a> {
-    gate: &'a Gate,
+    state: &'a AppState,
     parts: &'a Parts,
 }
 
 impl Exchange<'_> {
-    async fn answer(&self, marks: Marks, body: Body) -> Response {
+    async fn answer(&self, context: RequestContext, body: Body) -> Response {
         let headers = &self.parts.headers;
-        let asked = match path::find(&self.parts.method, self.parts.uri.path()) {
-            Ok(asked) => asked,
-            Err(lost) => return Reply::new(Dialect::V1_0, headers).lost(&lost),
+        let target = match path::find(&self.parts.method, self.parts.uri.path()) {
+            Ok(target) => target,
+            Err(error) => return HttpReply::new(Dialect::V1_0, headers).target_error(&error),
         };
-        let spoken = self.dialect(asked.of);
-        let reply = Reply::new(spoken.as_ref().copied().unwrap_or(Dialect::V1_0), headers);
-        match self.perform(marks, spoken, asked, body, reply).await {
+        let dialect = self.dialect(target.of);
+        let reply = HttpReply::new(dialect.as_ref().copied().unwrap_or(Dialect::V1_0), headers);
+        match self.perform(context, dialect, target, body, reply).await {
             Ok(response) => response,
-            Err(Refused(error, status)) => reply.refuse(&error, status),
+            Err(HttpRefusal(error, status)) => reply.refuse(&error, status),
         }
     }
 
-    fn dialect(&self, of: Of) -> Result<Dialect, ProtocolError> {
+    fn dialect(&self, of: RouteVersion) -> Result<Dialect, ProtocolError> {
         let version = stated_version(&self.parts.headers, self.parts.uri.query());
-        let negotiation = self.gate.negotiation;
+        let negotiation = self.state.negotiation;
         match of {
-            Of::V1_0 | Of::Both => negotiation.for_v1_path(version.as_deref()),
-            Of::V0_3 => negotiation.for_v0_path(version.as_deref()),
+            RouteVersion::V1_0 | RouteVersion::Both => negotiation.for_v1_path(version.as_deref()),
+            RouteVersion::V0_3 => negotiation.for_v0_path(version.as_deref()),
         }
     }
 
     async fn perform(
         &self,
-        marks: Marks,
-        spoken: Result<Dialect, ProtocolError>,
-        asked: Asked<'_>,
+        context: RequestContext,
+        dialect: Result<Dialect, ProtocolError>,
+        target: RequestTarget<'_>,
         body: Body,
-        reply: Reply,
-    ) -> Result<Response, Refused> {
-        let Asked { operation, mut ids, tenant, .. } = asked;
-        let mut caller = self.caller(marks, asked.agent.as_deref(), tenant.as_deref()).await?;
+        reply: HttpReply,
+    ) -> Result<Response, HttpRefusal> {
+        let RequestTarget { operation, mut ids, tenant, .. } = target;
+        let mut caller = self.caller(context, target.agent.as_deref(), tenant.as_deref()).await?;
         if operation == Operation::ExtendedCard {
-            caller.card_address = Some(self.gate.addresses.of(self.parts));
+            caller.card_address = Some(self.state.addresses.card_address(self.parts));
         }
         let (extensions, request_id) = (caller.extensions.clone(), caller.request_id.clone());
-        let dialect = spoken?;
+        let dialect = dialect?;
         ids.extend(tenant.map(|tenant| ("tenant", tenant)));
+        // Only after authentication: a caller without a key costs no memory.
         let body = self.body(body).await?;
         let files = self.files(dialect);
         let read = || {
             let mut request = dialect.read(operation, &self.params(body.as_deref(), &ids)?)?;
-            files.settle(&mut request);
+            files.decode_files(&mut request);
             Ok(request)
         };
         let cursor = match operation {
@@ -127,72 +127,76 @@ impl Exchange<'_> {
             _ => None,
         };
         let size = body.as_ref().map_or(0, Bytes::len);
-        let call = perform::Call { dialect, operation, cursor, size };
-        let mut response = match perform(self.gate, caller, call, read).await? {
-            Performed::Stream(frames) if cursor.is_some() && self.ends_for_good(&frames) => {
+        let call = perform::OperationCall { dialect, operation, cursor, size };
+        let mut response = match perform(self.state, caller, call, read).await? {
+            OperationResponse::Stream(frames) if cursor.is_some() && self.is_exhausted(&frames) => {
                 let mut response = Response::default();
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 response
             }
-            Performed::Stream(frames) => self.stream(Envelope::bare(dialect, files), *frames),
-            Performed::Whole(outcome, held) => {
-                let view = dialect.view(outcome.output()).files(files);
-                let bytes = apart(held.bytes(), || written(&view, request_id)).await?;
-                reply.ok(Bytes::from_owner(Written::new(bytes, held)))
+            OperationResponse::Stream(frames) => {
+                self.stream(EventEnvelope::bare(dialect, files), *frames)
+            }
+            OperationResponse::Complete(outcome, permit) => {
+                let view = dialect.view(outcome.output()).with_file_encoding(files);
+                let bytes =
+                    block_in_place_if_large(permit.bytes(), || encode(&view, request_id)).await?;
+                reply.ok(Bytes::from_owner(BudgetedBytes::new(bytes, permit)))
             }
         };
         if operation == Operation::ExtendedCard {
-            keep_private(response.headers_mut(), self.gate);
+            keep_private(response.headers_mut(), self.state);
         }
         echo(&extensions, &self.parts.headers, &mut response);
         Ok(response)
     }
 
-    /// Who asks, and whom: the address and the tenant name the same agent where both do.
+    /// Authenticates the caller. Address and tenant must name the same agent.
     async fn caller(
         &self,
-        marks: Marks,
+        context: RequestContext,
         agent: Option<&str>,
         tenant: Option<&str>,
     ) -> Result<Caller, ProtocolError> {
-        let caller = caller(self.gate, &self.parts.headers, marks, agent).await?;
+        let caller = caller(self.state, &self.parts.headers, context, agent).await?;
         with_tenant(caller, tenant)
     }
 
-    /// The body, of a method that has one. What is said to be anything but JSON is not looked at.
-    async fn body(&self, body: Body) -> Result<Option<Bytes>, Refused> {
+    /// Reads the body, for methods that have one. A body that is declared as anything but JSON is
+    /// refused.
+    async fn body(&self, body: Body) -> Result<Option<Bytes>, HttpRefusal> {
         if self.parts.method != Method::POST {
             return Ok(None);
         }
-        let bodies = &self.gate.bodies;
+        let bodies = &self.state.bodies;
         let read = bodies.read_plain(&self.parts.headers, body).await.map_err(|unread| {
             let (error, status) = unread.refusal(bodies.limit());
-            Refused(error, status)
+            HttpRefusal(error, status)
         })?;
         match refused_type(&self.parts.headers, &read) {
             Some(media_type) => {
                 let accepted = TYPES.map(str::to_owned).to_vec();
                 let error = ProtocolError::ContentTypeNotSupported { media_type, accepted };
-                Err(Refused(error, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)))
+                Err(HttpRefusal(error, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)))
             }
             None => Ok(Some(read)),
         }
     }
 
-    /// What the operation is asked with.
+    /// The parameters of the operation.
     fn params<'b>(
         &self,
         body: Option<&'b [u8]>,
-        placed: &params::Placed<'_>,
+        path_params: &params::PathParams<'_>,
     ) -> Result<Cow<'b, RawValue>, ProtocolError> {
         if let Some(body) = body {
-            return params::of_body(body, placed);
+            return params::from_body(body, path_params);
         }
         let query = self.parts.uri.query().unwrap_or_default();
-        params::of_query(query, placed).map(Cow::Owned)
+        params::from_query(query, path_params).map(Cow::Owned)
     }
 
-    /// How often files are base64 on the wire: in 0.3, clients differ.
+    /// Base64 encoding of files: in 0.3, clients differ.
     fn files(&self, dialect: Dialect) -> FileEncoding {
         match dialect {
             Dialect::V0_3Proto => {
@@ -203,17 +207,17 @@ impl Exchange<'_> {
         }
     }
 
-    /// True when there is nothing to stream and never will be. A browser's `EventSource` connects again after every end of a stream, with
-    /// the id of the last event, until it is told that there is no content (WHATWG HTML, 9.2.3).
-    fn ends_for_good(&self, frames: &EventStream) -> bool {
+    /// True when a stream has nothing to send and never will. A browser's `EventSource` reconnects
+    /// after every stream, with the id of the last event, until it gets 204 (WHATWG HTML, 9.2.3).
+    fn is_exhausted(&self, frames: &EventStream) -> bool {
         self.parts.method == Method::GET && frames.is_over()
     }
 
-    fn stream(&self, envelope: Envelope, frames: EventStream) -> Response {
-        sse::response(frames, self.gate.keep_alive, envelope)
+    fn stream(&self, envelope: EventEnvelope, frames: EventStream) -> Response {
+        sse::response(frames, self.state.keep_alive, envelope)
     }
 }
 
-fn written(view: &DialectView<'_>, request_id: String) -> Result<Vec<u8>, ProtocolError> {
-    to_vec(view).map_err(|error| unwritable(&error, request_id))
+fn encode(view: &DialectView<'_>, request_id: String) -> Result<Vec<u8>, ProtocolError> {
+    to_vec(view).map_err(|error| encode_failed(&error, request_id))
 }

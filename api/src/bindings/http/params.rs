@@ -1,5 +1,5 @@
-//! The parameters of an operation as one JSON object, from wherever they stand: body, query and path (A2A 11.4, 11.5). What the
-//! path says counts most. Nothing is judged here; that is done by who reads the object.
+//! Parameters of an operation as one JSON object, from body, query and path (A2A 11.4, 11.5). The
+//! path takes precedence. Validation is left to the decoder.
 
 use longhaul_wire::ProtocolError;
 use percent_encoding::percent_decode;
@@ -8,44 +8,48 @@ use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 
 /// Parameters from the path, by name.
-pub type Placed<'a> = [(&'static str, Cow<'a, str>)];
+pub type PathParams<'a> = [(&'static str, Cow<'a, str>)];
 
-/// Those of a request with a body. A body of nothing is an empty object.
-pub fn of_body<'a>(
+/// Parameters of a request with a body; an empty body counts as an empty object.
+pub fn from_body<'a>(
     body: &'a [u8],
-    placed: &Placed<'_>,
+    path_params: &PathParams<'_>,
 ) -> Result<Cow<'a, RawValue>, ProtocolError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| ProtocolError::ParseError(format!("the body is not UTF-8: {error}")))?;
     if text.trim_ascii().is_empty() {
-        return object(placed, &[]).map(Cow::Owned);
+        return object(path_params, &[]).map(Cow::Owned);
     }
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     let inside = raw.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let Some(inside) = inside else {
         return Err(ProtocolError::invalid("body", "must be a JSON object"));
     };
-    if placed.is_empty() {
+    // Without path parameters the body needs no copy.
+    if path_params.is_empty() {
         return Ok(Cow::Borrowed(raw));
     }
-    let ours = object(placed, &[])?;
+    let path_object = object(path_params, &[])?;
     if inside.trim_ascii().is_empty() {
-        return Ok(Cow::Owned(ours));
+        return Ok(Cow::Owned(path_object));
     }
-    // Of a name given twice the last one counts.
-    let ours = ours.get().trim_start_matches('{');
-    let joined = RawValue::from_string(format!("{{{inside},{ours}"));
+    // The last of several members with one name counts.
+    let path_object = path_object.get().trim_start_matches('{');
+    let joined = RawValue::from_string(format!("{{{inside},{path_object}"));
     joined.map(Cow::Owned).map_err(|error| not_json(&error))
 }
 
-/// Those of a request without a body: every value of a query is a string. One that is empty says nothing.
-pub fn of_query(query: &str, placed: &Placed<'_>) -> Result<Box<RawValue>, ProtocolError> {
+/// Parameters of a request without a body, as strings. Empty ones count as absent.
+pub fn from_query(
+    query: &str,
+    path_params: &PathParams<'_>,
+) -> Result<Box<RawValue>, ProtocolError> {
     let mut given = Vec::new();
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decoded("query", name, Plus::IsSpace)?;
         let plus = match &*name {
-            // Nobody means a space there; an offset that was not encoded is meant.
+            // An offset that was not encoded; no client means a space there.
             "statusTimestampAfter" | "status_timestamp_after" => Plus::IsPlus,
             _ => Plus::IsSpace,
         };
@@ -54,10 +58,10 @@ pub fn of_query(query: &str, placed: &Placed<'_>) -> Result<Box<RawValue>, Proto
             given.push((name, value));
         }
     }
-    object(placed, &given)
+    object(path_params, &given)
 }
 
-/// What a plus stands for in a query.
+/// Meaning of a plus in a query.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plus {
     IsSpace,
@@ -75,12 +79,15 @@ fn decoded(name: &str, raw: &str, plus: Plus) -> Result<String, ProtocolError> {
     }
 }
 
-/// An object of strings; what was placed comes last.
-fn object(placed: &Placed<'_>, given: &[(String, String)]) -> Result<Box<RawValue>, ProtocolError> {
+/// A JSON object of strings; path parameters come last.
+fn object(
+    path_params: &PathParams<'_>,
+    given: &[(String, String)],
+) -> Result<Box<RawValue>, ProtocolError> {
     let given = given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let placed = placed.iter().map(|(name, value)| (*name, &**value));
-    let members: Vec<(&str, &str)> = given.chain(placed).collect();
-    // Strings can always be written.
+    let path_params = path_params.iter().map(|(name, value)| (*name, &**value));
+    let members: Vec<(&str, &str)> = given.chain(path_params).collect();
+    // Strings can always be encoded.
     to_raw_value(&Strings(&members)).map_err(|error| not_json(&error))
 }
 
@@ -100,39 +107,39 @@ fn not_json(error: &serde_json::Error) -> ProtocolError {
 mod tests {
     use super::*;
 
-    fn placed(id: &str) -> [(&'static str, Cow<'_, str>); 1] {
+    fn path_params(id: &str) -> [(&'static str, Cow<'_, str>); 1] {
         [("id", Cow::Borrowed(id))]
     }
 
     #[test]
-    fn a_body_is_taken_as_it_came() {
-        let params = of_body(b" {\"a\": 1.0} ", &[]).unwrap();
+    fn a_body_is_passed_on_unchanged() {
+        let params = from_body(b" {\"a\": 1.0} ", &[]).unwrap();
         assert!(matches!(params, Cow::Borrowed(raw) if raw.get() == r#"{"a": 1.0}"#));
     }
 
     #[test]
-    fn what_the_path_says_comes_last() {
+    fn path_parameters_come_last() {
         for (body, wanted) in [
             ("", r#"{"id":"x"}"#),
             (" \r\n", r#"{"id":"x"}"#),
             ("{ }", r#"{"id":"x"}"#),
             (r#"{"id":"y","metadata":{}}"#, r#"{"id":"y","metadata":{},"id":"x"}"#),
         ] {
-            let params = of_body(body.as_bytes(), &placed("x")).unwrap();
+            let params = from_body(body.as_bytes(), &path_params("x")).unwrap();
             assert_eq!(params.get(), wanted, "{body}");
         }
-        let params = of_body(b"{}", &placed("a\"b\\")).unwrap();
+        let params = from_body(b"{}", &path_params("a\"b\\")).unwrap();
         assert_eq!(params.get(), r#"{"id":"a\"b\\"}"#);
     }
 
     #[test]
-    fn a_body_that_is_no_object_is_refused() {
+    fn a_body_other_than_an_object_is_refused() {
         for body in ["[]", "1", "null", "\"{}\""] {
-            let error = of_body(body.as_bytes(), &placed("x")).unwrap_err();
+            let error = from_body(body.as_bytes(), &path_params("x")).unwrap_err();
             assert_eq!(error, ProtocolError::invalid("body", "must be a JSON object"), "{body}");
         }
         for body in [&b"{"[..], b"{} {}", b"\xff", b"{\"a\":}"] {
-            let error = of_body(body, &placed("x")).unwrap_err();
+            let error = from_body(body, &path_params("x")).unwrap_err();
             assert!(matches!(error, ProtocolError::ParseError(_)), "{error}");
         }
     }
@@ -153,10 +160,10 @@ mod tests {
                 r#"{"statusTimestampAfter":"2026-01-31T12:00:00+01:00"}"#,
             ),
         ] {
-            assert_eq!(of_query(query, &[]).unwrap().get(), wanted, "{query}");
+            assert_eq!(from_query(query, &[]).unwrap().get(), wanted, "{query}");
         }
-        assert_eq!(of_query("id=y", &placed("x")).unwrap().get(), r#"{"id":"y","id":"x"}"#);
-        let error = of_query("pageToken=%ff", &[]).unwrap_err();
+        assert_eq!(from_query("id=y", &path_params("x")).unwrap().get(), r#"{"id":"y","id":"x"}"#);
+        let error = from_query("pageToken=%ff", &[]).unwrap_err();
         assert_eq!(error, ProtocolError::invalid("pageToken", "is not valid UTF-8 in the query"));
     }
 }

@@ -1,16 +1,16 @@
-//! What a method and a path ask for. In front of the place of an operation may stand the address of an agent, as JSON-RPC has
-//! it, then a tenant, then the version: `/agents/{agent}/a2a/{tenant}/v1/tasks`, each of them or none.
+//! Resolves a method and a path to an operation. An agent's address, a tenant and a version may
+//! stand in front of the operation: `/agents/{agent}/a2a/{tenant}/v1/tasks`, each optional.
 //!
-//! What a client wrote is decoded once, after the path was taken apart: an encoded slash or colon is part of an id.
+//! Segments are decoded once, after the path was split: an encoded slash or colon is part of an id.
 
-use super::routes::{Of, Place, Route};
+use super::routes::{MatchedRoute, OperationRoute, RouteVersion};
 use axum::http::Method;
 use longhaul_wire::{Operation, ProtocolError};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
-/// First segments that are no tenant's name.
-const RESERVED: [&str; 19] = [
+/// First segments that are not tenants.
+const RESERVED_SEGMENTS: [&str; 19] = [
     "",
     ".well-known",
     "a2a",
@@ -32,101 +32,104 @@ const RESERVED: [&str; 19] = [
     "v1",
 ];
 
-/// Most segments that a path has.
-const SEGMENTS: usize = 10;
+/// Most segments of a path.
+const MAX_SEGMENTS: usize = 10;
 
-/// What is asked for.
+/// The operation that a request addresses.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
-    /// The agent that the address names.
+pub struct RequestTarget<'a> {
+    /// Agent named by the address.
     pub agent: Option<Cow<'a, str>>,
-    /// The tenant that the path names.
+    /// Tenant named by the path.
     pub tenant: Option<Cow<'a, str>>,
-    /// Whose place it is: that of 1.0 or of 0.3.
-    pub of: Of,
+    /// Version whose path it is: 1.0 or 0.3.
+    pub of: RouteVersion,
     pub operation: Operation,
-    /// Ids by the names of the parameters that they are.
+    /// Ids by parameter name.
     pub ids: Vec<(&'static str, Cow<'a, str>)>,
 }
 
-/// Why nothing is asked for.
+/// The path addresses no operation.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// There is no such place.
-    Nowhere,
-    /// There is, but it takes other methods: these.
+pub enum TargetError {
+    /// No such path.
+    NotFound,
+    /// The path allows only these methods.
     Method(Vec<Method>),
-    /// Something in the path is not text.
+    /// A segment is not valid UTF-8.
     Refused(ProtocolError),
 }
 
-/// Finds out what is asked for. HEAD asks for what GET does.
-pub fn find<'a>(method: &Method, path: &'a str) -> Result<Asked<'a>, Lost> {
-    let path = path.strip_prefix('/').ok_or(Lost::Nowhere)?;
-    let segments: Vec<&str> = path.split('/').take(SEGMENTS + 1).collect();
-    let (address, place) = address(&segments).ok_or(Lost::Nowhere)?;
-    let wanted = if method == Method::HEAD { &Method::GET } else { method };
-    let route: &Route = match place.routes().find(|route| route.method == *wanted) {
+/// Resolves a method and a path; HEAD counts as GET.
+pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, TargetError> {
+    let path = path.strip_prefix('/').ok_or(TargetError::NotFound)?;
+    let segments: Vec<&str> = path.split('/').take(MAX_SEGMENTS + 1).collect();
+    let (address, matched) = address(&segments).ok_or(TargetError::NotFound)?;
+    let wanted_method = if method == Method::HEAD { &Method::GET } else { method };
+    let route: &OperationRoute = match matched.routes().find(|route| route.method == *wanted_method)
+    {
         Some(route) => route,
-        None => return Err(Lost::Method(methods(&place))),
+        None => return Err(TargetError::Method(methods(&matched))),
     };
-    let text = |name, raw| decoded(name, raw).map_err(Lost::Refused);
+    let text = |name, raw| decoded(name, raw).map_err(TargetError::Refused);
     let tenant = address.tenant.map(|raw| text("tenant", raw)).transpose()?;
-    if tenant.as_deref().is_some_and(|tenant| RESERVED.contains(&tenant)) {
-        return Err(Lost::Nowhere);
+    if tenant.as_deref().is_some_and(|tenant| RESERVED_SEGMENTS.contains(&tenant)) {
+        return Err(TargetError::NotFound);
     }
-    let ids = place.ids.iter().map(|(name, raw)| Ok((*name, text(name, raw)?)));
-    Ok(Asked {
+    let ids = matched.ids.iter().map(|(name, raw)| Ok((*name, text(name, raw)?)));
+    Ok(RequestTarget {
         agent: address.agent.map(|raw| text("agent", raw)).transpose()?,
         tenant,
         of: address.of,
         operation: route.operation,
-        ids: ids.collect::<Result<_, Lost>>()?,
+        ids: ids.collect::<Result<_, TargetError>>()?,
     })
 }
 
-/// What stands in front of a place.
+/// The part of a path before the operation.
 struct Address<'a> {
     agent: Option<&'a str>,
     tenant: Option<&'a str>,
-    of: Of,
+    of: RouteVersion,
 }
 
-fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, Place<'a>)> {
+fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, MatchedRoute<'a>)> {
     let (agent, rest) = agent(segments);
     let (tenant, rest) = match rest {
-        [first, rest @ ..] if !rest.is_empty() && !RESERVED.contains(first) => (Some(*first), rest),
+        [first, rest @ ..] if !rest.is_empty() && !RESERVED_SEGMENTS.contains(first) => {
+            (Some(*first), rest)
+        }
         rest => (None, rest),
     };
     let (of, rest) = match rest.strip_prefix(&["v1"]) {
-        Some(rest) => (Of::V0_3, rest),
-        None => (Of::V1_0, rest),
+        Some(rest) => (RouteVersion::V0_3, rest),
+        None => (RouteVersion::V1_0, rest),
     };
-    Some((Address { agent, tenant, of }, Place::find(of, rest)?))
+    Some((Address { agent, tenant, of }, MatchedRoute::find(of, rest)?))
 }
 
-/// The agent that stands first, and what is behind its address.
+/// The agent in front, and the rest of the path.
 fn agent<'a, 's>(segments: &'s [&'a str]) -> (Option<&'a str>, &'s [&'a str]) {
     let (agent, rest) = match segments {
         ["agents", agent, rest @ ..] if !agent.is_empty() => (Some(*agent), rest),
         rest => (None, rest),
     };
     let rest = rest.strip_prefix(&["a2a"]).unwrap_or(rest);
-    // Clients that join an address that ends with a slash and a path that begins with one.
+    // Some clients join an address with a trailing slash and a path with a leading one.
     (agent, rest.strip_prefix(&[""]).unwrap_or(rest))
 }
 
-/// The place of a card.
+/// The target of a request for a card.
 #[derive(Debug, PartialEq, Eq)]
-pub struct CardPlace<'a> {
-    /// The agent that the address names.
+pub struct CardTarget<'a> {
+    /// Agent named by the address.
     pub agent: Option<&'a str>,
 }
 
-/// The agent whose card is at a path: one that is named, or the one at the root. Clients look for a card below whatever address they
-/// were given.
-pub fn card(path: &str) -> Option<CardPlace<'_>> {
-    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').take(SEGMENTS + 1).collect();
+/// The target of a path of a card: a named agent, or the one at the root. Clients look for a card
+/// below whatever address they were given.
+pub fn card(path: &str) -> Option<CardTarget<'_>> {
+    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').take(MAX_SEGMENTS + 1).collect();
     let [address @ .., ".well-known", "agent-card.json" | "agent.json"] = &segments[..] else {
         return None;
     };
@@ -134,21 +137,21 @@ pub fn card(path: &str) -> Option<CardPlace<'_>> {
     let rest = rest.strip_suffix(&["v1"]).unwrap_or(rest);
     let agent = match (agent, rest) {
         (agent, []) => agent,
-        (None, [tenant]) if !RESERVED.contains(tenant) => Some(*tenant),
+        (None, [tenant]) if !RESERVED_SEGMENTS.contains(tenant) => Some(*tenant),
         (Some(agent), [tenant]) if agent == *tenant => Some(agent),
         _ => return None,
     };
-    Some(CardPlace { agent })
+    Some(CardTarget { agent })
 }
 
-/// True for first segments that have a meaning of their own.
+/// True for first segments with a meaning of their own.
 pub fn is_reserved(segment: &str) -> bool {
-    RESERVED.contains(&segment)
+    RESERVED_SEGMENTS.contains(&segment)
 }
 
-fn methods(place: &Place<'_>) -> Vec<Method> {
+fn methods(matched: &MatchedRoute<'_>) -> Vec<Method> {
     let mut methods = Vec::new();
-    for route in place.routes() {
+    for route in matched.routes() {
         methods.push(route.method.clone());
         if route.method == Method::GET {
             methods.push(Method::HEAD);

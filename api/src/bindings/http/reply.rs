@@ -1,7 +1,7 @@
-//! How a client is answered: with which content type, and how errors look (A2A 11.1, 11.6).
+//! HTTP responses: content type, and form of errors (A2A 11.1, 11.6).
 
-use super::{path::Lost, routes::listed};
-use crate::bindings::answer::say;
+use super::{path::TargetError, routes::listed};
+use crate::bindings::response::set_error_headers;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
@@ -13,21 +13,21 @@ use serde_json::{Value, json};
 const A2A_JSON: &str = "application/a2a+json";
 const JSON: &str = "application/json";
 
-/// What bodies are, in either direction.
+/// Content types of bodies, in either direction.
 pub const TYPES: [&str; 2] = [A2A_JSON, JSON];
 
-/// How one client is answered.
+/// Content type and dialect of a client's responses.
 #[derive(Debug, Clone, Copy)]
-pub struct Reply {
+pub struct HttpReply {
     dialect: Dialect,
     kind: &'static str,
 }
 
-impl Reply {
-    /// As the dialect has it, unless the client asks for the other content type and not for this one.
-    pub fn new(dialect: Dialect, asked: &HeaderMap) -> Self {
+impl HttpReply {
+    /// The content type of the dialect, unless the client accepts only the other one.
+    pub fn new(dialect: Dialect, request_headers: &HeaderMap) -> Self {
         let accepts = |kind: &str| {
-            let values = asked.get_all(header::ACCEPT).iter();
+            let values = request_headers.get_all(header::ACCEPT).iter();
             values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
                 |range| {
                     let name = range.split(';').next().unwrap_or_default();
@@ -43,31 +43,31 @@ impl Reply {
         Self { dialect, kind }
     }
 
-    /// As plain JSON, for what is no operation of A2A.
+    /// Plain JSON, for requests beyond A2A.
     pub const fn plain() -> Self {
         Self { dialect: Dialect::V1_0, kind: JSON }
     }
 
-    /// An answer.
+    /// A response with status 200.
     pub fn ok(self, body: impl Into<Body>) -> Response {
         self.with_status(StatusCode::OK, body)
     }
 
-    /// An error; `status` in place of its own.
+    /// An error; `status` overrides its own.
     pub fn refuse(self, error: &ProtocolError, status: Option<StatusCode>) -> Response {
-        tracing::debug!(%error, "refused");
+        tracing::debug!(%error, "request refused");
         let own = StatusCode::from_u16(self.dialect.codes(error).http);
         let status = status.unwrap_or(own.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
         let mut response = self.with_status(status, self.body(error, status));
-        say(error, response.headers_mut());
+        set_error_headers(error, response.headers_mut());
         response
     }
 
-    /// An error as it is written. Beside it stands what clients of 0.3 look for: that version says nothing about the shape of
-    /// errors over HTTP, and its clients know them by their code in JSON-RPC or by their name.
+    /// Encodes an error. Version 0.3 does not define errors over HTTP; its clients recognise them
+    /// by JSON-RPC code or by name, so both are added.
     fn body(self, error: &ProtocolError, status: StatusCode) -> Vec<u8> {
         let (dialect, codes) = (self.dialect, self.dialect.codes(error));
-        // An error holds text only and can always be written.
+        // Errors are plain text and can always be encoded.
         let body = error.to_http_body_in(dialect).unwrap_or_default();
         if dialect == Dialect::V1_0 && status == codes.http {
             return body;
@@ -85,11 +85,11 @@ impl Reply {
         body.to_string().into_bytes()
     }
 
-    /// News that nothing can be done at an address.
-    pub fn lost(self, lost: &Lost) -> Response {
-        match lost {
-            Lost::Refused(error) => self.refuse(error, None),
-            Lost::Nowhere => self.status(
+    /// Error for a path without an operation.
+    pub fn target_error(self, error: &TargetError) -> Response {
+        match error {
+            TargetError::Refused(error) => self.refuse(error, None),
+            TargetError::NotFound => self.status(
                 StatusCode::NOT_FOUND,
                 "NOT_FOUND",
                 &format!(
@@ -99,23 +99,23 @@ impl Reply {
                     listed()
                 ),
             ),
-            Lost::Method(methods) => self.not_so(methods),
+            TargetError::Method(methods) => self.only_methods(methods),
         }
     }
 
-    /// News that an address takes these methods only.
-    fn not_so(self, methods: &[Method]) -> Response {
+    /// Error for a method, with the allowed ones.
+    fn only_methods(self, methods: &[Method]) -> Response {
         let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
         let why = format!("This method is not possible at this address. It takes {allowed}");
-        let mut response = self.method(&why);
+        let mut response = self.method_not_allowed(&why);
         if let Ok(value) = HeaderValue::from_str(&allowed) {
             response.headers_mut().insert(header::ALLOW, value);
         }
         response
     }
 
-    /// News that an address takes other methods.
-    pub fn method(self, why: &str) -> Response {
+    /// Error for a method that the path does not allow.
+    pub fn method_not_allowed(self, why: &str) -> Response {
         self.status(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", why)
     }
 
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_type_is_that_of_the_version_unless_only_the_other_is_asked_for() {
+    fn the_content_type_follows_the_version_unless_only_the_other_is_accepted() {
         for (accept, of_1_0, of_0_3) in [
             ("*/*", A2A_JSON, JSON),
             ("text/event-stream", A2A_JSON, JSON),
@@ -152,8 +152,8 @@ mod tests {
             ("application/a2a+json, application/json", A2A_JSON, JSON),
         ] {
             let headers = asking(accept);
-            assert_eq!(Reply::new(Dialect::V1_0, &headers).kind, of_1_0, "{accept}");
-            assert_eq!(Reply::new(Dialect::V0_3Proto, &headers).kind, of_0_3, "{accept}");
+            assert_eq!(HttpReply::new(Dialect::V1_0, &headers).kind, of_1_0, "{accept}");
+            assert_eq!(HttpReply::new(Dialect::V0_3Proto, &headers).kind, of_0_3, "{accept}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! The operations that have a place of their own over HTTP (A2A 5.3, 11.3): the one table of them, and how a path is found in it.
+//! The operations with HTTP paths (A2A 5.3, 11.3): the one table of them, and the search in it.
 
 use axum::http::Method;
 use longhaul_wire::Operation;
 use percent_encoding::percent_decode_str;
 
-/// The version of A2A that has a place.
+/// A2A versions that have a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
+pub enum RouteVersion {
     /// 1.0, without a prefix.
     V1_0,
-    /// 0.3, behind `/v1`.
+    /// 0.3, under `/v1`.
     V0_3,
-    /// Either.
+    /// Either version.
     Both,
 }
 
-impl Of {
+impl RouteVersion {
     const fn has(self, place: Self) -> bool {
         matches!(
             (self, place),
@@ -24,16 +24,21 @@ impl Of {
     }
 }
 
-/// One operation at one place. A name in braces is that of a parameter; a colon behind it starts a verb.
-pub struct Route {
-    of: Of,
+/// One operation at one path. Braces enclose a parameter; a colon after it begins a verb.
+pub struct OperationRoute {
+    of: RouteVersion,
     path: &'static str,
     pub method: Method,
     pub operation: Operation,
 }
 
-const fn route(of: Of, method: Method, path: &'static str, operation: Operation) -> Route {
-    Route { of, path, method, operation }
+const fn route(
+    of: RouteVersion,
+    method: Method,
+    path: &'static str,
+    operation: Operation,
+) -> OperationRoute {
+    OperationRoute { of, path, method, operation }
 }
 
 const TASK: &str = "tasks/{id}";
@@ -42,50 +47,55 @@ const SUBSCRIBE: &str = "tasks/{id}:subscribe";
 const CONFIGS: &str = "tasks/{taskId}/pushNotificationConfigs";
 const CONFIG: &str = "tasks/{taskId}/pushNotificationConfigs/{id}";
 
-/// Every route. Of two that match, the first counts.
-static ROUTES: [Route; 14] = [
-    route(Of::Both, Method::POST, "message:send", Operation::Send),
-    route(Of::Both, Method::POST, "message:stream", Operation::Stream),
-    route(Of::Both, Method::GET, "tasks", Operation::List),
-    route(Of::Both, Method::POST, CANCEL, Operation::Cancel),
-    route(Of::Both, Method::GET, SUBSCRIBE, Operation::Subscribe),
-    route(Of::Both, Method::POST, SUBSCRIBE, Operation::Subscribe),
-    route(Of::Both, Method::GET, TASK, Operation::Get),
-    route(Of::Both, Method::GET, CONFIGS, Operation::ListPush),
-    route(Of::Both, Method::POST, CONFIGS, Operation::CreatePush),
-    route(Of::Both, Method::GET, CONFIG, Operation::GetPush),
-    route(Of::Both, Method::DELETE, CONFIG, Operation::DeletePush),
-    route(Of::V1_0, Method::GET, "extendedAgentCard", Operation::ExtendedCard),
-    route(Of::V0_3, Method::GET, "card", Operation::ExtendedCard),
-    // 0.3 wrote it so in one place.
-    route(Of::V0_3, Method::POST, "task/{taskId}/pushNotificationConfigs", Operation::CreatePush),
+/// All routes. Of two that match, the first counts.
+static ROUTES: [OperationRoute; 14] = [
+    route(RouteVersion::Both, Method::POST, "message:send", Operation::Send),
+    route(RouteVersion::Both, Method::POST, "message:stream", Operation::Stream),
+    route(RouteVersion::Both, Method::GET, "tasks", Operation::List),
+    route(RouteVersion::Both, Method::POST, CANCEL, Operation::Cancel),
+    route(RouteVersion::Both, Method::GET, SUBSCRIBE, Operation::Subscribe),
+    route(RouteVersion::Both, Method::POST, SUBSCRIBE, Operation::Subscribe),
+    route(RouteVersion::Both, Method::GET, TASK, Operation::Get),
+    route(RouteVersion::Both, Method::GET, CONFIGS, Operation::ListPush),
+    route(RouteVersion::Both, Method::POST, CONFIGS, Operation::CreatePush),
+    route(RouteVersion::Both, Method::GET, CONFIG, Operation::GetPush),
+    route(RouteVersion::Both, Method::DELETE, CONFIG, Operation::DeletePush),
+    route(RouteVersion::V1_0, Method::GET, "extendedAgentCard", Operation::ExtendedCard),
+    route(RouteVersion::V0_3, Method::GET, "card", Operation::ExtendedCard),
+    // The 0.3 specification has this spelling in one place.
+    route(
+        RouteVersion::V0_3,
+        Method::POST,
+        "task/{taskId}/pushNotificationConfigs",
+        Operation::CreatePush,
+    ),
 ];
 
-/// A place in the table, with what the path says.
-pub struct Place<'a> {
-    of: Of,
+/// A path of the table, with its parameters.
+pub struct MatchedRoute<'a> {
+    of: RouteVersion,
     path: &'static str,
-    /// Parameters by name, as they stand in the path.
+    /// Parameters by name, undecoded.
     pub ids: Vec<(&'static str, &'a str)>,
 }
 
-impl<'a> Place<'a> {
-    /// The place of a path.
-    pub fn find(of: Of, path: &[&'a str]) -> Option<Self> {
+impl<'a> MatchedRoute<'a> {
+    /// Finds the table's entry for a path.
+    pub fn find(of: RouteVersion, path: &[&'a str]) -> Option<Self> {
         ROUTES
             .iter()
             .filter(|route| route.of.has(of))
             .find_map(|route| ids(route.path, path).map(|ids| Self { of, path: route.path, ids }))
     }
 
-    /// What can be done there.
-    pub fn routes(&self) -> impl Iterator<Item = &'static Route> {
+    /// Routes at this path, one per method.
+    pub fn routes(&self) -> impl Iterator<Item = &'static OperationRoute> {
         let (of, path) = (self.of, self.path);
         ROUTES.iter().filter(move |route| route.of.has(of) && route.path == path)
     }
 }
 
-/// The parameters in a path; `None` where it is another place.
+/// Parameters of a path; `None` when it does not match.
 fn ids<'a>(place: &'static str, path: &[&'a str]) -> Option<Vec<(&'static str, &'a str)>> {
     let mut ids = Vec::new();
     let mut segments = path.iter();
@@ -106,7 +116,8 @@ fn ids<'a>(place: &'static str, path: &[&'a str]) -> Option<Vec<(&'static str, &
     segments.next().is_none().then_some(ids)
 }
 
-/// The id in front of a verb. Some clients encode the colon as if it were part of the id; ids that have a place before a verb have none.
+/// The id in front of a verb. Some clients encode the colon as if it belonged to the id; ids of
+/// paths with a verb contain none.
 fn strip_verb<'a>(segment: &'a str, verb: &str) -> Option<&'a str> {
     let Some(verb) = verb.strip_prefix(':') else { return Some(segment) };
     let colons = [":", "%3A", "%3a"];
@@ -117,13 +128,13 @@ fn strip_verb<'a>(segment: &'a str, verb: &str) -> Option<&'a str> {
     percent_decode_str(last).eq(verb.bytes()).then_some(id)
 }
 
-/// Every place, for people.
+/// List of all paths, for error messages.
 pub fn listed() -> String {
     let mut list: Vec<String> = Vec::new();
-    for Route { of, path, method, .. } in &ROUTES {
+    for OperationRoute { of, path, method, .. } in &ROUTES {
         match of {
-            Of::V1_0 | Of::Both => list.push(format!("{method} /{path}")),
-            Of::V0_3 => {}
+            RouteVersion::V1_0 | RouteVersion::Both => list.push(format!("{method} /{path}")),
+            RouteVersion::V0_3 => {}
         }
     }
     list.join(", ")

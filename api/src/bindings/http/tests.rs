@@ -1,6 +1,6 @@
 mod refusals;
 
-use crate::testing::{Node, Run, made, working};
+use crate::testing::{Node, RunHandle, artifact_entry, working};
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
@@ -10,7 +10,7 @@ use longhaul_domain::{Part, TaskState, log::StatusChange};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// A request in one line: method, path, then headers.
+/// Sends a request given in one line: method, path, then headers.
 async fn ask(node: &Node, line: &str, body: impl Into<Body>) -> Response {
     let mut words = line.split_ascii_whitespace();
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
@@ -33,7 +33,7 @@ async fn json_of(response: Response) -> (u16, Value) {
     (status.as_u16(), serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")))
 }
 
-/// What is answered, with what differs from run to run replaced by its name.
+/// Status and body of the response, with values that differ between runs replaced by their names.
 async fn answered(node: &Node, line: &str, body: &str) -> (u16, Value) {
     let (status, mut answer) = json_of(ask(node, line, body.to_owned()).await).await;
     name_all(&mut answer);
@@ -62,17 +62,17 @@ const SEND: &str = r#"{"message":{"messageId":"m","role":"ROLE_USER","parts":[{"
 const SEND_0_3: &str = r#"{"message":{"messageId":"m","role":"ROLE_USER","content":[{"text":"hi"}]},
     "configuration":{}}"#;
 
-/// A task that nobody has run yet.
+/// Sends a message and returns the task's id.
 async fn sent(node: &Node) -> String {
     let (status, answer) = json_of(ask(node, "POST /message:send", SEND).await).await;
     assert_eq!(status, 200);
     answer["task"]["id"].as_str().unwrap().to_owned()
 }
 
-/// A run of the one task that there is.
-async fn running(node: &Node) -> Run {
+/// Claims and begins the one queued task.
+async fn running(node: &Node) -> RunHandle {
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::text("x"))]).await;
+    run.append(vec![working(), artifact_entry(Part::text("x"))]).await;
     run
 }
 
@@ -104,7 +104,7 @@ async fn a_send_answers_with_the_task() {
 }
 
 #[tokio::test]
-async fn a_task_is_got_with_as_much_history_as_is_asked_for() {
+async fn get_returns_the_requested_length_of_history() {
     let node = Node::start().await;
     let id = sent(&node).await;
     assert_eq!(answered(&node, &format!("GET /tasks/{id}"), "").await, (200, task()));
@@ -113,13 +113,13 @@ async fn a_task_is_got_with_as_much_history_as_is_asked_for() {
         let (status, got) = answered(&node, &format!("GET /tasks/{id}?{name}=0"), "").await;
         assert_eq!((status, &got["history"]), (200, &Value::Null));
     }
-    // In 0.3 none is all.
+    // In 0.3, 0 means all.
     let line = format!("GET /v1/tasks/{id}?historyLength=0");
     assert_eq!(answered(&node, &line, "").await, (200, task_0_3()));
 }
 
 #[tokio::test]
-async fn tasks_are_listed_by_what_the_query_says() {
+async fn tasks_are_listed_by_query_parameters() {
     let node = Node::start().await;
     let id = sent(&node).await;
     let page =
@@ -172,7 +172,7 @@ async fn a_task_is_canceled_with_and_without_a_body() {
     }
 }
 
-/// The events of a stream: their ids and data.
+/// Ids and data of a stream's events.
 fn events(text: &str) -> Vec<(String, Value)> {
     let event = |event: &str| {
         let (id, data) = event.strip_prefix("id: ")?.split_once("\ndata: ")?;
@@ -208,7 +208,7 @@ async fn a_stream_holds_events_without_an_envelope() {
 }
 
 #[tokio::test]
-async fn a_subscription_goes_on_behind_its_cursor() {
+async fn a_subscription_resumes_after_its_cursor() {
     for line in
         ["GET /tasks/ID:subscribe", "POST /tasks/ID:subscribe", "POST /v1/tasks/ID:subscribe"]
     {
@@ -242,7 +242,7 @@ async fn a_head_has_the_headers_of_a_get() {
 }
 
 #[tokio::test]
-async fn the_version_is_stated_or_that_of_the_place() {
+async fn the_version_is_stated_or_follows_from_the_path() {
     let node = Node::start().await;
     let id = sent(&node).await;
     for (line, parts) in [
@@ -266,7 +266,7 @@ async fn the_version_is_stated_or_that_of_the_place() {
 }
 
 #[tokio::test]
-async fn extensions_that_are_in_effect_are_named_in_the_answer() {
+async fn active_extensions_are_named_in_the_response() {
     let node = Node::start().await;
     let ours = "urn:longhaul:a2a:durability:v1";
     for name in ["a2a-extensions", "x-a2a-extensions"] {
@@ -276,7 +276,7 @@ async fn extensions_that_are_in_effect_are_named_in_the_answer() {
 }
 
 #[tokio::test]
-async fn files_of_0_3_are_as_the_client_writes_them() {
+async fn files_of_0_3_have_the_clients_encoding() {
     const TWICE: &str = "user-agent=python-httpx/0.28.1";
     let (once, twice) = ("AP8=", "QVA4PQ==");
     let shown = |file: &Value| file["fileWithBytes"].as_str().unwrap_or_default().to_owned();
@@ -300,12 +300,12 @@ async fn files_of_0_3_are_as_the_client_writes_them() {
         let plain = ask(&node, &subscribe, "").await;
         let other = ask(&node, &format!("{subscribe} {TWICE}"), "").await;
         let mut run = node.claim().await;
-        run.append(vec![working(), made(Part::raw(vec![0, 255], "image/png"))]).await;
+        run.append(vec![working(), artifact_entry(Part::raw(vec![0, 255], "image/png"))]).await;
         run.end(StatusChange::to(TaskState::Completed)).await;
         for (stream, expected) in [(plain, once), (other, twice)] {
             let events = events(&text(stream).await.2);
-            let made = events.iter().find(|(_, event)| event["artifactUpdate"].is_object());
-            let part = &made.unwrap().1["artifactUpdate"]["artifact"]["parts"][0];
+            let update = events.iter().find(|(_, event)| event["artifactUpdate"].is_object());
+            let part = &update.unwrap().1["artifactUpdate"]["artifact"]["parts"][0];
             assert_eq!(shown(&part["file"]), expected);
         }
     }

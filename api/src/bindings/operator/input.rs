@@ -1,9 +1,9 @@
-//! What operators send.
+//! Inputs of the operator API.
 
-use super::{Gate, answer::Failed};
+use super::{AppState, response::ApiError};
 use crate::{
-    bindings::body::{Unread, without_mark},
-    service::operate::{DeadFilter, Place, Refusal},
+    bindings::body::{BodyError, strip_byte_order_mark},
+    service::operate::{DeadLetterCursor, DeadLetterFilter, OperatorError},
 };
 use axum::{
     body::Body,
@@ -18,65 +18,67 @@ use longhaul_domain::{AgentName, FailureKind, TaskId, Timestamp, check_text, jso
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-/// Letters a page when nobody says, and at most.
-pub const PAGE: u32 = 100;
-pub const MOST: u32 = 1_000;
+/// Default and greatest number of items per page.
+pub const DEFAULT_PAGE_SIZE: u32 = 100;
+pub const MAX_PAGE_SIZE: u32 = 1_000;
 
-/// The query of a request; one that cannot be understood is refused in our own form.
-pub struct Asked<T>(pub T);
+/// The query of a request; an invalid one is refused in this API's form.
+pub struct QueryInput<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequestParts<Gate> for Asked<T> {
-    type Rejection = Failed;
+impl<T: DeserializeOwned> FromRequestParts<AppState> for QueryInput<T> {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, gate: &Gate) -> Result<Self, Failed> {
-        let read: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, gate).await;
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let read: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
         read.map(|Query(asked)| Self(asked)).map_err(|error| invalid(error.body_text()))
     }
 }
 
-/// An owner and what is named of it, from the address; what is no text is refused in our own form.
-pub struct Named(pub String, pub String);
+/// Owner and name from the path; invalid text is refused in this API's form.
+pub struct OwnedName(pub String, pub String);
 
-impl FromRequestParts<Gate> for Named {
-    type Rejection = Failed;
+impl FromRequestParts<AppState> for OwnedName {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, gate: &Gate) -> Result<Self, Failed> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let read: Result<Path<(String, String)>, PathRejection> =
-            Path::from_request_parts(parts, gate).await;
+            Path::from_request_parts(parts, state).await;
         read.map(|Path((owner, name))| Self(owner, name))
             .map_err(|error| invalid(error.body_text()))
     }
 }
 
 /// Reads a JSON body.
-pub async fn read<T: DeserializeOwned>(gate: &Gate, body: Body) -> Result<T, Failed> {
-    let bytes = gate.bodies.read(body).await.map_err(|unread| match unread {
-        Unread::TooLarge => {
-            let why = format!("the body is larger than {} bytes", gate.bodies.limit());
-            Failed::body(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", why)
+pub async fn read<T: DeserializeOwned>(state: &AppState, body: Body) -> Result<T, ApiError> {
+    let bytes = state.bodies.read(body).await.map_err(|unread| match unread {
+        BodyError::TooLarge => {
+            let why = format!("the body is larger than {} bytes", state.bodies.limit());
+            ApiError::body(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", why)
         }
-        Unread::TooSlow => {
-            Failed::body(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body came too slowly")
+        BodyError::TooSlow => {
+            ApiError::body(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "the body came too slowly")
         }
-        Unread::Busy => Failed::body(
+        BodyError::Busy => ApiError::body(
             StatusCode::SERVICE_UNAVAILABLE,
             "UNAVAILABLE",
             "too many large bodies are being read; try again in a few seconds",
         ),
-        Unread::Packed => invalid("bodies with a Content-Encoding are not read; send it as it is"),
-        Unread::Broken(_) => invalid("the body broke off; send it again"),
+        BodyError::Compressed => {
+            invalid("bodies with a Content-Encoding are not read; send it as it is")
+        }
+        BodyError::Broken(_) => invalid("the body broke off; send it again"),
     })?;
-    let bytes = without_mark(bytes);
+    let bytes = strip_byte_order_mark(bytes);
     json::check(&bytes).map_err(|error| invalid(format!("the body {error}")))?;
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
     serde_json::from_slice(bytes)
         .map_err(|error| invalid(format!("the body cannot be read: {error}")))
 }
 
-/// Which dead letters are meant, as it is written in a query or a body.
+/// A filter of dead letters, as given in a query or a body.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Filter {
+pub struct FilterInput {
     owner: Option<String>,
     agent: Option<String>,
     because: Option<String>,
@@ -88,9 +90,9 @@ pub struct Filter {
     pub limit: Option<u32>,
 }
 
-impl Filter {
-    /// The filter in it.
-    pub fn read(&self) -> Result<DeadFilter, Failed> {
+impl FilterInput {
+    /// Parses the filter.
+    pub fn read(&self) -> Result<DeadLetterFilter, ApiError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let agent = given(&self.agent).map(AgentName::new).transpose();
         let because = given(&self.because).map(|name| {
@@ -98,7 +100,7 @@ impl Filter {
             FailureKind::from_name(&name)
                 .ok_or_else(|| invalid(format!("because: must be one of {names}")))
         });
-        Ok(DeadFilter {
+        Ok(DeadLetterFilter {
             owner: given(&self.owner),
             agent: agent.map_err(|why| invalid(format!("agent: {why}")))?,
             because: because.transpose()?,
@@ -109,41 +111,41 @@ impl Filter {
         })
     }
 
-    /// How many, at most so many.
-    pub fn limit(&self, default: u32, most: u32) -> Result<u32, Failed> {
+    /// Number of items, at most `max`.
+    pub fn limit(&self, default: u32, max: u32) -> Result<u32, ApiError> {
         let limit = self.limit.unwrap_or(default);
-        if (1..=most).contains(&limit) {
+        if (1..=max).contains(&limit) {
             Ok(limit)
         } else {
-            Err(invalid(format!("limit: must be from 1 to {most}")))
+            Err(invalid(format!("limit: must be from 1 to {max}")))
         }
     }
 }
 
-/// Refuses text that no store can hold, nor hold in it.
-fn text_of(member: &'static str) -> impl Fn(String) -> Result<String, Failed> {
+/// Refuses text that stores cannot hold.
+fn text_of(member: &'static str) -> impl Fn(String) -> Result<String, ApiError> {
     move |text| match check_text(&text) {
         Ok(()) => Ok(text),
         Err(why) => Err(invalid(format!("{member}: {why}"))),
     }
 }
 
-fn moment(member: &str, text: &str) -> Result<Timestamp, Failed> {
+fn moment(member: &str, text: &str) -> Result<Timestamp, ApiError> {
     let read = text.parse::<Timestamp>().ok();
-    // Every store can hold years of four digits.
+    // Stores hold years of four digits.
     read.filter(|at| (0..253_402_300_800).contains(&at.timestamp()))
         .ok_or_else(|| invalid(format!("{member}: must be a time such as 2030-01-31T12:00:00Z")))
 }
 
-/// Writes where a page ends, opaque to clients.
-pub fn write_cursor((at, task): Place) -> String {
+/// Encodes the end of a page, opaque to clients.
+pub fn write_cursor((at, task): DeadLetterCursor) -> String {
     let mut bytes = at.timestamp_micros().to_be_bytes().to_vec();
     bytes.extend(task.uuid().as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Reads it back.
-pub fn read_cursor(text: &str) -> Result<Place, Failed> {
+/// Decodes it.
+pub fn read_cursor(text: &str) -> Result<DeadLetterCursor, ApiError> {
     let read = || {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (at, task) = bytes.split_at(8);
@@ -155,7 +157,7 @@ pub fn read_cursor(text: &str) -> Result<Place, Failed> {
     read().ok_or_else(|| invalid("after: is not a cursor; use `next` of the page before"))
 }
 
-/// Something given is wrong.
-pub fn invalid(why: impl Into<String>) -> Failed {
-    Refusal::Invalid(why.into()).into()
+/// Error for an invalid input.
+pub fn invalid(why: impl Into<String>) -> ApiError {
+    OperatorError::Invalid(why.into()).into()
 }

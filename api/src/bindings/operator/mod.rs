@@ -1,20 +1,19 @@
-//! The operator API: JSON over HTTP, for whoever runs the deployment. It sees every owner, so it asks for a scope of its
-//! own. Errors are `{"error": {"code", "message"}}` with the status that says the same.
+//! The operator API: JSON over HTTP for those who run the deployment. It covers every owner, so it
+//! requires its own scope. Errors are `{"error": {"code", "message"}}` with the matching status.
 
-mod answer;
-mod dead;
+mod dead_letters;
 mod input;
+mod response;
 mod schedules;
 #[cfg(test)]
 mod tests;
 mod views;
 
 use super::{
-    Gate,
-    request::{Marks, caller},
+    AppState,
+    request::{RequestContext, caller},
 };
-use crate::service::{Caller, operate::Refusal};
-use answer::{Failed, ok};
+use crate::service::{Caller, operate::OperatorError};
 use axum::{
     Router,
     extract::{FromRequestParts, State},
@@ -24,18 +23,19 @@ use axum::{
 };
 use longhaul_domain::Scope;
 use longhaul_wire::ProtocolError;
+use response::{ApiError, ok};
 use serde_json::json;
 
-type Answer = Result<Response, Failed>;
+type ApiResult = Result<Response, ApiError>;
 
-/// Every route, below the place of this API.
-pub fn router() -> Router<Gate> {
+/// All routes, relative to the API's path.
+pub fn router() -> Router<AppState> {
     Router::new()
-        .route("/dead", get(dead::list))
-        .route("/dead/redrive", post(dead::redrive_many))
-        .route("/dead/{owner}/{task}", get(dead::show))
-        .route("/dead/{owner}/{task}/redrive", post(dead::redrive))
-        .route("/dead/{owner}/{task}/dismiss", post(dead::dismiss))
+        .route("/dead", get(dead_letters::list))
+        .route("/dead/redrive", post(dead_letters::redrive_many))
+        .route("/dead/{owner}/{task}", get(dead_letters::show))
+        .route("/dead/{owner}/{task}/redrive", post(dead_letters::redrive))
+        .route("/dead/{owner}/{task}/dismiss", post(dead_letters::dismiss))
         .route("/queues", get(queues))
         .route("/workers", get(workers))
         .route("/schedules", get(schedules::list))
@@ -46,19 +46,19 @@ pub fn router() -> Router<Gate> {
         .route("/schedules/{owner}/{name}/pause", post(schedules::pause))
         .route("/schedules/{owner}/{name}/resume", post(schedules::resume))
         .route("/schedules/{owner}/{name}/fire", post(schedules::fire))
-        .fallback(nowhere)
-        .method_not_allowed_fallback(not_so)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// Somebody who may operate the deployment.
-pub struct Operator(pub Caller);
+/// A caller with the operator scope.
+pub struct OperatorCaller(pub Caller);
 
-impl FromRequestParts<Gate> for Operator {
-    type Rejection = Failed;
+impl FromRequestParts<AppState> for OperatorCaller {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, gate: &Gate) -> Result<Self, Failed> {
-        let marks = Marks::of_request(gate, parts);
-        let caller = caller(gate, &parts.headers, marks, None).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let context = RequestContext::from_request(state, parts);
+        let caller = caller(state, &parts.headers, context, None).await?;
         let scope = Scope::Operator;
         if caller.principal.scopes.allows(scope) {
             Ok(Self(caller))
@@ -68,20 +68,27 @@ impl FromRequestParts<Gate> for Operator {
     }
 }
 
-async fn queues(State(gate): State<Gate>, Operator(caller): Operator) -> Answer {
-    let queues = gate.service.queues(&caller).await?;
+async fn queues(
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+) -> ApiResult {
+    let queues = state.service.queues(&caller).await?;
     Ok(ok(&json!({"queues": queues.iter().map(views::queue).collect::<Vec<_>>()})))
 }
 
-async fn workers(State(gate): State<Gate>, Operator(caller): Operator) -> Answer {
-    let workers = gate.service.workers(&caller).await?;
+async fn workers(
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+) -> ApiResult {
+    let workers = state.service.workers(&caller).await?;
     Ok(ok(&json!({"workers": workers.iter().map(views::worker).collect::<Vec<_>>()})))
 }
 
-async fn nowhere(_: Operator) -> Failed {
-    Refusal::NotFound("there is nothing at this address of the operator API".to_owned()).into()
+async fn not_found(_: OperatorCaller) -> ApiError {
+    OperatorError::NotFound("there is nothing at this address of the operator API".to_owned())
+        .into()
 }
 
-async fn not_so(_: Operator) -> Failed {
-    Failed::method()
+async fn method_not_allowed(_: OperatorCaller) -> ApiError {
+    ApiError::method_not_allowed()
 }

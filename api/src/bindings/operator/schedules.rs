@@ -1,12 +1,12 @@
 //! Schedules over HTTP.
 
 use super::{
-    Answer, Gate, Operator,
-    answer::{created, ok},
-    input::{Asked, Named, invalid, read},
+    ApiResult, AppState, OperatorCaller,
+    input::{OwnedName, QueryInput, invalid, read},
+    response::{created, ok},
     views,
 };
-use crate::service::operate::Wanted;
+use crate::service::operate::ScheduleSpec;
 use axum::extract::{Request, State};
 use longhaul_domain::{AgentName, ContextId, Message, MessageId, Part, Role};
 use longhaul_store::MissedRuns;
@@ -17,14 +17,14 @@ use std::collections::HashMap;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Which {
+pub struct ScheduleQuery {
     owner: Option<String>,
 }
 
-/// A schedule as it is to be.
+/// Requested values of a schedule.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
+struct ScheduleBody {
     agent: String,
     cron: String,
     #[serde(default)]
@@ -41,16 +41,16 @@ struct Body {
     paused: Option<bool>,
 }
 
-impl Body {
-    fn wanted(self) -> Result<Wanted, super::Failed> {
+impl ScheduleBody {
+    fn spec(self) -> Result<ScheduleSpec, super::ApiError> {
         let message = match (self.message, self.text) {
             (Some(message), None) => read_message(&message)?,
-            (None, Some(text)) if !text.is_empty() => said(text)?,
+            (None, Some(text)) if !text.is_empty() => text_message(text)?,
             _ => return Err(invalid("give one of message and text, and say something in it")),
         };
         let context = self.context_id.or_else(|| message.context_id.clone().map(String::from));
         let context = context.map(ContextId::new).transpose();
-        Ok(Wanted {
+        Ok(ScheduleSpec {
             agent: AgentName::unreserved(self.agent)
                 .map_err(|why| invalid(format!("agent: {why}")))?,
             cron: self.cron,
@@ -63,7 +63,7 @@ impl Body {
     }
 }
 
-fn read_message(raw: &RawValue) -> Result<Message, super::Failed> {
+fn read_message(raw: &RawValue) -> Result<Message, super::ApiError> {
     let (message, task) = read_message_template(raw).map_err(|violations| {
         let lines: Vec<String> = violations
             .into_iter()
@@ -77,74 +77,76 @@ fn read_message(raw: &RawValue) -> Result<Message, super::Failed> {
     Ok(message)
 }
 
-fn said(text: String) -> Result<Message, super::Failed> {
-    // Every task gets a message with an id of its own; this one stands for it.
+fn text_message(text: String) -> Result<Message, super::ApiError> {
+    // A placeholder: every task's message gets its own id.
     let id = MessageId::new("template").map_err(|why| invalid(why.to_string()))?;
     Ok(Message::new(id, Role::User, vec![Part::text(text)]))
 }
 
 pub async fn list(
-    State(gate): State<Gate>,
-    Operator(caller): Operator,
-    Asked(which): Asked<Which>,
-) -> Answer {
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+    QueryInput(which): QueryInput<ScheduleQuery>,
+) -> ApiResult {
     let owner = which.owner.as_deref().filter(|owner| !owner.is_empty());
-    let found = gate.service.schedules(&caller, owner).await?;
-    let schedules: Vec<_> = found.iter().map(views::Planned).collect();
+    let found = state.service.schedules(&caller, owner).await?;
+    let schedules: Vec<_> = found.iter().map(views::ScheduleView).collect();
     Ok(ok(&HashMap::from([("schedules", schedules)])))
 }
 
 pub async fn show(
-    State(gate): State<Gate>,
-    Operator(caller): Operator,
-    Named(owner, name): Named,
-) -> Answer {
-    Ok(ok(&views::Planned(&gate.service.schedule(&caller, &owner, &name).await?)))
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+    OwnedName(owner, name): OwnedName,
+) -> ApiResult {
+    Ok(ok(&views::ScheduleView(&state.service.schedule(&caller, &owner, &name).await?)))
 }
 
 pub async fn put(
-    State(gate): State<Gate>,
-    Operator(caller): Operator,
-    Named(owner, name): Named,
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+    OwnedName(owner, name): OwnedName,
     request: Request,
-) -> Answer {
-    let body: Body = read(&gate, request.into_body()).await?;
-    let wanted = body.wanted()?;
-    let (planned, is_new) = gate.service.put_schedule(&caller, &owner, &name, wanted).await?;
-    let view = views::Planned(&planned);
+) -> ApiResult {
+    let body: ScheduleBody = read(&state, request.into_body()).await?;
+    let spec = body.spec()?;
+    let (planned, is_new) = state.service.put_schedule(&caller, &owner, &name, spec).await?;
+    let view = views::ScheduleView(&planned);
     Ok(if is_new { created(&view) } else { ok(&view) })
 }
 
 pub async fn delete(
-    State(gate): State<Gate>,
-    Operator(caller): Operator,
-    Named(owner, name): Named,
-) -> Answer {
-    gate.service.delete_schedule(&caller, &owner, &name).await?;
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+    OwnedName(owner, name): OwnedName,
+) -> ApiResult {
+    state.service.delete_schedule(&caller, &owner, &name).await?;
     Ok(ok(&json!({"deleted": true})))
 }
 
 pub async fn pause(
-    State(gate): State<Gate>,
-    Operator(caller): Operator,
-    Named(owner, name): Named,
-) -> Answer {
-    Ok(ok(&views::Planned(&gate.service.pause_schedule(&caller, &owner, &name, true).await?)))
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+    OwnedName(owner, name): OwnedName,
+) -> ApiResult {
+    Ok(ok(&views::ScheduleView(&state.service.pause_schedule(&caller, &owner, &name, true).await?)))
 }
 
 pub async fn resume(
-    State(gate): State<Gate>,
-    Operator(caller): Operator,
-    Named(owner, name): Named,
-) -> Answer {
-    Ok(ok(&views::Planned(&gate.service.pause_schedule(&caller, &owner, &name, false).await?)))
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+    OwnedName(owner, name): OwnedName,
+) -> ApiResult {
+    Ok(ok(&views::ScheduleView(
+        &state.service.pause_schedule(&caller, &owner, &name, false).await?,
+    )))
 }
 
 pub async fn fire(
-    State(gate): State<Gate>,
-    Operator(caller): Operator,
-    Named(owner, name): Named,
-) -> Answer {
-    let task = gate.service.fire_schedule(&caller, &owner, &name).await?;
+    State(state): State<AppState>,
+    OperatorCaller(caller): OperatorCaller,
+    OwnedName(owner, name): OwnedName,
+) -> ApiResult {
+    let task = state.service.fire_schedule(&caller, &owner, &name).await?;
     Ok(ok(&json!({"taskId": task.to_string()})))
 }

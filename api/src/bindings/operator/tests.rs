@@ -1,4 +1,4 @@
-use crate::testing::{Node, agent, caller, made, send, send_with};
+use crate::testing::{Node, agent, artifact_entry, caller, send, send_with};
 use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
@@ -32,9 +32,9 @@ async fn post(node: &Node, path: &str) -> Value {
     body
 }
 
-/// A task that has failed for good.
+/// A task that failed for good.
 async fn dead(node: &Node, request: SendRequest) -> TaskKey {
-    let sent = node.service().send(&caller(), request).await.unwrap().answer;
+    let sent = node.service().send(&caller(), request).await.unwrap().value;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     node.claim().await.fail("the disk is on fire").await;
     task.key
@@ -51,7 +51,7 @@ fn keyed(name: &str, scope: Scope) -> NewKey {
 }
 
 #[tokio::test]
-async fn only_an_operator_may() {
+async fn only_operators_may_use_the_api() {
     let node = Node::with_keys().await;
     node.store.create_key(keyed("boss", Scope::Admin)).await.unwrap();
     node.store.create_key(keyed("operator", Scope::Operator)).await.unwrap();
@@ -97,13 +97,13 @@ async fn a_dead_task_is_listed_and_shown_with_its_log() {
 }
 
 #[tokio::test]
-async fn of_a_log_that_is_too_large_to_be_shown_the_end_is_shown() {
+async fn a_log_too_large_to_show_is_cut_to_its_end() {
     let node = Node::with_answers(20_000).await;
-    let sent = node.service().send(&caller(), send("m")).await.unwrap().answer;
+    let sent = node.service().send(&caller(), send("m")).await.unwrap().value;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     for _ in 0..4 {
-        run.append(vec![made(Part::text("x".repeat(9_000)))]).await;
+        run.append(vec![artifact_entry(Part::text("x".repeat(9_000)))]).await;
     }
     run.fail("the disk is on fire").await;
     let shown = get(&node, &format!("/dead/local/{}", task.key.task)).await;
@@ -114,7 +114,7 @@ async fn of_a_log_that_is_too_large_to_be_shown_the_end_is_shown() {
 }
 
 #[tokio::test]
-async fn pages_of_dead_letters_follow_one_another() {
+async fn dead_letters_are_paged_without_overlap() {
     let node = Node::start().await;
     for id in ["a", "b", "c"] {
         dead(&node, send(id)).await;
@@ -156,7 +156,7 @@ async fn a_redriven_task_begins_again_once() {
 }
 
 #[tokio::test]
-async fn many_are_redriven_by_filter_and_the_rest_is_said_to_be_there() {
+async fn redrive_by_filter_reports_if_there_are_more() {
     let node = Node::start().await;
     for id in ["a", "b", "c"] {
         dead(&node, send(id)).await;
@@ -170,7 +170,7 @@ async fn many_are_redriven_by_filter_and_the_rest_is_said_to_be_there() {
 }
 
 #[tokio::test]
-async fn a_dismissed_task_is_off_the_list_and_is_not_redriven() {
+async fn a_dismissed_task_is_unlisted_and_not_redriven() {
     let node = Node::start().await;
     let path = format!("/dead/local/{}", dead(&node, send("m")).await.task);
     assert_eq!(post(&node, &format!("{path}/dismiss")).await["already"], false);
@@ -181,7 +181,7 @@ async fn a_dismissed_task_is_off_the_list_and_is_not_redriven() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_understood_is_refused_with_its_name() {
+async fn invalid_input_is_refused_by_name() {
     let node = Node::start().await;
     let unknown = "018f2f6e-7b7a-7000-8000-000000000001";
     for (method, path, body, status, word) in [
@@ -238,11 +238,11 @@ fn nightly() -> Value {
 async fn a_schedule_lives_from_put_to_delete() {
     let mut node = Node::start().await;
     let path = "/schedules/local/nightly";
-    let (status, made) = ask(&node, "PUT", path, Some(nightly())).await;
-    assert_eq!(status, StatusCode::CREATED, "{made}");
-    assert_eq!((&made["missed"], &made["paused"]), (&json!("once"), &json!(false)));
-    assert_eq!(made["message"]["parts"][0]["text"], "tidy up");
-    assert!(made["nextAt"].is_string() && made["last"].is_null(), "{made}");
+    let (status, created) = ask(&node, "PUT", path, Some(nightly())).await;
+    assert_eq!(status, StatusCode::CREATED, "{created}");
+    assert_eq!((&created["missed"], &created["paused"]), (&json!("once"), &json!(false)));
+    assert_eq!(created["message"]["parts"][0]["text"], "tidy up");
+    assert!(created["nextAt"].is_string() && created["last"].is_null(), "{created}");
     let paused = post(&node, &format!("{path}/pause")).await;
     assert_eq!((&paused["paused"], &paused["nextAt"]), (&json!(true), &Value::Null));
     let mut body = nightly();
@@ -263,7 +263,7 @@ async fn a_schedule_lives_from_put_to_delete() {
 }
 
 #[tokio::test]
-async fn a_schedule_that_could_not_fire_is_refused() {
+async fn a_schedule_that_cannot_fire_is_refused() {
     let node = Node::start().await;
     let durability = |options: Value| json!({"parts": [{"text": "x"}], "metadata": {"urn:longhaul:a2a:durability:v1": options}});
     for (member, value, word) in [

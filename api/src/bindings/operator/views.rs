@@ -1,17 +1,11 @@
-//! How things look to operators.
+//! JSON views of the operator API.
 
-use crate::service::operate;
-use chrono::SecondsFormat;
-use longhaul_domain::{AgentName, ContextId, EntryKind, Message, Timestamp};
+use crate::{bindings::response::time, service::operate};
+use longhaul_domain::{AgentName, ContextId, Message};
 use longhaul_store::{DeadLetter, DeadLetterResolution, MissedRuns, QueueRecord, WorkerRecord};
 use longhaul_wire::v1::V1;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
-
-/// A time in UTC with milliseconds.
-pub fn time(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
 
 pub fn letter(letter: &DeadLetter) -> Value {
     let mut view = json!({
@@ -53,15 +47,6 @@ pub fn worker(worker: &WorkerRecord) -> Value {
     })
 }
 
-pub const fn kind(kind: EntryKind) -> &'static str {
-    match kind {
-        EntryKind::Message => "message",
-        EntryKind::Status => "status",
-        EntryKind::Artifact => "artifact",
-        EntryKind::Note => "note",
-    }
-}
-
 const fn missed(missed: MissedRuns) -> &'static str {
     match missed {
         MissedRuns::Skip => "skip",
@@ -70,12 +55,12 @@ const fn missed(missed: MissedRuns) -> &'static str {
     }
 }
 
-/// A schedule.
-pub struct Planned<'a>(pub &'a operate::Planned);
+/// View of a schedule.
+pub struct ScheduleView<'a>(pub &'a operate::OwnedSchedule);
 
-impl Serialize for Planned<'_> {
+impl Serialize for ScheduleView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let operate::Planned { owner, schedule } = self.0;
+        let operate::OwnedSchedule { owner, schedule } = self.0;
         let plan = &schedule.plan;
         let mut view = serializer.serialize_map(None)?;
         view.serialize_entry("owner", owner)?;

@@ -1,7 +1,7 @@
-//! Addresses: what requests may be called, and what cards call this server.
+//! Paths of requests, and addresses on cards.
 
 use super::*;
-use crate::{Api, server::Answers};
+use crate::{Api, server::RequestHandler};
 use axum::response::Response;
 use longhaul_signing::{Algorithm, CardSigner, KeyRing, PrivateKey};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ async fn answer(api: &Api, method: &str, path: &str, headers: &[(&str, &str)]) -
         request = request.header(*name, *value);
     }
     let body = if method == "POST" { r#"{"jsonrpc":"2.0"}"# } else { "" };
-    let front = api.front();
-    timeout(LIMIT, front.answer(request.body(Body::from(body)).unwrap())).await.unwrap()
+    let dispatcher = api.dispatcher();
+    timeout(TEST_TIMEOUT, dispatcher.handle(request.body(Body::from(body)).unwrap())).await.unwrap()
 }
 
 async fn shown(response: Response) -> (StatusCode, String) {
@@ -25,7 +25,7 @@ async fn shown(response: Response) -> (StatusCode, String) {
 }
 
 #[tokio::test]
-async fn a_slash_at_the_end_means_nothing() {
+async fn a_trailing_slash_has_no_meaning() {
     let node = Node::start().await;
     for (method, path) in [
         ("GET", "/healthz"),
@@ -48,7 +48,7 @@ async fn a_slash_at_the_end_means_nothing() {
 }
 
 #[tokio::test]
-async fn a_prefix_that_a_proxy_leaves_in_place_means_nothing() {
+async fn a_prefix_that_a_proxy_leaves_in_place_is_ignored() {
     let node = Node::start().await;
     let below = |url: &str| node.configured(|options| options.public_url = Some(url.to_owned()));
     let api = below("https://a.example/apps/longhaul");
@@ -66,14 +66,14 @@ async fn a_prefix_that_a_proxy_leaves_in_place_means_nothing() {
     }
     let (status, _) = shown(answer(&api, "GET", "/apps/longhaulx/healthz", &[]).await).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    // A prefix that means something by itself is left alone.
+    // A prefix with a meaning of its own is left alone.
     let (status, _) =
         shown(answer(&below("https://a/agents"), "POST", "/agents/echo", &[]).await).await;
     assert_eq!(status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_card_names_the_address_that_was_asked_and_goes_to_its_reader_alone() {
+async fn a_card_for_the_requested_address_is_private_to_its_reader() {
     let node = Node::start().await;
     let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
     let signer = Arc::new(CardSigner::new(KeyRing::new(Some(key), []), None));
@@ -111,7 +111,7 @@ async fn a_card_names_the_address_that_was_asked_and_goes_to_its_reader_alone() 
 }
 
 #[tokio::test]
-async fn a_card_is_below_every_address_of_its_agent() {
+async fn a_card_is_served_below_every_address_of_its_agent() {
     let node = Node::start().await;
     for (addresses, plain) in [
         (&["/a2a", "/v1", "/a2a/v1"][..], "/.well-known/agent-card.json"),
@@ -140,17 +140,17 @@ async fn a_byte_order_mark_in_front_of_a_body_is_ignored() {
     for (path, body) in [("/", &call[..]), ("/message:send", message)] {
         let request = Request::post(path).header("content-type", "application/json");
         let request = request.body(Body::from(format!("\u{feff}{body}"))).unwrap();
-        let (status, text) = shown(node.api.front().answer(request).await).await;
+        let (status, text) = shown(node.api.dispatcher().handle(request).await).await;
         assert_eq!(status, StatusCode::OK, "{text}");
         assert!(text.contains("TASK_STATE_SUBMITTED"), "{text}");
     }
 }
 
 #[tokio::test]
-async fn a_reader_of_events_that_has_all_of_them_is_told_not_to_come_again() {
+async fn a_reader_that_has_all_events_gets_204() {
     let node = Node::start().await;
     let service = node.service();
-    let sent = service.send(&caller(), send("m")).await.unwrap().answer;
+    let sent = service.send(&caller(), send("m")).await.unwrap().value;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     run.append(vec![working()]).await;

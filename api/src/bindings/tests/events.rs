@@ -1,36 +1,36 @@
-//! Event streams as the readers of clients take them.
+//! Event streams as client libraries read them.
 
 use super::*;
 use futures::StreamExt;
 use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, EntryBody, JsonObject};
 use longhaul_wire::v0::FileEncoding;
 
-/// The line ends of Python's `str.splitlines`, and with it of httpx.
+/// Line ends of Python's `str.splitlines`, and so of httpx.
 const LINE_ENDS: [char; 10] =
     ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// A name with one of each.
+/// A name with each of them.
 fn separators() -> String {
     let ends = LINE_ENDS.iter().filter(|end| !"\n\r".contains(**end));
     ends.flat_map(|end| ['a', *end]).collect()
 }
 
-/// Every way in which events are written.
-fn envelopes() -> Vec<Envelope> {
+/// Every way of encoding events.
+fn envelopes() -> Vec<EventEnvelope> {
     let id = serde_json::to_string(&separators()).unwrap();
     let call = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#);
     let id = longhaul_wire::jsonrpc::read_call(call.as_bytes()).unwrap().id;
     let chosen = || Some(separators());
     let mut all = vec![
-        Envelope::bare(Dialect::V1_0, FileEncoding::Once),
-        Envelope::bare(Dialect::V0_3Proto, FileEncoding::Once),
-        Envelope::bare(Dialect::V0_3Proto, FileEncoding::Twice),
+        EventEnvelope::bare(Dialect::V1_0, FileEncoding::Once),
+        EventEnvelope::bare(Dialect::V0_3Proto, FileEncoding::Once),
+        EventEnvelope::bare(Dialect::V0_3Proto, FileEncoding::Twice),
     ];
-    all.extend(Dialect::ALL.into_iter().map(|dialect| Envelope::new(dialect, &id, chosen())));
+    all.extend(Dialect::ALL.into_iter().map(|dialect| EventEnvelope::new(dialect, &id, chosen())));
     all
 }
 
-/// The text of a response until it has so many bytes of comments, or has ended.
+/// The text of a response until it has this many comments, or has ended.
 async fn text(response: axum::response::Response, comments: usize) -> String {
     let mut bytes = Vec::new();
     let mut pieces = response.into_body().into_data_stream();
@@ -43,11 +43,11 @@ async fn text(response: axum::response::Response, comments: usize) -> String {
             }
         }
     };
-    timeout(LIMIT, reading).await.expect("the stream goes on");
+    timeout(TEST_TIMEOUT, reading).await.expect("the stream goes on");
     String::from_utf8(bytes).unwrap()
 }
 
-/// Events by their data, as httpx-sse makes them: once it knows an id, every blank line is the end of one.
+/// Event data as httpx-sse sees it: once it knows an id, every blank line ends an event.
 fn events(text: &str) -> Vec<String> {
     let (mut events, mut data, mut has_id) = (Vec::new(), Vec::new(), false);
     for line in text.split_terminator(LINE_ENDS) {
@@ -64,7 +64,7 @@ fn events(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_keep_alive_ends_no_event() {
+async fn a_keep_alive_does_not_end_an_event() {
     let node = Node::start().await;
     let stream = long_stream(&node).await;
     let text = text(sse::response(stream, Duration::from_millis(5), envelope()), 3).await;
@@ -76,7 +76,7 @@ async fn a_keep_alive_ends_no_event() {
 }
 
 #[tokio::test]
-async fn an_event_is_one_line_for_every_reader_of_lines() {
+async fn an_event_is_one_line_however_lines_are_split() {
     let node = Node::start().await;
     let service = node.service();
     let mut request = send("m");
@@ -84,7 +84,7 @@ async fn an_event_is_one_line_for_every_reader_of_lines() {
     let name = serde_json::to_string(&separators()).unwrap();
     let metadata = JsonObject::parse(&format!("{{{name}:[{name}]}}")).unwrap();
     request.message.metadata = Some(metadata.clone());
-    let sent = service.send(&caller(), request).await.unwrap().answer;
+    let sent = service.send(&caller(), request).await.unwrap().value;
     let SendOutcome::Task(task) = sent else { panic!("not a task") };
     let mut run = node.claim().await;
     run.append(vec![working()]).await;

@@ -1,10 +1,10 @@
-//! Requests of web pages, and for names that are not this server's, through everything that answers requests.
+//! Requests from web pages, and for foreign host names, through the dispatcher.
 
 use super::*;
-use crate::{ApiOptions, server::Answers};
+use crate::{ApiOptions, server::RequestHandler};
 use axum::response::Response;
 
-/// A place of every binding, and how it is called there.
+/// A path of every binding, with its method and content type.
 const PLACES: [(&str, &str, &str); 6] = [
     ("POST", "/", "application/json"),
     ("POST", "/agents/echo/a2a", "application/json"),
@@ -19,8 +19,8 @@ async fn answer(node: &Node, method: &str, path: &str, headers: &[(&str, &str)])
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let front = node.api.front();
-    timeout(LIMIT, front.answer(request.body(Body::empty()).unwrap()))
+    let dispatcher = node.api.dispatcher();
+    timeout(TEST_TIMEOUT, dispatcher.handle(request.body(Body::empty()).unwrap()))
         .await
         .expect("there is an answer")
 }
@@ -35,7 +35,7 @@ fn page(options: &mut ApiOptions) {
 }
 
 #[tokio::test]
-async fn every_binding_says_why_a_stranger_is_refused() {
+async fn every_binding_explains_a_rejected_origin() {
     let node = Node::start().await;
     for (name, value, says) in [
         ("origin", "https://evil.example", "server.cors_origins"),
@@ -65,7 +65,7 @@ async fn every_binding_says_why_a_stranger_is_refused() {
 }
 
 #[tokio::test]
-async fn with_keys_nobody_is_refused_for_the_page_that_sends_it() {
+async fn with_keys_no_origin_is_rejected() {
     let node = Node::with_keys().await;
     for (method, path, kind) in PLACES {
         let headers = [("content-type", kind), ("origin", "https://evil.example"), ("host", "x.y")];
@@ -76,7 +76,7 @@ async fn with_keys_nobody_is_refused_for_the_page_that_sends_it() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_allowed_asks_and_calls_every_binding() {
+async fn an_allowed_page_may_preflight_and_call_every_binding() {
     for node in [Node::with_options(page).await, {
         let keys = |options: &mut ApiOptions| {
             page(options);
@@ -126,7 +126,7 @@ async fn cards_and_key_sets_are_open_to_every_page() {
             "/agents/nobody/.well-known/agent-card.json",
             "/.well-known/jwks.json",
         ] {
-            // Also without an origin: a cache may hand that answer to a page.
+            // Also without an origin: a cache may hand that response to a page.
             for headers in [&[("origin", "https://evil.example"), ("host", "x.y")][..], &[]] {
                 let card = answer(&node, "GET", path, headers).await;
                 assert_ne!(card.status(), StatusCode::FORBIDDEN, "{path}");

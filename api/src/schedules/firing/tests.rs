@@ -1,8 +1,8 @@
-//! Schedules fire once for each time that counts, whatever nodes there are. What is due is put into the store as nodes
-//! that were away would find it.
+//! Schedules fire once per due time, on any number of nodes. Due times are written into the store
+//! as a node that was away would find them.
 
-use super::{MAX_FAILED_IN_A_ROW, Round, resting::Resting};
-use crate::testing::{LIMIT, Node, agent};
+use super::{FiringBackoffs, FiringPass, MAX_FAILED_IN_A_ROW};
+use crate::testing::{Node, TEST_TIMEOUT, agent};
 use chrono::TimeDelta;
 use longhaul_domain::{Message, MessageId, OwnerId, Part, Role, Task, Timestamp};
 use longhaul_runtime::{Clock, SystemClock};
@@ -58,14 +58,14 @@ async fn tasks(node: &Node) -> Vec<Task> {
     node.store.list_tasks(query).await.unwrap().tasks
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 async fn until<F: Future<Output = bool>>(so: impl Fn() -> F) {
     let wait = async {
         while !so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(LIMIT, wait).await.expect("it becomes so");
+    timeout(TEST_TIMEOUT, wait).await.expect("the condition holds in time");
 }
 
 async fn until_fired(node: &Node, name: &str) {
@@ -73,23 +73,23 @@ async fn until_fired(node: &Node, name: &str) {
 }
 
 #[tokio::test]
-async fn one_task_stands_for_all_that_were_missed() {
+async fn one_task_replaces_all_missed_runs() {
     let mut node = Node::start().await;
     put(&node, schedule("nightly", MissedRuns::Once, Some(minutes_ago(30)))).await;
-    let wake = timeout(LIMIT, node.wakes.recv()).await.expect("a wake-up").unwrap();
+    let wake = timeout(TEST_TIMEOUT, node.wakes.recv()).await.expect("a wake-up").unwrap();
     until_fired(&node, "nightly").await;
     let fired = read(&node, "nightly").await;
     let (at, task) = fired.last.unwrap();
     assert_eq!(task, wake.task.task);
     assert!(at <= minutes_ago(0) && at > minutes_ago(2), "{at}");
-    let made = tasks(&node).await;
-    assert_eq!(made.len(), 1);
-    assert_eq!(made[0].history[0].message.text(), "nightly");
-    assert_ne!(made[0].history[0].message.message_id.as_str(), "template");
+    let created = tasks(&node).await;
+    assert_eq!(created.len(), 1);
+    assert_eq!(created[0].history[0].message.text(), "nightly");
+    assert_ne!(created[0].history[0].message.message_id.as_str(), "template");
 }
 
 #[tokio::test]
-async fn each_missed_time_is_fired_once_however_many_nodes_there_are() {
+async fn each_missed_time_fires_once_on_any_number_of_nodes() {
     let node = Node::start().await;
     let others = [node.another(), node.another()];
     let due = minutes_ago(20);
@@ -104,15 +104,15 @@ async fn each_missed_time_is_fired_once_however_many_nodes_there_are() {
 }
 
 #[tokio::test]
-async fn what_was_missed_is_left_out_where_that_is_wanted() {
+async fn missed_times_can_be_skipped() {
     let node = Node::start().await;
     put(&node, schedule("skip", MissedRuns::Skip, Some(minutes_ago(30)))).await;
     until_fired(&node, "skip").await;
-    assert!(tasks(&node).await.len() <= 2, "only what lies within the grace");
+    assert!(tasks(&node).await.len() <= 2, "only those within the grace period");
 }
 
 #[tokio::test]
-async fn a_schedule_that_cannot_be_fired_keeps_no_other_from_firing() {
+async fn a_broken_schedule_does_not_stop_others() {
     let node = Node::start().await;
     let mut broken = schedule("broken", MissedRuns::Once, Some(minutes_ago(60)));
     broken.plan.cron = "no".to_owned();
@@ -124,17 +124,17 @@ async fn a_schedule_that_cannot_be_fired_keeps_no_other_from_firing() {
 }
 
 #[tokio::test]
-async fn a_schedule_whose_next_time_a_wrong_clock_has_set_fires_again() {
+async fn a_next_time_set_by_a_wrong_clock_is_corrected() {
     let first = Node::start().await;
     let far = SystemClock.now() + TimeDelta::days(400);
-    // Both are set so: the second as it is when a clock stood beyond the last year that is searched.
+    // Both occur: the second when a clock stood beyond the last year that is searched.
     for (name, next_at) in [("ahead", Some(far)), ("never", None)] {
         let silent = Schedule { paused: false, ..schedule(name, MissedRuns::Once, next_at) };
         first.store.put_schedule(silent).await.unwrap();
     }
     let paused = Schedule { paused: true, ..schedule("paused", MissedRuns::Once, Some(far)) };
     first.store.put_schedule(paused).await.unwrap();
-    // A node looks for them when it starts, and then from time to time.
+    // A node checks for them when it starts, and then at an interval.
     let _node = first.another();
     for name in ["ahead", "never"] {
         let soon = SystemClock.now() + TimeDelta::minutes(2);
@@ -145,33 +145,34 @@ async fn a_schedule_whose_next_time_a_wrong_clock_has_set_fires_again() {
 }
 
 #[test]
-fn a_time_that_was_fired_is_not_fired_again_by_a_clock_that_is_a_moment_late() {
+fn a_fired_time_does_not_fire_again_when_the_clock_is_set_back() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let now = at("2026-01-01T09:59:59.9Z");
     let fired = Schedule {
         last: Some((at("2026-01-01T10:00:00Z"), longhaul_domain::TaskId::new(uuid::Uuid::nil()))),
         ..schedule("a", MissedRuns::Once, Some(at("2026-01-01T10:01:00Z")))
     };
-    assert_eq!(super::overlooked(&fired, now), None);
+    assert_eq!(super::overlooked_time(&fired, now), None);
     let silent = Schedule { last: None, ..fired };
-    assert_eq!(super::overlooked(&silent, now), Some(at("2026-01-01T10:00:00Z")));
+    assert_eq!(super::overlooked_time(&silent, now), Some(at("2026-01-01T10:00:00Z")));
 }
 
-/// Fires what does not fail; gives the names of what was tried, and whether the store is taken to be away.
-fn round(
+/// Fires what does not fail; returns the names tried, and whether the store is taken to be
+/// unavailable.
+fn run_pass(
     due: &[Schedule],
-    resting: &mut Resting,
+    backoffs: &mut FiringBackoffs,
     fails: impl Fn(&str) -> bool,
 ) -> (Vec<String>, bool) {
-    let (mut round, mut tried) = (Round::new(resting), Vec::new());
+    let (mut pass, mut tried) = (FiringPass::new(backoffs), Vec::new());
     for schedule in due {
-        if round.skips(schedule) {
+        if pass.is_skipped(schedule) {
             continue;
         }
         tried.push(schedule.name.clone());
         let fails = fails(&schedule.name);
         let fired = if fails { Err(StoreError::Unavailable("not now".to_owned())) } else { Ok(()) };
-        if round.note(schedule, fired).is_err() {
+        if pass.record(schedule, fired).is_err() {
             return (tried, true);
         }
     }
@@ -179,18 +180,18 @@ fn round(
 }
 
 #[tokio::test(start_paused = true)]
-async fn schedules_that_fail_each_time_keep_none_behind_them_from_firing() {
+async fn failing_schedules_do_not_block_those_behind_them() {
     let due: Vec<Schedule> = ["bad1", "bad2", "bad3", "bad4", "good"]
         .map(|name| schedule(name, MissedRuns::Once, Some(minutes_ago(5))))
         .to_vec();
-    let (mut resting, fails) = (Resting::default(), |name: &str| name.starts_with("bad"));
-    let (tried, away) = round(&due, &mut resting, fails);
+    let (mut backoffs, fails) = (FiringBackoffs::default(), |name: &str| name.starts_with("bad"));
+    let (tried, away) = run_pass(&due, &mut backoffs, fails);
     assert_eq!((tried.len(), away), (MAX_FAILED_IN_A_ROW as usize, true));
-    let (tried, away) = round(&due, &mut resting, fails);
+    let (tried, away) = run_pass(&due, &mut backoffs, fails);
     assert_eq!((tried, away), (vec!["bad4".to_owned(), "good".to_owned()], false));
-    assert_eq!(resting.len(), 4);
-    // Each is tried again, and again less often.
+    assert_eq!(backoffs.len(), 4);
+    // Each is tried again, at growing intervals.
     tokio::time::advance(Duration::from_secs(2)).await;
-    let (tried, _) = round(&due, &mut resting, |_| false);
-    assert_eq!((tried.len(), resting.len()), (5, 0));
+    let (tried, _) = run_pass(&due, &mut backoffs, |_| false);
+    assert_eq!((tried.len(), backoffs.len()), (5, 0));
 }

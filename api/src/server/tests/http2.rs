@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame: clients that no library would be.
+//! HTTP/2 frame by frame, for client behaviour that no library shows.
 
 use super::*;
 
@@ -10,7 +10,7 @@ const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
-/// A connection that lets answers have a window of so many bytes each.
+/// A client connection that grants each response a window of this size.
 struct Peer(TcpStream);
 
 struct Frame {
@@ -36,7 +36,7 @@ impl Peer {
         self.0.write_all(&frame).await.unwrap();
     }
 
-    /// A request without a body, and these literal headers of HPACK.
+    /// Sends a request without a body, with these literal HPACK headers.
     async fn get(&mut self, stream: u32, path: &str, more: &[u8]) {
         let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
         block.extend(path.as_bytes());
@@ -56,7 +56,7 @@ impl Peer {
         self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes()).await;
     }
 
-    /// The next frame. `None`: the connection has ended.
+    /// The next frame; `None` when the connection has ended.
     async fn next(&mut self) -> Option<Frame> {
         let read = async {
             let mut head = [0; 9];
@@ -69,7 +69,7 @@ impl Peer {
         in_time(read).await
     }
 
-    /// The next of these kinds.
+    /// The next frame of one of these kinds.
     async fn next_of(&mut self, kinds: &[u8]) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -79,13 +79,13 @@ impl Peer {
         }
     }
 
-    /// That this answer is reset, and the connection goes on.
+    /// Asserts that the stream is reset and the connection goes on.
     async fn sees_reset(&mut self, stream: u32) {
         let end = self.next_of(&[RST_STREAM, GOAWAY]).await.unwrap();
         assert_eq!((end.kind, end.stream), (RST_STREAM, stream));
     }
 
-    /// That another answer comes on the same connection.
+    /// Asserts that another request is answered on the same connection.
     async fn is_answered(&mut self, stream: u32) {
         self.get(stream, "/", &[]).await;
         self.allow(stream, 100).await;
@@ -100,17 +100,17 @@ impl Peer {
     }
 }
 
-/// Waits until no answer holds the room.
+/// Waits until no response holds the room.
 async fn room_is_free(served: &Served) {
-    // The router has one.
+    // The router holds one reference.
     while Arc::strong_count(&served.room) > 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_taken_is_reset_and_its_room_is_free() {
-    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+async fn a_response_that_is_not_read_is_reset_and_frees_its_memory() {
+    let served = serve(ConnectionLimits { write_timeout: SHORT, ..LIMITS }).await;
     for window in [0, 1, 40_000] {
         let mut peer = Peer::connect(&served, window).await;
         peer.get(1, "/held", &[]).await;
@@ -121,8 +121,8 @@ async fn an_answer_that_is_not_taken_is_reset_and_its_room_is_free() {
 }
 
 #[tokio::test]
-async fn a_small_answer_whose_window_is_closed_is_reset() {
-    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+async fn a_small_response_with_a_closed_window_is_reset() {
+    let served = serve(ConnectionLimits { write_timeout: SHORT, ..LIMITS }).await;
     let mut peer = Peer::connect(&served, 0).await;
     peer.get(1, "/", &[]).await;
     peer.sees_reset(1).await;
@@ -130,16 +130,16 @@ async fn a_small_answer_whose_window_is_closed_is_reset() {
 }
 
 #[tokio::test]
-async fn who_takes_a_byte_of_a_small_answer_and_no_more_loses_the_connection() {
-    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+async fn reading_one_byte_of_a_small_response_ends_the_connection() {
+    let served = serve(ConnectionLimits { write_timeout: SHORT, ..LIMITS }).await;
     let mut peer = Peer::connect(&served, 1).await;
     peer.get(1, "/", &[]).await;
     while peer.next().await.is_some() {}
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_taken_is_reset() {
-    let served = serve(Limits { write: SHORT, ..LIMITS }).await;
+async fn an_event_stream_that_is_not_read_is_reset() {
+    let served = serve(ConnectionLimits { write_timeout: SHORT, ..LIMITS }).await;
     let mut peer = Peer::connect(&served, 10_000).await;
     peer.get(1, "/events", &[]).await;
     peer.sees_reset(1).await;
@@ -147,7 +147,7 @@ async fn a_stream_that_is_not_taken_is_reset() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_taken_little_by_little_comes_whole() {
+async fn a_response_that_is_read_slowly_arrives_complete() {
     let served = serve(LIMITS).await;
     let mut peer = Peer::connect(&served, 0).await;
     peer.get(1, "/held", &[]).await;
@@ -167,43 +167,43 @@ async fn an_answer_that_is_taken_little_by_little_comes_whole() {
 }
 
 #[tokio::test]
-async fn too_large_headers_end_their_request_and_no_other() {
+async fn too_large_headers_fail_only_their_own_request() {
     let served = serve(LIMITS).await;
     let mut peer = Peer::connect(&served, 1 << 16).await;
     let mut more = Vec::new();
     for _ in 0..15 {
-        // A literal that is not indexed: its name, and a value of 4,096 bytes.
+        // A literal header that is not indexed: its name, and a value of 4,096 bytes.
         more.extend([0x00, 3, b'x', b'-', b'y', 0x7f, 0x81, 0x1f]);
         more.extend([b'v'; 4_096]);
     }
     peer.get(1, "/", &more).await;
     let refused = peer.next_of(&[HEADERS, RST_STREAM, GOAWAY]).await.unwrap();
-    assert_eq!((refused.kind, refused.stream), (HEADERS, 1), "an answer: 431");
+    assert_eq!((refused.kind, refused.stream), (HEADERS, 1), "a response: 431");
     peer.is_answered(3).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_asks_for_nothing_more_ends() {
-    let served = serve(Limits { next_request: SHORT, linger: SHORT, ..LIMITS }).await;
+async fn an_idle_connection_ends() {
+    let served = serve(ConnectionLimits { idle_timeout: SHORT, linger: SHORT, ..LIMITS }).await;
     let mut peer = Peer::connect(&served, 1 << 16).await;
     peer.is_answered(1).await;
     while peer.next().await.is_some() {}
 }
 
 #[tokio::test]
-async fn calls_that_wait_keep_no_other_call_of_their_connection_from_being_answered() {
+async fn waiting_calls_do_not_block_others_on_their_connection() {
     let served = serve(LIMITS).await;
     let mut peer = Peer::connect(&served, 1 << 16).await;
     for call in 0..110 {
         peer.get(2 * call + 1, "/waits", &[]).await;
     }
-    // The shared slots are taken by now: ten, as many as there may be connections.
+    // The shared slots are taken now: ten, as many as there may be connections.
     peer.get(221, "/waits", &[]).await;
     let refused = peer.next_of(&[DATA, RST_STREAM, GOAWAY]).await.unwrap();
     assert_eq!(
         (refused.kind, refused.stream),
         (DATA, 221),
-        "it is told, and the connection goes on"
+        "the request is refused, and the connection goes on"
     );
     assert!(String::from_utf8(refused.payload).unwrap().contains("further connections"));
     for _ in 0..110 {
@@ -215,8 +215,8 @@ async fn calls_that_wait_keep_no_other_call_of_their_connection_from_being_answe
 }
 
 #[tokio::test]
-async fn more_than_a_hundred_calls_may_wait_on_a_connection() {
-    let served = serve(Limits { connections: 1_000, ..LIMITS }).await;
+async fn a_connection_may_have_more_than_a_hundred_waiting_calls() {
+    let served = serve(ConnectionLimits { connections: 1_000, ..LIMITS }).await;
     let mut peer = Peer::connect(&served, 1 << 16).await;
     for call in 0..500 {
         peer.get(2 * call + 1, "/waits", &[]).await;

@@ -11,13 +11,13 @@ fn asking(id: &str, modes: &[&str]) -> SendRequest {
 }
 
 async fn sent(node: &Node, request: SendRequest) -> TaskKey {
-    match node.service().send(&caller(), request).await.unwrap().answer {
+    match node.service().send(&caller(), request).await.unwrap().value {
         SendOutcome::Task(task) => task.key,
         SendOutcome::Message(_) => panic!("not a task"),
     }
 }
 
-/// What is said to be wrong, and where.
+/// The field that is refused, and the reason.
 async fn refused(node: &Node, modes: Vec<String>) -> (String, String) {
     let request = SendRequest { accepted_output_modes: modes, ..send("m") };
     match node.service().send(&caller(), request).await {
@@ -30,14 +30,17 @@ async fn refused(node: &Node, modes: Vec<String>) -> (String, String) {
 }
 
 #[tokio::test]
-async fn what_a_client_can_take_comes_with_the_run_of_its_message() {
+async fn accepted_media_types_reach_the_executor() {
     let node = Node::start().await;
     sent(&node, asking("m", &["text/plain", "image/*"])).await;
-    assert_eq!(node.claim().await.said().await.accepted_output_modes, ["text/plain", "image/*"]);
+    assert_eq!(
+        node.claim().await.last_message().await.accepted_output_modes,
+        ["text/plain", "image/*"]
+    );
 }
 
 #[tokio::test]
-async fn a_message_is_recognised_whatever_its_client_can_take_now() {
+async fn accepted_media_types_do_not_change_a_messages_identity() {
     let node = Node::start().await;
     let key = sent(&node, asking("m", &["text/plain"])).await;
     for modes in [&["image/png"][..], &[]] {
@@ -48,11 +51,11 @@ async fn a_message_is_recognised_whatever_its_client_can_take_now() {
     }
     let run = node.claim().await;
     assert_eq!(run.claimed.message_seq, Seq(2), "the second message came twice, too");
-    assert_eq!(run.said().await.accepted_output_modes, ["image/png"], "as it came first");
+    assert_eq!(run.last_message().await.accepted_output_modes, ["image/png"], "as it came first");
 }
 
 #[tokio::test]
-async fn more_media_types_than_are_kept_are_refused_by_name() {
+async fn too_many_or_too_long_media_types_are_refused_by_field() {
     let node = Node::start().await;
     let long = |n: usize| "x".repeat(n);
     let (field, problem) = refused(&node, vec![long(3); 101]).await;
@@ -64,7 +67,7 @@ async fn more_media_types_than_are_kept_are_refused_by_name() {
     let most = vec![long(256); 100];
     let request = SendRequest { accepted_output_modes: most.clone(), ..send("m") };
     sent(&node, request).await;
-    assert_eq!(node.claim().await.said().await.accepted_output_modes, most);
+    assert_eq!(node.claim().await.last_message().await.accepted_output_modes, most);
 }
 
 fn to(task: TaskId, id: &str, text: &str) -> SendRequest {
@@ -74,11 +77,11 @@ fn to(task: TaskId, id: &str, text: &str) -> SendRequest {
 }
 
 #[tokio::test]
-async fn a_message_beyond_the_budget_of_its_task_is_refused_with_advice() {
+async fn a_message_beyond_the_tasks_budget_is_refused_with_advice() {
     let node = Node::start().await;
     let key = sent(&node, send("m")).await;
     let large = "x".repeat(MAX_INLINE_CONTENT_BYTES);
-    // The node allows a mebibyte.
+    // The node allows 1 MiB.
     for n in 0..15 {
         sent(&node, to(key.task, &n.to_string(), &large)).await;
     }
@@ -89,7 +92,7 @@ async fn a_message_beyond_the_budget_of_its_task_is_refused_with_advice() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_follow_up_shows_the_newest_messages_and_all_where_they_are_asked_for() {
+async fn a_follow_up_shows_the_newest_messages_or_as_many_as_asked_for() {
     let node = Node::start().await;
     let key = sent(&node, send("m")).await;
     for n in 0..110 {
@@ -98,15 +101,15 @@ async fn an_answer_to_a_follow_up_shows_the_newest_messages_and_all_where_they_a
     for (asked, shown) in [(None, 100), (Some(3), 3), (Some(1_000), 112)] {
         let request =
             SendRequest { history_length: asked, ..to(key.task, "again", "the same each time") };
-        let answer = node.service().send(&caller(), request).await.unwrap().answer;
-        let SendOutcome::Task(task) = answer else { panic!("not a task") };
+        let value = node.service().send(&caller(), request).await.unwrap().value;
+        let SendOutcome::Task(task) = value else { panic!("not a task") };
         assert_eq!(task.history.len(), shown, "{asked:?}");
         assert_eq!(task.history.last().unwrap().message.text(), "the same each time");
     }
 }
 
 #[tokio::test]
-async fn large_metadata_is_kept_apart_and_shown_as_it_was_sent() {
+async fn large_metadata_is_stored_as_blobs_and_shown_as_sent() {
     let node = Node::start().await;
     let pad = "x".repeat(MAX_INLINE_CONTENT_BYTES);
     let large = |name: &str| JsonObject::parse(&format!(r#"{{"{name}":"{pad}"}}"#)).ok();
@@ -116,21 +119,21 @@ async fn large_metadata_is_kept_apart_and_shown_as_it_was_sent() {
     request.message.parts[0].metadata = large("part");
     let message = request.message.clone();
     let key = sent(&node, request).await;
-    let mut stored = node.claim().await.said().await;
-    let apart: Vec<bool> = stored
+    let mut stored = node.claim().await.last_message().await;
+    let are_blobs: Vec<bool> = stored
         .blob_slots()
         .filter(|slot| matches!(slot, BlobSlot::Metadata(_)))
         .map(|slot| slot.blob().is_some())
         .collect();
-    assert_eq!(apart, [true; 3]);
+    assert_eq!(are_blobs, [true; 3]);
     let request = GetRequest { tenant: None, id: TaskRef::Known(key.task), history_length: None };
-    let task = node.service().get(&caller(), request).await.unwrap().answer;
+    let task = node.service().get(&caller(), request).await.unwrap().value;
     let shown = &task.history[0].message;
     assert_eq!((&shown.metadata, &shown.parts), (&message.metadata, &message.parts));
 }
 
 #[tokio::test]
-async fn data_that_some_client_could_not_read_is_refused_before_anything_is_stored() {
+async fn too_deeply_nested_data_is_refused_before_it_is_stored() {
     let node = Node::start().await;
     let nested = |depth: usize| {
         let text = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
@@ -149,7 +152,7 @@ async fn data_that_some_client_could_not_read_is_refused_before_anything_is_stor
 }
 
 #[tokio::test]
-async fn a_part_of_a_media_type_that_no_skill_reads_is_refused_whatever_it_holds() {
+async fn a_part_of_a_media_type_that_no_skill_reads_is_refused() {
     let node = Node::start().await;
     let mut described = (*node.service().agents.get(&agent()).await.unwrap().unwrap()).clone();
     described.version = "2.0.0".to_owned();

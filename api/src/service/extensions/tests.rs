@@ -24,7 +24,7 @@ fn naming(header: &str) -> Caller {
 }
 
 async fn sent(service: &Service, caller: &Caller, request: SendRequest) -> Task {
-    match service.send(caller, request).await.unwrap().answer {
+    match service.send(caller, request).await.unwrap().value {
         SendOutcome::Task(task) => *task,
         SendOutcome::Message(_) => panic!("not a task"),
     }
@@ -58,7 +58,7 @@ async fn a_message_without_a_required_extension_is_refused() {
 }
 
 #[tokio::test]
-async fn the_executor_finds_what_was_activated_on_the_message() {
+async fn the_executor_finds_active_extensions_on_the_message() {
     let node = Node::start().await;
     let api = demanding(&node).await;
     let mut request = send("a");
@@ -66,13 +66,13 @@ async fn the_executor_finds_what_was_activated_on_the_message() {
     let asking = naming(&format!("urn:example:nobodys, {UNITS}, {PLACE}"));
     sent(&api.service(), &asking, request).await;
     let run = node.claim().await;
-    let said = run.said().await.message;
+    let said = run.last_message().await.message;
     assert_eq!(said.extensions, [PLACE, "urn:example:unknown", UNITS]);
     assert_eq!(asking.extensions.value().unwrap(), format!("{UNITS}, {PLACE}"));
 }
 
 #[tokio::test]
-async fn a_message_is_recognised_whatever_the_header_says() {
+async fn the_extension_header_does_not_change_a_messages_identity() {
     let node = Node::start().await;
     let api = demanding(&node).await;
     let service = api.service();

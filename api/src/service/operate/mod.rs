@@ -1,44 +1,45 @@
-//! What operators do: dead letters, queues, workers and schedules, of every owner.
+//! Operator use cases: dead letters, queues, workers and schedules, of every owner.
 //!
-//! Each is one step in the store: an operator who lost the answer asks again, and what was done is recognised.
+//! Each is one atomic step in the store. An operator that lost the response asks again, and finds
+//! the step done.
 
-mod dead;
+mod dead_letters;
 mod owners;
 mod redrive;
 mod schedules;
 
-pub use dead::{DeadFilter, Place};
-pub use redrive::Redone;
-pub use schedules::{Planned, Wanted};
+pub use dead_letters::{DeadLetterCursor, DeadLetterFilter};
+pub use redrive::RedrivenTask;
+pub use schedules::{OwnedSchedule, ScheduleSpec};
 
 use super::Caller;
 use longhaul_domain::OwnerId;
 use longhaul_store::StoreError;
 use longhaul_wire::ProtocolError;
 
-/// Why an operator was refused.
+/// An operator request was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such thing.
+pub enum OperatorError {
+    /// Something named does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// Something given is wrong.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
-    /// It is not in a state in which that can be done.
+    /// The state does not allow it.
     #[error("{0}")]
     Conflict(String),
-    /// As with every other request.
+    /// An error that every request may get.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
 }
 
-/// Answer to an operator.
-pub type Result<T> = std::result::Result<T, Refusal>;
+/// Result of an operator request.
+pub type Result<T> = std::result::Result<T, OperatorError>;
 
 impl Caller {
-    /// Logs a failure of the store and gives what the operator is told.
-    fn refused(&self, error: &StoreError) -> Refusal {
+    /// Logs an error of the store and returns the operator's error.
+    fn refused(&self, error: &StoreError) -> OperatorError {
         self.failed(error).into()
     }
 

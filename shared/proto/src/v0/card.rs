@@ -1,5 +1,5 @@
-//! Agent card. Only the interfaces that are spoken in 0.3 are on it. Members of shared messages that only 1.0 has go along: a
-//! reader of 0.3 passes over them.
+//! Agent cards of 0.3. They list only interfaces that serve 0.3. Shared messages may include
+//! members of 1.0, which readers of 0.3 skip.
 
 use crate::{
     pb::v0 as pb,
@@ -8,13 +8,14 @@ use crate::{
 };
 use longhaul_wire::v1::card::{AgentCard, AgentInterface};
 
-/// What 0.3 calls itself on a card.
-const VERSION: &str = "0.3.0";
+/// Protocol version on a card of 0.3.
+const CARD_PROTOCOL_VERSION: &str = "0.3.0";
 
-/// Answer of Get Agent Card.
+/// Response of Get Agent Card.
 pub fn card(card: &AgentCard) -> pb::AgentCard {
     let all = &card.supported_interfaces;
-    let old: Vec<&AgentInterface> = all.iter().filter(|interface| is_old(interface)).collect();
+    let old: Vec<&AgentInterface> = all.iter().filter(|interface| speaks_v0_3(interface)).collect();
+    // `url` is required, so a card without a 0.3 interface repeats its first address.
     let preferred = old.first().copied().or(all.first());
     pb::AgentCard {
         name: card.name.clone(),
@@ -22,7 +23,7 @@ pub fn card(card: &AgentCard) -> pb::AgentCard {
         url: preferred.map(|interface| interface.url.clone()).unwrap_or_default(),
         preferred_transport: preferred.map(|i| i.protocol_binding.clone()).unwrap_or_default(),
         additional_interfaces: old.iter().map(|interface| one(interface)).collect(),
-        protocol_version: VERSION.to_owned(),
+        protocol_version: CARD_PROTOCOL_VERSION.to_owned(),
         provider: card.provider.as_ref().map(provider),
         version: card.version.clone(),
         documentation_url: write::text(card.documentation_url.as_ref()),
@@ -45,6 +46,6 @@ fn one(interface: &AgentInterface) -> pb::AgentInterface {
     pb::AgentInterface { url: interface.url.clone(), transport: interface.protocol_binding.clone() }
 }
 
-fn is_old(interface: &AgentInterface) -> bool {
+fn speaks_v0_3(interface: &AgentInterface) -> bool {
     interface.protocol_version == "0.3" || interface.protocol_version.starts_with("0.3.")
 }

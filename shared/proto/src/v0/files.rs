@@ -1,4 +1,5 @@
-//! Files as the client of an answer expects them: their bytes as they are, or as base64 text, see [`FileEncoding`].
+//! File encoding of responses: raw bytes, or base64 text as some clients expect; see
+//! [`FileEncoding`].
 
 use crate::pb::v0::{
     Artifact, Message, Part, SendMessageResponse, StreamResponse, Task, file_part::File,
@@ -7,14 +8,15 @@ use crate::pb::v0::{
 use bytes::Bytes;
 use longhaul_wire::v0::FileEncoding;
 
-/// An answer that may hold files.
+/// Response that may hold files.
 pub trait EncodeFiles: Sized {
-    /// Gives every part that is in it.
+    /// Visits every part.
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part));
 
-    /// The same answer with its files as its client expects them.
+    /// Encodes the files as the client expects them.
     #[must_use]
-    fn files(mut self, files: FileEncoding) -> Self {
+    fn encode_files(mut self, files: FileEncoding) -> Self {
+        // Messages hold raw bytes, which is one layer in their JSON form.
         if files != FileEncoding::Once {
             self.each_part(&mut |part| write(part, files));
         }
@@ -26,7 +28,7 @@ fn write(part: &mut Part, files: FileEncoding) {
     if let Some(Held::File(held)) = &mut part.part
         && let Some(File::FileWithBytes(content)) = &mut held.file
     {
-        *content = Bytes::from(files.field(content).into_owned());
+        *content = Bytes::from(files.encode(content).into_owned());
     }
 }
 
@@ -44,8 +46,8 @@ impl EncodeFiles for Artifact {
 
 impl EncodeFiles for Task {
     fn each_part(&mut self, see: &mut impl FnMut(&mut Part)) {
-        let said = self.status.iter_mut().filter_map(|status| status.update.as_mut());
-        said.chain(&mut self.history).for_each(|message| message.each_part(see));
+        let messages = self.status.iter_mut().filter_map(|status| status.update.as_mut());
+        messages.chain(&mut self.history).for_each(|message| message.each_part(see));
         self.artifacts.iter_mut().for_each(|artifact| artifact.each_part(see));
     }
 }
@@ -68,8 +70,8 @@ impl EncodeFiles for StreamResponse {
             Some(Payload::Task(task)) => task.each_part(see),
             Some(Payload::Msg(message)) => message.each_part(see),
             Some(Payload::StatusUpdate(event)) => {
-                let said = event.status.iter_mut().filter_map(|status| status.update.as_mut());
-                said.for_each(|message| message.each_part(see));
+                let messages = event.status.iter_mut().filter_map(|status| status.update.as_mut());
+                messages.for_each(|message| message.each_part(see));
             }
             Some(Payload::ArtifactUpdate(event)) => {
                 event.artifact.iter_mut().for_each(|artifact| artifact.each_part(see));

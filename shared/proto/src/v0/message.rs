@@ -1,32 +1,28 @@
-//! Message, part and artifact. Only files have a name and a media type: those of other parts are not written.
+//! Messages, parts and artifacts. Only files have a name and a media type; those of other parts are
+//! omitted. Data that is not an object is wrapped in one, and a marker in the part's metadata says
+//! so.
 
-use super::content;
 use crate::{
     pb::v0::{self as pb, file_part::File, part::Part as Held},
-    read::{context_id, each, filled, message_id, role, some_text, text},
+    read::{ParsedMessage, context_id, list, message_id, optional_text, required_text, role, text},
     value,
-    write::{self, Place},
+    write::{self, EnclosingTask},
 };
 use longhaul_domain::{Artifact, Content, Message, Part};
 use longhaul_wire::{
     TaskRef, WireError,
     raw::{JsonPath, Parsed},
 };
+use prost_types::{Struct, Value, value::Kind};
 
-/// A message as it was read: the task id beside it, because it may be malformed.
-pub(super) struct ReadMessage {
-    pub message: Message,
-    pub task: Option<TaskRef>,
-}
-
-pub(super) fn read(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ReadMessage> {
+pub(super) fn read(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ParsedMessage> {
     let id = message_id(given.message_id, &at.field("messageId"));
     let context = context_id(given.context_id, &at.field("contextId"));
-    let task = some_text(given.task_id, &at.field("taskId"));
+    let task = optional_text(given.task_id, &at.field("taskId"));
     let role = role(given.role, &at.field("role"));
-    let parts = each(given.content, &at.field("content"), read_part);
+    let parts = list(given.content, &at.field("content"), read_part);
     let metadata = value::maybe_object(given.metadata.as_ref(), &at.field("metadata"));
-    let extensions = each(given.extensions, &at.field("extensions"), text);
+    let extensions = list(given.extensions, &at.field("extensions"), text);
     let message = Message {
         message_id: id?,
         context_id: context?,
@@ -37,7 +33,7 @@ pub(super) fn read(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ReadMessage>
         extensions: extensions?,
         reference_task_ids: Vec::new(),
     };
-    Ok(ReadMessage { message, task: task?.map(TaskRef::parse) })
+    Ok(ParsedMessage { message, task: task?.map(TaskRef::parse) })
 }
 
 fn read_part(given: pb::Part, at: &JsonPath<'_>) -> Parsed<Part> {
@@ -45,7 +41,7 @@ fn read_part(given: pb::Part, at: &JsonPath<'_>) -> Parsed<Part> {
         Some(Held::Text(held)) => (text(held, &at.field("text")).map(Part::text), given.metadata),
         Some(Held::File(held)) => (read_file(held, &at.field("file")), given.metadata),
         Some(Held::Data(held)) => {
-            let (data, metadata) = content::unwrap(held.data.unwrap_or_default(), given.metadata);
+            let (data, metadata) = unwrap_data(held.data.unwrap_or_default(), given.metadata);
             let (outer, inner) = (at.field("data"), "data");
             (value::json(&data, &outer.field(inner)).map(Part::data), metadata)
         }
@@ -58,17 +54,19 @@ fn read_part(given: pb::Part, at: &JsonPath<'_>) -> Parsed<Part> {
 fn read_file(given: pb::FilePart, at: &JsonPath<'_>) -> Parsed<Part> {
     let content = match given.file {
         Some(File::FileWithBytes(bytes)) => Ok(Content::Raw(bytes)),
-        Some(File::FileWithUri(uri)) => filled(uri, &at.field("fileWithUri")).map(Content::Url),
+        Some(File::FileWithUri(uri)) => {
+            required_text(uri, &at.field("fileWithUri")).map(Content::Url)
+        }
         None => at.refuse("has no content; set its bytes or its URI"),
     };
-    let filename = some_text(given.name, &at.field("name"));
-    let media_type = some_text(given.mime_type, &at.field("mimeType"));
+    let filename = optional_text(given.name, &at.field("name"));
+    let media_type = optional_text(given.mime_type, &at.field("mimeType"));
     Ok(Part { filename: filename?, media_type: media_type?, ..Part::new(content?) })
 }
 
 pub(super) fn message(
     message: &Message,
-    place: Option<Place<'_>>,
+    place: Option<EnclosingTask<'_>>,
 ) -> Result<pb::Message, WireError> {
     let (task_id, context_id) = write::ids(message, place);
     Ok(pb::Message {
@@ -93,7 +91,7 @@ fn part(part: &Part) -> Result<pb::Part, WireError> {
         Content::Raw(bytes) => (file(File::FileWithBytes(bytes.clone()), part), metadata),
         Content::Url(url) => (file(File::FileWithUri(url.clone()), part), metadata),
         Content::Data(json) => {
-            let (data, metadata) = content::wrap(value::value(json), metadata);
+            let (data, metadata) = wrap_data(value::value(json), metadata);
             (Held::Data(pb::DataPart { data: Some(data) }), metadata)
         }
         Content::Blob(blob) => return Err(write::unresolved(blob)),
@@ -118,4 +116,65 @@ pub(super) fn artifact(artifact: &Artifact) -> Result<pb::Artifact, WireError> {
         metadata: write::metadata(artifact.metadata.as_ref()),
         extensions: artifact.extensions.clone(),
     })
+}
+
+/// Metadata member that marks wrapped data.
+const WRAPPED_MARKER: &str = "data_part_compat";
+const VALUE_MEMBER: &str = "value";
+
+/// Wraps a value into an object, unless it is one, and marks the metadata.
+fn wrap_data(value: Value, metadata: Option<Struct>) -> (Struct, Option<Struct>) {
+    if let Some(Kind::StructValue(object)) = value.kind {
+        return (object, metadata);
+    }
+    let mut marked = metadata.unwrap_or_default();
+    marked.fields.insert(WRAPPED_MARKER.to_owned(), Value { kind: Some(Kind::BoolValue(true)) });
+    (Struct { fields: [(VALUE_MEMBER.to_owned(), value)].into() }, Some(marked))
+}
+
+/// Unwraps marked data and removes the marker; other data stays as it is.
+fn unwrap_data(mut data: Struct, metadata: Option<Struct>) -> (Value, Option<Struct>) {
+    let object = |data| Value { kind: Some(Kind::StructValue(data)) };
+    let Some(mut marked) = metadata else { return (object(data), None) };
+    let is_marked = marked
+        .fields
+        .get(WRAPPED_MARKER)
+        .is_some_and(|mark| matches!(mark.kind, Some(Kind::BoolValue(true))));
+    // A marker beside other members is the author's own.
+    if !is_marked || data.fields.len() != 1 {
+        return (object(data), Some(marked));
+    }
+    let Some(value) = data.fields.remove(VALUE_MEMBER) else { return (object(data), Some(marked)) };
+    marked.fields.remove(WRAPPED_MARKER);
+    (value, Some(marked).filter(|metadata| !metadata.fields.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(number: f64) -> Value {
+        Value { kind: Some(Kind::NumberValue(number)) }
+    }
+
+    #[test]
+    fn wrapped_data_survives_a_round_trip() {
+        let some = Struct { fields: [("a".to_owned(), number(1.0))].into() };
+        for metadata in [None, Some(some)] {
+            let (data, marked) = wrap_data(number(7.0), metadata.clone());
+            assert_eq!(data.fields.len(), 1);
+            assert_eq!(unwrap_data(data, marked), (number(7.0), metadata));
+        }
+    }
+
+    #[test]
+    fn unmarked_data_is_not_unwrapped() {
+        let mark = Value { kind: Some(Kind::BoolValue(true)) };
+        let marked = Struct { fields: [(WRAPPED_MARKER.to_owned(), mark)].into() };
+        let two = [(VALUE_MEMBER.to_owned(), number(1.0)), ("other".to_owned(), number(2.0))];
+        let two = Struct { fields: two.into() };
+        let object = Value { kind: Some(Kind::StructValue(two.clone())) };
+        assert_eq!(unwrap_data(two.clone(), Some(marked.clone())), (object.clone(), Some(marked)));
+        assert_eq!(unwrap_data(two, None), (object, None));
+    }
 }

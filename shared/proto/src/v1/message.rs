@@ -1,10 +1,10 @@
-//! Message, part and artifact (A2A 4.1.4, 4.1.6, 4.1.7).
+//! Messages, parts and artifacts (A2A 4.1.4, 4.1.6, 4.1.7).
 
 use crate::{
     pb::v1::{self as pb, part::Content as Held},
-    read::{context_id, each, filled, message_id, role, some_text, text},
+    read::{ParsedMessage, context_id, list, message_id, optional_text, required_text, role, text},
     value,
-    write::{self, Place},
+    write::{self, EnclosingTask},
 };
 use longhaul_domain::{Artifact, Content, Message, Part};
 use longhaul_wire::{
@@ -12,21 +12,15 @@ use longhaul_wire::{
     raw::{JsonPath, Parsed},
 };
 
-/// A message as it was read: the task id beside it, because it may be malformed.
-pub(super) struct ReadMessage {
-    pub message: Message,
-    pub task: Option<TaskRef>,
-}
-
-pub(super) fn read(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ReadMessage> {
+pub(super) fn read(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ParsedMessage> {
     let id = message_id(given.message_id, &at.field("messageId"));
     let context = context_id(given.context_id, &at.field("contextId"));
-    let task = some_text(given.task_id, &at.field("taskId"));
+    let task = optional_text(given.task_id, &at.field("taskId"));
     let role = role(given.role, &at.field("role"));
-    let parts = each(given.parts, &at.field("parts"), read_part);
+    let parts = list(given.parts, &at.field("parts"), read_part);
     let metadata = value::maybe_object(given.metadata.as_ref(), &at.field("metadata"));
-    let extensions = each(given.extensions, &at.field("extensions"), text);
-    let references = each(given.reference_task_ids, &at.field("referenceTaskIds"), text);
+    let extensions = list(given.extensions, &at.field("extensions"), text);
+    let references = list(given.reference_task_ids, &at.field("referenceTaskIds"), text);
     let message = Message {
         message_id: id?,
         context_id: context?,
@@ -37,20 +31,21 @@ pub(super) fn read(given: pb::Message, at: &JsonPath<'_>) -> Parsed<ReadMessage>
         extensions: extensions?,
         reference_task_ids: references?,
     };
-    Ok(ReadMessage { message, task: task?.map(TaskRef::parse) })
+    Ok(ParsedMessage { message, task: task?.map(TaskRef::parse) })
 }
 
 fn read_part(given: pb::Part, at: &JsonPath<'_>) -> Parsed<Part> {
     let content = match given.content {
         Some(Held::Text(given)) => text(given, &at.field("text")).map(Content::Text),
+        // Shares the buffer of the request.
         Some(Held::Raw(bytes)) => Ok(Content::Raw(bytes)),
-        Some(Held::Url(given)) => filled(given, &at.field("url")).map(Content::Url),
+        Some(Held::Url(given)) => required_text(given, &at.field("url")).map(Content::Url),
         Some(Held::Data(given)) => value::json(&given, &at.field("data")).map(Content::Data),
         None => at.refuse("has no content; set one of text, raw, url and data"),
     };
     let metadata = value::maybe_object(given.metadata.as_ref(), &at.field("metadata"));
-    let filename = some_text(given.filename, &at.field("filename"));
-    let media_type = some_text(given.media_type, &at.field("mediaType"));
+    let filename = optional_text(given.filename, &at.field("filename"));
+    let media_type = optional_text(given.media_type, &at.field("mediaType"));
     Ok(Part {
         content: content?,
         metadata: metadata?,
@@ -61,7 +56,7 @@ fn read_part(given: pb::Part, at: &JsonPath<'_>) -> Parsed<Part> {
 
 pub(super) fn message(
     message: &Message,
-    place: Option<Place<'_>>,
+    place: Option<EnclosingTask<'_>>,
 ) -> Result<pb::Message, WireError> {
     let (task_id, context_id) = write::ids(message, place);
     Ok(pb::Message {

@@ -2,8 +2,7 @@
 
 use crate::{
     pb::v1 as pb,
-    read::{asked, count, filled, optional, some_text, task_ref},
-    url::http_url,
+    read::{count, http_url, optional, optional_text, read_request, required_text, task_ref},
     write,
 };
 use longhaul_wire::{
@@ -14,11 +13,11 @@ use longhaul_wire::{
 };
 
 pub(super) fn read(given: pb::TaskPushNotificationConfig, at: &JsonPath<'_>) -> Parsed<PushConfig> {
-    let tenant = some_text(given.tenant, &at.field("tenant"));
-    let id = some_text(given.id, &at.field("id"));
-    let task = some_text(given.task_id, &at.field("taskId"));
+    let tenant = optional_text(given.tenant, &at.field("tenant"));
+    let id = optional_text(given.id, &at.field("id"));
+    let task = optional_text(given.task_id, &at.field("taskId"));
     let url = http_url(given.url, &at.field("url"));
-    let token = some_text(given.token, &at.field("token"));
+    let token = optional_text(given.token, &at.field("token"));
     let authentication =
         optional(given.authentication, &at.field("authentication"), read_authentication);
     Ok(PushConfig {
@@ -35,8 +34,8 @@ fn read_authentication(
     given: pb::AuthenticationInfo,
     at: &JsonPath<'_>,
 ) -> Parsed<AuthenticationInfo> {
-    let scheme = filled(given.scheme, &at.field("scheme"));
-    let credentials = some_text(given.credentials, &at.field("credentials"));
+    let scheme = required_text(given.scheme, &at.field("scheme"));
+    let credentials = optional_text(given.credentials, &at.field("credentials"));
     Ok(AuthenticationInfo { scheme: scheme?, credentials: credentials?.map(Secret::new) })
 }
 
@@ -44,7 +43,7 @@ fn read_authentication(
 pub fn read_create_push(
     request: pb::TaskPushNotificationConfig,
 ) -> Result<PushConfigRequest, ProtocolError> {
-    asked(|at| {
+    read_request(|at| {
         let config = read(request, at)?;
         match config.task.clone() {
             Some(task) => Ok(PushConfigRequest { task, config }),
@@ -68,23 +67,23 @@ pub fn read_delete_push(
 }
 
 fn read_ref(tenant: String, task: String, id: String) -> Result<PushRefRequest, ProtocolError> {
-    asked(|at| {
-        let tenant = some_text(tenant, &at.field("tenant"));
+    read_request(|at| {
+        let tenant = optional_text(tenant, &at.field("tenant"));
         let task = task_ref(task, &at.field("taskId"));
-        let id = filled(id, &at.field("id"));
+        let id = required_text(id, &at.field("id"));
         Ok(PushRefRequest { tenant: tenant?, task: task?, id: id? })
     })
 }
 
-/// Reads the request of List Push Notification Configs. A page size of 0 is that of the server.
+/// Reads the request of List Push Notification Configs. Page size 0 means the server's default.
 pub fn read_list_push(
     request: pb::ListTaskPushNotificationConfigsRequest,
 ) -> Result<PushListRequest, ProtocolError> {
-    asked(|at| {
-        let tenant = some_text(request.tenant, &at.field("tenant"));
+    read_request(|at| {
+        let tenant = optional_text(request.tenant, &at.field("tenant"));
         let task = task_ref(request.task_id, &at.field("taskId"));
         let size = count(request.page_size, &at.field("pageSize"), &(0..=MAX_PAGE_SIZE));
-        let token = some_text(request.page_token, &at.field("pageToken"));
+        let token = optional_text(request.page_token, &at.field("pageToken"));
         Ok(PushListRequest {
             tenant: tenant?,
             task: task?,
@@ -94,7 +93,7 @@ pub fn read_list_push(
     })
 }
 
-/// Answer of creating or getting a webhook.
+/// Response to creating or getting a webhook.
 pub fn push_config(config: &PushConfig) -> pb::TaskPushNotificationConfig {
     pb::TaskPushNotificationConfig {
         tenant: write::text(config.tenant.as_ref()),
@@ -109,7 +108,7 @@ pub fn push_config(config: &PushConfig) -> pb::TaskPushNotificationConfig {
     }
 }
 
-/// Answer of listing webhooks.
+/// Response to listing webhooks.
 pub fn push_list(list: &PushList) -> pb::ListTaskPushNotificationConfigsResponse {
     pb::ListTaskPushNotificationConfigsResponse {
         configs: list.configs.iter().map(push_config).collect(),

@@ -1,8 +1,11 @@
-//! Requests about tasks, and for the extended card (A2A 3.1.3 to 3.1.6, 3.1.11).
+//! Requests for tasks and for the extended card (A2A 3.1.3 to 3.1.6, 3.1.11).
 
 use crate::{
     pb::v1 as pb,
-    read::{asked, context_id, count, history_length, optional, some_text, state, task_ref, time},
+    read::{
+        context_id, count, history_length, optional, optional_text, read_request, state, task_ref,
+        time,
+    },
     value,
 };
 use longhaul_wire::{
@@ -12,8 +15,8 @@ use longhaul_wire::{
 
 /// Reads the request of Get Task.
 pub fn read_get(request: pb::GetTaskRequest) -> Result<GetRequest, ProtocolError> {
-    asked(|at| {
-        let tenant = some_text(request.tenant, &at.field("tenant"));
+    read_request(|at| {
+        let tenant = optional_text(request.tenant, &at.field("tenant"));
         let id = task_ref(request.id, &at.field("id"));
         let history = optional(request.history_length, &at.field("historyLength"), history_length);
         Ok(GetRequest { tenant: tenant?, id: id?, history_length: history? })
@@ -22,14 +25,14 @@ pub fn read_get(request: pb::GetTaskRequest) -> Result<GetRequest, ProtocolError
 
 /// Reads the request of List Tasks.
 pub fn read_list(request: pb::ListTasksRequest) -> Result<ListRequest, ProtocolError> {
-    asked(|at| {
-        let tenant = some_text(request.tenant, &at.field("tenant"));
+    read_request(|at| {
+        let tenant = optional_text(request.tenant, &at.field("tenant"));
         let context = context_id(request.context_id, &at.field("contextId"));
         let status = state(request.status, &at.field("status"));
         let size = optional(request.page_size, &at.field("pageSize"), |size, at| {
             count(size, at, &(1..=MAX_PAGE_SIZE))
         });
-        let token = some_text(request.page_token, &at.field("pageToken"));
+        let token = optional_text(request.page_token, &at.field("pageToken"));
         let history = optional(request.history_length, &at.field("historyLength"), history_length);
         let after = &at.field("statusTimestampAfter");
         let after = optional(request.status_timestamp_after, after, time);
@@ -48,8 +51,8 @@ pub fn read_list(request: pb::ListTasksRequest) -> Result<ListRequest, ProtocolE
 
 /// Reads the request of Cancel Task.
 pub fn read_cancel(request: pb::CancelTaskRequest) -> Result<CancelRequest, ProtocolError> {
-    asked(|at| {
-        let tenant = some_text(request.tenant, &at.field("tenant"));
+    read_request(|at| {
+        let tenant = optional_text(request.tenant, &at.field("tenant"));
         let id = task_ref(request.id, &at.field("id"));
         let metadata = value::maybe_object(request.metadata.as_ref(), &at.field("metadata"));
         Ok(CancelRequest { tenant: tenant?, id: id?, metadata: metadata? })
@@ -60,8 +63,8 @@ pub fn read_cancel(request: pb::CancelTaskRequest) -> Result<CancelRequest, Prot
 pub fn read_subscribe(
     request: pb::SubscribeToTaskRequest,
 ) -> Result<SubscribeRequest, ProtocolError> {
-    asked(|at| {
-        let tenant = some_text(request.tenant, &at.field("tenant"));
+    read_request(|at| {
+        let tenant = optional_text(request.tenant, &at.field("tenant"));
         let id = task_ref(request.id, &at.field("id"));
         Ok(SubscribeRequest { tenant: tenant?, id: id? })
     })
@@ -71,5 +74,7 @@ pub fn read_subscribe(
 pub fn read_extended_card(
     request: pb::GetExtendedAgentCardRequest,
 ) -> Result<ExtendedCardRequest, ProtocolError> {
-    asked(|at| Ok(ExtendedCardRequest { tenant: some_text(request.tenant, &at.field("tenant"))? }))
+    read_request(|at| {
+        Ok(ExtendedCardRequest { tenant: optional_text(request.tenant, &at.field("tenant"))? })
+    })
 }

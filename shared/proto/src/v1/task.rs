@@ -1,25 +1,25 @@
-//! Task, and a page of a list of tasks (A2A 4.1.1, 3.1.4).
+//! Tasks, pages of tasks, and stream frames (A2A 4.1.1, 3.1.4, 3.2.3, 4.2).
 
 use super::message::{artifact, message};
 use crate::{
-    pb::v1 as pb,
-    write::{self, Place},
+    pb::v1::{self as pb, stream_response::Payload},
+    write::{self, EnclosingTask},
 };
 use longhaul_domain::{Message, Seq, Task, TaskState, Timestamp};
-use longhaul_wire::{TaskPage, WireError};
+use longhaul_wire::{ArtifactEvent, StatusEvent, StreamEvent, TaskPage, WireError};
 
-/// Answer of Get Task and Cancel Task. Only a content that is kept apart makes it fail.
+/// Response of Get Task and Cancel Task. Fails only on contents that are stored apart.
 pub fn task(task: &Task) -> Result<pb::Task, WireError> {
-    shown(task, true, None)
+    task_with_cursor(task, true, None)
 }
 
-/// A task as one place shows it.
-pub(super) fn shown(
+/// Converts a task, with or without artifacts, and with the cursor if there is one.
+fn task_with_cursor(
     task: &Task,
     artifacts: bool,
     cursor: Option<Seq>,
 ) -> Result<pb::Task, WireError> {
-    let place = Place { task: task.key.task, context: &task.context };
+    let place = EnclosingTask { task: task.key.task, context: &task.context };
     let artifacts = if artifacts { task.artifacts.as_slice() } else { &[] };
     let history = task.history.iter().map(|item| message(&item.message, Some(place)));
     let now = &task.status;
@@ -33,27 +33,73 @@ pub(super) fn shown(
     })
 }
 
-/// A status inside of its task.
-pub(super) fn status(
+/// Converts the status of a task.
+fn status(
     state: TaskState,
-    said: Option<&Message>,
+    status_message: Option<&Message>,
     at: Timestamp,
-    place: Place<'_>,
+    place: EnclosingTask<'_>,
 ) -> Result<pb::TaskStatus, WireError> {
     Ok(pb::TaskStatus {
         state: write::state(state),
-        message: said.map(|said| message(said, Some(place))).transpose()?,
+        message: status_message.map(|own| message(own, Some(place))).transpose()?,
         timestamp: Some(write::time(at)),
     })
 }
 
-/// Answer of List Tasks. Only a content that is kept apart makes it fail.
+/// Response of List Tasks. Fails only on contents that are stored apart.
 pub fn page(page: &TaskPage) -> Result<pb::ListTasksResponse, WireError> {
-    let tasks = page.tasks.iter().map(|task| shown(task, page.include_artifacts, None));
+    let tasks = page.tasks.iter().map(|task| task_with_cursor(task, page.include_artifacts, None));
     Ok(pb::ListTasksResponse {
         tasks: tasks.collect::<Result<_, _>>()?,
         next_page_token: page.next_page_token.clone(),
         page_size: write::count(page.page_size),
         total_size: write::count(page.total_size),
+    })
+}
+
+/// Converts an event, with the cursor in its metadata under the URI of the resume extension. Fails
+/// only on contents that are stored apart.
+pub fn event(event: &StreamEvent, cursor: Option<Seq>) -> Result<pb::StreamResponse, WireError> {
+    let payload = match event {
+        StreamEvent::Task(task) => Payload::Task(task_with_cursor(task, true, cursor)?),
+        StreamEvent::Message(message) => Payload::Message(reply(message, cursor)?),
+        StreamEvent::Status(event) => Payload::StatusUpdate(status_update(event, cursor)?),
+        StreamEvent::Artifact(event) => Payload::ArtifactUpdate(artifact_update(event, cursor)?),
+    };
+    Ok(pb::StreamResponse { payload: Some(payload) })
+}
+
+fn reply(reply: &Message, cursor: Option<Seq>) -> Result<pb::Message, WireError> {
+    let metadata = write::with_cursor(reply.metadata.as_ref(), cursor);
+    Ok(pb::Message { metadata, ..message(reply, None)? })
+}
+
+fn status_update(
+    event: &StatusEvent,
+    cursor: Option<Seq>,
+) -> Result<pb::TaskStatusUpdateEvent, WireError> {
+    let change = &event.change;
+    let place = EnclosingTask { task: event.task, context: &event.context };
+    Ok(pb::TaskStatusUpdateEvent {
+        task_id: event.task.to_string(),
+        context_id: event.context.as_str().to_owned(),
+        status: Some(status(change.state, change.message.as_ref(), event.at, place)?),
+        metadata: write::with_cursor(change.metadata.as_ref(), cursor),
+    })
+}
+
+fn artifact_update(
+    event: &ArtifactEvent,
+    cursor: Option<Seq>,
+) -> Result<pb::TaskArtifactUpdateEvent, WireError> {
+    let update = &event.update;
+    Ok(pb::TaskArtifactUpdateEvent {
+        task_id: event.task.to_string(),
+        context_id: event.context.as_str().to_owned(),
+        artifact: Some(artifact(&update.artifact)?),
+        append: update.append,
+        last_chunk: update.last_chunk,
+        metadata: write::with_cursor(update.metadata.as_ref(), cursor),
     })
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a request is said with the paths that the same JSON gets, and nothing makes a decoder panic.
+//! Invalid requests: violations have the same paths as in JSON, and no bytes make a decoder panic.
 
 use crate::{peer, samples};
 use longhaul_proto::{pb, v0, v1};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use prost::Message;
 use serde_json::value::RawValue;
 
-/// Where it is wrong.
+/// Paths of the violations.
 fn fields<T: std::fmt::Debug>(read: Result<T, ProtocolError>) -> Vec<String> {
     match read {
         Err(ProtocolError::InvalidParams(list)) => list.into_iter().map(|v| v.field).collect(),
@@ -15,13 +15,13 @@ fn fields<T: std::fmt::Debug>(read: Result<T, ProtocolError>) -> Vec<String> {
     }
 }
 
-fn of_json(dialect: Dialect, operation: Operation, json: &str) -> Vec<String> {
+fn json_fields(dialect: Dialect, operation: Operation, json: &str) -> Vec<String> {
     let raw = RawValue::from_string(json.to_owned()).unwrap();
     fields(dialect.read(operation, &raw))
 }
 
 #[test]
-fn a_bad_send_of_1_0_is_refused_with_the_paths_of_json() {
+fn an_invalid_send_of_1_0_is_refused_with_the_paths_of_json() {
     for (json, expected) in [
         ("{}", "message"),
         (r#"{"message":{"messageId":"m","role":"ROLE_USER"}}"#, "message.parts"),
@@ -53,15 +53,15 @@ fn a_bad_send_of_1_0_is_refused_with_the_paths_of_json() {
             "configuration.taskPushNotificationConfig.url",
         ),
     ] {
-        let theirs = peer::of_text("lf.a2a.v1.SendMessageRequest", json);
-        let read = fields(v1::read_send(theirs.to_ours()));
+        let peer_message = peer::from_json_text("lf.a2a.v1.SendMessageRequest", json);
+        let read = fields(v1::read_send(peer_message.to_ours()));
         assert_eq!(read, [expected], "{json}");
-        assert_eq!(read, of_json(Dialect::V1_0, Operation::Send, json), "{json}");
+        assert_eq!(read, json_fields(Dialect::V1_0, Operation::Send, json), "{json}");
     }
 }
 
 #[test]
-fn a_bad_send_of_0_3_is_refused_with_the_paths_of_json() {
+fn an_invalid_send_of_0_3_is_refused_with_the_paths_of_json() {
     for (json, expected) in [
         ("{}", "message"),
         (r#"{"message":{"messageId":"m","role":"ROLE_USER"}}"#, "message.content"),
@@ -83,26 +83,27 @@ fn a_bad_send_of_0_3_is_refused_with_the_paths_of_json() {
             "configuration.pushNotification.url",
         ),
     ] {
-        let theirs = peer::of_text("a2a.v1.SendMessageRequest", json);
-        let read = fields(v0::read_send(theirs.to_ours()));
-        assert_eq!(read, of_json(Dialect::V0_3Proto, Operation::Send, json), "{json}");
+        let peer_message = peer::from_json_text("a2a.v1.SendMessageRequest", json);
+        let read = fields(v0::read_send(peer_message.to_ours()));
+        assert_eq!(read, json_fields(Dialect::V0_3Proto, Operation::Send, json), "{json}");
         assert_eq!(read, [expected], "{json}");
     }
 }
 
 #[test]
-fn bad_lists_and_names_are_refused_with_the_paths_of_json() {
+fn invalid_lists_and_names_are_refused_with_the_paths_of_json() {
     for (json, expected) in [
         (r#"{"pageSize":0}"#, "pageSize"),
         (r#"{"pageSize":101}"#, "pageSize"),
         (r#"{"historyLength":-5}"#, "historyLength"),
         (r#"{"status":17}"#, "status"),
     ] {
-        let theirs = peer::of_text("lf.a2a.v1.ListTasksRequest", json);
-        let read = fields(v1::read_list(theirs.to_ours()));
+        let peer_message = peer::from_json_text("lf.a2a.v1.ListTasksRequest", json);
+        let read = fields(v1::read_list(peer_message.to_ours()));
         assert_eq!(read, [expected], "{json}");
-        assert_eq!(read, of_json(Dialect::V1_0, Operation::List, json), "{json}");
+        assert_eq!(read, json_fields(Dialect::V1_0, Operation::List, json), "{json}");
     }
+    // A bare id is accepted as a resource name.
     for (name, refused) in [("", true), ("tasks/", true), ("tasks/x", false), ("x", false)] {
         let read =
             v0::read_get(pb::v0::GetTaskRequest { name: name.to_owned(), history_length: 0 });
@@ -122,7 +123,7 @@ fn times_out_of_range_are_refused() {
         status_timestamp_after: Some(prost_types::Timestamp { seconds, nanos }),
         ..Default::default()
     };
-    // The seconds of the first moment of the year 1, and of the first after the year 9999.
+    // Seconds of the first moment of year 1, and of the first after year 9999.
     let (first, end) = (-62_135_596_800, 253_402_300_800);
     for (seconds, nanos) in [
         (i64::MAX, 0),
@@ -142,7 +143,7 @@ fn times_out_of_range_are_refused() {
 }
 
 #[test]
-fn all_that_is_wrong_is_said_at_once() {
+fn all_violations_are_reported_at_once() {
     let request = pb::v1::SendMessageRequest {
         message: Some(pb::v1::Message {
             role: 9,
@@ -155,7 +156,7 @@ fn all_that_is_wrong_is_said_at_once() {
     assert_eq!(fields.len(), 5, "{fields:?}");
 }
 
-/// Every decoder of what clients send.
+/// Runs every decoder of client requests.
 fn decode_all(bytes: &[u8]) {
     fn one<T: Message + Default, R>(bytes: &[u8], read: impl Fn(T) -> R) {
         let _ = T::decode(bytes).map(read);
@@ -190,12 +191,12 @@ proptest! {
     }
 
     #[test]
-    fn almost_requests_never_panic(
+    fn nearly_valid_requests_never_panic(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in any::<prop::sample::Index>(),
     ) {
-        let theirs = peer::of_json("lf.a2a.v1.SendMessageRequest", &V1(&samples::send_request()));
-        let mut bytes = theirs.bytes();
+        let peer_message = peer::from_json("lf.a2a.v1.SendMessageRequest", &V1(&samples::send_request()));
+        let mut bytes = peer_message.bytes();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;
@@ -207,8 +208,8 @@ proptest! {
 }
 
 #[test]
-fn nesting_without_end_is_refused_and_not_followed() {
-    // A list in a list in a list, deeper than any stack: field 6 of Value, field 1 of ListValue.
+fn extreme_nesting_is_refused_without_overflow() {
+    // Lists nested deeper than any stack: field 6 of Value, field 1 of ListValue.
     let mut bytes = Vec::new();
     for _ in 0..20_000 {
         let mut outer = Vec::new();

@@ -1,4 +1,4 @@
-//! Errors as gRPC has them.
+//! gRPC errors: codes, messages and details.
 
 use longhaul_proto::{pb::rpc, status};
 use longhaul_wire::{Dialect, ProtocolError, Violation};
@@ -28,7 +28,7 @@ fn an_error_of_the_protocol_names_its_reason() {
 }
 
 #[test]
-fn wrong_parameters_are_listed() {
+fn invalid_parameters_are_listed() {
     let (status, details) = details(&ProtocolError::invalid("message.parts[0]", "has no content"));
     assert_eq!(status.code(), Code::InvalidArgument);
     let info = rpc::ErrorInfo::decode(details[0].value.as_slice()).unwrap();
@@ -39,7 +39,7 @@ fn wrong_parameters_are_listed() {
 }
 
 #[test]
-fn a_wait_is_told() {
+fn retry_delays_are_in_the_details() {
     let retry_after = Duration::from_millis(2500);
     let (status, details) = details(&ProtocolError::Unavailable { retry_after });
     assert_eq!(status.code(), Code::Unavailable);
@@ -53,12 +53,13 @@ fn errors_fit_into_the_headers_that_clients_accept() {
     let many = (0..16).map(|_| Violation::new(long.clone(), long.clone())).collect();
     for error in [ProtocolError::InvalidParams(many), ProtocolError::UnsupportedOperation(long)] {
         let status = status(Dialect::V1_0, &error);
+        // Common header limits start at 8 KiB; base64 adds a third to the details.
         assert!(status.message().len() + status.details().len() < 6 << 10);
     }
 }
 
 #[test]
-fn a_client_of_0_3_hears_the_names_of_0_3() {
+fn a_client_of_0_3_sees_the_names_of_0_3() {
     let error = ProtocolError::invalid("message.parts", "is wrong");
     let status = status(Dialect::V0_3Proto, &error);
     let written = rpc::Status::decode(status.details()).unwrap();

@@ -1,4 +1,4 @@
-//! The other implementation of protobuf.
+//! Second protobuf implementation, to compare against.
 
 use longhaul_proto::pb::FILE_DESCRIPTOR_SET;
 use prost::Message;
@@ -14,44 +14,44 @@ fn kind(name: &str) -> MessageDescriptor {
     POOL.get_message_by_name(name).unwrap_or_else(|| panic!("{name} is described"))
 }
 
-/// A message as it came over the wire, shown as JSON.
+/// Message that the second implementation decoded, shown as JSON.
 #[derive(PartialEq)]
-pub struct Theirs(DynamicMessage);
+pub struct PeerMessage(DynamicMessage);
 
-impl fmt::Debug for Theirs {
+impl fmt::Debug for PeerMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(&self.0).expect("JSON"))
     }
 }
 
-impl Theirs {
+impl PeerMessage {
     fn decode(name: &str, bytes: &[u8]) -> Self {
         Self(DynamicMessage::decode(kind(name), bytes).expect("protobuf"))
     }
     pub fn bytes(&self) -> Vec<u8> {
         self.0.encode_to_vec()
     }
-    /// Read by us.
+    /// Decodes the bytes with the implementation under test.
     pub fn to_ours<T: Message + Default>(&self) -> T {
         T::decode(self.bytes().as_slice()).expect("protobuf")
     }
 }
 
-/// A message of JSON text. Numbers beyond every double are those next to them.
-pub fn of_text(name: &str, json: &str) -> Theirs {
+/// Parses JSON text. Numbers beyond the range of doubles become the nearest double.
+pub fn from_json_text(name: &str, json: &str) -> PeerMessage {
     let json = json.replace("1e400", "1.7976931348623157e308");
     let mut reader = serde_json::Deserializer::from_str(&json);
     let read = DynamicMessage::deserialize(kind(name), &mut reader)
         .unwrap_or_else(|why| panic!("{name}: {why}: {json}"));
-    Theirs::decode(name, &read.encode_to_vec())
+    PeerMessage::decode(name, &read.encode_to_vec())
 }
 
-/// A message of what a dialect writes.
-pub fn of_json(name: &str, json: &impl Serialize) -> Theirs {
-    of_text(name, &serde_json::to_string(json).expect("JSON"))
+/// Parses the JSON that a dialect writes.
+pub fn from_json(name: &str, json: &impl Serialize) -> PeerMessage {
+    from_json_text(name, &serde_json::to_string(json).expect("JSON"))
 }
 
-/// What we send.
-pub fn of_ours(name: &str, ours: &impl Message) -> Theirs {
-    Theirs::decode(name, &ours.encode_to_vec())
+/// Decodes a message of the implementation under test.
+pub fn from_ours(name: &str, ours: &impl Message) -> PeerMessage {
+    PeerMessage::decode(name, &ours.encode_to_vec())
 }

@@ -13,22 +13,17 @@ pub mod messages;
 pub mod run_details;
 pub mod task;
 
-use crate::{
-    PostgresStore,
-    column::column,
-    db::Db,
-    error::{DbError, DbResult},
-};
+use crate::{PostgresStore, column::column, db::Db, error::DbResult};
 use async_trait::async_trait;
 use bytes::Bytes;
 use log::LogPages;
-use longhaul_domain::{AgentName, BlobHash, OwnerId, Seq, Task, TaskId, TaskKey};
+use longhaul_domain::{AgentName, BlobHash, OwnerId, Seq, Task, TaskKey};
 use longhaul_runtime::spawn;
 use longhaul_store::{
     ListQuery, LogPage, ReadLimit, ReadStore, Result, RunDetails, SnapshotOptions, StoreError,
     TaskPage,
 };
-use sqlx_core::{query::query, query_scalar::query_scalar};
+use sqlx_core::query::query;
 use sqlx_postgres::PgConnection;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -42,10 +37,6 @@ from unnest($2::bytea[]) as w (hash)
 cross join lateral (
     select b.hash, b.bytes from blobs b where b.owner_id = $1 and b.hash = w.hash offset 0
 ) b";
-
-/// Reads the agent of a task.
-pub const AGENT_OF: &str = "-- store::agent_of
-select agent from tasks where owner_id = $1 and task_id = $2";
 
 #[async_trait]
 impl ReadStore for PostgresStore {
@@ -112,19 +103,6 @@ impl ReadStore for PostgresStore {
         hashes: Vec<BlobHash>,
     ) -> Result<HashMap<BlobHash, Bytes>> {
         let read = || async { read_blobs(&mut *self.db.reader().await?, owner, &hashes).await };
-        self.db.retry(read).await
-    }
-
-    async fn agent_of(&self, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>> {
-        let read = || async {
-            let name = query_scalar::<_, String>(AGENT_OF)
-                .bind(owner.0)
-                .bind(task.uuid())
-                .fetch_optional(&mut *self.db.reader().await?)
-                .await?;
-            let agent = name.map(AgentName::new).transpose();
-            agent.map_err(|error| DbError::corrupt("tasks.agent", error))
-        };
         self.db.retry(read).await
     }
 

@@ -1,7 +1,7 @@
 //! Runs the conformance suite against a real Postgres.
 
 use longhaul_runtime::SystemIds;
-use longhaul_store::conformance::Fixture;
+use longhaul_store_kit::Fixture;
 use longhaul_store_postgres::{PostgresOptions, PostgresStore};
 use longhaul_tests::Database;
 use std::{sync::Arc, time::Duration};
@@ -14,4 +14,4 @@ async fn fixture() -> Fixture {
     Fixture { store, keep: Box::new(database) }
 }
 
-longhaul_store::conformance_tests!(fixture().await);
+longhaul_store_kit::conformance_tests!(fixture().await);

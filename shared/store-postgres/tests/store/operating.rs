@@ -45,7 +45,7 @@ async fn concurrent_redrives_create_one_task() {
         after: None,
         limit: 10,
     };
-    assert!(test.store.dead(open_ones).await.unwrap().is_empty());
+    assert!(test.store.list_dead_letters(open_ones).await.unwrap().is_empty());
     other.close().await;
 }
 

@@ -1,25 +1,25 @@
-//! Keeps snapshots within the room that is given for them: the sizes of artifacts are known before any of them is read, and the
-//! reading of messages stops where the room ends.
+//! The read budget of a snapshot. The sizes of artifacts are added up before any is read, and
+//! messages are read until the budget is used up.
 
-use crate::{db::statements, error::Result, row};
+use crate::{db::statements, error::DbResult, row};
 use longhaul_domain::{Seq, TaskKey};
 use longhaul_store::ReadBudget;
 use rusqlite::Connection;
 use std::collections::HashMap;
 
 statements! {
-    // The length of a text is known without reading it.
+    // SQLite knows the length of a text without reading it.
     SIZES = "-- store::read_task
         SELECT artifact_id, seq, octet_length(body) FROM log
         WHERE owner_id = ?1 AND task = ?2 AND seq >= ?3 AND kind = 3";
 }
 
-/// What is left of a room while the parts of an answer are read.
+/// Rest of a read budget while the parts of a snapshot are read.
 #[derive(Debug, Clone, Copy)]
-pub struct Left(pub ReadBudget);
+pub struct RemainingBudget(pub ReadBudget);
 
-impl Left {
-    /// Whether so many bytes go into it, which they then take.
+impl RemainingBudget {
+    /// Takes bytes from the budget; `false`: they do not fit.
     pub fn take(&mut self, bytes: u64) -> bool {
         let fits = self.0.bytes().is_none_or(|left| bytes <= left);
         if fits {
@@ -28,14 +28,15 @@ impl Left {
         fits
     }
 
-    /// Takes the room of the chunks of a task that are part of its artifacts: of each artifact those from where it last began.
+    /// Takes the chunks that make up the current artifacts of a task: of each artifact those since
+    /// it last began.
     pub fn take_artifacts(
         &mut self,
         conn: &Connection,
         key: TaskKey,
         from: Seq,
         begins: &HashMap<&str, Seq>,
-    ) -> Result<()> {
+    ) -> DbResult<()> {
         if matches!(self.0, ReadBudget::Unlimited) {
             return Ok(());
         }

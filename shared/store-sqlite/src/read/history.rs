@@ -1,23 +1,23 @@
-//! What was said to and by a task, page by page from the newest message to the oldest. A page ends where its bytes end, so what
-//! a run holds of a history is bounded whatever the history is.
+//! Message history, page by page from the newest message to the oldest. A page is bounded in bytes,
+//! so a run holds a bounded part of any history.
 
-use crate::{db::statements, error::Result, row};
+use crate::{db::statements, error::DbResult, row};
 use longhaul_domain::TaskKey;
 use longhaul_store::{HistoryPage, HistoryQuery};
 use rusqlite::Connection;
 
 statements! {
-    // The length of a text is known without reading it.
+    // SQLite knows the length of a text without reading it.
     MESSAGES = "-- store::read_history
         SELECT seq, kind, body FROM log
         WHERE owner_id = ?1 AND task = ?2 AND says = 1 AND seq < ?3 ORDER BY seq DESC LIMIT ?4";
 }
 
-/// The newest messages before a place.
-pub fn page(conn: &Connection, key: TaskKey, query: HistoryQuery) -> Result<HistoryPage> {
+/// Reads the newest messages before a position.
+pub fn page(conn: &Connection, key: TaskKey, query: HistoryQuery) -> DbResult<HistoryPage> {
     let mut page = HistoryPage::default();
     let mut statement = conn.prepare_cached(MESSAGES)?;
-    // One row more tells whether there are older messages.
+    // One more row tells whether there are older messages.
     let limit = i64::from(query.rows.max(1)) + 1;
     let mut rows = statement.query((key.owner.0, key.task.to_string(), query.before.0, limit))?;
     let mut left = query.bytes;

@@ -1,12 +1,12 @@
 //! Lists of tasks.
 
 use super::{
-    budget::Left,
-    task::{Facts, messages, snapshot},
+    budget::RemainingBudget,
+    task::{TaskRow, messages, snapshot},
 };
 use crate::{
     db::{self, statements},
-    error::{Fault, Result},
+    error::{DbResult, SqliteError},
     row,
 };
 use longhaul_domain::{AgentName, Task, TaskState};
@@ -50,12 +50,12 @@ statements! {
         WHERE owner_id = :owner AND status_at >= :from AND (:state IS NULL OR state = :state)";
 }
 
-/// Greater than every task id.
-const PAST_EVERY_TASK: &str = "g";
+/// Sorts after every task id.
+const AFTER_ALL_TASKS: &str = "g";
 
-/// One page. The total is exact here, also above 10,000: counting reads one index of one file. The tasks of a page are
-/// read one after the other, which costs no round trips in a process of its own.
-pub fn list(conn: &Connection, query: &ListQuery) -> Result<TaskPage> {
+/// Reads one page. The total is exact even above 10,000, because counting reads a single index. The
+/// tasks of a page are read one by one, which costs no round trips here.
+pub fn list(conn: &Connection, query: &ListQuery) -> DbResult<TaskPage> {
     let total = match query.after {
         Some(cursor) => cursor.total,
         None => count(conn, query)?,
@@ -72,25 +72,27 @@ pub fn list(conn: &Connection, query: &ListQuery) -> Result<TaskPage> {
     Ok(TaskPage { tasks: snapshots(conn, &rows, query.options)?, next, total })
 }
 
-/// The tasks with what they say and make. Those whose history has to give way are read a second time.
-fn snapshots(conn: &Connection, rows: &[Facts], options: SnapshotOptions) -> Result<Vec<Task>> {
-    let read = |options: SnapshotOptions, left: &mut Left| {
-        let tasks = rows.iter().map(|facts| snapshot(conn, facts.clone(), options, left));
-        tasks.collect::<Result<Vec<Task>>>()
+/// Reads the snapshots of a page. If they exceed the budget together, they are read a second time
+/// with a share of it each.
+fn snapshots(conn: &Connection, rows: &[TaskRow], options: SnapshotOptions) -> DbResult<Vec<Task>> {
+    let read = |options: SnapshotOptions, left: &mut RemainingBudget| {
+        let tasks = rows.iter().map(|task_row| snapshot(conn, task_row.clone(), options, left));
+        tasks.collect::<DbResult<Vec<Task>>>()
     };
     let ReadBudget::TrimHistory(bytes) = options.budget else {
-        return read(options, &mut Left(options.budget));
+        return read(options, &mut RemainingBudget(options.budget));
     };
-    match read(options, &mut Left(ReadBudget::Strict(bytes))) {
-        Err(Fault::Store(StoreError::TooLarge { .. })) => {}
+    match read(options, &mut RemainingBudget(ReadBudget::Strict(bytes))) {
+        Err(SqliteError::Store(StoreError::TooLarge { .. })) => {}
         done => return done,
     }
-    let mut left = Left(options.budget);
+    let mut left = RemainingBudget(options.budget);
     let mut tasks = read(SnapshotOptions { history: 0, ..options }, &mut left)?;
     let share = left.0.bytes().unwrap_or_default() / (tasks.len() as u64).max(1);
     if options.history > 0 {
         for task in &mut tasks {
-            let (seq, mut left) = (task.status.seq, Left(ReadBudget::TrimHistory(share)));
+            let (seq, mut left) =
+                (task.status.seq, RemainingBudget(ReadBudget::TrimHistory(share)));
             let limit = options.history;
             task.history = messages(conn, task.key, limit, Some(seq), &mut left)?;
         }
@@ -98,11 +100,11 @@ fn snapshots(conn: &Connection, rows: &[Facts], options: SnapshotOptions) -> Res
     Ok(tasks)
 }
 
-/// The tasks of a page, and one more where there is one.
-fn page(conn: &Connection, query: &ListQuery) -> Result<Vec<Facts>> {
+/// Reads the tasks of a page, and one more if there is one.
+fn page(conn: &Connection, query: &ListQuery) -> DbResult<Vec<TaskRow>> {
     let before_at = query.after.map_or(i64::MAX, |cursor| cursor.status_at.timestamp_millis());
     let before_task =
-        query.after.map_or_else(|| PAST_EVERY_TASK.to_owned(), |cursor| cursor.task.to_string());
+        query.after.map_or_else(|| AFTER_ALL_TASKS.to_owned(), |cursor| cursor.task.to_string());
     let (owner, from, state) = (query.owner.0, from(query), query.state.map(TaskState::number));
     let agent = query.agent.as_ref().map(AgentName::as_str);
     let limit = query.page_size.max(1).saturating_add(1);
@@ -114,7 +116,7 @@ fn page(conn: &Connection, query: &ListQuery) -> Result<Vec<Facts>> {
                 ":owner": owner, ":before_at": before_at, ":before_task": before_task, ":from": from,
                 ":state": state, ":agent": agent, ":limit": limit,
             },
-            Facts::from_row,
+            TaskRow::from_row,
         ),
         Some(context) => db::all(
             conn,
@@ -123,12 +125,12 @@ fn page(conn: &Connection, query: &ListQuery) -> Result<Vec<Facts>> {
                 ":owner": owner, ":before_at": before_at, ":before_task": before_task, ":from": from,
                 ":state": state, ":agent": agent, ":limit": limit, ":context": context.as_str(),
             },
-            Facts::from_row,
+            TaskRow::from_row,
         ),
     }
 }
 
-fn count(conn: &Connection, query: &ListQuery) -> Result<u64> {
+fn count(conn: &Connection, query: &ListQuery) -> DbResult<u64> {
     let (owner, from, state) = (query.owner.0, from(query), query.state.map(TaskState::number));
     let agent = query.agent.as_ref().map(AgentName::as_str);
     let number = |row: &Row<'_>| Ok(row.get::<_, i64>(0)?);
@@ -149,7 +151,7 @@ fn count(conn: &Connection, query: &ListQuery) -> Result<u64> {
     Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
 }
 
-/// The first millisecond that counts: a time between two of them begins with the later one.
+/// Returns the first millisecond of the range; a time between two milliseconds rounds up.
 fn from(query: &ListQuery) -> i64 {
     query.status_from.map_or(i64::MIN, row::not_before)
 }

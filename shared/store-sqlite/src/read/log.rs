@@ -1,12 +1,12 @@
-//! Logs, page by page, and large contents.
+//! Pages of logs, and large contents.
 
 use crate::{
     db::{self, statements},
-    error::Result,
+    error::DbResult,
     row,
 };
 use bytes::Bytes;
-use longhaul_domain::{AgentName, BlobHash, LogEntry, OwnerId, Seq, TaskId, TaskKey};
+use longhaul_domain::{BlobHash, LogEntry, OwnerId, Seq, TaskKey};
 use longhaul_store::{LogPage, ReadLimit};
 use rusqlite::Connection;
 use std::collections::HashMap;
@@ -19,19 +19,17 @@ statements! {
         WHERE owner_id = ?1 AND task = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
     ENTRY = "-- store::read_entry
         SELECT seq, at, attempt, kind, body FROM log WHERE owner_id = ?1 AND task = ?2 AND seq = ?3";
-    AGENT = "-- store::agent_of
-        SELECT agent FROM tasks WHERE owner_id = ?1 AND task = ?2";
     BLOB = "-- store::read_blobs
         SELECT bytes FROM blobs WHERE owner_id = ?1 AND hash = ?2";
 }
 
-/// Entries after a place; `None`: no such task.
+/// Reads entries after a position; `None`: no such task.
 pub fn read_log(
     conn: &Connection,
     key: TaskKey,
     after: Seq,
     limit: ReadLimit,
-) -> Result<Option<LogPage>> {
+) -> DbResult<Option<LogPage>> {
     let (owner, task) = (key.owner.0, key.task.to_string());
     let place =
         db::one(conn, PLACE, (owner, &task), |row| Ok((row::seq(row, 0)?, row::state(row, 1)?)))?;
@@ -50,12 +48,12 @@ pub fn read_log(
     Ok(Some(page))
 }
 
-/// The same for many tasks: those that have such entries.
+/// Reads the logs of many tasks; those without new entries are left out.
 pub fn read_logs(
     conn: &Connection,
     cursors: Vec<(TaskKey, Seq)>,
     limit: ReadLimit,
-) -> Result<Vec<(TaskKey, LogPage)>> {
+) -> DbResult<Vec<(TaskKey, LogPage)>> {
     let mut logs = Vec::new();
     for (key, after) in cursors {
         if let Some(page) = read_log(conn, key, after, limit)?
@@ -67,24 +65,20 @@ pub fn read_logs(
     Ok(logs)
 }
 
-/// An entry that must be there.
-pub fn entry_at(conn: &Connection, key: TaskKey, seq: Seq) -> Result<LogEntry> {
+/// Reads an entry that must exist.
+pub fn entry_at(conn: &Connection, key: TaskKey, seq: Seq) -> DbResult<LogEntry> {
     let params = (key.owner.0, key.task.to_string(), seq.0);
     let entry = db::one(conn, ENTRY, params, row::entry)?;
     entry
         .ok_or_else(|| row::corrupt("log.seq", format!("entry {seq} of task {} is gone", key.task)))
 }
 
-pub fn agent_of(conn: &Connection, owner: OwnerId, task: TaskId) -> Result<Option<AgentName>> {
-    db::one(conn, AGENT, (owner.0, task.to_string()), row::agent)
-}
-
-/// Large contents; those that the owner does not have are left out.
+/// Reads large contents; those that the owner does not have are left out.
 pub fn read_blobs(
     conn: &Connection,
     owner: OwnerId,
     hashes: Vec<BlobHash>,
-) -> Result<HashMap<BlobHash, Bytes>> {
+) -> DbResult<HashMap<BlobHash, Bytes>> {
     let mut blobs = HashMap::new();
     for hash in hashes {
         let bytes = db::one(conn, BLOB, (owner.0, &hash.0[..]), |row| {

@@ -1,9 +1,9 @@
-//! Snapshots: what the fold of the log gives, read through small indexes instead.
+//! Snapshots: the result of folding the log, read through small indexes.
 
-use super::{budget::Left, log::entry_at};
+use super::{budget::RemainingBudget, log::entry_at};
 use crate::{
     db::{self, statements},
-    error::Result,
+    error::DbResult,
     row,
 };
 use longhaul_domain::{
@@ -15,7 +15,7 @@ use rusqlite::{Connection, Row};
 use std::collections::HashMap;
 
 statements! {
-    FACTS = "-- store::read_task
+    TASK_ROW = "-- store::read_task
         SELECT t.owner_id, t.task, t.agent, t.context_id, t.created_at,
                s.state, s.status_at, s.status_seq, s.last_seq, s.message_seq, s.turn, s.deadline_at
         FROM tasks t JOIN task_state s ON s.owner_id = t.owner_id AND s.task = t.task
@@ -31,9 +31,9 @@ statements! {
         WHERE owner_id = ?1 AND task = ?2 AND seq >= ?3 AND kind = 3 ORDER BY seq";
 }
 
-/// A task without what it says and makes.
+/// The row of a task, without its messages and artifacts.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct TaskRow {
     pub key: TaskKey,
     pub agent: AgentName,
     pub context: ContextId,
@@ -47,9 +47,9 @@ pub struct Facts {
     pub deadline: Option<Timestamp>,
 }
 
-impl Facts {
-    /// From the columns of `FACTS`, in their order.
-    pub fn from_row(row: &Row<'_>) -> Result<Self> {
+impl TaskRow {
+    /// Reads the columns of `TASK_ROW`, in their order.
+    pub fn from_row(row: &Row<'_>) -> DbResult<Self> {
         Ok(Self {
             key: row::key_at(row)?,
             agent: row::parsed(row, 2)?,
@@ -66,68 +66,69 @@ impl Facts {
     }
 }
 
-pub fn facts(conn: &Connection, key: TaskKey) -> Result<Option<Facts>> {
-    db::one(conn, FACTS, (key.owner.0, key.task.to_string()), Facts::from_row)
+pub fn task_row(conn: &Connection, key: TaskKey) -> DbResult<Option<TaskRow>> {
+    db::one(conn, TASK_ROW, (key.owner.0, key.task.to_string()), TaskRow::from_row)
 }
 
-/// A snapshot of a task, if there is such a task.
+/// Reads the snapshot of a task, if the task exists.
 pub fn read_task(
     conn: &Connection,
     key: TaskKey,
     options: SnapshotOptions,
-) -> Result<Option<Task>> {
-    let mut left = Left(options.budget);
-    facts(conn, key)?.map(|facts| snapshot(conn, facts, options, &mut left)).transpose()
+) -> DbResult<Option<Task>> {
+    let mut left = RemainingBudget(options.budget);
+    task_row(conn, key)?.map(|row| snapshot(conn, row, options, &mut left)).transpose()
 }
 
-/// Adds what a task says and makes, and takes the room of it.
+/// Adds messages and artifacts to the row of a task, within the budget.
 pub fn snapshot(
     conn: &Connection,
-    facts: Facts,
+    task_row: TaskRow,
     options: SnapshotOptions,
-    left: &mut Left,
-) -> Result<Task> {
-    let key = facts.key;
-    let message = if facts.status_seq == Seq::START {
+    left: &mut RemainingBudget,
+) -> DbResult<Task> {
+    let key = task_row.key;
+    let message = if task_row.status_seq == Seq::START {
         None
     } else {
-        match entry_at(conn, key, facts.status_seq)?.body {
+        match entry_at(conn, key, task_row.status_seq)?.body {
             EntryBody::Status(change) => change.message,
             _ => return Err(row::corrupt("task_state.status_seq", "not a status")),
         }
     };
-    // What is never left out comes first.
+    // Artifacts are never left out, so they take their share of the budget first.
     let artifacts = if options.artifacts { artifacts(conn, key, left)? } else { Vec::new() };
     let history = match options.history {
         0 => Vec::new(),
-        limit => messages(conn, key, limit, Some(facts.status_seq), left)?,
+        limit => messages(conn, key, limit, Some(task_row.status_seq), left)?,
     };
     Ok(Task {
         key,
-        agent: facts.agent,
-        context: facts.context,
-        created_at: facts.created_at,
+        agent: task_row.agent,
+        context: task_row.context,
+        created_at: task_row.created_at,
         status: TaskStatus {
-            state: facts.state,
+            state: task_row.state,
             message,
-            at: facts.status_at,
-            seq: facts.status_seq,
+            at: task_row.status_at,
+            seq: task_row.status_seq,
         },
         history,
         artifacts,
         metadata: None,
-        last_seq: facts.last_seq,
+        last_seq: task_row.last_seq,
     })
 }
 
-/// The most recent messages in the order of the log, but for that of one entry, as many as there is room for.
+/// Reads the most recent messages within the budget, in the order of the log, except the one in the
+/// entry `except`.
 pub fn messages(
     conn: &Connection,
     key: TaskKey,
     limit: u32,
     except: Option<Seq>,
-    left: &mut Left,
-) -> Result<Vec<HistoryItem>> {
+    left: &mut RemainingBudget,
+) -> DbResult<Vec<HistoryItem>> {
     let mut statement = conn.prepare_cached(MESSAGES)?;
     let mut rows = statement.query((
         key.owner.0,
@@ -157,8 +158,12 @@ pub fn messages(
     Ok(items)
 }
 
-/// The artifacts in the order in which they first came, each from where it last began.
-fn artifacts(conn: &Connection, key: TaskKey, left: &mut Left) -> Result<Vec<Artifact>> {
+/// Reads the artifacts in the order of their first chunk, each from where it last began.
+fn artifacts(
+    conn: &Connection,
+    key: TaskKey,
+    left: &mut RemainingBudget,
+) -> DbResult<Vec<Artifact>> {
     let (owner, task) = (key.owner.0, key.task.to_string());
     let mut heads = db::all(conn, ARTIFACTS, (owner, &task), |row| {
         let id: String = row.get("artifact_id")?;
@@ -177,7 +182,7 @@ fn artifacts(conn: &Connection, key: TaskKey, left: &mut Left) -> Result<Vec<Art
         let EntryBody::Artifact(update) = row::body(row, 0, 1)? else {
             return Err(row::corrupt("log.kind", "not an artifact"));
         };
-        // A chunk before the last beginning of its artifact is replaced when that comes.
+        // A chunk before the last beginning of its artifact has been replaced.
         if let Some(place) = places.get(update.artifact.artifact_id.as_str()) {
             update.apply_to(&mut found[*place]);
         }

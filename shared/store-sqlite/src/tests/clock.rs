@@ -1,6 +1,6 @@
-//! Time is that of the process, and may be set back between two of them.
+//! The process's clock may be set back, and between two processes too.
 
-use super::{LOOK, asks, claim, claims, open};
+use super::{REAP, asks, claim, claim_all, open};
 use chrono::TimeDelta;
 use longhaul_domain::{Seq, TaskState};
 use longhaul_runtime::{Clock, ManualClock};
@@ -34,7 +34,7 @@ async fn a_message_is_recognised_for_a_day() {
 }
 
 #[tokio::test]
-async fn forgotten_messages_leave_the_file() {
+async fn expired_deduplication_keys_leave_the_file() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let store = open(folder.path(), clock.clone()).await;
     let count = || async {
@@ -47,7 +47,7 @@ async fn forgotten_messages_leave_the_file() {
     clock.advance(chrono::TimeDelta::hours(25));
     store.accept_new(asks("new", "hello")).await.unwrap();
     assert_eq!(count().await, 2);
-    store.reap(LOOK).await.unwrap();
+    store.reap(REAP).await.unwrap();
     assert_eq!(count().await, 1);
 }
 
@@ -67,7 +67,7 @@ async fn a_status_does_not_go_back_in_time_when_the_clock_does() {
     assert_eq!((task.status.state, task.status.at), (TaskState::Canceled, later.now()));
 }
 
-/// A task that has failed once and waits for its next attempt, a second from now.
+/// Creates a task that has failed once and retries in a second.
 async fn waiting_for_a_retry(store: &crate::SqliteStore) {
     store.accept_new(asks("m", "hello")).await.unwrap();
     let run = claim(store).await;
@@ -85,21 +85,21 @@ async fn waiting_for_a_retry(store: &crate::SqliteStore) {
 }
 
 #[tokio::test]
-async fn a_retry_comes_in_its_time_when_the_clock_is_set_back() {
+async fn a_retry_is_on_time_when_the_clock_is_set_back() {
     for back in [TimeDelta::seconds(90), TimeDelta::days(400)] {
         let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
         let store = open(folder.path(), clock.clone()).await;
         waiting_for_a_retry(&store).await;
         clock.advance(-back);
-        assert!(store.reap(LOOK).await.unwrap().done.is_empty(), "its second has not passed");
+        assert!(store.reap(REAP).await.unwrap().done.is_empty(), "its second has not passed");
         clock.advance(TimeDelta::milliseconds(1_100));
-        store.reap(LOOK).await.unwrap();
+        store.reap(REAP).await.unwrap();
         assert_eq!(claim(&store).await.attempt, 2, "{back}");
     }
 }
 
 #[tokio::test]
-async fn a_glitch_of_the_clock_leaves_deadlines_and_delays_as_they_are() {
+async fn a_clock_glitch_changes_no_deadline_or_delay() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let store = open(folder.path(), clock.clone()).await;
     let hour = Duration::from_secs(3_600);
@@ -112,18 +112,19 @@ async fn a_glitch_of_the_clock_leaves_deadlines_and_delays_as_they_are() {
     glitch.options.delay = Duration::from_secs(1);
     store.accept_new(glitch.clone()).await.unwrap();
     clock.advance(TimeDelta::days(-400));
-    store.reap(LOOK).await.unwrap();
+    store.reap(REAP).await.unwrap();
 
-    // What was accepted during the glitch waits its second; a new deadline is judged by the clock as it is.
+    // A task accepted while the clock was wrong waits its second; a new deadline is judged by the
+    // corrected clock.
     let mut in_time = asks("in time", "hello");
     in_time.options.deadline = Some(clock.now() + hour);
     store.accept_new(in_time.clone()).await.unwrap();
     clock.advance(TimeDelta::milliseconds(1_100));
-    store.reap(LOOK).await.unwrap();
+    store.reap(REAP).await.unwrap();
     let task = store.read_task(in_time.key, SnapshotOptions::ALL).await.unwrap().unwrap();
     assert_eq!(task.status.state, TaskState::Submitted);
     let mut claimed: Vec<_> = [claim(&store).await.key, claim(&store).await.key].into();
     claimed.sort_by_key(|key| key.task != glitch.key.task);
     assert_eq!(claimed, [glitch.key, in_time.key]);
-    assert!(claims(&store).await.is_empty(), "the third waits for its hour");
+    assert!(claim_all(&store).await.is_empty(), "the third waits for its hour");
 }

@@ -1,4 +1,4 @@
-//! An event costs the same on a long task: appending adds pages, it does not rewrite any.
+//! An event costs the same on a long task: an append adds pages and rewrites none.
 
 use super::{asks, claim, open};
 use longhaul_domain::{
@@ -9,7 +9,7 @@ use longhaul_store::{Append, Appended, ClaimedRun, IntakeStore, WorkerStore};
 use std::{path::Path, sync::Arc};
 
 /// Chunks over which the cost of one is averaged.
-const MEASURED: usize = 50;
+const MEASURED_CHUNKS: usize = 50;
 
 fn chunk() -> EntryBody {
     let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![Part::text("x".repeat(500))]);
@@ -62,7 +62,7 @@ fn written(folder: &Path) -> u64 {
 async fn a_chunk_writes_as_much_on_a_long_task_as_on_a_short_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Arc::new(SystemClock)).await;
-    // Without checkpoints the write-ahead log only grows, by exactly what was written.
+    // Without checkpoints the write-ahead log only grows, by exactly the bytes written.
     let grow_only = |tx: &mut crate::writer::Tx<'_>| {
         Ok(tx.conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?)
     };
@@ -75,11 +75,11 @@ async fn a_chunk_writes_as_much_on_a_long_task_as_on_a_short_one() {
     for length in [100, 1_000, 10_000] {
         writer.grow_to(length).await;
         let before = written(folder.path());
-        for _ in 0..MEASURED {
+        for _ in 0..MEASURED_CHUNKS {
             writer.append(vec![chunk()]).await;
         }
-        writer.chunks += MEASURED;
-        let cost = (written(folder.path()) - before) / MEASURED as u64;
+        writer.chunks += MEASURED_CHUNKS;
+        let cost = (written(folder.path()) - before) / MEASURED_CHUNKS as u64;
         println!("at {length} chunks one more writes {cost} bytes");
         costs.push(cost);
     }

@@ -1,11 +1,11 @@
-//! A disk that is full, and files that are no databases.
+//! Full disks, and files that are no databases.
 
 use super::{asks, open};
 use longhaul_runtime::{SystemClock, SystemIds};
 use longhaul_store::{Accepted, IntakeStore, ReadStore, SnapshotOptions, Store, StoreError};
 use std::{fs, sync::Arc};
 
-/// Lets the file grow to a number of pages and not further: what the database sees of a full disk.
+/// Limits the file to a number of pages, which the database sees as a full disk.
 async fn allow_pages(store: &crate::SqliteStore, pages: i64) {
     let allow = store.writer.write(0, move |tx| {
         Ok(tx.conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)
@@ -14,7 +14,7 @@ async fn allow_pages(store: &crate::SqliteStore, pages: i64) {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_writes_and_loses_nothing_and_passes() {
+async fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Arc::new(SystemClock)).await;
     allow_pages(&store, 120).await;
@@ -42,7 +42,7 @@ async fn a_full_disk_refuses_writes_and_loses_nothing_and_passes() {
 }
 
 #[tokio::test]
-async fn a_small_write_beside_one_that_does_not_fit_is_done() {
+async fn a_small_write_succeeds_beside_one_that_does_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Arc::new(SystemClock)).await;
     allow_pages(&store, 120).await;
@@ -55,14 +55,14 @@ async fn a_small_write_beside_one_that_does_not_fit_is_done() {
     let refused = two.unwrap_err();
     assert!(refused.is_transient(), "{refused:?}");
     for small in [one, three] {
-        // In the same batch they may have failed with it, but then as something to be tried again.
+        // A small write in the same batch may fail with it, but then as a retryable error.
         assert!(small.as_ref().map_or_else(StoreError::is_transient, |_| true), "{small:?}");
     }
     store.accept_new(asks("4", "small")).await.unwrap();
 }
 
 #[test]
-fn a_file_that_is_no_database_is_said_to_be_damaged() {
+fn a_file_that_is_no_database_is_reported_as_damaged() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("longhaul.db"), "not a database, ".repeat(1_000)).unwrap();
     let opened =

@@ -1,6 +1,6 @@
-//! One process, one folder, nobody else's eyes.
+//! One process, one folder, private files.
 
-use super::{LOOK, asks, claim, open};
+use super::{REAP, asks, claim, open};
 use crate::SqliteStore;
 use longhaul_runtime::{SystemClock, SystemIds};
 use longhaul_store::{
@@ -13,7 +13,7 @@ fn reopened(folder: &std::path::Path) -> longhaul_store::Result<Arc<SqliteStore>
 }
 
 #[tokio::test]
-async fn a_folder_that_is_in_use_is_refused_with_a_sentence() {
+async fn a_folder_in_use_is_refused_with_an_explanation() {
     let folder = tempfile::tempdir().unwrap();
     let first = reopened(folder.path()).unwrap();
     let error = reopened(folder.path()).err().unwrap();
@@ -50,7 +50,7 @@ async fn the_files_of_the_store_are_readable_by_their_owner_only() {
     assert_eq!(modes(), [0o600; 4]);
     drop(first);
 
-    // As an earlier version has left them, one with a log among them.
+    // Files as an earlier version left them, one with a log among them.
     std::fs::write(folder.path().join("longhaul.db-wal"), "").unwrap();
     for name in ["longhaul.db", "longhaul.db-wal", "longhaul.lock"] {
         let old = std::fs::Permissions::from_mode(0o644);
@@ -62,7 +62,7 @@ async fn the_files_of_the_store_are_readable_by_their_owner_only() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_an_error() {
+fn a_folder_that_cannot_be_created_is_an_error() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -71,7 +71,7 @@ fn a_folder_that_cannot_be_made_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
+async fn data_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Arc::new(SystemClock)).await;
     let asks = asks("m", "hello");
@@ -95,7 +95,7 @@ async fn a_store_that_was_not_migrated_says_so() {
 }
 
 #[tokio::test]
-async fn a_closed_store_turns_calls_away() {
+async fn a_closed_store_rejects_calls() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Arc::new(SystemClock)).await;
     store.close().await;
@@ -105,14 +105,14 @@ async fn a_closed_store_turns_calls_away() {
 }
 
 #[tokio::test]
-async fn the_runs_of_the_process_before_are_offered_at_once() {
+async fn runs_of_the_previous_process_are_offered_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path(), Arc::new(SystemClock)).await;
     first.accept_new(asks("m", "text")).await.unwrap();
     let lost = claim(&first).await;
     drop(first);
     let next = open(folder.path(), Arc::new(SystemClock)).await;
-    let reaped = next.reap(LOOK).await.unwrap().done;
+    let reaped = next.reap(REAP).await.unwrap().done;
     assert_eq!(reaped, [Reaped::Offered { key: lost.key, agent: lost.agent }]);
     assert_eq!(claim(&next).await.attempt, 1);
 }

@@ -1,15 +1,15 @@
-//! What this store promises besides what every store does.
+//! Promises of this store beyond those of every store.
 
-mod calm;
+mod background;
 mod clock;
+mod concurrency_keys;
 mod cost;
 mod disk;
-mod documented;
+mod docs;
+mod fairness;
+mod faults;
 mod folder;
-mod keys;
 mod plans;
-mod trouble;
-mod turns;
 
 use crate::SqliteStore;
 use longhaul_domain::{
@@ -23,8 +23,8 @@ use longhaul_store::{
 };
 use std::{path::Path, sync::Arc, time::Duration};
 
-/// A look as a worker makes it.
-const LOOK: ReapRequest = ReapRequest { limit: 100, max_losses: 5, grace: Duration::from_secs(10) };
+/// A reap as a worker requests it.
+const REAP: ReapRequest = ReapRequest { limit: 100, max_losses: 5, grace: Duration::from_secs(10) };
 
 async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Arc<SqliteStore> {
     let store = SqliteStore::open(folder, clock, Arc::new(SystemIds)).unwrap();
@@ -32,7 +32,7 @@ async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Arc<SqliteStore> {
     store
 }
 
-/// A message of a given id that asks for a new task.
+/// Returns a message with this id that asks for a new task.
 fn asks(message: &str, text: &str) -> AcceptNew {
     let (agent, id) = (AgentName::new("echo").unwrap(), SystemIds.uuid_v7());
     let id_of_message = MessageId::new(message).unwrap();
@@ -48,13 +48,13 @@ fn asks(message: &str, text: &str) -> AcceptNew {
     }
 }
 
-/// Claims the one run that is due.
+/// Claims the only due run.
 async fn claim(store: &SqliteStore) -> ClaimedRun {
-    claims(store).await.pop().unwrap()
+    claim_all(store).await.pop().unwrap()
 }
 
-/// Claims the first run that is due, if there is one that can be read.
-async fn claims(store: &SqliteStore) -> Vec<ClaimedRun> {
+/// Claims the first due run, if one can be read.
+async fn claim_all(store: &SqliteStore) -> Vec<ClaimedRun> {
     let worker = WorkerId::new(SystemIds.uuid_v7());
     let lease = Duration::from_secs(600);
     let new = NewWorker { id: worker, name: "host/1".to_owned(), agents: Vec::new(), lease };

@@ -1,15 +1,15 @@
-//! How statements find their rows: by an index, however large the tables are.
+//! Query plans: statements find their rows by an index, however large the tables are.
 
 use crate::{
-    concurrency, db,
-    read::facts,
+    db, queue,
+    read::run_details,
     schema,
-    write::{claim, look, turns},
+    work::{claim, due_work},
 };
 use rusqlite::{Connection, StatementStatus};
 
-/// Tables that may be read whole, because they hold a few rows (`k` and `o`: keys and owners).
-const SMALL: [&str; 9] = [
+/// Tables with few rows that may be read whole (`k` and `o` are keys and owners).
+const SMALL_TABLES: [&str; 9] = [
     "workers",
     "agents",
     "api_keys",
@@ -21,12 +21,13 @@ const SMALL: [&str; 9] = [
     "sqlite_schema",
 ];
 
-/// What operators ask about all queues, which is counted run by run, in an index that holds what is asked for.
+/// Returns whether a statement counts every run, as operators' views of all queues do; a covering
+/// index serves it.
 fn counts_every_run(sql: &str) -> bool {
     sql.starts_with("-- store::queues")
 }
 
-/// The table that a step of a plan reads whole; what a query has put together itself is none.
+/// Returns the table that a step of a plan reads whole; subqueries do not count.
 fn read_whole(step: &str) -> Option<&str> {
     let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
     table.filter(|table| !table.starts_with('(') && *table != "CONSTANT")
@@ -54,7 +55,8 @@ fn no_statement_reads_a_large_table_whole() {
             assert!(plan.iter().any(|step| step.contains("USING COVERING INDEX")), "{plan:?}");
             continue;
         }
-        let large = plan.iter().filter_map(|step| read_whole(step)).find(|t| !SMALL.contains(t));
+        let large =
+            plan.iter().filter_map(|step| read_whole(step)).find(|t| !SMALL_TABLES.contains(t));
         assert_eq!(large, None, "{name}: {plan:?}\n{sql}");
         let all_of_owner =
             plan.iter().any(|step| step.ends_with("(owner_id=?)") && !step.contains(" schedules "));
@@ -63,10 +65,10 @@ fn no_statement_reads_a_large_table_whole() {
 }
 
 #[test]
-fn pages_claims_and_messages_come_in_the_order_of_their_index() {
+fn pages_claims_and_messages_are_read_in_index_order() {
     let conn = migrated();
     for (name, sql) in schema::every_statement() {
-        // The tasks of one context and the runs of one worker are few enough to be sorted.
+        // The tasks of one context and the runs of one worker are few enough to sort.
         let few = sql.contains("t.context_id = :context") || sql.contains("WHERE worker = ?1");
         if sql.contains("ORDER BY") && !few {
             let plan = plan(&conn, sql);
@@ -91,7 +93,7 @@ fn statements_are_prepared_once_whatever_is_bound() {
                 for place in 1..=statement.parameter_count() {
                     statement.raw_bind_parameter(place, value).unwrap();
                 }
-                // What it does with such values, or whether it is allowed to, does not matter.
+                // The result for these values, or a refusal, does not matter.
                 let _ = statement.raw_query().next();
             }
             assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{name}");
@@ -99,15 +101,16 @@ fn statements_are_prepared_once_whatever_is_bound() {
     }
 }
 
-/// The steps of the plan of a statement.
+/// Returns the steps of a statement's plan.
 fn steps(sql: &str) -> Vec<String> {
     plan(&migrated(), sql)
 }
 
-/// One step for each owner, and one for the first run of each: never the queue of an owner who has a long one.
+/// A claim takes one step for each owner and one for the first run of each; it never scans an
+/// owner's queue.
 #[test]
-fn turns_are_found_without_reading_queues() {
-    let owner = steps(turns::NEXT_OWNER);
+fn the_next_owner_is_found_without_scanning_queues() {
+    let owner = steps(claim::NEXT_OWNER);
     assert_eq!(
         owner,
         ["SEARCH runs USING COVERING INDEX runs_queued (agent=? AND stage=? AND owner_id>?)"]
@@ -118,10 +121,10 @@ fn turns_are_found_without_reading_queues() {
     assert!(!first.iter().any(|step| step.contains("TEMP B-TREE")), "{first:?}");
 }
 
-/// A look at a time at which nothing is due reads the first row of a few indexes.
+/// A search that finds nothing due reads the first row of a few indexes.
 #[test]
-fn a_look_reads_the_ends_of_indexes() {
-    let steps = steps(look::TIMES);
+fn a_search_reads_the_ends_of_indexes() {
+    let steps = steps(due_work::TIMES);
     for index in ["runs_canceled", "runs_queue_until", "runs_scheduled", "task_state_deadline"] {
         assert!(steps.iter().any(|step| step.contains(index)), "{index}: {steps:?}");
     }
@@ -131,17 +134,17 @@ fn a_look_reads_the_ends_of_indexes() {
 #[test]
 fn runs_are_counted_and_released_by_their_index() {
     for (sql, by) in [
-        (facts::DEPTH, "COVERING INDEX runs_queued (agent=?)"),
-        (facts::DEPTH_OF_OWNER, "COVERING INDEX runs_queued (agent=? AND stage=? AND owner_id=?)"),
+        (run_details::DEPTH, "COVERING INDEX runs_queued (agent=?)"),
         (
-            concurrency::RUNNING_OF_KEY,
+            run_details::DEPTH_OF_OWNER,
+            "COVERING INDEX runs_queued (agent=? AND stage=? AND owner_id=?)",
+        ),
+        (
+            queue::RUNNING_OF_KEY,
             "COVERING INDEX runs_running (agent=? AND owner_id=? AND concurrency_key=? AND worker>?)",
         ),
-        (
-            concurrency::FIRST_HELD_BACK,
-            "runs_held_back (agent=? AND owner_id=? AND concurrency_key=?)",
-        ),
-        (concurrency::NEXT_KEY, "runs_held_back ((agent,owner_id,concurrency_key)>(?,?,?))"),
+        (queue::FIRST_HELD_BACK, "runs_held_back (agent=? AND owner_id=? AND concurrency_key=?)"),
+        (queue::NEXT_KEY, "runs_held_back ((agent,owner_id,concurrency_key)>(?,?,?))"),
     ] {
         let steps = steps(sql);
         assert!(steps.iter().any(|step| step.ends_with(by)), "{steps:?}");

@@ -1,40 +1,47 @@
-//! The operations that are measured, each with its input made beforehand.
+//! Measured operations, each with its input prepared.
 
 use crate::samples;
 use longhaul_domain::Seq;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError, ResultPayload, StreamEvent,
-    jsonrpc::{RpcId, RpcResponse, read_answer, read_call, write_call, write_error, write_result},
+    jsonrpc::{
+        RpcId, RpcResponse, read_call, read_response, write_call, write_error, write_result,
+    },
     v1::{V1, received_event, received_task},
 };
 use std::hint::black_box;
 
-/// One operation.
-pub struct Case {
-    /// Decoding or encoding.
+/// Measured operation.
+pub struct BenchCase {
+    /// Group: decoding or encoding.
     pub group: &'static str,
-    /// What of.
+    /// Input of the operation.
     pub name: &'static str,
-    /// Length of the JSON that is read or written, in bytes.
+    /// Length of the JSON, in bytes.
     pub bytes: u64,
-    /// Does it once.
+    /// Runs the operation once.
     pub run: Box<dyn Fn()>,
 }
 
-/// Every operation.
-pub fn all() -> Vec<Case> {
+/// All operations.
+pub fn all() -> Vec<BenchCase> {
     let mut cases = requests();
     cases.extend(answers());
     cases.extend(written());
     cases
 }
 
-fn case(group: &'static str, name: &'static str, bytes: usize, run: impl Fn() + 'static) -> Case {
-    Case { group, name, bytes: bytes as u64, run: Box::new(run) }
+fn case(
+    group: &'static str,
+    name: &'static str,
+    bytes: usize,
+    run: impl Fn() + 'static,
+) -> BenchCase {
+    BenchCase { group, name, bytes: bytes as u64, run: Box::new(run) }
 }
 
-/// A server reads calls.
-fn requests() -> Vec<Case> {
+/// Server side: reading calls.
+fn requests() -> Vec<BenchCase> {
     let decode = |name, body: Vec<u8>| {
         case("decode", name, body.len(), move || {
             let call = read_call(black_box(&body)).expect("a call");
@@ -58,11 +65,11 @@ fn requests() -> Vec<Case> {
     ]
 }
 
-/// A client reads answers.
-fn answers() -> Vec<Case> {
+/// Client side: reading responses.
+fn answers() -> Vec<BenchCase> {
     let event = |name, event: &StreamEvent| {
         let body = samples::answer(&Dialect::V1_0.view(ResultPayload::Event(event)));
-        case("decode", name, body.len(), move || match read_answer(black_box(&body)) {
+        case("decode", name, body.len(), move || match read_response(black_box(&body)) {
             Ok((_, RpcResponse::Result(result))) => drop(black_box(received_event(result))),
             other => panic!("{other:?}"),
         })
@@ -73,7 +80,7 @@ fn answers() -> Vec<Case> {
         event("artifact chunk, 100 B", &samples::chunk_event(100)),
         event("artifact chunk, 32 KiB", &samples::chunk_event(32 * 1024)),
         case("decode", "task of 100 messages", task.len(), move || {
-            match read_answer(black_box(&task)) {
+            match read_response(black_box(&task)) {
                 Ok((_, RpcResponse::Result(result))) => drop(black_box(received_task(result))),
                 other => panic!("{other:?}"),
             }
@@ -81,12 +88,12 @@ fn answers() -> Vec<Case> {
     ]
 }
 
-/// A server writes answers, a client a call.
-fn written() -> Vec<Case> {
+/// Writing responses (server) and a call (client).
+fn written() -> Vec<BenchCase> {
     let event = |name, event: StreamEvent, cursor: Option<Seq>| {
         let write = move || {
             let output = cursor.map_or(ResultPayload::Event(&event), |cursor| {
-                ResultPayload::EventAt(&event, cursor)
+                ResultPayload::EventWithCursor(&event, cursor)
             });
             write_result(&RpcId::number(7), &Dialect::V1_0.view(output)).expect("no blob")
         };

@@ -1,6 +1,5 @@
-//! What it costs to read what clients send and servers answer, and to write it. Run with `cargo bench -p longhaul-wire`; a word behind `--` picks cases by name.
-//!
-//! The figures steer work on this crate only; no test depends on them.
+//! Benchmarks of reading and writing JSON. Run with `cargo bench -p longhaul-wire`; a word after
+//! `--` filters by name. The results guide work on this crate; no test depends on them.
 
 mod cases;
 mod samples;

@@ -1,4 +1,4 @@
-//! What the operations are done to: values of the size and shape that clients and agents send.
+//! Inputs of the benchmarks, with the size and shape of real traffic.
 
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, HistoryItem, JsonObject, Message,
@@ -6,14 +6,13 @@ use longhaul_domain::{
     log::StatusChange,
 };
 use longhaul_wire::{
-    ArtifactEvent, SendRequest, StatusEvent, StreamEvent,
+    ArtifactEvent, SendRequest, StatusEvent, StreamEvent, TaskRef,
     jsonrpc::{RpcId, write_result},
-    request::TaskRef,
 };
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Words with what JSON escapes now and then.
+/// Text with occasional characters that JSON escapes.
 const WORDS: &str = "The quick \"brown\" fox\njumps over the lazy dog, and grüßt it. ";
 
 fn words(length: usize) -> String {
@@ -54,7 +53,7 @@ fn call(parts: &str, metadata: &str) -> Vec<u8> {
     ))
 }
 
-/// One short text.
+/// Call with one short text.
 pub fn small_call() -> Vec<u8> {
     send(&format!(
         r#"{{"messageId":"{}","role":"ROLE_USER","parts":[{{"text":"hello"}}]}}"#,
@@ -62,7 +61,7 @@ pub fn small_call() -> Vec<u8> {
     ))
 }
 
-/// Many parts, each with metadata, and white space between tokens as a pretty printer leaves it.
+/// Call with many parts, metadata on each, and the whitespace of a pretty printer.
 pub fn large_call() -> Vec<u8> {
     let part = |number: usize| {
         let text = json(&words(600));
@@ -75,12 +74,12 @@ pub fn large_call() -> Vec<u8> {
     call(&parts.join(",\n"), &format!("{{ {} }}", members.join(", ")))
 }
 
-/// One part that holds a long text.
+/// Call with one long text.
 pub fn text_call(length: usize) -> Vec<u8> {
     call(&format!(r#"{{"text":{}}}"#, json(&words(length))), "{}")
 }
 
-/// Metadata as deep as is allowed, over and over.
+/// Call with metadata at the depth limit, repeated.
 pub fn nested_call(length: usize) -> Vec<u8> {
     let deep = format!("{}1{}", r#"{"a":["#.repeat(30), "]}".repeat(30));
     let members: Vec<String> =
@@ -88,12 +87,12 @@ pub fn nested_call(length: usize) -> Vec<u8> {
     call(r#"{"text":"hello"}"#, &format!("{{{}}}", members.join(",")))
 }
 
-/// Wrong in three places.
+/// Call with three violations.
 pub fn wrong_call() -> Vec<u8> {
     send(r#"{"role":"nobody","parts":[{"text":7},{"text":"a","url":"b"}]}"#)
 }
 
-/// A request of a client.
+/// Request of a client.
 pub fn request() -> SendRequest {
     SendRequest {
         tenant: None,
@@ -107,12 +106,12 @@ pub fn request() -> SendRequest {
     }
 }
 
-/// The answer that holds this result.
+/// Response with the given result.
 pub fn answer(result: &impl Serialize) -> Vec<u8> {
     write_result(&RpcId::number(7), result).expect("no blob")
 }
 
-/// Progress with a message.
+/// Status event: progress with a message.
 pub fn status_event() -> StreamEvent {
     let said = Message::new(message_id(2), Role::Agent, vec![Part::text(words(60))]);
     StreamEvent::Status(StatusEvent {
@@ -126,12 +125,12 @@ pub fn status_event() -> StreamEvent {
     })
 }
 
-/// A chunk that holds a text of this many characters.
+/// Artifact chunk with a text of `length` characters.
 pub fn chunk_event(length: usize) -> StreamEvent {
     event(Part::text(words(length)))
 }
 
-/// A chunk that holds this many bytes.
+/// Artifact chunk with `length` bytes.
 pub fn bytes_event(length: usize) -> StreamEvent {
     let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
     event(Part::raw(bytes, "application/octet-stream"))
@@ -144,7 +143,7 @@ fn event(part: Part) -> StreamEvent {
     StreamEvent::Artifact(ArtifactEvent { task: task_id(), context: context(), update })
 }
 
-/// A task of 100 messages and 20 artifacts.
+/// Task with 100 messages and 20 artifacts.
 pub fn task() -> Task {
     let key = TaskKey { owner: OwnerId::LOCAL, task: task_id() };
     let mut task = Task::begin(key, AgentName::new("echo").expect("a name"), context(), time());

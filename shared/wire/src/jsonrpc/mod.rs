@@ -1,38 +1,36 @@
-//! JSON-RPC 2.0 envelopes (A2A 9): a call that cannot be read is answered all the same, with its id wherever that could
-//! be made out. Everything that is written is one line, so that it can stand in an SSE `data:` field.
+//! JSON-RPC 2.0 envelopes (A2A 9). An unreadable call is answered too, with its id if that can be
+//! found. All output is one line, so that it fits an SSE `data:` field.
 
-mod answer;
 mod call;
-mod error;
+mod response;
 mod write;
 
-pub use answer::{Remote, RpcResponse, read_answer};
-pub use call::{Call, RejectedCall, read_call};
-pub use error::write_error;
-pub use write::{result_envelope, write_call, write_result};
+pub use call::{RejectedCall, RpcCall, read_call};
+pub use response::{RpcError, RpcResponse, read_response};
+pub use write::{result_envelope, write_call, write_error, write_result};
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// What every envelope says of itself.
-const VERSION: &str = "2.0";
+/// Value of the `jsonrpc` member.
+const JSONRPC_VERSION: &str = "2.0";
 
-/// Id of a call: a string, a number or null, given back just as it came.
+/// Call id: a string, a number or null, returned exactly as received.
 #[derive(Clone)]
 pub struct RpcId(Box<RawValue>);
 
 impl RpcId {
-    /// The id of an answer to a call whose own could not be read.
+    /// Null id, for responses to calls with an unreadable id.
     pub fn null() -> Self {
         Self(RawValue::NULL.to_owned())
     }
-    /// A number, for a client's own calls.
+    /// Numeric id, for a client's own calls.
     pub fn number(number: u64) -> Self {
         let raw = RawValue::from_string(number.to_string());
         Self(raw.unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
-    /// The JSON text.
+    /// JSON text of the id.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }

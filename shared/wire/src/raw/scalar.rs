@@ -1,4 +1,4 @@
-//! Scalars as clients write them: more spellings are understood than are ever written.
+//! Scalar readers. They accept more spellings than the writers produce.
 
 use super::{JsonPath, Parsed, RawJson};
 use base64::{
@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, Utc};
 use longhaul_domain::{Json, JsonObject, Timestamp, check_text};
 use std::{borrow::Cow, ops::RangeInclusive};
 
-/// Padded or not; what an encoder left in unused bits does not matter.
+/// Base64 decoder that ignores missing padding and unused trailing bits.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -27,7 +27,7 @@ fn borrowed<'a>(raw: RawJson<'a>, at: &JsonPath<'_>) -> Parsed<Cow<'a, str>> {
     }
 }
 
-/// A string without U+0000.
+/// Reads a string without U+0000.
 pub fn text(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<String> {
     let text = borrowed(raw, at)?;
     match check_text(&text) {
@@ -36,13 +36,13 @@ pub fn text(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<String> {
     }
 }
 
-/// A string that says something.
-pub fn filled_text(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<String> {
+/// Reads a non-empty string.
+pub fn non_empty_text(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<String> {
     let text = text(raw, at)?;
     if text.is_empty() { at.refuse("must not be empty") } else { Ok(text) }
 }
 
-/// `true` or `false`, also as a string.
+/// Reads `true` or `false`, also as a string.
 pub fn boolean(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<bool> {
     match raw.get() {
         "true" | "\"true\"" => Ok(true),
@@ -51,7 +51,7 @@ pub fn boolean(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<bool> {
     }
 }
 
-/// An integer as a number, an integral float or a string.
+/// Reads an integer, given as a number, an integral float or a string.
 pub fn integer(raw: RawJson<'_>, at: &JsonPath<'_>, range: RangeInclusive<i64>) -> Parsed<i64> {
     let token =
         if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
@@ -61,31 +61,34 @@ pub fn integer(raw: RawJson<'_>, at: &JsonPath<'_>, range: RangeInclusive<i64>) 
     }
 }
 
-/// Floats hold integers exactly up to 2^53; what is larger is not a count that the protocol knows.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// Maximum magnitude (2^53) up to which floats hold every integer exactly.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// The integer that a number token or its text stands for.
+/// Parses the integer of a number token or of a string's text.
 pub(crate) fn parse_integer(token: &str) -> Option<i64> {
     if let Ok(number) = token.parse() {
         return Some(number);
     }
+    // Integral floats and exponents count as integers.
     let number: f64 = token.parse().ok()?;
-    if number.fract() != 0.0 || !(-EXACT..=EXACT).contains(&number) {
+    if number.fract() != 0.0 || !(-MAX_EXACT_INTEGER..=MAX_EXACT_INTEGER).contains(&number) {
         return None;
     }
+    // An exact float prints as the integer that it holds.
     format!("{number:.0}").parse().ok()
 }
 
-/// Bytes in either base64 alphabet, padded or not, with line breaks or without.
+/// Reads base64 in either alphabet, with or without padding and line breaks.
 pub fn bytes(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Vec<u8>> {
     let text = borrowed(raw, at)?;
+    // Maps the URL-safe alphabet to the standard one.
     let standard = if text.bytes().any(|b| matches!(b, b'-' | b'_')) {
         Cow::Owned(text.replace('-', "+").replace('_', "/"))
     } else {
         text
     };
     let read = LENIENT.decode(standard.as_bytes()).or_else(|error| {
-        // As MIME has it, and `base64` on the command line: in lines.
+        // MIME and the `base64` command break lines.
         let is_json_whitespace = |c: char| c.is_ascii_whitespace();
         let joined =
             standard.contains(is_json_whitespace).then(|| standard.replace(is_json_whitespace, ""));
@@ -97,8 +100,8 @@ pub fn bytes(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Vec<u8>> {
     }
 }
 
-/// A point in time, RFC 3339 with any offset, in the years of protobuf's timestamps: what is beyond them in UTC could not be
-/// written.
+/// Reads an RFC 3339 time with any offset. The UTC year must be one that protobuf timestamps can
+/// express.
 pub fn timestamp(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Timestamp> {
     let text = borrowed(raw, at)?;
     let read = DateTime::parse_from_rfc3339(text.trim()).map(|time| time.with_timezone(&Utc));
@@ -109,7 +112,7 @@ pub fn timestamp(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Timestamp> {
     }
 }
 
-/// Any JSON value, kept as it came.
+/// Reads any JSON value and keeps its text.
 pub fn json(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Json> {
     let parse = if at.is_checked() { Json::parse_checked } else { Json::parse };
     match parse(raw.get()) {
@@ -118,7 +121,7 @@ pub fn json(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Json> {
     }
 }
 
-/// A JSON object, kept as it came.
+/// Reads a JSON object and keeps its text.
 pub fn json_object(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<JsonObject> {
     let parse = if at.is_checked() { JsonObject::parse_checked } else { JsonObject::parse };
     match parse(raw.get()) {
@@ -127,7 +130,7 @@ pub fn json_object(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<JsonObject> {
     }
 }
 
-/// An identifier of a type that checks itself.
+/// Reads an identifier with a checking constructor.
 pub fn id<T, E: std::fmt::Display>(
     new: impl Fn(String) -> Result<T, E>,
 ) -> impl Fn(RawJson<'_>, &JsonPath<'_>) -> Parsed<T> {
@@ -137,8 +140,8 @@ pub fn id<T, E: std::fmt::Display>(
     }
 }
 
-/// An enum's value by number, by number in a string, or by name: upper or lower case, `-` or `_`, with or without
-/// the prefix. `None` for the unspecified value, which has number 0.
+/// Reads an enum value by number, by number in a string, or by name: any case, `-` or `_`, with or
+/// without the prefix. `None` is the unspecified value, which has number 0.
 pub fn enumeration<T: Copy>(
     raw: RawJson<'_>,
     at: &JsonPath<'_>,
@@ -148,13 +151,16 @@ pub fn enumeration<T: Copy>(
     let token =
         if raw.get().starts_with('"') { borrowed(raw, at)? } else { Cow::Borrowed(raw.get()) };
     let exact = |name: &str| values.iter().find(|(_, _, n)| *n == name).map(|v| v.0);
+    // Fast path for the canonical name.
     if let Some(value) = token.strip_prefix(prefix).and_then(exact) {
         return Ok(Some(value));
     }
     let found = match parse_integer(&token) {
+        // The unspecified value of every protobuf enum.
         Some(0) => Some(None),
         Some(number) => values.iter().find(|(_, n, _)| *n == number).map(|v| Some(v.0)),
         None => {
+            // Accepts `input-required` of 0.3 like `TASK_STATE_INPUT_REQUIRED` of 1.0.
             let name = token.to_ascii_uppercase().replace('-', "_");
             let name = name.strip_prefix(prefix).unwrap_or(&name);
             if matches!(name, "UNSPECIFIED" | "") { Some(None) } else { exact(name).map(Some) }
@@ -166,8 +172,9 @@ pub fn enumeration<T: Copy>(
     }
 }
 
-/// The protocol's names: of several spellings of one value the first.
+/// Protocol names of the values; the first spelling of each.
 fn names<T>(prefix: &str, values: &[(T, i64, &str)]) -> String {
+    // Later rows with the same number are aliases.
     let first = |at: &usize| values[..*at].iter().all(|(_, number, _)| *number != values[*at].1);
     let names: Vec<String> =
         (0..values.len()).filter(first).map(|at| format!("{prefix}{}", values[at].2)).collect();

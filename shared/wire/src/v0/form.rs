@@ -1,25 +1,25 @@
-//! The shapes that A2A had before 1.0, and where they differ.
+//! JSON shapes of A2A before 1.0 and the names in which they differ.
 
 use crate::{TaskRef, WaitEnd};
 use longhaul_domain::{Role, TaskState};
 
-/// A shape that A2A had before 1.0.
+/// JSON shape of A2A before 1.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LegacyForm {
-    /// JSON of 0.3, as its JSON-RPC binding has it.
+    /// JSON of 0.3, as used by JSON-RPC.
     V0_3,
-    /// `ProtoJSON` of the protobuf package `a2a.v1`, as 0.3 has it over HTTP+JSON.
+    /// `ProtoJSON` of the protobuf package `a2a.v1`, as used by HTTP+JSON in 0.3.
     V0_3Proto,
-    /// JSON of 0.1, the first version that was published.
+    /// JSON of 0.1, the first published version.
     V0_1,
 }
 
 impl LegacyForm {
-    /// Every form.
+    /// All forms.
     pub const ALL: [Self; 3] = [Self::V0_3, Self::V0_3Proto, Self::V0_1];
 
-    /// Its name of a state. 0.1 has neither `rejected` nor `auth-required`: the first is a way to fail, and what the
-    /// second asks for is there asked for as input.
+    /// Name of a state. 0.1 lacks `rejected` and `auth-required`: a rejected task failed, and a
+    /// pending authorization is a request for input.
     pub const fn state_name(self, state: TaskState) -> &'static str {
         use TaskState as S;
         match (self, state) {
@@ -42,7 +42,7 @@ impl LegacyForm {
         }
     }
 
-    /// Its name of a role.
+    /// Name of a role.
     pub const fn role_name(self, role: Role) -> &'static str {
         match (self, role) {
             (Self::V0_3Proto, Role::User) => "ROLE_USER",
@@ -52,7 +52,7 @@ impl LegacyForm {
         }
     }
 
-    /// Its name of what a message holds.
+    /// Name of a message's parts member.
     pub(super) const fn parts_name(self) -> &'static str {
         match self {
             Self::V0_3Proto => "content",
@@ -60,7 +60,7 @@ impl LegacyForm {
         }
     }
 
-    /// Its name of a conversation.
+    /// Name of the context id member.
     pub(super) const fn context_name(self) -> &'static str {
         match self {
             Self::V0_1 => "sessionId",
@@ -68,7 +68,7 @@ impl LegacyForm {
         }
     }
 
-    /// Its name of the task in an event.
+    /// Name of an event's task id member.
     pub(super) const fn event_task_name(self) -> &'static str {
         match self {
             Self::V0_1 => "id",
@@ -76,28 +76,28 @@ impl LegacyForm {
         }
     }
 
-    /// Whether an object says by `kind` what it is.
+    /// Tells if objects carry a `kind` member.
     pub(super) const fn has_kind(self) -> bool {
         matches!(self, Self::V0_3)
     }
 
-    /// When a client is done waiting.
-    pub const fn ends(self) -> WaitEnd {
+    /// Rule that ends waits and streams.
+    pub const fn wait_end(self) -> WaitEnd {
         match self {
             Self::V0_3 | Self::V0_1 => WaitEnd::AtAnyPark,
             Self::V0_3Proto => WaitEnd::AtQuestion,
         }
     }
 
-    /// How many messages are asked for: in `ProtoJSON` 0 is absence, which means all.
-    pub(super) fn history(self, asked: Option<u32>) -> Option<u32> {
-        asked.filter(|length| *length > 0 || self != Self::V0_3Proto)
+    /// History length as requested: 0 means absent in `ProtoJSON`, and absent means all.
+    pub(super) fn history(self, requested: Option<u32>) -> Option<u32> {
+        requested.filter(|length| *length > 0 || self != Self::V0_3Proto)
     }
 
-    /// The task that a text of a client names. In 0.1 clients choose ids.
+    /// Parses a task id; clients of 0.1 choose theirs.
     pub(super) fn task_ref(self, text: String) -> TaskRef {
         match self {
-            Self::V0_1 => TaskRef::chosen(text),
+            Self::V0_1 => TaskRef::parse_client_id(text),
             Self::V0_3 | Self::V0_3Proto => TaskRef::parse(text),
         }
     }

@@ -1,78 +1,72 @@
-//! A2A before 1.0, in the shapes that clients still speak. What they share is written once, and [`LegacyForm`] says where
-//! they differ.
+//! A2A before 1.0, in the shapes that clients still use. Shared code is written once;
+//! [`LegacyForm`] holds the differences.
 //!
-//! Reading is as liberal as that of 1.0 and understands the names of every form wherever they mean one thing only.
-//! Writing is strict: exactly the members of the form, so a value that the form has no place for is not written. What that
-//! concerns is said where it is written.
+//! Reading is as liberal as in 1.0 and accepts the names of every form if they are unambiguous.
+//! Writing is strict: exactly the members of the form. Values without a place in the form are
+//! omitted; the writers say which.
 
-mod artifact;
 pub mod card;
-mod content;
-mod enums;
+mod card_reader;
 mod event;
-mod file_bytes;
+mod file_encoding;
 mod form;
 mod frames;
 mod message;
-mod output;
-mod page;
 mod part;
 mod push;
 mod request;
 mod send;
-mod status;
 mod task;
 
 pub use event::received_event;
-pub use file_bytes::FileEncoding;
+pub use file_encoding::FileEncoding;
 pub use form::LegacyForm;
-pub use frames::{ArtifactIndexes, FrameEncoder, FrameView};
-pub use page::received_page;
+pub use frames::{ArtifactIndexes, EncodedFrame, FrameEncoder};
 pub use push::{received_push_config, received_push_list};
 pub use send::received_send;
-pub use task::received_task;
+pub use task::{received_page, received_task};
 
-pub(crate) use output::serialize as serialize_output;
-
-use crate::{Operation, ProtocolError, Request};
-use serde::{Serialize, Serializer};
+use crate::{Operation, ProtocolError, Request, ResultPayload};
+use card::{CombinedCard, LegacyCard};
+use event::LegacyFrame;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-/// A value as a form before 1.0 writes it.
+/// Value that serializes in a form before 1.0.
 #[derive(Debug, Clone, Copy)]
 pub struct V0<'a, T: ?Sized> {
-    pub(crate) cx: Cx<'a>,
+    pub(crate) cx: WriteContext<'a>,
     pub(crate) value: &'a T,
 }
 
 impl<'a, T: ?Sized> V0<'a, T> {
-    /// As this form writes it.
+    /// Wraps a value for a form.
     pub const fn new(form: LegacyForm, value: &'a T) -> Self {
-        Self { cx: Cx { form, shown: None, files: FileEncoding::Once }, value }
+        Self { cx: WriteContext { form, client_task_id: None, files: FileEncoding::Once }, value }
     }
 }
 
-/// What writing depends on beside the value.
+/// Settings of a writer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cx<'a> {
-    /// The shape.
+pub(crate) struct WriteContext<'a> {
+    /// JSON shape.
     pub form: LegacyForm,
-    /// How the client names the task that this is about, where it chose the id itself.
-    pub shown: Option<&'a str>,
-    /// How the client expects files; `ProtoJSON` alone asks.
+    /// Task id to show, if the client chose one.
+    pub client_task_id: Option<&'a str>,
+    /// File encoding that the client expects; only `ProtoJSON` uses it.
     pub files: FileEncoding,
 }
 
-impl<'a> Cx<'a> {
-    /// A value in the same shape.
-    pub const fn of<'b, T: ?Sized>(self, value: &'b T) -> V0<'b, T>
+impl<'a> WriteContext<'a> {
+    /// Wraps a value with these settings.
+    pub const fn wrap<'b, T: ?Sized>(self, value: &'b T) -> V0<'b, T>
     where
         'a: 'b,
     {
         V0 { cx: self, value }
     }
-    /// Every value of a list in the same shape.
-    pub const fn each<'b, T>(self, list: &'b [T]) -> Each<'b, T>
+    /// Wraps a list with these settings.
+    pub const fn wrap_all<'b, T>(self, list: &'b [T]) -> Each<'b, T>
     where
         'a: 'b,
     {
@@ -80,9 +74,9 @@ impl<'a> Cx<'a> {
     }
 }
 
-/// A list of values as a form writes them.
+/// List whose values serialize in a form before 1.0.
 pub(crate) struct Each<'a, T> {
-    cx: Cx<'a>,
+    cx: WriteContext<'a>,
     list: &'a [T],
 }
 
@@ -91,7 +85,7 @@ where
     V0<'a, T>: Serialize,
 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.list.iter().map(|value| self.cx.of(value)))
+        serializer.collect_seq(self.list.iter().map(|value| self.cx.wrap(value)))
     }
 }
 
@@ -109,11 +103,45 @@ pub fn read_request(
         Operation::Cancel => Request::Cancel(request::read_cancel(form, params)?),
         Operation::Subscribe => Request::Subscribe(request::read_subscribe(form, params)?),
         Operation::CreatePush => Request::CreatePush(push::read_create(form, params)?),
-        Operation::GetPush => Request::GetPush(push::read_ref(form, params, push::Named::OrOnly)?),
+        Operation::GetPush => {
+            Request::GetPush(push::read_ref(form, params, push::ConfigIdRule::OnlyConfig)?)
+        }
         Operation::ListPush => Request::ListPush(push::read_list(form, params)?),
         Operation::DeletePush => {
-            Request::DeletePush(push::read_ref(form, params, push::Named::Always)?)
+            Request::DeletePush(push::read_ref(form, params, push::ConfigIdRule::Required)?)
         }
         Operation::ExtendedCard => Request::ExtendedCard(request::read_extended_card(params)?),
     })
+}
+
+/// Writes a result in its form.
+pub(crate) fn serialize_payload<S: Serializer>(
+    cx: WriteContext<'_>,
+    payload: ResultPayload<'_>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match payload {
+        ResultPayload::Send(outcome) => cx.wrap(outcome).serialize(serializer),
+        ResultPayload::Task(task) => cx.wrap(task).serialize(serializer),
+        ResultPayload::Page(page) => cx.wrap(page).serialize(serializer),
+        ResultPayload::Event(event) => {
+            LegacyFrame { cx, event, cursor: None, index: 0 }.serialize(serializer)
+        }
+        ResultPayload::EventWithCursor(event, seq) => {
+            LegacyFrame { cx, event, cursor: Some(seq), index: 0 }.serialize(serializer)
+        }
+        ResultPayload::Push(config) => cx.wrap(config).serialize(serializer),
+        ResultPayload::PushList(list) => cx.wrap(list).serialize(serializer),
+        // Over HTTP some clients read `ProtoJSON`, others the JSON-RPC shape; this document is
+        // both.
+        ResultPayload::Card(card) if cx.form == LegacyForm::V0_3Proto => {
+            CombinedCard(card).serialize(serializer)
+        }
+        ResultPayload::Card(card) => LegacyCard(card).serialize(serializer),
+        ResultPayload::Empty => match cx.form {
+            LegacyForm::V0_3Proto => serializer.serialize_map(Some(0))?.end(),
+            // JSON-RPC requires a result, and null is one.
+            LegacyForm::V0_3 | LegacyForm::V0_1 => serializer.serialize_unit(),
+        },
+    }
 }

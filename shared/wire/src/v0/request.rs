@@ -1,28 +1,25 @@
-//! Requests about tasks. In `ProtoJSON` a task is named by a resource name, `tasks/{id}`; where the id stands in the path of
-//! a URL, a binding puts it into the parameters as `id`, as it does in 1.0.
+//! Requests for tasks before 1.0. `ProtoJSON` names a task by resource name, `tasks/{id}`. A
+//! binding passes an id from the URL path as the parameter `id`, as in 1.0.
 
-use super::{LegacyForm, V0, enums};
+use super::{LegacyForm, V0, message};
 use crate::{
-    ProtocolError,
+    ProtocolError, TaskRef,
     raw::{JsonPath, Parsed, RawJson, object, scalar},
-    request::{
-        CancelRequest, ExtendedCardRequest, GetRequest, ListRequest, SubscribeRequest, TaskRef,
-    },
-    time::Time,
-    v1::{asked, context_id, history_length, page_size},
-    write::{Members, Shown},
+    request::{CancelRequest, ExtendedCardRequest, GetRequest, ListRequest, SubscribeRequest},
+    v1::{context_id, history_length, page_size, read_params},
+    write::{DisplayString, ObjectWriter, Rfc3339Millis},
 };
 use longhaul_domain::ContextId;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// What a resource name of a task begins with.
-pub(super) const TASKS: &str = "tasks/";
+/// Prefix of a task's resource name.
+pub(super) const TASKS_PREFIX: &str = "tasks/";
 
-/// The task of a resource name.
-pub(super) fn named_task(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef> {
-    let name = scalar::filled_text(raw, at)?;
-    match name.strip_prefix(TASKS).unwrap_or(&name) {
+/// Reads the task of a resource name.
+pub(super) fn task_from_name(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef> {
+    let name = scalar::non_empty_text(raw, at)?;
+    match name.strip_prefix(TASKS_PREFIX).unwrap_or(&name) {
         "" => at.refuse("must be tasks/{id}"),
         id => Ok(TaskRef::parse(id)),
     }
@@ -30,26 +27,29 @@ pub(super) fn named_task(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef>
 
 fn task(form: LegacyForm, raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<TaskRef> {
     let [id, name] = object(raw, at, ["id", "name"])?;
+    // An id from the URL path takes precedence over a resource name.
     if form == LegacyForm::V0_3Proto && id.present().is_none() {
-        return name.required(at, named_task);
+        return name.required(at, task_from_name);
     }
-    id.required(at, |raw, at| scalar::filled_text(raw, at).map(|text| form.task_ref(text)))
+    id.required(at, |raw, at| scalar::non_empty_text(raw, at).map(|text| form.task_ref(text)))
 }
 
 fn put_task<S: Serializer>(
-    members: &mut Members<S>,
+    members: &mut ObjectWriter<S>,
     form: LegacyForm,
     task: &TaskRef,
 ) -> Result<(), S::Error> {
     match form {
-        LegacyForm::V0_3Proto => members.put("name", &Shown(format_args!("{TASKS}{task}"))),
-        LegacyForm::V0_3 | LegacyForm::V0_1 => members.put("id", &Shown(task)),
+        LegacyForm::V0_3Proto => {
+            members.put("name", &DisplayString(format_args!("{TASKS_PREFIX}{task}")))
+        }
+        LegacyForm::V0_3 | LegacyForm::V0_1 => members.put("id", &DisplayString(task)),
     }
 }
 
-/// In 0.1 history is shown only when it is asked for.
+/// Reads the parameters of getting a task. In 0.1 history is shown on request only.
 pub(super) fn read_get(form: LegacyForm, params: &RawValue) -> Result<GetRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [history] = object(raw, at, ["historyLength"])?;
         let id = task(form, raw, at);
         let history = history.optional(at, history_length);
@@ -60,15 +60,15 @@ pub(super) fn read_get(form: LegacyForm, params: &RawValue) -> Result<GetRequest
 
 impl Serialize for V0<'_, GetRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
+        let mut members = ObjectWriter::open(serializer)?;
         put_task(&mut members, self.cx.form, &self.value.id)?;
-        members.maybe("historyLength", self.cx.form.history(self.value.history_length))?;
+        members.put_some("historyLength", self.cx.form.history(self.value.history_length))?;
         members.close()
     }
 }
 
 pub(super) fn read_list(form: LegacyForm, params: &RawValue) -> Result<ListRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [context, status, size, token, history, after, artifacts] = object(
             raw,
             at,
@@ -84,9 +84,9 @@ pub(super) fn read_list(form: LegacyForm, params: &RawValue) -> Result<ListReque
         )?;
         let context = context.optional(at, context_id).map(Option::flatten);
         let status =
-            status.optional(at, |raw, at| enums::state(form, raw, at)).map(Option::flatten);
+            status.optional(at, |raw, at| message::read_state(form, raw, at)).map(Option::flatten);
         let size = size.optional(at, page_size);
-        let token = token.some_text(at);
+        let token = token.optional_text(at);
         let history = history.optional(at, history_length);
         let after = after.optional(at, scalar::timestamp);
         let artifacts = artifacts.flag(at);
@@ -106,14 +106,15 @@ pub(super) fn read_list(form: LegacyForm, params: &RawValue) -> Result<ListReque
 impl Serialize for V0<'_, ListRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (form, request) = (self.cx.form, self.value);
-        let mut members = Members::open(serializer)?;
-        members.maybe("contextId", request.context_id.as_ref().map(ContextId::as_str))?;
-        members.maybe("status", request.status.map(|state| form.state_name(state)))?;
-        members.maybe("pageSize", request.page_size)?;
-        members.maybe("pageToken", request.page_token.as_ref())?;
-        members.maybe("historyLength", form.history(request.history_length))?;
-        members.maybe("statusTimestampAfter", request.status_timestamp_after.map(Time))?;
-        members.flag("includeArtifacts", request.include_artifacts)?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("contextId", request.context_id.as_ref().map(ContextId::as_str))?;
+        members.put_some("status", request.status.map(|state| form.state_name(state)))?;
+        members.put_some("pageSize", request.page_size)?;
+        members.put_some("pageToken", request.page_token.as_ref())?;
+        members.put_some("historyLength", form.history(request.history_length))?;
+        members
+            .put_some("statusTimestampAfter", request.status_timestamp_after.map(Rfc3339Millis))?;
+        members.put_flag("includeArtifacts", request.include_artifacts)?;
         members.close()
     }
 }
@@ -122,7 +123,7 @@ pub(super) fn read_cancel(
     form: LegacyForm,
     params: &RawValue,
 ) -> Result<CancelRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [metadata] = object(raw, at, ["metadata"])?;
         let id = task(form, raw, at);
         let metadata = metadata.optional(at, scalar::json_object);
@@ -132,11 +133,11 @@ pub(super) fn read_cancel(
 
 impl Serialize for V0<'_, CancelRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
+        let mut members = ObjectWriter::open(serializer)?;
         put_task(&mut members, self.cx.form, &self.value.id)?;
-        // ProtoJSON has no place for it.
+        // `ProtoJSON` has no such member.
         let metadata = self.value.metadata.as_ref();
-        members.maybe("metadata", metadata.filter(|_| self.cx.form != LegacyForm::V0_3Proto))?;
+        members.put_some("metadata", metadata.filter(|_| self.cx.form != LegacyForm::V0_3Proto))?;
         members.close()
     }
 }
@@ -145,19 +146,19 @@ pub(super) fn read_subscribe(
     form: LegacyForm,
     params: &RawValue,
 ) -> Result<SubscribeRequest, ProtocolError> {
-    asked(params, |raw, at| Ok(SubscribeRequest { tenant: None, id: task(form, raw, at)? }))
+    read_params(params, |raw, at| Ok(SubscribeRequest { tenant: None, id: task(form, raw, at)? }))
 }
 
 impl Serialize for V0<'_, SubscribeRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
+        let mut members = ObjectWriter::open(serializer)?;
         put_task(&mut members, self.cx.form, &self.value.id)?;
         members.close()
     }
 }
 
 pub(super) fn read_extended_card(params: &RawValue) -> Result<ExtendedCardRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [] = object(raw, at, [])?;
         Ok(ExtendedCardRequest { tenant: None })
     })

@@ -1,73 +1,77 @@
-//! `StreamResponse` and the events in it (A2A 3.2.3, 4.2).
+//! Stream frames: `StreamResponse` and its events (A2A 3.2.3, 4.2).
 
-use super::{V1, artifact, message, received, status, task};
+use super::{V1, message, read_result, task};
 use crate::{
     WireError,
-    cursor::maybe_resume,
     event::{ArtifactEvent, StatusEvent, StreamEvent},
+    metadata::with_optional_cursor,
     raw::{JsonPath, Parsed, RawJson, object, scalar},
     received::{ReceivedArtifact, ReceivedEvent, ReceivedStatusUpdate},
-    write::Members,
+    write::ObjectWriter,
 };
 use longhaul_domain::{ArtifactUpdate, Message, Seq};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// An event with the resume cursor in its metadata, for bindings without event ids.
+/// Event with the resume cursor in its metadata, for bindings without event ids.
 #[derive(Debug, Clone, Copy)]
-pub struct Cursored<'a> {
+pub struct EventWithCursor<'a> {
     /// The event.
     pub event: &'a StreamEvent,
-    /// Its place in the log; `None` leaves the metadata as it is.
+    /// Log position; `None` leaves the metadata unchanged.
     pub cursor: Option<Seq>,
 }
 
 impl Serialize for V1<'_, StreamEvent> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        V1(&Cursored { event: self.0, cursor: None }).serialize(serializer)
+        V1(&EventWithCursor { event: self.0, cursor: None }).serialize(serializer)
     }
 }
 
-impl Serialize for V1<'_, Cursored<'_>> {
+impl Serialize for V1<'_, EventWithCursor<'_>> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let cursor = self.0.cursor;
-        let mut members = Members::open(serializer)?;
+        let mut members = ObjectWriter::open(serializer)?;
         match self.0.event {
             StreamEvent::Task(task) => {
-                let artifacts = task::Artifacts::Some;
+                let artifacts = task::ArtifactVisibility::IfAny;
                 members.put("task", &task::TaskBody { task, artifacts, cursor })?;
             }
-            StreamEvent::Message(said) => members.put("message", &Reply(said, cursor))?,
-            StreamEvent::Status(event) => members.put("statusUpdate", &Status(event, cursor))?,
+            StreamEvent::Message(message) => {
+                members.put("message", &ReplyFrame(message, cursor))?;
+            }
+            StreamEvent::Status(event) => {
+                members.put("statusUpdate", &StatusFrame(event, cursor))?;
+            }
             StreamEvent::Artifact(event) => {
-                members.put("artifactUpdate", &Artifact(event, cursor))?;
+                members.put("artifactUpdate", &ArtifactFrame(event, cursor))?;
             }
         }
         members.close()
     }
 }
 
-struct Reply<'a>(&'a Message, Option<Seq>);
+struct ReplyFrame<'a>(&'a Message, Option<Seq>);
 
-impl Serialize for Reply<'_> {
+impl Serialize for ReplyFrame<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let metadata = maybe_resume(self.0.metadata.as_ref(), self.1);
-        let reply = message::Placed::new(self.0, None, None);
-        message::Placed { metadata: metadata.as_deref(), ..reply }.serialize(serializer)
+        let metadata = with_optional_cursor(self.0.metadata.as_ref(), self.1);
+        let reply = message::MessageInTask::new(self.0, None, None);
+        message::MessageInTask { metadata: metadata.as_deref(), ..reply }.serialize(serializer)
     }
 }
 
-struct Status<'a>(&'a StatusEvent, Option<Seq>);
+struct StatusFrame<'a>(&'a StatusEvent, Option<Seq>);
 
-impl Serialize for Status<'_> {
+impl Serialize for StatusFrame<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.0;
-        let mut members = Members::open(serializer)?;
+        let mut members = ObjectWriter::open(serializer)?;
         members.put("taskId", &event.task)?;
         members.put("contextId", event.context.as_str())?;
         members.put(
             "status",
-            &status::Status {
+            &task::StatusBody {
                 task: event.task,
                 context: &event.context,
                 state: event.change.state,
@@ -75,23 +79,24 @@ impl Serialize for Status<'_> {
                 at: event.at,
             },
         )?;
-        members.maybe("metadata", maybe_resume(event.change.metadata.as_ref(), self.1))?;
+        members
+            .put_some("metadata", with_optional_cursor(event.change.metadata.as_ref(), self.1))?;
         members.close()
     }
 }
 
-struct Artifact<'a>(&'a ArtifactEvent, Option<Seq>);
+struct ArtifactFrame<'a>(&'a ArtifactEvent, Option<Seq>);
 
-impl Serialize for Artifact<'_> {
+impl Serialize for ArtifactFrame<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (event, update) = (self.0, &self.0.update);
-        let mut members = Members::open(serializer)?;
+        let mut members = ObjectWriter::open(serializer)?;
         members.put("taskId", &event.task)?;
         members.put("contextId", event.context.as_str())?;
         members.put("artifact", &V1(&update.artifact))?;
-        members.flag("append", update.append)?;
-        members.flag("lastChunk", update.last_chunk)?;
-        members.maybe("metadata", maybe_resume(update.metadata.as_ref(), self.1))?;
+        members.put_flag("append", update.append)?;
+        members.put_flag("lastChunk", update.last_chunk)?;
+        members.put_some("metadata", with_optional_cursor(update.metadata.as_ref(), self.1))?;
         members.close()
     }
 }
@@ -101,17 +106,17 @@ fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     if fields.iter().filter(|field| field.present().is_some()).count() != 1 {
         return at.refuse("must hold one of task, message, statusUpdate and artifactUpdate");
     }
-    let [task, said, changed, produced] = fields;
+    let [task, message, status_update, artifact_update] = fields;
     if task.present().is_some() {
         return Ok(ReceivedEvent::Task(Box::new(task.required(at, task::read)?)));
     }
-    if said.present().is_some() {
-        return said.required(at, message::received).map(ReceivedEvent::Message);
+    if message.present().is_some() {
+        return message.required(at, message::read_received).map(ReceivedEvent::Message);
     }
-    if changed.present().is_some() {
-        return changed.required(at, read_status).map(ReceivedEvent::Status);
+    if status_update.present().is_some() {
+        return status_update.required(at, read_status).map(ReceivedEvent::Status);
     }
-    produced.required(at, read_artifact).map(ReceivedEvent::Artifact)
+    artifact_update.required(at, read_artifact).map(ReceivedEvent::Artifact)
 }
 
 fn read_status(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedStatusUpdate> {
@@ -119,7 +124,7 @@ fn read_status(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedStatusUpda
         object(raw, at, ["taskId", "contextId", "status", "metadata"])?;
     let task = task.required(at, message::task_ref);
     let context = context.optional(at, message::context_id).map(Option::flatten);
-    let status = status.required(at, status::read);
+    let status = status.required(at, task::read_status);
     let metadata = metadata.optional(at, scalar::json_object);
     Ok(ReceivedStatusUpdate {
         task: task?,
@@ -134,7 +139,7 @@ fn read_artifact(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedArtifact
         object(raw, at, ["taskId", "contextId", "artifact", "append", "lastChunk", "metadata"])?;
     let task = task.required(at, message::task_ref);
     let context = context.optional(at, message::context_id).map(Option::flatten);
-    let artifact = artifact.required(at, artifact::read);
+    let artifact = artifact.required(at, message::read_artifact);
     let append = append.flag(at);
     let last_chunk = last_chunk.flag(at);
     let metadata = metadata.optional(at, scalar::json_object);
@@ -152,5 +157,5 @@ fn read_artifact(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedArtifact
 
 /// Reads one frame of a stream.
 pub fn received_event(result: &RawValue) -> Result<ReceivedEvent, WireError> {
-    received(result, read)
+    read_result(result, read)
 }

@@ -1,26 +1,20 @@
-//! A2A 1.0 as `ProtoJSON`: the JSON form of the protobuf package `lf.a2a.v1`.
+//! A2A 1.0 as `ProtoJSON`, the JSON form of the protobuf package `lf.a2a.v1`.
 //!
-//! [`V1`] around a value is that value as this dialect writes it. The functions `read_…` read what clients send, those
-//! `received_…` what servers answer.
+//! A value inside [`V1`] serializes in this dialect. Functions named `read_…` read client requests;
+//! those named `received_…` read server responses.
 
-mod artifact;
 pub mod card;
-mod enums;
+mod card_security;
 mod event;
-mod list;
 mod message;
-mod part;
 mod push;
 mod request;
 mod send;
-mod status;
 mod task;
 
-pub(crate) use enums::{ROLES, STATES};
-pub use enums::{role_name, state_name};
-pub use event::{Cursored, received_event};
-pub use list::received_page;
-pub(crate) use message::{ReadMessage, context_id};
+pub use event::{EventWithCursor, received_event};
+pub(crate) use message::{ParsedMessage, ROLES, STATES, context_id};
+pub use message::{role_name, state_name};
 pub(crate) use push::http_url;
 pub use push::{PushList, received_push_config, received_push_list};
 pub(crate) use request::{count, history_length, page_size};
@@ -28,9 +22,9 @@ pub use request::{
     read_cancel, read_extended_card, read_get, read_list, read_push_config, read_push_list,
     read_push_ref, read_subscribe,
 };
-pub(crate) use send::require_some;
+pub(crate) use send::{SendConfiguration, require_parts};
 pub use send::{read_message_template, read_send, received_send};
-pub use task::received_task;
+pub use task::{received_page, received_task};
 
 use crate::{
     Operation, ProtocolError, Request, WireError,
@@ -39,11 +33,11 @@ use crate::{
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A value as 1.0 writes it.
+/// Value that serializes in the shape of 1.0.
 #[derive(Debug, Clone, Copy)]
 pub struct V1<'a, T: ?Sized>(pub &'a T);
 
-/// A list of values as 1.0 writes them.
+/// List whose values serialize in the shape of 1.0.
 pub(crate) struct Each<'a, T>(pub &'a [T]);
 
 impl<'a, T> Serialize for Each<'a, T>
@@ -72,14 +66,14 @@ pub fn read_request(operation: Operation, params: &RawValue) -> Result<Request, 
     })
 }
 
-pub(crate) fn asked<T>(
+pub(crate) fn read_params<T>(
     params: &RawValue,
     read: impl FnOnce(RawJson<'_>, &JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, ProtocolError> {
     read_root(params, read).map_err(ProtocolError::InvalidParams)
 }
 
-pub(crate) fn received<T>(
+pub(crate) fn read_result<T>(
     result: &RawValue,
     read: impl FnOnce(RawJson<'_>, &JsonPath<'_>) -> Parsed<T>,
 ) -> Result<T, WireError> {

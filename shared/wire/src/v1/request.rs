@@ -1,6 +1,6 @@
-//! Requests about tasks and webhooks (A2A 3.1.3 to 3.1.11).
+//! Requests for tasks and webhooks (A2A 3.1.3 to 3.1.11).
 
-use super::{V1, asked, enums, message, push};
+use super::{V1, message, push, read_params};
 use crate::{
     ProtocolError,
     raw::{JsonPath, Parsed, RawJson, object, scalar},
@@ -8,14 +8,13 @@ use crate::{
         CancelRequest, ExtendedCardRequest, GetRequest, ListRequest, MAX_PAGE_SIZE,
         PushConfigRequest, PushListRequest, PushRefRequest, SubscribeRequest,
     },
-    time::Time,
-    write::{Members, Shown},
+    write::{DisplayString, ObjectWriter, Rfc3339Millis},
 };
 use longhaul_domain::ContextId;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// How many messages to show: protobuf's `int32`, not negative.
+/// Reads a message count: a non-negative protobuf `int32`.
 pub(crate) fn history_length(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<u32> {
     count(raw, at, 0, i32::MAX.unsigned_abs())
 }
@@ -24,16 +23,16 @@ pub(crate) fn page_size(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<u32> {
     count(raw, at, 1, MAX_PAGE_SIZE)
 }
 
-pub(crate) fn count(raw: RawJson<'_>, at: &JsonPath<'_>, least: u32, most: u32) -> Parsed<u32> {
-    let number = scalar::integer(raw, at, i64::from(least)..=i64::from(most))?;
+pub(crate) fn count(raw: RawJson<'_>, at: &JsonPath<'_>, min: u32, max: u32) -> Parsed<u32> {
+    let number = scalar::integer(raw, at, i64::from(min)..=i64::from(max))?;
     u32::try_from(number).or_else(|_| at.refuse("is out of range"))
 }
 
 /// Reads the parameters of Get Task.
 pub fn read_get(params: &RawValue) -> Result<GetRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [tenant, id, history] = object(raw, at, ["tenant", "id", "historyLength"])?;
-        let tenant = tenant.some_text(at);
+        let tenant = tenant.optional_text(at);
         let id = id.required(at, message::task_ref);
         let history = history.optional(at, history_length);
         Ok(GetRequest { tenant: tenant?, id: id?, history_length: history? })
@@ -42,17 +41,17 @@ pub fn read_get(params: &RawValue) -> Result<GetRequest, ProtocolError> {
 
 impl Serialize for V1<'_, GetRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
-        members.maybe("tenant", self.0.tenant.as_ref())?;
-        members.put("id", &Shown(&self.0.id))?;
-        members.maybe("historyLength", self.0.history_length)?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("tenant", self.0.tenant.as_ref())?;
+        members.put("id", &DisplayString(&self.0.id))?;
+        members.put_some("historyLength", self.0.history_length)?;
         members.close()
     }
 }
 
 /// Reads the parameters of List Tasks.
 pub fn read_list(params: &RawValue) -> Result<ListRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [tenant, context, status, size, token, history, after, artifacts] = object(
             raw,
             at,
@@ -67,11 +66,11 @@ pub fn read_list(params: &RawValue) -> Result<ListRequest, ProtocolError> {
                 "includeArtifacts",
             ],
         )?;
-        let tenant = tenant.some_text(at);
+        let tenant = tenant.optional_text(at);
         let context = context.optional(at, message::context_id).map(Option::flatten);
-        let status = status.optional(at, enums::state).map(Option::flatten);
+        let status = status.optional(at, message::read_state).map(Option::flatten);
         let size = size.optional(at, page_size);
-        let token = token.some_text(at);
+        let token = token.optional_text(at);
         let history = history.optional(at, history_length);
         let after = after.optional(at, scalar::timestamp);
         let artifacts = artifacts.flag(at);
@@ -91,24 +90,25 @@ pub fn read_list(params: &RawValue) -> Result<ListRequest, ProtocolError> {
 impl Serialize for V1<'_, ListRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let request = self.0;
-        let mut members = Members::open(serializer)?;
-        members.maybe("tenant", request.tenant.as_ref())?;
-        members.maybe("contextId", request.context_id.as_ref().map(ContextId::as_str))?;
-        members.maybe("status", request.status.map(enums::state_name))?;
-        members.maybe("pageSize", request.page_size)?;
-        members.maybe("pageToken", request.page_token.as_ref())?;
-        members.maybe("historyLength", request.history_length)?;
-        members.maybe("statusTimestampAfter", request.status_timestamp_after.map(Time))?;
-        members.flag("includeArtifacts", request.include_artifacts)?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("tenant", request.tenant.as_ref())?;
+        members.put_some("contextId", request.context_id.as_ref().map(ContextId::as_str))?;
+        members.put_some("status", request.status.map(message::state_name))?;
+        members.put_some("pageSize", request.page_size)?;
+        members.put_some("pageToken", request.page_token.as_ref())?;
+        members.put_some("historyLength", request.history_length)?;
+        members
+            .put_some("statusTimestampAfter", request.status_timestamp_after.map(Rfc3339Millis))?;
+        members.put_flag("includeArtifacts", request.include_artifacts)?;
         members.close()
     }
 }
 
 /// Reads the parameters of Cancel Task.
 pub fn read_cancel(params: &RawValue) -> Result<CancelRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [tenant, id, metadata] = object(raw, at, ["tenant", "id", "metadata"])?;
-        let tenant = tenant.some_text(at);
+        let tenant = tenant.optional_text(at);
         let id = id.required(at, message::task_ref);
         let metadata = metadata.optional(at, scalar::json_object);
         Ok(CancelRequest { tenant: tenant?, id: id?, metadata: metadata? })
@@ -117,19 +117,19 @@ pub fn read_cancel(params: &RawValue) -> Result<CancelRequest, ProtocolError> {
 
 impl Serialize for V1<'_, CancelRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
-        members.maybe("tenant", self.0.tenant.as_ref())?;
-        members.put("id", &Shown(&self.0.id))?;
-        members.maybe("metadata", self.0.metadata.as_ref())?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("tenant", self.0.tenant.as_ref())?;
+        members.put("id", &DisplayString(&self.0.id))?;
+        members.put_some("metadata", self.0.metadata.as_ref())?;
         members.close()
     }
 }
 
 /// Reads the parameters of Subscribe to Task.
 pub fn read_subscribe(params: &RawValue) -> Result<SubscribeRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [tenant, id] = object(raw, at, ["tenant", "id"])?;
-        let tenant = tenant.some_text(at);
+        let tenant = tenant.optional_text(at);
         let id = id.required(at, message::task_ref);
         Ok(SubscribeRequest { tenant: tenant?, id: id? })
     })
@@ -137,16 +137,16 @@ pub fn read_subscribe(params: &RawValue) -> Result<SubscribeRequest, ProtocolErr
 
 impl Serialize for V1<'_, SubscribeRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
-        members.maybe("tenant", self.0.tenant.as_ref())?;
-        members.put("id", &Shown(&self.0.id))?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("tenant", self.0.tenant.as_ref())?;
+        members.put("id", &DisplayString(&self.0.id))?;
         members.close()
     }
 }
 
 /// Reads the parameters of Create Push Notification Config.
 pub fn read_push_config(params: &RawValue) -> Result<PushConfigRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let config = push::read(raw, at)?;
         match config.task.clone() {
             Some(task) => Ok(PushConfigRequest { task, config }),
@@ -157,34 +157,34 @@ pub fn read_push_config(params: &RawValue) -> Result<PushConfigRequest, Protocol
 
 /// Reads the parameters of Get and Delete Push Notification Config.
 pub fn read_push_ref(params: &RawValue) -> Result<PushRefRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [tenant, task, id] = object(raw, at, ["tenant", "taskId", "id"])?;
-        let tenant = tenant.some_text(at);
+        let tenant = tenant.optional_text(at);
         let task = task.required(at, message::task_ref);
-        let id = id.required(at, scalar::filled_text);
+        let id = id.required(at, scalar::non_empty_text);
         Ok(PushRefRequest { tenant: tenant?, task: task?, id: id? })
     })
 }
 
 impl Serialize for V1<'_, PushRefRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
-        members.maybe("tenant", self.0.tenant.as_ref())?;
-        members.put("taskId", &Shown(&self.0.task))?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("tenant", self.0.tenant.as_ref())?;
+        members.put("taskId", &DisplayString(&self.0.task))?;
         members.put("id", &self.0.id)?;
         members.close()
     }
 }
 
-/// Reads the parameters of List Push Notification Configs. A page size of 0 is that of the server.
+/// Reads the parameters of List Push Notification Configs. Page size 0 means the server's default.
 pub fn read_push_list(params: &RawValue) -> Result<PushListRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [tenant, task, size, token] =
             object(raw, at, ["tenant", "taskId", "pageSize", "pageToken"])?;
-        let tenant = tenant.some_text(at);
+        let tenant = tenant.optional_text(at);
         let task = task.required(at, message::task_ref);
         let size = size.optional(at, |raw, at| count(raw, at, 0, MAX_PAGE_SIZE));
-        let token = token.some_text(at);
+        let token = token.optional_text(at);
         Ok(PushListRequest {
             tenant: tenant?,
             task: task?,
@@ -196,27 +196,27 @@ pub fn read_push_list(params: &RawValue) -> Result<PushListRequest, ProtocolErro
 
 impl Serialize for V1<'_, PushListRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
-        members.maybe("tenant", self.0.tenant.as_ref())?;
-        members.put("taskId", &Shown(&self.0.task))?;
-        members.maybe("pageSize", self.0.page_size)?;
-        members.maybe("pageToken", self.0.page_token.as_ref())?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("tenant", self.0.tenant.as_ref())?;
+        members.put("taskId", &DisplayString(&self.0.task))?;
+        members.put_some("pageSize", self.0.page_size)?;
+        members.put_some("pageToken", self.0.page_token.as_ref())?;
         members.close()
     }
 }
 
 /// Reads the parameters of Get Extended Agent Card.
 pub fn read_extended_card(params: &RawValue) -> Result<ExtendedCardRequest, ProtocolError> {
-    asked(params, |raw, at| {
+    read_params(params, |raw, at| {
         let [tenant] = object(raw, at, ["tenant"])?;
-        Ok(ExtendedCardRequest { tenant: tenant.some_text(at)? })
+        Ok(ExtendedCardRequest { tenant: tenant.optional_text(at)? })
     })
 }
 
 impl Serialize for V1<'_, ExtendedCardRequest> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::open(serializer)?;
-        members.maybe("tenant", self.0.tenant.as_ref())?;
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put_some("tenant", self.0.tenant.as_ref())?;
         members.close()
     }
 }

@@ -1,50 +1,53 @@
-//! Task (A2A 4.1.1).
+//! Tasks, their status, and pages of tasks (A2A 4.1.1, 4.1.2, 3.1.4). A page always has all four
+//! members.
 
-use super::{Each, V1, artifact, message, received, status};
+use super::{Each, V1, message, message::state_name, read_result, request::count};
 use crate::{
     WireError,
-    cursor::maybe_resume,
+    event::TaskPage,
+    metadata::with_optional_cursor,
     raw::{JsonPath, Parsed, RawJson, object, scalar},
-    received::ReceivedTask,
-    write::Members,
+    received::{ReceivedPage, ReceivedStatus, ReceivedTask},
+    write::{ObjectWriter, Rfc3339Millis},
 };
-use longhaul_domain::{Seq, Task};
+use longhaul_domain::{ContextId, Message, Seq, Task, TaskId, TaskState, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Whether the artifacts of a task are shown.
+/// Visibility of a task's artifacts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Artifacts {
-    /// When there are any.
-    Some,
-    /// Not at all.
+pub(super) enum ArtifactVisibility {
+    /// Shown if there are any.
+    IfAny,
+    /// Never shown.
     Never,
-    /// Also when there are none.
+    /// Shown even if empty.
     Always,
 }
 
-/// A task as one place shows it.
+/// Task with its artifact visibility and cursor.
 pub(super) struct TaskBody<'a> {
     pub task: &'a Task,
-    pub artifacts: Artifacts,
+    pub artifacts: ArtifactVisibility,
     pub cursor: Option<Seq>,
 }
 
 impl Serialize for V1<'_, Task> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        TaskBody { task: self.0, artifacts: Artifacts::Some, cursor: None }.serialize(serializer)
+        TaskBody { task: self.0, artifacts: ArtifactVisibility::IfAny, cursor: None }
+            .serialize(serializer)
     }
 }
 
 impl Serialize for TaskBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let task = self.task;
-        let mut members = Members::open(serializer)?;
+        let mut members = ObjectWriter::open(serializer)?;
         members.put("id", &task.key.task)?;
         members.put("contextId", task.context.as_str())?;
         members.put(
             "status",
-            &status::Status {
+            &StatusBody {
                 task: task.key.task,
                 context: &task.context,
                 state: task.status.state,
@@ -53,24 +56,28 @@ impl Serialize for TaskBody<'_> {
             },
         )?;
         let shown = match self.artifacts {
-            Artifacts::Some => !task.artifacts.is_empty(),
-            Artifacts::Never => false,
-            Artifacts::Always => true,
+            ArtifactVisibility::IfAny => !task.artifacts.is_empty(),
+            ArtifactVisibility::Never => false,
+            ArtifactVisibility::Always => true,
         };
-        members.maybe("artifacts", shown.then_some(Each(&task.artifacts)))?;
-        members.maybe("history", (!task.history.is_empty()).then_some(History(task)))?;
-        members.maybe("metadata", maybe_resume(task.metadata.as_ref(), self.cursor))?;
+        members.put_some("artifacts", shown.then_some(Each(&task.artifacts)))?;
+        members.put_some("history", (!task.history.is_empty()).then_some(HistoryMessages(task)))?;
+        members.put_some("metadata", with_optional_cursor(task.metadata.as_ref(), self.cursor))?;
         members.close()
     }
 }
 
-struct History<'a>(&'a Task);
+struct HistoryMessages<'a>(&'a Task);
 
-impl Serialize for History<'_> {
+impl Serialize for HistoryMessages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let task = self.0;
         serializer.collect_seq(task.history.iter().map(|item| {
-            message::Placed::new(&item.message, Some(task.key.task.into()), Some(&task.context))
+            message::MessageInTask::new(
+                &item.message,
+                Some(task.key.task.into()),
+                Some(&task.context),
+            )
         }))
     }
 }
@@ -80,9 +87,9 @@ pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedTask> 
         object(raw, at, ["id", "contextId", "status", "artifacts", "history", "metadata"])?;
     let id = id.required(at, message::task_ref);
     let context = context.optional(at, message::context_id).map(Option::flatten);
-    let status = status.required(at, status::read);
-    let artifacts = artifacts.list(at, artifact::read);
-    let history = history.list(at, message::received);
+    let status = status.required(at, read_status);
+    let artifacts = artifacts.list(at, message::read_artifact);
+    let history = history.list(at, message::read_received);
     let metadata = metadata.optional(at, scalar::json_object);
     Ok(ReceivedTask {
         id: id?,
@@ -96,5 +103,85 @@ pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedTask> 
 
 /// Reads the result of Get Task and Cancel Task.
 pub fn received_task(result: &RawValue) -> Result<ReceivedTask, WireError> {
-    received(result, read)
+    read_result(result, read)
+}
+
+/// Status of a task; its message carries the ids of the task.
+pub(super) struct StatusBody<'a> {
+    pub task: TaskId,
+    pub context: &'a ContextId,
+    pub state: TaskState,
+    pub message: Option<&'a Message>,
+    pub at: Timestamp,
+}
+
+impl Serialize for StatusBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let placed = |message| {
+            message::MessageInTask::new(message, Some(self.task.into()), Some(self.context))
+        };
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put("state", state_name(self.state))?;
+        members.put_some("message", self.message.map(placed))?;
+        members.put("timestamp", &Rfc3339Millis(self.at))?;
+        members.close()
+    }
+}
+
+pub(super) fn read_status(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedStatus> {
+    let [state, message, time] = object(raw, at, ["state", "message", "timestamp"])?;
+    let state = state.required(at, message::read_required_state);
+    let message = message.optional(at, message::read_received);
+    let time = time.optional(at, scalar::timestamp);
+    Ok(ReceivedStatus { state: state?, message: message?, at: time? })
+}
+
+impl Serialize for V1<'_, TaskPage> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let page = self.0;
+        // The member is an `int32` in protobuf.
+        let total = page.total_size.min(i32::MAX.unsigned_abs());
+        let mut members = ObjectWriter::open(serializer)?;
+        members.put("tasks", &Tasks(page))?;
+        members.put("nextPageToken", &page.next_page_token)?;
+        members.put("pageSize", &page.page_size)?;
+        members.put("totalSize", &total)?;
+        members.close()
+    }
+}
+
+struct Tasks<'a>(&'a TaskPage);
+
+impl Serialize for Tasks<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let artifacts = if self.0.include_artifacts {
+            ArtifactVisibility::Always
+        } else {
+            ArtifactVisibility::Never
+        };
+        let body = |task| TaskBody { task, artifacts, cursor: None };
+        serializer.collect_seq(self.0.tasks.iter().map(body))
+    }
+}
+
+fn read_count(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<u32> {
+    count(raw, at, 0, i32::MAX.unsigned_abs())
+}
+
+/// Reads the result of List Tasks.
+pub fn received_page(result: &RawValue) -> Result<ReceivedPage, WireError> {
+    read_result(result, |raw, at| {
+        let [tasks, token, size, total] =
+            object(raw, at, ["tasks", "nextPageToken", "pageSize", "totalSize"])?;
+        let tasks = tasks.list(at, read);
+        let token = token.text(at);
+        let size = size.optional(at, read_count);
+        let total = total.optional(at, read_count);
+        Ok(ReceivedPage {
+            tasks: tasks?,
+            next_page_token: token?,
+            page_size: size?.unwrap_or_default(),
+            total_size: total?.unwrap_or_default(),
+        })
+    })
 }

@@ -1,4 +1,4 @@
-//! The table of bad input, for every dialect: a whole body in, the code of the answer out. Never is it a fault of the server.
+//! Invalid bodies in every dialect: each yields the right error code and never an internal error.
 
 use longhaul_wire::{
     Dialect, Negotiation, Operation,
@@ -6,12 +6,12 @@ use longhaul_wire::{
 };
 use serde_json::Value;
 
-const PARSE: i64 = -32700;
-const REQUEST: i64 = -32600;
-const METHOD: i64 = -32601;
-const PARAMS: i64 = -32602;
+const PARSE_ERROR: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
+const METHOD_NOT_FOUND: i64 = -32601;
+const INVALID_PARAMS: i64 = -32602;
 
-/// The code of the answer to a body, as a server gives it; none: the call is in order.
+/// Error code that a server returns for a body; `None` if the call is valid.
 fn code(dialect: Dialect, body: &[u8]) -> Option<i64> {
     let (id, error) = match read_call(body) {
         Err(rejected) => (rejected.id, rejected.error),
@@ -19,7 +19,7 @@ fn code(dialect: Dialect, body: &[u8]) -> Option<i64> {
             let version = Some(dialect.version());
             let called = Negotiation::default().call(version, &call.method, call.params());
             let read = called.and_then(|(spoken, operation)| {
-                // Over HTTP 0.3 has another shape, and the same readers of calls.
+                // HTTP of 0.3 has another shape but the same readers.
                 let spoken = if spoken.version() == dialect.version() { dialect } else { spoken };
                 spoken.read(operation, call.params())
             });
@@ -31,7 +31,7 @@ fn code(dialect: Dialect, body: &[u8]) -> Option<i64> {
     };
     let answer: Value =
         serde_json::from_slice(&write_error(dialect, &id, &error).unwrap()).unwrap();
-    if answer["error"]["code"] == PARAMS {
+    if answer["error"]["code"] == INVALID_PARAMS {
         let data = &answer["error"]["data"];
         let details = if dialect == Dialect::V0_1 { &data["details"] } else { data };
         let violation = &details[0]["fieldViolations"][0];
@@ -45,7 +45,7 @@ fn call(method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
 }
 
-/// Parameters of sending a message with these parts, and with these members beside them.
+/// Call that sends a message with these parts and members.
 fn send(dialect: Dialect, parts: &str, members: &str) -> String {
     let name = if dialect == Dialect::V0_3Proto { "content" } else { "parts" };
     call(
@@ -57,38 +57,40 @@ fn send(dialect: Dialect, parts: &str, members: &str) -> String {
 }
 
 #[test]
-fn envelopes_that_are_not_in_order() {
+fn invalid_envelopes_are_refused() {
+    // Every dialect shares the envelope, so the codes are the same.
     for dialect in Dialect::ALL {
         let get = dialect.method(Operation::Get).unwrap();
         for (body, expected) in [
-            ("not json".to_owned(), PARSE),
-            (String::new(), PARSE),
-            (format!("{}x", call(get, r#"{"id":"t"}"#)), PARSE),
-            ("{\"id\":\"\u{1}\"}".to_owned(), PARSE),
-            (format!("[{}]", call(get, r#"{"id":"t"}"#)), REQUEST),
-            ("[]".to_owned(), REQUEST),
-            ("7".to_owned(), REQUEST),
-            ("{}".to_owned(), REQUEST),
-            (call(get, "{}").replace("2.0", "1.0"), REQUEST),
-            (call(get, "{}").replace(r#""id":1"#, r#""id":[1]"#), REQUEST),
-            (call(get, "{}").replace(r#""id":1"#, r#""id":true"#), REQUEST),
-            (call(get, "{}").replace(r#""id":1,"#, ""), PARAMS),
-            (call("tasks/none", "{}"), METHOD),
-            (call(&get.to_uppercase(), "{}"), METHOD),
-            (call(get, "[]"), PARAMS),
-            (call(get, r#""t""#), PARAMS),
-            (call(get, "{}"), PARAMS),
+            ("not json".to_owned(), PARSE_ERROR),
+            (String::new(), PARSE_ERROR),
+            (format!("{}x", call(get, r#"{"id":"t"}"#)), PARSE_ERROR),
+            ("{\"id\":\"\u{1}\"}".to_owned(), PARSE_ERROR),
+            (format!("[{}]", call(get, r#"{"id":"t"}"#)), INVALID_REQUEST),
+            ("[]".to_owned(), INVALID_REQUEST),
+            ("7".to_owned(), INVALID_REQUEST),
+            ("{}".to_owned(), INVALID_REQUEST),
+            (call(get, "{}").replace("2.0", "1.0"), INVALID_REQUEST),
+            (call(get, "{}").replace(r#""id":1"#, r#""id":[1]"#), INVALID_REQUEST),
+            (call(get, "{}").replace(r#""id":1"#, r#""id":true"#), INVALID_REQUEST),
+            (call(get, "{}").replace(r#""id":1,"#, ""), INVALID_PARAMS),
+            (call("tasks/none", "{}"), METHOD_NOT_FOUND),
+            (call(&get.to_uppercase(), "{}"), METHOD_NOT_FOUND),
+            (call(get, "[]"), INVALID_PARAMS),
+            (call(get, r#""t""#), INVALID_PARAMS),
+            (call(get, "{}"), INVALID_PARAMS),
         ] {
             assert_eq!(code(dialect, body.as_bytes()), Some(expected), "{dialect:?} {body}");
         }
         let invalid = [call(get, r#"{"id":""#).as_bytes(), b"\xff\"}}"].concat();
-        assert_eq!(code(dialect, &invalid), Some(PARSE));
+        assert_eq!(code(dialect, &invalid), Some(PARSE_ERROR));
         assert_eq!(code(dialect, call(get, r#"{"id":"t"}"#).as_bytes()), None);
     }
 }
 
 #[test]
-fn messages_that_are_not_in_order() {
+fn invalid_messages_are_refused() {
+    // Over the depth limit, with the levels around it.
     let deep =
         format!(r#"[{{"text":"t","metadata":{{"k":{}{}}}}}]"#, "[".repeat(64), "]".repeat(64));
     for dialect in Dialect::ALL {
@@ -115,7 +117,7 @@ fn messages_that_are_not_in_order() {
             (fine, r#","extensions":{}"#),
         ] {
             let body = send(dialect, parts, members);
-            assert_eq!(code(dialect, body.as_bytes()), Some(PARAMS), "{dialect:?} {body}");
+            assert_eq!(code(dialect, body.as_bytes()), Some(INVALID_PARAMS), "{dialect:?} {body}");
         }
         let body = send(dialect, fine, "");
         assert_eq!(code(dialect, body.as_bytes()), None, "{dialect:?} {body}");
@@ -136,14 +138,18 @@ fn lists_and_history_have_bounds() {
             r#"{"statusTimestampAfter":"yesterday"}"#,
             r#"{"includeArtifacts":"maybe"}"#,
         ] {
-            assert_eq!(code(dialect, call(list, params).as_bytes()), Some(PARAMS), "{params}");
+            assert_eq!(
+                code(dialect, call(list, params).as_bytes()),
+                Some(INVALID_PARAMS),
+                "{params}"
+            );
         }
         assert_eq!(code(dialect, call(list, r#"{"pageSize":100}"#).as_bytes()), None);
     }
 }
 
 #[test]
-fn a_version_that_is_not_served_is_refused_by_name() {
+fn an_unserved_version_is_refused_with_the_served_ones() {
     let call = read_call(br#"{"jsonrpc":"2.0","id":1,"method":"GetTask"}"#).unwrap();
     for version in ["0.2", "2.0", "1", "x", "1.1", "0.30", "-1.0", "1.0x\u{0}"] {
         let refused = Negotiation::default().call(Some(version), &call.method, call.params());

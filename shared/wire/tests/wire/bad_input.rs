@@ -1,8 +1,6 @@
-//! Input that is refused: with the place of the mistake and what to do about it, and all mistakes at once.
+//! Invalid parameters: every violation has its path and advice, and all are reported at once.
 
-use longhaul_wire::{
-    Operation, ProtocolError, Violation, dialect::Dialect, raw::MAX_VIOLATIONS, v1,
-};
+use longhaul_wire::{Dialect, Operation, ProtocolError, Violation, raw::MAX_VIOLATIONS, v1};
 use serde_json::value::RawValue;
 
 fn violations(operation: Operation, text: &str) -> Vec<Violation> {
@@ -80,7 +78,7 @@ fn a_part_has_exactly_one_content() {
 }
 
 #[test]
-fn text_that_cannot_be_kept_is_refused_where_it_stands() {
+fn unstorable_text_is_refused_with_its_path() {
     let nul = r#""a\u0000b""#;
     let lone = r#""\ud800""#;
     for (bad, says) in [(nul, "U+0000"), (lone, "surrogate")] {
@@ -108,8 +106,9 @@ fn text_that_cannot_be_kept_is_refused_where_it_stands() {
 }
 
 #[test]
-fn nesting_is_bounded_also_in_members_that_nobody_reads() {
+fn nesting_is_bounded_even_in_unread_members() {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    // The message around the data has four levels of its own.
     let data = |levels| part(&format!(r#"{{"data":{}}}"#, deep(levels)));
     let raw = RawValue::from_string(data(60)).unwrap();
     assert!(v1::read_send(&raw).is_ok());
@@ -147,12 +146,13 @@ fn numbers_have_bounds() {
         let text = format!(r#"{{"pageSize":{bad}}}"#);
         refused(Operation::List, &text, "pageSize", "integer from 1 to 100");
     }
+    // The same limit holds inside a configuration.
     let text = r#"{"message":{"messageId":"m","role":1,"parts":[{"text":"t"}]},"configuration":{"historyLength":-1}}"#;
     refused(Operation::Send, text, "configuration.historyLength", "integer");
 }
 
 #[test]
-fn lists_are_filtered_by_what_exists() {
+fn list_filters_must_be_valid() {
     refused(Operation::List, r#"{"status":"done"}"#, "status", "TASK_STATE_CANCELED, ");
     refused(Operation::List, r#"{"status":9}"#, "status", "TASK_STATE_SUBMITTED");
     refused(
@@ -199,7 +199,7 @@ fn a_webhook_has_a_url() {
 }
 
 #[test]
-fn all_mistakes_are_named_at_once() {
+fn all_violations_are_reported_at_once() {
     let found = violations(
         Operation::Send,
         r#"{"tenant":1,"message":{"role":"x","parts":[{},{"text":"ok"},{"raw":"*"}],"contextId":7},
@@ -223,7 +223,7 @@ fn all_mistakes_are_named_at_once() {
 }
 
 #[test]
-fn the_list_of_mistakes_is_bounded() {
+fn the_list_of_reported_violations_is_bounded() {
     let found = violations(Operation::Send, &part(&vec!["{}"; 10_000].join(",")));
     assert_eq!(found.len(), MAX_VIOLATIONS + 1);
     let left_out = 10_000 - MAX_VIOLATIONS;
@@ -234,7 +234,7 @@ fn the_list_of_mistakes_is_bounded() {
 
 #[test]
 fn a_wide_object_is_read_in_one_pass() {
-    // A quadratic reader would take minutes here; a linear one takes a moment.
+    // A quadratic reader would take minutes here.
     let members: Vec<String> = (0..200_000).map(|n| format!(r#""k{n}":{n}"#)).collect();
     let text = format!(r#"{{{},"id":"x"}}"#, members.join(","));
     let raw = RawValue::from_string(text).unwrap();

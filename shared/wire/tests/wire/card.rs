@@ -1,12 +1,12 @@
-//! Cards: complete, strict, and read back as they were.
+//! Cards are complete, strict, and survive a round trip.
 
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, Skill,
     extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION},
 };
 use longhaul_wire::{
-    card::{Binding, CardSettings, Interface, build},
-    dialect::Dialect,
+    Dialect,
+    card::{CardInterface, CardSettings, ProtocolBinding, build},
     v1::card::{
         APIKeySecurityScheme, AgentCard, AgentCardSignature, AgentExtension, AgentProvider,
         AuthorizationCodeOAuthFlow, ClientCredentialsOAuthFlow, DeviceCodeOAuthFlow,
@@ -89,7 +89,7 @@ pub fn all_flows() -> Vec<OAuthFlows> {
     ]
 }
 
-/// A card on which every member of every object is set.
+/// Card with every member of every object set.
 pub fn full() -> AgentCard {
     let requirement = SecurityRequirement {
         schemes: BTreeMap::from([("key".to_owned(), StringList { list: vec!["read".to_owned()] })]),
@@ -182,7 +182,7 @@ fn without_authentication_a_card_names_no_scheme() {
 }
 
 #[test]
-fn required_lists_are_never_empty_whatever_was_registered() {
+fn required_lists_are_never_empty() {
     let mut agent = descriptor();
     agent.skills.clear();
     agent.input_modes.clear();
@@ -195,7 +195,7 @@ fn required_lists_are_never_empty_whatever_was_registered() {
 }
 
 #[test]
-fn an_agents_own_extensions_stand_behind_those_of_every_agent() {
+fn an_agents_own_extensions_follow_the_common_ones() {
     let mut agent = descriptor();
     let params = Some(crate::samples::object(r#"{"units":["m",1.0]}"#));
     let description = "Where it is".to_owned();
@@ -222,7 +222,7 @@ fn an_agents_own_extensions_stand_behind_those_of_every_agent() {
 }
 
 #[test]
-fn only_the_extended_card_shows_what_is_marked() {
+fn only_the_extended_card_shows_extended_skills() {
     let mut agent = descriptor();
     agent.skills[0].extended = true;
     let skills = |extended| {
@@ -235,22 +235,24 @@ fn only_the_extended_card_shows_what_is_marked() {
         assert_eq!(card.capabilities.extended_agent_card, Some(true));
         card.skills.into_iter().map(|skill| skill.id).collect::<Vec<_>>()
     };
-    // A card has a skill, and the agent itself is one.
+    // The agent itself is listed as a skill, since a card needs one.
     assert_eq!(skills(false), ["documents"]);
     assert_eq!(skills(true), ["extract"]);
 }
 
 #[test]
 fn interfaces_keep_their_order_and_their_tenant() {
-    let interface = |binding, tenant: Option<&str>| Interface {
+    let interface = |binding, tenant: Option<&str>| CardInterface {
         url: "https://a.example".to_owned(),
         binding,
         dialect: Dialect::V1_0,
         tenant: tenant.map(str::to_owned),
     };
     let mut settings = CardSettings::json_rpc("", false);
-    settings.interfaces =
-        vec![interface(Binding::HttpJson, Some("docs")), interface(Binding::Grpc, None)];
+    settings.interfaces = vec![
+        interface(ProtocolBinding::HttpJson, Some("docs")),
+        interface(ProtocolBinding::Grpc, None),
+    ];
     let card = build(&descriptor(), &settings);
     let shown: Vec<(&str, Option<&str>, &str)> = card
         .supported_interfaces

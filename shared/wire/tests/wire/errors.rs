@@ -1,7 +1,7 @@
-//! Every error has its codes, its reason and a message that helps.
+//! Every error has its codes, its reason and a helpful message.
 
 use longhaul_domain::{Scope, TaskState};
-use longhaul_wire::{ProtocolError, Violation, error::seconds, table::codes};
+use longhaul_wire::{ProtocolError, Violation, error::retry_after_seconds, error_codes::codes};
 use std::time::Duration;
 
 pub fn all() -> Vec<(ProtocolError, i32, u16, i32, &'static str)> {
@@ -63,10 +63,10 @@ fn every_error_has_the_codes_of_the_specification() {
 }
 
 #[test]
-fn errors_of_the_specification_carry_its_domain() {
+fn errors_of_the_specification_have_its_domain() {
     for (error, json_rpc, ..) in all() {
         let body = String::from_utf8(error.to_http_body().unwrap()).unwrap();
-        // Those of JSON-RPC stand beside them: outside JSON-RPC clients know them by their reason only.
+        // Errors of JSON-RPC count too: outside JSON-RPC clients know them by reason only.
         let of_a2a = (-32009..=-32001).contains(&json_rpc)
             || matches!(json_rpc, -32700 | -32601 | -32602)
             || matches!(error, ProtocolError::InvalidRequest(_));
@@ -77,14 +77,14 @@ fn errors_of_the_specification_carry_its_domain() {
 }
 
 #[test]
-fn a_wait_is_in_whole_seconds_and_never_nothing() {
+fn retry_delays_are_whole_seconds_and_at_least_one() {
     for (wait, shown) in [(0, 1), (1, 1), (1000, 1), (1001, 2)] {
-        assert_eq!(seconds(Duration::from_millis(wait)), shown);
+        assert_eq!(retry_after_seconds(Duration::from_millis(wait)), shown);
     }
 }
 
 #[test]
-fn what_a_client_sent_is_not_echoed_without_bound() {
+fn echoed_client_text_is_bounded() {
     let long = "x".repeat(100_000);
     for error in [
         ProtocolError::TaskNotFound { task: long.clone() },

@@ -1,4 +1,5 @@
-//! Extensions: what is in effect is what the client names and the agent declares, whatever the header looks like.
+//! Active extensions are those that the client requests and the agent declares, whatever the header
+//! looks like.
 
 use longhaul_domain::extension::{DURABILITY_EXTENSION, Extension, RESUME_EXTENSION};
 use longhaul_wire::Extensions;
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn what_is_in_effect_was_named_and_is_declared(
+    fn active_extensions_are_requested_and_declared(
         values in prop::collection::vec("[ab, ]{0,12}|urn:longhaul:a2a:(resume|durability):v1", 0..4),
         declared in prop::collection::btree_set("[ab]{1,3}", 0..6),
     ) {
@@ -19,7 +20,7 @@ proptest! {
             prop_assert_eq!(read.names(uri), named(uri));
         }
         prop_assert_eq!((read.resume, read.durability), (named(RESUME_EXTENSION), named(DURABILITY_EXTENSION)));
-        // The answer, read as a request, is in effect as it is.
+        // Reading the response header as a request yields the same extensions.
         let shown = read.value().unwrap_or_default();
         let again = Extensions::read([shown.as_str()]);
         again.activate(&declared);

@@ -1,14 +1,13 @@
-//! What we write, byte for byte, and that it reads back. Set `GOLDEN_WRITE=1` to write the files anew, and read the
-//! difference before keeping it.
+//! Golden files of 1.0: output byte for byte, and its round trip. Set `GOLDEN_WRITE=1` to rewrite
+//! the files, and review the difference.
 
 use crate::{card, samples};
 use longhaul_domain::{FailureKind, Role, Seq, TaskFailure};
 use longhaul_wire::{
-    ProtocolError, ResultPayload, SendOutcome, StreamEvent, WireError,
-    dialect::Dialect,
+    Dialect, ProtocolError, ReceivedEvent, ReceivedSend, ReceivedTask, ResultPayload, SendOutcome,
+    StreamEvent, WireError,
     jsonrpc::{RpcId, read_call, write_call, write_error, write_result},
     raw::Violation,
-    received::{ReceivedEvent, ReceivedSend, ReceivedTask},
     v1::{self, V1},
     write::to_vec,
 };
@@ -32,7 +31,7 @@ fn bytes(name: &str, written: Result<Vec<u8>, WireError>) -> Box<RawValue> {
 }
 
 #[test]
-fn a_task_is_written_whole_and_reads_back() {
+fn a_task_survives_a_round_trip() {
     let task = samples::task();
     let raw = golden("task.json", &V1(&task));
     assert_eq!(v1::received_task(&raw).unwrap(), ReceivedTask::from(&task));
@@ -42,7 +41,7 @@ fn a_task_is_written_whole_and_reads_back() {
 }
 
 #[test]
-fn what_is_kept_of_a_failure_for_operators_is_not_written() {
+fn failure_details_for_operators_are_not_written() {
     let plain = samples::status_event();
     let mut failed = plain.clone();
     let StreamEvent::Status(event) = &mut failed else { panic!("not a status") };
@@ -51,7 +50,7 @@ fn what_is_kept_of_a_failure_for_operators_is_not_written() {
 }
 
 #[test]
-fn answers_to_a_send_name_what_they_hold() {
+fn the_result_of_a_send_names_its_kind() {
     let task = SendOutcome::Task(Box::new(samples::bare_task()));
     let raw = golden("send_response_task.json", &V1(&task));
     assert!(matches!(v1::received_send(&raw), Ok(ReceivedSend::Task(_))));
@@ -82,20 +81,21 @@ fn the_cursor_stands_in_the_metadata_of_every_kind_of_event() {
         ("cursor_status.json", samples::status_event()),
         ("cursor_artifact.json", samples::artifact_event()),
     ] {
-        let raw = golden(name, &Dialect::V1_0.view(ResultPayload::EventAt(&event, Seq(17))));
+        let raw =
+            golden(name, &Dialect::V1_0.view(ResultPayload::EventWithCursor(&event, Seq(17))));
         let metadata = match v1::received_event(&raw).unwrap() {
             ReceivedEvent::Task(task) => task.metadata,
             ReceivedEvent::Message(message) => message.metadata,
             ReceivedEvent::Status(status) => status.metadata,
             ReceivedEvent::Artifact(artifact) => artifact.update.metadata,
         };
-        let cursor = metadata.as_ref().and_then(longhaul_wire::cursor::resume);
+        let cursor = metadata.as_ref().and_then(longhaul_wire::metadata::read_cursor);
         assert_eq!(cursor, Some(Seq(17)), "{name}");
     }
 }
 
 #[test]
-fn a_list_shows_artifacts_only_when_asked_and_then_always() {
+fn a_list_includes_artifacts_on_request_only_and_then_always() {
     let raw = golden("list.json", &V1(&samples::page(false)));
     assert!(!raw.get().contains("artifacts"));
     assert_eq!(v1::received_page(&raw).unwrap().tasks.len(), 2);
@@ -152,6 +152,7 @@ fn envelopes_are_one_line() {
     };
     let retry = bytes("answer_retry.json", write_error(Dialect::V1_0, &RpcId::null(), &busy));
     let http = bytes("http_error.json", missing.to_http_body());
+    // An SSE `data:` field must not contain line breaks.
     for line in [call, result, a2a, params, retry, http] {
         assert!(!line.get().contains('\n'));
     }

@@ -1,10 +1,10 @@
-//! What a hostile peer sends is read in a time that grows with its length and no faster, and answered in few words.
+//! Hostile input is read in linear time and refused in few words.
 //!
-//! The shapes are so long that a reader which compares everything with everything does not come to an end before the runner
-//! stops it, while one that does not takes a moment. To count instructions, `LONGHAUL_TEST_HOSTILE_BYTES` makes the shapes of
-//! another length, and `LONGHAUL_TEST_HOSTILE_SHAPE` picks one by name: four times the length must cost four times as much.
+//! The inputs are so long that a quadratic reader exceeds the runner's time limit. To count
+//! instructions, `LONGHAUL_TEST_HOSTILE_BYTES` sets their length and `LONGHAUL_TEST_HOSTILE_SHAPE`
+//! selects one by name: four times the length must cost four times as much.
 
-use crate::every;
+use crate::readers;
 use longhaul_wire::{
     Dialect, Operation,
     v0::{self, LegacyForm},
@@ -13,15 +13,15 @@ use longhaul_wire::{
 use serde_json::value::RawValue;
 use std::{env, fmt::Write};
 
-/// Length of a shape, in bytes, about.
-const BYTES: usize = 100_000;
-/// Cards are read once where a request is read in every dialect, and are that much longer.
-const CARDS: usize = 100;
+/// Approximate length of an input, in bytes.
+const SHAPE_BYTES: usize = 100_000;
+/// Length factor for cards, which are read once instead of in every dialect.
+const CARD_LENGTH_FACTOR: usize = 100;
 
-/// A name, and something of about that many bytes.
-type Shape = (&'static str, fn(usize) -> String);
+/// Name and generator of an input of roughly the given length.
+type HostileShape = (&'static str, fn(usize) -> String);
 
-const SHAPES: [Shape; 17] = [
+const SHAPES: [HostileShape; 17] = [
     ("many members", |bytes| message(&format!(r#""x":0{}"#, members(bytes)), "")),
     ("one member many times", |bytes| {
         message(&format!(r#""x":0{}"#, r#","x":1"#.repeat(bytes / 6)), "")
@@ -39,6 +39,7 @@ const SHAPES: [Shape; 17] = [
     ("a long id", |bytes| format!(r#"{{"id":"{0}","name":"tasks/{0}"}}"#, "9".repeat(bytes / 2))),
     ("a long number", |bytes| format!(r#"{{"id":"t","historyLength":{}}}"#, "9".repeat(bytes))),
     ("nesting at the limit", |bytes| {
+        // Within the depth limit, with the message around it.
         let deep = format!("{}{}", "[".repeat(55), "]".repeat(55));
         part(&vec![format!(r#"{{"kind":"data","data":{{"data":{deep}}}}}"#); bytes / 145].join(","))
     }),
@@ -101,11 +102,11 @@ fn part(parts: &str) -> String {
     format!(r#"{{"id":"t","message":{{"messageId":"m","role":"user","parts":[{parts}]}}}}"#)
 }
 
-/// Each shape that is a card, or each that is not.
+/// Inputs that are cards, or those that are not.
 fn shapes(cards: bool) -> impl Iterator<Item = (&'static str, Box<RawValue>)> {
     let bytes = env::var("LONGHAUL_TEST_HOSTILE_BYTES").ok().and_then(|text| text.parse().ok());
     let wanted = env::var("LONGHAUL_TEST_HOSTILE_SHAPE").ok();
-    let bytes = bytes.unwrap_or(if cards { BYTES * CARDS } else { BYTES });
+    let bytes = bytes.unwrap_or(if cards { SHAPE_BYTES * CARD_LENGTH_FACTOR } else { SHAPE_BYTES });
     let chosen = move |name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
     let shapes = SHAPES.into_iter().filter(move |(name, _)| name.contains("card") == cards);
     shapes.filter(move |(name, _)| chosen(name)).map(move |(name, shape)| {
@@ -118,15 +119,15 @@ fn shapes(cards: bool) -> impl Iterator<Item = (&'static str, Box<RawValue>)> {
 fn hostile_requests_are_read_in_linear_time_and_refused_in_few_words() {
     for (_, raw) in shapes(false) {
         for dialect in Dialect::ALL {
-            every::request(dialect, Operation::Send, &raw);
-            every::request(dialect, Operation::Get, &raw);
+            readers::request(dialect, Operation::Send, &raw);
+            readers::request(dialect, Operation::Get, &raw);
         }
         for form in LegacyForm::ALL {
             let _ = v0::received_task(form, &raw);
         }
         let _ = v1::received_task(&raw);
         let call = r#"{"jsonrpc":"2.0","id":1,"method":"message/send","params":"#;
-        every::body(format!("{call}{}}}", raw.get()).as_bytes());
+        readers::body(format!("{call}{}}}", raw.get()).as_bytes());
     }
 }
 

@@ -1,9 +1,9 @@
-//! Envelopes: what is refused, with which code and which id; and what a client makes of an answer.
+//! JSON-RPC envelopes: codes and ids of refused calls, and responses as a client reads them.
 
 use longhaul_wire::{
     Dialect, ProtocolError, Violation, WireError,
-    jsonrpc::{RpcId, RpcResponse, read_answer, read_call, write_error, write_result},
-    table::codes,
+    error_codes::codes,
+    jsonrpc::{RpcId, RpcResponse, read_call, read_response, write_error, write_result},
 };
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn refusal(body: &[u8]) -> (String, i32, ProtocolError) {
 }
 
 #[test]
-fn a_call_that_is_refused_is_answered_with_its_id_where_that_is_known() {
+fn a_refused_call_is_answered_with_its_id_if_known() {
     let cases: [(&[u8], &str, i32); 24] = [
         (b"", "null", -32700),
         (b"{", "null", -32700),
@@ -55,13 +55,13 @@ fn refusals_say_what_to_do() {
 }
 
 #[test]
-fn a_call_without_an_id_is_one_with_null() {
+fn a_call_without_an_id_has_the_id_null() {
     let call = read_call(br#"{"jsonrpc":"2.0","method":"m"}"#).unwrap();
     assert_eq!(call.id, RpcId::null());
 }
 
 #[test]
-fn ids_come_back_as_they_came() {
+fn ids_are_returned_verbatim() {
     for id in ["1", "-0", "1.0", "12345678901234567890123", "\"a\\u0062\"", "null", "\"\""] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#);
         let call = read_call(body.as_bytes()).unwrap();
@@ -71,7 +71,7 @@ fn ids_come_back_as_they_came() {
 }
 
 #[test]
-fn parameters_that_are_absent_or_null_are_empty() {
+fn absent_and_null_parameters_are_empty() {
     for params in ["", r#","params":null"#, r#","params":{}"#] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ListTasks"{params}}}"#);
         assert_eq!(read_call(body.as_bytes()).unwrap().params().get(), "{}");
@@ -80,15 +80,16 @@ fn parameters_that_are_absent_or_null_are_empty() {
 
 #[test]
 fn a_deep_body_is_refused_without_recursion() {
+    // A recursive parser would overflow the stack.
     let deep = "[".repeat(1_000_000);
     assert_eq!(refusal(deep.as_bytes()).1, -32700);
     let closed = format!("{deep}{}", "]".repeat(1_000_000));
     assert_eq!(refusal(closed.as_bytes()).1, -32600);
 }
 
-fn remote(error: &ProtocolError) -> longhaul_wire::jsonrpc::Remote {
+fn remote(error: &ProtocolError) -> longhaul_wire::jsonrpc::RpcError {
     let body = write_error(Dialect::V1_0, &RpcId::number(3), error).unwrap();
-    match read_answer(&body).unwrap() {
+    match read_response(&body).unwrap() {
         (id, RpcResponse::Error(remote)) if id == RpcId::number(3) => remote,
         other => panic!("{other:?}"),
     }
@@ -108,14 +109,14 @@ fn a_client_reads_errors_with_their_details() {
 
 #[test]
 fn a_client_reads_results_and_errors_of_other_servers() {
-    let (_, answer) = read_answer(br#"{"jsonrpc":"2.0","id":1,"result":null}"#).unwrap();
+    let (_, answer) = read_response(br#"{"jsonrpc":"2.0","id":1,"result":null}"#).unwrap();
     assert!(matches!(answer, RpcResponse::Result(raw) if raw.get() == "null"));
     let body = br#"{"id":1,"result":null,"error":{"code":-1,"message":"m","data":"free text"}}"#;
-    let (_, answer) = read_answer(body).unwrap();
+    let (_, answer) = read_response(body).unwrap();
     assert!(
         matches!(answer, RpcResponse::Error(error) if error.code == -1 && error.message == "m")
     );
-    assert!(matches!(read_answer(b"<html>"), Err(WireError::NotAnAnswer(_))));
-    assert!(matches!(read_answer(b"{}"), Err(WireError::Invalid(_))));
-    assert!(matches!(read_answer(b"[]"), Err(WireError::Invalid(_))));
+    assert!(matches!(read_response(b"<html>"), Err(WireError::NotAnAnswer(_))));
+    assert!(matches!(read_response(b"{}"), Err(WireError::Invalid(_))));
+    assert!(matches!(read_response(b"[]"), Err(WireError::Invalid(_))));
 }

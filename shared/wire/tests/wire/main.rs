@@ -1,4 +1,4 @@
-//! What the wire crate promises, each promise in a file of its own.
+//! Promises of the wire crate, one file each.
 
 #[cfg(test)]
 mod bad_calls;
@@ -7,9 +7,9 @@ mod bad_input;
 #[cfg(test)]
 mod card;
 #[cfg(test)]
-mod errors;
+mod equivalent_spellings;
 #[cfg(test)]
-mod every;
+mod errors;
 #[cfg(test)]
 mod extensions;
 #[cfg(test)]
@@ -21,17 +21,15 @@ mod hostile;
 #[cfg(test)]
 mod json_rpc;
 #[cfg(test)]
+mod legacy;
+#[cfg(test)]
 mod negotiation;
 #[cfg(test)]
-mod old;
-#[cfg(test)]
-mod rewrites;
+mod readers;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
 mod samples;
-#[cfg(test)]
-mod soup;
 #[cfg(test)]
 mod spec_names;
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Which version is spoken, and what a caller of another version hears.
+//! Version negotiation, and the errors for unsupported versions.
 
-use longhaul_wire::{Dialect, Negotiation, Operation, ProtocolError, table::codes};
+use longhaul_wire::{Dialect, Negotiation, Operation, ProtocolError, error_codes::codes};
 
-// 1.0 alone; the older versions have tests of their own.
+// 1.0 only; `legacy::negotiation` tests the older versions.
 const STRICT: Negotiation = Negotiation { assume: false, v0_3: false, v0_1: false };
 const LENIENT: Negotiation = Negotiation { assume: true, ..STRICT };
 
@@ -31,13 +31,14 @@ fn an_unknown_version_is_refused_with_those_supported() {
         assert_eq!(codes(&error).json_rpc, -32009, "{version}");
         assert!(error.to_string().contains("1.0"), "{error}");
     }
+    // The version is echoed, so it must be truncated.
     let long = "9".repeat(10_000);
     let error = LENIENT.for_v1_path(Some(&long)).unwrap_err();
     assert!(error.to_string().len() < 400);
 }
 
 #[test]
-fn without_a_version_a_name_that_only_1_0_has_decides() {
+fn without_a_version_a_name_of_1_0_decides() {
     for version in [None, Some(""), Some(" ")] {
         assert_eq!(LENIENT.method(version, "SendMessage"), Ok((Dialect::V1_0, Operation::Send)));
         assert_eq!(LENIENT.for_v1_path(version), Ok(Dialect::V1_0));
@@ -49,13 +50,13 @@ fn without_a_version_a_name_that_only_1_0_has_decides() {
 }
 
 #[test]
-fn where_nothing_is_assumed_an_absent_version_is_0_3() {
+fn without_inference_an_absent_version_means_0_3() {
     assert_eq!(STRICT.method(None, "SendMessage"), Err(older_refused()));
     assert_eq!(STRICT.for_v1_path(Some("")), Err(older_refused()));
 }
 
 #[test]
-fn a_name_of_another_version_is_no_method_of_this_one() {
+fn a_method_of_another_version_is_not_found() {
     let error = LENIENT.method(Some("1.0"), "tasks/get").unwrap_err();
     assert_eq!(codes(&error).json_rpc, -32601);
 }

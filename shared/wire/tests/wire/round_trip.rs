@@ -1,4 +1,4 @@
-//! Nothing is lost on the way out and back, and nothing that comes in makes us panic.
+//! Values survive a round trip, and no input makes a reader panic.
 
 use crate::{samples, strategies as any_of};
 use longhaul_domain::{
@@ -7,10 +7,10 @@ use longhaul_domain::{
     log::{StatusChange, UserMessage},
 };
 use longhaul_wire::{
-    Dialect, Operation, SendOutcome, StreamEvent, TaskPage, WireError, cursor,
-    jsonrpc::{read_answer, read_call},
-    received::{ReceivedEvent, ReceivedSend, ReceivedStatus, ReceivedStatusUpdate, ReceivedTask},
-    trim_history,
+    Dialect, Operation, ReceivedEvent, ReceivedSend, ReceivedStatus, ReceivedStatusUpdate,
+    ReceivedTask, SendOutcome, StreamEvent, TaskPage, WireError,
+    jsonrpc::{read_call, read_response},
+    metadata, trim_history,
     v1::{self, V1},
     write::to_vec,
 };
@@ -64,6 +64,7 @@ proptest! {
     #[test]
     fn status_events_survive(event in any_of::status_event()) {
         let read = v1::received_event(&raw(&V1(&StreamEvent::Status(event.clone())))).unwrap();
+        // The message in a status takes the ids of its task.
         let message = event.change.message.map(|mut message| {
             message.task_id.get_or_insert(event.task);
             message.context_id.get_or_insert_with(|| event.context.clone());
@@ -103,8 +104,8 @@ proptest! {
 
     #[test]
     fn a_cursor_keeps_every_other_byte(metadata in any_of::object(), seq in 0..i64::MAX) {
-        let merged = cursor::with_resume(Some(&metadata), Seq(seq));
-        prop_assert_eq!(cursor::resume(&merged), Some(Seq(seq)));
+        let merged = metadata::with_cursor(Some(&metadata), Seq(seq));
+        prop_assert_eq!(metadata::read_cursor(&merged), Some(Seq(seq)));
         let others = &metadata.as_str()[..metadata.as_str().len() - 1];
         prop_assert!(merged.as_str().starts_with(others));
     }
@@ -112,11 +113,11 @@ proptest! {
     #[test]
     fn byte_soup_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = read_call(&bytes);
-        let _ = read_answer(&bytes);
+        let _ = read_response(&bytes);
     }
 
     #[test]
-    fn almost_requests_never_panic(
+    fn nearly_valid_requests_never_panic(
         text in r#"[\{\}\[\]:,"a-z0-9\\u .-]{0,80}"#,
         cut in 0usize..400,
         at in 0usize..400,
@@ -125,7 +126,7 @@ proptest! {
         let (cut, at) = (whole.floor_char_boundary(cut), whole.floor_char_boundary(at));
         let mixed = format!("{}{text}{}", &whole[..cut.min(at)], &whole[cut.max(at)..]);
         for text in [text.clone(), mixed] {
-            let _ = read_answer(text.as_bytes());
+            let _ = read_response(text.as_bytes());
             let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{text}}}"#);
             if let Ok(call) = read_call(body.as_bytes()) {
                 for operation in Operation::ALL {
@@ -140,7 +141,7 @@ proptest! {
 }
 
 #[test]
-fn a_content_that_is_kept_apart_cannot_be_written() {
+fn a_content_that_is_stored_apart_cannot_be_written() {
     let blob = BlobRef { hash: BlobHash::of(b"x"), size: 1, kind: BlobKind::Text };
     let part = Part::new(Content::Blob(blob));
     let message = Message::new(MessageId::new("m").unwrap(), Role::Agent, vec![part]);
@@ -149,7 +150,7 @@ fn a_content_that_is_kept_apart_cannot_be_written() {
 }
 
 #[test]
-fn clients_see_statuses_and_artifacts_and_nothing_else_of_the_log() {
+fn clients_see_only_status_and_artifact_entries() {
     let said = UserMessage::new(samples::message("m", Role::User));
     let see = |body| {
         let entry = LogEntry { seq: Seq(3), at: samples::time(), attempt: 1, body };

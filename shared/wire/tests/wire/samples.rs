@@ -1,4 +1,4 @@
-//! Values with every member set, for the tests that look at names and bytes.
+//! Sample values with every member set, for tests of names and bytes.
 
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, HistoryItem, Json, JsonObject,

@@ -1,4 +1,4 @@
-//! Our names against those of the specification's protobuf file, kept here as a list of facts.
+//! Member names compared with the specification's protobuf file, which is stored here as a list.
 
 use crate::{card, samples};
 use longhaul_domain::{Role, TaskState};
@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which message the members of a message are, by `Message.member`; what is not here is a scalar, or free JSON.
-const NESTED: &[(&str, &str)] = &[
+/// Types of members that are messages, by `Message.member`; all others are scalars or free JSON.
+const MESSAGE_MEMBERS: &[(&str, &str)] = &[
     ("SendMessageRequest.message", "Message"),
     ("SendMessageRequest.configuration", "SendMessageConfiguration"),
     ("SendMessageConfiguration.taskPushNotificationConfig", "TaskPushNotificationConfig"),
@@ -54,14 +54,14 @@ const NESTED: &[(&str, &str)] = &[
     ("OAuthFlows.deviceCode", "DeviceCodeOAuthFlow"),
 ];
 
-/// Members that are maps from a name to a message.
-const MAPS: &[(&str, &str)] = &[
+/// Members that are maps to messages.
+const MAP_MEMBERS: &[(&str, &str)] = &[
     ("AgentCard.securitySchemes", "SecurityScheme"),
     ("SecurityRequirement.schemes", "StringList"),
 ];
 
-/// Members of the specification that we neither read nor write. None.
-const NOT_SERVED: &[&str] = &[];
+/// Members of the specification that are not supported. None.
+const UNSUPPORTED_MEMBERS: &[&str] = &[];
 
 #[derive(serde::Deserialize)]
 struct Spec {
@@ -74,9 +74,9 @@ fn spec() -> Spec {
 }
 
 #[derive(Default)]
-struct Seen(BTreeSet<(String, String)>);
+struct WrittenNames(BTreeSet<(String, String)>);
 
-impl Seen {
+impl WrittenNames {
     fn write(&mut self, message: &str, value: &impl Serialize) {
         let value = serde_json::from_slice(&to_vec(value).unwrap()).unwrap();
         self.walk(message, &value);
@@ -92,9 +92,11 @@ impl Seen {
                     let found = |table: &[(&str, &'static str)]| {
                         table.iter().find(|(of, _)| *of == path).map(|(_, nested)| *nested)
                     };
-                    if let Some(nested) = found(NESTED) {
+                    if let Some(nested) = found(MESSAGE_MEMBERS) {
                         self.walk(nested, value);
-                    } else if let (Some(nested), Some(map)) = (found(MAPS), value.as_object()) {
+                    } else if let (Some(nested), Some(map)) =
+                        (found(MAP_MEMBERS), value.as_object())
+                    {
                         map.values().for_each(|value| self.walk(nested, value));
                     }
                 }
@@ -104,9 +106,9 @@ impl Seen {
     }
 }
 
-/// Everything that we can write, with every member set.
-fn everything() -> BTreeSet<(String, String)> {
-    let mut seen = Seen::default();
+/// Names that the crate writes, with every member set.
+fn written_names() -> BTreeSet<(String, String)> {
+    let mut seen = WrittenNames::default();
     seen.write("SendMessageRequest", &V1(&samples::send_request()));
     seen.write("GetTaskRequest", &V1(&samples::get_request()));
     seen.write("ListTasksRequest", &V1(&samples::list_request()));
@@ -140,19 +142,20 @@ fn everything() -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn every_name_that_we_write_is_one_of_the_specification() {
+fn every_written_name_is_in_the_specification() {
     let spec = spec();
-    for (message, name) in everything() {
+    for (message, name) in written_names() {
         assert!(spec.messages[&message].contains(&name), "{message}.{name}");
     }
 }
 
 #[test]
-fn every_name_of_the_specification_is_served() {
-    let seen = everything();
+fn every_name_of_the_specification_is_supported() {
+    let seen = written_names();
     for (message, names) in spec().messages {
         for name in names {
-            let listed = NOT_SERVED.contains(&format!("{message}.{name}").as_str());
+            // A name must be supported or listed, never both.
+            let listed = UNSUPPORTED_MEMBERS.contains(&format!("{message}.{name}").as_str());
             let served = seen.contains(&(message.clone(), name.clone()));
             assert!(served != listed, "{message}.{name}");
         }

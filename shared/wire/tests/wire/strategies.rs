@@ -1,4 +1,4 @@
-//! Arbitrary domain values.
+//! Strategies for arbitrary domain values.
 
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, HistoryItem, Json, JsonObject,
@@ -83,7 +83,7 @@ fn target() -> impl Strategy<Value = TaskRef> {
 }
 
 pub fn time() -> impl Strategy<Value = Timestamp> {
-    // Years 1 to 9999, the range of protobuf's timestamps, in whole milliseconds.
+    // Years 1 to 9999, the range of protobuf timestamps, in whole milliseconds.
     (-62_135_596_800_000..253_402_300_800_000i64)
         .prop_map(|ms| Timestamp::from_timestamp_millis(ms).expect("within range"))
 }

@@ -1,4 +1,4 @@
-//! Everything that is read though it is not what we would write.
+//! Input that is accepted although the writers would not produce it.
 
 use longhaul_domain::{Content, Json, Part, Role, TaskState};
 use longhaul_wire::{ListRequest, SendRequest, TaskRef, v1};
@@ -16,7 +16,7 @@ fn list(text: &str) -> ListRequest {
     v1::read_list(&raw(text)).unwrap_or_else(|error| panic!("{error:?}\n{text}"))
 }
 
-/// The only part of a message with this part.
+/// Reads a message with only this part.
 fn part(text: &str) -> Part {
     let mut request =
         send(&format!(r#"{{"message":{{"messageId":"m","role":"ROLE_USER","parts":[{text}]}}}}"#));
@@ -86,6 +86,7 @@ fn a_state_may_be_spelled_in_many_ways() {
         (r#""TASK_STATE_INPUT_REQUIRED""#, Some(TaskState::InputRequired)),
         (r#""auth-required""#, Some(TaskState::AuthRequired)),
         (r#""canceled""#, Some(TaskState::Canceled)),
+        // The spelling of 0.3.
         (r#""TASK_STATE_CANCELLED""#, Some(TaskState::Canceled)),
         (r#""TASK_STATE_UNSPECIFIED""#, None),
         (r#""""#, None),
@@ -136,6 +137,7 @@ fn a_time_may_have_any_offset_and_any_fraction() {
         ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
         ("2026-01-02T03:04:05.5z", "2026-01-02T03:04:05.500Z"),
         ("2026-01-02t03:04:05.123456789Z", "2026-01-02T03:04:05.123456789Z"),
+        // Digits beyond nanoseconds are dropped.
         ("2026-01-02T03:04:05.123456789012Z", "2026-01-02T03:04:05.123456789Z"),
         ("2026-01-02T03:04:05+05:30", "2026-01-01T21:34:05Z"),
         ("2026-01-02 03:04:05-01:00", "2026-01-02T04:04:05Z"),
@@ -146,7 +148,8 @@ fn a_time_may_have_any_offset_and_any_fraction() {
 }
 
 #[test]
-fn data_and_metadata_come_back_as_they_came() {
+fn data_and_metadata_survive_byte_for_byte() {
+    // Values that a JSON tree would change: big integers, floats, escapes.
     let json = r#"{"big":12345678901234567890,"one":1.0,"int":1,"null":null,"e":1e400,"b":[[{}]],"é":"\u00e9"}"#;
     let part = part(&format!(r#"{{"data":{json},"metadata":{json}}}"#));
     assert_eq!(part.content, Content::Data(Json::parse(json).unwrap()));
@@ -158,7 +161,7 @@ fn data_and_metadata_come_back_as_they_came() {
 }
 
 #[test]
-fn every_json_value_is_data_null_among_them() {
+fn every_json_value_is_data_including_null() {
     for json in ["null", "true", "0", "-1.50", r#""s""#, "[]", "{}"] {
         assert_eq!(
             part(&format!(r#"{{"data":{json}}}"#)).content,
@@ -173,7 +176,7 @@ fn an_empty_text_is_a_text() {
 }
 
 #[test]
-fn a_malformed_task_id_is_kept_to_be_not_found_later() {
+fn a_malformed_task_id_is_kept_for_a_later_not_found() {
     let request = with_message(r#""taskId":"no-such-task""#);
     assert_eq!(request.target, Some(TaskRef::Malformed("no-such-task".to_owned())));
     assert_eq!(request.message.task_id, None);
@@ -182,7 +185,7 @@ fn a_malformed_task_id_is_kept_to_be_not_found_later() {
 }
 
 #[test]
-fn of_a_name_given_twice_the_last_one_counts() {
+fn the_last_of_duplicate_names_wins() {
     let request = list(r#"{"pageSize":1,"page_size":2}"#);
     assert_eq!(request.page_size, Some(2));
 }

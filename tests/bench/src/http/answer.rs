@@ -1,73 +1,78 @@
-//! Whether an answer is right, without building a document of it.
+//! Checks of answers, without building a JSON document.
 
-use super::{Answer, Message};
+use super::{connection::HttpAnswer, message::EchoMessage};
 use serde::Deserialize;
 
-/// The id of a task, as a number.
-pub type Id = u128;
+/// A task's UUID as a number.
+pub type TaskIdBits = u128;
 
 #[derive(Deserialize)]
-struct Reply<'a> {
+struct EchoResponse<'a> {
     #[serde(borrow)]
-    result: Outcome<'a>,
+    result: EchoResult<'a>,
 }
 
 #[derive(Deserialize)]
-struct Outcome<'a> {
+struct EchoResult<'a> {
     #[serde(borrow)]
-    task: Task<'a>,
+    task: EchoTask<'a>,
 }
 
 #[derive(Deserialize)]
-struct Task<'a> {
+struct EchoTask<'a> {
     id: &'a str,
     #[serde(borrow)]
-    status: Status<'a>,
+    status: EchoStatus<'a>,
     #[serde(borrow, default)]
-    artifacts: Vec<Artifact<'a>>,
+    artifacts: Vec<EchoArtifact<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Status<'a> {
+struct EchoStatus<'a> {
     state: &'a str,
 }
 
 #[derive(Deserialize)]
-struct Artifact<'a> {
+struct EchoArtifact<'a> {
     #[serde(borrow)]
-    parts: Vec<Part<'a>>,
+    parts: Vec<EchoPart<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Part<'a> {
+struct EchoPart<'a> {
     text: Option<&'a str>,
 }
 
-/// The id of the completed task that echoes this message; or what is wrong with the answer.
-pub fn echoed(answer: &Answer, number: u64) -> Result<Id, String> {
+/// Checks that an answer is the completed echo of a message; returns the task's id.
+pub fn check_echo(answer: &HttpAnswer, number: u64) -> Result<TaskIdBits, String> {
     check(&answer.body, number)
         .map_err(|wrong| format!("{wrong}: {} {}", answer.status, answer.text()))
 }
 
-fn check(body: &[u8], number: u64) -> Result<Id, String> {
-    let reply: Reply<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+fn check(body: &[u8], number: u64) -> Result<TaskIdBits, String> {
+    let reply: EchoResponse<'_> =
+        serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let task = reply.result.task;
     if task.status.state != "TASK_STATE_COMPLETED" {
         return Err("not the completed task".to_owned());
     }
     let mut parts = task.artifacts.iter().flat_map(|artifact| &artifact.parts);
-    if !parts.next().and_then(|part| part.text).is_some_and(|text| Message::is_text(text, number)) {
+    if !parts
+        .next()
+        .and_then(|part| part.text)
+        .is_some_and(|text| EchoMessage::is_text(text, number))
+    {
         return Err("not what was sent".to_owned());
     }
     id(task.id).ok_or_else(|| "the task's id is no UUID".to_owned())
 }
 
-/// A UUID as a number.
-fn id(text: &str) -> Option<Id> {
+/// Parses a UUID.
+fn id(text: &str) -> Option<TaskIdBits> {
     let mut number = 0;
     let mut digits = 0;
     for byte in text.bytes().filter(|byte| *byte != b'-') {
-        number = number << 4 | Id::from(char::from(byte).to_digit(16)?);
+        number = number << 4 | TaskIdBits::from(char::from(byte).to_digit(16)?);
         digits += 1;
     }
     (digits == 32).then_some(number)
@@ -87,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_completed_echo_of_the_message_is_right() {
+    fn a_completed_echo_is_right() {
         let body = body("TASK_STATE_COMPLETED", "Task 0000000042");
         assert_eq!(check(body.as_bytes(), 42), Ok(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
     }

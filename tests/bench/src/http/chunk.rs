@@ -1,51 +1,51 @@
-//! Whether the events of a stream are right, without building documents of them.
+//! Checks of stream events, without building JSON documents.
 
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Reply<'a> {
+struct ChunkResponse<'a> {
     #[serde(borrow)]
-    result: Update<'a>,
+    result: ChunkUpdate<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Update<'a> {
+struct ChunkUpdate<'a> {
     #[serde(borrow)]
-    artifact_update: Option<ArtifactUpdate<'a>>,
+    artifact_update: Option<ChunkArtifactUpdate<'a>>,
     #[serde(borrow)]
-    status_update: Option<StatusUpdate<'a>>,
+    status_update: Option<ChunkStatusUpdate<'a>>,
 }
 
 #[derive(Deserialize)]
-struct ArtifactUpdate<'a> {
+struct ChunkArtifactUpdate<'a> {
     #[serde(borrow)]
-    artifact: Artifact<'a>,
+    artifact: ChunkArtifact<'a>,
 }
 
 #[derive(Deserialize)]
-struct Artifact<'a> {
+struct ChunkArtifact<'a> {
     #[serde(borrow)]
-    parts: Vec<Part<'a>>,
+    parts: Vec<ChunkPart<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Part<'a> {
+struct ChunkPart<'a> {
     text: &'a str,
 }
 
 #[derive(Deserialize)]
-struct StatusUpdate<'a> {
+struct ChunkStatusUpdate<'a> {
     #[serde(borrow)]
-    status: Status<'a>,
+    status: ChunkStatus<'a>,
 }
 
 #[derive(Deserialize)]
-struct Status<'a> {
+struct ChunkStatus<'a> {
     state: &'a str,
 }
 
-/// The chunks that have come of a stream of `script`, which numbers them from one.
+/// The chunks received from a stream of `script`, which numbers them from one.
 #[derive(Debug, Default)]
 pub struct Chunks {
     seen: u32,
@@ -53,24 +53,25 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// Takes the data of the next event and gives the number of chunks in it; or says what is wrong with it.
+    /// Checks the data of the next event; returns the number of chunks in it.
     pub fn take(&mut self, data: &[u8]) -> Result<u32, String> {
         self.take_each(data, |_| ())
     }
 
-    /// [`Chunks::take`] that also hands over the text of each chunk.
+    /// Like [`take`](Self::take), and calls `each` with the text of each chunk.
     pub fn take_each(&mut self, data: &[u8], each: impl FnMut(&str)) -> Result<u32, String> {
         let checked = self.check(data, each);
         checked.map_err(|wrong| format!("{wrong}: {}", String::from_utf8_lossy(data)))
     }
 
-    /// Whether all of so many chunks and the end have come.
-    pub const fn are_all(&self, count: u32) -> bool {
+    /// True when `count` chunks and the end have been received.
+    pub const fn is_complete(&self, count: u32) -> bool {
         self.seen == count && self.completed
     }
 
     fn check(&mut self, data: &[u8], mut each: impl FnMut(&str)) -> Result<u32, String> {
-        let reply: Reply<'_> = serde_json::from_slice(data).map_err(|error| error.to_string())?;
+        let reply: ChunkResponse<'_> =
+            serde_json::from_slice(data).map_err(|error| error.to_string())?;
         let before = self.seen;
         for part in reply.result.artifact_update.iter().flat_map(|update| &update.artifact.parts) {
             let number = part.text.split(' ').next().and_then(|digits| digits.parse().ok());
@@ -100,19 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn chunks_come_in_order_and_then_the_end() {
+    fn chunks_are_taken_in_order_up_to_the_end() {
         let mut chunks = Chunks::default();
         assert_eq!(chunks.take(br#"{"result":{"task":{"id":"t"}}}"#), Ok(0));
         assert_eq!(chunks.take(chunk(1).as_bytes()), Ok(1));
         assert_eq!(chunks.take(chunk(2).as_bytes()), Ok(1));
-        assert!(!chunks.are_all(2), "the end has not come");
+        assert!(!chunks.is_complete(2), "the end is missing");
         let end = br#"{"result":{"statusUpdate":{"status":{"state":"TASK_STATE_COMPLETED"}}}}"#;
         assert_eq!(chunks.take(end), Ok(0));
-        assert!(chunks.are_all(2));
+        assert!(chunks.is_complete(2));
     }
 
     #[test]
-    fn a_chunk_too_few_or_twice_is_wrong() {
+    fn a_missing_or_duplicate_chunk_is_wrong() {
         let mut chunks = Chunks::default();
         assert!(chunks.take(chunk(2).as_bytes()).is_err());
         assert_eq!(chunks.take(chunk(1).as_bytes()), Ok(1));

@@ -1,6 +1,9 @@
-//! One connection.
+//! One HTTP/1.1 connection, and the event stream that a request can turn it into.
 
-use super::events::Events;
+use super::{
+    message::call_body,
+    sse_parser::{SseEvent, SseParser},
+};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -13,26 +16,26 @@ use hyper_util::rt::TokioIo;
 use std::{fmt, pin::pin};
 use tokio::net::TcpStream;
 
-/// Why there is no answer.
+/// Error of a request.
 #[derive(Debug)]
-pub struct Failure(pub String);
+pub struct RequestError(pub String);
 
-impl fmt::Display for Failure {
+impl fmt::Display for RequestError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: std::error::Error> From<E> for RequestError {
     fn from(error: E) -> Self {
         let cause = error.source().map(|cause| format!(": {cause}"));
         Self(format!("{error}{}", cause.unwrap_or_default()))
     }
 }
 
-/// An answer read to its end.
+/// A complete answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers.
@@ -41,8 +44,8 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
-    /// The body as JSON; panics when it is none.
+impl HttpAnswer {
+    /// The body as JSON. Panics when it is invalid.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
@@ -54,17 +57,17 @@ impl Answer {
     }
 }
 
-/// A TCP connection that carries one request at a time.
-pub struct Connection {
+/// A TCP connection for one request at a time.
+pub struct HttpConnection {
     headers: HeaderMap,
-    pub(super) sender: SendRequest<Full<Bytes>>,
-    pub(super) link: Link<TokioIo<TcpStream>, Full<Bytes>>,
-    pub(super) ended: bool,
+    sender: SendRequest<Full<Bytes>>,
+    link: Link<TokioIo<TcpStream>, Full<Bytes>>,
+    ended: bool,
 }
 
-impl Connection {
-    /// Connects to `http://127.0.0.1:PORT`.
-    pub async fn open(base: &str) -> Result<Self, Failure> {
+impl HttpConnection {
+    /// Connects to a base URL, `http://127.0.0.1:PORT`.
+    pub async fn open(base: &str) -> Result<Self, RequestError> {
         let address = base.trim_start_matches("http://");
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -77,33 +80,42 @@ impl Connection {
         Ok(Self { headers, sender, link, ended: false })
     }
 
-    /// Posts a body and reads the answer to its end.
-    pub async fn post(&mut self, path: &'static str, body: Bytes) -> Result<Answer, Failure> {
+    /// Posts a body, and reads the complete answer.
+    pub async fn post(
+        &mut self,
+        path: &'static str,
+        body: Bytes,
+    ) -> Result<HttpAnswer, RequestError> {
         let request = self.request(path, body);
         self.answer(request).await
     }
 
-    /// A JSON-RPC call, its answer read to its end.
+    /// Makes a JSON-RPC call, and reads the complete answer.
     pub async fn call(
         &mut self,
         path: &'static str,
         method: &str,
         params: &serde_json::Value,
-    ) -> Result<Answer, Failure> {
-        self.post(path, super::call_body(method, params)).await
+    ) -> Result<HttpAnswer, RequestError> {
+        self.post(path, call_body(method, params)).await
     }
 
-    /// Posts a body that is answered with events; the connection is theirs from then on. A refusal is a failure.
-    pub async fn events(mut self, path: &'static str, body: Bytes) -> Result<Events, Failure> {
+    /// Posts a body that is answered with an event stream, which takes over the connection. A
+    /// refusal is an error.
+    pub async fn events(
+        mut self,
+        path: &'static str,
+        body: Bytes,
+    ) -> Result<SseEvents, RequestError> {
         let request = self.request(path, body);
         let response = self.response(request).await?;
         let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
             let status = response.status();
             let refusal = self.read(response.into_body()).await?;
-            return Err(Failure(format!("{status}: {}", String::from_utf8_lossy(&refusal))));
+            return Err(RequestError(format!("{status}: {}", String::from_utf8_lossy(&refusal))));
         }
-        Ok(Events::new(self, response.into_body()))
+        Ok(SseEvents { connection: self, body: response.into_body(), parser: SseParser::default() })
     }
 
     fn request(&self, path: &'static str, body: Bytes) -> Request<Full<Bytes>> {
@@ -114,17 +126,17 @@ impl Connection {
         request
     }
 
-    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<HttpAnswer, RequestError> {
         let response = self.response(request).await?;
         let (head, body) = response.into_parts();
         let body = self.read(body).await?;
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(HttpAnswer { status: head.status, headers: head.headers, body })
     }
 
     async fn response(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, RequestError> {
         let mut response = pin!(self.sender.send_request(request));
         if !self.ended {
             tokio::select! {
@@ -136,7 +148,7 @@ impl Connection {
         Ok(response.await?)
     }
 
-    async fn read(&mut self, mut body: Incoming) -> Result<Bytes, Failure> {
+    async fn read(&mut self, mut body: Incoming) -> Result<Bytes, RequestError> {
         let mut all: Option<BytesMut> = None;
         let mut first = Bytes::new();
         while let Some(data) = self.frame(&mut body).await? {
@@ -154,7 +166,7 @@ impl Connection {
     }
 
     /// The next bytes of a body, or `None` at its end.
-    pub(super) async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+    async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, RequestError> {
         loop {
             let mut next = pin!(body.frame());
             let frame = if self.ended {
@@ -172,6 +184,28 @@ impl Connection {
                     Ok(data) => return Ok(Some(data)),
                     Err(_trailers) => {}
                 },
+            }
+        }
+    }
+}
+
+/// An event stream. Dropping it closes the connection.
+pub struct SseEvents {
+    connection: HttpConnection,
+    body: Incoming,
+    parser: SseParser,
+}
+
+impl SseEvents {
+    /// The next event, or `None` at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<SseEvent>, RequestError> {
+        loop {
+            if let Some(event) = self.parser.next() {
+                return Ok(Some(event));
+            }
+            match self.connection.frame(&mut self.body).await? {
+                Some(data) => self.parser.feed(data),
+                None => return Ok(None),
             }
         }
     }

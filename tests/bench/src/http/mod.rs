@@ -1,14 +1,14 @@
-//! An HTTP/1.1 client that costs as little CPU as it can: it shares the cores with what it measures.
+//! An HTTP/1.1 client with minimal CPU cost, because it shares the cores with what it measures.
 //!
-//! One TCP connection with one request at a time, driven by the task that waits for the answer: there is no task behind it and no
-//! pool. Requests are bytes made once, in which only numbers change.
+//! One TCP connection carries one request at a time. The waiting task itself drives it: there is no
+//! background task and no pool. Requests are byte templates, in which only numbers change.
 
 pub mod answer;
 pub mod chunk;
 mod connection;
-mod events;
 mod message;
+mod sse_parser;
 
-pub use connection::{Answer, Connection, Failure};
-pub use events::{Event, Events};
-pub use message::{Message, call_body, message_id};
+pub use connection::{HttpAnswer, HttpConnection, RequestError, SseEvents};
+pub use message::{EchoMessage, call_body, message_id};
+pub use sse_parser::SseEvent;

@@ -1,16 +1,16 @@
 //! The closed loop: each connection sends, waits for the finished task, checks it, and sends again.
 //!
-//! Connections stay open and busy from the warm-up to the end, so that what is measured is a steady state: tasks that end
-//! between the two readings.
+//! Connections stay open and busy from the warm-up to the end. So the loop measures a steady state:
+//! the tasks that end between the two readings.
 
-use super::{END_LIMIT, addresses, ids, next_number};
+use super::ids::{self, next_number};
 use crate::{
     http::{
-        Connection, Message,
-        answer::{Id, echoed},
+        EchoMessage, HttpConnection,
+        answer::{TaskIdBits, check_echo},
     },
-    meter::{Reading, Usage},
-    stack::Stack,
+    stack::BenchStack,
+    usage::{StackUsage, UsageReading},
 };
 use futures::future::join_all;
 use std::{
@@ -22,110 +22,119 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// What to do.
+/// Longest wait for the last answers of a load.
+pub(super) const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A closed loop.
 #[derive(Debug, Clone, Copy)]
 pub struct ClosedLoop {
-    /// So many requests are always under way.
+    /// Number of connections; each always has a request in flight.
     pub connections: usize,
-    /// Not measured.
+    /// Time before the measurement.
     pub warm_up: Duration,
-    /// Measured.
+    /// Time of the measurement.
     pub measured: Duration,
-    /// Afterwards, notifications are counted for so long: listening costs something, so it is not done before.
-    pub listened: Duration,
+    /// Time after the measurement in which notifications are counted. Listening has a cost, so it
+    /// is kept out of the measurement.
+    pub notification_time: Duration,
 }
 
-/// What came of it.
+/// Result of a closed loop.
 #[derive(Debug, Clone)]
-pub struct Closed {
-    /// Of the tasks that ended in the measured time, sorted.
+pub struct ClosedLoopResult {
+    /// Sorted latencies of the tasks that ended in the measured time.
     pub latencies: Vec<Duration>,
-    /// What the stack used in the measured time.
-    pub usage: Usage,
-    /// All tasks, those of the warm-up and of the end too.
+    /// Usage of the stack in the measured time.
+    pub usage: StackUsage,
+    /// Number of all tasks, including those before and after the measurement.
     pub all: usize,
-    /// Notifications for each task.
+    /// Notifications per task.
     pub notified: Option<f64>,
 }
 
-impl Closed {
-    /// Tasks a second.
+impl ClosedLoopResult {
+    /// Tasks per second.
     pub fn rate(&self) -> f64 {
         crate::stats::count(self.latencies.len()) / self.usage.wall.as_secs_f64()
     }
 }
 
-const WARM: u8 = 0;
-const MEASURED: u8 = 1;
-const LISTENED: u8 = 2;
-const OVER: u8 = 3;
+/// Phases of the loop.
+const WARM_UP: u8 = 0;
+const MEASURING: u8 = 1;
+const LISTENING: u8 = 2;
+const FINISHED: u8 = 3;
 
-/// What one connection did.
+/// Result of one connection.
 #[derive(Default)]
-struct Done {
+struct ConnectionResult {
     latencies: Vec<Duration>,
-    ids: Vec<Id>,
-    listened: usize,
+    ids: Vec<TaskIdBits>,
+    while_listening: usize,
 }
 
 impl ClosedLoop {
-    /// Runs it; panics when an answer is wrong.
-    pub async fn run(self, stack: &Stack) -> Closed {
-        let phase = Arc::new(AtomicU8::new(WARM));
-        let loops = addresses(stack, self.connections)
+    /// Runs the loop. Panics when an answer is wrong.
+    pub async fn run(self, stack: &BenchStack) -> ClosedLoopResult {
+        let phase = Arc::new(AtomicU8::new(WARM_UP));
+        let loops = stack
+            .node_urls(self.connections)
             .into_iter()
             .map(|base| tokio::spawn(connection(base, Arc::clone(&phase))));
         let loops: Vec<_> = loops.collect();
         sleep(self.warm_up).await;
-        let begun = Reading::take(stack).await;
-        phase.store(MEASURED, Ordering::Relaxed);
+        let before = UsageReading::take(stack).await;
+        phase.store(MEASURING, Ordering::Relaxed);
         sleep(self.measured).await;
-        phase.store(LISTENED, Ordering::Relaxed);
-        let usage = Reading::take(stack).await.since(&begun);
-        let heard = self.listen(stack).await;
-        phase.store(OVER, Ordering::Relaxed);
-        let done = timeout(END_LIMIT, join_all(loops)).await.expect("answers have stopped coming");
-        let done: Vec<Done> =
+        phase.store(LISTENING, Ordering::Relaxed);
+        let usage = UsageReading::take(stack).await.since(&before);
+        let notified = self.count_notifications(stack).await;
+        phase.store(FINISHED, Ordering::Relaxed);
+        let done = timeout(LAST_ANSWER_TIMEOUT, join_all(loops))
+            .await
+            .expect("answers have stopped coming");
+        let done: Vec<ConnectionResult> =
             done.into_iter().map(|one| one.expect("a connection met a wrong answer")).collect();
-        let listened: usize = done.iter().map(|one| one.listened).sum();
+        let while_listening: usize = done.iter().map(|one| one.while_listening).sum();
         let all = done.iter().map(|one| one.ids.len()).sum();
         let mut latencies = Vec::with_capacity(all);
         for one in done {
             latencies.extend(one.latencies);
-            ids::note(one.ids);
+            ids::record(one.ids);
         }
         latencies.sort_unstable();
-        let notified = heard.map(|heard| heard / crate::stats::count(listened.max(1)));
-        Closed { latencies, usage, all, notified }
+        let notified =
+            notified.map(|notified| notified / crate::stats::count(while_listening.max(1)));
+        ClosedLoopResult { latencies, usage, all, notified }
     }
 
-    /// Counts notifications for a while.
-    async fn listen(self, stack: &Stack) -> Option<f64> {
-        let watch = stack.watch.as_ref().filter(|_| !self.listened.is_zero())?;
-        let before = watch.notified();
-        watch.listen().await;
-        sleep(self.listened).await;
-        watch.unlisten().await;
-        Some(crate::stats::counted(watch.notified() - before))
+    /// Counts notifications for [`notification_time`](Self::notification_time).
+    async fn count_notifications(self, stack: &BenchStack) -> Option<f64> {
+        let probe = stack.probe.as_ref().filter(|_| !self.notification_time.is_zero())?;
+        let before = probe.notified();
+        probe.listen().await;
+        sleep(self.notification_time).await;
+        probe.unlisten().await;
+        Some(crate::stats::counted(probe.notified() - before))
     }
 }
 
-/// One connection: send, wait, check, again.
-async fn connection(base: String, phase: Arc<AtomicU8>) -> Done {
-    let mut connection = Connection::open(&base).await.expect("the server takes connections");
-    let mut message = Message::echo();
-    let mut done = Done::default();
+/// Sends, waits and checks in a loop, on one connection.
+async fn connection(base: String, phase: Arc<AtomicU8>) -> ConnectionResult {
+    let mut connection = HttpConnection::open(&base).await.expect("the server takes connections");
+    let mut message = EchoMessage::echo();
+    let mut done = ConnectionResult::default();
     loop {
         let number = next_number();
         let body = message.body(number);
         let begun = Instant::now();
         let answer = connection.post("/", body).await.expect("the server answers");
         let latency = begun.elapsed();
-        done.ids.push(echoed(&answer, number).expect("the answer is right"));
+        done.ids.push(check_echo(&answer, number).expect("the answer is right"));
         match phase.load(Ordering::Relaxed) {
-            WARM => {}
-            MEASURED => done.latencies.push(latency),
-            LISTENED => done.listened += 1,
+            WARM_UP => {}
+            MEASURING => done.latencies.push(latency),
+            LISTENING => done.while_listening += 1,
             _ => return done,
         }
     }

@@ -1,74 +1,75 @@
-//! One stream whose executor emits at a steady rate, as a language model does: when each chunk comes, and how old it is.
+//! One stream at a steady rate, like that of a language model: gaps between chunks and their delay.
 
-use super::next_number;
-use crate::http::{Connection, Events, Failure, call_body, chunk::Chunks, message_id};
+use super::ids::next_number;
+use crate::http::{HttpConnection, RequestError, SseEvents, call_body, chunk::Chunks, message_id};
 use serde_json::json;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::sleep_until;
 
-/// Bytes of text in each chunk: a token or two, and its time.
-const CHUNK: u32 = 40;
+/// Bytes of text in each chunk: a token or two, and a timestamp.
+const CHUNK_BYTES: u32 = 40;
 
-/// When chunks count.
+/// The time in which chunks count.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
-    /// From here.
+pub struct MeasuredWindow {
+    /// Start of the measurement.
     pub from: Instant,
-    /// To here.
+    /// End of the measurement.
     pub until: Instant,
 }
 
-/// What to stream.
+/// A stream of chunks at a steady rate.
 #[derive(Debug, Clone)]
 pub struct PacedStream {
-    /// `http://127.0.0.1:PORT` of a node.
+    /// Base URL of a node, `http://127.0.0.1:PORT`.
     pub base: String,
-    /// When to ask for it.
+    /// Time of the request.
     pub begin: Instant,
-    /// Chunks in all.
+    /// Number of chunks.
     pub chunks: u32,
-    /// Time from one to the next.
+    /// Time between two chunks.
     pub every: Duration,
 }
 
-/// What came in the window.
+/// Result of a stream within the window.
 #[derive(Debug, Default)]
-pub struct Heard {
-    /// Time from each chunk to the next.
+pub struct PacedStreamResult {
+    /// Times between consecutive chunks.
     pub gaps: Vec<Duration>,
-    /// Time from the executor's emit to here.
+    /// Times from the executor's emit to the arrival here.
     pub delays: Vec<Duration>,
 }
 
 impl PacedStream {
-    /// Reads it to its end. A chunk that is missing, twice or out of order is a failure.
-    pub async fn hear(self, window: Window) -> Result<Heard, Failure> {
+    /// Reads the stream to its end. A missing, duplicate or misplaced chunk is an error.
+    pub async fn read(self, window: MeasuredWindow) -> Result<PacedStreamResult, RequestError> {
         sleep_until(self.begin.into()).await;
         let mut events = self.open().await?;
-        let (mut chunks, mut heard) = (Chunks::default(), Heard::default());
+        let (mut chunks, mut result) = (Chunks::default(), PacedStreamResult::default());
         let mut before: Option<Instant> = None;
         while let Some(event) = events.next().await? {
             let (now, wall) = (Instant::now(), SystemTime::now());
             let counts = now >= window.from && now < window.until;
             let taken = chunks.take_each(&event.data, |text| {
                 if counts {
-                    heard.delays.push(age(text, wall));
-                    heard.gaps.extend(before.map(|before| now - before));
+                    result.delays.push(age(text, wall));
+                    result.gaps.extend(before.map(|before| now - before));
                 }
                 before = Some(now);
             });
-            taken.map_err(Failure)?;
+            taken.map_err(RequestError)?;
         }
-        if chunks.are_all(self.chunks) {
-            Ok(heard)
+        if chunks.is_complete(self.chunks) {
+            Ok(result)
         } else {
-            Err(Failure(format!("the stream ended too early: {chunks:?} of {}", self.chunks)))
+            Err(RequestError(format!("the stream ended too early: {chunks:?} of {}", self.chunks)))
         }
     }
 
-    async fn open(&self) -> Result<Events, Failure> {
+    async fn open(&self) -> Result<SseEvents, RequestError> {
         let every = u64::try_from(self.every.as_millis()).unwrap_or(u64::MAX);
-        let paced = json!({"count": self.chunks, "size": CHUNK, "everyMs": every, "stamped": true});
+        let paced =
+            json!({"count": self.chunks, "size": CHUNK_BYTES, "everyMs": every, "stamped": true});
         let message = json!({
             "messageId": message_id(next_number()),
             "role": "ROLE_USER",
@@ -76,11 +77,11 @@ impl PacedStream {
             "metadata": {"script": {"chunks": paced}},
         });
         let body = call_body("SendStreamingMessage", &json!({"message": message}));
-        Connection::open(&self.base).await?.events("/agents/script", body).await
+        HttpConnection::open(&self.base).await?.events("/agents/script", body).await
     }
 }
 
-/// How long ago a chunk was emitted, by its second word. The executor's clock is ours.
+/// The age of a chunk, by its second word: a timestamp of the executor, which shares our clock.
 fn age(text: &str, now: SystemTime) -> Duration {
     let emitted = text.split(' ').nth(1).and_then(|word| word.parse().ok());
     let emitted = Duration::from_micros(emitted.unwrap_or_default());
@@ -93,9 +94,9 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
-    fn a_chunk_tells_its_age() {
+    fn the_age_of_a_chunk_follows_from_its_timestamp() {
         let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_005);
         assert_eq!(age("0000001 1700000000000000 0123", now), Duration::from_millis(5));
-        assert_eq!(age("0000001 1700000000009000 ", now), Duration::ZERO, "of the future");
+        assert_eq!(age("0000001 1700000000009000 ", now), Duration::ZERO, "from the future");
     }
 }

@@ -1,42 +1,43 @@
-//! One stream of many chunks, read as fast as it comes, each chunk checked.
+//! One stream of many chunks, read at full speed, with every chunk checked.
 
-use super::next_number;
-use crate::http::{Connection, call_body, chunk::Chunks, message_id};
+use super::ids::next_number;
+use crate::http::{HttpConnection, call_body, chunk::Chunks, message_id};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// How long a whole stream may take.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Longest time for a stream.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Bytes of text in each chunk.
-const CHUNK: u32 = 100;
+const CHUNK_BYTES: u32 = 100;
 
-/// What came of one stream.
+/// Result of one stream.
 #[derive(Debug, Clone, Copy)]
-pub struct Streamed {
-    /// All events: chunks and those about the task.
+pub struct StreamResult {
+    /// Number of events: chunks and task events.
     pub events: usize,
-    /// From the request to the first event.
+    /// Time from the request to the first event.
     pub first: Duration,
-    /// From the request to the end.
+    /// Time from the request to the end.
     pub took: Duration,
 }
 
-/// Streams a task of `script` that emits so many chunks; panics when one is missing, twice or out of order.
-pub async fn stream(base: &str, chunks: u32) -> Streamed {
-    timeout(LIMIT, follow(base, chunks)).await.expect("the stream ends")
+/// Streams a task of `script` with this number of chunks. Panics on a missing, duplicate or
+/// misplaced chunk.
+pub async fn stream(base: &str, chunks: u32) -> StreamResult {
+    timeout(STREAM_TIMEOUT, follow(base, chunks)).await.expect("the stream ends")
 }
 
-async fn follow(base: &str, count: u32) -> Streamed {
-    let connection = Connection::open(base).await.expect("the server takes connections");
+async fn follow(base: &str, count: u32) -> StreamResult {
+    let connection = HttpConnection::open(base).await.expect("the server takes connections");
     let body = call_body(
         "SendStreamingMessage",
         &json!({"message": {
             "messageId": message_id(next_number()),
             "role": "ROLE_USER",
             "parts": [{"text": "stream"}],
-            "metadata": {"script": {"chunks": {"count": count, "size": CHUNK}}},
+            "metadata": {"script": {"chunks": {"count": count, "size": CHUNK_BYTES}}},
         }}),
     );
     let begun = Instant::now();
@@ -48,6 +49,6 @@ async fn follow(base: &str, count: u32) -> Streamed {
         chunks.take(&event.data).expect("the event is right");
     }
     let took = begun.elapsed();
-    assert!(chunks.are_all(count), "the stream ended too early: {chunks:?} of {count}");
-    Streamed { events: seen, first: first.unwrap_or(took), took }
+    assert!(chunks.is_complete(count), "the stream ended too early: {chunks:?} of {count}");
+    StreamResult { events: seen, first: first.unwrap_or(took), took }
 }

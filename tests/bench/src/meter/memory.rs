@@ -2,18 +2,18 @@
 
 use std::fs;
 
-/// What it has now.
+/// The current resident memory.
 pub fn resident_mib(pid: u32) -> f64 {
     field(pid, "VmRSS:")
 }
 
-/// The most that it has had since it started or since [`forget_peak`].
+/// The peak of resident memory since the start of the process or the last [`reset_peak`].
 pub fn peak_mib(pid: u32) -> f64 {
     field(pid, "VmHWM:")
 }
 
-/// Lets the peak begin anew with what the process has now; without the right to do so, the peak stays.
-pub fn forget_peak(pid: u32) {
+/// Resets the peak to the current memory. Without permission the peak stays.
+pub fn reset_peak(pid: u32) {
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
@@ -30,7 +30,7 @@ fn parse(status: &str, name: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_field_is_found_by_its_name() {
+    fn a_field_is_parsed_by_name() {
         let status = "Name:\tx\nVmHWM:\t  2048 kB\nVmRSS:\t  1024 kB\n";
         assert_eq!(super::parse(status, "VmRSS:"), Some(1024.0));
         assert_eq!(super::parse(status, "VmHWM:"), Some(2048.0));

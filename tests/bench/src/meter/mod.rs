@@ -1,10 +1,8 @@
-//! What a stack uses: CPU time of each group of processes, memory, and what Postgres writes.
+//! Meters: CPU time and memory of processes, and writes of Postgres.
 
 pub mod cpu;
 pub mod memory;
+mod postgres_probe;
 pub mod statements;
-mod usage;
-mod watch;
 
-pub use usage::{Reading, Usage};
-pub use watch::{SETTLING, Watch, Written};
+pub use postgres_probe::{PostgresProbe, STATS_DELAY, WriteCounters};

@@ -1,71 +1,72 @@
-//! Which statements take the time of Postgres: a profile to steer by.
+//! A profile of the statements that Postgres executes.
 //!
-//! Counting costs a few percent of Postgres' time, so it happens only when it is asked for.
+//! Counting costs a few percent of Postgres' time, so it is off by default.
 
-use super::Watch;
+use super::postgres_probe::PostgresProbe;
 use longhaul_tests::postgres::binaries;
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// The module of Postgres that counts.
-pub const MODULE: &str = "pg_stat_statements";
+/// The Postgres module that counts statements.
+pub const STATEMENTS_MODULE: &str = "pg_stat_statements";
 
-/// What is said where it is missing.
-pub const MISSING: &str = "pg_stat_statements is missing: Debian's package postgresql has it, other builds in their contrib modules";
+/// Message for a missing module.
+pub const STATEMENTS_MODULE_MISSING: &str = "pg_stat_statements is missing: Debian's package postgresql has it, other builds in their contrib modules";
 
-/// How many statements are printed.
-const TOP: usize = 30;
+/// Number of statements to print.
+const MAX_PRINTED_STATEMENTS: usize = 30;
 
-/// Whether the Postgres of this folder, or the usual one, has the module.
+/// True when the Postgres in this folder, or the default one, has the module.
 pub fn available(folder: Option<&Path>) -> bool {
     let bin = folder.map_or_else(binaries, Path::to_owned);
-    let asked = Command::new(bin.join("pg_config")).arg("--pkglibdir").output();
-    let said = asked.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let mut places = vec![bin.join("../lib"), bin.join("../lib/postgresql")];
-    places.extend(said.map(PathBuf::from));
-    places.iter().any(|place| place.join(format!("{MODULE}.so")).is_file())
+    let pkglibdir = Command::new(bin.join("pg_config")).arg("--pkglibdir").output();
+    let pkglibdir =
+        pkglibdir.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let mut folders = vec![bin.join("../lib"), bin.join("../lib/postgresql")];
+    folders.extend(pkglibdir.map(PathBuf::from));
+    folders.iter().any(|folder| folder.join(format!("{STATEMENTS_MODULE}.so")).is_file())
 }
 
-/// One statement.
+/// Counters of one statement.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Statement {
-    /// `store::name`, or the beginning of its text.
+pub struct StatementStats {
+    /// The name, `store::function`, or the beginning of the text.
     pub name: String,
     /// The role that ran it.
     pub user: String,
-    /// How often it ran.
+    /// Number of executions.
     pub calls: i64,
-    /// Rows that it gave or changed.
+    /// Rows returned or changed.
     pub rows: i64,
-    /// In milliseconds.
+    /// Total time in milliseconds.
     pub total: f64,
 }
 
-impl Statement {
-    /// Whether it only begins or ends a transaction.
+impl StatementStats {
+    /// True for statements that only begin or end a transaction.
     pub fn is_control(&self) -> bool {
         let word = self.name.split_whitespace().next().unwrap_or_default();
         ["BEGIN", "COMMIT", "ROLLBACK"].iter().any(|control| word.eq_ignore_ascii_case(control))
     }
 }
 
-/// Forgets what was counted.
-pub async fn reset(watch: &Watch) {
-    watch.rows("select pg_stat_statements_reset()").await;
+/// Resets all counters.
+pub async fn reset(probe: &PostgresProbe) {
+    probe.rows("select pg_stat_statements_reset()").await;
 }
 
-/// Everything that Longhaul's processes ran since the reset, the most time first.
-pub async fn read(watch: &Watch) -> Vec<Statement> {
-    let rows = watch
+/// The statements of Longhaul's processes since the reset, ordered by total time.
+pub async fn read(probe: &PostgresProbe) -> Vec<StatementStats> {
+    let rows = probe
         .rows(
             "select s.query, r.rolname::text, s.calls, s.rows, s.total_exec_time \
              from pg_stat_statements s join pg_roles r on r.oid = s.userid \
              where r.rolname <> 'postgres' order by s.total_exec_time desc",
         )
         .await;
-    let statement = |row: &tokio_postgres::Row| Statement {
+    let statement = |row: &tokio_postgres::Row| StatementStats {
         name: name(row.get(0)),
         user: row.get(1),
         calls: row.get(2),
@@ -75,8 +76,8 @@ pub async fn read(watch: &Watch) -> Vec<Statement> {
     rows.iter().map(statement).collect()
 }
 
-/// Prints those that took the most time, for each of so many tasks.
-pub fn print(title: &str, statements: &[Statement], tasks: f64) {
+/// Prints the slowest statements, with times and counts per task.
+pub fn print(title: &str, statements: &[StatementStats], tasks: f64) {
     let total: f64 = statements.iter().map(|one| one.total).sum();
     println!(
         "\nstatements of {title}: {:.1} ms of Postgres for a thousand tasks",
@@ -86,7 +87,7 @@ pub fn print(title: &str, statements: &[Statement], tasks: f64) {
         "{:>7} {:>12} {:>11} {:>10} {:>10}  role and statement",
         "share", "ms/1k tasks", "calls/task", "rows/call", "ms/call"
     );
-    for one in statements.iter().take(TOP) {
+    for one in statements.iter().take(MAX_PRINTED_STATEMENTS) {
         #[expect(clippy::cast_precision_loss, reason = "figures are printed with a few digits")]
         let (calls, rows) = (one.calls.max(1) as f64, one.rows as f64);
         println!(
@@ -102,7 +103,7 @@ pub fn print(title: &str, statements: &[Statement], tasks: f64) {
     }
 }
 
-/// The name that a statement of ours begins with, or the beginning of another's text.
+/// The name in a statement's first line, or the beginning of its text.
 fn name(query: &str) -> String {
     let first = query.lines().next().unwrap_or_default();
     match first.strip_prefix("-- ") {
@@ -116,7 +117,7 @@ mod tests {
     use super::name;
 
     #[test]
-    fn a_statement_is_known_by_its_first_line() {
+    fn a_statement_is_named_by_its_first_line() {
         assert_eq!(name("-- store::claim\nupdate queue"), "store::claim");
         assert_eq!(name("COMMIT"), "COMMIT");
         assert_eq!(name(""), "");

@@ -1,18 +1,18 @@
-//! Waiting sends at a fixed arrival rate: half of the peak of the closed loop, unless another rate is given.
+//! Blocking sends at a fixed arrival rate, by default half the peak of the closed loop.
 
 use crate::{
     bench::Bench,
-    figure::{Figure, Value},
+    figure::{Figure, FigureValue},
     load::{ClosedLoop, OpenLoop},
-    stack::Stack,
+    stack::BenchStack,
     stats::{count, latencies, millis, percentile},
 };
 use std::time::Duration;
 
-/// Requests that can be under way: far more than half of the peak needs.
+/// Most requests in flight: far more than half the peak needs.
 const CONNECTIONS: usize = 512;
 
-/// Connections with which the peak is looked for when no earlier part did.
+/// Connections to measure the peak with, when no earlier part did.
 const PEAK_CONNECTIONS: usize = 256;
 
 /// Measures each stack.
@@ -29,42 +29,42 @@ pub async fn run(bench: &Bench) -> Vec<Figure> {
     figures
 }
 
-/// The highest rate of the closed loop that this run knows of, measured now when it knows of none.
-pub async fn peak(bench: &Bench, stack: &Stack) -> f64 {
+/// The peak rate of the closed loop, measured now if no earlier part did.
+pub async fn peak(bench: &Bench, stack: &BenchStack) -> f64 {
     if let Some(peak) = bench.peak(stack.mode) {
         return peak;
     }
     let load = ClosedLoop {
         connections: PEAK_CONNECTIONS,
         warm_up: bench.warm_up(),
-        measured: bench.measured(),
-        listened: Duration::ZERO,
+        measured: bench.row_duration(),
+        notification_time: Duration::ZERO,
     };
     let rate = load.run(stack).await.rate();
-    bench.note_rate(stack.mode, rate);
+    bench.record_rate(stack.mode, rate);
     rate
 }
 
-async fn row(bench: &Bench, stack: &Stack, rate: f64, what: String) -> Figure {
+async fn row(bench: &Bench, stack: &BenchStack, rate: f64, what: String) -> Figure {
     let load = OpenLoop {
         rate,
         connections: CONNECTIONS,
         warm_up: bench.warm_up(),
-        measured: bench.measured(),
+        measured: bench.row_duration(),
     };
     let open = load.run(stack).await;
     if let Some(error) = &open.error {
         println!("open, {}: the first error: {error}", stack.mode.name());
     }
     let mut values = vec![
-        Value::plain("offered", rate, "tasks/s"),
-        Value::plain("served", open.goodput, "tasks/s"),
+        FigureValue::plain("offered", rate, "tasks/s"),
+        FigureValue::plain("served", open.goodput, "tasks/s"),
     ];
     values.extend(latencies(&open.latencies));
-    values.push(Value::less("p99.9", millis(percentile(&open.latencies, 99.9)), "ms"));
-    values.push(Value::less("late", count(open.late), ""));
-    values.push(Value::less("refused", count(open.refusals.len()), ""));
-    values.push(Value::less("errors", count(open.errors), ""));
+    values.push(FigureValue::less("p99.9", millis(percentile(&open.latencies, 99.9)), "ms"));
+    values.push(FigureValue::less("late", count(open.late), ""));
+    values.push(FigureValue::less("refused", count(open.refusals.len()), ""));
+    values.push(FigureValue::less("errors", count(open.errors), ""));
     values.extend(open.usage.values(count(open.latencies.len())));
     Figure { stack: stack.mode.name(), part: "open", what, values }
 }

@@ -1,15 +1,15 @@
-//! More arrivals than can be served: what is served then, and how the rest is answered.
+//! Overload: goodput and answers when more requests arrive than can be served.
 //!
-//! The peak is measured in a closed loop on the same stack just before; twice of it arrives for a while, whatever the answers are. Refused
-//! clients here do not heed `Retry-After`: the offered rate stays. Good is a goodput near the peak, a bounded latency of what
-//! was accepted, and 429 with `Retry-After` for everything else.
+//! A closed loop on the same stack measures the peak first. Then twice the peak arrives, regardless
+//! of the answers: clients ignore `Retry-After` here. A good result is a goodput near the peak, a
+//! bounded latency of accepted requests, and 429 with `Retry-After` for all others.
 
-use super::subscribers::files;
 use crate::{
     bench::Bench,
-    figure::{Figure, Value},
+    figure::{Figure, FigureValue},
     load::{ClosedLoop, OpenLoop},
-    stack::{Mode, Stack},
+    open_files,
+    stack::{BenchStack, StackMode},
     stats::{count, latencies, millis, percentile},
 };
 use std::time::Duration;
@@ -17,34 +17,34 @@ use std::time::Duration;
 /// Connections of the closed loop.
 const PEAK_CONNECTIONS: usize = 256;
 
-/// How many times the peak arrives.
-const FACTOR: f64 = 2.0;
+/// Offered rate as a multiple of the peak.
+const OVERLOAD_FACTOR: f64 = 2.0;
 
-/// A queue that holds about half a second of work here, for the row with a limit on its depth.
-const DEPTH: &str = "2000";
+/// Queue limit of the second row: about half a second of work here.
+const QUEUE_LIMIT: &str = "2000";
 
-/// Open files that a process needs beside those of clients.
+/// Open files of a process besides connections of clients.
 const OTHER_FILES: usize = 500;
 
-/// Measures each stack as it is, and with a limit on the depth of its queue.
+/// Measures each stack by default, and with a queue limit.
 pub async fn run(bench: &Bench) -> Vec<Figure> {
-    // A node has 10,000 by default. A request that finds all of them busy starts late, and its latency counts from when it
-    // was meant to start.
+    // Below the default limit of a node, 10,000. A request that finds all connections busy starts
+    // late, and its latency counts from its planned start.
     let connections = bench.size(8_192, 2_048);
-    if let Err(why) = files::allow(connections + OTHER_FILES) {
+    if let Err(why) = open_files::raise_limit(connections + OTHER_FILES) {
         println!("overload: skipped: {why}");
         return Vec::new();
     }
     let mut figures = Vec::new();
     for mode in bench.modes() {
-        for depth in [None, Some(DEPTH)] {
+        for depth in [None, Some(QUEUE_LIMIT)] {
             figures.push(row(bench, *mode, depth, connections).await);
         }
     }
     figures
 }
 
-async fn row(bench: &Bench, mode: Mode, depth: Option<&str>, connections: usize) -> Figure {
+async fn row(bench: &Bench, mode: StackMode, depth: Option<&str>, connections: usize) -> Figure {
     let plan = bench.plan(mode);
     let plan = match depth {
         Some(depth) => {
@@ -54,8 +54,8 @@ async fn row(bench: &Bench, mode: Mode, depth: Option<&str>, connections: usize)
     };
     let stack = plan.start().await;
     let peak = peak(bench, &stack).await;
-    let offered = peak * FACTOR;
-    let measured = bench.measured() * 2;
+    let offered = peak * OVERLOAD_FACTOR;
+    let measured = bench.row_duration() * 2;
     let load = OpenLoop { rate: offered, connections, warm_up: bench.warm_up(), measured };
     let open = load.run(&stack).await;
     if let Some(error) = &open.error {
@@ -63,17 +63,17 @@ async fn row(bench: &Bench, mode: Mode, depth: Option<&str>, connections: usize)
     }
     let second = measured.as_secs_f64();
     let mut values = vec![
-        Value::plain("peak", peak, "tasks/s"),
-        Value::plain("offered", offered, "tasks/s"),
-        Value::more("goodput", open.goodput, "tasks/s"),
-        Value::more("of the peak", open.goodput / peak * 100.0, "%"),
-        Value::plain("429", count(open.refusals.len()) / second, "/s"),
-        Value::less("no Retry-After", count(open.hintless), ""),
-        Value::less("other", count(open.errors), ""),
-        Value::less("late", count(open.late), ""),
+        FigureValue::plain("peak", peak, "tasks/s"),
+        FigureValue::plain("offered", offered, "tasks/s"),
+        FigureValue::more("goodput", open.goodput, "tasks/s"),
+        FigureValue::more("of the peak", open.goodput / peak * 100.0, "%"),
+        FigureValue::plain("429", count(open.refusals.len()) / second, "/s"),
+        FigureValue::less("no Retry-After", count(open.without_retry_after), ""),
+        FigureValue::less("other", count(open.errors), ""),
+        FigureValue::less("late", count(open.late), ""),
     ];
     values.extend(latencies(&open.latencies));
-    values.push(Value::less("429 p99", millis(percentile(&open.refusals, 99.0)), "ms"));
+    values.push(FigureValue::less("429 p99", millis(percentile(&open.refusals, 99.0)), "ms"));
     let what = match depth {
         Some(depth) => format!("twice the peak rate, max_queued={depth}"),
         None => "twice the peak rate".to_owned(),
@@ -81,14 +81,14 @@ async fn row(bench: &Bench, mode: Mode, depth: Option<&str>, connections: usize)
     Figure { stack: mode.name(), part: "overload", what, values }
 }
 
-async fn peak(bench: &Bench, stack: &Stack) -> f64 {
+async fn peak(bench: &Bench, stack: &BenchStack) -> f64 {
     let load = ClosedLoop {
         connections: PEAK_CONNECTIONS,
         warm_up: bench.warm_up(),
-        measured: bench.measured() / 2,
-        listened: Duration::ZERO,
+        measured: bench.row_duration() / 2,
+        notification_time: Duration::ZERO,
     };
     let rate = load.run(stack).await.rate();
-    bench.note_rate(stack.mode, rate);
+    bench.record_rate(stack.mode, rate);
     rate
 }

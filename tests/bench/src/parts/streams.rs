@@ -1,20 +1,21 @@
-//! One stream of many chunks at a time, again and again.
+//! Streams of many chunks, one at a time.
 
 use crate::{
     bench::Bench,
-    figure::{Figure, Value},
-    load::{Streamed, stream},
-    meter::{Reading, statements},
-    stack::Stack,
+    figure::{Figure, FigureValue},
+    load::{StreamResult, stream},
+    meter::statements,
+    stack::BenchStack,
     stats::{count, millis, percentile},
+    usage::UsageReading,
 };
 use std::time::{Duration, Instant};
 
 /// Chunks of a stream.
 const LENGTHS: [u32; 2] = [500, 5_000];
 
-/// Streams that are measured at least.
-const LEAST: usize = 3;
+/// Fewest streams to measure.
+const MIN_STREAMS: usize = 3;
 
 /// Measures each length on each stack.
 pub async fn run(bench: &Bench) -> Vec<Figure> {
@@ -28,16 +29,16 @@ pub async fn run(bench: &Bench) -> Vec<Figure> {
     figures
 }
 
-async fn row(bench: &Bench, stack: &Stack, chunks: u32) -> Figure {
-    again(stack, chunks, bench.warm_up() / 2).await;
-    let profiled = stack.watch.as_ref().filter(|_| bench.options.statements && stack.profiled);
-    if let Some(watch) = profiled {
-        statements::reset(watch).await;
+async fn row(bench: &Bench, stack: &BenchStack, chunks: u32) -> Figure {
+    stream_repeatedly(stack, chunks, bench.warm_up() / 2).await;
+    let profiled = stack.probe.as_ref().filter(|_| bench.options.statements && stack.profiled);
+    if let Some(probe) = profiled {
+        statements::reset(probe).await;
     }
-    let before = Reading::take(stack).await;
-    let streams = again(stack, chunks, bench.measured() / 2).await;
-    let usage = Reading::take(stack).await.since(&before);
-    let sorted = |of: fn(&Streamed) -> Duration| {
+    let before = UsageReading::take(stack).await;
+    let streams = stream_repeatedly(stack, chunks, bench.row_duration() / 2).await;
+    let usage = UsageReading::take(stack).await.since(&before);
+    let sorted = |of: fn(&StreamResult) -> Duration| {
         let mut all: Vec<_> = streams.iter().map(of).collect();
         all.sort_unstable();
         all
@@ -45,31 +46,31 @@ async fn row(bench: &Bench, stack: &Stack, chunks: u32) -> Figure {
     let events: usize = streams.iter().map(|one| one.events).sum();
     let took: Duration = streams.iter().map(|one| one.took).sum();
     let emitted = count(streams.len()) * f64::from(chunks);
-    if let Some(watch) = profiled {
-        let found = statements::read(watch).await;
+    if let Some(probe) = profiled {
+        let profile = statements::read(probe).await;
         statements::print(
             &format!("streams of {chunks} chunks, a task being a chunk"),
-            &found,
+            &profile,
             emitted,
         );
     }
-    let median = |of: fn(&Streamed) -> Duration| millis(percentile(&sorted(of), 50.0));
+    let median = |of: fn(&StreamResult) -> Duration| millis(percentile(&sorted(of), 50.0));
     let mut values = vec![
-        Value::more("rate", count(events) / took.as_secs_f64(), "events/s"),
-        Value::less("first p50", median(|one| one.first), "ms"),
-        Value::less("whole p50", median(|one| one.took), "ms"),
-        Value::plain("streams", count(streams.len()), ""),
+        FigureValue::more("rate", count(events) / took.as_secs_f64(), "events/s"),
+        FigureValue::less("first p50", median(|one| one.first), "ms"),
+        FigureValue::less("whole p50", median(|one| one.took), "ms"),
+        FigureValue::plain("streams", count(streams.len()), ""),
     ];
     values.extend(usage.values(emitted));
     let what = format!("one stream of {chunks} chunks");
     Figure { stack: stack.mode.name(), part: "streams", what, values }
 }
 
-/// One stream after the other for a while.
-async fn again(stack: &Stack, chunks: u32, time: Duration) -> Vec<Streamed> {
+/// Streams one after the other for `time`.
+async fn stream_repeatedly(stack: &BenchStack, chunks: u32, time: Duration) -> Vec<StreamResult> {
     let begun = Instant::now();
     let mut streams = Vec::new();
-    while begun.elapsed() < time || streams.len() < LEAST {
+    while begun.elapsed() < time || streams.len() < MIN_STREAMS {
         streams.push(stream(stack.base(), chunks).await);
     }
     streams

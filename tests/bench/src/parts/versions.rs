@@ -1,13 +1,13 @@
-//! Other versions of Postgres, where their programs are: the same load on each.
+//! Other versions of Postgres under the same load.
 //!
-//! [`VARIABLE`] names the folders with the programs `initdb` and `postgres`, separated by colons. `docs/performance.md` says where
-//! programs for every version can be had.
+//! [`POSTGRES_FOLDERS_VAR`] lists the folders with `initdb` and `postgres`, separated by colons.
+//! `docs/performance.md` says where to get binaries of every version.
 
 use crate::{
     bench::Bench,
-    figure::{Figure, Value},
+    figure::{Figure, FigureValue},
     load::ClosedLoop,
-    stack::Mode,
+    stack::StackMode,
     stats::{count, latencies},
 };
 use std::{
@@ -16,15 +16,15 @@ use std::{
     time::Duration,
 };
 
-/// The variable that names the folders.
-const VARIABLE: &str = "LONGHAUL_BENCH_POSTGRES";
+/// Environment variable with the folders of the binaries.
+const POSTGRES_FOLDERS_VAR: &str = "LONGHAUL_BENCH_POSTGRES";
 
-/// Connections: a lone client, and many.
+/// Connections: a single client, and many.
 const CONNECTIONS: [usize; 2] = [1, 256];
 
-/// Measures the usual version and every other one.
+/// Measures the default version and all others.
 pub async fn run(bench: &Bench) -> Vec<Figure> {
-    if !bench.wants(Mode::Distributed) {
+    if !bench.wants(StackMode::Distributed) {
         return Vec::new();
     }
     let folders = match folders() {
@@ -42,10 +42,10 @@ pub async fn run(bench: &Bench) -> Vec<Figure> {
 }
 
 fn folders() -> Result<Vec<PathBuf>, String> {
-    let value = env::var_os(VARIABLE).filter(|value| !value.is_empty());
+    let value = env::var_os(POSTGRES_FOLDERS_VAR).filter(|value| !value.is_empty());
     let value = value.ok_or_else(|| {
         format!(
-            "{VARIABLE} is not set to the folders with the programs of other versions of Postgres"
+            "{POSTGRES_FOLDERS_VAR} is not set to the folders with the programs of other versions of Postgres"
         )
     })?;
     let folders: Vec<PathBuf> = env::split_paths(&value).collect();
@@ -53,14 +53,16 @@ fn folders() -> Result<Vec<PathBuf>, String> {
         !["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
     };
     match folders.iter().find(lacks) {
-        Some(folder) => Err(format!("{} of {VARIABLE} lacks initdb or postgres", folder.display())),
+        Some(folder) => {
+            Err(format!("{} of {POSTGRES_FOLDERS_VAR} lacks initdb or postgres", folder.display()))
+        }
         None => Ok(folders),
     }
 }
 
-/// The rows of one version.
+/// Measures one version.
 async fn version(bench: &Bench, folder: Option<&Path>) -> Vec<Figure> {
-    let plan = bench.plan(Mode::Distributed);
+    let plan = bench.plan(StackMode::Distributed);
     let plan = folder.map_or_else(|| plan.clone(), |folder| plan.clone().binaries(folder));
     let stack = plan.start().await;
     let database = stack.database.as_ref().expect("a distributed stack has a database");
@@ -71,11 +73,11 @@ async fn version(bench: &Bench, folder: Option<&Path>) -> Vec<Figure> {
         let load = ClosedLoop {
             connections,
             warm_up: bench.warm_up(),
-            measured: bench.measured(),
-            listened: Duration::ZERO,
+            measured: bench.row_duration(),
+            notification_time: Duration::ZERO,
         };
         let closed = load.run(&stack).await;
-        let mut values = vec![Value::more("rate", closed.rate(), "tasks/s")];
+        let mut values = vec![FigureValue::more("rate", closed.rate(), "tasks/s")];
         values.extend(latencies(&closed.latencies));
         values.extend(closed.usage.values(count(closed.latencies.len())));
         let what = format!("Postgres {major}, {connections} connections");

@@ -1,11 +1,11 @@
-//! Waiting sends in a closed loop, and the memory of each process before and under that load.
+//! Blocking sends in a closed loop, and the memory of each process before and under that load.
 
 use crate::{
     bench::Bench,
-    figure::{Figure, Value},
-    load::{Closed, ClosedLoop},
-    meter::{SETTLING, memory, statements},
-    stack::{Mode, Stack},
+    figure::{Figure, FigureValue},
+    load::{ClosedLoop, ClosedLoopResult},
+    meter::{STATS_DELAY, memory, statements},
+    stack::{BenchStack, StackMode},
     stats::{count, latencies},
 };
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub async fn run(bench: &Bench) -> Vec<Figure> {
     let mut figures = Vec::new();
     for mode in bench.modes() {
         let stack = bench.start(*mode).await;
-        settle(bench, &stack).await;
+        wait_for_stats(bench, &stack).await;
         let idle: Vec<f64> =
             stack.processes.iter().map(|one| memory::resident_mib(one.pid())).collect();
         for connections in &bench.options.connections {
@@ -27,74 +27,74 @@ pub async fn run(bench: &Bench) -> Vec<Figure> {
     figures
 }
 
-/// Waits until the sessions of Postgres have told what they committed.
-async fn settle(bench: &Bench, stack: &Stack) {
-    if stack.watch.is_some() {
-        sleep(if bench.options.quick { Duration::from_millis(1_200) } else { SETTLING }).await;
+/// Waits until the sessions of Postgres have reported their commits.
+async fn wait_for_stats(bench: &Bench, stack: &BenchStack) {
+    if stack.probe.is_some() {
+        sleep(if bench.options.quick { Duration::from_millis(1_200) } else { STATS_DELAY }).await;
     }
 }
 
-async fn row(bench: &Bench, stack: &Stack, connections: usize) -> Figure {
+async fn row(bench: &Bench, stack: &BenchStack, connections: usize) -> Figure {
     let load = ClosedLoop {
         connections,
         warm_up: bench.warm_up(),
-        measured: bench.measured(),
-        listened: bench.measured() / 5,
+        measured: bench.row_duration(),
+        notification_time: bench.row_duration() / 5,
     };
-    let profiled = stack.watch.as_ref().filter(|_| bench.options.statements && stack.profiled);
-    if let Some(watch) = profiled {
-        statements::reset(watch).await;
+    let profiled = stack.probe.as_ref().filter(|_| bench.options.statements && stack.profiled);
+    if let Some(probe) = profiled {
+        statements::reset(probe).await;
     }
     let before = commits(stack).await;
     let closed = load.run(stack).await;
     let what = format!("{connections} connections");
-    if let Some(watch) = profiled {
-        let found = statements::read(watch).await;
-        statements::print(&what, &found, count(closed.all));
+    if let Some(probe) = profiled {
+        let profile = statements::read(probe).await;
+        statements::print(&what, &profile, count(closed.all));
     }
-    settle(bench, stack).await;
+    wait_for_stats(bench, stack).await;
     let commits = commits(stack).await.zip(before).map(|(after, before)| after - before);
-    bench.note_rate(stack.mode, closed.rate());
+    bench.record_rate(stack.mode, closed.rate());
     let values = values(bench, stack.mode, connections, &closed, commits);
     Figure { stack: stack.mode.name(), part: "waiting", what, values }
 }
 
-async fn commits(stack: &Stack) -> Option<i64> {
-    match &stack.watch {
-        Some(watch) => Some(watch.commits().await),
+async fn commits(stack: &BenchStack) -> Option<i64> {
+    match &stack.probe {
+        Some(probe) => Some(probe.commits().await),
         None => None,
     }
 }
 
 fn values(
     bench: &Bench,
-    mode: Mode,
+    mode: StackMode,
     connections: usize,
-    closed: &Closed,
+    closed: &ClosedLoopResult,
     commits: Option<i64>,
-) -> Vec<Value> {
+) -> Vec<FigureValue> {
     let rate = closed.rate();
-    let mut values = vec![Value::more("rate", rate, "tasks/s")];
+    let mut values = vec![FigureValue::more("rate", rate, "tasks/s")];
     let floor = bench.floor(mode, connections);
-    values.extend(floor.map(|floor| Value::more("of floor", rate / floor * 100.0, "%")));
+    values.extend(floor.map(|floor| FigureValue::more("of floor", rate / floor * 100.0, "%")));
     values.extend(latencies(&closed.latencies));
     #[expect(clippy::cast_precision_loss, reason = "figures are printed with a few digits")]
     let commits = commits.map(|commits| commits as f64 / count(closed.all.max(1)));
-    values.extend(commits.map(|each| Value::less("commits", each, "")));
-    values.extend(closed.notified.map(|each| Value::less("NOTIFYs", each, "")));
+    values.extend(commits.map(|each| FigureValue::less("commits", each, "")));
+    values.extend(closed.notified.map(|each| FigureValue::less("NOTIFYs", each, "")));
     values.extend(closed.usage.values(count(closed.latencies.len())));
     values
 }
 
-/// Memory of each process: right after the start, and at most under all the load since.
-fn memory_rows(stack: &Stack, idle: &[f64]) -> Vec<Figure> {
-    let row = |(process, idle): (&crate::stack::Process, &f64)| Figure {
+/// Memory of each process: right after the start, and its peak under load.
+fn memory_rows(stack: &BenchStack, idle: &[f64]) -> Vec<Figure> {
+    let row = |(process, idle): (&crate::stack::StackProcess, &f64)| Figure {
         stack: stack.mode.name(),
         part: "waiting",
         what: format!("memory of {}", process.name),
         values: vec![
-            Value::less("idle", *idle, "MiB"),
-            Value::less("loaded", memory::peak_mib(process.pid()), "MiB"),
+            FigureValue::less("idle", *idle, "MiB"),
+            FigureValue::less("loaded", memory::peak_mib(process.pid()), "MiB"),
         ],
     };
     stack.processes.iter().zip(idle).map(row).collect()

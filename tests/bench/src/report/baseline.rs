@@ -1,16 +1,16 @@
-//! The result beside an earlier one.
+//! Comparison with an earlier report.
 //!
-//! A value is compared with that of the same stack, part, title and name. What only one of the two has is left out.
+//! Values are matched by stack, part, title and name. Values that only one report has are left out.
 
-use super::number;
-use crate::figure::{Better, Figure, Value};
+use super::number::number;
+use crate::figure::{Better, Figure, FigureValue};
 use serde::Deserialize;
 use std::{collections::HashMap, fmt::Write as _, fs, path::Path};
 
-/// Changes smaller than this are noise on a machine that does other things too.
-const NOISE: f64 = 0.10;
+/// Relative change that counts as noise on a machine with other work.
+const NOISE_RATIO: f64 = 0.10;
 
-/// An earlier result.
+/// An earlier report.
 #[derive(Debug)]
 pub struct Baseline {
     values: HashMap<Key, f64>,
@@ -20,7 +20,7 @@ pub struct Baseline {
 type Key = [String; 4];
 
 #[derive(Deserialize)]
-struct File {
+struct BaselineFile {
     figures: Vec<OldFigure>,
 }
 
@@ -38,7 +38,7 @@ struct OldValue {
     value: Option<f64>,
 }
 
-/// How a value has changed.
+/// The change of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     Better,
@@ -47,7 +47,7 @@ enum Change {
 }
 
 impl Baseline {
-    /// Reads a file that `--json` has written; says what is wrong with another one.
+    /// Reads a file written by `--json`.
     pub fn read(path: &Path) -> Result<Self, String> {
         let say = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let text = fs::read_to_string(path).map_err(|error| say(&error))?;
@@ -55,7 +55,7 @@ impl Baseline {
     }
 
     fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        let file: File = serde_json::from_str(text)?;
+        let file: BaselineFile = serde_json::from_str(text)?;
         let mut values = HashMap::new();
         for figure in file.figures {
             for value in figure.values {
@@ -67,7 +67,7 @@ impl Baseline {
         Ok(Self { values })
     }
 
-    /// Prints new, old and their ratio for each value, and marks those that changed by more than a tenth.
+    /// Prints new value, old value and ratio, and marks changes of more than [`NOISE_RATIO`].
     pub fn print(&self, figures: &[Figure]) {
         print!("{}", self.render(figures));
     }
@@ -84,7 +84,7 @@ impl Baseline {
         out
     }
 
-    fn line(&self, figure: &Figure, value: &Value) -> Option<String> {
+    fn line(&self, figure: &Figure, value: &FigureValue) -> Option<String> {
         let key = [figure.stack, figure.part, &figure.what, value.name].map(str::to_owned);
         let old = *self.values.get(&key)?;
         let mark = match change(value, old) {
@@ -101,7 +101,7 @@ impl Baseline {
     }
 }
 
-fn change(value: &Value, old: f64) -> Change {
+fn change(value: &FigureValue, old: f64) -> Change {
     let sign = match value.better {
         Better::More => 1.0,
         Better::Less => -1.0,
@@ -109,8 +109,8 @@ fn change(value: &Value, old: f64) -> Change {
     };
     let gain = (value.value - old) * sign;
     match gain {
-        _ if gain > old.abs() * NOISE => Change::Better,
-        _ if gain < -old.abs() * NOISE => Change::Worse,
+        _ if gain > old.abs() * NOISE_RATIO => Change::Better,
+        _ if gain < -old.abs() * NOISE_RATIO => Change::Worse,
         _ => Change::Same,
     }
 }
@@ -118,20 +118,20 @@ fn change(value: &Value, old: f64) -> Change {
 #[cfg(test)]
 mod tests {
     use super::{Baseline, Change, change};
-    use crate::figure::{Figure, Value};
+    use crate::figure::{Figure, FigureValue};
 
     #[test]
-    fn a_tenth_is_noise_and_more_than_that_is_better_or_worse() {
-        assert_eq!(change(&Value::more("rate", 109.0, ""), 100.0), Change::Same);
-        assert_eq!(change(&Value::more("rate", 111.0, ""), 100.0), Change::Better);
-        assert_eq!(change(&Value::less("p99", 111.0, ""), 100.0), Change::Worse);
-        assert_eq!(change(&Value::less("p99", 89.0, ""), 100.0), Change::Better);
-        assert_eq!(change(&Value::plain("late", 500.0, ""), 100.0), Change::Same);
-        assert_eq!(change(&Value::less("errors", 1.0, ""), 0.0), Change::Worse);
+    fn a_change_of_more_than_a_tenth_is_better_or_worse() {
+        assert_eq!(change(&FigureValue::more("rate", 109.0, ""), 100.0), Change::Same);
+        assert_eq!(change(&FigureValue::more("rate", 111.0, ""), 100.0), Change::Better);
+        assert_eq!(change(&FigureValue::less("p99", 111.0, ""), 100.0), Change::Worse);
+        assert_eq!(change(&FigureValue::less("p99", 89.0, ""), 100.0), Change::Better);
+        assert_eq!(change(&FigureValue::plain("late", 500.0, ""), 100.0), Change::Same);
+        assert_eq!(change(&FigureValue::less("errors", 1.0, ""), 0.0), Change::Worse);
     }
 
     #[test]
-    fn values_meet_those_of_the_same_row_and_name_only() {
+    fn values_are_matched_by_row_and_name() {
         let old = r#"{"run": {}, "figures": [{"stack": "embedded", "part": "waiting", "what": "1 connections",
             "values": [{"name": "rate", "value": 400.0, "unit": "tasks/s", "better": "more"}]}]}"#;
         let baseline = Baseline::parse(old).expect("it is a result");
@@ -139,7 +139,10 @@ mod tests {
             stack: "embedded",
             part: "waiting",
             what: what.to_owned(),
-            values: vec![Value::more("rate", 600.0, "tasks/s"), Value::less("p50", 2.0, "ms")],
+            values: vec![
+                FigureValue::more("rate", 600.0, "tasks/s"),
+                FigureValue::less("p50", 2.0, "ms"),
+            ],
         };
         let text = baseline.render(&[figure("1 connections"), figure("16 connections")]);
         assert!(text.contains("600 /        400 =   1.50 tasks/s  better"), "{text}");

@@ -1,26 +1,26 @@
-//! The result as JSON: what it was measured on, with what settings, and the figures.
+//! The report as JSON: machine, settings and figures.
 
 use crate::{
-    figure::{Better, Figure, Value},
+    figure::{Better, Figure, FigureValue},
     machine::Machine,
-    options::Options,
+    options::BenchOptions,
 };
 use serde_json::json;
 
-/// A whole result.
-pub struct Report<'a> {
-    /// What it was measured on.
+/// A complete report.
+pub struct BenchReport<'a> {
+    /// The machine.
     pub machine: &'a Machine,
-    /// With what settings.
-    pub options: &'a Options,
+    /// The options of the run.
+    pub options: &'a BenchOptions,
     /// Versions of the servers.
     pub stacks: &'a [String],
-    /// What was measured.
+    /// All figures.
     pub figures: &'a [Figure],
 }
 
-impl Report<'_> {
-    /// As JSON, one figure a line.
+impl BenchReport<'_> {
+    /// Formats the report as JSON, one figure per line.
     pub fn json(&self) -> String {
         let options = self.options;
         let head = json!({
@@ -31,7 +31,7 @@ impl Report<'_> {
                 "parts": options.parts().iter().map(|part| part.name()).collect::<Vec<_>>(),
                 "modes": options.mode.iter().map(|mode| mode.name()).collect::<Vec<_>>(),
                 "connections": options.connections,
-                "seconds": options.measured().as_secs(),
+                "seconds": options.row_duration().as_secs(),
                 "rate": options.rate,
                 "quick": options.quick,
                 "parked": options.parked,
@@ -52,7 +52,7 @@ fn figure(figure: &Figure) -> serde_json::Value {
     })
 }
 
-fn value(value: &Value) -> serde_json::Value {
+fn value(value: &FigureValue) -> serde_json::Value {
     let better = match value.better {
         Better::More => "more",
         Better::Less => "less",

@@ -1,9 +1,10 @@
-//! The readable table.
+//! Tables of figures.
 
-use super::number;
+use super::number::number;
 use crate::figure::Figure;
 
-/// Prints figures in the order in which they were measured; those that follow each other with the same columns share a heading.
+/// Prints figures in the order of measurement. Consecutive rows with the same columns share a
+/// heading.
 pub fn print(figures: &[Figure]) {
     print!("{}", render(figures));
 }
@@ -19,7 +20,7 @@ fn columns(figure: &Figure) -> Vec<&'static str> {
     figure.values.iter().map(|value| value.name).collect()
 }
 
-/// Rows with the same columns.
+/// Formats rows with the same columns.
 fn block(figures: &[Figure]) -> String {
     let Some(first) = figures.first() else { return String::new() };
     let title = format!("{}, {}", first.part, first.stack);
@@ -37,7 +38,7 @@ fn row(first: String, rest: impl Iterator<Item = String>) -> Vec<String> {
     std::iter::once(first).chain(rest).collect()
 }
 
-/// The first column to the left, the others to the right.
+/// Aligns the first column to the left, the others to the right.
 fn lines(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max();
@@ -56,10 +57,10 @@ fn lines(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::render;
-    use crate::figure::{Figure, Value};
+    use crate::figure::{Figure, FigureValue};
 
     #[test]
-    fn rows_with_the_same_columns_share_a_heading_and_others_get_their_own() {
+    fn only_rows_with_the_same_columns_share_a_heading() {
         let figure = |what: &str, values| Figure {
             stack: "embedded",
             part: "waiting",
@@ -69,13 +70,19 @@ mod tests {
         let table = render(&[
             figure(
                 "1 connections",
-                vec![Value::more("rate", 431.2, "tasks/s"), Value::less("p50", 2.163, "ms")],
+                vec![
+                    FigureValue::more("rate", 431.2, "tasks/s"),
+                    FigureValue::less("p50", 2.163, "ms"),
+                ],
             ),
             figure(
                 "16 connections",
-                vec![Value::more("rate", 1969.0, "tasks/s"), Value::less("p50", 7.17, "ms")],
+                vec![
+                    FigureValue::more("rate", 1969.0, "tasks/s"),
+                    FigureValue::less("p50", 7.17, "ms"),
+                ],
             ),
-            figure("memory", vec![Value::less("idle", 28.4, "MiB")]),
+            figure("memory", vec![FigureValue::less("idle", 28.4, "MiB")]),
         ]);
         let expected = "
 waiting, embedded     rate   p50

@@ -1,10 +1,10 @@
-//! A process of a stack and what it does.
+//! Processes of a stack, and their roles.
 
 use longhaul_tests::Longhaul;
 
-/// What a process does.
+/// The role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub enum StackRole {
     /// `longhaul dev`: everything.
     Dev,
     /// `longhaul api`: answers clients.
@@ -15,12 +15,12 @@ pub enum Role {
     Postgres,
     /// The private RabbitMQ.
     RabbitMq,
-    /// This process: it drives the stack.
+    /// This process, which drives the stack.
     Driver,
 }
 
-impl Role {
-    /// For the table.
+impl StackRole {
+    /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
@@ -34,22 +34,21 @@ impl Role {
 }
 
 /// One of Longhaul's own processes.
-pub struct Process {
-    /// What it does.
-    pub role: Role,
-    /// `api 1`, `worker 2`, `dev`.
+pub struct StackProcess {
+    /// The role.
+    pub role: StackRole,
+    /// The name, as in `api 1`, `worker 2` or `dev`.
     pub name: String,
-    /// `http://127.0.0.1:PORT`: of its API, or of a worker's health.
+    /// Base URL of the API, or of a worker's health: `http://127.0.0.1:PORT`.
     pub base: String,
-    /// The role with which it connects to Postgres: each process has one of its own, so that its statements can be told from
-    /// those of the others.
+    /// The role in Postgres; unique per process, so that its statements can be told from others.
     pub user: String,
-    /// The process: to be stopped, frozen or killed.
+    /// The running process.
     pub running: Longhaul,
 }
 
-impl Process {
-    /// Its process id.
+impl StackProcess {
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.running.pid()
     }

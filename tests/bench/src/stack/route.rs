@@ -1,41 +1,41 @@
-//! The way from the processes to Postgres and RabbitMQ.
+//! Network routes from the processes to Postgres and RabbitMQ.
 
 use longhaul_tests::{Broker, Database, Postgres, RabbitMq, proxy::Proxy};
 use std::{fmt::Write, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 
-/// The way.
+/// A network route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Route {
+pub enum NetworkRoute {
     /// TCP over loopback.
     #[default]
     Tcp,
-    /// A unix socket to Postgres; TCP to RabbitMQ, which has no other.
+    /// A unix socket to Postgres; TCP to RabbitMQ, which has no sockets.
     UnixSocket,
-    /// TCP with this much of a delay each way, for both.
+    /// TCP with this delay each way, to both.
     Latency(Duration),
 }
 
-/// Addresses for the processes of a stack, and the proxies behind them.
-pub(super) struct Routed {
+/// Addresses of the servers for the processes of a stack, and the proxies behind them.
+pub(super) struct RoutedServers {
     pub(super) database: String,
     pub(super) broker: Broker,
     _proxies: Option<Proxies>,
 }
 
-impl Routed {
+impl RoutedServers {
     pub(super) fn new(
-        route: Route,
+        route: NetworkRoute,
         (postgres, database): (&Postgres, &Database),
         (rabbit, broker): (&RabbitMq, Broker),
     ) -> Self {
         match route {
-            Route::Tcp => Self { database: database.url(), broker, _proxies: None },
-            Route::UnixSocket => {
+            NetworkRoute::Tcp => Self { database: database.url(), broker, _proxies: None },
+            NetworkRoute::UnixSocket => {
                 let database = database.url_through(&socket(postgres));
                 Self { database, broker, _proxies: None }
             }
-            Route::Latency(delay) => {
+            NetworkRoute::Latency(delay) => {
                 let proxies = Proxies::start([postgres.address(), rabbit.address()], delay);
                 let [to_database, to_broker] = &proxies.proxies;
                 Self {
@@ -48,7 +48,7 @@ impl Routed {
     }
 }
 
-/// The folder of Postgres's socket and the port in its name, as a host and port of a URL.
+/// Host and port of a URL that stand for Postgres' socket folder and port.
 fn socket(postgres: &Postgres) -> String {
     let mut host = String::new();
     for byte in postgres.socket_folder().as_os_str().as_encoded_bytes() {
@@ -60,7 +60,7 @@ fn socket(postgres: &Postgres) -> String {
     format!("{host}:{port}")
 }
 
-/// Proxies on a thread of their own: the driver, on its own, would add to the delay.
+/// Proxies on a thread of their own: the driver's thread would add to the delay.
 struct Proxies {
     proxies: [Proxy; 2],
     runtime: Option<Runtime>,
@@ -69,7 +69,7 @@ struct Proxies {
 impl Proxies {
     fn start(upstreams: [String; 2], delay: Duration) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a thread more can be started");
+        let runtime = runtime.expect("another thread can be started");
         let handle = runtime.handle().clone();
         // Blocking is not allowed on the driver's thread.
         let started = std::thread::spawn(move || {

@@ -1,17 +1,18 @@
-//! The log is gapless from 1 and ends with the one terminal status.
+//! Logs: gapless from 1, and ended by one terminal status.
 
-use super::{Found, Rule};
-use crate::records::{Stored, is_terminal};
+use super::violation::{Promise, ViolationList};
+use crate::records::{StoredTask, is_terminal};
 
-pub(super) fn check(stored: &Stored, found: &mut Found<'_>) {
+pub(super) fn check(stored: &StoredTask, violations: &mut ViolationList<'_>) {
     let gap = stored.log.iter().zip(1..).find(|(entry, wanted)| entry.seq != *wanted);
     if let Some((entry, wanted)) = gap {
-        found.add(Rule::Gapless, format!("entry {wanted} is missing, {} follows", entry.seq));
+        violations
+            .add(Promise::Gapless, format!("entry {wanted} is missing, {} follows", entry.seq));
     }
     let last = stored.log.last().map_or(0, |entry| entry.seq);
     if last != stored.last_seq {
-        found.add(
-            Rule::Gapless,
+        violations.add(
+            Promise::Gapless,
             format!("the log ends with {last}, its head says {}", stored.last_seq),
         );
     }
@@ -23,17 +24,22 @@ pub(super) fn check(stored: &Stored, found: &mut Found<'_>) {
         .collect();
     match ends.as_slice() {
         [] if is_terminal(&stored.state) => {
-            found.add(Rule::OneEnd, format!("it is {}, and no entry says so", stored.state));
+            violations
+                .add(Promise::OneEnd, format!("it is {}, and no entry says so", stored.state));
         }
         [] => {}
         [(seq, state)] => {
             if *seq != last {
-                found.add(Rule::OneEnd, format!("entries {seq}..{last} follow the end ({state})"));
+                violations.add(
+                    Promise::OneEnd,
+                    format!("entries {seq}..{last} follow the end ({state})"),
+                );
             }
             if *state != stored.state {
-                found.add(Rule::OneEnd, format!("it is {}, the log says {state}", stored.state));
+                violations
+                    .add(Promise::OneEnd, format!("it is {}, the log says {state}", stored.state));
             }
         }
-        many => found.add(Rule::OneEnd, format!("it has ended several times: {many:?}")),
+        many => violations.add(Promise::OneEnd, format!("it has ended several times: {many:?}")),
     }
 }

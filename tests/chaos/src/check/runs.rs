@@ -1,43 +1,50 @@
-//! A run that another run has followed writes nothing more.
+//! Fencing: a run that another run has followed writes nothing more.
 //!
-//! A run begins behind its claim, and the claim fences everything before it, so whatever an earlier run wrote was written
-//! before the later one began. All clocks are one machine's.
+//! A run starts after its claim, and the claim fences all earlier runs. So everything that an
+//! earlier run wrote was written before the later one started. All times come from one machine's
+//! clock.
 
-use super::{Found, Rule};
+use super::violation::{Promise, ViolationList};
 use crate::{
-    journal::What,
-    records::{Stored, TaskRecord},
+    journal::ExecutorAction,
+    records::{StoredTask, TaskRecord},
 };
 
-/// A run by its id and beginning.
-type Begun<'a> = (&'a str, i64);
+/// A run: its id and start time.
+type Started<'a> = (&'a str, i64);
 
-pub(super) fn check(stored: &Stored, record: &TaskRecord, found: &mut Found<'_>) {
-    let runs: Vec<Begun<'_>> = record
-        .signs
+pub(super) fn check(stored: &StoredTask, record: &TaskRecord, violations: &mut ViolationList<'_>) {
+    let runs: Vec<Started<'_>> = record
+        .journal_entries
         .iter()
-        .filter(|sign| matches!(sign.what, What::Begun { .. }))
-        .map(|sign| (sign.run.as_str(), sign.at))
+        .filter(|action| matches!(action.what, ExecutorAction::Started { .. }))
+        .map(|action| (action.run.as_str(), action.at))
         .collect();
     let mut latest = 0;
     for entry in &stored.log {
         let Some(run) = entry.run() else { continue };
-        let Some(place) = runs.iter().position(|(id, _)| *id == run) else {
-            found
-                .add(Rule::Fenced, format!("entry {} is of run {run} that never began", entry.seq));
+        let Some(index) = runs.iter().position(|(id, _)| *id == run) else {
+            violations.add(
+                Promise::Fenced,
+                format!("entry {} is of run {run} that never began", entry.seq),
+            );
             return;
         };
-        if place < latest {
+        if index < latest {
             let after = runs[latest].0;
-            found
-                .add(Rule::Fenced, format!("entry {} of run {run} follows run {after}", entry.seq));
+            violations.add(
+                Promise::Fenced,
+                format!("entry {} of run {run} follows run {after}", entry.seq),
+            );
             return;
         }
-        latest = place;
-        if let Some((next, begun)) = runs.get(place + 1).filter(|(_, begun)| entry.at > *begun) {
-            let late = (entry.at - begun) / 1_000;
-            found.add(
-                Rule::Fenced,
+        latest = index;
+        if let Some((next, started)) =
+            runs.get(index + 1).filter(|(_, started)| entry.at > *started)
+        {
+            let late = (entry.at - started) / 1_000;
+            violations.add(
+                Promise::Fenced,
                 format!(
                     "entry {} of run {run} was written {late} ms after run {next} began",
                     entry.seq

@@ -1,12 +1,11 @@
-//! Clients: many at once, each seeing one task after the other through, whatever happens to the servers.
+//! Concurrent clients, each following one task after the other to its end despite all faults.
 
-mod api;
-mod clients;
-mod listen;
-mod talk;
-mod watch;
+mod api_nodes;
+mod event_connection;
+mod pool;
+mod task_client;
 
-pub use api::{Api, Trouble};
-pub use clients::Clients;
-pub use talk::{Notes, Talk};
-pub use watch::{Connection, Next};
+pub use api_nodes::{ApiNodes, CallError};
+pub use event_connection::{EventConnection, StreamItem};
+pub use pool::ClientPool;
+pub use task_client::ClientNotes;

@@ -1,20 +1,21 @@
-//! Files of 0.3, whose official Python and Go clients have base64 text where others have the bytes.
+//! Files in 0.3: the official Python and Go clients send base64 text as bytes.
 
 use super::{client, old_client};
-use crate::testing::{LIMIT, Node, made, working};
+use crate::testing::{Node, TEST_TIMEOUT, artifact_entry, working};
 use bytes::Bytes;
 use futures::StreamExt;
 use longhaul_domain::{Part, TaskState, log::StatusChange};
 use longhaul_proto::pb::{
     v0::{
-        self, FilePart, file_part::File, part::Part as Held, send_message_response, stream_response,
+        self, FilePart, file_part::File, part::Part as PartContent, send_message_response,
+        stream_response,
     },
     v1,
 };
 use tokio::time::timeout;
 use tonic::Request;
 
-/// No text, and not base64 either.
+/// Neither text nor base64.
 const CONTENT: &[u8] = b"\0\x01\xfe\xff";
 const TEXT: &[u8] = b"AAH+/w==";
 const PYTHON: &str = "grpc-python-asyncio/1.71.0 grpc-c/46.0.0 (linux; chttp2)";
@@ -28,7 +29,7 @@ fn by<T>(agent: &str, message: T) -> Request<T> {
 
 fn saying(id: &str, content: &'static [u8]) -> v0::SendMessageRequest {
     let file = Some(File::FileWithBytes(Bytes::from_static(content)));
-    let held = Held::File(FilePart { file, ..FilePart::default() });
+    let held = PartContent::File(FilePart { file, ..FilePart::default() });
     v0::SendMessageRequest {
         request: Some(v0::Message {
             message_id: id.to_owned(),
@@ -43,7 +44,9 @@ fn saying(id: &str, content: &'static [u8]) -> v0::SendMessageRequest {
 
 fn content(parts: &[v0::Part]) -> Bytes {
     match &parts[0].part {
-        Some(Held::File(FilePart { file: Some(File::FileWithBytes(bytes)), .. })) => bytes.clone(),
+        Some(PartContent::File(FilePart { file: Some(File::FileWithBytes(bytes)), .. })) => {
+            bytes.clone()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -56,7 +59,7 @@ async fn sent(node: &Node, agent: &str, request: v0::SendMessageRequest) -> v0::
     }
 }
 
-/// What clients of 1.0 find in the history of a task.
+/// Content as clients of 1.0 read it from the task's history.
 async fn read(node: &Node, id: &str) -> Bytes {
     let get = v1::GetTaskRequest { id: id.to_owned(), ..v1::GetTaskRequest::default() };
     let task = client(node).get_task(get).await.unwrap().into_inner();
@@ -67,7 +70,7 @@ async fn read(node: &Node, id: &str) -> Bytes {
 }
 
 #[tokio::test]
-async fn a_file_is_the_same_however_its_client_has_it() {
+async fn a_file_is_the_same_in_either_encoding() {
     let node = Node::start().await;
     for (agent, given) in [(PYTHON, TEXT), (JAVASCRIPT, CONTENT)] {
         let task = sent(&node, agent, saying(agent, given)).await;
@@ -85,7 +88,7 @@ async fn a_file_is_the_same_however_its_client_has_it() {
 }
 
 #[tokio::test]
-async fn a_stream_has_files_as_its_reader_has_them() {
+async fn a_stream_encodes_files_for_its_reader() {
     let node = Node::start().await;
     let task = sent(&node, JAVASCRIPT, saying("m", CONTENT)).await;
     let follow = async |agent| {
@@ -95,10 +98,11 @@ async fn a_stream_has_files_as_its_reader_has_them() {
     };
     let streams = [(TEXT, follow(PYTHON).await), (CONTENT, follow(JAVASCRIPT).await)];
     let mut run = node.claim().await;
-    run.append(vec![working(), made(Part::raw(CONTENT, "application/octet-stream"))]).await;
+    run.append(vec![working(), artifact_entry(Part::raw(CONTENT, "application/octet-stream"))])
+        .await;
     run.end(StatusChange::to(TaskState::Completed)).await;
     for (expected, stream) in streams {
-        let events: Vec<_> = timeout(LIMIT, stream.collect::<Vec<_>>()).await.unwrap();
+        let events: Vec<_> = timeout(TEST_TIMEOUT, stream.collect::<Vec<_>>()).await.unwrap();
         let mut files = Vec::new();
         for event in events {
             match event.unwrap().payload.unwrap() {

@@ -1,4 +1,4 @@
-//! What is no call, or asks for too much, is refused with words that say what to do.
+//! Malformed or excessive calls are refused with advice.
 
 use super::{Bytes, client, old_client, reason, saying, sent};
 use crate::testing::{Node, working};
@@ -18,13 +18,13 @@ use tower::ServiceExt;
 const SEND: &str = "/lf.a2a.v1.A2AService/SendMessage";
 const PROTO: &str = "application/grpc";
 
-/// The frame of a message.
+/// Frames a message.
 fn frame(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[0][..], &length, message].concat()
 }
 
-/// What comes of bytes that a client sends.
+/// Sends these bytes and returns the refusal.
 async fn raw(
     node: &Node,
     method: Method,
@@ -66,7 +66,7 @@ async fn messages_are_protobuf() {
 }
 
 #[tokio::test]
-async fn a_call_has_one_message_and_all_of_it() {
+async fn a_call_has_exactly_one_complete_message() {
     let node = Node::start().await;
     let whole = frame(&saying("m").encode_to_vec());
     let two = [whole.clone(), whole.clone()].concat();
@@ -91,7 +91,7 @@ async fn a_call_has_one_message_and_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_method_that_is_unknown_is_refused_in_words() {
+async fn an_unknown_method_is_refused_with_advice() {
     let node = Node::start().await;
     for path in ["/lf.a2a.v1.A2AService/Nothing", "/a2a.v1.A2AService/ListTasks", "/a/b"] {
         let (_, status) = raw(&node, Method::POST, path, PROTO, &frame(&[])).await;
@@ -104,7 +104,7 @@ async fn a_method_that_is_unknown_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn what_would_take_many_times_its_bytes_is_refused_before_it_is_decoded() {
+async fn a_message_that_decodes_to_many_times_its_bytes_is_refused_first() {
     let node = Node::start().await;
     let many = || vec![String::new(); 2_000_000];
     let mut extensions = saying("a");
@@ -131,7 +131,7 @@ fn within<T>(time: &'static str, message: T) -> Request<T> {
 }
 
 #[tokio::test]
-async fn a_call_ends_at_its_deadline_and_what_it_asked_for_goes_on() {
+async fn a_call_ends_at_its_deadline_and_its_task_goes_on() {
     let node = Node::start().await;
     let mut waits = saying("m");
     waits.configuration = None;
@@ -161,7 +161,7 @@ async fn a_call_ends_at_its_deadline_and_what_it_asked_for_goes_on() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_has_passed_is_one_and_one_that_is_far_away_changes_nothing() {
+async fn a_passed_deadline_ends_a_call_and_a_distant_one_does_not() {
     let node = Node::start().await;
     let list = v1::ListTasksRequest::default;
     let status = client(&node).send_streaming_message(within("0n", saying("m"))).await.unwrap_err();
@@ -178,7 +178,7 @@ async fn a_deadline_that_has_passed_is_one_and_one_that_is_far_away_changes_noth
 }
 
 #[tokio::test]
-async fn a_time_that_no_store_holds_is_the_clients_fault() {
+async fn a_time_out_of_range_is_an_invalid_argument() {
     let node = Node::start().await;
     sent(&node, "m").await;
     for seconds in [-8_000_000_000_000, 253_402_300_800] {
@@ -190,7 +190,7 @@ async fn a_time_that_no_store_holds_is_the_clients_fault() {
 }
 
 #[tokio::test]
-async fn the_card_that_there_is_is_signed() {
+async fn the_public_card_is_signed() {
     let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
     let signer = Arc::new(CardSigner::new(KeyRing::new(Some(key), []), None));
     let node = Node::with_options(|options| options.card_signer = Some(signer)).await;

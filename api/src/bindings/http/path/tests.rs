@@ -2,15 +2,15 @@ use super::*;
 use proptest::prelude::*;
 use std::fmt::Write;
 
-/// What is asked for, in short.
+/// The resolved operation in short.
 fn shown(method: &str, path: &str) -> String {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     match find(&method, path) {
         Ok(asked) => {
             let mut shown = format!("{:?}", asked.operation);
             let of = match asked.of {
-                Of::V0_3 => Some(("v", Cow::Borrowed("0.3"))),
-                Of::V1_0 | Of::Both => None,
+                RouteVersion::V0_3 => Some(("v", Cow::Borrowed("0.3"))),
+                RouteVersion::V1_0 | RouteVersion::Both => None,
             };
             let agent = asked.agent.map(|agent| ("agent", agent));
             let tenant = asked.tenant.map(|tenant| ("tenant", tenant));
@@ -19,9 +19,9 @@ fn shown(method: &str, path: &str) -> String {
             }
             shown
         }
-        Err(Lost::Nowhere) => "nowhere".to_owned(),
-        Err(Lost::Method(methods)) => format!("only {methods:?}"),
-        Err(Lost::Refused(error)) => error.to_string(),
+        Err(TargetError::NotFound) => "nowhere".to_owned(),
+        Err(TargetError::Method(methods)) => format!("only {methods:?}"),
+        Err(TargetError::Refused(error)) => error.to_string(),
     }
 }
 
@@ -33,7 +33,7 @@ fn check(table: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn every_operation_has_its_place() {
+fn every_operation_has_a_path() {
     check(&[
         ("POST", "/message:send", "Send"),
         ("POST", "/message:stream", "Stream"),
@@ -52,7 +52,7 @@ fn every_operation_has_its_place() {
 }
 
 #[test]
-fn the_same_places_are_behind_v1_in_0_3() {
+fn version_0_3_has_the_same_paths_under_v1() {
     check(&[
         ("POST", "/v1/message:send", "Send v=0.3"),
         ("POST", "/v1/message:stream", "Stream v=0.3"),
@@ -72,7 +72,7 @@ fn the_same_places_are_behind_v1_in_0_3() {
 }
 
 #[test]
-fn agents_and_tenants_stand_in_front() {
+fn agents_and_tenants_precede_the_operation() {
     check(&[
         ("GET", "/acme/tasks", "List tenant=acme"),
         ("GET", "/acme/v1/tasks/t", "Get v=0.3 tenant=acme id=t"),
@@ -95,8 +95,8 @@ fn agents_and_tenants_stand_in_front() {
 }
 
 #[test]
-fn reserved_words_are_no_tenants() {
-    for word in RESERVED {
+fn reserved_segments_are_not_tenants() {
+    for word in RESERVED_SEGMENTS {
         let known = matches!(word, "" | "a2a" | "v1");
         let found = shown("GET", &format!("/{word}/tasks")).starts_with("List");
         assert_eq!(found, known, "{word}");
@@ -112,7 +112,7 @@ fn reserved_words_are_no_tenants() {
 }
 
 #[test]
-fn another_method_hears_which_there_are() {
+fn a_wrong_method_lists_the_allowed_ones() {
     check(&[
         ("GET", "/message:send", "only [POST]"),
         ("POST", "/tasks", "only [GET, HEAD]"),
@@ -125,7 +125,7 @@ fn another_method_hears_which_there_are() {
 }
 
 #[test]
-fn ids_are_decoded_once_and_after_the_path_was_taken_apart() {
+fn ids_are_decoded_once_after_the_path_was_split() {
     check(&[
         ("GET", "/tasks/a%2Fb", "Get id=a/b"),
         ("GET", "/tasks/a%252Fb", "Get id=a%2Fb"),
@@ -146,7 +146,7 @@ fn ids_are_decoded_once_and_after_the_path_was_taken_apart() {
 }
 
 #[test]
-fn what_is_no_path_of_ours_is_nowhere() {
+fn unknown_paths_are_not_found() {
     for path in [
         "",
         "*",
@@ -183,7 +183,7 @@ fn what_is_no_path_of_ours_is_nowhere() {
 }
 
 #[test]
-fn what_is_not_text_is_refused_by_name() {
+fn invalid_utf_8_is_refused_by_parameter() {
     check(&[
         ("GET", "/tasks/%ff", "Invalid parameters: id is not valid UTF-8 in the path"),
         ("GET", "/%ff/tasks", "Invalid parameters: tenant is not valid UTF-8 in the path"),
@@ -219,7 +219,7 @@ fn a_card_is_below_every_address_that_serves_its_agent() {
     }
 }
 
-/// Pieces of paths, so that some of them make up a place.
+/// Segments that sometimes make up a known path.
 fn path() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "tasks",
@@ -243,12 +243,12 @@ fn path() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_path_is_too_strange(path in path(), method in prop::sample::select(vec!["GET", "POST", "DELETE", "X"])) {
+    fn no_path_panics(path in path(), method in prop::sample::select(vec!["GET", "POST", "DELETE", "X"])) {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         match find(&method, &path) {
             Ok(asked) => prop_assert!(asked.ids.iter().all(|(_, id)| !id.is_empty())),
-            Err(Lost::Method(methods)) => prop_assert!(!methods.contains(&method)),
-            Err(Lost::Nowhere | Lost::Refused(_)) => {}
+            Err(TargetError::Method(methods)) => prop_assert!(!methods.contains(&method)),
+            Err(TargetError::NotFound | TargetError::Refused(_)) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is not done, and what is said of it.
+//! Refused requests and the advice in their errors.
 
 use super::{SEND, answered, ask, json_of, sent, text};
 use crate::testing::Node;
@@ -39,7 +39,7 @@ async fn a_compressed_body_is_refused_with_advice() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_said_to_be_something_else_is_not_looked_at() {
+async fn a_body_declared_as_another_type_is_refused() {
     let node = Node::start().await;
     for kind in ["application/a2a+json", "application/json;charset=utf-8", "Application/JSON"] {
         let line = format!("POST /message:send content-type={kind}");
@@ -62,7 +62,7 @@ async fn a_body_that_is_said_to_be_something_else_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn an_address_of_nothing_says_what_there_is() {
+async fn an_unknown_path_lists_the_known_ones() {
     let node = Node::start().await;
     for line in [
         "GET /nowhere",
@@ -115,7 +115,7 @@ async fn errors_have_their_status_and_their_headers() {
 }
 
 #[tokio::test]
-async fn errors_of_0_3_also_look_as_its_clients_know_them() {
+async fn errors_of_0_3_also_have_its_own_form() {
     let node = Node::start().await;
     let (status, refused) = answered(&node, "GET /v1/tasks/nope", "").await;
     assert_eq!(status, 404);
@@ -133,7 +133,7 @@ async fn errors_of_0_3_also_look_as_its_clients_know_them() {
 }
 
 #[tokio::test]
-async fn an_agent_has_one_name() {
+async fn address_and_tenant_must_name_one_agent() {
     let node = Node::start().await;
     let body = SEND.replacen('{', r#"{"tenant":"other","#, 1);
     let (status, _) = answered(&node, "POST /echo/message:send", &body).await;

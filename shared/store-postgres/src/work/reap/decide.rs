@@ -9,7 +9,7 @@ use crate::{
 use chrono::TimeDelta;
 use longhaul_domain::{EntryBody, FailureKind, MessageId, Note, TaskFailure, TaskKey};
 use longhaul_runtime::IdSource;
-use longhaul_store::{PoisonDecision, Reaped, is_suspect, verdict};
+use longhaul_store::{PoisonDecision, Reaped, decide_poison, is_suspect};
 use sqlx_postgres::PgConnection;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
@@ -174,7 +174,7 @@ fn lost(
     run.losses += 1;
     let (losses, attempts) = (run.losses, run.attempt);
     // Backoff spaces suspects out, so that the one that kills workers runs alone.
-    let delay = match verdict(losses, rules.max_losses, place, suspects) {
+    let delay = match decide_poison(losses, rules.max_losses, place, suspects) {
         PoisonDecision::Poison => {
             return Some(fail(task, TaskFailure::poison(losses, attempts), rules));
         }

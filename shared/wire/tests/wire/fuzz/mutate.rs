@@ -1,9 +1,9 @@
-//! Changes to a value that keep it JSON and make it wrong, or right in another way.
+//! Mutations that keep a value valid JSON.
 
-use super::{random::Random, tree::Tree};
+use super::{random::SeededRandom, tree::JsonTree};
 use std::fmt::Write;
 
-/// Tokens that readers have an opinion of.
+/// Tokens with a special meaning to readers.
 const TOKENS: &[&str] = &[
     "null",
     "true",
@@ -76,7 +76,7 @@ const TOKENS: &[&str] = &[
     r#""1.0""#,
 ];
 
-/// Members that readers know, of every dialect, and some that none does.
+/// Member names of every dialect, and some unknown ones.
 const NAMES: &[&str] = &[
     "id",
     "taskId",
@@ -181,14 +181,14 @@ const NAMES: &[&str] = &[
     "é",
 ];
 
-/// Changes a value in one place. `other` is where foreign values come from.
-pub fn change(tree: &mut Tree, other: &Tree, random: &mut Random) {
+/// Mutates a value in one place. `other` supplies grafts.
+pub fn change(tree: &mut JsonTree, other: &JsonTree, random: &mut SeededRandom) {
     let place = random.below(tree.size());
     let place = tree.at(place);
     match random.below(12) {
         0 => *place = token(random),
-        1 => *place = Tree::Array(vec![place.clone()]),
-        2 => *place = Tree::Object(vec![(name(random), place.clone())]),
+        1 => *place = JsonTree::Array(vec![place.clone()]),
+        2 => *place = JsonTree::Object(vec![(name(random), place.clone())]),
         3 => *place = graft(other, random),
         4 => *place = nested(random),
         5 => repeat(place, random),
@@ -200,56 +200,56 @@ pub fn change(tree: &mut Tree, other: &Tree, random: &mut Random) {
     }
 }
 
-pub fn token(random: &mut Random) -> Tree {
-    Tree::Token((*random.of(TOKENS)).to_owned())
+pub fn token(random: &mut SeededRandom) -> JsonTree {
+    JsonTree::Token((*random.pick(TOKENS)).to_owned())
 }
 
-fn name(random: &mut Random) -> String {
-    serde_json::to_string(random.of(NAMES)).expect("text is JSON")
+fn name(random: &mut SeededRandom) -> String {
+    serde_json::to_string(random.pick(NAMES)).expect("text is JSON")
 }
 
-fn graft(other: &Tree, random: &mut Random) -> Tree {
+fn graft(other: &JsonTree, random: &mut SeededRandom) -> JsonTree {
     let mut other = other.clone();
     let place = random.below(other.size());
     other.at(place).clone()
 }
 
-/// Nested about as deep as is allowed.
-fn nested(random: &mut Random) -> Tree {
+/// Value nested near the depth limit.
+fn nested(random: &mut SeededRandom) -> JsonTree {
     let mut tree = token(random);
     for _ in 0..52 + random.below(16) {
         tree = if random.below(2) == 0 {
-            Tree::Array(vec![tree])
+            JsonTree::Array(vec![tree])
         } else {
-            Tree::Object(vec![(name(random), tree)])
+            JsonTree::Object(vec![(name(random), tree)])
         };
     }
     tree
 }
 
-fn repeat(place: &mut Tree, random: &mut Random) {
+fn repeat(place: &mut JsonTree, random: &mut SeededRandom) {
     let times = random.below(40);
     match place {
-        Tree::Array(list) => {
+        JsonTree::Array(list) => {
             if let Some(one) = list.first().cloned() {
                 list.extend(std::iter::repeat_n(one, times));
             }
         }
-        Tree::Object(list) => {
+        JsonTree::Object(list) => {
             if let Some(one) = list.last().cloned() {
                 list.extend(std::iter::repeat_n(one, times));
             }
         }
-        Tree::Token(token) if token.len() > 2 && token.starts_with('"') => {
+        JsonTree::Token(token) if token.len() > 2 && token.starts_with('"') => {
             let inner = token[1..token.len() - 1].repeat(times);
             *token = format!("\"{inner}\"");
         }
-        Tree::Token(_) => {}
+        JsonTree::Token(_) => {}
     }
 }
 
-fn rename(place: &mut Tree, random: &mut Random) {
-    if let Tree::Object(list) = place
+fn rename(place: &mut JsonTree, random: &mut SeededRandom) {
+    if let JsonTree::Object(list) = place
         && !list.is_empty()
     {
         let which = random.below(list.len());
@@ -257,18 +257,18 @@ fn rename(place: &mut Tree, random: &mut Random) {
     }
 }
 
-fn insert(place: &mut Tree, random: &mut Random) {
+fn insert(place: &mut JsonTree, random: &mut SeededRandom) {
     match place {
-        Tree::Array(list) => list.insert(random.below(list.len() + 1), token(random)),
-        Tree::Object(list) => {
+        JsonTree::Array(list) => list.insert(random.below(list.len() + 1), token(random)),
+        JsonTree::Object(list) => {
             let member = (name(random), token(random));
             list.insert(random.below(list.len() + 1), member);
         }
-        Tree::Token(_) => *place = token(random),
+        JsonTree::Token(_) => *place = token(random),
     }
 }
 
-/// A string token whose every character is an escape.
+/// Escapes every character of a string token.
 pub fn escaped(token: &str) -> Option<String> {
     let text = serde_json::from_str::<String>(token).ok()?;
     let mut escaped = String::from("\"");
@@ -279,33 +279,33 @@ pub fn escaped(token: &str) -> Option<String> {
     Some(escaped)
 }
 
-/// The same text, spelled with escapes.
-fn escape(place: &mut Tree, random: &mut Random) {
+/// Escapes a string or a member name; the text stays the same.
+fn escape(place: &mut JsonTree, random: &mut SeededRandom) {
     let token = match place {
-        Tree::Token(token) => token,
-        Tree::Object(list) if !list.is_empty() => {
+        JsonTree::Token(token) => token,
+        JsonTree::Object(list) if !list.is_empty() => {
             let which = random.below(list.len());
             &mut list[which].0
         }
-        Tree::Array(_) | Tree::Object(_) => return,
+        JsonTree::Array(_) | JsonTree::Object(_) => return,
     };
     if let Some(escaped) = escaped(token) {
         *token = escaped;
     }
 }
 
-fn remove(place: &mut Tree, random: &mut Random) {
+fn remove(place: &mut JsonTree, random: &mut SeededRandom) {
     match place {
-        Tree::Array(list) if !list.is_empty() => drop(list.remove(random.below(list.len()))),
-        Tree::Object(list) if !list.is_empty() => drop(list.remove(random.below(list.len()))),
-        _ => *place = Tree::Token("null".to_owned()),
+        JsonTree::Array(list) if !list.is_empty() => drop(list.remove(random.below(list.len()))),
+        JsonTree::Object(list) if !list.is_empty() => drop(list.remove(random.below(list.len()))),
+        _ => *place = JsonTree::Token("null".to_owned()),
     }
 }
 
-fn shuffle(place: &mut Tree, random: &mut Random) {
+fn shuffle(place: &mut JsonTree, random: &mut SeededRandom) {
     match place {
-        Tree::Array(list) => list.reverse(),
-        Tree::Object(list) if list.len() > 1 => {
+        JsonTree::Array(list) => list.reverse(),
+        JsonTree::Object(list) if list.len() > 1 => {
             let (one, two) = (random.below(list.len()), random.below(list.len()));
             list.swap(one, two);
         }

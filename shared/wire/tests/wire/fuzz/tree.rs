@@ -1,19 +1,19 @@
-//! JSON as a tree that keeps what a map would lose: names given twice, their order, and every token as it was spelled.
+//! JSON tree that keeps duplicate names, member order and token spelling.
 
 use longhaul_wire::raw::{JsonPath, RawJson, Violations, elements, members};
 use serde_json::value::RawValue;
 
 #[derive(Debug, Clone)]
-pub enum Tree {
-    /// A token: a string with its quotes, a number, or a word.
+pub enum JsonTree {
+    /// Token: a quoted string, a number or a literal.
     Token(String),
-    Array(Vec<Tree>),
-    /// Names with their quotes.
-    Object(Vec<(String, Tree)>),
+    Array(Vec<JsonTree>),
+    /// Members with quoted names.
+    Object(Vec<(String, JsonTree)>),
 }
 
-impl Tree {
-    pub fn of(raw: &RawValue) -> Self {
+impl JsonTree {
+    pub fn parse(raw: &RawValue) -> Self {
         Self::read(raw.into())
     }
 
@@ -38,7 +38,7 @@ impl Tree {
         }
     }
 
-    /// How many values it holds, itself among them.
+    /// Number of values, including this one.
     pub fn size(&self) -> usize {
         match self {
             Self::Token(_) => 1,
@@ -47,7 +47,7 @@ impl Tree {
         }
     }
 
-    /// The value at a place, counted from the outermost on.
+    /// Value at a preorder position.
     pub fn at(&mut self, place: usize) -> &mut Self {
         let mut left = place;
         self.find(&mut left).expect("a place in the tree")
@@ -65,7 +65,7 @@ impl Tree {
         }
     }
 
-    /// Its text, with white space between tokens now and then.
+    /// Writes the text with occasional whitespace between tokens.
     pub fn write(&self, text: &mut String, white: &mut impl FnMut() -> &'static str) {
         text.push_str(white());
         match self {

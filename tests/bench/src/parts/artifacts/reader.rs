@@ -1,66 +1,68 @@
-//! The reader that streams.
+//! The streaming reader.
 
-use super::made::{Artifact, Made};
-use crate::http::{Connection, call_body};
-use crate::parts::subscribers::unique;
+use super::scripted_artifact::{ScriptedArtifact, WireArtifact};
+use crate::http::{HttpConnection, call_body};
+use crate::message_ids::unique_id;
 use serde::Deserialize;
 use serde_json::json;
 
 #[derive(Deserialize)]
-struct Frame<'a> {
+struct ArtifactFrame<'a> {
     #[serde(borrow)]
-    result: Outcome<'a>,
+    result: ArtifactEvent<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
+struct ArtifactEvent<'a> {
     #[serde(borrow)]
-    task: Option<Task<'a>>,
+    task: Option<ArtifactTask<'a>>,
     #[serde(borrow)]
-    status_update: Option<Status<'a>>,
+    status_update: Option<ArtifactStatusUpdate<'a>>,
     #[serde(borrow)]
-    artifact_update: Option<Update<'a>>,
+    artifact_update: Option<ArtifactChunkUpdate<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Task<'a> {
+struct ArtifactTask<'a> {
     id: &'a str,
 }
 
 #[derive(Deserialize)]
-struct Status<'a> {
+struct ArtifactStatusUpdate<'a> {
     #[serde(borrow)]
-    status: State<'a>,
+    status: ArtifactTaskState<'a>,
 }
 
 #[derive(Deserialize)]
-struct State<'a> {
+struct ArtifactTaskState<'a> {
     state: &'a str,
 }
 
 #[derive(Deserialize)]
-struct Update<'a> {
+struct ArtifactChunkUpdate<'a> {
     #[serde(borrow)]
-    artifact: Artifact<'a>,
+    artifact: WireArtifact<'a>,
 }
 
-/// Has the artifact made and reads all of it; panics unless all of it comes, once and in order. Gives the id of the task.
-pub async fn stream(base: &str, made: Made) -> String {
-    let connection = Connection::open(base).await.expect("the node answers");
+/// Lets a task make the artifact and reads all of it. Panics unless every chunk arrives once and in
+/// order. Returns the task's id.
+pub async fn stream(base: &str, artifact: ScriptedArtifact) -> String {
+    let connection = HttpConnection::open(base).await.expect("the node answers");
     let message = json!({"message": {
-        "messageId": unique::id("make"),
+        "messageId": unique_id("make"),
         "role": "ROLE_USER",
         "parts": [{"text": "make it"}],
-        "metadata": {"script": {"chunks": {"count": made.count, "size": made.size}}},
+        "metadata": {"script": {"chunks": {"count": artifact.count, "size": artifact.size}}},
     }});
     let body = call_body("SendStreamingMessage", &message);
     let mut events = connection.events("/agents/script", body).await.expect("the node streams");
     let (mut task, mut seen, mut state) = (String::new(), 0, String::new());
     while let Some(event) = events.next().await.expect("the stream goes on to its end") {
-        let frame: Frame<'_> = serde_json::from_slice(&event.data).expect("an event is a result");
+        let frame: ArtifactFrame<'_> =
+            serde_json::from_slice(&event.data).expect("an event is a result");
         if let Some(update) = frame.result.artifact_update {
-            seen = made.check(seen, &update.artifact);
+            seen = artifact.check(seen, &update.artifact);
         }
         if let Some(update) = frame.result.status_update {
             update.status.state.clone_into(&mut state);
@@ -70,6 +72,6 @@ pub async fn stream(base: &str, made: Made) -> String {
         }
     }
     assert_eq!(state, "TASK_STATE_COMPLETED", "the task has not completed");
-    assert_eq!(seen, made.count, "chunks were lost");
+    assert_eq!(seen, artifact.count, "chunks were lost");
     task
 }

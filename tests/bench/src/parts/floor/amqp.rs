@@ -1,7 +1,7 @@
-//! The broker's way of a message: published, confirmed, delivered and acknowledged, on a quorum queue.
+//! Messages through the broker: published, confirmed, delivered and acknowledged on a quorum queue.
 
-use super::row;
-use crate::figure::{Figure, Value};
+use super::row::row;
+use crate::figure::{Figure, FigureValue};
 use crate::meter::cpu;
 use crate::stats::count;
 use futures::{StreamExt, future::join_all};
@@ -22,19 +22,19 @@ use tokio::sync::Semaphore;
 
 const QUEUE: &str = "floor";
 
-/// As small as a hint that there is work.
+/// A body as small as a wake-up.
 const BODY: &[u8] = b"1.00000000-0000-4000-8000-000000000000";
 
-/// What RabbitMQ refuses or breaks ends the run.
-const BROKER: &str = "the private RabbitMQ answers";
+/// Panic message of failed calls: an error of RabbitMQ ends the run.
+const BROKER_ANSWERS: &str = "the private RabbitMQ answers";
 
 /// Measures one message at a time and many.
 pub async fn run(time: Duration) -> Vec<Figure> {
     let node = RabbitMq::private();
     let connected = Connection::connect(&node.url(), ConnectionProperties::default()).await;
-    let connection = connected.expect(BROKER);
-    let channel = connection.create_channel().await.expect(BROKER);
-    channel.confirm_select(ConfirmSelectOptions::default()).await.expect(BROKER);
+    let connection = connected.expect(BROKER_ANSWERS);
+    let channel = connection.create_channel().await.expect(BROKER_ANSWERS);
+    channel.confirm_select(ConfirmSelectOptions::default()).await.expect(BROKER_ANSWERS);
     declare(&channel).await;
     let delivered = Arc::new(Semaphore::new(0));
     let consuming = consume(&connection, Arc::clone(&delivered)).await;
@@ -49,7 +49,7 @@ pub async fn run(time: Duration) -> Vec<Figure> {
         let messages = count(times.len().max(1));
         let what = format!("RabbitMQ: quorum queue with confirms, {lanes} in flight");
         let mut figure = row(what, "messages/s", &mut times, wall, 1);
-        figure.values.push(Value::less("CPU mq", used / messages * 1e3, "s/1k"));
+        figure.values.push(FigureValue::less("CPU mq", used / messages * 1e3, "s/1k"));
         figures.push(figure);
     }
     consuming.abort();
@@ -61,29 +61,29 @@ async fn declare(channel: &Channel) {
     let quorum = AMQPValue::LongString(LongString::from("quorum"));
     arguments.insert("x-queue-type".into(), quorum);
     let declared = channel.queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), arguments);
-    declared.await.expect(BROKER);
+    declared.await.expect(BROKER_ANSWERS);
 }
 
-/// Acknowledges what comes and lets whoever waits for it go on.
+/// Acknowledges deliveries, and adds a permit for each.
 async fn consume(
     connection: &Connection,
     delivered: Arc<Semaphore>,
 ) -> tokio::task::JoinHandle<()> {
-    let channel = connection.create_channel().await.expect(BROKER);
-    channel.basic_qos(512, BasicQosOptions::default()).await.expect(BROKER);
+    let channel = connection.create_channel().await.expect(BROKER_ANSWERS);
+    channel.basic_qos(512, BasicQosOptions::default()).await.expect(BROKER_ANSWERS);
     let options = BasicConsumeOptions::default();
     let consumer = channel.basic_consume(QUEUE.into(), "".into(), options, FieldTable::default());
-    let mut consumer = consumer.await.expect(BROKER);
+    let mut consumer = consumer.await.expect(BROKER_ANSWERS);
     tokio::spawn(async move {
         while let Some(Ok(delivery)) = consumer.next().await {
-            delivery.ack(BasicAckOptions::default()).await.expect(BROKER);
+            delivery.ack(BasicAckOptions::default()).await.expect(BROKER_ANSWERS);
             delivered.add_permits(1);
         }
         drop(channel);
     })
 }
 
-/// So many lanes publish, wait for the confirm and for a delivery, and again.
+/// Publishes in concurrent lanes; each waits for the confirm and for one delivery before the next.
 async fn publish(
     channel: &Channel,
     delivered: &Semaphore,
@@ -99,9 +99,9 @@ async fn publish(
             let options = BasicPublishOptions::default();
             let published =
                 channel.basic_publish("".into(), QUEUE.into(), options, BODY, properties);
-            let confirmed = published.await.expect(BROKER).await.expect(BROKER);
+            let confirmed = published.await.expect(BROKER_ANSWERS).await.expect(BROKER_ANSWERS);
             assert!(confirmed.is_ack(), "the broker refused a message");
-            delivered.acquire().await.expect("it is never closed").forget();
+            delivered.acquire().await.expect("the semaphore is never closed").forget();
             times.push(begun.elapsed());
         }
         times

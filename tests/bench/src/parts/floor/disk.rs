@@ -1,6 +1,6 @@
-//! Writes that are on the disk.
+//! Synced writes to the disk.
 
-use super::row;
+use super::row::row;
 use crate::figure::Figure;
 use std::{
     fs::File,
@@ -9,22 +9,22 @@ use std::{
 };
 
 /// Bytes of a page.
-const PAGE: usize = 8 * 1024;
+const PAGE_BYTES: usize = 8 * 1024;
 
-/// Pages of the file, which is there before it is measured.
-const PAGES: u64 = 2_048;
+/// Pages of the file, which is preallocated.
+const FILE_PAGES: u64 = 2_048;
 
-/// `fdatasync` after each page.
+/// Measures `fdatasync` after each page.
 pub fn run(time: Duration) -> Vec<Figure> {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let file = File::create(folder.path().join("pages")).expect("our folder is writable");
-    let page = [7; PAGE];
-    for number in 0..PAGES {
+    let page = [7; PAGE_BYTES];
+    for number in 0..FILE_PAGES {
         file.write_all_at(&page, number * 8_192).expect("the disk has room");
     }
     file.sync_all().expect("the disk takes it");
     let (begun, mut times) = (Instant::now(), Vec::new());
-    for number in (0..PAGES).cycle() {
+    for number in (0..FILE_PAGES).cycle() {
         let start = Instant::now();
         file.write_all_at(&page, number * 8_192).expect("the disk has room");
         file.sync_data().expect("the disk takes it");

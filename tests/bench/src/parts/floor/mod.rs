@@ -1,51 +1,26 @@
-//! What this machine can do at most: what follows is a share of it.
+//! The floor: the maximum of this machine without Longhaul, to which later parts refer.
 //!
-//! The smallest durable task in SQL (accepted, claimed, ended), the broker's way of a message, a commit of SQLite, and what they
-//! all stand on, a write that is on the disk. Nothing of Longhaul takes part.
+//! It measures minimal SQL for a durable task (accepted, claimed, ended), a message through the
+//! broker, a commit of SQLite, and a synced write to the disk.
 
 mod amqp;
 mod disk;
 mod postgres;
+mod row;
 mod sqlite;
 
-use crate::{
-    bench::Bench,
-    figure::{Figure, Value},
-    stack::Mode,
-    stats::{count, latencies},
-};
-use std::time::Duration;
+use crate::{bench::Bench, figure::Figure, stack::StackMode};
 
-/// Measures all of it.
+/// Measures the disk and the servers of each stack.
 pub async fn run(bench: &Bench) -> Vec<Figure> {
-    let time = bench.measured() / 4;
+    let time = bench.row_duration() / 4;
     let mut figures = disk::run(time);
-    if bench.wants(Mode::Embedded) {
+    if bench.wants(StackMode::Embedded) {
         figures.extend(sqlite::run(bench, time));
     }
-    if bench.wants(Mode::Distributed) {
+    if bench.wants(StackMode::Distributed) {
         figures.extend(postgres::run(bench, time).await);
         figures.extend(amqp::run(time).await);
     }
     figures
-}
-
-/// A row: so many things in each of these times, one after the other in each of so many lanes.
-fn row(
-    what: String,
-    unit: &'static str,
-    times: &mut [Duration],
-    wall: Duration,
-    each: usize,
-) -> Figure {
-    times.sort_unstable();
-    let rate = count(times.len() * each) / wall.as_secs_f64();
-    let mut values = vec![Value::more("rate", rate, unit)];
-    values.extend(latencies(times));
-    Figure { stack: "floor", part: "floor", what, values }
-}
-
-/// The rate of a [`row`].
-fn rate(figure: &Figure) -> f64 {
-    figure.values.first().map_or(0.0, |value| value.value)
 }

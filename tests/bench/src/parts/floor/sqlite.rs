@@ -1,15 +1,16 @@
-//! Commits of SQLite with `synchronous=FULL`, from one thread: of one row, and of the smallest durable task.
+//! Commits of SQLite with `synchronous=FULL` from one thread: single rows, and minimal durable
+//! tasks.
 
-use super::{rate, row};
+use super::row::{rate, row};
 use crate::{
-    bench::{Bench, Commits},
+    bench::{Bench, CommitSharing},
     figure::Figure,
-    stack::Mode,
+    stack::StackMode,
 };
 use rusqlite::{Connection, Transaction};
 use std::time::{Duration, Instant};
 
-/// A task is its row, two entries of its log and a place in the queue.
+/// Tables of a task: its row, two log entries and a queue entry.
 const SCHEMA: &str = "
     pragma journal_mode = wal;
     pragma synchronous = full;
@@ -20,25 +21,31 @@ const SCHEMA: &str = "
 
 const BODY: &str = r#"{"messageId":"00000000-0000-4000-8000-000000000000","role":"ROLE_USER","parts":[{"text":"Task 0000000001"}]}"#;
 
-/// Tasks or rows that share a commit.
-const BATCH: i64 = 100;
+/// Tasks or rows per shared commit.
+const TASKS_PER_COMMIT: i64 = 100;
 
 type Step = fn(&Transaction<'_>, i64) -> rusqlite::Result<()>;
 
-/// Measures commits of rows and of tasks, alone and shared.
+/// Measures commits of rows and tasks, single and shared.
 pub fn run(bench: &Bench, time: Duration) -> Vec<Figure> {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let mut database =
         Connection::open(folder.path().join("floor.db")).expect("our folder is writable");
     database.execute_batch(SCHEMA).expect("the schema is right");
-    // Nobody else could claim a task of this process, so that it was claimed need not be on the disk before it has ended.
+    // No other process can claim these tasks, so a claim needs no commit of its own.
     let tasks: [Step; 2] = [accept, end];
     let one = measure(&mut database, "SQLite: one row, a commit", time, 1, &[item]);
-    let many = measure(&mut database, "SQLite: 100 rows a commit", time, BATCH, &[item]);
+    let many = measure(&mut database, "SQLite: 100 rows a commit", time, TASKS_PER_COMMIT, &[item]);
     let each = measure(&mut database, "SQLite: a task in two commits", time, 1, &tasks);
-    let shared = measure(&mut database, "SQLite: tasks, two commits for 100", time, BATCH, &tasks);
-    bench.note_floor(Mode::Embedded, Commits::Each, rate(&each));
-    bench.note_floor(Mode::Embedded, Commits::Shared, rate(&shared));
+    let shared = measure(
+        &mut database,
+        "SQLite: tasks, two commits for 100",
+        time,
+        TASKS_PER_COMMIT,
+        &tasks,
+    );
+    bench.record_floor(StackMode::Embedded, CommitSharing::Each, rate(&each));
+    bench.record_floor(StackMode::Embedded, CommitSharing::Shared, rate(&shared));
     vec![one, many, each, shared]
 }
 
@@ -52,12 +59,12 @@ fn measure(
     let last = |table: &str| format!("select coalesce(max(id), 0) from {table}");
     let count = |table: &str| database.query_row(&last(table), (), |row| row.get::<_, i64>(0));
     let mut next =
-        count("item").and_then(|a| Ok(a.max(count("task")?))).expect("it can be read") + 1;
+        count("item").and_then(|a| Ok(a.max(count("task")?))).expect("the table can be read") + 1;
     let (begun, mut times) = (Instant::now(), Vec::new());
     while begun.elapsed() < time {
         let start = Instant::now();
         for step in steps {
-            let transaction = database.transaction().expect("nobody else writes");
+            let transaction = database.transaction().expect("no other connection writes");
             for id in next..next + batch {
                 step(&transaction, id).expect("the statement is right");
             }

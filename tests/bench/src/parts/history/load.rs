@@ -1,22 +1,23 @@
-//! Putting the tasks into the tables.
+//! Loads the tasks into the tables by SQL.
 //!
-//! Indexes are taken away and built again behind the rows, as a restore does. The long tasks come last, row by row.
+//! Indexes are dropped and rebuilt after the rows, as in a restore. The long tasks come last, row
+//! by row.
 
-use super::spread::Spread;
-use crate::stack::Stack;
+use super::distribution::TaskDistribution;
+use crate::stack::BenchStack;
 use std::time::{Duration, Instant};
 use tokio_postgres::{Client, NoTls};
 
-/// What it took.
+/// Cost of the load.
 #[derive(Debug, Clone, Copy)]
-pub struct Load {
-    /// Time for everything, vacuum and statistics too.
+pub struct LoadResult {
+    /// Total time, including vacuum and statistics.
     pub took: Duration,
-    /// Database and WAL on disk.
+    /// Size of database and WAL on disk.
     pub gigabytes: f64,
 }
 
-/// Tables and what fills them; the first three together, beside the log.
+/// Tables and the statements that fill them, concurrently with the log.
 const STATES: [(&str, &str); 3] = [
     (
         "tasks",
@@ -39,7 +40,7 @@ const STATES: [(&str, &str); 3] = [
     ),
 ];
 
-/// What was asked, for one in five an artifact, and the end.
+/// The log: a message, for one task in five an artifact, and the end.
 const LOG: [(&str, &str); 1] = [(
     "log",
     r#"insert into log (owner_id, task_id, seq, at, attempt, kind, speaks, head, body)
@@ -59,13 +60,13 @@ const LOG: [(&str, &str); 1] = [(
         where e.seq <= n.last"#,
 )];
 
-/// Loads everything.
-pub async fn load(stack: &Stack, spread: Spread, events: usize) -> Load {
+/// Loads all tasks.
+pub async fn load(stack: &BenchStack, distribution: TaskDistribution, events: usize) -> LoadResult {
     let begun = Instant::now();
     let (one, two) = (connect(stack).await, connect(stack).await);
-    run(&one, &spread.functions()).await;
-    tokio::join!(fill(&one, &STATES, spread.tasks), fill(&two, &LOG, spread.tasks));
-    run(&one, &long_tasks(spread, events)).await;
+    run(&one, &distribution.functions()).await;
+    tokio::join!(fill(&one, &STATES, distribution.tasks), fill(&two, &LOG, distribution.tasks));
+    run(&one, &long_tasks(distribution, events)).await;
     let vacuum = async |client: &Client, table: &str| {
         run(client, &format!("vacuum (analyze) {table}")).await;
     };
@@ -81,15 +82,15 @@ pub async fn load(stack: &Stack, spread: Spread, events: usize) -> Load {
     let took = begun.elapsed();
     let size = "select (pg_database_size(current_database()) + (select sum(size) from pg_ls_waldir()))::float8 / 1e9";
     let gigabytes = one.query_one(size, &[]).await.expect("the size is known").get(0);
-    Load { took, gigabytes }
+    LoadResult { took, gigabytes }
 }
 
-async fn connect(stack: &Stack) -> Client {
+async fn connect(stack: &BenchStack) -> Client {
     let database = stack.database.as_ref().expect("a distributed stack has a database");
     let (client, connection) =
         tokio_postgres::connect(&database.url(), NoTls).await.expect("Postgres answers");
     tokio::spawn(async move {
-        // It ends with its client.
+        // The connection ends with its client.
         let _ = connection.await;
     });
     run(&client, "set synchronous_commit = off; set jit = off").await;
@@ -98,12 +99,12 @@ async fn connect(stack: &Stack) -> Client {
 
 async fn run(client: &Client, sql: &str) {
     client.batch_execute(sql).await.unwrap_or_else(|error| {
-        let why = error.as_db_error().map(ToString::to_string).unwrap_or_default();
-        panic!("{error} {why}: {sql}")
+        let cause = error.as_db_error().map(ToString::to_string).unwrap_or_default();
+        panic!("{error} {cause}: {sql}")
     });
 }
 
-/// Empties and fills tables in one transaction, their indexes last.
+/// Truncates and fills tables, each in one transaction, with indexes last.
 async fn fill(client: &Client, tables: &[(&str, &str)], tasks: usize) {
     for (table, insert) in tables {
         let (drop, create) = indexes(client, table).await;
@@ -116,7 +117,7 @@ async fn fill(client: &Client, tables: &[(&str, &str)], tasks: usize) {
     }
 }
 
-/// Statements that take a table's indexes away, and that build them again.
+/// Statements that drop a table's indexes, and that rebuild them.
 async fn indexes(client: &Client, table: &str) -> (String, String) {
     let rows = client
         .query(
@@ -141,8 +142,8 @@ async fn indexes(client: &Client, table: &str) -> (String, String) {
     (all(0), all(1))
 }
 
-/// Two parked tasks of so many entries: one of chunks of an artifact, one of messages.
-fn long_tasks(spread: Spread, events: usize) -> String {
+/// Two parked tasks with this number of entries: chunks of an artifact, and messages.
+fn long_tasks(distribution: TaskDistribution, events: usize) -> String {
     let message = |number: usize, text: &str| {
         format!(
             r#"'{{"messageId":"' || md5('m' || seq)::uuid || '","contextId":"long","taskId":"' || bench_task({number}) || '","role":"agent","parts":[{{"text":"{text}"}}]}}'"#
@@ -167,7 +168,8 @@ fn long_tasks(spread: Spread, events: usize) -> String {
             from generate_series(1, {events}) seq;"#
         )
     };
-    let (chunks, talk) = (spread.tasks + 1, spread.tasks + 2);
-    let step = format!(r#"'{{"state":"working","message":' || {} || '}}'"#, message(talk, "step"));
-    one(chunks, 3, chunk, false) + &one(talk, 2, &step, true)
+    let (chunks, messages) = (distribution.tasks + 1, distribution.tasks + 2);
+    let step =
+        format!(r#"'{{"state":"working","message":' || {} || '}}'"#, message(messages, "step"));
+    one(chunks, 3, chunk, false) + &one(messages, 2, &step, true)
 }

@@ -1,93 +1,96 @@
-//! Reading over HTTP, one request after the other on one connection.
+//! Reads over HTTP, one request at a time.
 
-use crate::http::{Connection, Failure, call_body};
+use crate::http::{HttpConnection, RequestError, call_body};
 use bytes::Bytes;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// How long one answer is waited for.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Longest wait for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Most failures before a kind of request is given up.
-const FAILURES: usize = 3;
+/// Failures after which a kind of request is abandoned.
+const MAX_FAILURES: usize = 3;
 
-/// Whether an answer is right; what is wrong otherwise.
-pub type Check = Box<dyn Fn(&Value) -> Result<(), String>>;
+/// A check of an answer.
+pub type AnswerCheck = Box<dyn Fn(&Value) -> Result<(), String>>;
 
-/// One request.
-pub struct Request {
-    /// Where.
+/// A read request.
+pub struct ReadRequest {
+    /// The path.
     pub path: &'static str,
-    /// Which method: of `SubscribeToTask` the first event is the answer.
+    /// The method. The answer of `SubscribeToTask` is its first event.
     pub method: &'static str,
-    /// With what.
+    /// The parameters.
     pub params: Value,
-    /// What its answer must be.
-    pub check: Check,
+    /// The check of its answer.
+    pub check: AnswerCheck,
 }
 
-/// Requests of one kind.
-pub struct Asked {
-    /// What they are.
+/// Read requests of one kind.
+pub struct ReadRequests {
+    /// The title of the row.
     pub what: &'static str,
-    /// In this order, from the beginning again when time is left.
-    pub requests: Vec<Request>,
+    /// The requests in order, repeated while time is left.
+    pub requests: Vec<ReadRequest>,
 }
 
-/// What came of them.
+/// Result of read requests.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// Sorted.
+pub struct ReadResult {
+    /// Sorted latencies.
     pub latencies: Vec<Duration>,
-    /// Bytes of all answers.
+    /// Total bytes of answers.
     pub bytes: usize,
-    /// Requests that were not answered as they should be.
+    /// Number of failed requests.
     pub failed: usize,
-    /// Why the first of them was not.
+    /// The first failure.
     pub failure: Option<String>,
 }
 
-impl Found {
-    /// Notes a right answer.
+impl ReadResult {
+    /// Adds a right answer.
     pub fn add(&mut self, latency: Duration, bytes: usize) {
         self.latencies.push(latency);
         self.bytes += bytes;
     }
 
-    fn fail(&mut self, why: String) {
+    fn fail(&mut self, cause: String) {
         self.failed += 1;
-        self.failure.get_or_insert(why);
+        self.failure.get_or_insert(cause);
     }
 }
 
-/// Sends requests of one kind for so long, each at least once.
-pub async fn read(base: &str, asked: &Asked, measured: Duration) -> Found {
-    let mut found = Found::default();
+/// Sends requests of one kind for the measured time.
+pub async fn read(base: &str, requests: &ReadRequests, measured: Duration) -> ReadResult {
+    let mut result = ReadResult::default();
     let begun = Instant::now();
-    for (number, request) in asked.requests.iter().cycle().enumerate() {
+    for (number, request) in requests.requests.iter().cycle().enumerate() {
         let enough = number >= 3 && begun.elapsed() >= measured;
-        if enough || found.failed >= FAILURES || number >= 2_000 {
+        if enough || result.failed >= MAX_FAILURES || number >= 2_000 {
             break;
         }
         let sent = Instant::now();
-        let answer = tokio::time::timeout(LIMIT, answer(base, request)).await;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer(base, request)).await;
         let latency = sent.elapsed();
         match answer {
-            Err(_) => found.fail(format!("no answer within {LIMIT:?}")),
-            Ok(Err(failure)) => found.fail(failure.to_string()),
-            Ok(Ok((latency_of_bytes, body))) => match judge(request, &body) {
-                Ok(()) => found.add(latency_of_bytes.unwrap_or(latency), body.len()),
-                Err(why) => found.fail(why),
+            Err(_) => result.fail(format!("no answer within {ANSWER_TIMEOUT:?}")),
+            Ok(Err(failure)) => result.fail(failure.to_string()),
+            Ok(Ok((latency_of_bytes, body))) => match check_answer(request, &body) {
+                Ok(()) => result.add(latency_of_bytes.unwrap_or(latency), body.len()),
+                Err(cause) => result.fail(cause),
             },
         }
     }
-    found.latencies.sort_unstable();
-    found
+    result.latencies.sort_unstable();
+    result
 }
 
-/// The answer, and how long it took where connecting is not to be counted.
-async fn answer(base: &str, request: &Request) -> Result<(Option<Duration>, Bytes), Failure> {
-    let mut connection = Connection::open(base).await?;
+/// Sends a request; returns its latency without the time to connect, and its answer.
+async fn answer(
+    base: &str,
+    request: &ReadRequest,
+) -> Result<(Option<Duration>, Bytes), RequestError> {
+    let mut connection = HttpConnection::open(base).await?;
     let body = call_body(request.method, &request.params);
     let begun = Instant::now();
     if request.method == "SubscribeToTask" {
@@ -99,9 +102,9 @@ async fn answer(base: &str, request: &Request) -> Result<(Option<Duration>, Byte
     Ok((Some(begun.elapsed()), answer.body))
 }
 
-fn judge(request: &Request, body: &[u8]) -> Result<(), String> {
+fn check_answer(request: &ReadRequest, body: &[u8]) -> Result<(), String> {
     let json: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let shown = || String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
     let result = json.get("result").ok_or_else(shown)?;
-    (request.check)(result).map_err(|why| format!("{why}: {}", shown()))
+    (request.check)(result).map_err(|cause| format!("{cause}: {}", shown()))
 }

@@ -1,24 +1,23 @@
-//! The tasks that are subscribed to: parked until everybody is there, then reporting progress.
+//! The subscribed tasks: parked until all subscribers are there, then reporting progress.
 
-use super::unique;
-use crate::{http::Connection, stack::Stack};
+use crate::{http::HttpConnection, message_ids::unique_id, stack::BenchStack};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const PATH: &str = "/agents/script";
 
-/// How tasks report.
+/// The pace at which tasks report progress.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// How often.
+pub struct ProgressPace {
+    /// Number of events.
     pub events: u32,
-    /// What lies between.
+    /// Time between two events.
     pub delay: Duration,
 }
 
-/// Parks so many tasks; gives their ids.
-pub async fn park(stack: &Stack, tasks: usize) -> Vec<String> {
-    let mut connection = Connection::open(stack.base()).await.expect("the node answers");
+/// Parks tasks; returns their ids.
+pub async fn park(stack: &BenchStack, tasks: usize) -> Vec<String> {
+    let mut connection = HttpConnection::open(stack.base()).await.expect("the node answers");
     let mut ids = Vec::with_capacity(tasks);
     for _ in 0..tasks {
         let params = message("park", None, &json!({"end": "input-required"}));
@@ -31,9 +30,9 @@ pub async fn park(stack: &Stack, tasks: usize) -> Vec<String> {
     ids
 }
 
-/// Lets all of them go on, one shortly after the other.
-pub async fn go_on(stack: &Stack, ids: &[String], pace: Pace) {
-    let mut connection = Connection::open(stack.base()).await.expect("the node answers");
+/// Resumes all tasks, one shortly after the other.
+pub async fn resume(stack: &BenchStack, ids: &[String], pace: ProgressPace) {
+    let mut connection = HttpConnection::open(stack.base()).await.expect("the node answers");
     let plan = json!({"progress": pace.events, "progressDelayMs": pace.delay.as_millis()});
     for id in ids {
         let mut params = message("go", Some(id), &plan);
@@ -43,9 +42,9 @@ pub async fn go_on(stack: &Stack, ids: &[String], pace: Pace) {
     }
 }
 
-fn message(words: &str, task: Option<&String>, plan: &Value) -> Value {
+fn message(prefix: &str, task: Option<&String>, plan: &Value) -> Value {
     let mut message = json!({
-        "messageId": unique::id(words),
+        "messageId": unique_id(prefix),
         "role": "ROLE_USER",
         "parts": [{"text": "go"}],
         "metadata": {"script": plan},

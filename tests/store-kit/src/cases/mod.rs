@@ -1,0 +1,29 @@
+//! The cases, by subject.
+
+pub mod append;
+pub mod blobs;
+pub mod budget;
+pub mod cancel;
+pub mod checkpoints;
+pub mod claim;
+pub mod dead;
+pub mod deadline;
+pub mod dedupe;
+pub mod fairness;
+pub mod fold;
+pub mod intake;
+pub mod isolation;
+pub mod keys;
+pub mod limits;
+pub mod listing;
+pub mod operating;
+pub mod park_wake;
+pub mod pinning;
+pub mod poison;
+pub mod reading;
+pub mod reap;
+pub mod registry;
+pub mod schedules;
+pub mod settle;
+pub mod signals;
+pub mod walk;
