@@ -4,7 +4,7 @@
 //! members that they do not know, and take a missing optional member for absent, so that client and server may be of
 //! different versions. Requests are strict: a node refuses a member that it does not know.
 
-use crate::{native::LogEntryView, time::Time};
+use crate::{native::LogEntryView, write::Rfc3339Millis};
 use longhaul_domain::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -298,7 +298,7 @@ pub struct DeleteAnswer {
 
 /// Writes a time in UTC with milliseconds.
 pub(crate) fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    Time(*at).serialize(serializer)
+    Rfc3339Millis(*at).serialize(serializer)
 }
 
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
@@ -306,7 +306,7 @@ fn optional_millis<S: Serializer>(
     at: &Option<Timestamp>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    at.map(Time).serialize(serializer)
+    at.map(Rfc3339Millis).serialize(serializer)
 }
 
 #[cfg(test)]
