@@ -150,6 +150,7 @@ pub(crate) fn state(number: i32, at: &JsonPath<'_>) -> Parsed<Option<TaskState>>
 
 /// Reads an absolute `http` or `https` URL, by the rule of the JSON dialects.
 pub(crate) fn http_url(url: String, at: &JsonPath<'_>) -> Parsed<String> {
+    // Unset in protobuf; the JSON reader would call it malformed.
     if url.is_empty() {
         return at.refuse("is required");
     }

@@ -27,6 +27,7 @@ pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
     };
     let message = cut(message);
     let details = details(&dialect.named(error));
+    // The details repeat code and message, as `google.rpc.Status` requires.
     let written = rpc::Status { code, message: message.clone(), details };
     Status::with_details(Code::from_i32(code), message, Bytes::from(written.encode_to_vec()))
 }

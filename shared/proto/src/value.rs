@@ -46,6 +46,7 @@ pub(crate) fn maybe_object(
 
 fn write(value: &Value, text: &mut String, depth: usize) -> Result<(), String> {
     match &value.kind {
+        // A value without a kind is malformed; it reads as null.
         None | Some(Kind::NullValue(_)) => text.push_str("null"),
         Some(Kind::BoolValue(value)) => text.push_str(if *value { "true" } else { "false" }),
         Some(Kind::NumberValue(number)) => write_number(*number, text)?,

@@ -5,7 +5,10 @@
 use crate::{
     Operation, ProtocolError, Request, SendOutcome, StreamEvent, TaskPage, WaitEnd, bounds,
     request::PushConfig,
-    v0::{self, FileEncoding, FrameEncoder, LegacyForm, WriteContext},
+    v0::{
+        self, FileEncoding, FrameEncoder, LegacyForm, LegacyFrame, WriteContext,
+        card::{CombinedCard, LegacyCard},
+    },
     v1::{self, EventWithCursor, PushList, V1, card::AgentCard},
 };
 use longhaul_domain::{Seq, Task};
@@ -197,7 +200,7 @@ impl Serialize for DialectView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Some(form) = self.dialect.form() {
             let cx = WriteContext { form, client_task_id: self.client_task_id, files: self.files };
-            return v0::serialize_payload(cx, self.payload, serializer);
+            return serialize_legacy(cx, self.payload, serializer);
         }
         match self.payload {
             ResultPayload::Send(outcome) => V1(outcome).serialize(serializer),
@@ -212,5 +215,38 @@ impl Serialize for DialectView<'_> {
             ResultPayload::Card(card) => card.serialize(serializer),
             ResultPayload::Empty => serializer.serialize_map(Some(0))?.end(),
         }
+    }
+}
+
+/// Writes a result in a form before 1.0.
+fn serialize_legacy<S: Serializer>(
+    cx: WriteContext<'_>,
+    payload: ResultPayload<'_>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match payload {
+        ResultPayload::Send(outcome) => cx.wrap(outcome).serialize(serializer),
+        ResultPayload::Task(task) => cx.wrap(task).serialize(serializer),
+        ResultPayload::Page(page) => cx.wrap(page).serialize(serializer),
+        ResultPayload::Event(event) => {
+            // Only streams of 0.1 use the index, and `FrameEncoder` writes those.
+            LegacyFrame { cx, event, cursor: None, index: 0 }.serialize(serializer)
+        }
+        ResultPayload::EventWithCursor(event, seq) => {
+            LegacyFrame { cx, event, cursor: Some(seq), index: 0 }.serialize(serializer)
+        }
+        ResultPayload::Push(config) => cx.wrap(config).serialize(serializer),
+        ResultPayload::PushList(list) => cx.wrap(list).serialize(serializer),
+        // Over HTTP some clients read `ProtoJSON`, others the JSON-RPC shape; this document is
+        // both.
+        ResultPayload::Card(card) if cx.form == LegacyForm::V0_3Proto => {
+            CombinedCard(card).serialize(serializer)
+        }
+        ResultPayload::Card(card) => LegacyCard(card).serialize(serializer),
+        ResultPayload::Empty => match cx.form {
+            LegacyForm::V0_3Proto => serializer.serialize_map(Some(0))?.end(),
+            // JSON-RPC requires a result, and null is one.
+            LegacyForm::V0_3 | LegacyForm::V0_1 => serializer.serialize_unit(),
+        },
     }
 }

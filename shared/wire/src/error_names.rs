@@ -8,6 +8,7 @@ impl Dialect {
     /// Error message with the method names of this dialect.
     pub fn message(self, error: &ProtocolError) -> String {
         let mut message = error.to_string();
+        // Messages are written in the terms of 1.0.
         if self == Self::V1_0 {
             return message;
         }

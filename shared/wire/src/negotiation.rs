@@ -121,6 +121,7 @@ impl Negotiation {
             // Names of 0.3 count as 0.3, even those that 0.1 shares.
             (true, _) => self.served_dialect(Dialect::V0_3.version()),
             (false, true) => self.served_dialect(Dialect::V0_1.version()),
+            // An unknown name counts as 1.0 and ends as "method not found".
             (false, false) if self.assume => Ok(Dialect::V1_0),
             (false, false) => self.served_dialect(DEFAULT_VERSION),
         }

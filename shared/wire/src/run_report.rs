@@ -73,6 +73,7 @@ impl Serialize for RunReport {
                 members.put("queuedMs", &ms)?;
             }
         }
+        // Lost workers are rare, so zero is omitted.
         members.put_some("losses", (self.losses > 0).then_some(self.losses))?;
         members.close()
     }

@@ -58,6 +58,7 @@ pub fn read_create_push(
         let Some(task) = parent.or_else(|| config.task.clone()) else {
             return at.field("parent").refuse("is required");
         };
+        // `configId` takes precedence over the id inside the config.
         let id = id?.or(config.id);
         Ok(PushConfigRequest {
             task: task.clone(),

@@ -25,6 +25,7 @@ pub fn read_send(request: pb::SendMessageRequest) -> Result<SendRequest, Protoco
         let message = required(request.message, &at.field("message"), read_user_message);
         let configured = optional(request.configuration, &at.field("configuration"), configuration);
         let metadata = value::maybe_object(request.metadata.as_ref(), &at.field("metadata"));
+        // Nothing fails before every member has been read.
         let message = message?;
         let configured = configured?.unwrap_or_default();
         Ok(SendRequest {

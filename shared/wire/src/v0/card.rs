@@ -61,6 +61,7 @@ impl Serialize for CardDocument<'_> {
         let mut members = ObjectWriter::open(serializer)?;
         members.put("name", &card.name)?;
         members.put("description", &card.description)?;
+        // Clients of 1.0 ignore this member and read the versions of the interfaces.
         members.put("protocolVersion", CARD_PROTOCOL_VERSION)?;
         self.put_interfaces(&mut members)?;
         members.put_some("provider", card.provider.as_ref())?;

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Event as a stream frame.
-pub(super) struct LegacyFrame<'a> {
+pub(crate) struct LegacyFrame<'a> {
     pub cx: WriteContext<'a>,
     pub event: &'a StreamEvent,
     /// Log position, for bindings without event ids.

@@ -68,6 +68,7 @@ impl FrameEncoder {
     /// for its status. Only the last frame may carry the event id: a client that has it has the
     /// whole event.
     pub fn encode<'a>(&'a mut self, event: &'a StreamEvent) -> Vec<EncodedFrame<'a>> {
+        // Every other dialect sends one frame per event.
         if self.form != Some(LegacyForm::V0_1) {
             return vec![EncodedFrame { frames: self, event: Cow::Borrowed(event), index: 0 }];
         }

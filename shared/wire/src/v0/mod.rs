@@ -18,6 +18,7 @@ mod request;
 mod send;
 mod task;
 
+pub(crate) use event::LegacyFrame;
 pub use event::received_event;
 pub use file_encoding::FileEncoding;
 pub use form::LegacyForm;
@@ -26,10 +27,8 @@ pub use push::{received_push_config, received_push_list};
 pub use send::received_send;
 pub use task::{received_page, received_task};
 
-use crate::{Operation, ProtocolError, Request, ResultPayload};
-use card::{CombinedCard, LegacyCard};
-use event::LegacyFrame;
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use crate::{Operation, ProtocolError, Request};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Value that serializes in a form before 1.0.
@@ -112,36 +111,4 @@ pub fn read_request(
         }
         Operation::ExtendedCard => Request::ExtendedCard(request::read_extended_card(params)?),
     })
-}
-
-/// Writes a result in its form.
-pub(crate) fn serialize_payload<S: Serializer>(
-    cx: WriteContext<'_>,
-    payload: ResultPayload<'_>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match payload {
-        ResultPayload::Send(outcome) => cx.wrap(outcome).serialize(serializer),
-        ResultPayload::Task(task) => cx.wrap(task).serialize(serializer),
-        ResultPayload::Page(page) => cx.wrap(page).serialize(serializer),
-        ResultPayload::Event(event) => {
-            LegacyFrame { cx, event, cursor: None, index: 0 }.serialize(serializer)
-        }
-        ResultPayload::EventWithCursor(event, seq) => {
-            LegacyFrame { cx, event, cursor: Some(seq), index: 0 }.serialize(serializer)
-        }
-        ResultPayload::Push(config) => cx.wrap(config).serialize(serializer),
-        ResultPayload::PushList(list) => cx.wrap(list).serialize(serializer),
-        // Over HTTP some clients read `ProtoJSON`, others the JSON-RPC shape; this document is
-        // both.
-        ResultPayload::Card(card) if cx.form == LegacyForm::V0_3Proto => {
-            CombinedCard(card).serialize(serializer)
-        }
-        ResultPayload::Card(card) => LegacyCard(card).serialize(serializer),
-        ResultPayload::Empty => match cx.form {
-            LegacyForm::V0_3Proto => serializer.serialize_map(Some(0))?.end(),
-            // JSON-RPC requires a result, and null is one.
-            LegacyForm::V0_3 | LegacyForm::V0_1 => serializer.serialize_unit(),
-        },
-    }
 }

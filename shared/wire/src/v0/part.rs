@@ -245,6 +245,7 @@ fn unwrap_data(data: Json, metadata: Option<JsonObject>) -> (Json, Option<JsonOb
         .as_ref()
         .and_then(|metadata| metadata.get(WRAPPED_MARKER))
         .is_some_and(|mark| mark.as_str() == "true");
+    // Unmarked objects with a `value` member are the author's own.
     if !marked {
         return (data, metadata);
     }

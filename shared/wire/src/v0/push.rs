@@ -49,6 +49,7 @@ impl Serialize for ConfigBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let config = self.1;
         let mut members = ObjectWriter::open(serializer)?;
+        // Configs of 0.1 have no id.
         members.put_some("id", config.id.as_ref().filter(|_| self.0 != LegacyForm::V0_1))?;
         members.put("url", &config.url)?;
         members.put_some("token", config.token.as_ref().map(Secret::reveal))?;

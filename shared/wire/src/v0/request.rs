@@ -53,6 +53,7 @@ pub(super) fn read_get(form: LegacyForm, params: &RawValue) -> Result<GetRequest
         let [history] = object(raw, at, ["historyLength"])?;
         let id = task(form, raw, at);
         let history = history.optional(at, history_length);
+        // An absent length means no history in 0.1, and all of it elsewhere.
         let absent = (form == LegacyForm::V0_1).then_some(0);
         Ok(GetRequest { tenant: None, id: id?, history_length: form.history(history?).or(absent) })
     })

@@ -103,6 +103,7 @@ impl Serialize for ArtifactFrame<'_> {
 
 fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ReceivedEvent> {
     let fields = object(raw, at, ["task", "message", "statusUpdate", "artifactUpdate"])?;
+    // The frame is a protobuf `oneof`.
     if fields.iter().filter(|field| field.present().is_some()).count() != 1 {
         return at.refuse("must hold one of task, message, statusUpdate and artifactUpdate");
     }

@@ -25,6 +25,7 @@ pub(crate) fn page_size(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<u32> {
 
 pub(crate) fn count(raw: RawJson<'_>, at: &JsonPath<'_>, min: u32, max: u32) -> Parsed<u32> {
     let number = scalar::integer(raw, at, i64::from(min)..=i64::from(max))?;
+    // Cannot fail within these bounds.
     u32::try_from(number).or_else(|_| at.refuse("is out of range"))
 }
 

@@ -79,6 +79,7 @@ fn read_user_message(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<message::Par
     let some_parts = require_parts(at, &parts);
     let message = message::read(raw, at)?;
     some_parts?;
+    // Agents never send; they reply within a task.
     match message.message.role {
         Role::User => Ok(message),
         Role::Agent => at.field("role").refuse("must be ROLE_USER in a message to an agent"),
