@@ -32,12 +32,12 @@ const KEY_SET_CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max
 const KEY_SET_TYPE: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
 /// The card of the agent at the root.
-pub async fn of_root(State(state): State<AppState>, request: Request) -> Response {
+pub async fn root_card(State(state): State<AppState>, request: Request) -> Response {
     answer(&state, request, CardScope::Root).await
 }
 
 /// The card of an agent at its own address.
-pub async fn of_agent(
+pub async fn agent_card(
     State(state): State<AppState>,
     Path(agent): Path<String>,
     request: Request,
@@ -73,7 +73,7 @@ async fn respond(state: &AppState, parts: &Parts, scope: CardScope) -> Response 
                     let (tag, now) = (etag(&bytes), state.service.clock.now());
                     let since = match address.source {
                         AddressSource::Configured => {
-                            Some(http_date(state.last_modified.of((scope, format), &tag, now)))
+                            Some(http_date(state.last_modified.time_of((scope, format), &tag, now)))
                         }
                         // Clients choose among unboundedly many addresses, so no times are kept for
                         // them.
@@ -115,8 +115,8 @@ async fn respond(state: &AppState, parts: &Parts, scope: CardScope) -> Response 
 /// Clients of 1.0 get its card; clients that state no version get one that 0.3 can read, too.
 fn format(state: &AppState, parts: &Parts) -> CardFormat {
     let stated = stated_version(&parts.headers, parts.uri.query());
-    let of_v1 = |version: &String| Dialect::from_version(version.trim()) == Some(Dialect::V1_0);
-    if !state.negotiation.v0_3 || stated.as_ref().is_some_and(of_v1) {
+    let is_v1_0 = |version: &String| Dialect::from_version(version.trim()) == Some(Dialect::V1_0);
+    if !state.negotiation.v0_3 || stated.as_ref().is_some_and(is_v1_0) {
         CardFormat::V1_0
     } else {
         CardFormat::Any

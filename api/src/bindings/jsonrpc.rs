@@ -29,12 +29,12 @@ use tracing::Instrument;
 const DEFAULT_DIALECT: Dialect = Dialect::V1_0;
 
 /// A call at the root.
-pub async fn for_root(State(state): State<AppState>, request: Request) -> Response {
+pub async fn call_root(State(state): State<AppState>, request: Request) -> Response {
     handle_request(&state, None, request).await
 }
 
 /// A call at an agent's own address.
-pub async fn for_agent(
+pub async fn call_agent(
     State(state): State<AppState>,
     Path(agent): Path<String>,
     request: Request,

@@ -21,7 +21,7 @@ pub struct LastModifiedTimes(Mutex<HashMap<(CardScope, CardFormat), (String, Tim
 
 impl LastModifiedTimes {
     /// Time since which this card has this tag.
-    pub fn of(&self, card: (CardScope, CardFormat), tag: &str, now: Timestamp) -> Timestamp {
+    pub fn time_of(&self, card: (CardScope, CardFormat), tag: &str, now: Timestamp) -> Timestamp {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, since) = known.entry(card).or_insert_with(|| (tag.to_owned(), now));
         if last != tag {
@@ -49,12 +49,12 @@ mod tests {
         let first = Utc.with_ymd_and_hms(2026, 3, 1, 9, 5, 7).unwrap();
         let later = first + TimeDelta::hours(1);
         let card = || (CardScope::Root, CardFormat::V1_0);
-        assert_eq!(since.of(card(), "a", first), first);
-        assert_eq!(since.of(card(), "a", later), first);
-        assert_eq!(since.of((CardScope::Root, CardFormat::Any), "a", later), later);
-        assert_eq!(since.of(card(), "b", later), later);
+        assert_eq!(since.time_of(card(), "a", first), first);
+        assert_eq!(since.time_of(card(), "a", later), first);
+        assert_eq!(since.time_of((CardScope::Root, CardFormat::Any), "a", later), later);
+        assert_eq!(since.time_of(card(), "b", later), later);
         let next = later + TimeDelta::seconds(1);
-        assert_eq!(since.of(card(), "c", later + TimeDelta::milliseconds(3)), next);
+        assert_eq!(since.time_of(card(), "c", later + TimeDelta::milliseconds(3)), next);
         assert_eq!(http_date(first), "Sun, 01 Mar 2026 09:05:07 GMT");
     }
 }

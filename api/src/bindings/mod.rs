@@ -62,18 +62,18 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(ready))
         .route(card::KEY_SET_PATH, get(card::key_set))
         .route("/agents", get(http::log::agents))
-        .route("/tasks/{task}/log", get(http::log::of_task))
-        .route("/agents/{agent}", post(jsonrpc::for_agent))
-        .route("/agents/{agent}/", post(jsonrpc::for_agent))
-        .route("/agents/{agent}/a2a", post(jsonrpc::for_agent))
-        .route("/agents/{agent}/a2a/", post(jsonrpc::for_agent));
+        .route("/tasks/{task}/log", get(http::log::task_log_page))
+        .route("/agents/{agent}", post(jsonrpc::call_agent))
+        .route("/agents/{agent}/", post(jsonrpc::call_agent))
+        .route("/agents/{agent}/a2a", post(jsonrpc::call_agent))
+        .route("/agents/{agent}/a2a/", post(jsonrpc::call_agent));
     for root in ["/", "/a2a", "/a2a/"] {
-        router = router.route(root, post(jsonrpc::for_root));
+        router = router.route(root, post(jsonrpc::call_root));
     }
     for name in ["agent-card.json", "agent.json"] {
         router = router
-            .route(&format!("/.well-known/{name}"), get(card::of_root))
-            .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::of_agent));
+            .route(&format!("/.well-known/{name}"), get(card::root_card))
+            .route(&format!("/agents/{{agent}}/.well-known/{name}"), get(card::agent_card));
     }
     router
         .fallback(http::fallback)

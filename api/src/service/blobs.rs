@@ -7,7 +7,7 @@ use longhaul_store::StoreError;
 use std::sync::Arc;
 
 /// All contents of a task that may be blobs.
-fn slots_of(task: &mut Task) -> impl Iterator<Item = BlobSlot<'_>> {
+fn blob_slots_of_task(task: &mut Task) -> impl Iterator<Item = BlobSlot<'_>> {
     let history = task.history.iter_mut().flat_map(|item| item.message.blob_slots());
     let status = task.status.message.iter_mut().flat_map(Message::blob_slots);
     let artifacts = task.artifacts.iter_mut().flat_map(Artifact::blob_slots);
@@ -27,7 +27,7 @@ impl Service {
         self.report(caller, std::slice::from_mut(task)).await?;
         self.fit_task(task)?;
         let permit = self.response_budget.fit(permit, SizeEstimate::WithBlobs.task(task)).await?;
-        self.resolve(caller, slots_of(task).collect()).await?;
+        self.resolve(caller, blob_slots_of_task(task).collect()).await?;
         Ok(permit)
     }
 
@@ -42,7 +42,7 @@ impl Service {
         self.fit_page(tasks)?;
         let bytes = tasks.iter().map(|task| SizeEstimate::WithBlobs.task(task)).sum();
         let permit = self.response_budget.fit(permit, bytes).await?;
-        self.resolve(caller, tasks.iter_mut().flat_map(slots_of).collect()).await?;
+        self.resolve(caller, tasks.iter_mut().flat_map(blob_slots_of_task).collect()).await?;
         Ok(permit)
     }
 

@@ -3,7 +3,7 @@
 //! Answers with the canceled task when the executor confirms in time, with an error when the task
 //! ended otherwise, else with the task as it is.
 
-use super::{Budgeted, Caller, Result, Service, get::with_history, not_found};
+use super::{Budgeted, Caller, Result, Service, not_found, read_tasks::with_history};
 use longhaul_domain::{Task, TaskKey, TaskState};
 use longhaul_store::{CancelRequested, RequestCancel, SnapshotOptions};
 use longhaul_wire::{CancelRequest, ProtocolError, TaskRef};

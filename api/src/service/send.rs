@@ -9,7 +9,7 @@ use super::{
     BudgetPermit, Budgeted, Caller, Result, Service,
     accept::AcceptedSend,
     direct_reply::{DIRECT_REPLY_WINDOW, direct_reply},
-    get::with_history,
+    read_tasks::with_history,
     response_size::{fit_to_limit, too_large},
 };
 use crate::{hub::SharedEntry, size_estimate::SizeEstimate};

@@ -72,7 +72,7 @@ impl EventStream {
     }
 
     /// Skips the frames up to a place, which may lie in the future.
-    pub(super) fn behind(mut self, shown: Seq) -> Self {
+    pub(super) fn skipping_to(mut self, shown: Seq) -> Self {
         self.shown = shown;
         self
     }
@@ -84,7 +84,7 @@ impl EventStream {
     }
 
     /// Puts a frame first that may be large; its budget is held until the next frame is asked for.
-    pub(super) fn first_of(mut self, event: Budgeted<StreamEvent>, cursor: Seq) -> Self {
+    pub(super) fn first_budgeted(mut self, event: Budgeted<StreamEvent>, cursor: Seq) -> Self {
         self.permit = event.permit;
         self.first(event.value, cursor)
     }
@@ -140,7 +140,7 @@ impl EventStream {
     }
 
     /// True when no frame is to come.
-    pub fn is_over(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.ended && self.ready.is_empty() && self.entries.is_empty()
     }
 
@@ -256,7 +256,7 @@ impl Service {
         }
         let event = Budgeted { value: task, permit: budget };
         let event = self.snapshot_event(caller, event, history).await?;
-        Ok(stream.first_of(event, cursor).with_entries(received).ended(ended))
+        Ok(stream.first_budgeted(event, cursor).with_entries(received).ended(ended))
     }
 
     /// First frame of a stream.

@@ -49,7 +49,7 @@ impl Service {
         let (key, last) = ((task.key, task.context.clone()), task.last_seq);
         let event = self.snapshot_event(caller, task, None).await?;
         let stream = EventStream::new(Arc::clone(self), key, events, until);
-        Ok(stream.first_of(event, last).ended(over))
+        Ok(stream.first_budgeted(event, last).ended(over))
     }
 
     async fn resume(
@@ -71,6 +71,6 @@ impl Service {
         let over = until.ends_with(status.state, status.seq) && cursor >= status.seq;
         let key = (task.key, task.context);
         let stream = EventStream::new(Arc::clone(self), key, events, until);
-        Ok(stream.behind(cursor).ended(over))
+        Ok(stream.skipping_to(cursor).ended(over))
     }
 }

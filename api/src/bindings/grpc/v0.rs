@@ -39,7 +39,7 @@ impl ServiceV0 {
 }
 
 /// File encoding of the client.
-fn files_of<T>(request: &Request<T>) -> FileEncoding {
+fn file_encoding<T>(request: &Request<T>) -> FileEncoding {
     let agent = request.metadata().get("user-agent");
     FileEncoding::from_user_agent(agent.and_then(|agent| agent.to_str().ok()))
 }
@@ -77,7 +77,7 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> RpcResult<pb::SendMessageResponse> {
-        let files = files_of(&request);
+        let files = file_encoding(&request);
         let write = |outcome: &OperationOutcome| match outcome {
             OperationOutcome::Sent(sent) => v0::send(sent).map(|sent| sent.encode_files(files)),
             _ => mismatch(),
@@ -89,20 +89,20 @@ impl A2aService for ServiceV0 {
         &self,
         request: Request<pb::SendMessageRequest>,
     ) -> RpcResult<Self::SendStreamingMessageStream> {
-        let files = files_of(&request);
+        let files = file_encoding(&request);
         let read = sending(OperationRequest::Stream, files);
         self.0.stream(Operation::Stream, request, read, event(files)).await
     }
 
     async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> RpcResult<pb::Task> {
         let read = |request| v0::read_get(request).map(OperationRequest::Get);
-        let files = files_of(&request);
+        let files = file_encoding(&request);
         self.0.unary(Operation::Get, request, read, task(files)).await
     }
 
     async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> RpcResult<pb::Task> {
         let read = |request| v0::read_cancel(request).map(OperationRequest::Cancel);
-        let files = files_of(&request);
+        let files = file_encoding(&request);
         self.0.unary(Operation::Cancel, request, read, task(files)).await
     }
 
@@ -111,7 +111,7 @@ impl A2aService for ServiceV0 {
         request: Request<pb::TaskSubscriptionRequest>,
     ) -> RpcResult<Self::TaskSubscriptionStream> {
         let read = |request| v0::read_subscribe(request).map(OperationRequest::Subscribe);
-        let files = files_of(&request);
+        let files = file_encoding(&request);
         self.0.stream(Operation::Subscribe, request, read, event(files)).await
     }
 

@@ -82,7 +82,7 @@ struct LogPage<'a> {
 }
 
 /// Answers with a page of the log of the caller's task.
-pub async fn of_task(
+pub async fn task_log_page(
     State(state): State<AppState>,
     Path(task): Path<String>,
     request: Request,

@@ -81,7 +81,7 @@ impl Exchange<'_> {
             Ok(target) => target,
             Err(error) => return HttpReply::new(Dialect::V1_0, headers).target_error(&error),
         };
-        let dialect = self.dialect(target.of);
+        let dialect = self.dialect(target.route_version);
         let reply = HttpReply::new(dialect.as_ref().copied().unwrap_or(Dialect::V1_0), headers);
         match self.perform(context, dialect, target, body, reply).await {
             Ok(response) => response,
@@ -89,10 +89,10 @@ impl Exchange<'_> {
         }
     }
 
-    fn dialect(&self, of: RouteVersion) -> Result<Dialect, ProtocolError> {
+    fn dialect(&self, route_version: RouteVersion) -> Result<Dialect, ProtocolError> {
         let version = stated_version(&self.parts.headers, self.parts.uri.query());
         let negotiation = self.state.negotiation;
-        match of {
+        match route_version {
             RouteVersion::V1_0 | RouteVersion::Both => negotiation.for_v1_path(version.as_deref()),
             RouteVersion::V0_3 => negotiation.for_v0_path(version.as_deref()),
         }
@@ -210,7 +210,7 @@ impl Exchange<'_> {
     /// True when a stream has nothing to send and never will. A browser's `EventSource` reconnects
     /// after every stream, with the id of the last event, until it gets 204 (WHATWG HTML, 9.2.3).
     fn is_exhausted(&self, frames: &EventStream) -> bool {
-        self.parts.method == Method::GET && frames.is_over()
+        self.parts.method == Method::GET && frames.is_exhausted()
     }
 
     fn stream(&self, envelope: EventEnvelope, frames: EventStream) -> Response {

@@ -43,7 +43,7 @@ pub struct RequestTarget<'a> {
     /// Tenant named by the path.
     pub tenant: Option<Cow<'a, str>>,
     /// Version whose path it is: 1.0 or 0.3.
-    pub of: RouteVersion,
+    pub route_version: RouteVersion,
     pub operation: Operation,
     /// Ids by parameter name.
     pub ids: Vec<(&'static str, Cow<'a, str>)>,
@@ -80,7 +80,7 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, Tar
     Ok(RequestTarget {
         agent: address.agent.map(|raw| text("agent", raw)).transpose()?,
         tenant,
-        of: address.of,
+        route_version: address.route_version,
         operation: route.operation,
         ids: ids.collect::<Result<_, TargetError>>()?,
     })
@@ -90,7 +90,7 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, Tar
 struct Address<'a> {
     agent: Option<&'a str>,
     tenant: Option<&'a str>,
-    of: RouteVersion,
+    route_version: RouteVersion,
 }
 
 fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, MatchedRoute<'a>)> {
@@ -101,11 +101,11 @@ fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, MatchedRoute<'a>)> 
         }
         rest => (None, rest),
     };
-    let (of, rest) = match rest.strip_prefix(&["v1"]) {
+    let (route_version, rest) = match rest.strip_prefix(&["v1"]) {
         Some(rest) => (RouteVersion::V0_3, rest),
         None => (RouteVersion::V1_0, rest),
     };
-    Some((Address { agent, tenant, of }, MatchedRoute::find(of, rest)?))
+    Some((Address { agent, tenant, route_version }, MatchedRoute::find(route_version, rest)?))
 }
 
 /// The agent in front, and the rest of the path.

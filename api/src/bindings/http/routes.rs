@@ -16,7 +16,7 @@ pub enum RouteVersion {
 }
 
 impl RouteVersion {
-    const fn has(self, place: Self) -> bool {
+    const fn includes(self, place: Self) -> bool {
         matches!(
             (self, place),
             (Self::Both, _) | (Self::V1_0, Self::V1_0) | (Self::V0_3, Self::V0_3)
@@ -26,19 +26,19 @@ impl RouteVersion {
 
 /// One operation at one path. Braces enclose a parameter; a colon after it begins a verb.
 pub struct OperationRoute {
-    of: RouteVersion,
+    route_version: RouteVersion,
     path: &'static str,
     pub method: Method,
     pub operation: Operation,
 }
 
 const fn route(
-    of: RouteVersion,
+    route_version: RouteVersion,
     method: Method,
     path: &'static str,
     operation: Operation,
 ) -> OperationRoute {
-    OperationRoute { of, path, method, operation }
+    OperationRoute { route_version, path, method, operation }
 }
 
 const TASK: &str = "tasks/{id}";
@@ -73,7 +73,7 @@ static ROUTES: [OperationRoute; 14] = [
 
 /// A path of the table, with its parameters.
 pub struct MatchedRoute<'a> {
-    of: RouteVersion,
+    route_version: RouteVersion,
     path: &'static str,
     /// Parameters by name, undecoded.
     pub ids: Vec<(&'static str, &'a str)>,
@@ -81,17 +81,18 @@ pub struct MatchedRoute<'a> {
 
 impl<'a> MatchedRoute<'a> {
     /// Finds the table's entry for a path.
-    pub fn find(of: RouteVersion, path: &[&'a str]) -> Option<Self> {
-        ROUTES
-            .iter()
-            .filter(|route| route.of.has(of))
-            .find_map(|route| ids(route.path, path).map(|ids| Self { of, path: route.path, ids }))
+    pub fn find(route_version: RouteVersion, path: &[&'a str]) -> Option<Self> {
+        ROUTES.iter().filter(|route| route.route_version.includes(route_version)).find_map(
+            |route| ids(route.path, path).map(|ids| Self { route_version, path: route.path, ids }),
+        )
     }
 
     /// Routes at this path, one per method.
     pub fn routes(&self) -> impl Iterator<Item = &'static OperationRoute> {
-        let (of, path) = (self.of, self.path);
-        ROUTES.iter().filter(move |route| route.of.has(of) && route.path == path)
+        let (route_version, path) = (self.route_version, self.path);
+        ROUTES
+            .iter()
+            .filter(move |route| route.route_version.includes(route_version) && route.path == path)
     }
 }
 
@@ -131,8 +132,8 @@ fn strip_verb<'a>(segment: &'a str, verb: &str) -> Option<&'a str> {
 /// List of all paths, for error messages.
 pub fn listed() -> String {
     let mut list: Vec<String> = Vec::new();
-    for OperationRoute { of, path, method, .. } in &ROUTES {
-        match of {
+    for OperationRoute { route_version, path, method, .. } in &ROUTES {
+        match route_version {
             RouteVersion::V1_0 | RouteVersion::Both => list.push(format!("{method} /{path}")),
             RouteVersion::V0_3 => {}
         }

@@ -8,13 +8,15 @@ fn shown(method: &str, path: &str) -> String {
     match find(&method, path) {
         Ok(asked) => {
             let mut shown = format!("{:?}", asked.operation);
-            let of = match asked.of {
+            let route_version = match asked.route_version {
                 RouteVersion::V0_3 => Some(("v", Cow::Borrowed("0.3"))),
                 RouteVersion::V1_0 | RouteVersion::Both => None,
             };
             let agent = asked.agent.map(|agent| ("agent", agent));
             let tenant = asked.tenant.map(|tenant| ("tenant", tenant));
-            for (name, value) in of.into_iter().chain(agent).chain(tenant).chain(asked.ids) {
+            for (name, value) in
+                route_version.into_iter().chain(agent).chain(tenant).chain(asked.ids)
+            {
                 write!(shown, " {name}={value}").unwrap();
             }
             shown

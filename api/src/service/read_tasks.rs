@@ -1,13 +1,23 @@
-//! List Tasks (A2A 3.1.4).
+//! Get Task and List Tasks (A2A 3.1.3, 3.1.4).
 
 use super::{
     Budgeted, Caller, Result, Service, page_token,
     response_size::{history_per_task, page_too_large},
 };
+use longhaul_domain::Task;
 use longhaul_store::{ListQuery, SnapshotOptions, StoreError};
-use longhaul_wire::{ListRequest, ProtocolError, TaskPage};
+use longhaul_wire::{GetRequest, ListRequest, ProtocolError, TaskPage};
 
 impl Service {
+    /// The task as it is.
+    pub async fn get(&self, caller: &Caller, request: GetRequest) -> Result<Budgeted<Task>> {
+        let options = with_history(request.history_length);
+        let Budgeted { mut value, permit } =
+            self.budgeted_snapshot(caller, &request.id, options).await?;
+        let permit = self.show_task(caller, &mut value, permit).await?;
+        Ok(Budgeted { value, permit })
+    }
+
     /// One page of the caller's tasks.
     pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Budgeted<TaskPage>> {
         let page_size = request.page_size_or_default();
@@ -57,4 +67,10 @@ impl Service {
         };
         Ok(Budgeted { value, permit })
     }
+}
+
+/// Snapshot options with as much history as was asked for (A2A 3.2.4).
+pub fn with_history(length: Option<u32>) -> SnapshotOptions {
+    let history = length.unwrap_or(SnapshotOptions::DEFAULT_HISTORY);
+    SnapshotOptions { history, ..SnapshotOptions::ALL }
 }
