@@ -2,10 +2,8 @@
 
 use crate::service::BudgetPermit;
 use axum::http::{HeaderMap, HeaderValue, header};
-use chrono::SecondsFormat;
-use longhaul_domain::{EntryKind, LogEntry, Timestamp};
-use longhaul_wire::{ProtocolError, WireError, error::retry_after_seconds};
-use serde::Serialize;
+use longhaul_domain::{EntryKind, LogEntry};
+use longhaul_wire::{ProtocolError, WireError, error::retry_after_seconds, native::LogEntryView};
 use serde_json::value::RawValue;
 
 /// Response bytes with the budget that they hold, until the last of them is handed over.
@@ -45,36 +43,20 @@ pub fn encode_failed(error: &WireError, request_id: String) -> ProtocolError {
     ProtocolError::Internal { request_id }
 }
 
-/// A time in UTC with milliseconds.
-pub fn time(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// JSON view of a log entry; its body is written as stored, so numbers keep their form.
-#[derive(Serialize)]
-pub struct LogEntryView {
-    seq: i64,
-    at: String,
-    attempt: i32,
-    kind: &'static str,
-    body: Box<RawValue>,
-}
-
-impl LogEntryView {
-    /// The view of an entry; `None` when its body cannot be encoded.
-    pub fn new(entry: &LogEntry) -> Option<Self> {
-        let kind = match entry.body.kind() {
-            EntryKind::Message => "message",
-            EntryKind::Status => "status",
-            EntryKind::Artifact => "artifact",
-            EntryKind::Note => "note",
-        };
-        Some(Self {
-            seq: entry.seq.0,
-            at: time(entry.at),
-            attempt: entry.attempt,
-            kind,
-            body: RawValue::from_string(entry.body.encode()).ok()?,
-        })
-    }
+/// JSON view of a log entry; its body is written as stored, so numbers keep their form. `None` when
+/// the body cannot be encoded.
+pub fn log_entry_view(entry: &LogEntry) -> Option<LogEntryView> {
+    let kind = match entry.body.kind() {
+        EntryKind::Message => "message",
+        EntryKind::Status => "status",
+        EntryKind::Artifact => "artifact",
+        EntryKind::Note => "note",
+    };
+    Some(LogEntryView {
+        seq: entry.seq.0,
+        at: entry.at,
+        attempt: entry.attempt.into(),
+        kind: kind.to_owned(),
+        body: RawValue::from_string(entry.body.encode()).ok()?,
+    })
 }

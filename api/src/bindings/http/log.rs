@@ -6,7 +6,7 @@ use crate::{
     bindings::{
         AppState,
         request::{RequestContext, caller, check_scope},
-        response::{BudgetedBytes, LogEntryView},
+        response::{BudgetedBytes, log_entry_view},
     },
     service::{BudgetPermit, Caller, LogRange, LogStart, MAX_PAGE_ENTRIES, TaskLog},
 };
@@ -17,9 +17,11 @@ use axum::{
     response::Response,
 };
 use longhaul_domain::{AgentDescriptor, Seq};
-use longhaul_wire::{Operation, ProtocolError, RunReport, TaskRef};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use longhaul_wire::{
+    Operation, ProtocolError, TaskRef,
+    native::{AgentList, AgentView, TaskLogPage},
+};
+use serde::Deserialize;
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -66,21 +68,6 @@ impl LogQuery {
     }
 }
 
-/// A page of a log as JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LogPage<'a> {
-    task_id: String,
-    context_id: &'a str,
-    agent: &'a str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<&'a RunReport>,
-    entries: Vec<LogEntryView>,
-    next: i64,
-    more: bool,
-}
-
 /// Answers with a page of the log of the caller's task.
 pub async fn task_log_page(
     State(state): State<AppState>,
@@ -99,18 +86,16 @@ pub async fn task_log_page(
 pub async fn agents(State(state): State<AppState>, request: Request) -> Response {
     answer(&state, request, async |_: &Parts, caller: &Caller| {
         let agents = state.service.agents(caller).await?;
-        let view = |(agent, default): &(Arc<AgentDescriptor>, bool)| {
-            json!({
-                "name": agent.name.as_str(),
-                "description": agent.description,
-                "version": agent.version,
-                "default": default,
-                "inputModes": agent.input_modes,
-                "outputModes": agent.output_modes,
-            })
+        let view = |(agent, default): &(Arc<AgentDescriptor>, bool)| AgentView {
+            default: *default,
+            description: agent.description.clone(),
+            input_modes: agent.input_modes.clone(),
+            name: agent.name.as_str().to_owned(),
+            output_modes: agent.output_modes.clone(),
+            version: agent.version.clone(),
         };
-        let agents: Vec<_> = agents.iter().map(view).collect();
-        Ok((serde_json::to_vec(&json!({"agents": agents})), BudgetPermit::default()))
+        let list = AgentList { agents: agents.iter().map(view).collect() };
+        Ok((serde_json::to_vec(&list), BudgetPermit::default()))
     })
     .await
 }
@@ -143,13 +128,13 @@ async fn answer(
 }
 
 fn written(log: &TaskLog) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&LogPage {
+    serde_json::to_vec(&TaskLogPage {
         task_id: log.task.key.task.to_string(),
-        context_id: log.task.context.as_str(),
-        agent: log.task.agent.as_str(),
-        state: log.state.name(),
+        context_id: log.task.context.as_str().to_owned(),
+        agent: log.task.agent.as_str().to_owned(),
+        state: log.state.name().to_owned(),
         run: log.run.as_ref(),
-        entries: log.entries.iter().filter_map(LogEntryView::new).collect(),
+        entries: log.entries.iter().filter_map(log_entry_view).collect(),
         next: log.next.0,
         more: log.more,
     })

@@ -3,32 +3,36 @@
 use super::{
     ApiResult, AppState, OperatorCaller,
     input::{
-        DEFAULT_PAGE_SIZE, FilterInput, MAX_PAGE_SIZE, OwnedName, QueryInput, invalid, read,
-        read_cursor, write_cursor,
+        OwnedName, QueryInput, dead_letter_filter, invalid, page_limit, read, read_cursor,
+        write_cursor,
     },
     response::ok,
     views,
 };
-use crate::bindings::response::LogEntryView;
+use crate::{bindings::response::log_entry_view, service::operate};
 use axum::{
     extract::{Request, State},
     response::Response,
 };
-use longhaul_wire::v1::V1;
-use serde::Serialize;
-use serde_json::{Value, json};
+use longhaul_wire::{
+    operator::{
+        BulkRedriveAnswer, DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DismissAnswer,
+        RedriveAnswer, RedrivenTask,
+    },
+    v1::V1,
+};
 
 pub async fn list(
     State(state): State<AppState>,
     OperatorCaller(caller): OperatorCaller,
-    QueryInput(input): QueryInput<FilterInput>,
+    QueryInput(input): QueryInput<DeadLetterQuery>,
 ) -> ApiResult {
-    let (filter, limit) = (input.read()?, input.limit(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?);
+    let (filter, limit) = (dead_letter_filter(&input)?, page_limit(&input)?);
     let after = input.after.as_deref().filter(|text| !text.is_empty());
     let after = after.map(read_cursor).transpose()?;
     let page = state.service.dead(&caller, &filter, after, limit).await?;
-    let dead: Vec<Value> = page.letters.iter().map(views::letter).collect();
-    Ok(ok(&json!({"dead": dead, "next": page.next.map(write_cursor)})))
+    let dead = page.letters.iter().map(views::letter).collect();
+    Ok(ok(&DeadLetterPage { dead, next: page.next.map(write_cursor) }))
 }
 
 pub async fn show(
@@ -36,15 +40,9 @@ pub async fn show(
     OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, task): OwnedName,
 ) -> ApiResult {
-    #[derive(Serialize)]
-    struct DeadTaskView<'a> {
-        letter: Value,
-        task: V1<'a, longhaul_domain::Task>,
-        log: Vec<LogEntryView>,
-    }
     let dead = state.service.dead_task(&caller, &owner, &task).await?;
-    let log = dead.log.iter().filter_map(LogEntryView::new).collect();
-    Ok(ok(&DeadTaskView { letter: views::letter(&dead.letter), task: V1(&dead.task), log }))
+    let log = dead.log.iter().filter_map(log_entry_view).collect();
+    Ok(ok(&DeadLetterDetail { letter: views::letter(&dead.letter), task: V1(&dead.task), log }))
 }
 
 pub async fn redrive(
@@ -53,7 +51,7 @@ pub async fn redrive(
     OwnedName(owner, task): OwnedName,
 ) -> ApiResult {
     let done = state.service.redrive(&caller, &owner, &task).await?;
-    Ok(ok(&json!({"taskId": done.to.to_string(), "already": done.already})))
+    Ok(ok(&RedriveAnswer { already: done.already, task_id: done.to.to_string() }))
 }
 
 pub async fn dismiss(
@@ -62,7 +60,7 @@ pub async fn dismiss(
     OwnedName(owner, task): OwnedName,
 ) -> ApiResult {
     let already = state.service.dismiss(&caller, &owner, &task).await?;
-    Ok(ok(&json!({"dismissed": true, "already": already})))
+    Ok(ok(&DismissAnswer { already, dismissed: true }))
 }
 
 pub async fn redrive_many(
@@ -70,13 +68,17 @@ pub async fn redrive_many(
     OperatorCaller(caller): OperatorCaller,
     request: Request,
 ) -> Result<Response, super::ApiError> {
-    let input: FilterInput = read(&state, request.into_body()).await?;
-    let (filter, limit) = (input.read()?, input.limit(DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?);
+    let input: DeadLetterQuery = read(&state, request.into_body()).await?;
+    let (filter, limit) = (dead_letter_filter(&input)?, page_limit(&input)?);
     if filter.handled || input.after.is_some() {
         return Err(invalid("handled and after have no meaning here; leave them out"));
     }
     let done = state.service.redrive_many(&caller, &filter, limit).await?;
-    let pair = |done: &crate::service::operate::RedrivenTask| json!({"from": done.from.to_string(), "to": done.to.to_string(), "already": done.already});
-    let redriven: Vec<Value> = done.redriven.iter().map(pair).collect();
-    Ok(ok(&json!({"redriven": redriven, "more": done.more})))
+    let pair = |task: &operate::RedrivenTask| RedrivenTask {
+        already: task.already,
+        from: task.from.to_string(),
+        to: task.to.to_string(),
+    };
+    let redriven = done.redriven.iter().map(pair).collect();
+    Ok(ok(&BulkRedriveAnswer { more: done.more, redriven }))
 }

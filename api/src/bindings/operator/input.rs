@@ -15,12 +15,13 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use longhaul_domain::{AgentName, FailureKind, TaskId, Timestamp, check_text, json};
-use serde::{Deserialize, de::DeserializeOwned};
+use longhaul_wire::operator::DeadLetterQuery;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// Default and greatest number of items per page.
-pub const DEFAULT_PAGE_SIZE: u32 = 100;
-pub const MAX_PAGE_SIZE: u32 = 1_000;
+const DEFAULT_PAGE_SIZE: u32 = 100;
+const MAX_PAGE_SIZE: u32 = 1_000;
 
 /// The query of a request; an invalid one is refused in this API's form.
 pub struct QueryInput<T>(pub T);
@@ -75,50 +76,33 @@ pub async fn read<T: DeserializeOwned>(state: &AppState, body: Body) -> Result<T
         .map_err(|error| invalid(format!("the body cannot be read: {error}")))
 }
 
-/// A filter of dead letters, as given in a query or a body.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FilterInput {
-    owner: Option<String>,
-    agent: Option<String>,
-    because: Option<String>,
-    from: Option<String>,
-    before: Option<String>,
-    cause: Option<String>,
-    handled: Option<bool>,
-    pub after: Option<String>,
-    pub limit: Option<u32>,
+/// The filter in a query of dead letters.
+pub fn dead_letter_filter(query: &DeadLetterQuery) -> Result<DeadLetterFilter, ApiError> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let agent = given(&query.agent).map(AgentName::new).transpose();
+    let because = given(&query.because).map(|name| {
+        let names = FailureKind::ALL.map(FailureKind::name).join(", ");
+        FailureKind::from_name(&name)
+            .ok_or_else(|| invalid(format!("because: must be one of {names}")))
+    });
+    Ok(DeadLetterFilter {
+        owner: given(&query.owner),
+        agent: agent.map_err(|why| invalid(format!("agent: {why}")))?,
+        because: because.transpose()?,
+        from: given(&query.from).map(|text| moment("from", &text)).transpose()?,
+        before: given(&query.before).map(|text| moment("before", &text)).transpose()?,
+        cause: given(&query.cause).map(text_of("cause")).transpose()?,
+        handled: query.handled.unwrap_or(false),
+    })
 }
 
-impl FilterInput {
-    /// Parses the filter.
-    pub fn read(&self) -> Result<DeadLetterFilter, ApiError> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let agent = given(&self.agent).map(AgentName::new).transpose();
-        let because = given(&self.because).map(|name| {
-            let names = FailureKind::ALL.map(FailureKind::name).join(", ");
-            FailureKind::from_name(&name)
-                .ok_or_else(|| invalid(format!("because: must be one of {names}")))
-        });
-        Ok(DeadLetterFilter {
-            owner: given(&self.owner),
-            agent: agent.map_err(|why| invalid(format!("agent: {why}")))?,
-            because: because.transpose()?,
-            from: given(&self.from).map(|text| moment("from", &text)).transpose()?,
-            before: given(&self.before).map(|text| moment("before", &text)).transpose()?,
-            cause: given(&self.cause).map(text_of("cause")).transpose()?,
-            handled: self.handled.unwrap_or(false),
-        })
-    }
-
-    /// Number of items, at most `max`.
-    pub fn limit(&self, default: u32, max: u32) -> Result<u32, ApiError> {
-        let limit = self.limit.unwrap_or(default);
-        if (1..=max).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(invalid(format!("limit: must be from 1 to {max}")))
-        }
+/// Number of items of a page.
+pub fn page_limit(query: &DeadLetterQuery) -> Result<u32, ApiError> {
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE_SIZE);
+    if (1..=MAX_PAGE_SIZE).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(invalid(format!("limit: must be from 1 to {MAX_PAGE_SIZE}")))
     }
 }
 

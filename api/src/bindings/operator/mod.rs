@@ -22,9 +22,11 @@ use axum::{
     routing::{get, post},
 };
 use longhaul_domain::Scope;
-use longhaul_wire::ProtocolError;
+use longhaul_wire::{
+    ProtocolError,
+    operator::{QueueList, WorkerList},
+};
 use response::{ApiError, ok};
-use serde_json::json;
 
 type ApiResult = Result<Response, ApiError>;
 
@@ -73,7 +75,7 @@ async fn queues(
     OperatorCaller(caller): OperatorCaller,
 ) -> ApiResult {
     let queues = state.service.queues(&caller).await?;
-    Ok(ok(&json!({"queues": queues.iter().map(views::queue).collect::<Vec<_>>()})))
+    Ok(ok(&QueueList { queues: queues.iter().map(views::queue).collect() }))
 }
 
 async fn workers(
@@ -81,7 +83,7 @@ async fn workers(
     OperatorCaller(caller): OperatorCaller,
 ) -> ApiResult {
     let workers = state.service.workers(&caller).await?;
-    Ok(ok(&json!({"workers": workers.iter().map(views::worker).collect::<Vec<_>>()})))
+    Ok(ok(&WorkerList { workers: workers.iter().map(views::worker).collect() }))
 }
 
 async fn not_found(_: OperatorCaller) -> ApiError {

@@ -10,10 +10,9 @@ use crate::service::operate::ScheduleSpec;
 use axum::extract::{Request, State};
 use longhaul_domain::{AgentName, ContextId, Message, MessageId, Part, Role};
 use longhaul_store::MissedRuns;
-use longhaul_wire::v1::read_message_template;
+use longhaul_wire::{operator as wire, v1::read_message_template};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
-use std::collections::HashMap;
+use serde_json::value::RawValue;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,46 +20,28 @@ pub struct ScheduleQuery {
     owner: Option<String>,
 }
 
-/// Requested values of a schedule.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ScheduleBody {
-    agent: String,
-    cron: String,
-    #[serde(default)]
-    time_zone: Option<String>,
-    #[serde(default)]
-    missed: Option<MissedRuns>,
-    #[serde(default)]
-    message: Option<Box<RawValue>>,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    context_id: Option<String>,
-    #[serde(default)]
-    paused: Option<bool>,
-}
-
-impl ScheduleBody {
-    fn spec(self) -> Result<ScheduleSpec, super::ApiError> {
-        let message = match (self.message, self.text) {
-            (Some(message), None) => read_message(&message)?,
-            (None, Some(text)) if !text.is_empty() => text_message(text)?,
-            _ => return Err(invalid("give one of message and text, and say something in it")),
-        };
-        let context = self.context_id.or_else(|| message.context_id.clone().map(String::from));
-        let context = context.map(ContextId::new).transpose();
-        Ok(ScheduleSpec {
-            agent: AgentName::unreserved(self.agent)
-                .map_err(|why| invalid(format!("agent: {why}")))?,
-            cron: self.cron,
-            time_zone: self.time_zone.unwrap_or_else(|| "UTC".to_owned()),
-            missed: self.missed.unwrap_or_default(),
-            message,
-            context: context.map_err(|why| invalid(format!("contextId: {why}")))?,
-            paused: self.paused,
-        })
-    }
+/// The schedule that a body asks for.
+fn requested_schedule(body: wire::ScheduleSpec) -> Result<ScheduleSpec, super::ApiError> {
+    let message = match (body.message, body.text) {
+        (Some(message), None) => read_message(&message)?,
+        (None, Some(text)) if !text.is_empty() => text_message(text)?,
+        _ => return Err(invalid("give one of message and text, and say something in it")),
+    };
+    let context = body.context_id.or_else(|| message.context_id.clone().map(String::from));
+    let context = context.map(ContextId::new).transpose();
+    Ok(ScheduleSpec {
+        agent: AgentName::unreserved(body.agent).map_err(|why| invalid(format!("agent: {why}")))?,
+        cron: body.cron,
+        time_zone: body.time_zone.unwrap_or_else(|| "UTC".to_owned()),
+        missed: match body.missed.unwrap_or_default() {
+            wire::MissedFirings::Skip => MissedRuns::Skip,
+            wire::MissedFirings::Once => MissedRuns::Once,
+            wire::MissedFirings::All => MissedRuns::All,
+        },
+        message,
+        context: context.map_err(|why| invalid(format!("contextId: {why}")))?,
+        paused: body.paused,
+    })
 }
 
 fn read_message(raw: &RawValue) -> Result<Message, super::ApiError> {
@@ -86,12 +67,12 @@ fn text_message(text: String) -> Result<Message, super::ApiError> {
 pub async fn list(
     State(state): State<AppState>,
     OperatorCaller(caller): OperatorCaller,
-    QueryInput(which): QueryInput<ScheduleQuery>,
+    QueryInput(query): QueryInput<ScheduleQuery>,
 ) -> ApiResult {
-    let owner = which.owner.as_deref().filter(|owner| !owner.is_empty());
+    let owner = query.owner.as_deref().filter(|owner| !owner.is_empty());
     let found = state.service.schedules(&caller, owner).await?;
-    let schedules: Vec<_> = found.iter().map(views::ScheduleView).collect();
-    Ok(ok(&HashMap::from([("schedules", schedules)])))
+    let schedules = found.iter().map(views::schedule).collect();
+    Ok(ok(&wire::ScheduleList { schedules }))
 }
 
 pub async fn show(
@@ -99,7 +80,7 @@ pub async fn show(
     OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
-    Ok(ok(&views::ScheduleView(&state.service.schedule(&caller, &owner, &name).await?)))
+    Ok(ok(&views::schedule(&state.service.schedule(&caller, &owner, &name).await?)))
 }
 
 pub async fn put(
@@ -108,10 +89,10 @@ pub async fn put(
     OwnedName(owner, name): OwnedName,
     request: Request,
 ) -> ApiResult {
-    let body: ScheduleBody = read(&state, request.into_body()).await?;
-    let spec = body.spec()?;
-    let (planned, is_new) = state.service.put_schedule(&caller, &owner, &name, spec).await?;
-    let view = views::ScheduleView(&planned);
+    let body: wire::ScheduleSpec = read(&state, request.into_body()).await?;
+    let spec = requested_schedule(body)?;
+    let (schedule, is_new) = state.service.put_schedule(&caller, &owner, &name, spec).await?;
+    let view = views::schedule(&schedule);
     Ok(if is_new { created(&view) } else { ok(&view) })
 }
 
@@ -121,7 +102,7 @@ pub async fn delete(
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
     state.service.delete_schedule(&caller, &owner, &name).await?;
-    Ok(ok(&json!({"deleted": true})))
+    Ok(ok(&wire::DeleteAnswer { deleted: true }))
 }
 
 pub async fn pause(
@@ -129,7 +110,7 @@ pub async fn pause(
     OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
-    Ok(ok(&views::ScheduleView(&state.service.pause_schedule(&caller, &owner, &name, true).await?)))
+    Ok(ok(&views::schedule(&state.service.pause_schedule(&caller, &owner, &name, true).await?)))
 }
 
 pub async fn resume(
@@ -137,9 +118,7 @@ pub async fn resume(
     OperatorCaller(caller): OperatorCaller,
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
-    Ok(ok(&views::ScheduleView(
-        &state.service.pause_schedule(&caller, &owner, &name, false).await?,
-    )))
+    Ok(ok(&views::schedule(&state.service.pause_schedule(&caller, &owner, &name, false).await?)))
 }
 
 pub async fn fire(
@@ -148,5 +127,5 @@ pub async fn fire(
     OwnedName(owner, name): OwnedName,
 ) -> ApiResult {
     let task = state.service.fire_schedule(&caller, &owner, &name).await?;
-    Ok(ok(&json!({"taskId": task.to_string()})))
+    Ok(ok(&wire::FireAnswer { task_id: task.to_string() }))
 }

@@ -1,84 +1,75 @@
 //! JSON views of the operator API.
 
-use crate::{bindings::response::time, service::operate};
+use crate::service::operate::OwnedSchedule;
 use longhaul_domain::{AgentName, ContextId, Message};
 use longhaul_store::{DeadLetter, DeadLetterResolution, MissedRuns, QueueRecord, WorkerRecord};
-use longhaul_wire::v1::V1;
-use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Value, json};
+use longhaul_wire::{
+    operator::{DeadLetterView, LastFiring, QueueView, ScheduleView, WorkerView},
+    v1::V1,
+};
 
-pub fn letter(letter: &DeadLetter) -> Value {
-    let mut view = json!({
-        "taskId": letter.key.task.to_string(),
-        "owner": letter.owner_name,
-        "agent": letter.agent.as_str(),
-        "contextId": letter.context.as_str(),
-        "at": time(letter.at),
-        "because": letter.because.name(),
-        "cause": letter.cause,
-        "attempts": letter.attempts,
-    });
-    match letter.handled {
-        Some(DeadLetterResolution::Redriven(task)) => view["redrivenAs"] = json!(task.to_string()),
-        Some(DeadLetterResolution::Dismissed) => view["dismissed"] = json!(true),
-        None => {}
+pub fn letter(letter: &DeadLetter) -> DeadLetterView {
+    let (redriven_as, dismissed) = match letter.handled {
+        Some(DeadLetterResolution::Redriven(task)) => (Some(task.to_string()), None),
+        Some(DeadLetterResolution::Dismissed) => (None, Some(true)),
+        None => (None, None),
+    };
+    DeadLetterView {
+        agent: letter.agent.as_str().to_owned(),
+        at: letter.at,
+        attempts: letter.attempts.into(),
+        because: letter.because.name().to_owned(),
+        cause: letter.cause.clone(),
+        context_id: letter.context.as_str().to_owned(),
+        dismissed,
+        owner: letter.owner_name.clone(),
+        redriven_as,
+        task_id: letter.key.task.to_string(),
     }
-    view
 }
 
-pub fn queue(queue: &QueueRecord) -> Value {
-    json!({
-        "agent": queue.agent.as_str(),
-        "ready": queue.ready,
-        "scheduled": queue.scheduled,
-        "heldBack": queue.held_back,
-        "running": queue.running,
-        "oldestMs": queue.oldest.map(|waited| u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)),
-    })
+pub fn queue(queue: &QueueRecord) -> QueueView {
+    let millis = |waited: std::time::Duration| u64::try_from(waited.as_millis());
+    QueueView {
+        agent: queue.agent.as_str().to_owned(),
+        held_back: queue.held_back,
+        oldest_ms: queue.oldest.map(|waited| millis(waited).unwrap_or(u64::MAX)),
+        ready: queue.ready,
+        running: queue.running,
+        scheduled: queue.scheduled,
+    }
 }
 
-pub fn worker(worker: &WorkerRecord) -> Value {
-    json!({
-        "id": worker.id.to_string(),
-        "name": worker.name,
-        "agents": worker.agents.iter().map(AgentName::as_str).collect::<Vec<_>>(),
-        "leaseUntil": time(worker.lease_until),
-        "running": worker.running,
-    })
+pub fn worker(worker: &WorkerRecord) -> WorkerView {
+    WorkerView {
+        agents: worker.agents.iter().map(AgentName::as_str).map(str::to_owned).collect(),
+        id: worker.id.to_string(),
+        lease_until: worker.lease_until,
+        name: worker.name.clone(),
+        running: worker.running,
+    }
 }
 
-const fn missed(missed: MissedRuns) -> &'static str {
-    match missed {
+pub fn schedule(owned: &OwnedSchedule) -> ScheduleView<V1<'_, Message>> {
+    let OwnedSchedule { owner, schedule } = owned;
+    let plan = &schedule.plan;
+    let missed = match plan.missed {
         MissedRuns::Skip => "skip",
         MissedRuns::Once => "once",
         MissedRuns::All => "all",
-    }
-}
-
-/// View of a schedule.
-pub struct ScheduleView<'a>(pub &'a operate::OwnedSchedule);
-
-impl Serialize for ScheduleView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let operate::OwnedSchedule { owner, schedule } = self.0;
-        let plan = &schedule.plan;
-        let mut view = serializer.serialize_map(None)?;
-        view.serialize_entry("owner", owner)?;
-        view.serialize_entry("name", &schedule.name)?;
-        view.serialize_entry("agent", schedule.agent.as_str())?;
-        view.serialize_entry("cron", &plan.cron)?;
-        view.serialize_entry("timeZone", &plan.time_zone)?;
-        view.serialize_entry("missed", missed(plan.missed))?;
-        view.serialize_entry::<_, V1<'_, Message>>("message", &V1(&plan.message))?;
-        if let Some(context) = plan.context.as_ref().map(ContextId::as_str) {
-            view.serialize_entry("contextId", context)?;
-        }
-        view.serialize_entry("paused", &schedule.paused)?;
-        view.serialize_entry("nextAt", &schedule.next_at.map(time))?;
-        let last =
-            schedule.last.map(|(at, task)| json!({"at": time(at), "taskId": task.to_string()}));
-        view.serialize_entry("last", &last)?;
-        view.serialize_entry("revision", &schedule.revision)?;
-        view.end()
+    };
+    ScheduleView {
+        owner: owner.clone(),
+        name: schedule.name.clone(),
+        agent: schedule.agent.as_str().to_owned(),
+        cron: plan.cron.clone(),
+        time_zone: plan.time_zone.clone(),
+        missed: missed.to_owned(),
+        message: Some(V1(&plan.message)),
+        context_id: plan.context.as_ref().map(ContextId::as_str).map(str::to_owned),
+        paused: schedule.paused,
+        next_at: schedule.next_at,
+        last: schedule.last.map(|(at, task)| LastFiring { at, task_id: task.to_string() }),
+        revision: schedule.revision,
     }
 }
