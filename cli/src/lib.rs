@@ -1,5 +1,5 @@
-//! The `longhaul` command, and the library for binaries with their own executors: [`worker_main`]
-//! and [`dev_main`].
+//! The `longhaul` command, and the library for binaries with their own executors: [`worker_main`],
+//! [`dev_main`] and [`main_with`].
 //!
 //! This crate is the composition root: it alone puts stores, dispatchers, executors, workers and
 //! API nodes together. A process that is killed leaves nothing to clean up here; what it held is in
@@ -22,10 +22,36 @@ use args::{Cli, Command, DevArgs, WorkerArgs};
 use clap::{Parser, error::ErrorKind};
 use exit::{CommandError, CommandResult};
 use longhaul_executor::Executor;
+pub use longhaul_executors::ExecutorRegistry;
 use std::{process::ExitCode, sync::Arc};
 
 /// Runs the `longhaul` command with the arguments and environment of this process.
 pub fn main() -> ExitCode {
+    main_with(ExecutorRegistry::new())
+}
+
+/// Runs the `longhaul` command for a program that registers executors, which its settings may then
+/// name.
+///
+/// ```no_run
+/// # use longhaul_executor::prelude::*;
+/// # struct Shout(ExecutorDescriptor);
+/// # #[async_trait::async_trait]
+/// # impl Executor for Shout {
+/// #     fn descriptor(&self) -> ExecutorDescriptor { self.0.clone() }
+/// #     async fn execute(&self, _: TaskContext) -> Result<Outcome, ExecutorError> { Ok(Outcome::Completed(None)) }
+/// # }
+/// use longhaul_cli::ExecutorRegistry;
+/// use std::{convert::Infallible, process::ExitCode};
+///
+/// fn main() -> ExitCode {
+///     // For agents with `executor = "shout"` in longhaul.toml.
+///     let shout = |descriptor| Ok::<_, Infallible>(Shout(descriptor));
+///     longhaul_cli::main_with(ExecutorRegistry::new().register("shout", shout))
+/// }
+/// ```
+#[expect(clippy::needless_pass_by_value, reason = "a program builds one registry and hands it over")]
+pub fn main_with(registry: ExecutorRegistry) -> ExitCode {
     if let Some(code) = run_hidden_command() {
         return code;
     }
@@ -34,7 +60,7 @@ pub fn main() -> ExitCode {
         Ok(cli) if cli.command.serves() && serve::container_init::is_first_process() => {
             serve::container_init::run()
         }
-        Ok(cli) => exit::report(run(cli.command)),
+        Ok(cli) => exit::report(run(cli.command, &registry)),
         // `--version` prints what `longhaul version` prints: more than a number.
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             exit::report(commands::version::run())
@@ -78,7 +104,10 @@ struct WorkerCli {
 /// }
 /// ```
 pub fn worker_main(executors: impl IntoIterator<Item = Arc<dyn Executor>>) -> ExitCode {
-    serving_main(|cli: &WorkerCli| serve::worker(&cli.args, executors.into_iter().collect()))
+    let registry = ExecutorRegistry::new();
+    serving_main(|cli: &WorkerCli| {
+        serve::worker(&cli.args, &registry, executors.into_iter().collect())
+    })
 }
 
 /// The command line of a development server.
@@ -106,7 +135,8 @@ struct DevCli {
 /// }
 /// ```
 pub fn dev_main(executors: impl IntoIterator<Item = Arc<dyn Executor>>) -> ExitCode {
-    serving_main(|cli: &DevCli| serve::dev(&cli.args, executors.into_iter().collect()))
+    let registry = ExecutorRegistry::new();
+    serving_main(|cli: &DevCli| serve::dev(&cli.args, &registry, executors.into_iter().collect()))
 }
 
 fn serving_main<C: Parser>(serve: impl FnOnce(&C) -> CommandResult) -> ExitCode {
@@ -127,14 +157,14 @@ fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-fn run(command: Command) -> CommandResult {
+fn run(command: Command, registry: &ExecutorRegistry) -> CommandResult {
     match command {
-        Command::Dev(args) => serve::dev(&args, Vec::new()),
-        Command::Api(args) => serve::api(&args),
-        Command::Worker(args) => serve::worker(&args, Vec::new()),
-        Command::Migrate(args) => block_on(commands::migrate::run(args)),
-        Command::Config(command) => commands::config::run(&command),
-        Command::Keys(command) => block_on(commands::keys::run(command)),
+        Command::Dev(args) => serve::dev(&args, registry, Vec::new()),
+        Command::Api(args) => serve::api(&args, registry),
+        Command::Worker(args) => serve::worker(&args, registry, Vec::new()),
+        Command::Migrate(args) => block_on(commands::migrate::run(args, registry)),
+        Command::Config(command) => commands::config::run(&command, registry),
+        Command::Keys(command) => block_on(commands::keys::run(command, registry)),
         Command::Card(command) => block_on(commands::card::run(command)),
         Command::Tasks(command) => block_on(tasks::run(command)),
         Command::Agents(args) => block_on(tasks::agents(args)),

@@ -81,6 +81,9 @@ MAY_USE = {
     # Its worker is the command with executors of its own, as users make one.
     "longhaul-chaos": DOMAIN | RUNTIME | {"longhaul-cli", "longhaul-executor"} | HARNESS,
     "longhaul-bench": DOMAIN | RUNTIME | SEAMS | HARNESS,
+    # The scripted executor depends on what any plugin may, and on the clock for time stamps.
+    "longhaul-script": DOMAIN | RUNTIME | {"longhaul-executor"},
+    "longhaul-lab": {"longhaul-cli", "longhaul-script"},
     # A template: what users depend on, and no more.
     "longhaul-example-agent": {"longhaul-cli", "longhaul-executor"},
 }

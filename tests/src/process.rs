@@ -1,4 +1,4 @@
-//! The real `longhaul` binary as a process that a test can start, freeze, kill and read the output of.
+//! The real `longhaul` command as a process that a test can start, freeze, kill and read the output of.
 //!
 //! Guarantee: when a [`Longhaul`] is dropped its whole process group is dead and reaped. When the test fails, what it printed is
 //! shown.
@@ -27,9 +27,9 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// The built `longhaul` binary with these arguments.
+    /// The `longhaul` command with the `script` executor (`longhaul-lab`), with these arguments.
     pub fn longhaul<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        Self::program(paths::binary("longhaul"), arguments)
+        Self::program(paths::binary("longhaul-lab"), arguments)
     }
 
     /// Any program with these arguments.

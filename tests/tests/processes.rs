@@ -78,7 +78,7 @@ impl Dev {
     }
 
     fn launch(before: &[&str], port: &Port, folder: &Path) -> Longhaul {
-        let binary = longhaul_tests::paths::binary("longhaul").display().to_string();
+        let binary = longhaul_tests::paths::binary("longhaul-lab").display().to_string();
         let address = port.address();
         let command = [&binary, "dev", "--listen", &address, "--data", "data"];
         let words: Vec<&str> = before.iter().copied().chain(command).collect();
@@ -186,7 +186,7 @@ async fn a_worker_that_is_hung_up_drains() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_terminal_closes_drains_and_loses_nothing() {
     // `script` gives its command a terminal, which is gone when `script` is killed.
-    let binary = longhaul_tests::paths::binary("longhaul").display().to_string();
+    let binary = longhaul_tests::paths::binary("longhaul-lab").display().to_string();
     let (folder, port) = (TempDir::new().expect("a folder"), Port::reserve());
     write(folder.path(), "longhaul.toml", SCRIPT);
     let line =
@@ -287,7 +287,7 @@ async fn a_server_that_can_print_and_log_nothing_serves_all_the_same() {
 #[test]
 fn a_key_that_cannot_be_shown_is_not_left_behind() {
     let folder = TempDir::new().expect("the temporary folder is writable");
-    let binary = longhaul_tests::paths::binary("longhaul").display().to_string();
+    let binary = longhaul_tests::paths::binary("longhaul-lab").display().to_string();
     let line = format!("{binary} keys create --owner me --data data > /dev/full");
     let create = Launch::program("sh", ["-c", &line]).current_dir(folder.path()).start();
     assert_eq!(create.wait_exit(LIMIT), Exit::Code(1));

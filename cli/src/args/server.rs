@@ -70,7 +70,7 @@ pub struct DatabaseArgs {
   longhaul dev --listen 127.0.0.1:9000 --data /var/tmp/longhaul
   longhaul dev --config agents.toml --auth keys
 
-Without configured agents there are two: `echo`, which answers where no agent is named, and `script`. With configured
+Without configured agents there are two: `echo`, which answers where no agent is named, and `demo`. With configured
 agents the first one answers where none is named, unless server.default_agent says otherwise.")]
 pub struct DevArgs {
     /// Address and port to listen on [default: 127.0.0.1:8080]

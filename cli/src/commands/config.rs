@@ -5,16 +5,16 @@ use crate::{
     exit::{CommandError, CommandResult, Completion},
     print, wiring,
 };
-use longhaul_executors::ProcessConfig;
+use longhaul_executors::{ExecutorRegistry, ProcessConfig};
 use longhaul_runtime::{
     Settings,
-    settings::{SettingKey, SettingSources, keys},
+    settings::{SettingKey, keys},
 };
 
 /// Runs the command.
-pub fn run(command: &ConfigCommand) -> CommandResult {
+pub fn run(command: &ConfigCommand, registry: &ExecutorRegistry) -> CommandResult {
     match command {
-        ConfigCommand::Check(config) => check(config),
+        ConfigCommand::Check(config) => check(config, registry),
         ConfigCommand::Keys { json: true } => print_keys_as_json(),
         ConfigCommand::Keys { json: false } => {
             print::write_out(&describe(&keys()))?;
@@ -23,9 +23,8 @@ pub fn run(command: &ConfigCommand) -> CommandResult {
     }
 }
 
-fn check(config: &ConfigArgs) -> CommandResult {
-    let sources = SettingSources::of_process(config.config.clone(), config.overrides());
-    let settings = Settings::load(sources)?;
+fn check(config: &ConfigArgs, registry: &ExecutorRegistry) -> CommandResult {
+    let settings = wiring::load(config, config.overrides(), registry)?;
     print::write_out(&settings.describe())?;
     let addresses = wiring::address_warnings(&settings, settings.server.listen);
     for warning in wiring::key_warnings(&settings).into_iter().chain(addresses) {

@@ -9,6 +9,7 @@ use crate::{
     wiring::{self, store_error},
 };
 use longhaul_domain::{KeyId, Scope, Scopes};
+use longhaul_executors::ExecutorRegistry;
 use longhaul_runtime::{
     IdSource, Shutdown, SystemIds,
     telemetry::{self, TelemetryError},
@@ -18,11 +19,11 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Runs the command.
-pub async fn run(command: KeysCommand) -> CommandResult {
+pub async fn run(command: KeysCommand, registry: &ExecutorRegistry) -> CommandResult {
     match command {
-        KeysCommand::Create(args) => create(args).await,
-        KeysCommand::List(args) => list(args).await,
-        KeysCommand::Revoke(args) => revoke(args).await,
+        KeysCommand::Create(args) => create(args, registry).await,
+        KeysCommand::List(args) => list(args, registry).await,
+        KeysCommand::Revoke(args) => revoke(args, registry).await,
     }
 }
 
@@ -46,8 +47,8 @@ pub async fn create_key(
 }
 
 /// Opens the store that the flags name.
-async fn open_store(place: &KeyDatabaseArgs) -> Result<Arc<dyn Store>, CommandError> {
-    let settings = wiring::load(&place.configured, place.overrides())?;
+async fn open_store(place: &KeyDatabaseArgs, registry: &ExecutorRegistry) -> Result<Arc<dyn Store>, CommandError> {
+    let settings = wiring::load(&place.configured, place.overrides(), registry)?;
     if let Some(data) = &place.data {
         return Ok(wiring::open_sqlite(data).await?);
     }
@@ -72,12 +73,12 @@ async fn open_store(place: &KeyDatabaseArgs) -> Result<Arc<dyn Store>, CommandEr
     }
 }
 
-async fn create(args: CreateKeyArgs) -> CommandResult {
+async fn create(args: CreateKeyArgs, registry: &ExecutorRegistry) -> CommandResult {
     let owner = args.owner.trim();
     if owner.is_empty() {
         return Err(CommandError::usage("--owner: is empty"));
     }
-    let store = open_store(&args.place).await?;
+    let store = open_store(&args.place, registry).await?;
     let created = async {
         let key = create_key(&*store, owner, &args.label, &args.scope).await?;
         revoke_unless_printed(&*store, &key, print::line(key.text.expose())).await
@@ -103,8 +104,8 @@ pub async fn revoke_unless_printed(
     })
 }
 
-async fn list(args: ListKeysArgs) -> CommandResult {
-    let store = open_store(&args.place).await?;
+async fn list(args: ListKeysArgs, registry: &ExecutorRegistry) -> CommandResult {
+    let store = open_store(&args.place, registry).await?;
     let keys = store.keys(args.owner.as_deref()).await;
     store.close().await;
     let keys = keys.map_err(|error| store_error(&error))?;
@@ -117,9 +118,9 @@ async fn list(args: ListKeysArgs) -> CommandResult {
     Ok(Completion::Ok)
 }
 
-async fn revoke(args: RevokeKeyArgs) -> CommandResult {
+async fn revoke(args: RevokeKeyArgs, registry: &ExecutorRegistry) -> CommandResult {
     let id = KeyId(key_id(&args.id).to_owned());
-    let store = open_store(&args.place).await?;
+    let store = open_store(&args.place, registry).await?;
     let revoked = store.revoke_key(&id).await;
     store.close().await;
     if revoked.map_err(|error| store_error(&error))? {

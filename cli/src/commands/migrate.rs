@@ -8,12 +8,13 @@ use crate::{
     print,
     wiring::{self, store_error},
 };
+use longhaul_executors::ExecutorRegistry;
 use longhaul_runtime::telemetry;
 use longhaul_store_postgres::PostgresStore;
 
 /// Runs the command.
-pub async fn run(args: MigrateArgs) -> CommandResult {
-    let settings = wiring::load(&args.configured, args.overrides())?;
+pub async fn run(args: MigrateArgs, registry: &ExecutorRegistry) -> CommandResult {
+    let settings = wiring::load(&args.configured, args.overrides(), registry)?;
     let _flushed_on_drop = telemetry::init(&settings.log, "longhaul-migrate")
         .map_err(|error| crate::exit::CommandError::usage(error.to_string()))?;
     let url = wiring::database_url(&settings)?.clone();

@@ -7,13 +7,14 @@ use crate::{
     wiring::{self, api_options},
 };
 use longhaul_api::{Api, ApiParts};
+use longhaul_executors::ExecutorRegistry;
 use longhaul_runtime::{IdSource, Readiness, Settings, Shutdown, SystemIds, settings::AuthMode};
 use longhaul_store::Store;
 use std::sync::Arc;
 
 /// Runs the command.
-pub fn run(args: &ApiArgs) -> CommandResult {
-    let settings = wiring::load(&args.configured, args.overrides())?;
+pub fn run(args: &ApiArgs, registry: &ExecutorRegistry) -> CommandResult {
+    let settings = wiring::load(&args.configured, args.overrides(), registry)?;
     let mode = settings.auth_mode(AuthMode::Keys)?;
     wiring::database_url(&settings)?;
     // Checked before the wait for the database, so that a bad key file fails at once.

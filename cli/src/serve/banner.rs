@@ -136,14 +136,14 @@ mod tests {
 
     #[test]
     fn the_banner_shows_addresses_and_commands() {
-        let agents = ["echo", "script"].map(|name| AgentName::new(name).unwrap());
+        let agents = ["echo", "demo"].map(|name| AgentName::new(name).unwrap());
         let text = banner(&agents, Access::Open).text();
         assert_eq!(
             text,
             r#"longhaul dev is ready; its data is in ./longhaul-data. Stop it with Ctrl-C.
 
   card    http://127.0.0.1:8080/.well-known/agent-card.json
-  agents  echo (default), script
+  agents  echo (default), demo
   try     longhaul tasks send 'hello'
   or      curl -s http://127.0.0.1:8080/ -H 'Content-Type: application/json' -H 'A2A-Version: 1.0' -d '{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"'$(date +%s%N)'","role":"ROLE_USER","parts":[{"text":"hello"}]}}}'
 "#

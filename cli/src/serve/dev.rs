@@ -16,9 +16,10 @@ use longhaul_api::{Api, ApiOptions, ApiParts};
 use longhaul_dispatch::{Dispatch, LocalDispatch};
 use longhaul_domain::Scope;
 use longhaul_executor::Executor;
+use longhaul_executors::ExecutorRegistry;
 use longhaul_runtime::{
     Readiness, Settings, Shutdown, SystemIds,
-    settings::{AgentSettings, AuthMode, ExecutorKind},
+    settings::{AgentSettings, AuthMode, ExecutorName, Skill},
 };
 use longhaul_store::Store;
 use longhaul_worker::{FailedStart, Worker, WorkerOptions};
@@ -29,13 +30,13 @@ use tokio::{net::TcpListener, runtime::Handle, sync::oneshot};
 const FIRST_KEY_OWNER: &str = "local";
 
 /// Runs the command with the configured executors and the program's own.
-pub fn run(args: &DevArgs, own: Vec<Arc<dyn Executor>>) -> CommandResult {
-    let mut settings = wiring::load(&args.configured, args.overrides())?;
+pub fn run(args: &DevArgs, registry: &ExecutorRegistry, own: Vec<Arc<dyn Executor>>) -> CommandResult {
+    let mut settings = wiring::load(&args.configured, args.overrides(), registry)?;
     let mode = settings.auth_mode(AuthMode::None)?;
     wiring::key_ring(&settings)?;
     let own_agents = own.iter().map(|executor| executor.descriptor().agent.name.to_string());
     add_default_agents(&mut settings, own_agents.collect());
-    let executors = executors::build(&settings, own)?;
+    let executors = executors::build(&settings, registry, own)?;
     process::serve(&settings, "longhaul-dev", |shutdown| dev(&settings, mode, executors, shutdown))
 }
 
@@ -51,13 +52,29 @@ fn add_default_agents(settings: &mut Settings, own: Vec<String>) {
             ..AgentSettings::default()
         };
         settings.agent = vec![
-            agent("echo", ExecutorKind::Echo, "Answers with what it was sent"),
-            agent("script", ExecutorKind::Script, "Does what the message says; for tests"),
+            agent("echo", ExecutorName::ECHO, "Answers with what it was sent"),
+            AgentSettings {
+                skill: vec![packing_skill()],
+                ..agent("demo", ExecutorName::DEMO, "Packs for a trip, to show what a task can do")
+            },
         ];
     }
     if settings.server.default_agent.is_none() {
         let configured = settings.agent.iter().map(|agent| agent.name.clone());
         settings.server.default_agent = own.into_iter().chain(configured).next();
+    }
+}
+
+/// Describes the skill of the `demo` agent, for its card.
+fn packing_skill() -> Skill {
+    Skill {
+        id: "packing".to_owned(),
+        name: "Packing list".to_owned(),
+        description: "Packs for a trip: asks where to, reports progress and streams a list"
+            .to_owned(),
+        tags: vec!["demo".to_owned()],
+        examples: vec!["Lisbon".to_owned(), "Lisbon, with a flaky weather service".to_owned()],
+        ..Skill::default()
     }
 }
 
@@ -207,7 +224,7 @@ mod tests {
         let mut settings = Settings::default();
         add_default_agents(&mut settings, Vec::new());
         let names: Vec<&str> = settings.agent.iter().map(|agent| agent.name.as_str()).collect();
-        assert_eq!(names, ["echo", "script"]);
+        assert_eq!(names, ["echo", "demo"]);
         assert_eq!(settings.server.default_agent.as_deref(), Some("echo"));
         assert_eq!(settings.validate(), Ok(()));
     }

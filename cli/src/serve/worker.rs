@@ -7,16 +7,17 @@ use crate::{
     wiring::{self, executors, worker_options},
 };
 use longhaul_executor::Executor;
+use longhaul_executors::ExecutorRegistry;
 use longhaul_runtime::{IdSource, Readiness, Settings, Shutdown, SystemIds};
 use longhaul_store::Store;
 use longhaul_worker::Worker;
 use std::sync::Arc;
 
 /// Runs the command with the configured executors and the program's own.
-pub fn run(args: &WorkerArgs, own: Vec<Arc<dyn Executor>>) -> CommandResult {
-    let settings = wiring::load(&args.configured, args.overrides())?;
+pub fn run(args: &WorkerArgs, registry: &ExecutorRegistry, own: Vec<Arc<dyn Executor>>) -> CommandResult {
+    let settings = wiring::load(&args.configured, args.overrides(), registry)?;
     wiring::database_url(&settings)?;
-    let executors = executors::build(&settings, own)?;
+    let executors = executors::build(&settings, registry, own)?;
     process::serve(&settings, "longhaul-worker", |shutdown| worker(&settings, executors, shutdown))
 }
 

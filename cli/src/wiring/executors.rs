@@ -2,10 +2,10 @@
 
 use crate::exit::CommandError;
 use longhaul_executor::Executor;
-use longhaul_executors::PluginGuard;
+use longhaul_executors::{ExecutorRegistry, PluginGuard};
 use longhaul_runtime::{
     Settings,
-    settings::{AgentSettings, ExecutorKind},
+    settings::{AgentSettings, ExecutorName},
 };
 use longhaul_store::Store;
 use std::{collections::BTreeSet, sync::Arc};
@@ -13,6 +13,7 @@ use std::{collections::BTreeSet, sync::Arc};
 /// Builds the configured executors, limited to `worker.agents` if it is set, and adds the program's own.
 pub fn build(
     settings: &Settings,
+    registry: &ExecutorRegistry,
     own: Vec<Arc<dyn Executor>>,
 ) -> Result<Vec<Arc<dyn Executor>>, CommandError> {
     if let Some(executor) = own.iter().find(|own| own.descriptor().agent.name.is_reserved()) {
@@ -34,7 +35,8 @@ pub fn build(
             twice.name
         )));
     }
-    let mut executors = longhaul_executors::build(&configured, plugin_guard(&configured).as_ref())
+    let mut executors = registry
+        .build(&configured, plugin_guard(&configured).as_ref())
         .map_err(|error| CommandError::usage(format!("configuration: {error}")))?;
     executors.extend(own);
     if executors.is_empty() {
@@ -48,8 +50,8 @@ pub fn build(
 
 /// Starts the guard that ends plugin programs when this process is killed; `None` without any.
 fn plugin_guard(agents: &[AgentSettings]) -> Option<PluginGuard> {
-    agents.iter().find(|agent| agent.executor == ExecutorKind::Process)?;
-    let guard = PluginGuard::of_this_program();
+    agents.iter().find(|agent| agent.executor == ExecutorName::PROCESS)?;
+    let guard = PluginGuard::for_current_program();
     guard.inspect_err(|error| tracing::warn!(%error, "plugin guard failed to start")).ok()
 }
 
@@ -93,7 +95,7 @@ mod tests {
     fn settings(agents: &[&str], wanted: Option<&[&str]>) -> Settings {
         let agent = |name: &&str| AgentSettings {
             name: (*name).to_owned(),
-            executor: ExecutorKind::Echo,
+            executor: ExecutorName::ECHO,
             ..AgentSettings::default()
         };
         let mut settings =
@@ -107,17 +109,25 @@ mod tests {
         executors.iter().map(|executor| executor.descriptor().agent.name.to_string()).collect()
     }
 
+    /// Builds the executors of a program that registers none.
+    fn built(
+        settings: &Settings,
+        own: Vec<Arc<dyn Executor>>,
+    ) -> Result<Vec<Arc<dyn Executor>>, CommandError> {
+        build(settings, &ExecutorRegistry::new(), own)
+    }
+
     fn build_error(settings: &Settings, own: Vec<Arc<dyn Executor>>) -> String {
-        let failure = build(settings, own).err().expect("must be refused");
+        let failure = built(settings, own).err().expect("must be refused");
         assert_eq!(failure.code(), 2);
         failure.to_string()
     }
 
     #[test]
     fn a_worker_runs_the_agents_that_the_settings_name() {
-        let all = build(&settings(&["a", "b"], None), Vec::new()).unwrap();
+        let all = built(&settings(&["a", "b"], None), Vec::new()).unwrap();
         assert_eq!(names(&all), ["a", "b"]);
-        let one = build(&settings(&["a", "b"], Some(&["b"])), Vec::new()).unwrap();
+        let one = built(&settings(&["a", "b"], Some(&["b"])), Vec::new()).unwrap();
         assert_eq!(names(&one), ["b"]);
         assert!(build_error(&settings(&["a"], Some(&["c"])), Vec::new()).contains("\"c\""));
         assert!(build_error(&settings(&[], None), Vec::new()).contains("[[agent]]"));
@@ -147,8 +157,8 @@ mod tests {
 
     #[test]
     fn own_executors_run_beside_the_configured_ones() {
-        let own = || build(&settings(&["mine"], None), Vec::new()).unwrap();
-        assert_eq!(names(&build(&settings(&["a"], None), own()).unwrap()), ["a", "mine"]);
+        let own = || built(&settings(&["mine"], None), Vec::new()).unwrap();
+        assert_eq!(names(&built(&settings(&["a"], None), own()).unwrap()), ["a", "mine"]);
         assert!(build_error(&settings(&["mine"], None), own()).contains("\"mine\""));
     }
 }

@@ -8,6 +8,7 @@ mod store_dispatch;
 
 use crate::{args::ConfigArgs, exit::CommandError};
 use longhaul_dispatch::{AmqpDispatch, AmqpOptions, Dispatch};
+use longhaul_executors::ExecutorRegistry;
 use longhaul_runtime::{
     IdSource, Secret, Settings, Shutdown, SystemClock, SystemIds,
     readiness::ComponentHandle,
@@ -29,8 +30,10 @@ const PROGRESS_LOG_INTERVAL: Duration = Duration::from_secs(3);
 pub fn load(
     config: &ConfigArgs,
     overrides: Vec<SettingOverride>,
+    registry: &ExecutorRegistry,
 ) -> Result<Settings, CommandError> {
-    Ok(Settings::load(SettingSources::of_process(config.config.clone(), overrides))?)
+    let sources = SettingSources::of_process(config.config.clone(), overrides);
+    Ok(Settings::load_with(sources, &registry.registered())?)
 }
 
 /// Returns the URL of the database, or the usage error of a process without one.

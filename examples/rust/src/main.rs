@@ -68,14 +68,14 @@ mod tests {
     #[tokio::test]
     async fn it_counts_the_words_of_texts_and_of_text_files() {
         let parts = vec![Part::text("one two"), Part::raw("three", "text/markdown")];
-        let report = TestRun::of(WordCount).parts(parts).run().await;
+        let report = TestRun::new(WordCount).parts(parts).run().await;
         assert_eq!(report.artifact_text("artifact-1"), "1: 2\n2: 1\n");
-        assert_eq!(report.said(), "2 lines");
+        assert_eq!(report.status_text(), "2 lines");
     }
 
     #[tokio::test]
     async fn it_asks_for_a_text_when_there_is_none() {
-        let asked = TestRun::of(WordCount).text(" ").run().await;
+        let asked = TestRun::new(WordCount).text(" ").run().await;
         assert_eq!(asked.state(), TaskState::InputRequired);
         let report = asked.answer("two words").run().await;
         assert_eq!(report.artifact_text("artifact-2-1"), "1: 2\n");
@@ -83,6 +83,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_may_be_killed_anywhere() {
-        crash_everywhere(async || TestRun::of(WordCount).text("one two\nthree")).await;
+        crash_everywhere(async || TestRun::new(WordCount).text("one two\nthree")).await;
     }
 }

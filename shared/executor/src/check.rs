@@ -39,7 +39,7 @@ pub enum InvalidOutput {
          anew and skips the step, and what the step had added is lost; give the step an artifact of its own, or write this \
          one in steps only"
     )]
-    OfTheRun {
+    BegunOutsideStep {
         /// Which.
         artifact: ArtifactId,
         /// The step.
@@ -50,13 +50,13 @@ pub enum InvalidOutput {
         "artifact {0}: steps have written it, so it can be continued in steps only: a later attempt keeps what the steps \
          wrote and would append the rest a second time"
     )]
-    OfSteps(ArtifactId),
+    WrittenBySteps(ArtifactId),
     /// The context from outside was used within a step to write an artifact.
     #[error(
         "artifact {artifact}: written within step {step} by the context from outside of it; use the one that the step is \
          given, so that the output is kept with the step"
     )]
-    PastTheStep {
+    OutsideStepContext {
         /// Which.
         artifact: ArtifactId,
         /// The step.

@@ -67,7 +67,7 @@ impl ExecutorError {
 
     /// Not before this time from now, whatever the back-off says.
     #[must_use]
-    pub const fn after(mut self, wait: Duration) -> Self {
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }

@@ -59,7 +59,7 @@ impl ExecutorFailure {
 
     /// What the client is told.
     #[must_use]
-    pub fn saying(mut self, message: Message) -> Self {
+    pub fn with_message(mut self, message: Message) -> Self {
         self.message = Some(message);
         self
     }
@@ -73,7 +73,7 @@ impl ExecutorFailure {
 
     /// When to try again at the earliest, from now.
     #[must_use]
-    pub const fn after(mut self, wait: Duration) -> Self {
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
@@ -112,7 +112,7 @@ impl Outcome {
 
     /// What the end of a call means: an outcome that can be kept (an error and an outcome that cannot be kept are failures),
     /// or a run that merely stopped.
-    pub fn of(result: Result<Self, ExecutorError>) -> Result<Self, OutputStopped> {
+    pub fn from_result(result: Result<Self, ExecutorError>) -> Result<Self, OutputStopped> {
         match result {
             Ok(outcome) => Ok(match outcome.check() {
                 Ok(()) => outcome,

@@ -13,12 +13,12 @@ pub enum StepError {
         "the name {0} was used twice for a step or checkpoint in one attempt; every one needs a name of its own (put a number \
          into it where it stands in a loop)"
     )]
-    NameTwice(CheckpointName),
+    DuplicateName(CheckpointName),
     /// The name would give artifacts the ids that those outside of steps have.
     #[error(
         "a step cannot be named {0}: its artifacts would have the ids of those outside of steps; choose another name"
     )]
-    Reserved(CheckpointName),
+    ReservedName(CheckpointName),
     /// The value is no JSON that can be kept.
     #[error("the value of {name} cannot be kept: as JSON it {problem}")]
     Value {
@@ -64,7 +64,7 @@ pub enum StepError {
     #[error(
         "{what} within step {step}: its output is held back until it is done; do this before or after the step"
     )]
-    Inside {
+    ForbiddenInStep {
         /// What.
         what: &'static str,
         /// The step.
@@ -74,8 +74,8 @@ pub enum StepError {
     #[error(
         "step {step} has more output than can be held back until it is done ({max_entries} statuses and chunks, {max_mib} MiB \
          of parts); emit outside of the step, or make several steps",
-        max_entries = StepError::MAX_ENTRIES,
-        max_mib = StepError::MAX_BYTES >> 20
+        max_entries = StepError::MAX_STEP_ENTRIES,
+        max_mib = StepError::MAX_STEP_BYTES >> 20
     )]
     TooMuchOutput {
         /// Which.
@@ -83,7 +83,7 @@ pub enum StepError {
     },
     /// Output of a step that has ended.
     #[error("step {step} has ended; its context takes no more output")]
-    Over {
+    Ended {
         /// Which.
         step: CheckpointName,
     },
@@ -91,8 +91,8 @@ pub enum StepError {
 
 impl StepError {
     /// Most statuses and chunks of a step.
-    pub const MAX_ENTRIES: usize = 4096;
+    pub const MAX_STEP_ENTRIES: usize = 4096;
 
     /// Most bytes of parts of a step.
-    pub const MAX_BYTES: usize = 64 << 20;
+    pub const MAX_STEP_BYTES: usize = 64 << 20;
 }

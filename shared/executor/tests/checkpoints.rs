@@ -11,11 +11,11 @@ use support::{By, done, failed_for_good};
 /// Works through ten lines, from where it was.
 const CURSOR: By = By(|ctx| {
     Box::pin(async move {
-        let from: u32 = ctx.checkpointed("line").await?.unwrap_or(0);
+        let from: u32 = ctx.load_checkpoint("line").await?.unwrap_or(0);
         for line in from..10 {
             ctx.status(format!("line {line}")).await?;
             ctx.checkpoint("line", &(line + 1)).await?;
-            assert_eq!(ctx.checkpointed("line").await?, Some(line + 1));
+            assert_eq!(ctx.load_checkpoint("line").await?, Some(line + 1));
         }
         Ok(ctx.completed(format!("{} lines", 10)))
     })
@@ -23,17 +23,17 @@ const CURSOR: By = By(|ctx| {
 
 #[tokio::test]
 async fn a_cursor_moves_on_and_the_next_attempt_begins_there() {
-    let crashed = TestRun::of(CURSOR).text("go").crash_before_write(8).run().await;
+    let crashed = TestRun::new(CURSOR).text("go").crash_before_write(8).run().await;
     // Each line takes a status and a checkpoint.
     assert_eq!(crashed.checkpoint("line"), Some(3));
-    let report = crashed.lost().run().await;
+    let report = crashed.after_worker_loss().run().await;
     assert_eq!(report.status_texts().first().map(String::as_str), Some("line 3"));
-    crash_everywhere(async || TestRun::of(CURSOR).text("go")).await;
+    crash_everywhere(async || TestRun::new(CURSOR).text("go")).await;
 }
 
 #[tokio::test]
 async fn what_was_said_before_a_checkpoint_is_as_durable() {
-    let report = TestRun::of(CURSOR).text("go").crash_after_write(2).run().await;
+    let report = TestRun::new(CURSOR).text("go").crash_after_write(2).run().await;
     assert_eq!(
         (report.status_texts().join(","), report.checkpoint("line")),
         ("line 0".into(), Some(1))
@@ -44,12 +44,12 @@ async fn what_was_said_before_a_checkpoint_is_as_durable() {
 async fn a_checkpoint_that_does_not_fit_the_type_is_final_and_one_that_is_not_there_is_none() {
     let executor = By(|ctx| {
         Box::pin(async move {
-            assert_eq!(ctx.checkpointed::<String>("other").await?, None);
-            ctx.checkpointed::<String>("line").await?;
+            assert_eq!(ctx.load_checkpoint::<String>("other").await?, None);
+            ctx.load_checkpoint::<String>("line").await?;
             done()
         })
     });
-    let report = TestRun::of(executor).text("go").checkpointed("line", &7).run().await;
+    let report = TestRun::new(executor).text("go").with_checkpoint("line", &7).run().await;
     assert!(failed_for_good(&report, "stored for line"), "{report:?}");
 }
 
@@ -58,11 +58,11 @@ async fn the_value_of_a_step_can_be_read_like_a_checkpoint() {
     let executor = By(|ctx| {
         Box::pin(async move {
             ctx.step("s", async |_| Ok(5)).await?;
-            let value: Option<Json> = ctx.checkpointed("s").await?;
+            let value: Option<Json> = ctx.load_checkpoint("s").await?;
             Ok(ctx.completed(value.expect("it is done").as_str()))
         })
     });
-    assert_eq!(TestRun::of(executor).text("go").run().await.said(), "5");
+    assert_eq!(TestRun::new(executor).text("go").run().await.status_text(), "5");
 }
 
 #[tokio::test]
@@ -78,5 +78,5 @@ async fn a_heartbeat_is_heard_also_from_a_step() {
             done()
         })
     });
-    assert_eq!(TestRun::of(executor).text("go").run().await.heartbeats(), 2);
+    assert_eq!(TestRun::new(executor).text("go").run().await.heartbeats(), 2);
 }

@@ -21,7 +21,7 @@ async fn chunks_of_an_artifact_make_it_up_and_only_the_first_is_not_appended() {
             done()
         })
     });
-    let report = TestRun::of(executor).text("go").run().await;
+    let report = TestRun::new(executor).text("go").run().await;
     assert_eq!(report.artifact_text("artifact-1"), "abc");
     let shape: Vec<_> = report.chunks().iter().map(|c| (c.append, c.last_chunk)).collect();
     assert_eq!(shape, [(false, false), (true, false), (true, true)]);
@@ -41,7 +41,7 @@ async fn a_second_attempt_names_its_artifacts_alike_and_replaces_those_of_the_fi
             done()
         })
     });
-    let first = TestRun::of(executor).text("go").run().await;
+    let first = TestRun::new(executor).text("go").run().await;
     assert!(first.failure().retryable);
     assert_eq!(first.state(), TaskState::Working);
     let second = first.retry().run().await;
@@ -53,7 +53,7 @@ async fn a_second_attempt_names_its_artifacts_alike_and_replaces_those_of_the_fi
 async fn an_artifact_that_an_earlier_attempt_left_can_be_continued() {
     let executor = By(|ctx| {
         Box::pin(async move {
-            match ctx.produced().await?.first() {
+            match ctx.produced_artifacts().await?.first() {
                 None => {
                     let mut writer = ctx.stream_artifact(ArtifactSpec::default());
                     writer.write(vec![Part::text("1"), Part::text("2")]).await?;
@@ -69,10 +69,13 @@ async fn an_artifact_that_an_earlier_attempt_left_can_be_continued() {
             }
         })
     });
-    let lost =
-        TestRun::of(executor).text("go").stop_after_events(1, OutputStopped::LeaseLost).run().await;
+    let lost = TestRun::new(executor)
+        .text("go")
+        .stop_after_events(1, OutputStopped::LeaseLost)
+        .run()
+        .await;
     assert_eq!(lost.end(), &TestRunEnd::Stopped(OutputStopped::LeaseLost));
-    let report = lost.lost().run().await;
+    let report = lost.after_worker_loss().run().await;
     assert_eq!(report.artifact_text("artifact-1"), "123!");
 }
 
@@ -90,7 +93,7 @@ async fn what_was_never_begun_cannot_be_appended_to() {
             done()
         })
     });
-    let report = TestRun::of(executor).text("go").run().await;
+    let report = TestRun::new(executor).text("go").run().await;
     assert!(!report.failure().retryable);
     assert!(report.failure().cause.contains("appended before"), "{}", report.failure().cause);
 }
@@ -103,12 +106,12 @@ async fn text_that_cannot_be_stored_is_an_error_that_names_its_place() {
             done()
         })
     });
-    let failed = TestRun::of(executor).text("go").run().await;
+    let failed = TestRun::new(executor).text("go").run().await;
     let cause = &failed.failure().cause;
     assert!(cause.contains("artifact.parts[1].text") && cause.contains("U+0000"), "{cause}");
 
     let at_the_end = By(|ctx| Box::pin(async move { Ok(ctx.completed("a\0")) }));
-    let report = TestRun::of(at_the_end).text("go").run().await;
+    let report = TestRun::new(at_the_end).text("go").run().await;
     assert!(report.failure().cause.contains("message.parts[0].text"));
 }
 
@@ -125,10 +128,10 @@ async fn a_turn_after_an_answer_sees_the_exchange_and_names_its_artifacts_anew()
             Ok(ctx.completed(said.join("|")))
         })
     });
-    let asked = TestRun::of(executor).text("wish").run().await;
+    let asked = TestRun::new(executor).text("wish").run().await;
     assert_eq!(asked.state(), TaskState::InputRequired);
     let report = asked.answer("that one").run().await;
-    assert_eq!(report.said(), "wish|which one?|that one");
+    assert_eq!(report.status_text(), "wish|which one?|that one");
     let ids: Vec<&str> = report.artifacts().iter().map(|a| a.artifact_id.as_str()).collect();
     assert_eq!(ids, ["artifact-1", "artifact-2-1"]);
 }
@@ -147,7 +150,7 @@ async fn after_a_stop_every_call_answers_so_at_once_with_its_reason() {
         })
     });
     let report =
-        TestRun::of(executor).text("go").stop_after_events(1, OutputStopped::TimedOut).run().await;
+        TestRun::new(executor).text("go").stop_after_events(1, OutputStopped::TimedOut).run().await;
     assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::TimedOut));
     assert_eq!(report.status_texts(), ["begun"]);
 }
@@ -164,13 +167,13 @@ async fn what_the_client_says_meanwhile_is_handed_out_in_order_and_counted_as_re
             Ok(ctx.completed(format!("{first} {second}")))
         })
     });
-    let report = TestRun::of(executor)
+    let report = TestRun::new(executor)
         .text("go")
         .follow_up("early")
         .follow_up_after_events(1, "late")
         .run()
         .await;
-    assert_eq!(report.said(), "early late");
+    assert_eq!(report.status_text(), "early late");
     let heard = report.task().last_user_message().map(|item| item.seq);
     assert_eq!(Some(report.read_up_to()), heard);
     assert!(report.read_up_to() > Seq(1));
@@ -189,13 +192,13 @@ async fn large_parts_come_back_whole() {
         })
     });
     let size = MAX_INLINE_CONTENT_BYTES + 1;
-    let report = TestRun::of(executor).text("x".repeat(size)).run().await;
-    assert_eq!(report.said(), format!("{size} {size}"));
+    let report = TestRun::new(executor).text("x".repeat(size)).run().await;
+    assert_eq!(report.status_text(), format!("{size} {size}"));
 }
 
 #[tokio::test]
 async fn other_tasks_of_the_owner_can_be_read() {
-    let other = TestRun::of(By(|_| Box::pin(async { done() }))).text("earlier").task().clone();
+    let other = TestRun::new(By(|_| Box::pin(async { done() }))).text("earlier").task().clone();
     let key = longhaul_executor::domain::TaskKey {
         task: "018f2f6e-7b7a-7000-8000-000000000001".parse().unwrap(),
         ..other.key
@@ -213,14 +216,14 @@ async fn other_tasks_of_the_owner_can_be_read() {
         reference_task_ids: references,
         ..Message::new(MessageId::new("m").unwrap(), Role::User, vec![Part::text("go")])
     };
-    let report = TestRun::of(executor).other_task(other).message(message).run().await;
-    assert_eq!(report.said(), "1 earlier");
+    let report = TestRun::new(executor).other_task(other).message(message).run().await;
+    assert_eq!(report.status_text(), "1 earlier");
 }
 
 #[tokio::test]
 async fn a_panic_is_reported_with_its_words() {
     let executor = By(|_| Box::pin(async { panic!("no paper") }));
-    let report = TestRun::of(executor).text("go").run().await;
+    let report = TestRun::new(executor).text("go").run().await;
     assert_eq!(report.end(), &TestRunEnd::Panicked("no paper".to_owned()));
 }
 
@@ -230,13 +233,13 @@ async fn messages_of_the_agent_carry_their_task_and_context() {
         Box::pin(async move {
             let foreign =
                 Message::new(MessageId::new("mine").unwrap(), Role::User, vec![Part::text("x")]);
-            ctx.say(foreign).await?;
+            ctx.status_message(foreign).await?;
             let metadata = JsonObject::parse(r#"{"page":1}"#)?;
             ctx.progress("one", metadata).await?;
             done()
         })
     });
-    let report = TestRun::of(executor).text("go").run().await;
+    let report = TestRun::new(executor).text("go").run().await;
     let statuses = report.statuses();
     let message = statuses[0].message.as_ref().unwrap();
     assert_eq!((message.role, message.message_id.as_str()), (Role::Agent, "mine"));
@@ -262,7 +265,7 @@ async fn an_executor_knows_what_the_client_activated_for_its_last_message() {
         let message = Message::new(id, Role::User, vec![Part::text("hi")]);
         Message { extensions: vec![extension.to_owned()], ..message }
     };
-    let first = TestRun::of(executor).message(said("1", "urn:a:v1")).run().await;
+    let first = TestRun::new(executor).message(said("1", "urn:a:v1")).run().await;
     let second = first.answer("this").message(said("2", "urn:b:v1")).run().await;
     assert_eq!(second.state(), TaskState::Completed);
 }
@@ -277,12 +280,12 @@ async fn an_executor_knows_what_the_client_can_take() {
         })
     });
     let asked =
-        TestRun::of(executor).accepted_output_modes(&["text/*;q=0.5", "IMAGE/PNG"]).text("go");
-    let report = asked.crash_after_write(1).run().await.lost().run().await;
-    assert_eq!(report.said(), "text/*;q=0.5 IMAGE/PNG", "also on another worker");
+        TestRun::new(executor).accepted_output_modes(&["text/*;q=0.5", "IMAGE/PNG"]).text("go");
+    let report = asked.crash_after_write(1).run().await.after_worker_loss().run().await;
+    assert_eq!(report.status_text(), "text/*;q=0.5 IMAGE/PNG", "also on another worker");
     assert_eq!(report.status_texts(), ["[true, true, false]"]);
     let report = report.answer("and now").run().await;
-    assert_eq!(report.said(), "", "each message says it anew");
+    assert_eq!(report.status_text(), "", "each message says it anew");
     assert_eq!(report.status_texts(), ["[true, true, true]"], "nothing said is everything taken");
 }
 
@@ -313,11 +316,11 @@ async fn progress_takes_whatever_is_an_object_and_text_files_are_read_as_text() 
         Part::raw(large.clone(), "text/plain"),
         Part::raw("%PDF", "application/pdf"),
     ];
-    let report = TestRun::of(executor).parts(parts).run().await;
+    let report = TestRun::new(executor).parts(parts).run().await;
     let metadata: Vec<_> = report.statuses().iter().filter_map(|s| s.metadata.clone()).collect();
     let metadata: Vec<_> = metadata.iter().map(JsonObject::as_str).collect();
     assert_eq!(metadata, [r#"{"page":1}"#, r#"{"page":2}"#]);
     let wrong = "the part holds bytes that are no text in UTF-8, not text";
     let joined = "said\nsent\n".len() + large.len();
-    assert_eq!(report.said(), format!("{joined} / said / sent / {large} / {wrong}"));
+    assert_eq!(report.status_text(), format!("{joined} / said / sent / {large} / {wrong}"));
 }

@@ -30,11 +30,11 @@ async fn a_step_says_everything_at_once_and_with_its_result() {
             Ok(ctx.completed(pages.to_string()))
         })
     });
-    let begun = TestRun::of(executor).text("go").crash_before_write(2).run().await;
+    let begun = TestRun::new(executor).text("go").crash_before_write(2).run().await;
     assert_eq!((begun.status_texts().join(","), begun.chunks().len()), ("before".into(), 0));
     assert_eq!(begun.checkpoint::<u32>("count"), None);
-    let report = begun.lost().run().await;
-    assert_eq!((report.said().as_str(), report.checkpoint("count")), ("7", Some(7)));
+    let report = begun.after_worker_loss().run().await;
+    assert_eq!((report.status_text().as_str(), report.checkpoint("count")), ("7", Some(7)));
     assert_eq!(report.status_texts(), ["before", "counting"]);
 }
 
@@ -61,7 +61,7 @@ async fn a_step_that_is_done_is_not_done_again() {
     let second = first.retry().run().await;
     assert_eq!(second.steps_begun(), Vec::<&str>::new());
     let third = second.retry().run().await;
-    assert_eq!((third.said().as_str(), effects.load(Ordering::SeqCst)), ("translated", 1));
+    assert_eq!((third.status_text().as_str(), effects.load(Ordering::SeqCst)), ("translated", 1));
 }
 
 /// Steps of every kind, between output of every kind.
@@ -104,7 +104,7 @@ async fn read(step: &TaskContext, page: u32) -> Result<u32, ExecutorError> {
 
 #[tokio::test]
 async fn wherever_it_crashes_a_task_ends_alike_and_no_step_is_done_twice() {
-    let reports = crash_everywhere(async || TestRun::of(MIXED).text("go")).await;
+    let reports = crash_everywhere(async || TestRun::new(MIXED).text("go")).await;
     let calm = &reports[0];
     assert_eq!(calm.artifact_text("pages"), "1 2 3 ");
     assert_eq!(
@@ -139,8 +139,8 @@ async fn steps_are_of_the_task_and_are_kept_from_turn_to_turn() {
             }
         })
     });
-    let asked = TestRun::of(executor).text("go").run().await;
-    assert_eq!(asked.answer("yes").run().await.said(), "1 2");
+    let asked = TestRun::new(executor).text("go").run().await;
+    assert_eq!(asked.answer("yes").run().await.status_text(), "1 2");
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_step_that_fails_keeps_nothing_and_its_error_passes_through() {
             done()
         })
     });
-    let report = TestRun::of(executor).text("go").run().await;
+    let report = TestRun::new(executor).text("go").run().await;
     assert_eq!((report.failure().cause.as_str(), report.failure().retryable), ("no paper", false));
     assert_eq!((report.artifacts().len(), report.checkpoints().len()), (0, 0));
     assert_eq!(report.status_texts(), ["after"]);
@@ -232,7 +232,7 @@ async fn a_name_means_one_thing_in_an_attempt() {
         ),
     ];
     for (how, executor) in misuses {
-        let report = TestRun::of(executor).text("go").run().await;
+        let report = TestRun::new(executor).text("go").run().await;
         assert!(failed_for_good(&report, "name was used twice"), "{how}: {report:?}");
     }
 }
@@ -299,7 +299,7 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
         ),
     ];
     for (refused, executor) in within {
-        let report = TestRun::of(executor).text("go").run().await;
+        let report = TestRun::new(executor).text("go").run().await;
         assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
     }
 }
@@ -317,7 +317,7 @@ async fn statuses_of_the_context_from_outside_are_seen_while_a_step_is_under_way
             done()
         })
     });
-    let report = TestRun::of(executor).text("go").run().await;
+    let report = TestRun::new(executor).text("go").run().await;
     assert_eq!(report.status_texts(), ["half way", "held back"]);
 }
 
@@ -404,7 +404,7 @@ async fn an_artifact_is_written_by_steps_or_outside_of_them() {
         ),
     ];
     for (refused, executor) in sides {
-        let report = TestRun::of(executor).text("go").run().await;
+        let report = TestRun::new(executor).text("go").run().await;
         assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
     }
 }
@@ -419,9 +419,9 @@ async fn a_step_may_go_on_with_what_a_step_of_an_earlier_attempt_wrote() {
             done()
         })
     });
-    let crashed = TestRun::of(executor).text("go").crash_after_write(1).run().await;
+    let crashed = TestRun::new(executor).text("go").crash_after_write(1).run().await;
     assert_eq!(crashed.artifact_text("pages"), "1 ");
-    let report = crashed.lost().run().await;
+    let report = crashed.after_worker_loss().run().await;
     assert_eq!(
         (report.steps_begun(), report.artifact_text("pages")),
         (vec!["page 2"], "1 2 ".into())
@@ -444,7 +444,7 @@ async fn a_stored_value_of_another_version_is_an_error_that_says_what_to_do() {
         })
     });
     let old = serde_json::json!({"number": "6"});
-    let report = TestRun::of(executor).text("go").checkpointed("invoice", &old).run().await;
+    let report = TestRun::new(executor).text("go").with_checkpoint("invoice", &old).run().await;
     assert!(failed_for_good(&report, "stored for invoice"), "{report:?}");
     let cause = &report.failure().cause;
     assert!(cause.contains("missing field `total`") && cause.contains("new name"), "{cause}");
@@ -500,7 +500,7 @@ async fn what_cannot_be_kept_is_refused_before_anything_is() {
         ),
     ];
     for (refused, executor) in values {
-        let report = TestRun::of(executor).text("go").run().await;
+        let report = TestRun::new(executor).text("go").run().await;
         assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
         assert!(report.checkpoints().is_empty(), "{refused}");
     }
@@ -511,7 +511,7 @@ async fn output_of_a_step_is_bounded() {
     let many = By(|ctx| {
         Box::pin(async move {
             ctx.step("many", async |step| {
-                for _ in 0..=StepError::MAX_ENTRIES {
+                for _ in 0..=StepError::MAX_STEP_ENTRIES {
                     step.status_update(None, None).await?;
                 }
                 Ok(())
@@ -523,7 +523,7 @@ async fn output_of_a_step_is_bounded() {
     let large = By(|ctx| {
         Box::pin(async move {
             ctx.step("large", async |step| {
-                let part = Part::raw(vec![0; StepError::MAX_BYTES / 2], "application/pdf");
+                let part = Part::raw(vec![0; StepError::MAX_STEP_BYTES / 2], "application/pdf");
                 for _ in 0..3 {
                     step.artifact(step.new_artifact(vec![part.clone()])).await?;
                 }
@@ -534,7 +534,7 @@ async fn output_of_a_step_is_bounded() {
         })
     });
     for executor in [many, large] {
-        let report = TestRun::of(executor).text("go").run().await;
+        let report = TestRun::new(executor).text("go").run().await;
         assert!(failed_for_good(&report, "emit outside of the step"), "{report:?}");
         assert!(report.entries().iter().all(|entry| entry.body.starts_artifact().is_none()));
     }
@@ -553,14 +553,14 @@ async fn a_step_sees_that_the_run_shall_stop_and_its_context_ends_with_it() {
             })
             .await?;
             let late = leaked.expect("it was handed out").status("late").await;
-            assert!(matches!(late, Err(ContextError::Step(StepError::Over { .. }))), "{late:?}");
+            assert!(matches!(late, Err(ContextError::Step(StepError::Ended { .. }))), "{late:?}");
             ctx.status("one").await?;
             ctx.step("stopped", async |step| Ok(step.status("two").await?)).await?;
             done()
         })
     });
     let report =
-        TestRun::of(executor).text("go").stop_after_events(1, OutputStopped::Draining).run().await;
+        TestRun::new(executor).text("go").stop_after_events(1, OutputStopped::Draining).run().await;
     assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Draining));
     assert_eq!(report.checkpoints(), ["kept", "leaky"]);
 }

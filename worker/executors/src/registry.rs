@@ -1,76 +1,159 @@
-//! From settings to executors.
+//! Executors from settings.
+//!
+//! An agent names its executor: a built-in one, or one that the program has registered. Agents that no executor can be made for
+//! are errors before anything starts.
 
-use crate::{Echo, PluginGuard, ProcessConfig, ProcessExecutor, Script, script};
+use crate::{Demo, Echo, PluginGuard, ProcessConfig, ProcessExecutor};
 use longhaul_domain::{
     AgentDescriptor, AgentLimits, AgentName, ConcurrencyLimits, IdError, JsonObject, Skill,
     extension::Extension,
 };
 use longhaul_executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
-use longhaul_runtime::settings::{self, AgentSettings, ExecutorKind, HumanDuration};
-use std::sync::Arc;
+use longhaul_runtime::settings::{self, AgentSettings, ExecutorName, HumanDuration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    error::Error,
+    fmt,
+    sync::Arc,
+};
 
-/// Settings that no executor can be made of.
+/// An error of a registered factory.
+type FactoryError = Box<dyn Error + Send + Sync>;
+
+/// A function that makes a registered executor.
+type ExecutorFactory =
+    Box<dyn Fn(ExecutorDescriptor) -> Result<Arc<dyn Executor>, FactoryError> + Send + Sync>;
+
+/// Agent settings that no executor can be made from.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Not a name for an agent.
+    /// The name is not valid for an agent.
     #[error("agent {name:?}: the name {source}")]
     Name {
-        /// As it is configured.
+        /// The configured name.
         name: String,
-        /// What is wrong with it.
+        /// The problem with it.
         source: IdError,
     },
-    /// Two agents of one name.
+    /// Two agents have the same name.
     #[error("agent {0}: configured twice; every agent needs a name of its own")]
-    Twice(AgentName),
+    DuplicateName(AgentName),
     /// `executor = "process"` without a program.
     #[error("agent {0}: executor = \"process\" needs [agent.process] with a command")]
     NoCommand(AgentName),
-    /// The commands for messages without a plan make no sense.
-    #[error("{OTHERWISE} in the environment: {0}", OTHERWISE = script::OTHERWISE)]
-    Otherwise(script::PlanError),
+    /// The executor is neither built in nor registered.
+    #[error("agent {agent}: there is no executor {executor:?}")]
+    UnknownExecutor {
+        /// The agent.
+        agent: AgentName,
+        /// The name of its executor.
+        executor: String,
+    },
+    /// A registered executor cannot be made.
+    #[error("agent {agent}: {source}")]
+    Factory {
+        /// The agent.
+        agent: AgentName,
+        /// The factory's error.
+        source: FactoryError,
+    },
 }
 
-/// One executor for every configured agent, in their order. Programs that they start end with the guard, where there is one.
-pub fn build(
-    agents: &[AgentSettings],
-    guard: Option<&PluginGuard>,
-) -> Result<Vec<Arc<dyn Executor>>, RegistryError> {
-    let mut executors: Vec<Arc<dyn Executor>> = Vec::with_capacity(agents.len());
-    let mut names = std::collections::HashSet::new();
-    for agent in agents {
-        let descriptor = descriptor(agent)?;
-        let name = descriptor.agent.name.clone();
-        if !names.insert(name.clone()) {
-            return Err(RegistryError::Twice(name));
-        }
-        executors.push(match agent.executor {
-            ExecutorKind::Echo => Arc::new(Echo::new(descriptor)),
-            ExecutorKind::Script => Arc::new(script(descriptor).map_err(RegistryError::Otherwise)?),
-            ExecutorKind::Process => {
-                let process = agent.process.as_ref().filter(|process| !process.command.is_empty());
-                let process = process.ok_or(RegistryError::NoCommand(name))?;
-                let config = ProcessConfig { guard: guard.cloned(), ..process.into() };
-                Arc::new(ProcessExecutor::new(descriptor, config))
-            }
+/// The executors that settings can name: the built-in ones, and those that the program registers.
+#[derive(Default)]
+pub struct ExecutorRegistry {
+    factories: BTreeMap<String, ExecutorFactory>,
+}
+
+impl ExecutorRegistry {
+    /// A registry of the built-in executors.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an executor: agents with `executor = "<name>"` are made by `factory`. A built-in executor of that name wins.
+    #[must_use]
+    pub fn register<E: Executor, Err: Into<FactoryError>>(
+        mut self,
+        name: &str,
+        factory: impl Fn(ExecutorDescriptor) -> Result<E, Err> + Send + Sync + 'static,
+    ) -> Self {
+        let factory: ExecutorFactory = Box::new(move |descriptor| {
+            let executor = factory(descriptor).map_err(Into::into)?;
+            Ok(Arc::new(executor) as Arc<dyn Executor>)
         });
+        self.factories.insert(name.to_owned(), factory);
+        self
     }
-    Ok(executors)
+
+    /// The names of the registered executors.
+    pub fn registered(&self) -> Vec<&str> {
+        self.factories.keys().map(String::as_str).collect()
+    }
+
+    /// Builds one executor for each agent, in their order. Programs that they start end with the guard, if there is one.
+    ///
+    /// # Errors
+    /// The first agent that no executor can be made for.
+    pub fn build(
+        &self,
+        agents: &[AgentSettings],
+        guard: Option<&PluginGuard>,
+    ) -> Result<Vec<Arc<dyn Executor>>, RegistryError> {
+        let mut executors: Vec<Arc<dyn Executor>> = Vec::with_capacity(agents.len());
+        let mut names = HashSet::new();
+        for agent in agents {
+            let descriptor = descriptor(agent)?;
+            let name = descriptor.agent.name.clone();
+            if !names.insert(name.clone()) {
+                return Err(RegistryError::DuplicateName(name));
+            }
+            executors.push(self.executor(agent, descriptor, guard)?);
+        }
+        Ok(executors)
+    }
+
+    fn executor(
+        &self,
+        agent: &AgentSettings,
+        descriptor: ExecutorDescriptor,
+        guard: Option<&PluginGuard>,
+    ) -> Result<Arc<dyn Executor>, RegistryError> {
+        let name = descriptor.agent.name.clone();
+        if agent.executor == ExecutorName::ECHO {
+            return Ok(Arc::new(Echo::new(descriptor)));
+        }
+        if agent.executor == ExecutorName::DEMO {
+            return Ok(Arc::new(Demo::new(descriptor)));
+        }
+        if agent.executor == ExecutorName::PROCESS {
+            let process = agent.process.as_ref().filter(|process| !process.command.is_empty());
+            let process = process.ok_or(RegistryError::NoCommand(name))?;
+            let config = ProcessConfig { guard: guard.cloned(), ..process.into() };
+            return Ok(Arc::new(ProcessExecutor::new(descriptor, config)));
+        }
+        match self.factories.get(agent.executor.as_str()) {
+            Some(factory) => {
+                factory(descriptor).map_err(|source| RegistryError::Factory { agent: name, source })
+            }
+            None => Err(RegistryError::UnknownExecutor {
+                agent: name,
+                executor: agent.executor.to_string(),
+            }),
+        }
+    }
 }
 
-/// A scripted executor as the environment wants it: what is for tests alone is not among the settings.
-fn script(descriptor: ExecutorDescriptor) -> Result<Script, script::PlanError> {
-    let effects = std::env::var_os(script::EFFECTS_FOLDER).map(Into::into);
-    let timeout = std::env::var(script::STREAM_TIMEOUT).ok();
-    let kits = script::Kits::with_stream_timeout(timeout.as_deref());
-    let script = Script::new(descriptor).effects_in(effects).kits(kits);
-    match std::env::var(script::OTHERWISE) {
-        Ok(commands) if !commands.trim().is_empty() => script.otherwise(&commands),
-        _ => Ok(script),
+impl fmt::Debug for ExecutorRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecutorRegistry").field("registered", &self.registered()).finish()
     }
 }
 
-/// What an agent's settings say about it. An agent without skills gets one that is named like itself: a card must have one.
+/// Describes an agent from its settings. An agent without skills gets one of its own name: a card must have one.
+///
+/// # Errors
+/// A name that is not valid for an agent.
 pub fn descriptor(agent: &AgentSettings) -> Result<ExecutorDescriptor, RegistryError> {
     let name = AgentName::unreserved(agent.name.as_str())
         .map_err(|source| RegistryError::Name { name: agent.name.clone(), source })?;
@@ -166,27 +249,50 @@ fn extension(extension: &settings::Extension) -> Extension {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
 
-    fn agent(name: &str, executor: ExecutorKind) -> AgentSettings {
+    fn agent(name: &str, executor: ExecutorName) -> AgentSettings {
         AgentSettings { name: name.to_owned(), executor, ..AgentSettings::default() }
+    }
+
+    fn refused(agents: &[AgentSettings]) -> String {
+        ExecutorRegistry::new().build(agents, None).err().unwrap().to_string()
     }
 
     #[test]
     fn every_agent_gets_its_executor_and_a_skill() {
-        let executors = [agent("echo", ExecutorKind::Echo), agent("script", ExecutorKind::Script)];
-        let executors = build(&executors, None).unwrap();
+        let agents = [agent("echo", ExecutorName::ECHO), agent("demo", ExecutorName::DEMO)];
+        let executors = ExecutorRegistry::new().build(&agents, None).unwrap();
         let names: Vec<String> =
             executors.iter().map(|e| e.descriptor().agent.name.to_string()).collect();
-        assert_eq!(names, ["echo", "script"]);
+        assert_eq!(names, ["echo", "demo"]);
         assert_eq!(executors[0].descriptor().agent.skills.len(), 1);
     }
 
     #[test]
+    fn a_registered_executor_can_be_named() {
+        let agents = [agent("mine", ExecutorName::new("mirror"))];
+        assert!(refused(&agents).contains("there is no executor \"mirror\""));
+        let registry = ExecutorRegistry::new()
+            .register("mirror", |descriptor| Ok::<_, Infallible>(Echo::new(descriptor)));
+        let executors = registry.build(&agents, None).unwrap();
+        assert_eq!(executors[0].descriptor().agent.name.as_str(), "mine");
+        assert_eq!(registry.registered(), ["mirror"]);
+    }
+
+    #[test]
+    fn a_factory_that_fails_is_reported_with_the_agent() {
+        let registry = ExecutorRegistry::new().register("broken", |_| Err::<Echo, _>("no licence"));
+        let refused =
+            registry.build(&[agent("a", ExecutorName::new("broken"))], None).err().unwrap();
+        assert_eq!(refused.to_string(), "agent a: no licence");
+    }
+
+    #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
-        let refused = |agents: &[AgentSettings]| build(agents, None).err().unwrap().to_string();
-        assert!(refused(&[agent("No", ExecutorKind::Echo)]).contains("\"No\""));
-        let twice = [agent("a", ExecutorKind::Echo), agent("a", ExecutorKind::Script)];
+        assert!(refused(&[agent("No", ExecutorName::ECHO)]).contains("\"No\""));
+        let twice = [agent("a", ExecutorName::ECHO), agent("a", ExecutorName::DEMO)];
         assert!(refused(&twice).contains("twice"));
-        assert!(refused(&[agent("p", ExecutorKind::Process)]).contains("command"));
+        assert!(refused(&[agent("p", ExecutorName::PROCESS)]).contains("command"));
     }
 }

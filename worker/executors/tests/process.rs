@@ -40,12 +40,12 @@ async fn many_chunks_flow_under_credit_and_in_order() {
                         artifact={'parts': [{'text': f'{n};'}]})
          run.end('completed', text='fine')",
     );
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     let expected = (0..100).map(|n| format!("{n};")).collect::<Vec<_>>().concat();
     assert_eq!(report.artifact_text("artifact-1"), expected);
     assert_eq!(report.chunks().len(), 100);
     assert!(report.chunks()[99].last_chunk);
-    assert_eq!(report.said(), "fine");
+    assert_eq!(report.status_text(), "fine");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn every_ending_has_its_outcome() {
         ("'message', text='direct'", TaskState::Completed),
     ] {
         let plugin = Plugin::new(&format!("run.end({end})"));
-        let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+        let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
         assert_eq!(report.state(), state, "{end}");
     }
 }
@@ -69,7 +69,7 @@ async fn a_retryable_failure_says_when_to_try_again() {
     let plugin = Plugin::new(
         "run.end('failed', cause='busy', text='later', retryable=True, retryAfterMs=5000)",
     );
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     let failure = report.failure();
     assert!(failure.retryable && failure.cause == "busy");
     assert_eq!(failure.retry_after, Some(Duration::from_secs(5)));
@@ -86,7 +86,7 @@ async fn cancel_ends_a_plugin_that_does_not_listen_with_its_children() {
          while True: time.sleep(1000)",
     );
     plugin.config.kill_grace = Duration::from_millis(100);
-    let run = TestRun::of(plugin.executor()).text("go").cancel_after_events(1);
+    let run = TestRun::new(plugin.executor()).text("go").cancel_after_events(1);
     let report = limited(run.run()).await;
     assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Canceled));
     for pid in report.status_texts()[0].split(' ') {
@@ -101,10 +101,10 @@ async fn a_plugin_that_hears_the_cancellation_has_the_last_word() {
          said = run.next('cancel')
          run.end('canceled', text='as you wish: ' + said['reason'])",
     );
-    let run = TestRun::of(plugin.executor()).text("go").cancel_after_events(1);
+    let run = TestRun::new(plugin.executor()).text("go").cancel_after_events(1);
     let report = limited(run.run()).await;
     assert!(matches!(report.end(), TestRunEnd::Outcome(Outcome::Canceled(Some(_)))), "{report:?}");
-    assert_eq!(report.said(), "as you wish: canceled");
+    assert_eq!(report.status_text(), "as you wish: canceled");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_timeout_is_told_and_ends_the_run_quietly() {
          run.end('completed', text='too late')",
     );
     let run =
-        TestRun::of(plugin.executor()).text("go").stop_after_events(1, OutputStopped::TimedOut);
+        TestRun::new(plugin.executor()).text("go").stop_after_events(1, OutputStopped::TimedOut);
     assert_eq!(limited(run.run()).await.end(), &TestRunEnd::Stopped(OutputStopped::TimedOut));
 }
 
@@ -127,12 +127,12 @@ async fn a_message_counts_as_read_only_when_the_plugin_says_so() {
          send({'type': 'read', 'run': run.id, 'messageId': said['message']['messageId']})
          run.end('completed', text=said['message']['parts'][0]['text'])",
     );
-    let report = limited(TestRun::of(reads.executor()).text("go").follow_up("more").run()).await;
-    assert_eq!(report.said(), "more");
+    let report = limited(TestRun::new(reads.executor()).text("go").follow_up("more").run()).await;
+    assert_eq!(report.status_text(), "more");
     assert_eq!(Some(report.read_up_to()), report.task().last_user_message().map(|m| m.seq));
 
     let ignores = Plugin::new("run.end('completed')");
-    let report = limited(TestRun::of(ignores.executor()).text("go").follow_up("more").run()).await;
+    let report = limited(TestRun::new(ignores.executor()).text("go").follow_up("more").run()).await;
     assert!(report.read_up_to() < report.task().last_user_message().unwrap().seq);
 }
 
@@ -161,9 +161,9 @@ async fn two_runs_share_a_process_and_do_not_mix() {
         (a.artifact_text("artifact-1"), b.artifact_text("artifact-1")),
         ("a".into(), "b".into())
     );
-    assert_eq!(a.said(), b.said(), "one process");
+    assert_eq!(a.status_text(), b.status_text(), "one process");
     limited(executor.stop()).await;
-    assert!(has_ended(a.said().parse().unwrap()).await);
+    assert!(has_ended(a.status_text().parse().unwrap()).await);
 }
 
 #[tokio::test]
@@ -182,9 +182,9 @@ async fn more_runs_than_a_plugin_takes_start_another_and_both_are_kept() {
     let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
     let run = |text| limited(TestRun::from_shared(executor.clone()).text(text).run());
     let (a, b) = tokio::join!(run("a b"), run("b a"));
-    assert_ne!(a.said(), b.said(), "two processes");
-    let again = run("a b").await.said();
-    assert!(again == a.said() || again == b.said(), "no third one");
+    assert_ne!(a.status_text(), b.status_text(), "two processes");
+    let again = run("a b").await.status_text();
+    assert!(again == a.status_text() || again == b.status_text(), "no third one");
     limited(executor.stop()).await;
 }
 
@@ -212,12 +212,12 @@ async fn a_lost_attempt_is_resumed_where_its_output_ends() {
          run.end('completed', text=f'began at {done}')",
     );
     let run =
-        TestRun::of(plugin.executor()).text("go").stop_after_events(2, OutputStopped::LeaseLost);
+        TestRun::new(plugin.executor()).text("go").stop_after_events(2, OutputStopped::LeaseLost);
     let lost = limited(run.run()).await;
     assert_eq!(lost.end(), &TestRunEnd::Stopped(OutputStopped::LeaseLost));
-    let report = limited(lost.lost().run()).await;
+    let report = limited(lost.after_worker_loss().run()).await;
     assert_eq!(report.artifact_text("pages"), "0123");
-    assert_eq!(report.said(), "began at 2");
+    assert_eq!(report.status_text(), "began at 2");
 }
 
 #[tokio::test]
@@ -229,9 +229,9 @@ async fn the_next_turn_sees_the_answer_and_the_exchange() {
              texts = [m['parts'][0]['text'] for m in run.start['history']]
              run.end('completed', text='|'.join(texts))",
     );
-    let asked = limited(TestRun::of(plugin.executor()).text("cut").run()).await;
+    let asked = limited(TestRun::new(plugin.executor()).text("cut").run()).await;
     let report = limited(asked.answer("500").run()).await;
-    assert_eq!(report.said(), "cut|how large?|500");
+    assert_eq!(report.status_text(), "cut|how large?|500");
 }
 
 #[tokio::test]
@@ -245,9 +245,10 @@ async fn a_plugin_reads_the_messages_that_its_run_did_not_begin_with() {
              before = page.get('historyBefore')
          run.end('completed', text='|'.join(texts))",
     );
-    let run = TestRun::of(plugin.executor()).text("one").text("two").text("three").history_limit(1);
+    let run =
+        TestRun::new(plugin.executor()).text("one").text("two").text("three").history_limit(1);
     let report = limited(run.run()).await;
-    assert_eq!(report.said(), "one|two|three");
+    assert_eq!(report.status_text(), "one|two|three");
 }
 
 #[tokio::test]
@@ -265,10 +266,10 @@ async fn large_metadata_comes_inline_in_the_message_and_of_the_request() {
         metadata: Some(pad.clone()),
         ..Message::new(id, Role::User, vec![Part::text("go")])
     };
-    let run = TestRun::of(plugin.executor()).message(message).request_metadata(pad);
+    let run = TestRun::new(plugin.executor()).message(message).request_metadata(pad);
     let report = limited(run.run()).await;
     assert_eq!(
-        report.said(),
+        report.status_text(),
         format!("[{MAX_INLINE_CONTENT_BYTES}, {MAX_INLINE_CONTENT_BYTES}] True")
     );
 }
@@ -294,9 +295,9 @@ async fn large_parts_come_inline_in_the_message_and_by_request_elsewhere() {
          run.end('completed', text=str(len(read)))",
     );
     let bytes: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
-    let run = TestRun::of(plugin.executor()).parts(vec![Part::raw(bytes, "application/pdf")]);
+    let run = TestRun::new(plugin.executor()).parts(vec![Part::raw(bytes, "application/pdf")]);
     let report = limited(run.run()).await;
-    assert_eq!(report.said(), size.to_string());
+    assert_eq!(report.status_text(), size.to_string());
     assert_eq!(report.artifacts()[0].parts[0].blob().unwrap().size, size as u64);
 }
 
@@ -310,7 +311,7 @@ async fn an_abandoned_run_leaves_no_process() {
     );
     let file = plugin.folder.path().join("pid");
     let plugin = plugin.with_env("PID_FILE", file.to_str().unwrap());
-    let run = TestRun::of(plugin.executor()).text("go").run();
+    let run = TestRun::new(plugin.executor()).text("go").run();
     let pid = tokio::select! {
         report = run => panic!("it does not end by itself: {report:?}"),
         pid = support::content(&file) => pid,
@@ -327,7 +328,7 @@ async fn the_workers_own_settings_are_not_passed_on_and_configured_ones_are() {
     let mut plugin = plugin.with_env("COLOUR", "blue");
     let folder = tempfile::Builder::new().prefix("work").tempdir().unwrap();
     plugin.config.working_dir = Some(folder.path().to_owned());
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     let name = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
-    assert_eq!(report.said(), format!("[] blue {name}"));
+    assert_eq!(report.status_text(), format!("[] blue {name}"));
 }

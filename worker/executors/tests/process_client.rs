@@ -12,7 +12,7 @@ async fn a_plugin_is_told_what_its_client_can_take_and_nothing_where_that_is_any
             "modes = run.start.get('acceptedOutputModes', ['absent'])
              run.end('completed', text=' '.join(modes))",
         );
-        let run = TestRun::of(plugin.executor()).accepted_output_modes(modes).text("go");
-        assert_eq!(limited(run.run()).await.said(), told);
+        let run = TestRun::new(plugin.executor()).accepted_output_modes(modes).text("go");
+        assert_eq!(limited(run.run()).await.status_text(), told);
     }
 }

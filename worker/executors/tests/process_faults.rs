@@ -22,7 +22,7 @@ fn documented(line: &str, instead: &str) -> Plugin {
 #[tokio::test]
 async fn an_exception_in_the_documented_plugin_is_told_to_operators_and_a_sentence_to_the_client() {
     let plugin = documented("    lines = [", "    lines = 1 / 0 or [");
-    let report = limited(TestRun::of(plugin.executor()).text("hello").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("hello").run()).await;
     let failure = report.failure();
     assert_eq!(failure.message.as_ref().unwrap().text(), "This text could not be shouted.");
     assert!(failure.cause.contains("ZeroDivisionError"), "{}", failure.cause);
@@ -42,7 +42,7 @@ async fn an_exception_elsewhere_in_the_documented_plugin_ends_it_without_an_abor
         ),
     ] {
         let plugin = documented(line, instead);
-        let report = limited(TestRun::of(plugin.executor()).text("hello").run()).await;
+        let report = limited(TestRun::new(plugin.executor()).text("hello").run()).await;
         let failure = report.failure();
         assert!(failure.cause.contains("exit status: 1"), "{}", failure.cause);
         assert!(failure.cause.contains("ZeroDivisionError"), "{}", failure.cause);
@@ -79,7 +79,7 @@ async fn what_breaks_the_protocol_fails_the_run_for_good_and_names_the_line() {
         println!("{code}");
         let mut plugin = Plugin::new(&format!("{code}\n         while True: hear()"));
         plugin.config.max_line_bytes = 50_000;
-        let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+        let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
         let failure = report.failure();
         assert!(failure.cause.contains(named), "{code}: {}", failure.cause);
         assert!(!failure.retryable, "{code}");
@@ -142,8 +142,8 @@ async fn a_run_that_does_not_stop_costs_its_neighbours_no_attempt() {
     let (deaf, wait) = limited(async { tokio::join!(deaf, wait) }).await;
     assert_eq!(deaf.end(), &TestRunEnd::Stopped(OutputStopped::Canceled));
     assert_eq!(wait.end(), &TestRunEnd::Stopped(OutputStopped::Interrupted));
-    let again = limited(wait.lost().max_attempts(1).run()).await;
-    assert_eq!(again.said(), "1", "it has a process of its own");
+    let again = limited(wait.after_worker_loss().max_attempts(1).run()).await;
+    assert_eq!(again.status_text(), "1", "it has a process of its own");
     limited(executor.stop()).await;
 }
 
@@ -159,17 +159,17 @@ async fn a_run_that_kills_its_plugin_is_found_out_and_fails_no_other() {
             "it may have been either"
         );
     }
-    let (die, wait) = (die.lost().run(), wait.lost().run());
+    let (die, wait) = (die.after_worker_loss().run(), wait.after_worker_loss().run());
     let (die, wait) = limited(async { tokio::join!(die, wait) }).await;
     assert!(die.failure().cause.contains("exit status: 9"), "{}", die.failure().cause);
-    assert_eq!(wait.said(), "1");
+    assert_eq!(wait.status_text(), "1");
     limited(executor.stop()).await;
 }
 
 #[tokio::test]
 async fn a_plugin_that_cannot_be_started_costs_no_attempt() {
     let plugin = Plugin::command(&["/nonexistent/program"]);
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Unavailable));
 }
 
@@ -182,7 +182,7 @@ async fn a_crash_is_retryable_and_tells_status_and_last_words() {
          sys.stdout.flush()
          os._exit(3)",
     );
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     let failure = report.failure();
     assert!(failure.retryable);
     assert!(failure.cause.contains("exit status: 3"), "{}", failure.cause);
@@ -216,7 +216,7 @@ async fn a_plugin_that_does_not_read_holds_nothing_up() {
          for n in range(2000): send({'type': 'log', 'run': run.id, 'message': 'x' * 200})
          run.end('completed')",
     );
-    let mut run = TestRun::of(plugin.executor()).text("go");
+    let mut run = TestRun::new(plugin.executor()).text("go");
     for _ in 0..40 {
         run = run.follow_up_after_events(1, "x".repeat(50_000));
     }

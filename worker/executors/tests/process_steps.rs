@@ -64,7 +64,7 @@ async fn what_is_wrong_with_a_step_is_told_to_the_plugin_and_keeps_nothing() {
          for n in range(8): run.ask('dropStep', name=str(n))
          run.end('completed')",
     );
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     assert_eq!(report.state(), TaskState::Completed, "{report:?}");
     assert!(report.checkpoints().is_empty());
 }
@@ -83,7 +83,7 @@ async fn output_without_its_step_and_steps_without_an_end_break_the_protocol() {
         ),
     ] {
         let plugin = Plugin::new(&format!("{code}\n         while True: hear()"));
-        let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+        let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
         let failure = report.failure();
         assert!(failure.cause.contains(named), "{code}: {}", failure.cause);
         assert!(!failure.retryable, "{code}");
@@ -97,7 +97,7 @@ async fn a_step_of_a_failed_run_is_dropped() {
          run.output(type='status', step='a', text='never seen')
          run.end('failed', cause='why')",
     );
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     assert_eq!(report.failure().cause, "why");
     assert!(report.status_texts().is_empty() && report.checkpoints().is_empty());
 }
@@ -108,7 +108,7 @@ async fn a_plugin_may_say_as_often_as_it_likes_that_it_is_getting_on() {
         "for n in range(5000): send({'type': 'progress', 'run': run.id})
          run.end('completed')",
     );
-    let report = limited(TestRun::of(plugin.executor()).text("go").run()).await;
+    let report = limited(TestRun::new(plugin.executor()).text("go").run()).await;
     assert_eq!(report.state(), TaskState::Completed);
     assert!(report.heartbeats() > 0);
 }

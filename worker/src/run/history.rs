@@ -77,7 +77,7 @@ pub async fn read_history(
         read = reader.read() => read.map_err(|error| {
             let cause = format!("what was said to the task could not be read: {error}");
             tracing::warn!(%error, task_id = %claimed.key.task, "history read failed");
-            let failure = ExecutorFailure::retryable(cause).after(UNREADABLE_RETRY_DELAY);
+            let failure = ExecutorFailure::retryable(cause).retry_after(UNREADABLE_RETRY_DELAY);
             HistoryError::Failed(Box::new(failure))
         }),
     }

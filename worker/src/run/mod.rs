@@ -358,7 +358,7 @@ struct ExecutorCall(JoinHandle<Result<Outcome, ExecutorError>>);
 impl ExecutorCall {
     async fn exit(&mut self) -> ExecutorExit {
         match (&mut self.0).await {
-            Ok(result) => ExecutorExit::Returned(Outcome::of(result)),
+            Ok(result) => ExecutorExit::Returned(Outcome::from_result(result)),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => ExecutorExit::Panicked(panic_message(&*panic).to_owned()),
                 Err(_) => ExecutorExit::Abandoned,

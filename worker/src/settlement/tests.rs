@@ -263,16 +263,16 @@ fn the_retry_delay_is_the_executors_or_else_the_policys() {
     assert_eq!(delay(failure(), 1, 0.0), Duration::from_millis(500));
     assert_eq!(delay(failure(), 1, 1.0), Duration::from_secs(1));
     assert_eq!(delay(failure(), 2, 1.0), Duration::from_secs(2));
-    assert_eq!(delay(failure().after(Duration::ZERO), 1, 0.5), Duration::ZERO);
+    assert_eq!(delay(failure().retry_after(Duration::ZERO), 1, 0.5), Duration::ZERO);
     let day = Duration::from_secs(24 * 3600);
-    assert_eq!(delay(failure().after(day), 1, 0.5), day);
-    assert_eq!(delay(failure().after(Duration::MAX), 1, 0.5), 7 * day);
+    assert_eq!(delay(failure().retry_after(day), 1, 0.5), day);
+    assert_eq!(delay(failure().retry_after(Duration::MAX), 1, 0.5), 7 * day);
 }
 
 #[test]
 fn the_executors_message_is_the_message_of_the_failure() {
     let id = ContextId::new("c").unwrap();
-    let failure = ExecutorFailure::fatal("secret detail").saying(message());
+    let failure = ExecutorFailure::fatal("secret detail").with_message(message());
     let exit = ExecutorExit::Returned(Ok(Outcome::Failed(failure)));
     assert_eq!(final_message(exit, &attempt_context(&id)).text(), "hi");
 }
@@ -331,7 +331,7 @@ fn a_failed_attempt_is_logged_with_its_cause() {
     };
     let failed = |cause: &str| {
         ExecutorExit::Returned(Ok(Outcome::Failed(
-            ExecutorFailure::retryable(cause).saying(message()),
+            ExecutorFailure::retryable(cause).with_message(message()),
         )))
     };
     let cause = "no luck".to_owned();

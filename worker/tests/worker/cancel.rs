@@ -27,7 +27,7 @@ async fn a_canceled_task_ends_canceled_even_when_its_executor_ignores_it() {
 async fn a_task_that_waits_for_its_next_attempt_is_canceled_at_once() {
     let fixture = WorkerFixture::new().await;
     let later = async |_: TaskContext| {
-        Err(ExecutorError::retryable("busy").after(Duration::from_secs(3600)))
+        Err(ExecutorError::retryable("busy").retry_after(Duration::from_secs(3600)))
     };
     let worker = fixture.start(vec![executor("later", |_| {}, later)]);
     let key = fixture.accept("later").await;

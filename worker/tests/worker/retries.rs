@@ -67,7 +67,7 @@ async fn the_retry_delay_of_an_executor_replaces_the_backoff() {
     let record = Arc::clone(&begun);
     let failing = move |_: TaskContext| {
         record.lock().unwrap().push(Instant::now());
-        async { Err(ExecutorError::retryable("busy").after(Duration::from_millis(300))) }
+        async { Err(ExecutorError::retryable("busy").retry_after(Duration::from_millis(300))) }
     };
     let slow = |executor: &mut ExecutorDescriptor| {
         executor.policy.max_attempts = 2;

@@ -35,7 +35,7 @@ impl TaskContext {
         }
         match self.surrounding_step() {
             Some(step) if self.scope.is_none() => {
-                Err(InvalidOutput::PastTheStep { artifact: id.clone(), step })
+                Err(InvalidOutput::OutsideStepContext { artifact: id.clone(), step })
             }
             _ => Ok(()),
         }
@@ -45,11 +45,12 @@ impl TaskContext {
     pub(super) fn may_continue(&self, id: &ArtifactId) -> Result<(), InvalidOutput> {
         let written = self.written();
         match &self.scope {
-            Some(scope) if written.outside.contains(id) => {
-                Err(InvalidOutput::OfTheRun { artifact: id.clone(), step: scope.name.clone() })
-            }
+            Some(scope) if written.outside.contains(id) => Err(InvalidOutput::BegunOutsideStep {
+                artifact: id.clone(),
+                step: scope.name.clone(),
+            }),
             None if written.in_steps.contains(id) && !written.outside.contains(id) => {
-                Err(InvalidOutput::OfSteps(id.clone()))
+                Err(InvalidOutput::WrittenBySteps(id.clone()))
             }
             _ => Ok(()),
         }

@@ -16,7 +16,7 @@ impl TaskContext {
     ) -> Result<(), ContextError> {
         let name = checked(name)?;
         if let Some(step) = self.surrounding_step() {
-            return Err(StepError::Inside { what: "a checkpoint", step }.into());
+            return Err(StepError::ForbiddenInStep { what: "a checkpoint", step }.into());
         }
         let value = encode(&name, value)?;
         let checkpoint = Checkpoint::new(name.as_str(), value.clone()).map_err(StepError::from)?;
@@ -28,7 +28,7 @@ impl TaskContext {
 
     /// What this attempt or an earlier one, of this turn or an earlier, has kept under a name. Fails for good when it does not
     /// fit the type.
-    pub async fn checkpointed<T: DeserializeOwned>(
+    pub async fn load_checkpoint<T: DeserializeOwned>(
         &self,
         name: impl Into<String>,
     ) -> Result<Option<T>, ContextError> {

@@ -28,7 +28,7 @@ impl TaskContext {
     }
 
     /// Says how it goes in a message of the executor's own making. It becomes the agent's, in this task.
-    pub async fn say(&self, message: Message) -> Result<(), ContextError> {
+    pub async fn status_message(&self, message: Message) -> Result<(), ContextError> {
         self.status_update(Some(message), None).await
     }
 
@@ -67,11 +67,12 @@ impl TaskContext {
     }
 
     /// Goes on with an artifact that an earlier attempt, turn or step has left: chunks go behind those that are there (see
-    /// [`produced`](Self::produced) for how many parts that are). Fails when the task has no such artifact. What steps of
+    /// [`produced_artifacts`](Self::produced_artifacts) for how many parts that are). Fails when the task has no such artifact. What steps of
     /// this attempt wrote can be continued in steps only, and what was written outside of them, outside only.
     pub async fn continue_artifact(&self, id: ArtifactId) -> Result<ArtifactWriter, ContextError> {
         self.may_continue(&id)?;
-        if !self.knows(&id) && !self.produced().await?.iter().any(|there| there.id == id) {
+        if !self.knows(&id) && !self.produced_artifacts().await?.iter().any(|there| there.id == id)
+        {
             return Err(InvalidOutput::NoSuchArtifact(id).into());
         }
         self.note_written(&id);
@@ -97,7 +98,7 @@ impl TaskContext {
     pub async fn flush(&self) -> Result<(), ContextError> {
         if let Some(scope) = &self.scope {
             let step = scope.name.clone();
-            return Err(StepError::Inside { what: "flush", step }.into());
+            return Err(StepError::ForbiddenInStep { what: "flush", step }.into());
         }
         Ok(self.run.io.flush().await?)
     }

@@ -199,14 +199,14 @@ impl TaskContext {
     /// Waits for the next thing that the client says while the run lasts, and counts it as read: the run is not repeated for
     /// it. Safe to abandon: no message is lost.
     pub async fn next_message(&self) -> Result<Message, ContextError> {
-        let item = self.hear().await?;
+        let item = self.receive_message().await?;
         self.mark_read(item.seq);
         Ok(item.message)
     }
 
     /// Like [`next_message`](Self::next_message), but the message counts as unread until [`mark_read`](Self::mark_read). Each
     /// message is given once.
-    pub async fn hear(&self) -> Result<HistoryItem, ContextError> {
+    pub async fn receive_message(&self) -> Result<HistoryItem, ContextError> {
         let mut unread = self.run.unread.lock().await;
         loop {
             if let Some(item) = unread.waiting.pop_front() {

@@ -25,10 +25,10 @@ impl TaskContext {
     /// Takes the name of a step.
     pub(super) fn take_step_name(&self, name: &CheckpointName) -> Result<(), StepError> {
         if reserved(name.as_str()) {
-            return Err(StepError::Reserved(name.clone()));
+            return Err(StepError::ReservedName(name.clone()));
         }
         match self.names().entry(name.clone()) {
-            Entry::Occupied(_) => Err(StepError::NameTwice(name.clone())),
+            Entry::Occupied(_) => Err(StepError::DuplicateName(name.clone())),
             Entry::Vacant(free) => {
                 free.insert(Used::Skipped);
                 Ok(())
@@ -40,7 +40,7 @@ impl TaskContext {
     pub(super) fn take_checkpoint_name(&self, name: &CheckpointName) -> Result<(), StepError> {
         match self.names().entry(name.clone()).or_insert(Used::Checkpoint(None)) {
             Used::Checkpoint(_) => Ok(()),
-            Used::Skipped | Used::Begun => Err(StepError::NameTwice(name.clone())),
+            Used::Skipped | Used::Begun => Err(StepError::DuplicateName(name.clone())),
         }
     }
 

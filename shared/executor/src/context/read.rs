@@ -108,7 +108,7 @@ impl TaskContext {
 
     /// The artifacts that earlier attempts and turns of this task have left, and what this one has added so far and is durable
     /// (not what a step under way holds back).
-    pub async fn produced(&self) -> Result<Vec<ProducedArtifact>, ContextError> {
+    pub async fn produced_artifacts(&self) -> Result<Vec<ProducedArtifact>, ContextError> {
         if !self.has_written() && !self.assignment().may_have_output() {
             return Ok(Vec::new());
         }

@@ -35,10 +35,10 @@ impl Scope {
         let bytes = body.stored_len();
         let mut held = self.held();
         if held.over {
-            return Err(StepError::Over { step: self.name.clone() });
+            return Err(StepError::Ended { step: self.name.clone() });
         }
-        let full = held.output.len() >= StepError::MAX_ENTRIES
-            || held.bytes.saturating_add(bytes) > StepError::MAX_BYTES;
+        let full = held.output.len() >= StepError::MAX_STEP_ENTRIES
+            || held.bytes.saturating_add(bytes) > StepError::MAX_STEP_BYTES;
         if full {
             return Err(StepError::TooMuchOutput { step: self.name.clone() });
         }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// for executors that do the same in every attempt. Answers with the last reports, that of the undisturbed run first.
 ///
 /// ```
-/// # use longhaul_executor::{prelude::*, testkit::{Run, crash_everywhere}};
+/// # use longhaul_executor::{prelude::*, testkit::{TestRun, crash_everywhere}};
 /// # struct Translate;
 /// # #[async_trait::async_trait]
 /// # impl Executor for Translate {
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 /// # }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// crash_everywhere(async || Run::of(Translate).text("Guten Tag")).await;
+/// crash_everywhere(async || TestRun::new(Translate).text("Guten Tag")).await;
 /// # }
 /// ```
 pub async fn crash_everywhere(task: impl AsyncFn() -> TestRun) -> Vec<TestReport> {
@@ -53,7 +53,7 @@ async fn recover(calm: &TestReport, crashed: TestReport, how: &str) -> TestRepor
     let begun: Vec<&str> = crashed.steps_begun();
     let done: Vec<String> =
         begun.into_iter().filter(|step| durable.contains(step)).map(str::to_owned).collect();
-    let report = crashed.lost().run().await;
+    let report = crashed.after_worker_loss().run().await;
     for step in &done {
         assert!(!report.steps_begun().contains(&step.as_str()), "{how}: {step} is done again");
     }

@@ -5,7 +5,7 @@
 //! can be stored. [`crash_everywhere`] kills its worker at every write. A breach panics, with the reason. Nothing here is durable; time stands still and ids count up.
 //!
 //! ```
-//! # use longhaul_executor::{prelude::*, testkit::Run};
+//! # use longhaul_executor::{prelude::*, testkit::TestRun};
 //! # struct Echo;
 //! # #[async_trait::async_trait]
 //! # impl Executor for Echo {
@@ -17,7 +17,7 @@
 //! # }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let report = Run::of(Echo).text("hi").run().await;
+//! let report = TestRun::new(Echo).text("hi").run().await;
 //! assert_eq!(report.outcome(), &Outcome::Completed(None));
 //! assert_eq!(report.artifact_text("artifact-1"), "hi");
 //! # }

@@ -141,7 +141,7 @@ impl TestReport {
     }
 
     /// What is said with the status that the task has now.
-    pub fn said(&self) -> String {
+    pub fn status_text(&self) -> String {
         self.record
             .task
             .status
@@ -199,7 +199,7 @@ impl TestReport {
     }
 
     /// The same attempt on another worker, after this one was lost.
-    pub fn lost(self) -> TestRun {
+    pub fn after_worker_loss(self) -> TestRun {
         TestRun::again(self.executor, self.record, self.world)
     }
 

@@ -37,7 +37,7 @@ pub struct TestRun {
 
 impl TestRun {
     /// The first run of a task.
-    pub fn of(executor: impl Executor) -> Self {
+    pub fn new(executor: impl Executor) -> Self {
         Self::from_shared(Arc::new(executor))
     }
 
@@ -145,7 +145,7 @@ impl TestRun {
 
     /// The worker is killed when the executor makes its `n`th write (from 1), before that is durable. A write is a status, a
     /// chunk, a checkpoint, or the end of a step with all its output. The executor is dropped where it is;
-    /// [`TestReport::lost`] goes on with what was durable.
+    /// [`TestReport::after_worker_loss`] goes on with what was durable.
     pub const fn crash_before_write(mut self, n: usize) -> Self {
         self.script.crash = Some(Crash::Before(n));
         self
@@ -158,7 +158,7 @@ impl TestRun {
     }
 
     /// An earlier attempt has stored this step or checkpoint. Panics when it cannot be one.
-    pub fn checkpointed(mut self, name: &str, value: &impl serde::Serialize) -> Self {
+    pub fn with_checkpoint(mut self, name: &str, value: &impl serde::Serialize) -> Self {
         let name = CheckpointName::new(name).expect("a name of a checkpoint");
         let value = Json::from_serialize(value).expect("a value that can be kept");
         self.record.checkpoints.insert(name, value);
@@ -215,7 +215,7 @@ impl TestRun {
         let end = tokio::select! {
             biased;
             () = io.crashed.cancelled() => TestRunEnd::Crashed,
-            ended = call => match ended.map(Outcome::of) {
+            ended = call => match ended.map(Outcome::from_result) {
                 Ok(Ok(outcome)) => TestRunEnd::Outcome(outcome),
                 Ok(Err(stopped)) => TestRunEnd::Stopped(stopped),
                 Err(panic) => TestRunEnd::Panicked(panic_text(panic.as_ref())),

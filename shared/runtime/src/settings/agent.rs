@@ -1,6 +1,6 @@
 //! `[[agent]]`: the agents that the built-in executors serve.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ section! {
     AgentSettings {
         /// Name of the agent, required: lower-case letters, digits and dashes, at most 63.
         name: String = String::new();
-        /// The executor that runs its tasks, required: "echo", "process" or "script".
-        executor: ExecutorKind = ExecutorKind::default();
+        /// The executor that runs its tasks, required: "demo", "echo", "process", or one that the program has registered.
+        executor: ExecutorName = ExecutorName::default();
         /// What the agent does, for its card.
         description: String = String::new();
         /// Version of the agent; of several workers' versions the highest wins.
@@ -144,21 +144,48 @@ section! {
     }
 }
 
-/// The built-in executors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ExecutorKind {
-    /// Answers with what it was sent.
-    #[default]
-    Echo,
+/// The name of an executor: a built-in one, or one that the program has registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExecutorName(Cow<'static, str>);
+
+impl ExecutorName {
+    /// Plans a trip, to show what tasks can do.
+    pub const DEMO: Self = Self(Cow::Borrowed("demo"));
+    /// Answers with the message that it was sent.
+    pub const ECHO: Self = Self(Cow::Borrowed("echo"));
     /// Runs a program.
-    Process,
-    /// Does what the message says; for tests.
-    Script,
+    pub const PROCESS: Self = Self(Cow::Borrowed("process"));
+
+    /// Names of the executors that every program has.
+    pub const BUILT_IN: &'static [&'static str] = &["demo", "echo", "process"];
+
+    /// The name of a registered executor.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(Cow::Owned(name.into()))
+    }
+
+    /// The name as it stands in the settings.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-impl Holds for ExecutorKind {
-    const KIND: Kind = Kind::OneOf(&["echo", "process", "script"]);
+impl Default for ExecutorName {
+    fn default() -> Self {
+        Self::ECHO
+    }
+}
+
+impl fmt::Display for ExecutorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Holds for ExecutorName {
+    // Registered names are allowed too; validation knows them.
+    const KIND: Kind = Kind::OneOf(Self::BUILT_IN);
 }
 
 /// How often a program is started.

@@ -65,6 +65,14 @@ impl Settings {
     pub fn load<E: Iterator<Item = (String, String)>>(
         sources: SettingSources<E>,
     ) -> Result<Self, SettingsError> {
+        Self::load_with(sources, &[])
+    }
+
+    /// Reads the settings like [`load`](Self::load), for a program that registers executors of these names.
+    pub fn load_with<E: Iterator<Item = (String, String)>>(
+        sources: SettingSources<E>,
+        registered_executors: &[&str],
+    ) -> Result<Self, SettingsError> {
         let env: Vec<(String, String)> = sources.env.collect();
         let mut origins = Origins::default();
         let file = choose_file(sources.file, sources.fallback_file, &env);
@@ -76,7 +84,7 @@ impl Settings {
         environment::apply(&env, &mut table, &mut origins)?;
         environment::apply_flags(&sources.overrides, &mut table, &mut origins)?;
         let mut settings = typed(table, &origins)?;
-        validate::all(&settings, &origins)?;
+        validate::all(&settings, &origins, registered_executors)?;
         if let Some(file) = file {
             settings.resolve_paths(&file, &origins)?;
         }

@@ -26,7 +26,7 @@ mod validate;
 
 pub use a2a::{A2aSettings, ExtendedCards, GrpcAddress};
 pub use agent::{
-    AgentSettings, ExecutorKind, Extension, LimitSettings, ProcessMode, ProcessSettings,
+    AgentSettings, ExecutorName, Extension, LimitSettings, ProcessMode, ProcessSettings,
     RetrySettings, Skill,
 };
 pub use environment::ignored_kubernetes_variables;

@@ -88,7 +88,7 @@ fn a_file_sets_sections_and_agents() {
     assert_eq!(*settings.server.keep_alive, Duration::from_secs(20));
     assert_eq!(settings.server.longest_wait, Some(HumanDuration::seconds(120)));
     let agent = &settings.agent[0];
-    assert_eq!((agent.executor, agent.concurrency), (ExecutorKind::Process, Some(4)));
+    assert_eq!((&agent.executor, agent.concurrency), (&ExecutorName::PROCESS, Some(4)));
     assert_eq!(agent.skill[0].id, "chunk");
     let process = agent.process.as_ref().unwrap();
     assert_eq!(process.mode, ProcessMode::Keep);
@@ -192,6 +192,17 @@ fn paths_of_programs_are_relative_to_the_file() {
         "python3",
         "searched in PATH"
     );
+}
+
+#[test]
+fn an_executor_that_the_program_has_registered_may_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("longhaul.toml");
+    std::fs::write(&file, "[[agent]]\nname = \"a\"\nexecutor = \"magic\"").unwrap();
+    let settings = Settings::load_with(sources(Some(file.clone()), &[], &[]), &["magic"]).unwrap();
+    assert_eq!(settings.agent[0].executor, ExecutorName::new("magic"));
+    let other = Settings::load_with(sources(Some(file), &[], &[]), &["other"]);
+    refused(other, &["agent[0].executor", "toml:3", "\"process\", \"other\""]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub use web::parse_network;
 use std::collections::BTreeSet;
 
 use super::{
-    agent::{AgentSettings, ExecutorKind, LimitSettings, ProcessSettings, RetrySettings},
+    agent::{AgentSettings, ExecutorName, LimitSettings, ProcessSettings, RetrySettings},
     error::{SettingOrigin, SettingsError},
     file::Origins,
     period::HumanDuration,
@@ -46,7 +46,7 @@ const NAME: &str = "lower-case letters, digits and dashes, first a letter or dig
 impl Settings {
     /// Checks settings that were made or changed by code; [`Settings::load`] has already checked what it gives.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        all(self, &Origins::default())
+        all(self, &Origins::default(), &[])
     }
 
     /// Who may call the API, given what the command does when `auth.mode` is absent. An error when that leaves an address
@@ -65,8 +65,8 @@ impl Settings {
     }
 }
 
-pub(super) fn all(settings: &Settings, origins: &Origins) -> Checked {
-    let check = Check { origins };
+pub(super) fn all(settings: &Settings, origins: &Origins, registered: &[&str]) -> Checked {
+    let check = Check { origins, registered };
     check.server(settings)?;
     check.cards(&settings.cards)?;
     check.backends(settings)?;
@@ -80,6 +80,8 @@ pub(super) fn all(settings: &Settings, origins: &Origins) -> Checked {
 
 struct Check<'a> {
     origins: &'a Origins,
+    /// Names of executors that the program adds to the built-in ones.
+    registered: &'a [&'a str],
 }
 
 impl Check<'_> {
@@ -205,7 +207,21 @@ impl Check<'_> {
         self.ensure(is_agent_name(name), key, &format!("{name:?} is not such a name"), NAME)
     }
 
+    fn executor_name(&self, key: &str, executor: &ExecutorName) -> Checked {
+        let known: Vec<&str> = [ExecutorName::BUILT_IN, self.registered].concat();
+        if known.contains(&executor.as_str()) {
+            return Ok(());
+        }
+        let quoted: Vec<String> = known.iter().map(|name| format!("{name:?}")).collect();
+        self.refuse(
+            key,
+            format!("there is no executor {executor:?}", executor = executor.as_str()),
+            &quoted.join(", "),
+        )
+    }
+
     fn agent(&self, key: &str, agent: &AgentSettings) -> Checked {
+        self.executor_name(&format!("{key}.executor"), &agent.executor)?;
         self.ensure(
             !agent.version.is_empty(),
             &format!("{key}.version"),
@@ -231,17 +247,17 @@ impl Check<'_> {
         self.skills(key, agent)?;
         self.extensions(key, agent)?;
         let process = format!("{key}.process");
-        match (agent.executor, &agent.process) {
-            (ExecutorKind::Process, Some(section)) => self.process(&process, section),
-            (ExecutorKind::Process, None) => self.refuse(
+        match (agent.executor == ExecutorName::PROCESS, &agent.process) {
+            (true, Some(section)) => self.process(&process, section),
+            (true, None) => self.refuse(
                 &process,
                 "is missing",
                 "a section [agent.process] with the command of the program",
             ),
-            (_, Some(_)) => {
+            (false, Some(_)) => {
                 self.refuse(&process, "has no use here", "only with executor = \"process\"")
             }
-            (_, None) => Ok(()),
+            (false, None) => Ok(()),
         }
     }
 

@@ -72,7 +72,7 @@ pub(super) async fn answer(
             ctx.flush().await?;
             Answer::Done
         }
-        "checkpoint" => Answer::Stored(ctx.checkpointed(named(method, params)?.0).await?),
+        "checkpoint" => Answer::Stored(ctx.load_checkpoint(named(method, params)?.0).await?),
         "putCheckpoint" => {
             let (name, value) = valued(method, params)?;
             ctx.checkpoint(name, &value).await?;

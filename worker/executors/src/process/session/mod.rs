@@ -114,7 +114,7 @@ impl Session<'_> {
                     continue;
                 }
                 said = self.events.recv() => said.ok_or(Break::Died)?,
-                item = self.ctx.hear() => {
+                item = self.ctx.receive_message() => {
                     self.follow_up(item?).await?;
                     continue;
                 }
@@ -132,7 +132,7 @@ impl Session<'_> {
         let ctx = self.ctx;
         let message = self.inline(ctx.message().clone()).await?;
         let metadata = self.metadata(ctx.request_metadata().cloned()).await?;
-        let produced = ctx.produced().await?;
+        let produced = ctx.produced_artifacts().await?;
         let durable = |there: &longhaul_executor::ProducedArtifact| Durable {
             artifact_id: there.id.to_string(),
             parts: there.parts,

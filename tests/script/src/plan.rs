@@ -1,15 +1,16 @@
 //! What a script does, as data.
 
-use longhaul_domain::{Json, JsonError, Part};
+use crate::error::PlanError;
+use longhaul_domain::{Json, Part};
 use serde::Deserialize;
 use std::time::Duration;
 
 /// Most of anything that a plan may ask for.
-const MOST: u32 = 1_000_000;
+const MAX_PLAN_COUNT: u32 = 1_000_000;
 /// Largest chunk or artifact, bytes.
-const LARGEST: usize = 64 * 1024 * 1024;
+const MAX_CHUNK_BYTES: usize = 64 * 1024 * 1024;
 /// Longest single delay.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_DELAY: Duration = Duration::from_secs(3600);
 
 /// What to do, in the order of its members; an empty plan answers with the text of the message and completes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -26,18 +27,18 @@ pub struct Plan {
     /// Wait after each.
     pub heartbeat_delay_ms: u64,
     /// An artifact in chunks.
-    pub chunks: Option<Chunks>,
+    pub chunks: Option<ChunkPlan>,
     /// An artifact of each of these kinds.
-    pub artifacts: Vec<Kind>,
+    pub artifacts: Vec<ContentKind>,
     /// Artifacts with these contents; not for clients.
     #[serde(skip)]
-    pub outputs: Vec<Output>,
+    pub outputs: Vec<PlannedArtifact>,
     /// An artifact of this many bytes.
     pub large_bytes: usize,
     /// Steps, one after the other.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepPlan>,
     /// A cursor that is moved on.
-    pub checkpoint: Option<Cursor>,
+    pub checkpoint: Option<CursorPlan>,
     /// The file to which the work of each step and each move of the cursor adds a line, in a folder of the worker's.
     pub effects: Option<String>,
     /// Wait for so many further messages of the client and answer each with a status.
@@ -53,11 +54,11 @@ pub struct Plan {
     /// When, at the earliest.
     pub retry_after_ms: Option<u64>,
     /// Hang.
-    pub hang: Option<Hang>,
+    pub hang: Option<HangMode>,
     /// Do not notice a cancellation while waiting.
     pub ignore_cancel: bool,
     /// How to end.
-    pub end: Ending,
+    pub end: PlanEnding,
     /// What to say at the end.
     pub say: Option<String>,
     /// With `input-required`: ask again until the client says this.
@@ -66,7 +67,7 @@ pub struct Plan {
 
 /// An artifact, chunk by chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
+pub struct PlannedArtifact {
     /// A part each.
     pub chunks: Vec<Part>,
 }
@@ -74,7 +75,7 @@ pub struct Output {
 /// Chunks of an artifact.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Chunks {
+pub struct ChunkPlan {
     /// How many.
     pub count: u32,
     /// Bytes of text in each.
@@ -94,7 +95,7 @@ pub struct Chunks {
 /// A step: waits, adds its line to the file of effects, says something, and adds its name to the artifact `steps`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Step {
+pub struct StepPlan {
     /// Its name, unique in the task.
     pub name: String,
     /// Wait before the work.
@@ -111,7 +112,7 @@ pub struct Step {
 /// A checkpoint that counts up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Cursor {
+pub struct CursorPlan {
     /// Its name, unique in the task.
     pub name: String,
     /// Up to where.
@@ -126,14 +127,14 @@ const fn one() -> u32 {
     1
 }
 
-pub(super) const fn default_size() -> usize {
+pub(crate) const fn default_size() -> usize {
     16
 }
 
 /// Kinds of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ContentKind {
     /// A text.
     Text,
     /// A file by value.
@@ -149,7 +150,7 @@ pub enum Kind {
 /// How to hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Hang {
+pub enum HangMode {
     /// Until the run shall stop; then it is canceled.
     UntilCancel,
     /// For good, whatever happens.
@@ -159,7 +160,7 @@ pub enum Hang {
 /// How to end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ending {
+pub enum PlanEnding {
     /// Done.
     #[default]
     Completed,
@@ -177,28 +178,6 @@ pub enum Ending {
     Message,
 }
 
-/// Why a plan is not followed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// The metadata are not a plan.
-    #[error("metadata.script is not a plan: {0}")]
-    Metadata(JsonError),
-    /// A text command that does not exist.
-    #[error("unknown script command {0:?}; known are: {known}", known = super::commands::NAMES.join(", "))]
-    Unknown(String),
-    /// A text command whose arguments are wrong.
-    #[error("script command {command}: {problem}")]
-    Arguments {
-        /// Which.
-        command: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// More than is good.
-    #[error("the script asks for too much: {0}")]
-    TooMuch(&'static str),
-}
-
 impl Plan {
     /// Reads a plan from JSON.
     pub fn from_json(json: &Json) -> Result<Self, PlanError> {
@@ -206,7 +185,7 @@ impl Plan {
     }
 
     /// The plan, unless it would fill memory or never end by itself.
-    pub(super) fn bounded(self) -> Result<Self, PlanError> {
+    pub(crate) fn bounded(self) -> Result<Self, PlanError> {
         let chunks = self.chunks.unwrap_or_default();
         let cursor =
             self.checkpoint.as_ref().map_or((0, 0), |cursor| (cursor.count, cursor.delay_ms));
@@ -221,15 +200,15 @@ impl Plan {
         let delays = delays.into_iter().chain(self.steps.iter().map(|step| step.delay_ms));
         let counts = [self.progress, self.heartbeats, chunks.count, cursor.0];
         let many = self.artifacts.len().max(self.steps.len()) > 1000;
-        if many || counts.into_iter().any(|count| count > MOST) {
+        if many || counts.into_iter().any(|count| count > MAX_PLAN_COUNT) {
             return Err(PlanError::TooMuch(
                 "at most 1,000,000 statuses, chunks or checkpoints, 1,000 artifacts or steps",
             ));
         }
-        if chunks.size > LARGEST || self.large_bytes > LARGEST {
+        if chunks.size > MAX_CHUNK_BYTES || self.large_bytes > MAX_CHUNK_BYTES {
             return Err(PlanError::TooMuch("at most 64 MiB in a chunk or artifact"));
         }
-        if delays.map(Duration::from_millis).any(|delay| delay > LONGEST) {
+        if delays.map(Duration::from_millis).any(|delay| delay > MAX_DELAY) {
             return Err(PlanError::TooMuch("at most an hour of delay at a time"));
         }
         Ok(self)

@@ -1,35 +1,18 @@
-//! What the `script` and `echo` executors promise to those who test with them.
+//! Promises of the `script` executor to the tests that use it.
 
 use longhaul_domain::{Content, TaskState};
 use longhaul_executor::{
     prelude::*,
     testkit::{TestRun, TestRunEnd, crash_everywhere},
 };
-use longhaul_executors::{Echo, Script};
+use longhaul_script::ScriptExecutor;
 
 fn descriptor(name: &str) -> ExecutorDescriptor {
     ExecutorDescriptor::text(name, "1.0.0", "Under test").expect("a valid name")
 }
 
 fn script(text: &str) -> TestRun {
-    TestRun::of(Script::new(descriptor("script"))).text(text)
-}
-
-#[tokio::test]
-async fn echo_answers_with_one_artifact_and_no_status() {
-    let report = TestRun::of(Echo::new(descriptor("echo"))).text("hi").run().await;
-    assert_eq!(report.outcome(), &Outcome::Completed(None));
-    assert_eq!(report.artifact_text("artifact-1"), "hi");
-    assert!(report.statuses().is_empty());
-    assert_eq!(report.chunks().len(), 1);
-}
-
-#[tokio::test]
-async fn a_direct_echo_answers_with_a_message() {
-    let mut descriptor = descriptor("echo");
-    descriptor.agent.direct = true;
-    let report = TestRun::of(Echo::new(descriptor)).text("hi").run().await;
-    assert!(matches!(report.outcome(), Outcome::Direct(message) if message.text() == "hi"));
+    TestRun::new(ScriptExecutor::new(descriptor("script"))).text(text)
 }
 
 #[tokio::test]
@@ -46,7 +29,7 @@ async fn progress_and_chunks_come_as_many_and_as_large_as_asked() {
     let sizes: Vec<usize> =
         report.chunks().iter().map(|c| c.artifact.parts[0].inline_len()).collect();
     assert_eq!(sizes, [100, 100, 100]);
-    assert_eq!(report.said(), "all done");
+    assert_eq!(report.status_text(), "all done");
 }
 
 #[tokio::test]
@@ -58,7 +41,7 @@ async fn a_plan_in_metadata_does_the_same_as_commands() {
     run = run.message(message);
     let report = run.run().await;
     assert_eq!(report.chunks().len(), 2);
-    assert_eq!((report.state(), report.said().as_str()), (TaskState::Rejected, "no"));
+    assert_eq!((report.state(), report.status_text().as_str()), (TaskState::Rejected, "no"));
 }
 
 #[tokio::test]
@@ -131,7 +114,7 @@ async fn a_panic_comes_when_asked_for() {
 async fn a_script_that_makes_no_sense_is_rejected_with_the_reason() {
     let report = script("!dance").run().await;
     assert_eq!(report.state(), TaskState::Rejected);
-    assert!(report.said().contains("\"dance\"") && report.said().contains("chunks"));
+    assert!(report.status_text().contains("\"dance\"") && report.status_text().contains("chunks"));
 }
 
 #[tokio::test]
@@ -158,8 +141,8 @@ async fn a_step_fails_as_often_as_asked_and_what_came_before_it_is_kept() {
 async fn effects_are_counted_in_the_workers_folder_and_nowhere_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |text: &str, folder: Option<&std::path::Path>| {
-        let script = Script::new(descriptor("script")).effects_in(folder.map(Into::into));
-        TestRun::of(script).text(text)
+        let script = ScriptExecutor::new(descriptor("script")).effects_in(folder.map(Into::into));
+        TestRun::new(script).text(text)
     };
     let first = run("!step a; checkpoint c 2; effects log; flaky 1", Some(folder.path()));
     let report = first.run().await.retry().run().await;
@@ -173,12 +156,12 @@ async fn effects_are_counted_in_the_workers_folder_and_nowhere_else() {
         assert_eq!(report.state(), TaskState::Rejected, "{place}");
     }
     let without = run("!step a; effects log", None).run().await;
-    assert!(without.said().contains("SCRIPT_EFFECTS_FOLDER"), "{}", without.said());
+    assert!(without.status_text().contains("SCRIPT_EFFECTS_FOLDER"), "{}", without.status_text());
 }
 
 #[tokio::test]
 async fn a_script_that_has_ended_its_worker_as_often_as_asked_goes_on() {
-    let report = script("!step a; exit 2").checkpointed("script-exits", &2).run().await;
+    let report = script("!step a; exit 2").with_checkpoint("script-exits", &2).run().await;
     assert_eq!(report.state(), TaskState::Completed);
 }
 

@@ -1,10 +1,15 @@
 //! Plans as text: `!progress 3; chunks 5 100 10; fail 2`. Commands are separated by semicolons or line breaks.
 
-use super::plan::{Chunks, Cursor, Ending, Hang, Kind, Plan, PlanError, Step, default_size};
+use crate::{
+    error::PlanError,
+    plan::{
+        ChunkPlan, ContentKind, CursorPlan, HangMode, Plan, PlanEnding, StepPlan, default_size,
+    },
+};
 use std::str::FromStr;
 
 /// Every command.
-pub(super) const NAMES: &[&str] = &[
+pub(crate) const COMMANDS: &[&str] = &[
     "wait",
     "progress",
     "heartbeat",
@@ -34,7 +39,7 @@ pub(super) const NAMES: &[&str] = &[
 ];
 
 /// Reads commands; what ends the plan may stand anywhere, and the last one counts.
-pub(super) fn parse(text: &str) -> Result<Plan, PlanError> {
+pub(crate) fn parse(text: &str) -> Result<Plan, PlanError> {
     let mut plan = Plan::default();
     for command in text.split([';', '\n']).map(str::trim).filter(|command| !command.is_empty()) {
         let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
@@ -55,11 +60,11 @@ fn apply(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
             plan.heartbeat_delay_ms = args.number(1, Some(0))?;
         }
         "chunks" => {
-            plan.chunks = Some(Chunks {
+            plan.chunks = Some(ChunkPlan {
                 count: args.number(0, None)?,
                 size: args.number(1, Some(default_size()))?,
                 delay_ms: args.number(2, Some(0))?,
-                ..Chunks::default()
+                ..ChunkPlan::default()
             });
         }
         "artifact" => plan.artifacts.push(kind(args)?),
@@ -76,18 +81,18 @@ fn apply(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
         }
         "hang" => {
             plan.hang = Some(match args.rest {
-                "" => Hang::UntilCancel,
-                "forever" => Hang::Forever,
+                "" => HangMode::UntilCancel,
+                "forever" => HangMode::Forever,
                 _ => return Err(args.wrong("takes nothing or `forever`")),
             });
         }
         "ignore-cancel" => plan.ignore_cancel = true,
         "ask-until" => {
-            plan.end = Ending::InputRequired;
+            plan.end = PlanEnding::InputRequired;
             plan.until = Some(args.filled()?);
         }
         _ => {
-            plan.end = ending(args.name).ok_or_else(|| PlanError::Unknown(args.name.to_owned()))?;
+            plan.end = ending(args.name).ok_or_else(|| args.unknown())?;
             plan.say = Some(args.rest).filter(|text| !text.is_empty()).map(str::to_owned);
         }
     }
@@ -101,7 +106,7 @@ fn durable(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
         "step" => {
             let words = args.rest.splitn(3, char::is_whitespace);
             let say = words.map(str::trim).nth(2).filter(|text| !text.is_empty());
-            plan.steps.push(Step {
+            plan.steps.push(StepPlan {
                 name,
                 delay_ms: args.number(1, Some(0))?,
                 say: say.map(str::to_owned),
@@ -115,7 +120,7 @@ fn durable(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
         }
         "effects" => plan.effects = Some(name),
         _ => {
-            plan.checkpoint = Some(Cursor {
+            plan.checkpoint = Some(CursorPlan {
                 name,
                 count: args.number(1, Some(1))?,
                 delay_ms: args.number(2, Some(0))?,
@@ -125,26 +130,26 @@ fn durable(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn ending(name: &str) -> Option<Ending> {
+fn ending(name: &str) -> Option<PlanEnding> {
     Some(match name {
-        "complete" => Ending::Completed,
-        "fail" => Ending::Failed,
-        "reject" => Ending::Rejected,
-        "cancel" => Ending::Canceled,
-        "ask" => Ending::InputRequired,
-        "auth" => Ending::AuthRequired,
-        "direct" => Ending::Message,
+        "complete" => PlanEnding::Completed,
+        "fail" => PlanEnding::Failed,
+        "reject" => PlanEnding::Rejected,
+        "cancel" => PlanEnding::Canceled,
+        "ask" => PlanEnding::InputRequired,
+        "auth" => PlanEnding::AuthRequired,
+        "direct" => PlanEnding::Message,
         _ => return None,
     })
 }
 
-fn kind(args: &Arguments<'_>) -> Result<Kind, PlanError> {
+fn kind(args: &Arguments<'_>) -> Result<ContentKind, PlanError> {
     match args.rest {
-        "" | "text" => Ok(Kind::Text),
-        "raw" => Ok(Kind::Raw),
-        "url" => Ok(Kind::Url),
-        "data" => Ok(Kind::Data),
-        "mixed" => Ok(Kind::Mixed),
+        "" | "text" => Ok(ContentKind::Text),
+        "raw" => Ok(ContentKind::Raw),
+        "url" => Ok(ContentKind::Url),
+        "data" => Ok(ContentKind::Data),
+        "mixed" => Ok(ContentKind::Mixed),
         _ => Err(args.wrong("takes text, raw, url, data or mixed")),
     }
 }
@@ -155,6 +160,10 @@ struct Arguments<'a> {
 }
 
 impl Arguments<'_> {
+    fn unknown(&self) -> PlanError {
+        PlanError::UnknownCommand { name: self.name.to_owned(), known: COMMANDS.join(", ") }
+    }
+
     fn wrong(&self, problem: &str) -> PlanError {
         PlanError::Arguments { command: self.name.to_owned(), problem: problem.to_owned() }
     }
@@ -191,22 +200,28 @@ mod tests {
         let plan =
             parse("progress 3 5; chunks 4 100\n artifact raw;artifact;ask which one?").unwrap();
         assert_eq!((plan.progress, plan.progress_delay_ms), (3, 5));
-        assert_eq!(plan.chunks, Some(Chunks { count: 4, size: 100, ..Chunks::default() }));
-        assert_eq!(plan.artifacts, [Kind::Raw, Kind::Text]);
-        assert_eq!((plan.end, plan.say.as_deref()), (Ending::InputRequired, Some("which one?")));
+        assert_eq!(plan.chunks, Some(ChunkPlan { count: 4, size: 100, ..ChunkPlan::default() }));
+        assert_eq!(plan.artifacts, [ContentKind::Raw, ContentKind::Text]);
+        assert_eq!(
+            (plan.end, plan.say.as_deref()),
+            (PlanEnding::InputRequired, Some("which one?"))
+        );
     }
 
     #[test]
     fn steps_stand_in_their_order() {
         let plan = parse("step a 5 hello  there; step b; fail-in a 2; checkpoint c 10 3; effects f; retry-after 7").unwrap();
-        let step = |name: &str, delay_ms, say: Option<&str>, fail_attempts| Step {
+        let step = |name: &str, delay_ms, say: Option<&str>, fail_attempts| StepPlan {
             name: name.to_owned(),
             delay_ms,
             say: say.map(str::to_owned),
             fail_attempts,
         };
         assert_eq!(plan.steps, [step("a", 5, Some("hello  there"), 2), step("b", 0, None, 0)]);
-        assert_eq!(plan.checkpoint, Some(Cursor { name: "c".to_owned(), count: 10, delay_ms: 3 }));
+        assert_eq!(
+            plan.checkpoint,
+            Some(CursorPlan { name: "c".to_owned(), count: 10, delay_ms: 3 })
+        );
         assert_eq!((plan.effects.as_deref(), plan.retry_after_ms), (Some("f"), Some(7)));
     }
 
@@ -229,9 +244,9 @@ mod tests {
 
     #[test]
     fn every_listed_command_exists() {
-        for name in NAMES {
+        for name in COMMANDS {
             let refused = parse(&format!("{name} 1"));
-            assert!(!matches!(refused, Err(PlanError::Unknown(_))), "{name}");
+            assert!(!matches!(refused, Err(PlanError::UnknownCommand { .. })), "{name}");
         }
     }
 }

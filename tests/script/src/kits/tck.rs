@@ -1,7 +1,8 @@
 //! The A2A compatibility kit (`a2a-tck`): a behaviour is chosen by how the id of a message begins, for this message alone.
 
-use super::{Kits, chunks, data, file, file_url, longest, text};
-use crate::script::plan::{Ending, Plan};
+use super::artifacts::{chunks, data, file, file_url, longest, text};
+use crate::plan::{Plan, PlanEnding};
+use std::time::Duration;
 
 /// Every beginning that the kit uses.
 const NAMES: &[&str] = &[
@@ -27,7 +28,7 @@ const NAMES: &[&str] = &[
 const RESUBSCRIBE: &str = "test-resubscribe-message-id";
 
 /// What the kit expects of a message with this id. That a task is at work needs no plan: its first status says so.
-pub(super) fn plan(kits: Kits, message_id: &str) -> Option<Plan> {
+pub(super) fn plan(stream_timeout: Duration, message_id: &str) -> Option<Plan> {
     let name = longest(NAMES, message_id)?;
     let end = |end, say: Option<&str>| Plan { end, say: say.map(str::to_owned), ..Plan::default() };
     let outputs = match name {
@@ -43,15 +44,15 @@ pub(super) fn plan(kits: Kits, message_id: &str) -> Option<Plan> {
         _ => Vec::new(),
     };
     Some(match name {
-        "tck-complete-task" => end(Ending::Completed, Some("Hello from TCK")),
-        "tck-message-response" => end(Ending::Message, Some("Direct message response")),
-        "tck-input-required" => end(Ending::InputRequired, None),
-        "tck-reject-task" => end(Ending::Rejected, Some("rejected")),
-        "tck-stream-002" => end(Ending::Completed, Some("Stream completed")),
+        "tck-complete-task" => end(PlanEnding::Completed, Some("Hello from TCK")),
+        "tck-message-response" => end(PlanEnding::Message, Some("Direct message response")),
+        "tck-input-required" => end(PlanEnding::InputRequired, None),
+        "tck-reject-task" => end(PlanEnding::Rejected, Some("rejected")),
+        "tck-stream-002" => end(PlanEnding::Completed, Some("Stream completed")),
         RESUBSCRIBE => {
-            let twice = kits.stream_timeout.saturating_mul(2).as_millis();
+            let twice = stream_timeout.saturating_mul(2).as_millis();
             let delay_ms = u64::try_from(twice).unwrap_or(u64::MAX);
-            Plan { delay_ms, ..end(Ending::Completed, Some("Still here")) }
+            Plan { delay_ms, ..end(PlanEnding::Completed, Some("Still here")) }
         }
         _ => Plan { outputs, ..Plan::default() },
     })
@@ -63,7 +64,7 @@ mod tests {
     use longhaul_domain::Content;
 
     fn of(id: &str) -> Plan {
-        plan(Kits::default(), id).unwrap()
+        plan(Duration::from_secs(2), id).unwrap()
     }
 
     #[test]
@@ -72,18 +73,18 @@ mod tests {
             assert_ne!(of(&format!("{name}-1f2e3d4c-jsonrpc")), Plan::default(), "{name}");
         }
         for other in ["", "tck-", "tck-send-003", "tck-terminal", "my-tck-complete-task"] {
-            assert_eq!(plan(Kits::default(), other), None, "{other}");
+            assert_eq!(plan(Duration::from_secs(2), other), None, "{other}");
         }
     }
 
     #[test]
     fn endings_are_as_named() {
         for (id, end) in [
-            ("tck-complete-task", Ending::Completed),
-            ("tck-message-response", Ending::Message),
-            ("tck-input-required", Ending::InputRequired),
-            ("tck-reject-task", Ending::Rejected),
-            ("tck-stream-002", Ending::Completed),
+            ("tck-complete-task", PlanEnding::Completed),
+            ("tck-message-response", PlanEnding::Message),
+            ("tck-input-required", PlanEnding::InputRequired),
+            ("tck-reject-task", PlanEnding::Rejected),
+            ("tck-stream-002", PlanEnding::Completed),
         ] {
             assert_eq!(of(id).end, end, "{id}");
         }
@@ -112,8 +113,7 @@ mod tests {
 
     #[test]
     fn a_task_to_come_back_to_works_twice_as_long_as_the_kit_waits() {
-        let kits = Kits::with_stream_timeout(Some("1.5"));
-        let plan = plan(kits, "test-resubscribe-message-id-9").unwrap();
-        assert_eq!((plan.delay_ms, plan.end), (3000, Ending::Completed));
+        let plan = plan(Duration::from_millis(1500), "test-resubscribe-message-id-9").unwrap();
+        assert_eq!((plan.delay_ms, plan.end), (3000, PlanEnding::Completed));
     }
 }

@@ -1,27 +1,27 @@
 //! Effects outside of the record, to be counted by tests: lines in a file. A line is written before the step that it belongs to
 //! is kept; so after a crash in between there are two.
 
-use super::{
-    EFFECTS_FOLDER,
-    plan::{Plan, PlanError},
-};
+use crate::{error::PlanError, plan::Plan};
 use longhaul_executor::prelude::*;
 use std::path::{Component, Path, PathBuf};
 use tokio::io::AsyncWriteExt;
 
-/// Where effects are written, if they are.
-pub(super) struct Effects(Option<PathBuf>);
+/// The variable that names the folder for effect logs.
+pub const EFFECTS_FOLDER_VARIABLE: &str = "SCRIPT_EFFECTS_FOLDER";
 
-impl Effects {
+/// Where effects are written, if they are.
+pub(crate) struct EffectLog(Option<PathBuf>);
+
+impl EffectLog {
     /// What a plan asks for, as far as the worker allows it: the client names a file, never a place.
-    pub fn of(plan: &Plan, folder: Option<&Path>) -> Result<Self, PlanError> {
+    pub fn from_plan(plan: &Plan, folder: Option<&Path>) -> Result<Self, PlanError> {
         let Some(name) = &plan.effects else { return Ok(Self(None)) };
         let wrong = |problem: &str| PlanError::Arguments {
             command: "effects".to_owned(),
             problem: problem.to_owned(),
         };
         let folder = folder.ok_or_else(|| {
-            wrong(&format!("needs {EFFECTS_FOLDER} in the environment of the worker"))
+            wrong(&format!("needs {EFFECTS_FOLDER_VARIABLE} in the environment of the worker"))
         })?;
         let mut components = Path::new(name).components();
         match (components.next(), components.next()) {

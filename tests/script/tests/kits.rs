@@ -5,10 +5,12 @@ use longhaul_executor::{
     prelude::*,
     testkit::{TestReport, TestRun, TestRunEnd},
 };
-use longhaul_executors::{Script, script::Kits};
+use longhaul_script::{KitSettings, ScriptExecutor};
 
-fn executor() -> Script {
-    Script::new(ExecutorDescriptor::text("kit", "1.0.0", "Under test").expect("a valid name"))
+fn executor() -> ScriptExecutor {
+    ScriptExecutor::new(
+        ExecutorDescriptor::text("kit", "1.0.0", "Under test").expect("a valid name"),
+    )
 }
 
 /// A message with this id.
@@ -22,11 +24,11 @@ fn with_id(run: TestRun, id: &str) -> TestRun {
 }
 
 async fn by_id(id: &str) -> TestReport {
-    with_id(TestRun::of(executor()).text(""), id).run().await
+    with_id(TestRun::new(executor()).text(""), id).run().await
 }
 
 async fn by_text(text: &str) -> TestReport {
-    TestRun::of(executor()).text(text).run().await
+    TestRun::new(executor()).text(text).run().await
 }
 
 #[tokio::test]
@@ -38,7 +40,7 @@ async fn the_id_of_a_message_chooses_what_happens() {
         ("tck-stream-002-7f-grpc", TaskState::Completed, "Stream completed"),
     ] {
         let report = by_id(id).await;
-        assert_eq!((report.state(), report.said().as_str()), (state, said), "{id}");
+        assert_eq!((report.state(), report.status_text().as_str()), (state, said), "{id}");
         assert!(report.artifacts().is_empty(), "{id}");
     }
     let direct = by_id("tck-message-response-7f").await;
@@ -68,7 +70,10 @@ async fn the_next_message_of_a_task_chooses_anew_by_its_id() {
     let again = with_id(asked.answer(""), "tck-input-required-7f").run().await;
     assert_eq!(again.state(), TaskState::InputRequired);
     let done = with_id(again.answer(""), "tck-complete-task-7f").run().await;
-    assert_eq!((done.state(), done.said().as_str()), (TaskState::Completed, "Hello from TCK"));
+    assert_eq!(
+        (done.state(), done.status_text().as_str()),
+        (TaskState::Completed, "Hello from TCK")
+    );
 }
 
 #[tokio::test]
@@ -115,7 +120,7 @@ async fn an_authorization_completes_the_task() {
 
 #[tokio::test]
 async fn a_task_to_be_canceled_works_until_it_is() {
-    let report = TestRun::of(executor()).text("tck-cancel").cancel_after_events(0).run().await;
+    let report = TestRun::new(executor()).text("tck-cancel").cancel_after_events(0).run().await;
     assert!(matches!(report.end(), TestRunEnd::Outcome(Outcome::Canceled(Some(_)))));
 }
 
@@ -129,19 +134,19 @@ async fn long_work_takes_about_a_second_and_leaves_an_artifact() {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_to_come_back_to_works_for_twice_the_kits_timeout() {
-    let executor = executor().kits(Kits::with_stream_timeout(Some("3")));
+    let executor = executor().kits(KitSettings::with_stream_timeout(Some("3")));
     let began = tokio::time::Instant::now();
     let report =
-        with_id(TestRun::of(executor).text(""), "test-resubscribe-message-id-7f").run().await;
+        with_id(TestRun::new(executor).text(""), "test-resubscribe-message-id-7f").run().await;
     assert_eq!(began.elapsed().as_millis(), 6000);
     assert_eq!(report.state(), TaskState::Completed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn messages_without_a_plan_get_the_one_for_them_every_time() {
-    let executor = executor().otherwise("wait 3000; ask").expect("a plan that makes sense");
+    let executor = executor().fallback("wait 3000; ask").expect("a plan that makes sense");
     let began = tokio::time::Instant::now();
-    let asked = TestRun::of(executor).text("anything").run().await;
+    let asked = TestRun::new(executor).text("anything").run().await;
     assert_eq!((began.elapsed().as_millis(), asked.state()), (3000, TaskState::InputRequired));
     let again = asked.answer("more").run().await;
     assert_eq!((began.elapsed().as_millis(), again.state()), (6000, TaskState::InputRequired));
@@ -151,6 +156,6 @@ async fn messages_without_a_plan_get_the_one_for_them_every_time() {
 
 #[tokio::test]
 async fn a_plan_for_the_others_that_makes_no_sense_is_refused_with_the_reason() {
-    let error = executor().otherwise("dance").expect_err("no command");
+    let error = executor().fallback("dance").expect_err("no command");
     assert!(error.to_string().contains("\"dance\""), "{error}");
 }

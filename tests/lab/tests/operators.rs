@@ -7,7 +7,7 @@ use std::{
 };
 
 fn longhaul() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul-lab"));
     for (name, _) in
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LONGHAUL_"))
     {
@@ -15,6 +15,8 @@ fn longhaul() -> Command {
     }
     command
 }
+
+const AGENTS: &str = "[[agent]]\nname = \"echo\"\nexecutor = \"echo\"\n\n[[agent]]\nname = \"script\"\nexecutor = \"script\"\n";
 
 /// A `longhaul dev` that is killed with its data.
 struct Dev {
@@ -26,6 +28,8 @@ struct Dev {
 impl Dev {
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("the temporary folder is writable");
+        std::fs::write(folder.path().join("longhaul.toml"), AGENTS)
+            .expect("the temporary folder is writable");
         let mut child = longhaul()
             .args(["dev", "--listen", "127.0.0.1:0"])
             .current_dir(folder.path())

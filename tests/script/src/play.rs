@@ -1,51 +1,59 @@
 //! Following a plan.
 
-use super::{
-    effects::Effects,
-    plan::{Chunks, Ending, Hang, Kind, Output, Plan},
+use crate::{
+    effect_log::EffectLog,
+    plan::{ChunkPlan, ContentKind, HangMode, Plan, PlanEnding, PlannedArtifact, StepPlan},
 };
-use longhaul_executor::prelude::*;
+use longhaul_executor::{ArtifactWriter, InvalidOutput, prelude::*};
 use longhaul_runtime::{Clock, SystemClock};
 use std::{fmt::Write, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
+/// Every step adds its name to it.
+const STEPS_ARTIFACT_ID: &str = "steps";
+
+/// Counts how often a script has ended its worker.
+const EXIT_COUNT_CHECKPOINT: &str = "script-exits";
+
 /// Why a run ends before its plan does.
-pub(super) enum Break {
+pub(crate) enum PlayError {
     /// The run shall stop.
     Canceled,
     Failed(ExecutorError),
 }
 
-impl<E: Into<ExecutorError>> From<E> for Break {
+impl<E: Into<ExecutorError>> From<E> for PlayError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
 /// Does what the plan says. `answered`: the client has replied to its question.
-pub(super) async fn play(
+pub(crate) async fn play(
     ctx: &TaskContext,
     plan: &Plan,
-    effects: &Effects,
+    effect_log: &EffectLog,
     answered: bool,
 ) -> Result<Outcome, ExecutorError> {
-    let player = Player { ctx, plan, effects };
+    let player = Player { ctx, plan, effect_log };
     let end = if answered { player.answer().await } else { player.perform().await };
     match end {
         Ok(outcome) => Ok(outcome),
-        Err(Break::Canceled) => Ok(Outcome::Canceled(Some(ctx.agent_message("stopped as asked")))),
-        Err(Break::Failed(error)) => Err(error),
+        Err(PlayError::Canceled) => {
+            Ok(Outcome::Canceled(Some(ctx.agent_message("stopped as asked"))))
+        }
+        Err(PlayError::Failed(error)) => Err(error),
     }
 }
 
-pub(super) struct Player<'a> {
+pub(crate) struct Player<'a> {
     pub ctx: &'a TaskContext,
     pub plan: &'a Plan,
-    pub effects: &'a Effects,
+    pub effect_log: &'a EffectLog,
 }
 
 impl Player<'_> {
-    async fn perform(&self) -> Result<Outcome, Break> {
+    async fn perform(&self) -> Result<Outcome, PlayError> {
         let Self { ctx, plan, .. } = self;
         self.wait(plan.delay_ms).await?;
         self.progress().await?;
@@ -74,11 +82,11 @@ impl Player<'_> {
             ctx.status(format!("heard: {}", message.text())).await?;
         }
         match plan.hang {
-            Some(Hang::UntilCancel) => {
+            Some(HangMode::UntilCancel) => {
                 ctx.cancelled().await;
-                return Err(Break::Canceled);
+                return Err(PlayError::Canceled);
             }
-            Some(Hang::Forever) => std::future::pending().await,
+            Some(HangMode::Forever) => std::future::pending().await,
             None => {}
         }
         self.exit().await?;
@@ -89,29 +97,29 @@ impl Player<'_> {
         self.end().await
     }
 
-    async fn end(&self) -> Result<Outcome, Break> {
+    async fn end(&self) -> Result<Outcome, PlayError> {
         let Self { ctx, plan, .. } = self;
         let say = |default: &str| plan.say.clone().unwrap_or_else(|| default.to_owned());
         Ok(match plan.end {
-            Ending::Completed => {
+            PlanEnding::Completed => {
                 if **plan == Plan::default() {
                     ctx.artifact(ctx.new_artifact(ctx.message().parts.clone())).await?;
                 }
                 Outcome::Completed(plan.say.as_deref().map(|text| ctx.agent_message(text)))
             }
-            Ending::Failed => self.failure(plan.retryable.unwrap_or(false)),
-            Ending::Rejected => ctx.rejected(say("rejected as asked")),
-            Ending::Canceled => {
+            PlanEnding::Failed => self.failure(plan.retryable.unwrap_or(false)),
+            PlanEnding::Rejected => ctx.rejected(say("rejected as asked")),
+            PlanEnding::Canceled => {
                 Outcome::Canceled(Some(ctx.agent_message(say("canceled as asked"))))
             }
-            Ending::InputRequired => ctx.input_required(say("what next?")),
-            Ending::AuthRequired => ctx.auth_required(say("please authorize")),
-            Ending::Message => ctx.direct(say("a direct reply")),
+            PlanEnding::InputRequired => ctx.input_required(say("what next?")),
+            PlanEnding::AuthRequired => ctx.auth_required(say("please authorize")),
+            PlanEnding::Message => ctx.direct(say("a direct reply")),
         })
     }
 
     /// The turn after a question.
-    async fn answer(&self) -> Result<Outcome, Break> {
+    async fn answer(&self) -> Result<Outcome, PlayError> {
         let Self { ctx, plan, .. } = self;
         let message = ctx.resolve(ctx.message().clone()).await?;
         let text = message.text();
@@ -126,7 +134,7 @@ impl Player<'_> {
         }
     }
 
-    async fn progress(&self) -> Result<(), Break> {
+    async fn progress(&self) -> Result<(), PlayError> {
         let total = self.plan.progress;
         for step in 1..=total {
             let metadata = JsonObject::parse(&format!(r#"{{"step":{step},"of":{total}}}"#))?;
@@ -136,7 +144,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    async fn chunks(&self, chunks: Chunks) -> Result<(), Break> {
+    async fn chunks(&self, chunks: ChunkPlan) -> Result<(), PlayError> {
         let mut writer = self.ctx.stream_artifact(ArtifactSpec::named("chunks"));
         let begun = Instant::now();
         for number in 1..chunks.count {
@@ -150,7 +158,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    async fn output(&self, output: &Output) -> Result<(), Break> {
+    async fn output(&self, output: &PlannedArtifact) -> Result<(), PlayError> {
         let Some((last, others)) = output.chunks.split_last() else { return Ok(()) };
         let mut writer = self.ctx.stream_artifact(ArtifactSpec::default());
         for part in others {
@@ -173,24 +181,105 @@ impl Player<'_> {
         })
     }
 
-    pub async fn wait(&self, ms: u64) -> Result<(), Break> {
+    pub async fn wait(&self, ms: u64) -> Result<(), PlayError> {
         self.wait_until(Instant::now() + Duration::from_millis(ms)).await
     }
 
-    async fn wait_until(&self, moment: Instant) -> Result<(), Break> {
+    async fn wait_until(&self, moment: Instant) -> Result<(), PlayError> {
         if moment <= Instant::now() {
             return Ok(());
         }
         tokio::select! {
             () = sleep_until(moment) => Ok(()),
-            () = self.ctx.cancelled(), if !self.plan.ignore_cancel => Err(Break::Canceled),
+            () = self.ctx.cancelled(), if !self.plan.ignore_cancel => Err(PlayError::Canceled),
         }
     }
 }
 
+impl Player<'_> {
+    pub async fn steps(&self) -> Result<(), PlayError> {
+        for step in &self.plan.steps {
+            self.ctx.step(step.name.as_str(), |ctx| self.work(ctx, step)).await?;
+        }
+        Ok(())
+    }
+
+    /// The work of a step; its result is the attempt that did it.
+    async fn work(&self, ctx: TaskContext, step: &StepPlan) -> Result<i32, ExecutorError> {
+        let StepPlan { name, delay_ms, say, fail_attempts } = step;
+        match self.wait(*delay_ms).await {
+            Ok(()) => {}
+            Err(PlayError::Canceled) => return Err(ctx.stopped().await.into()),
+            Err(PlayError::Failed(error)) => return Err(error),
+        }
+        self.effect_log.add(&ctx, name).await?;
+        ctx.status(say.clone().unwrap_or_else(|| format!("step {name}"))).await?;
+        steps_artifact(&ctx).await?.write(vec![Part::text(format!("{name}\n"))]).await?;
+        if ctx.attempt() <= *fail_attempts {
+            return Err(self.failed_in(name));
+        }
+        Ok(ctx.attempt())
+    }
+
+    fn failed_in(&self, step: &str) -> ExecutorError {
+        let cause = format!("failed as asked in step {step}, attempt {}", self.ctx.attempt());
+        let error = match self.plan.retryable {
+            Some(false) => ExecutorError::fatal(cause),
+            _ => ExecutorError::retryable(cause),
+        };
+        match self.plan.retry_after_ms {
+            Some(ms) => error.retry_after(std::time::Duration::from_millis(ms)),
+            None => error,
+        }
+    }
+
+    /// Counts up, from where an earlier attempt was.
+    pub async fn cursor(&self) -> Result<(), PlayError> {
+        let Some(cursor) = &self.plan.checkpoint else { return Ok(()) };
+        let name = cursor.name.as_str();
+        let done: u32 = self.ctx.load_checkpoint(name).await?.unwrap_or(0);
+        for at in done + 1..=cursor.count {
+            self.wait(cursor.delay_ms).await?;
+            self.effect_log.add(self.ctx, &format!("{name} {at}")).await?;
+            self.ctx.status(format!("{name} {at} of {}", cursor.count)).await?;
+            self.ctx.checkpoint(name, &at).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the worker's process as a crash does. A limited number of times is counted with a checkpoint, which shows the
+    /// server that the task gets on; without limit nothing is kept, and the task is quarantined before long.
+    pub async fn exit(&self) -> Result<(), PlayError> {
+        match self.plan.exits {
+            0 => return Ok(()),
+            i32::MAX => {}
+            limit => {
+                let done: i32 = self.ctx.load_checkpoint(EXIT_COUNT_CHECKPOINT).await?.unwrap_or(0);
+                if done >= limit {
+                    return Ok(());
+                }
+                self.ctx.checkpoint(EXIT_COUNT_CHECKPOINT, &(done + 1)).await?;
+            }
+        }
+        tracing::error!(task_id = %self.ctx.task_id(), "a script ends this process as it was asked to");
+        std::process::abort();
+    }
+}
+
+/// The artifact of all steps, begun by whichever is first.
+async fn steps_artifact(ctx: &TaskContext) -> Result<ArtifactWriter, ExecutorError> {
+    let id = ArtifactId::new(STEPS_ARTIFACT_ID)?;
+    match ctx.continue_artifact(id.clone()).await {
+        Err(ContextError::Invalid(InvalidOutput::NoSuchArtifact(_))) => {
+            Ok(ctx.stream_artifact(ArtifactSpec::named(STEPS_ARTIFACT_ID).id(id)))
+        }
+        continued => Ok(continued?),
+    }
+}
+
 /// A text that tells its number, its time where that is asked for, and has the asked-for size.
-fn chunk(number: u32, chunks: Chunks) -> Part {
-    let Chunks { size, stamped, .. } = chunks;
+fn chunk(number: u32, chunks: ChunkPlan) -> Part {
+    let ChunkPlan { size, stamped, .. } = chunks;
     let mut text = String::with_capacity(size.max(32));
     // Writing to a String cannot fail.
     let _ = write!(text, "{number:07} ");
@@ -208,7 +297,7 @@ fn pattern(size: usize) -> String {
     "0123456789abcdef".chars().cycle().take(size).collect()
 }
 
-fn parts(kind: Kind) -> Result<Vec<Part>, Break> {
+fn parts(kind: ContentKind) -> Result<Vec<Part>, PlayError> {
     let text = || Part::text("a text");
     let raw = || Part {
         filename: Some("bytes.bin".to_owned()),
@@ -220,10 +309,10 @@ fn parts(kind: Kind) -> Result<Vec<Part>, Break> {
     };
     let data = Part::data(Json::parse(r#"{"answer":42,"list":[1,null,"x"]}"#)?);
     Ok(match kind {
-        Kind::Text => vec![text()],
-        Kind::Raw => vec![raw()],
-        Kind::Url => vec![url()],
-        Kind::Data => vec![data],
-        Kind::Mixed => vec![text(), raw(), url(), data],
+        ContentKind::Text => vec![text()],
+        ContentKind::Raw => vec![raw()],
+        ContentKind::Url => vec![url()],
+        ContentKind::Data => vec![data],
+        ContentKind::Mixed => vec![text(), raw(), url(), data],
     })
 }

@@ -1,8 +1,8 @@
 //! The newer conformance corpus: a behaviour is chosen by how the first text of a message begins, and belongs to the task. Later messages
 //! go on with it, unless they name another one.
 
-use super::{chunks, data, file, file_url, longest, text};
-use crate::script::plan::{Ending, Hang, Plan};
+use super::artifacts::{chunks, data, file, file_url, longest, text};
+use crate::plan::{HangMode, Plan, PlanEnding};
 use longhaul_domain::{Content, Message};
 
 /// How long a long-running task works: long enough to be seen at work, short enough not to be waited for.
@@ -46,19 +46,19 @@ pub(super) fn plan(message: &Message) -> Option<Plan> {
         _ => Vec::new(),
     };
     let end = match name {
-        "tck-input-required" | "tck-multi-turn" => Ending::InputRequired,
-        "tck-auth-required" => Ending::AuthRequired,
-        "tck-reject-task" => Ending::Rejected,
-        "tck-task-failure" => Ending::Failed,
-        "tck-message-response" => Ending::Message,
-        _ => Ending::Completed,
+        "tck-input-required" | "tck-multi-turn" => PlanEnding::InputRequired,
+        "tck-auth-required" => PlanEnding::AuthRequired,
+        "tck-reject-task" => PlanEnding::Rejected,
+        "tck-task-failure" => PlanEnding::Failed,
+        "tck-message-response" => PlanEnding::Message,
+        _ => PlanEnding::Completed,
     };
     Some(Plan {
         outputs,
         end,
         say: Some(said(name).to_owned()),
         delay_ms: if name == "tck-long-running" { LONG_RUNNING_MS } else { 0 },
-        hang: (name == "tck-cancel").then_some(Hang::UntilCancel),
+        hang: (name == "tck-cancel").then_some(HangMode::UntilCancel),
         until: (name == "tck-multi-turn").then(|| "done".to_owned()),
         ..Plan::default()
     })
@@ -89,13 +89,13 @@ mod tests {
     #[test]
     fn endings_are_as_named() {
         for (text, end) in [
-            ("tck-complete-task", Ending::Completed),
-            ("tck-input-required please", Ending::InputRequired),
-            ("tck-auth-required", Ending::AuthRequired),
-            ("tck-reject-task", Ending::Rejected),
-            ("tck-task-failure", Ending::Failed),
-            (" tck-message-response", Ending::Message),
-            ("tck-multi-turn start", Ending::InputRequired),
+            ("tck-complete-task", PlanEnding::Completed),
+            ("tck-input-required please", PlanEnding::InputRequired),
+            ("tck-auth-required", PlanEnding::AuthRequired),
+            ("tck-reject-task", PlanEnding::Rejected),
+            ("tck-task-failure", PlanEnding::Failed),
+            (" tck-message-response", PlanEnding::Message),
+            ("tck-multi-turn start", PlanEnding::InputRequired),
         ] {
             assert_eq!(of(vec![Part::text(text)]).unwrap().end, end, "{text}");
         }
@@ -114,7 +114,7 @@ mod tests {
         ] {
             let plan = of(vec![Part::text(text)]).unwrap();
             assert_eq!(plan.outputs[0].chunks.len(), chunks, "{text}");
-            assert_eq!(plan.end, Ending::Completed, "{text}");
+            assert_eq!(plan.end, PlanEnding::Completed, "{text}");
         }
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn only_the_first_text_counts_and_files_before_it_do_not() {
         let file = || Part::raw("x", "text/plain");
         let named = || Part::text("tck-cancel");
-        assert_eq!(of(vec![file(), named()]).unwrap().hang, Some(Hang::UntilCancel));
+        assert_eq!(of(vec![file(), named()]).unwrap().hang, Some(HangMode::UntilCancel));
         assert_eq!(of(vec![Part::text("hello"), named()]), None);
         assert_eq!(of(vec![file()]), None);
     }
