@@ -1,23 +1,23 @@
 //! Artifacts that are written chunk by chunk.
 //!
-//! Each chunk is an entry of the task's log once it is durable. When the worker dies between two chunks, the next attempt
-//! begins the artifact anew (readers replace what they had), unless it continues it explicitly.
+//! A chunk becomes an entry of the task's log once it is durable. When the worker dies between two chunks, the next attempt
+//! begins the artifact anew, and readers replace their copy. An attempt can also continue the artifact explicitly.
 
 use crate::{ContextError, TaskContext};
 use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, JsonObject, Part};
 
-/// What describes an artifact that is to be written. All of it is sent with the first chunk.
+/// The description of an artifact that is sent in chunks. All of it goes out with the first chunk.
 #[derive(Debug, Clone, Default)]
 pub struct ArtifactSpec {
-    /// Its id; none: the next ordinal one.
+    /// The id. `None` chooses the next ordinal one.
     pub id: Option<ArtifactId>,
-    /// For people.
+    /// A name for people.
     pub name: Option<String>,
-    /// For people.
+    /// A description for people.
     pub description: Option<String>,
-    /// Anything else about it.
+    /// Metadata of the artifact.
     pub metadata: Option<JsonObject>,
-    /// URIs of the extensions that contribute to it.
+    /// URIs of the extensions that contribute to the artifact.
     pub extensions: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl ArtifactSpec {
         Self { name: Some(name.into()), ..Self::default() }
     }
 
-    /// With an id of the executor's own. It must be the same in every attempt, so that a later one replaces an earlier.
+    /// Sets the id. It must be the same in every attempt, so that a later attempt replaces what an earlier one sent.
     #[must_use]
     pub fn id(mut self, id: ArtifactId) -> Self {
         self.id = Some(id);
@@ -35,11 +35,11 @@ impl ArtifactSpec {
     }
 }
 
-/// Writes one artifact in chunks. A writer that is dropped leaves the artifact as it is.
+/// Writes one artifact in chunks. Dropping the writer leaves the artifact as it is.
 #[derive(Debug)]
 pub struct ArtifactWriter {
     ctx: TaskContext,
-    /// What goes out with the first chunk; its parts are always empty.
+    /// The description that goes out with the first chunk; its parts are always empty.
     head: Artifact,
     begun: bool,
 }
@@ -54,12 +54,18 @@ impl ArtifactWriter {
         &self.head.artifact_id
     }
 
-    /// Sends a chunk; nothing when there are no parts. Waits while the buffer is full.
+    /// Sends a chunk. Does nothing without parts. Waits while the output buffer is full.
+    ///
+    /// # Errors
+    /// The run was stopped, or the chunk cannot be kept.
     pub async fn write(&mut self, parts: Vec<Part>) -> Result<(), ContextError> {
         self.send(parts, false, None).await
     }
 
-    /// Sends a chunk with metadata of its own, which does not become part of the artifact.
+    /// Sends a chunk with its own metadata, which does not become part of the artifact.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
     pub async fn write_with(
         &mut self,
         parts: Vec<Part>,
@@ -68,7 +74,10 @@ impl ArtifactWriter {
         self.send(parts, false, Some(metadata)).await
     }
 
-    /// Sends the last chunk. Without parts there is nothing to send: that a chunk is the last is a hint only.
+    /// Sends the last chunk. Without parts nothing is sent: the mark on the last chunk is only a hint.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
     pub async fn finish(mut self, parts: Vec<Part>) -> Result<(), ContextError> {
         self.send(parts, true, None).await
     }

@@ -1,4 +1,4 @@
-//! Which output can be kept. Checked before it is emitted, so that the author of an executor learns of it where it happens.
+//! Checks of output. They run before anything is emitted, so that the executor gets the error at the call that caused it.
 
 use longhaul_domain::{
     Artifact, ArtifactId, ArtifactUpdate, CheckpointName, Content, JsonObject, Message, Part,
@@ -7,65 +7,65 @@ use longhaul_domain::{
     check_text,
 };
 
-/// Output that cannot be kept.
+/// Output that cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOutput {
     /// A text that cannot be stored.
     #[error("{place}: the text {source}")]
     Text {
-        /// Where it stands, such as `artifact.parts[0].text`.
+        /// Its position, such as `artifact.parts[0].text`.
         place: String,
-        /// What is wrong with it.
+        /// The problem with it.
         source: TextError,
     },
-    /// More, or deeper, than a message or artifact may be.
+    /// A message or artifact that is too large or nested too deeply.
     #[error(transparent)]
     OutOfBounds(#[from] OutOfBounds),
     /// A message or artifact without content.
     #[error("{place}: needs at least one part")]
     NoParts {
-        /// Which of them.
+        /// The message or artifact.
         place: &'static str,
     },
-    /// A chunk that shall go behind others of an artifact that this attempt (or step) has neither begun nor continued.
+    /// A chunk appended to an artifact that this attempt (or step) has neither begun nor continued.
     #[error(
         "artifact {0}: a chunk was appended before the artifact was begun in this attempt or step; send its first chunk \
          without append, or continue it explicitly when an earlier attempt, turn or step has left it"
     )]
     NotBegun(ArtifactId),
-    /// A step wants to write an artifact that was begun outside of steps.
+    /// A step wrote to an artifact that was begun outside of steps.
     #[error(
         "artifact {artifact}: step {step} cannot write to what was begun outside of it: a later attempt begins the artifact \
          anew and skips the step, and what the step had added is lost; give the step an artifact of its own, or write this \
          one in steps only"
     )]
     BegunOutsideStep {
-        /// Which.
+        /// The artifact.
         artifact: ArtifactId,
         /// The step.
         step: CheckpointName,
     },
-    /// Something outside of steps wants to go behind what a step has written.
+    /// Code outside of steps appended to an artifact that a step has written.
     #[error(
         "artifact {0}: steps have written it, so it can be continued in steps only: a later attempt keeps what the steps \
          wrote and would append the rest a second time"
     )]
     WrittenBySteps(ArtifactId),
-    /// The context from outside was used within a step to write an artifact.
+    /// The outer context was used within a step to write an artifact.
     #[error(
         "artifact {artifact}: written within step {step} by the context from outside of it; use the one that the step is \
          given, so that the output is kept with the step"
     )]
     OutsideStepContext {
-        /// Which.
+        /// The artifact.
         artifact: ArtifactId,
         /// The step.
         step: CheckpointName,
     },
-    /// Metadata that is no JSON object.
+    /// Metadata that is not a JSON object.
     #[error("metadata: {0}; give it a JSON object")]
     Metadata(String),
-    /// An artifact to be continued that does not exist.
+    /// A continued artifact that does not exist.
     #[error("artifact {0}: cannot be continued, the task has no such artifact")]
     NoSuchArtifact(ArtifactId),
 }
@@ -86,7 +86,7 @@ pub fn message(message: &Message) -> Result<(), InvalidOutput> {
     texts("message.referenceTaskIds", message.reference_task_ids.iter())
 }
 
-/// Checks a chunk; whether it may be appended is for the caller to know.
+/// Checks a chunk. The caller checks whether it may be appended.
 pub fn update(update: &ArtifactUpdate) -> Result<(), InvalidOutput> {
     let Artifact { name, description, parts: content, extensions, .. } = &update.artifact;
     if content.is_empty() && !update.append {

@@ -1,42 +1,57 @@
-//! Errors of executors, and of what they call.
+//! Errors of executors, and of the calls they make.
 
 use crate::{ExecutorFailure, InvalidOutput, OutputStopped, StepError, TaskIoError};
 use longhaul_domain::blob::CorruptBlob;
 use std::{error::Error, fmt, time::Duration};
 
-/// Why a call on [`TaskContext`](crate::TaskContext) failed. Pass it on with `?`.
+/// A failed call on [`TaskContext`](crate::TaskContext). Pass it on with `?`.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// The run is over: return soon. What is returned then does not matter, except for a word about a cancellation.
+    /// The run is over: return soon. The returned value no longer matters, except for a message about a cancellation.
     #[error("{0}")]
     Stopped(#[from] OutputStopped),
-    /// The executor tried to write something that cannot be kept. The same attempt again would fail alike.
+    /// The output cannot be stored. Another attempt would fail the same way.
     #[error("{0}")]
     Invalid(#[from] InvalidOutput),
-    /// A step or checkpoint cannot be as the executor wants it. The same attempt again would fail alike.
+    /// A step or checkpoint was misused. Another attempt would fail the same way.
     #[error("{0}")]
     Step(#[from] StepError),
-    /// Something could not be read.
+    /// A read failed.
     #[error("{0}")]
     Io(#[from] TaskIoError),
-    /// A large part refers to content that is gone or damaged.
+    /// A large part refers to damaged content.
     #[error("{0}")]
     Blob(#[from] CorruptBlob),
-    /// A large part refers to content that does not exist (any more).
+    /// A large part refers to content that does not exist or was removed.
     #[error("the content of a large part is missing: blob {0}")]
     MissingBlob(longhaul_domain::BlobHash),
-    /// A part is not of the kind that was asked for.
+    /// A part holds another kind of content than the call needs.
     #[error("the part holds {holds}, not {wanted}")]
     WrongContent {
-        /// What it holds.
+        /// The content of the part.
         holds: &'static str,
-        /// What was asked for.
+        /// The content that the call needs.
         wanted: &'static str,
     },
 }
 
-/// What an executor failed with. Any error converts into a failure that is worth another attempt, except for two: output and
-/// steps that cannot be kept are final, and [`OutputStopped`], anywhere in the chain of sources, ends the run quietly.
+/// The error of an executor. Any error converts into it with `?`, and becomes a failure that is retried, with two exceptions:
+/// output and steps that cannot be stored are final, and an [`OutputStopped`] anywhere in the chain of sources ends the run
+/// without a failure.
+///
+/// ```
+/// use longhaul_executor::prelude::*;
+///
+/// fn parse(text: &str) -> Result<u32, ExecutorError> {
+///     // Another attempt would read the same text.
+///     text.parse().map_err(ExecutorError::fatal)
+/// }
+///
+/// assert!(!parse("no number").unwrap_err().is_retryable());
+/// let error = ExecutorError::from(std::io::Error::other("connection reset"));
+/// assert!(error.is_retryable());
+/// assert_eq!(error.cause(), "connection reset");
+/// ```
 pub struct ExecutorError {
     source: Box<dyn Error + Send + Sync>,
     for_operators: bool,
@@ -53,36 +68,36 @@ impl ExecutorError {
         Self { source, for_operators: false, retryable: !hopeless, retry_after: None }
     }
 
-    /// A failure that every attempt would meet again.
+    /// A failure that every attempt would run into.
     pub fn fatal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: error.into(), for_operators: false, retryable: false, retry_after: None }
     }
 
-    /// Keeps the cause from the client.
+    /// Hides the cause from the client.
     #[must_use]
     pub const fn for_operators(mut self) -> Self {
         self.for_operators = true;
         self
     }
 
-    /// Not before this time from now, whatever the back-off says.
+    /// Sets the shortest delay before the next attempt, regardless of the backoff.
     #[must_use]
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// Whether the run merely stopped, and why.
+    /// The reason, if the run was stopped rather than failed.
     pub fn stopped(&self) -> Option<OutputStopped> {
         find::<OutputStopped>(self.source.as_ref()).copied()
     }
 
-    /// Whether another attempt is worth while.
+    /// Returns true when another attempt may succeed.
     pub const fn is_retryable(&self) -> bool {
         self.retryable
     }
 
-    /// The error and everything behind it, on one line.
+    /// The error with all its sources, on one line.
     pub fn cause(&self) -> String {
         let mut text = self.source.to_string();
         let mut next = self.source.source();
@@ -97,7 +112,7 @@ impl ExecutorError {
         text
     }
 
-    /// The failure that it stands for.
+    /// Converts the error into a failure.
     pub fn into_failure(self) -> ExecutorFailure {
         ExecutorFailure {
             message: None,
@@ -109,7 +124,7 @@ impl ExecutorError {
     }
 }
 
-/// Looks for an error of a type in the chain of sources.
+/// Finds an error of a type in the chain of sources.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -121,7 +136,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-// `ExecutorError` itself is no `Error`: that would be in the way of converting every error into it.
+// `ExecutorError` does not implement `Error`: that would conflict with converting every error into it.
 impl<E: Error + Send + Sync + 'static> From<E> for ExecutorError {
     fn from(error: E) -> Self {
         Self::retryable(error)
@@ -150,21 +165,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_error_is_worth_another_attempt() {
+    fn any_error_is_retryable() {
         let error = ExecutorError::from("x".parse::<i32>().unwrap_err());
         assert!(error.is_retryable() && error.stopped().is_none());
         assert_eq!(error.into_failure().cause, "invalid digit found in string");
     }
 
     #[test]
-    fn a_fatal_error_is_not() {
+    fn a_fatal_error_is_final() {
         let failure = ExecutorError::fatal("no such file").into_failure();
         assert!(!failure.retryable);
         assert_eq!(failure.cause, "no such file");
     }
 
     #[test]
-    fn a_stop_is_found_however_it_is_wrapped() {
+    fn a_stop_is_found_in_any_wrapper() {
         let wrapped = ContextError::Io(TaskIoError::Stopped(OutputStopped::Draining));
         assert_eq!(ExecutorError::from(wrapped).stopped(), Some(OutputStopped::Draining));
         assert_eq!(
@@ -176,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn output_that_cannot_be_kept_is_final() {
+    fn output_that_cannot_be_stored_is_final() {
         let error = ContextError::from(InvalidOutput::NoParts { place: "artifact" });
         assert!(!ExecutorError::from(error).is_retryable());
     }

@@ -1,4 +1,4 @@
-//! What a plugin implements.
+//! The trait that a plugin implements.
 
 use crate::{ExecutorError, Outcome, TaskContext};
 use async_trait::async_trait;
@@ -7,49 +7,69 @@ use std::time::Duration;
 
 /// Does the work of one agent.
 ///
-/// A worker calls [`execute`](Self::execute) concurrently, once for every turn of a task and again after a lost or failed attempt:
-/// at least once, so effects outside should be idempotent, keyed by task id and turn. A panic counts as a failed attempt.
+/// A worker calls [`execute`](Self::execute) concurrently, once for every turn of a task and again after a lost or failed attempt.
+/// That makes at least one call, so external effects should be idempotent, keyed by task id and turn. A panic counts as a
+/// failed attempt.
 #[async_trait]
 pub trait Executor: Send + Sync + 'static {
-    /// Who this is, and how it wants to be run. Asked once, when the worker starts.
+    /// Describes the agent and how to run it. Called once, when the worker starts.
     fn descriptor(&self) -> ExecutorDescriptor;
 
-    /// Works on a task until it ends or has to wait for somebody. When [`TaskContext::cancelled`] resolves it shall return
-    /// soon; it is abandoned after a while if it does not.
+    /// Works on a task until it ends or has to wait for a person. Must return soon after [`TaskContext::cancelled`] resolves;
+    /// the worker abandons the call after a grace period.
+    ///
+    /// # Errors
+    /// The attempt failed, or was stopped. See [`ExecutorError`].
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError>;
 
-    /// Called before the first run, and again after it failed or a run ended with
-    /// [`OutputStopped::Unavailable`](crate::Stopped::Unavailable). Until it succeeds, tasks of the agent wait, other agents
-    /// of the worker run, and the call is repeated with a growing pause.
+    /// Prepares the executor. Called before the first run, and again after this call failed or a run ended with
+    /// [`OutputStopped::Unavailable`](crate::OutputStopped::Unavailable). Until it succeeds, tasks of the agent wait, other
+    /// agents of the worker run, and the call is repeated with a growing delay.
+    ///
+    /// # Errors
+    /// The executor cannot work on this worker now.
     async fn start(&self) -> Result<(), ExecutorError> {
         Ok(())
     }
 
-    /// Called once when the worker shuts down, after the last run.
+    /// Releases resources. Called once when the worker shuts down, after the last run.
     async fn stop(&self) {}
 }
 
-/// Who an executor is, and how it wants to be run.
+/// The description of an executor: its agent, and how to run it.
+///
+/// ```
+/// use longhaul_executor::prelude::*;
+///
+/// let mut descriptor = ExecutorDescriptor::text("summaries", "1.2.0", "Summarizes texts")?;
+/// descriptor.agent.input_modes = vec!["text/*".to_owned(), "application/pdf".to_owned()];
+/// descriptor.concurrency = Some(4);
+/// descriptor.policy.timeout = std::time::Duration::from_secs(600);
+/// assert_eq!(descriptor.agent.skills[0].id, "summaries");
+/// # Ok::<(), longhaul_executor::domain::IdError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecutorDescriptor {
-    /// What is registered, and shown on the agent's card.
+    /// The agent as it is registered and shown on its card.
     pub agent: AgentDescriptor,
-    /// How many runs at a time one worker process may give it; none: as many as the worker has slots.
+    /// Maximum concurrent runs in one worker process. `None`: as many as the worker has slots.
     pub concurrency: Option<u32>,
-    /// Time limit and retries.
+    /// Time limits and retries.
     pub policy: RunPolicy,
-    /// Whether a task that this version has begun is to be run by this version only, on whatever worker.
+    /// Restricts tasks that this version has begun to workers of the same version.
     pub pinned: bool,
 }
 
 impl ExecutorDescriptor {
-    /// With the defaults for everything but the agent.
+    /// A descriptor with defaults for everything but the agent.
     pub fn new(agent: AgentDescriptor) -> Self {
         Self { agent, concurrency: None, policy: RunPolicy::default(), pinned: false }
     }
 
-    /// An agent that reads and writes plain text and has one skill, named like itself. Fails when the name is not a valid
-    /// agent name.
+    /// An agent that reads and writes plain text and has one skill of the same name.
+    ///
+    /// # Errors
+    /// The name is not a valid agent name.
     pub fn text(name: &str, version: &str, description: &str) -> Result<Self, IdError> {
         let skill = Skill {
             id: name.to_owned(),
@@ -75,16 +95,16 @@ impl ExecutorDescriptor {
     }
 }
 
-/// How long a run may take and how often it is tried, where its message does not say.
+/// Time limits and retries of runs whose message does not choose its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunPolicy {
-    /// How long one attempt may take from start to end.
+    /// Maximum duration of one attempt, from start to end.
     pub timeout: Duration,
-    /// How long an attempt may go on without a sign of progress: output, a checkpoint, or a word that it is getting on.
+    /// Maximum time of an attempt without progress: output, a checkpoint or a [heartbeat](TaskContext::heartbeat).
     pub no_progress: Option<Duration>,
-    /// After this many attempts a retryable failure is final; at least 1.
+    /// Number of attempts after which a retryable failure is final; at least 1.
     pub max_attempts: u32,
-    /// How long to wait between attempts.
+    /// Delay between attempts.
     pub backoff: RetryBackoff,
 }
 
@@ -100,19 +120,19 @@ impl Default for RunPolicy {
     }
 }
 
-/// How long to wait between attempts: exponential, with the worker's jitter.
+/// The delay between attempts: exponential, with the worker's jitter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryBackoff {
-    /// After the first failure.
+    /// Delay after the first failure.
     pub initial: Duration,
-    /// How much longer after each further one.
+    /// Factor by which each further failure multiplies the delay.
     pub factor: f64,
-    /// Never longer than this.
+    /// Maximum delay.
     pub max: Duration,
 }
 
 impl Default for RetryBackoff {
-    /// From one second, doubling, to a minute.
+    /// One second, doubling up to one minute.
     fn default() -> Self {
         Self { initial: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(60) }
     }

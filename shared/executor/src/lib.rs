@@ -1,9 +1,11 @@
-//! The executor SDK: what the author of a plugin depends on, and all that a plugin can see of Longhaul.
+//! The executor SDK: everything that the author of a plugin depends on, and everything that a plugin sees of Longhaul.
 //!
-//! An executor is called at least once for every turn of a task: when a worker dies in the middle, another one calls it again
-//! with the next attempt, and what the lost attempt had written stays in the record until this one replaces or continues it.
-//! What an executor reports is kept in order; what [`TaskContext::flush`] has confirmed survives any crash, and what a
-//! [`TaskContext::step`] has done is not done again.
+//! A worker calls an executor at least once for every turn of a task. When the worker dies midway, another one calls the
+//! executor again with the next attempt. Whatever the lost attempt had written stays in the record until the new attempt
+//! replaces or continues it.
+//!
+//! Output is kept in order. Output that [`TaskContext::flush`] has confirmed survives any crash, and a finished
+//! [`TaskContext::step`] is never repeated.
 //!
 //! ```
 //! use async_trait::async_trait;
@@ -25,15 +27,17 @@
 //! }
 //! ```
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod artifact;
 mod assignment;
 mod check;
 mod context;
 mod error;
 mod executor;
-mod io;
 mod outcome;
 mod step_error;
+mod task_io;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
@@ -43,12 +47,12 @@ pub use check::InvalidOutput;
 pub use context::{MessageContent, OpenStep, ProducedArtifact, StepStart, TaskContext};
 pub use error::{ContextError, ExecutorError};
 pub use executor::{Executor, ExecutorDescriptor, RetryBackoff, RunPolicy};
-pub use io::{OutputStopped, TaskIo, TaskIoError};
 pub use longhaul_domain as domain;
 pub use outcome::{ExecutorFailure, Outcome};
 pub use step_error::StepError;
+pub use task_io::{OutputStopped, TaskIo, TaskIoError};
 
-/// What most executors import.
+/// The items that most executors import.
 pub mod prelude {
     pub use crate::{
         ArtifactSpec, ContextError, Executor, ExecutorDescriptor, ExecutorError, ExecutorFailure,
@@ -60,7 +64,7 @@ pub mod prelude {
     };
 }
 
-/// The examples of the documentation compile.
+/// Compiles the examples of the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/executors.md")]
 struct Documentation;

@@ -1,47 +1,59 @@
-//! How a run ends.
+//! The end of a run.
 
 use crate::{ExecutorError, InvalidOutput, OutputStopped, check};
 use longhaul_domain::{Message, TaskState};
 use std::time::Duration;
 
-/// How a run ended. A message in it becomes the message of the task's status (A2A 4.1.2); [`TaskContext`](crate::TaskContext)
-/// has short ways to make each of them from a text.
+/// The result of a run. Its message becomes the message of the task's status (A2A 4.1.2).
+///
+/// [`TaskContext`](crate::TaskContext) has a method for each outcome that takes a text, such as
+/// [`completed`](crate::TaskContext::completed).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done.
+    /// The task is done.
     Completed(Option<Message>),
-    /// Not done.
+    /// The attempt failed.
     Failed(ExecutorFailure),
-    /// The agent will not do this.
+    /// The agent declines the task.
     Rejected(Option<Message>),
-    /// The client must say more; the task is parked until it does.
+    /// The task is parked until the client says more.
     InputRequired(Message),
-    /// An authorization is needed; the task is parked until it is there.
+    /// The task is parked until an authorization arrives.
     AuthRequired(Message),
-    /// The answer is a message and no task (A2A 3.1.1). Only for agents registered as `direct`; when nobody waits for it
-    /// any more, it becomes the status message of the completed task.
+    /// The answer is a message instead of a task (A2A 3.1.1). Only for agents registered as `direct`. When no client waits for
+    /// the message, it becomes the status message of the completed task.
     Direct(Message),
-    /// The run saw the cancellation and stopped.
+    /// The run noticed the cancellation and stopped.
     Canceled(Option<Message>),
 }
 
-/// Why a run failed.
+/// A failed attempt.
+///
+/// ```
+/// use longhaul_executor::prelude::*;
+/// use std::time::Duration;
+///
+/// let busy = ExecutorFailure::retryable("503 from the model").retry_after(Duration::from_secs(30));
+/// assert!(busy.retryable && busy.retry_after.is_some());
+/// let hopeless = ExecutorFailure::fatal("/srv/model.bin is missing").for_operators();
+/// assert!(!hopeless.retryable && hopeless.for_operators);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutorFailure {
-    /// For the client, when the failure is final.
+    /// The message to the client when the failure is final.
     pub message: Option<Message>,
-    /// For operators: in logs, in notes about attempts, in the list of dead tasks.
+    /// The cause, for logs, notes about attempts and the list of dead letters.
     pub cause: String,
-    /// Whether the cause is for operators alone: the client of a task that failed for good does not see it.
+    /// Hides the cause from the client of a task that failed for good.
     pub for_operators: bool,
-    /// Whether another attempt is worth while.
+    /// True when another attempt may succeed.
     pub retryable: bool,
-    /// Not before this time from now, whatever the back-off says.
+    /// The shortest delay before the next attempt, regardless of the backoff.
     pub retry_after: Option<Duration>,
 }
 
 impl ExecutorFailure {
-    /// Another attempt may succeed.
+    /// A failure that another attempt may overcome.
     pub fn retryable(cause: impl Into<String>) -> Self {
         Self {
             message: None,
@@ -52,26 +64,26 @@ impl ExecutorFailure {
         }
     }
 
-    /// Every attempt would fail.
+    /// A failure that every attempt would run into.
     pub fn fatal(cause: impl Into<String>) -> Self {
         Self { retryable: false, ..Self::retryable(cause) }
     }
 
-    /// What the client is told.
+    /// Sets the message to the client.
     #[must_use]
     pub fn with_message(mut self, message: Message) -> Self {
         self.message = Some(message);
         self
     }
 
-    /// Keeps the cause from the client.
+    /// Hides the cause from the client.
     #[must_use]
     pub const fn for_operators(mut self) -> Self {
         self.for_operators = true;
         self
     }
 
-    /// When to try again at the earliest, from now.
+    /// Sets the shortest delay before the next attempt.
     #[must_use]
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
@@ -80,7 +92,7 @@ impl ExecutorFailure {
 }
 
 impl Outcome {
-    /// The state that the task takes if nothing follows (no other attempt, no unread message).
+    /// The state of the task if nothing follows: no other attempt and no unread message.
     pub const fn state(&self) -> TaskState {
         match self {
             Self::Completed(_) | Self::Direct(_) => TaskState::Completed,
@@ -92,7 +104,7 @@ impl Outcome {
         }
     }
 
-    /// What is said with it.
+    /// The message to the client.
     pub const fn message(&self) -> Option<&Message> {
         match self {
             Self::Completed(message) | Self::Rejected(message) | Self::Canceled(message) => {
@@ -105,13 +117,19 @@ impl Outcome {
         }
     }
 
-    /// Whether what is said can be kept.
+    /// Checks that the message can be stored.
+    ///
+    /// # Errors
+    /// The message is empty, too large, or holds text that cannot be stored.
     pub fn check(&self) -> Result<(), InvalidOutput> {
         self.message().map_or(Ok(()), check::message)
     }
 
-    /// What the end of a call means: an outcome that can be kept (an error and an outcome that cannot be kept are failures),
-    /// or a run that merely stopped.
+    /// Interprets the result of [`Executor::execute`](crate::Executor::execute). An error, and an outcome that cannot be stored,
+    /// become failures.
+    ///
+    /// # Errors
+    /// The run ended because it was stopped.
     pub fn from_result(result: Result<Self, ExecutorError>) -> Result<Self, OutputStopped> {
         match result {
             Ok(outcome) => Ok(match outcome.check() {

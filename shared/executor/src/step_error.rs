@@ -1,53 +1,53 @@
-//! What is wrong with a step or a checkpoint. All of it would be wrong again in the next attempt.
+//! Errors of steps and checkpoints. The next attempt would run into the same error, so they are not retried.
 
 use longhaul_domain::{CheckpointError, CheckpointName};
 
-/// A step or checkpoint that cannot be.
+/// A misused step or checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
-    /// Its name or value cannot be kept.
+    /// The name or value cannot be stored.
     #[error("{0}")]
     Invalid(#[from] CheckpointError),
-    /// The name is taken in this attempt.
+    /// The name is already used in this attempt.
     #[error(
         "the name {0} was used twice for a step or checkpoint in one attempt; every one needs a name of its own (put a number \
          into it where it stands in a loop)"
     )]
     DuplicateName(CheckpointName),
-    /// The name would give artifacts the ids that those outside of steps have.
+    /// The name would give the step's artifacts ids that artifacts outside of steps have.
     #[error(
         "a step cannot be named {0}: its artifacts would have the ids of those outside of steps; choose another name"
     )]
     ReservedName(CheckpointName),
-    /// The value is no JSON that can be kept.
+    /// The value cannot be stored as JSON.
     #[error("the value of {name} cannot be kept: as JSON it {problem}")]
     Value {
-        /// Which.
+        /// The step or checkpoint.
         name: CheckpointName,
-        /// What is wrong with it.
+        /// The problem with the value.
         problem: String,
     },
-    /// The value would not be read back as it is.
+    /// The value could not be read back.
     #[error(
         "the value of {name} cannot be kept: a later attempt could not read it back ({problem}); its type must read what it \
          writes"
     )]
     NotReadBack {
-        /// Which.
+        /// The step or checkpoint.
         name: CheckpointName,
-        /// What is wrong with it.
+        /// The problem with reading it.
         problem: String,
     },
-    /// The stored value is of another type.
+    /// The stored value has another type.
     #[error(
         "the value stored for {name} does not fit the type that this version of the executor wants: {problem}; let the type \
          read the old form too (a default for new fields, an enum of both), or give the step or checkpoint a new name so \
          that it is made again, or pin tasks to the version that began them"
     )]
     Mismatch {
-        /// Which.
+        /// The step or checkpoint.
         name: CheckpointName,
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
     /// A step within a step.
@@ -55,22 +55,22 @@ pub enum StepError {
         "step {inner} was begun within step {outer}; steps cannot be nested: do one after the other, or make one of both"
     )]
     Nested {
-        /// The step that is under way.
+        /// The surrounding step.
         outer: CheckpointName,
-        /// The one to be begun.
+        /// The step that was begun within it.
         inner: CheckpointName,
     },
-    /// Something that makes no sense while output is held back.
+    /// An operation that is not available while output is held back.
     #[error(
         "{what} within step {step}: its output is held back until it is done; do this before or after the step"
     )]
     ForbiddenInStep {
-        /// What.
+        /// The operation.
         what: &'static str,
         /// The step.
         step: CheckpointName,
     },
-    /// More output than may be held back.
+    /// More output than a step may hold back.
     #[error(
         "step {step} has more output than can be held back until it is done ({max_entries} statuses and chunks, {max_mib} MiB \
          of parts); emit outside of the step, or make several steps",
@@ -78,21 +78,21 @@ pub enum StepError {
         max_mib = StepError::MAX_STEP_BYTES >> 20
     )]
     TooMuchOutput {
-        /// Which.
+        /// The step.
         step: CheckpointName,
     },
-    /// Output of a step that has ended.
+    /// Output for a step that has ended.
     #[error("step {step} has ended; its context takes no more output")]
     Ended {
-        /// Which.
+        /// The step.
         step: CheckpointName,
     },
 }
 
 impl StepError {
-    /// Most statuses and chunks of a step.
+    /// Maximum number of statuses and chunks in a step.
     pub const MAX_STEP_ENTRIES: usize = 4096;
 
-    /// Most bytes of parts of a step.
+    /// Maximum size of all parts in a step, bytes.
     pub const MAX_STEP_BYTES: usize = 64 << 20;
 }

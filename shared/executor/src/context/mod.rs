@@ -1,26 +1,21 @@
-//! What an executor sees of its task, and what it can say about it.
+//! The view that an executor has of its task, and its output.
 
-mod artifacts;
-mod checkpoint;
-mod emit;
-mod names;
+mod artifact_rules;
+mod output;
 mod read;
-mod said;
-mod scope;
 mod step;
+mod step_names;
 
+pub use output::MessageContent;
 pub use read::ProducedArtifact;
-pub use said::MessageContent;
 pub use step::{OpenStep, StepStart};
 
-use crate::{Assignment, ContextError, Outcome, OutputStopped, TaskIo};
-use artifacts::Written;
+use crate::{Assignment, ContextError, OutputStopped, TaskIo};
+use artifact_rules::WrittenArtifacts;
 use longhaul_domain::{
     AgentName, ContextId, HistoryItem, JsonObject, Message, MessageId, Role, Seq, TaskId,
     Timestamp, agent::media_type_matches,
 };
-use names::Names;
-use scope::Scope;
 use std::{
     collections::VecDeque,
     fmt,
@@ -29,41 +24,44 @@ use std::{
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
 };
+use step::StepScope;
+use step_names::UsedNames;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// One run of a task. Clones are the same run. The one that a [step](Self::step) is given says what it says when the step is
-/// done.
+/// One run of a task. Clones share the run. The context that a [step](Self::step) receives holds its output back until the step
+/// ends.
 #[derive(Clone)]
 pub struct TaskContext {
-    run: Arc<Inner>,
-    /// The step that output belongs to, if it belongs to one.
-    scope: Option<Arc<Scope>>,
+    run: Arc<RunState>,
+    /// The step that output belongs to, if any.
+    scope: Option<Arc<StepScope>>,
 }
 
-struct Inner {
+struct RunState {
     assignment: Assignment,
-    /// Last message of the client; made up and empty should an assignment have none.
+    /// The client's last message. Empty if the assignment has none.
     message: Message,
     io: Arc<dyn TaskIo>,
     cancel: CancellationToken,
     ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// Number of artifacts with a default id outside of steps.
     artifacts_named: AtomicU32,
-    written: Mutex<Written>,
-    names: Mutex<Names>,
+    written: Mutex<WrittenArtifacts>,
+    names: Mutex<UsedNames>,
     read_up_to: AtomicI64,
-    unread: tokio::sync::Mutex<Unread>,
+    inbox: tokio::sync::Mutex<MessageInbox>,
 }
 
-/// Messages that were fetched and not yet handed out.
-struct Unread {
+/// Messages of the client that were fetched and not yet handed out.
+struct MessageInbox {
     fetched_up_to: Seq,
     waiting: VecDeque<HistoryItem>,
 }
 
 impl TaskContext {
-    /// Made by whoever runs executors. `cancel` is cancelled when the run shall stop, for whatever reason; `ids` makes ids for
-    /// messages.
+    /// Builds a context, for hosts that run executors. `cancel` is cancelled when the run must stop, for whatever reason; `ids`
+    /// makes message ids.
     pub fn new(
         assignment: Assignment,
         io: Arc<dyn TaskIo>,
@@ -75,7 +73,7 @@ impl TaskContext {
             |item| item.message.clone(),
         );
         let read_up_to = assignment.read_up_to();
-        let run = Inner {
+        let run = RunState {
             message,
             io,
             cancel,
@@ -84,7 +82,7 @@ impl TaskContext {
             written: Mutex::default(),
             names: Mutex::default(),
             read_up_to: AtomicI64::new(read_up_to.0),
-            unread: tokio::sync::Mutex::new(Unread {
+            inbox: tokio::sync::Mutex::new(MessageInbox {
                 fetched_up_to: read_up_to,
                 waiting: VecDeque::new(),
             }),
@@ -93,23 +91,35 @@ impl TaskContext {
         Self { run: Arc::new(run), scope: None }
     }
 
-    /// Everything that came with the run.
+    /// The data that came with the run.
     pub fn assignment(&self) -> &Assignment {
         &self.run.assignment
     }
 
-    /// The last message of the client: what this turn is about.
+    /// The client's last message, which began this turn. Large parts are references until [`resolve`](Self::resolve) reads them.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = executor_fn(|ctx| async move {
+    ///     let text = ctx.resolve(ctx.message().clone()).await?.text();
+    ///     Ok(ctx.completed(text.to_uppercase()))
+    /// });
+    /// assert_eq!(TestRun::new(executor).text("hi").run().await.status_text(), "HI");
+    /// # }
+    /// ```
     pub fn message(&self) -> &Message {
         &self.run.message
     }
 
-    /// Messages of both sides so far, the last one included: the newest 1,000, and no more than 1 MiB of them. Where there are
-    /// older ones, [`earlier_messages`](Self::earlier_messages) reads them.
+    /// The newest messages of both sides, the last one included: at most 1,000, and at most 1 MiB of them.
+    /// [`earlier_messages`](Self::earlier_messages) reads older ones.
     pub fn history(&self) -> &[HistoryItem] {
         &self.run.assignment.history
     }
 
-    /// Where the messages end that are older than [`history`](Self::history); none when that is whole.
+    /// The position before which messages exist that [`history`](Self::history) leaves out. `None` when it is complete.
     pub fn earlier_before(&self) -> Option<Seq> {
         self.run.assignment.earlier_before
     }
@@ -120,31 +130,44 @@ impl TaskContext {
         self.run.assignment.request_metadata.as_ref()
     }
 
-    /// Media types that the client can take in answer to its last message, such as `text/plain` or `image/*`; empty for any
-    /// (A2A 3.2.2). It is a wish: what does not fit is not refused.
+    /// Media types that the client accepts in answer to its last message, such as `text/plain` or `image/*`. Empty for any
+    /// (A2A 3.2.2). This is a wish: output of other types is not rejected.
     pub fn accepted_output_modes(&self) -> &[String] {
         &self.run.assignment.accepted_output_modes
     }
 
-    /// Whether the client can take this media type in answer to its last message: it named it, `*/*` or the like of `image/*`,
-    /// or nothing at all.
+    /// Returns true when the client accepts this media type in answer to its last message: it named the type, a range such as
+    /// `image/*` or `*/*`, or nothing at all.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = executor_fn(|ctx| async move {
+    ///     let table = if ctx.accepts("text/csv") { "a,b" } else { "a | b" };
+    ///     Ok(ctx.completed(table))
+    /// });
+    /// let run = TestRun::new(executor).accepted_output_modes(&["text/*"]).text("go");
+    /// assert_eq!(run.run().await.status_text(), "a,b");
+    /// # }
+    /// ```
     pub fn accepts(&self, media_type: &str) -> bool {
         let modes = self.accepted_output_modes();
         modes.is_empty() || modes.iter().any(|mode| media_type_matches(mode, media_type))
     }
 
-    /// Whether the client activated this extension for its last message. One that the agent does not declare is active only
-    /// where the message itself names it.
+    /// Returns true when the client activated this extension for its last message. An extension that the agent does not declare
+    /// is active only where the message itself names it.
     pub fn activated(&self, extension: &str) -> bool {
         self.run.message.extensions.iter().any(|uri| uri == extension)
     }
 
-    /// Which task.
+    /// The id of the task.
     pub fn task_id(&self) -> TaskId {
         self.run.assignment.key.task
     }
 
-    /// Which conversation.
+    /// The id of the conversation.
     pub fn context_id(&self) -> &ContextId {
         &self.run.assignment.context
     }
@@ -154,117 +177,114 @@ impl TaskContext {
         &self.run.assignment.agent
     }
 
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub fn attempt(&self) -> i32 {
         self.run.assignment.attempt
     }
 
-    /// Which turn: 1, and one more each time the task was woken from a park.
+    /// The number of the turn: 1, plus one for each time the task was woken from a park.
     pub fn turn(&self) -> i32 {
         self.run.assignment.turn
     }
 
-    /// When the task must have ended, if there is such a time.
+    /// The time by which the task must have ended, if there is one.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.run.assignment.deadline
     }
 
-    /// Resolves when the run shall stop: the client cancelled, time is over, or the worker may or will not go on.
+    /// Resolves when the run must stop: the client canceled, time is up, or the worker cannot continue.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = executor_fn(|ctx| async move {
+    ///     tokio::select! {
+    ///         () = tokio::time::sleep(Duration::from_secs(3600)) => Ok(ctx.completed("done")),
+    ///         () = ctx.cancelled() => Err(ctx.stopped().await.into()),
+    ///     }
+    /// });
+    /// let report = TestRun::new(executor).text("go").cancel_after_events(0).run().await;
+    /// # use longhaul_executor::testkit::TestRunEnd;
+    /// assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Canceled));
+    /// # }
+    /// ```
     pub async fn cancelled(&self) {
         self.run.cancel.cancelled().await;
     }
 
-    /// Whether the run shall stop.
+    /// Returns true when the run must stop.
     pub fn is_cancelled(&self) -> bool {
         self.run.cancel.is_cancelled()
     }
 
-    /// A token that is cancelled when the run shall stop; for work that is handed on.
+    /// A token that is cancelled when the run must stop, for work that is handed to others.
     pub fn cancel_token(&self) -> CancellationToken {
         self.run.cancel.child_token()
     }
 
-    /// Waits until the run shall stop, and says why.
+    /// Waits until the run must stop, and returns the reason.
     pub async fn stopped(&self) -> OutputStopped {
         self.cancelled().await;
-        // A stopped run refuses to flush and says why. One that still flushes was only asked to end.
+        // A stopped run refuses to flush with the reason. One that still flushes was only asked to end.
         self.run.io.flush().await.err().unwrap_or(OutputStopped::Canceled)
     }
 
-    /// The highest message of the client that the executor has been given.
+    /// The highest position of a client's message that the executor has read.
     pub fn read_up_to(&self) -> Seq {
         Seq(self.run.read_up_to.load(Ordering::Acquire))
     }
 
-    /// Waits for the next thing that the client says while the run lasts, and counts it as read: the run is not repeated for
-    /// it. Safe to abandon: no message is lost.
+    /// Waits for the client's next message during the run, and marks it as read, so that the run is not repeated for it. Cancel
+    /// safe.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = executor_fn(|ctx| async move {
+    ///     ctx.status("counting until you say stop").await?;
+    ///     let message = ctx.next_message().await?;
+    ///     Ok(ctx.completed(format!("stopped by {:?}", message.text())))
+    /// });
+    /// let report = TestRun::new(executor).text("count").follow_up("stop").run().await;
+    /// assert_eq!(report.status_text(), "stopped by \"stop\"");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The run was stopped.
     pub async fn next_message(&self) -> Result<Message, ContextError> {
         let item = self.receive_message().await?;
         self.mark_read(item.seq);
         Ok(item.message)
     }
 
-    /// Like [`next_message`](Self::next_message), but the message counts as unread until [`mark_read`](Self::mark_read). Each
-    /// message is given once.
+    /// Waits for the client's next message like [`next_message`](Self::next_message), but leaves it unread until
+    /// [`mark_read`](Self::mark_read): a run that ends before is repeated for the message. Each message is returned once. Cancel
+    /// safe.
+    ///
+    /// # Errors
+    /// The run was stopped.
     pub async fn receive_message(&self) -> Result<HistoryItem, ContextError> {
-        let mut unread = self.run.unread.lock().await;
+        let mut inbox = self.run.inbox.lock().await;
         loop {
-            if let Some(item) = unread.waiting.pop_front() {
+            if let Some(item) = inbox.waiting.pop_front() {
                 return Ok(item);
             }
-            let items = self.run.io.messages_after(unread.fetched_up_to).await?;
+            let items = self.run.io.messages_after(inbox.fetched_up_to).await?;
             if let Some(last) = items.last() {
-                unread.fetched_up_to = unread.fetched_up_to.max(last.seq);
+                inbox.fetched_up_to = inbox.fetched_up_to.max(last.seq);
             }
             let of_client = |item: &HistoryItem| item.message.role == Role::User;
-            unread.waiting.extend(items.into_iter().filter(of_client));
+            inbox.waiting.extend(items.into_iter().filter(of_client));
         }
     }
 
-    /// Counts everything that the client has said up to here as read.
+    /// Marks the client's messages up to this position as read.
     pub fn mark_read(&self, up_to: Seq) {
         self.run.read_up_to.fetch_max(up_to.0, Ordering::AcqRel);
-    }
-
-    /// A message of the agent, with ids, task and context.
-    pub fn agent_message(&self, said: impl Into<MessageContent>) -> Message {
-        let id = MessageId::from((self.run.ids)());
-        self.addressed(Message::new(id, Role::Agent, said.into().into_parts()))
-    }
-
-    /// [`Outcome::Completed`] with a word to the client.
-    pub fn completed(&self, said: impl Into<MessageContent>) -> Outcome {
-        Outcome::Completed(Some(self.agent_message(said)))
-    }
-
-    /// [`Outcome::Rejected`] with the reason.
-    pub fn rejected(&self, said: impl Into<MessageContent>) -> Outcome {
-        Outcome::Rejected(Some(self.agent_message(said)))
-    }
-
-    /// [`Outcome::InputRequired`] with a question.
-    pub fn input_required(&self, said: impl Into<MessageContent>) -> Outcome {
-        Outcome::InputRequired(self.agent_message(said))
-    }
-
-    /// [`Outcome::AuthRequired`] with what is needed.
-    pub fn auth_required(&self, said: impl Into<MessageContent>) -> Outcome {
-        Outcome::AuthRequired(self.agent_message(said))
-    }
-
-    /// [`Outcome::Direct`] with the answer.
-    pub fn direct(&self, said: impl Into<MessageContent>) -> Outcome {
-        Outcome::Direct(self.agent_message(said))
-    }
-
-    /// A message as the agent's own, in this task.
-    fn addressed(&self, message: Message) -> Message {
-        Message {
-            role: Role::Agent,
-            task_id: Some(self.task_id()),
-            context_id: Some(self.context_id().clone()),
-            ..message
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading: large parts, other tasks, what is there already.
+//! Reads: large parts, older messages, other tasks, and the artifacts of earlier attempts.
 
 use super::TaskContext;
 use crate::ContextError;
@@ -8,17 +8,34 @@ use longhaul_domain::{
     Task,
 };
 
-/// An artifact that the task has.
+/// An artifact that the task already has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducedArtifact {
-    /// Which.
+    /// The id of the artifact.
     pub id: ArtifactId,
-    /// How many parts it has.
+    /// The number of its parts.
     pub parts: usize,
 }
 
 impl TaskContext {
-    /// The bytes of a file or text part, also of a large one. A URL is not fetched.
+    /// Reads the bytes of a file or text part, large ones included. Does not fetch URLs.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = executor_fn(|ctx| async move {
+    ///     let file = ctx.bytes(&ctx.message().parts[0]).await?;
+    ///     Ok(ctx.completed(format!("{} bytes", file.len())))
+    /// });
+    /// let file = Part::raw(vec![0; 100_000], "application/pdf");
+    /// let report = TestRun::new(executor).parts(vec![file]).run().await;
+    /// assert_eq!(report.status_text(), "100000 bytes");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The part holds JSON or a URL, its content is missing or damaged, the run was stopped, or the store is not available.
     pub async fn bytes(&self, part: &Part) -> Result<Bytes, ContextError> {
         let wrong = |holds| ContextError::WrongContent { holds, wanted: "bytes" };
         match self.content(part).await? {
@@ -30,7 +47,25 @@ impl TaskContext {
         }
     }
 
-    /// The text of a text part or of a text file (its media type says so, and it is UTF-8), also of a large one.
+    /// Reads the text of a text part or a text file, large ones included. A file counts as text when its media type says so and
+    /// its bytes are UTF-8.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = executor_fn(|ctx| async move {
+    ///     let text = ctx.text(&ctx.message().parts[0]).await?;
+    ///     Ok(ctx.completed(format!("{} words", text.split_whitespace().count())))
+    /// });
+    /// let file = Part::raw("one two", "text/markdown");
+    /// let report = TestRun::new(executor).parts(vec![file]).run().await;
+    /// assert_eq!(report.status_text(), "2 words");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The part holds no text, its content is missing or damaged, the run was stopped, or the store is not available.
     pub async fn text(&self, part: &Part) -> Result<String, ContextError> {
         let wrong = |holds| ContextError::WrongContent { holds, wanted: "text" };
         let mut part = part.clone();
@@ -46,13 +81,20 @@ impl TaskContext {
         }
     }
 
-    /// The message with all its large parts and metadata in place.
+    /// Reads the large parts and metadata of a message, and returns the message with them in place. See
+    /// [`message`](Self::message) for an example.
+    ///
+    /// # Errors
+    /// Content is missing or damaged, the run was stopped, or the store is not available.
     pub async fn resolve(&self, mut message: Message) -> Result<Message, ContextError> {
         self.restore(message.blob_slots().collect()).await?;
         Ok(message)
     }
 
-    /// The metadata in place, also where it is large.
+    /// Reads metadata that is large, and returns it in place.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve).
     pub async fn resolve_metadata(
         &self,
         mut metadata: JsonObject,
@@ -61,38 +103,70 @@ impl TaskContext {
         Ok(metadata)
     }
 
-    /// Messages of both sides before a place, in the order of the log: one page, its newest message right before the place. Begin
-    /// with [`earlier_before`](Self::earlier_before) and go on before the first message of each page; an empty page is the end.
+    /// Reads one page of messages of both sides before a position, in the order of the log. The newest message of the page stands
+    /// right before the position. Begin with [`earlier_before`](Self::earlier_before) and continue before the first message of
+    /// each page; an empty page is the end.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = executor_fn(|ctx| async move {
+    ///     let mut count = ctx.history().len();
+    ///     let mut before = ctx.earlier_before();
+    ///     while let Some(position) = before {
+    ///         let page = ctx.earlier_messages(position).await?;
+    ///         count += page.len();
+    ///         before = page.first().map(|item| item.seq);
+    ///     }
+    ///     Ok(ctx.completed(format!("{count} messages")))
+    /// });
+    /// let run = TestRun::new(executor).text("one").text("two").text("three").history_limit(1);
+    /// assert_eq!(run.run().await.status_text(), "3 messages");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The run was stopped, or the store is not available.
     pub async fn earlier_messages(&self, before: Seq) -> Result<Vec<HistoryItem>, ContextError> {
         Ok(self.run.io.messages_before(before).await?)
     }
 
-    /// Puts the content and metadata of large parts back in place, in one read.
+    /// Reads the content and metadata of large parts into place, in one read.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve).
     pub async fn resolve_parts(&self, parts: &mut [Part]) -> Result<(), ContextError> {
         self.restore(parts.iter_mut().flat_map(Part::blob_slots).collect()).await
     }
 
     async fn restore(&self, slots: Vec<BlobSlot<'_>>) -> Result<(), ContextError> {
-        let apart: Vec<(BlobRef, BlobSlot<'_>)> =
+        let stored: Vec<(BlobRef, BlobSlot<'_>)> =
             slots.into_iter().filter_map(|slot| Some((slot.blob()?, slot))).collect();
-        if apart.is_empty() {
+        if stored.is_empty() {
             return Ok(());
         }
-        let hashes: Vec<BlobHash> = apart.iter().map(|(blob, _)| blob.hash).collect();
+        let hashes: Vec<BlobHash> = stored.iter().map(|(blob, _)| blob.hash).collect();
         let blobs = self.run.io.read_blobs(hashes).await?;
-        for (blob, mut slot) in apart {
+        for (blob, mut slot) in stored {
             let bytes = blobs.get(&blob.hash).ok_or(ContextError::MissingBlob(blob.hash))?.clone();
             slot.restore(&blob, bytes)?;
         }
         Ok(())
     }
 
-    /// A task of the same owner; nothing when there is none.
+    /// Reads a task of the same owner. `None` when there is none.
+    ///
+    /// # Errors
+    /// The run was stopped, or the store is not available.
     pub async fn task(&self, id: longhaul_domain::TaskId) -> Result<Option<Task>, ContextError> {
         Ok(self.run.io.read_task(id).await?)
     }
 
-    /// The tasks that the last message refers to, in its order. References that lead nowhere are left out.
+    /// Reads the tasks that the last message refers to, in its order. References to tasks that do not exist are left out.
+    ///
+    /// # Errors
+    /// The run was stopped, or the store is not available.
     pub async fn referenced_tasks(&self) -> Result<Vec<Task>, ContextError> {
         let mut tasks = Vec::new();
         for id in self.message().reference_task_ids.iter().filter_map(|id| id.parse().ok()) {
@@ -101,26 +175,44 @@ impl TaskContext {
         Ok(tasks)
     }
 
-    /// Up to `limit` earlier tasks of the same conversation, newest first, without their artifacts.
+    /// Reads up to `limit` earlier tasks of the same conversation, newest first, without their artifacts.
+    ///
+    /// ```
+    /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let executor = || executor_fn(|ctx| async move {
+    ///     let earlier = ctx.earlier_tasks(10).await?;
+    ///     Ok(ctx.completed(format!("{} tasks before this one", earlier.len())))
+    /// });
+    /// let before = TestRun::new(executor()).text("first").run().await.task().clone();
+    /// let report = TestRun::new(executor()).other_task(before).text("second").run().await;
+    /// assert_eq!(report.status_text(), "1 tasks before this one");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The run was stopped, or the store is not available.
     pub async fn earlier_tasks(&self, limit: u32) -> Result<Vec<Task>, ContextError> {
         Ok(self.run.io.context_tasks(limit).await?)
     }
 
-    /// The artifacts that earlier attempts and turns of this task have left, and what this one has added so far and is durable
-    /// (not what a step under way holds back).
+    /// Lists the artifacts that earlier attempts and turns of this task have left, and the durable ones of this attempt. Output that
+    /// a step holds back is not included. See [`continue_artifact`](Self::continue_artifact) for an example.
+    ///
+    /// # Errors
+    /// The run was stopped, or the store is not available.
     pub async fn produced_artifacts(&self) -> Result<Vec<ProducedArtifact>, ContextError> {
         if !self.has_written() && !self.assignment().may_have_output() {
             return Ok(Vec::new());
         }
         let task = self.run.io.read_artifacts(self.task_id()).await?;
         let artifacts = task.map(|task| task.artifacts).unwrap_or_default();
-        Ok(artifacts
-            .into_iter()
-            .map(|artifact| ProducedArtifact {
-                id: artifact.artifact_id,
-                parts: artifact.parts.len(),
-            })
-            .collect())
+        let produced = artifacts.into_iter().map(|artifact| ProducedArtifact {
+            id: artifact.artifact_id,
+            parts: artifact.parts.len(),
+        });
+        Ok(produced.collect())
     }
 
     async fn content(&self, part: &Part) -> Result<Content, ContextError> {

@@ -1,15 +1,15 @@
-//! Crashes at every place where they can make a difference.
+//! Crashes at every write of an executor.
 
 use super::{TestReport, TestRun, TestRunEnd};
 use longhaul_domain::{Artifact, ArtifactId, EntryBody, LogEntry, Part};
 use std::collections::BTreeMap;
 
-/// Runs a task undisturbed, and then again for every write of it: once with its worker killed before that write is durable, once
-/// right after, each followed by another attempt on what was durable. `task` makes the run to be disturbed, anew each time.
+/// Runs a task undisturbed, and then again for every write: once with its worker killed before the write is durable, and once
+/// right after. Another attempt then continues from what was durable. `task` makes a new run each time.
 ///
-/// Panics unless each of these tasks comes to the end of the undisturbed one: state, last words, artifacts; unless
-/// whoever followed the log has seen the same; and when the work of a step is begun again that was done before the crash. So it is
-/// for executors that do the same in every attempt. Answers with the last reports, that of the undisturbed run first.
+/// Panics unless every disturbed task ends like the undisturbed one, with the same state, last message and artifacts, and readers
+/// of the log have seen the same artifacts. Panics when a step that was done before the crash is begun again. This suits
+/// executors that do the same in every attempt. Returns the last reports, the undisturbed run first.
 ///
 /// ```
 /// # use longhaul_executor::{prelude::*, testkit::{TestRun, crash_everywhere}};
@@ -28,26 +28,26 @@ use std::collections::BTreeMap;
 /// # }
 /// ```
 pub async fn crash_everywhere(task: impl AsyncFn() -> TestRun) -> Vec<TestReport> {
-    let calm = task().await.run().await;
+    let undisturbed = task().await.run().await;
     assert!(
-        matches!(calm.end(), TestRunEnd::Outcome(_)),
+        matches!(undisturbed.end(), TestRunEnd::Outcome(_)),
         "undisturbed it ended with {:?}",
-        calm.end()
+        undisturbed.end()
     );
-    check_followers(&calm, "undisturbed");
+    check_readers(&undisturbed, "undisturbed");
     let mut reports = Vec::new();
-    for write in 1..=calm.writes() {
+    for write in 1..=undisturbed.writes() {
         let before = task().await.crash_before_write(write).run().await;
-        reports.push(recover(&calm, before, &format!("killed before write {write}")).await);
+        reports.push(recover(&undisturbed, before, &format!("killed before write {write}")).await);
         let after = task().await.crash_after_write(write).run().await;
-        reports.push(recover(&calm, after, &format!("killed after write {write}")).await);
+        reports.push(recover(&undisturbed, after, &format!("killed after write {write}")).await);
     }
-    reports.insert(0, calm);
+    reports.insert(0, undisturbed);
     reports
 }
 
-/// The attempt after a crash, checked.
-async fn recover(calm: &TestReport, crashed: TestReport, how: &str) -> TestReport {
+/// Runs the attempt after a crash, and checks it.
+async fn recover(undisturbed: &TestReport, crashed: TestReport, how: &str) -> TestReport {
     assert_eq!(crashed.end(), &TestRunEnd::Crashed, "{how}, but it does not do the same each time");
     let durable = crashed.checkpoints();
     let begun: Vec<&str> = crashed.steps_begun();
@@ -57,14 +57,14 @@ async fn recover(calm: &TestReport, crashed: TestReport, how: &str) -> TestRepor
     for step in &done {
         assert!(!report.steps_begun().contains(&step.as_str()), "{how}: {step} is done again");
     }
-    assert_eq!(words(&report), words(calm), "{how}: the end");
-    assert_eq!(by_id(report.artifacts()), by_id(calm.artifacts()), "{how}: the artifacts");
-    check_followers(&report, how);
+    assert_eq!(ending(&report), ending(undisturbed), "{how}: the end");
+    assert_eq!(by_id(report.artifacts()), by_id(undisturbed.artifacts()), "{how}: the artifacts");
+    check_readers(&report, how);
     report
 }
 
-/// How it ended, without ids, which may differ.
-fn words(report: &TestReport) -> (String, Vec<Part>) {
+/// The state and the parts of the last message. Ids may differ.
+fn ending(report: &TestReport) -> (String, Vec<Part>) {
     let TestRunEnd::Outcome(outcome) = report.end() else {
         return (format!("{:?}", report.end()), Vec::new());
     };
@@ -76,8 +76,8 @@ fn by_id(artifacts: &[Artifact]) -> BTreeMap<&str, &Artifact> {
     artifacts.iter().map(|artifact| (artifact.artifact_id.as_str(), artifact)).collect()
 }
 
-/// Whoever has put the chunks together has the artifacts of the task.
-fn check_followers(report: &TestReport, how: &str) {
+/// Checks that a reader who assembles the chunks of the log gets the artifacts of the task.
+fn check_readers(report: &TestReport, how: &str) {
     let mut followed: BTreeMap<&ArtifactId, Vec<Part>> = BTreeMap::new();
     for LogEntry { body, .. } in report.log() {
         let EntryBody::Artifact(update) = body else { continue };

@@ -1,6 +1,8 @@
-//! What an executor under test talks to.
+//! The host of an executor under test.
+//!
+//! Every write counts, so that a run can be cut off before or after any of them.
 
-use super::record::Record;
+use super::record::TaskRecord;
 use crate::{OutputStopped, TaskIo, TaskIoError};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,60 +17,60 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// When a run is cut off, by how many writes it has made or begun, from 1.
+/// The write at which the worker dies, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Crash {
+pub(super) enum CrashPoint {
     Before(usize),
     After(usize),
 }
 
-/// The part of a test that follows from how much the executor has emitted.
+/// Events of a test that depend on the number of emitted events.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Script {
+pub(super) struct RunScript {
     pub stop_after: Option<(usize, OutputStopped)>,
-    pub crash: Option<Crash>,
-    /// Messages of the client, each with after how many events it comes; in ascending order.
+    pub crash: Option<CrashPoint>,
+    /// Messages of the client, each with the number of events after which it arrives, ascending.
     pub follow_ups: VecDeque<(usize, Message)>,
 }
 
-/// What other tasks and blobs there are.
+/// Other tasks of the owner, and blobs.
 #[derive(Debug, Clone, Default)]
-pub(super) struct World {
+pub(super) struct OtherData {
     pub tasks: Vec<Task>,
     pub blobs: HashMap<BlobHash, Bytes>,
 }
 
 pub(super) struct TestIo {
     state: Mutex<State>,
-    said_more: Notify,
+    new_message: Notify,
     pub cancel: CancellationToken,
-    /// The worker is dead: the executor is not to be polled any more.
+    /// The worker is dead: the executor must not be polled again.
     pub crashed: CancellationToken,
 }
 
 struct State {
-    record: Record,
-    world: World,
-    script: Script,
+    record: TaskRecord,
+    other: OtherData,
+    script: RunScript,
     emitted: usize,
-    counts: Counts,
+    counts: RunCounts,
     stopped: Option<OutputStopped>,
 }
 
-/// What a run has done.
+/// Counters of a run.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counts {
+pub(super) struct RunCounts {
     pub writes: usize,
     pub heartbeats: usize,
 }
 
 impl TestIo {
-    pub fn new(record: Record, world: World, script: Script) -> Arc<Self> {
-        let counts = Counts::default();
-        let state = State { record, world, script, emitted: 0, counts, stopped: None };
+    pub fn new(record: TaskRecord, other: OtherData, script: RunScript) -> Arc<Self> {
+        let counts = RunCounts::default();
+        let state = State { record, other, script, emitted: 0, counts, stopped: None };
         let io = Self {
             state: Mutex::new(state),
-            said_more: Notify::new(),
+            new_message: Notify::new(),
             cancel: CancellationToken::new(),
             crashed: CancellationToken::new(),
         };
@@ -76,14 +78,14 @@ impl TestIo {
         Arc::new(io)
     }
 
-    /// What is left when the run is over; nothing is taken from then on.
-    pub fn end(&self) -> (Record, World, Counts) {
+    /// Ends the run, and returns its data. All later output is refused.
+    pub fn end(&self) -> (TaskRecord, OtherData, RunCounts) {
         let mut state = self.lock();
         state.stopped.get_or_insert(OutputStopped::LeaseLost);
-        (state.record.clone(), state.world.clone(), state.counts)
+        (state.record.clone(), state.other.clone(), state.counts)
     }
 
-    /// Makes output and a checkpoint durable in one write, unless the worker dies before.
+    /// Makes output and a checkpoint durable in one write, unless the worker dies first.
     async fn write(
         &self,
         output: Vec<EntryBody>,
@@ -94,12 +96,12 @@ impl TestIo {
             state.running()?;
             state.counts.writes += 1;
             let (now, crash) = (state.counts.writes, state.script.crash);
-            let dies_before = crash == Some(Crash::Before(now));
+            let dies_before = crash == Some(CrashPoint::Before(now));
             if !dies_before {
-                state.keep(output, checkpoint);
+                state.store(output, checkpoint);
                 self.advance(&mut state);
             }
-            let crashed = dies_before || crash == Some(Crash::After(now));
+            let crashed = dies_before || crash == Some(CrashPoint::After(now));
             if crashed {
                 state.stopped = Some(OutputStopped::LeaseLost);
             }
@@ -107,7 +109,7 @@ impl TestIo {
         };
         if crashed {
             self.crashed.cancel();
-            // Nobody hears the answer of a dead worker.
+            // A dead worker gets no answer.
             std::future::pending::<()>().await;
         }
         Ok(())
@@ -117,12 +119,12 @@ impl TestIo {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what the script says for this many events.
+    /// Applies the script for the current number of events.
     fn advance(&self, state: &mut State) {
         while state.script.follow_ups.front().is_some_and(|(n, _)| *n <= state.emitted) {
             let Some((_, message)) = state.script.follow_ups.pop_front() else { break };
-            state.record.hear_more(message);
-            self.said_more.notify_waiters();
+            state.record.add_later_message(message);
+            self.new_message.notify_waiters();
         }
         if let Some((n, reason)) = state.script.stop_after
             && n <= state.emitted
@@ -139,13 +141,13 @@ impl State {
         self.stopped.map_or(Ok(()), Err)
     }
 
-    fn keep(&mut self, output: Vec<EntryBody>, checkpoint: Option<Checkpoint>) {
+    fn store(&mut self, output: Vec<EntryBody>, checkpoint: Option<Checkpoint>) {
         for mut body in output {
             let working = body.status().is_none_or(|change| change.state == TaskState::Working);
             assert!(working, "an executor emits no status but `working`; it ends with an outcome");
             assert!(body.is_event(), "an executor emits statuses and artifacts only");
             for blob in offload_to_blobs(body.blob_slots()) {
-                self.world.blobs.insert(blob.hash, blob.bytes);
+                self.other.blobs.insert(blob.hash, blob.bytes);
             }
             self.record.append(body);
             self.emitted += 1;
@@ -188,14 +190,14 @@ impl TaskIo for TestIo {
     ) -> Result<HashMap<BlobHash, Bytes>, TaskIoError> {
         let state = self.lock();
         state.running()?;
-        let found = |hash| Some((hash, state.world.blobs.get(&hash)?.clone()));
+        let found = |hash| Some((hash, state.other.blobs.get(&hash)?.clone()));
         Ok(hashes.into_iter().filter_map(found).collect())
     }
 
     async fn read_task(&self, task: TaskId) -> Result<Option<Task>, TaskIoError> {
         let state = self.lock();
         state.running()?;
-        let mut tasks = std::iter::once(&state.record.task).chain(&state.world.tasks);
+        let mut tasks = std::iter::once(&state.record.task).chain(&state.other.tasks);
         Ok(tasks.find(|there| there.key.task == task).cloned())
     }
 
@@ -214,14 +216,14 @@ impl TaskIo for TestIo {
         let state = self.lock();
         state.running()?;
         let context = &state.record.task.context;
-        let tasks = state.world.tasks.iter().rev().filter(|task| task.context == *context);
+        let tasks = state.other.tasks.iter().rev().filter(|task| task.context == *context);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(tasks.take(limit).map(|task| Task { artifacts: Vec::new(), ..task.clone() }).collect())
     }
 
     async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, OutputStopped> {
         loop {
-            let said_more = self.said_more.notified();
+            let new_message = self.new_message.notified();
             {
                 let state = self.lock();
                 state.running()?;
@@ -233,7 +235,7 @@ impl TaskIo for TestIo {
                 }
             }
             tokio::select! {
-                () = said_more => {}
+                () = new_message => {}
                 () = self.cancel.cancelled() => {}
             }
         }

@@ -1,8 +1,10 @@
-//! Runs an executor without a server, and checks what it does on the way.
+//! Runs an executor without a server, and checks its output on the way.
 //!
-//! The kit keeps the log of one task in memory, hands the executor a real [`TaskContext`](crate::TaskContext), and checks that what
-//! comes out would be accepted: every status is `working`, every artifact begins with a chunk that is not appended, every text
-//! can be stored. [`crash_everywhere`] kills its worker at every write. A breach panics, with the reason. Nothing here is durable; time stands still and ids count up.
+//! The kit keeps the log of one task in memory and hands the executor a real [`TaskContext`](crate::TaskContext). It checks that a
+//! server would accept the output: every status is `working`, every artifact begins with a chunk that is not appended, every text
+//! can be stored. A violation panics with the reason. [`crash_everywhere`] kills the worker at every write.
+//!
+//! Nothing here is durable. Time stands still, and ids count up.
 //!
 //! ```
 //! # use longhaul_executor::{prelude::*, testkit::TestRun};
@@ -25,7 +27,7 @@
 
 #![expect(
     clippy::missing_panics_doc,
-    reason = "a test kit panics where a promise is broken, and says so above"
+    reason = "a test kit panics where a promise is broken, and its documentation says so"
 )]
 
 mod crash;
@@ -37,3 +39,41 @@ mod run;
 pub use crash::crash_everywhere;
 pub use report::{TestReport, TestRunEnd};
 pub use run::TestRun;
+
+use crate::{Executor, ExecutorDescriptor, ExecutorError, Outcome, TaskContext};
+use async_trait::async_trait;
+
+/// Makes an executor from a function.
+///
+/// ```
+/// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let greeter = executor_fn(|ctx| async move { Ok(ctx.completed("hello")) });
+/// assert_eq!(TestRun::new(greeter).text("hi").run().await.status_text(), "hello");
+/// # }
+/// ```
+pub fn executor_fn<F, Fut>(execute: F) -> impl Executor
+where
+    F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Outcome, ExecutorError>> + Send,
+{
+    FnExecutor(execute)
+}
+
+struct FnExecutor<F>(F);
+
+#[async_trait]
+impl<F, Fut> Executor for FnExecutor<F>
+where
+    F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Outcome, ExecutorError>> + Send,
+{
+    fn descriptor(&self) -> ExecutorDescriptor {
+        ExecutorDescriptor::text("function", "1.0.0", "A function").expect("a valid name")
+    }
+
+    async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
+        (self.0)(ctx).await
+    }
+}

@@ -1,4 +1,4 @@
-//! The log of a task under test, and what must hold for every entry of it.
+//! The log of a task under test, and the rules for its entries.
 
 use longhaul_domain::{
     AgentName, CheckpointName, ContextId, EntryBody, HistoryItem, Json, LogEntry, Message,
@@ -8,20 +8,20 @@ use longhaul_domain::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A task with its log, as a store would hold them.
+/// A task with its log and checkpoints, as a store holds them.
 #[derive(Debug, Clone)]
-pub(super) struct Record {
+pub(super) struct TaskRecord {
     pub task: Task,
     pub entries: Vec<LogEntry>,
     pub checkpoints: BTreeMap<CheckpointName, Json>,
     pub attempt: i32,
     pub turn: i32,
-    /// Of the client's last message.
+    /// Output modes that the client's last message accepts.
     pub accepted_output_modes: Vec<String>,
 }
 
-impl Record {
-    /// A task that nobody has said anything about.
+impl TaskRecord {
+    /// A new task without messages.
     pub fn new() -> Self {
         let key = TaskKey { owner: OwnerId(1), task: TaskId::new(Uuid::from_u128(1)) };
         let agent = AgentName::new("under-test").expect("a valid name");
@@ -37,7 +37,7 @@ impl Record {
         }
     }
 
-    /// The next entry of the log, checked.
+    /// Checks and appends the next entry of the log.
     pub fn append(&mut self, body: EntryBody) {
         self.check(&body);
         let seq = self.task.last_seq.next();
@@ -48,7 +48,7 @@ impl Record {
         self.task.apply(entry).expect("the entry has the next place");
     }
 
-    /// Every message so far, in the order of the log.
+    /// All messages so far, in the order of the log.
     pub fn history(&self) -> Vec<HistoryItem> {
         let mut history = self.task.history.clone();
         let status = &self.task.status;
@@ -58,26 +58,26 @@ impl Record {
         history
     }
 
-    /// What the client says.
-    pub fn hear(&mut self, message: Message) -> Seq {
+    /// Adds a message of the client.
+    pub fn add_message(&mut self, message: Message) -> Seq {
         self.append(EntryBody::Message(UserMessage::new(message)));
         self.task.last_seq
     }
 
-    /// What the client says later, without a word on what it can take.
-    pub fn hear_more(&mut self, message: Message) -> Seq {
+    /// Adds a later message of the client, which accepts any output mode.
+    pub fn add_later_message(&mut self, message: Message) -> Seq {
         self.accepted_output_modes.clear();
-        self.hear(message)
+        self.add_message(message)
     }
 
-    /// What the worker writes at the start of a run.
+    /// Writes what the worker writes at the start of a run.
     pub fn begin_attempt(&mut self) {
         if self.task.status.state != TaskState::Working {
             self.append(EntryBody::Status(StatusChange::to(TaskState::Working)));
         }
     }
 
-    /// A message of the client made of parts.
+    /// Builds a message of the client from parts.
     pub fn message(&self, parts: Vec<Part>) -> Message {
         let id = format!("message-{}", self.task.last_seq.next());
         let id = MessageId::new(id).expect("a short text is an id");

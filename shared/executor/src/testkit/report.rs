@@ -1,9 +1,9 @@
-//! What came of a run.
+//! The result of a test run.
 
 use super::{
     TestRun,
-    io::{Counts, World},
-    record::Record,
+    io::{OtherData, RunCounts},
+    record::TaskRecord,
 };
 use crate::{Executor, Outcome, OutputStopped, TaskContext};
 use longhaul_domain::{
@@ -12,27 +12,27 @@ use longhaul_domain::{
 };
 use std::sync::Arc;
 
-/// How a call of the executor ended.
+/// The end of a call of the executor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TestRunEnd {
-    /// With an outcome; an error is a failure.
+    /// The call returned an outcome. An error counts as a failure.
     Outcome(Outcome),
-    /// Quietly, because the run was stopped.
+    /// The run was stopped.
     Stopped(OutputStopped),
-    /// With a panic.
+    /// The call panicked.
     Panicked(String),
-    /// Not at all: its worker was killed.
+    /// The worker was killed during the call.
     Crashed,
 }
 
-/// What an executor did in one run.
+/// The output of an executor in one run.
 pub struct TestReport {
     executor: Arc<dyn Executor>,
     end: TestRunEnd,
     read_up_to: Seq,
-    record: Record,
-    world: World,
-    counts: Counts,
+    record: TaskRecord,
+    other: OtherData,
+    counts: RunCounts,
     steps_begun: Vec<CheckpointName>,
     first: usize,
 }
@@ -42,7 +42,7 @@ impl TestReport {
         executor: Arc<dyn Executor>,
         end: TestRunEnd,
         ctx: &TaskContext,
-        (mut record, world, counts): (Record, World, Counts),
+        (mut record, other, counts): (TaskRecord, OtherData, RunCounts),
         first: usize,
     ) -> Self {
         // A retryable failure leaves the task `working`, for the next attempt.
@@ -54,10 +54,10 @@ impl TestReport {
             record.append(EntryBody::Status(StatusChange { direct, ..change }));
         }
         let (read_up_to, steps_begun) = (ctx.read_up_to(), ctx.steps_begun());
-        Self { executor, end, read_up_to, record, world, counts, steps_begun, first }
+        Self { executor, end, read_up_to, record, other, counts, steps_begun, first }
     }
 
-    /// How it ended.
+    /// The end of the call.
     pub const fn end(&self) -> &TestRunEnd {
         &self.end
     }
@@ -71,7 +71,7 @@ impl TestReport {
         }
     }
 
-    /// What the failure says. Panics when there is none.
+    /// The failure. Panics when the run did not fail.
     #[track_caller]
     pub fn failure(&self) -> &crate::ExecutorFailure {
         match self.outcome() {
@@ -85,7 +85,7 @@ impl TestReport {
         self.record.task.status.state
     }
 
-    /// The task after the run: its log folded.
+    /// The task after the run, folded from its log.
     pub const fn task(&self) -> &Task {
         &self.record.task
     }
@@ -95,20 +95,20 @@ impl TestReport {
         &self.record.entries[self.first..]
     }
 
-    /// The statuses that the executor emitted, in order.
+    /// The statuses that the executor sent, in order.
     pub fn statuses(&self) -> Vec<&StatusChange> {
         let statuses = self.entries().iter().filter_map(|entry| entry.body.status());
         statuses.filter(|change| change.state == TaskState::Working).collect()
     }
 
-    /// The texts of these statuses; an empty one where there is none.
+    /// The texts of these statuses. Empty where a status has no message.
     pub fn status_texts(&self) -> Vec<String> {
         let text =
             |change: &&StatusChange| change.message.as_ref().map(longhaul_domain::Message::text);
         self.statuses().iter().map(|change| text(change).unwrap_or_default()).collect()
     }
 
-    /// The chunks that the executor emitted, in order.
+    /// The chunks that the executor sent, in order.
     pub fn chunks(&self) -> Vec<&ArtifactUpdate> {
         self.entries()
             .iter()
@@ -119,7 +119,7 @@ impl TestReport {
             .collect()
     }
 
-    /// The artifacts of the task after the run; large parts are references.
+    /// The artifacts of the task after the run. Large parts are references.
     pub fn artifacts(&self) -> &[Artifact] {
         &self.record.task.artifacts
     }
@@ -135,12 +135,12 @@ impl TestReport {
     fn text_of(&self, part: &Part) -> Option<String> {
         let mut part = part.clone();
         if let Some(blob) = part.blob() {
-            part.content = blob.restore(self.world.blobs.get(&blob.hash)?.clone()).ok()?;
+            part.content = blob.restore(self.other.blobs.get(&blob.hash)?.clone()).ok()?;
         }
         part.as_text().map(str::to_owned)
     }
 
-    /// What is said with the status that the task has now.
+    /// The text of the task's current status.
     pub fn status_text(&self) -> String {
         self.record
             .task
@@ -151,12 +151,12 @@ impl TestReport {
             .unwrap_or_default()
     }
 
-    /// The highest message of the client that the executor was given.
+    /// The highest position of a client's message that the executor has read.
     pub const fn read_up_to(&self) -> Seq {
         self.read_up_to
     }
 
-    /// The steps whose work was begun in this run: not those that an earlier one has done.
+    /// The steps that this run has begun. Steps that an earlier run has done are not included.
     pub fn steps_begun(&self) -> Vec<&str> {
         self.steps_begun.iter().map(CheckpointName::as_str).collect()
     }
@@ -166,7 +166,7 @@ impl TestReport {
         self.record.checkpoints.keys().map(CheckpointName::as_str).collect()
     }
 
-    /// What is durable under the name of a step or checkpoint. Panics when it does not fit the type.
+    /// The durable value of a step or checkpoint. Panics when it does not fit the type.
     #[track_caller]
     pub fn checkpoint<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
         let name = CheckpointName::new(name).ok()?;
@@ -176,12 +176,12 @@ impl TestReport {
         Some(serde_json::from_str(value).unwrap_or_else(read))
     }
 
-    /// How many writes the run has made or begun.
+    /// The number of writes that the run has made or begun.
     pub const fn writes(&self) -> usize {
         self.counts.writes
     }
 
-    /// How often the executor said that it is getting on.
+    /// The number of heartbeats of the executor.
     pub const fn heartbeats(&self) -> usize {
         self.counts.heartbeats
     }
@@ -191,29 +191,29 @@ impl TestReport {
         &self.record.entries
     }
 
-    /// The next attempt of the same turn, after a failure or a stop.
+    /// Sets up the next attempt of the same turn, after a failure or a stop.
     pub fn retry(self) -> TestRun {
         let mut record = self.record;
         record.attempt += 1;
-        TestRun::again(self.executor, record, self.world)
+        TestRun::resume(self.executor, record, self.other)
     }
 
-    /// The same attempt on another worker, after this one was lost.
+    /// Sets up the same attempt on another worker, after this one was lost.
     pub fn after_worker_loss(self) -> TestRun {
-        TestRun::again(self.executor, self.record, self.world)
+        TestRun::resume(self.executor, self.record, self.other)
     }
 
-    /// The client answers a parked task: the next turn. Panics when the task is not parked.
+    /// Sets up the next turn of a parked task, with the client's answer. Panics when the task is not parked.
     #[track_caller]
     pub fn answer(self, text: impl Into<String>) -> TestRun {
         assert!(self.state().is_parked(), "a task that is {} waits for no answer", self.state());
         let mut record = self.record;
         let message = record.message(vec![Part::text(text)]);
-        record.hear_more(message);
+        record.add_later_message(message);
         record.append(EntryBody::Status(StatusChange::to(TaskState::Submitted)));
         record.attempt = 1;
         record.turn += 1;
-        TestRun::again(self.executor, record, self.world)
+        TestRun::resume(self.executor, record, self.other)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Setting up a run.
+//! The setup of a test run.
 
 use super::{
     TestReport, TestRunEnd,
-    io::{Crash, Script, TestIo, World},
-    record::Record,
+    io::{CrashPoint, OtherData, RunScript, TestIo},
+    record::TaskRecord,
 };
 use crate::{Assignment, Executor, Outcome, OutputStopped, TaskContext};
 use futures::FutureExt;
@@ -21,13 +21,30 @@ use std::{
 };
 use uuid::Uuid;
 
-/// A run to be: says what the client sent and what happens meanwhile, then [`run`](Self::run).
+/// A test run in preparation: what the client sends, and what happens during the run. [`run`](Self::run) starts it.
+///
+/// ```
+/// # use longhaul_executor::{domain::TaskState, prelude::*, testkit::{TestRun, executor_fn}};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let executor = executor_fn(|ctx| async move {
+///     if ctx.attempt() == 1 {
+///         return Ok(ExecutorFailure::retryable("the disk is busy").into());
+///     }
+///     Ok(ctx.completed("saved"))
+/// });
+/// let failed = TestRun::new(executor).text("save").run().await;
+/// assert!(failed.failure().retryable);
+/// let report = failed.retry().run().await;
+/// assert_eq!((report.state(), report.status_text().as_str()), (TaskState::Completed, "saved"));
+/// # }
+/// ```
 #[must_use = "nothing happens before run()"]
 pub struct TestRun {
     executor: Arc<dyn Executor>,
-    pub(super) record: Record,
-    pub(super) world: World,
-    pub(super) script: Script,
+    pub(super) record: TaskRecord,
+    pub(super) other: OtherData,
+    pub(super) script: RunScript,
     pub(super) state_before: TaskState,
     max_attempts: i32,
     deadline: Option<Timestamp>,
@@ -41,18 +58,22 @@ impl TestRun {
         Self::from_shared(Arc::new(executor))
     }
 
-    /// The first run of a task by an executor that is used elsewhere too.
+    /// The first run of a task by a shared executor.
     pub fn from_shared(executor: Arc<dyn Executor>) -> Self {
-        Self::again(executor, Record::new(), World::default())
+        Self::resume(executor, TaskRecord::new(), OtherData::default())
     }
 
-    pub(super) fn again(executor: Arc<dyn Executor>, record: Record, world: World) -> Self {
+    pub(super) fn resume(
+        executor: Arc<dyn Executor>,
+        record: TaskRecord,
+        other: OtherData,
+    ) -> Self {
         Self {
             executor,
             state_before: record.task.status.state,
             record,
-            world,
-            script: Script::default(),
+            other,
+            script: RunScript::default(),
             max_attempts: 3,
             deadline: None,
             request_metadata: None,
@@ -60,46 +81,46 @@ impl TestRun {
         }
     }
 
-    /// The client says this.
+    /// Adds a text message of the client.
     pub fn text(self, text: impl Into<String>) -> Self {
         self.parts(vec![Part::text(text)])
     }
 
-    /// The client sends these parts.
+    /// Adds a message of the client with these parts.
     pub fn parts(self, parts: Vec<Part>) -> Self {
         let message = self.record.message(parts);
         self.message(message)
     }
 
-    /// The client sends this message. Large parts are kept apart, as a worker would find them.
+    /// Adds a message of the client. Large parts become references, as a worker finds them.
     pub fn message(mut self, mut message: Message) -> Self {
         for blob in offload_to_blobs(message.blob_slots()) {
-            self.world.blobs.insert(blob.hash, blob.bytes);
+            self.other.blobs.insert(blob.hash, blob.bytes);
         }
-        self.record.hear(message);
+        self.record.add_message(message);
         self
     }
 
-    /// Metadata of the client's request.
+    /// Sets metadata of the client's request.
     pub fn request_metadata(mut self, metadata: JsonObject) -> Self {
         self.request_metadata = Some(metadata);
         self
     }
 
-    /// The run begins with so many messages only; older ones are read by
+    /// Limits the messages that the run begins with. Older ones are read by
     /// [`TaskContext::earlier_messages`](crate::TaskContext::earlier_messages).
     pub const fn history_limit(mut self, messages: usize) -> Self {
         self.history_limit = Some(messages);
         self
     }
 
-    /// Media types that the client can take in answer; they hold until it says more.
+    /// Sets the media types that the client accepts in answer. They apply until its next message.
     pub fn accepted_output_modes(mut self, modes: &[&str]) -> Self {
         self.record.accepted_output_modes = modes.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// Which attempt this is.
+    /// Sets the number of the attempt.
     pub const fn attempt(mut self, attempt: i32) -> Self {
         self.record.attempt = attempt;
         if attempt > 1 {
@@ -108,56 +129,56 @@ impl TestRun {
         self
     }
 
-    /// How many attempts there may be.
+    /// Sets the maximum number of attempts.
     pub const fn max_attempts(mut self, attempts: i32) -> Self {
         self.max_attempts = attempts;
         self
     }
 
-    /// When the task must have ended. Only said to the executor: the kit's time stands still.
+    /// Sets the task's deadline. The executor sees it, but the kit does not enforce it: its time stands still.
     pub const fn deadline(mut self, deadline: Timestamp) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Another task of the same owner exists; add the oldest first. It belongs to the same conversation when its context
-    /// is that of [`TestRun::task`].
+    /// Adds another task of the same owner, oldest first. It belongs to the same conversation when its context is that of
+    /// [`TestRun::task`].
     pub fn other_task(mut self, task: Task) -> Self {
-        self.world.tasks.push(task);
+        self.other.tasks.push(task);
         self
     }
 
-    /// The task under test, as it is now.
+    /// The task under test, in its current state.
     pub const fn task(&self) -> &Task {
         &self.record.task
     }
 
-    /// The client cancels once this many events were emitted; 0: before the start.
+    /// Cancels the task once this many events were emitted; 0: before the start.
     pub const fn cancel_after_events(self, events: usize) -> Self {
         self.stop_after_events(events, OutputStopped::Canceled)
     }
 
-    /// The run is stopped for some reason once this many events were emitted.
+    /// Stops the run for this reason once this many events were emitted.
     pub const fn stop_after_events(mut self, events: usize, reason: OutputStopped) -> Self {
         self.script.stop_after = Some((events, reason));
         self
     }
 
-    /// The worker is killed when the executor makes its `n`th write (from 1), before that is durable. A write is a status, a
-    /// chunk, a checkpoint, or the end of a step with all its output. The executor is dropped where it is;
-    /// [`TestReport::after_worker_loss`] goes on with what was durable.
+    /// Kills the worker when the executor makes its `n`th write (from 1), before that write is durable. A write is a status, a
+    /// chunk, a checkpoint, or the end of a step with all its output. The executor is dropped at that point;
+    /// [`TestReport::after_worker_loss`] continues from what was durable.
     pub const fn crash_before_write(mut self, n: usize) -> Self {
-        self.script.crash = Some(Crash::Before(n));
+        self.script.crash = Some(CrashPoint::Before(n));
         self
     }
 
-    /// The worker is killed when the `n`th write is durable, before the executor learns of it.
+    /// Kills the worker when the `n`th write is durable, before the executor learns of it.
     pub const fn crash_after_write(mut self, n: usize) -> Self {
-        self.script.crash = Some(Crash::After(n));
+        self.script.crash = Some(CrashPoint::After(n));
         self
     }
 
-    /// An earlier attempt has stored this step or checkpoint. Panics when it cannot be one.
+    /// Adds a step or checkpoint that an earlier attempt has stored. Panics when name or value are not valid.
     pub fn with_checkpoint(mut self, name: &str, value: &impl serde::Serialize) -> Self {
         let name = CheckpointName::new(name).expect("a name of a checkpoint");
         let value = Json::from_serialize(value).expect("a value that can be kept");
@@ -165,12 +186,12 @@ impl TestRun {
         self
     }
 
-    /// The client says more right after the start.
+    /// Adds a message that the client sends right after the start.
     pub fn follow_up(self, text: impl Into<String>) -> Self {
         self.follow_up_after_events(0, text)
     }
 
-    /// The client says more once this many events were emitted.
+    /// Adds a message that the client sends once this many events were emitted.
     pub fn follow_up_after_events(mut self, events: usize, text: impl Into<String>) -> Self {
         let mut message = self.record.message(vec![Part::text(text)]);
         let number = self.script.follow_ups.len() + 1;
@@ -181,7 +202,7 @@ impl TestRun {
         self
     }
 
-    /// Runs the executor to its end. Does not end when the executor does not: use it under a time limit where that is a question.
+    /// Runs the executor until it returns. Use a timeout where the executor may hang.
     pub async fn run(mut self) -> TestReport {
         let mut history = self.record.history();
         let earlier_before = match self.history_limit {
@@ -209,7 +230,7 @@ impl TestRun {
         };
         self.record.begin_attempt();
         let first = self.record.entries.len();
-        let io = TestIo::new(self.record, self.world, self.script);
+        let io = TestIo::new(self.record, self.other, self.script);
         let ctx = TaskContext::new(assignment, io.clone(), io.cancel.clone(), counting_ids());
         let call = AssertUnwindSafe(self.executor.execute(ctx.clone())).catch_unwind();
         let end = tokio::select! {
