@@ -50,7 +50,10 @@ pub fn main() -> ExitCode {
 ///     longhaul_cli::main_with(ExecutorRegistry::new().register("shout", shout))
 /// }
 /// ```
-#[expect(clippy::needless_pass_by_value, reason = "a program builds one registry and hands it over")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a program builds one registry and hands it over"
+)]
 pub fn main_with(registry: ExecutorRegistry) -> ExitCode {
     if let Some(code) = run_hidden_command() {
         return code;

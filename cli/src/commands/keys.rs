@@ -47,7 +47,10 @@ pub async fn create_key(
 }
 
 /// Opens the store that the flags name.
-async fn open_store(place: &KeyDatabaseArgs, registry: &ExecutorRegistry) -> Result<Arc<dyn Store>, CommandError> {
+async fn open_store(
+    place: &KeyDatabaseArgs,
+    registry: &ExecutorRegistry,
+) -> Result<Arc<dyn Store>, CommandError> {
     let settings = wiring::load(&place.configured, place.overrides(), registry)?;
     if let Some(data) = &place.data {
         return Ok(wiring::open_sqlite(data).await?);

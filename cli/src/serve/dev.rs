@@ -30,7 +30,11 @@ use tokio::{net::TcpListener, runtime::Handle, sync::oneshot};
 const FIRST_KEY_OWNER: &str = "local";
 
 /// Runs the command with the configured executors and the program's own.
-pub fn run(args: &DevArgs, registry: &ExecutorRegistry, own: Vec<Arc<dyn Executor>>) -> CommandResult {
+pub fn run(
+    args: &DevArgs,
+    registry: &ExecutorRegistry,
+    own: Vec<Arc<dyn Executor>>,
+) -> CommandResult {
     let mut settings = wiring::load(&args.configured, args.overrides(), registry)?;
     let mode = settings.auth_mode(AuthMode::None)?;
     wiring::key_ring(&settings)?;

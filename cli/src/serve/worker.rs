@@ -14,7 +14,11 @@ use longhaul_worker::Worker;
 use std::sync::Arc;
 
 /// Runs the command with the configured executors and the program's own.
-pub fn run(args: &WorkerArgs, registry: &ExecutorRegistry, own: Vec<Arc<dyn Executor>>) -> CommandResult {
+pub fn run(
+    args: &WorkerArgs,
+    registry: &ExecutorRegistry,
+    own: Vec<Arc<dyn Executor>>,
+) -> CommandResult {
     let settings = wiring::load(&args.configured, args.overrides(), registry)?;
     wiring::database_url(&settings)?;
     let executors = executors::build(&settings, registry, own)?;

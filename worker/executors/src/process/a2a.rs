@@ -1,5 +1,5 @@
-//! Messages, parts, artifacts and tasks as plugins see them: A2A 1.0 in its JSON form, with `large` in place of contents that are
-//! kept apart, and liberal about what a plugin may leave out.
+//! Messages, parts, artifacts and tasks as plugins see them: the JSON of A2A 1.0, with `large` in place of contents that are stored
+//! as blobs. Plugins may leave out most members.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::SecondsFormat;
@@ -135,7 +135,7 @@ impl<'a> From<&'a Task> for TaskOut<'a> {
             status: StatusOut {
                 state: state_name(task.status.state),
                 message: task.status.message.as_ref().map(MessageOut::from),
-                timestamp: time(task.status.at),
+                timestamp: format_time(task.status.at),
             },
             history: task.history.iter().map(|item| MessageOut::from(&item.message)).collect(),
             artifacts: artifacts.collect(),
@@ -144,11 +144,11 @@ impl<'a> From<&'a Task> for TaskOut<'a> {
     }
 }
 
-pub(super) fn time(at: Timestamp) -> String {
+pub(super) fn format_time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A message from a plugin; whatever identifies it is filled in.
+/// A message from a plugin. The worker fills in missing ids.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageIn {
@@ -210,15 +210,15 @@ struct PartFields {
     text: Option<String>,
     raw: Option<String>,
     url: Option<String>,
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "deserialize_present")]
     data: Option<Json>,
     metadata: Option<JsonObject>,
     filename: Option<String>,
     media_type: Option<String>,
 }
 
-/// `data: null` is a value.
-pub(super) fn present<'de, D: serde::Deserializer<'de>>(
+/// Deserializes a member whose `null` is a value, such as `data: null`.
+pub(super) fn deserialize_present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)

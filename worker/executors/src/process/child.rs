@@ -1,8 +1,7 @@
-//! Starting a program, and ending it with all its children.
+//! The process of a plugin, and its process group.
 //!
-//! The program leads a process group of its own. Whatever happens to the worker's side (an error, a panic, a dropped future), the
-//! group is killed. Should the worker itself be killed, the program sees the end of its standard input, and the
-//! [guard](super::guard) kills the group.
+//! The program leads its own process group. An error, a panic or a dropped future on the worker's side kills the group. When the
+//! worker itself is killed, the program sees the end of its standard input, and the [guard](super::guard) kills the group.
 
 use super::{config::ProcessConfig, guard::PluginGuard};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -10,13 +9,13 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 /// Starts the program, with pipes on all three streams.
-pub(super) fn start(config: &ProcessConfig) -> std::io::Result<(Child, Group)> {
+pub(super) fn spawn(config: &ProcessConfig) -> std::io::Result<(Child, ProcessGroup)> {
     let (program, arguments) =
         config.command.split_first().ok_or_else(|| std::io::Error::other("no command"))?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
-        // The worker's own settings hold secrets: the database's password, for one.
+        // The worker's own settings hold secrets, such as the password of the database.
         if name.to_string_lossy().starts_with("LONGHAUL_") {
             command.env_remove(name);
         }
@@ -31,23 +30,23 @@ pub(super) fn start(config: &ProcessConfig) -> std::io::Result<(Child, Group)> {
     if let (Some(guard), Some(leader)) = (&config.guard, leader) {
         guard.watch(leader);
     }
-    Ok((child, Group { leader, guard: config.guard.clone() }))
+    Ok((child, ProcessGroup { leader, guard: config.guard.clone() }))
 }
 
-/// The process group of a program. Killed when dropped.
-pub(super) struct Group {
+/// The process group of a program. Dropping it kills the group.
+pub(super) struct ProcessGroup {
     leader: Option<Pid>,
     guard: Option<PluginGuard>,
 }
 
-impl Group {
-    /// Asks every process of the group to end.
+impl ProcessGroup {
+    /// Sends SIGTERM to the group.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Ends every process of the group, for good. Call it as soon as the leader has been reaped: the number of the group may
-    /// come to mean another one later.
+    /// Sends SIGKILL to the group, and forgets it. Call this as soon as the leader has been reaped: the system may reuse the
+    /// group's number later.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         if let (Some(guard), Some(leader)) = (&self.guard, self.leader.take()) {
@@ -56,20 +55,20 @@ impl Group {
         self.leader = None;
     }
 
-    /// Ends every process of the group, while the leader still stands for it.
+    /// Sends SIGKILL to the group while the leader has not been reaped.
     pub fn signal_kill(&self) {
         self.signal(Signal::KILL);
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.leader {
-            // It fails when no process is left, which is what we want.
+            // An error means that no process is left.
             let _ = kill_process_group(group, signal);
         }
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.kill();
     }

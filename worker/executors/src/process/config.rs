@@ -1,29 +1,29 @@
-//! What program a process executor runs, and how.
+//! The program of a process executor.
 
 use super::guard::PluginGuard;
 use longhaul_runtime::{Secret, settings};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-/// A program that does the work of an agent.
+/// The program that does the work of an agent.
 #[derive(Debug, Clone)]
 pub struct ProcessConfig {
-    /// Program and arguments; never empty.
+    /// Program and arguments. Never empty.
     pub command: Vec<String>,
-    /// Where it runs; none: where the worker does.
+    /// Working folder. `None`: that of the worker.
     pub working_dir: Option<PathBuf>,
-    /// Variables on top of the worker's.
+    /// Environment variables in addition to the worker's.
     pub env: BTreeMap<String, Secret>,
-    /// Whether it stays running between runs.
+    /// Keeps the program running between runs.
     pub keep: bool,
-    /// Most runs at a time in one process that stays running.
+    /// Maximum concurrent runs in one process that stays running.
     pub max_inflight: u32,
-    /// From the start to `ready`.
+    /// Time limit from the start to `ready`.
     pub start_timeout: Duration,
-    /// From `cancel` to SIGTERM, and from there to SIGKILL.
+    /// Delay from `cancel` to SIGTERM, and from there to SIGKILL.
     pub kill_grace: Duration,
-    /// Longest line that it may write.
+    /// Maximum length of a line that the program writes, bytes.
     pub max_line_bytes: usize,
-    /// Ends the program when the worker is killed; without one it only sees the end of its standard input.
+    /// The guard that ends the program when the worker is killed. Without one the program only sees the end of its standard input.
     pub guard: Option<PluginGuard>,
 }
 
@@ -34,8 +34,8 @@ impl ProcessConfig {
         Self::from(&settings::ProcessSettings { command, ..settings::ProcessSettings::default() })
     }
 
-    /// The command for error messages, up to the first option: what follows may be secret.
-    pub(super) fn shown(&self) -> String {
+    /// The command for error messages, up to the first option. Later words may be secret.
+    pub(super) fn shown_command(&self) -> String {
         let words = self.command.iter().take_while(|word| !word.starts_with('-'));
         words.map(String::as_str).collect::<Vec<_>>().join(" ")
     }

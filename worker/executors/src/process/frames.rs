@@ -1,20 +1,20 @@
-//! The lines of the process protocol; `docs/process-protocol.md` describes them.
+//! The frames of the process protocol, one JSON object a line. `docs/process-protocol.md` describes them.
 
-use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut, present};
+use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut, deserialize_present};
 use longhaul_domain::{Json, JsonObject, json, line::escape_line_separators};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The version that this worker speaks.
-pub(super) const PROTOCOL: u32 = 1;
+/// The protocol version of this worker.
+pub(super) const PROTOCOL_VERSION: u32 = 1;
 
-/// What this worker understands beyond the first edition of that version.
-pub(super) const FEATURES: &[&str] = &["checkpoints", "steps", "progress", "history"];
+/// Features of this worker beyond the first edition of the version.
+pub(super) const PROTOCOL_FEATURES: &[&str] = &["checkpoints", "steps", "progress", "history"];
 
-/// What the worker says.
+/// A frame from the worker to a plugin.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub(super) enum ToPlugin<'a> {
+pub(super) enum WorkerFrame<'a> {
     Hello {
         protocol: u32,
         worker: &'a str,
@@ -26,7 +26,7 @@ pub(super) enum ToPlugin<'a> {
     },
     Run {
         run: &'a str,
-        task: Box<TaskFacts<'a>>,
+        task: Box<TaskInfo<'a>>,
         message: MessageOut<'a>,
         history: Vec<MessageOut<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub(super) enum ToPlugin<'a> {
         metadata: Option<&'a JsonObject>,
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         accepted_output_modes: &'a [String],
-        resume: Resume,
+        resume: ResumeState,
         credit: u32,
     },
     Message {
@@ -55,16 +55,16 @@ pub(super) enum ToPlugin<'a> {
         run: &'a str,
         id: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        result: Option<Reply<'a>>,
+        result: Option<ReplyBody<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
     },
 }
 
-/// What a run is about.
+/// The task of a run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TaskFacts<'a> {
+pub(super) struct TaskInfo<'a> {
     pub task_id: String,
     pub context_id: &'a str,
     pub agent: &'a str,
@@ -77,22 +77,22 @@ pub(super) struct TaskFacts<'a> {
     pub state: &'static str,
 }
 
-/// What is there already.
+/// The output that earlier attempts have left.
 #[derive(Serialize)]
-pub(super) struct Resume {
-    pub artifacts: Vec<Durable>,
-    /// Whether there are checkpoints or steps that are done.
+pub(super) struct ResumeState {
+    pub artifacts: Vec<DurableArtifact>,
+    /// True when there are checkpoints or completed steps.
     pub checkpoints: bool,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Durable {
+pub(super) struct DurableArtifact {
     pub artifact_id: String,
     pub parts: usize,
 }
 
-/// One page of older messages.
+/// A page of older messages.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HistoryOut<'a> {
@@ -101,10 +101,10 @@ pub(super) struct HistoryOut<'a> {
     pub history_before: Option<i64>,
 }
 
-/// The result of a request.
+/// The result in a `reply`.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Reply<'a> {
+pub(super) enum ReplyBody<'a> {
     Part { raw: &'a str, size: usize },
     Task { task: Option<Box<TaskOut<'a>>> },
     Tasks { tasks: Vec<TaskOut<'a>> },
@@ -116,8 +116,8 @@ pub(super) enum Reply<'a> {
     Done {},
 }
 
-impl ToPlugin<'_> {
-    /// As one line, also for readers that split at Unicode's line separators, as Node's `readline` does.
+impl WorkerFrame<'_> {
+    /// Encodes the frame as one line. Unicode line separators are escaped, because some readers split there (Node's `readline`).
     pub fn line(&self) -> Vec<u8> {
         let json =
             serde_json::to_vec(self).expect("frames have string keys and cannot fail to encode");
@@ -127,12 +127,12 @@ impl ToPlugin<'_> {
     }
 }
 
-/// What a plugin says. Which members count depends on `kind`.
+/// A frame from a plugin. `kind` decides which members apply.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Said {
+pub(super) struct PluginFrame {
     #[serde(rename = "type")]
-    pub kind: Kind,
+    pub kind: FrameKind,
     #[serde(default)]
     pub run: Option<String>,
     #[serde(default)]
@@ -177,10 +177,10 @@ pub(super) struct Said {
     params: Option<Box<RawValue>>,
 }
 
-/// What kind of thing a plugin says.
+/// The type of a plugin's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     Ready,
     Log,
     Status,
@@ -197,13 +197,13 @@ pub(super) enum Kind {
     Canceled,
 }
 
-impl Kind {
-    /// Whether it costs credit.
+impl FrameKind {
+    /// Returns true for frames that cost credit.
     pub const fn is_output(self) -> bool {
         matches!(self, Self::Status | Self::Artifact)
     }
 
-    /// Whether it ends a run.
+    /// Returns true for frames that end a run.
     pub const fn is_end(self) -> bool {
         !matches!(
             self,
@@ -218,10 +218,10 @@ impl Kind {
     }
 }
 
-/// Parameters of a request.
+/// The parameters of a request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Params {
+pub(super) struct RequestParams {
     pub id: Option<String>,
     pub offset: Option<usize>,
     pub length: Option<usize>,
@@ -229,13 +229,13 @@ pub(super) struct Params {
     pub limit: Option<u32>,
     pub history_before: Option<i64>,
     pub name: Option<String>,
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "deserialize_present")]
     pub value: Option<Json>,
 }
 
-impl Said {
-    /// Reads a line; the error says what is wrong with it.
-    pub fn read(line: &str) -> Result<Self, String> {
+impl PluginFrame {
+    /// Parses a line. The error completes a sentence about the line.
+    pub fn parse(line: &str) -> Result<Self, String> {
         json::check(line.as_bytes()).map_err(|error| error.to_string())?;
         serde_json::from_str(line).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => format!("is no message of the protocol: {error}"),
@@ -243,7 +243,7 @@ impl Said {
         })
     }
 
-    /// The message, of whatever is no `log`.
+    /// The message of any frame except `log`.
     pub fn message(&self) -> Result<Option<MessageIn>, String> {
         let read = |raw: &RawValue| {
             serde_json::from_str(raw.get()).map_err(|error| format!("`message` {error}"))
@@ -251,14 +251,14 @@ impl Said {
         self.message.as_deref().map(read).transpose()
     }
 
-    /// The message of a `log`: a text, or whatever else is there.
+    /// The message of a `log` frame: a text, or any other JSON.
     pub fn log_text(&self) -> String {
         let raw = self.message.as_deref().map_or("", RawValue::get);
         serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned())
     }
 
     /// The parameters of a request.
-    pub fn params(&self) -> Result<Params, String> {
+    pub fn params(&self) -> Result<RequestParams, String> {
         let raw = self.params.as_deref().map_or("{}", RawValue::get);
         serde_json::from_str(raw).map_err(|error| format!("`params` {error}"))
     }
@@ -277,7 +277,7 @@ mod tests {
             ("[]", "no message of the protocol"),
             ("{\"type\":\"log\",\"message\":\"\\u0000\"}", "U+0000"),
         ] {
-            let error = Said::read(line).unwrap_err();
+            let error = PluginFrame::parse(line).unwrap_err();
             assert!(error.contains(reason), "{line}: {error}");
         }
     }
@@ -285,15 +285,16 @@ mod tests {
     #[test]
     fn a_frame_is_one_line_also_where_unicode_has_others() {
         let value = Json::parse("\"a\u{2028}b\u{85}\"").unwrap();
-        let result = Some(Reply::Stored { found: true, value: &value });
-        let line = ToPlugin::Reply { run: "r", id: "1", result, error: None }.line();
+        let result = Some(ReplyBody::Stored { found: true, value: &value });
+        let line = WorkerFrame::Reply { run: "r", id: "1", result, error: None }.line();
         let line = String::from_utf8(line).unwrap();
         assert!(line.ends_with("\"a\\u2028b\\u0085\"}}\n"), "{line}");
     }
 
     #[test]
     fn unknown_members_and_nulls_are_ignored() {
-        let said = Said::read(r#"{"type":"completed","run":"r1","text":null,"new":[1]}"#).unwrap();
-        assert!(said.kind.is_end() && said.text.is_none());
+        let frame =
+            PluginFrame::parse(r#"{"type":"completed","run":"r1","text":null,"new":[1]}"#).unwrap();
+        assert!(frame.kind.is_end() && frame.text.is_none());
     }
 }

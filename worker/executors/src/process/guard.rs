@@ -1,9 +1,8 @@
-//! Ends the plugins of a worker that was killed before it could end them itself.
+//! The guard: a process that ends the plugins of a worker that was killed.
 //!
-//! The guard is a process of the same binary that holds the reading end of a pipe whose writing end lives in the worker. It
-//! is told which process groups there are. At the end of the pipe the worker is gone, however it died, and every group that
-//! is left is killed. A signal to the parent's children would not do: it follows the thread that started them, and does not
-//! reach what a plugin has started.
+//! The guard runs the same binary and reads a pipe whose writing end the worker holds. The worker names its plugins' process groups
+//! there. At the end of the pipe the worker is dead, however it died, and the guard kills every remaining group. A parent death
+//! signal would not do: it depends on the thread that started a child, and does not reach the children of a plugin.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
@@ -20,54 +19,57 @@ pub const GUARD_COMMAND: &str = "__plugin-guard";
 
 /// A handle to the guard of this process; clones share it.
 #[derive(Debug, Clone)]
-pub struct PluginGuard(Arc<Inner>);
+pub struct PluginGuard(Arc<GuardInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct GuardInner {
     program: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<GuardState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GuardState {
     groups: BTreeSet<i32>,
     process: Option<Child>,
 }
 
 impl PluginGuard {
-    /// A guard that is this program, run with [`GUARD_COMMAND`]; it calls [`guard_main`] then. Started with the first plugin.
-    pub fn of_this_program() -> io::Result<Self> {
-        // The link leads to the program that runs, also when its file has been replaced by an upgrade.
+    /// A guard that runs the current program with [`GUARD_COMMAND`], which must call [`guard_main`]. The first plugin starts it.
+    ///
+    /// # Errors
+    /// The path of the current program is not known.
+    pub fn for_current_program() -> io::Result<Self> {
+        // The link leads to the running program even if an upgrade has replaced its file.
         let link = PathBuf::from("/proc/self/exe");
         let program = if link.exists() { link } else { std::env::current_exe()? };
-        Ok(Self(Arc::new(Inner { program, state: Mutex::default() })))
+        Ok(Self(Arc::new(GuardInner { program, state: Mutex::default() })))
     }
 
-    /// Kills this group when the worker is gone.
+    /// Adds a group to those that the guard kills when the worker dies.
     pub(super) fn watch(&self, group: Pid) {
         let mut state = self.lock();
         let group = group.as_raw_nonzero().get();
         state.groups.insert(group);
-        self.tell(&mut state, &format!("+{group}\n"));
+        self.send_line(&mut state, &format!("+{group}\n"));
     }
 
-    /// The group has ended.
+    /// Removes a group that has ended.
     pub(super) fn forget(&self, group: Pid) {
         let mut state = self.lock();
         let group = group.as_raw_nonzero().get();
         state.groups.remove(&group);
-        self.tell(&mut state, &format!("-{group}\n"));
+        self.send_line(&mut state, &format!("-{group}\n"));
     }
 
-    /// Tells a running guard this line, or starts one and tells it everything.
-    fn tell(&self, state: &mut State, line: &str) {
+    /// Sends a line to the running guard, or starts a guard and names all groups to it.
+    fn send_line(&self, state: &mut GuardState, line: &str) {
         if let Some(process) = &mut state.process {
             let pipe = process.stdin.as_mut();
             if pipe.is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok()) {
                 return;
             }
-            tracing::warn!("plugin guard ended; starting another");
-            // Killed before its pipe closes: at the end of it, it would kill plugins that are well.
+            tracing::warn!("plugin guard died; restarting it");
+            // Kill it before its pipe closes: at the end of the pipe it would kill healthy plugins.
             let _ = process.kill();
             let _ = process.wait();
             state.process = None;
@@ -78,7 +80,7 @@ impl PluginGuard {
         match self.start(&state.groups) {
             Ok(process) => state.process = Some(process),
             Err(error) => {
-                tracing::warn!(%error, "plugin guard did not start; plugins may outlive a worker that is killed");
+                tracing::warn!(%error, "plugin guard failed to start: plugins may outlive a killed worker");
             }
         }
     }
@@ -89,7 +91,7 @@ impl PluginGuard {
             .arg(GUARD_COMMAND)
             .env_clear()
             .current_dir("/")
-            // Neither a terminal's Ctrl-C nor its end is meant for the guard.
+            // Keeps the terminal's signals from the guard.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -103,22 +105,22 @@ impl PluginGuard {
         Ok(process)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GuardState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The `main` of a guard: waits for the end of standard input, and kills the groups that were named there and not taken back.
+/// The `main` of a guard: waits for the end of standard input, and kills the groups that were named there and not removed.
 pub fn guard_main() -> ExitCode {
-    for group in left(BufReader::new(io::stdin())) {
-        // It fails when no process is left, which is what we want.
+    for group in remaining_groups(BufReader::new(io::stdin())) {
+        // An error means that no process is left.
         let _ = kill_process_group(group, Signal::KILL);
     }
     ExitCode::SUCCESS
 }
 
-/// Reads to the end which groups are left.
-fn left(lines: impl BufRead) -> Vec<Pid> {
+/// Reads all lines, and returns the groups that remain.
+fn remaining_groups(lines: impl BufRead) -> Vec<Pid> {
     let mut groups = BTreeSet::new();
     for line in lines.lines().map_while(Result::ok) {
         let number = |text: &str| text.parse::<i32>().ok().filter(|group| *group > 1);
@@ -137,9 +139,11 @@ mod tests {
 
     #[test]
     fn groups_that_were_taken_back_and_what_is_no_group_are_left_alone() {
-        let said = "+70\n+71\n-70\n+0\n+1\n+-5\nnonsense\n+72";
-        let pids: Vec<i32> =
-            left(said.as_bytes()).iter().map(|pid| pid.as_raw_nonzero().get()).collect();
+        let frame = "+70\n+71\n-70\n+0\n+1\n+-5\nnonsense\n+72";
+        let pids: Vec<i32> = remaining_groups(frame.as_bytes())
+            .iter()
+            .map(|pid| pid.as_raw_nonzero().get())
+            .collect();
         assert_eq!(pids, [71, 72]);
     }
 }

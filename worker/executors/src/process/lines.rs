@@ -2,33 +2,33 @@
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// What was read.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A line without its end.
-    Whole(Vec<u8>),
-    /// The beginning of a line that is longer than allowed. The rest of it is skipped by the next read.
+    /// A complete line, without its line feed.
+    Complete(Vec<u8>),
+    /// The beginning of a line that is too long. The next read skips the rest.
     TooLong(Vec<u8>),
-    /// What follows the last line feed of the stream.
+    /// The rest of the stream after its last line feed.
     Unfinished(Vec<u8>),
-    /// Nothing more comes.
+    /// The end of the stream.
     End,
 }
 
 /// Reads lines of at most `max` bytes.
-pub(super) struct Lines<R> {
+pub(super) struct BoundedLines<R> {
     reader: R,
     max: usize,
-    /// The rest of a line that was too long comes first.
+    /// Set while the rest of a line that is too long has to be skipped.
     skipping: bool,
 }
 
-impl<R: AsyncBufRead + Unpin> Lines<R> {
+impl<R: AsyncBufRead + Unpin> BoundedLines<R> {
     pub const fn new(reader: R, max: usize) -> Self {
         Self { reader, max, skipping: false }
     }
 
-    /// The next line; an error of the stream is its end. Must not be abandoned: what was read of a line would be lost.
+    /// Reads the next line. An error of the stream counts as its end. Not cancel safe: the part of a line that was read would be lost.
     pub async fn next(&mut self) -> Line {
         let mut line = Vec::new();
         loop {
@@ -52,14 +52,14 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
                 if line.last() == Some(&b'\r') {
                     line.pop();
                 }
-                return Line::Whole(line);
+                return Line::Complete(line);
             }
         }
     }
 }
 
-/// A line for people: cut to a length, whatever its bytes are.
-pub(super) fn shown(line: &[u8], max: usize) -> String {
+/// A line for people, truncated. Bytes that are not UTF-8 are replaced.
+pub(super) fn truncated(line: &[u8], max: usize) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(max)]);
     if line.len() > max { format!("{text}…") } else { text.into_owned() }
 }
@@ -72,9 +72,10 @@ mod tests {
     async fn lines_are_read_up_to_the_limit() {
         for buffer in [1, 3, 64] {
             let bytes = &b"one\r\n\n1234\n1234567\nlast"[..];
-            let mut lines = Lines::new(tokio::io::BufReader::with_capacity(buffer, bytes), 4);
+            let mut lines =
+                BoundedLines::new(tokio::io::BufReader::with_capacity(buffer, bytes), 4);
             for expected in ["one", "", "1234"] {
-                assert_eq!(lines.next().await, Line::Whole(expected.into()));
+                assert_eq!(lines.next().await, Line::Complete(expected.into()));
             }
             assert_eq!(lines.next().await, Line::TooLong(b"1234".into()));
             assert_eq!(lines.next().await, Line::Unfinished(b"last".into()));

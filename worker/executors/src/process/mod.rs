@@ -1,7 +1,7 @@
-//! `process`: any program in any language does the work, by lines of JSON over its standard input and output.
+//! `process`: any program in any language does the work, with JSON lines over its standard input and output.
 //!
-//! A plugin that dies, hangs or talks nonsense fails its run with an error that says what it did, and never more than that: nothing of
-//! it outlives its run (or, kept running, the worker), its output is bounded by credit, and what it had sent stays in the record
+//! A plugin that dies, hangs or violates the protocol fails its run with an error that says what it did. Nothing of it outlives
+//! its run (or the worker, if it stays running), and credit bounds its output. Output from before a crash stays in the record,
 //! for the next attempt to replace or continue. `docs/process-protocol.md` is the contract.
 
 mod a2a;
@@ -10,23 +10,22 @@ mod config;
 mod frames;
 mod guard;
 mod handshake;
-mod life;
 mod lines;
+mod logging;
+mod outcome;
 mod plugin;
+mod plugin_state;
 mod pool;
 mod program;
-mod rate;
 mod requests;
 mod routes;
 mod session;
-mod shared;
-mod stderr;
-mod steps;
 mod streams;
+mod supervisor;
 
 pub use config::ProcessConfig;
 pub use guard::{GUARD_COMMAND, PluginGuard, guard_main};
-pub use handshake::StartError;
+pub use handshake::PluginStartError;
 pub use program::ProgramError;
 
 use async_trait::async_trait;
@@ -34,30 +33,30 @@ use longhaul_domain::TaskId;
 use longhaul_executor::{
     Executor, ExecutorDescriptor, ExecutorError, Outcome, OutputStopped, TaskContext,
 };
-use pool::{Lease, Pool};
+use pool::{PluginLease, PluginPool};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Runs a program for the tasks of an agent.
 pub struct ProcessExecutor {
     descriptor: ExecutorDescriptor,
     config: ProcessConfig,
-    pool: Pool,
+    pool: PluginPool,
     runs: AtomicU64,
 }
 
 impl ProcessExecutor {
-    /// The program of this agent. Nothing is started yet.
+    /// An executor that runs this program. Nothing is started yet.
     pub fn new(descriptor: ExecutorDescriptor, config: ProcessConfig) -> Self {
-        Self { descriptor, config, pool: Pool::default(), runs: AtomicU64::new(0) }
+        Self { descriptor, config, pool: PluginPool::default(), runs: AtomicU64::new(0) }
     }
 
-    async fn lease(&self, task: Option<TaskId>) -> Result<Lease, StartError> {
+    async fn lease(&self, task: Option<TaskId>) -> Result<PluginLease, PluginStartError> {
         let agent = &self.descriptor.agent.name;
         let alone = task.is_some_and(|task| self.pool.is_isolated(task));
         if self.config.keep && !alone {
             self.pool.lease(agent, &self.config).await
         } else {
-            Ok(Lease::of(handshake::start(agent, &self.config).await?))
+            Ok(PluginLease::exclusive(handshake::start(agent, &self.config).await?))
         }
     }
 }
@@ -68,7 +67,7 @@ impl Executor for ProcessExecutor {
         self.descriptor.clone()
     }
 
-    /// Starts the program once, so that one that cannot work is found before it is given tasks.
+    /// Starts the program once, so that a program that cannot work is found before it gets tasks.
     async fn start(&self) -> Result<(), ExecutorError> {
         self.lease(None).await?;
         Ok(())
@@ -83,19 +82,19 @@ impl Executor for ProcessExecutor {
         let lease = match lease {
             Ok(lease) => lease,
             Err(error) => {
-                // No fault of the task: it waits until the program can be started again.
+                // Not the task's fault: it waits until the program can be started again.
                 let agent = &self.descriptor.agent.name;
-                tracing::warn!(%agent, task = %task, cause = %error, "plugin did not start");
+                tracing::warn!(%agent, task = %task, cause = %error, "plugin failed to start");
                 return Err(OutputStopped::Unavailable.into());
             }
         };
         let run = format!("r{}", self.runs.fetch_add(1, Ordering::Relaxed) + 1);
-        let result = session::converse(&ctx, &lease.plugin, &run, self.config.kill_grace).await;
+        let result = session::run_session(&ctx, &lease.plugin, &run, self.config.kill_grace).await;
         if result.is_ok() {
-            self.pool.worked();
+            self.pool.reset_failures();
         }
         let stopped = result.as_ref().err().and_then(ExecutorError::stopped);
-        self.pool.isolate(task, stopped == Some(OutputStopped::Interrupted));
+        self.pool.set_isolated(task, stopped == Some(OutputStopped::Interrupted));
         result
     }
 

@@ -1,18 +1,17 @@
-//! A running plugin: its streams, the runs in it, and its end.
+//! A running plugin: its streams, its runs, and its end.
 //!
-//! Four tasks serve it: one reads standard output and hands what it says to the runs, never waiting for any of them (credit bounds what
-//! can pile up); one writes standard input, so that a plugin that does not read holds up nobody's reading; one reads standard
-//! error; one waits for its end and sees to it that nothing of it is left.
+//! Four background tasks serve a plugin. One reads standard output and delivers frames to the runs, and never waits for a run: credit
+//! bounds what can queue up. One writes standard input, so that a plugin that does not read delays no other task. One reads
+//! standard error. One supervises the process until nothing of it is left.
 
 use super::{
-    child::Group,
+    child::ProcessGroup,
     config::ProcessConfig,
-    frames::{Said, ToPlugin},
-    life::{Life, supervise},
-    routes::{Route, RunEvents},
-    shared::{RunFate, Shared},
-    stderr,
+    frames::{PluginFrame, WorkerFrame},
+    plugin_state::{PluginState, RunFate},
+    routes::{RunEvents, RunRoute},
     streams::{self, StdoutLines},
+    supervisor::{PluginProcess, supervise},
 };
 use longhaul_domain::TaskId;
 use std::sync::Arc;
@@ -23,106 +22,107 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Lines that may wait to be written to a plugin.
-const QUEUE: usize = 32;
+/// Maximum number of lines that wait to be written to a plugin.
+const MAX_QUEUED_LINES: usize = 32;
 
-/// A handle to a running plugin. When the last one goes, its input is closed and it ends.
+/// Default of `inlineParts` in the protocol, bytes.
+const DEFAULT_INLINE_PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A handle to a running plugin. Dropping the last one closes its input, and the plugin ends.
 pub(super) struct Plugin {
-    shared: Arc<Shared>,
+    state: Arc<PluginState>,
     lines: mpsc::Sender<Vec<u8>>,
-    /// Parts of a client's message up to this many bytes come inline.
-    pub inline_parts: u64,
-    /// Room for so many runs at a time.
+    /// Maximum size of a message part that is sent inline.
+    pub inline_part_bytes: u64,
+    /// Slots for concurrent runs.
     pub slots: Arc<tokio::sync::Semaphore>,
 }
 
-/// What a plugin consists of once it has said that it is ready.
-pub(super) struct Started {
+/// The parts of a plugin that is ready.
+pub(super) struct StartedPlugin {
     pub child: Child,
-    pub group: Group,
+    pub group: ProcessGroup,
     pub stdin: ChildStdin,
     pub stdout: StdoutLines,
-    pub ready: Said,
+    pub ready: PluginFrame,
 }
 
 impl Plugin {
-    /// Takes up a plugin that has said that it is ready.
-    pub fn run(
-        shared: Arc<Shared>,
-        started: Started,
+    /// Starts the background tasks of a plugin that is ready.
+    pub fn start(
+        state: Arc<PluginState>,
+        started: StartedPlugin,
         config: &ProcessConfig,
-        stderr: JoinHandle<()>,
+        stderr_reader: JoinHandle<()>,
     ) -> Arc<Self> {
-        let Started { child, group, stdin, stdout, ready } = started;
+        let StartedPlugin { child, group, stdin, stdout, ready } = started;
         let offered = if config.keep { config.max_inflight.max(1) } else { 1 };
         let slots = ready.max_inflight.unwrap_or(1).clamp(1, offered);
-        let (lines, queue) = mpsc::channel(QUEUE);
-        longhaul_runtime::spawn("plugin input", streams::write(shared.clone(), stdin, queue));
-        let reader =
-            longhaul_runtime::spawn("plugin output", streams::read(shared.clone(), stdout));
-        let life = Life { child, group, grace: config.kill_grace };
-        longhaul_runtime::spawn("plugin", supervise(shared.clone(), life, reader, stderr));
+        let (lines, queue) = mpsc::channel(MAX_QUEUED_LINES);
+        longhaul_runtime::spawn("plugin input", streams::write_stdin(state.clone(), stdin, queue));
+        let stdout_reader =
+            longhaul_runtime::spawn("plugin output", streams::read_stdout(state.clone(), stdout));
+        let process = PluginProcess { child, group, grace: config.kill_grace };
+        let supervisor = supervise(state.clone(), process, stdout_reader, stderr_reader);
+        longhaul_runtime::spawn("plugin", supervisor);
         Arc::new(Self {
-            shared,
+            state,
             lines,
-            inline_parts: ready.inline_parts.unwrap_or(DEFAULT_INLINE),
+            inline_part_bytes: ready.inline_parts.unwrap_or(DEFAULT_INLINE_PART_BYTES),
             slots: Arc::new(tokio::sync::Semaphore::new(usize::try_from(slots).unwrap_or(1))),
         })
     }
 
-    /// Opens the way for what is said about a run. Closed when the plugin is dead.
-    pub fn open(&self, run: &str, task: TaskId, credit: u32) -> (Arc<Route>, RunEvents) {
-        self.shared.routes.open(run, task, credit)
+    /// Opens a route for the frames of a run. The route ends when the plugin is dead.
+    pub fn open_run(&self, run: &str, task: TaskId, credit: u32) -> (Arc<RunRoute>, RunEvents) {
+        self.state.routes.open(run, task, credit)
     }
 
-    /// The run has ended: nothing may be said about it any more.
+    /// Closes the route of a run that has ended. Further frames for it violate the protocol.
     pub fn close_run(&self, run: &str) {
-        self.shared.routes.close(run);
+        self.state.routes.close(run);
     }
 
-    /// Says something to the plugin; waits while it does not read. What is said to a dead one is lost.
-    pub async fn say(&self, frame: &ToPlugin<'_>) {
+    /// Sends a frame to the plugin, and waits while the plugin does not read. Frames for a dead plugin are lost.
+    pub async fn send(&self, frame: &WorkerFrame<'_>) {
         let line = frame.line();
         tokio::select! {
             _ = self.lines.send(line) => {}
-            () = self.shared.dead.cancelled() => {}
+            () = self.state.dead.cancelled() => {}
         }
     }
 
-    /// Whether it takes runs.
+    /// Returns true while the plugin accepts runs.
     pub fn is_alive(&self) -> bool {
-        let ended = [&self.shared.closing, &self.shared.terminating, &self.shared.killing];
-        !self.shared.dead.is_cancelled() && !ended.into_iter().any(CancellationToken::is_cancelled)
+        let ended = [&self.state.closing, &self.state.terminating, &self.state.killing];
+        !self.state.dead.is_cancelled() && !ended.into_iter().any(CancellationToken::is_cancelled)
     }
 
-    /// Lets it end by itself, and ends it if it does not.
+    /// Closes the plugin's input so that it ends by itself, and ends it by force after the grace period.
     pub fn close(&self) {
-        self.shared.closing.cancel();
+        self.state.closing.cancel();
     }
 
-    /// Ends it because this run does not end.
+    /// Ends the plugin because this run does not end.
     pub fn terminate(&self, run: &str) {
-        self.shared.terminate(run);
+        self.state.terminate(run);
     }
 
-    /// See [`Shared::violate`].
-    pub fn violate(&self, run: &str, what: String) {
-        self.shared.violate(Some(run.to_owned()), what);
+    /// Kills the plugin for a violation of the protocol in this run.
+    pub fn kill_for_violation(&self, run: &str, violation: String) {
+        self.state.kill_for_violation(Some(run.to_owned()), violation);
     }
 
-    /// Waits until nothing of it is left.
-    pub async fn gone(&self) {
-        self.shared.dead.cancelled().await;
+    /// Waits until nothing of the plugin is left.
+    pub async fn wait_dead(&self) {
+        self.state.dead.cancelled().await;
     }
 
-    /// See [`Shared::fate_of`].
-    pub fn fate_of(&self, run: &str) -> RunFate {
-        self.shared.fate_of(run)
+    /// The consequence of the plugin's end for a run.
+    pub fn run_fate(&self, run: &str) -> RunFate {
+        self.state.run_fate(run)
     }
 }
-
-/// See `inlineParts` in the protocol.
-const DEFAULT_INLINE: u64 = 8 * 1024 * 1024;
 
 impl Drop for Plugin {
     fn drop(&mut self) {
@@ -130,13 +130,13 @@ impl Drop for Plugin {
     }
 }
 
-/// Starts the task that reads standard error.
-pub(super) fn watch_stderr(shared: &Arc<Shared>, child: &mut Child) -> JoinHandle<()> {
+/// Starts the background task that reads standard error.
+pub(super) fn spawn_stderr_reader(state: &Arc<PluginState>, child: &mut Child) -> JoinHandle<()> {
     let stderr = child.stderr.take();
-    let shared = shared.clone();
+    let state = state.clone();
     longhaul_runtime::spawn("plugin errors", async move {
         if let Some(stderr) = stderr {
-            stderr::forward(shared, stderr).await;
+            streams::read_stderr(state, stderr).await;
         }
     })
 }

@@ -1,9 +1,11 @@
-//! Plugins that stay running. A run takes a place in one that has room, or has another one started; a plugin that died is forgotten,
-//! and each death without a run that worked in between makes the next start wait longer.
+//! Plugins that stay running.
+//!
+//! A run takes a slot in a plugin that has one free, or another plugin is started. A dead plugin is forgotten. Each death without a
+//! successful run in between makes the next start wait longer.
 
 use super::{
     config::ProcessConfig,
-    handshake::{self, StartError},
+    handshake::{self, PluginStartError},
     plugin::Plugin,
 };
 use longhaul_domain::{AgentName, TaskId};
@@ -18,76 +20,79 @@ use std::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-const RESTART: Backoff = Backoff {
+/// Delay of a start after failures.
+const RESTART_BACKOFF: Backoff = Backoff {
     initial: Duration::from_millis(100),
     factor: 2.0,
     max: Duration::from_secs(10),
     jitter: false,
 };
 
-/// Most tasks that are remembered to need a plugin of their own.
+/// Maximum number of tasks that are remembered to need their own plugin.
 const MAX_ISOLATED_TASKS: usize = 4_096;
 
 /// The plugins of one agent.
 #[derive(Default)]
-pub(super) struct Pool {
-    /// Tasks that were in a plugin when it died, and nobody knows which of them it was. Each runs alone the next time: so
-    /// the one that kills plugins is found out, and cannot take others with it again.
+pub(super) struct PluginPool {
+    /// Tasks that were in a plugin when it died, where the culprit is not known. Each runs alone the next time. So the task that
+    /// kills plugins is found, and cannot take others with it again.
     isolated: Mutex<VecDeque<TaskId>>,
     plugins: Mutex<Vec<Arc<Plugin>>>,
-    /// Held while one is started, so that a crowd of runs does not start one each.
+    /// Held during a start, so that many waiting runs do not start a plugin each.
     starting: tokio::sync::Mutex<()>,
     failures: AtomicU32,
 }
 
-/// A place in a plugin.
-pub(super) struct Lease {
+/// A slot in a plugin.
+pub(super) struct PluginLease {
     pub plugin: Arc<Plugin>,
-    _place: Option<OwnedSemaphorePermit>,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
-impl Lease {
-    /// All of a plugin.
-    pub const fn of(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, _place: None }
+impl PluginLease {
+    /// A lease of a whole plugin.
+    pub const fn exclusive(plugin: Arc<Plugin>) -> Self {
+        Self { plugin, _slot: None }
     }
 }
 
-impl Pool {
-    /// A place in a plugin that is ready.
+impl PluginPool {
+    /// Takes a slot in a plugin that is ready, and starts a plugin if no slot is free.
     pub async fn lease(
         &self,
         agent: &AgentName,
         config: &ProcessConfig,
-    ) -> Result<Lease, StartError> {
+    ) -> Result<PluginLease, PluginStartError> {
         loop {
-            if let Some(lease) = self.free() {
+            if let Some(lease) = self.try_lease() {
                 return Ok(lease);
             }
-            let _turn = self.starting.lock().await;
-            if let Some(lease) = self.free() {
+            let _starting = self.starting.lock().await;
+            // Another run may have started a plugin meanwhile.
+            if let Some(lease) = self.try_lease() {
                 return Ok(lease);
             }
             if let Some(failures) = self.failures.load(Ordering::Acquire).checked_sub(1) {
-                tokio::time::sleep(RESTART.ceiling(failures)).await;
+                tokio::time::sleep(RESTART_BACKOFF.ceiling(failures)).await;
             }
-            let plugin = handshake::start(agent, config).await.inspect_err(|_| self.failed())?;
+            let plugin =
+                handshake::start(agent, config).await.inspect_err(|_| self.count_failure())?;
             self.lock().push(plugin);
         }
     }
 
-    /// A run came to its end.
-    pub fn worked(&self) {
+    /// Resets the backoff after a run that came to its end.
+    pub fn reset_failures(&self) {
         self.failures.store(0, Ordering::Release);
     }
 
-    /// Whether a task needs a plugin of its own.
+    /// Returns true when a task needs its own plugin.
     pub fn is_isolated(&self, task: TaskId) -> bool {
         self.isolated().contains(&task)
     }
 
-    /// Gives a task a plugin of its own the next time, or not any more.
-    pub fn isolate(&self, task: TaskId, needed: bool) {
+    /// Sets whether a task gets its own plugin the next time.
+    pub fn set_isolated(&self, task: TaskId, needed: bool) {
         let mut isolated = self.isolated();
         if let Some(at) = isolated.iter().position(|known| *known == task) {
             isolated.remove(at);
@@ -109,26 +114,26 @@ impl Pool {
             plugin.close();
         }
         for plugin in plugins {
-            plugin.gone().await;
+            plugin.wait_dead().await;
         }
     }
 
-    fn failed(&self) {
+    fn count_failure(&self) {
         self.failures.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn free(&self) -> Option<Lease> {
+    fn try_lease(&self) -> Option<PluginLease> {
         let mut plugins = self.lock();
         plugins.retain(|plugin| {
             let alive = plugin.is_alive();
             if !alive {
-                self.failed();
+                self.count_failure();
             }
             alive
         });
         plugins.iter().find_map(|plugin| {
-            let place = plugin.slots.clone().try_acquire_owned().ok()?;
-            Some(Lease { plugin: plugin.clone(), _place: Some(place) })
+            let slot = plugin.slots.clone().try_acquire_owned().ok()?;
+            Some(PluginLease { plugin: plugin.clone(), _slot: Some(slot) })
         })
     }
 

@@ -1,4 +1,4 @@
-//! Finds the program of a plugin, as starting it would, to say beforehand and plainly what is wrong.
+//! The search for a plugin's program. It finds the file that a start would run, so that problems are reported beforehand.
 
 use super::config::ProcessConfig;
 use rustix::fs::{Access, access};
@@ -8,42 +8,45 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where programs are looked for when there is no `PATH`.
+/// Folders that are searched when there is no `PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// A problem with the program of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProgramError {
-    /// The folder to run in.
+    /// The working folder is not a folder.
     #[error("working_dir {0} is not a folder")]
     WorkingDir(PathBuf),
-    /// A name that is in no folder of `PATH`.
+    /// No folder of `PATH` has a program of this name.
     #[error("there is no program {name:?} in PATH ({path})")]
     NotInPath {
-        /// As it is configured.
+        /// The configured name.
         name: String,
         /// The folders that were searched.
         path: String,
     },
-    /// A path that leads nowhere.
+    /// The file does not exist.
     #[error("{0} does not exist")]
     Missing(PathBuf),
-    /// A folder, say.
+    /// The path is a folder or another special file.
     #[error("{0} is not a file")]
     NotAFile(PathBuf),
-    /// A file that may not be run.
+    /// The file is not executable.
     #[error("{0} is not executable; chmod +x it, or name its interpreter first in command")]
     NotExecutable(PathBuf),
 }
 
 impl ProcessConfig {
-    /// The file that starting the plugin would run.
+    /// Finds the file that starting the plugin would run.
+    ///
+    /// # Errors
+    /// The working folder or the program does not exist, or the program cannot be executed.
     pub fn find_program(&self) -> Result<PathBuf, ProgramError> {
         if let Some(dir) = self.working_dir.as_ref().filter(|dir| !dir.is_dir()) {
             return Err(ProgramError::WorkingDir(dir.clone()));
         }
         let name = self.command.first().map(String::as_str).unwrap_or_default();
-        // Relative to where the program will run.
+        // Names are relative to the folder that the program will run in.
         let base = self.working_dir.clone().unwrap_or_default();
         if name.contains('/') {
             return check(base.join(name));

@@ -1,44 +1,90 @@
-//! What a plugin may ask for.
+//! Requests of a plugin, and its open steps.
 
 use super::{
     a2a::{MessageOut, TaskOut},
-    frames::{HistoryOut, Params, Reply},
-    steps::Steps,
+    frames::{HistoryOut, ReplyBody, RequestParams},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use longhaul_domain::{BlobHash, BlobKind, BlobRef, Content, HistoryItem, Json, Part, Seq, Task};
-use longhaul_executor::{ContextError, StepStart, TaskContext};
+use longhaul_domain::{
+    ArtifactId, BlobHash, BlobKind, BlobRef, Content, HistoryItem, Json, Part, Seq, Task,
+};
+use longhaul_executor::{ContextError, OpenStep, StepStart, TaskContext};
+use std::collections::HashMap;
 
-/// What an answer is made of.
-pub(super) enum Answer {
+/// Maximum number of open steps of a run.
+const MAX_OPEN_STEPS: usize = 8;
+
+/// The open steps of a run, by name. Their number bounds the output they hold back, and dropping them discards it.
+#[derive(Default)]
+pub(super) struct OpenSteps(HashMap<String, OpenStepOutput>);
+
+struct OpenStepOutput {
+    step: OpenStep,
+    last_artifact: Option<ArtifactId>,
+}
+
+impl OpenSteps {
+    /// Checks that one more step may begin. The error is for the plugin.
+    pub fn check_capacity(&self) -> Result<(), String> {
+        if self.0.len() < MAX_OPEN_STEPS {
+            return Ok(());
+        }
+        Err(format!("a run has at most {MAX_OPEN_STEPS} steps under way; end one first"))
+    }
+
+    /// Adds a step that has begun.
+    pub fn open(&mut self, step: OpenStep) {
+        self.0.insert(step.name().to_string(), OpenStepOutput { step, last_artifact: None });
+    }
+
+    /// The context of a step, and the artifact that it wrote last.
+    pub fn get(&mut self, name: &str) -> Option<(TaskContext, &mut Option<ArtifactId>)> {
+        let open = self.0.get_mut(name)?;
+        Some((open.step.context().clone(), &mut open.last_artifact))
+    }
+
+    /// Removes a step that ends.
+    pub fn close(&mut self, name: &str) -> Result<OpenStep, String> {
+        let open = self.0.remove(name);
+        open.map(|open| open.step).ok_or_else(|| format!("step {name:?} is not under way"))
+    }
+
+    /// The first open step by name.
+    pub fn first(&self) -> Option<&str> {
+        self.0.keys().min().map(String::as_str)
+    }
+}
+
+/// The data of a reply.
+pub(super) enum RequestReply {
     Part {
         raw: String,
         size: usize,
     },
     Task(Option<Box<Task>>),
     Tasks(Vec<Task>),
-    /// Older messages of the task.
+    /// Older messages of the task, oldest first.
     History(Vec<HistoryItem>),
-    /// A checkpoint.
+    /// The value of a checkpoint, if it is set.
     Stored(Option<Json>),
-    /// A step: its value when it is done already.
+    /// The value of a step that is done already.
     Step(Option<Json>),
     Done,
 }
 
-/// Why there is no answer.
-pub(super) enum Refusal {
-    /// The plugin is told.
-    Told(String),
-    /// The run cannot go on, or the store failed.
+/// A failed request.
+pub(super) enum RequestError {
+    /// The plugin made a mistake, and gets this error.
+    Rejected(String),
+    /// The run cannot continue, or the store failed.
     Context(ContextError),
 }
 
-impl From<ContextError> for Refusal {
+impl From<ContextError> for RequestError {
     fn from(error: ContextError) -> Self {
         match error {
-            ContextError::MissingBlob(hash) => Self::Told(format!("there is no part {hash}")),
-            ContextError::Step(wrong) => Self::Told(wrong.to_string()),
+            ContextError::MissingBlob(hash) => Self::Rejected(format!("there is no part {hash}")),
+            ContextError::Step(error) => Self::Rejected(error.to_string()),
             error => Self::Context(error),
         }
     }
@@ -47,40 +93,42 @@ impl From<ContextError> for Refusal {
 /// Answers a request.
 pub(super) async fn answer(
     ctx: &TaskContext,
-    steps: &mut Steps,
+    steps: &mut OpenSteps,
     method: &str,
-    params: Params,
-) -> Result<Answer, Refusal> {
+    params: RequestParams,
+) -> Result<RequestReply, RequestError> {
     Ok(match method {
         "part" => part(ctx, params).await?,
         "task" => {
-            let id = params.task_id.ok_or_else(|| told("`task` needs params.taskId"))?;
+            let id = params.task_id.ok_or_else(|| rejected("`task` needs params.taskId"))?;
             match id.parse() {
-                Ok(id) => Answer::Task(ctx.task(id).await?.map(Box::new)),
-                Err(_) => Answer::Task(None),
+                Ok(id) => RequestReply::Task(ctx.task(id).await?.map(Box::new)),
+                Err(_) => RequestReply::Task(None),
             }
         }
-        "referencedTasks" => Answer::Tasks(ctx.referenced_tasks().await?),
-        "earlierTasks" => Answer::Tasks(ctx.earlier_tasks(params.limit.unwrap_or(10)).await?),
+        "referencedTasks" => RequestReply::Tasks(ctx.referenced_tasks().await?),
+        "earlierTasks" => RequestReply::Tasks(ctx.earlier_tasks(params.limit.unwrap_or(10)).await?),
         "history" => {
             let before = params
                 .history_before
-                .ok_or_else(|| told("`history` needs params.historyBefore"))?;
-            Answer::History(ctx.earlier_messages(Seq(before)).await?)
+                .ok_or_else(|| rejected("`history` needs params.historyBefore"))?;
+            RequestReply::History(ctx.earlier_messages(Seq(before)).await?)
         }
         "flush" => {
             ctx.flush().await?;
-            Answer::Done
+            RequestReply::Done
         }
-        "checkpoint" => Answer::Stored(ctx.load_checkpoint(named(method, params)?.0).await?),
+        "checkpoint" => {
+            RequestReply::Stored(ctx.load_checkpoint(name_param(method, params)?.0).await?)
+        }
         "putCheckpoint" => {
-            let (name, value) = valued(method, params)?;
+            let (name, value) = name_and_value(method, params)?;
             ctx.checkpoint(name, &value).await?;
-            Answer::Done
+            RequestReply::Done
         }
         "beginStep" | "endStep" | "dropStep" => return step(ctx, steps, method, params).await,
         other => {
-            return Err(told(&format!(
+            return Err(rejected(&format!(
                 "unknown method {other:?}; known are part, task, referencedTasks, earlierTasks, history, flush, \
                  checkpoint, putCheckpoint, beginStep, endStep, dropStep"
             )));
@@ -90,80 +138,82 @@ pub(super) async fn answer(
 
 async fn step(
     ctx: &TaskContext,
-    steps: &mut Steps,
+    steps: &mut OpenSteps,
     method: &str,
-    params: Params,
-) -> Result<Answer, Refusal> {
+    params: RequestParams,
+) -> Result<RequestReply, RequestError> {
     match method {
         "beginStep" => {
-            let (name, _) = named(method, params)?;
-            steps.check_room().map_err(Refusal::Told)?;
+            let (name, _) = name_param(method, params)?;
+            steps.check_capacity().map_err(RequestError::Rejected)?;
             match ctx.begin_step(name).await? {
-                StepStart::Done(value) => Ok(Answer::Step(Some(value))),
+                StepStart::Done(value) => Ok(RequestReply::Step(Some(value))),
                 StepStart::Open(step) => {
                     steps.open(step);
-                    Ok(Answer::Step(None))
+                    Ok(RequestReply::Step(None))
                 }
             }
         }
         "endStep" => {
-            let (name, value) = valued(method, params)?;
-            steps.close(&name).map_err(Refusal::Told)?.commit(value).await?;
-            Ok(Answer::Done)
+            let (name, value) = name_and_value(method, params)?;
+            steps.close(&name).map_err(RequestError::Rejected)?.commit(value).await?;
+            Ok(RequestReply::Done)
         }
         _ => {
-            let (name, _) = named(method, params)?;
-            steps.close(&name).map_err(Refusal::Told)?;
-            Ok(Answer::Done)
+            let (name, _) = name_param(method, params)?;
+            steps.close(&name).map_err(RequestError::Rejected)?;
+            Ok(RequestReply::Done)
         }
     }
 }
 
-fn named(method: &str, params: Params) -> Result<(String, Option<Json>), Refusal> {
-    let name = params.name.ok_or_else(|| told(&format!("`{method}` needs params.name")))?;
+fn name_param(method: &str, params: RequestParams) -> Result<(String, Option<Json>), RequestError> {
+    let name = params.name.ok_or_else(|| rejected(&format!("`{method}` needs params.name")))?;
     Ok((name, params.value))
 }
 
-fn valued(method: &str, params: Params) -> Result<(String, Json), Refusal> {
-    let (name, value) = named(method, params)?;
-    Ok((name, value.ok_or_else(|| told(&format!("`{method}` needs params.value")))?))
+fn name_and_value(method: &str, params: RequestParams) -> Result<(String, Json), RequestError> {
+    let (name, value) = name_param(method, params)?;
+    Ok((name, value.ok_or_else(|| rejected(&format!("`{method}` needs params.value")))?))
 }
 
-async fn part(ctx: &TaskContext, params: Params) -> Result<Answer, Refusal> {
-    let id = params.id.ok_or_else(|| told("`part` needs params.id"))?;
+async fn part(ctx: &TaskContext, params: RequestParams) -> Result<RequestReply, RequestError> {
+    let id = params.id.ok_or_else(|| rejected("`part` needs params.id"))?;
     let hash: BlobHash = serde_json::from_value(serde_json::Value::String(id))
-        .map_err(|_| told("params.id is not the id of a large part"))?;
-    // As bytes any content can be read, whatever its kind.
+        .map_err(|_| rejected("params.id is not the id of a large part"))?;
+    // Any kind of content can be read as bytes.
     let reference = BlobRef { hash, size: 0, kind: BlobKind::Raw };
     let bytes = ctx.bytes(&Part::new(Content::Blob(reference))).await?;
     let size = bytes.len();
     let start = params.offset.unwrap_or(0).min(size);
     let end = start.saturating_add(params.length.unwrap_or(size)).min(size);
-    Ok(Answer::Part { raw: STANDARD.encode(&bytes[start..end]), size })
+    Ok(RequestReply::Part { raw: STANDARD.encode(&bytes[start..end]), size })
 }
 
-fn told(problem: &str) -> Refusal {
-    Refusal::Told(problem.to_owned())
+fn rejected(problem: &str) -> RequestError {
+    RequestError::Rejected(problem.to_owned())
 }
 
-impl Answer {
-    /// As the protocol writes it.
-    pub fn reply(&self) -> Reply<'_> {
+impl RequestReply {
+    /// The reply in the form of the protocol.
+    pub fn reply(&self) -> ReplyBody<'_> {
         match self {
-            Self::Part { raw, size } => Reply::Part { raw, size: *size },
+            Self::Part { raw, size } => ReplyBody::Part { raw, size: *size },
             Self::Task(task) => {
-                Reply::Task { task: task.as_deref().map(|task| Box::new(TaskOut::from(task))) }
+                ReplyBody::Task { task: task.as_deref().map(|task| Box::new(TaskOut::from(task))) }
             }
-            Self::Tasks(tasks) => Reply::Tasks { tasks: tasks.iter().map(TaskOut::from).collect() },
-            Self::History(items) => Reply::History(HistoryOut {
+            Self::Tasks(tasks) => {
+                ReplyBody::Tasks { tasks: tasks.iter().map(TaskOut::from).collect() }
+            }
+            Self::History(items) => ReplyBody::History(HistoryOut {
                 messages: items.iter().map(|item| MessageOut::from(&item.message)).collect(),
                 history_before: items.first().map(|item| item.seq.0),
             }),
-            Self::Stored(Some(value)) => Reply::Stored { found: true, value },
-            Self::Stored(None) => Reply::NotStored { found: false },
-            Self::Step(Some(value)) => Reply::StepDone { done: true, value },
-            Self::Step(None) => Reply::StepBegun { done: false },
-            Self::Done => Reply::Done {},
+            Self::Stored(Some(value)) => ReplyBody::Stored { found: true, value },
+            Self::Stored(None) => ReplyBody::NotStored { found: false },
+            Self::Step(Some(value)) => ReplyBody::StepDone { done: true, value },
+            Self::Step(None) => ReplyBody::StepBegun { done: false },
+            Self::Done => ReplyBody::Done {},
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Which run of a plugin something is said about. The reader never waits here: what a run may pile up is bounded by its credit and
-//! by how many requests it may have open.
+//! Routes from a plugin's output to its runs.
+//!
+//! Delivery never waits: the queue of a run is bounded by its credit and its number of open requests.
 
-use super::frames::{Kind, Said};
+use super::frames::{FrameKind, PluginFrame};
 use longhaul_domain::TaskId;
 use std::{
     collections::HashMap,
@@ -12,48 +13,48 @@ use std::{
 };
 use tokio::sync::{Notify, mpsc};
 
-/// Most requests that a run may have open.
-const MAX_REQUESTS: u32 = 8;
+/// Maximum number of open requests of a run.
+const MAX_OPEN_REQUESTS: u32 = 8;
 
-/// What is said about one run, in order. Ends when the plugin is dead.
-pub(super) type RunEvents = mpsc::UnboundedReceiver<Said>;
+/// The frames for one run, in order. Ends when the plugin is dead.
+pub(super) type RunEvents = mpsc::UnboundedReceiver<PluginFrame>;
 
-/// The accounts of one run.
+/// The route to one run, with its credit and open requests.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(super) struct RunRoute {
     task: TaskId,
     credit: AtomicU32,
     requests: AtomicU32,
-    /// Output is dropped and costs nothing.
-    deaf: AtomicBool,
+    /// Set when only the end of the run is delivered. Other frames are dropped and cost nothing.
+    end_only: AtomicBool,
     ended: AtomicBool,
-    /// Rung when the plugin says that it is getting on; not queued, as nothing bounds how often it does.
+    /// Signals `progress` frames. They are not queued, because nothing bounds their number.
     progress: Notify,
 }
 
-impl Route {
-    /// Grants credit; before the plugin is told.
+impl RunRoute {
+    /// Grants credit. Call this before telling the plugin.
     pub fn grant(&self, credit: u32) {
         self.credit.fetch_add(credit, Ordering::AcqRel);
     }
 
-    /// A request has been answered; before the plugin is told.
+    /// Notes that a request has been answered. Call this before sending the reply.
     pub fn answered(&self) {
         self.requests.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Waits until the plugin says that it is getting on. Safe to abandon.
+    /// Waits for a `progress` frame. Cancel safe.
     pub async fn progress(&self) {
         self.progress.notified().await;
     }
 
-    /// From now on only the end of the run is of interest.
-    pub fn deafen(&self) {
-        self.deaf.store(true, Ordering::Release);
+    /// Drops all further frames except the end of the run.
+    pub fn only_end(&self) {
+        self.end_only.store(true, Ordering::Release);
     }
 
-    /// Whether something may be handed on; an error when it may not be said.
-    fn admit(&self, kind: Kind) -> Result<bool, String> {
+    /// Decides whether a frame is delivered. The error is a violation of the protocol.
+    fn admit(&self, kind: FrameKind) -> Result<bool, String> {
         if self.ended.load(Ordering::Acquire) {
             return Err("the run has ended".to_owned());
         }
@@ -62,15 +63,15 @@ impl Route {
         };
         if kind.is_end() {
             self.ended.store(true, Ordering::Release);
-        } else if self.deaf.load(Ordering::Acquire) {
+        } else if self.end_only.load(Ordering::Acquire) {
             return Ok(false);
         } else if kind.is_output() && !take(&self.credit) {
             return Err("output without credit; wait for `credit`".to_owned());
-        } else if kind == Kind::Request
-            && self.requests.fetch_add(1, Ordering::AcqRel) >= MAX_REQUESTS
+        } else if kind == FrameKind::Request
+            && self.requests.fetch_add(1, Ordering::AcqRel) >= MAX_OPEN_REQUESTS
         {
-            return Err(format!("more than {MAX_REQUESTS} open requests"));
-        } else if kind == Kind::Progress {
+            return Err(format!("more than {MAX_OPEN_REQUESTS} open requests"));
+        } else if kind == FrameKind::Progress {
             self.progress.notify_one();
             return Ok(false);
         }
@@ -78,32 +79,32 @@ impl Route {
     }
 }
 
-/// All runs in one plugin.
+/// The routes to all runs in one plugin.
 #[derive(Default)]
-pub(super) struct Routes(Mutex<State>);
+pub(super) struct RunRoutes(Mutex<RoutesState>);
 
 #[derive(Default)]
-struct State {
-    open: HashMap<String, (Arc<Route>, mpsc::UnboundedSender<Said>)>,
-    /// How many there have ever been.
+struct RoutesState {
+    open: HashMap<String, (Arc<RunRoute>, mpsc::UnboundedSender<PluginFrame>)>,
+    /// Number of routes that were ever opened.
     opened: u64,
-    shut: bool,
+    shut_down: bool,
 }
 
-impl Routes {
-    pub fn open(&self, run: &str, task: TaskId, credit: u32) -> (Arc<Route>, RunEvents) {
+impl RunRoutes {
+    pub fn open(&self, run: &str, task: TaskId, credit: u32) -> (Arc<RunRoute>, RunEvents) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let route = Arc::new(Route {
+        let route = Arc::new(RunRoute {
             task,
             credit: AtomicU32::new(credit),
             requests: AtomicU32::new(0),
-            deaf: AtomicBool::new(false),
+            end_only: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             progress: Notify::new(),
         });
         let mut state = self.lock();
         state.opened += 1;
-        if !state.shut {
+        if !state.shut_down {
             state.open.insert(run.to_owned(), (route.clone(), sender));
         }
         (route, receiver)
@@ -113,28 +114,28 @@ impl Routes {
         self.lock().open.remove(run);
     }
 
-    /// Ends the events of every run, now and later.
-    pub fn shut(&self) {
+    /// Ends the events of all runs, current and future.
+    pub fn shut_down(&self) {
         let mut state = self.lock();
-        state.shut = true;
+        state.shut_down = true;
         state.open.clear();
     }
 
-    /// Hands on what is said about a run. The error says why it may not be said.
-    pub fn deliver(&self, said: Said) -> Result<(), String> {
-        let Some(run) = &said.run else { return Err("it names no `run`".to_owned()) };
+    /// Delivers a frame to its run. The error is a violation of the protocol.
+    pub fn deliver(&self, frame: PluginFrame) -> Result<(), String> {
+        let Some(run) = &frame.run else { return Err("it names no `run`".to_owned()) };
         let state = self.lock();
         let Some((route, sender)) = state.open.get(run) else {
             return Err(format!("run {run:?} does not exist, or has ended"));
         };
-        if route.admit(said.kind)? {
-            // A receiver that is gone has lost interest; its run is about to be closed.
-            let _ = sender.send(said);
+        if route.admit(frame.kind)? {
+            // A dropped receiver means that the run is about to be closed.
+            let _ = sender.send(frame);
         }
         Ok(())
     }
 
-    pub fn task_of(&self, run: &str) -> Option<TaskId> {
+    pub fn run_task(&self, run: &str) -> Option<TaskId> {
         self.lock().open.get(run).map(|(route, _)| route.task)
     }
 
@@ -144,19 +145,19 @@ impl Routes {
         open.next().filter(|_| open.len() == 0).map(|(route, _)| route.task)
     }
 
-    /// The only run that has not ended.
+    /// The run that has not ended, if it is the only one.
     pub fn only_run(&self) -> Option<String> {
         let state = self.lock();
         let going =
-            |(_, (route, _)): &(&String, &(Arc<Route>, _))| !route.ended.load(Ordering::Acquire);
+            |(_, (route, _)): &(&String, &(Arc<RunRoute>, _))| !route.ended.load(Ordering::Acquire);
         let mut open = state.open.iter().filter(going);
         let (run, _) = open.next()?;
         open.next().is_none().then(|| run.clone())
     }
 
-    /// Which run is to blame for what was said about this one. It may be over, or never have been; then it is the open one only
-    /// if the plugin has had no other.
-    pub fn blame(&self, named: String) -> Option<String> {
+    /// The run that caused a violation which names this run. When the named run is not open, the open one is to blame only if the
+    /// plugin has had no other.
+    pub fn culprit_for(&self, named: String) -> Option<String> {
         let state = self.lock();
         if state.open.contains_key(&named) {
             return Some(named);
@@ -164,7 +165,7 @@ impl Routes {
         state.open.keys().next().filter(|_| state.opened == 1).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RoutesState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
