@@ -54,6 +54,7 @@ impl ConnectionCache {
     /// Returns a cached connection, or acquires one from the pool.
     pub async fn acquire(&self) -> DbResult<CachedConnection> {
         let servers = &self.0.servers;
+        // Last in, first out: the connection used last is the least likely to be stale.
         while let Some(mut idle) = self.pop() {
             let unused = idle.last_used.elapsed();
             if servers.is_stale(unused) {
@@ -113,6 +114,7 @@ impl ConnectionCache {
         verified_at: Instant,
     ) {
         let mut idle = self.idle();
+        // Over the limit, the connection drops here and returns to its pool.
         if idle.len() < self.0.max_cached
             && checked_out_at.elapsed() < MAX_CHECKED_OUT
             && !self.0.pool.is_closed()

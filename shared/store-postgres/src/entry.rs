@@ -25,6 +25,7 @@ pub struct EncodedEntry {
 /// Returns the failure of a status. An executor that gives no reason gets [`FailureKind::Fatal`]: a
 /// retry would not help.
 fn failed(change: &StatusChange) -> Option<Box<TaskFailure>> {
+    // Only failures have a cause to keep.
     if change.state != TaskState::Failed {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Database errors, classified by what helps: retry, wait, or tell the operator.
+//! Database errors, classified by remedy: retry, wait, or tell the operator.
 
 use longhaul_store::{ReadBudget, StoreError};
 use sqlx_core::error::Error;

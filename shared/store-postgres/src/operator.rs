@@ -1,4 +1,4 @@
-//! What operators read and change: dead letters, queues and workers. None of these statements runs
+//! Operator reads and changes: dead letters, queues and workers. None of these statements runs
 //! once per task.
 //!
 //! A redrive commits the new task and the mark on the dead letter together. It locks the dead
@@ -212,6 +212,7 @@ async fn redrive_in_transaction(db: &Db, dead: TaskKey, new: &NewTask) -> DbResu
             ));
         }
     };
+    // In the same transaction as the new task, so that both exist or neither.
     query(MARK_REDRIVEN)
         .bind(dead.owner.0)
         .bind(dead.task.uuid())
@@ -219,6 +220,7 @@ async fn redrive_in_transaction(db: &Db, dead: TaskKey, new: &NewTask) -> DbResu
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
+    // After the commit: readers must find the task when they hear of it.
     db.signals.publish_created([TaskKey { owner: dead.owner, task }]);
     Ok(RedriveOutcome::Now { task })
 }

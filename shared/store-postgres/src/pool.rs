@@ -24,6 +24,7 @@ pub fn pool(servers: &Servers, kind: SessionKind, connections: u32) -> PgPool {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3_600))
+        // The hooks below verify more cheaply than a ping before every acquire.
         .test_before_acquire(false)
         // The pool retries a refused connection with a pause until the acquire timeout.
         .after_connect(move |connection, _| {
@@ -100,6 +101,7 @@ impl ConnectionPools {
     /// Closes the pools after running statements have finished. Connections that take longer than 3
     /// seconds are left open.
     pub async fn close(&self) {
+        // Cached connections are checked out, so close() would wait for them.
         self.cache.drain();
         self.relaxed_cache.drain();
         let closed = join(self.synchronous.close(), self.relaxed.close());

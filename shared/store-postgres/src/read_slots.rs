@@ -42,6 +42,7 @@ impl ReadSlots {
 
     /// Acquires a connection for reading. Waits at most 5 seconds for a slot.
     pub async fn reader(&self, pool: &ConnectionCache) -> DbResult<ReadConnection> {
+        // The permit comes first: waiting readers must not hold connections.
         let permit = acquire(&self.reads).await?;
         Ok(ReadConnection { connection: pool.acquire().await?, _permit: permit })
     }

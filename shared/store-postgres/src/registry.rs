@@ -49,6 +49,7 @@ async fn read_agents(connection: &mut PgConnection) -> DbResult<Vec<AgentDescrip
 /// Registers agents, except those whose registered version is higher.
 async fn register(db: &Db, new: &[AgentDescriptor]) -> DbResult<()> {
     let mut transaction = db.begin().await?;
+    // Without the lock a lower version could overwrite a higher one that was just registered.
     query(LOCK_AGENTS).execute(&mut *transaction).await?;
     let known: BTreeMap<_, _> = read_agents(&mut transaction)
         .await?

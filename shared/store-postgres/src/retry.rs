@@ -142,6 +142,7 @@ where
             Err(_) => last_cause.take().unwrap_or_else(|| "no answer".to_owned()),
         };
         let database = redact_url(url.expose());
+        // Give up now if the next attempt would start after the limit.
         let delay = Backoff::DATABASE.random_delay(attempt);
         if started.elapsed() + delay >= limit {
             return Err(DbError::Unavailable(format!("no Postgres at {database}: {cause}")));

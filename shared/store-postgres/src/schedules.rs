@@ -216,6 +216,7 @@ async fn fire_in_transaction(
         };
         (*at, task)
     });
+    // A key with other content created no task, so there is none to record.
     let made = made.filter(|_| accepted != Some(Accepted::KeyReused));
     query(SET_FIRED)
         .bind(fire.owner.0)
@@ -227,6 +228,7 @@ async fn fire_in_transaction(
         .await?;
     transaction.commit().await?;
     if let (Some((_, new)), Some(Accepted::Created { .. })) = (task, &accepted) {
+        // After the commit: readers must find the task when they hear of it.
         db.signals.publish_created([new.accept.key]);
     }
     Ok(FireOutcome::Now(accepted))

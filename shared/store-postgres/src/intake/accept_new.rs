@@ -250,6 +250,7 @@ async fn insert(
     let all = || tasks.iter().map(|task| &task.accept);
     let millis =
         |period: Duration| i64::try_from(period.as_millis()).unwrap_or(i64::MAX).min(MAX_DELAY_MS);
+    // Sorted and unique, so that concurrent batches insert in the same order.
     let blobs: BTreeMap<(i32, &[u8]), &Bytes> = all()
         .flat_map(|a| a.accept.blobs.iter().map(|b| ((a.key.owner.0, &b.hash.0[..]), &b.bytes)))
         .collect();

@@ -92,6 +92,7 @@ async fn accept(db: &Db, messages: &[NewMessage]) -> DbResult<Vec<Result<Followe
             }));
             continue;
         }
+        // Lock and lookup name owner and id, so another owner's task looks missing.
         let Some(task) = tasks.get_mut(&key) else {
             outcomes.push(Ok(FollowedUp::NotFound));
             continue;
@@ -142,6 +143,7 @@ fn append(task: &mut LockedTask, message: &NewMessage) -> FollowedUp {
         return FollowedUp::Ended(task.state);
     }
     let bytes = message.entry.text.len() as u64;
+    // The budget is checked under the lock, so concurrent messages cannot exceed it together.
     if !message.follow_up.budget.allows(task.follow_ups, bytes) {
         return FollowedUp::OverBudget;
     }

@@ -40,6 +40,7 @@ impl IntakeStore for PostgresStore {
     }
 
     async fn request_cancel(&self, cancel: RequestCancel) -> Result<CancelRequested> {
+        // Set once an attempt lost its answer: a canceled task may then be our own work.
         let in_doubt = AtomicBool::new(false);
         self.db
             .retry(|| async {
@@ -89,7 +90,9 @@ fn decide_cancel(task: &mut LockedTask, cancel: &RequestCancel) -> CancelRequest
         return CancelRequested::Canceled { seq: cancel_task(task, 0) };
     };
     let asked_before = run.cancel_at.is_some();
+    // A repeated request never extends the deadline.
     run.cancel_at = Some(run.cancel_at.map_or(deadline, |earlier| earlier.min(deadline)));
+    // One note per task, however often the client asks.
     if !asked_before {
         task.append_entry(EncodedEntry::from(&EntryBody::Note(Note::CancelRequested)), 0);
     }

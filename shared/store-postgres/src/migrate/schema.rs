@@ -102,6 +102,7 @@ pub async fn is_current_and_writable(connection: &mut PgConnection) -> bool {
 
 fn check_version(version: i32, major: i32) -> DbResult<()> {
     check_not_newer(version, major)?;
+    // A newer version with the same major number is compatible.
     if version < REQUIRED.version {
         return Err(DbError::Schema(format!(
             "the database has schema version {version} and this program needs {}: run `longhaul migrate`",

@@ -32,6 +32,7 @@ pub async fn list(connection: &mut PgConnection, request: &ListQuery) -> DbResul
         page(connection, request, path, i64::from(size) + 1).await?;
     let full = tasks.len() > size as usize;
     tasks.truncate(size as usize);
+    // The cursor is the last task shown, whether or not it is readable.
     let last = tasks.last().map(|found| found.position);
     let tasks = tasks.into_iter().filter_map(|found| found.task).collect();
     let tasks = with_contents(connection, tasks, request.options).await?;
@@ -126,6 +127,7 @@ async fn page(
     }
     let rows = query.fetch_all(connection).await?;
     let walk_end = match rows.first() {
+        // Every row carries the end of the walk; an empty page has one row without a task.
         Some(row) if path.is_bounded() => walk_end(row)?,
         _ => None,
     };

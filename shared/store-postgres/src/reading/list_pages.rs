@@ -208,6 +208,8 @@ impl ListPath {
                 Ok(Self::RareState)
             }
             Some(S::Submitted | S::Working) => {
+                // Submitted and working tasks have runs; without too many of them no index by state
+                // is needed.
                 let few = few_runs(connection, request).await?;
                 Ok(if few { Self::Live } else { Self::Walk })
             }

@@ -155,6 +155,7 @@ async fn count_all(connection: &mut PgConnection, request: &ListQuery) -> DbResu
     if total <= MAX_EXACT_TOTAL {
         return Ok(total);
     }
+    // The planner has statistics per owner, but none per owner and time.
     if request.status_from.is_some() {
         return Ok(MAX_EXACT_TOTAL + 1);
     }
@@ -227,6 +228,7 @@ async fn extrapolate(
     if !cut || found > MAX_EXACT_TOTAL || request.status_from.is_some() {
         return Ok(found);
     }
+    // The sample held this many tasks, so there are at least as many.
     let all = estimate(connection, request).await?.max(FILTER_SAMPLE_TASKS);
     Ok(found.saturating_mul(all) / FILTER_SAMPLE_TASKS)
 }

@@ -58,6 +58,7 @@ pub async fn read(
     let mut pages: LogPages = BTreeMap::new();
     for row in &rows {
         let key = key(row)?;
+        // The first row of a task carries its state, also when it has no entry.
         let page = match pages.remove(&key) {
             Some(page) => page,
             None => empty_page(row),

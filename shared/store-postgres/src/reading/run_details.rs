@@ -88,6 +88,7 @@ struct RunDetailsRow(RunDetails);
 impl TryFrom<&PgRow> for RunDetailsRow {
     type Error = DbError;
     fn try_from(row: &PgRow) -> DbResult<Self> {
+        // A task without a run is neither queued nor running.
         let queue = match column(row, "run_at")? {
             Some(run_at) => Some(QueuePosition {
                 running: column(row, "running")?,

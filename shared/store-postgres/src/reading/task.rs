@@ -69,6 +69,7 @@ pub async fn fill(
     }
     if options.history > 0 && !tasks.is_empty() {
         let wanted: Vec<MessageRange> = tasks.iter().map(messages_of).collect();
+        // Messages get what the artifacts left of the budget.
         let mut found = messages_in_budget(connection, &wanted, options.history, budget).await?;
         for task in &mut *tasks {
             let items = found.remove(&task.key).unwrap_or_else(|| Ok(Vec::new()))?;

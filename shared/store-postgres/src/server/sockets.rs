@@ -45,6 +45,7 @@ pub fn tcp_port(options: &PgConnectOptions) -> Option<u16> {
 /// opened at the same time, as after a switchover, share one walk over the file descriptors.
 pub async fn tune_connections_to(port: Option<u16>) {
     let Some(port) = port else { return };
+    // Remember the port: later walks tune the connections to every known database.
     DATABASE_PORTS.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
     let walks_before = WALKS_BEGUN.load(Ordering::Acquire);
     let _turn = WALK_LOCK.lock().await;

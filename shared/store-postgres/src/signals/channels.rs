@@ -82,6 +82,7 @@ impl ChannelSubscriptions {
     /// Returns the channels to listen to, and forgets those without a recent request.
     pub fn wanted(&self) -> BTreeSet<NotifyChannel> {
         let mut requests = self.requests();
+        // Channels of tasks without followers expire here.
         requests.logs.retain(|_, request| request.elapsed() < CHANNEL_LINGER);
         let logs = requests.logs.keys().map(|channel| NotifyChannel::Log(*channel));
         requests.control.then_some(NotifyChannel::Control).into_iter().chain(logs).collect()

@@ -42,6 +42,7 @@ pub async fn run_notifier(hub: Arc<SignalHub>, pool: ConnectionCache, stop: Canc
             break;
         }
     }
+    // The last writes of this process may have added signals.
     unsent.extend(take_pending(&hub));
     if let Err(failure) = try_to_send(&pool, &unsent, FINAL_NOTIFY_TIMEOUT).await {
         tracing::warn!(?failure, "final notify failed");

@@ -46,6 +46,7 @@ async fn write(db: &Db, writes: &[RunWrite]) -> DbResult<Vec<Result<WriteOutcome
     let outcomes = writes
         .iter()
         .map(|write| {
+            // A task that does not exist has no run, so no fence can be valid.
             let Some(task) = tasks.get_mut(&write.key()) else { return Ok(write.fenced_outcome()) };
             let wrote = decide(task, write)?;
             if wrote.is_change() {
@@ -84,6 +85,7 @@ fn append(task: &mut LockedTask, output: &EncodedAppend) -> Result<Appended> {
     if !task.is_held_by(fence) {
         return Ok(Appended::Fenced);
     }
+    // The caller repeats an operation whose answer was lost.
     if task.is_op_done(fence.epoch, op) {
         return Ok(Appended::Already { last: task.last_seq });
     }

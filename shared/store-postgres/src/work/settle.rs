@@ -31,6 +31,7 @@ pub fn settle(task: &mut LockedTask, settle: &EncodedSettle) -> Result<Settled> 
     if !task.is_held_by(fence) {
         return Ok(outcome_without_lease(task, settle));
     }
+    // The caller repeats a settle whose answer was lost.
     if task.is_op_done(fence.epoch, op) {
         return Ok(Settled::Already { last: task.last_seq });
     }
@@ -38,6 +39,7 @@ pub fn settle(task: &mut LockedTask, settle: &EncodedSettle) -> Result<Settled> 
     let decision = decide(task, settle);
     apply(task, settle, &decision);
     task.record_op(fence.epoch, op);
+    // Lets a repeat be told from a settle by another run.
     task.settle_token = Some(fence.token);
     let last = task.last_seq;
     Ok(match decision {
@@ -88,6 +90,7 @@ fn decide(task: &LockedTask, settle: &EncodedSettle) -> SettleDecision {
                 SettleDecision::Over
             }
         }
+        // A parked task would escape the cancel, so cancel it now.
         SettleAs::Park(_) if canceling => SettleDecision::Canceled { keep_last: false },
         SettleAs::Park(_) if unread => SettleDecision::HandedBack { once: false },
         SettleAs::Park(_) => SettleDecision::Over,

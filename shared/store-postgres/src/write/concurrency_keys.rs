@@ -63,6 +63,7 @@ pub async fn unblock_runs(
     let mut places: BTreeMap<ConcurrencyKeyRef<'_>, i64> = BTreeMap::new();
     for task in tasks.iter().filter(|task| task.frees_concurrency_key()) {
         if let Some(key) = &task.concurrency_key {
+            // Several tasks of the batch may free slots of one key.
             *places.entry((task.agent.as_str(), task.key.owner.0, key.as_str())).or_default() += 1;
         }
     }

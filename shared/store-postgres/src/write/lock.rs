@@ -108,6 +108,7 @@ fn follow_up_usage(row: &PgRow) -> DbResult<TaskUsage> {
 }
 
 fn run_row(row: &PgRow) -> DbResult<Option<RunRow>> {
+    // A left join: no epoch means no run.
     let Some(epoch) = column::<Option<i32>>(row, "run_epoch")? else { return Ok(None) };
     let token: Option<Uuid> = column(row, "token")?;
     let worker: Option<Uuid> = column(row, "worker")?;

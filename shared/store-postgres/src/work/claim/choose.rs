@@ -101,6 +101,7 @@ pub struct ClaimPlan {
 pub fn plan_claims(offers: &mut [AgentOffer], most: usize) -> ClaimPlan {
     let mut plan = ClaimPlan::default();
     let mut progressed = true;
+    // One pass takes at most one run per owner: that is their turn.
     while progressed && plan.claim.len() < most {
         progressed = false;
         let longest = offers.iter().map(|offer| offer.owners.len()).max().unwrap_or(0);
@@ -132,6 +133,7 @@ fn take_next(offer: &mut AgentOffer, place: usize, plan: &mut ClaimPlan) -> bool
         if !open {
             return false;
         }
+        // Candidates come in queue order, so the first one allowed is the next to run.
         let run = runs.remove(0);
         if offer.running.has_room_for_key(&run, &offer.limits) {
             offer.running.add(owner, run.concurrency_key.as_deref(), 1);

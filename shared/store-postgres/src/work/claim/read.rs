@@ -70,6 +70,7 @@ pub async fn read_claimed(
     for row in &rows {
         match ClaimedRow::try_from(row) {
             Ok(ClaimedRow(run)) => claimed.push(run),
+            // The run is released and postponed; the other runs are handed out.
             Err(failure) => unreadable.push((column::<Uuid>(row, "token")?, failure)),
         }
     }

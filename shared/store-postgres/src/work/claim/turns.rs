@@ -33,6 +33,7 @@ impl OwnerTurns {
 /// Chooses a random owner number. Numbers start at 1 and their count is unknown here, so every
 /// order of magnitude is equally likely.
 fn random_owner(random: u128) -> OwnerId {
+    // Choose the magnitude first, then a number below it.
     let bits = u32::try_from(random % 20).unwrap_or_default();
     let number = (random >> 64) & ((1 << bits) - 1);
     OwnerId(i32::try_from(number).unwrap_or_default())

@@ -128,6 +128,7 @@ fn decide(
     match reason {
         ReapReason::Retired | ReapReason::Dead => lost(task, reason, rules, rank),
         ReapReason::Cancel => {
+            // The run may have ended while this transaction waited for its lock.
             task.run.as_ref()?;
             Some(cancel(task))
         }
@@ -171,6 +172,7 @@ fn lost(
         run.reoffer();
         return Some(Reaped::Offered { key: task.key, agent: task.agent.clone() });
     }
+    // A lost worker costs no attempt, but counts towards poison.
     run.losses += 1;
     let (losses, attempts) = (run.losses, run.attempt);
     // Backoff spaces suspects out, so that the one that kills workers runs alone.

@@ -71,6 +71,7 @@ pub async fn unblock_idle_keys(db: &Db) -> DbResult<Vec<Reaped>> {
         .filter(|(_, free)| *free)
         .map(|((agent, owner, key), _)| ((agent.as_str(), *owner, key.as_str()), 1))
         .collect();
+    // Rows locked by others are skipped; the next pass finds them.
     let freed = unblock(&mut transaction, &places).await?;
     transaction.commit().await?;
     // After the last page start again at the first.

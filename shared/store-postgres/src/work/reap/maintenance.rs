@@ -40,6 +40,7 @@ impl MaintenanceProgress {
         let now = Instant::now();
         let full_scan_due = last.is_none_or(|last| now.duration_since(last) >= FULL_SCAN_INTERVAL);
         if full_scan_due {
+            // Claimed under the lock, so that concurrent passes make one full scan.
             *last = Some(now);
         }
         full_scan_due

@@ -71,6 +71,7 @@ limit $1";
 /// Reaps the runs of lost workers and overdue runs, in one transaction.
 pub async fn reap_runs(db: &Db, reap: &ReapRequest, lost: &LostWorkers) -> DbResult<Vec<Reaped>> {
     let mut transaction = db.begin().await?;
+    // In the same transaction, so that a worker is never lost while its runs stay claimed.
     workers::mark_lost(&mut transaction, lost).await?;
     let found = lock_runs(&mut transaction, reap).await?;
     let (changes, reaped) = decide::reap(&mut transaction, &found, rules(db, reap)).await?;

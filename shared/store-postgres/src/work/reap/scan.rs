@@ -222,6 +222,7 @@ impl TryFrom<&PgRow> for ReapScan {
                 cancel: until("next_cancel")?,
                 queue: until("next_queue")?,
                 due: until("next_due")?,
+                // A passed deadline of a running task counts from the end of its grace period.
                 deadline: passed.into_iter().chain(deadline).min(),
             },
         })
