@@ -17,7 +17,7 @@ use prost::{
 /// malformed bytes, which decoding refuses.
 pub fn check(dialect: Dialect, method: &str, request: &[u8]) -> Result<(), ProtocolError> {
     let is_new = dialect == Dialect::V1_0;
-    let (root, place, parts) = match (method, is_new) {
+    let (root, path, parts) = match (method, is_new) {
         ("SendMessage" | "SendStreamingMessage", true) => {
             (MessageKind::Send, "message", "message.parts")
         }
@@ -34,8 +34,8 @@ pub fn check(dialect: Dialect, method: &str, request: &[u8]) -> Result<(), Proto
     match count.walk(root, request, 0) {
         Ok(()) => Ok(()),
         Err(TooMany::Parts) => Err(ProtocolError::invalid(parts, too_many_parts())),
-        Err(TooMany::Elements) => Err(ProtocolError::invalid(place, too_many_elements())),
-        Err(TooMany::Levels) => Err(ProtocolError::invalid(place, too_deep())),
+        Err(TooMany::Elements) => Err(ProtocolError::invalid(path, too_many_elements())),
+        Err(TooMany::Levels) => Err(ProtocolError::invalid(path, too_deep())),
     }
 }
 

@@ -26,7 +26,7 @@ pub fn status(dialect: Dialect, error: &ProtocolError) -> Status {
         Dialect::V1_0 | Dialect::V0_3 | Dialect::V0_1 => dialect.message(error),
     };
     let message = cut(message);
-    let details = details(&dialect.named(error));
+    let details = details(&dialect.with_dialect_paths(error));
     // The details repeat code and message, as `google.rpc.Status` requires.
     let written = rpc::Status { code, message: message.clone(), details };
     Status::with_details(Code::from_i32(code), message, Bytes::from(written.encode_to_vec()))

@@ -78,9 +78,9 @@ pub(crate) struct EnclosingTask<'a> {
 }
 
 /// Task and context ids of a message; unknown ones are empty.
-pub(crate) fn ids(message: &Message, place: Option<EnclosingTask<'_>>) -> (String, String) {
-    let task = message.task_id.or(place.map(|place| place.task));
-    let context = message.context_id.as_ref().or(place.map(|place| place.context));
+pub(crate) fn ids(message: &Message, enclosing: Option<EnclosingTask<'_>>) -> (String, String) {
+    let task = message.task_id.or(enclosing.map(|enclosing| enclosing.task));
+    let context = message.context_id.as_ref().or(enclosing.map(|enclosing| enclosing.context));
     (
         task.map(|task| task.to_string()).unwrap_or_default(),
         context.map(|context| context.as_str().to_owned()).unwrap_or_default(),

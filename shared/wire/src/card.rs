@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 
 /// Header that carries an API key, beside `Authorization`.
 pub const API_KEY_HEADER: &str = "X-API-Key";
-const BEARER: &str = "bearer";
-const API_KEY: &str = "apiKey";
+const BEARER_SCHEME: &str = "bearer";
+const API_KEY_SCHEME: &str = "apiKey";
 
 /// Protocol binding of an interface (A2A 4.4.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,8 +199,9 @@ fn api_keys() -> (BTreeMap<String, SecurityScheme>, Vec<SecurityRequirement>) {
     let single_scheme = |name: &str| SecurityRequirement {
         schemes: BTreeMap::from([(name.to_owned(), StringList::default())]),
     };
-    let schemes = BTreeMap::from([(BEARER.to_owned(), bearer), (API_KEY.to_owned(), header)]);
-    (schemes, vec![single_scheme(BEARER), single_scheme(API_KEY)])
+    let schemes =
+        BTreeMap::from([(BEARER_SCHEME.to_owned(), bearer), (API_KEY_SCHEME.to_owned(), header)]);
+    (schemes, vec![single_scheme(BEARER_SCHEME), single_scheme(API_KEY_SCHEME)])
 }
 
 /// Skills on the card. A card needs at least one, so an agent that shows none is listed as its own

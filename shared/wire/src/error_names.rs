@@ -34,12 +34,12 @@ impl Dialect {
 
     /// Translates parameter paths into this dialect. Readers already use the dialect's paths; use
     /// cases use those of 1.0.
-    pub fn named(self, error: &ProtocolError) -> Cow<'_, ProtocolError> {
+    pub fn with_dialect_paths(self, error: &ProtocolError) -> Cow<'_, ProtocolError> {
         let names: &[(&str, &str)] = match self {
             Self::V1_0 => return Cow::Borrowed(error),
-            Self::V0_3 => &V0_3,
-            Self::V0_3Proto => &V0_3_PROTO,
-            Self::V0_1 => &V0_1,
+            Self::V0_3 => &V0_3_PATHS,
+            Self::V0_3Proto => &V0_3_PROTO_PATHS,
+            Self::V0_1 => &V0_1_PATHS,
         };
         let ProtocolError::InvalidParams(violations) = error else { return Cow::Borrowed(error) };
         let renamed = violations
@@ -70,22 +70,22 @@ impl ProtocolError {
     /// Writes the error body of bindings other than JSON-RPC, in the vocabulary of the dialect. The
     /// 0.3 specification does not define the body; it is that of 1.0.
     pub fn to_http_body_in(&self, dialect: Dialect) -> Result<Vec<u8>, WireError> {
-        dialect.named(self).to_http_body()
+        dialect.with_dialect_paths(self).to_http_body()
     }
 }
 
-const V0_3: [(&str, &str); 2] = [
+const V0_3_PATHS: [(&str, &str); 2] = [
     ("configuration.returnImmediately", "configuration.blocking"),
     ("configuration.taskPushNotificationConfig", "configuration.pushNotificationConfig"),
 ];
 
-const V0_3_PROTO: [(&str, &str); 3] = [
+const V0_3_PROTO_PATHS: [(&str, &str); 3] = [
     ("message.parts", "message.content"),
     ("configuration.returnImmediately", "configuration.blocking"),
     ("configuration.taskPushNotificationConfig", "configuration.pushNotification"),
 ];
 
-const V0_1: [(&str, &str); 5] = [
+const V0_1_PATHS: [(&str, &str); 5] = [
     ("message.taskId", "id"),
     ("message.contextId", "sessionId"),
     ("configuration.acceptedOutputModes", "acceptedOutputModes"),
@@ -109,11 +109,11 @@ mod tests {
 
     #[test]
     fn only_whole_path_segments_are_renamed() {
-        assert_eq!(renamed("message.parts[0].text", &V0_3_PROTO), "message.content[0].text");
-        assert_eq!(renamed("message.parts", &V0_3_PROTO), "message.content");
-        assert_eq!(renamed("message.partsOther", &V0_3_PROTO), "message.partsOther");
-        assert_eq!(renamed("message.contextId", &V0_1), "sessionId");
-        assert_eq!(renamed("message.contextId", &V0_3), "message.contextId");
+        assert_eq!(renamed("message.parts[0].text", &V0_3_PROTO_PATHS), "message.content[0].text");
+        assert_eq!(renamed("message.parts", &V0_3_PROTO_PATHS), "message.content");
+        assert_eq!(renamed("message.partsOther", &V0_3_PROTO_PATHS), "message.partsOther");
+        assert_eq!(renamed("message.contextId", &V0_1_PATHS), "sessionId");
+        assert_eq!(renamed("message.contextId", &V0_3_PATHS), "message.contextId");
     }
 
     #[test]

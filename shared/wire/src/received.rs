@@ -94,15 +94,15 @@ pub struct ReceivedPage {
 }
 
 /// Status as a client sees it: the message carries the ids of the task.
-fn status(task: &Task, status: &TaskStatus) -> ReceivedStatus {
+fn received_status(task: &Task, status: &TaskStatus) -> ReceivedStatus {
     ReceivedStatus {
         state: status.state,
-        message: status.message.as_ref().map(|message| placed(task, message)),
+        message: status.message.as_ref().map(|message| with_task_ids(task, message)),
         at: Some(status.at),
     }
 }
 
-fn placed(task: &Task, message: &Message) -> Message {
+fn with_task_ids(task: &Task, message: &Message) -> Message {
     let mut message = message.clone();
     message.task_id.get_or_insert(task.key.task);
     message.context_id.get_or_insert_with(|| task.context.clone());
@@ -115,9 +115,9 @@ impl From<&Task> for ReceivedTask {
         Self {
             id: task.key.task.into(),
             context: Some(task.context.clone()),
-            status: status(task, &task.status),
+            status: received_status(task, &task.status),
             artifacts: task.artifacts.clone(),
-            history: task.history.iter().map(|item| placed(task, &item.message)).collect(),
+            history: task.history.iter().map(|item| with_task_ids(task, &item.message)).collect(),
             metadata: task.metadata.clone(),
         }
     }

@@ -1,8 +1,8 @@
 //! Task references as clients write them, and the derived ids of A2A 0.1, where clients choose task
 //! ids and send messages without ids.
 //!
-//! A chosen id maps to a derived task id, so a retry through any node and after any crash names the
-//! same task, and equal ids of two owners never meet. Nothing is stored for the mapping; responses
+//! A chosen id maps to a derived task id. A retry names the same task, through any node and after
+//! any crash, and equal ids of two owners never meet. Nothing is stored for the mapping; responses
 //! show the id that the client chose. A message without an id gets one derived from task, content
 //! and conversation turn: a retry is a duplicate, while the same words after a new question are a
 //! new message.

@@ -15,7 +15,7 @@ pub enum WireError {
     Unresolved(String),
     /// Response that is not JSON-RPC.
     #[error("the server's answer is not JSON-RPC: {0}")]
-    NotAnAnswer(String),
+    NotJsonRpc(String),
     /// Response that violates the protocol.
     #[error("the server's answer is not valid: {}", list(.0))]
     Invalid(Vec<Violation>),

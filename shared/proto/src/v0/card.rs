@@ -22,7 +22,7 @@ pub fn card(card: &AgentCard) -> pb::AgentCard {
         description: card.description.clone(),
         url: preferred.map(|interface| interface.url.clone()).unwrap_or_default(),
         preferred_transport: preferred.map(|i| i.protocol_binding.clone()).unwrap_or_default(),
-        additional_interfaces: old.iter().map(|interface| one(interface)).collect(),
+        additional_interfaces: old.iter().map(|interface| legacy_interface(interface)).collect(),
         protocol_version: CARD_PROTOCOL_VERSION.to_owned(),
         provider: card.provider.as_ref().map(provider),
         version: card.version.clone(),
@@ -42,7 +42,7 @@ pub fn card(card: &AgentCard) -> pb::AgentCard {
     }
 }
 
-fn one(interface: &AgentInterface) -> pb::AgentInterface {
+fn legacy_interface(interface: &AgentInterface) -> pb::AgentInterface {
     pb::AgentInterface { url: interface.url.clone(), transport: interface.protocol_binding.clone() }
 }
 

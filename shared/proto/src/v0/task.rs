@@ -15,13 +15,13 @@ pub fn task(task: &Task) -> Result<pb::Task, WireError> {
 
 /// Converts a task, with the cursor in its metadata if there is one.
 fn task_with_cursor(task: &Task, cursor: Option<Seq>) -> Result<pb::Task, WireError> {
-    let place = EnclosingTask { task: task.key.task, context: &task.context };
-    let history = task.history.iter().map(|item| message(&item.message, Some(place)));
+    let enclosing = EnclosingTask { task: task.key.task, context: &task.context };
+    let history = task.history.iter().map(|item| message(&item.message, Some(enclosing)));
     let now = &task.status;
     Ok(pb::Task {
         id: task.key.task.to_string(),
         context_id: task.context.as_str().to_owned(),
-        status: Some(status(now.state, now.message.as_ref(), now.at, place)?),
+        status: Some(status(now.state, now.message.as_ref(), now.at, enclosing)?),
         artifacts: task.artifacts.iter().map(artifact).collect::<Result<_, _>>()?,
         history: history.collect::<Result<_, _>>()?,
         metadata: write::with_cursor(task.metadata.as_ref(), cursor),
@@ -33,11 +33,11 @@ fn status(
     state: TaskState,
     status_message: Option<&Message>,
     at: Timestamp,
-    place: EnclosingTask<'_>,
+    enclosing: EnclosingTask<'_>,
 ) -> Result<pb::TaskStatus, WireError> {
     Ok(pb::TaskStatus {
         state: write::state(state),
-        update: status_message.map(|own| message(own, Some(place))).transpose()?,
+        update: status_message.map(|own| message(own, Some(enclosing))).transpose()?,
         timestamp: Some(write::time(at)),
     })
 }
@@ -64,11 +64,11 @@ fn status_update(
     cursor: Option<Seq>,
 ) -> Result<pb::TaskStatusUpdateEvent, WireError> {
     let change = &event.change;
-    let place = EnclosingTask { task: event.task, context: &event.context };
+    let enclosing = EnclosingTask { task: event.task, context: &event.context };
     Ok(pb::TaskStatusUpdateEvent {
         task_id: event.task.to_string(),
         context_id: event.context.as_str().to_owned(),
-        status: Some(status(change.state, change.message.as_ref(), event.at, place)?),
+        status: Some(status(change.state, change.message.as_ref(), event.at, enclosing)?),
         // The rule that also closes the stream.
         r#final: Dialect::V0_3Proto.wait_end().ends_stream(change.state),
         metadata: write::with_cursor(change.metadata.as_ref(), cursor),

@@ -56,9 +56,9 @@ fn read_part(given: pb::Part, at: &JsonPath<'_>) -> Parsed<Part> {
 
 pub(super) fn message(
     message: &Message,
-    place: Option<EnclosingTask<'_>>,
+    enclosing: Option<EnclosingTask<'_>>,
 ) -> Result<pb::Message, WireError> {
-    let (task_id, context_id) = write::ids(message, place);
+    let (task_id, context_id) = write::ids(message, enclosing);
     Ok(pb::Message {
         message_id: message.message_id.as_str().to_owned(),
         context_id,

@@ -67,10 +67,10 @@ pub fn read_response(body: &[u8]) -> Result<(RpcId, RpcResponse<'_>), WireError>
 /// Explains the lack of an envelope.
 fn not_a_response(body: &[u8], names: [&'static str; 3]) -> WireError {
     match serde_json::from_slice::<&RawValue>(body) {
-        Err(error) => WireError::NotAnAnswer(error.to_string()),
+        Err(error) => WireError::NotJsonRpc(error.to_string()),
         Ok(raw) => match read_root(raw, |raw, at| object(raw, at, names).map(drop)) {
             Err(violations) => WireError::Invalid(violations),
-            Ok(()) => WireError::NotAnAnswer("it is not a JSON object".to_owned()),
+            Ok(()) => WireError::NotJsonRpc("it is not a JSON object".to_owned()),
         },
     }
 }

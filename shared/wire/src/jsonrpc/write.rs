@@ -49,7 +49,7 @@ pub fn write_error(
         id: &'a RpcId,
         error: ErrorBody<'a>,
     }
-    let error = dialect.named(error);
+    let error = dialect.with_dialect_paths(error);
     to_vec(&ErrorResponse {
         jsonrpc: JSONRPC_VERSION,
         id,

@@ -218,9 +218,9 @@ impl<'de, const N: usize> Visitor<'de> for EnvelopeVisitor<N> {
         let mut members = [None; N];
         while let Some(MemberName(name)) = map.next_key()? {
             let value = map.next_value()?;
-            if let Some(place) = self.0.iter().position(|camel| same_name(&name, camel)) {
+            if let Some(index) = self.0.iter().position(|camel| same_name(&name, camel)) {
                 // The last of duplicate names wins.
-                members[place] = Some(value);
+                members[index] = Some(value);
             }
         }
         Ok(members)

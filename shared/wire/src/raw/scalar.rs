@@ -10,7 +10,7 @@ use longhaul_domain::{Json, JsonObject, Timestamp, check_text};
 use std::{borrow::Cow, ops::RangeInclusive};
 
 /// Base64 decoder that ignores missing padding and unused trailing bits.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
+const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -87,12 +87,12 @@ pub fn bytes(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Vec<u8>> {
     } else {
         text
     };
-    let read = LENIENT.decode(standard.as_bytes()).or_else(|error| {
+    let read = LENIENT_BASE64.decode(standard.as_bytes()).or_else(|error| {
         // MIME and the `base64` command break lines.
         let is_json_whitespace = |c: char| c.is_ascii_whitespace();
         let joined =
             standard.contains(is_json_whitespace).then(|| standard.replace(is_json_whitespace, ""));
-        joined.map_or(Err(error), |joined| LENIENT.decode(joined))
+        joined.map_or(Err(error), |joined| LENIENT_BASE64.decode(joined))
     });
     match read {
         Ok(bytes) => Ok(bytes),

@@ -124,13 +124,13 @@ fn interfaces(
     // Cards of 0.3 often repeat the preferred interface among the additional ones.
     let mut known = BTreeSet::new();
     let distinct = all.iter().filter(|interface| known.insert(*interface));
-    let of = |(url, transport): &(String, String)| AgentInterface {
+    let interface = |(url, transport): &(String, String)| AgentInterface {
         url: url.clone(),
         protocol_binding: transport.clone(),
         tenant: None,
         protocol_version: version.clone(),
     };
-    Ok(distinct.map(of).collect())
+    Ok(distinct.map(interface).collect())
 }
 
 fn read_requirement(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<SecurityRequirement> {

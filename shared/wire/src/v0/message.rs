@@ -129,7 +129,7 @@ pub(super) fn read_received(
     raw: RawJson<'_>,
     at: &JsonPath<'_>,
 ) -> Parsed<Message> {
-    read(form, raw, at).map(ParsedMessage::placed)
+    read(form, raw, at).map(ParsedMessage::into_message)
 }
 
 /// Reads a required task id.

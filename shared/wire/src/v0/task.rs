@@ -82,13 +82,13 @@ struct Artifacts<'a>(WriteContext<'a>, &'a Task);
 
 impl Serialize for Artifacts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let placed = |(index, artifact)| message::IndexedArtifact {
+        let indexed = |(index, artifact)| message::IndexedArtifact {
             cx: self.0,
             artifact,
             index,
             chunk: None,
         };
-        serializer.collect_seq(self.1.artifacts.iter().enumerate().map(placed))
+        serializer.collect_seq(self.1.artifacts.iter().enumerate().map(indexed))
     }
 }
 
@@ -179,7 +179,7 @@ pub(super) struct StatusBody<'a> {
 
 impl Serialize for StatusBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let placed = |message| {
+        let message_in_task = |message| {
             message::MessageInTask::new(
                 self.cx,
                 message,
@@ -189,7 +189,7 @@ impl Serialize for StatusBody<'_> {
         };
         let mut members = ObjectWriter::open(serializer)?;
         members.put("state", self.cx.form.state_name(self.state))?;
-        members.put_some("message", self.message.map(placed))?;
+        members.put_some("message", self.message.map(message_in_task))?;
         members.put("timestamp", &Rfc3339Millis(self.at))?;
         members.close()
     }

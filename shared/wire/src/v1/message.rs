@@ -64,7 +64,7 @@ pub(crate) struct ParsedMessage {
 
 impl ParsedMessage {
     /// Returns the message with its task id, if that is well-formed.
-    pub fn placed(mut self) -> Message {
+    pub fn into_message(mut self) -> Message {
         self.message.task_id = self.task.as_ref().and_then(TaskRef::id);
         self.message
     }
@@ -109,7 +109,7 @@ pub(super) fn read(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<ParsedMessage>
 
 /// Reads a message of a response.
 pub(super) fn read_received(raw: RawJson<'_>, at: &JsonPath<'_>) -> Parsed<Message> {
-    read(raw, at).map(ParsedMessage::placed)
+    read(raw, at).map(ParsedMessage::into_message)
 }
 
 /// Reads a context id; an empty one counts as absent.

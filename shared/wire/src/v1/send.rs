@@ -153,11 +153,11 @@ pub fn received_send(result: &RawValue) -> Result<ReceivedSend, WireError> {
 pub fn read_message_template(
     message: &RawValue,
 ) -> Result<(Message, Option<TaskRef>), Vec<Violation>> {
-    const GIVEN: &str = r#"{"messageId":"template","role":"ROLE_USER""#;
+    const DEFAULT_MEMBERS: &str = r#"{"messageId":"template","role":"ROLE_USER""#;
     let completed = message.get().trim_start().strip_prefix('{').map(|rest| {
         // The last of duplicate names wins, so members of the template override the defaults.
         let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
-        RawValue::from_string(format!("{GIVEN}{comma}{rest}"))
+        RawValue::from_string(format!("{DEFAULT_MEMBERS}{comma}{rest}"))
     });
     let completed = completed.and_then(Result::ok);
     let read = read_root(completed.as_deref().unwrap_or(message), read_user_message)?;

@@ -117,12 +117,12 @@ pub(super) struct StatusBody<'a> {
 
 impl Serialize for StatusBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let placed = |message| {
+        let message_in_task = |message| {
             message::MessageInTask::new(message, Some(self.task.into()), Some(self.context))
         };
         let mut members = ObjectWriter::open(serializer)?;
         members.put("state", state_name(self.state))?;
-        members.put_some("message", self.message.map(placed))?;
+        members.put_some("message", self.message.map(message_in_task))?;
         members.put("timestamp", &Rfc3339Millis(self.at))?;
         members.close()
     }

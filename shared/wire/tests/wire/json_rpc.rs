@@ -116,7 +116,7 @@ fn a_client_reads_results_and_errors_of_other_servers() {
     assert!(
         matches!(answer, RpcResponse::Error(error) if error.code == -1 && error.message == "m")
     );
-    assert!(matches!(read_response(b"<html>"), Err(WireError::NotAnAnswer(_))));
+    assert!(matches!(read_response(b"<html>"), Err(WireError::NotJsonRpc(_))));
     assert!(matches!(read_response(b"{}"), Err(WireError::Invalid(_))));
     assert!(matches!(read_response(b"[]"), Err(WireError::Invalid(_))));
 }
