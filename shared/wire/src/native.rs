@@ -1,6 +1,6 @@
 //! JSON of agents and task logs (`/agents`, `/tasks/{id}/log`), which Longhaul serves beside A2A.
 
-use crate::operator::millis;
+use crate::write::serialize_millis;
 use longhaul_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 /// An entry of a task's log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogEntryView {
-    /// Its place in the log, from 1.
+    /// Position in the log, from 1.
     pub seq: i64,
     /// Time of its commit.
-    #[serde(serialize_with = "millis")]
+    #[serde(serialize_with = "serialize_millis")]
     pub at: Timestamp,
-    /// The attempt that wrote it; 0 if no executor did.
+    /// Attempt that wrote the entry; 0 if no executor did.
     #[serde(default)]
     pub attempt: i64,
     /// `message`, `status`, `artifact` or `note`.
@@ -42,9 +42,9 @@ pub struct TaskLogPage<R = Box<RawValue>> {
     pub run: Option<R>,
     /// The entries, in order.
     pub entries: Vec<LogEntryView>,
-    /// Sequence number of the last entry that was looked at.
+    /// Sequence number of the last entry read.
     pub next: i64,
-    /// True if there are entries behind it.
+    /// True if further entries follow.
     pub more: bool,
 }
 
@@ -52,21 +52,21 @@ pub struct TaskLogPage<R = Box<RawValue>> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentView {
-    /// True if it answers where no agent is named.
+    /// True if the agent answers requests that name none.
     #[serde(default)]
     pub default: bool,
     /// Description, for people.
     #[serde(default)]
     pub description: String,
-    /// Media types that it reads.
+    /// Accepted media types.
     #[serde(default)]
     pub input_modes: Vec<String>,
-    /// Its name.
+    /// Name of the agent.
     pub name: String,
-    /// Media types that it writes.
+    /// Produced media types.
     #[serde(default)]
     pub output_modes: Vec<String>,
-    /// Its version.
+    /// Version of the agent.
     #[serde(default)]
     pub version: String,
 }

@@ -1,15 +1,19 @@
-//! JSON of the operator API (`/operator/v1`), for the node that writes it and the clients that read it.
+//! JSON of the operator API (`/operator/v1`), shared by the node that writes it and the clients
+//! that read it.
 //!
-//! Members stand in alphabetical order, unless a type says otherwise: that is their order in an answer. Readers ignore
-//! members that they do not know, and take a missing optional member for absent, so that client and server may be of
-//! different versions. Requests are strict: a node refuses a member that it does not know.
+//! Members are written in alphabetical order unless a type says otherwise. Readers ignore unknown
+//! members and treat missing optional ones as absent, so client and server may differ in version.
+//! Requests are strict: a node refuses unknown members.
 
-use crate::{native::LogEntryView, write::Rfc3339Millis};
+use crate::{
+    native::LogEntryView,
+    write::{serialize_millis, serialize_optional_millis},
+};
 use longhaul_domain::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A filter of dead letters, with the place of a page: the query of a list, and the body of a bulk redrive.
+/// Filter and page of dead letters: the query of a list, and the body of a bulk redrive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterQuery {
@@ -34,10 +38,10 @@ pub struct DeadLetterQuery {
     /// True lists redriven and dismissed letters too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handled: Option<bool>,
-    /// Cursor: [`DeadLetterPage::next`] of the page before.
+    /// Cursor: [`DeadLetterPage::next`] of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Most letters to return, or to redrive.
+    /// Maximum number of letters to return, or to redrive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -49,7 +53,7 @@ pub struct DeadLetterView {
     /// Agent that failed the task.
     pub agent: String,
     /// Time of the failure.
-    #[serde(serialize_with = "millis")]
+    #[serde(serialize_with = "serialize_millis")]
     pub at: Timestamp,
     /// Number of attempts.
     pub attempts: i64,
@@ -88,7 +92,7 @@ pub struct DeadLetterDetail<T = Box<RawValue>> {
     pub letter: DeadLetterView,
     /// The task.
     pub task: T,
-    /// The log of the task; its end, if the whole is too large.
+    /// Log of the task; only its end if the whole log is too large.
     #[serde(default)]
     pub log: Vec<LogEntryView>,
 }
@@ -158,7 +162,7 @@ pub struct QueueView {
 /// The queues of all agents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueList {
-    /// One for each agent.
+    /// Queues, one per agent.
     pub queues: Vec<QueueView>,
 }
 
@@ -171,7 +175,7 @@ pub struct WorkerView {
     /// Its id, new at each start.
     pub id: String,
     /// End of its lease.
-    #[serde(serialize_with = "millis")]
+    #[serde(serialize_with = "serialize_millis")]
     pub lease_until: Timestamp,
     /// Its name: host and process.
     pub name: String,
@@ -199,7 +203,8 @@ pub enum MissedFirings {
     All,
 }
 
-/// A schedule to put: the body of the request. Exactly one of `message` and `text` is given.
+/// Schedule to create or replace: the body of the request. Exactly one of `message` and `text` is
+/// given.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScheduleSpec {
@@ -253,7 +258,7 @@ pub struct ScheduleView<M = Box<RawValue>> {
     #[serde(default)]
     pub paused: bool,
     /// Time of the next firing; absent while it is paused or has none.
-    #[serde(default, serialize_with = "optional_millis")]
+    #[serde(default, serialize_with = "serialize_optional_millis")]
     pub next_at: Option<Timestamp>,
     /// The latest firing.
     #[serde(default)]
@@ -268,7 +273,7 @@ pub struct ScheduleView<M = Box<RawValue>> {
 #[serde(rename_all = "camelCase")]
 pub struct LastFiring {
     /// Time of the firing.
-    #[serde(serialize_with = "millis")]
+    #[serde(serialize_with = "serialize_millis")]
     pub at: Timestamp,
     /// Id of the task that it made.
     pub task_id: String,
@@ -294,19 +299,6 @@ pub struct FireAnswer {
 pub struct DeleteAnswer {
     /// Always true.
     pub deleted: bool,
-}
-
-/// Writes a time in UTC with milliseconds.
-pub(crate) fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    Rfc3339Millis(*at).serialize(serializer)
-}
-
-#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn optional_millis<S: Serializer>(
-    at: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    at.map(Rfc3339Millis).serialize(serializer)
 }
 
 #[cfg(test)]

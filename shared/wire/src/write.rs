@@ -101,6 +101,23 @@ impl Serialize for Rfc3339Millis {
     }
 }
 
+/// Writes a time as [`Rfc3339Millis`], for fields of derived types.
+pub(crate) fn serialize_millis<S: Serializer>(
+    at: &Timestamp,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    Rfc3339Millis(*at).serialize(serializer)
+}
+
+/// Writes an optional time as [`Rfc3339Millis`], for fields of derived types.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(crate) fn serialize_optional_millis<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.map(Rfc3339Millis).serialize(serializer)
+}
+
 /// Fills in the digits. Returns `false` for times that do not fit: years without four digits, and
 /// leap seconds.
 fn fill(text: &mut [u8; 24], at: Timestamp) -> bool {
