@@ -65,7 +65,7 @@ fn a_pooler_that_refuses_startup_parameters_ends_a_process_with_a_sentence() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
         assert!(
-            error.contains("startup parameter") && error.contains("leave `options` out"),
+            error.contains("startup parameter") && error.contains("remove `options`"),
             "{error}"
         );
         assert!(!error.contains("hunter2"), "{error}");
