@@ -51,6 +51,7 @@ impl Addresses {
             self.warn(parts);
             Forwarded::default()
         });
+        // The proxy's word first: the Host header may name the node itself.
         let named = host.or_else(|| hosts_of(parts).next().map(str::to_owned));
         let Some((text, host)) = named.and_then(|text| Host::parse(&text).map(|host| (text, host)))
         else {

@@ -106,7 +106,7 @@ impl BodyReader {
         let mut permit = None;
         loop {
             let received = u32::try_from(read.len()).unwrap_or(u32::MAX);
-            // Extended by what has arrived: a slow line is no attack, a silent one may be.
+            // Every byte received extends the deadline: a slow line is no attack, a silent one may be.
             let deadline = begun
                 + BODY_BASE_TIMEOUT
                 + Duration::from_secs(1) * (received / MIN_BYTES_PER_SECOND);

@@ -134,6 +134,7 @@ fn cached(request_headers: &HeaderMap, bytes: Vec<u8>, tag: &str, since: Option<
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, CARD_CACHE_CONTROL);
+    // The stated version selects the format.
     headers.insert(header::VARY, HeaderValue::from_static("A2A-Version"));
     for (name, value) in [(header::ETAG, Some(tag)), (header::LAST_MODIFIED, since)] {
         if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {

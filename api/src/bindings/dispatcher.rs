@@ -7,7 +7,7 @@ use super::{
     grpc, http, jsonrpc,
     origin::{OriginCheck, OriginPolicy, OriginRejection, cors_layer, is_document},
     request::RequestContext,
-    router,
+    router::router,
 };
 use crate::server::RequestHandler;
 use axum::{

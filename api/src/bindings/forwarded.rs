@@ -35,6 +35,7 @@ impl TrustedProxies {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
+        // IPv4 addresses may come mapped into IPv6.
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -74,6 +75,7 @@ impl TrustedProxies {
                     _ => {}
                 }
             }
+            // Whatever stands before this element was written by an unlisted sender.
             if !sender.is_some_and(|sender| self.trusts(sender)) {
                 break;
             }

@@ -113,6 +113,7 @@ impl Exchange<'_> {
                 let negotiation = self.state.negotiation;
                 // Only an unusual task id may have made it a call of 0.1; a failed one is answered as 0.3.
                 let dialect = negotiation.error_dialect(version, &call.method, dialect, &error);
+                // Most errors have status 200; see `refuse`.
                 let refusal = refuse(dialect, &call.id, &error);
                 let is_stream = dialect != Dialect::V1_0 && operation.is_stream();
                 return if is_stream && wants_events_only(&self.parts.headers) {

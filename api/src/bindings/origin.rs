@@ -157,6 +157,7 @@ impl OriginPolicy {
                 None => hosts_of(parts).collect(),
             };
             self.check_host(&hosts)?;
+            // An allowed page needs no further check.
             if !may_read {
                 self.check_origin(parts, &hosts)?;
             }

@@ -72,6 +72,7 @@ pub async fn perform(
     check_scope(&caller, operation)?;
     check_streams(state, operation)?;
     let request = block_in_place_if_large(size, read).await?;
+    // After decoding: the tenant may stand in the body.
     let caller = with_tenant(caller, request.tenant())?;
     let caller = &Caller { rules: client_rules(dialect), ..caller };
     let service = &state.service;

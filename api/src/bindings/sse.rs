@@ -168,6 +168,7 @@ impl SseEncoder {
                 frame = &mut next => return Some(frame),
                 () = self.silence.as_mut() => {
                     let due = self.last + self.keep_alive;
+                    // Otherwise a chunk was taken since the timer was set, and the timer moves.
                     if due <= Instant::now() {
                         self.silence.as_mut().reset(Instant::now() + self.keep_alive);
                         return None;
@@ -197,6 +198,7 @@ impl SseEncoder {
         let EventEnvelope { dialect, before, after, .. } = &self.envelope;
         let result = frame.encoded(encoding_slot(*dialect), |event| self.envelope.encode(event))?;
         let around = before.len() + after.len() + 40;
+        // One allocation per event: id, envelope and data.
         batch.reserve(
             // A large event goes out as shared bytes between two parts of the batch.
             around + if result.len() <= MAX_COPIED_EVENT_BYTES { result.len() } else { 0 },

@@ -14,6 +14,7 @@ pub struct CatchUpQueue {
 impl CatchUpQueue {
     /// Appends a topic, unless it is queued already.
     pub fn add(&mut self, key: TaskKey) {
+        // A topic that is queued already is read for all its reasons at once.
         if self.known.insert(key) {
             self.order.push_back(key);
         }

@@ -110,6 +110,7 @@ impl Hub {
                 let awaited = |key: &TaskKey, to| topics.get(key).is_some_and(|t| t.grown(to));
                 let behind: Vec<TaskKey> =
                     grown.iter().filter(|(key, to)| awaited(key, *to)).map(|(k, _)| *k).collect();
+                // `behind` is locked next, and never together with `topics`.
                 drop(topics);
                 if !behind.is_empty() {
                     self.enqueue(behind);

@@ -100,6 +100,7 @@ impl Hub {
         let mut behind = self.behind();
         keys.into_iter().for_each(|key| behind.add(key));
         drop(behind);
+        // A permit is stored, so a reader that is busy finds it afterwards.
         self.0.work.notify_one();
     }
 

@@ -57,6 +57,7 @@ impl Expression {
     /// First time after another; `None` when the library finds none in its range of years.
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
         let local = self.local(at)?;
+        // The library's own answer, and the gap that it misses: the nearer one counts.
         let found = self.cron.find_next_occurrence(&local, false).ok().map(|at| at.to_utc());
         let skipped = self.skipped(local.naive_local(), Cron::find_next_occurrence);
         found.into_iter().chain(skipped).filter(|found| *found > at).min()

@@ -179,6 +179,7 @@ impl TrackedBody {
         if self.is_small() || !self.must_wait(0, context) {
             return Poll::Ready(end);
         }
+        // The waker is registered: the last byte taken polls again.
         self.pending_end = Some(end);
         Poll::Pending
     }

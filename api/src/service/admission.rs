@@ -1,10 +1,10 @@
 //! Admission control: new tasks are rejected, with a time to retry, when their queue is full or
 //! when more clients wait for it than it can serve soon.
 //!
-//! Queue depths are counted rarely and extrapolated by what this node accepted since, so a request
+//! Queue depths are counted rarely and extrapolated from the tasks accepted here since, so a request
 //! costs no count: a count is up to 1 s old, near the limit 0.1 s, and counting takes at most a
 //! tenth of the time. One node exceeds a limit only when workers take less away than before;
-//! several nodes may, by what they accept between two counts. While the store cannot count, the
+//! several nodes may, with the tasks that they accept between two counts. While the store cannot count, the
 //! last count and what was accepted here since decide. Nothing is persisted: a restarted node
 //! counts anew.
 

@@ -70,6 +70,7 @@ impl Service {
         if !entry.body.has_blobs() {
             return Ok(Arc::clone(entry));
         }
+        // The shared entry stays as it is: its readers may hold it for long.
         let mut copy = LogEntry::clone(entry);
         restore(&*self.store, owner, copy.body.blob_slots().collect()).await?;
         Ok(Arc::new(copy.into()))

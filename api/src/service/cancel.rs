@@ -31,6 +31,7 @@ impl Service {
                 };
                 tokio::select! {
                     () = ended => {}
+                    // The executor is forced to stop after the same grace period.
                     () = tokio::time::sleep(self.options.cancel_grace) => {}
                     () = self.draining.cancelled() => {}
                 }

@@ -20,6 +20,7 @@ impl Service {
         waits: bool,
     ) -> Result<AcceptedSend> {
         let key = Self::key(caller, target)?;
+        // Only a hint: a task created in between is found when accepting fails.
         if self.exists(caller, key).await? {
             return self.accept_follow_up(caller, request, target).await;
         }

@@ -21,7 +21,7 @@ const MIN_IDLE_PER_COUNT: u32 = 10;
 /// Time after which a count is given up, and greatest age of a count because counting is slow.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time that a request waits for a count. Then it is decided by what is known, and counting goes on
+/// Time that a request waits for a count. Then the last count decides, and counting goes on
 /// in the background.
 const COUNT_WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -158,7 +158,7 @@ impl DepthGauge {
             }
         }
         let mut state = self.state();
-        // Decided by what is known now, whoever counted.
+        // The newest count decides, also if another request has made it.
         if state.depth() >= u64::from(limit) {
             return None;
         }

@@ -34,6 +34,7 @@ impl Service {
         let Some(said) = self.entry(caller, accepted, accepted.message_seq).await? else {
             return Ok(None);
         };
+        // Measured in log times, so that every node decides alike.
         let in_time = (status.at - said.at).to_std().is_ok_and(|took| took <= DIRECT_REPLY_WINDOW);
         if !in_time {
             return Ok(None);

@@ -35,6 +35,7 @@ pub(super) fn agree(caller: &Caller, agent: &AgentDescriptor, message: &Message)
 /// Adds the extensions activated by the header to those that the message names.
 pub(super) fn take_along(caller: &Caller, message: &mut Message) {
     for uri in caller.extensions.agent_extensions() {
+        // Named in the header and on the message, it is recorded once.
         if !message.extensions.contains(uri) {
             message.extensions.push(uri.clone());
         }

@@ -91,6 +91,7 @@ fn for_owner(mut entry: LogEntry) -> LogEntry {
     match &mut entry.body {
         EntryBody::Note(Note::AttemptFailed { cause, .. })
         | EntryBody::Status(StatusChange { failed: Some(TaskFailure { cause, .. }), .. }) => {
+            // Further lines may hold paths and stack traces.
             *cause = first_line(cause);
         }
         EntryBody::Note(Note::WorkerLost { worker }) => worker.clear(),

@@ -36,6 +36,7 @@ pub fn write(query: &ListQuery, cursor: &ListCursor) -> String {
 pub fn read(query: &ListQuery, token: &str) -> Option<ListCursor> {
     let bytes: [u8; TOKEN_BYTES] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
     let (given, cursor_bytes) = bytes.split_at(DIGEST_BYTES);
+    // Checked before anything in the token is used.
     if given != digest(query, cursor_bytes) {
         return None;
     }

@@ -50,6 +50,7 @@ impl Service {
         let mut user_message = draft.user_message;
         let message = &mut user_message.message;
         message.message_id = MessageId::from(self.ids.uuid_v7());
+        // Ids of the stored message belong to the task that it came from.
         message.task_id = Some(key.task);
         message.context_id = Some(context.clone());
         // Options are edited in the metadata itself, not in a reference to it. Blobs are restored

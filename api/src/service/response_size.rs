@@ -37,6 +37,7 @@ impl Service {
         let Some(left) = limit.checked_sub(bare) else {
             return Err(page_too_large(limit));
         };
+        // Equal shares: a long history must not starve the others.
         let share = left / (tasks.len() as u64).max(1);
         for task in tasks {
             keep_newest(task, share);

@@ -25,9 +25,9 @@ pub struct ClientRules {
 /// Identification of artifacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArtifactKeys {
-    /// By id.
+    /// Artifacts are identified by id.
     ById,
-    /// By position among the task's artifacts: a client must have been sent all before it.
+    /// Artifacts are identified by position among the task's artifacts: a client must have been sent all before it.
     ByPosition,
 }
 
@@ -45,6 +45,7 @@ pub enum StreamEnd {
 impl StreamEnd {
     /// True when a stream ends with this state, reached at this entry.
     pub const fn ends_with(self, state: TaskState, at: Seq) -> bool {
+        // An end counts wherever it stands.
         if state.is_terminal() {
             return true;
         }

@@ -118,6 +118,7 @@ impl EventStream {
             if let Some(Err(error)) = &went_on {
                 tracing::error!(%error, task_id = %self.task.0.task, "stream aborted");
             }
+            // `None`: the node drains.
             if !matches!(went_on, Some(Ok(()))) {
                 self.ended = true;
             }

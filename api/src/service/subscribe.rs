@@ -45,6 +45,7 @@ impl Service {
         // From the snapshot's last entry on: nothing is missed or repeated.
         let events = self.hub.subscribe(task.key, task.last_seq, task.last_seq);
         let until = StreamEnd::Subscription(caller.rules.ends, task.status.seq);
+        // A parked task may be the end already, before 1.0.
         let over = until.ends_with(task.status.state, task.status.seq);
         let (key, last) = ((task.key, task.context.clone()), task.last_seq);
         let event = self.snapshot_event(caller, task, None).await?;

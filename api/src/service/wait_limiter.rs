@@ -58,6 +58,7 @@ impl WaitState {
     fn roll_window(&mut self) {
         let took = self.since.elapsed();
         if took >= RATE_WINDOW {
+            // Windows end with a request, so their length varies.
             let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
             self.rate = self.begun.saturating_mul(1_000) / millis;
             self.begun = 0;

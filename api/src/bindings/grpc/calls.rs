@@ -66,6 +66,7 @@ impl CallHandler {
                 let mut response = Response::new(
                     written.map_err(|why| self.status(&encode_failed(&why, request_id)))?,
                 );
+                // Tonic encodes later; the exchange holds the permit until the bytes are gone.
                 response.extensions_mut().insert(Arc::new(permit));
                 Ok(response)
             }

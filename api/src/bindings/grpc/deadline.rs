@@ -30,6 +30,7 @@ fn read(text: &str) -> Option<Duration> {
     if digits.len() > MAX_TIMEOUT_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
+    // Eight digits always fit.
     let number: u32 = digits.parse().ok()?;
     let unit = match &text[digits.len()..] {
         "H" => Duration::from_secs(3_600),

@@ -45,6 +45,7 @@ pub fn decompressed(
     }
     let mut frame = vec![0; FRAME_HEADER_BYTES];
     let max = (limit as u64).saturating_add(1);
+    // One byte more than allowed is enough to know that it is too large.
     if GzDecoder::new(message).take(max).read_to_end(&mut frame).is_err() {
         return refuse(
             "the message is not compressed with gzip, as it says it is; send all of it, or send it without compression",

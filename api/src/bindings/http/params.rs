@@ -21,6 +21,7 @@ pub fn from_body<'a>(
         return object(path_params, &[]).map(Cow::Owned);
     }
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    // Spliced as text, so that numbers and member order stay as they were sent.
     let inside = raw.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let Some(inside) = inside else {
         return Err(ProtocolError::invalid("body", "must be a JSON object"));

@@ -66,6 +66,7 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, Tar
     let segments: Vec<&str> = path.split('/').take(MAX_SEGMENTS + 1).collect();
     let (address, matched) = address(&segments).ok_or(TargetError::NotFound)?;
     let wanted_method = if method == Method::HEAD { &Method::GET } else { method };
+    // The path is known; the method may still be wrong.
     let route: &OperationRoute = match matched.routes().find(|route| route.method == *wanted_method)
     {
         Some(route) => route,
@@ -73,6 +74,7 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, Tar
     };
     let text = |name, raw| decoded(name, raw).map_err(TargetError::Refused);
     let tenant = address.tenant.map(|raw| text("tenant", raw)).transpose()?;
+    // Checked after decoding, too: an encoded reserved word is one.
     if tenant.as_deref().is_some_and(|tenant| RESERVED_SEGMENTS.contains(&tenant)) {
         return Err(TargetError::NotFound);
     }

@@ -69,6 +69,7 @@ impl HttpReply {
         let (dialect, codes) = (self.dialect, self.dialect.codes(error));
         // Errors are plain text and can always be encoded.
         let body = error.to_http_body_in(dialect).unwrap_or_default();
+        // The usual case needs no second pass over the JSON.
         if dialect == Dialect::V1_0 && status == codes.http {
             return body;
         }

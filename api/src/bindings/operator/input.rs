@@ -71,6 +71,7 @@ pub async fn read<T: DeserializeOwned>(state: &AppState, body: Body) -> Result<T
     })?;
     let bytes = strip_byte_order_mark(bytes);
     json::check(&bytes).map_err(|error| invalid(format!("the body {error}")))?;
+    // An empty body counts as an empty object.
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
     serde_json::from_slice(bytes)
         .map_err(|error| invalid(format!("the body cannot be read: {error}")))

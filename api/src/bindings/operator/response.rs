@@ -94,6 +94,7 @@ fn with_status(status: StatusCode, body: &impl Serialize) -> Response {
         Ok(bytes) => (status, bytes),
         Err(error) => {
             tracing::error!(%error, "response encoding failed");
+            // Without a body: encoding an error might fail as well.
             (StatusCode::INTERNAL_SERVER_ERROR, Vec::new())
         }
     };

@@ -30,7 +30,7 @@ fn envelopes() -> Vec<EventEnvelope> {
     all
 }
 
-/// The text of a response until it has this many comments, or has ended.
+/// The text of a response until it has an event and this many comments, or has ended.
 async fn text(response: axum::response::Response, comments: usize) -> String {
     let mut bytes = Vec::new();
     let mut pieces = response.into_body().into_data_stream();
@@ -38,7 +38,10 @@ async fn text(response: axum::response::Response, comments: usize) -> String {
         while let Some(piece) = pieces.next().await {
             bytes.extend_from_slice(&piece.unwrap());
             let text = std::str::from_utf8(&bytes).unwrap();
-            if text.lines().filter(|line| line.starts_with(':')).count() >= comments {
+            // A slow machine may send a keep-alive before the first event.
+            let has_event = text.lines().any(|line| line.starts_with("data:"));
+            let keep_alives = text.lines().filter(|line| line.starts_with(':')).count();
+            if has_event && keep_alives >= comments {
                 break;
             }
         }

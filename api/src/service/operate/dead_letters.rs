@@ -99,6 +99,7 @@ impl Service {
         let read = |options| self.store.read_task(letter.key, options);
         let budget = ReadBudget::TrimHistory(self.options.max_answer_bytes);
         let found = match read(SnapshotOptions { budget, ..SnapshotOptions::ALL }).await {
+            // Too large to read whole: the status is shown at least.
             Err(StoreError::TooLarge { .. }) => read(SnapshotOptions::STATUS).await,
             found => found,
         };

@@ -21,6 +21,7 @@ impl Service {
         if let Some(key) = named.first() {
             return Ok(key.owner);
         }
+        // No key has made this owner, and yet it exists.
         if text == LOCAL_OWNER_NAME {
             return Ok(OwnerId::LOCAL);
         }

@@ -185,6 +185,7 @@ impl Service {
         let (name, paused) = (schedule.name.clone(), schedule.paused);
         let created = self.store.put_schedule(schedule).await.map_err(|e| caller.refused(&e))?;
         tracing::info!(request_id = caller.request_id, name, paused, "schedule stored");
+        // The firing loop may sleep until a later time.
         self.schedules_changed.notify_one();
         Ok(created)
     }
