@@ -12,8 +12,22 @@ pub struct ClientBuilder {
     run_reports: bool,
 }
 
+impl A2aClient {
+    /// Starts building a client of the server at this address.
+    pub fn builder(url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(url)
+    }
+}
+
+impl OperatorClient {
+    /// Starts building a client of the server at this address.
+    pub fn builder(url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(url)
+    }
+}
+
 impl ClientBuilder {
-    pub(crate) fn new(url: impl Into<String>) -> Self {
+    fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), agent: None, api_key: None, run_reports: false }
     }
 
@@ -27,12 +41,13 @@ impl ClientBuilder {
     /// Authenticates with this API key, sent as a bearer token. An empty key counts as none.
     #[must_use]
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        // Environment variables that are set but empty mean no key.
         self.api_key = Some(key.into()).filter(|key| !key.is_empty()).map(Secret::new);
         self
     }
 
-    /// Asks a Longhaul server to report agent, attempt and queue position in the metadata of tasks: see
-    /// [`ReceivedRunReport`](crate::ReceivedRunReport).
+    /// Asks a Longhaul server to report agent, attempt and queue position in the metadata of tasks:
+    /// see [`ReceivedRunReport`](crate::ReceivedRunReport).
     #[must_use]
     pub fn run_reports(mut self) -> Self {
         self.run_reports = true;
@@ -43,18 +58,20 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ClientError::InvalidUrl`](crate::ClientError::InvalidUrl) unless the address is an `http` or `https` URL;
-    /// [`ClientError::Setup`](crate::ClientError::Setup) if the machine's certificates cannot be loaded.
+    /// [`ClientError::InvalidUrl`](crate::ClientError::InvalidUrl) unless the address is an `http`
+    /// or `https` URL; [`ClientError::Setup`](crate::ClientError::Setup) if the machine's
+    /// certificates cannot be loaded.
     pub fn build(self) -> Result<A2aClient> {
         let transport = Transport::new(&self.url, self.api_key)?;
         Ok(A2aClient::new(transport, self.agent.as_deref(), self.run_reports))
     }
 
-    /// Builds a client of the operator API, which needs a key with the scope `operator`. Nothing is sent yet.
+    /// Builds a client of the operator API, which needs a key with the scope `operator`. Nothing is
+    /// sent yet.
     ///
     /// # Errors
     ///
-    /// As [`ClientBuilder::build`].
+    /// The errors of [`ClientBuilder::build`].
     pub fn build_operator(self) -> Result<OperatorClient> {
         Ok(OperatorClient::new(Transport::new(&self.url, self.api_key)?))
     }

@@ -1,10 +1,9 @@
 //! A2A 1.0 over JSON-RPC.
 
 use crate::{
-    ClientBuilder, ClientError, Decoded, Result, TaskStream,
+    ClientError, Decoded, Result,
     jsonrpc::{JsonRpcRequest, params, result, unwrap_envelope},
     sse::{SseEvent, SseParser},
-    stream::StreamStart,
     transport::{STREAM_IDLE_TIMEOUT, Transport, timed_out, unreachable, within_request_timeout},
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -24,8 +23,9 @@ const EVENT_STREAM: &str = "text/event-stream";
 
 /// A client of one agent, over A2A 1.0 and JSON-RPC.
 ///
-/// Cloning is cheap; clones share their connections. Calls that do not wait for a task fail after a minute. No request
-/// goes to another origin than the one that was given: redirects beyond it are errors.
+/// Cloning is cheap; clones share their connections. Calls that do not wait for a task fail after a
+/// minute. No request goes to another origin than the one that was given: redirects beyond it are
+/// errors.
 ///
 /// ```no_run
 /// use longhaul_client::{A2aClient, ListRequest};
@@ -46,11 +46,6 @@ pub struct A2aClient {
 }
 
 impl A2aClient {
-    /// Starts building a client of the server at this address.
-    pub fn builder(url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(url)
-    }
-
     pub(crate) fn new(transport: Transport, agent: Option<&str>, run_reports: bool) -> Self {
         // Agents other than the default one have addresses of their own below the root.
         let url = match agent {
@@ -86,8 +81,8 @@ impl A2aClient {
     /// # Errors
     ///
     /// Fails if the server cannot be reached or refuses. If
-    /// [`may_have_arrived`](ClientError::may_have_arrived) is true, send the same message id again: it attaches to the
-    /// task that the first send made.
+    /// [`may_have_arrived`](ClientError::may_have_arrived) is true, send the same message id again:
+    /// it attaches to the task that the first send made.
     pub async fn send(&self, request: &SendRequest) -> Result<Decoded<ReceivedSend>> {
         let params = params(request)?;
         let raw = if request.return_immediately {
@@ -98,33 +93,8 @@ impl A2aClient {
         Decoded::from_a2a(raw, v1::received_send)
     }
 
-    /// Sends a message and follows the task (A2A 3.1.2). Nothing is sent before the first [`TaskStream::next`].
-    ///
-    /// The stream ends when the task ends, asks for input, or answers with a message.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the request cannot be written as JSON.
-    pub fn send_streaming(&self, request: &SendRequest) -> Result<TaskStream> {
-        Ok(TaskStream::new(self.clone(), StreamStart::Send(params(request)?)))
-    }
-
-    /// Follows a task that exists (A2A 3.1.6), until it ends. Nothing is sent before the first [`TaskStream::next`].
-    ///
-    /// ```no_run
-    /// # use longhaul_client::{A2aClient, Result, TaskRef};
-    /// # async fn example(client: A2aClient) -> Result<()> {
-    /// let mut stream = client.watch(TaskRef::parse("0199f0c2-7b7a-7000-8000-000000000001"));
-    /// while stream.next().await?.is_some() {}
-    /// println!("{:?}", stream.state());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn watch(&self, task: TaskRef) -> TaskStream {
-        TaskStream::new(self.clone(), StreamStart::Subscribe(task))
-    }
-
-    /// Reads a task (A2A 3.1.3), with the latest messages of its history: all of them without a length.
+    /// Reads a task (A2A 3.1.3), with the latest messages of its history: all of them without a
+    /// length.
     ///
     /// # Errors
     ///
@@ -201,6 +171,7 @@ impl A2aClient {
         cursor: Option<&str>,
     ) -> Result<EventConnection> {
         let mut request = self.request(method, params).header(ACCEPT, EVENT_STREAM);
+        // A cursor that is no header value is left out; the stream then begins with a snapshot.
         if let Some(cursor) = cursor.and_then(|cursor| HeaderValue::from_str(cursor).ok()) {
             request = request.header("Last-Event-ID", cursor);
         }
@@ -222,6 +193,8 @@ impl A2aClient {
         } else {
             let status = response.status().as_u16();
             let body = response.bytes().await.map_err(|error| unreachable(&self.url, &error))?;
+            // A server may answer with a single result instead of a stream, and does so with
+            // errors.
             connection.single = Some(result(&self.url, status, &body)?);
         }
         Ok(connection)
@@ -250,9 +223,11 @@ pub struct EventConnection {
 }
 
 impl EventConnection {
-    /// Returns the next event: its cursor, and the result as it came. `None` when the server ended the stream.
+    /// Returns the next event: its cursor, and the result as it came. `None` when the server ended
+    /// the stream.
     pub async fn next(&mut self) -> Result<Option<(Option<String>, Box<RawValue>)>> {
         loop {
+            // One read may complete several events.
             if let Some(SseEvent { id, data }) = self.parsed.pop_front() {
                 return Ok(Some((id, unwrap_envelope(data.as_bytes())?)));
             }

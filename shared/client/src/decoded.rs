@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 /// An answer: its typed value, and the JSON as the server wrote it.
 ///
-/// Programs that pass answers on should use `raw`: it holds every member, number and order as they came.
+/// Programs that pass answers on should use `raw`: it holds every member, number and order as they
+/// came.
 #[derive(Debug)]
 pub struct Decoded<T> {
     /// The JSON as it came.

@@ -11,10 +11,11 @@ use serde_json::Value;
 /// Largest document, in bytes: more than any card needs.
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
-/// Fetches a public document, such as a card or a key set. `version` is the protocol version to ask for.
+/// Fetches a public document, such as a card or a key set. `version` is the protocol version to ask
+/// for.
 ///
-/// No API key is sent, and only redirects within the address's own origin are followed: a document that is trusted for
-/// where it stands comes from there.
+/// No API key is sent, and only redirects within the address's own origin are followed: a document
+/// that is trusted for where it stands comes from there.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,8 +27,8 @@ pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 ///
 /// # Errors
 ///
-/// Fails if the server cannot be reached, answers an HTTP error or a redirect to another origin, or if the document is
-/// larger than [`MAX_DOCUMENT_BYTES`].
+/// Fails if the server cannot be reached, answers an HTTP error or a redirect to another origin, or
+/// if the document is larger than [`MAX_DOCUMENT_BYTES`].
 pub async fn fetch_document(url: &Url, version: Option<&str>) -> Result<Vec<u8>> {
     within_request_timeout(url.as_str(), get(url, version)).await
 }
@@ -42,6 +43,7 @@ async fn get(url: &Url, version: Option<&str>) -> Result<Vec<u8>> {
     let response = request.send().await.map_err(broken)?;
     redirect::check_not_redirected(url.as_str(), &response)?;
     let status = response.status();
+    // Read piece by piece: a length may be missing or wrong.
     let mut stream = response.bytes_stream();
     let mut body = Vec::new();
     while let Some(bytes) = stream.next().await {

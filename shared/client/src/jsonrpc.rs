@@ -42,7 +42,8 @@ pub fn result(url: &str, status: u16, body: &[u8]) -> Result<Box<RawValue>> {
     match unwrap_envelope(body) {
         Ok(result) => Ok(result),
         Err(ClientError::Unreadable(_)) if status >= 400 => Err(http_error()),
-        // An error object that repeats the HTTP status comes from a proxy whose server is away, not from A2A.
+        // An error object that repeats the HTTP status comes from a proxy whose server is away, not
+        // from A2A.
         Err(ClientError::Rpc(error)) if error.code == i64::from(status) => Err(http_error()),
         Err(error) => Err(error),
     }
@@ -53,6 +54,7 @@ pub fn unwrap_envelope(body: &[u8]) -> Result<Box<RawValue>> {
     let envelope: JsonRpcEnvelope =
         serde_json::from_slice(body).map_err(|error| ClientError::Unreadable(error.to_string()))?;
     match (envelope.error, envelope.result) {
+        // Some servers send `"result": null` beside an error.
         (Some(error), _) => Err(ClientError::Rpc(error)),
         (None, Some(result)) => Ok(result),
         (None, None) => {

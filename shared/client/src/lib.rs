@@ -1,11 +1,13 @@
 //! The Rust client of Longhaul, and of any other A2A 1.0 server that speaks JSON-RPC.
 //!
-//! [`A2aClient`] sends messages, reads and cancels tasks, and follows them. A [`TaskStream`] survives lost connections: it
-//! resumes behind the last event that it saw, so that no event is missed and none is seen twice. [`OperatorClient`] manages
-//! a deployment: dead letters, schedules, queues and workers.
+//! [`A2aClient`] sends messages, reads and cancels tasks, and follows them. A [`TaskStream`]
+//! survives lost connections: it resumes behind the last event that it saw, so that no event is
+//! missed and none is seen twice. [`OperatorClient`] manages a deployment: dead letters, schedules,
+//! queues and workers.
 //!
-//! A client that dies loses nothing but its view. Tasks go on, and [`A2aClient::watch`] finds them again by their id. A
-//! message that is sent again under the same message id attaches to the task that it made.
+//! A client that dies loses nothing but its view. Tasks go on, and [`A2aClient::watch`] finds them
+//! again by their id. A message that is sent again under the same message id attaches to the task
+//! that it made.
 //!
 //! Every answer comes [`Decoded`]: its typed value, and the JSON as the server wrote it.
 //!

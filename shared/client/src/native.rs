@@ -70,6 +70,7 @@ struct ErrorBody {
 
 #[derive(Deserialize)]
 struct ErrorDetail {
+    // `code` is a name in the operator API and a number in HTTP+JSON, so it is not read.
     message: String,
 }
 

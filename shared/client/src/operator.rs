@@ -1,9 +1,6 @@
 //! The operator API of a Longhaul server: JSON over HTTP, below `/operator/v1`.
 
-use crate::{
-    ApiKind, ClientBuilder, ClientError, Decoded, Result, native::error_message,
-    transport::Transport,
-};
+use crate::{ApiKind, ClientError, Decoded, Result, native::error_message, transport::Transport};
 use longhaul_wire::operator::{
     BulkRedriveAnswer, DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DeleteAnswer,
     DismissAnswer, FireAnswer, QueueList, RedriveAnswer, ScheduleList, ScheduleSpec, ScheduleView,
@@ -13,10 +10,11 @@ use reqwest::{Method, Url};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// A client of the operator API: it sees every owner's tasks, so its key needs the scope `operator`.
+/// A client of the operator API: it sees every owner's tasks, so its key needs the scope
+/// `operator`.
 ///
-/// Requests that change something are safe to repeat: if an answer is lost, the same request answers that it was done
-/// already. Calls fail after a minute without an answer.
+/// Requests that change something are safe to repeat: if an answer is lost, the same request
+/// answers that it was done already. Calls fail after a minute without an answer.
 ///
 /// ```no_run
 /// use longhaul_client::{OperatorClient, operator_json::DeadLetterQuery};
@@ -40,11 +38,6 @@ pub struct OperatorClient {
 const NO_BODY: Option<&()> = None;
 
 impl OperatorClient {
-    /// Starts building a client of the server at this address.
-    pub fn builder(url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(url)
-    }
-
     pub(crate) const fn new(transport: Transport) -> Self {
         Self { transport }
     }
@@ -72,12 +65,13 @@ impl OperatorClient {
         self.request(Method::GET, self.url(&["dead", owner, task])?, NO_BODY).await
     }
 
-    /// Redrives a dead task: begins its work again, as a new task in the same context. A task that was redriven before
-    /// answers with the task of that time.
+    /// Redrives a dead task: begins its work again, as a new task in the same context. A task that
+    /// was redriven before answers with the task of that time.
     ///
     /// # Errors
     ///
-    /// Fails if the server cannot be reached, refuses the key, or if the task is not dead or was dismissed.
+    /// Fails if the server cannot be reached, refuses the key, or if the task is not dead or was
+    /// dismissed.
     pub async fn redrive(&self, owner: &str, task: &str) -> Result<Decoded<RedriveAnswer>> {
         self.request(Method::POST, self.url(&["dead", owner, task, "redrive"])?, NO_BODY).await
     }
@@ -86,18 +80,20 @@ impl OperatorClient {
     ///
     /// # Errors
     ///
-    /// Fails if the server cannot be reached, refuses the key, or if the task is not dead or was redriven.
+    /// Fails if the server cannot be reached, refuses the key, or if the task is not dead or was
+    /// redriven.
     pub async fn dismiss(&self, owner: &str, task: &str) -> Result<Decoded<DismissAnswer>> {
         self.request(Method::POST, self.url(&["dead", owner, task, "dismiss"])?, NO_BODY).await
     }
 
     /// Redrives dead tasks by filter, up to the query's limit. Repeat it while the answer has
-    /// [`more`](BulkRedriveAnswer::more); set `before`, or tasks that fail again at once are redriven without end.
+    /// [`more`](BulkRedriveAnswer::more); set `before`, or tasks that fail again at once are
+    /// redriven without end.
     ///
     /// # Errors
     ///
-    /// Fails if the server cannot be reached, or refuses the key or the query. Tasks that were redriven before the failure
-    /// stay so.
+    /// Fails if the server cannot be reached, or refuses the key or the query. Tasks that were
+    /// redriven before the failure stay so.
     pub async fn redrive_matching(
         &self,
         query: &DeadLetterQuery,
@@ -167,8 +163,8 @@ impl OperatorClient {
     ///
     /// # Errors
     ///
-    /// Fails if the server cannot be reached, or refuses the key or the schedule: an unknown agent or time zone, a cron
-    /// expression that never fires, both or neither of `message` and `text`.
+    /// Fails if the server cannot be reached, or refuses the key or the schedule: an unknown agent
+    /// or time zone, a cron expression that never fires, both or neither of `message` and `text`.
     pub async fn put_schedule(
         &self,
         owner: &str,
@@ -269,6 +265,7 @@ fn read_answer(place: &str, status: u16, body: &[u8]) -> Result<Box<RawValue>> {
             None => ClientError::Http { url, status, api },
         });
     }
+    // 204 No Content has no body.
     let body = if body.trim_ascii().is_empty() { b"null" } else { body };
     serde_json::from_slice(body).map_err(|error| ClientError::Unreadable(error.to_string()))
 }

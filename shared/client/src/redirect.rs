@@ -1,8 +1,8 @@
 //! Redirect policy.
 //!
-//! Nothing goes to another origin (scheme, host and port) than the one that the user named: no key, no message, and no
-//! question whose answer would be trusted. Redirects within the origin are followed; the target of any other is named in
-//! the error, and the user decides.
+//! Nothing goes to another origin (scheme, host and port) than the one that the user named: no key,
+//! no message, and no question whose answer would be trusted. Redirects within the origin are
+//! followed; the target of any other is named in the error, and the user decides.
 
 use crate::{ClientError, Result};
 use reqwest::{
@@ -14,11 +14,12 @@ use reqwest::{
 /// Most redirects of one request.
 const MAX_REDIRECTS: usize = 10;
 
-/// Follows redirects within the origin of the first address. With `read_only` requests any kind; a request with a body only
-/// where the redirect keeps method and body (RFC 9110, 15.4.8 and 15.4.9).
+/// Follows redirects within the origin of the first address. With `read_only` requests any kind; a
+/// request with a body only where the redirect keeps method and body (RFC 9110, 15.4.8 and 15.4.9).
 pub fn policy(read_only: bool) -> Policy {
     Policy::custom(move |attempt: Attempt<'_>| {
         let keeps_request = read_only || keeps_method_and_body(attempt.status());
+        // The first address is the one that the user named; later ones were chosen by the server.
         let first = attempt.previous().first().map(Url::origin);
         if attempt.previous().len() > MAX_REDIRECTS {
             return attempt.error(format!("it was moved more than {MAX_REDIRECTS} times"));
@@ -35,7 +36,8 @@ fn keeps_method_and_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
 }
 
-/// Turns a redirect that was not followed into an error. `asked` is the address that the user knows.
+/// Turns a redirect that was not followed into an error. `asked` is the address that the user
+/// knows.
 pub fn check_not_redirected(asked: &str, response: &Response) -> Result<()> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(());

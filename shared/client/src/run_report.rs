@@ -24,6 +24,7 @@ impl ReceivedRunReport {
     /// Reads the report of a task; empty if the server reports nothing.
     pub fn from_task(task: &ReceivedTask) -> Self {
         let report = task.metadata.as_ref().and_then(|metadata| metadata.get(DURABILITY_EXTENSION));
+        // A member that cannot be read is not a report of this version.
         report.and_then(|report| report.to().ok()).unwrap_or_default()
     }
 }

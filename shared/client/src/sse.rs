@@ -1,7 +1,7 @@
 //! Server-sent events (WHATWG HTML, section 9.2), parsed from bytes as they come.
 //!
-//! Parsing takes time in proportion to the bytes, and an event that is too large fails the stream instead of filling the
-//! memory. Bytes that are no UTF-8 are replaced.
+//! Parsing takes time in proportion to the bytes, and an event that is too large fails the stream
+//! instead of filling the memory. Bytes that are no UTF-8 are replaced.
 
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ impl SseParser {
         let mut events = Vec::new();
         for byte in bytes {
             match byte {
+                // The line feed of a CR LF pair ends no second line, even if it comes with the next
+                // bytes.
                 b'\n' if self.after_cr => self.after_cr = false,
                 b'\n' | b'\r' => {
                     self.after_cr = *byte == b'\r';
@@ -47,6 +49,7 @@ impl SseParser {
                 }
             }
         }
+        // Checked once for each read, so the excess is at most what one read returned.
         if self.line.len() + self.data.len() > MAX_EVENT_BYTES {
             Err(EventTooLarge)
         } else {
@@ -83,6 +86,7 @@ impl SseParser {
         if !std::mem::take(&mut self.has_data) {
             return None;
         }
+        // The id stays for later events that carry none.
         Some(SseEvent { id: self.id.clone(), data: std::mem::take(&mut self.data) })
     }
 }

@@ -1,13 +1,14 @@
 //! A task's stream, kept up over lost connections.
 //!
-//! With a cursor the stream resumes exactly behind the last event that was seen. A server that sends no event ids has no
-//! cursors: there the stream begins again with a snapshot, of which the reader skips what it knows. A send whose answer
-//! was lost before the task had a name is repeated with the same message id, which attaches to the task that it made.
+//! With a cursor the stream resumes exactly behind the last event that was seen. A server that
+//! sends no event ids has no cursors: there the stream begins again with a snapshot, of which the
+//! reader skips what it knows. A send whose answer was lost before the task had a name is repeated
+//! with the same message id, which attaches to the task that it made.
 
 use crate::{A2aClient, ClientError, Decoded, Result, client::EventConnection, jsonrpc::params};
 use longhaul_domain::TaskState;
 use longhaul_runtime::Backoff;
-use longhaul_wire::{ReceivedEvent, SubscribeRequest, TaskRef, v1};
+use longhaul_wire::{ReceivedEvent, SendRequest, SubscribeRequest, TaskRef, v1};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::time::Duration;
@@ -47,8 +48,9 @@ impl Default for ReconnectPolicy {
 
 /// The events of a task, over any number of connections.
 ///
-/// Made by [`A2aClient::send_streaming`] and [`A2aClient::watch`]. It holds the cursor and the back-off, so poll each
-/// [`next`](Self::next) to its end: a call that is dropped in the middle loses its pause, and a send may be repeated.
+/// Made by [`A2aClient::send_streaming`] and [`A2aClient::watch`]. It holds the cursor and the
+/// back-off, so poll each [`next`](Self::next) to its end: a call that is dropped in the middle
+/// loses its pause, and a send may be repeated.
 pub struct TaskStream {
     client: A2aClient,
     start: StreamStart,
@@ -104,14 +106,17 @@ impl TaskStream {
         self.state
     }
 
-    /// Returns the next update. `None` when the task has ended or has answered with a message, and for a send also when
-    /// it waits for the sender.
+    /// Returns the next update. `None` when the task has ended or has answered with a message, and
+    /// for a send also when it waits for the sender.
     ///
     /// # Errors
     ///
-    /// Fails if the server was never reached, refuses, or is away for longer than the [`ReconnectPolicy`] allows.
+    /// Fails if the server was never reached, refuses, or is away for longer than the
+    /// [`ReconnectPolicy`] allows.
     pub async fn next(&mut self) -> Result<Option<StreamUpdate>> {
         while !self.ended {
+            // The pause is taken here rather than where it is scheduled, so that a disconnect is
+            // reported at once.
             if let Some(delay) = self.delay.take() {
                 tokio::time::sleep(delay).await;
             }
@@ -132,6 +137,7 @@ impl TaskStream {
                 Ok(None) => self.schedule_reconnect(),
                 Err(error) => {
                     self.check_retry(&error)?;
+                    // Reported once for each outage; further failed attempts are silent.
                     let first = self.failed_attempts == 0;
                     self.schedule_reconnect();
                     if first {
@@ -164,6 +170,7 @@ impl TaskStream {
             }
             (Err(error), Some(task)) if error.is_task_ended() => {
                 self.reached = true;
+                // Messages were streamed, or are not wanted: none is read again.
                 let task = self.client.task(task, Some(0)).await?;
                 let event = ReceivedEvent::Task(Box::new(task.value));
                 self.observe(&event);
@@ -179,7 +186,9 @@ impl TaskStream {
         raw: Box<RawValue>,
     ) -> Result<Decoded<ReceivedEvent>> {
         let event = Decoded::from_a2a(raw, v1::received_event)?;
+        // Only an event ends an outage: a server may accept connections and fail at once.
         self.failed_attempts = 0;
+        // An event without an id does not move the cursor.
         self.cursor = cursor.or(self.cursor.take());
         self.observe(&event.value);
         Ok(event)
@@ -208,6 +217,7 @@ impl TaskStream {
 
     /// Fails on an error that is not transient, or has lasted for too long.
     fn check_retry(&mut self, error: &ClientError) -> Result<()> {
+        // A request that was sent found a server, even if its answer was lost.
         self.reached |= error.may_have_arrived();
         // A server that was never reached is a wrong address rather than an outage.
         let hopeless = !error.is_transient() || !self.reached;
@@ -222,6 +232,36 @@ impl TaskStream {
         self.connection = None;
         self.delay = Some(self.policy.backoff.random_delay(self.failed_attempts));
         self.failed_attempts = self.failed_attempts.saturating_add(1);
+    }
+}
+
+impl A2aClient {
+    /// Sends a message and follows the task (A2A 3.1.2). Nothing is sent before the first
+    /// [`TaskStream::next`].
+    ///
+    /// The stream ends when the task ends, asks for input, or answers with a message.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the request cannot be written as JSON.
+    pub fn send_streaming(&self, request: &SendRequest) -> Result<TaskStream> {
+        Ok(TaskStream::new(self.clone(), StreamStart::Send(params(request)?)))
+    }
+
+    /// Follows a task that exists (A2A 3.1.6), until it ends. Nothing is sent before the first
+    /// [`TaskStream::next`].
+    ///
+    /// ```no_run
+    /// # use longhaul_client::{A2aClient, Result, TaskRef};
+    /// # async fn example(client: A2aClient) -> Result<()> {
+    /// let mut stream = client.watch(TaskRef::parse("0199f0c2-7b7a-7000-8000-000000000001"));
+    /// while stream.next().await?.is_some() {}
+    /// println!("{:?}", stream.state());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch(&self, task: TaskRef) -> TaskStream {
+        TaskStream::new(self.clone(), StreamStart::Subscribe(task))
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Transport {
 
 impl Transport {
     pub fn new(url: &str, api_key: Option<Secret>) -> Result<Self> {
+        // Paths are appended with their own slash.
         let base = url.trim_end_matches('/');
         let invalid = |reason: String| ClientError::InvalidUrl { url: base.to_owned(), reason };
         if !(base.starts_with("http://") || base.starts_with("https://")) {
@@ -82,6 +83,7 @@ impl Transport {
         within_request_timeout(place, async {
             let response = self.send(request, place).await?;
             let status = response.status().as_u16();
+            // The limit covers the body too: a server may stall in the middle of it.
             let body = response.bytes().await.map_err(|error| unreachable(place, &error))?;
             Ok((status, body))
         })
@@ -103,6 +105,7 @@ pub fn http_client(redirects: Policy) -> Result<reqwest::Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
+        // Finds a peer that vanished without closing the connection.
         .tcp_keepalive(STREAM_IDLE_TIMEOUT)
         .redirect(redirects)
         .user_agent(concat!("longhaul/", env!("CARGO_PKG_VERSION")))
@@ -112,6 +115,7 @@ pub fn http_client(redirects: Policy) -> Result<reqwest::Client> {
 
 /// A request that failed in transport.
 pub fn unreachable(place: &str, error: &reqwest::Error) -> ClientError {
+    // A request that never had a connection cannot have had an effect.
     let sent = !(error.is_connect() || error.is_builder());
     // The innermost cause says most, such as "connection refused".
     let mut cause: &dyn std::error::Error = error;
@@ -122,6 +126,7 @@ pub fn unreachable(place: &str, error: &reqwest::Error) -> ClientError {
 }
 
 pub fn timed_out(place: &str, limit: Duration) -> ClientError {
+    // The server may be at work on the request, so it counts as sent.
     let cause = format!("no answer within {} seconds", limit.as_secs());
     ClientError::Unreachable { url: place.to_owned(), cause, sent: true }
 }

@@ -172,12 +172,12 @@ pub struct QueueList {
 pub struct WorkerView {
     /// Agents that it runs.
     pub agents: Vec<String>,
-    /// Its id, new at each start.
+    /// Id of the process, new at each start.
     pub id: String,
     /// End of its lease.
     #[serde(serialize_with = "serialize_millis")]
     pub lease_until: Timestamp,
-    /// Its name: host and process.
+    /// Name for people: host and process id.
     pub name: String,
     /// Runs that it holds.
     pub running: u64,
