@@ -1,4 +1,5 @@
-//! A worker with an executor of its own: `cargo run -p longhaul-cli --example custom_worker -- --help`.
+//! A worker with an executor of its own: `cargo run -p longhaul-cli --example custom_worker --
+//! --help`.
 
 use async_trait::async_trait;
 use longhaul_executor::prelude::*;

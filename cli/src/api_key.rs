@@ -28,6 +28,7 @@ impl ApiKey {
     /// Generates a key.
     pub fn generate(ids: &dyn IdSource) -> Self {
         let id = encode(ids.random_u128(), ID_CHARS);
+        // The source gives 128 bits at a time.
         let secret: String = [ids.random_u128(), ids.random_u128()]
             .into_iter()
             .map(|half| encode(half, HALF_SECRET_CHARS))

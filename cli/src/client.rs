@@ -45,6 +45,7 @@ fn builder(server: &ServerArgs) -> ClientBuilder {
 impl From<ClientError> for CommandError {
     fn from(error: ClientError) -> Self {
         match error {
+            // These are found before anything is sent, and are mistakes in the command line.
             ClientError::InvalidUrl { .. } => Self::usage(format!("--url: {error}")),
             ClientError::InvalidName(_) => Self::usage(error.to_string()),
             error => Self::failed(explain(&error)),

@@ -56,9 +56,11 @@ impl From<SettingsError> for CommandError {
 }
 
 impl Completion {
-    /// The exit code: 0 for a task that completed or goes on, 3 if it failed or was rejected, 4 if it was canceled, 5 while it waits for input or authorization.
+    /// The exit code: 0 for a task that completed or goes on, 3 if it failed or was rejected, 4 if
+    /// it was canceled, 5 while it waits for input or authorization.
     pub const fn code(self) -> u8 {
         match self {
+            // A task that goes on is a success: the command was told not to wait.
             Self::Ok
             | Self::Task(TaskState::Completed | TaskState::Submitted | TaskState::Working) => 0,
             Self::Task(TaskState::Failed | TaskState::Rejected) => 3,

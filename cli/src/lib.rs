@@ -55,11 +55,13 @@ pub fn main() -> ExitCode {
     reason = "a program builds one registry and hands it over"
 )]
 pub fn main_with(registry: ExecutorRegistry) -> ExitCode {
+    // The guard's arguments are not part of the command line, so this comes before clap.
     if let Some(code) = run_hidden_command() {
         return code;
     }
     install_tls();
     match Cli::try_parse() {
+        // Only serving commands start plugins, whose orphans must be reaped.
         Ok(cli) if cli.command.serves() && serve::container_init::is_first_process() => {
             serve::container_init::run()
         }
@@ -183,6 +185,7 @@ fn run(command: Command, registry: &ExecutorRegistry) -> CommandResult {
 fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
     let runtime = runtime()?;
     let outcome = runtime.block_on(command);
+    // Dropping the runtime would wait for a pending read of the terminal.
     runtime.shutdown_background();
     outcome
 }

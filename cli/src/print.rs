@@ -11,6 +11,7 @@ pub fn line(text: &str) -> Result<(), CommandError> {
 /// Prints text without adding a line end.
 pub fn write_out(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
+    // Flushed at once, so that a failure is reported for the result that it lost.
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| stdout_error(&error))
 }
 

@@ -18,6 +18,7 @@ pub fn table_without_header(rows: impl IntoIterator<Item = Vec<String>>) -> Stri
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.add_rows(rows.into_iter().map(Row::from));
+    // The last column is padded too; `trim_fmt` removes that.
     for column in table.column_iter_mut() {
         column.set_padding((0, COLUMN_GAP));
     }
@@ -49,6 +50,7 @@ pub fn duration(millis: u64) -> String {
 
 /// Puts a server's text on one line of at most this many characters, without control characters.
 pub fn truncated(text: &str, max_chars: usize) -> String {
+    // A line end within a cell would break the table.
     let line = clean(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     if line.chars().count() <= max_chars {
         return line;

@@ -1,4 +1,4 @@
-//! What is written about commands and settings is what there is.
+//! Documentation of commands and settings: it must match the code.
 
 use clap::CommandFactory;
 use longhaul_cli::args::Cli;
@@ -92,7 +92,7 @@ fn every_command_is_documented() {
 }
 
 #[test]
-fn the_example_is_valid_also_with_every_comment_taken_off() {
+fn the_example_is_valid_with_and_without_its_comments() {
     let load = |path: PathBuf| {
         let sources = SettingSources {
             file: Some(path),

@@ -1,4 +1,4 @@
-//! What a shell sees of the commands that need no server.
+//! Exit codes and output of commands that need no server.
 
 use std::process::{Command, Output};
 
@@ -39,14 +39,14 @@ fn wrong_usage_and_configuration_end_with_2_and_name_the_cause() {
 }
 
 #[test]
-fn what_cannot_be_done_ends_with_1() {
+fn failures_end_with_1() {
     let nobody = "http://127.0.0.1:1";
     refused(&["tasks", "get", "t", "--url", nobody], &[], 1, &[nobody]);
     refused(&["tasks", "send", "hello"], &[("LONGHAUL_URL", nobody)], 1, &[nobody]);
 }
 
 #[test]
-fn what_is_in_force_is_printed_without_secrets() {
+fn settings_in_force_are_printed_without_secrets() {
     let url = ("LONGHAUL_DATABASE_URL", "postgres://u:hunter2@db/longhaul");
     let output = longhaul(&["config", "check", "--set", "worker.lease=30s"], &[url]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -56,7 +56,7 @@ fn what_is_in_force_is_printed_without_secrets() {
 }
 
 #[test]
-fn a_check_says_what_is_wrong_with_a_key_file() {
+fn a_check_reports_problems_of_key_files() {
     use std::{fs, os::unix::fs::PermissionsExt};
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let file = folder.path().join("key.pem").to_str().expect("a path of text").to_owned();
@@ -89,7 +89,7 @@ fn a_check_says_what_is_wrong_with_a_key_file() {
 }
 
 #[test]
-fn keys_of_a_folder_are_made_listed_and_revoked() {
+fn keys_of_a_folder_are_created_listed_and_revoked() {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let data = folder.path().to_str().expect("a path of text");
     let run = |arguments: &[&str]| {

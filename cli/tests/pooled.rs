@@ -1,5 +1,6 @@
-//! A pooler that refuses startup parameters: processes end at once with a sentence. Poolers in session and in transaction mode
-//! are tested with the real PgBouncer in the tests of `store-postgres`.
+//! A pooler that refuses startup parameters: processes end at once with a sentence. Poolers in
+//! session and in transaction mode are tested with the real PgBouncer in the tests of
+//! `store-postgres`.
 
 use std::{
     io::{Read, Write},
@@ -10,8 +11,8 @@ use std::{
 
 const AGENT: &str = "[[agent]]\nname = \"echo\"\nexecutor = \"echo\"\n";
 
-/// What a client asks first when it would like an encrypted connection.
-const ENCRYPTED: u32 = 80_877_103;
+/// Code of the request for an encrypted connection (PostgreSQL protocol, `SSLRequest`).
+const SSL_REQUEST_CODE: u32 = 80_877_103;
 
 /// Answers every session as a pooler does that refuses settings at its start.
 fn pooler() -> SocketAddr {
@@ -32,7 +33,7 @@ fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
         stream.read_exact(&mut head)?;
         let number =
             |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        if number(4) != ENCRYPTED {
+        if number(4) != SSL_REQUEST_CODE {
             let mut rest = vec![0; (number(0) as usize).saturating_sub(head.len())];
             stream.read_exact(&mut rest)?;
             break;
@@ -58,7 +59,8 @@ fn a_pooler_that_refuses_startup_parameters_ends_a_process_with_a_sentence() {
         {
             command.env_remove(name);
         }
-        // Waiting would not help, so there is none: the limit on the wait is longer than a test may take.
+        // Waiting would not help, so there is none: the limit on the wait is longer than a test may
+        // take.
         command.args(arguments).env("LONGHAUL_DATABASE_URL", &url);
         command.env("LONGHAUL_DATABASE_START_TIMEOUT", "1h").current_dir(folder.path());
         let output = command.output().expect("the binary was built with this test");

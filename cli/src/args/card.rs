@@ -99,7 +99,8 @@ pub struct SignCardArgs {
 Ends with 0 if at least one signature is valid. Without --jwks and --key it takes the key set that the card names, if it is on
 the server that the card came from; one elsewhere only with --trust-jku, as whoever made the card also chose that place.")]
 pub struct VerifyCardArgs {
-    /// The card: a file, - for standard input, a server, or the card's address where it ends with .json
+    /// The card: a file, - for standard input, a server, or the card's address where it ends with
+    /// .json
     #[arg(value_name = "URL|FILE")]
     pub card: String,
     /// Trust the keys of this key set

@@ -12,13 +12,13 @@ pub struct DurabilityArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true,
         value_parser = clap::value_parser!(i16).range(-100..=100))]
     pub priority: Option<i16>,
-    /// Do not start it before this time, or before so long from now, such as 2h
+    /// Start it no earlier than this time, or this long from now, such as 2h
     #[arg(long, value_name = "TIME")]
     pub not_before: Option<TimeArg>,
-    /// It fails if it has not ended by this time, or so long from now
+    /// Fail it unless it ends by this time, or this long from now
     #[arg(long, value_name = "TIME")]
     pub deadline: Option<TimeArg>,
-    /// After so many attempts a failure is final [default: the agent's]
+    /// Number of attempts after which a failure is final [default: the agent's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub max_attempts: Option<u32>,
     /// Longest time that one attempt may take, such as 10m [default: the agent's]
@@ -30,10 +30,11 @@ pub struct DurabilityArgs {
     /// Longest time that an attempt may go on without a sign of progress [default: the agent's]
     #[arg(long, value_name = "PERIOD", value_parser = parse_duration)]
     pub no_progress_timeout: Option<HumanDuration>,
-    /// The same key again finds the same task, whatever the id of the message
+    /// Deduplication key: a repeat finds the same task, whatever its message id
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// Your tasks for the same agent with the same key run one after the other, or as many at once as the agent allows
+    /// Your tasks for the same agent with the same key run one after the other, or as many at once
+    /// as the agent allows
     #[arg(long, value_name = "KEY")]
     pub concurrency_key: Option<String>,
 }

@@ -46,13 +46,13 @@ impl KeyDatabaseArgs {
   longhaul keys create --owner ops --scope operator         for longhaul dead, schedule, queues, workers
   export LONGHAUL_API_KEY=$(longhaul keys create --owner me --data ./longhaul-data)")]
 pub struct CreateKeyArgs {
-    /// On whose behalf the key acts; made where there is none of that name
+    /// Owner that the key acts for; created if it does not exist
     #[arg(long, value_name = "NAME")]
     pub owner: String,
-    /// What it may do: read, write, operator, admin, with commas between them
+    /// Scopes of the key: read, write, operator, admin, separated by commas
     #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "read,write")]
     pub scope: Vec<Scope>,
-    /// A word on what the key is for
+    /// Note on the purpose of the key
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub label: String,
     /// The store of the keys.
@@ -66,7 +66,7 @@ pub struct CreateKeyArgs {
   longhaul keys list
   longhaul keys list --owner acme --json")]
 pub struct ListKeysArgs {
-    /// Only those of this owner
+    /// List only keys of this owner
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
     /// Print JSON
@@ -82,7 +82,8 @@ pub struct ListKeysArgs {
 #[command(after_help = "Examples:
   longhaul keys revoke 7m2k9qv4t1xz")]
 pub struct RevokeKeyArgs {
-    /// Id of the key, as `longhaul keys list` shows it and as it stands in the key between the underscores
+    /// Id of the key, as `longhaul keys list` shows it and as it stands in the key between the
+    /// underscores
     pub id: String,
     /// The store of the keys.
     #[command(flatten)]

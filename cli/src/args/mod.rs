@@ -1,7 +1,7 @@
 //! The command line: commands and flags, with help and examples for each.
 //!
-//! A flag that stands for a setting becomes an override of that setting, so the same code checks the
-//! flag, its environment variable and its key in the file.
+//! A flag that stands for a setting becomes an override of that setting, so the same code checks
+//! the flag, its environment variable and its key in the file.
 
 #![expect(
     clippy::doc_markdown,
@@ -92,17 +92,17 @@ pub enum Command {
     Tasks(TasksCommand),
     /// Show the agents of a server
     Agents(ListAgentsArgs),
-    /// Look after tasks that failed for good
+    /// Handle tasks that failed for good
     #[command(subcommand)]
     Dead(DeadCommand),
-    /// Make tasks by the clock
+    /// Manage schedules that make tasks
     #[command(subcommand)]
     Schedule(ScheduleCommand),
-    /// Show what waits and what runs of every agent
+    /// Show the queue of each agent
     Queues(ListQueuesArgs),
     /// Show the workers of a deployment
     Workers(ListWorkersArgs),
-    /// Say which version this is
+    /// Print the version
     Version,
 }
 

@@ -13,7 +13,8 @@ pub struct DeploymentArgs {
     /// Address of a Longhaul server
     #[arg(long, value_name = "URL", env = "LONGHAUL_URL", default_value = DEFAULT_URL)]
     pub url: String,
-    /// API key with the scope operator; better in LONGHAUL_API_KEY, where others on this machine do not see it
+    /// API key with the scope operator; better in LONGHAUL_API_KEY, where others on this machine do
+    /// not see it
     #[arg(long, value_name = "KEY", env = "LONGHAUL_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// Print JSON
@@ -24,35 +25,36 @@ pub struct DeploymentArgs {
 /// `longhaul dead`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum DeadCommand {
-    /// List tasks that failed for good and that nobody has dealt with, the latest first
+    /// List tasks that failed for good and were not handled yet, the latest first
     List(ListDeadArgs),
-    /// Show why a task failed: what it was, and all that happened to it
+    /// Show a dead task with the cause of its failure and its log
     Show(ShowDeadArgs),
-    /// Begin the work of dead tasks again, each as a new task in the same context
+    /// Redrive dead tasks, each as a new task in the same context
     Redrive(RedriveDeadArgs),
-    /// Take tasks off the list that need nothing to be done
+    /// Dismiss dead tasks that need no action
     Dismiss(DismissDeadArgs),
 }
 
 /// A filter of dead tasks.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DeadFilterArgs {
-    /// Of this owner [default: of all]
+    /// Only tasks of this owner [default: all]
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
-    /// Of this agent
+    /// Only tasks of this agent
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
-    /// That failed in this way: fatal, attempts-used-up, poison, queue-timeout, attempt-timeout, no-progress, deadline
+    /// Only this kind of failure: fatal, attempts-used-up, poison, queue-timeout, attempt-timeout,
+    /// no-progress, deadline
     #[arg(long, value_name = "KIND", value_parser = parse_failure_kind)]
     pub because: Option<FailureKind>,
-    /// That failed at or after this time, or within so long, such as 24h
+    /// Only failures at or after this time, or in the last period, such as 24h
     #[arg(long, value_name = "TIME")]
     pub from: Option<TimeArg>,
-    /// That failed before this time, or longer ago than this
+    /// Only failures before this time, or longer ago than this
     #[arg(long, value_name = "TIME")]
     pub before: Option<TimeArg>,
-    /// With this text in the cause
+    /// Only causes that contain this text
     #[arg(long, value_name = "TEXT")]
     pub cause: Option<String>,
 }
@@ -67,10 +69,10 @@ pub struct ListDeadArgs {
     /// The filter.
     #[command(flatten)]
     pub filter: DeadFilterArgs,
-    /// Also those that were redriven or dismissed
+    /// List redriven and dismissed tasks too
     #[arg(long)]
     pub handled: bool,
-    /// Show at most so many
+    /// Most tasks to show
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Show all of them
@@ -89,7 +91,7 @@ pub struct ListDeadArgs {
 pub struct ShowDeadArgs {
     /// Id of the task
     pub task: String,
-    /// Its owner, as `longhaul dead list` shows it
+    /// Owner of the task, as `longhaul dead list` shows it
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
     /// The deployment.
@@ -110,16 +112,16 @@ pub struct RedriveDeadArgs {
     /// Ids of tasks, all of one owner [default owner: local]
     #[arg(value_name = "TASK", required_unless_present = "all", conflicts_with = "all")]
     pub tasks: Vec<String>,
-    /// All that the other flags leave; asks first
+    /// Redrive all tasks that match the other flags; asks first
     #[arg(long)]
     pub all: bool,
     /// The filter.
     #[command(flatten)]
     pub filter: DeadFilterArgs,
-    /// At most so many
+    /// Most tasks to redrive
     #[arg(long, value_name = "N", conflicts_with = "tasks", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// Do not ask
+    /// Redrive without asking
     #[arg(long, short = 'y')]
     pub yes: bool,
     /// The deployment.
@@ -135,7 +137,7 @@ pub struct DismissDeadArgs {
     /// Ids of tasks, all of one owner
     #[arg(value_name = "TASK", required = true)]
     pub tasks: Vec<String>,
-    /// Their owner
+    /// Owner of the tasks
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
     /// The deployment.
@@ -177,6 +179,7 @@ impl DeadFilterArgs {
 }
 
 fn parse_failure_kind(text: &str) -> Result<FailureKind, String> {
+    // `QUEUE_TIMEOUT` and `queue-timeout` name the same kind.
     FailureKind::from_name(&text.to_ascii_lowercase().replace('_', "-")).ok_or_else(|| {
         let names: Vec<&str> = FailureKind::ALL.into_iter().map(FailureKind::name).collect();
         format!("use one of {}", names.join(", "))

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// `longhaul schedule`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ScheduleCommand {
-    /// Make a schedule, or change the one of that name
+    /// Create a schedule, or change the one with this name
     Put(Box<PutScheduleArgs>),
     /// List schedules
     List(ListSchedulesArgs),
@@ -16,19 +16,19 @@ pub enum ScheduleCommand {
     #[command(after_help = "Examples:
   longhaul schedule show nightly --owner acme")]
     Show(ScheduleNameArgs),
-    /// Keep a schedule from making tasks until it is resumed
+    /// Pause a schedule: it makes no tasks until it is resumed
     #[command(after_help = "Examples:
   longhaul schedule pause nightly")]
     Pause(ScheduleNameArgs),
-    /// Let a paused schedule make tasks again, from its next time on
+    /// Resume a paused schedule, from its next time on
     #[command(after_help = "Examples:
   longhaul schedule resume nightly")]
     Resume(ScheduleNameArgs),
-    /// Make a task of a schedule now, besides its times
+    /// Make a task of a schedule now, in addition to its times
     #[command(after_help = "Examples:
   longhaul schedule fire nightly")]
     Fire(ScheduleNameArgs),
-    /// Delete a schedule; the tasks that it made stay
+    /// Delete a schedule; its tasks stay
     #[command(after_help = "Examples:
   longhaul schedule delete nightly")]
     Delete(ScheduleNameArgs),
@@ -37,12 +37,12 @@ pub enum ScheduleCommand {
 /// The handling of firings that were missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum MissedFiringsArg {
-    /// They are left out
+    /// Skip them
     Skip,
-    /// One task stands for all of them
+    /// Make one task for all of them
     #[default]
     Once,
-    /// Each gets its task, the latest hundred at most
+    /// Make a task for each, the latest hundred at most
     All,
 }
 
@@ -62,21 +62,22 @@ impl From<MissedFiringsArg> for MissedFirings {
   longhaul schedule put nightly --agent reports --cron '0 3 * * *' --time-zone Europe/Berlin --text 'Report on yesterday'
   longhaul schedule put hourly --agent sync --cron '@hourly' --message-file message.json --missed skip")]
 pub struct PutScheduleArgs {
-    /// Its name, unique within the owner
+    /// Name of the schedule, unique within its owner
     pub name: String,
-    /// Who does the tasks
+    /// Agent of the tasks
     #[arg(long, value_name = "NAME")]
     pub agent: String,
-    /// When: minute, hour, day of the month, month, day of the week, or @daily and the like; a sixth field in front stands for seconds
+    /// Cron expression: minute, hour, day of the month, month, day of the week, or @daily and the
+    /// like; a sixth field in front stands for seconds
     #[arg(long, value_name = "EXPRESSION")]
     pub cron: String,
-    /// In which time zone the expression is read
+    /// Time zone of the expression
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub time_zone: String,
-    /// What happens to times that went by while nobody could make tasks
+    /// Handling of firings that were missed while no API node ran
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub missed: MissedFiringsArg,
-    /// What to say to the agent
+    /// Text of the message
     #[arg(
         long,
         value_name = "TEXT",
@@ -87,13 +88,13 @@ pub struct PutScheduleArgs {
     /// The whole message as A2A JSON, with files, data or metadata; - reads it from standard input
     #[arg(long, value_name = "FILE")]
     pub message_file: Option<PathBuf>,
-    /// The conversation of all of its tasks [default: each has one of its own]
+    /// Context that all of its tasks share [default: a new one for each]
     #[arg(long, value_name = "ID")]
     pub context: Option<String>,
-    /// Make no task until it is resumed; one that is paused stays so in any case
+    /// Create it paused; an existing schedule that is paused stays paused
     #[arg(long)]
     pub paused: bool,
-    /// Whose tasks they are
+    /// Owner of the tasks
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
     /// The deployment.
@@ -107,7 +108,7 @@ pub struct PutScheduleArgs {
   longhaul schedule list
   longhaul schedule list --owner acme --json")]
 pub struct ListSchedulesArgs {
-    /// Of this owner [default: of all]
+    /// List only schedules of this owner [default: all]
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
     /// The deployment.
@@ -118,9 +119,9 @@ pub struct ListSchedulesArgs {
 /// A schedule, by name and owner.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ScheduleNameArgs {
-    /// Its name
+    /// Name of the schedule
     pub name: String,
-    /// Its owner, as `longhaul schedule list` shows it
+    /// Owner of the schedule, as `longhaul schedule list` shows it
     #[arg(long, value_name = "NAME", default_value = LOCAL_OWNER)]
     pub owner: String,
     /// The deployment.

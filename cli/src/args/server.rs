@@ -7,7 +7,8 @@ use std::path::PathBuf;
 /// The sources of the configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
-    /// Configuration file [default: LONGHAUL_CONFIG, else longhaul.toml in this folder if it is there]
+    /// Configuration file [default: LONGHAUL_CONFIG, else longhaul.toml in this folder if it is
+    /// there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Set any key, as in --set worker.lease=30s; may be repeated
@@ -39,6 +40,7 @@ struct FlagOverrides(Vec<SettingOverride>);
 
 impl FlagOverrides {
     fn add(mut self, flag: &str, key: &str, value: Option<impl ToString>) -> Self {
+        // The value stays text: the settings parse it, and name the flag in their errors.
         if let Some(value) = value {
             self.0.push(SettingOverride {
                 key: key.to_owned(),
@@ -57,8 +59,8 @@ impl FlagOverrides {
 /// The database.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DatabaseArgs {
-    /// Postgres database, postgres://user:password@host:port/name; better in LONGHAUL_DATABASE_URL, where others on this
-    /// machine do not see it
+    /// Postgres database, postgres://user:password@host:port/name; better in LONGHAUL_DATABASE_URL,
+    /// where others on this machine do not see it
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
 }
@@ -79,10 +81,10 @@ pub struct DevArgs {
     /// Folder that holds the data [default: ./longhaul-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
-    /// Who may call the API: none, keys [default: none]
+    /// Authentication of callers: none, keys [default: none]
     #[arg(long, value_name = "MODE")]
     pub auth: Option<String>,
-    /// Listen beyond loopback although everybody may call the API
+    /// Listen beyond loopback although the API needs no key
     #[arg(long)]
     pub allow_unauthenticated: bool,
     /// Most tasks that run at once [default: 16]
@@ -125,13 +127,13 @@ pub struct ApiArgs {
     /// URL under which clients reach the API, for agent cards
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Who may call the API: none, keys [default: keys]
+    /// Authentication of callers: none, keys [default: keys]
     #[arg(long, value_name = "MODE")]
     pub auth: Option<String>,
-    /// Listen beyond loopback although everybody may call the API
+    /// Listen beyond loopback although the API needs no key
     #[arg(long)]
     pub allow_unauthenticated: bool,
-    /// The agent that answers where a request names none
+    /// Agent of requests that name none
     #[arg(long, value_name = "NAME")]
     pub default_agent: Option<String>,
     /// The database.
@@ -179,7 +181,7 @@ pub struct WorkerArgs {
     /// Most tasks that run at once [default: 16]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
-    /// Run only these of the configured agents, with commas between them
+    /// Run only these of the configured agents, separated by commas
     #[arg(long, value_name = "NAMES")]
     pub agents: Option<String>,
     /// The database.
@@ -239,7 +241,7 @@ pub fn database_overrides(
 /// `longhaul config`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConfigCommand {
-    /// Check the configuration and print what is in force, without secrets
+    /// Check the configuration and print the settings in force, without secrets
     #[command(after_help = "Examples:
   longhaul config check
   longhaul config check --config /etc/longhaul.toml --set log.format=json")]

@@ -51,31 +51,32 @@ pub struct ServerArgs {
 
 Interrupting it (Ctrl-C) leaves the task running.")]
 pub struct SendTaskArgs {
-    /// What to say; - reads it from standard input
+    /// Text of the message; - reads it from standard input
     #[arg(required_unless_present_any = ["file", "data"])]
     pub text: Option<String>,
-    /// Send a file, or the address of one; the media type follows from the name unless it is given after a colon
+    /// Send a file, or the address of one; the media type follows from the name unless it is given
+    /// after a colon
     #[arg(long, value_name = "PATH[:TYPE]")]
     pub file: Vec<String>,
     /// Send a JSON value
     #[arg(long, value_name = "JSON")]
     pub data: Option<String>,
-    /// Say it to this task, which asked for it: its id, or the beginning or end of one
+    /// Answer this task, which asks for input: its id, or the beginning or end of one
     #[arg(long, value_name = "ID")]
     pub task: Option<String>,
-    /// Begin the task in this conversation
+    /// Start the task in this context
     #[arg(long, value_name = "ID")]
     pub context: Option<String>,
     /// Metadata of the message, a JSON object
     #[arg(long, value_name = "JSON")]
     pub metadata: Option<String>,
-    /// Id of the message; the same one again finds the same task [default: a new one]
+    /// Id of the message; a repeat finds the same task [default: a new one]
     #[arg(long, value_name = "ID")]
     pub message_id: Option<String>,
     /// Return as soon as the task is accepted
     #[arg(long, conflicts_with = "no_stream")]
     pub no_wait: bool,
-    /// Wait for the end and show all of it then
+    /// Wait for the end, then show everything
     #[arg(long)]
     pub no_stream: bool,
     /// Save every artifact in this folder: text, values and files
@@ -100,7 +101,7 @@ pub struct SendTaskArgs {
 pub struct GetTaskArgs {
     /// Id of the task, or the beginning or end of one
     pub id: String,
-    /// Show so many of the latest messages
+    /// Number of latest messages to show
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub history: u32,
     /// Save every artifact in this folder: text, values and files
@@ -121,13 +122,13 @@ pub struct GetTaskArgs {
   longhaul tasks list --state input-required --limit 5
   longhaul tasks list --context my-conversation --json")]
 pub struct ListTasksArgs {
-    /// Only those in this state, such as working or input-required
+    /// List only tasks in this state, such as working or input-required
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     pub state: Option<TaskState>,
-    /// Only those of this conversation
+    /// List only tasks of this context
     #[arg(long, value_name = "ID")]
     pub context: Option<String>,
-    /// Show at most so many
+    /// Most tasks to show
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Print the A2A JSON
@@ -169,13 +170,13 @@ Longhaul servers only; for the owner of the task. Operators see more: longhaul d
 pub struct TaskLogArgs {
     /// Id of the task, or the beginning or end of one
     pub id: String,
-    /// Only what stands behind this entry
+    /// Show only entries behind this one
     #[arg(long, value_name = "SEQ", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     pub after: i64,
-    /// Show at most so many entries
+    /// Most entries to show
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
-    /// Only attempts that failed, workers that were lost, and cancels
+    /// Show only failed attempts, lost workers and cancel requests
     #[arg(long)]
     pub attempts: bool,
     /// Print JSON, a page a line
@@ -220,6 +221,7 @@ pub struct CancelTaskArgs {
 
 /// Parses a state by the name that the commands show.
 fn parse_state(text: &str) -> Result<TaskState, String> {
+    // The names of serde are those that the commands show.
     let name = serde_json::Value::String(text.to_ascii_lowercase().replace('_', "-"));
     serde_json::from_value(name).map_err(|_| {
         "use submitted, working, completed, failed, canceled, rejected, input-required or auth-required".to_owned()

@@ -39,6 +39,7 @@ impl FromStr for TimeArg {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        // RFC 3339 comes first: it names its offset, while the other forms are local times.
         if let Ok(at) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self::At(at.to_utc()));
         }
@@ -50,6 +51,7 @@ impl FromStr for TimeArg {
             return resolve_local(local.and_local_timezone(Local).map(|at| at.to_utc()))
                 .map(Self::At);
         }
+        // A bare number is a duration in seconds, so this comes last.
         HumanDuration::parse(text)
             .map(|distance| Self::Relative(distance.get()))
             .ok_or_else(|| ALLOWED_FORMS.to_owned())

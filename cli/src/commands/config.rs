@@ -42,13 +42,14 @@ fn check(config: &ConfigArgs, registry: &ExecutorRegistry) -> CommandResult {
     }
 }
 
-/// Looks for the program of each agent that a worker here would run: prints a comment if it is found, a warning if not.
-/// Returns the number of missing programs.
+/// Looks for the program of each agent that a worker here would run: prints a comment if it is
+/// found, a warning if not. Returns the number of missing programs.
 fn check_programs(settings: &Settings) -> Result<usize, CommandError> {
     let mut missing = 0;
     let wanted = settings.worker.agents.as_deref();
     let is_wanted = |name: &String| wanted.is_none_or(|wanted| wanted.contains(name));
     for agent in settings.agent.iter().filter(|agent| is_wanted(&agent.name)) {
+        // Built-in executors need no program.
         let Some(process) = agent.process.as_ref() else { continue };
         match ProcessConfig::from(process).find_program() {
             Ok(program) => {

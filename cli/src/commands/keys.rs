@@ -61,8 +61,8 @@ async fn open_store(
              `longhaul dev` with --data",
         ));
     }
-    // A wait for the database is logged to standard error, as standard output is for the key. A log that is set up already
-    // serves as well.
+    // A wait for the database is logged to standard error, as standard output is for the key. A log
+    // that is set up already serves as well.
     let _flushed_on_drop = match telemetry::init(&settings.log, "longhaul-keys") {
         Err(error @ TelemetryError::Filter(_)) => {
             return Err(CommandError::usage(error.to_string()));
@@ -97,6 +97,7 @@ pub async fn revoke_unless_printed(
     key: &ApiKey,
     printed: Result<(), CommandError>,
 ) -> Result<(), CommandError> {
+    // A key that was printed may be in use already.
     let Err(error) = printed else { return Ok(()) };
     let id = &key.id;
     Err(match store.revoke_key(id).await {
@@ -135,7 +136,8 @@ async fn revoke(args: RevokeKeyArgs, registry: &ExecutorRegistry) -> CommandResu
     )))
 }
 
-/// Returns the id of a key, given as an id or as a whole key, whose secret must not show in messages.
+/// Returns the id of a key, given as an id or as a whole key, whose secret must not show in
+/// messages.
 fn key_id(text: &str) -> &str {
     text.strip_prefix("lh_").map_or(text, |rest| rest.split('_').next().unwrap_or(rest))
 }

@@ -42,6 +42,7 @@ pub async fn list(args: ListDeadArgs) -> CommandResult {
         left = left.saturating_sub(count);
         letters.extend(page.value.dead);
         match page.value.next {
+            // An empty page ends the list even if it has a cursor, so that the loop ends.
             Some(next) if count > 0 => query.after = Some(next),
             _ => break,
         }
@@ -66,6 +67,7 @@ pub async fn show(args: ShowDeadArgs) -> CommandResult {
     let style = Style::of_stdout();
     print::write_out(&describe(&detail.letter, style))?;
     print::line("")?;
+    // The letter carries its task, so that operators need no key of the owner.
     let mut output = TaskOutput::new(false, None)?;
     output.task(&detail.task, task)?;
     output.finish()?;

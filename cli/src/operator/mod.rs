@@ -1,6 +1,7 @@
 //! `longhaul dead`, `schedule`, `queues` and `workers`: the commands of operators.
 //!
-//! These commands keep no state. One that is interrupted has done what it has printed, and perhaps one more thing.
+//! These commands keep no state. One that is interrupted has done what it has printed, and perhaps
+//! one more thing.
 
 mod dead_letters;
 mod queues;

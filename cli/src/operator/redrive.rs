@@ -1,7 +1,8 @@
 //! `longhaul dead redrive` and `longhaul dead dismiss`.
 //!
-//! A dead task is redriven once, however often the command runs. `--all` redrives only the tasks that were dead when the
-//! command began: one that fails again at once would otherwise be redriven without end.
+//! A dead task is redriven once, however often the command runs. `--all` redrives only the tasks
+//! that were dead when the command began: one that fails again at once would otherwise be redriven
+//! without end.
 
 use super::dead_letters::{MAX_PAGE_LETTERS, query_from_args, rfc3339};
 use crate::{
@@ -72,7 +73,8 @@ pub async fn dismiss(args: DismissDeadArgs) -> CommandResult {
     .await
 }
 
-/// Returns the message of a refusal that concerns one task. Any other error ends the command: it would meet every task.
+/// Returns the message of a refusal that concerns one task. Any other error ends the command: it
+/// would meet every task.
 fn refusal(error: ClientError) -> Result<Option<String>, CommandError> {
     match error {
         ClientError::Denied { status: 400 | 404 | 409, message, .. } => Ok(Some(message)),
@@ -106,14 +108,15 @@ async fn redrive_all(operator: &OperatorClient, args: &RedriveDeadArgs) -> Comma
     let mut query = query_from_args(&args.filter, SystemClock.now());
     query.limit = Some(MAX_PAGE_LETTERS);
     let page = operator.dead_letters(&query).await?.value;
+    // The latest comes first.
     let Some(latest) = page.dead.first() else {
         if !args.deployment.json {
             print::line("no dead tasks")?;
         }
         return Ok(Completion::Ok);
     };
-    // The limit is a time of the server's clock, so that tasks that die from now on are left alone. Times of letters are
-    // cut to milliseconds, hence the one more.
+    // The limit is a time of the server's clock, so that tasks that die from now on are left alone.
+    // Times of letters are cut to milliseconds, hence the one more.
     query.before = Some(rfc3339(latest.at + TimeDelta::milliseconds(1)));
     if !args.yes {
         let question = question(page.dead.len(), page.next.is_some(), args.limit);
@@ -121,6 +124,7 @@ async fn redrive_all(operator: &OperatorClient, args: &RedriveDeadArgs) -> Comma
     }
     let mut left = args.limit.unwrap_or(u32::MAX);
     while left > 0 {
+        // Small batches: an interrupt loses the report of one batch at most.
         query.limit = Some(left.min(MAX_BATCH_TASKS));
         let batch = operator.redrive_matching(&query).await?.value;
         left = left.saturating_sub(u32::try_from(batch.redriven.len()).unwrap_or(u32::MAX));
@@ -131,6 +135,7 @@ async fn redrive_all(operator: &OperatorClient, args: &RedriveDeadArgs) -> Comma
         if !batch.more {
             break;
         }
+        // Without this, two operators with overlapping filters could loop for as long as both run.
         if is_empty {
             return Err(CommandError::failed(
                 "somebody else is redriving them too; look again with `longhaul dead list`",

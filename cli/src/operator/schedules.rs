@@ -66,6 +66,7 @@ fn spec_from_args(
         message: message.transpose()?,
         text: args.text.clone(),
         context_id: args.context.clone(),
+        // Absent rather than false: a change must not resume a paused schedule.
         paused: args.paused.then_some(true),
     })
 }

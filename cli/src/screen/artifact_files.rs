@@ -1,6 +1,7 @@
 //! The files of one artifact: one for its text, one for its values, and one for each file in it.
 //!
-//! Chunks are appended as they come. An artifact that is replaced replaces its own files, and no others.
+//! Chunks are appended as they come. An artifact that is replaced replaces its own files, and no
+//! others.
 
 use super::output_folder::OutputFolder;
 use std::{
@@ -27,7 +28,8 @@ const EXTENSIONS: [(&str, &str); 14] = [
     ("text/markdown", "md"),
 ];
 
-/// A file that chunks are appended to. It is open only during a write, as a task may have thousands of artifacts.
+/// A file that chunks are appended to. It is open only during a write, as a task may have thousands
+/// of artifacts.
 struct AppendedFile {
     path: PathBuf,
     bytes: usize,
@@ -75,12 +77,14 @@ impl ArtifactFiles {
         file.append(text.as_bytes())
     }
 
-    /// Appends a JSON value. One value makes a `.json` file; several make a `.jsonl` file, one a line.
+    /// Appends a JSON value. One value makes a `.json` file; several make a `.jsonl` file, one a
+    /// line.
     pub fn value(&mut self, folder: &OutputFolder, json: &str) -> io::Result<()> {
         let file = match &mut self.values {
             Some(file) => file,
             none => none.insert(AppendedFile::new(folder, &with_extension(&self.stem, "json"))?),
         };
+        // The second value turns the JSON file into lines of JSON.
         if file.chunks == 1 {
             file.rename(folder, &with_extension(&self.stem, "jsonl"))?;
         }

@@ -82,6 +82,7 @@ impl ArtifactPrinter {
 
     /// Names the files that were saved, and counts the values that were not shown.
     pub fn summary<W: Write>(&mut self, out: &mut LineWriter<W>) -> io::Result<()> {
+        // A later summary repeats only artifacts that were updated since.
         for id in std::mem::take(&mut self.updated) {
             let Some(shown) = self.shown.get(&id).copied() else { continue };
             for file in self.files.get(&id).map(ArtifactFiles::saved).unwrap_or_default() {
@@ -146,6 +147,7 @@ impl ArtifactPrinter {
         if self.folder.is_some() {
             let stem = artifact.name.as_deref().unwrap_or(id.as_str());
             let files = self.files.entry(id.clone());
+            // The files of a lost attempt go, as its output does.
             files.or_insert_with(|| ArtifactFiles::new(stem)).discard()?;
         }
         header(out, artifact, note)
@@ -163,6 +165,7 @@ impl ArtifactPrinter {
         }
         for part in parts {
             self.shown.entry(id.clone()).or_default().parts += 1;
+            // Saved contents are named in the summary instead.
             if self.save(artifact, part)? {
                 continue;
             }

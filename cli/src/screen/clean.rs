@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// Replaces control characters other than line ends and tabs, and characters that change the text direction.
+/// Replaces control characters other than line ends and tabs, and characters that change the text
+/// direction.
 pub fn clean(text: &str) -> String {
     let safe = |c: char| match c {
         '\n' | '\t' => c,

@@ -60,6 +60,7 @@ impl<W: Write> LineWriter<W> {
 
     /// Moves to the start of a line.
     pub fn start_line(&mut self) -> io::Result<()> {
+        // Whatever comes on the new line, it interrupts the artifact's text.
         self.open_artifact = None;
         match std::mem::replace(&mut self.position, CursorPosition::LineStart) {
             CursorPosition::LineStart => Ok(()),
@@ -90,6 +91,7 @@ impl<W: Write> LineWriter<W> {
         } else {
             self.start_line()?;
         }
+        // Cut by characters, as bytes could split one.
         let line: String = line.chars().take(MAX_PROGRESS_CHARS).collect();
         self.position = CursorPosition::Progress;
         self.out.write_all(line.as_bytes())

@@ -102,6 +102,7 @@ impl<W: Write> TaskScreen<W> {
     fn status(&mut self, status: &ReceivedStatus) -> io::Result<()> {
         let message_id = status.message.as_ref().map(|message| message.message_id.to_string());
         let new = (status.state, status.at, message_id);
+        // A snapshot repeats the latest status.
         if self.status.as_ref() == Some(&new) {
             return Ok(());
         }
@@ -130,6 +131,7 @@ impl<W: Write> TaskScreen<W> {
         let Some(failure) = failure.and_then(|failure| failure.to::<TaskFailure>().ok()) else {
             return Ok(());
         };
+        // The message often quotes the cause already.
         let cause = if shown_text.contains(&failure.cause) { "" } else { failure.cause.as_str() };
         let attempts = match failure.attempts {
             ..=1 => String::new(),

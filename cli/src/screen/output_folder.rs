@@ -1,6 +1,7 @@
 //! The folder of `--output`.
 //!
-//! A server chooses names, not places: every file stands directly in the folder, and no existing file is overwritten.
+//! A server chooses names, not places: every file stands directly in the folder, and no existing
+//! file is overwritten.
 
 use std::{
     fs::{File, OpenOptions},
@@ -36,6 +37,7 @@ impl OutputFolder {
         let name = safe_name(name);
         for number in 1..MAX_SAME_NAMES {
             let path = self.0.join(numbered(&name, number));
+            // `create_new` fails on an existing file or link, so that nothing is overwritten.
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok((file, path)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -50,6 +52,7 @@ impl OutputFolder {
 fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let safe = |c: char| if c.is_control() || ":*?\"<>|".contains(c) { '_' } else { c };
+    // Leading dots hide files, or name the folder and its parent.
     let name: String = last.trim_start_matches('.').trim().chars().map(safe).collect();
     let end = name
         .char_indices()

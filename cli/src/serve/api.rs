@@ -45,6 +45,7 @@ async fn api(settings: &Settings, mode: AuthMode, shutdown: Shutdown) -> Command
     let api = Api::start(parts, api_options(settings, mode, address)?);
     tracing::info!(%address, "API listening");
     let served = api.serve(listener).await;
+    // After the API: its last requests still wake workers.
     dispatch.close().await;
     store.close().await;
     served.map_err(|error| CommandError::failed(format!("the API ended: {error}")))?;

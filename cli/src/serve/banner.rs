@@ -109,6 +109,7 @@ impl Banner<'_> {
             Access::FirstKey(key) => format!(" -H 'Authorization: Bearer {}'", key.expose()),
             Access::Keys => " -H \"Authorization: Bearer $LONGHAUL_API_KEY\"".to_owned(),
         };
+        // The clock makes each message id unique, so that a command pasted twice sends two tasks.
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"'$(date +%s%N)'","role":"ROLE_USER","parts":[{"text":"hello"}]}}}"#;
         format!(
             "curl -s {}{}/ -H 'Content-Type: application/json' -H 'A2A-Version: 1.0'{key} -d '{body}'",

@@ -1,7 +1,8 @@
-//! The init process of a container: runs the command as its child, forwards signals, and reaps orphans, which the kernel
-//! reparents to the first process.
+//! The init process of a container: runs the command as its child, forwards signals, and reaps
+//! orphans, which the kernel reparents to the first process.
 //!
-//! It is a separate process so that reaping cannot take the exit status of a plugin from the worker that waits for it.
+//! It is a separate process so that reaping cannot take the exit status of a plugin from the worker
+//! that waits for it.
 
 use crate::exit::CommandError;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
@@ -60,11 +61,13 @@ fn supervise() -> Result<ExitCode, CommandError> {
     })
 }
 
-/// Starts the child in its own process group, so that a terminal's Ctrl-C reaches it once, through this process.
+/// Starts the child in its own process group, so that a terminal's Ctrl-C reaches it once, through
+/// this process.
 fn start_child() -> std::io::Result<Pid> {
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_else(|| "longhaul".into());
     let child =
+        // The running binary, even if an upgrade has replaced its file.
         Command::new("/proc/self/exe").arg0(name).args(arguments).process_group(0).spawn()?;
     Ok(Pid::from_child(&child))
 }

@@ -90,6 +90,7 @@ async fn dev(
 ) -> CommandResult {
     let store: Arc<dyn Store> = wiring::open_sqlite(&settings.embedded.data).await?;
     executors::refuse_reserved(&*store).await?;
+    // Bound before agents and keys are written, so that a failed start leaves none behind.
     let listener = health::bind(settings.server.listen, "--listen").await?;
     let address = listener.local_addr().unwrap_or(settings.server.listen);
     // Registered before the API serves, so that the first request finds the agents.

@@ -40,8 +40,8 @@ pub fn start(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) {
     });
 }
 
-/// Checks the database until the process ends, and reports its readiness: a worker without a free slot makes no request,
-/// and would not notice a failure.
+/// Checks the database until the process ends, and reports its readiness: a worker without a free
+/// slot makes no request, and would not notice a failure.
 pub fn monitor_database(store: Arc<dyn Store>, component: ComponentHandle, shutdown: &Shutdown) {
     let stop = shutdown.stop_now().clone();
     spawn("monitor database", async move {
@@ -78,6 +78,7 @@ fn routes(health: HealthState) -> Router {
 
 async fn ready(State(health): State<HealthState>) -> (StatusCode, Json<ReadinessSnapshot>) {
     let mut snapshot = health.readiness.snapshot();
+    // A draining worker claims nothing, however healthy it is.
     snapshot.ready &= !health.shutdown.draining().is_cancelled();
     let status = if snapshot.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(snapshot))

@@ -1,7 +1,8 @@
 //! `longhaul dev`, `api` and `worker`: commands that serve until a signal stops them.
 //!
-//! The first signal drains, the second stops at once. Work that hangs is abandoned after some seconds; its leases expire,
-//! and other processes take it over. Killing the process at any moment loses nothing that was acknowledged.
+//! The first signal drains, the second stops at once. Work that hangs is abandoned after some
+//! seconds; its leases expire, and other processes take it over. Killing the process at any moment
+//! loses nothing that was acknowledged.
 
 mod api;
 mod banner;

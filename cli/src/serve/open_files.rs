@@ -1,4 +1,5 @@
-//! The limit of open files. Each stream takes a descriptor, and many systems set a soft limit of 1,024.
+//! The limit of open files. Each stream takes a descriptor, and many systems set a soft limit of
+//! 1,024.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -36,6 +36,7 @@ where
         })?;
     open_files::raise_limit();
     log_ignored_variables();
+    // `dev` drains API and worker at once, so the longer time counts for both.
     let drain = settings.server.drain.get().max(settings.worker.drain.get());
     let runtime = crate::runtime()?;
     let outcome = runtime.block_on(async {

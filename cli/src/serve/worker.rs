@@ -58,6 +58,7 @@ async fn worker(
         options: worker_options(settings),
     };
     let outcome = worker.run(process::child_shutdown(&shutdown)).await;
+    // The runs are settled or released by now; the store goes last.
     dispatch.close().await;
     store.close().await;
     outcome.map_err(|error| CommandError::failed(error.to_string()))?;

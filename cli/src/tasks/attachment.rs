@@ -34,6 +34,7 @@ pub fn read_part(argument: &str) -> Result<Part, CommandError> {
     let (location, media_type) = split_media_type(argument);
     let media_type = media_type.unwrap_or_else(|| guess_media_type(location)).to_owned();
     let filename = file_name(location);
+    // The agent fetches it: the file may be out of reach for this machine.
     if is_url(location) {
         return Ok(Part { filename, media_type: Some(media_type), ..Part::url(location) });
     }
@@ -77,6 +78,7 @@ fn is_media_type(text: &str) -> bool {
 }
 
 fn guess_media_type(location: &str) -> &'static str {
+    // Query and fragment are no part of the file name.
     let path = location.split(['?', '#']).next().filter(|_| is_url(location)).unwrap_or(location);
     let extension = path.rsplit(['/', '\\']).next().and_then(|name| name.rsplit_once('.'));
     let extension = extension.map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();

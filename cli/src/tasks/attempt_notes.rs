@@ -66,6 +66,7 @@ impl AttemptNotes {
         loop {
             let query = TaskLogQuery {
                 after: self.seen,
+                // The end of the log is enough at first: older attempts are history.
                 tail: self.seen.is_none().then_some(FIRST_READ_ENTRIES),
                 limit: Some(MAX_READ_ENTRIES),
                 notes_only: true,
@@ -76,6 +77,7 @@ impl AttemptNotes {
             let page = match answer {
                 Ok(page) => page.value,
                 Err(error) => {
+                    // Errors such as 404 last; a server that is busy is asked again.
                     if !error.is_transient() {
                         self.client = None;
                     }

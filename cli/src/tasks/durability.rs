@@ -32,6 +32,7 @@ pub fn metadata_with_options(
         }
         None => BTreeMap::new(),
     };
+    // Replaces members of the same name.
     options.extend(given);
     let options = JsonObject::from_members(&options).map_err(|error| invalid_metadata(&error))?;
     members.insert(extension::DURABILITY_EXTENSION.to_owned(), options.as_json().clone());
@@ -50,6 +51,7 @@ fn options_from_args(
     let mut members = OptionMembers(BTreeMap::new());
     let rfc3339 = |at: Timestamp| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     members.add("priority", flags.priority)?;
+    // Relative times become absolute here: the server would count from its own clock.
     members.add("notBefore", flags.not_before.map(|at| rfc3339(at.ahead(now))))?;
     members.add("deadline", flags.deadline.map(|at| rfc3339(at.ahead(now))))?;
     members.add("maxAttempts", flags.max_attempts)?;

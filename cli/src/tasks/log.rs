@@ -39,7 +39,9 @@ pub async fn run(args: TaskLogArgs) -> CommandResult {
         }
         let page = page.value;
         left = left.saturating_sub(u32::try_from(page.entries.len()).unwrap_or(u32::MAX));
+        // The last entry that was looked at, which a filter may have left out.
         after = page.next;
+        // The same on every page.
         agent.get_or_insert(page.agent);
         entries.extend(page.entries);
         if !page.more {

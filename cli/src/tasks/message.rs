@@ -28,6 +28,7 @@ pub fn send_request(
             Json::parse(data).map_err(|error| CommandError::usage(format!("--data: {error}")))?;
         parts.push(Part::data(data));
     }
+    // Chosen before the first attempt, so that a repeated send finds the same task.
     let id = args.message_id.clone().unwrap_or_else(|| ids.uuid_v7().to_string());
     let id = MessageId::new(id).map_err(|error| invalid_id("--message-id", &error))?;
     let mut message = Message::new(id, Role::User, parts);
@@ -39,6 +40,7 @@ pub fn send_request(
         metadata_with_options(&args.durability, message.metadata.as_ref(), clock)?
     {
         message.metadata = Some(metadata);
+        // A2A wants a message to name the extensions that its metadata uses.
         message.extensions = vec![extension::DURABILITY_EXTENSION.to_owned()];
     }
     let mut request = SendRequest::new(message);

@@ -1,7 +1,7 @@
 //! `longhaul tasks` and `longhaul agents`.
 //!
-//! A task does not depend on the command that sent it: if the command is interrupted, the task goes on at the server, and
-//! the command prints how to find it again.
+//! A task does not depend on the command that sent it: if the command is interrupted, the task goes
+//! on at the server, and the command prints how to find it again.
 
 mod agents;
 mod attachment;

@@ -98,6 +98,7 @@ impl TaskOutput {
 /// Prints JSON on one line. Every token stays as it came, but characters that steer a terminal
 /// become escapes.
 pub fn print_json(raw: &RawValue) -> Result<(), CommandError> {
+    // Parsing removes white space between tokens. JSON beyond its limits is printed as it came.
     let line = Json::parse(raw.get())
         .map_or_else(|_| raw.get().to_owned(), |json| json.as_str().to_owned());
     print::line(&escaped(&line))

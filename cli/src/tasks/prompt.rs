@@ -21,6 +21,7 @@ pub async fn confirm(question: &str) -> Result<bool, CommandError> {
 
 async fn ask(prompt: &str) -> Result<Option<String>, CommandError> {
     let prompt = prompt.to_owned();
+    // A read of the terminal blocks its thread, and cannot be cancelled.
     let line = tokio::task::spawn_blocking(move || read_line(&prompt)).await;
     let unreadable = |error: &dyn std::fmt::Display| {
         CommandError::failed(format!("the terminal cannot be read: {error}"))

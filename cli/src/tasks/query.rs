@@ -34,6 +34,7 @@ pub async fn get(args: GetTaskArgs) -> CommandResult {
         if let Some(line) = describe_run(&report, Style::of_stdout()) {
             output.remark(&line)?;
         }
+        // Failed attempts explain why a task takes long.
         if report.attempt.is_some_and(|attempt| attempt > 0) {
             AttemptNotes::new(client).show_new(&id, &mut output).await?;
         }
@@ -66,6 +67,7 @@ pub async fn list(args: ListTasksArgs) -> CommandResult {
     while left > 0 {
         request.page_size = Some(left.min(MAX_PAGE_TASKS));
         let page = client.tasks(&request).await?;
+        // Printed page by page: each is a JSON object of its own.
         if args.json {
             print_json(&page.raw)?;
         }
@@ -94,6 +96,7 @@ pub async fn cancel(args: CancelTaskArgs) -> CommandResult {
         return Ok(Completion::Ok);
     }
     let task = task.value;
+    // A running task is canceled once its executor has stopped.
     if task.status.state == TaskState::Canceled {
         print::line(&format!("task {} is canceled", clean(&task.id.to_string())))?;
     } else {

@@ -35,6 +35,7 @@ pub async fn send(args: SendTaskArgs) -> CommandResult {
     let mut notes = AttemptNotes::new(client.clone());
     let mut output = TaskOutput::new(args.json, args.output.as_deref())?;
     if args.no_wait || args.no_stream {
+        // Without a stream there is nothing to follow, and no notes to show beside it.
         return send_once(&client, &request, &args, &mut output).await;
     }
     loop {
@@ -44,10 +45,12 @@ pub async fn send(args: SendTaskArgs) -> CommandResult {
             FollowEnd::Interrupted(Some(task)) => {
                 return interrupted(&task, &args.server, &mut output);
             }
+            // The server has named no task yet, so only the message id can find it.
             FollowEnd::Interrupted(None) => return unknown_outcome(&message, &mut output),
             FollowEnd::StreamEnded(Some(task), Some(TaskState::InputRequired)) => {
                 match ask_for_answer(&mut output).await? {
                     PromptResult::Answer(text) => {
+                        // The next round sends the answer, and follows the same task again.
                         request = answer_request(text, &task, &SystemIds)?;
                     }
                     PromptResult::NoAnswer => {
@@ -99,6 +102,7 @@ async fn follow(
             Some(StreamUpdate::Event(event)) => {
                 notes.reset_pause();
                 output.event(&event.raw, &event.value)?;
+                // A snapshot repeats the state; only a change to input-required asks.
                 let before = std::mem::replace(&mut state, stream.state());
                 let asks = state == Some(TaskState::InputRequired) && before != state;
                 if let (true, Some(server), Some(task)) = (asks, watched, stream.task()) {
@@ -109,6 +113,7 @@ async fn follow(
                 output.remark(&format!("{}; connecting again", explain(&error)))?;
             }
             None => {
+                // The last attempt of a failed task is shown even if the stream was never silent.
                 let failed = stream.state() == Some(TaskState::Failed);
                 if let (Some(task), true) = (stream.task(), failed || notes.was_read()) {
                     notes.show_new(task, output).await?;
@@ -133,6 +138,7 @@ async fn next_update(
     let mut next = pin!(stream.next());
     loop {
         tokio::select! {
+            // The stream first: a busy one must not be held up by reads of the log.
             biased;
             update = &mut next => return Ok(Some(update?)),
             () = notes.wait() => {
@@ -169,6 +175,7 @@ async fn send_once(
     output.finish()?;
     match task {
         None => Ok(Completion::Ok),
+        // Only `--no-wait`, or a server that does not wait, answers with such a task.
         Some((task, state)) if !state.is_terminal() && !state.is_parked() => {
             let watch = suggestion::command("watch", &task, &args.server);
             output.remark(&format!("It goes on. Watch it: {watch}"))?;
@@ -214,6 +221,7 @@ async fn ask_for_answer(output: &mut TaskOutput) -> Result<PromptResult, Command
     tokio::select! {
         line = prompt::answer() => Ok(line?.map_or(PromptResult::NoAnswer, PromptResult::Answer)),
         _ = tokio::signal::ctrl_c() => {
+            // Ends the line of the prompt.
             output.remark("")?;
             Ok(PromptResult::Interrupted)
         }

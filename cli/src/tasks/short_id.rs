@@ -23,9 +23,11 @@ pub async fn resolve(text: &str, client: &A2aClient) -> Result<TaskRef, CommandE
     }
     let mut request = ListRequest { page_size: Some(PAGE_TASKS), ..ListRequest::default() };
     let mut found: Vec<String> = Vec::new();
+    // Pages come with the latest change first, so an id in use is found early.
     for _ in 0..MAX_PAGES {
         let page = client.tasks(&request).await?.value;
         let ids = page.tasks.iter().map(|task| task.id.to_string());
+        // Ids of one day share their beginning; the end is random.
         found.extend(ids.filter(|id| id.starts_with(text) || id.ends_with(text)));
         if page.tasks.is_empty() || page.next_page_token.is_empty() {
             break;

@@ -26,6 +26,7 @@ pub fn shell_quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
+    // Within single quotes the shell interprets nothing but the quote itself.
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 

@@ -6,7 +6,8 @@ use longhaul_runtime::Settings;
 use longhaul_signing::{CardSigner, KeyError, KeyRing, PrivateKey, PublicKey};
 use std::{path::Path, sync::Arc};
 
-/// Reads the configured keys; `None` if there are none. An unreadable or invalid file is wrong usage, and is named.
+/// Reads the configured keys; `None` if there are none. An unreadable or invalid file is wrong
+/// usage, and is named.
 pub fn key_ring(settings: &Settings) -> Result<Option<KeyRing>, CommandError> {
     let cards = &settings.cards;
     let signing = read_keys("signing_keys", &cards.signing_keys, PrivateKey::from_pem)?;
@@ -14,6 +15,7 @@ pub fn key_ring(settings: &Settings) -> Result<Option<KeyRing>, CommandError> {
     if signing.is_empty() && published.is_empty() {
         return Ok(None);
     }
+    // The first key signs. The others are published, for cards that clients still cache.
     let others: Vec<PublicKey> =
         signing.iter().skip(1).map(PrivateKey::public).chain(published).collect();
     Ok(Some(KeyRing::new(signing.into_iter().next(), others)))

@@ -10,7 +10,8 @@ use longhaul_runtime::{
 use longhaul_store::Store;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Builds the configured executors, limited to `worker.agents` if it is set, and adds the program's own.
+/// Builds the configured executors, limited to `worker.agents` if it is set, and adds the program's
+/// own.
 pub fn build(
     settings: &Settings,
     registry: &ExecutorRegistry,
@@ -22,6 +23,7 @@ pub fn build(
             "this program has an executor named {name}, and that name is reserved; give it another one"
         )));
     }
+    // `worker.agents` may name executors of the program too.
     let own_names: BTreeSet<String> =
         own.iter().map(|executor| executor.descriptor().agent.name.to_string()).collect();
     let wanted = settings.worker.agents.as_deref();
@@ -50,12 +52,14 @@ pub fn build(
 
 /// Starts the guard that ends plugin programs when this process is killed; `None` without any.
 fn plugin_guard(agents: &[AgentSettings]) -> Option<PluginGuard> {
+    // Only process executors start programs that could outlive this process.
     agents.iter().find(|agent| agent.executor == ExecutorName::PROCESS)?;
     let guard = PluginGuard::for_current_program();
     guard.inspect_err(|error| tracing::warn!(%error, "plugin guard failed to start")).ok()
 }
 
-/// Fails if an agent is registered under a name that a later version has reserved: no request would reach it.
+/// Fails if an agent is registered under a name that a later version has reserved: no request would
+/// reach it.
 pub async fn refuse_reserved(store: &dyn Store) -> Result<(), CommandError> {
     // If the store is unavailable, the start fails or waits at its next use.
     let Ok(agents) = store.agents().await else { return Ok(()) };

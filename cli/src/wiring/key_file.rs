@@ -1,7 +1,7 @@
 //! Key files.
 //!
-//! Reading is bounded in time and size, whatever the path names: a pipe is not waited for, and no more bytes are read than a
-//! key needs. Errors and warnings never show the content.
+//! Reading is bounded in time and size, whatever the path names: a pipe is not waited for, and no
+//! more bytes are read than a key needs. Errors and warnings never show the content.
 
 use longhaul_signing::KeyError;
 use std::{
@@ -44,6 +44,7 @@ pub fn read(path: &Path, source: KeySource) -> Result<KeyFile, String> {
     }
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
+    // Pipes belong to the shell that made them; their permissions say nothing.
     let others = if metadata.is_file() { metadata.permissions().mode() } else { 0 };
     if others & OTHERS_WRITE != 0 {
         return Err(format!(
@@ -53,6 +54,7 @@ pub fn read(path: &Path, source: KeySource) -> Result<KeyFile, String> {
         ));
     }
     let mut bytes = Vec::new();
+    // One byte more than allowed shows that the file is too large.
     file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_KEY_FILE_BYTES {
         return Err(format!("it holds more than {MAX_KEY_FILE_BYTES} bytes, which no key needs"));

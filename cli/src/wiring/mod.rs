@@ -58,11 +58,13 @@ pub fn store_error(error: &StoreError) -> CommandError {
 pub async fn open_sqlite(data: &Path) -> Result<Arc<SqliteStore>, CommandError> {
     let store = SqliteStore::open(data, Arc::new(SystemClock), Arc::new(SystemIds));
     let store = store.map_err(|error| store_error(&error))?;
+    // A single process owns the file, so no separate command migrates it.
     store.migrate().await.map_err(|error| store_error(&error))?;
     Ok(store)
 }
 
-/// Connects to the Postgres store; waits up to `database.start_timeout`. `None` if a signal ends the process first.
+/// Connects to the Postgres store; waits up to `database.start_timeout`. `None` if a signal ends
+/// the process first.
 pub async fn connect_postgres(
     settings: &Settings,
     ids: &Arc<dyn IdSource>,
@@ -80,8 +82,8 @@ pub async fn connect_postgres(
     connected.transpose().map_err(|error| store_error(&error))
 }
 
-/// Creates the dispatcher: RabbitMQ if a broker is configured, else through the store. `component` registers the broker's
-/// readiness.
+/// Creates the dispatcher: RabbitMQ if a broker is configured, else through the store. `component`
+/// registers the broker's readiness.
 pub fn start_dispatch(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -98,8 +100,8 @@ pub fn start_dispatch(
     Ok(Arc::new(started))
 }
 
-/// Waits for the broker if `amqp.required` is set. Otherwise the connection is made in the background, and workers probe
-/// the store until then.
+/// Waits for the broker if `amqp.required` is set. Otherwise the connection is made in the
+/// background, and workers probe the store until then.
 pub async fn await_broker(
     settings: &Settings,
     dispatch: &dyn Dispatch,

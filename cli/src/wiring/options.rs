@@ -70,7 +70,8 @@ pub fn api_options(
     })
 }
 
-/// Returns warnings about addresses on cards that clients cannot use, for a node that listens on `address`.
+/// Returns warnings about addresses on cards that clients cannot use, for a node that listens on
+/// `address`.
 pub fn address_warnings(settings: &Settings, address: SocketAddr) -> Vec<String> {
     let (server, cards) = (&settings.server, &settings.cards);
     let mut warnings = Vec::new();
@@ -108,6 +109,8 @@ fn is_loopback_url(url: &str) -> bool {
     let host = bracketed
         .map_or_else(|| authority.split(':').next().unwrap_or_default(), |(address, _)| address);
     let ip = host.parse::<IpAddr>().ok();
+    // Names below `localhost` are loopback too (RFC 6761, 6.3), and clients resolve an unspecified
+    // address to themselves.
     host == "localhost"
         || host.ends_with(".localhost")
         || ip.is_some_and(|ip| ip.to_canonical().is_loopback() || ip.is_unspecified())
@@ -129,7 +132,8 @@ const fn extended_cards(setting: settings::ExtendedCards) -> ExtendedCards {
     }
 }
 
-/// Converts the deployment's entries on cards. The settings name a provider's organization and URL together or not at all.
+/// Converts the deployment's entries on cards. The settings name a provider's organization and URL
+/// together or not at all.
 fn deployment_info(cards: &settings::AgentCardSettings) -> DeploymentInfo {
     let provider = cards.provider.clone().zip(cards.provider_url.clone());
     DeploymentInfo {
@@ -155,6 +159,7 @@ pub fn worker_options(settings: &Settings) -> WorkerOptions {
 
 /// Returns the worker's name for people: host and process id.
 fn worker_name() -> String {
+    // The process id tells workers of one host apart.
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{host}:{}", std::process::id())
 }

@@ -35,8 +35,8 @@ impl Waker for StoreWaker {
     }
 }
 
-/// The announcements for one worker. It subscribes before the worker first reads the store, so that no task falls between
-/// the two.
+/// The announcements for one worker. It subscribes before the worker first reads the store, so that
+/// no task falls between the two.
 struct StoreWakeSource {
     store: Arc<dyn Store>,
     agents: BTreeSet<AgentName>,
@@ -61,6 +61,7 @@ impl StoreWakeSource {
                 ) => {
                     continue;
                 }
+                // The stream ends with its connection: subscribe again.
                 None => {
                     self.signals = None;
                     continue;
@@ -92,6 +93,7 @@ impl WakeSource for StoreWakeSource {
         wake.map(|wake| Delivery::new(wake, |_| {}))
     }
 
+    // An announcement is a hint that may be lost, so pausing needs no work.
     async fn pause(&mut self) {}
 
     async fn resume(&mut self) {}
@@ -110,16 +112,19 @@ impl Dispatch for StoreDispatch {
         Ok(Box::new(StoreWakeSource {
             store: Arc::clone(&self.store),
             agents: agents.into_iter().collect(),
+            // A failed subscription is repeated before the first wait.
             signals: self.store.control_signals().await.ok(),
             closed: self.closed.clone(),
             failures: 0,
         }))
     }
 
+    // There are no queues to declare.
     async fn declare(&self, _: &[AgentName]) -> Result<(), DispatchError> {
         Ok(())
     }
 
+    // The store is connected before the dispatch exists.
     async fn wait_connected(&self, _: Duration) -> Result<(), DispatchError> {
         Ok(())
     }

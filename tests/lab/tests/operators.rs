@@ -1,4 +1,4 @@
-//! What an operator does with the commands, against a real deployment in one process.
+//! Commands of operators, against a deployment in one process.
 
 use serde_json::Value;
 use std::{
@@ -57,7 +57,7 @@ impl Dev {
     }
 
     #[track_caller]
-    fn good(&self, arguments: &[&str]) -> String {
+    fn succeed(&self, arguments: &[&str]) -> String {
         let (code, out, error) = self.run(arguments);
         assert_eq!(code, Some(0), "{arguments:?}: {out}{error}");
         out
@@ -65,7 +65,7 @@ impl Dev {
 
     #[track_caller]
     fn json(&self, arguments: &[&str]) -> Value {
-        let out = self.good(&[arguments, &["--json"]].concat());
+        let out = self.succeed(&[arguments, &["--json"]].concat());
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
     }
 
@@ -81,47 +81,47 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // One that has ended already is as good.
+        // A child that has ended already cannot be killed, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 #[test]
-fn a_dead_task_is_found_understood_redriven_and_dismissed() {
+fn a_dead_task_is_listed_shown_redriven_and_dismissed() {
     let dev = Dev::start();
-    assert_eq!(dev.good(&["dead", "list"]), "no dead tasks\n");
+    assert_eq!(dev.succeed(&["dead", "list"]), "no dead tasks\n");
     let task = dev.dead();
-    let list = dev.good(&["dead", "list", "--agent", "script", "--because", "fatal"]);
+    let list = dev.succeed(&["dead", "list", "--agent", "script", "--because", "fatal"]);
     assert!(list.contains(&task) && list.contains("local"), "{list}");
-    assert_eq!(dev.good(&["dead", "list", "--cause", "no such text"]), "no dead tasks\n");
-    let shown = dev.good(&["dead", "show", &task]);
+    assert_eq!(dev.succeed(&["dead", "list", "--cause", "no such text"]), "no dead tasks\n");
+    let shown = dev.succeed(&["dead", "show", &task]);
     for part in [task.as_str(), "failed as asked", "fatal", "message", "status"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
 
-    let redriven = dev.good(&["dead", "redrive", &task]);
+    let redriven = dev.succeed(&["dead", "redrive", &task]);
     let (from, new) = redriven.trim().split_once(" → ").expect("from and to");
     assert_eq!(from, task);
     let again = dev.json(&["dead", "redrive", &task]);
     assert_eq!((again["to"].as_str(), again["already"].as_bool()), (Some(new), Some(true)));
     assert_eq!(dev.run(&["tasks", "watch", new]).0, Some(3), "it fails again");
 
-    let dismissed = dev.good(&["dead", "dismiss", new]);
+    let dismissed = dev.succeed(&["dead", "dismiss", new]);
     assert!(dismissed.contains(new), "{dismissed}");
-    assert_eq!(dev.good(&["dead", "list"]), "no dead tasks\n");
-    let handled = dev.good(&["dead", "list", "--handled", "--all"]);
+    assert_eq!(dev.succeed(&["dead", "list"]), "no dead tasks\n");
+    let handled = dev.succeed(&["dead", "list", "--handled", "--all"]);
     assert!(handled.contains(&format!("redriven as {new}")), "{handled}");
     assert!(handled.contains("dismissed"), "{handled}");
 }
 
 #[test]
-fn all_dead_tasks_are_redriven_once_and_a_task_that_is_not_dead_is_said() {
+fn all_dead_tasks_are_redriven_once_and_others_are_reported() {
     let dev = Dev::start();
     let tasks = [dev.dead(), dev.dead(), dev.dead()];
     let (code, _, error) = dev.run(&["dead", "redrive", "--all"]);
     assert!(code == Some(2) && error.contains("--yes"), "{error}");
-    let out = dev.good(&["dead", "redrive", "--all", "--yes", "--agent", "script"]);
+    let out = dev.succeed(&["dead", "redrive", "--all", "--yes", "--agent", "script"]);
     assert_eq!(out.lines().count(), tasks.len(), "{out}");
     assert!(tasks.iter().all(|task| out.contains(task)), "{out}");
 
@@ -135,7 +135,7 @@ fn all_dead_tasks_are_redriven_once_and_a_task_that_is_not_dead_is_said() {
 #[test]
 fn a_schedule_is_put_shown_fired_paused_and_deleted() {
     let dev = Dev::start();
-    let put = dev.good(&[
+    let put = dev.succeed(&[
         "schedule",
         "put",
         "nightly-build",
@@ -149,7 +149,7 @@ fn a_schedule_is_put_shown_fired_paused_and_deleted() {
         "go",
     ]);
     assert!(put.starts_with("schedule nightly-build makes its next task at "), "{put}");
-    let list = dev.good(&["schedule", "list"]);
+    let list = dev.succeed(&["schedule", "list"]);
     assert!(list.contains("nightly-build") && list.contains("Europe/Berlin"), "{list}");
 
     let fired = dev.json(&["schedule", "fire", "nightly-build"]);
@@ -158,18 +158,18 @@ fn a_schedule_is_put_shown_fired_paused_and_deleted() {
     let shown = dev.json(&["schedule", "show", "nightly-build"]);
     assert_eq!(shown["last"]["taskId"].as_str(), Some(task));
 
-    let paused = dev.good(&["schedule", "pause", "nightly-build"]);
+    let paused = dev.succeed(&["schedule", "pause", "nightly-build"]);
     assert_eq!(paused, "schedule nightly-build is paused\n");
-    assert!(dev.good(&["schedule", "resume", "nightly-build"]).contains("next task at"));
-    dev.good(&["schedule", "delete", "nightly-build"]);
-    assert_eq!(dev.good(&["schedule", "list"]), "no schedules\n");
+    assert!(dev.succeed(&["schedule", "resume", "nightly-build"]).contains("next task at"));
+    dev.succeed(&["schedule", "delete", "nightly-build"]);
+    assert_eq!(dev.succeed(&["schedule", "list"]), "no schedules\n");
     let (code, _, error) = dev
         .run(&["schedule", "put", "bad", "--agent", "echo", "--cron", "whenever", "--text", "go"]);
     assert!(code == Some(1) && error.contains("cron"), "{error}");
 }
 
 #[test]
-fn what_waits_and_who_works_is_shown() {
+fn queues_and_workers_are_shown() {
     let dev = Dev::start();
     let sent =
         dev.json(&["tasks", "send", "later", "--agent", "echo", "--not-before", "1h", "--no-wait"]);
@@ -177,15 +177,15 @@ fn what_waits_and_who_works_is_shown() {
     let queues = dev.json(&["queues"]);
     let echo = queues["queues"].as_array().expect("a list").iter().find(|q| q["agent"] == "echo");
     assert_eq!(echo.expect("the agent")["scheduled"], 1);
-    assert!(dev.good(&["queues"]).starts_with("AGENT"));
+    assert!(dev.succeed(&["queues"]).starts_with("AGENT"));
     let workers = dev.json(&["workers"]);
     let agents = workers["workers"][0]["agents"].as_array().expect("a list").len();
     assert_eq!(agents, 2, "{workers}");
-    assert!(dev.good(&["workers"]).contains("echo"));
+    assert!(dev.succeed(&["workers"]).contains("echo"));
 }
 
 #[test]
-fn an_operator_needs_a_server_that_is_there() {
+fn an_unreachable_server_is_an_error() {
     for command in [["dead", "list"], ["schedule", "list"]] {
         let mut run = longhaul();
         let output = run.args(command).args(["--url", "http://127.0.0.1:1"]).output();

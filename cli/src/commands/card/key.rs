@@ -50,8 +50,10 @@ fn random_seed(ids: &dyn IdSource) -> [u8; 32] {
 
 /// Writes a new file that only its owner can read.
 fn write_new(path: &Path, pem: &str) -> io::Result<()> {
+    // The mode is set at creation, so that the key is never readable by others.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(pem.as_bytes())?;
+    // Clients may trust the key soon: it must survive a crash of the machine.
     file.sync_all()
 }
 

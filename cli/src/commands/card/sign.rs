@@ -27,13 +27,15 @@ pub fn run(args: &SignCardArgs) -> CommandResult {
     Ok(Completion::Ok)
 }
 
-/// Signs the card. Signatures of other keys stay; earlier ones of this key are dropped, because the card may have changed.
+/// Signs the card. Signatures of other keys stay; earlier ones of this key are dropped, because the
+/// card may have changed.
 fn signed(
     mut card: Value,
     key: PrivateKey,
     jku: Option<&str>,
 ) -> Result<Value, longhaul_signing::SignError> {
     let ring = KeyRing::new(Some(key), []);
+    // A signature names its key in the protected header.
     let is_own = |signature: &Value| {
         let read = serde_json::from_value::<CardSignature>(signature.clone()).ok();
         let header = read.and_then(|signature| signature.protected_header());
@@ -51,6 +53,7 @@ fn signed(
 fn replace(path: &Path, text: &str) -> Result<(), CommandError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
+    // In the same folder, hence on the same file system: the rename is atomic.
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
     written.map_err(|error| {
         CommandError::failed(format!("{}: cannot be written: {error}", path.display()))

@@ -27,8 +27,8 @@ pub fn parse_address(text: &str) -> Option<Result<Url, CommandError>> {
     is_address.then(|| Url::parse(text).map_err(invalid))
 }
 
-/// Returns the address of a card: an address that ends with `.json` as it is, any other as a server's, which has the card
-/// of the agent at the path of A2A 8.2.
+/// Returns the address of a card: an address that ends with `.json` as it is, any other as a
+/// server's, which has the card of the agent at the path of A2A 8.2.
 pub fn card_address(url: Url, agent: Option<&str>) -> Url {
     if Path::new(url.path()).extension().is_some_and(|end| end == "json") {
         return url;
@@ -44,6 +44,7 @@ pub fn card_address(url: Url, agent: Option<&str>) -> Url {
 pub fn key_set_of_server(card: &Url) -> Url {
     let mut url = card.clone();
     url.set_path(KEY_SET_PATH);
+    // What follows the path belongs to the card's address alone.
     url.set_query(None);
     url.set_fragment(None);
     url

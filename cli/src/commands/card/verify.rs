@@ -1,8 +1,8 @@
 //! `longhaul card verify`.
 //!
-//! Trusts only keys that the user named, or that stand on the server that the card came from. A card may name any address
-//! for its keys, and whoever forged it would: a key set on another server is never fetched without `--trust-jku`, not even
-//! on a redirect.
+//! Trusts only keys that the user named, or that stand on the server that the card came from. A
+//! card may name any address for its keys, and a forger would: a key set on another server
+//! is never fetched without `--trust-jku`, not even on a redirect.
 
 use super::{source, view};
 use crate::{
@@ -63,6 +63,7 @@ async fn trusted_keys(
         };
         keys.extend(key_set(jwks, &bytes)?);
     }
+    // Keys that the user names replace those that the card names.
     if args.key.is_some() || args.jwks.is_some() {
         return Ok(keys);
     }
@@ -108,6 +109,7 @@ fn named_key_sets(card: &Value) -> BTreeSet<Url> {
         .filter_map(|signature| serde_json::from_value::<CardSignature>(signature.clone()).ok())
         .filter_map(|signature| signature.protected_header()?.jku)
         .filter_map(|jku| Url::parse(&jku).ok())
+        // A card must not make this machine read its own files.
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .collect()
 }

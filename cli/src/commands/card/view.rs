@@ -1,5 +1,5 @@
-//! Cards and signatures as text and as JSON. A card may come from anyone, so its text is cleaned of everything that steers
-//! a terminal.
+//! Cards and signatures as text and as JSON. A card may come from anyone, so its text is cleaned of
+//! everything that steers a terminal.
 
 use crate::{
     screen::{clean, escaped},
