@@ -11,7 +11,7 @@ use std::{process::ExitCode, sync::Arc};
 /// Counts the words of each line that it is sent, as text or as text files.
 struct WordCount;
 
-/// What programs read of a status.
+/// The progress of a status, for programs.
 #[derive(Serialize)]
 struct Progress {
     line: usize,

@@ -65,7 +65,7 @@ impl ArtifactWriter {
     /// Sends a chunk with its own metadata, which does not become part of the artifact.
     ///
     /// # Errors
-    /// As for [`write`](Self::write).
+    /// Fails like [`write`](Self::write).
     pub async fn write_with(
         &mut self,
         parts: Vec<Part>,
@@ -77,7 +77,7 @@ impl ArtifactWriter {
     /// Sends the last chunk. Without parts nothing is sent: the mark on the last chunk is only a hint.
     ///
     /// # Errors
-    /// As for [`write`](Self::write).
+    /// Fails like [`write`](Self::write).
     pub async fn finish(mut self, parts: Vec<Part>) -> Result<(), ContextError> {
         self.send(parts, true, None).await
     }

@@ -4,7 +4,7 @@ use longhaul_domain::{
     AgentName, ContextId, HistoryItem, JsonObject, Role, Seq, TaskKey, TaskState, Timestamp,
 };
 
-/// One run of a task: the task, the attempt, and the conversation so far. It is a snapshot from the moment of the claim, and
+/// One run of a task: the task, the attempt, and the conversation so far. A snapshot from the moment of the claim, and
 /// does not change during the run.
 #[derive(Debug, Clone)]
 pub struct Assignment {

@@ -1,4 +1,4 @@
-//! What an executor can rely on when it sets checkpoints by itself.
+//! Promises of checkpoints to an executor.
 
 mod support;
 
@@ -6,10 +6,10 @@ use longhaul_executor::{
     prelude::*,
     testkit::{TestRun, crash_everywhere},
 };
-use support::{By, done, failed_for_good};
+use support::{FnExecutor, done, failed_fatally};
 
 /// Works through ten lines, from where it was.
-const CURSOR: By = By(|ctx| {
+const CURSOR: FnExecutor = FnExecutor(|ctx| {
     Box::pin(async move {
         let from: u32 = ctx.load_checkpoint("line").await?.unwrap_or(0);
         for line in from..10 {
@@ -22,7 +22,7 @@ const CURSOR: By = By(|ctx| {
 });
 
 #[tokio::test]
-async fn a_cursor_moves_on_and_the_next_attempt_begins_there() {
+async fn the_next_attempt_starts_from_the_last_checkpoint() {
     let crashed = TestRun::new(CURSOR).text("go").crash_before_write(8).run().await;
     // Each line takes a status and a checkpoint.
     assert_eq!(crashed.checkpoint("line"), Some(3));
@@ -32,7 +32,7 @@ async fn a_cursor_moves_on_and_the_next_attempt_begins_there() {
 }
 
 #[tokio::test]
-async fn what_was_said_before_a_checkpoint_is_as_durable() {
+async fn output_before_a_checkpoint_is_durable_with_it() {
     let report = TestRun::new(CURSOR).text("go").crash_after_write(2).run().await;
     assert_eq!(
         (report.status_texts().join(","), report.checkpoint("line")),
@@ -41,8 +41,8 @@ async fn what_was_said_before_a_checkpoint_is_as_durable() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_does_not_fit_the_type_is_final_and_one_that_is_not_there_is_none() {
-    let executor = By(|ctx| {
+async fn a_checkpoint_of_another_type_is_a_final_error_and_a_missing_one_is_none() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             assert_eq!(ctx.load_checkpoint::<String>("other").await?, None);
             ctx.load_checkpoint::<String>("line").await?;
@@ -50,12 +50,12 @@ async fn a_checkpoint_that_does_not_fit_the_type_is_final_and_one_that_is_not_th
         })
     });
     let report = TestRun::new(executor).text("go").with_checkpoint("line", &7).run().await;
-    assert!(failed_for_good(&report, "stored for line"), "{report:?}");
+    assert!(failed_fatally(&report, "stored for line"), "{report:?}");
 }
 
 #[tokio::test]
 async fn the_value_of_a_step_can_be_read_like_a_checkpoint() {
-    let executor = By(|ctx| {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.step("s", async |_| Ok(5)).await?;
             let value: Option<Json> = ctx.load_checkpoint("s").await?;
@@ -66,8 +66,8 @@ async fn the_value_of_a_step_can_be_read_like_a_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_heard_also_from_a_step() {
-    let executor = By(|ctx| {
+async fn a_heartbeat_counts_in_a_step_too() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.heartbeat();
             ctx.step("s", async |step| {

@@ -1,4 +1,4 @@
-//! What an executor can rely on when it talks to its task, and what the test kit shows of it.
+//! Promises of the context to an executor, and what the test kit reports.
 
 mod support;
 
@@ -7,11 +7,11 @@ use longhaul_executor::{
     prelude::*,
     testkit::{TestRun, TestRunEnd},
 };
-use support::{By, done};
+use support::{FnExecutor, done};
 
 #[tokio::test]
-async fn chunks_of_an_artifact_make_it_up_and_only_the_first_is_not_appended() {
-    let executor = By(|ctx| {
+async fn chunks_add_up_to_the_artifact_and_only_the_first_is_not_appended() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let mut writer = ctx.stream_artifact(ArtifactSpec::named("pages"));
             for page in ["a", "b"] {
@@ -30,8 +30,8 @@ async fn chunks_of_an_artifact_make_it_up_and_only_the_first_is_not_appended() {
 }
 
 #[tokio::test]
-async fn a_second_attempt_names_its_artifacts_alike_and_replaces_those_of_the_first() {
-    let executor = By(|ctx| {
+async fn a_second_attempt_reuses_artifact_ids_and_replaces_the_first_attempts_artifacts() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let text = format!("of attempt {}", ctx.attempt());
             ctx.artifact(ctx.new_artifact(vec![Part::text(text)])).await?;
@@ -51,7 +51,7 @@ async fn a_second_attempt_names_its_artifacts_alike_and_replaces_those_of_the_fi
 
 #[tokio::test]
 async fn an_artifact_that_an_earlier_attempt_left_can_be_continued() {
-    let executor = By(|ctx| {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             match ctx.produced_artifacts().await?.first() {
                 None => {
@@ -80,8 +80,8 @@ async fn an_artifact_that_an_earlier_attempt_left_can_be_continued() {
 }
 
 #[tokio::test]
-async fn what_was_never_begun_cannot_be_appended_to() {
-    let executor = By(|ctx| {
+async fn an_artifact_that_was_never_begun_cannot_be_appended_to() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let artifact = ctx.new_artifact(vec![Part::text("x")]);
             assert!(ctx.continue_artifact(artifact.artifact_id.clone()).await.is_err());
@@ -99,8 +99,8 @@ async fn what_was_never_begun_cannot_be_appended_to() {
 }
 
 #[tokio::test]
-async fn text_that_cannot_be_stored_is_an_error_that_names_its_place() {
-    let executor = By(|ctx| {
+async fn text_that_cannot_be_stored_is_an_error_with_its_position() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.artifact(ctx.new_artifact(vec![Part::text("ok"), Part::text("a\0b")])).await?;
             done()
@@ -110,14 +110,14 @@ async fn text_that_cannot_be_stored_is_an_error_that_names_its_place() {
     let cause = &failed.failure().cause;
     assert!(cause.contains("artifact.parts[1].text") && cause.contains("U+0000"), "{cause}");
 
-    let at_the_end = By(|ctx| Box::pin(async move { Ok(ctx.completed("a\0")) }));
+    let at_the_end = FnExecutor(|ctx| Box::pin(async move { Ok(ctx.completed("a\0")) }));
     let report = TestRun::new(at_the_end).text("go").run().await;
     assert!(report.failure().cause.contains("message.parts[0].text"));
 }
 
 #[tokio::test]
-async fn a_turn_after_an_answer_sees_the_exchange_and_names_its_artifacts_anew() {
-    let executor = By(|ctx| {
+async fn a_turn_after_an_answer_sees_the_exchange_and_uses_new_artifact_ids() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let id = ctx.new_artifact(vec![Part::text("x")]);
             ctx.artifact(id).await?;
@@ -137,8 +137,8 @@ async fn a_turn_after_an_answer_sees_the_exchange_and_names_its_artifacts_anew()
 }
 
 #[tokio::test]
-async fn after_a_stop_every_call_answers_so_at_once_with_its_reason() {
-    let executor = By(|ctx| {
+async fn every_call_of_a_stopped_run_fails_at_once_with_the_reason() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.status("begun").await?;
             assert_eq!(ctx.stopped().await, OutputStopped::TimedOut);
@@ -156,8 +156,8 @@ async fn after_a_stop_every_call_answers_so_at_once_with_its_reason() {
 }
 
 #[tokio::test]
-async fn what_the_client_says_meanwhile_is_handed_out_in_order_and_counted_as_read() {
-    let executor = By(|ctx| {
+async fn messages_during_a_run_arrive_in_order_and_count_as_read() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let before = ctx.read_up_to();
             ctx.status("listening").await?;
@@ -180,8 +180,8 @@ async fn what_the_client_says_meanwhile_is_handed_out_in_order_and_counted_as_re
 }
 
 #[tokio::test]
-async fn large_parts_come_back_whole() {
-    let executor = By(|ctx| {
+async fn large_parts_are_read_back_complete() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let part = &ctx.message().parts[0];
             assert!(part.blob().is_some(), "a large part comes as a reference");
@@ -198,13 +198,14 @@ async fn large_parts_come_back_whole() {
 
 #[tokio::test]
 async fn other_tasks_of_the_owner_can_be_read() {
-    let other = TestRun::new(By(|_| Box::pin(async { done() }))).text("earlier").task().clone();
+    let other =
+        TestRun::new(FnExecutor(|_| Box::pin(async { done() }))).text("earlier").task().clone();
     let key = longhaul_executor::domain::TaskKey {
         task: "018f2f6e-7b7a-7000-8000-000000000001".parse().unwrap(),
         ..other.key
     };
     let other = longhaul_executor::domain::Task { key, ..other };
-    let executor = By(|ctx| {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let earlier = ctx.earlier_tasks(5).await?.len();
             let referenced = ctx.referenced_tasks().await?;
@@ -221,15 +222,15 @@ async fn other_tasks_of_the_owner_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_panic_is_reported_with_its_words() {
-    let executor = By(|_| Box::pin(async { panic!("no paper") }));
+async fn a_panic_is_reported_with_its_message() {
+    let executor = FnExecutor(|_| Box::pin(async { panic!("no paper") }));
     let report = TestRun::new(executor).text("go").run().await;
     assert_eq!(report.end(), &TestRunEnd::Panicked("no paper".to_owned()));
 }
 
 #[tokio::test]
 async fn messages_of_the_agent_carry_their_task_and_context() {
-    let executor = By(|ctx| {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let foreign =
                 Message::new(MessageId::new("mine").unwrap(), Role::User, vec![Part::text("x")]);
@@ -250,7 +251,7 @@ async fn messages_of_the_agent_carry_their_task_and_context() {
 
 #[tokio::test]
 async fn an_executor_knows_what_the_client_activated_for_its_last_message() {
-    let executor = By(|ctx| {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             if ctx.turn() == 1 {
                 assert!(ctx.activated("urn:a:v1") && !ctx.activated("urn:b:v1"));
@@ -271,8 +272,8 @@ async fn an_executor_knows_what_the_client_activated_for_its_last_message() {
 }
 
 #[tokio::test]
-async fn an_executor_knows_what_the_client_can_take() {
-    let executor = By(|ctx| {
+async fn an_executor_sees_the_output_modes_that_the_client_accepts() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let taken = ["text/plain", "image/png", "application/json"].map(|t| ctx.accepts(t));
             ctx.status(format!("{taken:?}")).await?;
@@ -290,12 +291,12 @@ async fn an_executor_knows_what_the_client_can_take() {
 }
 
 #[tokio::test]
-async fn progress_takes_whatever_is_an_object_and_text_files_are_read_as_text() {
+async fn progress_takes_any_object_and_text_files_are_read_as_text() {
     #[derive(serde::Serialize)]
     struct Page {
         page: u32,
     }
-    let executor = By(|ctx| {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.progress("one", serde_json::json!({"page": 1})).await?;
             ctx.progress("two", Page { page: 2 }).await?;

@@ -1,4 +1,4 @@
-//! What an executor can rely on when it works in steps, and what it must not do in them.
+//! Promises of steps to an executor, and their rules.
 
 mod support;
 
@@ -6,18 +6,18 @@ use longhaul_executor::{
     StepError,
     domain::{ArtifactUpdate, MAX_INLINE_CONTENT_BYTES},
     prelude::*,
-    testkit::{TestRun, TestRunEnd, crash_everywhere},
+    testkit::{TestRun, TestRunEnd, crash_everywhere, executor_fn},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
-use support::{By, artifact_ids, done, failed_for_good};
+use support::{FnExecutor, artifact_ids, done, failed_fatally};
 
 #[tokio::test]
-async fn a_step_says_everything_at_once_and_with_its_result() {
-    let executor = By(|ctx| {
+async fn the_output_of_a_step_is_committed_with_its_result() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.status("before").await?;
             let pages: u32 = ctx
@@ -39,10 +39,10 @@ async fn a_step_says_everything_at_once_and_with_its_result() {
 }
 
 #[tokio::test]
-async fn a_step_that_is_done_is_not_done_again() {
+async fn a_completed_step_is_not_repeated() {
     let effects = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&effects);
-    let executor = Arc::new(support::With(move |ctx: TaskContext| {
+    let executor = Arc::new(executor_fn(move |ctx: TaskContext| {
         let effects = Arc::clone(&counted);
         async move {
             let text = ctx
@@ -65,7 +65,7 @@ async fn a_step_that_is_done_is_not_done_again() {
 }
 
 /// Steps of every kind, between output of every kind.
-const MIXED: By = By(|ctx| {
+const MIXED: FnExecutor = FnExecutor(|ctx| {
     Box::pin(async move {
         ctx.status("begin").await?;
         ctx.artifact(ctx.new_artifact(vec![Part::text("outside 1")])).await?;
@@ -103,7 +103,7 @@ async fn read(step: &TaskContext, page: u32) -> Result<u32, ExecutorError> {
 }
 
 #[tokio::test]
-async fn wherever_it_crashes_a_task_ends_alike_and_no_step_is_done_twice() {
+async fn a_task_ends_the_same_despite_crashes_and_repeats_no_step() {
     let reports = crash_everywhere(async || TestRun::new(MIXED).text("go")).await;
     let calm = &reports[0];
     assert_eq!(calm.artifact_text("pages"), "1 2 3 ");
@@ -127,8 +127,8 @@ async fn wherever_it_crashes_a_task_ends_alike_and_no_step_is_done_twice() {
 }
 
 #[tokio::test]
-async fn steps_are_of_the_task_and_are_kept_from_turn_to_turn() {
-    let executor = By(|ctx| {
+async fn steps_belong_to_the_task_and_are_kept_across_turns() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let once: i32 = ctx.step("once", async |step| Ok(step.turn())).await?;
             let name = format!("answer {}", ctx.turn());
@@ -144,8 +144,8 @@ async fn steps_are_of_the_task_and_are_kept_from_turn_to_turn() {
 }
 
 #[tokio::test]
-async fn a_step_that_fails_keeps_nothing_and_its_error_passes_through() {
-    let executor = By(|ctx| {
+async fn a_failed_step_stores_nothing_and_passes_its_error_on() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let tried: Result<(), _> = ctx
                 .step("try", async |step| {
@@ -166,12 +166,12 @@ async fn a_step_that_fails_keeps_nothing_and_its_error_passes_through() {
 }
 
 #[tokio::test]
-async fn a_name_means_one_thing_in_an_attempt() {
-    type Misuse = (&'static str, By);
+async fn a_name_can_be_used_once_in_an_attempt() {
+    type Misuse = (&'static str, FnExecutor);
     let misuses: [Misuse; 5] = [
         (
             "one after the other",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("name", async |_| Ok(())).await?;
                     ctx.step("name", async |_| Ok(())).await?;
@@ -181,7 +181,7 @@ async fn a_name_means_one_thing_in_an_attempt() {
         ),
         (
             "after a failure",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     let _ = ctx
                         .step::<(), _, _>("name", async |_| {
@@ -195,7 +195,7 @@ async fn a_name_means_one_thing_in_an_attempt() {
         ),
         (
             "side by side",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     let wait = async |step: TaskContext| {
                         step.cancelled().await;
@@ -212,7 +212,7 @@ async fn a_name_means_one_thing_in_an_attempt() {
         ),
         (
             "checkpoint after step",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("name", async |_| Ok(())).await?;
                     ctx.checkpoint("name", &1).await?;
@@ -222,7 +222,7 @@ async fn a_name_means_one_thing_in_an_attempt() {
         ),
         (
             "step after checkpoint",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.checkpoint("name", &1).await?;
                     ctx.step("name", async |_| Ok(())).await?;
@@ -233,16 +233,16 @@ async fn a_name_means_one_thing_in_an_attempt() {
     ];
     for (how, executor) in misuses {
         let report = TestRun::new(executor).text("go").run().await;
-        assert!(failed_for_good(&report, "name was used twice"), "{how}: {report:?}");
+        assert!(failed_fatally(&report, "name was used twice"), "{how}: {report:?}");
     }
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
-    let within: [(&str, By); 6] = [
+async fn forbidden_operations_in_a_step_are_refused_in_either_context() {
+    let within: [(&str, FnExecutor); 6] = [
         (
             "cannot be nested",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("a", async |step| step.step("b", async |_| Ok(())).await).await?;
                     done()
@@ -251,7 +251,7 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
         ),
         (
             "cannot be nested",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("a", async |_| ctx.step("b", async |_| Ok(())).await).await?;
                     done()
@@ -260,7 +260,7 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
         ),
         (
             "a checkpoint within step a",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("a", async |_| Ok(ctx.checkpoint("b", &1).await?)).await?;
                     done()
@@ -269,7 +269,7 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
         ),
         (
             "flush within step a",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("a", async |step| Ok(step.flush().await?)).await?;
                     done()
@@ -278,7 +278,7 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
         ),
         (
             "by the context from outside",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("a", async |_| {
                         Ok(ctx.artifact(ctx.new_artifact(vec![Part::text("x")])).await?)
@@ -290,7 +290,7 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
         ),
         (
             "cannot be named artifact-2",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("artifact-2", async |_| Ok(())).await?;
                     done()
@@ -300,13 +300,13 @@ async fn what_makes_no_sense_in_a_step_is_refused_whichever_context_is_used() {
     ];
     for (refused, executor) in within {
         let report = TestRun::new(executor).text("go").run().await;
-        assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
+        assert!(failed_fatally(&report, refused), "{refused}: {report:?}");
     }
 }
 
 #[tokio::test]
-async fn statuses_of_the_context_from_outside_are_seen_while_a_step_is_under_way() {
-    let executor = By(|ctx| {
+async fn statuses_of_the_outer_context_are_visible_during_a_step() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.step("long", async |step| {
                 step.status("held back").await?;
@@ -322,11 +322,11 @@ async fn statuses_of_the_context_from_outside_are_seen_while_a_step_is_under_way
 }
 
 #[tokio::test]
-async fn an_artifact_is_written_by_steps_or_outside_of_them() {
-    let sides: [(&str, By); 5] = [
+async fn an_artifact_is_written_either_by_steps_or_outside_of_them() {
+    let sides: [(&str, FnExecutor); 5] = [
         (
             "cannot write to what was begun outside",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     let writer = ctx.new_artifact(vec![Part::text("a")]);
                     ctx.artifact(writer.clone()).await?;
@@ -337,7 +337,7 @@ async fn an_artifact_is_written_by_steps_or_outside_of_them() {
         ),
         (
             "cannot write to what was begun outside",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     let artifact = ctx.new_artifact(vec![Part::text("a")]);
                     ctx.artifact(artifact.clone()).await?;
@@ -352,7 +352,7 @@ async fn an_artifact_is_written_by_steps_or_outside_of_them() {
         ),
         (
             "can be continued in steps only",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("s", async |step| {
                         Ok(step.artifact(step.new_artifact(vec![Part::text("a")])).await?)
@@ -365,7 +365,7 @@ async fn an_artifact_is_written_by_steps_or_outside_of_them() {
         ),
         (
             "appended before",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("s", async |step| {
                         Ok(step.artifact(step.new_artifact(vec![Part::text("a")])).await?)
@@ -380,7 +380,7 @@ async fn an_artifact_is_written_by_steps_or_outside_of_them() {
         ),
         (
             "cannot write to what was begun outside",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     let artifact = ctx.new_artifact(vec![Part::text("a")]);
                     let mine = artifact.clone();
@@ -405,13 +405,13 @@ async fn an_artifact_is_written_by_steps_or_outside_of_them() {
     ];
     for (refused, executor) in sides {
         let report = TestRun::new(executor).text("go").run().await;
-        assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
+        assert!(failed_fatally(&report, refused), "{refused}: {report:?}");
     }
 }
 
 #[tokio::test]
-async fn a_step_may_go_on_with_what_a_step_of_an_earlier_attempt_wrote() {
-    let executor = By(|ctx| {
+async fn a_step_may_continue_an_artifact_of_an_earlier_attempts_step() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             for page in 1..=2 {
                 ctx.step(format!("page {page}"), async |step| read(&step, page).await).await?;
@@ -435,8 +435,8 @@ struct Invoice {
 }
 
 #[tokio::test]
-async fn a_stored_value_of_another_version_is_an_error_that_says_what_to_do() {
-    let executor = By(|ctx| {
+async fn a_stored_value_of_another_type_is_an_error_with_advice() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let invoice =
                 ctx.step("invoice", async |_| Ok(Invoice { number: "7".into(), total: 1 })).await?;
@@ -445,17 +445,17 @@ async fn a_stored_value_of_another_version_is_an_error_that_says_what_to_do() {
     });
     let old = serde_json::json!({"number": "6"});
     let report = TestRun::new(executor).text("go").with_checkpoint("invoice", &old).run().await;
-    assert!(failed_for_good(&report, "stored for invoice"), "{report:?}");
+    assert!(failed_fatally(&report, "stored for invoice"), "{report:?}");
     let cause = &report.failure().cause;
     assert!(cause.contains("missing field `total`") && cause.contains("new name"), "{cause}");
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_refused_before_anything_is() {
-    let values: [(&str, By); 5] = [
+async fn values_that_cannot_be_stored_are_refused_before_any_write() {
+    let values: [(&str, FnExecutor); 5] = [
         (
             "at most 1048576",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("s", async |_| Ok("x".repeat(1 << 20))).await?;
                     done()
@@ -464,7 +464,7 @@ async fn what_cannot_be_kept_is_refused_before_anything_is() {
         ),
         (
             "U+0000",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("s", async |_| Ok("a\0".to_owned())).await?;
                     done()
@@ -473,7 +473,7 @@ async fn what_cannot_be_kept_is_refused_before_anything_is() {
         ),
         (
             "could not read it back",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("s", async |_| Ok(f64::NAN)).await?;
                     done()
@@ -482,7 +482,7 @@ async fn what_cannot_be_kept_is_refused_before_anything_is() {
         ),
         (
             "must not be empty",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.step("", async |_| Ok(())).await?;
                     done()
@@ -491,7 +491,7 @@ async fn what_cannot_be_kept_is_refused_before_anything_is() {
         ),
         (
             "201 bytes long",
-            By(|ctx| {
+            FnExecutor(|ctx| {
                 Box::pin(async move {
                     ctx.checkpoint("n".repeat(201), &()).await?;
                     done()
@@ -501,14 +501,14 @@ async fn what_cannot_be_kept_is_refused_before_anything_is() {
     ];
     for (refused, executor) in values {
         let report = TestRun::new(executor).text("go").run().await;
-        assert!(failed_for_good(&report, refused), "{refused}: {report:?}");
+        assert!(failed_fatally(&report, refused), "{refused}: {report:?}");
         assert!(report.checkpoints().is_empty(), "{refused}");
     }
 }
 
 #[tokio::test]
 async fn output_of_a_step_is_bounded() {
-    let many = By(|ctx| {
+    let many = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.step("many", async |step| {
                 for _ in 0..=StepError::MAX_STEP_ENTRIES {
@@ -520,7 +520,7 @@ async fn output_of_a_step_is_bounded() {
             done()
         })
     });
-    let large = By(|ctx| {
+    let large = FnExecutor(|ctx| {
         Box::pin(async move {
             ctx.step("large", async |step| {
                 let part = Part::raw(vec![0; StepError::MAX_STEP_BYTES / 2], "application/pdf");
@@ -535,14 +535,14 @@ async fn output_of_a_step_is_bounded() {
     });
     for executor in [many, large] {
         let report = TestRun::new(executor).text("go").run().await;
-        assert!(failed_for_good(&report, "emit outside of the step"), "{report:?}");
+        assert!(failed_fatally(&report, "emit outside of the step"), "{report:?}");
         assert!(report.entries().iter().all(|entry| entry.body.starts_artifact().is_none()));
     }
 }
 
 #[tokio::test]
-async fn a_step_sees_that_the_run_shall_stop_and_its_context_ends_with_it() {
-    let executor = By(|ctx| {
+async fn a_stopped_run_ends_its_step_and_the_steps_context() {
+    let executor = FnExecutor(|ctx| {
         Box::pin(async move {
             let kept = ctx.step("kept", async |_| Ok(())).await;
             kept?;

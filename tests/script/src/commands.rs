@@ -8,7 +8,7 @@ use crate::{
 };
 use std::str::FromStr;
 
-/// Every command.
+/// The names of all commands.
 pub(crate) const COMMANDS: &[&str] = &[
     "wait",
     "progress",
@@ -38,7 +38,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "direct",
 ];
 
-/// Reads commands; what ends the plan may stand anywhere, and the last one counts.
+/// Parses commands. The command that ends the plan may stand anywhere; the last one counts.
 pub(crate) fn parse(text: &str) -> Result<Plan, PlanError> {
     let mut plan = Plan::default();
     for command in text.split([';', '\n']).map(str::trim).filter(|command| !command.is_empty()) {
@@ -99,7 +99,7 @@ fn apply(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Commands about what is done once.
+/// Applies a command about durable work.
 fn durable(plan: &mut Plan, args: &Arguments<'_>) -> Result<(), PlanError> {
     let name = args.word()?;
     match args.name {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_stand_in_their_order() {
+    fn steps_keep_their_order() {
         let plan = parse("step a 5 hello  there; step b; fail-in a 2; checkpoint c 10 3; effects f; retry-after 7").unwrap();
         let step = |name: &str, delay_ms, say: Option<&str>, fail_attempts| StepPlan {
             name: name.to_owned(),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn parse_errors_name_the_command() {
         for (text, named) in [
             ("dance", "dance"),
             ("wait", "needs a number"),

@@ -1,5 +1,6 @@
-//! Effects outside of the record, to be counted by tests: lines in a file. A line is written before the step that it belongs to
-//! is kept; so after a crash in between there are two.
+//! External effects that tests count: lines in a file.
+//!
+//! A line is written before its step is committed, so a crash in between writes it twice.
 
 use crate::{error::PlanError, plan::Plan};
 use longhaul_executor::prelude::*;
@@ -9,11 +10,11 @@ use tokio::io::AsyncWriteExt;
 /// The variable that names the folder for effect logs.
 pub const EFFECTS_FOLDER_VARIABLE: &str = "SCRIPT_EFFECTS_FOLDER";
 
-/// Where effects are written, if they are.
+/// The file of external effects, if the plan has one.
 pub(crate) struct EffectLog(Option<PathBuf>);
 
 impl EffectLog {
-    /// What a plan asks for, as far as the worker allows it: the client names a file, never a place.
+    /// The effect log of a plan. The client names a file, never a folder: that is up to the worker.
     pub fn from_plan(plan: &Plan, folder: Option<&Path>) -> Result<Self, PlanError> {
         let Some(name) = &plan.effects else { return Ok(Self(None)) };
         let wrong = |problem: &str| PlanError::Arguments {
@@ -30,12 +31,12 @@ impl EffectLog {
         }
     }
 
-    /// Adds a line: task, turn, attempt, and what was done.
+    /// Appends a line: task, turn, attempt, and the effect.
     pub async fn add(&self, ctx: &TaskContext, what: &str) -> Result<(), std::io::Error> {
         let Some(path) = &self.0 else { return Ok(()) };
         let line = format!("{} {} {} {what}\n", ctx.task_id(), ctx.turn(), ctx.attempt());
         let mut file = tokio::fs::OpenOptions::new().create(true).append(true).open(path).await?;
-        // In one piece, so that lines of several workers do not mix.
+        // One write, so that lines of several workers do not mix.
         file.write_all(line.as_bytes()).await?;
         file.flush().await
     }

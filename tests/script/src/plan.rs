@@ -1,110 +1,110 @@
-//! What a script does, as data.
+//! The plan of a script, as data.
 
 use crate::error::PlanError;
 use longhaul_domain::{Json, Part};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Most of anything that a plan may ask for.
+/// Maximum number of statuses, chunks or checkpoints in a plan.
 const MAX_PLAN_COUNT: u32 = 1_000_000;
-/// Largest chunk or artifact, bytes.
+/// Maximum size of a chunk or artifact, bytes.
 const MAX_CHUNK_BYTES: usize = 64 * 1024 * 1024;
-/// Longest single delay.
+/// Maximum duration of one delay.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-/// What to do, in the order of its members; an empty plan answers with the text of the message and completes.
+/// The actions of a script, in the order of the members. An empty plan echoes the message and completes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Plan {
-    /// Wait before anything else.
+    /// Delay before all other actions, milliseconds.
     pub delay_ms: u64,
-    /// So many statuses with a message and metadata.
+    /// Number of statuses with a message and metadata.
     pub progress: u32,
-    /// Wait after each.
+    /// Delay after each status, milliseconds.
     pub progress_delay_ms: u64,
-    /// So many signs of progress that say nothing.
+    /// Number of heartbeats.
     pub heartbeats: u32,
-    /// Wait after each.
+    /// Delay after each heartbeat, milliseconds.
     pub heartbeat_delay_ms: u64,
     /// An artifact in chunks.
     pub chunks: Option<ChunkPlan>,
     /// An artifact of each of these kinds.
     pub artifacts: Vec<ContentKind>,
-    /// Artifacts with these contents; not for clients.
+    /// Artifacts with given contents. Conformance kits use them; clients cannot.
     #[serde(skip)]
     pub outputs: Vec<PlannedArtifact>,
     /// An artifact of this many bytes.
     pub large_bytes: usize,
     /// Steps, one after the other.
     pub steps: Vec<StepPlan>,
-    /// A cursor that is moved on.
+    /// A checkpoint that counts up.
     pub checkpoint: Option<CursorPlan>,
-    /// The file to which the work of each step and each move of the cursor adds a line, in a folder of the worker's.
+    /// The name of a file, in a folder of the worker, to which every step and every move of the cursor adds a line.
     pub effects: Option<String>,
-    /// Wait for so many further messages of the client and answer each with a status.
+    /// Number of further messages of the client to wait for and to answer with a status.
     pub listen: u32,
-    /// Abort the worker's process this many times.
+    /// Number of times to abort the worker's process.
     pub exits: i32,
-    /// Panic in this many first attempts.
+    /// Number of first attempts that panic.
     pub panic_attempts: i32,
-    /// Fail in this many first attempts.
+    /// Number of first attempts that fail.
     pub fail_attempts: i32,
-    /// Whether a failure is worth another attempt.
+    /// Makes failures retryable or final.
     pub retryable: Option<bool>,
-    /// When, at the earliest.
+    /// The shortest delay before a retry, milliseconds.
     pub retry_after_ms: Option<u64>,
-    /// Hang.
+    /// Hangs.
     pub hang: Option<HangMode>,
-    /// Do not notice a cancellation while waiting.
+    /// Ignores a cancellation during delays.
     pub ignore_cancel: bool,
-    /// How to end.
+    /// The ending.
     pub end: PlanEnding,
-    /// What to say at the end.
+    /// The message at the end.
     pub say: Option<String>,
-    /// With `input-required`: ask again until the client says this.
+    /// The answer until which `input-required` asks again.
     pub until: Option<String>,
 }
 
 /// An artifact, chunk by chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedArtifact {
-    /// A part each.
+    /// The chunks, one part each.
     pub chunks: Vec<Part>,
 }
 
-/// Chunks of an artifact.
+/// An artifact in chunks of text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChunkPlan {
-    /// How many.
+    /// Number of chunks.
     pub count: u32,
-    /// Bytes of text in each.
+    /// Size of each chunk, bytes.
     #[serde(default = "default_size")]
     pub size: usize,
-    /// Wait after each.
+    /// Delay after each chunk, milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
-    /// Time from the begin of one to the begin of the next. A late one is followed at once, so the rate stays.
+    /// Time from the start of a chunk to the start of the next, milliseconds. A late chunk does not delay the later ones.
     #[serde(default)]
     pub every_ms: u64,
-    /// Whether each tells when it was emitted, in microseconds since 1970.
+    /// Puts the time of emission into each chunk, in microseconds since 1970.
     #[serde(default)]
     pub stamped: bool,
 }
 
-/// A step: waits, adds its line to the file of effects, says something, and adds its name to the artifact `steps`.
+/// A step: a delay, a line in the effect log, a status, and its name in the artifact `steps`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepPlan {
-    /// Its name, unique in the task.
+    /// The name, unique in the task.
     pub name: String,
-    /// Wait before the work.
+    /// Delay before the work, milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
-    /// What to say.
+    /// The text of the status.
     #[serde(default)]
     pub say: Option<String>,
-    /// Fail at the end of the work in this many first attempts.
+    /// Number of first attempts in which the work fails at its end.
     #[serde(default)]
     pub fail_attempts: i32,
 }
@@ -113,12 +113,12 @@ pub struct StepPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CursorPlan {
-    /// Its name, unique in the task.
+    /// The name, unique in the task.
     pub name: String,
-    /// Up to where.
+    /// The final value.
     #[serde(default = "one")]
     pub count: u32,
-    /// Wait before each move.
+    /// Delay before each move, milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
 }
@@ -131,7 +131,7 @@ pub(crate) const fn default_size() -> usize {
     16
 }
 
-/// Kinds of content.
+/// The content of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContentKind {
@@ -143,48 +143,51 @@ pub enum ContentKind {
     Url,
     /// JSON data.
     Data,
-    /// One artifact with a part of each.
+    /// A part of each kind.
     Mixed,
 }
 
-/// How to hang.
+/// A way to hang.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HangMode {
-    /// Until the run shall stop; then it is canceled.
+    /// Hangs until the run must stop, and ends as canceled.
     UntilCancel,
-    /// For good, whatever happens.
+    /// Hangs forever, even after a cancellation.
     Forever,
 }
 
-/// How to end.
+/// The ending of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanEnding {
-    /// Done.
+    /// Completes.
     #[default]
     Completed,
-    /// Not done.
+    /// Fails.
     Failed,
-    /// Refused.
+    /// Rejects the task.
     Rejected,
-    /// Canceled by the agent.
+    /// Ends as canceled by the agent.
     Canceled,
-    /// A question; completes when answered.
+    /// Asks a question, and completes when it is answered.
     InputRequired,
-    /// An authorization is needed; completes when the task is woken.
+    /// Asks for an authorization, and completes when the task is woken.
     AuthRequired,
-    /// A direct reply.
+    /// Replies directly.
     Message,
 }
 
 impl Plan {
-    /// Reads a plan from JSON.
+    /// Parses a plan from JSON.
+    ///
+    /// # Errors
+    /// JSON that is not a plan, or a plan beyond the limits.
     pub fn from_json(json: &Json) -> Result<Self, PlanError> {
         json.to::<Self>().map_err(PlanError::Metadata)?.bounded()
     }
 
-    /// The plan, unless it would fill memory or never end by itself.
+    /// Checks the limits: a plan must not fill memory, and must end by itself.
     pub(crate) fn bounded(self) -> Result<Self, PlanError> {
         let chunks = self.chunks.unwrap_or_default();
         let cursor =

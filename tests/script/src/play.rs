@@ -1,4 +1,6 @@
-//! Following a plan.
+//! The execution of a plan.
+//!
+//! Steps of a plan are SDK steps, and its cursor is an SDK checkpoint: after a crash the next attempt continues from them.
 
 use crate::{
     effect_log::EffectLog,
@@ -9,15 +11,15 @@ use longhaul_runtime::{Clock, SystemClock};
 use std::{fmt::Write, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
-/// Every step adds its name to it.
+/// The artifact to which every step adds its name.
 const STEPS_ARTIFACT_ID: &str = "steps";
 
-/// Counts how often a script has ended its worker.
+/// The checkpoint that counts how often a script has ended its worker.
 const EXIT_COUNT_CHECKPOINT: &str = "script-exits";
 
-/// Why a run ends before its plan does.
+/// The early end of a run.
 pub(crate) enum PlayError {
-    /// The run shall stop.
+    /// The run must stop.
     Canceled,
     Failed(ExecutorError),
 }
@@ -28,7 +30,7 @@ impl<E: Into<ExecutorError>> From<E> for PlayError {
     }
 }
 
-/// Does what the plan says. `answered`: the client has replied to its question.
+/// Executes a plan. `answered`: the client has replied to its question.
 pub(crate) async fn play(
     ctx: &TaskContext,
     plan: &Plan,
@@ -118,7 +120,7 @@ impl Player<'_> {
         })
     }
 
-    /// The turn after a question.
+    /// Runs the turn after a question.
     async fn answer(&self) -> Result<Outcome, PlayError> {
         let Self { ctx, plan, .. } = self;
         let message = ctx.resolve(ctx.message().clone()).await?;
@@ -204,7 +206,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// The work of a step; its result is the attempt that did it.
+    /// Does the work of a step. Its result is the number of the attempt.
     async fn work(&self, ctx: TaskContext, step: &StepPlan) -> Result<i32, ExecutorError> {
         let StepPlan { name, delay_ms, say, fail_attempts } = step;
         match self.wait(*delay_ms).await {
@@ -233,7 +235,7 @@ impl Player<'_> {
         }
     }
 
-    /// Counts up, from where an earlier attempt was.
+    /// Counts the cursor up from the position of an earlier attempt.
     pub async fn cursor(&self) -> Result<(), PlayError> {
         let Some(cursor) = &self.plan.checkpoint else { return Ok(()) };
         let name = cursor.name.as_str();
@@ -247,8 +249,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Ends the worker's process as a crash does. A limited number of times is counted with a checkpoint, which shows the
-    /// server that the task gets on; without limit nothing is kept, and the task is quarantined before long.
+    /// Aborts the worker's process, as a crash does. A limit is counted with a checkpoint, which the server takes for progress.
+    /// Without a limit nothing is stored, and the server soon quarantines the task.
     pub async fn exit(&self) -> Result<(), PlayError> {
         match self.plan.exits {
             0 => return Ok(()),
@@ -261,12 +263,12 @@ impl Player<'_> {
                 self.ctx.checkpoint(EXIT_COUNT_CHECKPOINT, &(done + 1)).await?;
             }
         }
-        tracing::error!(task_id = %self.ctx.task_id(), "a script ends this process as it was asked to");
+        tracing::error!(task_id = %self.ctx.task_id(), "script aborts the process");
         std::process::abort();
     }
 }
 
-/// The artifact of all steps, begun by whichever is first.
+/// Continues the artifact of all steps, or begins it in the first one.
 async fn steps_artifact(ctx: &TaskContext) -> Result<ArtifactWriter, ExecutorError> {
     let id = ArtifactId::new(STEPS_ARTIFACT_ID)?;
     match ctx.continue_artifact(id.clone()).await {
@@ -277,7 +279,7 @@ async fn steps_artifact(ctx: &TaskContext) -> Result<ArtifactWriter, ExecutorErr
     }
 }
 
-/// A text that tells its number, its time where that is asked for, and has the asked-for size.
+/// Builds a chunk of the planned size: its number, its time if the plan asks for that, and padding.
 fn chunk(number: u32, chunks: ChunkPlan) -> Part {
     let ChunkPlan { size, stamped, .. } = chunks;
     let mut text = String::with_capacity(size.max(32));
@@ -286,7 +288,7 @@ fn chunk(number: u32, chunks: ChunkPlan) -> Part {
     if stamped {
         let _ = write!(text, "{} ", SystemClock.now().timestamp_micros());
     }
-    // A time that was cut would be another one.
+    // A truncated time would be another time.
     let size = if stamped { size.max(text.len()) } else { size.max(1) };
     text.push_str(&pattern(size.saturating_sub(text.len())));
     text.truncate(size);

@@ -1,4 +1,4 @@
-//! What conformance kits find when they talk to the `script` executor.
+//! Behaviour of the `script` executor towards conformance kits.
 
 use longhaul_domain::{MessageId, TaskState};
 use longhaul_executor::{
@@ -32,7 +32,7 @@ async fn by_text(text: &str) -> TestReport {
 }
 
 #[tokio::test]
-async fn the_id_of_a_message_chooses_what_happens() {
+async fn the_id_of_a_message_chooses_the_behaviour() {
     for (id, state, said) in [
         ("tck-complete-task-7f", TaskState::Completed, "Hello from TCK"),
         ("tck-input-required-7f", TaskState::InputRequired, "what next?"),
@@ -50,7 +50,7 @@ async fn the_id_of_a_message_chooses_what_happens() {
 }
 
 #[tokio::test]
-async fn an_artifact_comes_in_as_many_chunks_as_named() {
+async fn artifacts_have_the_expected_number_of_chunks() {
     for (id, text, chunks) in [
         ("tck-artifact-text-7f", "Generated text content", 1),
         ("tck-stream-001-7f", "Stream hello from TCK", 1),
@@ -65,7 +65,7 @@ async fn an_artifact_comes_in_as_many_chunks_as_named() {
 }
 
 #[tokio::test]
-async fn the_next_message_of_a_task_chooses_anew_by_its_id() {
+async fn the_id_of_the_next_message_chooses_again() {
     let asked = by_id("tck-input-required-7f").await;
     let again = with_id(asked.answer(""), "tck-input-required-7f").run().await;
     assert_eq!(again.state(), TaskState::InputRequired);
@@ -77,14 +77,14 @@ async fn the_next_message_of_a_task_chooses_anew_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_message_that_names_nothing_answers_the_question_of_the_task() {
+async fn a_message_without_a_behaviour_answers_the_question_of_the_task() {
     let asked = by_id("tck-input-required-7f").await;
     let report = with_id(asked.answer(""), "tck-infer-ctx-7f").run().await;
     assert_eq!(report.state(), TaskState::Completed);
 }
 
 #[tokio::test]
-async fn the_first_text_of_a_task_chooses_too() {
+async fn the_first_text_of_a_task_chooses_the_behaviour() {
     for (text, state) in [
         ("tck-complete-task", TaskState::Completed),
         ("tck-input-required", TaskState::InputRequired),
@@ -105,7 +105,7 @@ async fn the_first_text_of_a_task_chooses_too() {
 }
 
 #[tokio::test]
-async fn a_conversation_goes_on_until_done_is_said() {
+async fn a_conversation_continues_until_the_client_says_done() {
     let asked = by_text("tck-multi-turn start").await;
     let again = asked.answer("more").run().await;
     assert_eq!(again.state(), TaskState::InputRequired);
@@ -119,7 +119,7 @@ async fn an_authorization_completes_the_task() {
 }
 
 #[tokio::test]
-async fn a_task_to_be_canceled_works_until_it_is() {
+async fn a_cancel_task_works_until_it_is_canceled() {
     let report = TestRun::new(executor()).text("tck-cancel").cancel_after_events(0).run().await;
     assert!(matches!(report.end(), TestRunEnd::Outcome(Outcome::Canceled(Some(_)))));
 }
@@ -133,7 +133,7 @@ async fn long_work_takes_about_a_second_and_leaves_an_artifact() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_to_come_back_to_works_for_twice_the_kits_timeout() {
+async fn a_resubscribe_task_works_for_twice_the_kits_timeout() {
     let executor = executor().kits(KitSettings::with_stream_timeout(Some("3")));
     let began = tokio::time::Instant::now();
     let report =
@@ -143,7 +143,7 @@ async fn a_task_to_come_back_to_works_for_twice_the_kits_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_without_a_plan_get_the_one_for_them_every_time() {
+async fn messages_without_a_plan_get_the_fallback_every_time() {
     let executor = executor().fallback("wait 3000; ask").expect("a plan that makes sense");
     let began = tokio::time::Instant::now();
     let asked = TestRun::new(executor).text("anything").run().await;
@@ -155,7 +155,7 @@ async fn messages_without_a_plan_get_the_one_for_them_every_time() {
 }
 
 #[tokio::test]
-async fn a_plan_for_the_others_that_makes_no_sense_is_refused_with_the_reason() {
+async fn invalid_fallback_commands_are_refused_with_the_reason() {
     let error = executor().fallback("dance").expect_err("no command");
     assert!(error.to_string().contains("\"dance\""), "{error}");
 }

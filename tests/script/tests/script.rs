@@ -16,14 +16,14 @@ fn script(text: &str) -> TestRun {
 }
 
 #[tokio::test]
-async fn text_that_is_no_command_is_answered_with_itself() {
+async fn text_without_a_command_is_echoed() {
     let report = script("hello").run().await;
     assert_eq!(report.artifact_text("artifact-1"), "hello");
     assert_eq!(report.state(), TaskState::Completed);
 }
 
 #[tokio::test]
-async fn progress_and_chunks_come_as_many_and_as_large_as_asked() {
+async fn progress_and_chunks_have_the_planned_number_and_size() {
     let report = script("!progress 2; chunks 3 100; complete all done").run().await;
     assert_eq!(report.status_texts(), ["step 1 of 2", "step 2 of 2"]);
     let sizes: Vec<usize> =
@@ -71,7 +71,7 @@ async fn a_flaky_script_fails_as_often_as_asked_and_then_succeeds() {
 }
 
 #[tokio::test]
-async fn a_question_is_repeated_until_the_word_is_said() {
+async fn a_question_is_repeated_until_the_expected_answer() {
     let asked = script("!ask-until done").run().await;
     let again = asked.answer("not yet").run().await;
     assert_eq!(again.state(), TaskState::InputRequired);
@@ -81,7 +81,7 @@ async fn a_question_is_repeated_until_the_word_is_said() {
 }
 
 #[tokio::test]
-async fn every_kind_of_content_is_made() {
+async fn every_kind_of_content_is_produced() {
     let report = script("!artifact mixed; large 100000").run().await;
     let kinds: Vec<_> = report.artifacts()[0].parts.iter().map(|part| &part.content).collect();
     assert!(matches!(
@@ -92,7 +92,7 @@ async fn every_kind_of_content_is_made() {
 }
 
 #[tokio::test]
-async fn follow_ups_are_heard_while_it_runs() {
+async fn messages_during_the_run_are_received() {
     let report = script("!listen 2").follow_up("one").follow_up("two").run().await;
     assert_eq!(report.status_texts(), ["heard: one", "heard: two"]);
 }
@@ -104,21 +104,21 @@ async fn a_hanging_script_stops_when_it_is_canceled() {
 }
 
 #[tokio::test]
-async fn a_panic_comes_when_asked_for() {
+async fn a_script_can_panic() {
     let report = script("!panic 1").run().await;
     assert!(matches!(report.end(), TestRunEnd::Panicked(text) if text.contains("asked")));
     assert_eq!(report.retry().run().await.state(), TaskState::Completed);
 }
 
 #[tokio::test]
-async fn a_script_that_makes_no_sense_is_rejected_with_the_reason() {
+async fn an_invalid_script_is_rejected_with_the_reason() {
     let report = script("!dance").run().await;
     assert_eq!(report.state(), TaskState::Rejected);
     assert!(report.status_text().contains("\"dance\"") && report.status_text().contains("chunks"));
 }
 
 #[tokio::test]
-async fn steps_of_a_script_are_done_once_wherever_it_crashes() {
+async fn steps_of_a_script_are_done_once_despite_crashes() {
     let run = async || script("!progress 2; step a 1; step b 1 half way; checkpoint c 3; complete");
     let reports = crash_everywhere(run).await;
     assert_eq!(reports[0].artifact_text("steps"), "a\nb\n");
@@ -128,7 +128,7 @@ async fn steps_of_a_script_are_done_once_wherever_it_crashes() {
 }
 
 #[tokio::test]
-async fn a_step_fails_as_often_as_asked_and_what_came_before_it_is_kept() {
+async fn a_failing_step_keeps_the_steps_before_it() {
     let first = script("!step a; step b; fail-in b 1; retry-after 70").run().await;
     assert_eq!(first.failure().retry_after, Some(std::time::Duration::from_millis(70)));
     assert_eq!((first.checkpoints(), first.artifact_text("steps")), (vec!["a"], "a\n".into()));
@@ -138,7 +138,7 @@ async fn a_step_fails_as_often_as_asked_and_what_came_before_it_is_kept() {
 }
 
 #[tokio::test]
-async fn effects_are_counted_in_the_workers_folder_and_nowhere_else() {
+async fn effects_are_written_to_the_workers_folder_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |text: &str, folder: Option<&std::path::Path>| {
         let script = ScriptExecutor::new(descriptor("script")).effects_in(folder.map(Into::into));
@@ -160,18 +160,18 @@ async fn effects_are_counted_in_the_workers_folder_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_script_that_has_ended_its_worker_as_often_as_asked_goes_on() {
+async fn a_script_continues_after_its_planned_aborts() {
     let report = script("!step a; exit 2").with_checkpoint("script-exits", &2).run().await;
     assert_eq!(report.state(), TaskState::Completed);
 }
 
 #[tokio::test]
-async fn signs_of_progress_come_as_many_as_asked() {
+async fn a_script_sends_the_planned_heartbeats() {
     assert_eq!(script("!heartbeat 3").run().await.heartbeats(), 3);
 }
 
 #[tokio::test]
-async fn a_cancel_during_a_step_ends_it_without_a_trace() {
+async fn a_cancellation_during_a_step_discards_the_step() {
     let report = script("!progress; step a 3600000").cancel_after_events(1).run().await;
     assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Canceled));
     assert!(report.checkpoints().is_empty());

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cancellation_stops_it_between_two_things() {
+    async fn a_cancellation_stops_it_between_two_items() {
         let report = demo("Lisbon").cancel_after_events(3).run().await;
         assert_eq!(report.end(), &TestRunEnd::Stopped(OutputStopped::Canceled));
         assert_eq!(report.chunks().len(), 1);

@@ -1,4 +1,4 @@
-//! What a plugin of the process protocol can rely on, and what happens to one that does not keep to it.
+//! Promises of the process protocol to a plugin.
 
 mod support;
 
@@ -65,7 +65,7 @@ async fn every_ending_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn a_retryable_failure_says_when_to_try_again() {
+async fn a_retryable_failure_sets_the_retry_delay() {
     let plugin = Plugin::new(
         "run.end('failed', cause='busy', text='later', retryable=True, retryAfterMs=5000)",
     );
@@ -95,7 +95,7 @@ async fn cancel_ends_a_plugin_that_does_not_listen_with_its_children() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_hears_the_cancellation_has_the_last_word() {
+async fn a_plugin_that_handles_the_cancellation_sends_the_last_message() {
     let plugin = Plugin::new(
         "run.output(type='status', text='waiting')
          said = run.next('cancel')
@@ -108,7 +108,7 @@ async fn a_plugin_that_hears_the_cancellation_has_the_last_word() {
 }
 
 #[tokio::test]
-async fn a_timeout_is_told_and_ends_the_run_quietly() {
+async fn a_timeout_is_reported_to_the_plugin_and_ends_the_run_without_a_failure() {
     let plugin = Plugin::new(
         "run.output(type='status', text='waiting')
          said = run.next('cancel')
@@ -121,7 +121,7 @@ async fn a_timeout_is_told_and_ends_the_run_quietly() {
 }
 
 #[tokio::test]
-async fn a_message_counts_as_read_only_when_the_plugin_says_so() {
+async fn a_message_is_read_only_once_the_plugin_acknowledges_it() {
     let reads = Plugin::new(
         "said = run.next('message')
          send({'type': 'read', 'run': run.id, 'messageId': said['message']['messageId']})
@@ -167,7 +167,7 @@ async fn two_runs_share_a_process_and_do_not_mix() {
 }
 
 #[tokio::test]
-async fn more_runs_than_a_plugin_takes_start_another_and_both_are_kept() {
+async fn more_runs_than_slots_start_another_plugin_and_both_are_kept() {
     // Each run waits until the other one has been here.
     let mut plugin = Plugin::new(
         "import time
@@ -189,7 +189,7 @@ async fn more_runs_than_a_plugin_takes_start_another_and_both_are_kept() {
 }
 
 #[tokio::test]
-async fn a_kept_plugin_that_died_is_started_again() {
+async fn a_kept_plugin_that_died_is_restarted() {
     let mut plugin = Plugin::new(
         "if run.start['message']['parts'][0]['text'] == 'die': os._exit(1)
          run.end('completed')",
@@ -235,7 +235,7 @@ async fn the_next_turn_sees_the_answer_and_the_exchange() {
 }
 
 #[tokio::test]
-async fn a_plugin_reads_the_messages_that_its_run_did_not_begin_with() {
+async fn a_plugin_can_read_messages_older_than_the_history_of_its_run() {
     let plugin = Plugin::new(
         "assert [m['parts'][0]['text'] for m in run.start['history']] == ['three'], run.start
          texts, before = ['three'], run.start.get('historyBefore')
@@ -252,7 +252,7 @@ async fn a_plugin_reads_the_messages_that_its_run_did_not_begin_with() {
 }
 
 #[tokio::test]
-async fn large_metadata_comes_inline_in_the_message_and_of_the_request() {
+async fn large_metadata_of_message_and_request_is_sent_inline() {
     let plugin = Plugin::new(
         "sizes = [len(m['metadata']['pad']) for m in (run.start['message'], run.start)]
          apart = run.start['history'][0]['metadata']['urn:longhaul:blob']
@@ -275,7 +275,7 @@ async fn large_metadata_comes_inline_in_the_message_and_of_the_request() {
 }
 
 #[tokio::test]
-async fn large_parts_come_inline_in_the_message_and_by_request_elsewhere() {
+async fn large_parts_are_inline_in_the_message_and_by_request_elsewhere() {
     let size = 3 * MAX_INLINE_CONTENT_BYTES;
     let plugin = Plugin::new(
         "import base64

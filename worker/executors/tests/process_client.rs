@@ -1,4 +1,4 @@
-//! What a plugin of the process protocol is told about its client.
+//! Information about the client that a plugin of the process protocol gets.
 
 mod support;
 
@@ -6,7 +6,7 @@ use longhaul_executor::testkit::TestRun;
 use support::{Plugin, limited};
 
 #[tokio::test]
-async fn a_plugin_is_told_what_its_client_can_take_and_nothing_where_that_is_anything() {
+async fn a_plugin_gets_the_output_modes_that_its_client_accepts() {
     for (modes, told) in [(&["text/plain", "image/*"][..], "text/plain image/*"), (&[], "absent")] {
         let plugin = Plugin::new(
             "modes = run.start.get('acceptedOutputModes', ['absent'])

@@ -20,7 +20,7 @@ fn documented(line: &str, instead: &str) -> Plugin {
 }
 
 #[tokio::test]
-async fn an_exception_in_the_documented_plugin_is_told_to_operators_and_a_sentence_to_the_client() {
+async fn an_exception_in_the_documented_plugin_shows_its_cause_to_operators_only() {
     let plugin = documented("    lines = [", "    lines = 1 / 0 or [");
     let report = limited(TestRun::new(plugin.executor()).text("hello").run()).await;
     let failure = report.failure();
@@ -51,14 +51,14 @@ async fn an_exception_elsewhere_in_the_documented_plugin_ends_it_without_an_abor
 }
 
 #[tokio::test]
-async fn what_breaks_the_protocol_fails_the_run_for_good_and_names_the_line() {
+async fn a_protocol_violation_fails_the_run_for_good_and_shows_the_line() {
     for (code, named) in [
         ("print('Hello, world!', flush=True)", "Hello, world!"),
         ("send({'type': 'dance', 'run': run.id})", "dance"),
         ("send({'type': 'status', 'run': 'r77', 'text': 'x'})", "r77"),
         ("send({'type': 'status', 'text': 'x'})", "names no `run`"),
         ("send({'type': 'log', 'message': 'x' * 100000})", "too long"),
-        // In one piece, so that no credit can be granted in between.
+        // One write, so that no credit can be granted in between.
         (
             "line = json.dumps({'type': 'status', 'run': run.id, 'text': 'x'}) + '\\n'
          sys.stdout.write(line * 17); sys.stdout.flush()",
@@ -87,7 +87,7 @@ async fn what_breaks_the_protocol_fails_the_run_for_good_and_names_the_line() {
 }
 
 #[tokio::test]
-async fn a_word_about_a_run_that_has_ended_is_not_the_fault_of_the_next() {
+async fn a_frame_for_an_ended_run_is_not_blamed_on_the_next_run() {
     let mut plugin = Plugin::new(
         "global ended
          if run.start['message']['parts'][0]['text'] == 'second':
@@ -135,7 +135,7 @@ fn crowded() -> (Plugin, Arc<dyn Executor>) {
 }
 
 #[tokio::test]
-async fn a_run_that_does_not_stop_costs_its_neighbours_no_attempt() {
+async fn a_run_that_does_not_stop_costs_other_runs_no_attempt() {
     let (_plugin, executor) = crowded();
     let deaf = TestRun::from_shared(executor.clone()).text("deaf").cancel_after_events(1).run();
     let wait = TestRun::from_shared(executor.clone()).text("wait").max_attempts(1).run();
@@ -148,7 +148,7 @@ async fn a_run_that_does_not_stop_costs_its_neighbours_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_run_that_kills_its_plugin_is_found_out_and_fails_no_other() {
+async fn a_run_that_kills_its_plugin_is_isolated_and_fails_no_other() {
     let (_plugin, executor) = crowded();
     let run = |text| TestRun::from_shared(executor.clone()).text(text).max_attempts(1).run();
     let (die, wait) = limited(async { tokio::join!(run("die"), run("wait")) }).await;
@@ -174,7 +174,7 @@ async fn a_plugin_that_cannot_be_started_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_crash_is_retryable_and_tells_status_and_last_words() {
+async fn a_crash_is_retryable_and_reports_exit_status_and_standard_error() {
     let plugin = Plugin::new(
         "run.output(type='status', text='so far')
          sys.stderr.write('out of paper\\n')
@@ -191,7 +191,7 @@ async fn a_crash_is_retryable_and_tells_status_and_last_words() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_no_plugin_is_refused_with_what_to_do() {
+async fn a_program_that_is_not_a_plugin_gets_an_error_with_advice() {
     for (command, said) in [
         (vec!["/nonexistent/program"], "cannot be started"),
         (vec!["sh", "-c", "echo missing module >&2; exit 4"], "exit status: 4"),
@@ -210,7 +210,7 @@ async fn a_program_that_is_no_plugin_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_does_not_read_holds_nothing_up() {
+async fn a_plugin_that_does_not_read_blocks_no_other_run() {
     let plugin = Plugin::new(
         "run.output(type='status', text='not reading')
          for n in range(2000): send({'type': 'log', 'run': run.id, 'message': 'x' * 200})

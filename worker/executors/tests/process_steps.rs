@@ -1,4 +1,4 @@
-//! What a plugin of the process protocol can rely on when it works in steps.
+//! Promises of steps to a plugin of the process protocol.
 
 mod support;
 
@@ -29,7 +29,7 @@ run.output(type='status', text='begin')
      run.end('completed', text='done')";
 
 #[tokio::test]
-async fn wherever_the_worker_is_killed_each_step_is_kept_whole_or_done_again() {
+async fn a_killed_worker_leaves_each_step_complete_or_repeated() {
     let mut plugin = Plugin::new(PAGES);
     plugin.config.keep = true;
     let executor: Arc<dyn Executor> = Arc::new(plugin.executor());
@@ -42,7 +42,7 @@ async fn wherever_the_worker_is_killed_each_step_is_kept_whole_or_done_again() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_step_is_told_to_the_plugin_and_keeps_nothing() {
+async fn step_errors_are_reported_to_the_plugin_and_store_nothing() {
     let plugin = Plugin::new(
         "def refused(what, method, **params):
              reply = run.ask(method, **params)
@@ -70,7 +70,7 @@ async fn what_is_wrong_with_a_step_is_told_to_the_plugin_and_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn output_without_its_step_and_steps_without_an_end_break_the_protocol() {
+async fn output_for_a_closed_step_and_unended_steps_violate_the_protocol() {
     for (code, named) in [
         ("run.output(type='status', step='a', text='x')", "\"a\" is not under way"),
         ("run.ask('beginStep', name='a'); run.end('completed')", "while step \"a\" is under way"),
@@ -103,7 +103,7 @@ async fn a_step_of_a_failed_run_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_plugin_may_say_as_often_as_it_likes_that_it_is_getting_on() {
+async fn progress_frames_are_not_limited() {
     let plugin = Plugin::new(
         "for n in range(5000): send({'type': 'progress', 'run': run.id})
          run.end('completed')",

@@ -93,7 +93,7 @@ impl TaskContext {
     /// Reports progress in a message that the executor has built. The message becomes the agent's, in this task.
     ///
     /// # Errors
-    /// As for [`status`](Self::status).
+    /// Fails like [`status`](Self::status).
     pub async fn status_message(&self, message: Message) -> Result<(), ContextError> {
         self.status_update(Some(message), None).await
     }
@@ -101,7 +101,7 @@ impl TaskContext {
     /// Sends the status `working` with an optional message and metadata.
     ///
     /// # Errors
-    /// As for [`progress`](Self::progress).
+    /// Fails like [`progress`](Self::progress).
     pub async fn status_update(
         &self,
         message: Option<Message>,

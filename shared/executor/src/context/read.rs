@@ -94,7 +94,7 @@ impl TaskContext {
     /// Reads metadata that is large, and returns it in place.
     ///
     /// # Errors
-    /// As for [`resolve`](Self::resolve).
+    /// Fails like [`resolve`](Self::resolve).
     pub async fn resolve_metadata(
         &self,
         mut metadata: JsonObject,
@@ -135,7 +135,7 @@ impl TaskContext {
     /// Reads the content and metadata of large parts into place, in one read.
     ///
     /// # Errors
-    /// As for [`resolve`](Self::resolve).
+    /// Fails like [`resolve`](Self::resolve).
     pub async fn resolve_parts(&self, parts: &mut [Part]) -> Result<(), ContextError> {
         self.restore(parts.iter_mut().flat_map(Part::blob_slots).collect()).await
     }

@@ -1,4 +1,4 @@
-//! Executors made of functions, and what is asked of their reports.
+//! Executors made from functions, and checks of their reports.
 
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
@@ -9,45 +9,28 @@ use longhaul_executor::{
 };
 use std::pin::Pin;
 
-pub type Answer = Pin<Box<dyn Future<Output = Result<Outcome, ExecutorError>> + Send>>;
+pub type BoxedRun = Pin<Box<dyn Future<Output = Result<Outcome, ExecutorError>> + Send>>;
 
-/// An executor made of a function.
-pub struct By(pub fn(TaskContext) -> Answer);
+/// An executor made from a function pointer, so that arrays of them have one type.
+pub struct FnExecutor(pub fn(TaskContext) -> BoxedRun);
 
 #[async_trait]
-impl Executor for By {
+impl Executor for FnExecutor {
     fn descriptor(&self) -> ExecutorDescriptor {
-        ExecutorDescriptor::text("by", "1.0.0", "A function").expect("a valid name")
+        ExecutorDescriptor::text("function", "1.0.0", "A function").expect("a valid name")
     }
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
         (self.0)(ctx).await
     }
 }
 
-/// An executor made of a closure, which can share something with its test.
-pub struct With<F>(pub F);
-
-#[async_trait]
-impl<F, Fut> Executor for With<F>
-where
-    F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Outcome, ExecutorError>> + Send,
-{
-    fn descriptor(&self) -> ExecutorDescriptor {
-        ExecutorDescriptor::text("with", "1.0.0", "A closure").expect("a valid name")
-    }
-    async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
-        (self.0)(ctx).await
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "it stands at the end of fallible functions")]
+#[expect(clippy::unnecessary_wraps, reason = "the last expression of fallible functions")]
 pub fn done() -> Result<Outcome, ExecutorError> {
     Ok(Outcome::Completed(None))
 }
 
-/// Whether a run failed with these words, and not to be tried again.
-pub fn failed_for_good(report: &TestReport, words: &str) -> bool {
+/// Returns true when a run failed without a retry, and its cause holds these words.
+pub fn failed_fatally(report: &TestReport, words: &str) -> bool {
     let TestRunEnd::Outcome(Outcome::Failed(failure)) = report.end() else { return false };
     !failure.retryable && failure.cause.contains(words)
 }

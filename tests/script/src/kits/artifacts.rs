@@ -3,7 +3,7 @@
 use crate::plan::PlannedArtifact;
 use longhaul_domain::{Json, Part};
 
-/// The longest of these names that the text begins with.
+/// The longest name that the text begins with.
 pub(super) fn longest<'a>(names: &[&'a str], text: &str) -> Option<&'a str> {
     let fitting = names.iter().copied().filter(|name| text.starts_with(name));
     fitting.max_by_key(|name| name.len())
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_name_wins_and_a_stranger_has_none() {
+    fn the_longest_prefix_wins_and_other_texts_have_none() {
         let names = ["tck-artifact-file", "tck-artifact-file-url", "tck-artifact"];
         assert_eq!(longest(&names, "tck-artifact-file-url-7f"), Some("tck-artifact-file-url"));
         assert_eq!(longest(&names, "tck-artifact-file-7f"), Some("tck-artifact-file"));

@@ -1,14 +1,14 @@
-//! The newer conformance corpus: a behaviour is chosen by how the first text of a message begins, and belongs to the task. Later messages
-//! go on with it, unless they name another one.
+//! The newer conformance corpus. The beginning of a message's first text chooses the behaviour of the task; later messages continue
+//! with it, unless they name another.
 
 use super::artifacts::{chunks, data, file, file_url, longest, text};
 use crate::plan::{HangMode, Plan, PlanEnding};
 use longhaul_domain::{Content, Message};
 
-/// How long a long-running task works: long enough to be seen at work, short enough not to be waited for.
+/// Duration of a long-running task: long enough to be seen working, short enough not to delay the kit.
 const LONG_RUNNING_MS: u64 = 1000;
 
-/// Every behaviour of the corpus.
+/// The behaviours of the corpus.
 const NAMES: &[&str] = &[
     "tck-complete-task",
     "tck-input-required",
@@ -27,9 +27,9 @@ const NAMES: &[&str] = &[
     "tck-stream-chunked",
 ];
 
-/// What the corpus expects of a task with this message.
+/// The plan for a task with this message.
 pub(super) fn plan(message: &Message) -> Option<Plan> {
-    // A text file is text to an agent, but no name of what the corpus wants.
+    // A text file is text to an agent, but does not name a behaviour.
     let first = message.parts.iter().find_map(|part| match &part.content {
         Content::Text(text) => Some(text),
         _ => None,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn endings_are_as_named() {
+    fn endings_match_their_names() {
         for (text, end) in [
             ("tck-complete-task", PlanEnding::Completed),
             ("tck-input-required please", PlanEnding::InputRequired),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_is_as_named() {
+    fn artifacts_match_their_names() {
         for (text, chunks) in [
             ("tck-artifact-text", 1),
             ("tck-artifact-data", 1),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_text_counts_and_files_before_it_do_not() {
+    fn only_the_first_text_counts_and_files_before_it_are_skipped() {
         let file = || Part::raw("x", "text/plain");
         let named = || Part::text("tck-cancel");
         assert_eq!(of(vec![file(), named()]).unwrap().hang, Some(HangMode::UntilCancel));

@@ -1,10 +1,10 @@
-//! The A2A compatibility kit (`a2a-tck`): a behaviour is chosen by how the id of a message begins, for this message alone.
+//! The A2A compatibility kit (`a2a-tck`). The beginning of a message's id chooses the behaviour, for this message alone.
 
 use super::artifacts::{chunks, data, file, file_url, longest, text};
 use crate::plan::{Plan, PlanEnding};
 use std::time::Duration;
 
-/// Every beginning that the kit uses.
+/// The prefixes that the kit uses.
 const NAMES: &[&str] = &[
     "tck-complete-task",
     "tck-artifact-text",
@@ -24,10 +24,10 @@ const NAMES: &[&str] = &[
     RESUBSCRIBE,
 ];
 
-/// The task has to be still at work when the kit subscribes to it again.
+/// A prefix of tasks that must still be working when the kit subscribes again.
 const RESUBSCRIBE: &str = "test-resubscribe-message-id";
 
-/// What the kit expects of a message with this id. That a task is at work needs no plan: its first status says so.
+/// The plan for a message with this id.
 pub(super) fn plan(stream_timeout: Duration, message_id: &str) -> Option<Plan> {
     let name = longest(NAMES, message_id)?;
     let end = |end, say: Option<&str>| Plan { end, say: say.map(str::to_owned), ..Plan::default() };
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn endings_are_as_named() {
+    fn endings_match_their_names() {
         for (id, end) in [
             ("tck-complete-task", PlanEnding::Completed),
             ("tck-message-response", PlanEnding::Message),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_to_come_back_to_works_twice_as_long_as_the_kit_waits() {
+    fn a_resubscribe_task_works_twice_as_long_as_the_kit_waits() {
         let plan = plan(Duration::from_millis(1500), "test-resubscribe-message-id-9").unwrap();
         assert_eq!((plan.delay_ms, plan.end), (3000, PlanEnding::Completed));
     }

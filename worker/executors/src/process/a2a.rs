@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_exactly_one_content_and_cannot_name_what_is_kept_apart() {
+    fn a_part_has_exactly_one_content_and_cannot_refer_to_a_blob() {
         let read = |text: &str| serde_json::from_str::<PartIn>(text).map(|part| part.0.content);
         assert_eq!(read(r#"{"data":null}"#).unwrap(), Content::Data(Json::parse("null").unwrap()));
         assert_eq!(read(r#"{"raw":"AP8="}"#).unwrap(), Content::Raw(vec![0, 255].into()));

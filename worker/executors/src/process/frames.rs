@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_mean_nothing_are_refused_with_a_reason() {
+    fn invalid_lines_are_refused_with_a_reason() {
         for (line, reason) in [
             ("hello", "is not JSON"),
             ("{\"type\":\"dance\"}", "unknown variant `dance`"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_one_line_also_where_unicode_has_others() {
+    fn a_frame_escapes_unicode_line_separators() {
         let value = Json::parse("\"a\u{2028}b\u{85}\"").unwrap();
         let result = Some(ReplyBody::Stored { found: true, value: &value });
         let line = WorkerFrame::Reply { run: "r", id: "1", result, error: None }.line();

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_that_were_taken_back_and_what_is_no_group_are_left_alone() {
+    fn removed_groups_and_invalid_numbers_are_not_killed() {
         let frame = "+70\n+71\n-70\n+0\n+1\n+-5\nnonsense\n+72";
         let pids: Vec<i32> = remaining_groups(frame.as_bytes())
             .iter()

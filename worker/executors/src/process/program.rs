@@ -88,7 +88,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     #[test]
-    fn a_program_is_found_as_starting_it_would_or_its_problem_is_named() {
+    fn a_program_is_found_or_its_problem_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
         fs::write(&good, "#!/bin/sh\n").unwrap();
