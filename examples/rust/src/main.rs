@@ -1,4 +1,5 @@
-//! An agent that counts words, as a program: a development server by itself, a worker where there is a database.
+//! An agent that counts words, as a program: a development server by itself, a worker where there
+//! is a database.
 //!
 //!     cargo run                                                  answers at http://127.0.0.1:8080
 //!     LONGHAUL_DATABASE_URL=postgres://… cargo run --release     works for the API nodes on that database

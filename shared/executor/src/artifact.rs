@@ -1,7 +1,8 @@
 //! Artifacts that are written chunk by chunk.
 //!
-//! A chunk becomes an entry of the task's log once it is durable. When the worker dies between two chunks, the next attempt
-//! begins the artifact anew, and readers replace their copy. An attempt can also continue the artifact explicitly.
+//! A chunk becomes an entry of the task's log once it is durable. When the worker dies between two
+//! chunks, the next attempt begins the artifact anew, and readers replace their copy. An attempt
+//! can also continue the artifact explicitly.
 
 use crate::{ContextError, TaskContext};
 use longhaul_domain::{Artifact, ArtifactId, ArtifactUpdate, JsonObject, Part};
@@ -27,7 +28,8 @@ impl ArtifactSpec {
         Self { name: Some(name.into()), ..Self::default() }
     }
 
-    /// Sets the id. It must be the same in every attempt, so that a later attempt replaces what an earlier one sent.
+    /// Sets the id. It must be the same in every attempt, so that a later attempt replaces what an
+    /// earlier one sent.
     #[must_use]
     pub fn id(mut self, id: ArtifactId) -> Self {
         self.id = Some(id);
@@ -74,7 +76,8 @@ impl ArtifactWriter {
         self.send(parts, false, Some(metadata)).await
     }
 
-    /// Sends the last chunk. Without parts nothing is sent: the mark on the last chunk is only a hint.
+    /// Sends the last chunk. Without parts nothing is sent: the mark on the last chunk is only a
+    /// hint.
     ///
     /// # Errors
     /// Fails like [`write`](Self::write).

@@ -1,4 +1,5 @@
-//! Checks of output. They run before anything is emitted, so that the executor gets the error at the call that caused it.
+//! Checks of output. They run before anything is emitted, so that the executor gets the error at
+//! the call that caused it.
 
 use longhaul_domain::{
     Artifact, ArtifactId, ArtifactUpdate, CheckpointName, Content, JsonObject, Message, Part,

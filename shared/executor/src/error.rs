@@ -7,7 +7,8 @@ use std::{error::Error, fmt, time::Duration};
 /// A failed call on [`TaskContext`](crate::TaskContext). Pass it on with `?`.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// The run is over: return soon. The returned value no longer matters, except for a message about a cancellation.
+    /// The run is over: return soon. The returned value no longer matters, except for a message
+    /// about a cancellation.
     #[error("{0}")]
     Stopped(#[from] OutputStopped),
     /// The output cannot be stored. Another attempt would fail the same way.
@@ -35,9 +36,9 @@ pub enum ContextError {
     },
 }
 
-/// The error of an executor. Any error converts into it with `?`, and becomes a failure that is retried, with two exceptions:
-/// output and steps that cannot be stored are final, and an [`OutputStopped`] anywhere in the chain of sources ends the run
-/// without a failure.
+/// The error of an executor. Any error converts into it with `?`, and becomes a failure that is
+/// retried, with two exceptions: output and steps that cannot be stored are final, and an
+/// [`OutputStopped`] anywhere in the chain of sources ends the run without a failure.
 ///
 /// ```
 /// use longhaul_executor::prelude::*;
@@ -136,7 +137,8 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-// `ExecutorError` does not implement `Error`: that would conflict with converting every error into it.
+// `ExecutorError` does not implement `Error`: that would conflict with converting every error into
+// it.
 impl<E: Error + Send + Sync + 'static> From<E> for ExecutorError {
     fn from(error: E) -> Self {
         Self::retryable(error)

@@ -7,24 +7,25 @@ use std::time::Duration;
 
 /// Does the work of one agent.
 ///
-/// A worker calls [`execute`](Self::execute) concurrently, once for every turn of a task and again after a lost or failed attempt.
-/// That makes at least one call, so external effects should be idempotent, keyed by task id and turn. A panic counts as a
-/// failed attempt.
+/// A worker calls [`execute`](Self::execute) concurrently, once for every turn of a task and again
+/// after a lost or failed attempt. That makes at least one call, so external effects should be
+/// idempotent, keyed by task id and turn. A panic counts as a failed attempt.
 #[async_trait]
 pub trait Executor: Send + Sync + 'static {
     /// Describes the agent and how to run it. Called once, when the worker starts.
     fn descriptor(&self) -> ExecutorDescriptor;
 
-    /// Works on a task until it ends or has to wait for a person. Must return soon after [`TaskContext::cancelled`] resolves;
-    /// the worker abandons the call after a grace period.
+    /// Works on a task until it ends or has to wait for a person. Must return soon after
+    /// [`TaskContext::cancelled`] resolves; the worker abandons the call after a grace period.
     ///
     /// # Errors
     /// The attempt failed, or was stopped. See [`ExecutorError`].
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError>;
 
-    /// Prepares the executor. Called before the first run, and again after this call failed or a run ended with
-    /// [`OutputStopped::Unavailable`](crate::OutputStopped::Unavailable). Until it succeeds, tasks of the agent wait, other
-    /// agents of the worker run, and the call is repeated with a growing delay.
+    /// Prepares the executor. Called before the first run, and again after this call failed or a
+    /// run ended with [`OutputStopped::Unavailable`](crate::OutputStopped::Unavailable). Until it
+    /// succeeds, tasks of the agent wait, other agents of the worker run, and the call is repeated
+    /// with a growing delay.
     ///
     /// # Errors
     /// The executor cannot work on this worker now.
@@ -100,7 +101,8 @@ impl ExecutorDescriptor {
 pub struct RunPolicy {
     /// Maximum duration of one attempt, from start to end.
     pub timeout: Duration,
-    /// Maximum time of an attempt without progress: output, a checkpoint or a [heartbeat](TaskContext::heartbeat).
+    /// Maximum time of an attempt without progress: output, a checkpoint or a
+    /// [heartbeat](TaskContext::heartbeat).
     pub no_progress: Option<Duration>,
     /// Number of attempts after which a retryable failure is final; at least 1.
     pub max_attempts: u32,

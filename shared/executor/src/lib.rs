@@ -1,11 +1,12 @@
-//! The executor SDK: everything that the author of a plugin depends on, and everything that a plugin sees of Longhaul.
+//! The executor SDK: everything that the author of a plugin depends on, and everything that a
+//! plugin sees of Longhaul.
 //!
-//! A worker calls an executor at least once for every turn of a task. When the worker dies midway, another one calls the
-//! executor again with the next attempt. Whatever the lost attempt had written stays in the record until the new attempt
-//! replaces or continues it.
+//! A worker calls an executor at least once for every turn of a task. When the worker dies midway,
+//! another one calls the executor again with the next attempt. Whatever the lost attempt had
+//! written stays in the record until the new attempt replaces or continues it.
 //!
-//! Output is kept in order. Output that [`TaskContext::flush`] has confirmed survives any crash, and a finished
-//! [`TaskContext::step`] is never repeated.
+//! Output is kept in order. Output that [`TaskContext::flush`] has confirmed survives any crash,
+//! and a finished [`TaskContext::step`] is never repeated.
 //!
 //! ```
 //! use async_trait::async_trait;

@@ -20,8 +20,9 @@ pub enum Outcome {
     InputRequired(Message),
     /// The task is parked until an authorization arrives.
     AuthRequired(Message),
-    /// The answer is a message instead of a task (A2A 3.1.1). Only for agents registered as `direct`. When no client waits for
-    /// the message, it becomes the status message of the completed task.
+    /// The answer is a message instead of a task (A2A 3.1.1). Only for agents registered as
+    /// `direct`. When no client waits for the message, it becomes the status message of the
+    /// completed task.
     Direct(Message),
     /// The run noticed the cancellation and stopped.
     Canceled(Option<Message>),
@@ -125,8 +126,8 @@ impl Outcome {
         self.message().map_or(Ok(()), check::message)
     }
 
-    /// Interprets the result of [`Executor::execute`](crate::Executor::execute). An error, and an outcome that cannot be stored,
-    /// become failures.
+    /// Interprets the result of [`Executor::execute`](crate::Executor::execute). An error, and an
+    /// outcome that cannot be stored, become failures.
     ///
     /// # Errors
     /// The run ended because it was stopped.

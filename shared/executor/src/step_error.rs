@@ -1,4 +1,5 @@
-//! Errors of steps and checkpoints. The next attempt would run into the same error, so they are not retried.
+//! Errors of steps and checkpoints. The next attempt would run into the same error, so they are not
+//! retried.
 
 use longhaul_domain::{CheckpointError, CheckpointName};
 

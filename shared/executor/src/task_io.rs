@@ -22,11 +22,12 @@ pub enum OutputStopped {
     /// The worker shuts down; the task runs again elsewhere.
     #[error("the worker shuts down")]
     Draining,
-    /// The run was interrupted for a reason unrelated to its task. The task runs again, and no attempt is counted.
+    /// The run was interrupted for a reason unrelated to its task. The task runs again, and no
+    /// attempt is counted.
     #[error("the run was interrupted")]
     Interrupted,
-    /// The executor cannot work on this worker now. The task waits until it can, or runs elsewhere; no attempt is
-    /// counted.
+    /// The executor cannot work on this worker now. The task waits until it can, or runs elsewhere;
+    /// no attempt is counted.
     #[error("the executor cannot work on this worker now")]
     Unavailable,
 }
@@ -66,17 +67,18 @@ pub enum TaskIoError {
 /// [`TaskContext`](crate::TaskContext).
 ///
 /// # Errors
-/// Every call of a stopped run fails at once with [`OutputStopped`]. Reads fail with [`TaskIoError`] when the store is not
-/// available, or holds data that is damaged or too large.
+/// Every call of a stopped run fails at once with [`OutputStopped`]. Reads fail with
+/// [`TaskIoError`] when the store is not available, or holds data that is damaged or too large.
 #[async_trait]
 #[allow(clippy::missing_errors_doc, reason = "the errors of all methods stand above")]
 pub trait TaskIo: Send + Sync + 'static {
-    /// Puts output into a bounded buffer, and waits while the buffer is full. The order is kept; entries of one call stay
-    /// together.
+    /// Puts output into a bounded buffer, and waits while the buffer is full. The order is kept;
+    /// entries of one call stay together.
     async fn emit(&self, output: Vec<EntryBody>) -> Result<(), OutputStopped>;
     /// Waits until everything emitted so far is durable.
     async fn flush(&self) -> Result<(), OutputStopped>;
-    /// Writes everything emitted so far, then this output and the checkpoint atomically. Returns once all of it is durable.
+    /// Writes everything emitted so far, then this output and the checkpoint atomically. Returns
+    /// once all of it is durable.
     async fn commit(
         &self,
         output: Vec<EntryBody>,
@@ -86,7 +88,8 @@ pub trait TaskIo: Send + Sync + 'static {
     async fn read_checkpoint(&self, name: &CheckpointName) -> Result<Option<Json>, TaskIoError>;
     /// Restarts the run's no-progress timer without output.
     fn progress(&self);
-    /// Reads large contents of the task's owner. Contents that do not exist are missing in the result.
+    /// Reads large contents of the task's owner. Contents that do not exist are missing in the
+    /// result.
     async fn read_blobs(
         &self,
         hashes: Vec<BlobHash>,
@@ -95,11 +98,13 @@ pub trait TaskIo: Send + Sync + 'static {
     async fn read_task(&self, task: TaskId) -> Result<Option<Task>, TaskIoError>;
     /// Reads a task of the same owner without its messages. `None` when there is none.
     async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, TaskIoError>;
-    /// Reads messages of both sides before a position, in the order of the log: the newest that fit into one read, and at least
-    /// one if there is any.
+    /// Reads messages of both sides before a position, in the order of the log: the newest that fit
+    /// into one read, and at least one if there is any.
     async fn messages_before(&self, before: Seq) -> Result<Vec<HistoryItem>, TaskIoError>;
-    /// Reads earlier tasks of the same context, newest first, without artifacts and without this task.
+    /// Reads earlier tasks of the same context, newest first, without artifacts and without this
+    /// task.
     async fn context_tasks(&self, limit: u32) -> Result<Vec<Task>, TaskIoError>;
-    /// Waits for messages of the client after a position, and returns the first of them or all. Cancel safe.
+    /// Waits for messages of the client after a position, and returns the first of them or all.
+    /// Cancel safe.
     async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, OutputStopped>;
 }

@@ -1,7 +1,7 @@
 //! The `longhaul` command with one more executor, `script`.
 //!
-//! Commands, flags, messages and the allocator are those of the product. So a test, a conformance kit or the
-//! benchmark that runs this binary exercises what users run.
+//! Commands, flags, messages and the allocator are those of the product. So a test, a conformance
+//! kit or the benchmark that runs this binary exercises what users run.
 
 use longhaul_cli::ExecutorRegistry;
 use mimalloc::MiMalloc;

@@ -1,4 +1,5 @@
-//! Plans as text: `!progress 3; chunks 5 100 10; fail 2`. Commands are separated by semicolons or line breaks.
+//! Plans as text: `!progress 3; chunks 5 100 10; fail 2`. Commands are separated by semicolons or
+//! line breaks.
 
 use crate::{
     error::PlanError,

@@ -1,10 +1,13 @@
-//! `script`: an executor that does what a message asks for, for tests, conformance kits and the benchmark.
+//! `script`: an executor that does what a message asks for, for tests, conformance kits and the
+//! benchmark.
 //!
-//! A message holds a [`Plan`]: in its metadata under `script`, or in a text that begins with `!`. Messages of a conformance kit get
-//! the plan that the kit expects ([`KitSettings`]). Any other message is echoed, unless there is a fallback plan. A plan
-//! that makes no sense is rejected with a sentence that says why.
+//! A message holds a [`Plan`]: in its metadata under `script`, or in a text that begins with `!`.
+//! Messages of a conformance kit get the plan that the kit expects ([`KitSettings`]). Any other
+//! message is echoed, unless there is a fallback plan. A plan that makes no sense is rejected with
+//! a sentence that says why.
 //!
-//! A plan depends on the messages of the task alone, so a run after a crash does the same as the one that was lost.
+//! A plan depends on the messages of the task alone, so a run after a crash does the same as the
+//! one that was lost.
 
 mod commands;
 mod effect_log;
@@ -68,7 +71,8 @@ impl ScriptExecutor {
         Self { descriptor, effects_folder: None, kits: KitSettings::default(), fallback: None }
     }
 
-    /// Lets steps add lines to files in this folder. Without a folder, scripts with effects are rejected.
+    /// Lets steps add lines to files in this folder. Without a folder, scripts with effects are
+    /// rejected.
     #[must_use]
     pub fn effects_in(mut self, folder: Option<PathBuf>) -> Self {
         self.effects_folder = folder;
@@ -82,7 +86,8 @@ impl ScriptExecutor {
         self
     }
 
-    /// Follows these commands on every message of a task without a plan, instead of echoing the message.
+    /// Follows these commands on every message of a task without a plan, instead of echoing the
+    /// message.
     ///
     /// # Errors
     /// Commands that make no sense.
@@ -95,7 +100,8 @@ impl ScriptExecutor {
     fn find_plan(&self, ctx: &TaskContext, message: &Message) -> Result<(Plan, bool), PlanError> {
         let later = ctx.turn() > 1;
         if let Some(plan) = self.plan_in(message)? {
-            // An authorization may come without a message; then the last one is still the one with the plan.
+            // An authorization may come without a message; then the last one is still the one with
+            // the plan.
             let answered = later && plan.end == PlanEnding::AuthRequired;
             return Ok((plan, answered));
         }

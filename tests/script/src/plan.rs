@@ -12,7 +12,8 @@ const MAX_CHUNK_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum duration of one delay.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-/// The actions of a script, in the order of the members. An empty plan echoes the message and completes.
+/// The actions of a script, in the order of the members. An empty plan echoes the message and
+/// completes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Plan {
@@ -39,7 +40,8 @@ pub struct Plan {
     pub steps: Vec<StepPlan>,
     /// A checkpoint that counts up.
     pub checkpoint: Option<CursorPlan>,
-    /// The name of a file, in a folder of the worker, to which every step and every move of the cursor adds a line.
+    /// The name of a file, in a folder of the worker, to which every step and every move of the
+    /// cursor adds a line.
     pub effects: Option<String>,
     /// Number of further messages of the client to wait for and to answer with a status.
     pub listen: u32,
@@ -84,7 +86,8 @@ pub struct ChunkPlan {
     /// Delay after each chunk, milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
-    /// Time from the start of a chunk to the start of the next, milliseconds. A late chunk does not delay the later ones.
+    /// Time from the start of a chunk to the start of the next, milliseconds. A late chunk does not
+    /// delay the later ones.
     #[serde(default)]
     pub every_ms: u64,
     /// Puts the time of emission into each chunk, in microseconds since 1970.

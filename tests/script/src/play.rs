@@ -1,6 +1,7 @@
 //! The execution of a plan.
 //!
-//! Steps of a plan are SDK steps, and its cursor is an SDK checkpoint: after a crash the next attempt continues from them.
+//! Steps of a plan are SDK steps, and its cursor is an SDK checkpoint: after a crash the next
+//! attempt continues from them.
 
 use crate::{
     effect_log::EffectLog,
@@ -249,8 +250,9 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Aborts the worker's process, as a crash does. A limit is counted with a checkpoint, which the server takes for progress.
-    /// Without a limit nothing is stored, and the server soon quarantines the task.
+    /// Aborts the worker's process, as a crash does. A limit is counted with a checkpoint, which
+    /// the server takes for progress. Without a limit nothing is stored, and the server soon
+    /// quarantines the task.
     pub async fn exit(&self) -> Result<(), PlayError> {
         match self.plan.exits {
             0 => return Ok(()),

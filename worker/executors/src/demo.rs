@@ -1,8 +1,9 @@
 //! `demo`: packs for a trip, to show what a task can do besides echo.
 //!
-//! It asks where the trip goes, reports progress, looks up the weather in a step (done once, whatever crashes), and streams a packing
-//! list in chunks. A message that mentions a flaky service makes the first attempt fail, so that a retry can be watched.
-//! Everything follows from the messages: an attempt after a crash writes the same list.
+//! It asks where the trip goes, reports progress, looks up the weather in a step (done once,
+//! whatever crashes), and streams a packing list in chunks. A message that mentions a flaky service
+//! makes the first attempt fail, so that a retry can be watched. Everything follows from the
+//! messages: an attempt after a crash writes the same list.
 
 use async_trait::async_trait;
 use longhaul_executor::prelude::*;

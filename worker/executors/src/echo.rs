@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use longhaul_executor::prelude::*;
 
-/// Answers with the parts of the message: as an artifact, or as a message where the agent is `direct`.
+/// Answers with the parts of the message: as an artifact, or as a message where the agent is
+/// `direct`.
 #[derive(Debug, Clone)]
 pub struct Echo {
     descriptor: ExecutorDescriptor,

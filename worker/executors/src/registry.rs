@@ -1,7 +1,7 @@
 //! Executors from settings.
 //!
-//! An agent names its executor: a built-in one, or one that the program has registered. Agents that no executor can be made for
-//! are errors before anything starts.
+//! An agent names its executor: a built-in one, or one that the program has registered. Agents that
+//! no executor can be made for are errors before anything starts.
 
 use crate::{Demo, Echo, PluginGuard, ProcessConfig, ProcessExecutor};
 use longhaul_domain::{
@@ -71,7 +71,8 @@ impl ExecutorRegistry {
         Self::default()
     }
 
-    /// Adds an executor: agents with `executor = "<name>"` are made by `factory`. A built-in executor of that name wins.
+    /// Adds an executor: agents with `executor = "<name>"` are made by `factory`. A built-in
+    /// executor of that name wins.
     #[must_use]
     pub fn register<E: Executor, Err: Into<FactoryError>>(
         mut self,
@@ -91,7 +92,8 @@ impl ExecutorRegistry {
         self.factories.keys().map(String::as_str).collect()
     }
 
-    /// Builds one executor for each agent, in their order. Programs that they start end with the guard, if there is one.
+    /// Builds one executor for each agent, in their order. Programs that they start end with the
+    /// guard, if there is one.
     ///
     /// # Errors
     /// The first agent that no executor can be made for.
@@ -150,7 +152,8 @@ impl fmt::Debug for ExecutorRegistry {
     }
 }
 
-/// Describes an agent from its settings. An agent without skills gets one of its own name: a card must have one.
+/// Describes an agent from its settings. An agent without skills gets one of its own name: a card
+/// must have one.
 ///
 /// # Errors
 /// A name that is not valid for an agent.

@@ -104,8 +104,9 @@ async fn a_frame_for_an_ended_run_is_not_blamed_on_the_next_run() {
     assert_eq!(second.end(), &TestRunEnd::Stopped(OutputStopped::Interrupted));
 }
 
-/// A plugin that runs up to eight tasks in one process. In its first process `deaf` and `wait` never end, and `die` ends the
-/// process once a second run is there. In every later one `die` ends it at once, and `wait` says how many runs there were.
+/// A plugin that runs up to eight tasks in one process. In its first process `deaf` and `wait`
+/// never end, and `die` ends the process once a second run is there. In every later one `die` ends
+/// it at once, and `wait` says how many runs there were.
 fn crowded() -> (Plugin, Arc<dyn Executor>) {
     let plugin = Plugin::raw(&support::library(
         "mark = os.path.join(os.environ['FOLDER'], 'mark')

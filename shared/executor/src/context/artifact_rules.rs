@@ -1,8 +1,10 @@
-//! Rules about which code may write an artifact, so that a later attempt neither loses nor duplicates output.
+//! Rules about which code may write an artifact, so that a later attempt neither loses nor
+//! duplicates output.
 //!
-//! A later attempt skips completed steps and repeats everything outside of them. Code outside begins an artifact anew and so
-//! replaces it, which would lose the chunks of a step. Code outside that appends to a step's artifact would append again. So
-//! an artifact is written either by steps, which may continue each other's artifacts, or by code outside of steps.
+//! A later attempt skips completed steps and repeats everything outside of them. Code outside
+//! begins an artifact anew and so replaces it, which would lose the chunks of a step. Code outside
+//! that appends to a step's artifact would append again. So an artifact is written either by steps,
+//! which may continue each other's artifacts, or by code outside of steps.
 
 use super::TaskContext;
 use crate::InvalidOutput;

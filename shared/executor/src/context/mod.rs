@@ -29,8 +29,8 @@ use step_names::UsedNames;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// One run of a task. Clones share the run. The context that a [step](Self::step) receives holds its output back until the step
-/// ends.
+/// One run of a task. Clones share the run. The context that a [step](Self::step) receives holds
+/// its output back until the step ends.
 #[derive(Clone)]
 pub struct TaskContext {
     run: Arc<RunState>,
@@ -60,8 +60,8 @@ struct MessageInbox {
 }
 
 impl TaskContext {
-    /// Builds a context, for hosts that run executors. `cancel` is cancelled when the run must stop, for whatever reason; `ids`
-    /// makes message ids.
+    /// Builds a context, for hosts that run executors. `cancel` is cancelled when the run must
+    /// stop, for whatever reason; `ids` makes message ids.
     pub fn new(
         assignment: Assignment,
         io: Arc<dyn TaskIo>,
@@ -96,7 +96,8 @@ impl TaskContext {
         &self.run.assignment
     }
 
-    /// The client's last message, which began this turn. Large parts are references until [`resolve`](Self::resolve) reads them.
+    /// The client's last message, which began this turn. Large parts are references until
+    /// [`resolve`](Self::resolve) reads them.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -113,13 +114,14 @@ impl TaskContext {
         &self.run.message
     }
 
-    /// The newest messages of both sides, the last one included: at most 1,000, and at most 1 MiB of them.
-    /// [`earlier_messages`](Self::earlier_messages) reads older ones.
+    /// The newest messages of both sides, the last one included: at most 1,000, and at most 1 MiB
+    /// of them. [`earlier_messages`](Self::earlier_messages) reads older ones.
     pub fn history(&self) -> &[HistoryItem] {
         &self.run.assignment.history
     }
 
-    /// The position before which messages exist that [`history`](Self::history) leaves out. `None` when it is complete.
+    /// The position before which messages exist that [`history`](Self::history) leaves out. `None`
+    /// when it is complete.
     pub fn earlier_before(&self) -> Option<Seq> {
         self.run.assignment.earlier_before
     }
@@ -130,14 +132,14 @@ impl TaskContext {
         self.run.assignment.request_metadata.as_ref()
     }
 
-    /// Media types that the client accepts in answer to its last message, such as `text/plain` or `image/*`. Empty for any
-    /// (A2A 3.2.2). This is a wish: output of other types is not rejected.
+    /// Media types that the client accepts in answer to its last message, such as `text/plain` or
+    /// `image/*`. Empty for any (A2A 3.2.2). This is a wish: output of other types is not rejected.
     pub fn accepted_output_modes(&self) -> &[String] {
         &self.run.assignment.accepted_output_modes
     }
 
-    /// Returns true when the client accepts this media type in answer to its last message: it named the type, a range such as
-    /// `image/*` or `*/*`, or nothing at all.
+    /// Returns true when the client accepts this media type in answer to its last message: it named
+    /// the type, a range such as `image/*` or `*/*`, or nothing at all.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -156,8 +158,8 @@ impl TaskContext {
         modes.is_empty() || modes.iter().any(|mode| media_type_matches(mode, media_type))
     }
 
-    /// Returns true when the client activated this extension for its last message. An extension that the agent does not declare
-    /// is active only where the message itself names it.
+    /// Returns true when the client activated this extension for its last message. An extension
+    /// that the agent does not declare is active only where the message itself names it.
     pub fn activated(&self, extension: &str) -> bool {
         self.run.message.extensions.iter().any(|uri| uri == extension)
     }
@@ -192,7 +194,8 @@ impl TaskContext {
         self.run.assignment.deadline
     }
 
-    /// Resolves when the run must stop: the client canceled, time is up, or the worker cannot continue.
+    /// Resolves when the run must stop: the client canceled, time is up, or the worker cannot
+    /// continue.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -227,7 +230,8 @@ impl TaskContext {
     /// Waits until the run must stop, and returns the reason.
     pub async fn stopped(&self) -> OutputStopped {
         self.cancelled().await;
-        // A stopped run refuses to flush with the reason. One that still flushes was only asked to end.
+        // A stopped run refuses to flush with the reason. One that still flushes was only asked to
+        // end.
         self.run.io.flush().await.err().unwrap_or(OutputStopped::Canceled)
     }
 
@@ -236,8 +240,8 @@ impl TaskContext {
         Seq(self.run.read_up_to.load(Ordering::Acquire))
     }
 
-    /// Waits for the client's next message during the run, and marks it as read, so that the run is not repeated for it. Cancel
-    /// safe.
+    /// Waits for the client's next message during the run, and marks it as read, so that the run is
+    /// not repeated for it. Cancel safe.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -261,9 +265,9 @@ impl TaskContext {
         Ok(item.message)
     }
 
-    /// Waits for the client's next message like [`next_message`](Self::next_message), but leaves it unread until
-    /// [`mark_read`](Self::mark_read): a run that ends before is repeated for the message. Each message is returned once. Cancel
-    /// safe.
+    /// Waits for the client's next message like [`next_message`](Self::next_message), but leaves it
+    /// unread until [`mark_read`](Self::mark_read): a run that ends before is repeated for the
+    /// message. Each message is returned once. Cancel safe.
     ///
     /// # Errors
     /// The run was stopped.

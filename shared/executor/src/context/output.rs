@@ -1,6 +1,7 @@
 //! Output: statuses, artifacts, and the messages of outcomes.
 //!
-//! Output is passed on unchanged; the worker moves large parts to blobs. Output of a step is held back until the step ends.
+//! Output is passed on unchanged; the worker moves large parts to blobs. Output of a step is held
+//! back until the step ends.
 
 use super::TaskContext;
 use crate::{ArtifactSpec, ArtifactWriter, ContextError, InvalidOutput, Outcome, StepError, check};
@@ -62,8 +63,8 @@ impl TaskContext {
         self.status_update(Some(self.agent_message(content)), None).await
     }
 
-    /// Reports progress to people and programs. The metadata belongs to the event, not to the message (A2A 4.2.1). It may be
-    /// anything that serializes to a JSON object.
+    /// Reports progress to people and programs. The metadata belongs to the event, not to the
+    /// message (A2A 4.2.1). It may be anything that serializes to a JSON object.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -90,7 +91,8 @@ impl TaskContext {
         self.status_update(Some(self.agent_message(content)), Some(metadata)).await
     }
 
-    /// Reports progress in a message that the executor has built. The message becomes the agent's, in this task.
+    /// Reports progress in a message that the executor has built. The message becomes the agent's,
+    /// in this task.
     ///
     /// # Errors
     /// Fails like [`status`](Self::status).
@@ -116,7 +118,8 @@ impl TaskContext {
         self.emit(EntryBody::Status(change)).await
     }
 
-    /// Builds an artifact from parts, under the next ordinal id. [`artifact`](Self::artifact) sends it.
+    /// Builds an artifact from parts, under the next ordinal id. [`artifact`](Self::artifact) sends
+    /// it.
     pub fn new_artifact(&self, parts: Vec<Part>) -> Artifact {
         Artifact::new(self.next_artifact_id(), parts)
     }
@@ -171,9 +174,10 @@ impl TaskContext {
         ArtifactWriter::new(self.clone(), head, false)
     }
 
-    /// Continues an artifact of an earlier attempt, turn or step: chunks are appended to the existing ones (see
-    /// [`produced_artifacts`](Self::produced_artifacts) for their number). An artifact that steps of this attempt wrote can be
-    /// continued in steps only, and one written outside of steps, outside only.
+    /// Continues an artifact of an earlier attempt, turn or step: chunks are appended to the
+    /// existing ones (see [`produced_artifacts`](Self::produced_artifacts) for their number). An
+    /// artifact that steps of this attempt wrote can be continued in steps only, and one written
+    /// outside of steps, outside only.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -198,7 +202,8 @@ impl TaskContext {
     /// ```
     ///
     /// # Errors
-    /// The task has no such artifact, or it belongs to the other side. The run was stopped, or the store is not available.
+    /// The task has no such artifact, or it belongs to the other side. The run was stopped, or the
+    /// store is not available.
     pub async fn continue_artifact(&self, id: ArtifactId) -> Result<ArtifactWriter, ContextError> {
         self.check_side(&id)?;
         if !self.is_known_artifact(&id)
@@ -210,8 +215,8 @@ impl TaskContext {
         Ok(ArtifactWriter::new(self.clone(), Artifact::new(id, Vec::new()), true))
     }
 
-    /// Sends one chunk as it is. An appended chunk must belong to an artifact that this attempt (in a step: this step) has begun
-    /// or continues. An appended chunk without parts is left out.
+    /// Sends one chunk as it is. An appended chunk must belong to an artifact that this attempt (in
+    /// a step: this step) has begun or continues. An appended chunk without parts is left out.
     ///
     /// # Errors
     /// The run was stopped, or the chunk cannot be stored or appended.
@@ -227,8 +232,8 @@ impl TaskContext {
         self.emit(EntryBody::Artifact(update)).await
     }
 
-    /// Waits until all output so far is durable: it survives any crash from then on. Not available in a step, whose output
-    /// becomes durable when the step ends.
+    /// Waits until all output so far is durable: it survives any crash from then on. Not available
+    /// in a step, whose output becomes durable when the step ends.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -269,8 +274,8 @@ impl TaskContext {
         Ok(())
     }
 
-    /// Chooses the next artifact id. Ids are ordinal rather than random, so that the next attempt gives the same ids and
-    /// replaces what this one had sent.
+    /// Chooses the next artifact id. Ids are ordinal rather than random, so that the next attempt
+    /// gives the same ids and replaces what this one had sent.
     fn next_artifact_id(&self) -> ArtifactId {
         let counter = self.scope.as_ref().map_or(&self.run.artifacts_named, |scope| &scope.named);
         let n = counter.fetch_add(1, Ordering::Relaxed) + 1;

@@ -35,7 +35,8 @@ impl TaskContext {
     /// ```
     ///
     /// # Errors
-    /// The part holds JSON or a URL, its content is missing or damaged, the run was stopped, or the store is not available.
+    /// The part holds JSON or a URL, its content is missing or damaged, the run was stopped, or the
+    /// store is not available.
     pub async fn bytes(&self, part: &Part) -> Result<Bytes, ContextError> {
         let wrong = |holds| ContextError::WrongContent { holds, wanted: "bytes" };
         match self.content(part).await? {
@@ -47,8 +48,8 @@ impl TaskContext {
         }
     }
 
-    /// Reads the text of a text part or a text file, large ones included. A file counts as text when its media type says so and
-    /// its bytes are UTF-8.
+    /// Reads the text of a text part or a text file, large ones included. A file counts as text
+    /// when its media type says so and its bytes are UTF-8.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -65,7 +66,8 @@ impl TaskContext {
     /// ```
     ///
     /// # Errors
-    /// The part holds no text, its content is missing or damaged, the run was stopped, or the store is not available.
+    /// The part holds no text, its content is missing or damaged, the run was stopped, or the store
+    /// is not available.
     pub async fn text(&self, part: &Part) -> Result<String, ContextError> {
         let wrong = |holds| ContextError::WrongContent { holds, wanted: "text" };
         let mut part = part.clone();
@@ -81,8 +83,8 @@ impl TaskContext {
         }
     }
 
-    /// Reads the large parts and metadata of a message, and returns the message with them in place. See
-    /// [`message`](Self::message) for an example.
+    /// Reads the large parts and metadata of a message, and returns the message with them in place.
+    /// See [`message`](Self::message) for an example.
     ///
     /// # Errors
     /// Content is missing or damaged, the run was stopped, or the store is not available.
@@ -103,9 +105,10 @@ impl TaskContext {
         Ok(metadata)
     }
 
-    /// Reads one page of messages of both sides before a position, in the order of the log. The newest message of the page stands
-    /// right before the position. Begin with [`earlier_before`](Self::earlier_before) and continue before the first message of
-    /// each page; an empty page is the end.
+    /// Reads one page of messages of both sides before a position, in the order of the log. The
+    /// newest message of the page stands right before the position. Begin with
+    /// [`earlier_before`](Self::earlier_before) and continue before the first message of each page;
+    /// an empty page is the end.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -163,7 +166,8 @@ impl TaskContext {
         Ok(self.run.io.read_task(id).await?)
     }
 
-    /// Reads the tasks that the last message refers to, in its order. References to tasks that do not exist are left out.
+    /// Reads the tasks that the last message refers to, in its order. References to tasks that do
+    /// not exist are left out.
     ///
     /// # Errors
     /// The run was stopped, or the store is not available.
@@ -175,7 +179,8 @@ impl TaskContext {
         Ok(tasks)
     }
 
-    /// Reads up to `limit` earlier tasks of the same conversation, newest first, without their artifacts.
+    /// Reads up to `limit` earlier tasks of the same conversation, newest first, without their
+    /// artifacts.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -197,8 +202,9 @@ impl TaskContext {
         Ok(self.run.io.context_tasks(limit).await?)
     }
 
-    /// Lists the artifacts that earlier attempts and turns of this task have left, and the durable ones of this attempt. Output that
-    /// a step holds back is not included. See [`continue_artifact`](Self::continue_artifact) for an example.
+    /// Lists the artifacts that earlier attempts and turns of this task have left, and the durable
+    /// ones of this attempt. Output that a step holds back is not included. See
+    /// [`continue_artifact`](Self::continue_artifact) for an example.
     ///
     /// # Errors
     /// The run was stopped, or the store is not available.

@@ -1,8 +1,9 @@
 //! Steps and checkpoints: work that is done once, and positions that survive a crash.
 //!
-//! The output of a step is held back and committed with its result in one write. After a crash at any moment, either all of it is in
-//! the record and the step is never repeated, or none of it is and the next attempt runs the step again. A checkpoint is
-//! committed alone, after all output before it.
+//! The output of a step is held back and committed with its result in one write. After a crash at
+//! any moment, either all of it is in the record and the step is never repeated, or none of it is
+//! and the next attempt runs the step again. A checkpoint is committed alone, after all output
+//! before it.
 
 use super::{TaskContext, step_names::NameUse};
 use crate::{ContextError, ExecutorError, StepError};
@@ -28,13 +29,15 @@ pub enum StepStart {
     Open(OpenStep),
 }
 
-/// A step in progress, for hosts that run the work elsewhere. Dropping it without [`commit`](Self::commit) discards the step.
+/// A step in progress, for hosts that run the work elsewhere. Dropping it without
+/// [`commit`](Self::commit) discards the step.
 pub struct OpenStep {
     ctx: TaskContext,
     scope: Arc<StepScope>,
 }
 
-/// The output of a step in progress. It stays in memory until the step commits, and is dropped with the step.
+/// The output of a step in progress. It stays in memory until the step commits, and is dropped with
+/// the step.
 pub(super) struct StepScope {
     pub name: CheckpointName,
     /// Number of artifacts with a default id.
@@ -52,21 +55,24 @@ pub(super) struct PendingOutput {
 }
 
 impl TaskContext {
-    /// Does some work once, no matter how often the task runs. The result is stored under the name; later attempts, on any
-    /// worker, read it instead of repeating the work.
+    /// Does some work once, no matter how often the task runs. The result is stored under the name;
+    /// later attempts, on any worker, read it instead of repeating the work.
     ///
-    /// The work gets its own context. Statuses and artifacts that it sends there are held back until the work ends, and stored
-    /// with the result in one write: up to 4,096 of them, with 64 MiB of parts. An error passes through and stores nothing. A
-    /// crash between the end of the work and that write repeats the work, so external effects should be idempotent.
+    /// The work gets its own context. Statuses and artifacts that it sends there are held back
+    /// until the work ends, and stored with the result in one write: up to 4,096 of them, with 64
+    /// MiB of parts. An error passes through and stores nothing. A crash between the end of the
+    /// work and that write repeats the work, so external effects should be idempotent.
     ///
-    /// - The name belongs to the task, across attempts and turns; put [`turn`](Self::turn) into it for one step a turn. Each
-    ///   attempt may use it once, even if the work fails.
-    /// - The result is stored as JSON, at most 1 MiB. The returned value is read from that JSON, the first time as well. A stored
-    ///   result that does not fit the type (from another version of the executor) is an error that is not retried.
-    /// - Steps may run concurrently, but cannot be nested, and contain no [`flush`](Self::flush) and no
-    ///   [`checkpoint`](Self::checkpoint).
-    /// - Artifacts without an id are named after the step: `<step>-1`, `<step>-2`, … Only steps continue an artifact that a step
-    ///   wrote, and a step cannot write to an artifact begun outside: a later attempt would lose or duplicate parts of it.
+    /// - The name belongs to the task, across attempts and turns; put [`turn`](Self::turn) into it
+    ///   for one step a turn. Each attempt may use it once, even if the work fails.
+    /// - The result is stored as JSON, at most 1 MiB. The returned value is read from that JSON,
+    ///   the first time as well. A stored result that does not fit the type (from another version
+    ///   of the executor) is an error that is not retried.
+    /// - Steps may run concurrently, but cannot be nested, and contain no [`flush`](Self::flush)
+    ///   and no [`checkpoint`](Self::checkpoint).
+    /// - Artifacts without an id are named after the step: `<step>-1`, `<step>-2`, … Only steps
+    ///   continue an artifact that a step wrote, and a step cannot write to an artifact begun
+    ///   outside: a later attempt would lose or duplicate parts of it.
     /// - The work may use the outer context for statuses that should be visible at once.
     ///
     /// ```
@@ -91,7 +97,8 @@ impl TaskContext {
     /// ```
     ///
     /// # Errors
-    /// The work failed, the run was stopped, the step was misused, or its result cannot be stored or read back.
+    /// The work failed, the run was stopped, the step was misused, or its result cannot be stored
+    /// or read back.
     pub async fn step<T, F, Fut>(
         &self,
         name: impl Into<String>,
@@ -138,11 +145,11 @@ impl TaskContext {
         Ok(StepStart::Open(OpenStep { ctx, scope }))
     }
 
-    /// Stores a value under a name, after all output so far. When this returns, both survive any crash. The same name again moves
-    /// the checkpoint.
+    /// Stores a value under a name, after all output so far. When this returns, both survive any
+    /// crash. The same name again moves the checkpoint.
     ///
-    /// The name must not be that of a step. The value is stored as JSON, at most 1 MiB, and belongs to the task, in later turns
-    /// too.
+    /// The name must not be that of a step. The value is stored as JSON, at most 1 MiB, and belongs
+    /// to the task, in later turns too.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -164,7 +171,8 @@ impl TaskContext {
     /// ```
     ///
     /// # Errors
-    /// The run was stopped, the value cannot be stored, the name is that of a step, or the call stands within a step.
+    /// The run was stopped, the value cannot be stored, the name is that of a step, or the call
+    /// stands within a step.
     pub async fn checkpoint<T: Serialize + ?Sized>(
         &self,
         name: impl Into<String>,
@@ -182,11 +190,12 @@ impl TaskContext {
         Ok(())
     }
 
-    /// Reads the value of a checkpoint or step that this attempt or an earlier one has stored, in this turn or an earlier one.
-    /// See [`checkpoint`](Self::checkpoint) for an example.
+    /// Reads the value of a checkpoint or step that this attempt or an earlier one has stored, in
+    /// this turn or an earlier one. See [`checkpoint`](Self::checkpoint) for an example.
     ///
     /// # Errors
-    /// The stored value does not fit the type, which is not retried; the run was stopped, or the store is not available.
+    /// The stored value does not fit the type, which is not retried; the run was stopped, or the
+    /// store is not available.
     pub async fn load_checkpoint<T: DeserializeOwned>(
         &self,
         name: impl Into<String>,
@@ -199,8 +208,8 @@ impl TaskContext {
         Ok(value.map(|value| decode(&name, &value)).transpose()?)
     }
 
-    /// Restarts the time limit for attempts without progress. Output, steps and checkpoints do so as well. Costs nothing; call it
-    /// whenever there is progress.
+    /// Restarts the time limit for attempts without progress. Output, steps and checkpoints do so
+    /// as well. Costs nothing; call it whenever there is progress.
     ///
     /// ```
     /// # use longhaul_executor::{prelude::*, testkit::{TestRun, executor_fn}};
@@ -251,10 +260,12 @@ impl OpenStep {
         &self.ctx
     }
 
-    /// Ends the step. Its output and the value are stored in one write, and are durable when this returns.
+    /// Ends the step. Its output and the value are stored in one write, and are durable when this
+    /// returns.
     ///
     /// # Errors
-    /// The run was stopped, the value cannot be stored, or an artifact of the step was begun outside meanwhile.
+    /// The run was stopped, the value cannot be stored, or an artifact of the step was begun
+    /// outside meanwhile.
     pub async fn commit(self, value: Json) -> Result<(), ContextError> {
         let checkpoint =
             Checkpoint::new(self.scope.name.as_str(), value).map_err(StepError::from)?;
@@ -304,7 +315,8 @@ impl StepScope {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the step, and takes its output. Output after this is an error; a second call finds nothing.
+    /// Ends the step, and takes its output. Output after this is an error; a second call finds
+    /// nothing.
     fn end(&self) -> PendingOutput {
         let ended = PendingOutput { ended: true, ..PendingOutput::default() };
         std::mem::replace(&mut *self.pending(), ended)

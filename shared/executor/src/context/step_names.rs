@@ -1,5 +1,5 @@
-//! Names of steps and checkpoints, which are unique within an attempt. Work found under the name of other work would be
-//! skipped for good.
+//! Names of steps and checkpoints, which are unique within an attempt. Work found under the name of
+//! other work would be skipped for good.
 
 use super::TaskContext;
 use crate::StepError;
@@ -77,8 +77,8 @@ impl TaskContext {
     }
 }
 
-/// Returns true when default ids of artifacts in a step of this name could equal ids outside of steps (`artifact-1`,
-/// `artifact-2-1`).
+/// Returns true when default ids of artifacts in a step of this name could equal ids outside of
+/// steps (`artifact-1`, `artifact-2-1`).
 fn is_reserved(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("artifact") else { return false };
     let digits = |turn: &str| turn.bytes().all(|byte| byte.is_ascii_digit());

@@ -4,12 +4,14 @@ use super::{TestReport, TestRun, TestRunEnd};
 use longhaul_domain::{Artifact, ArtifactId, EntryBody, LogEntry, Part};
 use std::collections::BTreeMap;
 
-/// Runs a task undisturbed, and then again for every write: once with its worker killed before the write is durable, and once
-/// right after. Another attempt then continues from what was durable. `task` makes a new run each time.
+/// Runs a task undisturbed, and then again for every write: once with its worker killed before the
+/// write is durable, and once right after. Another attempt then continues from what was durable.
+/// `task` makes a new run each time.
 ///
-/// Panics unless every disturbed task ends like the undisturbed one, with the same state, last message and artifacts, and readers
-/// of the log have seen the same artifacts. Panics when a step that was done before the crash is begun again. This suits
-/// executors that do the same in every attempt. Returns the last reports, the undisturbed run first.
+/// Panics unless every disturbed task ends like the undisturbed one, with the same state, last
+/// message and artifacts, and readers of the log have seen the same artifacts. Panics when a step
+/// that was done before the crash is begun again. This suits executors that do the same in every
+/// attempt. Returns the last reports, the undisturbed run first.
 ///
 /// ```
 /// # use longhaul_executor::{prelude::*, testkit::{TestRun, crash_everywhere}};

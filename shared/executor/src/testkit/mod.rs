@@ -1,8 +1,10 @@
 //! Runs an executor without a server, and checks its output on the way.
 //!
-//! The kit keeps the log of one task in memory and hands the executor a real [`TaskContext`](crate::TaskContext). It checks that a
-//! server would accept the output: every status is `working`, every artifact begins with a chunk that is not appended, every text
-//! can be stored. A violation panics with the reason. [`crash_everywhere`] kills the worker at every write.
+//! The kit keeps the log of one task in memory and hands the executor a real
+//! [`TaskContext`](crate::TaskContext). It checks that a server would accept the output: every
+//! status is `working`, every artifact begins with a chunk that is not appended, every text can be
+//! stored. A violation panics with the reason. [`crash_everywhere`] kills the worker at every
+//! write.
 //!
 //! Nothing here is durable. Time stands still, and ids count up.
 //!

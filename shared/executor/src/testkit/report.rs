@@ -124,7 +124,8 @@ impl TestReport {
         &self.record.task.artifacts
     }
 
-    /// The text parts of one artifact, joined, large ones included. Panics when there is no such artifact.
+    /// The text parts of one artifact, joined, large ones included. Panics when there is no such
+    /// artifact.
     #[track_caller]
     pub fn artifact_text(&self, id: &str) -> String {
         let found = self.artifacts().iter().find(|artifact| artifact.artifact_id.as_str() == id);
@@ -203,7 +204,8 @@ impl TestReport {
         TestRun::resume(self.executor, self.record, self.other)
     }
 
-    /// Sets up the next turn of a parked task, with the client's answer. Panics when the task is not parked.
+    /// Sets up the next turn of a parked task, with the client's answer. Panics when the task is
+    /// not parked.
     #[track_caller]
     pub fn answer(self, text: impl Into<String>) -> TestRun {
         assert!(self.state().is_parked(), "a task that is {} waits for no answer", self.state());

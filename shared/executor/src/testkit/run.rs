@@ -21,7 +21,8 @@ use std::{
 };
 use uuid::Uuid;
 
-/// A test run in preparation: what the client sends, and what happens during the run. [`run`](Self::run) starts it.
+/// A test run in preparation: what the client sends, and what happens during the run.
+/// [`run`](Self::run) starts it.
 ///
 /// ```
 /// # use longhaul_executor::{domain::TaskState, prelude::*, testkit::{TestRun, executor_fn}};
@@ -135,14 +136,15 @@ impl TestRun {
         self
     }
 
-    /// Sets the task's deadline. The executor sees it, but the kit does not enforce it: its time stands still.
+    /// Sets the task's deadline. The executor sees it, but the kit does not enforce it: its time
+    /// stands still.
     pub const fn deadline(mut self, deadline: Timestamp) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Adds another task of the same owner, oldest first. It belongs to the same conversation when its context is that of
-    /// [`TestRun::task`].
+    /// Adds another task of the same owner, oldest first. It belongs to the same conversation when
+    /// its context is that of [`TestRun::task`].
     pub fn other_task(mut self, task: Task) -> Self {
         self.other.tasks.push(task);
         self
@@ -164,9 +166,10 @@ impl TestRun {
         self
     }
 
-    /// Kills the worker when the executor makes its `n`th write (from 1), before that write is durable. A write is a status, a
-    /// chunk, a checkpoint, or the end of a step with all its output. The executor is dropped at that point;
-    /// [`TestReport::after_worker_loss`] continues from what was durable.
+    /// Kills the worker when the executor makes its `n`th write (from 1), before that write is
+    /// durable. A write is a status, a chunk, a checkpoint, or the end of a step with all its
+    /// output. The executor is dropped at that point; [`TestReport::after_worker_loss`] continues
+    /// from what was durable.
     pub const fn crash_before_write(mut self, n: usize) -> Self {
         self.script.crash = Some(CrashPoint::Before(n));
         self
@@ -178,7 +181,8 @@ impl TestRun {
         self
     }
 
-    /// Adds a step or checkpoint that an earlier attempt has stored. Panics when name or value are not valid.
+    /// Adds a step or checkpoint that an earlier attempt has stored. Panics when name or value are
+    /// not valid.
     pub fn with_checkpoint(mut self, name: &str, value: &impl serde::Serialize) -> Self {
         let name = CheckpointName::new(name).expect("a name of a checkpoint");
         let value = Json::from_serialize(value).expect("a value that can be kept");

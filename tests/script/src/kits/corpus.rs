@@ -1,11 +1,12 @@
-//! The newer conformance corpus. The beginning of a message's first text chooses the behaviour of the task; later messages continue
-//! with it, unless they name another.
+//! The newer conformance corpus. The beginning of a message's first text chooses the behaviour of
+//! the task; later messages continue with it, unless they name another.
 
 use super::artifacts::{chunks, data, file, file_url, longest, text};
 use crate::plan::{HangMode, Plan, PlanEnding};
 use longhaul_domain::{Content, Message};
 
-/// Duration of a long-running task: long enough to be seen working, short enough not to delay the kit.
+/// Duration of a long-running task: long enough to be seen working, short enough not to delay the
+/// kit.
 const LONG_RUNNING_MS: u64 = 1000;
 
 /// The behaviours of the corpus.

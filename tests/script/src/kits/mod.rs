@@ -1,7 +1,8 @@
 //! Plans for the messages of conformance kits.
 //!
-//! A kit's messages are recognised by how their id or text begins. Each kit has one function, which knows only its own messages; the
-//! first that returns a plan wins. The plans are like any other, crashes included.
+//! A kit's messages are recognised by how their id or text begins. Each kit has one function, which
+//! knows only its own messages; the first that returns a plan wins. The plans are like any other,
+//! crashes included.
 
 mod artifacts;
 mod corpus;
@@ -11,7 +12,8 @@ use crate::plan::Plan;
 use longhaul_domain::Message;
 use std::time::Duration;
 
-/// The variable with the time that the compatibility kit waits for a stream, seconds. The kit reads it too.
+/// The variable with the time that the compatibility kit waits for a stream, seconds. The kit reads
+/// it too.
 pub const STREAM_TIMEOUT_VARIABLE: &str = "TCK_STREAMING_TIMEOUT";
 
 /// Time that the kit waits without that variable.
@@ -31,8 +33,8 @@ impl Default for KitSettings {
 }
 
 impl KitSettings {
-    /// Settings from the value of [`STREAM_TIMEOUT_VARIABLE`]. A value that is not a number of seconds, or above ten minutes, counts as
-    /// absent.
+    /// Settings from the value of [`STREAM_TIMEOUT_VARIABLE`]. A value that is not a number of
+    /// seconds, or above ten minutes, counts as absent.
     pub fn with_stream_timeout(seconds: Option<&str>) -> Self {
         let seconds = seconds.and_then(|text| text.trim().parse::<f64>().ok());
         let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -1,4 +1,5 @@
-//! The A2A compatibility kit (`a2a-tck`). The beginning of a message's id chooses the behaviour, for this message alone.
+//! The A2A compatibility kit (`a2a-tck`). The beginning of a message's id chooses the behaviour,
+//! for this message alone.
 
 use super::artifacts::{chunks, data, file, file_url, longest, text};
 use crate::plan::{Plan, PlanEnding};

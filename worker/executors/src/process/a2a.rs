@@ -1,5 +1,5 @@
-//! Messages, parts, artifacts and tasks as plugins see them: the JSON of A2A 1.0, with `large` in place of contents that are stored
-//! as blobs. Plugins may leave out most members.
+//! Messages, parts, artifacts and tasks as plugins see them: the JSON of A2A 1.0, with `large` in
+//! place of contents that are stored as blobs. Plugins may leave out most members.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::SecondsFormat;

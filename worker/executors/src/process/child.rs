@@ -1,7 +1,8 @@
 //! The process of a plugin, and its process group.
 //!
-//! The program leads its own process group. An error, a panic or a dropped future on the worker's side kills the group. When the
-//! worker itself is killed, the program sees the end of its standard input, and the [guard](super::guard) kills the group.
+//! The program leads its own process group. An error, a panic or a dropped future on the worker's
+//! side kills the group. When the worker itself is killed, the program sees the end of its standard
+//! input, and the [guard](super::guard) kills the group.
 
 use super::{config::ProcessConfig, guard::PluginGuard};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -45,8 +46,8 @@ impl ProcessGroup {
         self.signal(Signal::TERM);
     }
 
-    /// Sends SIGKILL to the group, and forgets it. Call this as soon as the leader has been reaped: the system may reuse the
-    /// group's number later.
+    /// Sends SIGKILL to the group, and forgets it. Call this as soon as the leader has been reaped:
+    /// the system may reuse the group's number later.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         if let (Some(guard), Some(leader)) = (&self.guard, self.leader.take()) {

@@ -23,7 +23,8 @@ pub struct ProcessConfig {
     pub kill_grace: Duration,
     /// Maximum length of a line that the program writes, bytes.
     pub max_line_bytes: usize,
-    /// The guard that ends the program when the worker is killed. Without one the program only sees the end of its standard input.
+    /// The guard that ends the program when the worker is killed. Without one the program only sees
+    /// the end of its standard input.
     pub guard: Option<PluginGuard>,
 }
 

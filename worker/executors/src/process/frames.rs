@@ -1,4 +1,5 @@
-//! The frames of the process protocol, one JSON object a line. `docs/process-protocol.md` describes them.
+//! The frames of the process protocol, one JSON object a line. `docs/process-protocol.md` describes
+//! them.
 
 use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut, deserialize_present};
 use longhaul_domain::{Json, JsonObject, json, line::escape_line_separators};
@@ -117,7 +118,8 @@ pub(super) enum ReplyBody<'a> {
 }
 
 impl WorkerFrame<'_> {
-    /// Encodes the frame as one line. Unicode line separators are escaped, because some readers split there (Node's `readline`).
+    /// Encodes the frame as one line. Unicode line separators are escaped, because some readers
+    /// split there (Node's `readline`).
     pub fn line(&self) -> Vec<u8> {
         let json =
             serde_json::to_vec(self).expect("frames have string keys and cannot fail to encode");

@@ -1,8 +1,9 @@
 //! The guard: a process that ends the plugins of a worker that was killed.
 //!
-//! The guard runs the same binary and reads a pipe whose writing end the worker holds. The worker names its plugins' process groups
-//! there. At the end of the pipe the worker is dead, however it died, and the guard kills every remaining group. A parent death
-//! signal would not do: it depends on the thread that started a child, and does not reach the children of a plugin.
+//! The guard runs the same binary and reads a pipe whose writing end the worker holds. The worker
+//! names its plugins' process groups there. At the end of the pipe the worker is dead, however it
+//! died, and the guard kills every remaining group. A parent death signal would not do: it depends
+//! on the thread that started a child, and does not reach the children of a plugin.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
@@ -34,7 +35,8 @@ struct GuardState {
 }
 
 impl PluginGuard {
-    /// A guard that runs the current program with [`GUARD_COMMAND`], which must call [`guard_main`]. The first plugin starts it.
+    /// A guard that runs the current program with [`GUARD_COMMAND`], which must call
+    /// [`guard_main`]. The first plugin starts it.
     ///
     /// # Errors
     /// The path of the current program is not known.
@@ -110,7 +112,8 @@ impl PluginGuard {
     }
 }
 
-/// The `main` of a guard: waits for the end of standard input, and kills the groups that were named there and not removed.
+/// The `main` of a guard: waits for the end of standard input, and kills the groups that were named
+/// there and not removed.
 pub fn guard_main() -> ExitCode {
     for group in remaining_groups(BufReader::new(io::stdin())) {
         // An error means that no process is left.

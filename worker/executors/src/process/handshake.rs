@@ -1,6 +1,7 @@
 //! The start of a plugin: from a program to a plugin that is ready.
 //!
-//! A program that does not become ready is killed, and the error holds the last lines of its standard error.
+//! A program that does not become ready is killed, and the error holds the last lines of its
+//! standard error.
 
 use super::{
     child,

@@ -28,7 +28,8 @@ impl<R: AsyncBufRead + Unpin> BoundedLines<R> {
         Self { reader, max, skipping: false }
     }
 
-    /// Reads the next line. An error of the stream counts as its end. Not cancel safe: the part of a line that was read would be lost.
+    /// Reads the next line. An error of the stream counts as its end. Not cancel safe: the part of
+    /// a line that was read would be lost.
     pub async fn next(&mut self) -> Line {
         let mut line = Vec::new();
         loop {

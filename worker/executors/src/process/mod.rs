@@ -1,8 +1,10 @@
-//! `process`: any program in any language does the work, with JSON lines over its standard input and output.
+//! `process`: any program in any language does the work, with JSON lines over its standard input
+//! and output.
 //!
-//! A plugin that dies, hangs or violates the protocol fails its run with an error that says what it did. Nothing of it outlives
-//! its run (or the worker, if it stays running), and credit bounds its output. Output from before a crash stays in the record,
-//! for the next attempt to replace or continue. `docs/process-protocol.md` is the contract.
+//! A plugin that dies, hangs or violates the protocol fails its run with an error that says what it
+//! did. Nothing of it outlives its run (or the worker, if it stays running), and credit bounds its
+//! output. Output from before a crash stays in the record, for the next attempt to replace or
+//! continue. `docs/process-protocol.md` is the contract.
 
 mod a2a;
 mod child;

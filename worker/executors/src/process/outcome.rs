@@ -32,7 +32,8 @@ pub(super) fn outcome(
             let text = message.as_ref().map(Message::text).filter(|text| !text.is_empty());
             let silent = || "the plugin failed without saying why".to_owned();
             Outcome::Failed(ExecutorFailure {
-                // Where the agent has a message for the client, the cause is not meant for the client.
+                // Where the agent has a message for the client, the cause is not meant for the
+                // client.
                 for_operators: message.is_some(),
                 cause: frame.cause.clone().or(text).unwrap_or_else(silent),
                 message,

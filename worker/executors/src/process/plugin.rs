@@ -1,8 +1,9 @@
 //! A running plugin: its streams, its runs, and its end.
 //!
-//! Four background tasks serve a plugin. One reads standard output and delivers frames to the runs, and never waits for a run: credit
-//! bounds what can queue up. One writes standard input, so that a plugin that does not read delays no other task. One reads
-//! standard error. One supervises the process until nothing of it is left.
+//! Four background tasks serve a plugin. One reads standard output and delivers frames to the runs,
+//! and never waits for a run: credit bounds what can queue up. One writes standard input, so that a
+//! plugin that does not read delays no other task. One reads standard error. One supervises the
+//! process until nothing of it is left.
 
 use super::{
     child::ProcessGroup,
@@ -83,7 +84,8 @@ impl Plugin {
         self.state.routes.close(run);
     }
 
-    /// Sends a frame to the plugin, and waits while the plugin does not read. Frames for a dead plugin are lost.
+    /// Sends a frame to the plugin, and waits while the plugin does not read. Frames for a dead
+    /// plugin are lost.
     pub async fn send(&self, frame: &WorkerFrame<'_>) {
         let line = frame.line();
         tokio::select! {
@@ -98,7 +100,8 @@ impl Plugin {
         !self.state.dead.is_cancelled() && !ended.into_iter().any(CancellationToken::is_cancelled)
     }
 
-    /// Closes the plugin's input so that it ends by itself, and ends it by force after the grace period.
+    /// Closes the plugin's input so that it ends by itself, and ends it by force after the grace
+    /// period.
     pub fn close(&self) {
         self.state.closing.cancel();
     }

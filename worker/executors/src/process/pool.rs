@@ -1,7 +1,7 @@
 //! Plugins that stay running.
 //!
-//! A run takes a slot in a plugin that has one free, or another plugin is started. A dead plugin is forgotten. Each death without a
-//! successful run in between makes the next start wait longer.
+//! A run takes a slot in a plugin that has one free, or another plugin is started. A dead plugin is
+//! forgotten. Each death without a successful run in between makes the next start wait longer.
 
 use super::{
     config::ProcessConfig,
@@ -34,8 +34,9 @@ const MAX_ISOLATED_TASKS: usize = 4_096;
 /// The plugins of one agent.
 #[derive(Default)]
 pub(super) struct PluginPool {
-    /// Tasks that were in a plugin when it died, where the culprit is not known. Each runs alone the next time. So the task that
-    /// kills plugins is found, and cannot take others with it again.
+    /// Tasks that were in a plugin when it died, where the culprit is not known. Each runs alone
+    /// the next time. So the task that kills plugins is found, and cannot take others with it
+    /// again.
     isolated: Mutex<VecDeque<TaskId>>,
     plugins: Mutex<Vec<Arc<Plugin>>>,
     /// Held during a start, so that many waiting runs do not start a plugin each.

@@ -1,4 +1,5 @@
-//! The search for a plugin's program. It finds the file that a start would run, so that problems are reported beforehand.
+//! The search for a plugin's program. It finds the file that a start would run, so that problems
+//! are reported beforehand.
 
 use super::config::ProcessConfig;
 use rustix::fs::{Access, access};

@@ -14,7 +14,8 @@ use std::collections::HashMap;
 /// Maximum number of open steps of a run.
 const MAX_OPEN_STEPS: usize = 8;
 
-/// The open steps of a run, by name. Their number bounds the output they hold back, and dropping them discards it.
+/// The open steps of a run, by name. Their number bounds the output they hold back, and dropping
+/// them discards it.
 #[derive(Default)]
 pub(super) struct OpenSteps(HashMap<String, OpenStepOutput>);
 

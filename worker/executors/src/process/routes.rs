@@ -1,6 +1,7 @@
 //! Routes from a plugin's output to its runs.
 //!
-//! Delivery never waits: the queue of a run is bounded by its credit and its number of open requests.
+//! Delivery never waits: the queue of a run is bounded by its credit and its number of open
+//! requests.
 
 use super::frames::{FrameKind, PluginFrame};
 use longhaul_domain::TaskId;
@@ -155,8 +156,8 @@ impl RunRoutes {
         open.next().is_none().then(|| run.clone())
     }
 
-    /// The run that caused a violation which names this run. When the named run is not open, the open one is to blame only if the
-    /// plugin has had no other.
+    /// The run that caused a violation which names this run. When the named run is not open, the
+    /// open one is to blame only if the plugin has had no other.
     pub fn culprit_for(&self, named: String) -> Option<String> {
         let state = self.lock();
         if state.open.contains_key(&named) {

@@ -1,7 +1,8 @@
 //! The session of a run with a plugin.
 //!
-//! A plugin may send a bounded number of outputs ahead; credit is granted as the record accepts them. Output of an open step is
-//! dropped with the step. When the worker dies, the plugin sees the end of its input; the next attempt starts anew.
+//! A plugin may send a bounded number of outputs ahead; credit is granted as the record accepts
+//! them. Output of an open step is dropped with the step. When the worker dies, the plugin sees the
+//! end of its input; the next attempt starts anew.
 
 use super::{
     a2a::{self, MessageOut},
@@ -49,7 +50,8 @@ impl From<ContextError> for SessionError {
     }
 }
 
-/// Runs a task in a plugin. Dropping the future terminates the plugin, which would continue otherwise.
+/// Runs a task in a plugin. Dropping the future terminates the plugin, which would continue
+/// otherwise.
 pub(super) async fn run_session(
     ctx: &TaskContext,
     plugin: &Arc<Plugin>,
@@ -330,7 +332,8 @@ impl PluginSession<'_> {
         self.send(&WorkerFrame::Credit { run: self.run, credit }).await
     }
 
-    /// Puts large parts of a client's message in place, up to the size that the plugin takes inline.
+    /// Puts large parts of a client's message in place, up to the size that the plugin takes
+    /// inline.
     async fn inline(&self, mut message: Message) -> Result<Message, SessionError> {
         let limit = self.plugin.inline_part_bytes;
         for part in &mut message.parts {

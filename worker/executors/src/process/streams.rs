@@ -48,7 +48,8 @@ pub(super) async fn read_stdout(state: Arc<PluginState>, mut stdout: StdoutLines
             Line::End => return,
             Line::Complete(line) => line,
             Line::Unfinished(line) => {
-                // The plugin may only have forgotten the line feed. If it died midway, its exit status says so.
+                // The plugin may only have forgotten the line feed. If it died midway, its exit
+                // status says so.
                 let _ = deliver_line(&state, &line);
                 return;
             }

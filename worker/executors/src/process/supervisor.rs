@@ -4,7 +4,8 @@ use super::{child::ProcessGroup, plugin_state::PluginState};
 use std::{sync::Arc, time::Duration};
 use tokio::{process::Child, task::JoinHandle, time::timeout};
 
-/// Time limit for draining the streams of a dead plugin. Only a process that left its group can hold them longer.
+/// Time limit for draining the streams of a dead plugin. Only a process that left its group can
+/// hold them longer.
 const STREAM_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The process of a plugin.
@@ -72,7 +73,8 @@ impl PluginProcess {
                 }
             }
         }
-        // Not ProcessGroup::kill: the leader has not been reaped, and its children are killed again once it is.
+        // Not ProcessGroup::kill: the leader has not been reaped, and its children are killed again
+        // once it is.
         self.group.signal_kill();
         let _ = self.child.wait().await;
     }
