@@ -1,4 +1,4 @@
-"""Finds out which chunking the client wants: from a data part, from metadata, or from plain words. Asks when nothing says."""
+"""Finds the chunking that the client asks for: in a data part, in metadata, or in plain words. Without one, asks for it."""
 
 import re
 
@@ -34,15 +34,15 @@ QUESTION = (
 )
 
 
-def wanted(messages, request_metadata):
-    """What the client's messages (oldest first) ask for; the newest that says something decides. None when none does.
+def find_chunking(messages, request_metadata):
+    """The chunking that the client's messages (oldest first) ask for. The newest message that names one decides; None if none does.
 
-    Raises `BadChunking` when the deciding one asks for what cannot be done.
+    Raises `BadChunking` when that message asks for something impossible.
     """
     for message in reversed(messages):
-        for said in [*_data(message), message.get("metadata")]:
-            if isinstance(said, dict) and said.get("chunking") is not None:
-                return from_data(said)
+        for data in [*_data(message), message.get("metadata")]:
+            if isinstance(data, dict) and data.get("chunking") is not None:
+                return from_data(data)
         texts = " \n".join(part["text"] for part in message["parts"] if "text" in part)
         if (chunking := from_text(texts)) is not None:
             return chunking
@@ -52,22 +52,22 @@ def wanted(messages, request_metadata):
 
 
 def question(problem=None):
-    """The question for the client, for people and for programs."""
+    """The question to the client, in words and as a JSON Schema."""
     text = f"{problem} {QUESTION}" if problem else QUESTION
     return input_required(text, {"question": "chunking", "schema": SCHEMA, "examples": EXAMPLES})
 
 
-def from_data(said):
-    kind = said["chunking"]
+def from_data(data):
+    kind = data["chunking"]
     if not isinstance(kind, str):
         raise BadChunking("\"chunking\" must be a text.")
     if kind != "fixed":
         return Chunking(kind.strip().lower())
-    return Chunking("fixed", _integer(said, "size", DEFAULT_SIZE), _integer(said, "overlap", 0))
+    return Chunking("fixed", _integer(data, "size", DEFAULT_SIZE), _integer(data, "overlap", 0))
 
 
 def from_text(text):
-    """The chunking that plain words name; None when they name none. Raises `BadChunking` when they name several."""
+    """The chunking that plain words name, or None. Raises `BadChunking` when they name several."""
     text = URL.sub(" ", text)
     bare = _BARE.fullmatch(text)
     if bare:
@@ -93,7 +93,7 @@ def _fixed(text):
 
 
 def _number(digits):
-    """Cut to what is too large in any case: thousands of digits are work."""
+    """A number of at most nine digits: anything longer is too large, and slow to parse."""
     return int(digits[:9])
 
 
@@ -101,9 +101,9 @@ def _data(message):
     return [part["data"] for part in message["parts"] if "data" in part]
 
 
-def _integer(said, name, default):
-    """JSON from some clients has 800.0 for 800."""
-    number = said.get(name, default)
+def _integer(data, name, default):
+    """A whole number. Some clients send 800.0 for 800."""
+    number = data.get(name, default)
     if number is None:
         return default
     if isinstance(number, bool) or not isinstance(number, (int, float)) or number != number // 1:

@@ -1,7 +1,7 @@
 """Cuts the text of a page into chunks.
 
 A chunk is a slice of the page's text: `text == page_text[start:end]`, counted in Unicode characters, without white space at
-its ends. The same text cut in the same way gives the same chunks, in every process: a repeated attempt relies on it.
+its ends. Chunking is deterministic in every process, and a repeated attempt relies on that.
 """
 
 import re
@@ -15,12 +15,12 @@ _SENTENCE_END = (".", "!", "?", ":", "\"", "”", "…")
 
 
 class BadChunking(ValueError):
-    """What was asked for cannot be done; the text says what can."""
+    """The requested chunking is impossible. The text says what is possible."""
 
 
 @dataclass(frozen=True)
 class Chunking:
-    """How to cut: one chunk a page, one a paragraph, or windows of `size` characters of which `overlap` are shared."""
+    """A chunking: one chunk a page, one a paragraph, or windows of `size` characters that share `overlap`."""
 
     kind: str
     size: int = 0
@@ -38,7 +38,7 @@ class Chunking:
 
     @property
     def label(self):
-        """Short and unambiguous, such as `page` or `fixed-800-100`."""
+        """A short unambiguous name, such as `page` or `fixed-800-100`."""
         return f"fixed-{self.size}-{self.overlap}" if self.kind == "fixed" else self.kind
 
     def as_json(self):
@@ -70,7 +70,7 @@ def _trim(text, start, end):
 
 
 def _paragraphs(text):
-    """Blank lines part paragraphs. PDFs rarely have them, so a short line that ends a sentence parts them too."""
+    """Splits at blank lines. PDFs rarely have them, so a short line that ends a sentence also ends a paragraph."""
     slices, start = [], 0
     for gap in [*_BLANK_LINE.finditer(text), None]:
         end = gap.start() if gap else len(text)
@@ -85,8 +85,8 @@ def _by_short_lines(text, start, end):
     slices, begin, at = [], start, start
     for line in lines:
         at += len(line)
-        said = line.strip()
-        if said.endswith(_SENTENCE_END) and len(said) < full * 0.75:
+        stripped = line.strip()
+        if stripped.endswith(_SENTENCE_END) and len(stripped) < full * 0.75:
             slices.append((begin, at))
             begin = at
     return [*slices, (begin, end)]
@@ -101,12 +101,12 @@ def _windows(text, size, overlap):
         slices.append((start, end))
         if end == len(text):
             return slices
-        # A cut is at most a fifth before the window's end and the overlap at most half of it: this moves on.
+        # The cut is at most a fifth before the window's end and the overlap at most half of it, so this advances.
         start = end - overlap
 
 
 def _word_end(text, end, lowest):
-    """The last place not after `end` that does not part a word; `end` itself when there is none down to `lowest`."""
+    """The last position up to `end` that splits no word; `end` itself when there is none down to `lowest`."""
     for at in range(end, lowest, -1):
         if text[at].isspace() or text[at - 1].isspace():
             return at

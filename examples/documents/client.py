@@ -23,7 +23,7 @@ def part_of(place):
 
 
 async def send(client, parts, task=None):
-    """Sends a message, prints what comes of it, and returns the task as far as it is known at the end."""
+    """Sends a message, prints the events, and returns the task."""
     message = Message(message_id=str(uuid.uuid4()), role=Role.ROLE_USER, parts=parts)
     if task is not None:
         message.task_id, message.context_id = task.id, task.context_id
@@ -50,7 +50,7 @@ async def main():
 
     key = os.environ.get("LONGHAUL_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    # The SDK's own limit of 5 s between two events is short for a document that takes its time.
+    # The SDK's default of 5 s between two events is short for a large document.
     async with httpx.AsyncClient(headers=headers, timeout=60) as connection:
         client = await create_client(arguments.url, ClientConfig(httpx_client=connection))
         parts = [part_of(arguments.pdf)]

@@ -1,7 +1,6 @@
 """Reads the text of a PDF, page by page.
 
-Whatever is wrong with a file comes out as `Unusable`, with a sentence for whoever sent it; nothing that a file contains makes
-anything else of it.
+Any problem with a file raises `Unusable`, with a sentence for the client. No content of a file raises anything else.
 """
 
 import io
@@ -11,13 +10,13 @@ import re
 import pypdf
 from pypdf.errors import DependencyError, FileNotDecryptedError
 
-# What a damaged file is made of, piece by piece, is nothing for the log.
+# Its details about damaged files would flood the log.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 _BREAKS = re.compile(r"\r\n?|[\f\v\u2028\u2029]")
 
 
 class Unusable(Exception):
-    """The file cannot be worked on, and never will be. The text is for the client, `cause` for the operator."""
+    """The file can never be processed. The text is for the client, `cause` for the operator."""
 
     def __init__(self, text, cause=None):
         super().__init__(text)
@@ -47,23 +46,23 @@ class Document:
             raise Unusable(f"{name} has no pages. Send a PDF with at least one page.")
 
     def facts(self):
-        """Title and author, as far as the file names them."""
+        """Title and author, if the file has them."""
         try:
             info = self._reader.metadata or {}
             named = {"title": info.get("/Title"), "author": info.get("/Author")}
             return {key: clean(str(value)).strip()[:500] for key, value in named.items() if value and str(value).strip()}
-        except Exception:  # a damaged information dictionary says nothing about the pages
+        except Exception:  # a damaged information dictionary does not affect the pages
             return {}
 
     def text(self, page):
-        """The text of a page, counted from 1: lines parted by line feeds, empty when there is none."""
+        """The text of a page (from 1), in lines. Empty when the page has no text."""
         try:
             return clean(self._reader.pages[page - 1].extract_text())
         except Exception as error:
             raise self._broken(f"cannot be read on page {page}", error) from error
 
     def _decrypt(self):
-        # An empty password opens files that are merely protected against changes.
+        # An empty password opens files that are only protected against changes.
         if self._reader.is_encrypted and not self._reader.decrypt(""):
             raise self._locked()
 
@@ -78,6 +77,6 @@ class Document:
 
 
 def clean(text):
-    """Text that JSON and databases take: no half characters, no NUL, one kind of line break."""
+    """Text for JSON and databases: without lone surrogates and NUL, with line feeds only."""
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return _BREAKS.sub("\n", whole.replace("\0", ""))

@@ -1,8 +1,8 @@
 """Fetches a PDF from an address that a client has sent.
 
-The client names the address and we make the request, so it must not lead into our own network: the name is resolved once, every
-address that it stands for must be public, and the connection goes to the address that was checked. Redirects are checked
-alike. `DOCUMENTS_ALLOW_PRIVATE_URLS=1` lifts this, for development.
+The client chooses the address and the agent makes the request, so the address must not lead into the agent's own network (SSRF).
+The name is resolved once, all its addresses must be public, and the connection uses a checked address. Redirects are checked the
+same way. `DOCUMENTS_ALLOW_PRIVATE_URLS=1` turns the checks off, for development.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Unreachable(Exception):
-    """The network or the server failed; later it may work. `after` seconds, when the server says so."""
+    """The network or the server failed, perhaps for a while. `after`: the delay that the server asks for, seconds."""
 
     def __init__(self, text, after=None):
         super().__init__(text)
@@ -34,7 +34,7 @@ class Unreachable(Exception):
 
 
 def fetch(url, check=lambda: None):
-    """The bytes behind `url`. `check` is called now and then and may raise to stop."""
+    """Fetches the bytes of `url`. `check` is called regularly and may raise to stop."""
     deadline = time.monotonic() + TOTAL_SECONDS
     for _ in range(MAX_REDIRECTS + 1):
         check()
@@ -53,10 +53,10 @@ def fetch(url, check=lambda: None):
 
 
 def _get(url, deadline, check):
-    """One request: `(None, bytes)`, or `(location, None)` for a redirect."""
+    """Makes one request. Returns `(None, bytes)`, or `(location, None)` for a redirect."""
     scheme, host, port, target = _parts(url)
     connection = _connect(scheme, host, port, _resolve(host, port))
-    # The time limit of the socket is one of silence: a byte now and then would keep it waiting for ever.
+    # The timeout of the socket applies to each read: a slow trickle of bytes would never reach it.
     alarm = threading.Timer(max(0, deadline - time.monotonic()), _hang_up, [connection])
     alarm.start()
     try:
@@ -108,7 +108,7 @@ def _resolve(host, port):
 
 
 def is_public(text):
-    """Whether an address belongs to the public internet, also behind the ways to write one address inside another."""
+    """Returns true for addresses of the public internet. IPv4 addresses inside IPv6 ones are checked too."""
     address = ipaddress.ip_address(text.split("%")[0])
     if address.version == 6:
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
@@ -120,7 +120,7 @@ def is_public(text):
 
 
 def _connect(scheme, host, port, addresses):
-    """A connection to the first of the checked addresses that answers; the certificate must be that of the name."""
+    """Connects to the first checked address that answers. The certificate must match the name."""
     for number, address in enumerate(addresses):
         try:
             plain = socket.create_connection((address, port), timeout=SILENCE_SECONDS)

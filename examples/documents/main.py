@@ -1,8 +1,8 @@
 """The agent `documents`: cuts the text of PDFs into chunks for retrieval, a page at a time.
 
-Each page is a step: its part of the artifact and what is to be counted of it are kept in one write. So when a worker dies in
-the middle, the next attempt is given the counts of the pages that are safe, and goes on behind them. Artifact and steps
-are named after the file's content and the chunking, so that what is there under a name is of exactly this work.
+Each page is a step: its part of the artifact and its counts are stored in one write. When a worker dies midway, the next attempt
+reads the counts of the stored pages and continues after them. Artifact and steps are named after the file's content and the
+chunking, so a name always stands for the same work.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from sources import client_messages, files
 VERSION = "1.0.0"
 MAX_FILES = 20
 MAX_TOTAL_BYTES = 100 * 1024 * 1024
-INLINE_BYTES = 1024 * 1024  # larger files are read piece by piece instead of coming in one line
+INLINE_BYTES = 1024 * 1024  # larger files are read in pieces rather than sent in one line
 
 
 def work(run):
@@ -27,7 +27,7 @@ def work(run):
     if not found:
         return input_required("Which PDF? Attach one, or send its address.", {"question": "file"})
     try:
-        chunking = choice.wanted(messages, run.metadata)
+        chunking = choice.find_chunking(messages, run.metadata)
     except BadChunking as problem:
         return choice.question(str(problem))
     if chunking is None:
@@ -45,7 +45,7 @@ def work(run):
 
 
 def open_all(run, found):
-    """Opens every file before any output, so that a broken one fails the task before work is done for the others."""
+    """Opens all files before any output, so that a broken one fails the task before any work."""
     if len(found) > MAX_FILES:
         raise Unusable(f"These are {len(found)} files; send at most {MAX_FILES} in a task.")
     total, opened = 0, []
@@ -65,7 +65,7 @@ def open_all(run, found):
 
 @dataclass
 class Job:
-    """One document on its way into one artifact."""
+    """The work on one document, which becomes one artifact."""
 
     number: int
     document: Document
@@ -74,7 +74,7 @@ class Job:
     chunks: int = 0
     characters: int = 0
     empty_pages: list = field(default_factory=list)
-    at_work: bool = False  # a page of this run has been worked on
+    started: bool = False  # this run has worked on a page
 
     @property
     def artifact_id(self):
@@ -84,18 +84,18 @@ class Job:
         every = max(5, self.document.pages // 20)
         for page in range(1, self.document.pages + 1):
             run.check()
-            counted = run.step(f"{self.artifact_id} page {page}", lambda step: self.index(run, step, page))
-            self.count(page, counted)
-            if self.at_work and (page % every == 0 or page == self.document.pages):
-                self.tell(run, page, "done")
+            counts = run.step(f"{self.artifact_id} page {page}", lambda step: self.index(run, step, page))
+            self.add_counts(page, counts)
+            if self.started and (page % every == 0 or page == self.document.pages):
+                self.report_progress(run, page, "done")
 
     def index(self, run, step, page):
-        """The work of a step: sends a page, and says what is to be counted of it."""
-        if not self.at_work:
-            self.at_work = True
-            self.tell(run, page - 1, "going on behind" if page > 1 else "starting before")
+        """The work of a step: sends a page, and returns its counts."""
+        if not self.started:
+            self.started = True
+            self.report_progress(run, page - 1, "going on behind" if page > 1 else "starting before")
         content = self.page(page)
-        facts = {} if page > 1 else {
+        details = {} if page > 1 else {
             "name": f"{self.document.name}.chunks",
             "description": f"Text of {self.document.name} in chunks, a part a page",
             "metadata": {
@@ -103,7 +103,7 @@ class Job:
             },
         }
         part = {"data": content, "mediaType": "application/json"}
-        step.artifact(self.artifact_id, [part], append=page > 1, last=page == self.document.pages, **facts)
+        step.artifact(self.artifact_id, [part], append=page > 1, last=page == self.document.pages, **details)
         chunks = content["chunks"]
         return {"chunks": len(chunks), "characters": sum(chunk["end"] - chunk["start"] for chunk in chunks)}
 
@@ -114,13 +114,13 @@ class Job:
             content["note"] = "no text on this page; a scan needs OCR first"
         return content
 
-    def count(self, page, counted):
-        self.chunks += counted["chunks"]
-        self.characters += counted["characters"]
-        if not counted["chunks"]:
+    def add_counts(self, page, counts):
+        self.chunks += counts["chunks"]
+        self.characters += counts["characters"]
+        if not counts["chunks"]:
             self.empty_pages.append(page)
 
-    def tell(self, run, page, what):
+    def report_progress(self, run, page, what):
         text = f"{self.document.name}: page {page} of {self.document.pages} {what}"
         if what == "starting before":
             text = f"{self.document.name}: {self.document.pages} pages"

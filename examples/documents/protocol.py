@@ -1,11 +1,10 @@
-"""The process protocol of Longhaul, version 1, in the standard library alone. Copy this file for a plugin of your own.
+"""The process protocol of Longhaul, version 1, with the standard library only. Copy this file for your own plugin.
 
-`serve(work, ...)` calls `work(run)` in a thread of its own for every run. What `work` returns (`completed`, `failed`,
-`input_required`, `rejected`) ends the run. `Run.status` and `Run.artifact` wait while the worker takes no more output, and
-raise `Canceled` once the run shall stop: let it pass, and the run ends as canceled. `Run.step` does work once, however often
-the task is run.
+`serve(work, ...)` calls `work(run)` in a new thread for every run. The result of `work` (`completed`, `failed`, `input_required`,
+`rejected`) ends the run. `Run.status` and `Run.artifact` wait while the worker accepts no more output, and raise `Canceled` once
+the run must stop: do not catch it, and the run ends as canceled. `Run.step` does work once, no matter how often the task runs.
 
-When the worker goes away, at whatever moment, this process ends: another worker takes the task over.
+This process ends as soon as the worker is gone; another worker takes over the task.
 """
 
 import base64
@@ -19,19 +18,19 @@ PROTOCOL = 1
 
 
 class Canceled(Exception):
-    """The run shall stop; nothing that it still sends counts."""
+    """The run must stop. Later output does not count."""
 
 
 class RequestFailed(Exception):
-    """The worker could not answer a request; the text says why."""
+    """The worker could not answer a request. The text is the reason."""
 
 
 class LineTooLong(Exception):
-    """What was to be sent does not fit the longest line that the worker takes."""
+    """A line is longer than the worker accepts."""
 
 
 def message(text=None, data=None):
-    """A message of a text part and a data part, of which either may be left out."""
+    """A message with a text part, a data part, or both."""
     parts = [] if text is None else [{"text": text}]
     if data is not None:
         parts.append({"data": data, "mediaType": "application/json"})
@@ -52,7 +51,7 @@ def input_required(text, data=None):
 
 
 def failed(text, cause=None, retryable=False, retry_after=None):
-    """`text` is for the client, `cause` for the operator; `retry_after` in seconds."""
+    """Fails the run. `text` is for the client, `cause` for the operator; `retry_after` is in seconds."""
     end = {"type": "failed", "text": text, "cause": (cause or text).replace("\0", ""), "retryable": retryable}
     if retry_after is not None:
         end["retryAfterMs"] = int(retry_after * 1000)
@@ -60,46 +59,46 @@ def failed(text, cause=None, retryable=False, retry_after=None):
 
 
 class Lines:
-    """Writes lines to the worker, from any thread."""
+    """Writes lines to the worker. Thread safe."""
 
     def __init__(self, output):
-        self.longest = 16 * 1024 * 1024  # until the worker says otherwise
+        self.max_bytes = 16 * 1024 * 1024  # until `hello` sets it
         self._output = output
         self._lock = threading.Lock()
 
-    def send(self, said):
-        line = json.dumps(said, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
-        if len(line) > self.longest:
-            raise LineTooLong(f"{len(line)} bytes where {self.longest} are the most")
+    def send(self, frame):
+        line = json.dumps(frame, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
+        if len(line) > self.max_bytes:
+            raise LineTooLong(f"{len(line)} bytes where {self.max_bytes} are the most")
         with self._lock:
             self._output.write(line)
             self._output.flush()
 
 
 class Output:
-    """The way to say how it goes."""
+    """Output: statuses and artifacts."""
 
     def status(self, text, metadata=None):
         self._output({"type": "status", "text": text, "metadata": metadata})
 
-    def artifact(self, artifact_id, parts, append=False, last=False, **facts):
-        """Sends a first chunk, or with `append` a further one. `facts` are name, description, metadata."""
-        artifact = {"artifactId": artifact_id, "parts": parts, **facts}
+    def artifact(self, artifact_id, parts, append=False, last=False, **details):
+        """Sends a first chunk, or with `append` a further one. `details` are name, description, metadata."""
+        artifact = {"artifactId": artifact_id, "parts": parts, **details}
         self._output({"type": "artifact", "artifact": artifact, "append": append, "lastChunk": last})
 
 
 class Step(Output):
-    """A step under way: what it says is kept together with its result, or not at all."""
+    """A step in progress. Its output is stored together with its result, or not at all."""
 
     def __init__(self, run, name):
         self._run, self._name = run, name
 
-    def _output(self, said):
-        self._run._output({**said, "step": self._name})
+    def _output(self, frame):
+        self._run._output({**frame, "step": self._name})
 
 
 class Run(Output):
-    """One run: what there is to do, and the way to say how it goes."""
+    """One run: its task, and its output."""
 
     def __init__(self, start, lines):
         self.id = start["run"]
@@ -110,19 +109,19 @@ class Run(Output):
         self._lines = lines
         self._credit = start["credit"]
         self._canceled = None
-        self._asked = 0
+        self._requests = 0
         self._replies = {}
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
 
     def check(self):
-        """Raises `Canceled` when the run shall stop."""
+        """Raises `Canceled` when the run must stop."""
         if self._canceled is not None:
             raise Canceled(self._canceled)
 
     def step(self, name, work):
-        """The result of `work(step)`: of an earlier attempt or turn if there is one, else done now and kept before this returns.
+        """Returns the result of `work(step)`: the stored one of an earlier attempt or turn, or a new one, stored before this returns.
 
-        It must be JSON. `work` says what it has to say with the `Step` that it is given. A name is used once in a run.
+        The result must be JSON. `work` sends its output through the `Step`. A name can be used once in a run.
         """
         begun = self.request("beginStep", name=name)
         if begun["done"]:
@@ -138,61 +137,61 @@ class Run(Output):
         return value
 
     def progress(self):
-        """Says that work is getting on, for `no_progress_timeout`; output says it as well."""
+        """Restarts `no_progress_timeout`. Output restarts it as well."""
         self._lines.send({"type": "progress", "run": self.id})
 
     def log(self, text, level="info"):
         self._lines.send({"type": "log", "run": self.id, "level": level, "message": text})
 
     def request(self, method, **params):
-        """Asks the worker and waits for the answer."""
-        with self._news:
-            self._asked += 1
-            asked = f"q{self._asked}"
-        self._lines.send({"type": "request", "run": self.id, "id": asked, "method": method, "params": params})
-        with self._news:
-            self._news.wait_for(lambda: asked in self._replies or self._canceled is not None)
+        """Sends a request to the worker and waits for the reply."""
+        with self._changed:
+            self._requests += 1
+            request_id = f"q{self._requests}"
+        self._lines.send({"type": "request", "run": self.id, "id": request_id, "method": method, "params": params})
+        with self._changed:
+            self._changed.wait_for(lambda: request_id in self._replies or self._canceled is not None)
             self.check()
-            reply = self._replies.pop(asked)
+            reply = self._replies.pop(request_id)
         if reply.get("error") is not None:
             raise RequestFailed(reply["error"])
         return reply["result"]
 
     def content(self, part):
-        """The bytes of a part with `raw`, also of a large one, which is read from the worker piece by piece."""
+        """The bytes of a part with `raw`. A large one is read from the worker in pieces."""
         if "large" not in part:
             return base64.b64decode(part["raw"])
-        piece = max(1, min(4 * 1024 * 1024, self._lines.longest // 2))
-        wanted, content = part["large"], bytearray()
-        while len(content) < wanted["size"]:
-            reply = self.request("part", id=wanted["id"], offset=len(content), length=piece)
+        piece = max(1, min(4 * 1024 * 1024, self._lines.max_bytes // 2))
+        large, content = part["large"], bytearray()
+        while len(content) < large["size"]:
+            reply = self.request("part", id=large["id"], offset=len(content), length=piece)
             if not reply["raw"]:
-                raise RequestFailed(f"part {wanted['id']} ends at {len(content)} of {wanted['size']} bytes")
+                raise RequestFailed(f"part {large['id']} ends at {len(content)} of {large['size']} bytes")
             content += base64.b64decode(reply["raw"])
         return bytes(content)
 
-    def _output(self, said):
-        with self._news:
-            self._news.wait_for(lambda: self._credit > 0 or self._canceled is not None)
+    def _output(self, frame):
+        with self._changed:
+            self._changed.wait_for(lambda: self._credit > 0 or self._canceled is not None)
             self.check()
             self._credit -= 1
-        self._lines.send({"run": self.id, **said})
+        self._lines.send({"run": self.id, **frame})
 
-    def hear(self, said):
-        """Takes in what the worker says about this run; called by the thread that reads."""
-        with self._news:
-            if said["type"] == "credit":
-                self._credit += said["credit"]
-            elif said["type"] == "cancel":
-                self._canceled = said["reason"]
-            elif said["type"] == "reply":
-                self._replies[said["id"]] = said
-            # A further `message` of the client is not taken up: the task then runs once more, with it in the history.
-            self._news.notify_all()
+    def receive(self, frame):
+        """Handles a frame of the worker for this run. Called by the reading thread."""
+        with self._changed:
+            if frame["type"] == "credit":
+                self._credit += frame["credit"]
+            elif frame["type"] == "cancel":
+                self._canceled = frame["reason"]
+            elif frame["type"] == "reply":
+                self._replies[frame["id"]] = frame
+            # Further messages of the client are ignored: the task then runs once more, with them in the history.
+            self._changed.notify_all()
 
 
 def serve(work, *, name, version, max_inflight=1, inline_parts=None):
-    """Serves runs until the worker closes our input; does not return."""
+    """Serves runs until the worker closes standard input. Does not return."""
     lines = Lines(_claim_stdout())
     runs = {}
     try:
@@ -201,29 +200,29 @@ def serve(work, *, name, version, max_inflight=1, inline_parts=None):
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
-    # Not sys.exit: runs that are at work must not keep the process alive.
+    # Not sys.exit: running threads must not keep the process alive.
     os._exit(0)
 
 
 def _listen(work, runs, lines, name, version, max_inflight, inline_parts):
     for line in sys.stdin.buffer:
-        said = json.loads(line)
-        if said["type"] == "hello":
-            lines.longest = said.get("maxLineBytes", lines.longest)
-            offered = min(max_inflight, said.get("maxInflight", 1))
+        frame = json.loads(line)
+        if frame["type"] == "hello":
+            lines.max_bytes = frame.get("maxLineBytes", lines.max_bytes)
+            offered = min(max_inflight, frame.get("maxInflight", 1))
             lines.send({
                 "type": "ready", "protocol": PROTOCOL, "name": name, "version": version,
                 "maxInflight": offered, "inlineParts": inline_parts,
             })
-        elif said["type"] == "run":
-            run = runs[said["run"]] = Run(said, lines)
+        elif frame["type"] == "run":
+            run = runs[frame["run"]] = Run(frame, lines)
             threading.Thread(target=_work, args=(work, run, runs, lines), daemon=True).start()
-        elif run := runs.get(said.get("run")):
-            run.hear(said)
+        elif run := runs.get(frame.get("run")):
+            run.receive(frame)
 
 
 def _claim_stdout():
-    """Keeps standard output for the protocol: what anybody prints goes to standard error, and so to the worker's log."""
+    """Reserves standard output for the protocol. `print` then writes to standard error, and so to the worker's log."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return output
@@ -236,7 +235,7 @@ def _work(work, run, runs, lines):
         end = {"type": "canceled"}
     except LineTooLong as error:
         end = failed("A result is too large for one piece of an artifact.", f"line too long: {error}")
-    except BaseException as error:  # SystemExit too: in a thread it would end nothing, and the run would hang
+    except BaseException as error:  # SystemExit too: in a thread it ends nothing, and the run would hang
         traceback.print_exc()
         end = failed("The agent failed over this task. Its operator finds the cause in the log.", repr(error))
     del runs[run.id]

@@ -1,7 +1,7 @@
-"""Finds the files in what a client has said in the course of a task.
+"""Finds the files in a client's messages.
 
-The answer to a question comes in a run of its own, in which only the last message has its files inline: those of earlier
-messages are in the history, by reference.
+The answer to a question starts a new run, in which only the last message has its files inline. Files of earlier messages are
+references in the history.
 """
 
 import re
@@ -13,7 +13,7 @@ from choice import URL
 
 @dataclass(frozen=True)
 class Source:
-    """Where a file is: in a part, or behind an address."""
+    """The source of a file: a part, or an address."""
 
     name: str
     part: dict | None = None
@@ -21,14 +21,14 @@ class Source:
 
 
 def client_messages(run):
-    """What the client has said, oldest first, the last one with its parts inline."""
-    said = [message for message in run.history if message.get("role") == "ROLE_USER"]
+    """The client's messages, oldest first. The last one has its parts inline."""
+    messages = [message for message in run.history if message.get("role") == "ROLE_USER"]
     last = run.message
-    return [message for message in said if message.get("messageId") != last.get("messageId")] + [last]
+    return [message for message in messages if message.get("messageId") != last.get("messageId")] + [last]
 
 
 def files(messages):
-    """All files of the messages, in the order in which they were sent."""
+    """The files of all messages, in the order in which they were sent."""
     found = []
     for message in messages:
         here = [_of_part(part, len(found) + 1) for part in message["parts"]]
@@ -61,6 +61,6 @@ def _name_of_url(url):
 
 
 def _name(text):
-    """The last piece of a path, without what a terminal might obey."""
+    """The last segment of a path, without control characters."""
     last = re.split(r"[/\\]", text or "")[-1]
     return "".join(char for char in last if char.isprintable()).strip()[:200] or None

@@ -1,4 +1,4 @@
-"""The plugin as a process, and the worker's side of the protocol as a test plays it."""
+"""The plugin as a process, with a test in the role of the worker."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ def raw(content, name="a.pdf"):
 
 
 class Plugin:
-    """Starts `main.py` and shakes hands. `kept` has the steps of the task that are done."""
+    """Starts `main.py` and shakes hands. `kept` holds the completed steps of the task."""
 
     def __init__(self):
         self.kept = {}
@@ -38,7 +38,7 @@ class Plugin:
                   resume={"artifacts": [], "checkpoints": bool(self.kept)}, credit=credit)
 
     def next(self):
-        """The next line that is not about the beginning or end of a step; those are answered as a worker does."""
+        """The next line, except requests to begin or end a step: those are answered as by a worker."""
         while (line := self.hear()).get("method") in ("beginStep", "endStep"):
             name = line["params"]["name"]
             if line["method"] == "endStep":
@@ -49,7 +49,7 @@ class Plugin:
         return line
 
     def until_end(self, answer=None):
-        """All lines up to the end of the run; `answer(request)` makes the members of replies."""
+        """All lines up to the end of the run. `answer(request)` returns the members of a reply."""
         lines = []
         while True:
             line = self.next()

@@ -40,7 +40,7 @@ class Data(unittest.TestCase):
         for messages, metadata in [
             ([said("Go", data=wanted)], {}), ([said("Go", metadata=wanted)], {}), ([said("Go")], wanted),
         ]:
-            self.assertEqual(choice.wanted(messages, metadata), Chunking("fixed", 800, 100))
+            self.assertEqual(choice.find_chunking(messages, metadata), Chunking("fixed", 800, 100))
 
     def test_values_of_a_wrong_type_are_refused(self):
         for bad in [{"chunking": 7}, {"chunking": "fixed", "size": "big"}, {"chunking": "fixed", "size": True},
@@ -49,8 +49,8 @@ class Data(unittest.TestCase):
                 choice.from_data(bad)
 
     def test_the_newest_message_that_says_something_decides(self):
-        self.assertEqual(choice.wanted([said("by page"), said("by paragraph"), said("here")], {}), Chunking("paragraph"))
-        self.assertIsNone(choice.wanted([said("hello"), said(data={"other": 1}), said(data=[1])], {}))
+        self.assertEqual(choice.find_chunking([said("by page"), said("by paragraph"), said("here")], {}), Chunking("paragraph"))
+        self.assertIsNone(choice.find_chunking([said("hello"), said(data={"other": 1}), said(data=[1])], {}))
 
     def test_the_question_lists_the_choices_and_carries_a_schema(self):
         end = choice.question("Sorry.")
