@@ -91,9 +91,12 @@ impl ArtifactWriter {
         last_chunk: bool,
         metadata: Option<JsonObject>,
     ) -> Result<(), ContextError> {
+        // An artifact that was never begun still needs its first chunk, so an empty last chunk of one
+        // reaches the check below and fails there.
         if parts.is_empty() && (self.begun || !last_chunk) {
             return Ok(());
         }
+        // Only the first chunk carries the description: readers keep it for the whole artifact.
         let artifact = if self.begun {
             Artifact::new(self.head.artifact_id.clone(), parts)
         } else {
@@ -101,6 +104,7 @@ impl ArtifactWriter {
         };
         let update = ArtifactUpdate { artifact, append: self.begun, last_chunk, metadata };
         self.ctx.artifact_update(update).await?;
+        // Not before the send: a failed first chunk has begun nothing.
         self.begun = true;
         Ok(())
     }

@@ -90,6 +90,7 @@ pub fn message(message: &Message) -> Result<(), InvalidOutput> {
 /// Checks a chunk. The caller checks whether it may be appended.
 pub fn update(update: &ArtifactUpdate) -> Result<(), InvalidOutput> {
     let Artifact { name, description, parts: content, extensions, .. } = &update.artifact;
+    // An appended chunk without parts is legal: the context leaves it out.
     if content.is_empty() && !update.append {
         return Err(InvalidOutput::NoParts { place: "artifact" });
     }

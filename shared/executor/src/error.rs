@@ -64,6 +64,7 @@ impl ExecutorError {
     /// A failure that another attempt may overcome.
     pub fn retryable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = error.into();
+        // A retry would repeat the same output or the same misuse of a step.
         let hopeless = find::<InvalidOutput>(source.as_ref()).is_some()
             || find::<StepError>(source.as_ref()).is_some();
         Self { source, for_operators: false, retryable: !hopeless, retry_after: None }
@@ -104,6 +105,7 @@ impl ExecutorError {
         let mut next = self.source.source();
         while let Some(error) = next {
             let more = error.to_string();
+            // Many errors end their own text with that of their source.
             if !text.ends_with(&more) {
                 text.push_str(": ");
                 text.push_str(&more);

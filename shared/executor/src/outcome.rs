@@ -135,10 +135,12 @@ impl Outcome {
         match result {
             Ok(outcome) => Ok(match outcome.check() {
                 Ok(()) => outcome,
+                // Final: another attempt would most likely end with the same message.
                 Err(invalid) => Self::Failed(ExecutorFailure::fatal(format!(
                     "the executor ended with something that cannot be kept: {invalid}"
                 ))),
             }),
+            // A stop that an executor passed on with `?` is not a failure of the task.
             Err(error) => match error.stopped() {
                 Some(stopped) => Err(stopped),
                 None => Ok(Self::Failed(error.into_failure())),

@@ -41,11 +41,13 @@ impl Executor for Demo {
         };
         ctx.status(format!("Looking up the weather in {destination}")).await?;
         pause(&ctx).await?;
+        // After a status, so that a watcher sees the attempt before it fails.
         if ctx.attempt() == 1 && text.to_lowercase().contains(FLAKY) {
             return Ok(Outcome::Failed(ExecutorFailure::retryable(
                 "the weather service did not answer",
             )));
         }
+        // A step: an attempt after a crash reads the stored weather, and packs the same things.
         let weather = ctx.step("weather", async |_| Ok(forecast(destination).to_owned())).await?;
         let list = packing_list(&weather);
         let mut writer = ctx.stream_artifact(ArtifactSpec::named("packing-list.md"));

@@ -24,6 +24,7 @@ impl Executor for Echo {
     }
 
     async fn execute(&self, ctx: TaskContext) -> Result<Outcome, ExecutorError> {
+        // Not resolved: references to large parts are sent back as they are.
         let parts = ctx.message().parts.clone();
         if self.descriptor.agent.direct {
             return Ok(ctx.direct(parts));

@@ -122,6 +122,7 @@ impl ExecutorRegistry {
         guard: Option<&PluginGuard>,
     ) -> Result<Arc<dyn Executor>, RegistryError> {
         let name = descriptor.agent.name.clone();
+        // Built-in names first, so that a program cannot change their meaning.
         if agent.executor == ExecutorName::ECHO {
             return Ok(Arc::new(Echo::new(descriptor)));
         }

@@ -25,6 +25,8 @@ pub(super) struct WrittenArtifacts {
 impl TaskContext {
     /// Rejects a chunk that may not be written from here.
     pub(super) fn check_chunk(&self, id: &ArtifactId, append: bool) -> Result<(), InvalidOutput> {
+        // A whole artifact outside of steps may replace one that steps wrote; a step never replaces one
+        // begun outside, as the next attempt would begin that one anew.
         if append || self.scope.is_some() {
             self.check_side(id)?;
         }
@@ -51,6 +53,7 @@ impl TaskContext {
                 artifact: id.clone(),
                 step: scope.name.clone(),
             }),
+            // Begun outside after a step wrote it: from then on it belongs to the code outside.
             None if written.in_steps.contains(id) && !written.outside.contains(id) => {
                 Err(InvalidOutput::WrittenBySteps(id.clone()))
             }
@@ -62,6 +65,7 @@ impl TaskContext {
     pub(super) fn is_known_artifact(&self, id: &ArtifactId) -> bool {
         let written = self.written();
         match &self.scope {
+            // A step continues its own artifacts and those of completed steps.
             Some(scope) => written.in_steps.contains(id) || scope.pending().written.contains(id),
             None => written.outside.contains(id),
         }

@@ -68,10 +68,13 @@ impl TaskContext {
         cancel: CancellationToken,
         ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
     ) -> Self {
+        // A claim always brings a message of the client. Without one, executors see an empty message
+        // rather than a panic.
         let message = assignment.last_user_message().map_or_else(
             || Message::new(MessageId::from(ids()), Role::User, Vec::new()),
             |item| item.message.clone(),
         );
+        // The executor has read everything that came with the claim.
         let read_up_to = assignment.read_up_to();
         let run = RunState {
             message,
@@ -272,6 +275,7 @@ impl TaskContext {
     /// # Errors
     /// The run was stopped.
     pub async fn receive_message(&self) -> Result<HistoryItem, ContextError> {
+        // Held across the wait, so that concurrent callers get distinct messages in the order of the log.
         let mut inbox = self.run.inbox.lock().await;
         loop {
             if let Some(item) = inbox.waiting.pop_front() {
@@ -279,6 +283,7 @@ impl TaskContext {
             }
             let items = self.run.io.messages_after(inbox.fetched_up_to).await?;
             if let Some(last) = items.last() {
+                // Noted before the messages are handed out: a caller that is dropped now leaves them in the inbox.
                 inbox.fetched_up_to = inbox.fetched_up_to.max(last.seq);
             }
             let of_client = |item: &HistoryItem| item.message.role == Role::User;
@@ -288,6 +293,7 @@ impl TaskContext {
 
     /// Marks the client's messages up to this position as read.
     pub fn mark_read(&self, up_to: Seq) {
+        // Monotonic: marking an earlier message later must not make the newer ones unread.
         self.run.read_up_to.fetch_max(up_to.0, Ordering::AcqRel);
     }
 }

@@ -86,6 +86,7 @@ impl TaskContext {
         content: impl Into<MessageContent>,
         metadata: impl Serialize,
     ) -> Result<(), ContextError> {
+        // Checked here rather than by the caller's types, so that any serializable value is accepted.
         let metadata = Json::from_serialize(&metadata).and_then(JsonObject::new);
         let metadata = metadata.map_err(|error| InvalidOutput::Metadata(error.to_string()))?;
         self.status_update(Some(self.agent_message(content)), Some(metadata)).await
@@ -114,6 +115,7 @@ impl TaskContext {
             check::message(message)?;
         }
         check::metadata(metadata.as_ref())?;
+        // Executors never send another state: the outcome of the run does.
         let change = StatusChange { metadata, ..StatusChange::with(TaskState::Working, message) };
         self.emit(EntryBody::Status(change)).await
     }
@@ -168,6 +170,7 @@ impl TaskContext {
     /// ```
     pub fn stream_artifact(&self, spec: ArtifactSpec) -> ArtifactWriter {
         let ArtifactSpec { id, name, description, metadata, extensions } = spec;
+        // The id is chosen now, so that ids follow the order of these calls and not of the first chunks.
         let artifact_id = id.unwrap_or_else(|| self.next_artifact_id());
         let parts = Vec::new();
         let head = Artifact { artifact_id, name, description, parts, metadata, extensions };
@@ -206,6 +209,7 @@ impl TaskContext {
     /// store is not available.
     pub async fn continue_artifact(&self, id: ArtifactId) -> Result<ArtifactWriter, ContextError> {
         self.check_side(&id)?;
+        // Reads the record only if this attempt has not written the artifact itself.
         if !self.is_known_artifact(&id)
             && !self.produced_artifacts().await?.iter().any(|found| found.id == id)
         {
@@ -222,10 +226,12 @@ impl TaskContext {
     /// The run was stopped, or the chunk cannot be stored or appended.
     pub async fn artifact_update(&self, update: ArtifactUpdate) -> Result<(), ContextError> {
         check::update(&update)?;
+        // Before the early return below: an empty chunk for a wrong artifact is a mistake too.
         self.check_chunk(&update.artifact.artifact_id, update.append)?;
         if update.artifact.parts.is_empty() {
             return Ok(());
         }
+        // Noted before the output is sent, so that concurrent code sees the claim on the id.
         if !update.append {
             self.note_written(&update.artifact.artifact_id);
         }
@@ -268,6 +274,7 @@ impl TaskContext {
             // A stopped run refuses to flush, and the error says why it was stopped.
             self.run.io.flush().await?;
         }
+        // Dropped with the step if the step fails; the commit writes all of it.
         scope.hold(body)?;
         // Output that is held back still counts as progress.
         self.run.io.progress();
@@ -278,6 +285,7 @@ impl TaskContext {
     /// gives the same ids and replaces what this one had sent.
     fn next_artifact_id(&self) -> ArtifactId {
         let counter = self.scope.as_ref().map_or(&self.run.artifacts_named, |scope| &scope.named);
+        // Relaxed: only the uniqueness of the number matters.
         let n = counter.fetch_add(1, Ordering::Relaxed) + 1;
         let name = match (&self.scope, self.turn()) {
             // Counted per step: the same id whether or not earlier steps are skipped.

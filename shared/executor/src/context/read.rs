@@ -149,8 +149,10 @@ impl TaskContext {
         if stored.is_empty() {
             return Ok(());
         }
+        // One read for all parts: each costs a round trip to the store.
         let hashes: Vec<BlobHash> = stored.iter().map(|(blob, _)| blob.hash).collect();
         let blobs = self.run.io.read_blobs(hashes).await?;
+        // Several parts may share a blob, so the bytes are cloned (a reference count) and not taken.
         for (blob, mut slot) in stored {
             let bytes = blobs.get(&blob.hash).ok_or(ContextError::MissingBlob(blob.hash))?.clone();
             slot.restore(&blob, bytes)?;
@@ -173,6 +175,7 @@ impl TaskContext {
     /// The run was stopped, or the store is not available.
     pub async fn referenced_tasks(&self) -> Result<Vec<Task>, ContextError> {
         let mut tasks = Vec::new();
+        // Ids of other systems are legal references, and cannot be read here.
         for id in self.message().reference_task_ids.iter().filter_map(|id| id.parse().ok()) {
             tasks.extend(self.run.io.read_task(id).await?);
         }
@@ -209,6 +212,7 @@ impl TaskContext {
     /// # Errors
     /// The run was stopped, or the store is not available.
     pub async fn produced_artifacts(&self) -> Result<Vec<ProducedArtifact>, ContextError> {
+        // The first attempt of a new task cannot have any: saves the read.
         if !self.has_written() && !self.assignment().may_have_output() {
             return Ok(Vec::new());
         }

@@ -110,13 +110,16 @@ impl TaskContext {
         Fut: Future<Output = Result<T, ExecutorError>>,
     {
         let name = valid_name(name)?;
+        // The name is claimed even if the work fails: a second use in this attempt would read nothing.
         let step = match self.begin_step(name.as_str()).await? {
             StepStart::Done(stored) => return Ok(decode(&name, &stored)?),
             StepStart::Open(step) => step,
         };
+        // The task-local catches nested steps through the outer context, which carries no scope.
         let current = (self.run_address(), name.clone());
         let made = CURRENT_STEP.scope(current, work(step.ctx.clone())).await?;
         let value = encode(&name, &made)?;
+        // The value may be large, and the caller gets the one read back from JSON.
         drop(made);
         // Before the commit: a value that a later attempt could not read must not be stored.
         let read_back = serde_json::from_str(value.as_str()).map_err(|error| {
@@ -135,10 +138,12 @@ impl TaskContext {
         if let Some(outer) = self.surrounding_step() {
             return Err(StepError::Nested { outer, inner: name }.into());
         }
+        // Before the read, so that two concurrent steps of one name cannot both find nothing.
         self.claim_step_name(&name)?;
         if let Some(value) = self.stored(&name).await? {
             return Ok(StepStart::Done(value));
         }
+        // From here on the store may hold a value of this name, written by this attempt.
         self.note_name_use(&name, NameUse::Begun);
         let scope = Arc::new(StepScope::new(name));
         let ctx = Self { run: Arc::clone(&self.run), scope: Some(Arc::clone(&scope)) };
@@ -184,8 +189,10 @@ impl TaskContext {
         }
         let value = encode(&name, value)?;
         let checkpoint = Checkpoint::new(name.as_str(), value.clone()).map_err(StepError::from)?;
+        // After the value was encoded: a value that cannot be stored does not use up the name.
         self.claim_checkpoint_name(&name)?;
         self.run.io.commit(Vec::new(), checkpoint).await?;
+        // Remembered, so that reading the checkpoint back needs no round trip.
         self.note_name_use(&name, NameUse::Checkpoint(Some(value)));
         Ok(())
     }
@@ -230,6 +237,7 @@ impl TaskContext {
 
     /// The step that this context, or the calling code, belongs to.
     pub(super) fn surrounding_step(&self) -> Option<CheckpointName> {
+        // Other runs share the thread's task-local, so the address tells whether the step is of this run.
         let here = self.run_address();
         let current =
             || CURRENT_STEP.try_with(|(run, name)| (*run == here).then(|| name.clone())).ok()?;
@@ -238,6 +246,7 @@ impl TaskContext {
 
     /// Reads the stored value of a name. Asks the store only if there can be one.
     async fn stored(&self, name: &CheckpointName) -> Result<Option<Json>, ContextError> {
+        // The claim says whether any checkpoint exists. Most tasks have none, and so never read one.
         if !self.assignment().has_checkpoints && !self.has_begun_step(name) {
             return Ok(None);
         }
@@ -269,9 +278,12 @@ impl OpenStep {
     pub async fn commit(self, value: Json) -> Result<(), ContextError> {
         let checkpoint =
             Checkpoint::new(self.scope.name.as_str(), value).map_err(StepError::from)?;
+        // Ends the scope first: a clone of the step's context must not add output to a commit under way.
         let pending = self.scope.end();
+        // Code outside may have begun one of the artifacts since the step wrote it.
         self.ctx.check_commit(&pending.written)?;
         self.ctx.run.io.commit(pending.output, checkpoint).await?;
+        // Only after the commit: a step that failed leaves its artifacts to either side.
         self.ctx.note_committed(pending.written);
         Ok(())
     }
@@ -301,6 +313,7 @@ impl StepScope {
         if pending.ended {
             return Err(StepError::Ended { step: self.name.clone() });
         }
+        // Output of a step stays in memory, so both the number of entries and their size are bounded.
         let full = pending.output.len() >= StepError::MAX_STEP_ENTRIES
             || pending.bytes.saturating_add(bytes) > StepError::MAX_STEP_BYTES;
         if full {

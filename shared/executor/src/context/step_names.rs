@@ -30,6 +30,7 @@ impl TaskContext {
         match self.used_names().entry(name.clone()) {
             Entry::Occupied(_) => Err(StepError::DuplicateName(name.clone())),
             Entry::Vacant(free) => {
+                // Until the read shows that the work has to be done.
                 free.insert(NameUse::Skipped);
                 Ok(())
             }
@@ -38,6 +39,7 @@ impl TaskContext {
 
     /// Claims the name of a checkpoint. A checkpoint may be moved, so its own name is free.
     pub(super) fn claim_checkpoint_name(&self, name: &CheckpointName) -> Result<(), StepError> {
+        // A failed commit keeps the claim: the name still means this checkpoint.
         match self.used_names().entry(name.clone()).or_insert(NameUse::Checkpoint(None)) {
             NameUse::Checkpoint(_) => Ok(()),
             NameUse::Skipped | NameUse::Begun => Err(StepError::DuplicateName(name.clone())),

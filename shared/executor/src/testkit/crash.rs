@@ -38,6 +38,7 @@ pub async fn crash_everywhere(task: impl AsyncFn() -> TestRun) -> Vec<TestReport
     );
     check_readers(&undisturbed, "undisturbed");
     let mut reports = Vec::new();
+    // Both sides of every write: not yet durable, and durable but not yet known to the executor.
     for write in 1..=undisturbed.writes() {
         let before = task().await.crash_before_write(write).run().await;
         reports.push(recover(&undisturbed, before, &format!("killed before write {write}")).await);

@@ -96,6 +96,7 @@ impl TestIo {
             state.running()?;
             state.counts.writes += 1;
             let (now, crash) = (state.counts.writes, state.script.crash);
+            // Writes count from 1, the one that the worker dies in included.
             let dies_before = crash == Some(CrashPoint::Before(now));
             if !dies_before {
                 state.store(output, checkpoint);
@@ -121,6 +122,7 @@ impl TestIo {
 
     /// Applies the script for the current number of events.
     fn advance(&self, state: &mut State) {
+        // Ascending by event count, so the first one that is not due ends the loop.
         while state.script.follow_ups.front().is_some_and(|(n, _)| *n <= state.emitted) {
             let Some((_, message)) = state.script.follow_ups.pop_front() else { break };
             state.record.add_later_message(message);
@@ -150,6 +152,7 @@ impl State {
                 self.other.blobs.insert(blob.hash, blob.bytes);
             }
             self.record.append(body);
+            // Only events advance the script: checkpoints do not.
             self.emitted += 1;
         }
         self.record.checkpoints.extend(checkpoint.map(|kept| (kept.name, kept.value)));
@@ -223,6 +226,7 @@ impl TaskIo for TestIo {
 
     async fn messages_after(&self, after: Seq) -> Result<Vec<HistoryItem>, OutputStopped> {
         loop {
+            // Registered before the look at the record, so that a message in between is not missed.
             let new_message = self.new_message.notified();
             {
                 let state = self.lock();

@@ -1,7 +1,6 @@
 //! The result of a test run.
 
 use super::{
-    TestRun,
     io::{OtherData, RunCounts},
     record::TaskRecord,
 };
@@ -27,11 +26,11 @@ pub enum TestRunEnd {
 
 /// The output of an executor in one run.
 pub struct TestReport {
-    executor: Arc<dyn Executor>,
+    pub(super) executor: Arc<dyn Executor>,
     end: TestRunEnd,
     read_up_to: Seq,
-    record: TaskRecord,
-    other: OtherData,
+    pub(super) record: TaskRecord,
+    pub(super) other: OtherData,
     counts: RunCounts,
     steps_begun: Vec<CheckpointName>,
     first: usize,
@@ -49,6 +48,7 @@ impl TestReport {
         if let TestRunEnd::Outcome(outcome) = &end
             && !matches!(outcome, Outcome::Failed(failure) if failure.retryable)
         {
+            // As the worker marks the status of a direct reply.
             let direct = matches!(outcome, Outcome::Direct(_));
             let change = StatusChange::with(outcome.state(), outcome.message().cloned());
             record.append(EntryBody::Status(StatusChange { direct, ..change }));
@@ -190,32 +190,6 @@ impl TestReport {
     /// The whole log of the task, over all runs.
     pub(super) fn log(&self) -> &[LogEntry] {
         &self.record.entries
-    }
-
-    /// Sets up the next attempt of the same turn, after a failure or a stop.
-    pub fn retry(self) -> TestRun {
-        let mut record = self.record;
-        record.attempt += 1;
-        TestRun::resume(self.executor, record, self.other)
-    }
-
-    /// Sets up the same attempt on another worker, after this one was lost.
-    pub fn after_worker_loss(self) -> TestRun {
-        TestRun::resume(self.executor, self.record, self.other)
-    }
-
-    /// Sets up the next turn of a parked task, with the client's answer. Panics when the task is
-    /// not parked.
-    #[track_caller]
-    pub fn answer(self, text: impl Into<String>) -> TestRun {
-        assert!(self.state().is_parked(), "a task that is {} waits for no answer", self.state());
-        let mut record = self.record;
-        let message = record.message(vec![Part::text(text)]);
-        record.add_later_message(message);
-        record.append(EntryBody::Status(StatusChange::to(TaskState::Submitted)));
-        record.attempt = 1;
-        record.turn += 1;
-        TestRun::resume(self.executor, record, self.other)
     }
 }
 

@@ -8,8 +8,8 @@ use super::{
 use crate::{Assignment, Executor, Outcome, OutputStopped, TaskContext};
 use futures::FutureExt;
 use longhaul_domain::{
-    CheckpointName, Json, JsonObject, Message, Part, Task, TaskState, Timestamp,
-    blob::offload_to_blobs,
+    CheckpointName, EntryBody, Json, JsonObject, Message, Part, Task, TaskState, Timestamp,
+    blob::offload_to_blobs, log::StatusChange,
 };
 use std::{
     any::Any,
@@ -232,12 +232,15 @@ impl TestRun {
             state_before: self.state_before,
             has_checkpoints: !self.record.checkpoints.is_empty(),
         };
+        // After the assignment was taken: a run sees the state from before its own start.
         self.record.begin_attempt();
         let first = self.record.entries.len();
         let io = TestIo::new(self.record, self.other, self.script);
         let ctx = TaskContext::new(assignment, io.clone(), io.cancel.clone(), counting_ids());
+        // A panic ends the run, and nothing uses its context again.
         let call = AssertUnwindSafe(self.executor.execute(ctx.clone())).catch_unwind();
         let end = tokio::select! {
+            // A crash wins over an executor that returns in the same poll: a dead worker reports nothing.
             biased;
             () = io.crashed.cancelled() => TestRunEnd::Crashed,
             ended = call => match ended.map(Outcome::from_result) {
@@ -247,6 +250,35 @@ impl TestRun {
             },
         };
         TestReport::new(self.executor, end, &ctx, io.end(), first)
+    }
+}
+
+/// Runs that continue the task of a report.
+impl TestReport {
+    /// Sets up the next attempt of the same turn, after a failure or a stop.
+    pub fn retry(self) -> TestRun {
+        let mut record = self.record;
+        record.attempt += 1;
+        TestRun::resume(self.executor, record, self.other)
+    }
+
+    /// Sets up the same attempt on another worker, after this one was lost.
+    pub fn after_worker_loss(self) -> TestRun {
+        TestRun::resume(self.executor, self.record, self.other)
+    }
+
+    /// Sets up the next turn of a parked task, with the client's answer. Panics when the task is
+    /// not parked.
+    #[track_caller]
+    pub fn answer(self, text: impl Into<String>) -> TestRun {
+        assert!(self.state().is_parked(), "a task that is {} waits for no answer", self.state());
+        let mut record = self.record;
+        let message = record.message(vec![Part::text(text)]);
+        record.add_later_message(message);
+        record.append(EntryBody::Status(StatusChange::to(TaskState::Submitted)));
+        record.attempt = 1;
+        record.turn += 1;
+        TestRun::resume(self.executor, record, self.other)
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn spawn(config: &ProcessConfig) -> std::io::Result<(Child, ProcessGr
             command.env_remove(name);
         }
     }
+    // Python buffers a pipe by blocks, which would hold frames back.
     command.env("PYTHONUNBUFFERED", "1");
     command.envs(config.env.iter().map(|(name, value)| (name, value.expose())));
     if let Some(dir) = &config.working_dir {
@@ -28,6 +29,7 @@ pub(super) fn spawn(config: &ProcessConfig) -> std::io::Result<(Child, ProcessGr
     }
     let child = command.process_group(0).kill_on_drop(true).spawn()?;
     let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    // As early as possible: a worker killed before this line leaves the program to its closed input.
     if let (Some(guard), Some(leader)) = (&config.guard, leader) {
         guard.watch(leader);
     }

@@ -123,6 +123,7 @@ impl WorkerFrame<'_> {
     pub fn line(&self) -> Vec<u8> {
         let json =
             serde_json::to_vec(self).expect("frames have string keys and cannot fail to encode");
+        // JSON strings may hold U+2028 and U+2029, where some readers split lines.
         let mut line = escape_line_separators(json);
         line.push(b'\n');
         line

@@ -77,7 +77,9 @@ pub(super) async fn start(
     // A program that is about to exit gets time to report its status. Any other is killed at once.
     let exit_timeout = if error.exiting { EXIT_TIMEOUT } else { Duration::ZERO };
     let exited = timeout(exit_timeout, child.wait()).await;
+    // With its children, whether or not the program has exited.
     group.kill();
+    // Reads the rest of standard error, which usually holds the reason.
     let _ = timeout(EXIT_TIMEOUT, stderr).await;
     let status = match exited {
         Ok(Ok(status)) => format!(" ({status})"),

@@ -33,6 +33,7 @@ impl<R: AsyncBufRead + Unpin> BoundedLines<R> {
     pub async fn next(&mut self) -> Line {
         let mut line = Vec::new();
         loop {
+            // Bounded by the reader's buffer: a long line never has to fit into memory as a whole.
             let Ok(available) = self.reader.fill_buf().await else { return Line::End };
             if available.is_empty() {
                 return if line.is_empty() { Line::End } else { Line::Unfinished(line) };
@@ -40,12 +41,14 @@ impl<R: AsyncBufRead + Unpin> BoundedLines<R> {
             let end = available.iter().position(|byte| *byte == b'\n');
             let content = &available[..end.unwrap_or(available.len())];
             let taken = end.map_or(content.len(), |end| end + 1);
+            // `line` never exceeds `max`, so the subtraction cannot underflow.
             let too_long = !self.skipping && content.len() > self.max - line.len();
             if !self.skipping {
                 line.extend_from_slice(&content[..content.len().min(self.max - line.len())]);
             }
             self.reader.consume(taken);
             if too_long {
+                // If the line end is in the buffer too, nothing is left to skip.
                 self.skipping = end.is_none();
                 return Line::TooLong(line);
             }

@@ -45,6 +45,7 @@ impl LogRateLimiter {
             self.logged = 0;
         }
         if self.logged == MAX_LINES_PER_SECOND {
+            // Reported with the next admitted line, so that a flood leaves a trace in the log.
             self.dropped = self.dropped.saturating_add(1);
             return LogAdmission::Dropped;
         }

@@ -15,6 +15,7 @@ pub(super) fn outcome(
     open_step: Option<&str>,
 ) -> Result<Outcome, String> {
     let message = message(ctx, frame)?;
+    // A failure or cancellation discards open steps; any other ending has to end them first.
     let gives_up = matches!(frame.kind, FrameKind::Failed | FrameKind::Canceled);
     if let Some(step) = open_step.filter(|_| !gives_up) {
         return Err(format!("it ended the run while step {step:?} is under way"));

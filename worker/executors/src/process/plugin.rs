@@ -58,6 +58,7 @@ impl Plugin {
     ) -> Arc<Self> {
         let StartedPlugin { child, group, stdin, stdout, ready } = started;
         let offered = if config.keep { config.max_inflight.max(1) } else { 1 };
+        // A plugin that does not say how many runs it takes gets one at a time.
         let slots = ready.max_inflight.unwrap_or(1).clamp(1, offered);
         let (lines, queue) = mpsc::channel(MAX_QUEUED_LINES);
         longhaul_runtime::spawn("plugin input", streams::write_stdin(state.clone(), stdin, queue));
@@ -96,6 +97,7 @@ impl Plugin {
 
     /// Returns true while the plugin accepts runs.
     pub fn is_alive(&self) -> bool {
+        // A plugin on its way out must not get another run, even before the process has ended.
         let ended = [&self.state.closing, &self.state.terminating, &self.state.killing];
         !self.state.dead.is_cancelled() && !ended.into_iter().any(CancellationToken::is_cancelled)
     }

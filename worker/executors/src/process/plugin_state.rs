@@ -82,6 +82,7 @@ impl PluginState {
             None => self.routes.only_run(),
         };
         tracing::error!(agent = %self.agent, command = self.command, violation, "plugin violated the protocol");
+        // Set before the kill, so that the exit cannot be taken for the cause. A second set is ignored.
         let _ = self.termination.set(Termination { violation: Some(violation), culprit });
         self.killing.cancel();
     }
@@ -100,6 +101,7 @@ impl PluginState {
         let _ = self.termination.set(Termination { violation: None, culprit });
         let _ = self.exit_status.set(status);
         self.dead.cancel();
+        // Last: the runs see the end of their events, and then ask for their fate.
         self.routes.shut_down();
     }
 

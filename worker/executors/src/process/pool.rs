@@ -99,6 +99,7 @@ impl PluginPool {
             isolated.remove(at);
         }
         if needed {
+            // Forgets the oldest. A task that was forgotten shares a plugin again, which is safe.
             isolated.truncate(MAX_ISOLATED_TASKS - 1);
             isolated.push_front(task);
         }
@@ -133,6 +134,7 @@ impl PluginPool {
             alive
         });
         plugins.iter().find_map(|plugin| {
+            // Under the lock, so that a plugin cannot be dropped from the list in between.
             let slot = plugin.slots.clone().try_acquire_owned().ok()?;
             Some(PluginLease { plugin: plugin.clone(), _slot: Some(slot) })
         })

@@ -61,6 +61,7 @@ impl ProcessConfig {
         let refused = |tried: &Result<PathBuf, ProgramError>| {
             matches!(tried, Err(ProgramError::NotExecutable(_)))
         };
+        // Like `execvp`: a file that is not executable hides no later one, but is the better error.
         let best = found.iter().find(|tried| tried.is_ok());
         best.or_else(|| found.iter().find(|tried| refused(tried))).cloned().unwrap_or_else(|| {
             let path = path.to_string_lossy().into_owned();

@@ -146,6 +146,7 @@ async fn step(
     match method {
         "beginStep" => {
             let (name, _) = name_param(method, params)?;
+            // Before the step begins: its name would be used up otherwise.
             steps.check_capacity().map_err(RequestError::Rejected)?;
             match ctx.begin_step(name).await? {
                 StepStart::Done(value) => Ok(RequestReply::Step(Some(value))),
@@ -180,12 +181,14 @@ fn name_and_value(method: &str, params: RequestParams) -> Result<(String, Json),
 
 async fn part(ctx: &TaskContext, params: RequestParams) -> Result<RequestReply, RequestError> {
     let id = params.id.ok_or_else(|| rejected("`part` needs params.id"))?;
+    // The store checks that the blob belongs to the task's owner.
     let hash: BlobHash = serde_json::from_value(serde_json::Value::String(id))
         .map_err(|_| rejected("params.id is not the id of a large part"))?;
     // Any kind of content can be read as bytes.
     let reference = BlobRef { hash, size: 0, kind: BlobKind::Raw };
     let bytes = ctx.bytes(&Part::new(Content::Blob(reference))).await?;
     let size = bytes.len();
+    // Clamped rather than refused: a read behind the end is empty, as with files.
     let start = params.offset.unwrap_or(0).min(size);
     let end = start.saturating_add(params.length.unwrap_or(size)).min(size);
     Ok(RequestReply::Part { raw: STANDARD.encode(&bytes[start..end]), size })

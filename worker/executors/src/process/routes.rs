@@ -60,9 +60,11 @@ impl RunRoute {
             return Err("the run has ended".to_owned());
         }
         let take = |count: &AtomicU32| {
+            // Never below zero: the plugin must not borrow credit.
             count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok()
         };
         if kind.is_end() {
+            // Set by the reader, so that a frame right after the end is refused even before the run has seen it.
             self.ended.store(true, Ordering::Release);
         } else if self.end_only.load(Ordering::Acquire) {
             return Ok(false);

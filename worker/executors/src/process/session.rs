@@ -112,6 +112,7 @@ impl PluginSession<'_> {
         self.begin().await?;
         loop {
             let frame = tokio::select! {
+                // A stop wins over frames that are already queued.
                 biased;
                 () = self.ctx.cancelled() => return Err(SessionError::Stopped(None)),
                 () = self.route.progress() => {
@@ -168,6 +169,7 @@ impl PluginSession<'_> {
             },
             credit: CREDIT_WINDOW,
         };
+        // Before the send: from now on the plugin may work on the run, and must be told of a stop.
         self.begun = true;
         self.send(&frame).await
     }
@@ -175,6 +177,7 @@ impl PluginSession<'_> {
     /// Sends a further message of the client to the plugin.
     async fn follow_up(&mut self, item: HistoryItem) -> Result<(), SessionError> {
         let message = self.inline(item.message).await?;
+        // Before the send, so that a quick acknowledgement finds the message.
         self.sent.insert(message.message_id.clone(), item.seq);
         self.send(&WorkerFrame::Message { run: self.run, message: MessageOut::from(&message) })
             .await
@@ -193,6 +196,7 @@ impl PluginSession<'_> {
         if !self.begun {
             return Err(reason.into());
         }
+        // Output after the cancellation does not count, and must not exhaust the credit.
         self.route.only_end();
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let cancel = WorkerFrame::Cancel { run: self.run, reason: reason.name(), grace_ms };

@@ -29,6 +29,7 @@ pub(super) async fn write_stdin(
 ) {
     let lines = async {
         while let Some(line) = queue.recv().await {
+            // The plugin has closed its input. Its end is noticed by the supervisor.
             if stdin.write_all(&line).await.is_err() {
                 return;
             }
