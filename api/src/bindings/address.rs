@@ -15,7 +15,7 @@ use axum::http::request::Parts;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Headers that only proxies send.
-const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-host", "x-forwarded-proto"];
+const FORWARDING_HEADERS: [&str; 3] = ["forwarded", "x-forwarded-host", "x-forwarded-proto"];
 
 /// Chooses the address that a card names.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Addresses {
     }
 
     fn warn(&self, parts: &Parts) {
-        let is_forwarded = FORWARDED.iter().any(|name| parts.headers.contains_key(*name));
+        let is_forwarded = FORWARDING_HEADERS.iter().any(|name| parts.headers.contains_key(*name));
         if is_forwarded && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "forwarded headers ignored: their sender is not in server.trusted_proxies. List it there, or set server.public_url, so that \

@@ -65,18 +65,18 @@ pub async fn handle_call(
 ) -> Response {
     let span = context.span();
     let version = stated_version(&parts.headers, parts.uri.query());
-    let exchange = Exchange { state, parts, version };
+    let exchange = RpcExchange { state, parts, version };
     exchange.answer(context, agent, body).instrument(span).await
 }
 
-struct Exchange<'a> {
+struct RpcExchange<'a> {
     state: &'a AppState,
     parts: Parts,
     /// A2A version stated by the request.
     version: Option<String>,
 }
 
-impl Exchange<'_> {
+impl RpcExchange<'_> {
     async fn answer(&self, context: RequestContext, agent: Option<String>, body: Body) -> Response {
         let caller = match caller(self.state, &self.parts.headers, context, agent.as_deref()).await
         {

@@ -17,11 +17,11 @@ use std::{sync::Arc, time::Duration};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 /// Names of cards and key sets, below any address. They are public, and every page may read them.
-const DOCUMENTS: [&str; 3] = ["agent-card.json", "agent.json", "jwks.json"];
+const DOCUMENT_NAMES: [&str; 3] = ["agent-card.json", "agent.json", "jwks.json"];
 
 /// Paths of health probes, which address a node by any name.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
-const GRPC_PROBES: &str = "/grpc.health.v1.Health/";
+const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+const GRPC_PROBE_PREFIX: &str = "/grpc.health.v1.Health/";
 
 /// Time for which browsers may cache a preflight response; none caches it longer.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -225,13 +225,14 @@ fn is_preflight(parts: &Parts) -> bool {
 fn is_exempt(parts: &Parts) -> bool {
     let path = parts.uri.path();
     let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    (reads && (is_document(path) || PROBES.contains(&path))) || path.starts_with(GRPC_PROBES)
+    (reads && (is_document(path) || PROBE_PATHS.contains(&path)))
+        || path.starts_with(GRPC_PROBE_PREFIX)
 }
 
 /// True for paths of cards and key sets.
 pub fn is_document(path: &str) -> bool {
     let Some((_, name)) = path.rsplit_once("/.well-known/") else { return false };
-    DOCUMENTS.contains(&name.strip_suffix('/').unwrap_or(name))
+    DOCUMENT_NAMES.contains(&name.strip_suffix('/').unwrap_or(name))
 }
 
 /// Answers preflight requests, and adds CORS headers to responses for pages that the policy allows.

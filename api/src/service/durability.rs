@@ -13,7 +13,7 @@ use longhaul_wire::{ProtocolError, Violation};
 use std::time::Duration;
 
 /// Reason for refusing an option in a follow-up.
-const ONCE: &str = "is set when the task is created; leave it out of later messages";
+const SET_AT_CREATION: &str = "is set when the task is created; leave it out of later messages";
 
 /// Reads the options of a message.
 pub fn read(message: &Message) -> Result<DurabilityOptions> {
@@ -54,7 +54,7 @@ pub fn check_follow_up(options: &DurabilityOptions) -> Result<()> {
     let violations: Vec<Violation> = given
         .into_iter()
         .filter(|(_, given)| *given)
-        .map(|(member, _)| Violation::new(path(member), ONCE))
+        .map(|(member, _)| Violation::new(path(member), SET_AT_CREATION))
         .collect();
     if violations.is_empty() { Ok(()) } else { Err(ProtocolError::InvalidParams(violations)) }
 }
@@ -98,9 +98,9 @@ pub fn run_options(
 
 /// The time `wait` after another; `None` when no store could hold it.
 fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
-    const END: i64 = 253_402_300_800;
+    const MAX_TIME_SECONDS: i64 = 253_402_300_800;
     let at = now.checked_add_signed(chrono::TimeDelta::from_std(wait).ok()?)?;
-    (at.timestamp() < END).then_some(at)
+    (at.timestamp() < MAX_TIME_SECONDS).then_some(at)
 }
 
 /// Path of an option in the request, for violations.

@@ -70,14 +70,14 @@ fn content(body: &[u8]) -> Result<(bool, &[u8]), ProtocolError> {
     }
     let Some((&[compressed, a, b, c, d], rest)) = body.split_first_chunk::<FRAME_HEADER_BYTES>()
     else {
-        return refuse(TRUNCATED);
+        return refuse(TRUNCATED_MESSAGE);
     };
     if compressed > 1 {
         return refuse("what comes is no message of gRPC: it must begin with 0, and its length");
     }
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     match rest.get(..length) {
-        None => refuse(TRUNCATED),
+        None => refuse(TRUNCATED_MESSAGE),
         Some(message) if message.len() == rest.len() => Ok((compressed == 1, message)),
         Some(_) => refuse("the call has more than one message; make a call for each"),
     }
@@ -87,7 +87,7 @@ fn refuse<T>(why: &str) -> Result<T, ProtocolError> {
     Err(ProtocolError::InvalidRequest(why.to_owned()))
 }
 
-const TRUNCATED: &str = "the message is shorter than it says; send all of it";
+const TRUNCATED_MESSAGE: &str = "the message is shorter than it says; send all of it";
 
 #[cfg(test)]
 mod tests {

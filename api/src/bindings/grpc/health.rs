@@ -21,11 +21,12 @@ use tonic_health::pb::{
 };
 use tonic_reflection::server::Builder;
 
-const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
-const OLD_REFLECTION: &str = "grpc.reflection.v1alpha.ServerReflection";
+const REFLECTION_SERVICE: &str = "grpc.reflection.v1.ServerReflection";
+const LEGACY_REFLECTION_SERVICE: &str = "grpc.reflection.v1alpha.ServerReflection";
 
 /// Names of these services.
-pub const SERVICE_NAMES: [&str; 3] = [health_server::SERVICE_NAME, REFLECTION, OLD_REFLECTION];
+pub const SERVICE_NAMES: [&str; 3] =
+    [health_server::SERVICE_NAME, REFLECTION_SERVICE, LEGACY_REFLECTION_SERVICE];
 
 /// Interval at which watchers learn of a change.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,12 +50,12 @@ pub fn routes(state: &AppState) -> Router {
     if let Ok(service) = described().build_v1() {
         let service = service.max_decoding_message_size(MAX_REQUEST_BYTES);
         let service = service.accept_compressed(CompressionEncoding::Gzip);
-        router = router.route_service(&path(REFLECTION), service);
+        router = router.route_service(&path(REFLECTION_SERVICE), service);
     }
     if let Ok(service) = described().build_v1alpha() {
         let service = service.max_decoding_message_size(MAX_REQUEST_BYTES);
         let service = service.accept_compressed(CompressionEncoding::Gzip);
-        router = router.route_service(&path(OLD_REFLECTION), service);
+        router = router.route_service(&path(LEGACY_REFLECTION_SERVICE), service);
     }
     router
 }

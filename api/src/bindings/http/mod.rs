@@ -34,7 +34,7 @@ use longhaul_wire::{
 };
 use path::RequestTarget;
 pub use path::is_reserved;
-use reply::{HttpReply, TYPES};
+use reply::{CONTENT_TYPES, HttpReply};
 use routes::RouteVersion;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -50,7 +50,7 @@ pub async fn fallback(State(state): State<AppState>, request: Request) -> Respon
     }
     let context = RequestContext::from_request(&state, &parts);
     let span = context.span();
-    let exchange = Exchange { state: &state, parts: &parts };
+    let exchange = HttpExchange { state: &state, parts: &parts };
     exchange.answer(context, body).instrument(span).await
 }
 
@@ -69,12 +69,12 @@ impl From<ProtocolError> for HttpRefusal {
     }
 }
 
-struct Exchange<'a> {
+struct HttpExchange<'a> {
     state: &'a AppState,
     parts: &'a Parts,
 }
 
-impl Exchange<'_> {
+impl HttpExchange<'_> {
     async fn answer(&self, context: RequestContext, body: Body) -> Response {
         let headers = &self.parts.headers;
         let target = match path::find(&self.parts.method, self.parts.uri.path()) {
@@ -175,7 +175,7 @@ impl Exchange<'_> {
         })?;
         match refused_type(&self.parts.headers, &read) {
             Some(media_type) => {
-                let accepted = TYPES.map(str::to_owned).to_vec();
+                let accepted = CONTENT_TYPES.map(str::to_owned).to_vec();
                 let error = ProtocolError::ContentTypeNotSupported { media_type, accepted };
                 Err(HttpRefusal(error, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)))
             }

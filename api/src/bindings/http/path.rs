@@ -64,7 +64,7 @@ pub enum TargetError {
 pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, TargetError> {
     let path = path.strip_prefix('/').ok_or(TargetError::NotFound)?;
     let segments: Vec<&str> = path.split('/').take(MAX_SEGMENTS + 1).collect();
-    let (address, matched) = address(&segments).ok_or(TargetError::NotFound)?;
+    let (prefix, matched) = split_prefix(&segments).ok_or(TargetError::NotFound)?;
     let wanted_method = if method == Method::HEAD { &Method::GET } else { method };
     // The path is known; the method may still be wrong.
     let route: &OperationRoute = match matched.routes().find(|route| route.method == *wanted_method)
@@ -73,29 +73,29 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Result<RequestTarget<'a>, Tar
         None => return Err(TargetError::Method(methods(&matched))),
     };
     let text = |name, raw| decoded(name, raw).map_err(TargetError::Refused);
-    let tenant = address.tenant.map(|raw| text("tenant", raw)).transpose()?;
+    let tenant = prefix.tenant.map(|raw| text("tenant", raw)).transpose()?;
     // Checked after decoding, too: an encoded reserved word is one.
     if tenant.as_deref().is_some_and(|tenant| RESERVED_SEGMENTS.contains(&tenant)) {
         return Err(TargetError::NotFound);
     }
     let ids = matched.ids.iter().map(|(name, raw)| Ok((*name, text(name, raw)?)));
     Ok(RequestTarget {
-        agent: address.agent.map(|raw| text("agent", raw)).transpose()?,
+        agent: prefix.agent.map(|raw| text("agent", raw)).transpose()?,
         tenant,
-        route_version: address.route_version,
+        route_version: prefix.route_version,
         operation: route.operation,
         ids: ids.collect::<Result<_, TargetError>>()?,
     })
 }
 
 /// The part of a path before the operation.
-struct Address<'a> {
+struct TargetPrefix<'a> {
     agent: Option<&'a str>,
     tenant: Option<&'a str>,
     route_version: RouteVersion,
 }
 
-fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, MatchedRoute<'a>)> {
+fn split_prefix<'a>(segments: &[&'a str]) -> Option<(TargetPrefix<'a>, MatchedRoute<'a>)> {
     let (agent, rest) = agent(segments);
     let (tenant, rest) = match rest {
         [first, rest @ ..] if !rest.is_empty() && !RESERVED_SEGMENTS.contains(first) => {
@@ -107,7 +107,7 @@ fn address<'a>(segments: &[&'a str]) -> Option<(Address<'a>, MatchedRoute<'a>)> 
         Some(rest) => (RouteVersion::V0_3, rest),
         None => (RouteVersion::V1_0, rest),
     };
-    Some((Address { agent, tenant, route_version }, MatchedRoute::find(route_version, rest)?))
+    Some((TargetPrefix { agent, tenant, route_version }, MatchedRoute::find(route_version, rest)?))
 }
 
 /// The agent in front, and the rest of the path.

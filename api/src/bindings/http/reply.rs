@@ -14,7 +14,7 @@ const A2A_JSON: &str = "application/a2a+json";
 const JSON: &str = "application/json";
 
 /// Content types of bodies, in either direction.
-pub const TYPES: [&str; 2] = [A2A_JSON, JSON];
+pub const CONTENT_TYPES: [&str; 2] = [A2A_JSON, JSON];
 
 /// Content type and dialect of a client's responses.
 #[derive(Debug, Clone, Copy)]

@@ -41,25 +41,25 @@ const fn route(
     OperationRoute { route_version, path, method, operation }
 }
 
-const TASK: &str = "tasks/{id}";
-const CANCEL: &str = "tasks/{id}:cancel";
-const SUBSCRIBE: &str = "tasks/{id}:subscribe";
-const CONFIGS: &str = "tasks/{taskId}/pushNotificationConfigs";
-const CONFIG: &str = "tasks/{taskId}/pushNotificationConfigs/{id}";
+const TASK_PATH: &str = "tasks/{id}";
+const CANCEL_PATH: &str = "tasks/{id}:cancel";
+const SUBSCRIBE_PATH: &str = "tasks/{id}:subscribe";
+const PUSH_CONFIGS_PATH: &str = "tasks/{taskId}/pushNotificationConfigs";
+const PUSH_CONFIG_PATH: &str = "tasks/{taskId}/pushNotificationConfigs/{id}";
 
 /// All routes. Of two that match, the first counts.
 static ROUTES: [OperationRoute; 14] = [
     route(RouteVersion::Both, Method::POST, "message:send", Operation::Send),
     route(RouteVersion::Both, Method::POST, "message:stream", Operation::Stream),
     route(RouteVersion::Both, Method::GET, "tasks", Operation::List),
-    route(RouteVersion::Both, Method::POST, CANCEL, Operation::Cancel),
-    route(RouteVersion::Both, Method::GET, SUBSCRIBE, Operation::Subscribe),
-    route(RouteVersion::Both, Method::POST, SUBSCRIBE, Operation::Subscribe),
-    route(RouteVersion::Both, Method::GET, TASK, Operation::Get),
-    route(RouteVersion::Both, Method::GET, CONFIGS, Operation::ListPush),
-    route(RouteVersion::Both, Method::POST, CONFIGS, Operation::CreatePush),
-    route(RouteVersion::Both, Method::GET, CONFIG, Operation::GetPush),
-    route(RouteVersion::Both, Method::DELETE, CONFIG, Operation::DeletePush),
+    route(RouteVersion::Both, Method::POST, CANCEL_PATH, Operation::Cancel),
+    route(RouteVersion::Both, Method::GET, SUBSCRIBE_PATH, Operation::Subscribe),
+    route(RouteVersion::Both, Method::POST, SUBSCRIBE_PATH, Operation::Subscribe),
+    route(RouteVersion::Both, Method::GET, TASK_PATH, Operation::Get),
+    route(RouteVersion::Both, Method::GET, PUSH_CONFIGS_PATH, Operation::ListPush),
+    route(RouteVersion::Both, Method::POST, PUSH_CONFIGS_PATH, Operation::CreatePush),
+    route(RouteVersion::Both, Method::GET, PUSH_CONFIG_PATH, Operation::GetPush),
+    route(RouteVersion::Both, Method::DELETE, PUSH_CONFIG_PATH, Operation::DeletePush),
     route(RouteVersion::V1_0, Method::GET, "extendedAgentCard", Operation::ExtendedCard),
     route(RouteVersion::V0_3, Method::GET, "card", Operation::ExtendedCard),
     // The 0.3 specification has this spelling in one place.
