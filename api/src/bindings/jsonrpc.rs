@@ -18,7 +18,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
-use longhaul_domain::line::escape_line_separators;
+use longhaul_domain::line_separators::escape_line_separators;
 use longhaul_wire::{
     Dialect, Operation, ProtocolError,
     jsonrpc::{RejectedCall, RpcCall, RpcId, read_call, write_error, write_result},

@@ -16,7 +16,7 @@ use axum::{
     response::Response,
 };
 use futures::stream;
-use longhaul_domain::line::escape_line_separators;
+use longhaul_domain::line_separators::escape_line_separators;
 use longhaul_wire::{
     Dialect, ResultPayload, StreamEvent, WireError,
     jsonrpc::{RpcId, result_envelope},

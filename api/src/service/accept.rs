@@ -15,9 +15,9 @@ use crate::{blocking::block_in_place_if_large, hub::LogSubscription};
 use longhaul_domain::{
     AgentDescriptor, AgentName, ContextId, DurabilityOptions, EntryBody, LogEntry, Seq, Task,
     TaskId, TaskKey, Timestamp,
-    blob::offload_to_blobs,
     bounds::{self, OutOfBounds},
     log::UserMessage,
+    offload::offload_to_blobs,
 };
 use longhaul_store::{
     AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, IncomingMessage, SnapshotOptions,
@@ -300,7 +300,7 @@ fn user_message(request: SendRequest) -> Result<(UserMessage, Vec<String>)> {
     let user_message =
         UserMessage { request_metadata: request.metadata, ..UserMessage::new(request.message) };
     bounds::check_user_message(&user_message)
-        .map_err(|OutOfBounds { place, problem }| ProtocolError::invalid(place, problem))?;
+        .map_err(|OutOfBounds { path, problem }| ProtocolError::invalid(path, problem))?;
     Ok((user_message, request.accepted_output_modes))
 }
 

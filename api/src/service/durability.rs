@@ -17,7 +17,7 @@ const SET_AT_CREATION: &str = "is set when the task is created; leave it out of 
 
 /// Reads the options of a message.
 pub fn read(message: &Message) -> Result<DurabilityOptions> {
-    DurabilityOptions::read(message.metadata.as_ref())
+    DurabilityOptions::from_metadata(message.metadata.as_ref())
         .map_err(|InvalidOption { member, problem }| ProtocolError::invalid(path(&member), problem))
 }
 

@@ -5,7 +5,7 @@
 use super::{Service, blobs::restore, durability};
 use longhaul_domain::{
     AgentName, BlobSlot, ContextId, DurabilityOptions, Json, JsonObject, MessageId, OwnerId,
-    TaskKey, blob::offload_to_blobs, extension::DURABILITY_EXTENSION, log::UserMessage,
+    TaskKey, extension::DURABILITY_EXTENSION, log::UserMessage, offload::offload_to_blobs,
 };
 use longhaul_runtime::TraceContext;
 use longhaul_store::{AcceptNew, DedupeKey, IncomingMessage, Result, Schedule, StoreError};
@@ -62,7 +62,7 @@ impl Service {
         restore(&*self.store, draft.owner, slots.collect()).await?;
         let message = &mut user_message.message;
         message.metadata = without_single_use_options(message.metadata.take());
-        let options = DurabilityOptions::read(message.metadata.as_ref())
+        let options = DurabilityOptions::from_metadata(message.metadata.as_ref())
             .map_err(|error| StoreError::Refused(format!("durability options: {error}")))?;
         let agent = self.agents.get(&draft.agent).await?;
         let limits = agent.map(|agent| agent.limits).unwrap_or_default();

@@ -87,7 +87,7 @@ mod tests {
     use uuid::Uuid;
 
     fn large(size: u64) -> Part {
-        let Blob { hash, .. } = Blob { hash: BlobHash::of(b"x"), bytes: Vec::new().into() };
+        let Blob { hash, .. } = Blob { hash: BlobHash::digest(b"x"), bytes: Vec::new().into() };
         Part::new(Content::Blob(BlobRef { hash, size, kind: BlobKind::Raw }))
     }
 

@@ -335,7 +335,7 @@ mod tests {
         let quiet = StatusChange { metadata, ..StatusChange::to(TaskState::Working) };
         assert!(shows(EntryBody::Status(quiet)), "progress without words");
         let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![Part::text("x")]);
-        assert!(shows(EntryBody::Artifact(ArtifactUpdate::whole(artifact))));
+        assert!(shows(EntryBody::Artifact(ArtifactUpdate::complete(artifact))));
         assert!(shows(status(TaskState::Completed, Some(message))), "the reply, or an end");
         assert!(shows(status(TaskState::InputRequired, None)));
     }

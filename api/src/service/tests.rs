@@ -91,7 +91,7 @@ async fn a_stream_with_a_cursor_beyond_the_log_ends_with_its_task() {
 async fn a_stream_ends_at_an_entry_that_cannot_be_encoded() {
     let node = Node::start().await;
     let task = task(&node).await;
-    let hash = BlobHash::of(b"nobody has this");
+    let hash = BlobHash::digest(b"nobody has this");
     let lost = Part::new(Content::Blob(BlobRef { hash, size: 1, kind: BlobKind::Raw }));
     node.claim().await.append(vec![working(), artifact_entry(lost)]).await;
     let mut stream = resumed(&node, &task, 0).await;

@@ -25,7 +25,7 @@ pub fn run(command: &ConfigCommand, registry: &ExecutorRegistry) -> CommandResul
 
 fn check(config: &ConfigArgs, registry: &ExecutorRegistry) -> CommandResult {
     let settings = wiring::load(config, config.overrides(), registry)?;
-    print::write_out(&settings.describe())?;
+    print::write_out(&settings.to_redacted_toml())?;
     let addresses = wiring::address_warnings(&settings, settings.server.listen);
     for warning in wiring::key_warnings(&settings).into_iter().chain(addresses) {
         print::warning(&warning);

@@ -102,7 +102,7 @@ mod tests {
             concurrency_key: Some("c".to_owned()),
         };
         let made = metadata_with_options(&flags, None, &clock).unwrap();
-        let read = DurabilityOptions::read(made.as_ref()).unwrap();
+        let read = DurabilityOptions::from_metadata(made.as_ref()).unwrap();
         assert_eq!(read.priority, Some(-5));
         assert_eq!(read.not_before, Some(clock.now() + Duration::from_secs(7_200)));
         assert_eq!(read.deadline.unwrap().to_rfc3339(), "2030-01-02T00:00:00+00:00");
@@ -124,7 +124,7 @@ mod tests {
         let flags = DurabilityArgs { priority: Some(9), ..DurabilityArgs::default() };
         let made =
             metadata_with_options(&flags, Some(&given), &ManualClock::default()).unwrap().unwrap();
-        let read = DurabilityOptions::read(Some(&made)).unwrap();
+        let read = DurabilityOptions::from_metadata(Some(&made)).unwrap();
         assert_eq!((read.priority, read.max_attempts), (Some(9), Some(2)));
         assert_eq!(made.get("a").unwrap().as_str(), "1");
     }

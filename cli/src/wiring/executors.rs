@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn reserved_names_are_the_same_everywhere() {
-        assert_eq!(settings::RESERVED_NAMES, longhaul_domain::ids::RESERVED_NAMES);
+        assert_eq!(settings::RESERVED_AGENT_NAMES, longhaul_domain::ids::RESERVED_NAMES);
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ pub fn load(
     overrides: Vec<SettingOverride>,
     registry: &ExecutorRegistry,
 ) -> Result<Settings, CommandError> {
-    let sources = SettingSources::of_process(config.config.clone(), overrides);
+    let sources = SettingSources::from_process(config.config.clone(), overrides);
     Ok(Settings::load_with(sources, &registry.registered())?)
 }
 

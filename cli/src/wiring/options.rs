@@ -116,19 +116,19 @@ fn is_loopback_url(url: &str) -> bool {
         || ip.is_some_and(|ip| ip.to_canonical().is_loopback() || ip.is_unspecified())
 }
 
-const fn grpc_address(setting: settings::GrpcAddress) -> GrpcAddress {
+const fn grpc_address(setting: settings::GrpcAddressFormat) -> GrpcAddress {
     match setting {
-        settings::GrpcAddress::HostPort => GrpcAddress::HostPort,
-        settings::GrpcAddress::Url => GrpcAddress::Url,
-        settings::GrpcAddress::Off => GrpcAddress::Off,
+        settings::GrpcAddressFormat::HostPort => GrpcAddress::HostPort,
+        settings::GrpcAddressFormat::Url => GrpcAddress::Url,
+        settings::GrpcAddressFormat::Off => GrpcAddress::Off,
     }
 }
 
-const fn extended_cards(setting: settings::ExtendedCards) -> ExtendedCards {
+const fn extended_cards(setting: settings::ExtendedCardMode) -> ExtendedCards {
     match setting {
-        settings::ExtendedCards::Authenticated => ExtendedCards::Authenticated,
-        settings::ExtendedCards::Always => ExtendedCards::Always,
-        settings::ExtendedCards::Off => ExtendedCards::Off,
+        settings::ExtendedCardMode::Authenticated => ExtendedCards::Authenticated,
+        settings::ExtendedCardMode::Always => ExtendedCards::Always,
+        settings::ExtendedCardMode::Off => ExtendedCards::Off,
     }
 }
 

@@ -1,82 +1,85 @@
-//! Agents: what a worker registers when it starts, and what cards show (A2A 4.4.1).
+//! Agents as workers register them at start and cards show them (A2A 4.4.1).
 
 use crate::{AgentLimits, AgentName, extension::Extension};
 use serde::{Deserialize, Serialize};
 
-/// Something that an agent can do (A2A 4.4.5).
+/// A capability of an agent (A2A 4.4.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Skill {
-    /// Unique within the agent.
+    /// The id; unique within the agent.
     pub id: String,
-    /// For people.
+    /// The display name.
     pub name: String,
-    /// For people.
+    /// A description for people.
     pub description: String,
-    /// Key words.
+    /// Keywords.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// What one might say to use it.
+    /// Example messages that use the skill.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
-    /// Media types that it reads; empty: those of the agent.
+    /// Media types of its input; empty: those of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input_modes: Vec<String>,
-    /// Media types that it writes; empty: those of the agent.
+    /// Media types of its output; empty: those of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_modes: Vec<String>,
-    /// Whether only the extended card shows it, to those who showed who they are (A2A 3.1.11). It can be used all the same.
+    /// Shows the skill on the extended card only, to authenticated callers (A2A 3.1.11). Anyone can
+    /// still use it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub extended: bool,
 }
 
-/// An agent, as its executor describes it. It stays registered when no worker runs it.
+/// The description of an agent by its executor. The agent stays registered while none of its
+/// workers runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentDescriptor {
-    /// Its name, that of its executor and of its queue.
+    /// The name, shared with its executor and its queue.
     pub name: AgentName,
-    /// Version of the executor; of several registered ones the highest shows.
+    /// The version of the executor. Cards show the highest one registered.
     pub version: String,
-    /// For people.
+    /// A description for people.
     pub description: String,
-    /// What it can do; never empty on a card.
+    /// The skills; never empty on a card.
     pub skills: Vec<Skill>,
-    /// Media types that it reads, such as `text/plain` or `*/*`.
+    /// Media types of its input, such as `text/plain` or `*/*`.
     pub input_modes: Vec<String>,
-    /// Media types that it writes.
+    /// Media types of its output.
     pub output_modes: Vec<String>,
-    /// Whether it may answer with a message instead of a task.
+    /// Allows answers with a message instead of a task.
     #[serde(default)]
     pub direct: bool,
-    /// Extensions of its own, beside those of Longhaul (A2A 4.6).
+    /// Extensions that it declares in addition to Longhaul's (A2A 4.6).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Extension>,
-    /// How much may run and wait, over all workers and nodes.
+    /// Limits on running and queued tasks, across all workers and nodes.
     #[serde(default, skip_serializing_if = "AgentLimits::is_none")]
     pub limits: AgentLimits,
 }
 
 impl AgentDescriptor {
-    /// Whether some skill reads this media type. A type without parameters is compared; `*/*` and `text/*` match as
-    /// one expects.
+    /// Tells whether the agent or one of its skills reads a media type, as [`media_type_matches`]
+    /// compares them.
     pub fn accepts(&self, media_type: &str) -> bool {
-        let of_skills = self.skills.iter().flat_map(|skill| &skill.input_modes);
-        self.input_modes.iter().chain(of_skills).any(|mode| media_type_matches(mode, media_type))
+        let skill_modes = self.skills.iter().flat_map(|skill| &skill.input_modes);
+        self.input_modes.iter().chain(skill_modes).any(|mode| media_type_matches(mode, media_type))
     }
 
-    /// Whether its extended card says more than its public one.
+    /// Tells whether the extended card shows more skills than the public one.
     pub fn has_extended_skills(&self) -> bool {
         self.skills.iter().any(|skill| skill.extended)
     }
 
-    /// Whether this version is newer than, or the same as, another one.
+    /// Tells whether this version is at least as high as another one.
     pub fn supersedes(&self, other: &str) -> bool {
         version_order(&self.version) >= version_order(other)
     }
 }
 
-/// Orders versions: numbers by value, a pre-release before its release, other words as text.
+/// The sort key of a version: numbers by value, a pre-release before its release, other words as
+/// text.
 fn version_order(version: &str) -> (Vec<u64>, bool, String) {
     let version = version.split('+').next().unwrap_or_default();
     let (numbers, pre) = version.split_once('-').unwrap_or((version, ""));
@@ -84,8 +87,9 @@ fn version_order(version: &str) -> (Vec<u64>, bool, String) {
     (numbers.collect(), pre.is_empty(), pre.to_owned())
 }
 
-/// Whether a media type is one of a mode: the same type, or one of `*/*`, `*` or `text/*`. Parameters and case do not count.
-/// A mode without a slash is a family: clients of A2A 0.1 say `text`.
+/// Tells whether a mode covers a media type: the same type, or a range such as `*/*`, `*` or
+/// `text/*`. Parameters and case are ignored. A mode without a slash is a range too: clients of A2A
+/// 0.1 send `text`.
 pub fn media_type_matches(mode: &str, media_type: &str) -> bool {
     let essence =
         |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_was_registered_before_is_still_read_and_written() {
+    fn agents_registered_by_earlier_versions_are_still_read() {
         let before = r#"{"name":"a","version":"1","description":"","skills":[{"id":"s","name":"S","description":"","tags":[]}],"inputModes":[],"outputModes":[],"direct":false}"#;
         let agent: AgentDescriptor = serde_json::from_str(before).unwrap();
         assert!(agent.extensions.is_empty() && !agent.has_extended_skills());

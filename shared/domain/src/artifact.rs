@@ -1,26 +1,23 @@
-//! Artifacts: what a task produces, whole or chunk by chunk (A2A 4.1.7, 4.2.2).
+//! Artifacts, the output of a task, complete or chunk by chunk (A2A 4.1.7, 4.2.2).
 
-use crate::{
-    ArtifactId, BlobSlot, JsonObject, Part,
-    message::{LenOf, has_blob, object_len},
-};
+use crate::{ArtifactId, JsonObject, Part};
 use serde::{Deserialize, Serialize};
 
 /// A result of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
-    /// Unique within its task.
+    /// The id; unique within the task.
     pub artifact_id: ArtifactId,
-    /// For people.
+    /// The display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// For people.
+    /// A description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// What it holds.
+    /// The contents.
     pub parts: Vec<Part>,
-    /// Anything else about it.
+    /// Further data, not interpreted here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
     /// URIs of the extensions that contributed to it.
@@ -29,7 +26,7 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// An artifact of these parts and nothing else.
+    /// Creates an artifact of these parts, without further attributes.
     pub const fn new(artifact_id: ArtifactId, parts: Vec<Part>) -> Self {
         Self {
             artifact_id,
@@ -40,58 +37,39 @@ impl Artifact {
             extensions: Vec::new(),
         }
     }
-
-    /// About how many bytes it takes in a stored entry.
-    pub(crate) fn stored_len(&self, count: LenOf) -> usize {
-        let texts = [&self.name, &self.description].into_iter().flatten().chain(&self.extensions);
-        let texts: usize = texts.map(|text| text.len() + 3).sum();
-        let parts: usize = self.parts.iter().map(|part| part.stored_len(count)).sum();
-        parts + texts + object_len(self.metadata.as_ref(), count)
-    }
-
-    /// The contents of the artifact that may be kept apart.
-    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
-        let metadata = self.metadata.as_mut().map(BlobSlot::Metadata);
-        self.parts.iter_mut().flat_map(Part::blob_slots).chain(metadata)
-    }
-
-    /// Whether any of its contents is kept apart.
-    pub fn has_blobs(&self) -> bool {
-        has_blob(self.metadata.as_ref()) || self.parts.iter().any(Part::has_blobs)
-    }
 }
 
-/// One chunk of an artifact.
+/// A chunk of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactUpdate {
-    /// The artifact, or what is to be added to it.
+    /// The artifact, or the parts to append to it.
     pub artifact: Artifact,
-    /// Whether the parts go behind those that are there. `false` replaces the artifact whole.
+    /// Appends the parts to the existing ones; `false` replaces the artifact.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub append: bool,
-    /// Whether this is the last chunk.
+    /// Marks the last chunk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last_chunk: bool,
-    /// Anything else about this chunk; not part of the artifact.
+    /// Further data about this chunk; not part of the artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
 }
 
 impl ArtifactUpdate {
-    /// The artifact whole, in one chunk.
-    pub const fn whole(artifact: Artifact) -> Self {
+    /// Wraps a complete artifact in one chunk.
+    pub const fn complete(artifact: Artifact) -> Self {
         Self { artifact, append: false, last_chunk: true, metadata: None }
     }
 
-    /// Applies this chunk to the artifacts that are there. Name, description and metadata of an artifact are those
-    /// of its first chunk: a chunk that is appended adds parts only.
+    /// Applies this chunk to the artifacts of a task. Name, description and metadata are those of
+    /// the first chunk: a chunk that is appended adds parts only.
     pub fn apply_to(self, artifacts: &mut Vec<Artifact>) {
         let id = &self.artifact.artifact_id;
-        // The next chunk is most often of the artifact that came last.
+        // Search backwards: most chunks belong to the latest artifact.
         match artifacts.iter_mut().rev().find(|a| a.artifact_id == *id) {
-            Some(there) if self.append => there.parts.extend(self.artifact.parts),
-            Some(there) => *there = self.artifact,
+            Some(existing) if self.append => existing.parts.extend(self.artifact.parts),
+            Some(existing) => *existing = self.artifact,
             None => artifacts.push(self.artifact),
         }
     }
@@ -103,7 +81,7 @@ mod tests {
 
     fn chunk(text: &str, append: bool) -> ArtifactUpdate {
         let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![Part::text(text)]);
-        ArtifactUpdate { append, last_chunk: false, ..ArtifactUpdate::whole(artifact) }
+        ArtifactUpdate { append, last_chunk: false, ..ArtifactUpdate::complete(artifact) }
     }
 
     fn texts(artifacts: &[Artifact]) -> Vec<&str> {
@@ -111,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_appended_and_a_first_chunk_replaces() {
+    fn later_chunks_append_and_a_first_chunk_replaces() {
         let mut artifacts = Vec::new();
         chunk("1", false).apply_to(&mut artifacts);
         chunk("2", true).apply_to(&mut artifacts);

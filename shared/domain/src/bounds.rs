@@ -1,58 +1,61 @@
-//! Bounds of requests, messages and executors' output, the same in every binding. `docs/limits.md` lists them for users.
+//! Size limits of requests, messages and executor output, the same in every binding.
+//! `docs/limits.md` lists them for users.
 
 use crate::{
-    Artifact, ArtifactUpdate, Content, Json, JsonObject, Message, Part, blob::least_len,
-    log::UserMessage,
+    Artifact, ArtifactUpdate, Content, Json, JsonObject, Message, Part, log::UserMessage,
+    stored_len::after_offload,
 };
 
-/// Most parts of one message or artifact chunk.
+/// Maximum number of parts of one message or artifact chunk.
 pub const MAX_PARTS: usize = 50_000;
 
-/// Most members of objects and texts in lists of texts, in one request, where there are no elements of lists.
+/// Maximum number of object members and list texts in a request that holds no other list elements.
 pub const MAX_MEMBERS: usize = 100_000;
 
-/// Most elements of lists in one request, where there are no members. A member counts as [`MEMBER_WEIGHT`].
+/// Maximum number of list elements in a request without object members. A member counts as
+/// [`MEMBER_WEIGHT`] elements.
 pub const MAX_ELEMENTS: usize = MEMBER_WEIGHT * MAX_MEMBERS;
 
-/// Elements of lists that a member of an object counts as: it takes about as many times the memory.
+/// List elements that one object member counts as, because it takes about ten times their memory.
 pub const MEMBER_WEIGHT: usize = 10;
 
-/// Deepest nesting of objects and arrays in data and metadata. Readers of protobuf stop at 100 messages inside one another; a
-/// value stands at depth 5 of an answer, and each object takes 3: 5 + 3 × 31 is 98. One level is spare.
+/// Maximum nesting of objects and arrays in data and metadata. Protobuf readers stop at 100 nested
+/// messages; a value stands at depth 5 of a response and each object takes 3 levels: 5 + 3 × 31 is
+/// 98. One level is spare.
 pub const MAX_DATA_DEPTH: usize = 30;
 
-/// Most bytes of one log entry that stay in the entry once large contents are moved to blobs.
+/// Maximum size of a log entry once its large contents are moved to blobs, in bytes.
 pub const MAX_ENTRY_INLINE_BYTES: usize = 2 << 20;
 
-/// A value that is out of bounds.
+/// The error of a value that exceeds a limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place} {problem}")]
+#[error("{path} {problem}")]
 pub struct OutOfBounds {
-    /// The value, such as `message.parts[0].data`.
-    pub place: String,
-    /// What is wrong with it, and what to do.
+    /// The path of the value, such as `message.parts[0].data`.
+    pub path: String,
+    /// The problem and its remedy, as the rest of a sentence.
     pub problem: String,
 }
 
 impl OutOfBounds {
-    fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { place: place.into(), problem: problem.into() }
+    fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { path: path.into(), problem: problem.into() }
     }
 }
 
-/// What is said of data or metadata that is too deep.
+/// The problem of data or metadata nested deeper than [`MAX_DATA_DEPTH`].
 pub fn too_deep() -> String {
     format!(
         "is nested deeper than {MAX_DATA_DEPTH} levels; flatten it, or send it as text or as a file"
     )
 }
 
-/// What is said of too many parts.
+/// The problem of more parts than [`MAX_PARTS`].
 pub fn too_many_parts() -> String {
     format!("must not be more than {MAX_PARTS}; send fewer, larger parts, or several messages")
 }
 
-/// What is said of too many elements.
+/// The problem of more elements than [`MAX_MEMBERS`] and [`MAX_ELEMENTS`] allow.
 pub fn too_many_elements() -> String {
     format!(
         "holds too much: at most {MAX_MEMBERS} members of objects, or {MAX_ELEMENTS} elements of lists. \
@@ -60,39 +63,39 @@ pub fn too_many_elements() -> String {
     )
 }
 
-/// Checks what a client says before its large contents are moved to blobs.
-pub fn check_user_message(said: &UserMessage) -> Result<(), OutOfBounds> {
-    check_metadata("metadata", said.request_metadata.as_ref())?;
-    check_message(&said.message)?;
-    check_inline("message", said.least_stored_len())
+/// Checks a client's message and request before large contents are moved to blobs.
+pub fn check_user_message(user: &UserMessage) -> Result<(), OutOfBounds> {
+    check_metadata("metadata", user.request_metadata.as_ref())?;
+    check_message(&user.message)?;
+    check_inline("message", user.min_stored_len())
 }
 
-/// Checks a message before its large contents are moved to blobs.
+/// Checks a message before large contents are moved to blobs.
 pub fn check_message(message: &Message) -> Result<(), OutOfBounds> {
-    parts("message", &message.parts)?;
+    check_parts("message", &message.parts)?;
     check_metadata("message.metadata", message.metadata.as_ref())?;
-    check_inline("message", message.stored_len(least_len))
+    check_inline("message", message.stored_len(after_offload))
 }
 
-/// Checks a chunk of an artifact before its large contents are moved to blobs.
+/// Checks a chunk of an artifact before large contents are moved to blobs.
 pub fn check_update(update: &ArtifactUpdate) -> Result<(), OutOfBounds> {
-    let Artifact { parts: content, metadata, .. } = &update.artifact;
-    parts("artifact", content)?;
+    let Artifact { parts, metadata, .. } = &update.artifact;
+    check_parts("artifact", parts)?;
     check_metadata("artifact.metadata", metadata.as_ref())?;
     check_metadata("metadata", update.metadata.as_ref())?;
-    check_inline("artifact", update.artifact.stored_len(least_len))
+    check_inline("artifact", update.artifact.stored_len(after_offload))
 }
 
 /// Checks the depth of metadata.
-pub fn check_metadata(place: &str, metadata: Option<&JsonObject>) -> Result<(), OutOfBounds> {
-    object(|| place.to_owned(), metadata)
+pub fn check_metadata(path: &str, metadata: Option<&JsonObject>) -> Result<(), OutOfBounds> {
+    check_object(|| path.to_owned(), metadata)
 }
 
-/// Checks what stays in a log entry.
-fn check_inline(place: &'static str, bytes: usize) -> Result<(), OutOfBounds> {
+/// Checks the size of a log entry after its large contents are moved to blobs.
+fn check_inline(path: &'static str, bytes: usize) -> Result<(), OutOfBounds> {
     if bytes > MAX_ENTRY_INLINE_BYTES {
         Err(OutOfBounds::new(
-            place,
+            path,
             format!(
                 "holds {bytes} bytes in contents of up to 1 KiB and short texts; at most {MAX_ENTRY_INLINE_BYTES} are allowed. \
                  Send fewer, larger parts, or a file"
@@ -103,26 +106,29 @@ fn check_inline(place: &'static str, bytes: usize) -> Result<(), OutOfBounds> {
     }
 }
 
-fn parts(place: &'static str, parts: &[Part]) -> Result<(), OutOfBounds> {
+fn check_parts(path: &'static str, parts: &[Part]) -> Result<(), OutOfBounds> {
     if parts.len() > MAX_PARTS {
-        return Err(OutOfBounds::new(format!("{place}.parts"), too_many_parts()));
+        return Err(OutOfBounds::new(format!("{path}.parts"), too_many_parts()));
     }
     for (index, part) in parts.iter().enumerate() {
         if let Content::Data(json) = &part.content {
-            value(|| format!("{place}.parts[{index}].data"), json)?;
+            check_depth(|| format!("{path}.parts[{index}].data"), json)?;
         }
-        object(|| format!("{place}.parts[{index}].metadata"), part.metadata.as_ref())?;
+        check_object(|| format!("{path}.parts[{index}].metadata"), part.metadata.as_ref())?;
     }
     Ok(())
 }
 
-fn object(place: impl FnOnce() -> String, object: Option<&JsonObject>) -> Result<(), OutOfBounds> {
-    object.map_or(Ok(()), |object| value(place, object.as_json()))
+fn check_object(
+    path: impl FnOnce() -> String,
+    object: Option<&JsonObject>,
+) -> Result<(), OutOfBounds> {
+    object.map_or(Ok(()), |object| check_depth(path, object.as_json()))
 }
 
-fn value(place: impl FnOnce() -> String, json: &Json) -> Result<(), OutOfBounds> {
+fn check_depth(path: impl FnOnce() -> String, json: &Json) -> Result<(), OutOfBounds> {
     if json.is_deeper_than(MAX_DATA_DEPTH) {
-        Err(OutOfBounds::new(place(), too_deep()))
+        Err(OutOfBounds::new(path(), too_deep()))
     } else {
         Ok(())
     }
@@ -143,21 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn data_and_metadata_are_as_deep_as_every_binding_can_read() {
+    fn data_and_metadata_nest_no_deeper_than_every_binding_can_read() {
         let (deepest, deeper) = (nested(MAX_DATA_DEPTH), nested(MAX_DATA_DEPTH + 1));
         let data = |object: &JsonObject| Part::data(object.as_json().clone());
         assert_eq!(check_message(&message(vec![data(&deepest)])), Ok(()));
         let of_part = Part { metadata: Some(deeper.clone()), ..Part::text("x") };
         let with = Message { metadata: Some(deeper.clone()), ..message(vec![Part::text("x")]) };
-        for (place, refused) in [
+        for (path, refused) in [
             ("message.parts[0].data", message(vec![data(&deeper)])),
             ("message.parts[0].metadata", message(vec![of_part])),
             ("message.metadata", with),
         ] {
-            assert_eq!(check_message(&refused), Err(OutOfBounds::new(place, too_deep())));
+            assert_eq!(check_message(&refused), Err(OutOfBounds::new(path, too_deep())));
         }
         let artifact = Artifact::new(ArtifactId::new("a").unwrap(), vec![data(&deeper)]);
-        assert!(check_update(&ArtifactUpdate::whole(artifact)).is_err());
+        assert!(check_update(&ArtifactUpdate::complete(artifact)).is_err());
     }
 
     #[test]
@@ -169,11 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_moved_to_blobs_is_bounded() {
-        let said = |parts| UserMessage::new(message(parts));
+    fn contents_too_small_for_blobs_are_bounded_together() {
+        let user = |parts| UserMessage::new(message(parts));
         let large = Part::text("x".repeat(10 << 20));
-        assert_eq!(check_user_message(&said(vec![large])), Ok(()));
+        assert_eq!(check_user_message(&user(vec![large])), Ok(()));
         let small = vec![Part::text("x".repeat(1_000)); 2_500];
-        assert_eq!(check_user_message(&said(small)).unwrap_err().place, "message");
+        assert_eq!(check_user_message(&user(small)).unwrap_err().path, "message");
     }
 }

@@ -1,35 +1,37 @@
-//! Channels: which processes hear that the log of a task has grown.
+//! Signal channels: the notification channel of each task, derived from its id.
 //!
-//! A node makes the ids of its tasks in one channel, and listens to the channels of the tasks that it follows. So it hears
-//! about the tasks that it serves, and few others, however many nodes there are. The channel is in the id itself: whoever
-//! writes to a task knows it without a look at anything.
+//! A node creates its tasks' ids in one channel and listens to the channels of the tasks that it
+//! follows. It therefore receives signals for the tasks that it serves and few others, whatever the
+//! number of nodes. A writer reads the channel from the task's id and needs no lookup.
 
 use crate::TaskId;
 use uuid::Uuid;
 
-/// Number of channels. Two of sixteen nodes share one in about one deployment of ten, which costs each only what the other hears.
+/// Number of channels. With sixteen nodes, two share one in about 10 % of deployments; each then
+/// receives the other's signals too.
 pub const SIGNAL_CHANNELS: u16 = 1 << CHANNEL_BITS;
 
-/// Random bits of a task id, the last ones, that name its channel.
+/// Number of the last, random bits of a task id that name its channel.
 const CHANNEL_BITS: u32 = 10;
 
-/// The channel of a task: the last ten bits of its id.
+/// The signal channel of a task: the last ten bits of its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SignalChannel(u16);
 
 impl SignalChannel {
-    /// The channel that a task's signals are sent to.
+    /// The channel that signals of a task are sent to.
     pub fn for_task(task: TaskId) -> Self {
         Self::from_bits(task.uuid().as_u128())
     }
 
-    /// A channel chosen by random bits.
+    /// Picks a channel from random bits.
     pub fn from_bits(bits: u128) -> Self {
         // The remainder is below 1,024 and always fits.
         Self(u16::try_from(bits % u128::from(SIGNAL_CHANNELS)).unwrap_or_default())
     }
 
-    /// A task id of this channel, made from a time-ordered id. Ids that ascend still do: their order is in the bits before.
+    /// Moves a time-ordered id into this channel. Ascending ids stay ascending: the last ten bits
+    /// are replaced.
     pub fn task_id(self, id: Uuid) -> TaskId {
         let bits = id.as_u128();
         let others = bits - bits % u128::from(SIGNAL_CHANNELS);
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_made_in_a_channel_is_of_that_channel_and_keeps_its_time() {
+    fn a_task_id_of_a_channel_names_that_channel_and_keeps_its_time() {
         for bits in [0, 1, 1_023, 1_024, u128::MAX] {
             let channel = SignalChannel::from_bits(bits);
             let made = Uuid::from_u128(0x0193_7d2a_0000_7abc_8def_0123_4567_89ab);

@@ -1,16 +1,17 @@
-//! Checkpoints: results that a run has stored under a name, so that no later attempt computes them again.
+//! Checkpoints: named results of a run that later attempts reuse instead of computing them again.
 //!
-//! A checkpoint belongs to the task, not to an attempt or a turn. It is committed in one step with the output that came
-//! before it, so a step is either done, with everything that it produced, or not begun.
+//! A checkpoint belongs to the task, not to an attempt or a turn. It commits in one transaction
+//! with the output before it: after a crash, a step is either done with all its output, or not
+//! begun.
 
 use crate::{IdError, Json, text::check_identifier};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Longest name of a checkpoint, in bytes.
+/// Maximum length of a checkpoint's name, in bytes.
 pub const MAX_CHECKPOINT_NAME_BYTES: usize = 200;
 
-/// Largest value of a checkpoint, in bytes of JSON. Larger results belong into an artifact.
+/// Maximum size of a checkpoint's value, in bytes of JSON. Larger results belong in an artifact.
 pub const MAX_CHECKPOINT_BYTES: usize = 1 << 20;
 
 /// The name of a checkpoint, unique within its task.
@@ -19,7 +20,7 @@ pub const MAX_CHECKPOINT_BYTES: usize = 1 << 20;
 pub struct CheckpointName(String);
 
 impl CheckpointName {
-    /// Takes a text that is not empty, at most [`MAX_CHECKPOINT_NAME_BYTES`] bytes long and without control characters.
+    /// Creates a name from a text of 1 to [`MAX_CHECKPOINT_NAME_BYTES`] bytes without U+0000.
     pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
         let text = text.into();
         check_identifier(&text, MAX_CHECKPOINT_NAME_BYTES)?;
@@ -53,19 +54,19 @@ impl fmt::Debug for CheckpointName {
     }
 }
 
-/// A value that is kept under a name. A later one of the same name takes its place.
+/// A value under a name. A later one of the same name replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Its name.
+    /// The name.
     pub name: CheckpointName,
-    /// What is kept, at most [`MAX_CHECKPOINT_BYTES`] bytes.
+    /// The value, at most [`MAX_CHECKPOINT_BYTES`].
     pub value: Json,
 }
 
-/// Why something cannot be a checkpoint.
+/// The error of a checkpoint that cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// The name cannot be one.
+    /// The name is not valid.
     #[error("the name of a checkpoint {0}")]
     Name(#[from] IdError),
     /// The value is too large.
@@ -73,15 +74,15 @@ pub enum CheckpointError {
         "the value of checkpoint {name} has {size} bytes of at most {MAX_CHECKPOINT_BYTES}; put large results into an artifact"
     )]
     TooLarge {
-        /// Which.
+        /// The checkpoint's name.
         name: CheckpointName,
-        /// Its size in bytes.
+        /// The size of the value in bytes.
         size: usize,
     },
 }
 
 impl Checkpoint {
-    /// Checks name and size.
+    /// Creates a checkpoint; checks the name and the size of the value.
     pub fn new(name: impl Into<String>, value: Json) -> Result<Self, CheckpointError> {
         let name = CheckpointName::new(name)?;
         let size = value.as_str().len();

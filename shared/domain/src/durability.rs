@@ -1,62 +1,62 @@
-//! The durability extension: how a client wants a task to be run, in the metadata of its message under
-//! [`extension::DURABILITY_EXTENSION`].
+//! Options of the durability extension, by which a client controls how its task runs. They stand in
+//! the metadata of a message under [`extension::DURABILITY_EXTENSION`].
 //!
-//! Unknown members are ignored, null means absent. Lengths of time are seconds, as a number or as ProtoJSON writes them
-//! (`"90s"`, `"1.5s"`); moments are RFC 3339 with any offset.
+//! Unknown members are ignored, null means absent. Durations are seconds, as a number or in
+//! ProtoJSON form (`"90s"`, `"1.5s"`); times are RFC 3339 with any offset.
 
 use crate::{Json, JsonObject, Timestamp, extension, text::check_identifier};
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
 
-/// The range of priorities; higher goes first, 0 is the default.
-pub const PRIORITIES: std::ops::RangeInclusive<i16> = -100..=100;
+/// The range of priorities. Higher ones go first; the default is 0.
+pub const PRIORITY_RANGE: std::ops::RangeInclusive<i16> = -100..=100;
 
-/// Longest concurrency or idempotency key, in bytes.
+/// Maximum length of a concurrency or idempotency key, in bytes.
 pub const MAX_KEY_BYTES: usize = 256;
 
-/// The most attempts that may be asked for.
+/// Maximum number of attempts that a client may ask for.
 pub const MAX_ATTEMPTS: u32 = 1_000;
 
-/// Longest length of time: a hundred years.
-pub const MAX_PERIOD: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Maximum duration of a timeout: a hundred years.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// How a task is to be run, as far as its message says.
+/// The durability options of a message. Absent ones leave the choice to the agent's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DurabilityOptions {
-    /// `priority`: among the tasks of the same owner and agent, higher goes first.
+    /// `priority`: order among tasks of the same owner and agent; higher goes first.
     pub priority: Option<i16>,
-    /// `notBefore`: not to be started earlier.
+    /// `notBefore`: earliest start.
     pub not_before: Option<Timestamp>,
-    /// `deadline`: must have ended by then, parked or not; otherwise it fails.
+    /// `deadline`: latest end; a task that has not ended by then fails, even when parked.
     pub deadline: Option<Timestamp>,
-    /// `maxAttempts`: after so many attempts a failure is final.
+    /// `maxAttempts`: number of attempts after which a failure is final.
     pub max_attempts: Option<u32>,
-    /// `timeout`: how long one attempt may take.
+    /// `timeout`: start-to-close timeout of one attempt.
     pub timeout: Option<Duration>,
-    /// `queueTimeout`: how long the task may wait for its first start once it is runnable.
+    /// `queueTimeout`: maximum wait of the runnable task for its first start.
     pub queue_timeout: Option<Duration>,
-    /// `noProgressTimeout`: how long an attempt may go on without a sign of progress.
+    /// `noProgressTimeout`: maximum time of an attempt without progress.
     pub no_progress_timeout: Option<Duration>,
-    /// `idempotencyKey`: takes the place of the message's id when repeated messages are recognised.
+    /// `idempotencyKey`: replaces the message id as deduplication key.
     pub idempotency_key: Option<String>,
-    /// `concurrencyKey`: tasks of one owner and agent with the same key run one after the other, or as many at once as
-    /// the agent allows.
+    /// `concurrencyKey`: limits concurrency among tasks of one owner and agent with the same key,
+    /// by default to one.
     pub concurrency_key: Option<String>,
 }
 
-/// A member that cannot be understood.
+/// The error of a member that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{member} {problem}")]
 pub struct InvalidOption {
-    /// Its name, such as `maxAttempts`; empty: the whole value.
+    /// The member's name, such as `maxAttempts`; empty for the whole value.
     pub member: String,
-    /// What is wrong with it, as the rest of a sentence.
+    /// The problem, as the rest of a sentence.
     pub problem: String,
 }
 
 impl DurabilityOptions {
     /// Reads the options from the metadata of a message.
-    pub fn read(metadata: Option<&JsonObject>) -> Result<Self, InvalidOption> {
+    pub fn from_metadata(metadata: Option<&JsonObject>) -> Result<Self, InvalidOption> {
         let Some(value) =
             metadata.and_then(|metadata| metadata.get(extension::DURABILITY_EXTENSION))
         else {
@@ -65,23 +65,23 @@ impl DurabilityOptions {
         if value.as_str() == "null" {
             return Ok(Self::default());
         }
-        let members = Members::of(&value)?;
+        let members = OptionMembers::parse(&value)?;
         Ok(Self {
-            priority: members.integer("priority", PRIORITIES)?,
-            not_before: members.moment("notBefore")?,
-            deadline: members.moment("deadline")?,
+            priority: members.integer("priority", PRIORITY_RANGE)?,
+            not_before: members.time("notBefore")?,
+            deadline: members.time("deadline")?,
             max_attempts: members.integer("maxAttempts", 1..=MAX_ATTEMPTS)?,
-            timeout: members.period("timeout")?,
-            queue_timeout: members.period("queueTimeout")?,
-            no_progress_timeout: members.period("noProgressTimeout")?,
+            timeout: members.duration("timeout")?,
+            queue_timeout: members.duration("queueTimeout")?,
+            no_progress_timeout: members.duration("noProgressTimeout")?,
             idempotency_key: members.key("idempotencyKey")?,
             concurrency_key: members.key("concurrencyKey")?,
         })
     }
 }
 
-/// Names of all members.
-const MEMBERS: [&str; 9] = [
+/// The names of all members.
+const MEMBER_NAMES: [&str; 9] = [
     "priority",
     "notBefore",
     "deadline",
@@ -93,25 +93,26 @@ const MEMBERS: [&str; 9] = [
     "concurrencyKey",
 ];
 
-/// Longest known member that [`DurabilityOptions::known_members`] keeps, in bytes: a valid one with every character escaped.
+/// Maximum size of a member that [`DurabilityOptions::known_members`] keeps, in bytes: a valid key
+/// with every character escaped.
 const MAX_KNOWN_MEMBER_BYTES: usize = 6 * MAX_KEY_BYTES + 2;
 
 impl DurabilityOptions {
-    /// The options of a message as it states them, without members that mean nothing, so they take little room.
+    /// The options of a message in their original form, without unknown and oversized members.
     pub(crate) fn known_members(metadata: &JsonObject) -> Option<JsonObject> {
         let mut members =
             JsonObject::new(metadata.get(extension::DURABILITY_EXTENSION)?).ok()?.members().ok()?;
         members.retain(|name, value| {
-            MEMBERS.contains(&name.as_str()) && value.as_str().len() <= MAX_KNOWN_MEMBER_BYTES
+            MEMBER_NAMES.contains(&name.as_str()) && value.as_str().len() <= MAX_KNOWN_MEMBER_BYTES
         });
         JsonObject::from_members(&members).ok()
     }
 }
 
-struct Members(BTreeMap<String, Json>);
+struct OptionMembers(BTreeMap<String, Json>);
 
-impl Members {
-    fn of(value: &Json) -> Result<Self, InvalidOption> {
+impl OptionMembers {
+    fn parse(value: &Json) -> Result<Self, InvalidOption> {
         let object = JsonObject::new(value.clone()).and_then(|object| object.members());
         object
             .map(Self)
@@ -142,35 +143,35 @@ impl Members {
         number.map(Some).ok_or_else(|| invalid(member, &wanted))
     }
 
-    fn moment(&self, member: &str) -> Result<Option<Timestamp>, InvalidOption> {
+    fn time(&self, member: &str) -> Result<Option<Timestamp>, InvalidOption> {
         const WANTED: &str =
             "must be a time as RFC 3339 writes it, such as \"2030-01-31T12:00:00Z\"";
         let Some(text) = self.get::<String>(member, WANTED)? else { return Ok(None) };
-        let moment = chrono::DateTime::parse_from_rfc3339(text.trim());
-        let moment = moment.map_err(|_| invalid(member, WANTED))?.to_utc();
-        // Every store can hold years of four digits.
-        let in_range = (0..253_402_300_800).contains(&moment.timestamp());
-        if in_range { Ok(Some(moment)) } else { Err(invalid(member, WANTED)) }
+        let time = chrono::DateTime::parse_from_rfc3339(text.trim());
+        let time = time.map_err(|_| invalid(member, WANTED))?.to_utc();
+        // 1970 to 9999: the years that every store can hold.
+        let in_range = (0..253_402_300_800).contains(&time.timestamp());
+        if in_range { Ok(Some(time)) } else { Err(invalid(member, WANTED)) }
     }
 
-    fn period(&self, member: &str) -> Result<Option<Duration>, InvalidOption> {
+    fn duration(&self, member: &str) -> Result<Option<Duration>, InvalidOption> {
         const WANTED: &str = "must be a length of time in seconds above 0, such as 90 or \"1.5s\", at most 100 years";
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum DurationForm {
             Number(f64),
             Text(String),
         }
-        let seconds = match self.get::<Written>(member, WANTED)? {
+        let seconds = match self.get::<DurationForm>(member, WANTED)? {
             None => return Ok(None),
-            Some(Written::Number(seconds)) => Some(seconds),
-            Some(Written::Text(text)) => {
+            Some(DurationForm::Number(seconds)) => Some(seconds),
+            Some(DurationForm::Text(text)) => {
                 text.trim().strip_suffix('s').and_then(|seconds| seconds.parse().ok())
             }
         };
         seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .filter(|period| (Duration::from_millis(1)..=MAX_PERIOD).contains(period))
+            .filter(|timeout| (Duration::from_millis(1)..=MAX_TIMEOUT).contains(timeout))
             .map(Some)
             .ok_or_else(|| invalid(member, WANTED))
     }
@@ -194,7 +195,7 @@ mod tests {
 
     fn read(options: &str) -> Result<DurabilityOptions, InvalidOption> {
         let metadata = format!("{{\"{}\": {options}}}", extension::DURABILITY_EXTENSION);
-        DurabilityOptions::read(Some(&JsonObject::parse(&metadata).unwrap()))
+        DurabilityOptions::from_metadata(Some(&JsonObject::parse(&metadata).unwrap()))
     }
 
     #[test]
@@ -216,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_nothing_asked() {
-        assert_eq!(DurabilityOptions::read(None).unwrap(), DurabilityOptions::default());
+    fn absent_and_null_options_are_defaults() {
+        assert_eq!(DurabilityOptions::from_metadata(None).unwrap(), DurabilityOptions::default());
         assert_eq!(read("null").unwrap(), DurabilityOptions::default());
         assert_eq!(read(r#"{"priority": null}"#).unwrap(), DurabilityOptions::default());
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named() {
+    fn an_invalid_option_is_named() {
         for (options, member) in [
             (r#"{"priority": 101}"#, "priority"),
             (r#"{"priority": 0.5}"#, "priority"),

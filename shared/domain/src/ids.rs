@@ -1,20 +1,21 @@
-//! Typed identifiers: one cannot be passed where another is meant, and each is valid once it exists.
+//! Typed identifiers. Each type is distinct, and every value is valid by construction.
 
 use crate::text::{TextError, check_identifier};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// Longest identifier that a client may choose (context, message and artifact ids), in bytes.
+/// Maximum length of identifiers that clients may choose (context, message and artifact ids), in
+/// bytes.
 pub const MAX_CLIENT_ID_BYTES: usize = 256;
 
-/// Why an identifier was refused.
+/// The error of an invalid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// The text is empty, too long or not storable.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// Not a UUID in its usual form.
+    /// Not a UUID in hyphenated form.
     #[error("is not a UUID")]
     NotUuid,
     /// Not a name of lower-case letters, digits and hyphens.
@@ -22,7 +23,7 @@ pub enum IdError {
         "must start with a lower-case letter or digit and hold only lower-case letters, digits and hyphens, at most 63"
     )]
     NotName,
-    /// It is one of [`RESERVED_NAMES`].
+    /// One of [`RESERVED_NAMES`].
     #[error("is reserved: paths of the server begin with it")]
     Reserved,
 }
@@ -57,7 +58,7 @@ macro_rules! uuid_id {
         impl FromStr for $name {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
-                // Only the hyphenated form: an id has exactly one spelling, so it can be compared as text.
+                // Only the hyphenated form: ids have one spelling and can be compared as text.
                 if text.len() != 36 {
                     return Err(IdError::NotUuid);
                 }
@@ -75,7 +76,7 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes a text of 1 to [`MAX_CLIENT_ID_BYTES`] bytes without U+0000.
+            /// Creates an id from a text of 1 to [`MAX_CLIENT_ID_BYTES`] bytes without U+0000.
             pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
                 let text = text.into();
                 check_identifier(&text, MAX_CLIENT_ID_BYTES)?;
@@ -117,46 +118,46 @@ macro_rules! text_id {
 }
 
 uuid_id! {
-    /// A task, made by the server as a `UUIDv7` (A2A 3.4.2).
+    /// A task id, a `UUIDv7` made by the server (A2A 3.4.2).
     TaskId
 }
 uuid_id! {
-    /// One incarnation of a worker process: made anew at every start.
+    /// The id of one incarnation of a worker process, new at every start.
     WorkerId
 }
 text_id! {
-    /// A conversation of an owner; a client may choose it (A2A 3.4.1).
+    /// The id of a conversation of an owner; a client may choose it (A2A 3.4.1).
     ContextId
 }
 text_id! {
-    /// A message, named by whoever wrote it (A2A 4.1.4).
+    /// The id of a message, chosen by its author (A2A 4.1.4).
     MessageId
 }
 text_id! {
-    /// An artifact within its task (A2A 4.1.7).
+    /// The id of an artifact within its task (A2A 4.1.7).
     ArtifactId
 }
 
-/// Whom a task belongs to: a small number, the first part of every key.
+/// The id of the owner of tasks: a small number, the first column of every key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OwnerId(pub i32);
 
 impl OwnerId {
-    /// The owner of everything where authentication is switched off.
+    /// The owner of everything while authentication is off.
     pub const LOCAL: Self = Self(1);
 }
 
-/// A task together with its owner: what every row is addressed by, so that a read cannot forget the owner.
+/// The key of a task: its id together with its owner, so that no read can leave the owner out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskKey {
-    /// Whose task.
+    /// The owner.
     pub owner: OwnerId,
-    /// Which task.
+    /// The task.
     pub task: TaskId,
 }
 
-/// Names that no agent may have: paths of the server begin with them.
+/// Names that no agent may have, because paths of the server begin with them.
 pub const RESERVED_NAMES: [&str; 17] = [
     "a2a",
     "agents",
@@ -177,13 +178,14 @@ pub const RESERVED_NAMES: [&str; 17] = [
     "well-known",
 ];
 
-/// The name of an agent, which is also the name of the executor that does its work and of its queue.
+/// The name of an agent, and of its executor and its queue.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AgentName(String);
 
 impl AgentName {
-    /// Takes 1 to 63 lower-case letters, digits and hyphens, not starting with a hyphen.
+    /// Creates a name of 1 to 63 lower-case letters, digits and hyphens that does not start with a
+    /// hyphen.
     pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
         let text = text.into();
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -192,12 +194,12 @@ impl AgentName {
             && text.bytes().all(|b| plain(b) || b == b'-');
         if valid { Ok(Self(text)) } else { Err(IdError::NotName) }
     }
-    /// Takes the same, unless it is reserved.
+    /// Creates a name that is not reserved.
     pub fn unreserved(text: impl Into<String>) -> Result<Self, IdError> {
         let name = Self::new(text)?;
         if name.is_reserved() { Err(IdError::Reserved) } else { Ok(name) }
     }
-    /// True for names that no new agent may have.
+    /// Tells whether the name is one of [`RESERVED_NAMES`].
     pub fn is_reserved(&self) -> bool {
         RESERVED_NAMES.contains(&self.as_str())
     }
@@ -235,7 +237,7 @@ impl fmt::Debug for AgentName {
     }
 }
 
-/// Place of an entry in its task's log: 1, 2, 3, … without gaps. 0 stands before the first.
+/// The position of an entry in its task's log: 1, 2, 3, … without gaps. 0 is before the first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -243,9 +245,9 @@ impl fmt::Debug for AgentName {
 pub struct Seq(pub i64);
 
 impl Seq {
-    /// Before the first entry.
+    /// The position before the first entry.
     pub const START: Self = Self(0);
-    /// The place after this one.
+    /// The position after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -258,20 +260,20 @@ impl fmt::Display for Seq {
     }
 }
 
-/// Counts how often the right to write to a task changed hands; it only rises.
+/// The number of ownership changes of a task's run. Rises only.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Epoch(pub i32);
 
-/// What a worker must show with every write: the epoch of its claim and a token that is random per claim, so that
-/// a claim forgotten in a database crash is not mistaken for the next one.
+/// The fence that a worker presents with every write. Its token is random per claim, so a claim
+/// lost in a database crash cannot be confused with the next one of the same epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fence {
-    /// Epoch of the claim.
+    /// The epoch of the claim.
     pub epoch: Epoch,
-    /// Random per claim.
+    /// The random token of the claim.
     pub token: Uuid,
 }
 
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn client_ids_survive_serde_and_are_checked_by_it() {
+    fn client_ids_are_checked_on_deserialization() {
         let id: ContextId = serde_json::from_str("\"c 1\"").unwrap();
         assert_eq!(serde_json::to_string(&id).unwrap(), "\"c 1\"");
         assert!(serde_json::from_str::<ContextId>("\"\"").is_err());

@@ -1,6 +1,6 @@
-//! JSON that comes back as it came: integers over 2^53, `1.0` beside `1`, nulls, nesting and the order of members
-//! survive, because the text is kept and never turned into numbers. Only white space between tokens is dropped, so
-//! that a value fits one line of an event stream.
+//! JSON values kept as text, so that they round-trip: integers over 2^53, `1.0` versus `1`, nulls
+//! and the order of members survive. Only white space between tokens is dropped, so that a value
+//! fits one line of an event stream.
 
 use crate::scan;
 use serde::{
@@ -10,19 +10,19 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
-/// Deepest nesting of objects and arrays that is accepted.
+/// Maximum nesting of objects and arrays.
 pub const MAX_JSON_DEPTH: usize = 64;
 
-/// Why a JSON text was refused.
+/// The error of a JSON text that cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Not JSON at all.
+    /// The text is not JSON.
     #[error("is not valid JSON: {0}")]
     Syntax(String),
-    /// An object was needed.
+    /// The value is not an object.
     #[error("must be a JSON object")]
     NotObject,
-    /// Nested deeper than [`MAX_JSON_DEPTH`].
+    /// The value nests deeper than [`MAX_JSON_DEPTH`].
     #[error("is nested deeper than {MAX_JSON_DEPTH} levels")]
     TooDeep,
     /// A string holds U+0000.
@@ -33,25 +33,26 @@ pub enum JsonError {
     LoneSurrogate,
 }
 
-/// Any JSON value, kept as text.
+/// A JSON value, kept as text.
 #[derive(Clone)]
 pub struct Json(Arc<RawValue>);
 
 impl Json {
-    /// Reads one JSON value from text.
+    /// Parses one JSON value.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         check(text.as_bytes())?;
         Self::parse_checked(text)
     }
 
-    /// Reads one JSON value from text that [`check`] has passed, as part of a larger text perhaps: it is not asked again.
+    /// Parses one JSON value without calling [`check`]: the text, or a larger one around it, has
+    /// passed it.
     pub fn parse_checked(text: &str) -> Result<Self, JsonError> {
         let raw =
             RawValue::from_string(text.to_owned()).map_err(|e| JsonError::Syntax(e.to_string()))?;
         Ok(Self::compacted(raw))
     }
 
-    /// Writes a value as JSON.
+    /// Serializes a value.
     pub fn from_serialize(value: &impl Serialize) -> Result<Self, JsonError> {
         let text = serde_json::to_string(value).map_err(|e| JsonError::Syntax(e.to_string()))?;
         Self::parse(&text)
@@ -62,13 +63,13 @@ impl Json {
         self.0.get()
     }
 
-    /// Whether objects and arrays are nested deeper than this.
+    /// Tells whether objects and arrays nest deeper than `depth` levels.
     pub fn is_deeper_than(&self, depth: usize) -> bool {
         // A value of n levels has 2n brackets.
         self.as_str().len() > 2 * depth && exceeds_depth(self.as_str().as_bytes(), depth)
     }
 
-    /// Reads the value into a type.
+    /// Deserializes the value.
     pub fn to<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JsonError> {
         serde_json::from_str(self.as_str()).map_err(|e| JsonError::Syntax(e.to_string()))
     }
@@ -76,7 +77,8 @@ impl Json {
     fn compacted(raw: Box<RawValue>) -> Self {
         let compact = match compact(raw.get()) {
             Cow::Borrowed(_) => raw,
-            // Dropping white space between tokens cannot make valid JSON invalid; were it to, the original stands.
+            // Dropping white space between tokens keeps JSON valid; fall back to the original
+            // rather than panic.
             Cow::Owned(text) => RawValue::from_string(text).unwrap_or(raw),
         };
         Self(Arc::from(compact))
@@ -110,25 +112,25 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// A JSON object, kept as text: what A2A calls a `Struct` (metadata).
+/// A JSON object, kept as text; A2A's `Struct`, the type of metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct JsonObject(Json);
 
 impl JsonObject {
-    /// Takes a value that is an object.
+    /// Converts a value that is an object.
     pub fn new(json: Json) -> Result<Self, JsonError> {
         if json.as_str().starts_with('{') { Ok(Self(json)) } else { Err(JsonError::NotObject) }
     }
-    /// Reads an object from text.
+    /// Parses an object.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         Self::new(Json::parse(text)?)
     }
-    /// Reads an object from text that [`check`] has passed: it is not asked again.
+    /// Parses an object without calling [`check`]: the text has passed it.
     pub fn parse_checked(text: &str) -> Result<Self, JsonError> {
         Self::new(Json::parse_checked(text)?)
     }
-    /// An object of the given members, in the order of their names.
+    /// Creates an object of these members, ordered by name.
     pub fn from_members(members: &BTreeMap<String, Json>) -> Result<Self, JsonError> {
         Self::new(Json::from_serialize(members)?)
     }
@@ -140,11 +142,11 @@ impl JsonObject {
     pub fn as_json(&self) -> &Json {
         &self.0
     }
-    /// The members by name; of a name given twice the last one counts.
+    /// The members by name; of duplicate names the last one counts.
     pub fn members(&self) -> Result<BTreeMap<String, Json>, JsonError> {
         self.0.to()
     }
-    /// One member; of a name given twice the last one counts. The others are passed over.
+    /// One member, found without parsing the others; of duplicate names the last one counts.
     pub fn get(&self, name: &str) -> Option<Json> {
         let mut deserializer = serde_json::Deserializer::from_str(self.as_str());
         let member = deserializer.deserialize_map(MemberVisitor(name)).ok()??;
@@ -161,7 +163,7 @@ impl<'de> Visitor<'de> for MemberVisitor<'_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(name) = map.next_key::<Name<'de>>()? {
+        while let Some(name) = map.next_key::<MemberName<'de>>()? {
             let value = map.next_value()?;
             if name.0 == self.0 {
                 found = Some(value);
@@ -171,9 +173,9 @@ impl<'de> Visitor<'de> for MemberVisitor<'_> {
     }
 }
 
-/// A member's name, copied only where it holds escapes.
+/// The name of a member, copied only when it holds escapes.
 #[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -181,8 +183,8 @@ impl<'de> Deserialize<'de> for JsonObject {
     }
 }
 
-/// Refuses what cannot be kept, before anything is parsed: one pass over the bytes, no recursion. It does not check
-/// the grammar; what is not JSON passes here and is refused by the parser.
+/// Rejects text that stores cannot keep, before it is parsed. One pass over the bytes, no
+/// recursion. The grammar is left to the parser.
 pub fn check(text: &[u8]) -> Result<(), JsonError> {
     let mut depth = 0usize;
     let mut at = 0;
@@ -206,7 +208,7 @@ pub fn check(text: &[u8]) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// Whether a JSON text is nested deeper than this: one pass, no recursion.
+/// Tells whether a JSON text nests deeper than `limit` levels. One pass, no recursion.
 pub fn exceeds_depth(text: &[u8], limit: usize) -> bool {
     let (mut depth, mut at) = (0usize, 0);
     while let Some(byte) = text.get(at) {
@@ -229,18 +231,18 @@ pub fn exceeds_depth(text: &[u8], limit: usize) -> bool {
     false
 }
 
-/// Checks one string from behind its opening quote; gives the place behind the closing one.
+/// Checks one string from after its opening quote; returns the position after the closing one.
 fn check_string(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
     loop {
         at = scan::quote_or_backslash(text, at);
         match (text.get(at), text.get(at + 1)) {
             (None, _) => return Ok(at),
             (Some(b'"'), _) => return Ok(at + 1),
-            (_, Some(b'u')) => match escape(text, at) {
+            (_, Some(b'u')) => match unicode_escape(text, at) {
                 Some(0) => return Err(JsonError::Nul),
                 Some(0xDC00..=0xDFFF) => return Err(JsonError::LoneSurrogate),
                 Some(0xD800..=0xDBFF) => {
-                    if !matches!(escape(text, at + 6), Some(0xDC00..=0xDFFF)) {
+                    if !matches!(unicode_escape(text, at + 6), Some(0xDC00..=0xDFFF)) {
                         return Err(JsonError::LoneSurrogate);
                     }
                     at += 12;
@@ -253,8 +255,8 @@ fn check_string(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
     }
 }
 
-/// The code unit of a `\uXXXX` escape that starts at `at`.
-fn escape(text: &[u8], at: usize) -> Option<u32> {
+/// The code unit of the `\uXXXX` escape at `at`.
+fn unicode_escape(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
@@ -265,26 +267,27 @@ fn escape(text: &[u8], at: usize) -> Option<u32> {
 /// Drops white space between tokens.
 fn compact(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
-    let (bytes, mut kept, mut at) = (text.as_bytes(), 0, 0);
+    // Text from `copied` on is not in `out` yet.
+    let (bytes, mut copied, mut at) = (text.as_bytes(), 0, 0);
     while let Some(byte) = bytes.get(at) {
         if *byte == b'"' {
             at = scan::string_end(bytes, at + 1);
         } else if scan::is_json_whitespace(*byte) {
-            if kept == 0 {
+            if copied == 0 {
                 out.reserve(text.len());
             }
-            // White space is a character of its own in UTF-8, so both places are between characters.
-            out.push_str(&text[kept..at]);
-            kept = scan::token(bytes, at);
-            at = kept;
+            // JSON white space is ASCII, so both positions are character boundaries.
+            out.push_str(&text[copied..at]);
+            copied = scan::next_token(bytes, at);
+            at = copied;
         } else {
             at += 1;
         }
     }
-    if kept == 0 {
+    if copied == 0 {
         return Cow::Borrowed(text);
     }
-    out.push_str(&text[kept..]);
+    out.push_str(&text[copied..]);
     Cow::Owned(out)
 }
 
@@ -294,19 +297,19 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_value_comes_back_as_it_came() {
+    fn a_value_round_trips_byte_for_byte() {
         let text = r#"{"b":1.0,"a":12345678901234567890123,"n":null,"e":1e999999,"a":[[],{}]}"#;
         assert_eq!(Json::parse(text).unwrap().as_str(), text);
     }
 
     #[test]
-    fn white_space_between_tokens_goes_and_in_strings_stays() {
+    fn white_space_is_dropped_between_tokens_and_kept_in_strings() {
         let json = Json::parse("{ \"a b\" :\n [ 1 , \"x \\\" y\\\\\" ] }").unwrap();
         assert_eq!(json.as_str(), r#"{"a b":[1,"x \" y\\"]}"#);
     }
 
     #[test]
-    fn of_a_name_given_twice_the_last_one_counts() {
+    fn the_last_of_duplicate_names_counts() {
         let object = JsonObject::parse(r#"{"a":1,"\u0061":[2,"a b"],"b":null}"#).unwrap();
         assert_eq!(object.get("a").unwrap().as_str(), r#"[2,"a b"]"#);
         assert_eq!(object.get("b").unwrap().as_str(), "null");
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_kept_is_refused() {
+    fn text_that_stores_cannot_keep_is_rejected() {
         assert_eq!(Json::parse(r#""\u0000""#), Err(JsonError::Nul));
         assert_eq!(Json::parse(r#""\ud800""#), Err(JsonError::LoneSurrogate));
         assert_eq!(Json::parse(r#""\udc00\ud800""#), Err(JsonError::LoneSurrogate));
@@ -334,7 +337,7 @@ mod tests {
         }
 
         #[test]
-        fn compacting_keeps_the_meaning(text in "[ \\t\\n\"\\\\a-z{}:,\\[\\]0-9]{0,60}") {
+        fn compacting_keeps_the_value(text in "[ \\t\\n\"\\\\a-z{}:,\\[\\]0-9]{0,60}") {
             if let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
                 let kept: serde_json::Value = Json::parse(&text).unwrap().to().unwrap();
                 prop_assert_eq!(kept, value);

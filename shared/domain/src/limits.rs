@@ -1,65 +1,66 @@
-//! Limits of an agent: how much may run, how much may wait, and for how long.
+//! Limits of an agent: running tasks, queued tasks, and time.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What an agent allows, over all workers and nodes together. Absent: no limit.
+/// The limits of an agent across all workers and nodes. Absent: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AgentLimits {
-    /// How many of its tasks run at once.
+    /// Limits on running tasks.
     #[serde(flatten)]
     pub running: ConcurrencyLimits,
-    /// How many of its tasks may wait in the queue; more are turned away.
+    /// Maximum number of queued tasks; further ones are rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<u32>,
-    /// The same for each owner.
+    /// Maximum number of queued tasks per owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_per_owner: Option<u32>,
-    /// Milliseconds that a task may wait for its first start after it became runnable, where its message does not say.
+    /// Milliseconds that a runnable task may wait for its first start, unless its message sets
+    /// another limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_timeout_ms: Option<u64>,
-    /// Milliseconds from acceptance (or the time before which it must not start) to the end of a task, where its message does
-    /// not say.
+    /// Milliseconds from acceptance (or from `notBefore`) to the end of a task, unless its message
+    /// sets a deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_timeout_ms: Option<u64>,
 }
 
-/// How many runs may be under way at once, over all workers. Absent: no limit.
+/// Limits on concurrent runs of an agent, across all workers. Absent: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConcurrencyLimits {
-    /// Of the agent.
+    /// Maximum number of runs.
     #[serde(rename = "running", skip_serializing_if = "Option::is_none")]
     pub total: Option<u32>,
-    /// Of the agent, for each owner.
+    /// Maximum number of runs per owner.
     #[serde(rename = "runningPerOwner", skip_serializing_if = "Option::is_none")]
     pub per_owner: Option<u32>,
-    /// Of the agent, for each owner and concurrency key. A task without a key is not limited by it.
+    /// Maximum number of runs per owner and concurrency key. Tasks without a key are exempt.
     #[serde(rename = "runningPerKey", skip_serializing_if = "Option::is_none")]
     pub per_key: Option<u32>,
 }
 
 impl ConcurrencyLimits {
-    /// No limit at all.
+    /// No limit.
     pub const NONE: Self = Self { total: None, per_owner: None, per_key: None };
 
-    /// Whether nothing is limited.
+    /// Tells whether there is no limit.
     pub const fn is_none(&self) -> bool {
         self.total.is_none() && self.per_owner.is_none() && self.per_key.is_none()
     }
 }
 
 impl AgentLimits {
-    /// How long a task may wait for its first start.
+    /// Maximum wait of a runnable task for its first start.
     pub fn queue_timeout(&self) -> Option<Duration> {
         self.queue_timeout_ms.map(Duration::from_millis)
     }
-    /// How long a task may take from acceptance, or the time before which it must not start, to its end.
+    /// Maximum time from acceptance, or from `notBefore`, to the end of a task.
     pub fn total_timeout(&self) -> Option<Duration> {
         self.total_timeout_ms.map(Duration::from_millis)
     }
-    /// Whether nothing is limited.
+    /// Tells whether there is no limit.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_one_flat_object_and_absent_ones_are_left_out() {
+    fn limits_are_stored_as_one_flat_object_without_absent_ones() {
         let limits = AgentLimits {
             running: ConcurrencyLimits { per_key: Some(1), ..ConcurrencyLimits::NONE },
             queued: Some(5),

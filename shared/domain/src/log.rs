@@ -1,44 +1,42 @@
-//! The log of a task: the one record from which streams, webhooks, snapshots and history are derived.
+//! The log of a task: the single record from which streams, webhooks, snapshots and history are
+//! derived.
 //!
-//! Entries are numbered 1, 2, 3, … and never change. Not every entry is an event on the wire: messages of the client
-//! and notes about attempts are not.
+//! Entries are numbered 1, 2, 3, … and never change. Client messages and notes about attempts are
+//! entries, but no events on the wire.
 
 use crate::{
-    ArtifactId, ArtifactUpdate, BlobSlot, JsonObject, Message, Seq, TaskFailure, TaskState,
-    Timestamp,
-    blob::least_len,
-    message::{LenOf, has_blob, object_len},
-    task::TaskStatus,
+    ArtifactId, ArtifactUpdate, ContextId, Json, JsonObject, Message, MessageId, Part, Role, Seq,
+    TaskFailure, TaskId, TaskState, Timestamp, extension, failure::WITHHELD_CAUSE,
 };
 use serde::{Deserialize, Serialize};
 
-/// One entry of a task's log.
+/// An entry of a task's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Its place.
+    /// The position in the log.
     pub seq: Seq,
-    /// When it was committed, by the store's clock.
+    /// The time of the commit, by the store's clock.
     pub at: Timestamp,
-    /// The attempt that wrote it; 0 when no executor did.
+    /// The attempt that wrote it; 0 if no executor did.
     pub attempt: i32,
-    /// What it says.
+    /// The body.
     pub body: EntryBody,
 }
 
-/// What an entry says.
+/// The body of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryBody {
-    /// The client spoke.
+    /// A message of the client.
     Message(UserMessage),
-    /// The status changed, or there is progress.
+    /// A change of status, or progress.
     Status(StatusChange),
     /// An artifact, or a chunk of one.
     Artifact(ArtifactUpdate),
-    /// Something inside happened that those who read history want to know.
+    /// An internal event, shown in the history only.
     Note(Note),
 }
 
-/// A message of the client together with what its request says beside it.
+/// A client's message together with the relevant parts of its request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserMessage {
@@ -47,104 +45,132 @@ pub struct UserMessage {
     /// Metadata of the request that carried it (A2A 3.2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_metadata: Option<JsonObject>,
-    /// Media types that the client can take in answer to this message; empty for any (A2A 3.2.2).
+    /// Media types that the client accepts in the answer; empty for any (A2A 3.2.2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_output_modes: Vec<String>,
 }
 
 impl UserMessage {
-    /// A message of whose request nothing else is known.
+    /// Wraps a message of a request without metadata and output modes.
     pub const fn new(message: Message) -> Self {
         Self { message, request_metadata: None, accepted_output_modes: Vec::new() }
     }
-    /// About how many bytes it takes when it is stored as it is.
-    pub fn stored_len(&self) -> usize {
-        self.len_with(|len| len)
-    }
-    /// About how many bytes it takes at least, once all contents that can be are moved to blobs.
-    pub fn least_stored_len(&self) -> usize {
-        self.len_with(least_len)
-    }
-    fn len_with(&self, count: LenOf) -> usize {
-        let modes: usize = self.accepted_output_modes.iter().map(|mode| mode.len() + 3).sum();
-        let metadata = object_len(self.request_metadata.as_ref(), count);
-        self.message.stored_len(count) + modes + metadata
-    }
-    /// The contents of the message and its request that may be kept apart.
-    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
-        let metadata = self.request_metadata.as_mut().map(BlobSlot::Metadata);
-        self.message.blob_slots().chain(metadata)
-    }
-    /// How [`EntryBody::encode`] stores it.
+    /// Encodes the message as [`EntryBody::encode`] does.
     ///
     /// # Panics
     ///
-    /// Never: domain values have string keys only, which is all that JSON asks.
+    /// It never does: JSON requires string keys, and domain values have no others.
     pub fn encode(&self) -> String {
         serde_json::to_string(self)
             .expect("domain values have string keys and cannot fail to encode")
     }
 }
 
-/// A new status.
+/// A change of a task's status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusChange {
-    /// The state from now on.
+    /// The new state.
     pub state: TaskState,
-    /// What the agent says with it.
+    /// The agent's message with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
-    /// Anything else about this change; not part of the status (A2A 4.2.1).
+    /// Further data about this change; not part of the status (A2A 4.2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
-    /// Whether the message is a direct reply, to be sent to a waiting client instead of the task (A2A 3.1.1).
+    /// Marks the message as a direct reply, sent to a waiting client instead of the task (A2A
+    /// 3.1.1).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct: bool,
-    /// Why the task failed, with the state `failed`. Not part of the status: clients find it in the message's metadata.
+    /// The failure, with the state `failed`. Not part of the status: clients find it in the
+    /// message's metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<TaskFailure>,
 }
 
 impl StatusChange {
-    /// A change to a state, without a word.
+    /// Changes to a state, without a message.
     pub const fn to(state: TaskState) -> Self {
         Self { state, message: None, metadata: None, direct: false, failed: None }
     }
-    /// A change to a state with a message.
+    /// Changes to a state, with an optional message.
     pub const fn with(state: TaskState, message: Option<Message>) -> Self {
         Self { state, message, metadata: None, direct: false, failed: None }
     }
-    /// The status that it makes, once committed.
-    pub fn status(self, seq: Seq, at: Timestamp) -> TaskStatus {
-        TaskStatus { state: self.state, message: self.message, at, seq }
+}
+
+impl TaskFailure {
+    /// The final status: the executor's message, or else one with the cause. The failure stands in
+    /// the message's metadata under [`extension::DURABILITY_EXTENSION`] (`because`, `cause`,
+    /// `attempts`).
+    pub fn status(
+        self,
+        task: TaskId,
+        context: &ContextId,
+        message: Option<Message>,
+        id: impl FnOnce() -> MessageId,
+    ) -> EntryBody {
+        let mut message = message.unwrap_or_else(|| Message {
+            task_id: Some(task),
+            context_id: Some(context.clone()),
+            ..Message::new(id(), Role::Agent, vec![Part::text(self.cause.clone())])
+        });
+        message.metadata = self.add_to_metadata(message.metadata);
+        let change = StatusChange::with(TaskState::Failed, Some(message));
+        EntryBody::Status(StatusChange { failed: Some(self), ..change })
+    }
+
+    /// The same as [`status`](Self::status), but clients read [`WITHHELD_CAUSE`] in place of the
+    /// cause.
+    pub fn status_without_cause(
+        self,
+        task: TaskId,
+        context: &ContextId,
+        message: Option<Message>,
+        id: impl FnOnce() -> MessageId,
+    ) -> EntryBody {
+        let shown = Self { cause: WITHHELD_CAUSE.to_owned(), ..self.clone() };
+        match shown.status(task, context, message, id) {
+            EntryBody::Status(change) => {
+                EntryBody::Status(StatusChange { failed: Some(self), ..change })
+            }
+            other => other,
+        }
+    }
+
+    fn add_to_metadata(&self, metadata: Option<JsonObject>) -> Option<JsonObject> {
+        let mut members =
+            metadata.as_ref().and_then(|members| members.members().ok()).unwrap_or_default();
+        let Ok(failure) = Json::from_serialize(self) else { return metadata };
+        members.insert(extension::DURABILITY_EXTENSION.to_owned(), failure);
+        JsonObject::from_members(&members).ok().or(metadata)
     }
 }
 
-/// Something that happened inside.
+/// An internal event of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "note")]
 pub enum Note {
     /// An attempt failed and another one follows.
     #[serde(rename_all = "camelCase")]
     AttemptFailed {
-        /// Which attempt, from 1.
+        /// The number of the attempt, from 1.
         attempt: i32,
-        /// Why.
+        /// The cause.
         cause: String,
         /// Milliseconds until the next one may start.
         retry_in_ms: i64,
     },
-    /// The worker was lost; its run was offered again, without counting an attempt.
+    /// The worker was lost. Its run was offered again without counting an attempt.
     WorkerLost {
-        /// Which worker.
+        /// The worker.
         worker: String,
     },
-    /// A running task was asked to stop.
+    /// A cancel was requested while the task ran.
     CancelRequested,
 }
 
-/// Kind of an entry, as a store keeps it. The numbers never change.
+/// The kind of an entry in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// [`EntryBody::Message`]
@@ -158,7 +184,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// The number that stands for it in a store.
+    /// The number of the kind in a store. Never changes.
     pub const fn number(self) -> i16 {
         match self {
             Self::Message => 1,
@@ -167,7 +193,7 @@ impl EntryKind {
             Self::Note => 4,
         }
     }
-    /// The kind of a number.
+    /// The kind with this number.
     pub const fn from_number(number: i16) -> Option<Self> {
         match number {
             1 => Some(Self::Message),
@@ -179,7 +205,7 @@ impl EntryKind {
     }
 }
 
-/// A stored entry that cannot be read.
+/// The error of a stored entry that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 #[error("log entry of kind {kind:?} cannot be read: {source}")]
 pub struct CorruptEntry {
@@ -188,7 +214,7 @@ pub struct CorruptEntry {
 }
 
 impl EntryBody {
-    /// Its kind.
+    /// The kind of the entry.
     pub const fn kind(&self) -> EntryKind {
         match self {
             Self::Message(_) => EntryKind::Message,
@@ -198,12 +224,12 @@ impl EntryBody {
         }
     }
 
-    /// Whether clients see it as an event of a stream.
+    /// Tells whether clients see the entry as a stream event.
     pub const fn is_event(&self) -> bool {
         matches!(self, Self::Status(_) | Self::Artifact(_))
     }
 
-    /// The message that belongs into the task's history because of this entry.
+    /// The message that this entry adds to the task's history.
     pub const fn message(&self) -> Option<&Message> {
         match self {
             Self::Message(user) => Some(&user.message),
@@ -212,7 +238,7 @@ impl EntryBody {
         }
     }
 
-    /// The artifact that this entry begins, or begins anew: where a reader of that artifact starts.
+    /// The artifact that this entry starts or replaces. Readers of the artifact start here.
     pub const fn starts_artifact(&self) -> Option<&ArtifactId> {
         match self {
             Self::Artifact(update) if !update.append => Some(&update.artifact.artifact_id),
@@ -220,7 +246,7 @@ impl EntryBody {
         }
     }
 
-    /// The new status, when this entry changes it.
+    /// The change of status, if this entry is one.
     pub const fn status(&self) -> Option<&StatusChange> {
         match self {
             Self::Status(change) => Some(change),
@@ -228,62 +254,11 @@ impl EntryBody {
         }
     }
 
-    /// About how many bytes it takes when it is stored as it is.
-    pub fn stored_len(&self) -> usize {
-        self.len_with(|len| len)
-    }
-
-    fn len_with(&self, count: LenOf) -> usize {
-        match self {
-            Self::Message(user) => user.len_with(count),
-            Self::Status(change) => {
-                change.message.as_ref().map_or(0, |message| message.stored_len(count))
-                    + object_len(change.metadata.as_ref(), count)
-            }
-            Self::Artifact(update) => {
-                update.artifact.stored_len(count) + object_len(update.metadata.as_ref(), count)
-            }
-            Self::Note(_) => 0,
-        }
-    }
-
-    /// Every content in it that may be kept apart.
-    pub fn blob_slots(&mut self) -> Box<dyn Iterator<Item = BlobSlot<'_>> + '_> {
-        match self {
-            Self::Message(user) => Box::new(user.blob_slots()),
-            Self::Status(StatusChange { message, metadata, .. }) => Box::new(
-                (message.iter_mut().flat_map(Message::blob_slots))
-                    .chain(metadata.as_mut().map(BlobSlot::Metadata)),
-            ),
-            Self::Artifact(ArtifactUpdate { artifact, metadata, .. }) => {
-                Box::new(artifact.blob_slots().chain(metadata.as_mut().map(BlobSlot::Metadata)))
-            }
-            Self::Note(_) => Box::new(std::iter::empty()),
-        }
-    }
-
-    /// Whether any of its contents is kept apart.
-    pub fn has_blobs(&self) -> bool {
-        match self {
-            Self::Message(user) => {
-                user.message.has_blobs() || has_blob(user.request_metadata.as_ref())
-            }
-            Self::Status(change) => {
-                change.message.as_ref().is_some_and(Message::has_blobs)
-                    || has_blob(change.metadata.as_ref())
-            }
-            Self::Artifact(update) => {
-                update.artifact.has_blobs() || has_blob(update.metadata.as_ref())
-            }
-            Self::Note(_) => false,
-        }
-    }
-
-    /// How it is stored: a JSON text that SQL can read.
+    /// Encodes the entry for a store, as JSON that SQL can read.
     ///
     /// # Panics
     ///
-    /// Never: domain values have string keys only, which is all that JSON asks.
+    /// It never does: JSON requires string keys, and domain values have no others.
     pub fn encode(&self) -> String {
         let encoded = match self {
             Self::Message(user) => return user.encode(),
@@ -294,7 +269,7 @@ impl EntryBody {
         encoded.expect("domain values have string keys and cannot fail to encode")
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Decodes the output of [`encode`](Self::encode).
     pub fn decode(kind: EntryKind, text: &str) -> Result<Self, CorruptEntry> {
         let decoded = match kind {
             EntryKind::Message => serde_json::from_str(text).map(Self::Message),
@@ -309,21 +284,39 @@ impl EntryBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MessageId, Part, Role};
+    use crate::FailureKind;
+    use uuid::Uuid;
 
     #[test]
-    fn what_a_request_does_not_say_takes_no_room_and_may_be_missing() {
+    fn absent_request_members_are_not_stored_and_may_be_missing() {
         let id = MessageId::new("m").unwrap();
-        let mut said = UserMessage::new(Message::new(id, Role::User, vec![Part::text("hi")]));
-        let plain = said.encode();
-        let message = serde_json::to_string(&said.message).unwrap();
+        let mut user = UserMessage::new(Message::new(id, Role::User, vec![Part::text("hi")]));
+        let plain = user.encode();
+        let message = serde_json::to_string(&user.message).unwrap();
         assert_eq!(plain, format!(r#"{{"message":{message}}}"#));
         let read = |text: &str| EntryBody::decode(EntryKind::Message, text).unwrap();
-        assert_eq!(read(&plain), EntryBody::Message(said.clone()));
+        assert_eq!(read(&plain), EntryBody::Message(user.clone()));
 
-        said.accepted_output_modes = vec!["text/plain".to_owned()];
-        let asked = format!(r#"{{"message":{message},"acceptedOutputModes":["text/plain"]}}"#);
-        assert_eq!(said.encode(), asked);
-        assert_eq!(read(&asked), EntryBody::Message(said));
+        user.accepted_output_modes = vec!["text/plain".to_owned()];
+        let with_modes = format!(r#"{{"message":{message},"acceptedOutputModes":["text/plain"]}}"#);
+        assert_eq!(user.encode(), with_modes);
+        assert_eq!(read(&with_modes), EntryBody::Message(user));
+    }
+
+    #[test]
+    fn a_final_status_carries_the_failure() {
+        let context = ContextId::new("c").unwrap();
+        let id = || MessageId::new("m").unwrap();
+        let task = TaskId::new(Uuid::from_u128(1));
+        let failed = TaskFailure::new(FailureKind::Fatal, "no\0such file", 2);
+        let EntryBody::Status(change) = failed.status(task, &context, None, id) else { panic!() };
+        let message = change.message.unwrap();
+        assert_eq!(message.text(), "no\u{fffd}such file");
+        let failure = message.metadata.unwrap().get(extension::DURABILITY_EXTENSION).unwrap();
+        assert_eq!(
+            failure.as_str(),
+            "{\"because\":\"fatal\",\"cause\":\"no\u{fffd}such file\",\"attempts\":2}"
+        );
+        assert_eq!(change.failed.unwrap().because, FailureKind::Fatal);
     }
 }

@@ -1,9 +1,9 @@
-//! Messages: what clients and agents say to one another (A2A 4.1.4).
+//! Messages between clients and agents (A2A 4.1.4).
 
-use crate::{BlobSlot, ContextId, JsonObject, MessageId, Part, TaskId};
+use crate::{ContextId, JsonObject, MessageId, Part, TaskId};
 use serde::{Deserialize, Serialize};
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -13,11 +13,11 @@ pub enum Role {
     Agent,
 }
 
-/// A message: one turn of a conversation.
+/// A message, one turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// Named by its author.
+    /// The id, chosen by the author.
     pub message_id: MessageId,
     /// The conversation that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,11 +25,12 @@ pub struct Message {
     /// The task that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// Who speaks.
+    /// The author.
     pub role: Role,
-    /// What is said; never empty.
+    /// The contents; never empty.
     pub parts: Vec<Part>,
-    /// Anything else about it.
+    /// Further data, not interpreted here except for [durability
+    /// options](crate::DurabilityOptions).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
     /// URIs of the extensions that contributed to it.
@@ -41,7 +42,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message of an author with these parts and nothing else.
+    /// Creates a message of these parts, without further attributes.
     pub const fn new(message_id: MessageId, role: Role, parts: Vec<Part>) -> Self {
         Self {
             message_id,
@@ -55,41 +56,9 @@ impl Message {
         }
     }
 
-    /// All inline text, joined by line breaks: that of text parts and of text files.
+    /// The inline text of text parts and text files, joined by line breaks.
     pub fn text(&self) -> String {
         let texts: Vec<&str> = self.parts.iter().filter_map(Part::as_text).collect();
         texts.join("\n")
     }
-
-    /// About how many bytes it takes in a stored entry.
-    pub(crate) fn stored_len(&self, count: LenOf) -> usize {
-        let texts =
-            self.extensions.iter().chain(&self.reference_task_ids).map(|text| text.len() + 3);
-        let parts = self.parts.iter().map(|part| part.stored_len(count));
-        parts.chain(texts).sum::<usize>() + object_len(self.metadata.as_ref(), count)
-    }
-
-    /// The contents of the message that may be kept apart.
-    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
-        let metadata = self.metadata.as_mut().map(BlobSlot::Metadata);
-        self.parts.iter_mut().flat_map(Part::blob_slots).chain(metadata)
-    }
-
-    /// Whether any of its contents is kept apart.
-    pub fn has_blobs(&self) -> bool {
-        has_blob(self.metadata.as_ref()) || self.parts.iter().any(Part::has_blobs)
-    }
-}
-
-/// Bytes that a content of so many bytes counts.
-pub(crate) type LenOf = fn(usize) -> usize;
-
-/// Bytes that an object counts.
-pub(crate) fn object_len(object: Option<&JsonObject>, count: LenOf) -> usize {
-    object.map_or(0, |object| count(object.as_str().len()))
-}
-
-/// Whether an object is there and kept apart.
-pub(crate) fn has_blob(object: Option<&JsonObject>) -> bool {
-    object.is_some_and(|object| object.blob().is_some())
 }

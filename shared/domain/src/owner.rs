@@ -1,10 +1,10 @@
-//! Who asks, and what they may do.
+//! Principals, API keys and scopes.
 
 use crate::OwnerId;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Name of an API key: shown in lists and logs; it opens nothing.
+/// The public id of an API key, shown in lists and logs. It grants nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyId(pub String);
@@ -15,7 +15,7 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// One thing that a key may do.
+/// A permission of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -23,15 +23,15 @@ pub enum Scope {
     Read,
     /// Send messages and cancel.
     Write,
-    /// Administer what belongs to the owner; includes the two above.
+    /// Administer the owner's resources; includes `read` and `write`.
     Admin,
-    /// Operate the deployment: dead letters, queues, workers and schedules of every owner. No other scope includes it, and it
-    /// includes none.
+    /// Operate the deployment: dead letters, queues, workers and schedules of every owner. Includes
+    /// no other scope and is included in none.
     Operator,
 }
 
 impl Scope {
-    /// Its name.
+    /// The name, as in `admin`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -67,40 +67,40 @@ impl FromStr for Scope {
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// Those given, each once.
+    /// Creates a set, without duplicates.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Self {
         let mut scopes: Vec<Scope> = scopes.into_iter().collect();
         scopes.sort_unstable();
         scopes.dedup();
         Self(scopes)
     }
-    /// All of them.
+    /// The set of all scopes.
     pub fn all() -> Self {
         Self::new([Scope::Read, Scope::Write, Scope::Admin, Scope::Operator])
     }
-    /// Whether a scope is granted; `admin` grants every one but `operator`.
+    /// Tells whether the set grants a scope; `admin` grants all except `operator`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.0.contains(&scope) || (scope != Scope::Operator && self.0.contains(&Scope::Admin))
     }
-    /// Those that were given.
+    /// Iterates over the scopes of the set, without those that `admin` implies.
     pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
         self.0.iter().copied()
     }
 }
 
-/// Somebody who showed who they are.
+/// The authenticated principal of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// On whose behalf.
+    /// The owner on whose behalf it acts.
     pub owner: OwnerId,
-    /// By which key; none where authentication is switched off.
+    /// The API key; none while authentication is off.
     pub key: Option<KeyId>,
-    /// What they may do.
+    /// The permissions.
     pub scopes: Scopes,
 }
 
 impl Principal {
-    /// Everybody, where authentication is switched off.
+    /// The principal of every request while authentication is off.
     pub fn local() -> Self {
         Self { owner: OwnerId::LOCAL, key: None, scopes: Scopes::all() }
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_operator_operates_and_does_nothing_else() {
+    fn the_operator_scope_is_separate_from_all_others() {
         assert!(!Scopes::new([Scope::Admin]).allows(Scope::Operator));
         let operator = Scopes::new([Scope::Operator]);
         assert!(operator.allows(Scope::Operator) && !operator.allows(Scope::Read));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn admin_may_do_everything_with_tasks_and_read_may_not_write() {
+    fn admin_grants_read_and_write_and_read_does_not_grant_write() {
         let admin = Scopes::new([Scope::Admin]);
         assert!(admin.allows(Scope::Read) && admin.allows(Scope::Write));
         let read = Scopes::new([Scope::Read, Scope::Read]);

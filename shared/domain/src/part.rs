@@ -1,80 +1,73 @@
-//! A part of a message or artifact: exactly one content, and what describes it (A2A 4.1.6).
+//! Parts of messages and artifacts: exactly one content each, with its description (A2A 4.1.6).
 
-use crate::{
-    BlobRef, BlobSlot, Json, JsonObject,
-    blob::REFERENCE_BYTES,
-    message::{LenOf, has_blob, object_len},
-};
+use crate::{BlobRef, Json, JsonObject};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
-/// Bytes of a stored part besides its contents, about.
-const PART_OVERHEAD: usize = 16;
-
-/// What a part holds.
+/// The content of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// Plain text.
     Text(String),
     /// Bytes of a file.
     Raw(Bytes),
-    /// Where a file is to be had.
+    /// The URL of a file.
     Url(String),
     /// Any JSON value.
     Data(Json),
-    /// Text, bytes or JSON that is kept apart because it is large; read when asked for.
+    /// Large text, bytes or JSON in a blob, read on demand.
     Blob(BlobRef),
 }
 
-/// A part: its content and what describes it.
+/// A part of a message or artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "PartRecord")]
 pub struct Part {
-    /// What it holds.
+    /// The content.
     pub content: Content,
-    /// Anything else about it.
+    /// Further data, not interpreted here.
     pub metadata: Option<JsonObject>,
-    /// Name of the file.
+    /// The file name.
     pub filename: Option<String>,
-    /// Media type, such as `application/pdf`.
+    /// The media type, such as `application/pdf`.
     pub media_type: Option<String>,
 }
 
 impl Part {
-    /// A part of this content, not described further.
+    /// Creates a part of this content, without further attributes.
     pub const fn new(content: Content) -> Self {
         Self { content, metadata: None, filename: None, media_type: None }
     }
-    /// A part of plain text.
+    /// Creates a part of plain text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::new(Content::Text(text.into()))
     }
-    /// A part of a JSON value.
+    /// Creates a part of a JSON value.
     pub const fn data(data: Json) -> Self {
         Self::new(Content::Data(data))
     }
-    /// A part of bytes with their media type.
+    /// Creates a part of bytes with a media type.
     pub fn raw(bytes: impl Into<Bytes>, media_type: impl Into<String>) -> Self {
         Self { media_type: Some(media_type.into()), ..Self::new(Content::Raw(bytes.into())) }
     }
-    /// A part that says where a file is to be had.
+    /// Creates a part that refers to a file by URL.
     pub fn url(url: impl Into<String>) -> Self {
         Self::new(Content::Url(url.into()))
     }
-    /// The text, when it is held inline: of a text part, or of a file whose media type says text and whose bytes are UTF-8.
+    /// The inline text: of a text part, or of a file with a text media type and UTF-8 bytes.
     pub fn as_text(&self) -> Option<&str> {
         match &self.content {
             Content::Text(text) => Some(text),
             Content::Raw(bytes) if self.is_text_file() => {
-                // Editors put a byte order mark before the text, which is none of it.
+                // The byte order mark that some editors write is not part of the text.
                 let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
                 std::str::from_utf8(bytes).ok()
             }
             _ => None,
         }
     }
-    /// Whether the media type is one of text, in UTF-8 as far as it says.
+    /// Tells whether the media type is one of text, and names no other charset than UTF-8.
     fn is_text_file(&self) -> bool {
         let Some(media_type) = self.media_type.as_deref() else { return false };
         let mut pieces = media_type.split(';').map(str::trim);
@@ -91,33 +84,27 @@ impl Part {
             || TEXT_APPLICATIONS.contains(&essence.as_str());
         is_text && charset.as_ref().is_none_or(is_utf8)
     }
-    /// How many bytes the content takes inline; nothing for one that is kept apart.
+    /// Bytes of the inline content; 0 for one in a blob.
     pub fn inline_len(&self) -> usize {
         self.content.inline_len()
     }
-    /// About how many bytes it takes in a stored entry; `count` says what a content that can be moved to a blob counts.
-    pub(crate) fn stored_len(&self, count: LenOf) -> usize {
-        let texts = [&self.filename, &self.media_type].into_iter().flatten().map(String::len);
-        let content = match &self.content {
-            Content::Url(url) => url.len(),
-            Content::Blob(_) => REFERENCE_BYTES,
-            other => count(other.inline_len()),
-        };
-        PART_OVERHEAD + content + object_len(self.metadata.as_ref(), count) + texts.sum::<usize>()
-    }
-    /// The contents of the part that may be kept apart.
-    pub fn blob_slots(&mut self) -> impl Iterator<Item = BlobSlot<'_>> {
-        let metadata = self.metadata.as_mut().map(BlobSlot::Metadata);
-        std::iter::once(BlobSlot::Content(&mut self.content)).chain(metadata)
-    }
-    /// Whether its content or its metadata is kept apart.
-    pub fn has_blobs(&self) -> bool {
-        self.blob().is_some() || has_blob(self.metadata.as_ref())
+
+    /// The reference, when the content is in a blob.
+    pub const fn blob(&self) -> Option<&BlobRef> {
+        self.content.blob()
     }
 }
 
 impl Content {
-    /// How many bytes it takes inline; nothing when it is kept apart.
+    /// The reference, when the content is in a blob.
+    pub const fn blob(&self) -> Option<&BlobRef> {
+        match self {
+            Self::Blob(blob) => Some(blob),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the inline content; 0 for one in a blob.
     pub fn inline_len(&self) -> usize {
         match self {
             Self::Text(text) | Self::Url(text) => text.len(),
@@ -141,14 +128,14 @@ const TEXT_APPLICATIONS: [&str; 9] = [
     "application/yaml",
 ];
 
-/// How a part is stored: readable in SQL, exactly one of the first five members set.
+/// The stored form of a part, readable in SQL. Exactly one of the first five members is set.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PartRecord {
     text: Option<String>,
     raw: Option<String>,
     url: Option<String>,
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "keep_null")]
     data: Option<Json>,
     blob: Option<BlobRef>,
     metadata: Option<JsonObject>,
@@ -156,12 +143,12 @@ struct PartRecord {
     media_type: Option<String>,
 }
 
-/// Keeps `null` as a value, where `Option` would read it as absence.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+/// Reads `null` as a value; `Option` would read it as absent.
+fn keep_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
 
-/// Writes what [`PartRecord`] reads, without copying the part.
+/// Writes the form that [`PartRecord`] reads, without copying the part.
 impl Serialize for Part {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut record = serializer.serialize_map(None)?;
@@ -210,7 +197,7 @@ impl TryFrom<PartRecord> for Part {
 mod tests {
     use super::*;
 
-    fn round(part: &Part) -> String {
+    fn round_trip(part: &Part) -> String {
         let text = serde_json::to_string(part).unwrap();
         assert_eq!(&serde_json::from_str::<Part>(&text).unwrap(), part);
         text
@@ -218,22 +205,22 @@ mod tests {
 
     #[test]
     fn every_content_survives_storage() {
-        assert_eq!(round(&Part::text("hé")), r#"{"text":"hé"}"#);
+        assert_eq!(round_trip(&Part::text("hé")), r#"{"text":"hé"}"#);
         assert_eq!(
-            round(&Part::raw(vec![0u8, 255], "image/png")),
+            round_trip(&Part::raw(vec![0u8, 255], "image/png")),
             r#"{"raw":"AP8=","mediaType":"image/png"}"#
         );
-        assert_eq!(round(&Part::url("https://a")), r#"{"url":"https://a"}"#);
+        assert_eq!(round_trip(&Part::url("https://a")), r#"{"url":"https://a"}"#);
         for json in ["null", "1.0", "12345678901234567890", r#"{"b":1,"a":[]}"#] {
             assert_eq!(
-                round(&Part::data(Json::parse(json).unwrap())),
+                round_trip(&Part::data(Json::parse(json).unwrap())),
                 format!(r#"{{"data":{json}}}"#)
             );
         }
     }
 
     #[test]
-    fn text_is_text_however_it_is_sent() {
+    fn text_files_in_utf_8_count_as_text() {
         let file = |bytes: &[u8], media_type: &str| Part::raw(bytes.to_vec(), media_type);
         for (part, text) in [
             (Part::text("hé"), Some("hé")),

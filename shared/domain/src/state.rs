@@ -1,4 +1,4 @@
-//! The task state machine (A2A 4.1.3): which state may follow which, in one place.
+//! The task state machine (A2A 4.1.3), the only definition of legal transitions.
 //!
 //! ```text
 //! submitted ──start──► working ──complete──► completed
@@ -7,48 +7,48 @@
 //!     └──wake── input-required, auth-required     (cancel: from every state that is not terminal)
 //! ```
 //!
-//! Queueing is inside and does not show: a task that waits for its next attempt is still `working`.
+//! Queueing is internal: a task that waits for its next attempt is still `working`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// State of a task.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskState {
-    /// Accepted, not begun (or begun again after an answer).
+    /// Accepted and not started, or woken and not started again.
     Submitted,
-    /// An executor is at it, or will be again after a failed attempt.
+    /// Running, or waiting for the next attempt after a failed one.
     Working,
-    /// Ended well.
+    /// Ended successfully.
     Completed,
-    /// Ended badly.
+    /// Ended by a final failure.
     Failed,
-    /// Ended at the client's wish.
+    /// Ended by a cancel.
     Canceled,
-    /// Parked until the client says more.
+    /// Parked until the client sends a message.
     InputRequired,
-    /// Ended because the agent would not do it.
+    /// Ended because the agent rejected it.
     Rejected,
-    /// Parked until an authorization is there.
+    /// Parked until an authorization arrives.
     AuthRequired,
 }
 
-/// A state that nothing follows.
+/// A terminal state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TerminalState {
-    /// Ended well.
+    /// Ended successfully.
     Completed,
-    /// Ended badly.
+    /// Ended by a final failure.
     Failed,
-    /// Ended at the client's wish.
+    /// Ended by a cancel.
     Canceled,
-    /// Ended because the agent would not do it.
+    /// Ended because the agent rejected it.
     Rejected,
 }
 
-/// A state that waits for somebody outside.
+/// A state that waits for the client or an authorization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ParkedState {
@@ -58,12 +58,12 @@ pub enum ParkedState {
     AuthRequired,
 }
 
-/// What can happen to a task's state.
+/// A transition of a task's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transition {
-    /// An executor began or reported progress.
+    /// The executor started or reported progress.
     Work,
-    /// The executor needs an answer.
+    /// The executor waits for input or an authorization.
     Park(ParkedState),
     /// A message or an authorization arrived for a parked task.
     Wake,
@@ -71,13 +71,13 @@ pub enum Transition {
     End(TerminalState),
 }
 
-/// A transition that the state does not allow.
+/// The error of a transition that the state does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a task that is {from} cannot take the transition {transition:?}")]
 pub struct InvalidTransition {
-    /// The state that stays.
+    /// The state, which is unchanged.
     pub from: TaskState,
-    /// What was tried.
+    /// The transition.
     pub transition: Transition,
 }
 
@@ -101,7 +101,8 @@ impl TaskState {
             (Self::Submitted | Self::Working, Transition::Work) => Ok(Self::Working),
             (Self::Working, Transition::Park(parked)) => Ok(parked.state()),
             (Self::InputRequired | Self::AuthRequired, Transition::Wake) => Ok(Self::Submitted),
-            // Without an executor at work a task still can be called off, or fail because its time is over.
+            // A task that is not running can still be canceled, or fail by a timeout or its
+            // deadline.
             (Self::Working, Transition::End(end))
             | (
                 Self::Submitted | Self::InputRequired | Self::AuthRequired,
@@ -111,7 +112,7 @@ impl TaskState {
         }
     }
 
-    /// The transition that leads to a state from outside the machine, if one does.
+    /// The transition that leads to this state.
     pub const fn transition_to(self) -> Transition {
         match self {
             Self::Submitted => Transition::Wake,
@@ -125,17 +126,17 @@ impl TaskState {
         }
     }
 
-    /// Whether nothing follows.
+    /// Tells whether the state is terminal.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Canceled | Self::Rejected)
     }
 
-    /// Whether it waits for somebody outside (what A2A calls interrupted).
+    /// Tells whether the task is parked (A2A: interrupted).
     pub const fn is_parked(self) -> bool {
         matches!(self, Self::InputRequired | Self::AuthRequired)
     }
 
-    /// The number that stands for it in a store and in the protocol's enum (A2A 4.1.3). Never changes.
+    /// The number of the state in a store and in the protocol's enum (A2A 4.1.3). Never changes.
     pub const fn number(self) -> i16 {
         match self {
             Self::Submitted => 1,
@@ -149,7 +150,7 @@ impl TaskState {
         }
     }
 
-    /// The state of a number.
+    /// The state with this number.
     pub fn from_number(number: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.number() == number)
     }
@@ -176,7 +177,7 @@ impl fmt::Display for TaskState {
 }
 
 impl TerminalState {
-    /// As one of all states.
+    /// Converts to a task state.
     pub const fn state(self) -> TaskState {
         match self {
             Self::Completed => TaskState::Completed,
@@ -188,7 +189,7 @@ impl TerminalState {
 }
 
 impl ParkedState {
-    /// As one of all states.
+    /// Converts to a task state.
     pub const fn state(self) -> TaskState {
         match self {
             Self::InputRequired => TaskState::InputRequired,
@@ -213,7 +214,7 @@ mod tests {
         Transition::End(TerminalState::Rejected),
     ];
 
-    /// The whole table, written out: every pair that is not here is illegal.
+    /// The complete transition table; every pair that is missing is illegal.
     fn legal(from: TaskState) -> &'static [TaskState] {
         use TaskState::*;
         match from {
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_legal_or_refused_as_the_table_says() {
+    fn transitions_agree_with_the_table() {
         for from in TaskState::ALL {
             for transition in TRANSITIONS {
                 let to =
@@ -253,7 +254,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn once_terminal_always_terminal(steps in proptest::collection::vec(0usize..8, 0..40)) {
+        fn a_terminal_state_is_never_left(steps in proptest::collection::vec(0usize..8, 0..40)) {
             let mut state = TaskState::Submitted;
             let mut ended = None;
             for step in steps {

@@ -1,24 +1,31 @@
-//! A task as clients see it, and how it follows from its log (A2A 4.1.1).
+//! Snapshots of tasks, and the fold of the log that yields them (A2A 4.1.1).
 
 use crate::{
     AgentName, Artifact, ContextId, EntryBody, JsonObject, LogEntry, Message, Seq, TaskKey,
-    TaskState, Timestamp,
+    TaskState, Timestamp, log::StatusChange,
 };
 
-/// Where a task stands.
+/// The status of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskStatus {
     /// The state.
     pub state: TaskState,
-    /// What the agent says with it.
+    /// The agent's message with it.
     pub message: Option<Message>,
-    /// Since when.
+    /// The time of the change.
     pub at: Timestamp,
-    /// The entry that made it so; [`Seq::START`] for the state in which a task begins.
+    /// The entry that set it; [`Seq::START`] for the initial status.
     pub seq: Seq,
 }
 
-/// A message in a task's history, with its place in the log.
+impl StatusChange {
+    /// The status after this change, once committed.
+    pub fn status(self, seq: Seq, at: Timestamp) -> TaskStatus {
+        TaskStatus { state: self.state, message: self.message, at, seq }
+    }
+}
+
+/// A message in a task's history, with its position in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryItem {
     /// The entry that holds it.
@@ -27,41 +34,41 @@ pub struct HistoryItem {
     pub message: Message,
 }
 
-/// A snapshot of a task at one place of its log.
+/// A snapshot of a task at one position of its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// Whose, and which.
+    /// The owner and the id.
     pub key: TaskKey,
-    /// Who does it.
+    /// The agent that runs it.
     pub agent: AgentName,
-    /// The conversation that it belongs to.
+    /// The conversation.
     pub context: ContextId,
-    /// When it was accepted.
+    /// The time of acceptance.
     pub created_at: Timestamp,
-    /// Where it stands.
+    /// The current status.
     pub status: TaskStatus,
-    /// Messages of both sides in the order of the log, without the one in `status`.
+    /// Messages of both sides in log order, except the one in `status`.
     pub history: Vec<HistoryItem>,
-    /// What it has produced so far.
+    /// The artifacts so far.
     pub artifacts: Vec<Artifact>,
-    /// Anything else about it.
+    /// Further data about the task.
     pub metadata: Option<JsonObject>,
-    /// The last entry that this snapshot includes.
+    /// The last entry included.
     pub last_seq: Seq,
 }
 
-/// An entry that does not follow the snapshot.
+/// The error of an entry that does not follow the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("entry {got} does not follow entry {last}")]
 pub struct SeqGap {
-    /// Last entry included.
+    /// The last entry included.
     pub last: Seq,
-    /// The entry that was to be added.
+    /// The entry to apply.
     pub got: Seq,
 }
 
 impl Task {
-    /// A task as it is before the first entry of its log.
+    /// Creates a task without log entries.
     pub const fn begin(
         key: TaskKey,
         agent: AgentName,
@@ -86,7 +93,8 @@ impl Task {
         }
     }
 
-    /// Takes in the next entry. A snapshot read from a store equals this fold over its log, at every place.
+    /// Applies the next entry. At every position, a snapshot read from a store equals this fold
+    /// over the log.
     pub fn apply(&mut self, entry: LogEntry) -> Result<(), SeqGap> {
         if entry.seq != self.last_seq.next() {
             return Err(SeqGap { last: self.last_seq, got: entry.seq });
@@ -100,9 +108,9 @@ impl Task {
                 let new = change.status(entry.seq, entry.at);
                 let old = std::mem::replace(&mut self.status, new);
                 if let Some(message) = old.message {
-                    // The old status spoke before any message that came since.
-                    let place = self.history.partition_point(|item| item.seq < old.seq);
-                    self.history.insert(place, HistoryItem { seq: old.seq, message });
+                    // Messages may have arrived since the old status: insert by seq, do not append.
+                    let index = self.history.partition_point(|item| item.seq < old.seq);
+                    self.history.insert(index, HistoryItem { seq: old.seq, message });
                 }
             }
             EntryBody::Artifact(update) => update.apply_to(&mut self.artifacts),
@@ -111,7 +119,7 @@ impl Task {
         Ok(())
     }
 
-    /// The last message of the client.
+    /// The client's last message.
     pub fn last_user_message(&self) -> Option<&HistoryItem> {
         self.history.iter().rev().find(|item| item.message.role == crate::Role::User)
     }
@@ -120,10 +128,7 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        MessageId, OwnerId, Part, Role, TaskId,
-        log::{StatusChange, UserMessage},
-    };
+    use crate::{MessageId, OwnerId, Part, Role, TaskId, log::UserMessage};
     use uuid::Uuid;
 
     fn message(id: &str, role: Role) -> Message {
@@ -145,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_stands_before_its_answer_in_the_history() {
+    fn a_question_precedes_its_answer_in_the_history() {
         let mut task = task();
         let said = |id| EntryBody::Message(UserMessage::new(message(id, Role::User)));
         let asked =
@@ -165,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_refused() {
+    fn a_gap_is_rejected() {
         let change = EntryBody::Status(StatusChange::to(TaskState::Working));
         assert_eq!(task().apply(entry(2, change)), Err(SeqGap { last: Seq(0), got: Seq(2) }));
     }

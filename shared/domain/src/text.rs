@@ -1,6 +1,6 @@
-//! Which text can be kept: everything but U+0000, which Postgres cannot store in `text`.
+//! Checks of text: U+0000 is rejected, because Postgres cannot store it in `text`.
 
-/// Why a text was refused.
+/// The error of a text that is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// The text holds U+0000.
@@ -9,7 +9,7 @@ pub enum TextError {
         /// Byte offset of the first U+0000.
         at: usize,
     },
-    /// The text is longer than its place allows.
+    /// The text is too long.
     #[error("is {len} bytes long; at most {max} are allowed")]
     TooLong {
         /// Length in bytes.
@@ -17,12 +17,12 @@ pub enum TextError {
         /// The limit in bytes.
         max: usize,
     },
-    /// The text is empty where something is needed.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
 }
 
-/// Refuses text that cannot be stored.
+/// Rejects text with U+0000.
 pub fn check_text(text: &str) -> Result<(), TextError> {
     match text.find('\0') {
         Some(at) => Err(TextError::Nul { at }),
@@ -30,7 +30,7 @@ pub fn check_text(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Refuses an identifier that is empty, longer than `max` bytes, or not storable.
+/// Rejects an identifier that is empty, longer than `max` bytes, or holds U+0000.
 pub fn check_identifier(text: &str, max: usize) -> Result<(), TextError> {
     if text.is_empty() {
         return Err(TextError::Empty);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nul_is_refused_with_its_place() {
+    fn nul_is_rejected_with_its_position() {
         assert_eq!(check_text("ab\0c"), Err(TextError::Nul { at: 2 }));
         assert_eq!(check_text("äöü\u{1}"), Ok(()));
     }

@@ -87,7 +87,7 @@ async fn an_artifact_that_was_never_begun_cannot_be_appended_to() {
             assert!(ctx.continue_artifact(artifact.artifact_id.clone()).await.is_err());
             let update = longhaul_executor::domain::ArtifactUpdate {
                 append: true,
-                ..longhaul_executor::domain::ArtifactUpdate::whole(artifact)
+                ..longhaul_executor::domain::ArtifactUpdate::complete(artifact)
             };
             ctx.artifact_update(update).await?;
             done()

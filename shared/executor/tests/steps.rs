@@ -372,7 +372,7 @@ async fn an_artifact_is_written_either_by_steps_or_outside_of_them() {
                     })
                     .await?;
                     let more = Artifact::new(ArtifactId::new("s-1")?, vec![Part::text("b")]);
-                    let update = ArtifactUpdate { append: true, ..ArtifactUpdate::whole(more) };
+                    let update = ArtifactUpdate { append: true, ..ArtifactUpdate::complete(more) };
                     ctx.step("t", async |step| Ok(step.artifact_update(update).await?)).await?;
                     done()
                 })

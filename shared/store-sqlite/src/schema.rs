@@ -106,7 +106,7 @@ fn verify(conn: &Connection) -> DbResult<usize> {
 
 /// Returns the SHA-256 in hexadecimal.
 fn checksum(sql: &str) -> String {
-    BlobHash::of(sql.as_bytes()).to_string()
+    BlobHash::digest(sql.as_bytes()).to_string()
 }
 
 /// Lists all statements of this crate with their names.

@@ -151,7 +151,7 @@ fn contents(value: RawJson<'_>) -> (usize, usize) {
         at = match byte {
             b'"' => scan::string_end(text, at + 1),
             b'{' | b'[' => {
-                let next = scan::token(text, at + 1);
+                let next = scan::next_token(text, at + 1);
                 // Counts the first element; each further one follows a comma.
                 items += usize::from(!matches!(text.get(next), None | Some(b'}' | b']')));
                 next

@@ -122,7 +122,7 @@ pub(crate) fn placeholder_id() -> MessageId {
 }
 
 fn derive(bytes: &[u8]) -> Uuid {
-    let hash = BlobHash::of(bytes).0;
+    let hash = BlobHash::digest(bytes).0;
     let mut first = [0; 16];
     // A UUID holds the first 128 bits of the hash, less version and variant.
     first.copy_from_slice(&hash[..16]);

@@ -223,7 +223,7 @@ fn limits(agent: &AgentSettings) -> AgentLimits {
     }
 }
 
-fn skill(skill: &settings::Skill) -> Skill {
+fn skill(skill: &settings::SkillSettings) -> Skill {
     Skill {
         id: skill.id.clone(),
         name: skill.name.clone(),
@@ -236,7 +236,7 @@ fn skill(skill: &settings::Skill) -> Skill {
     }
 }
 
-fn extension(extension: &settings::Extension) -> Extension {
+fn extension(extension: &settings::ExtensionSettings) -> Extension {
     Extension {
         uri: extension.uri.clone(),
         description: extension.description.clone(),

@@ -15,7 +15,9 @@ mod tests;
 
 use crate::run_signals::{RunSignals, StopReason};
 use buffer::{OutputBatch, OutputBuffer, stored_bytes};
-use longhaul_domain::{Blob, Checkpoint, EntryBody, Fence, Seq, TaskKey, blob::offload_to_blobs};
+use longhaul_domain::{
+    Blob, Checkpoint, EntryBody, Fence, Seq, TaskKey, offload::offload_to_blobs,
+};
 use longhaul_executor::OutputStopped;
 use longhaul_store::{Append, Appended, Settle, SettleAs, Settled, StoreError, WorkerStore};
 use poll_tracker::PollTracker;

@@ -17,7 +17,7 @@ pub fn effective_policy(
 }
 
 fn options(metadata: Option<&JsonObject>) -> DurabilityOptions {
-    DurabilityOptions::read(metadata).unwrap_or_default()
+    DurabilityOptions::from_metadata(metadata).unwrap_or_default()
 }
 
 fn with_options(policy: RunPolicy, options: &DurabilityOptions) -> RunPolicy {

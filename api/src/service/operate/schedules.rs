@@ -235,7 +235,7 @@ fn check_name(name: &str) -> Result<()> {
 /// Refuses a message with which every task would be wrong.
 fn check_message(message: &Message) -> Result<()> {
     let metadata = message.metadata.as_ref();
-    DurabilityOptions::read(metadata).map_err(|error| {
+    DurabilityOptions::from_metadata(metadata).map_err(|error| {
         OperatorError::Invalid(format!("message.metadata[\"{DURABILITY_EXTENSION}\"]: {error}"))
     })?;
     let options = metadata.and_then(|metadata| metadata.get(DURABILITY_EXTENSION));

@@ -37,6 +37,6 @@ async fn extended_card(args: ShowCardArgs) -> Result<Value, CommandError> {
         server.url = address;
     }
     let raw = a2a_client(&server)?.extended_card().await?;
-    longhaul_signing::read(raw.get().as_bytes())
+    longhaul_signing::parse_unambiguous(raw.get().as_bytes())
         .map_err(|error| CommandError::failed(error.to_string()))
 }

@@ -1,22 +1,22 @@
-//! The operations that are measured, each with its input made beforehand.
+//! The measured operations, each with prepared input.
 
 use crate::samples;
 use longhaul_domain::{BlobHash, ContextId, EntryBody, EntryKind, Json, LogEntry, Task, TaskId};
 use std::{cell::RefCell, hint::black_box};
 
-/// One operation.
+/// A measured operation.
 pub struct Case {
-    /// What kind.
+    /// The kind of operation.
     pub group: &'static str,
-    /// What of.
+    /// The input.
     pub name: String,
-    /// How many things it is done to: entries, ids or bytes.
+    /// The number of entries, ids or bytes processed.
     pub elements: u64,
-    /// Does it once.
+    /// Runs the operation once.
     pub run: Box<dyn Fn()>,
 }
 
-/// Every operation.
+/// All operations.
 pub fn all() -> Vec<Case> {
     let mut cases: Vec<Case> = [10, 1_000, 100_000].into_iter().flat_map(log).collect();
     cases.extend(stored());
@@ -29,8 +29,8 @@ fn case(group: &'static str, name: &str, elements: usize, run: impl Fn() + 'stat
     Case { group, name: name.to_owned(), elements: elements as u64, run: Box::new(run) }
 }
 
-/// Folding a log of this length, copying its entries on the way, and adding one entry to its snapshot: that must cost
-/// the same at every length.
+/// Folds of a log of this length, including the copies of its entries, and the application of one
+/// entry to its snapshot, which must cost the same at every length.
 fn log(length: i64) -> Vec<Case> {
     let count = usize::try_from(length).expect("not negative");
     let kinds = [
@@ -41,7 +41,7 @@ fn log(length: i64) -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (name, body) in kinds {
-        // Each new artifact is looked for among all that are there: that many take minutes.
+        // Quadratic: each new artifact is searched among all others. More would take minutes.
         if name == "artifacts" && length > 1_000 {
             continue;
         }
@@ -73,7 +73,7 @@ fn fold(task: &mut Task, entries: &[LogEntry]) {
     }
 }
 
-/// To and from the form that stores keep.
+/// Encoding and decoding of entries for a store.
 fn stored() -> Vec<Case> {
     let bodies = [
         ("message", samples::turn(1)),
@@ -97,7 +97,7 @@ fn stored() -> Vec<Case> {
 fn ids() -> Vec<Case> {
     let id = samples::task_id();
     let text = id.to_string();
-    let hash = BlobHash::of(b"x");
+    let hash = BlobHash::digest(b"x");
     vec![
         case("id", "shown", 1, move || drop(black_box(black_box(id).to_string()))),
         case("id", "parsed", 1, move || {
@@ -108,7 +108,7 @@ fn ids() -> Vec<Case> {
     ]
 }
 
-/// Values that are kept as text.
+/// Parsing of JSON values.
 fn kept_json() -> Vec<Case> {
     let texts = [
         ("small", r#"{"page":1,"tags":["a","b"]}"#.to_owned()),

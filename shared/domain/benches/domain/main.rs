@@ -1,6 +1,7 @@
-//! What it costs to fold a task's log, to store its entries, and to make and show ids. Run with `cargo bench -p longhaul-domain`; a word behind `--` picks cases by name.
+//! Benchmarks of folding a task's log, encoding its entries, and ids.
 //!
-//! The figures steer work on this crate only; no test depends on them.
+//! Run with `cargo bench -p longhaul-domain`; a word after `--` filters cases by name. No test
+//! depends on the figures.
 
 mod cases;
 mod samples;

@@ -1,4 +1,4 @@
-//! What the operations are done to: entries of the size and shape that clients and agents write.
+//! Sample entries of typical size and shape.
 
 use longhaul_domain::{
     AgentName, Artifact, ArtifactId, ArtifactUpdate, ContextId, EntryBody, JsonObject, LogEntry,
@@ -7,7 +7,7 @@ use longhaul_domain::{
 };
 use uuid::Uuid;
 
-/// Words with what JSON escapes now and then.
+/// Text with occasional characters that JSON escapes.
 const WORDS: &str = "The quick \"brown\" fox\njumps over the lazy dog, and grüßt it. ";
 
 fn words(length: usize) -> String {
@@ -30,12 +30,12 @@ pub fn task() -> Task {
     Task::begin(key, AgentName::new("echo").expect("a name"), context, Timestamp::UNIX_EPOCH)
 }
 
-/// An entry at its place.
+/// The entry at a position.
 pub fn entry(seq: i64, body: fn(i64) -> EntryBody) -> LogEntry {
     LogEntry { seq: Seq(seq), at: Timestamp::UNIX_EPOCH, attempt: 1, body: body(seq) }
 }
 
-/// The two sides in turn: a question of the agent is a status with a message.
+/// Alternating turns of client and agent. A question of the agent is a status with a message.
 pub fn turn(seq: i64) -> EntryBody {
     if seq % 2 == 0 {
         let asked = Some(message(seq, Role::Agent));
@@ -54,7 +54,7 @@ pub fn progress(seq: i64) -> EntryBody {
     EntryBody::Status(StatusChange { metadata, ..StatusChange::with(TaskState::Working, said) })
 }
 
-/// A change that adds nothing to a snapshot.
+/// A status change without a message.
 pub fn quiet(_: i64) -> EntryBody {
     EntryBody::Status(StatusChange::to(TaskState::Working))
 }
@@ -64,7 +64,7 @@ pub fn chunk(seq: i64) -> EntryBody {
     part_of(seq % 3, Part::text(words(100)), true)
 }
 
-/// An artifact of its own.
+/// A complete artifact.
 pub fn whole(seq: i64) -> EntryBody {
     part_of(seq, Part::text(words(100)), false)
 }
@@ -86,11 +86,11 @@ fn part_of(artifact: i64, part: Part, append: bool) -> EntryBody {
     EntryBody::Artifact(ArtifactUpdate {
         append,
         last_chunk: false,
-        ..ArtifactUpdate::whole(artifact)
+        ..ArtifactUpdate::complete(artifact)
     })
 }
 
-/// An object of about this many bytes.
+/// A JSON object of about this many bytes.
 pub fn large_json(length: usize, spaced: bool) -> String {
     let (comma, colon) = if spaced { (",\n  ", ": ") } else { (",", ":") };
     let member =

@@ -146,7 +146,7 @@ impl TaskContext {
     /// # Errors
     /// The run was stopped, or the artifact cannot be stored or belongs to steps.
     pub async fn artifact(&self, artifact: Artifact) -> Result<(), ContextError> {
-        self.artifact_update(ArtifactUpdate::whole(artifact)).await
+        self.artifact_update(ArtifactUpdate::complete(artifact)).await
     }
 
     /// Begins an artifact that is sent in chunks. It replaces one with the same id.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longhaul_domain::{
     BlobHash, Checkpoint, CheckpointName, EntryBody, HistoryItem, Json, Message, Role, Seq, Task,
-    TaskId, TaskState, blob::offload_to_blobs,
+    TaskId, TaskState, offload::offload_to_blobs,
 };
 use std::{
     collections::{HashMap, VecDeque},

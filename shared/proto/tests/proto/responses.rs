@@ -174,7 +174,7 @@ fn the_last_status_of_a_0_3_stream_is_final() {
 
 #[test]
 fn a_content_that_is_stored_apart_cannot_be_written() {
-    let blob = BlobRef { hash: BlobHash::of(b"x"), size: 1, kind: BlobKind::Text };
+    let blob = BlobRef { hash: BlobHash::digest(b"x"), size: 1, kind: BlobKind::Text };
     let part = Part::new(Content::Blob(blob));
     let outcome =
         SendOutcome::Message(Message::new(MessageId::new("m").unwrap(), Role::Agent, vec![part]));

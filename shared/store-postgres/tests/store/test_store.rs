@@ -181,6 +181,6 @@ pub fn chunk(id: &str, append: bool) -> EntryBody {
     EntryBody::Artifact(ArtifactUpdate {
         append,
         last_chunk: false,
-        ..ArtifactUpdate::whole(artifact)
+        ..ArtifactUpdate::complete(artifact)
     })
 }

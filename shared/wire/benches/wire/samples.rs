@@ -139,7 +139,7 @@ pub fn bytes_event(length: usize) -> StreamEvent {
 fn event(part: Part) -> StreamEvent {
     let artifact = Artifact::new(ArtifactId::new("text").expect("an id"), vec![part]);
     let update =
-        ArtifactUpdate { append: true, last_chunk: false, ..ArtifactUpdate::whole(artifact) };
+        ArtifactUpdate { append: true, last_chunk: false, ..ArtifactUpdate::complete(artifact) };
     StreamEvent::Artifact(ArtifactEvent { task: task_id(), context: context(), update })
 }
 

@@ -49,13 +49,13 @@ impl<'a> JsonWalker<'a> {
     pub fn member(&mut self) -> Option<(RawJson<'a>, RawJson<'a>)> {
         let name = self.element()?;
         // Skips the colon.
-        self.at = scan::token(self.text.as_bytes(), self.at) + 1;
+        self.at = scan::next_token(self.text.as_bytes(), self.at) + 1;
         Some((name, self.value()?))
     }
 
     /// Next element.
     pub fn element(&mut self) -> Option<RawJson<'a>> {
-        self.at = scan::token(self.text.as_bytes(), self.at);
+        self.at = scan::next_token(self.text.as_bytes(), self.at);
         // The first element has no comma before it.
         if self.text.as_bytes().get(self.at) == Some(&b',') {
             self.at += 1;
@@ -66,7 +66,7 @@ impl<'a> JsonWalker<'a> {
     /// Next value; `None` before a closing bracket and at the end of the text.
     fn value(&mut self) -> Option<RawJson<'a>> {
         let text = self.text.as_bytes();
-        let start = scan::token(text, self.at);
+        let start = scan::next_token(text, self.at);
         self.at = scan::value_end(text, start);
         // At the end of the text no value is left, and the slice is empty.
         self.text.get(start..self.at).filter(|text| !text.is_empty()).map(RawJson)

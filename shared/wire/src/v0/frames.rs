@@ -75,7 +75,7 @@ impl FrameEncoder {
         let mut expanded: Vec<(Cow<'a, StreamEvent>, usize)> = Vec::new();
         if let StreamEvent::Task(task) = event {
             for artifact in &task.artifacts {
-                let update = ArtifactUpdate::whole(artifact.clone());
+                let update = ArtifactUpdate::complete(artifact.clone());
                 let (task, context) = (task.key.task, task.context.clone());
                 let index = self.artifacts.index_of(&artifact.artifact_id);
                 let event = StreamEvent::Artifact(ArtifactEvent { task, context, update });

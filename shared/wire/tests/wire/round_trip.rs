@@ -142,7 +142,7 @@ proptest! {
 
 #[test]
 fn a_content_that_is_stored_apart_cannot_be_written() {
-    let blob = BlobRef { hash: BlobHash::of(b"x"), size: 1, kind: BlobKind::Text };
+    let blob = BlobRef { hash: BlobHash::digest(b"x"), size: 1, kind: BlobKind::Text };
     let part = Part::new(Content::Blob(blob));
     let message = Message::new(MessageId::new("m").unwrap(), Role::Agent, vec![part]);
     let written = to_vec(&V1(&SendOutcome::Message(message)));
@@ -160,7 +160,7 @@ fn clients_see_only_status_and_artifact_entries() {
     assert_eq!(see(EntryBody::Note(Note::CancelRequested)), None);
     let working = StatusChange::to(TaskState::Working);
     assert!(matches!(see(EntryBody::Status(working)), Some(StreamEvent::Status(_))));
-    let whole = ArtifactUpdate::whole(samples::artifact());
+    let whole = ArtifactUpdate::complete(samples::artifact());
     assert!(matches!(see(EntryBody::Artifact(whole)), Some(StreamEvent::Artifact(_))));
 }
 

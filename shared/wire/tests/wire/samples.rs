@@ -117,7 +117,7 @@ pub fn artifact_event() -> StreamEvent {
             append: true,
             last_chunk: true,
             metadata: Some(object(r#"{"chunk":3}"#)),
-            ..ArtifactUpdate::whole(artifact())
+            ..ArtifactUpdate::complete(artifact())
         },
     })
 }

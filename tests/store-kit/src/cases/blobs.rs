@@ -2,13 +2,13 @@
 
 use crate::kit::{TestClient, chunk, working};
 use bytes::Bytes;
-use longhaul_domain::{Blob, BlobHash, EntryBody, Part, TerminalState, blob::offload_to_blobs};
+use longhaul_domain::{Blob, BlobHash, EntryBody, Part, TerminalState, offload::offload_to_blobs};
 use longhaul_store::{Accepted, FollowedUp, Store};
 use std::sync::Arc;
 
 fn blob(byte: u8, len: usize) -> Blob {
     let bytes = Bytes::from(vec![byte; len]);
-    Blob { hash: BlobHash::of(&bytes), bytes }
+    Blob { hash: BlobHash::digest(&bytes), bytes }
 }
 
 pub async fn blobs_of_every_write_come_back(store: Arc<dyn Store>) {
@@ -28,7 +28,7 @@ pub async fn blobs_of_every_write_come_back(store: Arc<dyn Store>) {
     let mut settle = run.end(TerminalState::Completed);
     settle.output.blobs = vec![blobs[3].clone()];
     client.store.settle(settle).await.unwrap();
-    let unknown = BlobHash::of(b"unknown");
+    let unknown = BlobHash::digest(b"unknown");
     let hashes = blobs.iter().map(|b| b.hash).chain([unknown]).collect();
     let read = client.store.read_blobs(client.owner, hashes).await.unwrap();
     assert_eq!(read.len(), 4);

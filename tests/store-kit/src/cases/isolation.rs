@@ -12,7 +12,7 @@ pub async fn another_owner_reads_nothing(store: Arc<dyn Store>) {
     let client = TestClient::new(store).await;
     let other_owner = client.other_owner().await;
     let bytes = bytes::Bytes::from_static(b"secret");
-    let hash = BlobHash::of(&bytes);
+    let hash = BlobHash::digest(&bytes);
     let mut new_request = client.new_request("secret");
     new_request.accept.blobs = vec![Blob { hash, bytes }];
     client.create(new_request.clone()).await;

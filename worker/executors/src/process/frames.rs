@@ -2,7 +2,7 @@
 //! them.
 
 use super::a2a::{ArtifactIn, MessageIn, MessageOut, TaskOut, deserialize_present};
-use longhaul_domain::{Json, JsonObject, json, line::escape_line_separators};
+use longhaul_domain::{Json, JsonObject, json, line_separators::escape_line_separators};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

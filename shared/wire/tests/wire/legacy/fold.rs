@@ -22,7 +22,7 @@ fn chunk(artifact: &str, text: &str, append: bool) -> EntryBody {
     EntryBody::Artifact(ArtifactUpdate {
         append,
         last_chunk: false,
-        ..ArtifactUpdate::whole(whole)
+        ..ArtifactUpdate::complete(whole)
     })
 }
 

@@ -1,16 +1,18 @@
-//! JSON that stays one line for every reader.
+//! Escapes Unicode line separators in JSON, so that a value is one line for every reader.
 //!
-//! JSON escapes line feeds and all other controls below U+0020 in strings, but not U+0085, U+2028 and U+2029. Readers that split
-//! text as Python's `str.splitlines` or Node's `readline` do take those for the end of a line, and cut a value in two.
+//! JSON escapes line feeds and other controls below U+0020 in strings, but not U+0085, U+2028 and
+//! U+2029. Python's `str.splitlines` and Node's `readline` split lines there and would cut a value
+//! in two.
 
 use memchr::memchr2;
 
-/// The first bytes of the separators in UTF-8.
-const LEADS: (u8, u8) = (0xC2, 0xE2);
+/// The first UTF-8 bytes of the separators.
+const SEPARATOR_LEAD_BYTES: (u8, u8) = (0xC2, 0xE2);
 
-/// Escapes the line separators that JSON itself leaves as they are. The value stays the same; text without any is not copied.
+/// Escapes U+0085, U+2028 and U+2029. The JSON value stays the same; text without separators is not
+/// copied.
 pub fn escape_line_separators(json: Vec<u8>) -> Vec<u8> {
-    let mut found = separator(&json, 0);
+    let mut found = next_separator(&json, 0);
     if found.is_none() {
         return json;
     }
@@ -20,17 +22,17 @@ pub fn escape_line_separators(json: Vec<u8>) -> Vec<u8> {
         escaped.extend_from_slice(&json[copied..at]);
         escaped.extend_from_slice(escape);
         copied = at + length;
-        found = separator(&json, copied);
+        found = next_separator(&json, copied);
     }
     escaped.extend_from_slice(&json[copied..]);
     escaped
 }
 
-/// The place of the next separator from a place on, its length, and its escape. Outside of strings JSON has none.
-fn separator(json: &[u8], mut from: usize) -> Option<(usize, usize, &'static [u8])> {
+/// The position of the next separator from `from` on, its length in bytes, and its escape.
+fn next_separator(json: &[u8], mut from: usize) -> Option<(usize, usize, &'static [u8])> {
     loop {
         let rest = json.get(from..)?;
-        let at = from + memchr2(LEADS.0, LEADS.1, rest)?;
+        let at = from + memchr2(SEPARATOR_LEAD_BYTES.0, SEPARATOR_LEAD_BYTES.1, rest)?;
         match json[at..] {
             [0xC2, 0x85, ..] => return Some((at, 2, b"\\u0085")),
             [0xE2, 0x80, 0xA8, ..] => return Some((at, 3, b"\\u2028")),
@@ -47,7 +49,7 @@ mod tests {
     use serde_json::Value;
 
     /// The characters that Python's `str.splitlines` splits at.
-    const SPLITS: [char; 10] = [
+    const SPLITLINES_CHARS: [char; 10] = [
         '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
         '\u{2029}',
     ];
@@ -74,7 +76,7 @@ mod tests {
         ) {
             let json = serde_json::to_vec(&texts).unwrap();
             let escaped = String::from_utf8(escape_line_separators(json)).unwrap();
-            prop_assert!(!escaped.contains(SPLITS), "{escaped:?}");
+            prop_assert!(!escaped.contains(SPLITLINES_CHARS), "{escaped:?}");
             let read: Value = serde_json::from_str(&escaped).unwrap();
             prop_assert_eq!(read, serde_json::to_value(&texts).unwrap());
         }
