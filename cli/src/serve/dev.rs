@@ -19,7 +19,7 @@ use longhaul_executor::Executor;
 use longhaul_executors::ExecutorRegistry;
 use longhaul_runtime::{
     Readiness, Settings, Shutdown, SystemIds,
-    settings::{AgentSettings, AuthMode, ExecutorName, Skill},
+    settings::{AgentSettings, AuthMode, ExecutorName, SkillSettings},
 };
 use longhaul_store::Store;
 use longhaul_worker::{FailedStart, Worker, WorkerOptions};
@@ -70,15 +70,15 @@ fn add_default_agents(settings: &mut Settings, own: Vec<String>) {
 }
 
 /// Describes the skill of the `demo` agent, for its card.
-fn packing_skill() -> Skill {
-    Skill {
+fn packing_skill() -> SkillSettings {
+    SkillSettings {
         id: "packing".to_owned(),
         name: "Packing list".to_owned(),
         description: "Packs for a trip: asks where to, reports progress and streams a list"
             .to_owned(),
         tags: vec!["demo".to_owned()],
         examples: vec!["Lisbon".to_owned(), "Lisbon, with a flaky weather service".to_owned()],
-        ..Skill::default()
+        ..SkillSettings::default()
     }
 }
 

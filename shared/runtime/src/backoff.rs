@@ -1,27 +1,27 @@
-//! How long to wait before trying again.
+//! Exponential backoff with full jitter.
 //!
-//! Pure: the same attempt and the same random number give the same delay. The ceiling grows by `factor` with each attempt
-//! up to `max`; with jitter the delay is drawn evenly between nothing and the ceiling, so that a crowd that failed together
-//! does not come back together. Never overflows, whatever the numbers.
+//! Pure: the same attempt and random number give the same delay. The ceiling grows by `factor` with
+//! each attempt up to `max`. With jitter the delay is uniform between zero and the ceiling, so that
+//! clients that failed together do not retry together. Never overflows.
 
 use std::time::Duration;
 
-/// An exponential schedule.
+/// An exponential backoff schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     /// The ceiling after the first failure.
     pub initial: Duration,
-    /// By how much the ceiling grows with each further failure; below one counts as one.
+    /// The growth of the ceiling with each further failure; values below one count as one.
     pub factor: f64,
-    /// The ceiling never exceeds this.
+    /// The maximum of the ceiling.
     pub max: Duration,
-    /// Draw the delay from nothing to the ceiling instead of waiting for the whole ceiling.
+    /// Draws the delay between zero and the ceiling instead of waiting for the full ceiling.
     pub jitter: bool,
 }
 
 impl Backoff {
-    /// For what waits for the database: from 100 ms, doubling to 1 s, with jitter. After a failover everybody works again
-    /// within seconds; a connection that is refused costs a server little.
+    /// Retries of database operations: from 100 ms, doubling to 1 s, with jitter. Short, so that
+    /// work resumes within seconds after a failover; refused connections cost a server little.
     pub const DATABASE: Self = Self {
         initial: Duration::from_millis(100),
         factor: 2.0,
@@ -29,7 +29,7 @@ impl Backoff {
         jitter: true,
     };
 
-    /// For connections to the broker: from 100 ms, doubling to 5 s, with jitter.
+    /// Reconnects to the broker: from 100 ms, doubling to 5 s, with jitter.
     pub const RECONNECT: Self = Self {
         initial: Duration::from_millis(100),
         factor: 2.0,
@@ -37,7 +37,7 @@ impl Backoff {
         jitter: true,
     };
 
-    /// The longest wait after failure number `attempt` (0 is the first).
+    /// The maximum delay after failure number `attempt` (0 is the first).
     pub fn ceiling(&self, attempt: u32) -> Duration {
         if self.initial.is_zero() {
             return Duration::ZERO;
@@ -45,12 +45,12 @@ impl Backoff {
         let factor = if self.factor.is_finite() { self.factor.max(1.0) } else { 1.0 };
         let exponent = i32::try_from(attempt).unwrap_or(i32::MAX);
         let seconds = self.initial.as_secs_f64() * factor.powi(exponent);
-        // Too large for a duration, infinity included, is an error here and ends at the maximum.
+        // Overflow and infinity are errors here and become the maximum.
         Duration::try_from_secs_f64(seconds).unwrap_or(self.max).min(self.max)
     }
 
-    /// The wait after failure number `attempt` (0 is the first). `random` gives numbers in `0.0..1.0`; it is asked only
-    /// when the schedule has jitter, and an answer outside of that range is clamped into it.
+    /// The delay after failure number `attempt` (0 is the first). `random` returns numbers in
+    /// `0.0..1.0`, others are clamped; it is called only if the schedule has jitter.
     pub fn delay(&self, attempt: u32, random: &mut impl FnMut() -> f64) -> Duration {
         let ceiling = self.ceiling(attempt);
         if !self.jitter {
@@ -61,7 +61,7 @@ impl Backoff {
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * share).unwrap_or(ceiling).min(ceiling)
     }
 
-    /// [`Backoff::delay`] with the process's own random source.
+    /// The [`delay`](Backoff::delay) with the process's random source.
     pub fn random_delay(&self, attempt: u32) -> Duration {
         self.delay(attempt, &mut rand::random::<f64>)
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn doubles_to_the_maximum() {
+    fn the_ceiling_doubles_up_to_the_maximum() {
         let ceilings: Vec<u128> =
             (0..8).map(|attempt| Backoff::RECONNECT.ceiling(attempt).as_millis()).collect();
         assert_eq!(ceilings, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);

@@ -1,43 +1,40 @@
-//! Time as a parameter: code that asks a [`Clock`] can be tested at any moment of history.
+//! The clock as a parameter, so that tests control the time.
 //!
-//! Leases and due times never come from here; they use the database's clock. This one stamps logs, headers and local
-//! timers, so nothing durable depends on it and a crash leaves nothing behind.
+//! Leases and due times use the database's clock, never this one. It stamps logs, headers and local
+//! timers; nothing durable depends on it.
 
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Tells the current time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
     /// The current time in UTC.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The clock of the machine.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the machine's clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock for tests that moves only on request.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<DateTime<Utc>>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn at(now: DateTime<Utc>) -> Self {
         Self(Mutex::new(now))
     }
 
-    /// Moves the clock by `delta`, backwards when it is negative. A time outside chrono's range is ignored.
+    /// Moves the clock by `delta`, which may be negative. A move outside chrono's range is ignored.
     pub fn advance(&self, delta: TimeDelta) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(moved) = now.checked_add_signed(delta) {
@@ -52,7 +49,7 @@ impl ManualClock {
 }
 
 impl Default for ManualClock {
-    /// A clock that shows the Unix epoch.
+    /// Creates a clock that shows the Unix epoch.
     fn default() -> Self {
         Self::at(DateTime::UNIX_EPOCH)
     }
@@ -69,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn a_manual_clock_moves_only_on_request() {
         let clock = ManualClock::default();
         assert_eq!(clock.now(), DateTime::UNIX_EPOCH);
         clock.advance(TimeDelta::seconds(90));

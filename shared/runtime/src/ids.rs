@@ -1,33 +1,30 @@
-//! Ids and randomness as a parameter.
+//! Ids and random numbers as a parameter, so that tests control them.
 //!
-//! `UUIDv7`s of one [`SystemIds`] process strictly ascend, also within a millisecond and when the machine's clock steps back,
-//! so rows made later sort later. Across processes only uniqueness is promised. Nothing is persisted: after a crash the
-//! next process simply draws new ids.
+//! The `UUIDv7`s of one [`SystemIds`] process strictly ascend, even within a millisecond and when
+//! the system clock steps back. Across processes they are unique, but not ordered. Nothing is
+//! persisted.
 
 use std::sync::{Mutex, PoisonError};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
-/// Makes ids and random numbers.
+/// A source of ids and random numbers.
 pub trait IdSource: Send + Sync {
-    /// A new time-ordered id, greater than every earlier one of this source.
+    /// Generates a time-ordered id, greater than all earlier ones of this source.
     fn uuid_v7(&self) -> Uuid;
-    /// 128 random bits.
+    /// Generates 128 random bits.
     fn random_u128(&self) -> u128;
-    /// A random (version 4) id that nobody can guess: claim tokens, incarnations.
+    /// Generates an unguessable id (version 4), for claim tokens and incarnations.
     fn token(&self) -> Uuid;
 }
 
-/// Ids from the machine's clock and its random source.
+/// Ids from the system clock and the operating system's random source.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 
 impl IdSource for SystemIds {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that makes time-ordered ids"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the only place that generates time-ordered ids")]
     fn uuid_v7(&self) -> Uuid {
         Uuid::now_v7()
     }
@@ -36,35 +33,36 @@ impl IdSource for SystemIds {
         rand::random()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes random ids")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that generates random ids")]
     fn token(&self) -> Uuid {
         Uuid::new_v4()
     }
 }
 
-/// The same ids in the same order for the same seed; for tests.
+/// Reproducible ids for tests: the same seed yields the same sequence.
 #[derive(Debug)]
 pub struct SeededIds(Mutex<Seeded>);
 
 #[derive(Debug)]
 struct Seeded {
     random: StdRng,
-    made: u64,
+    count: u64,
 }
 
 impl SeededIds {
-    /// A source whose answers depend on `seed` and the order of calls only.
+    /// Creates a source that depends on `seed` and the order of calls only.
     pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(Seeded { random: StdRng::seed_from_u64(seed), made: 0 }))
+        Self(Mutex::new(Seeded { random: StdRng::seed_from_u64(seed), count: 0 }))
     }
 }
 
 impl IdSource for SeededIds {
     fn uuid_v7(&self) -> Uuid {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.made += 1;
+        state.count += 1;
         let random: [u8; 10] = state.random.random();
-        uuid::Builder::from_unix_timestamp_millis(SEEDED_EPOCH_MS + state.made, &random).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(SEEDED_EPOCH_MS + state.count, &random)
+            .into_uuid()
     }
 
     fn random_u128(&self) -> u128 {
@@ -76,7 +74,8 @@ impl IdSource for SeededIds {
     }
 }
 
-/// The time in the first seeded id, milliseconds since the Unix epoch: each further id is one later.
+/// The time before the first seeded id, in milliseconds since the Unix epoch. Each id is one
+/// millisecond later.
 const SEEDED_EPOCH_MS: u64 = 1_700_000_000_000;
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! What every Longhaul process needs before it does any work: settings, logging and traces, time, ids, back-off, supervised
-//! tasks, readiness and an orderly end.
+//! Process infrastructure: settings, logging and tracing, time, ids, backoff, supervised tasks,
+//! readiness and graceful shutdown.
 //!
-//! Nothing here is durable: a crash in the middle of any of these modules loses only what the process itself held. This is
-//! the only crate that may read the machine's clock, make random ids or start a task by itself; all others are given them.
+//! Nothing here is durable; a crash loses in-memory state only. This is the only crate that may
+//! read the system clock, generate random ids or spawn tasks directly; all others receive them as
+//! parameters.
 
 pub mod backoff;
 pub mod clock;

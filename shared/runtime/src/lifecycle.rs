@@ -1,9 +1,9 @@
-//! An end in two stages.
+//! Graceful shutdown in two stages.
 //!
-//! Draining: take no new work, finish what runs. Stopping: give up what is left, at once. The first SIGTERM, SIGINT or SIGHUP
-//! (the terminal was closed) starts draining, a second one or the drain deadline starts stopping; stopping implies draining.
-//! Neither is ever taken back.
-//! A process that is killed instead skips both stages, and nothing durable may depend on them.
+//! Draining: take no new work, finish running work. Stopping: abandon the rest at once. The first
+//! SIGTERM, SIGINT or SIGHUP (the terminal was closed) starts draining; a second one, or the drain
+//! deadline, starts stopping. Stopping implies draining, and neither is reversible. A killed
+//! process skips both, so nothing durable may depend on them.
 
 use std::{future::Future, io, time::Duration};
 
@@ -16,18 +16,18 @@ use crate::spawn::spawn;
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     stop: CancellationToken,
-    // A child of `stop`, so that stopping implies draining.
+    // Child of `stop`, so that stopping implies draining.
     drain: CancellationToken,
 }
 
-/// How a drain ended.
+/// The outcome of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainOutcome {
-    /// All work had ended by itself.
+    /// All work has ended.
     Drained,
-    /// The deadline passed with work left.
+    /// The deadline passed before all work ended.
     Deadline,
-    /// A second signal, or [`Shutdown::stop`], asked for the end with work left.
+    /// A second signal or [`Shutdown::stop`] came before all work ended.
     Forced,
 }
 
@@ -38,34 +38,34 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// A shutdown that nobody has asked for yet.
+    /// Creates a shutdown in its initial state.
     pub fn new() -> Self {
         let stop = CancellationToken::new();
         let drain = stop.child_token();
         Self { stop, drain }
     }
 
-    /// Cancelled when no new work shall be taken.
+    /// The token that is cancelled when draining starts: take no new work.
     pub fn draining(&self) -> &CancellationToken {
         &self.drain
     }
 
-    /// Cancelled when what still runs shall be given up.
+    /// The token that is cancelled when stopping starts: abandon running work.
     pub fn stop_now(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// Starts draining, as a first signal does.
+    /// Starts draining, like a first signal.
     pub fn drain(&self) {
         self.drain.cancel();
     }
 
-    /// Starts stopping, as a second signal does.
+    /// Starts stopping, like a second signal.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// One signal: the first drains, the next stops.
+    /// Handles a signal: the first one drains, the next one stops.
     fn advance(&self, name: &str) {
         if self.drain.is_cancelled() {
             tracing::warn!(signal = name, "stopping at once");
@@ -76,10 +76,10 @@ impl Shutdown {
         }
     }
 
-    /// Listens for SIGTERM, SIGINT and SIGHUP from now on, in the background. A SIGHUP that is ignored already stays so:
-    /// `nohup` wants the process to outlive its terminal.
+    /// Starts to listen for SIGTERM, SIGINT and SIGHUP in the background. An ignored SIGHUP stays
+    /// ignored: `nohup` wants the process to outlive its terminal.
     ///
-    /// Must be called within a Tokio runtime; fails when the handlers cannot be installed.
+    /// Must be called within a Tokio runtime. Fails when the handlers cannot be installed.
     pub fn listen_for_signals(&self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -95,10 +95,11 @@ impl Shutdown {
         Ok(())
     }
 
-    /// Waits until draining begins, then gives `work` until `drain_timeout` to end; afterwards [`Shutdown::stop_now`] is
-    /// cancelled, whatever the outcome. The caller bounds how long it waits for given-up work to notice.
+    /// Waits until draining starts, then at most `drain_timeout` for `work` to end. Afterwards
+    /// [`Shutdown::stop_now`] is cancelled, whatever the outcome; the caller bounds its wait for
+    /// abandoned work.
     ///
-    /// `work` is polled from the start, and ending before any shutdown counts as drained.
+    /// `work` is polled from the start. If it ends before any shutdown, the outcome is `Drained`.
     pub async fn wait(
         &self,
         drain_timeout: Duration,
@@ -108,14 +109,14 @@ impl Shutdown {
             self.drain.cancelled().await;
             tokio::time::sleep(drain_timeout).await;
         };
-        let how = tokio::select! {
+        let outcome = tokio::select! {
             biased;
             () = work => DrainOutcome::Drained,
             () = self.stop.cancelled() => DrainOutcome::Forced,
             () = deadline => DrainOutcome::Deadline,
         };
         self.stop();
-        how
+        outcome
     }
 }
 
@@ -137,7 +138,7 @@ async fn next_signal(
     }
 }
 
-/// Whether this process was started with SIGHUP ignored. Where the system does not tell, it was not.
+/// Tells whether the process was started with SIGHUP ignored; false where `/proc` is missing.
 fn is_hangup_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }
@@ -174,7 +175,7 @@ mod tests {
         assert!(shutdown.draining().is_cancelled());
     }
 
-    /// Sends a signal to this very process.
+    /// Sends a signal to this process.
     async fn send(signal: &str) {
         let line = format!("kill -{signal} {}", std::process::id());
         let sent = tokio::process::Command::new("sh").args(["-c", &line]).status().await.unwrap();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn real_signals_are_heard() {
+    async fn signals_drain_and_then_stop() {
         let shutdown = Shutdown::new();
         shutdown.listen_for_signals().unwrap();
         send("TERM").await;
@@ -190,7 +191,7 @@ mod tests {
         assert!(!shutdown.stop_now().is_cancelled());
         send("INT").await;
         shutdown.stop_now().cancelled().await;
-        // In the same test, as every listener of the process hears every signal: a terminal that closes drains too.
+        // In the same test, because every listener in the process receives every signal.
         let shutdown = Shutdown::new();
         shutdown.listen_for_signals().unwrap();
         send("HUP").await;
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hangup_of_a_process_that_outlives_its_terminal_is_found_ignored() {
+    fn an_ignored_hangup_is_detected() {
         assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
         assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
         assert!(!ignores_hangup("Name:\tx\n"));
@@ -210,13 +211,13 @@ mod tests {
         let shutdown = Shutdown::new();
         let draining = shutdown.draining().clone();
         shutdown.drain();
-        let how = shutdown.wait(DRAIN, async move { draining.cancelled().await }).await;
-        assert_eq!(how, DrainOutcome::Drained);
+        let outcome = shutdown.wait(DRAIN, async move { draining.cancelled().await }).await;
+        assert_eq!(outcome, DrainOutcome::Drained);
         assert!(shutdown.stop_now().is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_does_not_end_is_given_up_at_the_deadline() {
+    async fn work_that_does_not_end_is_abandoned_at_the_deadline() {
         let shutdown = Shutdown::new();
         shutdown.drain();
         let before = tokio::time::Instant::now();
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_ends_by_itself_needs_no_shutdown() {
+    async fn work_that_ends_without_a_shutdown_is_drained() {
         assert_eq!(Shutdown::new().wait(DRAIN, ready(())).await, DrainOutcome::Drained);
     }
 }

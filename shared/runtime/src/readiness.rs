@@ -1,8 +1,8 @@
-//! Which parts of a process are well, for `/readyz`.
+//! Readiness of a process and its components, for `/readyz`.
 //!
-//! A process is ready when every component that it needs has said so; a component that has said nothing yet is not ready.
-//! One that it can do without is shown too, so that whoever looks sees that it fails. State lives in memory only: a
-//! restarted process begins unready.
+//! A process is ready when every required component is; a component that has not reported yet is
+//! not. Optional components are shown, but do not count. The state is in memory only: a restarted
+//! process starts unready.
 
 use std::{
     collections::BTreeMap,
@@ -11,33 +11,33 @@ use std::{
 
 use serde::Serialize;
 
-/// The components of one process; clones share them.
+/// The readiness registry of a process; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, ComponentHealth>>>);
 
-/// How one component is.
+/// The health of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComponentHealth {
-    /// Whether it works.
+    /// Set if the component works.
     pub ok: bool,
-    /// Why it does not; shown to whoever may ask, so without addresses or secrets.
+    /// The reason why it does not. Public, so without addresses and secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether the process is as ready without it.
+    /// Set if the process is ready without it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
 }
 
-/// The answer to `/readyz`.
+/// The body of `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReadinessSnapshot {
-    /// Whether every component works that is not optional.
+    /// Set if every required component works.
     pub ready: bool,
-    /// Each component by its name.
+    /// The components by name.
     pub components: BTreeMap<&'static str, ComponentHealth>,
 }
 
-/// Reports the health of one component; clones report the same one.
+/// A handle by which a component reports its health; clones report the same component.
 #[derive(Debug, Clone)]
 pub struct ComponentHandle {
     registry: Readiness,
@@ -46,17 +46,18 @@ pub struct ComponentHandle {
 }
 
 impl Readiness {
-    /// A registry without components, which counts as ready.
+    /// Creates a registry without components, which is ready.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Registers a component, not ready until it says so. The same name again gives the same component as it is.
+    /// Registers a required component, which is not ready until it reports. A known name returns
+    /// the existing component.
     pub fn component(&self, name: &'static str) -> ComponentHandle {
         self.register(name, false)
     }
 
-    /// Registers a component that the process can do without: shown like the others, and without a say.
+    /// Registers an optional component: shown like the others, but not counted.
     pub fn optional(&self, name: &'static str) -> ComponentHandle {
         self.register(name, true)
     }
@@ -68,13 +69,13 @@ impl Readiness {
         ComponentHandle { registry: self.clone(), name, optional }
     }
 
-    /// How everything is now.
+    /// The current state of all components.
     pub fn snapshot(&self) -> ReadinessSnapshot {
         let components = self.lock().clone();
         ReadinessSnapshot { ready: components.values().all(ComponentHealth::permits), components }
     }
 
-    /// Whether every component works that is not optional.
+    /// Tells whether every required component works.
     pub fn is_ready(&self) -> bool {
         self.lock().values().all(ComponentHealth::permits)
     }
@@ -91,14 +92,14 @@ impl ComponentHealth {
 }
 
 impl ComponentHandle {
-    /// The component works. Logged when it did not before.
+    /// Reports that the component works. Logged on change.
     pub fn set_ok(&self) {
         if self.replace(&ComponentHealth { ok: true, reason: None, optional: self.optional }) {
             tracing::info!(component = self.name, "ready");
         }
     }
 
-    /// The component does not work, because of `reason`. Logged when it worked or failed otherwise before.
+    /// Reports that the component does not work. Logged on change.
     pub fn set_failed(&self, reason: impl Into<String>) {
         let component = ComponentHealth { optional: self.optional, ..failed(reason) };
         if self.replace(&component) {
@@ -106,7 +107,8 @@ impl ComponentHandle {
         }
     }
 
-    /// The component works in part: the reason is shown, and the process stays ready. Logged when that is news.
+    /// Reports that the component works in part: the reason is shown, and the process stays ready.
+    /// Logged on change.
     pub fn set_degraded(&self, reason: impl Into<String>) {
         let component = ComponentHealth { optional: true, ..failed(reason) };
         if self.replace(&component) {
@@ -114,7 +116,7 @@ impl ComponentHandle {
         }
     }
 
-    /// Stores the state and says whether it differs from the one before.
+    /// Stores the state and tells whether it changed.
     fn replace(&self, component: &ComponentHealth) -> bool {
         let before = self.registry.lock().insert(self.name, component.clone());
         before.as_ref() != Some(component)
@@ -130,11 +132,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_ready_when_every_component_is() {
+    fn a_process_is_ready_when_every_required_component_is() {
         let readiness = Readiness::new();
         let (store, broker) = (readiness.component("store"), readiness.component("broker"));
         store.set_ok();
-        assert!(!readiness.is_ready(), "a component that said nothing is not ready");
+        assert!(!readiness.is_ready(), "a component that has not reported is not ready");
         broker.set_ok();
         assert!(readiness.snapshot().ready);
         broker.set_failed("connection refused");
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_can_do_without_is_shown_and_has_no_say() {
+    fn an_optional_component_is_shown_and_does_not_count() {
         let readiness = Readiness::new();
         readiness.component("store").set_ok();
         readiness.optional("broker").set_failed("blocked");
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_works_in_part_is_shown_and_keeps_the_process_ready() {
+    fn a_degraded_component_is_shown_and_keeps_the_process_ready() {
         let readiness = Readiness::new();
         let agents = readiness.component("agents");
         agents.set_degraded("not started: a");
@@ -184,7 +186,7 @@ mod tests {
             Some("not started: a")
         );
         agents.set_failed("no agent has started");
-        assert!(!readiness.is_ready(), "it has a say again");
+        assert!(!readiness.is_ready(), "a failed component counts again");
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Values that must not show in logs, errors or configuration dumps.
+//! Secrets, which must not appear in logs, errors or configuration dumps.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands in place of a secret.
+/// The text shown in place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// A value that prints and serialises as `[redacted]`; only [`Secret::expose`] gives it away.
+/// A value that prints and serialises as `[redacted]`; only [`Secret::expose`] returns it.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Secret<T = String>(T);
@@ -18,7 +18,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself. Pass it on to the thing that needs it, never to a message.
+    /// The value. Pass it to its consumer, never to a log or error.
     pub fn expose(&self) -> &T {
         &self.0
     }
@@ -48,16 +48,17 @@ impl<T> From<T> for Secret<T> {
     }
 }
 
-/// The URL without what gives access: the password (and a lone user name, which may be a token) and the values of query
-/// parameters whose names speak of passwords, tokens, keys or secrets. Text that is no URL is hidden as a whole, because a
-/// secret may stand anywhere in it.
+/// Redacts the credentials in a URL: the password, a lone user name (it may be a token), and query
+/// parameters whose names suggest a secret. Text that is no URL is redacted as a whole, because it
+/// may hold a secret anywhere.
 pub fn redact_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return REDACTED.to_owned();
     };
-    // A password may hold `/`, `?` or `#` unescaped: everything up to the last `@` is treated as credentials.
-    let (credentials, place) = match rest.rsplit_once('@') {
-        Some((credentials, place)) => (Some(credentials), place),
+    // A password may hold an unescaped `/`, `?` or `#`: treat everything up to the last `@` as
+    // credentials.
+    let (credentials, location) = match rest.rsplit_once('@') {
+        Some((credentials, location)) => (Some(credentials), location),
         None => (None, rest),
     };
     let shown = match credentials {
@@ -69,21 +70,23 @@ pub fn redact_url(url: &str) -> String {
             _ => format!("{REDACTED}@"),
         },
     };
-    format!("{scheme}://{shown}{}", redact_query(place))
+    format!("{scheme}://{shown}{}", redact_query(location))
 }
 
-fn redact_query(place: &str) -> String {
-    let Some((path, query)) = place.split_once('?') else {
-        return place.to_owned();
+fn redact_query(location: &str) -> String {
+    let Some((path, query)) = location.split_once('?') else {
+        return location.to_owned();
     };
     let shown: Vec<String> = query.split('&').map(redact_parameter).collect();
     format!("{path}?{}", shown.join("&"))
 }
 
 fn redact_parameter(parameter: &str) -> String {
-    const TELLING: [&str; 7] = ["pass", "pwd", "secret", "token", "key", "credential", "sig"];
+    const SECRET_WORDS: [&str; 7] = ["pass", "pwd", "secret", "token", "key", "credential", "sig"];
     match parameter.split_once('=') {
-        Some((name, _)) if TELLING.iter().any(|word| name.to_ascii_lowercase().contains(word)) => {
+        Some((name, _))
+            if SECRET_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word)) =>
+        {
             format!("{name}={REDACTED}")
         }
         _ => parameter.to_owned(),
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_shows_where_but_not_with_what() {
+    fn a_redacted_url_shows_the_server_without_credentials() {
         for (url, shown) in [
             (
                 "postgres://u:p@db:5432/lh?sslmode=require",
@@ -127,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_password_survives(password in "Z[!-~]{0,20}Z") {
+        fn every_password_is_redacted(password in "Z[!-~]{0,20}Z") {
             let shown = redact_url(&format!("amqp://user:{password}@host/"));
             prop_assert_eq!(shown, "amqp://user:[redacted]@host/");
         }

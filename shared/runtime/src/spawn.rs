@@ -1,7 +1,8 @@
-//! Background tasks whose panics are seen.
+//! Background tasks whose panics are logged.
 //!
-//! A task started here that panics leaves an error with its name in the log, whether or not somebody awaits its handle. A
-//! crash of the process ends all of them without notice: whatever must survive is in the store before it is answered.
+//! A panic of a task is logged with the task's name, even if nothing awaits its handle. A crash of
+//! the process ends all tasks without notice: durable state is in the store before it is
+//! acknowledged.
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe};
 
@@ -10,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-/// Starts a task in the current span. A panic is logged with `name` and then seen by the handle as usual.
+/// Spawns a task in the current span. A panic is logged with `name` and then reaches the handle.
 ///
 /// Must be called within a Tokio runtime.
 pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
@@ -19,26 +20,26 @@ where
 {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the one place that starts tasks, and it logs their panics"
+        reason = "the only place that spawns tasks; it logs their panics"
     )]
-    tokio::spawn(watched(name, future).in_current_span())
+    tokio::spawn(log_panic(name, future).in_current_span())
 }
 
-async fn watched<F: Future>(name: &'static str, future: F) -> F::Output {
+async fn log_panic<F: Future>(name: &'static str, future: F) -> F::Output {
     match AssertUnwindSafe(future).catch_unwind().await {
         Ok(output) => output,
         Err(panic) => {
             tracing::error!(
                 task = name,
                 panic = panic_message(panic.as_ref()),
-                "a background task panicked"
+                "background task panicked"
             );
             std::panic::resume_unwind(panic)
         }
     }
 }
 
-/// What a caught panic said, when it said it in words.
+/// The message of a caught panic, if it has one.
 pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&'static str>()
@@ -47,7 +48,7 @@ pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Tasks that belong together: told to end together and waited for together. Clones share the tasks.
+/// A set of tasks that are stopped and awaited together; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct TaskSet {
     tracker: TaskTracker,
@@ -55,17 +56,17 @@ pub struct TaskSet {
 }
 
 impl TaskSet {
-    /// An empty set.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty set that is also told to end when `parent` is cancelled.
+    /// Creates an empty set that is also stopped when `parent` is cancelled.
     pub fn within(parent: &CancellationToken) -> Self {
         Self { tracker: TaskTracker::new(), stop: parent.child_token() }
     }
 
-    /// Starts a task of this set; see [`spawn`].
+    /// Spawns a task of this set; see [`spawn`].
     pub fn spawn<F>(&self, name: &'static str, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -73,33 +74,33 @@ impl TaskSet {
         spawn(name, self.tracker.track_future(future))
     }
 
-    /// Cancelled when the tasks shall end; they watch it themselves.
+    /// The token that is cancelled when the tasks should end; each task watches it.
     pub fn stopping(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// How many tasks run.
+    /// The number of running tasks.
     pub fn len(&self) -> usize {
         self.tracker.len()
     }
 
-    /// Whether no task runs.
+    /// Tells whether no task runs.
     pub fn is_empty(&self) -> bool {
         self.tracker.is_empty()
     }
 
-    /// Tells the tasks to end, without waiting.
+    /// Signals the tasks to end, without waiting.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Waits until no task of the set runs any more. Does not tell them to end.
+    /// Waits until all tasks have ended. Does not signal them.
     pub async fn wait(&self) {
         self.tracker.close();
         self.tracker.wait().await;
     }
 
-    /// Tells the tasks to end and waits until they have.
+    /// Signals the tasks to end and waits until they have.
     pub async fn stop_and_wait(&self) {
         self.stop();
         self.wait().await;
@@ -109,11 +110,11 @@ impl TaskSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::testing::captured;
+    use crate::telemetry::testing::capture_log;
 
     #[tokio::test]
     async fn a_panic_is_logged_with_the_name_of_its_task() {
-        let log = captured();
+        let log = capture_log();
         let failed = spawn("keeper", async { panic!("lost the key") }).await;
         assert!(failed.unwrap_err().is_panic());
         let text = log.text();
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_set_ends_when_all_its_tasks_have() {
+    async fn a_stopped_set_waits_for_all_its_tasks() {
         let set = TaskSet::new();
         for _ in 0..3 {
             let stop = set.stopping().clone();
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_set_within_a_token_ends_with_it_and_not_the_other_way_round() {
+    async fn cancelling_the_parent_stops_a_set_and_not_vice_versa() {
         let parent = CancellationToken::new();
         TaskSet::within(&parent).stop();
         assert!(!parent.is_cancelled());

@@ -1,14 +1,14 @@
-//! W3C trace context: which trace a request, a task or a wake-up belongs to.
+//! W3C trace context of requests, tasks and wake-ups.
 //!
-//! A context that exists is valid: it can only be read strictly, derived or made new. It travels with a task through the
-//! store and the broker, so the trace goes on after a crash in whichever process continues the task.
+//! Every value is valid by construction. A context travels with its task through the store and the
+//! broker, so the trace continues after a crash in the process that resumes the task.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::IdSource;
 
-/// Longest `tracestate` that is kept, bytes; the specification asks for at least 512.
-const MAX_TRACESTATE: usize = 2048;
+/// Maximum length of a `tracestate`, in bytes; the specification requires at least 512.
+const MAX_TRACESTATE_BYTES: usize = 2048;
 
 /// A position in a trace, as in the headers `traceparent` and `tracestate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,62 +25,62 @@ struct Headers {
     tracestate: Option<String>,
 }
 
-/// A `traceparent` that does not follow the specification; the receiver starts a new trace.
+/// The error of a `traceparent` that violates the specification; the receiver starts a new trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid W3C traceparent")]
 pub struct InvalidTraceparent;
 
 impl TraceContext {
-    /// Reads the two headers. A bad `traceparent` is an error; a bad or overlong `tracestate` is dropped, as the
-    /// specification asks.
+    /// Parses the two headers. A bad `traceparent` is an error; a bad or overlong `tracestate` is
+    /// dropped, as the specification requires.
     pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Result<Self, InvalidTraceparent> {
         if !is_traceparent(traceparent) {
             return Err(InvalidTraceparent);
         }
         let tracestate =
             tracestate.map(str::trim).filter(|state| is_tracestate(state)).map(str::to_owned);
-        // A higher version is continued as the version known here: with its first four fields.
+        // Continue a higher version as version 00, with its first four fields.
         let traceparent = format!("00-{}", &traceparent[3..55]);
         Ok(Self { traceparent, tracestate })
     }
 
-    /// The first position of a new, sampled trace.
+    /// Starts a new, sampled trace.
     pub fn new_root(ids: &dyn IdSource) -> Self {
         let trace_id = ids.random_u128().max(1);
-        Self::of_parts(&format!("{trace_id:032x}"), span_id(ids), "01", None)
+        Self::from_parts(&format!("{trace_id:032x}"), span_id(ids), "01", None)
     }
 
-    /// A new position in the same trace, with the same flags and state.
+    /// Derives a new position in the same trace, with the same flags and state.
     #[must_use]
     pub fn child(&self, ids: &dyn IdSource) -> Self {
-        Self::of_parts(self.trace_id(), span_id(ids), self.flags(), self.tracestate.clone())
+        Self::from_parts(self.trace_id(), span_id(ids), self.flags(), self.tracestate.clone())
     }
 
-    fn of_parts(trace_id: &str, span_id: u64, flags: &str, tracestate: Option<String>) -> Self {
+    fn from_parts(trace_id: &str, span_id: u64, flags: &str, tracestate: Option<String>) -> Self {
         Self { traceparent: format!("00-{trace_id}-{span_id:016x}-{flags}"), tracestate }
     }
 
-    /// The value of the header `traceparent`.
+    /// The value of the `traceparent` header.
     pub fn traceparent(&self) -> &str {
         &self.traceparent
     }
 
-    /// The value of the header `tracestate`.
+    /// The value of the `tracestate` header.
     pub fn tracestate(&self) -> Option<&str> {
         self.tracestate.as_deref()
     }
 
-    /// The id of the trace: 32 lower-case hexadecimal digits.
+    /// The trace id, 32 lower-case hexadecimal digits.
     pub fn trace_id(&self) -> &str {
         &self.traceparent[3..35]
     }
 
-    /// The id of the position: 16 lower-case hexadecimal digits.
+    /// The span id, 16 lower-case hexadecimal digits.
     pub fn span_id(&self) -> &str {
         &self.traceparent[36..52]
     }
 
-    /// Whether the trace is recorded by its caller.
+    /// Tells whether the caller samples the trace.
     pub fn is_sampled(&self) -> bool {
         u8::from_str_radix(self.flags(), 16).is_ok_and(|flags| flags & 1 == 1)
     }
@@ -126,13 +126,13 @@ fn is_lower_hex(field: &str) -> bool {
 
 fn is_tracestate(state: &str) -> bool {
     !state.is_empty()
-        && state.len() <= MAX_TRACESTATE
+        && state.len() <= MAX_TRACESTATE_BYTES
         && state.split(',').count() <= 32
         && state.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
         && state.split(',').all(|member| member.trim().is_empty() || member.contains('='))
 }
 
-/// A random id; zero would mean "none".
+/// Generates a random span id; zero is invalid.
 fn span_id(ids: &dyn IdSource) -> u64 {
     u64::try_from(ids.random_u128() >> 64).unwrap_or(1).max(1)
 }
@@ -146,7 +146,7 @@ mod tests {
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
-    fn reads_what_the_specification_allows() {
+    fn valid_headers_are_read() {
         let context = TraceContext::parse(VALID, Some("vendor=1,other=2")).unwrap();
         assert_eq!(context.traceparent(), VALID);
         assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn invalid_traceparents_are_rejected() {
         for bad in [
             "",
             "00",
@@ -183,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_tracestate_does_not_cost_the_trace() {
-        let long = format!("a={}", "x".repeat(MAX_TRACESTATE));
+    fn a_bad_tracestate_is_dropped_and_the_trace_kept() {
+        let long = format!("a={}", "x".repeat(MAX_TRACESTATE_BYTES));
         for bad in ["", "nonsense", "a=\u{e9}", "a=1\nb=2", &long] {
             assert_eq!(
                 TraceContext::parse(VALID, Some(bad)).unwrap().tracestate(),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn survives_storage() {
+    fn a_context_survives_storage() {
         let context = TraceContext::parse(VALID, Some("vendor=1")).unwrap();
         let stored = serde_json::to_string(&context).unwrap();
         assert_eq!(serde_json::from_str::<TraceContext>(&stored).unwrap(), context);
@@ -214,14 +214,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,80}", state in ".{0,80}") {
+        fn parsing_never_panics(text in ".{0,80}", state in ".{0,80}") {
             if let Ok(context) = TraceContext::parse(&text, Some(&state)) {
                 prop_assert_eq!(context.trace_id().len(), 32);
             }
         }
 
         #[test]
-        fn what_is_made_can_be_read(seed: u64) {
+        fn a_generated_context_reads_back_the_same(seed: u64) {
             let root = TraceContext::new_root(&SeededIds::new(seed));
             prop_assert_eq!(TraceContext::parse(root.traceparent(), None), Ok(root.clone()));
         }

@@ -1,17 +1,17 @@
-//! What is wrong with the settings, said so that it can be put right.
+//! Errors of settings, with the origin of the value and the remedy.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-/// Where a value was set.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingOrigin {
-    /// In a file, at a line (1 is the first) when known.
+    /// A file, with the line (from 1) if known.
     File(PathBuf, Option<usize>),
-    /// In an environment variable.
+    /// An environment variable.
     Environment(String),
-    /// By a flag on the command line.
+    /// A command-line flag.
     Flag(String),
-    /// Nowhere: a default, or a value made by code.
+    /// A default, or a value set by code.
     Default,
 }
 
@@ -27,13 +27,37 @@ impl fmt::Display for SettingOrigin {
     }
 }
 
-/// One thing that is wrong with the settings. Never shows the value of a secret.
+/// The origin of each key, by dotted path.
+#[derive(Debug, Default)]
+pub(super) struct KeyOrigins(BTreeMap<String, SettingOrigin>);
+
+impl KeyOrigins {
+    pub(super) fn set(&mut self, path: impl Into<String>, origin: SettingOrigin) {
+        self.0.insert(path.into(), origin);
+    }
+
+    /// The origin of the key at `path`, or else of the nearest enclosing table.
+    pub(super) fn origin_of(&self, path: &str) -> SettingOrigin {
+        let mut path = path;
+        loop {
+            if let Some(origin) = self.0.get(path) {
+                return origin.clone();
+            }
+            match path.rfind(['.', '[']) {
+                Some(end) => path = &path[..end],
+                None => return SettingOrigin::Default,
+            }
+        }
+    }
+}
+
+/// The error of a bad setting. Never shows the value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.sentence())]
-pub struct SettingsError(Box<Details>);
+pub struct SettingsError(Box<ErrorDetails>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Details {
+struct ErrorDetails {
     key: String,
     origin: SettingOrigin,
     problem: String,
@@ -47,7 +71,7 @@ impl SettingsError {
         origin: SettingOrigin,
         problem: impl Into<String>,
     ) -> Self {
-        Self(Box::new(Details {
+        Self(Box::new(ErrorDetails {
             key: key.into(),
             origin,
             problem: problem.into(),
@@ -66,18 +90,19 @@ impl SettingsError {
         self
     }
 
-    /// The key as a dotted path such as `server.listen` or `agent[0].name`; empty when the problem is not with one key.
+    /// The key as a dotted path, such as `server.listen` or `agent[0].name`; empty when the problem
+    /// concerns no single key.
     pub fn key(&self) -> &str {
         &self.0.key
     }
 
-    /// Where it was set.
+    /// The origin of the value.
     pub fn origin(&self) -> &SettingOrigin {
         &self.0.origin
     }
 
     fn sentence(&self) -> String {
-        let Details { key, origin, problem, allowed, nearest } = &*self.0;
+        let ErrorDetails { key, origin, problem, allowed, nearest } = &*self.0;
         let mut sentence = match (key.is_empty(), origin) {
             (true, origin) => format!("{origin}: {problem}"),
             (false, SettingOrigin::Default) => format!("{key}: {problem}"),

@@ -1,52 +1,31 @@
-//! Reads `longhaul.toml` and remembers the line of every key.
+//! Reads `longhaul.toml`, remembers the line of every key, and checks the keys against the schema.
 //!
-//! A message about the file never quotes it: the line in question may hold a password.
+//! Errors about the file never quote it: the line in question may hold a password.
 
 use std::{
-    collections::BTreeMap,
     ops::Range,
     path::{Path, PathBuf},
 };
 
 use toml::{
-    Spanned, Table,
+    Spanned, Table, Value,
     de::{DeTable, DeValue},
 };
 
-use super::error::{SettingOrigin, SettingsError};
+use super::{
+    error::{KeyOrigins, SettingOrigin, SettingsError},
+    schema::{SettingField, SettingSection, ValueKind, nearest},
+    sections::{Settings, kind_of},
+};
 
-/// Where each key was set, by dotted path.
-#[derive(Debug, Default)]
-pub(super) struct Origins(BTreeMap<String, SettingOrigin>);
-
-impl Origins {
-    pub(super) fn set(&mut self, path: impl Into<String>, origin: SettingOrigin) {
-        self.0.insert(path.into(), origin);
-    }
-
-    /// Where the key at `path` was set, or else the nearest table around it.
-    pub(super) fn of(&self, path: &str) -> SettingOrigin {
-        let mut path = path;
-        loop {
-            if let Some(origin) = self.0.get(path) {
-                return origin.clone();
-            }
-            match path.rfind(['.', '[']) {
-                Some(end) => path = &path[..end],
-                None => return SettingOrigin::Default,
-            }
-        }
-    }
-}
-
-/// Reads a file into a table, and the line of each key into `origins`.
-pub(super) fn read(path: &Path, origins: &mut Origins) -> Result<Table, SettingsError> {
-    let whole_file = || SettingOrigin::File(path.to_owned(), None);
+/// Reads a file into a table and records the line of each key in `origins`.
+pub(super) fn read(path: &Path, origins: &mut KeyOrigins) -> Result<Table, SettingsError> {
+    let file_origin = || SettingOrigin::File(path.to_owned(), None);
     let bytes = std::fs::read(path).map_err(|error| {
-        SettingsError::new("", whole_file(), format!("the file cannot be read: {error}"))
+        SettingsError::new("", file_origin(), format!("the file cannot be read: {error}"))
     })?;
     let text = String::from_utf8(bytes)
-        .map_err(|_| SettingsError::new("", whole_file(), "the file is not UTF-8"))?;
+        .map_err(|_| SettingsError::new("", file_origin(), "the file is not UTF-8"))?;
     let broken = |error: &toml::de::Error| {
         let line = error.span().map(|span| line_of(&text, span));
         SettingsError::new(
@@ -56,8 +35,8 @@ pub(super) fn read(path: &Path, origins: &mut Origins) -> Result<Table, Settings
         )
     };
     let spans = DeTable::parse(&text).map_err(|error| broken(&error))?;
-    let mut lines = Lines { text: &text, file: path, origins };
-    lines.table(spans.get_ref(), "");
+    let mut recorder = LineRecorder { text: &text, file: path, origins };
+    recorder.table(spans.get_ref(), "");
     text.parse().map_err(|error| broken(&error))
 }
 
@@ -65,19 +44,19 @@ fn line_of(text: &str, span: Range<usize>) -> usize {
     text.as_bytes().iter().take(span.start).filter(|byte| **byte == b'\n').count() + 1
 }
 
-struct Lines<'a> {
+struct LineRecorder<'a> {
     text: &'a str,
     file: &'a Path,
-    origins: &'a mut Origins,
+    origins: &'a mut KeyOrigins,
 }
 
-impl Lines<'_> {
+impl LineRecorder<'_> {
     fn table(&mut self, table: &DeTable<'_>, prefix: &str) {
         for (key, value) in table {
             let name = key.get_ref();
             let path =
                 if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
-            self.note(&path, key.span());
+            self.record(&path, key.span());
             self.value(value, &path);
         }
     }
@@ -88,7 +67,7 @@ impl Lines<'_> {
             DeValue::Array(items) => {
                 for (at, item) in items.iter().enumerate() {
                     let path = format!("{path}[{at}]");
-                    self.note(&path, item.span());
+                    self.record(&path, item.span());
                     self.value(item, &path);
                 }
             }
@@ -96,8 +75,108 @@ impl Lines<'_> {
         }
     }
 
-    fn note(&mut self, path: &str, span: Range<usize>) {
+    fn record(&mut self, path: &str, span: Range<usize>) {
         let line = line_of(self.text, span);
         self.origins.set(path, SettingOrigin::File(PathBuf::from(self.file), Some(line)));
     }
+}
+
+/// Rejects unknown keys, tables in place of values, and values in place of tables.
+pub(super) fn check_keys(file: &Table, origins: &KeyOrigins) -> Result<(), SettingsError> {
+    check_table(file, Settings::FIELDS, "", origins)?;
+    let agents = file.get("agent").and_then(Value::as_array).into_iter().flatten().enumerate();
+    agents.into_iter().try_for_each(|(at, agent)| require_executor(at, agent, origins))
+}
+
+/// Rejects an agent without executor, which must not fall back to the default one.
+fn require_executor(at: usize, agent: &Value, origins: &KeyOrigins) -> Result<(), SettingsError> {
+    let path = format!("agent[{at}].executor");
+    let allowed = kind_of(&path).map(|kind| kind.allowed()).unwrap_or_default();
+    match agent.get("executor") {
+        Some(_) => Ok(()),
+        None => {
+            Err(SettingsError::new(&path, origins.origin_of(&path), "is missing").allowed(allowed))
+        }
+    }
+}
+
+fn check_table(
+    table: &Table,
+    fields: &[SettingField],
+    prefix: &str,
+    origins: &KeyOrigins,
+) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            return Err(unknown_key(&path, name, fields, prefix, origins));
+        };
+        check_value(value, &field.kind, &path, origins)?;
+    }
+    Ok(())
+}
+
+fn check_value(
+    value: &Value,
+    kind: &ValueKind,
+    path: &str,
+    origins: &KeyOrigins,
+) -> Result<(), SettingsError> {
+    match (kind, value) {
+        (ValueKind::Table(fields), Value::Table(table)) => {
+            check_table(table, fields, path, origins)
+        }
+        (ValueKind::Tables(fields), Value::Array(items)) => {
+            items.iter().enumerate().try_for_each(|(at, item)| {
+                check_value(item, &ValueKind::Table(fields), &format!("{path}[{at}]"), origins)
+            })
+        }
+        (ValueKind::Table(_), _) => {
+            Err(wrong_shape(path, "is not a table", &format!("a table, headed [{path}]"), origins))
+        }
+        (ValueKind::Tables(_), _) => Err(wrong_shape(
+            path,
+            "is not a list of tables",
+            &format!("tables, each headed [[{}]]", without_positions(path)),
+            origins,
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn wrong_shape(path: &str, problem: &str, allowed: &str, origins: &KeyOrigins) -> SettingsError {
+    SettingsError::new(path, origins.origin_of(path), problem).allowed(allowed)
+}
+
+fn unknown_key(
+    path: &str,
+    name: &str,
+    fields: &[SettingField],
+    prefix: &str,
+    origins: &KeyOrigins,
+) -> SettingsError {
+    let near = nearest(name, fields.iter().map(|field| field.name))
+        .map(|near| if prefix.is_empty() { near.to_owned() } else { format!("{prefix}.{near}") });
+    let error = SettingsError::new(path, origins.origin_of(path), "unknown key")
+        .nearest(near.or_else(|| key_elsewhere(name)));
+    let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+    error.allowed(names.join(", "))
+}
+
+/// A key of the same name in another section.
+fn key_elsewhere(name: &str) -> Option<String> {
+    Settings::FIELDS.iter().find_map(|section| match section.kind {
+        ValueKind::Table(fields) => fields
+            .iter()
+            .find(|field| field.name == name)
+            .map(|field| format!("{}.{}", section.name, field.name)),
+        _ => None,
+    })
+}
+
+/// Strips list positions: `agent[0].process.env` becomes `agent.process.env`.
+fn without_positions(path: &str) -> String {
+    let names: Vec<&str> =
+        path.split('.').map(|segment| segment.split('[').next().unwrap_or(segment)).collect();
+    names.join(".")
 }

@@ -1,4 +1,4 @@
-//! Puts file, environment and flags together.
+//! Loads settings: merges file, environment and flags, then checks the result.
 
 use std::{
     fmt::Write,
@@ -9,42 +9,32 @@ use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use super::{
-    environment::{self, CONFIG},
-    error::{SettingOrigin, SettingsError},
-    file::{self, Origins},
-    schema,
-    sections::Settings,
+    error::{KeyOrigins, SettingOrigin, SettingsError},
+    file,
+    overrides::{self, CONFIG_VARIABLE, SettingOverride},
+    sections::{Settings, kind_of},
     validate,
 };
 
-/// Where settings come from.
+/// The sources of settings.
 #[derive(Debug)]
 pub struct SettingSources<E> {
-    /// The file named on the command line; it must exist. Wins over `LONGHAUL_CONFIG`.
+    /// The file named on the command line, which must exist. Overrides `LONGHAUL_CONFIG`.
     pub file: Option<PathBuf>,
-    /// The file that is read when nobody names one and it exists.
+    /// The file to read, if it exists, when no other is named.
     pub fallback_file: Option<PathBuf>,
-    /// The environment.
+    /// The environment variables.
     pub env: E,
-    /// What flags say.
+    /// The values of flags.
     pub overrides: Vec<SettingOverride>,
 }
 
-/// A value given by a flag.
-#[derive(Debug, Clone)]
-pub struct SettingOverride {
-    /// The key as a dotted path, such as `server.listen`.
-    pub key: String,
-    /// The text given.
-    pub value: String,
-    /// The flag as the user wrote it, such as `--listen`.
-    pub flag: String,
-}
-
 impl SettingSources<std::vec::IntoIter<(String, String)>> {
-    /// The sources of this process: its environment, and `longhaul.toml` in its folder when no file is named.
-    pub fn of_process(file: Option<PathBuf>, overrides: Vec<SettingOverride>) -> Self {
-        // Other programs' variables may hold any bytes; of ours, bytes that are no text end as a bad value.
+    /// The sources of this process: its environment, and `longhaul.toml` in the working directory
+    /// when no file is named.
+    pub fn from_process(file: Option<PathBuf>, overrides: Vec<SettingOverride>) -> Self {
+        // Variables of other programs may hold any bytes. Invalid text in ours is reported as a bad
+        // value later.
         let env: Vec<(String, String)> = std::env::vars_os()
             .map(|(name, value)| {
                 (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -60,30 +50,31 @@ impl SettingSources<std::vec::IntoIter<(String, String)>> {
 }
 
 impl Settings {
-    /// Reads, combines and checks the settings. The first problem found is the error; it names the key, where it was set
-    /// and what is allowed.
+    /// Reads, merges and checks the settings. The error is the first problem found, with the key,
+    /// its origin and the allowed values.
     pub fn load<E: Iterator<Item = (String, String)>>(
         sources: SettingSources<E>,
     ) -> Result<Self, SettingsError> {
         Self::load_with(sources, &[])
     }
 
-    /// Reads the settings like [`load`](Self::load), for a program that registers executors of these names.
+    /// Reads the settings like [`load`](Self::load), for a program that registers executors of these
+    /// names.
     pub fn load_with<E: Iterator<Item = (String, String)>>(
         sources: SettingSources<E>,
         registered_executors: &[&str],
     ) -> Result<Self, SettingsError> {
         let env: Vec<(String, String)> = sources.env.collect();
-        let mut origins = Origins::default();
+        let mut origins = KeyOrigins::default();
         let file = choose_file(sources.file, sources.fallback_file, &env);
         let mut table = match &file {
             Some(path) => file::read(path, &mut origins)?,
             None => Table::new(),
         };
-        schema::check(&table, &origins)?;
-        environment::apply(&env, &mut table, &mut origins)?;
-        environment::apply_flags(&sources.overrides, &mut table, &mut origins)?;
-        let mut settings = typed(table, &origins)?;
+        file::check_keys(&table, &origins)?;
+        overrides::apply_variables(&env, &mut table, &mut origins)?;
+        overrides::apply_flags(&sources.overrides, &mut table, &mut origins)?;
+        let mut settings = deserialize(table, &origins)?;
         validate::all(&settings, &origins, registered_executors)?;
         if let Some(file) = file {
             settings.resolve_paths(&file, &origins)?;
@@ -91,8 +82,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Makes the paths of programs, and of keys that the file names, relative to the folder of the configuration file.
-    fn resolve_paths(&mut self, file: &Path, origins: &Origins) -> Result<(), SettingsError> {
+    /// Resolves paths of programs, and of key files set in the file, against the configuration
+    /// file's folder.
+    fn resolve_paths(&mut self, file: &Path, origins: &KeyOrigins) -> Result<(), SettingsError> {
         let absolute = std::path::absolute(file).map_err(|error| {
             SettingsError::new(
                 "",
@@ -105,8 +97,8 @@ impl Settings {
             ("cards.signing_keys", &mut self.cards.signing_keys),
             ("cards.published_keys", &mut self.cards.published_keys),
         ] {
-            if matches!(origins.of(key), SettingOrigin::File(..)) {
-                // The paths come from text, so only the folder could be the cause of `None`.
+            if matches!(origins.origin_of(key), SettingOrigin::File(..)) {
+                // Only the folder can be invalid UTF-8; the path itself comes from text.
                 for path in paths {
                     *path = folder.join(&*path).to_str().map(str::to_owned).unwrap_or_default();
                 }
@@ -117,7 +109,7 @@ impl Settings {
                 *working_dir = folder.join(&*working_dir);
             }
             let program = process.command.first_mut().filter(|program| program.contains('/'));
-            // TOML holds no path that is not text, so only the folder could be the cause of `None`.
+            // Only the folder can be invalid UTF-8; TOML strings are text.
             let resolved = program
                 .as_ref()
                 .and_then(|program| folder.join(&**program).to_str().map(str::to_owned));
@@ -136,13 +128,13 @@ fn choose_file(
 ) -> Option<PathBuf> {
     let variable = || {
         env.iter()
-            .find(|(name, value)| name == CONFIG && !value.is_empty())
+            .find(|(name, value)| name == CONFIG_VARIABLE && !value.is_empty())
             .map(|(_, value)| PathBuf::from(value))
     };
     flag.or_else(variable).or_else(|| fallback.filter(|path| path.exists()))
 }
 
-/// Replaces the name `localhost` in addresses to listen on by the address that clients take it for.
+/// Replaces `localhost` in listen addresses by 127.0.0.1, the address that clients resolve it to.
 fn resolve_localhost(table: &mut Table) {
     let sections = table.iter_mut().filter_map(|(_, section)| section.as_table_mut());
     for listen in sections.filter_map(|section| section.get_mut("listen")) {
@@ -153,18 +145,18 @@ fn resolve_localhost(table: &mut Table) {
     }
 }
 
-fn typed(mut table: Table, origins: &Origins) -> Result<Settings, SettingsError> {
+fn deserialize(mut table: Table, origins: &KeyOrigins) -> Result<Settings, SettingsError> {
     resolve_localhost(&mut table);
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
-        let path = dotted(error.path());
-        let kind = schema::kind_of(&path);
+        let path = dotted_path(error.path());
+        let kind = kind_of(&path);
         let hidden = kind.is_none_or(|kind| kind.is_secret());
         let problem = if hidden {
             "has a wrong type".to_owned()
         } else {
             first_line(error.inner().message())
         };
-        let refused = SettingsError::new(&path, origins.of(&path), problem);
+        let refused = SettingsError::new(&path, origins.origin_of(&path), problem);
         match kind {
             Some(kind) => refused.allowed(kind.allowed()),
             None => refused,
@@ -176,7 +168,7 @@ fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-fn dotted(path: &serde_path_to_error::Path) -> String {
+fn dotted_path(path: &serde_path_to_error::Path) -> String {
     let mut text = String::new();
     for segment in path {
         match segment {

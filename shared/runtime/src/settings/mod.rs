@@ -1,42 +1,41 @@
-//! One typed configuration, from `longhaul.toml`, the environment and the command line.
+//! The typed configuration, from `longhaul.toml`, environment variables and command-line flags.
 //!
-//! A flag wins over a variable, a variable over the file, the file over the default. Nothing is guessed: an unknown key and
-//! a bad value are errors that name the key, where it was set and what is allowed. Settings are read once, at start; a
-//! process that crashes reads them again.
+//! Flags override variables, variables the file, the file the defaults. Unknown keys and bad values
+//! are errors that name the key, its origin and the allowed values. Settings are read once, at
+//! start; a restarted process reads them again.
 //!
-//! Adding a key: one field with its doc comment and default in `sections.rs` or `agent.rs`; the file key, the variable
-//! `LONGHAUL_<SECTION>_<KEY>`, the key list and the documentation of it follow.
+//! To add a key, add a field with doc comment and default to `sections.rs` or `agent.rs`. The key
+//! of the file, the variable `LONGHAUL_<SECTION>_<KEY>` and the entry in the list of keys follow
+//! from it.
 
-mod a2a;
 mod agent;
+mod check;
 mod describe;
-mod environment;
 mod error;
 mod file;
-mod keys;
-mod kind;
 mod load;
-mod object;
-mod period;
+mod overrides;
 mod schema;
 mod sections;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod validate_agents;
+mod values;
 
-pub use a2a::{A2aSettings, ExtendedCards, GrpcAddress};
 pub use agent::{
-    AgentSettings, ExecutorName, Extension, LimitSettings, ProcessMode, ProcessSettings,
-    RetrySettings, Skill,
+    AgentSettings, ExecutorName, ExtensionSettings, LimitSettings, ProcessMode, ProcessSettings,
+    RetrySettings, SkillSettings,
 };
-pub use environment::ignored_kubernetes_variables;
+pub use check::RESERVED_AGENT_NAMES;
+pub use describe::{SettingKey, keys};
 pub use error::{SettingOrigin, SettingsError};
-pub use keys::{SettingKey, keys};
-pub use load::{SettingOverride, SettingSources};
-pub use object::SettingsTable;
-pub use period::HumanDuration;
+pub use load::SettingSources;
+pub use overrides::{SettingOverride, ignored_kubernetes_variables};
 pub use sections::{
-    AgentCardSettings, AmqpSettings, AuthMode, AuthSettings, DatabaseSettings, EmbeddedSettings,
-    LogFormat, LogSettings, ServerSettings, Settings, WorkerSettings,
+    A2aSettings, AgentCardSettings, AmqpSettings, AuthMode, AuthSettings, DatabaseSettings,
+    EmbeddedSettings, ExtendedCardMode, GrpcAddressFormat, LogFormat, LogSettings, ServerSettings,
+    Settings, WorkerSettings,
 };
-pub use validate::{RESERVED_AGENT_NAMES as RESERVED_NAMES, parse_network};
+pub use validate::parse_network;
+pub use values::{HumanDuration, SettingsTable};

@@ -1,24 +1,127 @@
-//! The tree of known keys, made from the very structs that hold the values, and the check of a file against it.
+//! The schema of the settings, generated from the structs that hold the values.
 
-use toml::{Table, Value};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::{error::SettingsError, file::Origins, kind::Kind, sections::Settings};
+use toml::Value;
 
-/// One known key of a section.
+use super::values::{HumanDuration, SettingsTable};
+use crate::secret::Secret;
+
+/// The kind of a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ValueKind {
+    Bool,
+    Integer,
+    Number,
+    Text,
+    Secret,
+    Path,
+    Address,
+    Duration,
+    OneOf(&'static [&'static str]),
+    List,
+    /// A table of secret texts.
+    Map,
+    /// A table of any content.
+    Object,
+    /// A table with known keys.
+    Table(&'static [SettingField]),
+    /// A list of tables with known keys.
+    Tables(&'static [SettingField]),
+}
+
+impl ValueKind {
+    /// The allowed values, in words.
+    pub(super) fn allowed(&self) -> String {
+        match self {
+            Self::Bool => "true or false".to_owned(),
+            Self::Integer => "a whole number".to_owned(),
+            Self::Number => "a number, such as 2.0".to_owned(),
+            Self::Text | Self::Secret => "text".to_owned(),
+            Self::Path => "a path".to_owned(),
+            Self::Address => "an address with a port, such as \"127.0.0.1:8080\"".to_owned(),
+            Self::Duration => HumanDuration::ALLOWED.to_owned(),
+            Self::OneOf(names) => {
+                let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                quoted.join(", ")
+            }
+            Self::List => "a list of texts".to_owned(),
+            Self::Map => "a table of texts".to_owned(),
+            Self::Object | Self::Table(_) => "a table".to_owned(),
+            Self::Tables(_) => "tables, each headed by double brackets".to_owned(),
+        }
+    }
+
+    /// Parses the text of a variable or flag; `None` if it does not fit this kind. Addresses and
+    /// choices are checked later, on deserialization.
+    pub(super) fn read(&self, text: &str) -> Option<Value> {
+        match self {
+            Self::Bool => text.parse().ok().map(Value::Boolean),
+            Self::Integer => text.parse().ok().map(Value::Integer),
+            Self::Number => text.parse().ok().map(Value::Float),
+            Self::List => Some(Value::Array(
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty())
+                    .map(|item| Value::String(item.to_owned()))
+                    .collect(),
+            )),
+            Self::Map | Self::Object | Self::Table(_) | Self::Tables(_) => None,
+            _ => Some(Value::String(text.to_owned())),
+        }
+    }
+
+    /// Tells whether values of this kind must not be shown.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret | Self::Map)
+    }
+}
+
+/// A Rust type that a setting can have.
+pub(super) trait SettingType {
+    const KIND: ValueKind;
+}
+
+macro_rules! setting_types {
+    ($($type:ty => $kind:ident),* $(,)?) => {
+        $(impl SettingType for $type { const KIND: ValueKind = ValueKind::$kind; })*
+    };
+}
+
+setting_types! {
+    bool => Bool,
+    u32 => Integer,
+    f64 => Number,
+    usize => Integer,
+    String => Text,
+    Secret => Secret,
+    PathBuf => Path,
+    SocketAddr => Address,
+    HumanDuration => Duration,
+    SettingsTable => Object,
+    Vec<String> => List,
+    BTreeMap<String, Secret> => Map,
+}
+
+impl<T: SettingType> SettingType for Option<T> {
+    const KIND: ValueKind = T::KIND;
+}
+
+/// A key of a section.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct SettingField {
     pub(super) name: &'static str,
     /// The doc comment of the field.
     pub(super) doc: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
 }
 
-/// A struct whose fields are keys.
-pub(super) trait Section {
-    const FIELDS: &'static [Field];
+/// A struct whose fields are settings.
+pub(super) trait SettingSection {
+    const FIELDS: &'static [SettingField];
 }
 
-/// Defines a section: a struct with a documented field and a default for each key.
+/// Defines a section: a struct with a documented field and a default per key.
 macro_rules! section {
     (
         $(#[doc = $about:literal])*
@@ -39,133 +142,29 @@ macro_rules! section {
             }
         }
 
-        impl $crate::settings::schema::Section for $name {
-            const FIELDS: &'static [$crate::settings::schema::Field] = &[
-                $( $crate::settings::schema::Field {
+        impl $crate::settings::schema::SettingSection for $name {
+            const FIELDS: &'static [$crate::settings::schema::SettingField] = &[
+                $( $crate::settings::schema::SettingField {
                     name: stringify!($field),
                     doc: concat!($($doc, "\n"),*),
-                    kind: <$type as $crate::settings::kind::Holds>::KIND,
+                    kind: <$type as $crate::settings::schema::SettingType>::KIND,
                 }, )*
             ];
         }
 
-        impl $crate::settings::kind::Holds for $name {
-            const KIND: $crate::settings::kind::Kind =
-                $crate::settings::kind::Kind::Table(<$name as $crate::settings::schema::Section>::FIELDS);
+        impl $crate::settings::schema::SettingType for $name {
+            const KIND: $crate::settings::schema::ValueKind =
+                $crate::settings::schema::ValueKind::Table(<$name as $crate::settings::schema::SettingSection>::FIELDS);
         }
     };
 }
 pub(super) use section;
 
-impl<T: Section> super::kind::Holds for Vec<T> {
-    const KIND: Kind = Kind::Tables(T::FIELDS);
+impl<T: SettingSection> SettingType for Vec<T> {
+    const KIND: ValueKind = ValueKind::Tables(T::FIELDS);
 }
 
-/// The kind of the key at a dotted path, with or without list positions. A path into a map or list gives that map or list.
-pub(super) fn kind_of(path: &str) -> Option<Kind> {
-    let mut kind = Kind::Table(Settings::FIELDS);
-    for segment in path.split('.') {
-        let name = segment.split('[').next().unwrap_or(segment);
-        kind = match kind {
-            Kind::Table(fields) | Kind::Tables(fields) => {
-                fields.iter().find(|field| field.name == name)?.kind
-            }
-            leaf => return Some(leaf),
-        };
-    }
-    Some(kind)
-}
-
-/// Refuses unknown keys and tables where values belong, and the other way round.
-pub(super) fn check(file: &Table, origins: &Origins) -> Result<(), SettingsError> {
-    check_table(file, Settings::FIELDS, "", origins)?;
-    let agents = file.get("agent").and_then(Value::as_array).into_iter().flatten().enumerate();
-    agents.into_iter().try_for_each(|(at, agent)| require_executor(at, agent, origins))
-}
-
-/// An agent without an executor must not fall back to the default one.
-fn require_executor(at: usize, agent: &Value, origins: &Origins) -> Result<(), SettingsError> {
-    let path = format!("agent[{at}].executor");
-    let allowed = kind_of(&path).map(|kind| kind.allowed()).unwrap_or_default();
-    match agent.get("executor") {
-        Some(_) => Ok(()),
-        None => Err(SettingsError::new(&path, origins.of(&path), "is missing").allowed(allowed)),
-    }
-}
-
-fn check_table(
-    table: &Table,
-    fields: &[Field],
-    prefix: &str,
-    origins: &Origins,
-) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        let Some(field) = fields.iter().find(|field| field.name == name) else {
-            return Err(unknown_key(&path, name, fields, prefix, origins));
-        };
-        check_value(value, &field.kind, &path, origins)?;
-    }
-    Ok(())
-}
-
-fn check_value(
-    value: &Value,
-    kind: &Kind,
-    path: &str,
-    origins: &Origins,
-) -> Result<(), SettingsError> {
-    match (kind, value) {
-        (Kind::Table(fields), Value::Table(table)) => check_table(table, fields, path, origins),
-        (Kind::Tables(fields), Value::Array(items)) => {
-            items.iter().enumerate().try_for_each(|(at, item)| {
-                check_value(item, &Kind::Table(fields), &format!("{path}[{at}]"), origins)
-            })
-        }
-        (Kind::Table(_), _) => {
-            Err(wrong_shape(path, "is not a table", &format!("a table, headed [{path}]"), origins))
-        }
-        (Kind::Tables(_), _) => Err(wrong_shape(
-            path,
-            "is not a list of tables",
-            &format!("tables, each headed [[{}]]", without_positions(path)),
-            origins,
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn wrong_shape(path: &str, problem: &str, allowed: &str, origins: &Origins) -> SettingsError {
-    SettingsError::new(path, origins.of(path), problem).allowed(allowed)
-}
-
-fn unknown_key(
-    path: &str,
-    name: &str,
-    fields: &[Field],
-    prefix: &str,
-    origins: &Origins,
-) -> SettingsError {
-    let near = nearest(name, fields.iter().map(|field| field.name))
-        .map(|near| if prefix.is_empty() { near.to_owned() } else { format!("{prefix}.{near}") });
-    let error = SettingsError::new(path, origins.of(path), "unknown key")
-        .nearest(near.or_else(|| key_elsewhere(name)));
-    let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
-    error.allowed(names.join(", "))
-}
-
-/// A key of that very name in another section.
-fn key_elsewhere(name: &str) -> Option<String> {
-    Settings::FIELDS.iter().find_map(|section| match section.kind {
-        Kind::Table(fields) => fields
-            .iter()
-            .find(|field| field.name == name)
-            .map(|field| format!("{}.{}", section.name, field.name)),
-        _ => None,
-    })
-}
-
-/// The candidate that `name` was probably meant to be.
+/// The candidate closest to a misspelt `name`, if any is close enough.
 pub(super) fn nearest<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,
@@ -176,11 +175,4 @@ pub(super) fn nearest<'a>(
         .filter(|(distance, candidate)| *distance <= close_enough && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-/// `agent[0].process.env` as `agent.process.env`.
-fn without_positions(path: &str) -> String {
-    let names: Vec<&str> =
-        path.split('.').map(|segment| segment.split('[').next().unwrap_or(segment)).collect();
-    names.join(".")
 }

@@ -1,4 +1,4 @@
-//! The promises of the configuration, seen from outside.
+//! Tests of loading, merging and checking settings.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ mod cards;
 mod variables;
 mod web;
 
-/// Loads a file of the given text, with variables and flags, each `name=value`.
+/// Loads settings from a file of this text, with pairs of variables and flags.
 fn load(
     file: &str,
     env: &[(&str, &str)],
@@ -39,12 +39,12 @@ fn sources(
     SettingSources { file, fallback_file: None, env: owned.into_iter(), overrides }
 }
 
-/// Asserts that the settings are refused with a sentence that contains every one of `parts`.
+/// Asserts that the settings are rejected with an error that contains all `parts`.
 #[track_caller]
 fn refused(result: Result<Settings, SettingsError>, parts: &[&str]) {
-    let sentence = result.expect_err("the settings must be refused").to_string();
+    let message = result.expect_err("the settings must be rejected").to_string();
     for part in parts {
-        assert!(sentence.contains(part), "{part:?} is not in: {sentence}");
+        assert!(message.contains(part), "{part:?} is not in: {message}");
     }
 }
 
@@ -72,7 +72,7 @@ mode = "keep"
 "#;
 
 #[test]
-fn nothing_set_gives_the_defaults() {
+fn without_any_source_settings_are_the_defaults() {
     let settings = load("", &[], &[]).unwrap();
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
@@ -125,7 +125,7 @@ fn every_scalar_key_has_a_variable_that_sets_it() {
         _ if key.allowed.starts_with("a length") => "7s",
         _ => "seven",
     };
-    // Those two come together.
+    // `provider` and `provider_url` require each other.
     let alone = |key: &&SettingKey| !key.path.starts_with("cards.provider");
     for key in keys().iter().filter(alone).filter(|key| !key.path.starts_with("agent")) {
         let variable = key.env.as_deref().unwrap_or_else(|| panic!("{} has no variable", key.path));
@@ -144,7 +144,7 @@ fn every_scalar_key_has_a_variable_that_sets_it() {
 }
 
 #[test]
-fn an_empty_variable_is_absent_and_other_programs_variables_are_not_ours() {
+fn empty_variables_and_those_of_other_programs_are_ignored() {
     let env = [
         ("LONGHAUL_SERVER_LISTEN", ""),
         ("LONGHAUL_TEST_ANYTHING", "1"),
@@ -206,7 +206,7 @@ fn an_executor_that_the_program_has_registered_may_be_named() {
 }
 
 #[test]
-fn a_bad_file_is_refused_with_key_line_and_what_is_allowed() {
+fn a_bad_file_is_rejected_with_key_line_and_allowed_values() {
     let agent = |rest: &str| format!("[[agent]]\nname = \"a\"\nexecutor = \"echo\"\n{rest}");
     for (file, parts) in [
         (
@@ -272,7 +272,7 @@ fn a_bad_file_is_refused_with_key_line_and_what_is_allowed() {
 }
 
 #[test]
-fn names_that_cannot_be_addressed_are_refused() {
+fn names_that_cannot_be_addressed_are_rejected() {
     let long = "a".repeat(64);
     for name in [
         "v1",
@@ -304,22 +304,22 @@ fn names_that_cannot_be_addressed_are_refused() {
 }
 
 #[test]
-fn localhost_is_an_address_to_listen_on_wherever_it_is_written() {
+fn localhost_is_a_listen_address_in_every_source() {
     let listens = |settings: Result<Settings, SettingsError>| {
         let settings = settings.unwrap();
         (settings.server.listen.to_string(), settings.worker.listen.map(|at| at.to_string()))
     };
-    let ours = "127.0.0.1:9000".to_owned();
+    let expected = "127.0.0.1:9000".to_owned();
     let text = "[server]\nlisten = \"localhost:9000\"\n[worker]\nlisten = \"localhost:9000\"";
-    assert_eq!(listens(load(text, &[], &[])), (ours.clone(), Some(ours.clone())));
+    assert_eq!(listens(load(text, &[], &[])), (expected.clone(), Some(expected.clone())));
     let variable = [("LONGHAUL_SERVER_LISTEN", "localhost:9000")];
-    assert_eq!(listens(load("", &variable, &[])).0, ours);
-    assert_eq!(listens(load("", &[], &[("server.listen", "localhost:9000")])).0, ours);
+    assert_eq!(listens(load("", &variable, &[])).0, expected);
+    assert_eq!(listens(load("", &[], &[("server.listen", "localhost:9000")])).0, expected);
     refused(load("", &[], &[("server.listen", "localhost")]), &["server.listen"]);
 }
 
 #[test]
-fn a_bad_flag_is_refused_by_its_name() {
+fn a_bad_flag_is_rejected_by_its_name() {
     refused(load("", &[], &[("server.listen", "here")]), &["server.listen", "flag --the-flag"]);
     refused(
         load("", &[], &[("worker.concurrency", "x")]),
@@ -350,9 +350,9 @@ fn no_error_shows_a_secret() {
 }
 
 #[test]
-fn the_description_is_a_configuration_without_secrets() {
+fn the_redacted_settings_are_a_valid_configuration_without_secrets() {
     let settings = load(FULL, &[("LONGHAUL_AMQP_URL", "amqp://u:hunter4@broker")], &[]).unwrap();
-    let text = settings.describe();
+    let text = settings.to_redacted_toml();
     assert!(!text.contains("hunter"), "{text}");
     assert!(text.contains("postgres://longhaul:[redacted]@db/longhaul"), "{text}");
     let again = load(&text, &[], &[]).unwrap();
@@ -362,7 +362,7 @@ fn the_description_is_a_configuration_without_secrets() {
 }
 
 #[test]
-fn without_authentication_only_loopback_is_open() {
+fn without_authentication_only_loopback_is_allowed() {
     let exposed = load("[server]\nlisten = \"0.0.0.0:8080\"", &[], &[]).unwrap();
     let error = exposed.auth_mode(AuthMode::None).unwrap_err();
     assert_eq!(error.key(), "server.listen");

@@ -1,56 +1,33 @@
-//! What the types alone cannot say: limits, names, and keys that must fit one another.
+//! Checks that types cannot express: limits, names, and keys that depend on one another.
 
-mod cards;
-mod web;
+use std::net::{IpAddr, Ipv6Addr};
 
-pub use web::parse_network;
-
-use std::collections::BTreeSet;
+use ipnet::IpNet;
 
 use super::{
-    agent::{AgentSettings, ExecutorName, LimitSettings, ProcessSettings, RetrySettings},
-    error::{SettingOrigin, SettingsError},
-    file::Origins,
-    period::HumanDuration,
-    sections::{AuthMode, Settings},
+    check::{Validated, Validator},
+    error::{KeyOrigins, SettingOrigin, SettingsError},
+    sections::{AgentCardSettings, AuthMode, ServerSettings, Settings},
+    values::HumanDuration,
 };
 use crate::{secret::Secret, telemetry};
 
-type Checked = Result<(), SettingsError>;
-
-/// Path segments that the API uses itself; an agent of such a name could not be addressed.
-pub const RESERVED_AGENT_NAMES: [&str; 17] = [
-    "a2a",
-    "agents",
-    "console",
-    "executor",
-    "explore",
-    "extendedAgentCard",
-    "healthz",
-    "inbound",
-    "mcp",
-    "message",
-    "metrics",
-    "operator",
-    "readyz",
-    "search",
-    "tasks",
-    "v1",
-    "well-known",
-];
-/// What the URIs of the extensions begin with that Longhaul declares itself.
-const OWN_EXTENSIONS: &str = "urn:longhaul:a2a:";
-
-const NAME: &str = "lower-case letters, digits and dashes, first a letter or digit, at most 63";
+/// The allowed hosts, for errors.
+const ALLOWED_HOST: &str =
+    "a host name, with a port perhaps, such as \"agents.internal\" or \"agents.internal:8080\"";
+/// The allowed origins, for errors.
+const ALLOWED_ORIGIN: &str = "\"*\", or an origin without a path and a slash at the end, such as \"https://app.example.com\"";
+/// The allowed addresses of proxies, for errors.
+const ALLOWED_NETWORK: &str = "an address, or a network such as \"10.0.0.0/8\" or \"fd00::/8\"";
 
 impl Settings {
-    /// Checks settings that were made or changed by code; [`Settings::load`] has already checked what it gives.
+    /// Checks settings that code created or changed. [`Settings::load`] checks its own result.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        all(self, &Origins::default(), &[])
+        all(self, &KeyOrigins::default(), &[])
     }
 
-    /// Who may call the API, given what the command does when `auth.mode` is absent. An error when that leaves an address
-    /// beyond loopback open to everybody without `server.allow_unauthenticated`.
+    /// The authentication mode, with the command's default. An error when it would leave an address
+    /// other than loopback open to everyone without `server.allow_unauthenticated`.
     pub fn auth_mode(&self, when_absent: AuthMode) -> Result<AuthMode, SettingsError> {
         let mode = self.auth.mode.unwrap_or(when_absent);
         let exposed = !self.server.listen.ip().to_canonical().is_loopback();
@@ -65,47 +42,22 @@ impl Settings {
     }
 }
 
-pub(super) fn all(settings: &Settings, origins: &Origins, registered: &[&str]) -> Checked {
-    let check = Check { origins, registered };
-    check.server(settings)?;
-    check.cards(&settings.cards)?;
-    check.backends(settings)?;
-    check.worker(settings)?;
+/// Checks all sections; the error is the first problem found.
+pub(super) fn all(settings: &Settings, origins: &KeyOrigins, registered: &[&str]) -> Validated {
+    let validator = Validator { origins, registered };
+    validator.server(settings)?;
+    validator.cards(&settings.cards)?;
+    validator.backends(settings)?;
+    validator.worker(settings)?;
     if let Err(error) = telemetry::parse_filter(&settings.log.filter) {
         let allowed = "a level (error, warn, info, debug, trace), or directives such as \"info,longhaul=debug\"";
-        return check.refuse("log.filter", format!("cannot be understood: {error}"), allowed);
+        return validator.reject("log.filter", format!("cannot be understood: {error}"), allowed);
     }
-    check.agents(&settings.agent)
+    validator.agents(&settings.agent)
 }
 
-struct Check<'a> {
-    origins: &'a Origins,
-    /// Names of executors that the program adds to the built-in ones.
-    registered: &'a [&'a str],
-}
-
-impl Check<'_> {
-    fn refuse(&self, key: &str, problem: impl Into<String>, allowed: &str) -> Checked {
-        Err(SettingsError::new(key, self.origins.of(key), problem).allowed(allowed))
-    }
-
-    fn ensure(&self, good: bool, key: &str, problem: &str, allowed: &str) -> Checked {
-        if good { Ok(()) } else { self.refuse(key, problem, allowed) }
-    }
-
-    fn positive(&self, key: &str, number: usize) -> Checked {
-        self.ensure(number > 0, key, "is zero", "a whole number from 1")
-    }
-
-    fn count(&self, key: &str, number: u32) -> Checked {
-        self.ensure(number > 0, key, "is zero", "a whole number from 1")
-    }
-
-    fn lasting(&self, key: &str, period: HumanDuration) -> Checked {
-        self.ensure(!period.is_zero(), key, "is zero", "a length of time above zero")
-    }
-
-    fn url(&self, key: &str, url: Option<&Secret>, schemes: [&str; 2]) -> Checked {
+impl Validator<'_> {
+    fn url(&self, key: &str, url: Option<&Secret>, schemes: [&str; 2]) -> Validated {
         let Some(url) = url else { return Ok(()) };
         let good = schemes.iter().any(|scheme| {
             url.expose().strip_prefix(scheme).is_some_and(|rest| rest.starts_with("://"))
@@ -114,20 +66,23 @@ impl Check<'_> {
         self.ensure(good, key, "is not such a URL", &allowed)
     }
 
-    fn server(&self, settings: &Settings) -> Checked {
+    fn server(&self, settings: &Settings) -> Validated {
         let server = &settings.server;
         self.positive("server.max_body_bytes", server.max_body_bytes)?;
         self.positive("server.max_answer_bytes", server.max_answer_bytes)?;
         self.positive("server.max_connections", server.max_connections)?;
-        self.count("server.max_requests_per_connection", server.max_requests_per_connection)?;
-        self.count("server.max_task_messages", server.max_task_messages)?;
+        self.positive_u32(
+            "server.max_requests_per_connection",
+            server.max_requests_per_connection,
+        )?;
+        self.positive_u32("server.max_task_messages", server.max_task_messages)?;
         self.positive("server.max_task_bytes", server.max_task_bytes)?;
-        self.count("server.max_queued", server.max_queued)?;
-        self.count("server.max_queued_per_owner", server.max_queued_per_owner)?;
-        self.lasting("server.max_queue_delay", server.max_queue_delay)?;
-        self.lasting("server.keep_alive", server.keep_alive)?;
+        self.positive_u32("server.max_queued", server.max_queued)?;
+        self.positive_u32("server.max_queued_per_owner", server.max_queued_per_owner)?;
+        self.positive_duration("server.max_queue_delay", server.max_queue_delay)?;
+        self.positive_duration("server.keep_alive", server.keep_alive)?;
         if let Some(longest_wait) = server.longest_wait {
-            self.lasting("server.longest_wait", longest_wait)?;
+            self.positive_duration("server.longest_wait", longest_wait)?;
         }
         if let Some(url) = &server.public_url {
             let allowed = "a URL that begins with http:// or https://, without query, fragment and trailing slash";
@@ -140,9 +95,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn backends(&self, settings: &Settings) -> Checked {
+    fn backends(&self, settings: &Settings) -> Validated {
         self.url("database.url", settings.database.url.as_ref(), ["postgres", "postgresql"])?;
-        self.count("database.max_connections", settings.database.max_connections)?;
+        self.positive_u32("database.max_connections", settings.database.max_connections)?;
         self.url("amqp.url", settings.amqp.url.as_ref(), ["amqp", "amqps"])?;
         let prefix = &settings.amqp.prefix;
         let good = !prefix.is_empty()
@@ -158,11 +113,11 @@ impl Check<'_> {
         )
     }
 
-    fn worker(&self, settings: &Settings) -> Checked {
+    fn worker(&self, settings: &Settings) -> Validated {
         let worker = &settings.worker;
-        self.count("worker.concurrency", worker.concurrency)?;
-        self.count("worker.max_losses", worker.max_losses)?;
-        self.lasting("worker.probe_interval", worker.probe_interval)?;
+        self.positive_u32("worker.concurrency", worker.concurrency)?;
+        self.positive_u32("worker.max_losses", worker.max_losses)?;
+        self.positive_duration("worker.probe_interval", worker.probe_interval)?;
         self.ensure(
             worker.lease >= HumanDuration::seconds(1),
             "worker.lease",
@@ -175,187 +130,103 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn agents(&self, agents: &[AgentSettings]) -> Checked {
-        let mut names = BTreeSet::new();
-        for (at, agent) in agents.iter().enumerate() {
-            let key = format!("agent[{at}]");
-            self.agent_name(&format!("{key}.name"), &agent.name)?;
-            if !names.insert(&agent.name) {
-                let problem = format!("another agent is named {:?} too", agent.name);
-                return self.refuse(
-                    &format!("{key}.name"),
-                    problem,
-                    "a name of its own for each agent",
-                );
-            }
-            self.agent(&key, agent)?;
+    fn web(&self, server: &ServerSettings) -> Validated {
+        for (at, host) in server.allowed_hosts.iter().enumerate() {
+            let key = format!("server.allowed_hosts[{at}]");
+            self.ensure(
+                is_host(host),
+                &key,
+                &format!("{host:?} is not such a host"),
+                ALLOWED_HOST,
+            )?;
+        }
+        for (at, network) in server.trusted_proxies.iter().enumerate() {
+            let key = format!("server.trusted_proxies[{at}]");
+            let problem = format!("{network:?} is not such an address");
+            self.ensure(parse_network(network).is_some(), &key, &problem, ALLOWED_NETWORK)?;
+        }
+        for (at, origin) in server.cors_origins.iter().enumerate() {
+            let key = format!("server.cors_origins[{at}]");
+            let good = origin == "*" || is_origin(origin);
+            self.ensure(good, &key, &format!("{origin:?} is not such an origin"), ALLOWED_ORIGIN)?;
         }
         Ok(())
     }
 
-    fn agent_name(&self, key: &str, name: &str) -> Checked {
-        if name.is_empty() {
-            return self.refuse(key, "is missing or empty", NAME);
-        }
-        if RESERVED_AGENT_NAMES.contains(&name) {
-            return self.refuse(
-                key,
-                format!("{name:?} is reserved"),
-                &format!("any name but {}", RESERVED_AGENT_NAMES.join(", ")),
-            );
-        }
-        self.ensure(is_agent_name(name), key, &format!("{name:?} is not such a name"), NAME)
-    }
-
-    fn executor_name(&self, key: &str, executor: &ExecutorName) -> Checked {
-        let known: Vec<&str> = [ExecutorName::BUILT_IN, self.registered].concat();
-        if known.contains(&executor.as_str()) {
-            return Ok(());
-        }
-        let quoted: Vec<String> = known.iter().map(|name| format!("{name:?}")).collect();
-        self.refuse(
-            key,
-            format!("there is no executor {executor:?}", executor = executor.as_str()),
-            &quoted.join(", "),
-        )
-    }
-
-    fn agent(&self, key: &str, agent: &AgentSettings) -> Checked {
-        self.executor_name(&format!("{key}.executor"), &agent.executor)?;
-        self.ensure(
-            !agent.version.is_empty(),
-            &format!("{key}.version"),
-            "is empty",
-            "text such as \"1.0.0\"",
-        )?;
-        self.lasting(&format!("{key}.timeout"), agent.timeout)?;
-        self.count(&format!("{key}.max_attempts"), agent.max_attempts)?;
-        if let Some(concurrency) = agent.concurrency {
-            self.count(&format!("{key}.concurrency"), concurrency)?;
-        }
-        for (name, period) in [
-            ("no_progress_timeout", agent.no_progress_timeout),
-            ("queue_timeout", agent.queue_timeout),
-            ("total_timeout", agent.total_timeout),
-        ] {
-            if let Some(period) = period {
-                self.lasting(&format!("{key}.{name}"), period)?;
+    fn cards(&self, cards: &AgentCardSettings) -> Validated {
+        for (key, paths) in
+            [("signing_keys", &cards.signing_keys), ("published_keys", &cards.published_keys)]
+        {
+            for (at, path) in paths.iter().enumerate() {
+                let key = format!("cards.{key}[{at}]");
+                self.ensure(!path.is_empty(), &key, "is empty", "the path of a PEM file")?;
             }
         }
-        self.retry(&format!("{key}.retry"), &agent.retry)?;
-        self.limits(&format!("{key}.limits"), &agent.limits)?;
-        self.skills(key, agent)?;
-        self.extensions(key, agent)?;
-        let process = format!("{key}.process");
-        match (agent.executor == ExecutorName::PROCESS, &agent.process) {
-            (true, Some(section)) => self.process(&process, section),
-            (true, None) => self.refuse(
-                &process,
-                "is missing",
-                "a section [agent.process] with the command of the program",
+        self.about(cards)?;
+        match &cards.jku {
+            Some(url) => self.ensure(
+                is_public_url(url),
+                "cards.jku",
+                "is not such a URL",
+                "a URL that begins with http:// or https://, without query and fragment",
             ),
-            (false, Some(_)) => {
-                self.refuse(&process, "has no use here", "only with executor = \"process\"")
-            }
-            (false, None) => Ok(()),
+            None => Ok(()),
         }
     }
 
-    fn retry(&self, key: &str, retry: &RetrySettings) -> Checked {
-        self.lasting(&format!("{key}.initial"), retry.initial)?;
-        self.lasting(&format!("{key}.max"), retry.max)?;
+    /// Checks the provider, which has both a name and a website (A2A 4.4.2), and the URLs of pages.
+    fn about(&self, cards: &AgentCardSettings) -> Validated {
+        let (name, site) = (cards.provider.as_deref(), cards.provider_url.as_ref());
+        let named = name.is_some_and(|name| !name.trim().is_empty());
         self.ensure(
-            (1.0..=100.0).contains(&retry.factor),
-            &format!("{key}.factor"),
-            &format!("{} is not such a factor", retry.factor),
-            "a number from 1 to 100",
-        )
-    }
-
-    fn limits(&self, key: &str, limits: &LimitSettings) -> Checked {
-        for (name, limit) in [
-            ("running", limits.running),
-            ("running_per_owner", limits.running_per_owner),
-            ("running_per_key", limits.running_per_key),
-            ("queued", limits.queued),
-            ("queued_per_owner", limits.queued_per_owner),
-        ] {
-            if let Some(limit) = limit {
-                self.count(&format!("{key}.{name}"), limit)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn skills(&self, key: &str, agent: &AgentSettings) -> Checked {
-        let mut ids = BTreeSet::new();
-        for (at, skill) in agent.skill.iter().enumerate() {
-            let (id, name) = (format!("{key}.skill[{at}].id"), format!("{key}.skill[{at}].name"));
-            self.ensure(!skill.id.is_empty(), &id, "is missing or empty", "text")?;
-            self.ensure(!skill.name.is_empty(), &name, "is missing or empty", "text")?;
-            self.ensure(
-                ids.insert(&skill.id),
-                &id,
-                "another skill has this id too",
-                "an id of its own for each skill",
-            )?;
-        }
-        Ok(())
-    }
-
-    fn extensions(&self, key: &str, agent: &AgentSettings) -> Checked {
-        let mut uris = BTreeSet::new();
-        for (at, extension) in agent.extension.iter().enumerate() {
-            let (key, uri) = (format!("{key}.extension[{at}]"), &extension.uri);
-            let good = !uri.is_empty() && uri.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-            self.ensure(
-                good,
-                &format!("{key}.uri"),
-                "is not such a URI",
-                "a URI without spaces and commas, with a version",
-            )?;
-            self.ensure(
-                !uri.starts_with(OWN_EXTENSIONS),
-                &format!("{key}.uri"),
-                "is an extension of Longhaul, which every agent has",
-                "an extension of the agent's own",
-            )?;
-            self.ensure(
-                uris.insert(uri),
-                &format!("{key}.uri"),
-                "another extension has this URI too",
-                "a URI of its own for each extension",
-            )?;
-            let params = extension.params.as_ref();
-            self.ensure(
-                params.is_none_or(|params| params.to_json().is_some()),
-                &format!("{key}.params"),
-                "holds a number that JSON does not have",
-                "numbers that are finite",
-            )?;
-        }
-        Ok(())
-    }
-
-    fn process(&self, key: &str, process: &ProcessSettings) -> Checked {
-        let command = process.command.first().is_some_and(|program| !program.is_empty());
-        self.ensure(
-            command,
-            &format!("{key}.command"),
-            "names no program",
-            "a list: the program and its arguments",
+            name.is_none() || named,
+            "cards.provider",
+            "is empty",
+            "the name of who runs it",
         )?;
-        self.count(&format!("{key}.max_inflight"), process.max_inflight)?;
-        self.lasting(&format!("{key}.start_timeout"), process.start_timeout)?;
-        self.positive(&format!("{key}.max_line_bytes"), process.max_line_bytes)
+        let alone = "needs the other of the two";
+        let both = "cards.provider together with cards.provider_url";
+        self.ensure(name.is_none() || site.is_some(), "cards.provider", alone, both)?;
+        self.ensure(site.is_none() || named, "cards.provider_url", alone, both)?;
+        for (key, url) in [
+            ("cards.provider_url", &cards.provider_url),
+            ("cards.documentation_url", &cards.documentation_url),
+            ("cards.icon_url", &cards.icon_url),
+        ] {
+            let good = url.as_deref().is_none_or(is_web_url);
+            let allowed = "a URL that begins with http:// or https://";
+            self.ensure(good, key, "is not such a URL", allowed)?;
+        }
+        Ok(())
     }
 }
 
-fn is_agent_name(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    name.len() <= 63
-        && name.bytes().next().is_some_and(inner)
-        && name.bytes().all(|byte| inner(byte) || byte == b'-')
+/// Parses an IP address or a network.
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()))
+}
+
+/// Tells whether a text is a host name or address (IPv6 in brackets), with or without a port.
+fn is_host(host: &str) -> bool {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (is_name, port) = if let Some((address, port)) = bracketed {
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        (!name.is_empty() && !name.starts_with('.') && name.bytes().all(inner), port)
+    };
+    let number = port.strip_prefix(':').map(str::parse::<u16>);
+    is_name && (port.is_empty() || matches!(number, Some(Ok(1..))))
+}
+
+/// Tells whether a text is a scheme, `://` and a host, the form in which browsers send origins.
+fn is_origin(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return false };
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    !scheme.is_empty() && scheme.bytes().all(letters) && is_host(host)
 }
 
 fn is_public_url(url: &str) -> bool {
@@ -365,6 +236,16 @@ fn is_public_url(url: &str) -> bool {
             && !place.starts_with(['/', ':'])
             && !place.ends_with('/')
             && !place.contains(['?', '#', '@'])
+            && place.bytes().all(|byte| byte.is_ascii_graphic())
+    })
+}
+
+/// Tells whether a text is a URL that browsers can open.
+fn is_web_url(url: &str) -> bool {
+    let place = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    place.is_some_and(|place| {
+        !place.is_empty()
+            && !place.starts_with(['/', ':', '?', '#'])
             && place.bytes().all(|byte| byte.is_ascii_graphic())
     })
 }

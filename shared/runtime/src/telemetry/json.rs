@@ -1,6 +1,6 @@
-//! One JSON object a line: `timestamp`, `level`, `target`, `message`, the name of the innermost `span`, and the fields of the
-//! event and of all its spans (inner ones win) side by side, so that `request_id`, `task_id` and `trace_id` are found where
-//! a log search looks first.
+//! JSON log lines: `timestamp`, `level`, `target`, `message`, the name of the innermost `span`, and
+//! the fields of the event and its spans at top level (inner ones win), where log searches find
+//! `request_id`, `task_id` and `trace_id`.
 
 use std::fmt;
 
@@ -20,6 +20,7 @@ use tracing_subscriber::{
 
 use crate::clock::{Clock, SystemClock};
 
+/// The formatter of log events as one JSON object per line.
 pub(super) struct JsonLines;
 
 impl<S> FormatEvent<S, JsonFields> for JsonLines
@@ -32,7 +33,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = Fields::default();
+        let mut line = EventFields::default();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             line.0.insert("span".to_owned(), span.name().into());
             let extensions = span.extensions();
@@ -44,8 +45,8 @@ where
             }
         }
         event.record(&mut line);
-        let Fields(mut line) = line;
-        // What came through the `log` crate carries its true target as a field.
+        let EventFields(mut line) = line;
+        // Events of the `log` crate carry their target as a field.
         let target = line.remove("log.target").unwrap_or_else(|| event.metadata().target().into());
         line.retain(|name, _| !name.starts_with("log."));
         line.insert(
@@ -58,16 +59,17 @@ where
     }
 }
 
+/// The fields of an event, collected by visiting it.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct EventFields(Map<String, Value>);
 
-impl Fields {
+impl EventFields {
     fn set(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().trim_start_matches("r#").to_owned(), value.into());
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.set(field, format!("{value:?}"));
     }

@@ -1,8 +1,8 @@
-//! Logs on standard error and, when a collector is named, spans to it.
+//! Logs on standard error and, if a collector is configured, spans to it.
 //!
-//! Log lines are written as they happen. Spans are sent in batches by a thread of their own: [`TelemetryGuard`] sends the rest when it
-//! is dropped, and a process that is killed loses the spans of its last seconds, nothing else. A collector that is away
-//! costs spans and never slows the work down.
+//! Log lines are written synchronously. A dedicated thread sends spans in batches; dropping
+//! [`TelemetryGuard`] flushes the rest. A killed process loses the spans of its last seconds. An
+//! unreachable collector costs spans and never slows work down.
 
 mod json;
 #[cfg(feature = "otlp")]
@@ -26,33 +26,35 @@ use crate::{
     trace_context::TraceContext,
 };
 
-/// Why logging or the export of spans could not start.
+/// The error of logging or span export that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `log.filter` cannot be understood.
+    /// `log.filter` cannot be parsed.
     #[error("log.filter: {0}; allowed: a level or directives such as \"info,longhaul=debug\"")]
     Filter(String),
-    /// Something else in this process logs already.
+    /// Logging is set up already.
     #[error("logging is already set up")]
     AlreadySetUp,
-    /// The collector named in the environment cannot be used.
+    /// The configured collector cannot be used.
     #[error("export of traces: {0}")]
     Export(String),
 }
 
-/// Sends what is left of the spans when dropped, for at most five seconds; keep it until the end of `main`.
+/// Flushes the remaining spans when dropped, for at most five seconds. Keep it until the end of
+/// `main`.
 #[must_use = "dropping the guard ends the export of spans"]
 #[derive(Debug, Default)]
 pub struct TelemetryGuard {
     #[cfg(feature = "otlp")]
-    #[expect(dead_code, reason = "held for what its drop does")]
-    export: Option<otlp::Export>,
+    #[expect(dead_code, reason = "held for its drop")]
+    export: Option<otlp::SpanExport>,
 }
 
-/// Sets up logging for the whole process, once, and the export of spans as `service` when `OTEL_EXPORTER_OTLP_ENDPOINT` or
-/// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set. The other standard variables (headers, service name, resource
-/// attributes, sampler, `OTEL_SDK_DISABLED`) are honoured; the protocol is always OTLP over HTTP with protobuf and without
-/// TLS, so a remote collector is reached through an agent on this machine or network.
+/// Sets up logging for the process, once, and the export of spans as `service` if
+/// `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set. Other standard
+/// variables (headers, service name, resource attributes, sampler, `OTEL_SDK_DISABLED`) apply. The
+/// protocol is always OTLP over HTTP with protobuf, without TLS; reach a remote collector through a
+/// local one.
 pub fn init(settings: &LogSettings, service: &str) -> Result<TelemetryGuard, TelemetryError> {
     let registry = tracing_subscriber::registry()
         .with(
@@ -68,8 +70,8 @@ fn start<S>(registry: S, service: &str) -> Result<TelemetryGuard, TelemetryError
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let export = otlp::Export::from_environment(service)?;
-    let spans = export.as_ref().map(otlp::Export::layer);
+    let export = otlp::SpanExport::from_environment(service)?;
+    let spans = export.as_ref().map(otlp::SpanExport::layer);
     registry.with(spans).try_init().map_err(|_| TelemetryError::AlreadySetUp)?;
     Ok(TelemetryGuard { export })
 }
@@ -83,17 +85,17 @@ where
     Ok(TelemetryGuard::default())
 }
 
-/// Modules that call an error what is told in other words: of the broker's client a connection that ended
-/// (`longhaul_dispatch`), of the database's pool a server that was refused (`longhaul_store_postgres`).
-const QUIET: [&str; 2] = ["lapin", "sqlx_core::pool"];
+/// Modules whose logs are off by default, because our own crates log the same: lost broker
+/// connections (`longhaul_dispatch`) and refused database connections (`longhaul_store_postgres`).
+const SILENCED_MODULES: [&str; 2] = ["lapin", "sqlx_core::pool"];
 
-/// Reads `log.filter` strictly: one bad directive refuses the whole.
+/// Parses `log.filter` strictly: one bad directive rejects the filter.
 pub(crate) fn parse_filter(
     filter: &str,
 ) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    // A directive of the operator's that names a module holds for it.
+    // Do not override a module that the operator's filter names.
     let mut directives = filter.to_owned();
-    for module in QUIET.iter().filter(|module| !filter.contains(**module)) {
+    for module in SILENCED_MODULES.iter().filter(|module| !filter.contains(**module)) {
         directives = format!("{directives},{module}=off");
     }
     EnvFilter::builder().parse(directives)
@@ -120,7 +122,7 @@ where
     }
 }
 
-/// Makes `span` a part of the trace that `from` belongs to. Does nothing when spans are not exported.
+/// Makes `span` part of the trace of `from`. Does nothing if spans are not exported.
 pub fn continue_trace(span: &Span, from: &TraceContext) {
     #[cfg(feature = "otlp")]
     otlp::continue_trace(span, from);
@@ -128,7 +130,8 @@ pub fn continue_trace(span: &Span, from: &TraceContext) {
     let _ = (span, from);
 }
 
-/// The position of `span` in its trace, to hand on with a task or a request. `None` when spans are not exported.
+/// The trace context of `span`, to pass on with a task or request. `None` if spans are not
+/// exported.
 pub fn trace_of(span: &Span) -> Option<TraceContext> {
     #[cfg(feature = "otlp")]
     return otlp::trace_of(span);
@@ -141,10 +144,10 @@ pub fn trace_of(span: &Span) -> Option<TraceContext> {
 
 #[cfg(test)]
 mod tests {
-    use super::{testing::Captured, *};
+    use super::{testing::MemoryWriter, *};
 
     fn logged(format: LogFormat, terminal: bool) -> String {
-        let captured = Captured::default();
+        let captured = MemoryWriter::default();
         let registry =
             tracing_subscriber::registry().with(lines(format, terminal, captured.clone()));
         tracing::subscriber::with_default(registry, || {
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_filter_is_refused() {
+    fn a_bad_filter_is_rejected() {
         assert!(parse_filter("info,longhaul=debug").is_ok());
         assert!(parse_filter("longhaul=loudly").is_err());
     }

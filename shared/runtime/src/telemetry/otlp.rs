@@ -1,7 +1,7 @@
-//! Spans to an OpenTelemetry collector, by OTLP over plain HTTP.
+//! Export of spans to an OpenTelemetry collector, by OTLP over plain HTTP.
 //!
-//! The exporting thread owns a small runtime of its own, so that export goes on while the process's runtime shuts down. What
-//! has not been sent when the process is killed is lost.
+//! The exporting thread has its own small runtime, so that export continues while the process's
+//! runtime shuts down. Spans not sent when the process is killed are lost.
 
 use std::time::Duration;
 
@@ -23,15 +23,17 @@ use tracing_subscriber::registry::LookupSpan;
 use super::TelemetryError;
 use crate::trace_context::TraceContext;
 
+/// Maximum time of one request to the collector.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time of the final flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A running export; ends with a flush when dropped.
+/// A running export; flushes when dropped.
 #[derive(Debug)]
-pub(super) struct Export(SdkTracerProvider);
+pub(super) struct SpanExport(SdkTracerProvider);
 
-impl Export {
-    /// Starts an export when the environment names a collector.
+impl SpanExport {
+    /// Starts an export if the environment configures a collector.
     pub(super) fn from_environment(service: &str) -> Result<Option<Self>, TelemetryError> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let disabled =
@@ -48,9 +50,9 @@ impl Export {
         }
     }
 
-    /// Starts an export to `endpoint`, or to where the environment says.
+    /// Starts an export to `endpoint`, or to the endpoint in the environment.
     fn start(endpoint: Option<&str>, service: String) -> Result<Self, TelemetryError> {
-        let client = OwnRuntime::new()?;
+        let client = BlockingHttpClient::new()?;
         let mut exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
@@ -69,7 +71,7 @@ impl Export {
         ))
     }
 
-    /// The layer that turns `tracing` spans into exported ones.
+    /// The `tracing` layer that exports spans.
     pub(super) fn layer<S>(&self) -> OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -78,10 +80,10 @@ impl Export {
     }
 }
 
-impl Drop for Export {
+impl Drop for SpanExport {
     fn drop(&mut self) {
         if let Err(error) = self.0.shutdown_with_timeout(FLUSH_TIMEOUT) {
-            tracing::warn!(%error, "the last spans may not have reached the collector");
+            tracing::warn!(%error, "final span export failed");
         }
     }
 }
@@ -102,7 +104,8 @@ pub(super) fn continue_trace(span: &Span, from: &TraceContext) {
     let state =
         from.tracestate().and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
     let remote = SpanContext::new(trace_id, span_id, flags, true, state);
-    // Fails only when no layer exports spans or this span is filtered out, and then there is nothing to link.
+    // Fails only if no layer exports spans or this span is filtered out: there is nothing to link
+    // then.
     let _ = span.set_parent(Context::new().with_remote_span_context(remote));
 }
 
@@ -118,15 +121,15 @@ pub(super) fn trace_of(span: &Span) -> Option<TraceContext> {
     TraceContext::parse(&traceparent, Some(state.as_str())).ok()
 }
 
-/// An HTTP client that needs no runtime around it: the exporting thread has none.
+/// An HTTP client with its own runtime, because the exporting thread has none.
 #[derive(Debug)]
-struct OwnRuntime {
+struct BlockingHttpClient {
     client: HyperClient,
-    // Taken only by drop.
+    // Taken by `drop` only.
     runtime: Option<Runtime>,
 }
 
-impl OwnRuntime {
+impl BlockingHttpClient {
     fn new() -> Result<Self, TelemetryError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -139,7 +142,7 @@ impl OwnRuntime {
 }
 
 #[async_trait]
-impl HttpClient for OwnRuntime {
+impl HttpClient for BlockingHttpClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         match &self.runtime {
             Some(runtime) => runtime.block_on(self.client.send_bytes(request)),
@@ -148,9 +151,9 @@ impl HttpClient for OwnRuntime {
     }
 }
 
-impl Drop for OwnRuntime {
+impl Drop for BlockingHttpClient {
     fn drop(&mut self) {
-        // A plain drop would panic when it happens on a thread of another runtime.
+        // Dropping a runtime on a thread of another runtime would panic.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -168,7 +171,7 @@ mod tests {
     };
     use tracing_subscriber::layer::SubscriberExt;
 
-    /// Accepts one request and answers with its first line and its body.
+    /// Starts a collector that accepts one request and returns its first line and body.
     fn collector() -> (String, thread::JoinHandle<(String, Vec<u8>)>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
@@ -199,9 +202,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_the_export_sends_what_is_left() {
+    async fn dropping_the_export_flushes_the_remaining_spans() {
         let (endpoint, received) = collector();
-        let export = Export::start(Some(&endpoint), "test-service".to_owned()).unwrap();
+        let export = SpanExport::start(Some(&endpoint), "test-service".to_owned()).unwrap();
         let remote = TraceContext::new_root(&SeededIds::new(1));
         let here = tracing::subscriber::with_default(
             tracing_subscriber::registry().with(export.layer()),
@@ -220,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn without_export_a_span_has_no_position() {
+    fn without_export_a_span_has_no_trace_context() {
         let span = tracing::info_span!("alone");
         continue_trace(&span, &TraceContext::new_root(&SeededIds::new(1)));
         assert_eq!(trace_of(&span), None);
     }
 
     #[test]
-    fn an_endpoint_behind_tls_is_refused_with_advice() {
+    fn an_endpoint_behind_tls_is_rejected_with_advice() {
         let refused = refuse_tls("https://collector:4318").unwrap_err().to_string();
         assert!(refused.contains("http://") && refused.contains("local collector"), "{refused}");
     }

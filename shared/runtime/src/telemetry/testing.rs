@@ -1,4 +1,4 @@
-//! Catches what a test logs.
+//! Captures the log of a test.
 
 use std::{
     io,
@@ -8,17 +8,17 @@ use std::{
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Log text in memory; clones share it.
+/// A log writer in memory; clones share the text.
 #[derive(Clone, Default)]
-pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct MemoryWriter(Arc<Mutex<Vec<u8>>>);
 
-impl Captured {
+impl MemoryWriter {
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl io::Write for Captured {
+impl io::Write for MemoryWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -28,28 +28,29 @@ impl io::Write for Captured {
     }
 }
 
-impl<'a> MakeWriter<'a> for Captured {
+impl<'a> MakeWriter<'a> for MemoryWriter {
     type Writer = Self;
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
 }
 
-/// What this thread logs from now on until the value is dropped.
-pub(crate) struct Capture {
-    captured: Captured,
+/// The log of this thread, captured until dropped.
+pub(crate) struct LogCapture {
+    writer: MemoryWriter,
     _guard: DefaultGuard,
 }
 
-impl Capture {
+impl LogCapture {
     pub(crate) fn text(&self) -> String {
-        self.captured.text()
+        self.writer.text()
     }
 }
 
-pub(crate) fn captured() -> Capture {
-    let captured = Captured::default();
+/// Starts to capture the log of this thread.
+pub(crate) fn capture_log() -> LogCapture {
+    let writer = MemoryWriter::default();
     let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(captured.clone()).finish();
-    Capture { captured, _guard: tracing::subscriber::set_default(subscriber) }
+        tracing_subscriber::fmt().with_ansi(false).with_writer(writer.clone()).finish();
+    LogCapture { writer, _guard: tracing::subscriber::set_default(subscriber) }
 }

@@ -1,9 +1,9 @@
-//! How an agent is run.
+//! Tests of `[[agent]]`.
 
 use super::*;
 
 #[test]
-fn how_an_agent_is_run_is_read_and_listed() {
+fn run_settings_of_an_agent_are_read_and_listed() {
     let file = r#"
 [[agent]]
 name = "a"
@@ -27,7 +27,7 @@ queued_per_owner = 100
     assert!(agent.pin_version);
     assert_eq!((agent.retry.initial, agent.retry.factor), (HumanDuration::millis(500), 3.0));
     assert_eq!((agent.limits.running_per_key, agent.limits.queued), (Some(1), Some(1_000)));
-    assert_eq!(load(&settings.describe(), &[], &[]).unwrap(), settings);
+    assert_eq!(load(&settings.to_redacted_toml(), &[], &[]).unwrap(), settings);
     let keys = keys();
     let default = |path: &str| {
         keys.iter().find(|key| key.path == path).unwrap_or_else(|| panic!("{path}")).default.clone()
@@ -39,7 +39,7 @@ queued_per_owner = 100
 }
 
 #[test]
-fn a_bad_way_to_run_an_agent_is_refused_with_key_and_line() {
+fn bad_run_settings_of_an_agent_are_rejected_with_key_and_line() {
     for (line, parts) in [
         ("no_progress_timeout = 0", &["agent[0].no_progress_timeout", "above zero"][..]),
         ("queue_timeout = \"0s\"", &["agent[0].queue_timeout", "toml:4", "above zero"]),
@@ -64,7 +64,7 @@ fn a_bad_way_to_run_an_agent_is_refused_with_key_and_line() {
 }
 
 #[test]
-fn extensions_of_an_agent_are_read_with_anything_as_parameters() {
+fn extensions_of_an_agent_are_read_with_any_parameters() {
     let file = r#"
 [[agent]]
 name = "a"
@@ -87,11 +87,11 @@ uri = "urn:plain:v1"
     let expected = r#"{"deep":{"most":1.5,"since":"2030-01-31"},"units":["m"]}"#;
     assert_eq!(params.to_string(), expected);
     assert_eq!((agent.extension[1].required, &agent.extension[1].params), (false, &None));
-    assert_eq!(load(&settings.describe(), &[], &[]).unwrap(), settings);
+    assert_eq!(load(&settings.to_redacted_toml(), &[], &[]).unwrap(), settings);
 }
 
 #[test]
-fn a_bad_extension_is_refused_with_key_and_line() {
+fn a_bad_extension_is_rejected_with_key_and_line() {
     for (lines, parts) in [
         ("required = true", &["agent[0].extension[0].uri", "without spaces"][..]),
         ("uri = \"a, b\"", &["agent[0].extension[0].uri", "toml:5", "commas"]),

@@ -1,10 +1,10 @@
-//! `[cards]`.
+//! Tests of `[cards]`.
 
 use super::{load, refused, sources};
 use crate::settings::Settings;
 
 #[test]
-fn keys_that_the_file_names_are_relative_to_it_and_others_to_where_the_command_runs() {
+fn key_paths_are_relative_to_the_file_that_sets_them_or_to_the_working_directory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("longhaul.toml");
     std::fs::write(&path, "[cards]\nsigning_keys = [\"a.pem\", \"/b.pem\"]\n").unwrap();
@@ -27,7 +27,7 @@ fn a_provider_is_set_by_variables_too() {
 }
 
 #[test]
-fn a_bad_section_is_refused_with_key_and_line() {
+fn a_bad_section_is_rejected_with_key_and_line() {
     for (file, parts) in [
         ("[cards]\nsigning_keys = [\"\"]", &["cards.signing_keys[0]", "toml:2", "PEM"][..]),
         ("[cards]\njku = \"keys.json\"", &["cards.jku", "toml:2", "https://"]),

@@ -1,10 +1,10 @@
-//! Variables that look like settings.
+//! Tests of environment variables.
 
 use super::{load, refused};
 use crate::settings::ignored_kubernetes_variables;
 
 #[test]
-fn a_bad_variable_is_refused_by_its_name() {
+fn a_bad_variable_is_rejected_by_its_name() {
     for (name, value, parts) in [
         (
             "LONGHAUL_SERVER_LISTEN",
@@ -31,7 +31,7 @@ fn a_bad_variable_is_refused_by_its_name() {
             "a",
             &["LONGHAUL_DATABASEURL", "did you mean LONGHAUL_DATABASE_URL?"],
         ),
-        // What Kubernetes sets is told by its value as well.
+        // Names as Kubernetes sets them, with values that it does not.
         ("LONGHAUL_SERVER_PORT", "8080", &["LONGHAUL_SERVER_PORT", "unknown setting"]),
         ("LONGHAUL_SERVICE_HOST", "db", &["LONGHAUL_SERVICE_HOST", "unknown setting"]),
     ] {
@@ -40,7 +40,7 @@ fn a_bad_variable_is_refused_by_its_name() {
 }
 
 #[test]
-fn variables_that_kubernetes_sets_for_a_service_are_ignored_and_can_be_listed() {
+fn variables_that_kubernetes_sets_for_services_are_ignored_and_can_be_listed() {
     let of_service = [
         ("LONGHAUL_SERVICE_HOST", "10.0.0.1"),
         ("LONGHAUL_SERVICE_PORT", "8080"),

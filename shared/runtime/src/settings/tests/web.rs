@@ -1,9 +1,9 @@
-//! Hosts, origins and addresses.
+//! Tests of hosts, origins and proxies in `[server]`.
 
 use super::*;
 
 #[test]
-fn names_and_origins_are_written_as_requests_name_them() {
+fn hosts_and_origins_have_the_form_of_requests() {
     let server = |key: &str, value: &str| load(&format!("[server]\n{key} = [{value:?}]"), &[], &[]);
     for host in ["agents.internal", "longhaul:8080", "[::1]:8080", "[::1]", "10.0.0.1"] {
         assert_eq!(server("allowed_hosts", host).unwrap().server.allowed_hosts, [host]);
@@ -29,7 +29,7 @@ fn names_and_origins_are_written_as_requests_name_them() {
 }
 
 #[test]
-fn proxies_are_listed_by_address_or_network() {
+fn proxies_are_addresses_or_networks() {
     let server = |value: &str| load(&format!("[server]\ntrusted_proxies = [{value:?}]"), &[], &[]);
     for good in ["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"] {
         assert_eq!(server(good).unwrap().server.trusted_proxies, [good]);

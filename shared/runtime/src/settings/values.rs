@@ -1,36 +1,38 @@
-//! Lengths of time as people write them.
+//! Value types of settings: durations as people write them, and free-form tables.
 
 use std::{fmt, ops::Deref, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use toml::{Table, Value};
 
-/// A length of time, written `"500ms"`, `"15s"`, `"2m"`, `"1h"`, `"7d"` or as a number of seconds.
+/// A duration, written `"500ms"`, `"15s"`, `"2m"`, `"1h"`, `"7d"` or as a number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct HumanDuration(Duration);
 
-/// Longer than any sensible setting, and far from where adding to a time overflows: a hundred years.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// Maximum duration: a hundred years. Longer than any useful setting, and safe to add to a time
+/// without overflow.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl HumanDuration {
-    /// What may be written.
+    /// The allowed values, in words.
     pub(crate) const ALLOWED: &str = "a length of time such as \"500ms\", \"15s\", \"2m\", \"1h\", \"7d\", or a number of seconds";
 
-    /// A whole number of milliseconds.
+    /// Creates a duration of milliseconds.
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// A whole number of seconds.
+    /// Creates a duration of seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// The length as a [`Duration`].
+    /// Converts to a [`Duration`].
     pub const fn get(self) -> Duration {
         self.0
     }
 
-    /// Reads text; `None` when it is no length of time, negative, or longer than a hundred years.
+    /// Parses text; `None` if it is no duration, negative, or longer than a hundred years.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -52,9 +54,9 @@ impl HumanDuration {
 
     fn from_seconds(seconds: f64) -> Option<Self> {
         let length = Duration::try_from_secs_f64(seconds).ok()?;
-        // A millisecond is the finest that can be written; rounding removes the traces of binary fractions.
+        // Round to the millisecond, the finest unit, to drop the error of binary fractions.
         let millis = u64::try_from((length + Duration::from_micros(500)).as_millis()).ok()?;
-        Some(Self::millis(millis)).filter(|period| period.0 <= LONGEST)
+        Some(Self::millis(millis)).filter(|period| period.0 <= MAX_DURATION)
     }
 }
 
@@ -72,7 +74,7 @@ impl From<HumanDuration> for Duration {
 }
 
 impl fmt::Display for HumanDuration {
-    /// The shortest exact text, in the largest unit that divides the length.
+    /// Writes the shortest exact text, in the largest unit that divides the duration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
@@ -92,13 +94,13 @@ impl Serialize for HumanDuration {
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PeriodVisitor)
+        deserializer.deserialize_any(DurationVisitor)
     }
 }
 
-struct PeriodVisitor;
+struct DurationVisitor;
 
-impl de::Visitor<'_> for PeriodVisitor {
+impl de::Visitor<'_> for DurationVisitor {
     type Value = HumanDuration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,13 +127,43 @@ impl de::Visitor<'_> for PeriodVisitor {
     }
 }
 
+/// A table of any content, for values that others define. Converts to a JSON object.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SettingsTable(Table);
+
+impl SettingsTable {
+    /// Converts to JSON; times become text. `None` if it holds a number that JSON lacks, such as
+    /// NaN.
+    pub fn to_json(&self) -> Option<serde_json::Value> {
+        object(&self.0)
+    }
+}
+
+fn object(table: &Table) -> Option<serde_json::Value> {
+    let members = table.iter().map(|(name, value)| Some((name.clone(), json(value)?)));
+    members.collect::<Option<serde_json::Map<_, _>>>().map(serde_json::Value::Object)
+}
+
+fn json(value: &Value) -> Option<serde_json::Value> {
+    Some(match value {
+        Value::String(text) => text.clone().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => serde_json::Number::from_f64(*number)?.into(),
+        Value::Boolean(truth) => (*truth).into(),
+        Value::Datetime(time) => time.to_string().into(),
+        Value::Array(items) => items.iter().map(json).collect::<Option<Vec<_>>>()?.into(),
+        Value::Table(table) => object(table)?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn reads_what_people_write() {
+    fn durations_are_read_in_every_unit() {
         for (text, millis) in [
             ("500ms", 500),
             ("15s", 15_000),
@@ -153,14 +185,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_the_same(millis in 0..1_000_000_000_u64) {
+        fn a_printed_duration_reads_back_the_same(millis in 0..1_000_000_000_u64) {
             let period = HumanDuration::millis(millis);
             prop_assert_eq!(HumanDuration::parse(&period.to_string()), Some(period));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,20}") {
+        fn parsing_never_panics(text in ".{0,20}") {
             let _ = HumanDuration::parse(&text);
         }
+    }
+
+    fn to_json(text: &str) -> Option<String> {
+        SettingsTable(text.parse().unwrap()).to_json().map(|json| json.to_string())
+    }
+
+    #[test]
+    fn a_table_of_any_content_converts_to_json() {
+        let text = "a = 1\nb = [1.5, true, \"x\"]\nc = { d = 2030-01-31T22:00:00Z, e = {} }\n";
+        let json = r#"{"a":1,"b":[1.5,true,"x"],"c":{"d":"2030-01-31T22:00:00Z","e":{}}}"#;
+        assert_eq!(to_json(text).unwrap(), json);
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_rejected() {
+        assert_eq!(to_json("a = [{ b = nan }]"), None);
+        assert_eq!(to_json("a = -inf"), None);
     }
 }
