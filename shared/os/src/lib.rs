@@ -1,4 +1,5 @@
-//! What the operating system offers and no safe library reaches: the only crate with `unsafe`, kept short.
+//! Access to operating system features that no safe library offers. The only crate with `unsafe`
+//! code, kept short.
 
 mod sockets;
 

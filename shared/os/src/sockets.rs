@@ -1,32 +1,34 @@
-//! Options of sockets that a library opened and does not hand out.
+//! Options of sockets that libraries open and do not expose.
 //!
-//! Guarantee: every TCP connection of this process to the ports gets the options, whichever library made it. A crash between
-//! two sockets leaves the rest as they were; another call sets them.
+//! Guarantee: a call sets the options on every TCP connection of this process to the given ports,
+//! whichever library opened it. A failure in between leaves the remaining sockets unchanged; the
+//! next call sets them.
 
 use socket2::{SockRef, TcpKeepalive};
 use std::{io, os::fd::BorrowedFd, time::Duration};
 
-/// Options of a connection.
+/// The options of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketTuning {
-    /// Silence after which the peer is probed.
+    /// Idle time before the first keep-alive probe.
     pub keepalive_idle: Duration,
-    /// Time between two probes.
+    /// Interval between probes.
     pub keepalive_interval: Duration,
-    /// Unanswered probes after which the connection is closed.
+    /// Number of unanswered probes after which the connection is closed.
     pub keepalive_probes: u32,
-    /// Time after which a connection is closed whose peer does not acknowledge what was sent.
+    /// Maximum time that sent data may stay unacknowledged before the connection is closed.
     pub user_timeout: Duration,
 }
 
-/// The process's open descriptors, a number each.
-const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+/// The directory that lists the process's open descriptors by number.
+const DESCRIPTORS_DIR: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
 
-/// Sets `TCP_NODELAY` and the keep-alives on all connections to one of these ports that have no `TCP_NODELAY` yet, and says
-/// how many these were. Costs two system calls for each descriptor of the process, so it belongs on a thread that may block.
+/// Sets `TCP_NODELAY` and keep-alive on all connections to one of these ports that lack
+/// `TCP_NODELAY`, and returns their number. Blocks: it makes two system calls per descriptor of the
+/// process.
 pub fn tune_connections(ports: &[u16], tuning: SocketTuning) -> io::Result<usize> {
     let mut tuned = 0;
-    for entry in std::fs::read_dir(DESCRIPTORS)? {
+    for entry in std::fs::read_dir(DESCRIPTORS_DIR)? {
         let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
         if let Some(number) = number
             && tune(number, ports, tuning)?
@@ -39,24 +41,26 @@ pub fn tune_connections(ports: &[u16], tuning: SocketTuning) -> io::Result<usize
 
 #[allow(
     unsafe_code,
-    reason = "no safe interface borrows a descriptor that a library keeps to itself"
+    reason = "no safe interface borrows a descriptor that a library does not expose"
 )]
 fn tune(number: i32, ports: &[u16], tuning: SocketTuning) -> io::Result<bool> {
     if number < 0 {
         return Ok(false);
     }
-    // SAFETY: `borrow_raw` asks for a number that is not -1 and stays open during the borrow. The second cannot be had from
-    // outside of the library that owns it, and is not needed: the borrow ends within this function, which neither reads,
-    // writes, closes nor hands on the descriptor, and no memory depends on it. Should another thread close it meanwhile, the
-    // calls fail with EBADF; should its number be given to another file, they fail with ENOTSOCK or EOPNOTSUPP; should that
-    // be another of our connections to such a port, it gets the options that all of these are to have.
+    // SAFETY: `borrow_raw` requires a number that is not -1 and stays open during the borrow. The
+    // second cannot be guaranteed outside of the library that owns the descriptor, and is not
+    // needed: the borrow ends within this function, which neither reads, writes, closes nor passes
+    // on the descriptor, and no memory depends on it. If another thread closes it meanwhile, the
+    // calls fail with EBADF. If its number is reused for another file, they fail with ENOTSOCK or
+    // EOPNOTSUPP. If it is reused for another connection to such a port, that one gets the options
+    // that it should have.
     let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
     let socket = SockRef::from(&descriptor);
-    // Whatever is no TCP socket, no longer open or tuned already fails here, after one system call.
+    // Skip non-TCP, closed and tuned sockets after one system call.
     if !matches!(socket.tcp_nodelay(), Ok(false)) {
         return Ok(false);
     }
-    // A listener, and a connection that was closed meanwhile, has no peer.
+    // Listeners and closed connections have no peer.
     let Ok(peer) = socket.peer_addr() else { return Ok(false) };
     if peer.as_socket().is_none_or(|peer| !ports.contains(&peer.port())) {
         return Ok(false);
@@ -70,7 +74,7 @@ fn tune(number: i32, ports: &[u16], tuning: SocketTuning) -> io::Result<bool> {
     let set = set.and_then(|()| socket.set_tcp_user_timeout(Some(tuning.user_timeout)));
     match set {
         Ok(()) => Ok(true),
-        // It was closed between two of the calls.
+        // The connection was closed between the calls.
         Err(_) if socket.peer_addr().is_err() => Ok(false),
         Err(error) => Err(error),
     }
@@ -99,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn connections_to_the_port_are_tuned_and_no_others() {
+    fn only_connections_to_the_port_are_tuned() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Some((_kept, ours, port)) = connected(address) else { continue };
-            let (_also, other, _) = connected(address).unwrap();
+            let Some((_listener, ours, port)) = connected(address) else { continue };
+            let (_other_listener, other, _) = connected(address).unwrap();
             assert_eq!(tune_connections(&[1, port], TUNING).unwrap(), 1, "{address}");
             assert!(ours.nodelay().unwrap() && !other.nodelay().unwrap(), "{address}");
             let socket = SockRef::from(&ours);
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_no_connections_do_no_harm() {
+    fn other_descriptors_are_left_alone() {
         for number in [-1, 0, 1, 2, 1_000_000] {
             assert!(!tune(number, &[1], TUNING).unwrap());
         }

@@ -1,21 +1,21 @@
-//! The algorithms that cards are signed with.
+//! The signature algorithms of cards.
 
 use std::{fmt, str::FromStr};
 
-/// An algorithm of JWS (RFC 7518, RFC 8037). No other is written or accepted.
+/// A JWS algorithm (RFC 7518, RFC 8037). No other is used or accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// ECDSA on P-256 with SHA-256, with nonces by RFC 6979: the same input gives the same signature.
+    /// ECDSA on P-256 with SHA-256. Nonces follow RFC 6979, so signatures are deterministic.
     Es256,
     /// Ed25519.
     EdDsa,
 }
 
 impl Algorithm {
-    /// Both.
+    /// All algorithms.
     pub const ALL: [Self; 2] = [Self::Es256, Self::EdDsa];
 
-    /// Its name in headers and key sets.
+    /// The name in headers and key sets.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -33,7 +33,7 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = String;
 
-    /// By its name, in whatever case.
+    /// Parses the name, ignoring case.
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(text));
         found.ok_or_else(|| "there are ES256 and EdDSA".to_owned())

@@ -1,11 +1,12 @@
-//! The JSON Canonicalization Scheme (RFC 8785): one value, one sequence of bytes.
+//! The JSON Canonicalization Scheme (RFC 8785): a unique sequence of bytes for each value.
 
 use serde_json::Value;
 use std::fmt::Write;
 
-/// Writes a value in its canonical form: no white space, members in the order of their names' UTF-16 code units, numbers as
-/// ECMAScript writes the double they are (integers beyond 2^53 lose their last digits).
-pub fn canonical(value: &Value) -> Vec<u8> {
+/// Writes a value in canonical form: no white space, members ordered by the UTF-16 code units of
+/// their names, numbers as ECMAScript writes the nearest double (integers beyond 2^53 lose their
+/// last digits).
+pub fn canonicalize(value: &Value) -> Vec<u8> {
     let mut text = String::new();
     write(value, &mut text);
     text.into_bytes()
@@ -16,7 +17,7 @@ fn write(value: &Value, text: &mut String) {
         Value::Null => text.push_str("null"),
         Value::Bool(true) => text.push_str("true"),
         Value::Bool(false) => text.push_str("false"),
-        // Without arbitrary precision every number has a double that is finite.
+        // serde_json without `arbitrary_precision` holds finite doubles and 64-bit integers only.
         Value::Number(number) => text.push_str(&double(number.as_f64().unwrap_or_default())),
         Value::String(string) => write_string(string, text),
         Value::Array(items) => {
@@ -67,7 +68,8 @@ fn write_string(string: &str, text: &mut String) {
     text.push('"');
 }
 
-/// `Number::toString` of ECMAScript: the shortest digits that read back as this double, of two such the even one.
+/// Formats a number like ECMAScript's `Number::toString`: the shortest digits that read back as the
+/// same double; on a tie the even ones.
 fn double(number: f64) -> String {
     ryu_js::Buffer::new().format(number).to_owned()
 }
@@ -79,7 +81,7 @@ pub mod tests {
     use serde_json::json;
 
     fn text(value: &Value) -> String {
-        String::from_utf8(canonical(value)).unwrap()
+        String::from_utf8(canonicalize(value)).unwrap()
     }
 
     fn number(bits: u64) -> String {
@@ -87,7 +89,7 @@ pub mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_the_samples_of_the_rfc() {
+    fn numbers_match_the_samples_of_the_rfc() {
         for (bits, written) in [
             (0x0000_0000_0000_0000, "0"),
             (0x8000_0000_0000_0000, "0"),
@@ -119,7 +121,7 @@ pub mod tests {
     }
 
     #[test]
-    fn members_stand_in_the_order_of_utf_16() {
+    fn members_are_ordered_by_utf_16_code_units() {
         let value = json!({
             "\u{20ac}": "Euro Sign", "\r": "Carriage Return", "\u{fb33}": "Hebrew Letter Dalet With Dagesh",
             "1": "One", "\u{1f600}": "Emoji: Grinning Face", "\u{80}": "Control", "\u{f6}": "o"});
@@ -130,7 +132,7 @@ pub mod tests {
     }
 
     #[test]
-    fn literals_and_strings_are_written_as_the_sample_of_the_rfc() {
+    fn literals_and_strings_match_the_sample_of_the_rfc() {
         let value = json!({
             "numbers": [333_333_333.333_333_3, 1e30, 4.50, 2e-3, 0.000_000_000_000_000_000_000_000_001],
             "string": "\u{20ac}$\u{f}\nA'\u{42}\u{22}\u{5c}\\\"/",
@@ -144,7 +146,7 @@ pub mod tests {
     }
 
     #[test]
-    fn large_integers_are_the_doubles_that_they_are() {
+    fn large_integers_are_rounded_to_doubles() {
         assert_eq!(text(&json!(9_007_199_254_740_993_u64)), "9007199254740992");
         assert_eq!(text(&json!(u64::MAX)), "18446744073709552000");
         assert_eq!(text(&json!(-42)), "-42");
@@ -177,9 +179,9 @@ pub mod tests {
         }
 
         #[test]
-        fn the_canonical_form_of_the_canonical_form_is_itself(value in any_value()) {
-            let once = canonical(&value);
-            let again = canonical(&crate::read(&once).unwrap());
+        fn canonicalization_is_idempotent(value in any_value()) {
+            let once = canonicalize(&value);
+            let again = canonicalize(&crate::parse_unambiguous(&once).unwrap());
             prop_assert_eq!(once, again);
         }
     }

@@ -1,34 +1,34 @@
-//! Key sets (RFC 7517), written and read.
+//! JSON Web Keys and key sets (RFC 7517).
 
-use crate::{Algorithm, PublicKey, ReadError, read};
+use crate::{Algorithm, JsonReadError, PublicKey, parse_unambiguous};
 use serde_json::{Map, Value, json};
 
-/// A key that signatures may be checked with.
+/// A trusted key for verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedKey {
-    /// The name that a signature must give it; without one, any.
+    /// The key id that a signature must name; absent: any.
     pub kid: Option<String>,
     /// The key.
     pub key: PublicKey,
 }
 
-/// Why a text is no key set.
+/// The error of an unusable key set.
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
-    /// It is no JSON.
+    /// The text is not JSON.
     #[error(transparent)]
-    Unreadable(#[from] ReadError),
-    /// It is other JSON.
+    Unreadable(#[from] JsonReadError),
+    /// The JSON is no key set.
     #[error("it is no key set: it has no list \"keys\" (RFC 7517)")]
     NoKeys,
-    /// It has keys, but none of use.
+    /// None of the keys is usable.
     #[error(
         "none of its {0} keys can verify a card; it takes P-256 (ES256) or Ed25519 (EdDSA) keys"
     )]
     NoneUsable(usize),
 }
 
-/// The JWK of a public key, under this name.
+/// The JWK of a public key with this key id.
 pub fn jwk(kid: &str, key: &PublicKey) -> Value {
     let coordinates = key.coordinates();
     let mut members: Map<String, Value> =
@@ -39,19 +39,19 @@ pub fn jwk(kid: &str, key: &PublicKey) -> Value {
     members.into()
 }
 
-/// A key set, or a single JWK. Keys of other kinds, and those that are not for signatures, are left out: a set may hold
-/// them for others.
+/// Parses a key set or a single JWK. Keys of other types or uses are skipped, because a set may
+/// hold them for others.
 pub fn parse_trusted_keys(bytes: &[u8]) -> Result<Vec<TrustedKey>, JwksError> {
-    let mut value = read(bytes)?;
+    let mut value = parse_unambiguous(bytes)?;
     if value.get("kty").is_some() {
         value = json!({"keys": [value]});
     }
     let keys = value.get("keys").and_then(Value::as_array).ok_or(JwksError::NoKeys)?;
-    let usable: Vec<TrustedKey> = keys.iter().filter_map(trusted_key).collect();
+    let usable: Vec<TrustedKey> = keys.iter().filter_map(parse_trusted_key).collect();
     if usable.is_empty() { Err(JwksError::NoneUsable(keys.len())) } else { Ok(usable) }
 }
 
-fn trusted_key(jwk: &Value) -> Option<TrustedKey> {
+fn parse_trusted_key(jwk: &Value) -> Option<TrustedKey> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let key = PublicKey::from_coordinates(text("kty")?, text("crv")?, text("x")?, text("y"))?;
     let for_signatures = text("use").is_none_or(|purpose| purpose == "sig");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_for_other_uses_are_left_out() {
+    fn keys_for_other_uses_are_skipped() {
         let change = |name: &str, value: Value| {
             let mut jwk = jwk("k", &key(Algorithm::Es256));
             jwk[name] = value;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_refused() {
+    fn other_json_and_other_text_are_rejected() {
         assert!(matches!(parse_trusted_keys(b"{}"), Err(JwksError::NoKeys)));
         assert!(matches!(parse_trusted_keys(b"<html>"), Err(JwksError::Unreadable(_))));
     }

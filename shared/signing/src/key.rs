@@ -1,4 +1,4 @@
-//! Private and public keys, as PEM.
+//! Private and public keys, and their PEM encoding.
 
 use crate::Algorithm;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -11,36 +11,36 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Length of a signature of either algorithm, in bytes.
-const SIGNATURE_LENGTH: usize = 64;
+const SIGNATURE_BYTES: usize = 64;
 
-/// Why a text is no key that can be used here. Never shows the text.
+/// The error of an unusable key. Never shows the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// There is no PEM in it.
+    /// The text holds no PEM.
     #[error(
         "it holds no PEM; a private key begins with -----BEGIN PRIVATE KEY-----, and `longhaul card key new` makes one"
     )]
     NoPem,
-    /// It is PEM of something else.
+    /// The PEM holds no PKCS#8 key.
     #[error(
         "it is no PKCS#8 key; `openssl pkcs8 -topk8 -nocrypt` turns other private keys into one, and `longhaul card key new` makes one"
     )]
     OtherPem,
-    /// It wants a password.
+    /// The key is encrypted.
     #[error("it is encrypted; `openssl pkcs8` decrypts it")]
     Encrypted,
-    /// A public key where a private one is needed.
+    /// The key is public, and a private one is required.
     #[error("it is a public key, which cannot sign")]
     Public,
-    /// Broken, or of another algorithm.
+    /// The key is invalid or of another algorithm.
     #[error("it is neither a P-256 (ES256) nor an Ed25519 (EdDSA) key")]
     Unsupported,
-    /// It could not be written.
+    /// The key cannot be encoded.
     #[error("the key cannot be written as PEM")]
     Unwritable,
 }
 
-/// A key that signs. Its secret does not show, and is wiped from memory when the key goes.
+/// A signing key. The secret is not shown by `Debug` and is wiped from memory on drop.
 #[derive(Clone)]
 pub struct PrivateKey(Private);
 
@@ -50,7 +50,7 @@ enum Private {
     EdDsa(ed25519_dalek::SigningKey),
 }
 
-/// A key that verifies.
+/// A verification key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(Public);
 
@@ -61,13 +61,13 @@ enum Public {
 }
 
 impl PrivateKey {
-    /// Makes a key. `random` gives 32 bytes that nobody can guess, others each time.
+    /// Generates a key. `random` returns 32 unguessable bytes, fresh ones at each call.
     pub fn generate(algorithm: Algorithm, mut random: impl FnMut() -> [u8; 32]) -> Self {
         match algorithm {
             Algorithm::EdDsa => {
                 Self(Private::EdDsa(ed25519_dalek::SigningKey::from_bytes(&random())))
             }
-            // One draw in four thousand million is no number below the order of the curve.
+            // About one draw in 2^32 is not below the order of the curve: draw again.
             Algorithm::Es256 => loop {
                 if let Ok(key) = p256::ecdsa::SigningKey::from_slice(&random()) {
                     return Self(Private::Es256(key));
@@ -76,9 +76,9 @@ impl PrivateKey {
         }
     }
 
-    /// Reads a PKCS#8 PEM.
+    /// Parses a PKCS#8 PEM.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        match label(pem)? {
+        match pem_label(pem)? {
             "PRIVATE KEY" => {}
             "PUBLIC KEY" => return Err(KeyError::Public),
             "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted),
@@ -90,18 +90,18 @@ impl PrivateKey {
         es256().or_else(|_| eddsa()).map(Self).map_err(|_| KeyError::Unsupported)
     }
 
-    /// Writes it as PKCS#8 PEM: the secret itself.
+    /// Encodes the key, secret included, as PKCS#8 PEM.
     pub fn to_pem(&self) -> Result<String, KeyError> {
         let pem = match &self.0 {
             Private::Es256(key) => p256::SecretKey::from(key).to_pkcs8_pem(LineEnding::LF),
-            // Without the public half, which some readers do not expect.
+            // Leave out the public key: some readers reject it.
             Private::EdDsa(key) => KeypairBytes { secret_key: key.to_bytes(), public_key: None }
                 .to_pkcs8_pem(LineEnding::LF),
         };
         pem.map(|pem| pem.to_string()).map_err(|_| KeyError::Unwritable)
     }
 
-    /// The half that verifies.
+    /// The corresponding verification key.
     pub fn public(&self) -> PublicKey {
         PublicKey(match &self.0 {
             Private::Es256(key) => Public::Es256(*key.verifying_key()),
@@ -109,8 +109,8 @@ impl PrivateKey {
         })
     }
 
-    /// The signature as JWS has it: for ES256 both numbers one after the other (RFC 7518 section 3.4).
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LENGTH] {
+    /// Signs in JWS form: for ES256, both numbers concatenated (RFC 7518 section 3.4).
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
         match &self.0 {
             Private::Es256(key) => {
                 let signature: p256::ecdsa::Signature = key.sign(message);
@@ -128,9 +128,9 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PublicKey {
-    /// Reads the PEM of a public key, or of a private key, whose public half it takes.
+    /// Parses the PEM of a public key, or takes the public key of a private one.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        if label(pem)? != "PUBLIC KEY" {
+        if pem_label(pem)? != "PUBLIC KEY" {
             return PrivateKey::from_pem(pem).map(|key| key.public());
         }
         let pem = pem.trim();
@@ -139,7 +139,7 @@ impl PublicKey {
         es256().or_else(|_| eddsa()).map(Self).map_err(|_| KeyError::Unsupported)
     }
 
-    /// Writes it as PEM.
+    /// Encodes the key as PEM.
     pub fn to_pem(&self) -> Result<String, KeyError> {
         let pem = match &self.0 {
             Public::Es256(key) => p256::PublicKey::from(key).to_public_key_pem(LineEnding::LF),
@@ -148,7 +148,7 @@ impl PublicKey {
         pem.map_err(|_| KeyError::Unwritable)
     }
 
-    /// What it verifies.
+    /// The algorithm of the signatures that it verifies.
     pub const fn algorithm(&self) -> Algorithm {
         match &self.0 {
             Public::Es256(_) => Algorithm::Es256,
@@ -156,7 +156,7 @@ impl PublicKey {
         }
     }
 
-    /// Its thumbprint (RFC 7638): the name of a key that has no other.
+    /// The thumbprint (RFC 7638), used as key id.
     pub fn thumbprint(&self) -> String {
         let members: Vec<String> = self
             .coordinates()
@@ -166,12 +166,12 @@ impl PublicKey {
         BASE64.encode(Sha256::digest(format!("{{{}}}", members.join(","))))
     }
 
-    /// The members of a JWK that make up the key, by name (RFC 7518 section 6.2, RFC 8037 section 2).
+    /// The JWK members that define the key (RFC 7518 section 6.2, RFC 8037 section 2).
     pub(crate) fn coordinates(&self) -> Vec<(&'static str, String)> {
         match &self.0 {
             Public::Es256(key) => {
                 let point = key.to_sec1_point(false);
-                // The first byte says that both coordinates follow, 32 bytes each.
+                // Uncompressed point: a tag byte, then both coordinates of 32 bytes each.
                 let (x, y) = point.as_bytes()[1..].split_at(32);
                 let (x, y) = (BASE64.encode(x), BASE64.encode(y));
                 vec![("crv", "P-256".to_owned()), ("kty", "EC".to_owned()), ("x", x), ("y", y)]
@@ -183,7 +183,7 @@ impl PublicKey {
         }
     }
 
-    /// From the members of a JWK.
+    /// Creates a key from the members of a JWK.
     pub(crate) fn from_coordinates(kty: &str, crv: &str, x: &str, y: Option<&str>) -> Option<Self> {
         let bytes = |text: &str| -> Option<[u8; 32]> { BASE64.decode(text).ok()?.try_into().ok() };
         match (kty, crv) {
@@ -193,13 +193,14 @@ impl PublicKey {
             }
             ("OKP", "Ed25519") => {
                 let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes(x)?).ok()?;
-                // Everything verifies under a weak key.
+                // Reject weak keys: any signature verifies under them.
                 (!key.is_weak()).then_some(Self(Public::EdDsa(key)))
             }
             _ => None,
         }
     }
 
+    /// Tells whether the signature of the message is valid.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.0 {
             Public::Es256(key) => p256::ecdsa::Signature::from_slice(signature)
@@ -216,8 +217,8 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// What the PEM says that it is.
-fn label(pem: &str) -> Result<&str, KeyError> {
+/// The label of the first PEM block.
+fn pem_label(pem: &str) -> Result<&str, KeyError> {
     let begin = pem.lines().find_map(|line| line.trim().strip_prefix("-----BEGIN "));
     begin.and_then(|rest| rest.strip_suffix("-----")).ok_or(KeyError::NoPem)
 }
@@ -227,14 +228,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn made(algorithm: Algorithm) -> PrivateKey {
+    fn test_key(algorithm: Algorithm) -> PrivateKey {
         PrivateKey::generate(algorithm, || [7; 32])
     }
 
     #[test]
     fn a_key_survives_its_pem() {
         for algorithm in Algorithm::ALL {
-            let key = made(algorithm);
+            let key = test_key(algorithm);
             let pem = key.to_pem().unwrap();
             assert_eq!(PrivateKey::from_pem(&pem).unwrap().public(), key.public());
             let public = key.public().to_pem().unwrap();
@@ -245,9 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_the_same_each_time_and_verifies_only_what_was_signed() {
+    fn signatures_are_deterministic_and_verify_only_the_signed_message() {
         for algorithm in Algorithm::ALL {
-            let key = made(algorithm);
+            let key = test_key(algorithm);
             let signature = key.sign(b"a card");
             assert_eq!(signature, key.sign(b"a card"));
             assert!(key.public().verifies(b"a card", &signature));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thumbprint_is_that_of_the_rfc() {
+    fn the_thumbprint_matches_the_sample_of_the_rfc() {
         // RFC 8037, appendix A.3.
         let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
         let key = PublicKey::from_coordinates("OKP", "Ed25519", x, None).unwrap();
@@ -267,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_says_what_to_do() {
-        let public = made(Algorithm::Es256).public().to_pem().unwrap();
+    fn an_unusable_key_is_an_error_with_advice() {
+        let public = test_key(Algorithm::Es256).public().to_pem().unwrap();
         let rsa = "-----BEGIN PRIVATE KEY-----\nMIICdg==\n-----END PRIVATE KEY-----\n";
         for (text, error) in [
             ("hello", KeyError::NoPem),
@@ -282,15 +283,15 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_does_not_print_its_secret() {
-        let key = made(Algorithm::EdDsa);
+    fn debug_output_of_a_private_key_hides_its_secret() {
+        let key = test_key(Algorithm::EdDsa);
         let shown = format!("{key:?}");
         assert!(shown.contains(&key.public().thumbprint()), "{shown}");
         assert!(!shown.contains(&BASE64.encode([7; 32])) && !shown.contains("7, 7"), "{shown}");
     }
 
     #[test]
-    fn a_key_under_which_everything_verifies_is_none() {
+    fn weak_and_invalid_keys_are_rejected() {
         let zero = BASE64.encode([0; 32]);
         assert_eq!(PublicKey::from_coordinates("OKP", "Ed25519", &zero, None), None);
         assert_eq!(PublicKey::from_coordinates("EC", "P-256", &zero, Some(&zero)), None);
@@ -299,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_a_reason_to_panic(
+        fn parsing_never_panics(
             text in "[A-Za-z0-9+/=\\n]{0,200}|\\PC{0,80}",
             label in "(PUBLIC |PRIVATE |EC )?KEY",
         ) {

@@ -1,65 +1,74 @@
-//! What the signatures of a card prove (A2A 8.4.3).
+//! Verification of card signatures (A2A 8.4.3).
 //!
-//! A signature counts when it was made with a key that the caller trusts, over some form of this card. Where the keys come
-//! from is the caller's decision; nothing that a card says about itself is believed.
+//! A signature is valid if a key that the caller trusts signed a form of this card. The caller
+//! decides which keys to trust; nothing in the card is trusted.
 
 use crate::{
     Algorithm, CardSignature, ProtectedHeader, SIGNATURES_FIELD, SignError, SignedForm, TrustedKey,
-    payload, sign::signing_input,
+    signature::signing_input, signing_payload,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde_json::Value;
 
-/// A card has a few signatures. One with thousands could keep whoever verifies it busy, so further ones are not judged.
-const MOST: usize = 64;
+/// Maximum number of signatures verified per card, so that a card with thousands cannot exhaust the
+/// CPU.
+const MAX_SIGNATURES: usize = 64;
 
-/// What one signature is worth.
+/// The result of verifying a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureVerification {
-    /// What its header says, where it can be read.
+    /// The protected header, if readable.
     pub header: Option<ProtectedHeader>,
-    /// What it covers, or why it does not count.
+    /// The covered form, or the reason for the rejection.
     pub outcome: Result<SignedForm, SignatureRejection>,
 }
 
-/// Why a signature does not count.
+/// The reason why a signature is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureRejection {
-    /// It is no signature as A2A 4.4.7 describes.
+    /// The value is no signature in the form of A2A 4.4.7.
     #[error(
         "it cannot be read: it takes \"protected\" and \"signature\" in base64url without padding"
     )]
     Unreadable,
-    /// An algorithm that is not accepted.
+    /// The algorithm is not accepted.
     #[error("its algorithm {0:?} is not accepted; there are ES256 and EdDSA")]
     Algorithm(String),
-    /// It demands something that is not known here.
+    /// The header requires an unknown member.
     #[error("its header has \"crit\", which names what is not understood here")]
     Critical,
-    /// None of the keys has its name.
+    /// No key has this id.
     #[error("none of the keys is named {0:?}")]
     UnknownKey(String),
-    /// None of the keys is for its algorithm.
+    /// No key is for this algorithm.
     #[error("none of the keys is an {0} key")]
     NoKey(Algorithm),
-    /// It was made over something else, or with another key.
+    /// The signature covers other content, or another key made it.
     #[error("it does not fit: the card was changed after it was signed, or another key signed it")]
-    Wrong,
+    Mismatch,
 }
 
-/// Judges the first 64 signatures of a card, in their order. An empty list: the card is not signed.
+/// Verifies the first 64 signatures of a card, in order. An empty list means that the card is not
+/// signed.
 pub fn verify(card: &Value, keys: &[TrustedKey]) -> Result<Vec<SignatureVerification>, SignError> {
     let members = card.as_object().ok_or(SignError::NoObject)?;
     let signatures = members.get(SIGNATURES_FIELD).and_then(Value::as_array);
     if signatures.is_none_or(Vec::is_empty) {
         return Ok(Vec::new());
     }
-    let payloads: Vec<(SignedForm, Vec<u8>)> =
-        SignedForm::of(members).iter().map(|form| (*form, payload(members, *form))).collect();
-    Ok(signatures.into_iter().flatten().take(MOST).map(|one| judge(one, &payloads, keys)).collect())
+    let payloads: Vec<(SignedForm, Vec<u8>)> = SignedForm::applicable(members)
+        .iter()
+        .map(|form| (*form, signing_payload(members, *form)))
+        .collect();
+    Ok(signatures
+        .into_iter()
+        .flatten()
+        .take(MAX_SIGNATURES)
+        .map(|one| verify_signature(one, &payloads, keys))
+        .collect())
 }
 
-fn judge(
+fn verify_signature(
     signature: &Value,
     payloads: &[(SignedForm, Vec<u8>)],
     keys: &[TrustedKey],
@@ -73,13 +82,13 @@ fn judge(
     };
     let header = signature.protected_header();
     let outcome = match &header {
-        Some(header) => fitting(&signature, header, payloads, keys),
+        Some(header) => matching_form(&signature, header, payloads, keys),
         None => Err(SignatureRejection::Unreadable),
     };
     SignatureVerification { header, outcome }
 }
 
-fn fitting(
+fn matching_form(
     signature: &CardSignature,
     header: &ProtectedHeader,
     payloads: &[(SignedForm, Vec<u8>)],
@@ -110,7 +119,7 @@ fn fitting(
             }
         }
     }
-    Err(SignatureRejection::Wrong)
+    Err(SignatureRejection::Mismatch)
 }
 
 #[cfg(test)]
@@ -149,18 +158,21 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_noticed_by_the_forms_that_cover_it() {
+    fn a_change_invalidates_the_forms_that_cover_it() {
         let ring = KeyRing::new(Some(key(Algorithm::Es256, 1)), []);
         let mut card = signed(&ring);
         card["url"] = "http://evil".into();
         let one_of_three = [
             Ok(SignedForm::Specification),
             Ok(SignedForm::Compact),
-            Err(SignatureRejection::Wrong),
+            Err(SignatureRejection::Mismatch),
         ];
         assert_eq!(outcomes(&card, &keys_of(&ring)), one_of_three);
         card["name"] = "b".into();
-        assert_eq!(outcomes(&card, &keys_of(&ring)), [const { Err(SignatureRejection::Wrong) }; 3]);
+        assert_eq!(
+            outcomes(&card, &keys_of(&ring)),
+            [const { Err(SignatureRejection::Mismatch) }; 3]
+        );
     }
 
     #[test]
@@ -178,14 +190,14 @@ mod tests {
         );
         assert_eq!(
             outcomes(&card, &unnamed(key(Algorithm::EdDsa, 2)))[0],
-            Err(SignatureRejection::Wrong)
+            Err(SignatureRejection::Mismatch)
         );
         assert!(outcomes(&card, &unnamed(key(Algorithm::EdDsa, 1)))[0].is_ok());
         assert!(outcomes(&card, &[])[0].is_err());
     }
 
     #[test]
-    fn an_algorithm_beyond_the_two_is_refused_whatever_the_key() {
+    fn other_algorithms_are_rejected_with_any_key() {
         let ring = KeyRing::new(Some(key(Algorithm::Es256, 1)), []);
         let header = |header: &str| json!({"name": "a", "signatures": [{"protected": BASE64.encode(header), "signature": ""}]});
         for alg in ["none", "HS256", "RS256", "es256"] {
@@ -198,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_signature_is_judged_and_not_skipped() {
+    fn malformed_signatures_are_rejected_and_not_skipped() {
         for signature in [
             json!(1),
             json!(["e30", ""]),

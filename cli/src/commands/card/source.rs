@@ -7,7 +7,7 @@ use crate::{
     wiring::key_file::{self, KeySource},
 };
 use longhaul_client::{ClientError, Url, fetch_document};
-use longhaul_signing::{KeyError, read};
+use longhaul_signing::{KeyError, parse_unambiguous};
 use serde_json::Value;
 use std::{
     fs,
@@ -70,13 +70,13 @@ pub async fn fetch(url: &Url, version: Option<&str>) -> Result<Vec<u8>, CommandE
 /// Fetches a JSON document.
 pub async fn fetch_json(url: &Url, version: Option<&str>) -> Result<Value, CommandError> {
     let bytes = fetch(url, version).await?;
-    read(&bytes).map_err(|error| CommandError::failed(format!("{url}: {error}")))
+    parse_unambiguous(&bytes).map_err(|error| CommandError::failed(format!("{url}: {error}")))
 }
 
 /// Reads a JSON document from a file, or from standard input for `-`.
 pub fn read_json(name: &str) -> Result<Value, CommandError> {
     let bytes = read_bytes(name)?;
-    read(&bytes).map_err(|error| CommandError::failed(format!("{name}: {error}")))
+    parse_unambiguous(&bytes).map_err(|error| CommandError::failed(format!("{name}: {error}")))
 }
 
 /// Reads a file, or standard input for `-`.

@@ -1,19 +1,19 @@
-//! Reads JSON that is to be signed or verified.
+//! Parses JSON for signing and verification.
 //!
-//! A name that stands twice in an object is refused (RFC 8785 section 3.1): readers differ in which one they take, so a
-//! signature could otherwise be shown over one card and believed of another.
+//! Duplicate names in an object are rejected (RFC 8785 section 3.1). Parsers differ in which one
+//! they take, so a signature of one card could otherwise pass for another.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// Why bytes are no JSON that can be signed. Names the line and column.
+/// The error of JSON that cannot be signed, with line and column.
 #[derive(Debug, thiserror::Error)]
 #[error("it is not JSON that can be signed: {0}")]
-pub struct ReadError(#[from] serde_json::Error);
+pub struct JsonReadError(#[from] serde_json::Error);
 
-/// Reads one JSON value, at most 128 levels deep.
-pub fn read(bytes: &[u8]) -> Result<Value, ReadError> {
+/// Parses one JSON value without duplicate names, at most 128 levels deep.
+pub fn parse_unambiguous(bytes: &[u8]) -> Result<Value, JsonReadError> {
     let Unambiguous(value) = serde_json::from_slice(bytes)?;
     Ok(value)
 }
@@ -22,13 +22,13 @@ struct Unambiguous(Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Self)
+        deserializer.deserialize_any(UnambiguousVisitor).map(Self)
     }
 }
 
-struct Reader;
+struct UnambiguousVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for UnambiguousVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,22 +90,22 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_name_that_stands_twice_is_refused() {
-        let error = read(b"{\"a\": {\"b\": 1, \"\\u0062\": 2}}").unwrap_err();
+    fn duplicate_names_are_rejected() {
+        let error = parse_unambiguous(b"{\"a\": {\"b\": 1, \"\\u0062\": 2}}").unwrap_err();
         assert!(error.to_string().contains("\"b\" stands twice"), "{error}");
     }
 
     #[test]
-    fn other_json_is_read() {
+    fn other_json_is_parsed() {
         let text = br#"{"a": [null, true, -1, 18446744073709551615, 1.5, "x\ny"], "b": {"a": {}}}"#;
         let value = json!({"a": [null, true, -1, u64::MAX, 1.5, "x\ny"], "b": {"a": {}}});
-        assert_eq!(read(text).unwrap(), value);
+        assert_eq!(parse_unambiguous(text).unwrap(), value);
     }
 
     #[test]
-    fn what_has_no_canonical_form_is_refused() {
+    fn text_without_canonical_form_is_rejected() {
         for text in ["", "{", "1 2", "NaN", "1e999", "\"\\ud800\"", &"[".repeat(100_000)] {
-            assert!(read(text.as_bytes()).is_err(), "{text}");
+            assert!(parse_unambiguous(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

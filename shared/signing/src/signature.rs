@@ -1,4 +1,4 @@
-//! A signature of a card: a JWS whose payload stands elsewhere (A2A 4.4.7, 8.4.2; RFC 7515 appendix F).
+//! Signatures of cards: JWS with detached payload (A2A 4.4.7, 8.4.2; RFC 7515 appendix F).
 
 use crate::{Algorithm, PrivateKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -8,47 +8,48 @@ use serde_json::{Map, Value};
 /// The field of a card that holds its signatures.
 pub const SIGNATURES_FIELD: &str = "signatures";
 
-/// Why something cannot be signed.
+/// The error of a value that cannot be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// It is no object.
+    /// The value is no JSON object.
     #[error("it is no agent card: a card is a JSON object")]
     NoObject,
 }
 
-/// A signature, as it stands on a card.
+/// A signature on a card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardSignature {
     /// The protected header: JSON in base64url without padding.
     pub protected: String,
     /// The signature in base64url without padding.
     pub signature: String,
-    /// A header that nothing protects. We write none.
+    /// An unprotected header. Longhaul writes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<Map<String, Value>>,
 }
 
-/// What a protected header says.
+/// The protected header of a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtectedHeader {
     /// The algorithm.
     pub alg: String,
-    /// What is signed; `JOSE`.
+    /// The type, `JOSE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub typ: Option<String>,
-    /// The name of the key.
+    /// The key id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kid: Option<String>,
-    /// Where its key set is. Whoever made the card wrote this; it proves nothing by itself.
+    /// The URL of the key set. Written by the author of the card, so it proves nothing by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jku: Option<String>,
-    /// Names of members that a verifier must understand (RFC 7515 section 4.1.11). We write none and know none.
+    /// The names of members that a verifier must understand (RFC 7515 section 4.1.11). Longhaul
+    /// writes and knows none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crit: Option<Value>,
 }
 
 impl ProtectedHeader {
-    fn of(algorithm: Algorithm, kid: &str, jku: Option<&str>) -> Self {
+    fn new(algorithm: Algorithm, kid: &str, jku: Option<&str>) -> Self {
         Self {
             alg: algorithm.name().to_owned(),
             typ: Some("JOSE".to_owned()),
@@ -60,29 +61,29 @@ impl ProtectedHeader {
 }
 
 impl CardSignature {
-    /// What its protected header says; `None` when that cannot be read.
+    /// The protected header; `None` if it cannot be decoded.
     pub fn protected_header(&self) -> Option<ProtectedHeader> {
         let bytes = BASE64.decode(&self.protected).ok()?;
-        let header = crate::read(&bytes).ok().filter(Value::is_object)?;
+        let header = crate::parse_unambiguous(&bytes).ok().filter(Value::is_object)?;
         serde_json::from_value(header).ok()
     }
 }
 
 /// Signs a payload.
-pub(crate) fn signature(
+pub(crate) fn sign_payload(
     key: &PrivateKey,
     kid: &str,
     jku: Option<&str>,
     payload: &[u8],
 ) -> CardSignature {
-    let header = ProtectedHeader::of(key.public().algorithm(), kid, jku);
-    // A header of texts can always be written.
+    let header = ProtectedHeader::new(key.public().algorithm(), kid, jku);
+    // Serializing a struct of texts cannot fail.
     let protected = BASE64.encode(serde_json::to_vec(&header).unwrap_or_default());
     let signature = BASE64.encode(key.sign(&signing_input(&protected, payload)));
     CardSignature { protected, signature, header: None }
 }
 
-/// The bytes that are signed (RFC 7515 section 5.1).
+/// The JWS signing input (RFC 7515 section 5.1).
 pub(crate) fn signing_input(protected: &str, payload: &[u8]) -> Vec<u8> {
     format!("{protected}.{}", BASE64.encode(payload)).into_bytes()
 }
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn the_header_names_algorithm_type_key_and_key_set() {
         let key = PrivateKey::generate(Algorithm::Es256, || [1; 32]);
-        let signed = signature(&key, "key-1", Some("https://a/jwks.json"), b"{}");
+        let signed = sign_payload(&key, "key-1", Some("https://a/jwks.json"), b"{}");
         let header = String::from_utf8(BASE64.decode(&signed.protected).unwrap()).unwrap();
         let expected = r#"{"alg":"ES256","typ":"JOSE","kid":"key-1","jku":"https://a/jwks.json"}"#;
         assert_eq!(header, expected);
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_cannot_be_read_is_none() {
+    fn an_unreadable_header_is_none() {
         for protected in ["", "%", "e30=", "e30", "W10", "WyJFUzI1NiJd", "eyJhbGciOjF9"] {
             let protected = protected.to_owned();
             let broken = CardSignature { protected, signature: String::new(), header: None };

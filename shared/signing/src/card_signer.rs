@@ -1,9 +1,9 @@
-//! Signs the cards of a node.
+//! Signs and caches the cards of a node.
 //!
-//! Whoever asks for a card can make a node sign, so signatures are kept: a card is signed once as long as it does not
-//! change. What is kept is no more than what the same key makes again after a restart.
+//! Any request for a card can trigger a signature, so signatures are cached: each version of a card
+//! is signed once. The cache is lost on restart; the same key makes the same signatures again.
 
-use crate::{CardSignature, KeyRing, SignError, SignedForm, payload};
+use crate::{CardSignature, KeyRing, SignError, SignedForm, signing_payload};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
@@ -12,49 +12,51 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// So many cards are kept; beyond that all are forgotten, and signed again when they are asked for.
-const KEPT: usize = 1_024;
+/// Maximum number of cards in the cache. When it is full, it is cleared and cards are signed again
+/// on demand.
+const MAX_CACHED_CARDS: usize = 1_024;
 
-/// The place of a deployment's key set, below its address.
-const KEY_SET: &str = "/.well-known/jwks.json";
+/// The path of the key set below a deployment's address.
+const KEY_SET_PATH: &str = "/.well-known/jwks.json";
 
 /// The signatures of a card.
 type Signatures = Arc<[CardSignature]>;
 
-/// Signs the cards of a node.
+/// The card signer of a node.
 pub struct CardSigner {
     ring: KeyRing,
     jku: Option<String>,
-    made: Mutex<HashMap<[u8; 32], Signatures>>,
+    cache: Mutex<HashMap<[u8; 32], Signatures>>,
 }
 
 impl CardSigner {
-    /// Makes signatures that name `jku` as the place of the key set; without it, the place below the address of each card.
+    /// Creates a signer. Signatures name `jku` as the URL of the key set, or else the one below the
+    /// address of each card.
     pub fn new(ring: KeyRing, jku: Option<String>) -> Self {
-        Self { ring, jku, made: Mutex::default() }
+        Self { ring, jku, cache: Mutex::default() }
     }
 
-    /// Its keys.
+    /// The keys.
     pub const fn ring(&self) -> &KeyRing {
         &self.ring
     }
 
-    /// The signatures of a card that names an address, those of [`KeyRing::sign`].
+    /// The signatures of a card at an address, from the cache or by [`KeyRing::sign`].
     pub fn sign(&self, card: &Value, address: &str) -> Result<Signatures, SignError> {
         let members = card.as_object().ok_or(SignError::NoObject)?;
-        let digest = Sha256::new().chain_update(payload(members, SignedForm::Document));
-        let name: [u8; 32] = digest.chain_update(address).finalize().into();
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some(made) = made {
-            return Ok(made);
+        let digest = Sha256::new().chain_update(signing_payload(members, SignedForm::Document));
+        let key: [u8; 32] = digest.chain_update(address).finalize().into();
+        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(cached) = cached {
+            return Ok(cached);
         }
-        let jku = self.jku.clone().unwrap_or_else(|| format!("{address}{KEY_SET}"));
+        let jku = self.jku.clone().unwrap_or_else(|| format!("{address}{KEY_SET_PATH}"));
         let signatures: Signatures = self.ring.sign(card, Some(&jku))?.into();
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if made.len() >= KEPT {
-            made.clear();
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED_CARDS {
+            cache.clear();
         }
-        made.insert(name, Arc::clone(&signatures));
+        cache.insert(key, Arc::clone(&signatures));
         Ok(signatures)
     }
 }
@@ -62,7 +64,7 @@ impl CardSigner {
 impl fmt::Debug for CardSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ring, jku, .. } = self;
-        f.debug_struct("Signer").field("ring", ring).field("jku", jku).finish_non_exhaustive()
+        f.debug_struct("CardSigner").field("ring", ring).field("jku", jku).finish_non_exhaustive()
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_is_signed_once_and_as_another_node_does() {
+    fn a_card_is_signed_once_and_the_same_on_every_node() {
         let (one, two) = (signer(), signer());
         let card = json!({"name": "a"});
         let first = one.sign(&card, "http://a").unwrap();
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_set_is_below_the_address_of_the_card_unless_it_is_elsewhere() {
+    fn the_key_set_is_at_jku_or_below_the_address_of_the_card() {
         let jku = |signer: &CardSigner, address| {
             let signed = signer.sign(&json!({"name": "a"}), address).unwrap();
             let protected = URL_SAFE_NO_PAD.decode(&signed[0].protected).unwrap();
@@ -105,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_cache_is_bounded() {
         let signer = signer();
         let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
         let signer = CardSigner { ring: KeyRing::new(Some(key), []), ..signer };
-        for number in 0..=KEPT {
+        for number in 0..=MAX_CACHED_CARDS {
             signer.sign(&json!({ "name": number }), "http://a").unwrap();
         }
-        assert_eq!(signer.made.lock().unwrap().len(), 1);
+        assert_eq!(signer.cache.lock().unwrap().len(), 1);
     }
 }

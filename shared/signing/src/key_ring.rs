@@ -1,13 +1,14 @@
-//! The keys of a deployment: the first one signs, all of them are published.
+//! The keys of a deployment: the first one signs, all are published.
 //!
-//! A key is renewed without a moment at which a signature has no published key: the new key is published first, then it
-//! signs, and the old one stays published until no cached card bears its signature. Nodes share nothing but the files.
+//! Rotation never leaves a signature without a published key: the new key is published first, then
+//! signs, and the old one stays published until no cached card bears its signature. Nodes share
+//! only the key files.
 
 use crate::{
     CardSignature, PrivateKey, PublicKey, SignedForm,
     jwk::jwk,
-    payload,
-    sign::{SignError, signature},
+    signature::{SignError, sign_payload},
+    signing_payload,
 };
 use serde_json::{Value, json};
 
@@ -19,8 +20,8 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// A ring in which `active` signs; without it nothing is signed any more. It is published, and so are the others; a key
-    /// that is named twice, once.
+    /// Creates a key ring. `active` signs; without it, nothing is signed. It and `others` are
+    /// published, without duplicates.
     pub fn new(active: Option<PrivateKey>, others: impl IntoIterator<Item = PublicKey>) -> Self {
         let mut published: Vec<(String, PublicKey)> = Vec::new();
         for key in active.iter().map(PrivateKey::public).chain(others) {
@@ -31,36 +32,36 @@ impl KeyRing {
         Self { active: active.map(|key| (key.public().thumbprint(), key)), published }
     }
 
-    /// The name of the key that signs, if one does.
+    /// The key id of the signing key, if there is one.
     pub fn kid(&self) -> Option<&str> {
         self.active.as_ref().map(|(kid, _)| kid.as_str())
     }
 
-    /// The names and keys that are published, the one that signs first.
+    /// The published keys with their ids, beginning with the signing key.
     pub fn published(&self) -> &[(String, PublicKey)] {
         &self.published
     }
 
-    /// The key set (RFC 7517) for `/.well-known/jwks.json`. No private part is in it.
+    /// The key set (RFC 7517) for `/.well-known/jwks.json`, without private parts.
     pub fn jwks(&self) -> Value {
         let keys: Vec<Value> = self.published.iter().map(|(kid, key)| jwk(kid, key)).collect();
         json!({ "keys": keys })
     }
 
-    /// The signatures of a card, which name `jku` as the place of the key set: one over the 1.0 card, and one over every
-    /// other form that differs from it; a card of 0.3 alone has one form, the whole document. The same card gives the same
-    /// signatures. `signatures` of the card do not count.
+    /// Signs a card, with `jku` as the URL of the key set: one signature over the 1.0 card, and one
+    /// over each other form that differs. A pure 0.3 card has a single form, the document.
+    /// Deterministic; existing `signatures` are ignored.
     pub fn sign(&self, card: &Value, jku: Option<&str>) -> Result<Vec<CardSignature>, SignError> {
         let members = card.as_object().ok_or(SignError::NoObject)?;
         let Some((kid, key)) = &self.active else { return Ok(Vec::new()) };
         let mut payloads: Vec<Vec<u8>> = Vec::new();
-        for form in SignedForm::of(members) {
-            let bytes = payload(members, *form);
+        for form in SignedForm::applicable(members) {
+            let bytes = signing_payload(members, *form);
             if !payloads.contains(&bytes) {
                 payloads.push(bytes);
             }
         }
-        let sign = |bytes: &Vec<u8>| signature(key, kid, jku, bytes);
+        let sign = |bytes: &Vec<u8>| sign_payload(key, kid, jku, bytes);
         Ok(payloads.iter().map(sign).collect())
     }
 }
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_card_bears_one_signature_and_the_same_one_each_time() {
+    fn an_ordinary_card_has_one_signature_that_is_deterministic() {
         for algorithm in Algorithm::ALL {
             let ring = KeyRing::new(Some(key(algorithm, 3)), []);
             let jku = Some("https://a/.well-known/jwks.json");
@@ -113,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_that_signs_the_others_are_still_published() {
+    fn without_a_signing_key_the_others_are_still_published() {
         let ring = KeyRing::new(None, [key(Algorithm::EdDsa, 3).public()]);
         assert_eq!((ring.kid(), ring.published().len()), (None, 1));
         assert_eq!(ring.sign(&card(), None), Ok(Vec::new()));
     }
 
     #[test]
-    fn forms_that_differ_are_signed_each() {
+    fn each_differing_form_is_signed() {
         let ring = KeyRing::new(Some(key(Algorithm::EdDsa, 3)), []);
         let mut both_versions = card();
         both_versions["url"] = "http://a".into();
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_of_0_3_alone_is_signed_as_the_document_that_it_is() {
+    fn a_pure_0_3_card_is_signed_as_document() {
         let ring = KeyRing::new(Some(key(Algorithm::EdDsa, 3)), []);
         let mut old = json!({"name": "a", "url": "http://a", "protocolVersion": "0.3.0"});
         old["signatures"] = serde_json::to_value(ring.sign(&old, None).unwrap()).unwrap();
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_signed_before_a_key_was_renewed_still_verifies() {
+    fn a_card_signed_before_a_key_rotation_still_verifies() {
         let (old, new) = (key(Algorithm::Es256, 4), key(Algorithm::Es256, 5));
         let mut cached = card();
         let before = KeyRing::new(Some(old.clone()), [new.public()]);
@@ -152,7 +153,7 @@ mod tests {
         assert!(verify(&cached, &keys).unwrap()[0].outcome.is_ok());
     }
 
-    /// An object with fields of cards, and whatever in them.
+    /// Generates an object with fields of cards and arbitrary values.
     fn any_card() -> impl Strategy<Value = Value> {
         let fields = prop::sample::select(vec![
             "name",
@@ -178,13 +179,13 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn whatever_is_signed_verifies_also_after_it_was_written_and_read(mut card in any_card()) {
+        fn every_signed_card_verifies_after_a_round_trip(mut card in any_card()) {
             let ring = KeyRing::new(Some(key(Algorithm::EdDsa, 6)), []);
             let keys = parse_trusted_keys(ring.jwks().to_string().as_bytes()).unwrap();
-            // What stands there before it is signed is judged, and no reason to panic.
+            // Arbitrary content of `signatures` must not panic.
             verify(&card, &keys).unwrap();
             card["signatures"] = serde_json::to_value(ring.sign(&card, None).unwrap()).unwrap();
-            let read = crate::read(card.to_string().as_bytes()).unwrap();
+            let read = crate::parse_unambiguous(card.to_string().as_bytes()).unwrap();
             let verdicts = verify(&read, &keys).unwrap();
             prop_assert!(!verdicts.is_empty());
             prop_assert!(verdicts.iter().all(|verdict| verdict.outcome.is_ok()), "{:?}", verdicts);

@@ -1,38 +1,39 @@
-//! What of a card is signed (A2A 8.4.1).
+//! The forms of a card that are signed (A2A 8.4.1).
 //!
-//! A client holds a card either as the document that it received or as a message that it was read into; from either it
-//! must find the bytes that were signed. Hence three forms, each without `signatures`; of an ordinary card they are the
-//! same.
+//! A client holds a card as the received document or as a deserialized message, and must find the
+//! signed bytes from either. Hence three forms, each without `signatures`. For an ordinary card
+//! they are identical.
 
 use crate::{
-    canonical,
-    schema::{CARD, Field, Presence, Shape},
+    canonicalize,
+    card_schema::{CARD_SCHEMA, CardField, FieldShape, Presence},
 };
 use serde_json::{Map, Value};
 
-/// A form of a card.
+/// A form of a card that is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignedForm {
-    /// The card of A2A 1.0, by the rules of section 8.4.1: fields that it does not know and defaults are left out, but what is
-    /// required or was set explicitly is written.
+    /// The 1.0 card by the rules of section 8.4.1: without unknown fields and defaults, except
+    /// fields that are required or were set explicitly.
     Specification,
-    /// The same without anything empty, at whatever depth: what the public Python and JavaScript SDKs sign and verify.
-    /// It does not say, for instance, that a scheme without scopes is required.
+    /// The same without empty values at any depth, as the public Python and JavaScript SDKs sign
+    /// and verify it. It drops, for instance, a required security scheme without scopes.
     Compact,
-    /// The document as it is, fields of other protocol versions included.
+    /// The complete document, including fields of other protocol versions.
     Document,
 }
 
 impl SignedForm {
-    /// All of them, the one that says most about a 1.0 card first.
+    /// All forms, beginning with the most specific one for a 1.0 card.
     pub const ALL: [Self; 3] = [Self::Specification, Self::Compact, Self::Document];
 
-    /// Those that say something about this card: without `supportedInterfaces` it is none of 1.0.
-    pub fn of(card: &Map<String, Value>) -> &'static [Self] {
+    /// The forms that apply to a card. Without `supportedInterfaces` it is no 1.0 card, and only
+    /// the document applies.
+    pub fn applicable(card: &Map<String, Value>) -> &'static [Self] {
         if card.contains_key("supportedInterfaces") { &Self::ALL } else { &[Self::Document] }
     }
 
-    /// What it covers, in words.
+    /// The covered content, in words.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Specification => "the 1.0 card",
@@ -42,33 +43,35 @@ impl SignedForm {
     }
 }
 
-/// The bytes that are signed.
-pub fn payload(card: &Map<String, Value>, form: SignedForm) -> Vec<u8> {
+/// The bytes to sign.
+pub fn signing_payload(card: &Map<String, Value>, form: SignedForm) -> Vec<u8> {
     let value = match form {
-        SignedForm::Specification => specified(card),
-        SignedForm::Compact => compact(specified(card)).unwrap_or_else(|| Map::new().into()),
+        SignedForm::Specification => specified_card(card),
+        SignedForm::Compact => {
+            without_empty(specified_card(card)).unwrap_or_else(|| Map::new().into())
+        }
         SignedForm::Document => {
             let unsigned = card.iter().filter(|(name, _)| *name != crate::SIGNATURES_FIELD);
             Value::Object(unsigned.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
     };
-    canonical(&value)
+    canonicalize(&value)
 }
 
-fn specified(card: &Map<String, Value>) -> Value {
-    match CARD {
-        Shape::Message(fields) => message(card, fields),
+fn specified_card(card: &Map<String, Value>) -> Value {
+    match CARD_SCHEMA {
+        FieldShape::Message(fields) => project_message(card, fields),
         _ => Value::Null,
     }
 }
 
-fn message(members: &Map<String, Value>, fields: &[Field]) -> Value {
+fn project_message(members: &Map<String, Value>, fields: &[CardField]) -> Value {
     let mut written = Map::new();
-    for Field(name, presence, shape) in fields {
+    for CardField(name, presence, shape) in fields {
         let value = members.get(*name).filter(|value| !value.is_null());
         let value = match (value, presence) {
             (Some(value), Presence::Implicit) if is_default(value, shape) => None,
-            (Some(value), _) => Some(projected(value, shape)),
+            (Some(value), _) => Some(project(value, shape)),
             (None, Presence::Required) => default(shape),
             (None, _) => None,
         };
@@ -79,48 +82,49 @@ fn message(members: &Map<String, Value>, fields: &[Field]) -> Value {
     written.into()
 }
 
-/// A value that does not have the shape is kept: then nobody signed it in another way either.
-fn projected(value: &Value, shape: &Shape) -> Value {
+/// Reduces a value to the fields of the schema. A value of another shape is kept unchanged.
+fn project(value: &Value, shape: &FieldShape) -> Value {
     match (shape, value) {
-        (Shape::Message(fields), Value::Object(members)) => message(members, fields),
-        (Shape::List(shape), Value::Array(items)) => {
-            items.iter().map(|item| projected(item, shape)).collect()
+        (FieldShape::Message(fields), Value::Object(members)) => project_message(members, fields),
+        (FieldShape::List(shape), Value::Array(items)) => {
+            items.iter().map(|item| project(item, shape)).collect()
         }
-        (Shape::Map(shape), Value::Object(members)) => {
-            let entry = |(name, value): (&String, &Value)| (name.clone(), projected(value, shape));
+        (FieldShape::Map(shape), Value::Object(members)) => {
+            let entry = |(name, value): (&String, &Value)| (name.clone(), project(value, shape));
             Value::Object(members.iter().map(entry).collect())
         }
         _ => value.clone(),
     }
 }
 
-/// Messages have no default: one that is empty is there.
-fn is_default(value: &Value, shape: &Shape) -> bool {
+/// Tells whether a value is the default of its shape. Messages have none: an empty one counts as
+/// set.
+fn is_default(value: &Value, shape: &FieldShape) -> bool {
     default(shape).is_some_and(|default| default == *value)
 }
 
-fn default(shape: &Shape) -> Option<Value> {
+fn default(shape: &FieldShape) -> Option<Value> {
     match shape {
-        Shape::Text => Some("".into()),
-        Shape::Flag => Some(false.into()),
-        Shape::List(_) => Some(Vec::<Value>::new().into()),
-        Shape::Map(_) => Some(Map::new().into()),
-        Shape::Struct | Shape::Message(_) => None,
+        FieldShape::Text => Some("".into()),
+        FieldShape::Flag => Some(false.into()),
+        FieldShape::List(_) => Some(Vec::<Value>::new().into()),
+        FieldShape::Map(_) => Some(Map::new().into()),
+        FieldShape::Struct | FieldShape::Message(_) => None,
     }
 }
 
-fn compact(value: Value) -> Option<Value> {
+fn without_empty(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::String(text) => (!text.is_empty()).then(|| text.into()),
         Value::Array(items) => {
-            let kept: Vec<Value> = items.into_iter().filter_map(compact).collect();
+            let kept: Vec<Value> = items.into_iter().filter_map(without_empty).collect();
             (!kept.is_empty()).then(|| kept.into())
         }
         Value::Object(members) => {
             let kept: Map<String, Value> = members
                 .into_iter()
-                .filter_map(|(name, value)| compact(value).map(|value| (name, value)))
+                .filter_map(|(name, value)| without_empty(value).map(|value| (name, value)))
                 .collect();
             (!kept.is_empty()).then(|| kept.into())
         }
@@ -134,7 +138,7 @@ mod tests {
     use serde_json::json;
 
     fn signed(card: &Value, form: SignedForm) -> String {
-        String::from_utf8(payload(card.as_object().unwrap(), form)).unwrap()
+        String::from_utf8(signing_payload(card.as_object().unwrap(), form)).unwrap()
     }
 
     fn example() -> Value {
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn required_and_explicit_fields_stay_and_other_defaults_go() {
+    fn required_and_explicit_fields_stay_and_other_defaults_are_dropped() {
         assert_eq!(
             signed(&example(), SignedForm::Specification),
             r#"{"capabilities":{"pushNotifications":false,"streaming":false},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],"description":"","documentationUrl":"","name":"Example Agent","securityRequirements":[{"schemes":{"bearer":{}}}],"skills":[],"supportedInterfaces":[],"version":"1"}"#
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_compact_form_has_nothing_empty() {
+    fn the_compact_form_has_no_empty_values() {
         assert_eq!(
             signed(&example(), SignedForm::Compact),
             r#"{"capabilities":{"pushNotifications":false,"streaming":false},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],"name":"Example Agent","version":"1"}"#
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_is_everything_but_its_signatures() {
+    fn the_document_form_drops_only_the_signatures() {
         let document = json!({"url": "http://old", "b": [], "a": null, "signatures": [{}]});
         assert_eq!(
             signed(&document, SignedForm::Document),
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_field_that_is_absent_is_its_default() {
+    fn an_absent_required_field_has_its_default() {
         let bare = json!({"capabilities": {}});
         let written = signed(&bare, SignedForm::Specification);
         assert!(
@@ -184,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_extensions_are_kept_as_they_are() {
+    fn extension_parameters_are_kept_unchanged() {
         let params = json!({"a": "", "b": null, "c": [], "d": {"unknown": 1.0}});
         let card = json!({"capabilities": {"extensions": [{"uri": "u", "required": false, "params": params}]}});
         let written = signed(&card, SignedForm::Specification);
@@ -198,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_shape_is_no_reason_to_fail() {
+    fn values_of_another_shape_are_kept() {
         let odd = json!({"name": 1, "skills": "x", "capabilities": [], "securitySchemes": 5});
         for form in SignedForm::ALL {
             assert!(signed(&odd, form).contains("\"securitySchemes\":5"));
