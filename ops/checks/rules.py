@@ -28,7 +28,7 @@ ONLY_IN = {
     "sqlx-core": {"longhaul-store-postgres"},
     "sqlx-postgres": {"longhaul-store-postgres"},
     "rusqlite": {"longhaul-store-sqlite", "longhaul-bench"},
-    "lapin": {"longhaul-dispatch", "longhaul-bench"},
+    "lapin": {"longhaul-dispatch", "longhaul-dispatch-kit", "longhaul-bench"},
     "tokio-postgres": {"longhaul-bench"},
     "ed25519-dalek": {"longhaul-signing"},
     "p256": {"longhaul-signing"},
@@ -78,6 +78,8 @@ MAY_USE = {
     "longhaul-cli": DOMAIN | RUNTIME | OS | SEAMS | BACKENDS | SERVICES | PLUGINS | SIGNING | CLIENT,
     "longhaul-tests": DOMAIN | RUNTIME | SEAMS,
     "longhaul-store-kit": DOMAIN | RUNTIME | {"longhaul-store"},
+    # The conformance suite of the dispatchers.
+    "longhaul-dispatch-kit": DOMAIN | RUNTIME | {"longhaul-dispatch"},
     # Its worker is the command with executors of its own, as users make one.
     "longhaul-chaos": DOMAIN | RUNTIME | {"longhaul-cli", "longhaul-executor"} | HARNESS,
     "longhaul-bench": DOMAIN | RUNTIME | SEAMS | HARNESS,
@@ -94,6 +96,7 @@ TESTS_MAY_ALSO_USE = {
     **{crate: HARNESS | SEAMS | BACKENDS | STORE_KIT for crate in BACKENDS},
     "longhaul-runtime": HARNESS,
     "longhaul-cli": HARNESS,
+    "longhaul-dispatch-kit": HARNESS,
     "longhaul-tests": BACKENDS | SERVICES | {"longhaul-proto"},
 }
 

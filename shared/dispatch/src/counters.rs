@@ -1,31 +1,32 @@
-//! How many hints went which way, for metrics.
+//! Counters of hints, for metrics.
 //!
-//! Guarantee: counting never blocks. A restarted process counts from nothing.
+//! Guarantee: counting never blocks. Counters start at zero in each process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What has passed through a dispatcher since its process started.
+/// The counts of a dispatcher since the process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DispatchCounts {
-    /// Sent, repeats included.
+    /// Messages published, retries included.
     pub published: u64,
-    /// Taken over by the broker or the local queue.
+    /// Messages confirmed by the broker or added to the local queue.
     pub confirmed: u64,
-    /// Came back because the queue did not exist.
+    /// Messages returned because the queue did not exist.
     pub returned: u64,
-    /// Given up: no room, too old, or refused repeatedly. Each costs at most one probe interval.
+    /// Hints dropped: outbox full, expired, or out of attempts. Each costs at most one poll
+    /// interval.
     pub dropped: u64,
-    /// Not sent by themselves: they were merged into one that waited already, of the same task or the same agent.
+    /// Hints coalesced with a waiting one of the same task or agent.
     pub coalesced: u64,
-    /// Handed to workers.
+    /// Messages delivered to workers.
     pub received: u64,
-    /// Arrived in a form that this version does not read, and were discarded.
+    /// Messages discarded because this version cannot read them.
     pub unreadable: u64,
-    /// Connections lost, or attempts at one that failed.
+    /// Connections lost and failed attempts to connect.
     pub reconnects: u64,
 }
 
-/// One number of [`DispatchCounts`] that grows.
+/// A live number of [`DispatchCounts`].
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -34,7 +35,7 @@ impl Counter {
         self.0.fetch_add(u64::try_from(more).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub(crate) fn one(&self) {
+    pub(crate) fn increment(&self) {
         self.add(1);
     }
 

@@ -1,64 +1,67 @@
-//! A hint in the hands of a worker.
+//! Deliveries of hints to workers.
 //!
-//! Guarantee: it is either acknowledged or goes back to where others can take it; forgetting it, also by a panic or a
-//! crash, is handing it back.
+//! Guarantee: a delivery is either acknowledged or requeued for other workers. Dropping it, even by
+//! a panic or crash, requeues it.
 
 use std::fmt;
 
 use crate::WakeHint;
 
-/// What became of a delivery.
+/// The decision on a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryDecision {
-    /// It was dealt with; it is gone.
-    Done,
-    /// It goes back to its queue.
-    HandedBack,
+    /// Handled; remove it.
+    Ack,
+    /// Not handled; return it to its queue.
+    Requeue,
 }
 
-type Settle = Box<dyn FnOnce(DeliveryDecision) + Send>;
+type OnSettle = Box<dyn FnOnce(DeliveryDecision) + Send>;
 
-/// A wake-up received. Acknowledge it when the store has been asked; drop it to let another worker have it.
+/// A received hint. Acknowledge it after claiming from the store; drop it to requeue it for another
+/// worker.
 pub struct Delivery {
-    /// What it says.
+    /// The hint.
     pub wake: WakeHint,
     hint_count: u32,
-    settle: Option<Settle>,
+    settle: Option<OnSettle>,
 }
 
 impl Delivery {
-    /// For dispatchers: a delivery that calls `settle` once, and that must not block.
+    /// Creates a delivery, for dispatchers. `settle` is called once and must not block.
     pub fn new(wake: WakeHint, settle: impl FnOnce(DeliveryDecision) + Send + 'static) -> Self {
         Self { wake, hint_count: 1, settle: Some(Box::new(settle)) }
     }
 
-    /// For dispatchers: the same, of so many hints for its agent that were merged into this one.
+    /// Sets the number of coalesced hints, for dispatchers.
     #[must_use]
     pub fn with_hint_count(mut self, hints: u32) -> Self {
         self.hint_count = hints.max(1);
         self
     }
 
-    /// How many hints for its agent were merged into this one, itself included. There may be work for as many workers.
+    /// The number of hints coalesced into this one, itself included: there may be work for as many
+    /// workers.
     pub const fn hint_count(&self) -> u32 {
         self.hint_count
     }
 
-    /// The wake-up was dealt with. Does not wait for the broker; should it not hear of this, the hint comes again.
+    /// Acknowledges the hint. Does not wait for the broker; if the acknowledgement is lost, the
+    /// hint is delivered again.
     pub fn ack(mut self) {
-        self.settle(DeliveryDecision::Done);
+        self.settle(DeliveryDecision::Ack);
     }
 
-    fn settle(&mut self, verdict: DeliveryDecision) {
+    fn settle(&mut self, decision: DeliveryDecision) {
         if let Some(settle) = self.settle.take() {
-            settle(verdict);
+            settle(decision);
         }
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.settle(DeliveryDecision::HandedBack);
+        self.settle(DeliveryDecision::Requeue);
     }
 }
 

@@ -1,7 +1,8 @@
-//! Wake-ups within one process: for the embedded mode and small deployments.
+//! The in-process dispatcher, for the embedded mode.
 //!
-//! Guarantee: never blocks, never grows beyond its bound per agent (the oldest hint makes room), and holds at most one hint
-//! per task. Everything is in memory: a crash loses the hints, and the restarted process probes its store.
+//! Guarantee: it never blocks, holds a bounded number of hints per agent (the oldest are dropped
+//! first) and at most one per task. Hints are in memory only: after a crash, the restarted process
+//! polls its store.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -21,21 +22,21 @@ use crate::{
 
 /// The dispatcher of a single process.
 pub struct LocalDispatch {
-    hub: Arc<Hub>,
+    hub: Arc<LocalHub>,
 }
 
 impl LocalDispatch {
-    /// Hints that may wait per agent unless told otherwise.
-    pub const CAPACITY: usize = 1024;
+    /// Default maximum number of waiting hints per agent.
+    pub const DEFAULT_CAPACITY: usize = 1024;
 
-    /// Makes one that keeps up to [`LocalDispatch::CAPACITY`] hints per agent.
+    /// Creates a dispatcher for up to [`LocalDispatch::DEFAULT_CAPACITY`] hints per agent.
     pub fn new() -> Self {
-        Self::with_capacity(Self::CAPACITY)
+        Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
 
-    /// Makes one that keeps up to `capacity` hints per agent, at least one.
+    /// Creates a dispatcher for up to `capacity` hints per agent, at least one.
     pub fn with_capacity(capacity: usize) -> Self {
-        let hub = Hub {
+        let hub = LocalHub {
             state: Mutex::default(),
             changed: Notify::new(),
             counters: Counters::default(),
@@ -51,27 +52,27 @@ impl Default for LocalDispatch {
     }
 }
 
-struct Hub {
-    state: Mutex<State>,
+struct LocalHub {
+    state: Mutex<HubState>,
     changed: Notify,
     counters: Counters,
     capacity: usize,
 }
 
 #[derive(Default)]
-struct State {
-    queues: HashMap<AgentName, Queue>,
+struct HubState {
+    queues: HashMap<AgentName, HintQueue>,
     closed: bool,
 }
 
-/// The hints of one agent; `tasks` is what `waiting` names.
+/// The hints of one agent; `tasks` holds the tasks of `waiting`.
 #[derive(Default)]
-struct Queue {
+struct HintQueue {
     waiting: VecDeque<WakeHint>,
     tasks: HashSet<TaskKey>,
 }
 
-impl Queue {
+impl HintQueue {
     fn take(&mut self) -> Option<WakeHint> {
         let wake = self.waiting.pop_front()?;
         self.tasks.remove(&wake.task);
@@ -79,86 +80,87 @@ impl Queue {
     }
 }
 
-impl Hub {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl LocalHub {
+    fn lock(&self) -> MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a hint; one that came back goes first.
-    fn offer(&self, wake: WakeHint, came_back: bool) {
+    /// Adds a hint; requeued ones go first.
+    fn offer(&self, wake: WakeHint, requeued: bool) {
         let mut state = self.lock();
         if state.closed {
-            return self.counters.dropped.one();
+            return self.counters.dropped.increment();
         }
         let queue = state.queues.entry(wake.agent.clone()).or_default();
         if !queue.tasks.insert(wake.task) {
-            return self.counters.coalesced.one();
+            return self.counters.coalesced.increment();
         }
         if queue.waiting.len() >= self.capacity {
             queue.take();
-            self.counters.dropped.one();
+            self.counters.dropped.increment();
         }
-        if came_back {
+        if requeued {
             queue.waiting.push_front(wake);
         } else {
             queue.waiting.push_back(wake);
-            self.counters.published.one();
-            self.counters.confirmed.one();
+            self.counters.published.increment();
+            self.counters.confirmed.increment();
         }
         drop(state);
         self.changed.notify_waiters();
     }
 }
 
-impl Waker for Hub {
+impl Waker for LocalHub {
     fn wake(&self, wake: WakeHint) {
         self.offer(wake, false);
     }
 }
 
 struct LocalSource {
-    hub: Arc<Hub>,
+    hub: Arc<LocalHub>,
     agents: Vec<AgentName>,
-    // Which agent is asked first: the one after the last served, so that a busy one does not starve the others.
-    turn: usize,
-    // For which of them nothing is received.
+    // The agent to poll first: the one after the last served, so that a busy agent does not starve
+    // the others.
+    next_agent: usize,
+    // Agents for which nothing is received.
     paused: BTreeSet<AgentName>,
 }
 
-/// What a source finds when it looks.
-enum Look {
+/// The result of polling the queues.
+enum Polled {
     Found(Delivery),
-    Nothing,
+    Empty,
     Closed,
 }
 
 impl LocalSource {
-    fn look(&mut self) -> Look {
+    fn poll(&mut self) -> Polled {
         let mut state = self.hub.lock();
         if state.closed {
-            return Look::Closed;
+            return Polled::Closed;
         }
         for step in 0..self.agents.len() {
-            let place = (self.turn + step) % self.agents.len();
-            let agent = &self.agents[place];
+            let index = (self.next_agent + step) % self.agents.len();
+            let agent = &self.agents[index];
             if self.paused.contains(agent) {
                 continue;
             }
-            if let Some(wake) = state.queues.get_mut(agent).and_then(Queue::take) {
-                self.turn = place + 1;
-                self.hub.counters.received.one();
-                return Look::Found(delivery(&self.hub, wake));
+            if let Some(wake) = state.queues.get_mut(agent).and_then(HintQueue::take) {
+                self.next_agent = index + 1;
+                self.hub.counters.received.increment();
+                return Polled::Found(delivery(&self.hub, wake));
             }
         }
-        Look::Nothing
+        Polled::Empty
     }
 }
 
-fn delivery(hub: &Arc<Hub>, wake: WakeHint) -> Delivery {
+fn delivery(hub: &Arc<LocalHub>, wake: WakeHint) -> Delivery {
     let (hub, again) = (Arc::clone(hub), wake.clone());
-    Delivery::new(wake, move |verdict| match verdict {
-        DeliveryDecision::Done => {}
-        DeliveryDecision::HandedBack => hub.offer(again, true),
+    Delivery::new(wake, move |decision| match decision {
+        DeliveryDecision::Ack => {}
+        DeliveryDecision::Requeue => hub.offer(again, true),
     })
 }
 
@@ -167,13 +169,13 @@ impl WakeSource for LocalSource {
     async fn next(&mut self) -> Option<Delivery> {
         let hub = Arc::clone(&self.hub);
         loop {
-            // Registered before looking: a hint that arrives in between is not missed.
+            // Register before polling, so that a hint in between is not missed.
             let mut changed = pin!(hub.changed.notified());
             changed.as_mut().enable();
-            match self.look() {
-                Look::Found(delivery) => return Some(delivery),
-                Look::Closed => return None,
-                Look::Nothing => changed.await,
+            match self.poll() {
+                Polled::Found(delivery) => return Some(delivery),
+                Polled::Closed => return None,
+                Polled::Empty => changed.await,
             }
         }
     }
@@ -194,7 +196,7 @@ impl WakeSource for LocalSource {
 #[async_trait]
 impl Dispatch for LocalDispatch {
     fn waker(&self) -> Arc<dyn Waker> {
-        Arc::<Hub>::clone(&self.hub)
+        Arc::<LocalHub>::clone(&self.hub)
     }
 
     async fn source(&self, agents: Vec<AgentName>) -> Result<Box<dyn WakeSource>, DispatchError> {
@@ -202,7 +204,7 @@ impl Dispatch for LocalDispatch {
             return Err(DispatchError::Closed);
         }
         let (hub, paused) = (Arc::clone(&self.hub), BTreeSet::new());
-        Ok(Box::new(LocalSource { hub, agents, turn: 0, paused }))
+        Ok(Box::new(LocalSource { hub, agents, next_agent: 0, paused }))
     }
 
     async fn declare(&self, _: &[AgentName]) -> Result<(), DispatchError> {
@@ -226,18 +228,10 @@ impl Dispatch for LocalDispatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{
-        self,
-        support::{agent, wake},
-    };
+    use crate::testing::{agent, wake};
 
     #[tokio::test]
-    async fn keeps_the_promises_of_every_dispatcher() {
-        conformance::run(async || LocalDispatch::new()).await;
-    }
-
-    #[tokio::test]
-    async fn a_task_waits_once_however_often_it_calls() {
+    async fn repeated_hints_for_a_task_coalesce() {
         let dispatch = LocalDispatch::new();
         for _ in 0..3 {
             dispatch.waker().wake(wake("a", 1));
@@ -247,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_hint_makes_room() {
+    async fn the_oldest_hint_is_dropped_first() {
         let dispatch = LocalDispatch::with_capacity(2);
         let mut source = dispatch.source(vec![agent("a")]).await.unwrap();
         for task in 1..=3 {

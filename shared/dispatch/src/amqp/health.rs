@@ -1,7 +1,7 @@
-//! Whether messages flow, as proven by messages that did.
+//! Health of the message flow, proven by probe messages.
 //!
-//! Guarantee: "ok" means that every open leg (the publisher, each source) has shown within its last interval that the
-//! broker takes or delivers messages. A new process begins unproven.
+//! Guarantee: "ok" means that within its last interval every open path (the publisher, each source)
+//! has proven that the broker accepts or delivers messages. A new process starts unproven.
 
 use std::{
     collections::BTreeMap,
@@ -12,132 +12,132 @@ use std::{
 use longhaul_runtime::readiness::ComponentHandle;
 use tokio::{sync::watch, time::Instant};
 
-/// The health of all legs of one dispatcher.
-pub(super) struct Health {
-    legs: Mutex<Legs>,
-    proven: watch::Sender<bool>,
+/// The health of all message paths of a dispatcher.
+pub(super) struct FlowHealth {
+    paths: Mutex<Paths>,
+    healthy: watch::Sender<bool>,
     component: Option<ComponentHandle>,
 }
 
 #[derive(Default)]
-struct Legs {
-    last: u64,
-    // What ails each; `None` is well.
-    ailments: BTreeMap<u64, Option<&'static str>>,
+struct Paths {
+    last_id: u64,
+    // The failure of each path, if any.
+    failures: BTreeMap<u64, Option<&'static str>>,
 }
 
-/// One leg; it stops counting when dropped.
-pub(super) struct Leg {
-    health: Arc<Health>,
+/// The reporter of one path, which no longer counts once this is dropped.
+pub(super) struct FlowReporter {
+    health: Arc<FlowHealth>,
     id: u64,
 }
 
-impl Health {
+impl FlowHealth {
     pub(super) fn new(component: Option<ComponentHandle>) -> Arc<Self> {
-        let proven = watch::Sender::new(false);
-        Arc::new(Self { legs: Mutex::default(), proven, component })
+        let healthy = watch::Sender::new(false);
+        Arc::new(Self { paths: Mutex::default(), healthy, component })
     }
 
-    /// Adds a leg that has proven nothing yet.
-    pub(super) fn leg(self: &Arc<Self>) -> Leg {
-        let id = self.change(|legs| {
-            legs.last += 1;
-            legs.ailments.insert(legs.last, Some("connecting"));
-            legs.last
+    /// Registers a path, unproven at first.
+    pub(super) fn register(self: &Arc<Self>) -> FlowReporter {
+        let id = self.change(|paths| {
+            paths.last_id += 1;
+            paths.failures.insert(paths.last_id, Some("connecting"));
+            paths.last_id
         });
-        Leg { health: Arc::clone(self), id }
+        FlowReporter { health: Arc::clone(self), id }
     }
 
-    /// Follows whether all legs are proven.
-    pub(super) fn proven(&self) -> watch::Receiver<bool> {
-        self.proven.subscribe()
+    /// Subscribes to whether all paths are healthy.
+    pub(super) fn subscribe(&self) -> watch::Receiver<bool> {
+        self.healthy.subscribe()
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Legs) -> T) -> T {
-        let mut legs = self.legs.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = change(&mut legs);
-        let ailment = legs.ailments.values().find_map(|ailment| *ailment);
-        // Under the lock, so that reports leave in the order of the changes.
-        self.proven.send_replace(ailment.is_none());
-        match (&self.component, ailment) {
+    fn change<T>(&self, change: impl FnOnce(&mut Paths) -> T) -> T {
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut paths);
+        let failure = paths.failures.values().find_map(|failure| *failure);
+        // Report under the lock, so that reports keep the order of the changes.
+        self.healthy.send_replace(failure.is_none());
+        match (&self.component, failure) {
             (Some(component), None) => component.set_ok(),
-            (Some(component), Some(ailment)) => component.set_failed(ailment),
+            (Some(component), Some(failure)) => component.set_failed(failure),
             (None, _) => {}
         }
-        answer
+        result
     }
 }
 
-impl Leg {
-    /// A message made it.
-    pub(super) fn proven(&self) {
+impl FlowReporter {
+    /// Reports that a message passed.
+    pub(super) fn healthy(&self) {
         self.set(None);
     }
 
-    /// None does. `ailment` is shown to whoever may ask.
-    pub(super) fn failed(&self, ailment: &'static str) {
-        self.set(Some(ailment));
+    /// Reports that messages do not pass. `failure` is public.
+    pub(super) fn failed(&self, failure: &'static str) {
+        self.set(Some(failure));
     }
 
-    fn set(&self, ailment: Option<&'static str>) {
-        self.health.change(|legs| legs.ailments.insert(self.id, ailment));
+    fn set(&self, failure: Option<&'static str>) {
+        self.health.change(|paths| paths.failures.insert(self.id, failure));
     }
 }
 
-impl Drop for Leg {
+impl Drop for FlowReporter {
     fn drop(&mut self) {
-        self.health.change(|legs| legs.ailments.remove(&self.id));
+        self.health.change(|paths| paths.failures.remove(&self.id));
     }
 }
 
-/// When to prove, and when a proof is overdue.
-pub(super) struct Proof {
-    every: Duration,
-    within: Duration,
+/// The schedule of probes and their timeouts.
+pub(super) struct ProbeSchedule {
+    interval: Duration,
+    timeout: Duration,
     deadline: Instant,
     awaited: bool,
-    ever: bool,
+    any_arrived: bool,
 }
 
-/// What is due.
+/// The next due step of a [`ProbeSchedule`].
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// Send a proof.
+pub(super) enum ProbeDue {
+    /// Send a probe.
     Send,
-    /// The one sent has not come back in time.
+    /// The probe has not arrived in time.
     Missed,
 }
 
-impl Proof {
-    /// A first proof is due at once.
-    pub(super) fn new(every: Duration, within: Duration) -> Self {
-        Self { every, within, deadline: Instant::now(), awaited: false, ever: false }
+impl ProbeSchedule {
+    /// Creates a schedule; the first probe is due at once.
+    pub(super) fn new(interval: Duration, timeout: Duration) -> Self {
+        Self { interval, timeout, deadline: Instant::now(), awaited: false, any_arrived: false }
     }
 
-    /// Waits for whatever is due next. Cancel-safe.
-    pub(super) async fn due(&mut self) -> Due {
+    /// Waits for the next due step. Cancel-safe.
+    pub(super) async fn due(&mut self) -> ProbeDue {
         tokio::time::sleep_until(self.deadline).await;
         self.awaited = !self.awaited;
         if self.awaited {
-            self.deadline = Instant::now() + self.within;
-            Due::Send
+            self.deadline = Instant::now() + self.timeout;
+            ProbeDue::Send
         } else {
-            // The next one follows at once: a broker that comes back should not wait for its turn.
+            // Probe again at once, to notice quickly when the broker recovers.
             self.deadline = Instant::now();
-            Due::Missed
+            ProbeDue::Missed
         }
     }
 
-    /// A proof came back, be it late.
+    /// Records that a probe arrived, in time or late.
     pub(super) fn arrived(&mut self) {
-        self.ever = true;
+        self.any_arrived = true;
         self.awaited = false;
-        self.deadline = Instant::now() + self.every;
+        self.deadline = Instant::now() + self.interval;
     }
 
-    /// Whether any came back so far.
-    pub(super) fn ever(&self) -> bool {
-        self.ever
+    /// Tells whether any probe has arrived.
+    pub(super) fn any_arrived(&self) -> bool {
+        self.any_arrived
     }
 }
 
@@ -147,14 +147,14 @@ mod tests {
     use longhaul_runtime::Readiness;
 
     #[test]
-    fn all_legs_must_be_proven_and_one_that_is_gone_does_not_count() {
+    fn all_paths_must_be_healthy_and_closed_ones_do_not_count() {
         let readiness = Readiness::new();
-        let health = Health::new(Some(readiness.component("broker")));
-        let (publisher, source) = (health.leg(), health.leg());
-        publisher.proven();
-        assert!(!readiness.is_ready() && !*health.proven().borrow());
-        source.proven();
-        assert!(readiness.is_ready() && *health.proven().borrow());
+        let health = FlowHealth::new(Some(readiness.component("broker")));
+        let (publisher, source) = (health.register(), health.register());
+        publisher.healthy();
+        assert!(!readiness.is_ready() && !*health.subscribe().borrow());
+        source.healthy();
+        assert!(readiness.is_ready() && *health.subscribe().borrow());
         source.failed("no proof");
         assert_eq!(readiness.snapshot().components["broker"].reason.as_deref(), Some("no proof"));
         drop(source);
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_proof_is_sent_at_once_and_again_after_the_interval() {
+    async fn a_probe_is_due_at_once_and_again_after_the_interval() {
         let started = Instant::now();
-        let mut proof = Proof::new(Duration::from_secs(10), Duration::from_secs(5));
-        assert_eq!((proof.due().await, started.elapsed().as_secs()), (Due::Send, 0));
-        proof.arrived();
-        assert_eq!((proof.due().await, started.elapsed().as_secs()), (Due::Send, 10));
-        assert_eq!((proof.due().await, started.elapsed().as_secs()), (Due::Missed, 15));
-        assert_eq!((proof.due().await, started.elapsed().as_secs()), (Due::Send, 15));
+        let mut schedule = ProbeSchedule::new(Duration::from_secs(10), Duration::from_secs(5));
+        assert_eq!((schedule.due().await, started.elapsed().as_secs()), (ProbeDue::Send, 0));
+        schedule.arrived();
+        assert_eq!((schedule.due().await, started.elapsed().as_secs()), (ProbeDue::Send, 10));
+        assert_eq!((schedule.due().await, started.elapsed().as_secs()), (ProbeDue::Missed, 15));
+        assert_eq!((schedule.due().await, started.elapsed().as_secs()), (ProbeDue::Send, 15));
     }
 }

@@ -1,7 +1,8 @@
-//! What has arrived and was not asked for yet.
+//! Deliveries of a source that have arrived and wait for its user.
 //!
-//! Guarantee: it holds nothing for agents that are paused, not even what arrives in the moment of pausing. It holds no more
-//! than the prefetch of its consumers. A crash returns its contents to the broker with the connection.
+//! Guarantee: it holds nothing for paused agents, not even deliveries that arrive while pausing,
+//! and no more than the prefetch of its consumers. A crash returns its contents to the broker with
+//! the connection.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -14,30 +15,30 @@ use tokio::sync::Notify;
 
 use crate::Delivery;
 
-/// Between the driver of a source, which fills it, and its user.
+/// The inbox between the driver of a source and its user.
 #[derive(Default)]
 pub(super) struct Inbox {
-    state: Mutex<State>,
+    state: Mutex<InboxState>,
     arrived: Notify,
-    turned: Notify,
+    pause_changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct InboxState {
     waiting: VecDeque<Delivery>,
     paused: BTreeSet<AgentName>,
     closed: bool,
 }
 
-/// What a look into the inbox found.
-enum Look {
+/// The result of polling the inbox.
+enum Polled {
     Found(Delivery),
-    Nothing,
+    Empty,
     Closed,
 }
 
 impl Inbox {
-    /// Puts a delivery in; when paused or closed it goes back instead.
+    /// Adds a delivery, or requeues it if the inbox is closed or its agent paused.
     pub(super) fn push(&self, delivery: Delivery) {
         let mut state = self.lock();
         if !state.closed && !state.paused.contains(&delivery.wake.agent) {
@@ -52,23 +53,23 @@ impl Inbox {
         loop {
             let mut arrived = pin!(self.arrived.notified());
             arrived.as_mut().enable();
-            match self.look() {
-                Look::Found(delivery) => return Some(delivery),
-                Look::Closed => return None,
-                Look::Nothing => arrived.await,
+            match self.poll() {
+                Polled::Found(delivery) => return Some(delivery),
+                Polled::Closed => return None,
+                Polled::Empty => arrived.await,
             }
         }
     }
 
-    fn look(&self) -> Look {
+    fn poll(&self) -> Polled {
         let mut state = self.lock();
         if state.closed {
-            return Look::Closed;
+            return Polled::Closed;
         }
-        state.waiting.pop_front().map_or(Look::Nothing, Look::Found)
+        state.waiting.pop_front().map_or(Polled::Empty, Polled::Found)
     }
 
-    /// Turns the flow off for these agents, handing back what is here for them, and on for all others.
+    /// Pauses exactly these agents and requeues their deliveries.
     pub(super) fn pause(&self, agents: BTreeSet<AgentName>) {
         let mut state = self.lock();
         if state.paused == agents {
@@ -76,39 +77,41 @@ impl Inbox {
         }
         state.paused = agents;
         let waiting = std::mem::take(&mut state.waiting);
-        let (back, waiting): (Vec<_>, _) =
+        let (requeued, waiting): (Vec<_>, _) =
             waiting.into_iter().partition(|delivery| state.paused.contains(&delivery.wake.agent));
         state.waiting = waiting.into();
         drop(state);
-        // Before the deliveries go back, so that the driver stops consuming first and does not get them again.
-        self.turned.notify_one();
-        drop(back);
+        // Notify before requeueing, so that the driver stops consuming before it could receive them
+        // again.
+        self.pause_changed.notify_one();
+        drop(requeued);
     }
 
-    /// For whom nothing shall be received.
+    /// The paused agents.
     pub(super) fn paused(&self) -> BTreeSet<AgentName> {
         self.lock().paused.clone()
     }
 
-    /// Waits until the flow was turned on or off since the last wait. Cancel-safe; one waiter.
-    pub(super) async fn turned(&self) {
-        self.turned.notified().await;
+    /// Waits for a change of the paused agents since the last wait. Cancel-safe; supports one
+    /// waiter.
+    pub(super) async fn pause_changed(&self) {
+        self.pause_changed.notified().await;
     }
 
-    /// Hands back everything that is here.
+    /// Requeues all deliveries.
     pub(super) fn clear(&self) {
         let waiting = std::mem::take(&mut self.lock().waiting);
         drop(waiting);
     }
 
-    /// Ends it for good.
+    /// Closes the inbox and requeues all deliveries.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.clear();
         self.arrived.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,36 +121,36 @@ mod tests {
     use super::*;
     use crate::{
         DeliveryDecision,
-        conformance::support::{agent, wake},
+        testing::{agent, wake},
     };
     use futures::FutureExt;
     use std::sync::Arc;
     use tokio::sync::mpsc;
 
-    fn delivery(verdicts: &mpsc::UnboundedSender<DeliveryDecision>) -> Delivery {
-        let verdicts = verdicts.clone();
-        Delivery::new(wake("a", 1), move |verdict| verdicts.send(verdict).unwrap())
+    fn delivery(decisions: &mpsc::UnboundedSender<DeliveryDecision>) -> Delivery {
+        let decisions = decisions.clone();
+        Delivery::new(wake("a", 1), move |decision| decisions.send(decision).unwrap())
     }
 
     #[tokio::test]
-    async fn a_paused_inbox_hands_back_what_is_here_and_what_still_arrives() {
-        let (verdicts, mut handed_back) = mpsc::unbounded_channel();
+    async fn a_paused_inbox_requeues_present_and_later_deliveries() {
+        let (decisions, mut decided) = mpsc::unbounded_channel();
         let inbox = Inbox::default();
-        inbox.push(delivery(&verdicts));
+        inbox.push(delivery(&decisions));
         inbox.pause(BTreeSet::from([agent("a"), agent("b")]));
-        inbox.push(delivery(&verdicts));
+        inbox.push(delivery(&decisions));
         assert!(inbox.next().now_or_never().is_none());
         for _ in 0..2 {
-            assert_eq!(handed_back.recv().await, Some(DeliveryDecision::HandedBack));
+            assert_eq!(decided.recv().await, Some(DeliveryDecision::Requeue));
         }
         inbox.pause(BTreeSet::from([agent("b")]));
-        inbox.push(delivery(&verdicts));
+        inbox.push(delivery(&decisions));
         inbox.next().await.unwrap().ack();
-        assert_eq!(handed_back.recv().await, Some(DeliveryDecision::Done));
+        assert_eq!(decided.recv().await, Some(DeliveryDecision::Ack));
     }
 
     #[tokio::test]
-    async fn a_close_wakes_whoever_waits() {
+    async fn a_close_wakes_the_waiter() {
         let inbox = Arc::new(Inbox::default());
         let (next, ()) = tokio::join!(inbox.next(), async { inbox.close() });
         assert!(next.is_none());

@@ -1,24 +1,18 @@
 //! Wake-ups over RabbitMQ: one queue per agent, competing consumers.
 //!
-//! Guarantee: an API node or a worker behaves the same with the broker up, down, slow, full or coming back, but for the
-//! latency of new work. Connections are made in the background and made again when they fail. A crash on either side loses
-//! or repeats hints only.
+//! Guarantee: API nodes and workers behave the same whether the broker is up, down, slow, full or
+//! recovering; only new work starts later. Connections are opened in the background and reopened
+//! when they fail. A crash on either side loses or repeats hints only.
 
-mod address;
-mod body;
-mod driver;
-mod flight;
+mod connection;
 mod health;
 mod inbox;
-mod lines;
-mod link;
-mod merging;
+mod message;
+mod options;
 mod outbox;
 mod publisher;
-mod settings;
-mod socket;
-#[cfg(test)]
-mod tests;
+mod source_driver;
+mod subscriptions;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -28,56 +22,60 @@ use longhaul_runtime::{TaskSet, readiness::ComponentHandle};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use settings::AmqpOptions;
+pub use options::AmqpOptions;
 
 use self::{
-    driver::Driver, health::Health, inbox::Inbox, link::Link, outbox::Outbox, outbox::ProofRequest,
-    publisher::Publisher,
+    connection::{AmqpError, BrokerConnection},
+    health::FlowHealth,
+    inbox::Inbox,
+    outbox::{Outbox, ProbeRequest},
+    publisher::{Publisher, PublisherParts},
+    source_driver::{SourceDriver, SourceDriverParts},
 };
 use crate::{
     Delivery, Dispatch, DispatchCounts, DispatchError, WakeSource, Waker, counters::Counters,
 };
 
-/// Proofs that sources may ask for at a time.
-const PROOFS: usize = 64;
+/// Maximum number of probe requests that wait for the publisher.
+const MAX_PROBE_REQUESTS: usize = 64;
 
-/// The dispatcher of a deployment with RabbitMQ.
+/// The dispatcher over RabbitMQ.
 pub struct AmqpDispatch {
-    settings: Arc<AmqpOptions>,
+    options: Arc<AmqpOptions>,
     counters: Arc<Counters>,
-    health: Arc<Health>,
+    health: Arc<FlowHealth>,
     outbox: Arc<Outbox>,
-    proofs: mpsc::Sender<ProofRequest>,
+    probes: mpsc::Sender<ProbeRequest>,
     tasks: TaskSet,
     closing: CancellationToken,
 }
 
 impl AmqpDispatch {
-    /// Begins to connect, in the background. `component` is told whether messages are proven to flow: that the broker
-    /// confirms what is published and, for each source, that a message sent to it arrives.
+    /// Starts to connect in the background. `component` reports whether messages flow, as proven by
+    /// probes: the broker confirms publishes and, for each source, a message sent to it arrives.
     ///
-    /// Must be called within a Tokio runtime; [`DispatchError::BadAddress`] is its only error.
+    /// Must be called within a Tokio runtime. The only error is [`DispatchError::BadAddress`].
     pub fn start(
-        settings: AmqpOptions,
+        options: AmqpOptions,
         component: Option<ComponentHandle>,
     ) -> Result<Self, DispatchError> {
-        settings.address()?;
-        let settings = Arc::new(settings);
+        options.address()?;
+        let options = Arc::new(options);
         let counters = Arc::new(Counters::default());
-        let health = Health::new(component);
+        let health = FlowHealth::new(component);
         let (closing, tasks) = (CancellationToken::new(), TaskSet::new());
-        let (outbox, outgoing) = Outbox::new(settings.outbox, Arc::clone(&counters));
-        let (proofs, requests) = mpsc::channel(PROOFS);
-        let publisher = Publisher::new(publisher::Parts {
-            settings: Arc::clone(&settings),
-            outbox: outgoing,
-            proofs: requests,
+        let (outbox, hints) = Outbox::new(options.outbox_capacity, Arc::clone(&counters));
+        let (probes, requests) = mpsc::channel(MAX_PROBE_REQUESTS);
+        let publisher = Publisher::new(PublisherParts {
+            options: Arc::clone(&options),
+            outbox: hints,
+            probes: requests,
             counters: Arc::clone(&counters),
-            leg: health.leg(),
+            reporter: health.register(),
             closing: closing.clone(),
         });
         tasks.spawn("wake-up publisher", publisher.run());
-        Ok(Self { settings, counters, health, outbox: Arc::new(outbox), proofs, tasks, closing })
+        Ok(Self { options, counters, health, outbox: Arc::new(outbox), probes, tasks, closing })
     }
 }
 
@@ -130,13 +128,13 @@ impl Dispatch for AmqpDispatch {
             return Err(DispatchError::Closed);
         }
         let (inbox, stop) = (Arc::new(Inbox::default()), self.closing.child_token());
-        let driver = Driver::new(driver::Parts {
-            settings: Arc::clone(&self.settings),
+        let driver = SourceDriver::new(SourceDriverParts {
+            options: Arc::clone(&self.options),
             agents: agents.clone(),
             inbox: Arc::clone(&inbox),
-            proofs: self.proofs.clone(),
+            probes: self.probes.clone(),
             counters: Arc::clone(&self.counters),
-            leg: self.health.leg(),
+            reporter: self.health.register(),
             stop: stop.clone(),
         });
         self.tasks.spawn("wake-up source", driver.run());
@@ -144,23 +142,24 @@ impl Dispatch for AmqpDispatch {
     }
 
     async fn declare(&self, agents: &[AgentName]) -> Result<(), DispatchError> {
-        let unavailable = |error: link::Trouble| DispatchError::Unavailable(error.to_string());
-        let link = Link::open(&self.settings, "declare").await.map_err(unavailable)?;
+        let unavailable = |error: AmqpError| DispatchError::Unavailable(error.to_string());
+        let options = &self.options;
+        let opened = BrokerConnection::open(options, "declare").await;
+        let connection = opened.map_err(unavailable)?;
         for agent in agents {
-            let declared =
-                timeout(self.settings.connect_timeout, link.declare(&self.settings, agent));
-            match declared.await {
+            let declare = connection.declare_queue(options, agent);
+            match timeout(options.connect_timeout, declare).await {
                 Ok(declared) => declared.map_err(unavailable)?,
                 Err(_) => return Err(DispatchError::Unavailable("it does not answer".to_owned())),
             }
         }
-        link.close().await;
+        connection.close().await;
         Ok(())
     }
 
     async fn wait_connected(&self, limit: Duration) -> Result<(), DispatchError> {
-        let mut proven = self.health.proven();
-        match timeout(limit, proven.wait_for(|proven| *proven)).await {
+        let mut healthy = self.health.subscribe();
+        match timeout(limit, healthy.wait_for(|healthy| *healthy)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(DispatchError::Closed),
             Err(_) => Err(DispatchError::Unavailable(format!("not connected within {limit:?}"))),
@@ -173,8 +172,8 @@ impl Dispatch for AmqpDispatch {
 
     async fn close(&self) {
         self.closing.cancel();
-        if timeout(self.settings.close_timeout, self.tasks.wait()).await.is_err() {
-            tracing::warn!("the broker did not take the last wake-ups in time; workers probe");
+        if timeout(self.options.close_timeout, self.tasks.wait()).await.is_err() {
+            tracing::warn!("wake-ups dropped on close: broker too slow; workers poll");
         }
     }
 }

@@ -1,211 +1,225 @@
-//! Takes hints from the outbox to the broker, on a connection of its own.
+//! Publishes hints from the outbox to the broker, on a dedicated connection.
 //!
-//! Guarantee: a publish never waits for the confirm of another, what is unconfirmed is bounded, and nothing is given up
-//! without being counted. A hint that was refused, returned or lost with its connection gets one more try; a missing queue
-//! is declared before it. Hints for one agent that wait together leave as one message. With the connection gone, hints wait in
-//! the outbox until it is full. A crash loses hints only.
+//! Guarantee: no publish waits for the confirm of another, the number of unconfirmed messages is
+//! bounded, and every lost hint is counted. A hint that was refused, returned or lost with its
+//! connection gets one more attempt; a missing queue is declared first. While the connection is
+//! down, hints wait in the outbox until it is full. A crash loses hints only.
 
 use std::{
     collections::{BTreeSet, HashMap},
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
-use lapin::{Confirmation, message::BasicReturnMessage};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use lapin::{
+    BasicProperties, Channel, Confirmation,
+    message::BasicReturnMessage,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
 use longhaul_runtime::Backoff;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    body,
-    flight::{Flight, Runway, Sent},
-    health::{Due, Leg, Proof},
-    link::{Link, Trouble},
-    merging::Merging,
-    outbox::{Outgoing, ProofRequest},
-    settings::AmqpOptions,
+    connection::{AmqpError, BrokerConnection},
+    health::{FlowReporter, ProbeDue, ProbeSchedule},
+    message,
+    options::AmqpOptions,
+    outbox::{CoalescingQueue, PendingHint, ProbeRequest},
 };
 use crate::counters::Counters;
 
-/// Tries that a hint gets.
-const TRIES: u8 = 2;
+/// Maximum number of times a hint is published.
+const MAX_ATTEMPTS_PER_HINT: u8 = 2;
 
-/// Hints taken from the outbox at a time.
-const BATCH: usize = 1024;
+/// Maximum number of hints taken from the outbox at once.
+const MAX_HINTS_PER_BATCH: usize = 1024;
 
-/// What a publisher works with.
-pub(super) struct Parts {
-    pub(super) settings: Arc<AmqpOptions>,
-    pub(super) outbox: mpsc::Receiver<Outgoing>,
-    pub(super) proofs: mpsc::Receiver<ProofRequest>,
+/// The dependencies of a [`Publisher`].
+pub(super) struct PublisherParts {
+    pub(super) options: Arc<AmqpOptions>,
+    pub(super) outbox: mpsc::Receiver<PendingHint>,
+    pub(super) probes: mpsc::Receiver<ProbeRequest>,
     pub(super) counters: Arc<Counters>,
-    pub(super) leg: Leg,
+    pub(super) reporter: FlowReporter,
     pub(super) closing: CancellationToken,
 }
 
 /// The publishing side of a dispatcher.
 pub(super) struct Publisher {
-    parts: Parts,
-    // Hints that are to be sent, also those that get another try.
-    merging: Merging,
-    // Published and not confirmed, by a number of our own.
-    flying: HashMap<u64, Outgoing>,
+    parts: PublisherParts,
+    // Hints to publish, including retries.
+    queue: CoalescingQueue,
+    // Published and unconfirmed hints, by a local number.
+    unconfirmed: HashMap<u64, PendingHint>,
     last_id: u64,
-    // Whether an own proof is unconfirmed; a blocked broker would collect them.
-    proving: bool,
+    // At most one unconfirmed probe, so that they do not pile up at a blocked broker.
+    own_probe_in_flight: bool,
 }
 
 impl Publisher {
-    pub(super) fn new(parts: Parts) -> Self {
-        let (merging, flying) = (Merging::default(), HashMap::new());
-        Self { parts, merging, flying, last_id: 0, proving: false }
+    pub(super) fn new(parts: PublisherParts) -> Self {
+        let (queue, unconfirmed) = (CoalescingQueue::default(), HashMap::new());
+        Self { parts, queue, unconfirmed, last_id: 0, own_probe_in_flight: false }
     }
 
-    /// Publishes until closed, and then on until everything is confirmed or the connection fails.
+    /// Publishes until closed, then until everything is confirmed or the connection fails.
     pub(super) async fn run(mut self) {
+        let options = Arc::clone(&self.parts.options);
         let closing = self.parts.closing.clone();
         let mut failures = 0;
         while !closing.is_cancelled() {
-            let mut proof =
-                Proof::new(self.parts.settings.proof_every, self.parts.settings.proof_within);
-            let Err(trouble) = self.session(&mut proof).await else { break };
-            self.recall();
-            self.parts.leg.failed("cannot publish to the broker");
-            self.parts.counters.reconnects.one();
-            failures = if proof.ever() { 0 } else { failures + 1 };
-            let advice = trouble.advice(&self.parts.settings);
-            tracing::warn!(%trouble, failures, advice, "wake-ups cannot be sent for now; workers probe");
-            // Either way the loop goes on; the close only makes it sooner.
+            let mut schedule = ProbeSchedule::new(options.probe_interval, options.probe_timeout);
+            let Err(error) = self.session(&mut schedule).await else { break };
+            self.requeue_unconfirmed();
+            self.parts.reporter.failed("cannot publish to the broker");
+            self.parts.counters.reconnects.increment();
+            failures = if schedule.any_arrived() { 0 } else { failures + 1 };
+            let advice = error.advice(&options);
+            tracing::warn!(%error, failures, advice, "wake-up publisher disconnected; workers poll");
+            // A close cuts the wait short; the loop condition sees it.
             let _ = timeout(Backoff::RECONNECT.random_delay(failures), closing.cancelled()).await;
         }
-        self.give_up_rest();
+        self.drop_remaining();
     }
 
-    /// One connection's life. Ends well only by a close.
-    async fn session(&mut self, proof: &mut Proof) -> Result<(), Trouble> {
-        let settings = Arc::clone(&self.parts.settings);
+    /// Opens a connection and publishes on it. Returns `Ok` on a close only.
+    async fn session(&mut self, schedule: &mut ProbeSchedule) -> Result<(), AmqpError> {
+        let options = Arc::clone(&self.parts.options);
         let closing = self.parts.closing.clone();
-        let runway = async {
-            let link = Link::open(&settings, "publisher").await?;
-            Runway::new(link, settings.connect_timeout).await
+        let channel = async {
+            let connection = BrokerConnection::open(&options, "publisher").await?;
+            PublishChannel::new(connection, options.connect_timeout).await
         };
-        let runway = tokio::select! {
+        let channel = tokio::select! {
             () = closing.cancelled() => return Ok(()),
-            runway = runway => runway?,
+            channel = channel => channel?,
         };
-        self.proving = false;
-        self.fly(&runway, proof).await?;
-        runway.link.close().await;
+        self.own_probe_in_flight = false;
+        self.publish_until_closed(&channel, schedule).await?;
+        channel.connection.close().await;
         Ok(())
     }
 
-    async fn fly(&mut self, runway: &Runway, proof: &mut Proof) -> Result<(), Trouble> {
-        let mut flights: FuturesUnordered<Flight> = FuturesUnordered::new();
-        let mut failure = pin!(runway.link.failure());
+    async fn publish_until_closed(
+        &mut self,
+        channel: &PublishChannel,
+        schedule: &mut ProbeSchedule,
+    ) -> Result<(), AmqpError> {
+        let mut in_flight: FuturesUnordered<PublishFuture> = FuturesUnordered::new();
+        let mut failure = pin!(channel.connection.failed());
         let mut batch = Vec::new();
-        let limit = self.parts.settings.outstanding.max(1);
+        let limit = self.parts.options.max_unconfirmed.max(1);
         loop {
-            while flights.len() < limit
-                && let Some(outgoing) = self.merging.take()
+            while in_flight.len() < limit
+                && let Some(hint) = self.queue.pop()
             {
-                flights.extend(self.publish(runway, outgoing));
+                in_flight.extend(self.publish(channel, hint));
             }
             let outbox = &mut self.parts.outbox;
             let closed = outbox.is_closed() && outbox.is_empty();
-            if closed && self.flying.is_empty() && self.merging.is_empty() {
+            if closed && self.unconfirmed.is_empty() && self.queue.is_empty() {
                 return Ok(());
             }
             tokio::select! {
                 biased;
-                trouble = &mut failure => return Err(trouble),
+                error = &mut failure => return Err(error),
                 () = self.parts.closing.cancelled(), if !outbox.is_closed() => outbox.close(),
-                due = proof.due() => flights.extend(self.prove(runway, &due)?),
-                Some((sent, landed)) = flights.next(), if !flights.is_empty() => {
-                    if let Some(message) = self.land(sent, landed?, proof) {
-                        self.heal(runway, message, &mut flights, proof).await?;
+                due = schedule.due() => in_flight.extend(self.probe(channel, &due)?),
+                Some((published, confirmation)) = in_flight.next(), if !in_flight.is_empty() => {
+                    if let Some(message) = self.handle_confirm(published, confirmation?, schedule) {
+                        self.redeclare_and_retry(channel, message, &mut in_flight, schedule).await?;
                     }
                 }
-                Some(request) = self.parts.proofs.recv() => {
-                    flights.push(runway.prove(request.queue, Sent::Proof(request.taken)));
+                Some(request) = self.parts.probes.recv() => {
+                    let probe = Published::SourceProbe(request.confirmed);
+                    in_flight.push(channel.probe(request.queue, probe));
                 }
-                _ = outbox.recv_many(&mut batch, BATCH), if !closed => {
-                    for outgoing in batch.drain(..) {
-                        self.put(outgoing);
+                _ = outbox.recv_many(&mut batch, MAX_HINTS_PER_BATCH), if !closed => {
+                    for hint in batch.drain(..) {
+                        self.push(hint);
                     }
                 }
             }
         }
     }
 
-    fn put(&mut self, outgoing: Outgoing) {
-        if !self.merging.put(outgoing) {
-            self.parts.counters.coalesced.one();
+    fn push(&mut self, hint: PendingHint) {
+        if !self.queue.push(hint) {
+            self.parts.counters.coalesced.increment();
         }
     }
 
-    /// Puts a hint on its way, unless it is worthless by now.
-    fn publish(&mut self, runway: &Runway, outgoing: Outgoing) -> Option<Flight> {
-        if outgoing.since.elapsed() >= self.parts.settings.message_ttl {
-            self.merging.landed(&outgoing.wake.agent);
-            self.parts.counters.dropped.add(outgoing.hint_count as usize);
+    /// Publishes a hint, unless it has expired.
+    fn publish(&mut self, channel: &PublishChannel, hint: PendingHint) -> Option<PublishFuture> {
+        if hint.created_at.elapsed() >= self.parts.options.message_ttl {
+            self.queue.settled(&hint.wake.agent);
+            self.parts.counters.dropped.add(hint.hint_count as usize);
             return None;
         }
         self.last_id += 1;
-        self.parts.counters.published.one();
-        let queue = self.parts.settings.queue(&outgoing.wake.agent);
-        let flight = runway.publish(queue, &outgoing, Sent::Wake(self.last_id));
-        self.flying.insert(self.last_id, outgoing);
-        Some(flight)
+        self.parts.counters.published.increment();
+        let queue = self.parts.options.queue_name(&hint.wake.agent);
+        let publish = channel.publish(queue, &hint, Published::Hint(self.last_id));
+        self.unconfirmed.insert(self.last_id, hint);
+        Some(publish)
     }
 
-    /// Sends the publisher's own proof, or judges that it is missing. A blocked connection is kept: it is the broker that
-    /// has no room, and a new connection would not find any.
-    fn prove(&mut self, runway: &Runway, due: &Due) -> Result<Option<Flight>, Trouble> {
+    /// Sends the publisher's own probe, or handles a missed one. A blocked connection is kept: the
+    /// broker is short of resources, and a new connection would be blocked too.
+    fn probe(
+        &mut self,
+        channel: &PublishChannel,
+        due: &ProbeDue,
+    ) -> Result<Option<PublishFuture>, AmqpError> {
         match due {
-            Due::Send if self.proving => Ok(None),
-            Due::Send => {
-                self.proving = true;
-                Ok(Some(runway.prove(String::new(), Sent::Own)))
+            ProbeDue::Send if self.own_probe_in_flight => Ok(None),
+            ProbeDue::Send => {
+                self.own_probe_in_flight = true;
+                Ok(Some(channel.probe(String::new(), Published::OwnProbe)))
             }
-            // Waiting on would keep a dispatcher that was closed.
-            Due::Missed if runway.link.is_blocked() && !self.parts.outbox.is_closed() => {
+            // Once closed, do not wait for the broker to recover.
+            ProbeDue::Missed
+                if channel.connection.is_blocked() && !self.parts.outbox.is_closed() =>
+            {
                 self.parts
-                    .leg
+                    .reporter
                     .failed("the broker takes no messages: it is short of memory or disk");
                 Ok(None)
             }
-            Due::Missed => Err(Trouble::Lost("the broker confirms nothing")),
+            ProbeDue::Missed => Err(AmqpError::Lost("the broker confirms nothing")),
         }
     }
 
-    /// Deals with a confirm, and answers with the message that came back with it. That need not be the one confirmed: the
-    /// client hands a returned message to whichever confirm comes next.
-    fn land(
+    /// Handles a confirm and returns the message returned with it. That may be another message than
+    /// the confirmed one: the client attaches a returned message to the next confirm.
+    fn handle_confirm(
         &mut self,
-        sent: Sent,
+        published: Published,
         confirmation: Confirmation,
-        proof: &mut Proof,
+        schedule: &mut ProbeSchedule,
     ) -> Option<BasicReturnMessage> {
-        let taken = !confirmation.is_nack();
+        let acked = !confirmation.is_nack();
         let message = confirmation.take_message();
-        match sent {
-            Sent::Own => {
-                self.proving = false;
-                proof.arrived();
-                self.parts.leg.proven();
+        match published {
+            Published::OwnProbe => {
+                self.own_probe_in_flight = false;
+                schedule.arrived();
+                self.parts.reporter.healthy();
             }
             // The source may be gone.
-            Sent::Proof(asker) => drop(asker.send(())),
-            Sent::Wake(id) => {
-                if let Some(outgoing) = self.flying.remove(&id) {
-                    self.merging.landed(&outgoing.wake.agent);
-                    match (&message, taken) {
-                        (None, true) => self.parts.counters.confirmed.one(),
-                        (None, false) => self.retry(outgoing),
+            Published::SourceProbe(notify) => drop(notify.send(())),
+            Published::Hint(id) => {
+                if let Some(hint) = self.unconfirmed.remove(&id) {
+                    self.queue.settled(&hint.wake.agent);
+                    match (&message, acked) {
+                        (None, true) => self.parts.counters.confirmed.increment(),
+                        (None, false) => self.retry(hint),
                         (Some(_), _) => {}
                     }
                 }
@@ -214,65 +228,141 @@ impl Publisher {
         message
     }
 
-    /// Declares the queues that were missing, also for what comes back meanwhile, and sends their hints again.
-    async fn heal(
+    /// Declares the missing queues of returned messages, including those returned meanwhile, and
+    /// retries their hints.
+    async fn redeclare_and_retry(
         &mut self,
-        runway: &Runway,
+        channel: &PublishChannel,
         first: BasicReturnMessage,
-        flights: &mut FuturesUnordered<Flight>,
-        proof: &mut Proof,
-    ) -> Result<(), Trouble> {
+        in_flight: &mut FuturesUnordered<PublishFuture>,
+        schedule: &mut ProbeSchedule,
+    ) -> Result<(), AmqpError> {
         let mut returned = vec![first];
-        while let Some(Some((sent, landed))) = futures::FutureExt::now_or_never(flights.next()) {
-            returned.extend(self.land(sent, landed?, proof));
+        while let Some(Some((published, confirmation))) = in_flight.next().now_or_never() {
+            returned.extend(self.handle_confirm(published, confirmation?, schedule));
         }
         self.parts.counters.returned.add(returned.len());
-        let settings = Arc::clone(&self.parts.settings);
-        let agents: BTreeSet<_> =
-            returned.iter().filter_map(|it| settings.agent(it.routing_key.as_str())).collect();
+        let options = Arc::clone(&self.parts.options);
+        let agents: BTreeSet<_> = returned
+            .iter()
+            .filter_map(|one| options.queue_agent(one.routing_key.as_str()))
+            .collect();
         for agent in agents {
-            let declared =
-                timeout(settings.connect_timeout, runway.link.declare(&settings, &agent));
-            declared.await.map_err(|_| Trouble::Lost("declaring a queue hangs"))??;
+            let declared = timeout(
+                options.connect_timeout,
+                channel.connection.declare_queue(&options, &agent),
+            );
+            declared.await.map_err(|_| AmqpError::Lost("declaring a queue hangs"))??;
         }
         for message in returned {
-            let agent = settings.agent(message.routing_key.as_str());
-            let wake = agent.and_then(|it| body::decode(it, &message.data, &message.properties));
-            let attempt = body::attempt(&message.properties);
+            let agent = options.queue_agent(message.routing_key.as_str());
+            let wake =
+                agent.and_then(|agent| message::decode(agent, &message.data, &message.properties));
+            let attempt = message::attempt(&message.properties);
             match wake {
                 Some((wake, hint_count)) => {
-                    self.retry(Outgoing { wake, hint_count, attempt, since: Instant::now() });
+                    self.retry(PendingHint {
+                        wake,
+                        hint_count,
+                        attempt,
+                        created_at: Instant::now(),
+                    });
                 }
-                None => self.parts.counters.dropped.one(),
+                None => self.parts.counters.dropped.increment(),
             }
         }
         Ok(())
     }
 
-    fn retry(&mut self, outgoing: Outgoing) {
-        let attempt = outgoing.attempt.saturating_add(1);
-        if attempt < TRIES {
-            self.put(Outgoing { attempt, ..outgoing });
+    fn retry(&mut self, hint: PendingHint) {
+        let attempt = hint.attempt.saturating_add(1);
+        if attempt < MAX_ATTEMPTS_PER_HINT {
+            self.push(PendingHint { attempt, ..hint });
         } else {
-            self.parts.counters.dropped.add(outgoing.hint_count as usize);
+            self.parts.counters.dropped.add(hint.hint_count as usize);
         }
     }
 
-    /// Takes back what a lost connection left unconfirmed.
-    fn recall(&mut self) {
-        self.merging.all_landed();
-        for (_, outgoing) in std::mem::take(&mut self.flying) {
-            self.retry(outgoing);
+    /// Retries the hints that a lost connection left unconfirmed.
+    fn requeue_unconfirmed(&mut self) {
+        self.queue.reset_in_flight();
+        for (_, hint) in std::mem::take(&mut self.unconfirmed) {
+            self.retry(hint);
         }
     }
 
-    fn give_up_rest(&mut self) {
+    /// Counts everything left in the outbox and the queue as dropped.
+    fn drop_remaining(&mut self) {
         self.parts.outbox.close();
-        let flying = self.flying.values().map(|outgoing| outgoing.hint_count as usize);
-        let mut left = flying.sum::<usize>() + self.merging.hints();
+        let unconfirmed = self.unconfirmed.values().map(|hint| hint.hint_count as usize);
+        let mut dropped = unconfirmed.sum::<usize>() + self.queue.hint_count();
         while self.parts.outbox.try_recv().is_ok() {
-            left += 1;
+            dropped += 1;
         }
-        self.parts.counters.dropped.add(left);
+        self.parts.counters.dropped.add(dropped);
+    }
+}
+
+/// A published message whose confirm is awaited.
+enum Published {
+    /// A hint, by its local number.
+    Hint(u64),
+    /// A probe of a source, which is notified of the confirm.
+    SourceProbe(oneshot::Sender<()>),
+    /// The publisher's own probe. It goes to no queue: the confirm is the proof.
+    OwnProbe,
+}
+
+/// A publish in flight; resolves with its confirm or an error.
+type PublishFuture = BoxFuture<'static, (Published, lapin::Result<Confirmation>)>;
+
+/// A connection with a channel in confirm mode.
+struct PublishChannel {
+    connection: BrokerConnection,
+    channel: Channel,
+}
+
+impl PublishChannel {
+    async fn new(connection: BrokerConnection, limit: Duration) -> Result<Self, AmqpError> {
+        let opened = timeout(limit, async {
+            let channel = connection.channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok::<_, AmqpError>(channel)
+        });
+        let channel = opened.await.map_err(|_| AmqpError::Lost("opening a channel hangs"))??;
+        Ok(Self { connection, channel })
+    }
+
+    /// Publishes a hint as mandatory: the broker returns it if the queue is missing.
+    fn publish(&self, queue: String, hint: &PendingHint, published: Published) -> PublishFuture {
+        let properties = message::properties(&hint.wake, hint.attempt);
+        let body = message::encode(&hint.wake, hint.hint_count);
+        self.start(queue, true, body, properties, published)
+    }
+
+    /// Publishes a probe. The broker discards it if the queue is missing.
+    fn probe(&self, queue: String, published: Published) -> PublishFuture {
+        self.start(queue, false, Vec::new(), BasicProperties::default(), published)
+    }
+
+    fn start(
+        &self,
+        queue: String,
+        mandatory: bool,
+        body: Vec<u8>,
+        properties: BasicProperties,
+        published: Published,
+    ) -> PublishFuture {
+        let channel = self.channel.clone();
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+        Box::pin(async move {
+            let written =
+                channel.basic_publish("".into(), queue.into(), options, &body, properties).await;
+            let confirmation = match written {
+                Ok(confirm) => confirm.await,
+                Err(error) => Err(error),
+            };
+            (published, confirmation)
+        })
     }
 }

@@ -9,7 +9,7 @@ use crate::{Assignment, Executor, Outcome, OutputStopped, TaskContext};
 use futures::FutureExt;
 use longhaul_domain::{
     CheckpointName, EntryBody, Json, JsonObject, Message, Part, Task, TaskState, Timestamp,
-    offload::offload_to_blobs, log::StatusChange,
+    log::StatusChange, offload::offload_to_blobs,
 };
 use std::{
     any::Any,

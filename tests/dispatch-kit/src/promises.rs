@@ -1,21 +1,21 @@
-//! The promises, one function each.
+//! The promises of every dispatcher, one function each.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::FutureExt;
+use longhaul_dispatch::{Dispatch, DispatchError, WakeHint, WakeSource};
 use longhaul_runtime::TraceContext;
 
-use super::support::{LIMIT, agent, receive, take, take_hints, wake};
-use crate::{Dispatch, DispatchError, WakeHint, WakeSource};
+use crate::support::{WAIT_TIMEOUT, agent, receive, take, take_hints, wake};
 
 async fn source<D: Dispatch>(dispatch: &D, agents: &[&str]) -> Box<dyn WakeSource> {
     let agents = agents.iter().map(|name| agent(name)).collect();
     let source = dispatch.source(agents).await.expect("an open dispatcher gives sources");
-    dispatch.wait_connected(LIMIT).await.expect("the broker of this test is up");
+    dispatch.wait_connected(WAIT_TIMEOUT).await.expect("the broker of this test is up");
     source
 }
 
-pub(super) async fn a_wake_up_goes_to_exactly_one_of_two_sources<D: Dispatch>(dispatch: &D) {
+pub(super) async fn a_hint_goes_to_exactly_one_of_two_sources<D: Dispatch>(dispatch: &D) {
     let (mut one, mut two) = (source(dispatch, &["a"]).await, source(dispatch, &["a"]).await);
     let sent: Vec<WakeHint> = (0..100).map(|task| wake("a", task)).collect();
     for wake in &sent {
@@ -31,9 +31,9 @@ pub(super) async fn a_wake_up_goes_to_exactly_one_of_two_sources<D: Dispatch>(di
         seen += delivery.hint_count() as usize;
         delivery.ack();
     }
-    assert_eq!(seen, sent.len(), "no wake-up came twice and none was lost");
+    assert_eq!(seen, sent.len(), "every hint arrived exactly once");
     let more = one.next().now_or_never().is_some() || two.next().now_or_never().is_some();
-    assert!(!more, "nothing came that was not sent");
+    assert!(!more, "no other hint arrived");
     dispatch.close().await;
 }
 
@@ -47,21 +47,21 @@ pub(super) async fn the_trace_travels_along<D: Dispatch>(dispatch: &D) {
     dispatch.close().await;
 }
 
-pub(super) async fn what_a_dropped_source_held_goes_to_another<D: Dispatch>(dispatch: &D) {
+pub(super) async fn hints_of_a_dropped_source_go_to_another<D: Dispatch>(dispatch: &D) {
     let mut dying = source(dispatch, &["a"]).await;
     dispatch.waker().wake(wake("a", 1));
     let held = receive(dying.as_mut()).await;
     dispatch.waker().wake(wake("a", 2));
     drop(dying);
     drop(held);
-    let mut heir = source(dispatch, &["a"]).await;
-    let mut tasks = take_hints(heir.as_mut(), 2).await;
+    let mut successor = source(dispatch, &["a"]).await;
+    let mut tasks = take_hints(successor.as_mut(), 2).await;
     tasks.sort_unstable();
     assert_eq!(tasks, [wake("a", 1).task, wake("a", 2).task]);
     dispatch.close().await;
 }
 
-pub(super) async fn what_is_not_acknowledged_comes_again<D: Dispatch>(dispatch: &D) {
+pub(super) async fn an_unacknowledged_hint_is_delivered_again<D: Dispatch>(dispatch: &D) {
     let mut source = source(dispatch, &["a"]).await;
     dispatch.waker().wake(wake("a", 1));
     drop(receive(source.as_mut()).await);
@@ -69,12 +69,12 @@ pub(super) async fn what_is_not_acknowledged_comes_again<D: Dispatch>(dispatch: 
     dispatch.close().await;
 }
 
-pub(super) async fn a_paused_source_hands_back_and_receives_nothing<D: Dispatch>(dispatch: &D) {
+pub(super) async fn a_paused_source_requeues_and_receives_nothing<D: Dispatch>(dispatch: &D) {
     let mut full = source(dispatch, &["a"]).await;
     for task in 0..4 {
         dispatch.waker().wake(wake("a", task));
     }
-    // It has received one, so the others are on their way to it or there already.
+    // It has received one hint, so the others are on their way or there already.
     drop(receive(full.as_mut()).await);
     full.pause().await;
     assert!(full.next().now_or_never().is_none(), "a paused source receives nothing");
@@ -101,15 +101,15 @@ pub(super) async fn a_resumed_source_receives_again<D: Dispatch>(dispatch: &D) {
     dispatch.close().await;
 }
 
-/// Takes wake-ups until this one comes. A source that is dropped may give back what it had taken, so earlier ones may come
-/// again; later ones are not there yet.
+/// Takes hints until `wanted` arrives. Earlier ones may be delivered again, requeued by a dropped
+/// source; later ones must not.
 async fn take_up_to(source: &mut dyn WakeSource, wanted: &WakeHint) {
     loop {
         let taken = take(source).await;
         if taken == *wanted {
             return;
         }
-        assert!(taken.task < wanted.task, "{taken:?} came before {wanted:?}");
+        assert!(taken.task < wanted.task, "{taken:?} arrived before {wanted:?}");
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn a_source_can_leave_some_of_its_agents_to_others<D: Dispatch>
             biased;
             delivery = narrow.next() => {
                 let agent = delivery.map(|delivery| delivery.wake.agent.clone());
-                assert_ne!(agent, Some(self::agent("a")), "what was left to others came all the same");
+                assert_ne!(agent, Some(self::agent("a")), "a hint left to others was received");
             }
             () = take_up_to(other.as_mut(), &wanted) => {}
         }
@@ -139,7 +139,7 @@ pub(super) async fn a_source_can_leave_some_of_its_agents_to_others<D: Dispatch>
     dispatch.close().await;
 }
 
-pub(super) async fn wake_ups_for_other_agents_are_not_seen<D: Dispatch>(dispatch: &D) {
+pub(super) async fn hints_for_other_agents_are_not_received<D: Dispatch>(dispatch: &D) {
     let mut both = source(dispatch, &["a", "b"]).await;
     let mut third = source(dispatch, &["c"]).await;
     for name in ["a", "c", "b"] {
@@ -159,7 +159,7 @@ pub(super) async fn an_abandoned_wait_loses_nothing<D: Dispatch>(dispatch: &D) {
     }
     let mut seen = 0;
     while seen < 50 {
-        // Waits that are given up at once, many of them while something arrives.
+        // Abandon each wait at once, many of them while a hint arrives.
         match source.next().now_or_never() {
             Some(delivery) => {
                 let delivery = delivery.expect("the source has not ended");
@@ -178,20 +178,28 @@ pub(super) async fn overflow_never_blocks<D: Dispatch>(dispatch: &D) {
     let flood = tokio::task::spawn_blocking(move || {
         (0..50_000).for_each(|task| waker.wake(wake("flooded", task)));
     });
-    tokio::time::timeout(LIMIT, flood).await.expect("waking does not block").expect("nor panic");
+    tokio::time::timeout(WAIT_TIMEOUT, flood)
+        .await
+        .expect("waking does not block")
+        .expect("waking does not panic");
     let mut source = source(dispatch, &["flooded"]).await;
     take(source.as_mut()).await;
     dispatch.close().await;
 }
 
-pub(super) async fn a_close_ends_sources_and_refuses_new_ones<D: Dispatch>(dispatch: &D) {
+pub(super) async fn a_close_ends_sources_and_rejects_new_ones<D: Dispatch>(dispatch: &D) {
     let mut open = source(dispatch, &["a"]).await;
     let bounded = tokio::time::timeout(Duration::from_secs(10), dispatch.close()).await;
     bounded.expect("a close is bounded");
-    let end = tokio::time::timeout(LIMIT, open.next()).await.expect("a close ends its sources");
+    let end =
+        tokio::time::timeout(WAIT_TIMEOUT, open.next()).await.expect("a close ends its sources");
     assert!(end.is_none());
     assert!(matches!(dispatch.source(vec![agent("a")]).await, Err(DispatchError::Closed)));
     let before = dispatch.counts().dropped;
     dispatch.waker().wake(wake("a", 1));
-    assert_eq!(dispatch.counts().dropped, before + 1, "a hint after the close is counted");
+    assert_eq!(
+        dispatch.counts().dropped,
+        before + 1,
+        "a hint after the close is counted as dropped"
+    );
 }

@@ -1,4 +1,4 @@
-//! A second client of the broker, for what an operator or a stranger might do to the queues.
+//! A second client of the broker, which acts as an operator or a foreign program.
 
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
@@ -10,14 +10,14 @@ use lapin::{
 };
 use longhaul_tests::Broker;
 
-pub(super) struct Operator {
+pub(super) struct BrokerClient {
     _connection: Connection,
     channel: Channel,
     prefix: String,
 }
 
-impl Operator {
-    pub(super) async fn of(broker: &Broker) -> Self {
+impl BrokerClient {
+    pub(super) async fn connect(broker: &Broker) -> Self {
         let options = ConnectionProperties::default();
         let connection = Connection::connect(broker.url(), options).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
@@ -37,8 +37,8 @@ impl Operator {
         self.channel.queue_purge(self.queue(agent), QueuePurgeOptions::default()).await.unwrap()
     }
 
-    /// Makes an agent's queue as Longhaul would not.
-    pub(super) async fn declare_otherwise(&self, agent: &str) {
+    /// Declares an agent's queue with other arguments than Longhaul's.
+    pub(super) async fn declare_classic(&self, agent: &str) {
         let (options, arguments) = (QueueDeclareOptions::durable(), FieldTable::default());
         self.channel.queue_declare(self.queue(agent), options, arguments).await.unwrap();
     }

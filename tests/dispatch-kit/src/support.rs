@@ -1,37 +1,33 @@
-//! Names and waits for tests of dispatchers.
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "test support reports failures by panicking with a sentence"
-)]
+//! Agents, hints and waits for tests of dispatchers.
+#![expect(clippy::missing_panics_doc, reason = "test support reports failures by panics")]
 
 use std::time::Duration;
 
+use longhaul_dispatch::{Delivery, WakeHint, WakeSource};
 use longhaul_domain::{AgentName, OwnerId, TaskId, TaskKey};
 use uuid::Uuid;
 
-use crate::{Delivery, WakeHint, WakeSource};
+/// Maximum time of every wait before the test fails.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long anything may take before a test gives up on it.
-pub const LIMIT: Duration = Duration::from_secs(30);
-
-/// An agent's name.
+/// The name of an agent.
 pub fn agent(name: &str) -> AgentName {
     AgentName::new(name).expect("tests use good names")
 }
 
-/// A wake-up of task number `task`.
+/// A hint for task number `task` of an agent.
 pub fn wake(name: &str, task: u128) -> WakeHint {
     let task = TaskKey { owner: OwnerId(7), task: TaskId::new(Uuid::from_u128(task)) };
     WakeHint { agent: agent(name), task, trace: None }
 }
 
-/// The next wake-up of a source, within [`LIMIT`].
+/// Receives the next hint of a source, within [`WAIT_TIMEOUT`].
 pub async fn receive(source: &mut dyn WakeSource) -> Delivery {
-    let next = tokio::time::timeout(LIMIT, source.next()).await;
-    next.expect("a wake-up arrives in time").expect("the source has not ended")
+    let next = tokio::time::timeout(WAIT_TIMEOUT, source.next()).await;
+    next.expect("a hint arrives in time").expect("the source has not ended")
 }
 
-/// Receives and acknowledges until so many hints have come, counting those that were merged; gives their tasks.
+/// Receives and acknowledges this number of hints, coalesced ones included; returns their tasks.
 pub async fn take_hints(source: &mut dyn WakeSource, hints: u32) -> Vec<TaskKey> {
     let (mut tasks, mut seen) = (Vec::new(), 0);
     while seen < hints {
@@ -40,11 +36,11 @@ pub async fn take_hints(source: &mut dyn WakeSource, hints: u32) -> Vec<TaskKey>
         tasks.push(delivery.wake.task);
         delivery.ack();
     }
-    assert_eq!(seen, hints, "nothing came twice, nor what was not sent");
+    assert_eq!(seen, hints, "no duplicate and no other hint arrived");
     tasks
 }
 
-/// Receives and acknowledges.
+/// Receives and acknowledges a hint.
 pub async fn take(source: &mut dyn WakeSource) -> WakeHint {
     let delivery = receive(source).await;
     let wake = delivery.wake.clone();

@@ -1,11 +1,12 @@
-//! A wake-up as a message.
+//! The wire format of wake-ups.
 //!
-//! 25 bytes: version 1, owner (big-endian, 4 bytes), task (16 bytes), and for how many hints it stands (big-endian, 4 bytes).
-//! The queue names the agent, headers carry the trace. Longer bodies are read by their beginning, so a newer sender may
-//! append; one without the last number, of an older sender, stands for itself. An unknown version is discarded by the
-//! receiver, which costs a hint.
+//! A body has 25 bytes: version (1), owner (4, big-endian), task (16) and the number of coalesced
+//! hints (4, big-endian). The queue implies the agent; headers carry the trace. Receivers ignore
+//! bytes after these, so that newer senders may append some. Older senders omit the number, which
+//! means one. Messages of unknown version are discarded, which costs a hint.
 //!
-//! Messages are transient: a quorum queue writes them to disk either way, and losing one costs one probe interval.
+//! Messages are transient: quorum queues write them to disk anyway, and losing one costs one poll
+//! interval.
 
 use lapin::{
     BasicProperties,
@@ -17,48 +18,51 @@ use uuid::Uuid;
 
 use crate::WakeHint;
 
-const VERSION: u8 = 1;
-const LENGTH: usize = 25;
-/// Up to where a body must go.
-const LEAST: usize = 21;
-const TRANSIENT: u8 = 1;
-const PARENT: &str = "traceparent";
-const STATE: &str = "tracestate";
-const ATTEMPT: &str = "longhaul-attempt";
+const MESSAGE_VERSION: u8 = 1;
+/// Length of a body.
+const MESSAGE_BYTES: usize = 25;
+/// Minimum length of a body, from an older sender.
+const MIN_MESSAGE_BYTES: usize = 21;
+/// Delivery mode of transient messages in AMQP.
+const DELIVERY_MODE_TRANSIENT: u8 = 1;
+const TRACEPARENT_HEADER: &str = "traceparent";
+const TRACESTATE_HEADER: &str = "tracestate";
+const ATTEMPT_HEADER: &str = "longhaul-attempt";
 
-/// The body of a message that stands for so many hints.
+/// Encodes the body of a message for `hint_count` coalesced hints.
 pub(super) fn encode(wake: &WakeHint, hint_count: u32) -> Vec<u8> {
-    let mut body = Vec::with_capacity(LENGTH);
-    body.push(VERSION);
+    let mut body = Vec::with_capacity(MESSAGE_BYTES);
+    body.push(MESSAGE_VERSION);
     body.extend_from_slice(&wake.task.owner.0.to_be_bytes());
     body.extend_from_slice(wake.task.task.uuid().as_bytes());
     body.extend_from_slice(&hint_count.to_be_bytes());
     body
 }
 
-/// The headers. `attempt` counts the sender's tries and matters to nobody else.
+/// The properties of a message. `attempt` counts the sender's earlier attempts, for its own use.
 pub(super) fn properties(wake: &WakeHint, attempt: u8) -> BasicProperties {
     let mut headers = FieldTable::default();
-    headers.insert(ATTEMPT.into(), AMQPValue::ShortShortUInt(attempt));
+    headers.insert(ATTEMPT_HEADER.into(), AMQPValue::ShortShortUInt(attempt));
     if let Some(trace) = &wake.trace {
-        headers.insert(PARENT.into(), text(trace.traceparent()));
+        headers.insert(TRACEPARENT_HEADER.into(), text(trace.traceparent()));
         if let Some(state) = trace.tracestate() {
-            headers.insert(STATE.into(), text(state));
+            headers.insert(TRACESTATE_HEADER.into(), text(state));
         }
     }
-    BasicProperties::default().with_delivery_mode(TRANSIENT).with_headers(headers)
+    BasicProperties::default().with_delivery_mode(DELIVERY_MODE_TRANSIENT).with_headers(headers)
 }
 
-/// What a message from the queue of `agent` says, and for how many hints it stands; `None` when this version cannot read it.
+/// Decodes a message from the queue of `agent` into the hint and the number of hints; `None` if
+/// this version cannot read it.
 pub(super) fn decode(
     agent: AgentName,
     body: &[u8],
     properties: &BasicProperties,
 ) -> Option<(WakeHint, u32)> {
-    let hint_count = body.get(LEAST..).and_then(<[u8]>::first_chunk);
+    let hint_count = body.get(MIN_MESSAGE_BYTES..).and_then(<[u8]>::first_chunk);
     let hint_count = hint_count.map_or(1, |bytes| u32::from_be_bytes(*bytes)).max(1);
-    let body: &[u8; LEAST] = body.first_chunk()?;
-    if body[0] != VERSION {
+    let body: &[u8; MIN_MESSAGE_BYTES] = body.first_chunk()?;
+    if body[0] != MESSAGE_VERSION {
         return None;
     }
     let owner = OwnerId(i32::from_be_bytes(*body[1..].first_chunk()?));
@@ -67,9 +71,9 @@ pub(super) fn decode(
     Some((WakeHint { agent, task, trace: trace(properties) }, hint_count))
 }
 
-/// Which try of the sender a message was.
+/// The sender's number of earlier attempts. Messages without it count as out of attempts.
 pub(super) fn attempt(properties: &BasicProperties) -> u8 {
-    match header(properties, ATTEMPT) {
+    match header(properties, ATTEMPT_HEADER) {
         Some(AMQPValue::ShortShortUInt(attempt)) => *attempt,
         _ => u8::MAX,
     }
@@ -80,7 +84,7 @@ fn trace(properties: &BasicProperties) -> Option<TraceContext> {
         Some(AMQPValue::LongString(text)) => str::from_utf8(text.as_bytes()).ok(),
         _ => None,
     };
-    TraceContext::parse(field(PARENT)?, field(STATE)).ok()
+    TraceContext::parse(field(TRACEPARENT_HEADER)?, field(TRACESTATE_HEADER)).ok()
 }
 
 fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
@@ -94,10 +98,10 @@ fn text(value: &str) -> AMQPValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::support::{agent, wake};
+    use crate::testing::{agent, wake};
 
     #[test]
-    fn what_is_sent_is_what_is_read() {
+    fn a_message_survives_encoding() {
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let trace = TraceContext::parse(parent, Some("vendor=1")).ok();
         for wake in [wake("a", u128::MAX / 3), WakeHint { trace, ..wake("a", 5) }] {
@@ -108,20 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_sender_appends_is_ignored_and_what_is_no_wake_up_refused() {
+    fn appended_bytes_are_ignored_and_other_messages_rejected() {
         let mut body = encode(&wake("a", 1), 7);
         let read = |body: &[u8]| decode(agent("a"), body, &BasicProperties::default());
         body.extend_from_slice(b"more");
         assert_eq!(read(&body), Some((wake("a", 1), 7)));
-        assert_eq!(read(&body[..LEAST]), Some((wake("a", 1), 1)), "of an older sender");
-        assert_eq!(read(&body[..LEAST - 1]), None);
+        assert_eq!(read(&body[..MIN_MESSAGE_BYTES]), Some((wake("a", 1), 1)), "of an older sender");
+        assert_eq!(read(&body[..MIN_MESSAGE_BYTES - 1]), None);
         assert_eq!(read(b""), None);
-        body[0] = VERSION + 1;
+        body[0] = MESSAGE_VERSION + 1;
         assert_eq!(read(&body), None);
     }
 
     #[test]
-    fn a_message_of_strangers_counts_as_tried_out() {
+    fn a_message_of_another_sender_is_out_of_attempts() {
         assert_eq!(attempt(&BasicProperties::default()), u8::MAX);
     }
 }

@@ -1,26 +1,25 @@
-//! On the broker that all tests share.
+//! Tests on the broker that all tests share.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::FutureExt;
 use longhaul_tests::Broker;
 
-use super::{super::AmqpDispatch, broker::Operator, *};
-use crate::conformance;
+use super::{broker_client::BrokerClient, *};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeps_the_promises_of_every_dispatcher() {
-    conformance::run(async || dispatch(&Broker::shared())).await;
+async fn the_amqp_dispatcher_keeps_every_promise() {
+    longhaul_dispatch_kit::check_dispatcher(async || dispatch(&Broker::shared())).await;
 }
 
 #[tokio::test]
-async fn a_hint_to_a_missing_queue_makes_the_queue() {
+async fn a_hint_to_a_missing_queue_declares_the_queue() {
     let dispatch = dispatch(&Broker::shared());
     for task in 0..10 {
         dispatch.waker().wake(wake("new", task));
     }
     let all = |counts: &DispatchCounts| counts.confirmed + counts.coalesced == 10;
-    counted(&dispatch, "all are confirmed", all).await;
+    wait_for_counts(&dispatch, "all hints are confirmed", all).await;
     assert!(dispatch.counts().returned > 0);
     let mut source = source(&dispatch, "new").await;
     take_hints(source.as_mut(), 10).await;
@@ -28,15 +27,15 @@ async fn a_hint_to_a_missing_queue_makes_the_queue() {
 }
 
 #[tokio::test]
-async fn a_queue_that_is_deleted_beneath_its_source_is_made_and_consumed_again() {
+async fn a_deleted_queue_is_declared_and_consumed_again() {
     let broker = Broker::shared();
-    let (dispatch, operator) = (dispatch(&broker), Operator::of(&broker).await);
+    let (dispatch, client) = (dispatch(&broker), BrokerClient::connect(&broker).await);
     let mut source = source(&dispatch, "a").await;
     connected(&dispatch).await;
-    operator.delete("a").await;
-    // The broker may take hints for a queue that is being deleted, and lose them: one of several arrives.
+    client.delete("a").await;
+    // The broker may accept and lose hints for a queue that is being deleted: send several.
     let mut task = 0;
-    let first = eventually(LIMIT, "hints arrive again", async || {
+    let first = eventually(WAIT_TIMEOUT, "hints arrive again", async || {
         task += 1;
         dispatch.waker().wake(wake("a", task));
         source.next().now_or_never().ok_or("nothing yet")
@@ -46,21 +45,21 @@ async fn a_queue_that_is_deleted_beneath_its_source_is_made_and_consumed_again()
 }
 
 #[tokio::test]
-async fn a_purge_loses_hints_and_nothing_else() {
+async fn hints_flow_again_after_a_purge() {
     let broker = Broker::shared();
-    let (dispatch, operator) = (dispatch(&broker), Operator::of(&broker).await);
+    let (dispatch, client) = (dispatch(&broker), BrokerClient::connect(&broker).await);
     dispatch.declare(&[agent("a")]).await.unwrap();
     send(&dispatch, "a", 0..3).await;
-    assert_eq!(operator.purge("a").await, 3);
+    assert_eq!(client.purge("a").await, 3);
     let mut source = source(&dispatch, "a").await;
     dispatch.waker().wake(wake("a", 3));
     assert_eq!(take(source.as_mut()).await, wake("a", 3));
 }
 
 #[tokio::test]
-async fn a_queue_of_another_kind_is_used_as_it_is() {
+async fn a_queue_with_other_arguments_is_used_unchanged() {
     let broker = Broker::shared();
-    Operator::of(&broker).await.declare_otherwise("a").await;
+    BrokerClient::connect(&broker).await.declare_classic("a").await;
     let dispatch = dispatch(&broker);
     dispatch.declare(&[agent("a")]).await.unwrap();
     let mut source = source(&dispatch, "a").await;
@@ -69,20 +68,20 @@ async fn a_queue_of_another_kind_is_used_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_is_no_wake_up_is_discarded_and_counted() {
+async fn foreign_messages_are_discarded_and_wait_for_counts() {
     let broker = Broker::shared();
-    let (dispatch, operator) = (dispatch(&broker), Operator::of(&broker).await);
+    let (dispatch, client) = (dispatch(&broker), BrokerClient::connect(&broker).await);
     let mut source = source(&dispatch, "a").await;
     connected(&dispatch).await;
-    operator.publish("a", b"").await;
-    operator.publish("a", b"\xff a message of a later version, perhaps").await;
+    client.publish("a", b"").await;
+    client.publish("a", b"\xff a message of a later version, perhaps").await;
     dispatch.waker().wake(wake("a", 1));
     assert_eq!(take(source.as_mut()).await, wake("a", 1));
     assert_eq!(dispatch.counts().unreadable, 2);
 }
 
 #[tokio::test]
-async fn a_close_sends_what_is_in_the_outbox() {
+async fn a_close_sends_the_hints_in_the_outbox() {
     let broker = Broker::shared();
     let dispatch = dispatch(&broker);
     connected(&dispatch).await;
@@ -92,12 +91,12 @@ async fn a_close_sends_what_is_in_the_outbox() {
     dispatch.close().await;
     let counts = dispatch.counts();
     assert_eq!((counts.dropped, counts.confirmed + counts.coalesced), (0, 2000));
-    let messages = Operator::of(&broker).await.purge("a").await;
+    let messages = BrokerClient::connect(&broker).await.purge("a").await;
     assert_eq!(u64::from(messages), counts.confirmed);
 }
 
 #[tokio::test]
-async fn hints_that_come_together_leave_as_few_messages_that_say_how_many_they_are() {
+async fn a_burst_of_hints_coalesces_into_few_messages_with_their_number() {
     let dispatch = dispatch(&Broker::shared());
     dispatch.declare(&[agent("a")]).await.unwrap();
     connected(&dispatch).await;
@@ -110,20 +109,20 @@ async fn hints_that_come_together_leave_as_few_messages_that_say_how_many_they_a
 }
 
 #[tokio::test]
-async fn a_hint_older_than_its_worth_is_not_sent() {
+async fn an_expired_hint_is_not_sent() {
     let broker = Broker::shared();
-    let settings = AmqpOptions { message_ttl: Duration::ZERO, ..settings(&broker) };
-    let dispatch = AmqpDispatch::start(settings, None).unwrap();
+    let options = AmqpOptions { message_ttl: Duration::ZERO, ..options(&broker) };
+    let dispatch = AmqpDispatch::start(options, None).unwrap();
     dispatch.waker().wake(wake("a", 1));
-    counted(&dispatch, "it is dropped", |counts| counts.dropped == 1).await;
+    wait_for_counts(&dispatch, "the hint is dropped", |counts| counts.dropped == 1).await;
     assert_eq!(dispatch.counts().published, 0);
 }
 
 #[tokio::test]
-async fn deliveries_of_a_busy_source_are_bounded_by_the_prefetch() {
+async fn the_prefetch_bounds_the_deliveries_of_a_busy_source() {
     let broker = Broker::shared();
-    let settings = AmqpOptions { prefetch: 2, ..settings(&broker) };
-    let dispatch = AmqpDispatch::start(settings, None).unwrap();
+    let options = AmqpOptions { prefetch: 2, ..options(&broker) };
+    let dispatch = AmqpDispatch::start(options, None).unwrap();
     let mut busy = source(&dispatch, "a").await;
     connected(&dispatch).await;
     send(&dispatch, "a", 0..5).await;
