@@ -197,7 +197,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .map_err(|error| CommandError::failed(format!("the runtime cannot start: {error}")))
 }
 
-/// Prints help or a usage error. Help that was asked for exits with 0, all else with 2.
+/// Prints help or a usage error. Requested help exits with 0, an error with 2.
 fn exit_with_clap(error: &clap::Error) -> ExitCode {
     // The exit code tells the error even if standard error is closed.
     let _ = error.print();

@@ -40,9 +40,9 @@ fn wrong_usage_and_configuration_end_with_2_and_name_the_cause() {
 
 #[test]
 fn failures_end_with_1() {
-    let nobody = "http://127.0.0.1:1";
-    refused(&["tasks", "get", "t", "--url", nobody], &[], 1, &[nobody]);
-    refused(&["tasks", "send", "hello"], &[("LONGHAUL_URL", nobody)], 1, &[nobody]);
+    let unreachable = "http://127.0.0.1:1";
+    refused(&["tasks", "get", "t", "--url", unreachable], &[], 1, &[unreachable]);
+    refused(&["tasks", "send", "hello"], &[("LONGHAUL_URL", unreachable)], 1, &[unreachable]);
 }
 
 #[test]
@@ -66,14 +66,14 @@ fn a_check_reports_problems_of_key_files() {
     refused(&check, &[], 2, &["cards.signing_keys[0]", &file, "cannot be read"]);
     assert!(longhaul(&["card", "key", "new", "--out", &file], &[]).status.success());
     let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-    let said = || {
+    let check_output = || {
         let output = longhaul(&check, &[]);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    assert_eq!(said(), "");
+    assert_eq!(check_output(), "");
     mode(0o644);
-    let warning = said();
+    let warning = check_output();
     assert!(
         warning.contains("cards.signing_keys[0]") && warning.contains("chmod o-r"),
         "{warning}"

@@ -19,7 +19,7 @@ pub enum TasksCommand {
     List(ListTasksArgs),
     /// Show status and artifacts of a task as they come
     Watch(WatchTaskArgs),
-    /// Show what happened to a task, entry by entry: what was said, which attempts failed, and why
+    /// Show the log of a task: its messages, artifacts, failed attempts and their causes
     Log(TaskLogArgs),
     /// Cancel a task
     Cancel(CancelTaskArgs),

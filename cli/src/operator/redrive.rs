@@ -207,26 +207,26 @@ mod tests {
     #[tokio::test]
     async fn a_refused_task_does_not_hold_up_the_others() {
         let tasks = ["a", "b", "c"].map(str::to_owned);
-        let mut asked = Vec::new();
+        let mut requested = Vec::new();
         let outcome = for_each_task(&tasks, "redriven", async |task| {
-            asked.push(task.to_owned());
+            requested.push(task.to_owned());
             Ok((task == "b").then(|| "not dead".to_owned()))
         });
         let failure = outcome.await.unwrap_err();
         assert!(failure.to_string().starts_with("1 of 3 could not be redriven"), "{failure}");
-        assert_eq!(asked, tasks);
+        assert_eq!(requested, tasks);
     }
 
     #[tokio::test]
     async fn an_unavailable_server_ends_the_command() {
         let tasks = ["a", "b"].map(str::to_owned);
-        let mut asked = 0;
+        let mut requests = 0;
         let outcome = for_each_task(&tasks, "redriven", async |_| {
-            asked += 1;
+            requests += 1;
             let (url, api) = ("http://a".to_owned(), ApiKind::Operator);
             refusal(ClientError::Http { url, status: 503, api })
         });
         assert!(outcome.await.is_err());
-        assert_eq!(asked, 1);
+        assert_eq!(requests, 1);
     }
 }

@@ -254,7 +254,7 @@ fn header<W: Write>(out: &mut LineWriter<W>, artifact: &Artifact, note: &str) ->
     Ok(())
 }
 
-/// Shows text, which flows on from part to part. A part with metadata or a media type of its own
+/// Shows text, which continues from part to part. A part with its own metadata or media type
 /// starts on a new line.
 fn running_text<W: Write>(out: &mut LineWriter<W>, text: &str, part: &Part) -> io::Result<()> {
     if part.metadata.is_some() || part.media_type.is_some() {

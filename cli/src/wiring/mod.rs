@@ -120,7 +120,7 @@ pub async fn await_broker(
     }
 }
 
-/// Logs every few seconds that the work goes on.
+/// Runs `work`, and logs every few seconds what it waits for.
 async fn with_progress_log<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     let mut waited = Duration::ZERO;

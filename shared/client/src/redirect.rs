@@ -36,16 +36,16 @@ fn keeps_method_and_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
 }
 
-/// Turns a redirect that was not followed into an error. `asked` is the address that the user
+/// Turns a redirect that was not followed into an error. `requested` is the address that the user
 /// knows.
-pub fn check_not_redirected(asked: &str, response: &Response) -> Result<()> {
+pub fn check_not_redirected(requested: &str, response: &Response) -> Result<()> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(());
     }
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     // A parsed URL is printable ASCII, so it cannot steer a terminal.
     let to = location.and_then(|location| response.url().join(location).ok());
-    Err(ClientError::Redirected { url: asked.to_owned(), to: to.map(String::from) })
+    Err(ClientError::Redirected { url: requested.to_owned(), to: to.map(String::from) })
 }
 
 #[cfg(test)]

@@ -143,7 +143,10 @@ mod tests {
     }
 
     fn serve(listener: TcpListener, app: Router) {
-        longhaul_runtime::spawn("fake", async move { axum::serve(listener, app).await.unwrap() });
+        longhaul_runtime::spawn(
+            "test server",
+            async move { axum::serve(listener, app).await.unwrap() },
+        );
     }
 
     fn args(card: String, jwks: Option<String>, trust_jku: bool) -> VerifyCardArgs {
@@ -152,33 +155,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_that_the_server_sends_elsewhere_for_are_not_taken() {
+    async fn a_redirect_to_another_servers_keys_is_not_followed() {
         let key = PrivateKey::generate(Algorithm::EdDsa, || [1; 32]);
         let ring = KeyRing::new(Some(key), []);
-        let ((far_side, far), (near_side, near)) = (listen().await, listen().await);
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
+        let ((other_listener, other), (card_listener, server)) = (listen().await, listen().await);
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
         let keys = move || async move {
             counted.fetch_add(1, Ordering::SeqCst);
             Json(ring.jwks())
         };
-        serve(far_side, Router::new().route("/keys.json", get(keys)));
-        let far = format!("{far}/keys.json");
-        let (card, to) = (card(Some(&format!("{near}/moved.json"))), far.clone());
+        serve(other_listener, Router::new().route("/keys.json", get(keys)));
+        let other = format!("{other}/keys.json");
+        let (card, to) = (card(Some(&format!("{server}/moved.json"))), other.clone());
         let moved = move || async move { Redirect::to(&to) };
         let app = Router::new().route("/card.json", get(move || async move { Json(card) }));
-        serve(near_side, app.route("/moved.json", get(moved)));
-        let card = format!("{near}/card.json");
+        serve(card_listener, app.route("/moved.json", get(moved)));
+        let card = format!("{server}/card.json");
         for trust in [false, true] {
             let error = run(args(card.clone(), None, trust)).await.unwrap_err().to_string();
-            assert!(error.contains(&far) && error.contains("--jwks"), "{error}");
+            assert!(error.contains(&other) && error.contains("--jwks"), "{error}");
         }
-        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        assert_eq!(requests.load(Ordering::SeqCst), 0);
         // The same keys, named by the user.
-        assert_eq!(run(args(card, Some(far), false)).await, Ok(Completion::Ok));
+        assert_eq!(run(args(card, Some(other), false)).await, Ok(Completion::Ok));
     }
 
-    fn found(
+    fn key_sets(
         jku: Option<&str>,
         from: Option<&str>,
         trust: bool,
@@ -189,27 +192,27 @@ mod tests {
     }
 
     #[test]
-    fn a_key_set_elsewhere_is_not_fetched_without_being_told_to() {
+    fn a_key_set_of_another_server_is_not_fetched_without_trust_jku() {
         let jku = Some("https://a/keys.json");
         assert_eq!(
-            found(jku, Some("https://a/card.json"), false).unwrap(),
+            key_sets(jku, Some("https://a/card.json"), false).unwrap(),
             ["https://a/keys.json"]
         );
         for from in [None, Some("https://b/c"), Some("http://a/c"), Some("https://a:8/c")] {
-            let error = found(jku, from, false).unwrap_err().to_string();
+            let error = key_sets(jku, from, false).unwrap_err().to_string();
             assert!(
                 error.contains("https://a/keys.json") && error.contains("--trust-jku"),
                 "{error}"
             );
-            assert_eq!(found(jku, from, true).unwrap(), ["https://a/keys.json"]);
+            assert_eq!(key_sets(jku, from, true).unwrap(), ["https://a/keys.json"]);
         }
     }
 
     #[test]
-    fn without_a_place_the_server_is_asked_for_its_key_set() {
-        let beside = ["https://a/.well-known/jwks.json"];
-        assert_eq!(found(None, Some("https://a/x/card.json"), false).unwrap(), beside);
-        assert_eq!(found(Some("file:///etc/x"), Some("https://a/x"), true).unwrap(), beside);
-        assert_eq!(found(None, None, true).unwrap_err().code(), 2);
+    fn the_default_key_set_is_that_of_the_cards_server() {
+        let default = ["https://a/.well-known/jwks.json"];
+        assert_eq!(key_sets(None, Some("https://a/x/card.json"), false).unwrap(), default);
+        assert_eq!(key_sets(Some("file:///etc/x"), Some("https://a/x"), true).unwrap(), default);
+        assert_eq!(key_sets(None, None, true).unwrap_err().code(), 2);
     }
 }
