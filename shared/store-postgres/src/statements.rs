@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Statements that run for every task or all the time. None may scan a whole table.
-pub const HOT: [&str; 59] = [
+pub const HOT: [&str; 61] = [
     intake::accept_new::ACCEPT_FRESH,
     intake::accept_new::ACCEPT_NEW,
     intake::dedupe::FIND_DEDUPE_KEYS,
@@ -17,6 +17,7 @@ pub const HOT: [&str; 59] = [
     operator::MARK_REDRIVEN,
     reading::artifacts::ARTIFACT_CHUNKS,
     reading::artifacts::ARTIFACT_HEADS,
+    reading::artifacts::MEASURE_CHUNKS,
     reading::READ_BLOBS,
     reading::run_details::QUEUE_DEPTH,
     reading::run_details::QUEUE_DEPTH_OF_OWNER,
@@ -36,6 +37,7 @@ pub const HOT: [&str; 59] = [
     reading::messages::READ_HISTORY,
     reading::log::READ_LOGS,
     reading::messages::READ_MESSAGES,
+    reading::messages::READ_MESSAGES_IN_BUDGET,
     reading::task::READ_TASK,
     schedules::DUE_SCHEDULES,
     schedules::NEXT_SCHEDULE,

@@ -3,7 +3,7 @@
 
 use longhaul_store_postgres::{PostgresStore, statements};
 use longhaul_tests::Database;
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, fs, path::Path, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -53,6 +53,42 @@ async fn every_statement_has_a_unique_label_and_can_be_prepared() {
     database.sql(&script);
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+}
+
+/// Labels of statements in a folder of sources.
+fn labels(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(labels(&path));
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let after = text.split("\"-- store::").skip(1);
+        found.extend(after.map(|rest| {
+            rest.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+        }));
+    }
+    found
+}
+
+#[test]
+fn every_statement_of_the_sources_is_listed() {
+    let listed: BTreeSet<String> = statements::HOT
+        .iter()
+        .chain(&statements::COLD)
+        .map(|statement| name(statement).to_owned())
+        .collect();
+    let written = labels(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    // Tables are created once, and by nothing that is prepared.
+    let missing: Vec<_> = written
+        .difference(&listed)
+        .filter(|name| {
+            !name.is_empty() && !(name.starts_with("create_") && name.ends_with("_table"))
+        })
+        .collect();
+    assert!(missing.is_empty(), "in neither HOT nor COLD: {missing:?}");
 }
 
 /// Arguments of a statement, all null.
