@@ -20,8 +20,8 @@ use longhaul_domain::{
     offload::offload_to_blobs,
 };
 use longhaul_store::{
-    AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, IncomingMessage, SnapshotOptions,
-    TaskBudget,
+    AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, IncomingMessage, MessageLookup,
+    SnapshotOptions, StoreError, TaskBudget,
 };
 use longhaul_wire::{ProtocolError, SendRequest, TaskRef};
 use std::sync::Arc;
@@ -70,19 +70,23 @@ impl Service {
             None => {
                 let id = self.channel.task_id(self.ids.uuid_v7());
                 let key = TaskKey { owner: caller.principal.owner, task: id };
-                self.accept_new(caller, request, key, waits).await
+                let created = self.accept_new(caller, request, key, waits).await?;
+                created.ok_or_else(|| {
+                    let taken = format!("the new id {id} is that of another task");
+                    caller.failed(&StoreError::Refused(taken))
+                })
             }
         }
     }
 
-    /// Creates a task with this key.
+    /// Creates a task with this key. `None`: another message has created the task before.
     pub(super) async fn accept_new(
         &self,
         caller: &Caller,
         request: SendRequest,
         key: TaskKey,
         waits: bool,
-    ) -> Result<AcceptedSend> {
+    ) -> Result<Option<AcceptedSend>> {
         let agent = self.agent(caller).await?;
         extensions::agree(caller, &agent, &request.message)?;
         check_media_types(&agent, &request)?;
@@ -112,7 +116,8 @@ impl Service {
         let admitted = match self.admit(&agent, key, &options).await {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                return self.attach_or_refuse(caller, key, accept, !later, refusal).await;
+                let attached = self.attach_or_refuse(caller, accept.dedupe, !later, refusal);
+                return attached.await.map(Some);
             }
         };
         let message = accept.message.clone();
@@ -130,12 +135,14 @@ impl Service {
                 let task = new_task(key, agent.name.clone(), context, at, message);
                 // The caller has the first message already.
                 events.skip_to(seq);
-                Ok(AcceptedSend { task, complete: true, events, message_seq: seq, agent, waiter })
+                let message_seq = seq;
+                Ok(Some(AcceptedSend { task, complete: true, events, message_seq, agent, waiter }))
             }
             Accepted::Duplicate { task, seq } => {
-                self.attach_duplicate(caller, task, seq, !later).await
+                self.attach_duplicate(caller, task, seq, !later).await.map(Some)
             }
             Accepted::KeyReused => Err(key_reused()),
+            Accepted::TaskExists => Ok(None),
         }
     }
 
@@ -150,30 +157,21 @@ impl Service {
         self.admission.admit(agent, key.owner).await
     }
 
-    /// Attaches a message that came before; a new one gets the refusal. The lookup sends it to a
-    /// task that does not exist: that finds an earlier message and writes nothing.
+    /// Attaches a message that came before; a new one gets the refusal.
     async fn attach_or_refuse(
         &self,
         caller: &Caller,
-        unused_key: TaskKey,
-        accept: IncomingMessage,
+        dedupe: DedupeKey,
         wake: bool,
         refusal: ProtocolError,
     ) -> Result<AcceptedSend> {
-        // Nothing will be written, so large contents stay here.
-        let accept = IncomingMessage { blobs: Vec::new(), ..accept };
-        let budget = self.options.task_budget;
-        let probe = AcceptFollowUp { key: unused_key, accept, budget };
-        let found = self.store.accept_follow_up(probe).await;
+        let found = self.store.find_message(caller.principal.owner, dedupe).await;
         match found.map_err(|e| caller.failed(&e))? {
-            FollowedUp::Duplicate { task, seq } => {
+            MessageLookup::Duplicate { task, seq } => {
                 self.attach_duplicate(caller, task, seq, wake).await
             }
-            FollowedUp::KeyReused => Err(key_reused()),
-            FollowedUp::NotFound
-            | FollowedUp::Ended(_)
-            | FollowedUp::OverBudget
-            | FollowedUp::Appended { .. } => Err(refusal),
+            MessageLookup::KeyReused => Err(key_reused()),
+            MessageLookup::Unknown => Err(refusal),
         }
     }
 

@@ -28,13 +28,12 @@ impl Service {
         name(&mut first, target, Seq::START);
         // As in a follow-up, so the message is recognised whichever way it comes again.
         first.message.task_id = Some(key.task);
-        match self.accept_new(caller, first, key, waits).await {
-            // Another request has created the task meanwhile.
-            Err(ProtocolError::Internal { .. }) if self.exists(caller, key).await? => {
-                self.accept_follow_up(caller, request, target).await
-            }
-            result => result,
+        if let Some(created) = self.accept_new(caller, first, key, waits).await? {
+            return Ok(created);
         }
+        // Another request has created the task meanwhile; its agent may be another one.
+        self.exists(caller, key).await?;
+        self.accept_follow_up(caller, request, target).await
     }
 
     /// Derives the id of a follow-up that came without one.

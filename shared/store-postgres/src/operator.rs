@@ -206,6 +206,9 @@ async fn redrive_in_transaction(db: &Db, dead: TaskKey, new: &NewTask) -> DbResu
     let task = match accept_in_transaction(&mut transaction, new).await? {
         Accepted::Created { .. } => new.accept.key.task,
         Accepted::Duplicate { task, .. } => task,
+        Accepted::TaskExists => {
+            return Err(DbError::Rejected("a task of the new id exists".to_owned()));
+        }
         Accepted::KeyReused => {
             return Err(DbError::Rejected(
                 "the new task's key was used with other content".to_owned(),

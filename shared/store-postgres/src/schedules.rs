@@ -212,12 +212,15 @@ async fn fire_in_transaction(
     let made = task.as_ref().zip(accepted.as_ref()).map(|((at, new), accepted)| {
         let task = match accepted {
             Accepted::Duplicate { task, .. } => *task,
-            Accepted::Created { .. } | Accepted::KeyReused => new.accept.key.task,
+            Accepted::Created { .. } | Accepted::KeyReused | Accepted::TaskExists => {
+                new.accept.key.task
+            }
         };
         (*at, task)
     });
     // A key with other content created no task, so there is none to record.
-    let made = made.filter(|_| accepted != Some(Accepted::KeyReused));
+    let made =
+        made.filter(|_| !matches!(accepted, Some(Accepted::KeyReused | Accepted::TaskExists)));
     query(SET_FIRED)
         .bind(fire.owner.0)
         .bind(&fire.name)

@@ -71,7 +71,8 @@ pub const HOT: [&str; 61] = [
 ];
 
 /// Remaining statements.
-pub const COLD: [&str; 44] = [
+pub const COLD: [&str; 45] = [
+    intake::accept_new::TASK_EXISTS,
     api_keys::CREATE_KEY,
     api_keys::LIST_KEYS,
     api_keys::REVOKE_KEY,

@@ -253,6 +253,7 @@ fn redrive_dead_letter(
         Accepted::Created { .. } => asked,
         Accepted::Duplicate { task, .. } => task,
         Accepted::KeyReused => return refused("the key of the new task was used for another one"),
+        Accepted::TaskExists => return refused("a task of the new id exists"),
     };
     let done = (dead.owner.0, dead.task.to_string(), tx.now, Some(task.to_string()));
     db::run(tx.conn, HANDLE, done)?;

@@ -163,6 +163,9 @@ fn fire_schedule(tx: &mut Tx<'_>, fire: &Firing) -> DbResult<FireOutcome> {
             Accepted::Created { .. } => Some((*at, asked)),
             Accepted::Duplicate { task, .. } => Some((*at, *task)),
             Accepted::KeyReused => None,
+            Accepted::TaskExists => {
+                return Err(StoreError::Refused("a task of this id exists".to_owned()).into());
+            }
         };
         accepted = Some(outcome);
     }

@@ -31,7 +31,7 @@ pub use operate::{
 };
 pub use outcome::{
     Accepted, Appended, CancelRequested, ClaimedRun, FollowedUp, HeartbeatReply, HeldDigest,
-    KeyRecord, ReapOutcome, Reaped, Settled,
+    KeyRecord, MessageLookup, ReapOutcome, Reaped, Settled,
 };
 pub use output::check_output;
 pub use poison::{PoisonDecision, decide_poison, is_suspect};
@@ -63,6 +63,10 @@ pub trait IntakeStore: Send + Sync {
     /// Appends a client's message to a task that has not ended. A parked task wakes: its state
     /// becomes `submitted` in the same step, so that the old question is not taken for a new one.
     async fn accept_follow_up(&self, accept: AcceptFollowUp) -> Result<FollowedUp>;
+
+    /// Looks up a message of an owner by its deduplication key; writes nothing. A message that is
+    /// being accepted at the moment may be unknown.
+    async fn find_message(&self, owner: OwnerId, dedupe: DedupeKey) -> Result<MessageLookup>;
 
     /// Cancels a task. A task that no executor runs is canceled at once; otherwise the executor is
     /// asked to stop, and after the deadline [`WorkerStore::reap`] cancels by force.

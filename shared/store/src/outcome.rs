@@ -26,6 +26,24 @@ pub enum Accepted {
     },
     /// The idempotency key was used with other content.
     KeyReused,
+    /// A task of this id exists, with another first message; nothing was written.
+    TaskExists,
+}
+
+/// Result of looking up a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageLookup {
+    /// No message with this key was accepted in the last 24 hours.
+    Unknown,
+    /// The message was accepted before.
+    Duplicate {
+        /// The task that it belongs to.
+        task: TaskId,
+        /// Number of its entry in that task's log.
+        seq: Seq,
+    },
+    /// The idempotency key was used with other content.
+    KeyReused,
 }
 
 /// Outcome of a message to a task.

@@ -114,6 +114,7 @@ macro_rules! conformance_tests {
             a_repeated_follow_up_is_appended_once
             a_repeated_answer_wakes_once
             a_message_repeated_to_another_task_names_its_first_task
+            a_message_is_found_by_its_key
         ]);
         $crate::conformance_module!($fixture, fairness, [
             one_owners_backlog_does_not_delay_anothers_task
@@ -131,7 +132,8 @@ macro_rules! conformance_tests {
         $crate::conformance_module!($fixture, intake, [
             an_accepted_task_is_there_with_its_message
             many_tasks_are_accepted_at_once
-            a_refused_task_fails_alone
+            a_task_whose_id_is_taken_is_named_and_fails_alone
+            of_two_messages_for_one_task_id_one_creates_it
             a_follow_up_is_appended_to_a_queued_task
             a_follow_up_beyond_the_budget_of_its_task_is_refused
             concurrent_follow_ups_are_all_appended

@@ -143,6 +143,9 @@ impl IntakeStore for PartitionedStore {
     async fn accept_follow_up(&self, accept: AcceptFollowUp) -> Result<FollowedUp> {
         self.inner.accept_follow_up(accept).await
     }
+    async fn find_message(&self, owner: OwnerId, dedupe: DedupeKey) -> Result<MessageLookup> {
+        self.inner.find_message(owner, dedupe).await
+    }
     async fn request_cancel(&self, cancel: RequestCancel) -> Result<CancelRequested> {
         self.inner.request_cancel(cancel).await
     }

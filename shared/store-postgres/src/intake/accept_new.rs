@@ -107,6 +107,10 @@ pub const ACCEPT_NEW: &str = accepting!(
 )"
 );
 
+/// Tells whether a task exists.
+pub const TASK_EXISTS: &str = "-- store::task_exists
+select 1 from tasks where owner_id = $1 and task_id = $2";
+
 /// Longest stored delay, in milliseconds: a thousand years.
 const MAX_DELAY_MS: i64 = 31_556_952_000_000;
 
@@ -172,7 +176,15 @@ async fn accept(db: &Db, tasks: &[NewTask]) -> DbResult<Vec<Result<Accepted>>> {
         tasks.iter().map(|task| task.sent.swap(true, Ordering::Relaxed)).collect();
     let mut connection = db.connection().await?;
     let written: Vec<&NewTask> = firsts.values().map(|at| &tasks[*at]).collect();
-    let created = create(&mut connection, &written).await?;
+    let created = create(&mut connection, &written).await;
+    // Alone in its batch, a task whose id is taken can be told from one with an invalid row.
+    if let (Err(DbError::Rejected(_)), [task]) = (&created, tasks)
+        && task_exists(&mut connection, task.accept.key).await?
+    {
+        connection.release();
+        return Ok(vec![Ok(Accepted::TaskExists)]);
+    }
+    let created = created?;
     db.signals.publish_created(created.keys().copied());
 
     let created_at = |at: usize| {
@@ -240,6 +252,15 @@ async fn create(
         Err(DbError::Rejected(_)) => insert(connection, ACCEPT_NEW, tasks).await,
         Err(failure) => Err(failure),
     }
+}
+
+async fn task_exists(connection: &mut PgConnection, key: TaskKey) -> DbResult<bool> {
+    let row = query(TASK_EXISTS)
+        .bind(key.owner.0)
+        .bind(key.task.uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
 }
 
 async fn insert(

@@ -17,11 +17,12 @@ use crate::{
 };
 use accept_new::NewTask;
 use async_trait::async_trait;
+use dedupe::known_messages;
 use follow_up::NewMessage;
-use longhaul_domain::{EntryBody, Note, TaskState};
+use longhaul_domain::{EntryBody, Note, OwnerId, TaskState};
 use longhaul_store::{
-    AcceptFollowUp, AcceptNew, Accepted, CancelRequested, FollowedUp, IntakeStore, RequestCancel,
-    Result,
+    AcceptFollowUp, AcceptNew, Accepted, CancelRequested, DedupeKey, FollowedUp, IntakeStore,
+    MessageLookup, RequestCancel, Result,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,6 +38,18 @@ impl IntakeStore for PostgresStore {
         let message = NewMessage::from(accept);
         let weight = message.weight();
         self.messages.call(message, weight).await
+    }
+
+    async fn find_message(&self, owner: OwnerId, dedupe: DedupeKey) -> Result<MessageLookup> {
+        let find = || async {
+            let mut reader = self.db.reader().await?;
+            Ok(known_messages(&mut reader, &[(owner, dedupe)]).await?.remove(&(owner, dedupe.key)))
+        };
+        Ok(match self.db.retry(find).await? {
+            None => MessageLookup::Unknown,
+            Some(known) if known.content != dedupe.content => MessageLookup::KeyReused,
+            Some(known) => MessageLookup::Duplicate { task: known.task, seq: known.seq },
+        })
     }
 
     async fn request_cancel(&self, cancel: RequestCancel) -> Result<CancelRequested> {

@@ -1,7 +1,7 @@
 //! Acceptance of client messages: new tasks and follow-ups. A message and its task or wake are one
 //! transaction; a repeated message is recognised by its deduplication key.
 
-use super::dedupe::{self, DedupeResult};
+use super::dedupe;
 use crate::{
     db::{self, statements},
     error::DbResult,
@@ -14,13 +14,15 @@ use longhaul_domain::{
     AgentName, Blob, ContextId, EntryBody, Seq, TaskKey, TaskState, log::StatusChange,
 };
 use longhaul_store::{
-    AcceptNew, Accepted, DedupeKey, FollowedUp, IncomingMessage, RunOptions, TaskBudget, TaskUsage,
+    AcceptNew, Accepted, DedupeKey, FollowedUp, IncomingMessage, MessageLookup, RunOptions,
+    TaskBudget, TaskUsage,
 };
 
 statements! {
     ADD_TASK = "-- store::accept_new
         INSERT INTO tasks (owner_id, task, agent, context_id, priority, created_at, queue_timeout_ms, concurrency_key)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (owner_id, task) DO NOTHING";
     COUNTED = "-- store::accept_follow_up
         SELECT follow_ups, follow_up_bytes FROM task_state WHERE owner_id = ?1 AND task = ?2";
     COUNT = "-- store::accept_follow_up
@@ -66,17 +68,19 @@ impl From<AcceptNew> for NewTask {
 pub fn accept_new(tx: &mut Tx<'_>, new: &NewTask) -> DbResult<Accepted> {
     let NewTask { key, agent, context, options, message } = new;
     let key = *key;
-    match dedupe::lookup(tx, key.owner, &message.dedupe)? {
-        DedupeResult::Before { task, seq } => return Ok(Accepted::Duplicate { task, seq }),
-        DedupeResult::KeyReused => return Ok(Accepted::KeyReused),
-        DedupeResult::New => {}
+    match dedupe::lookup(tx.conn, tx.now, key.owner, &message.dedupe)? {
+        MessageLookup::Duplicate { task, seq } => return Ok(Accepted::Duplicate { task, seq }),
+        MessageLookup::KeyReused => return Ok(Accepted::KeyReused),
+        MessageLookup::Unknown => {}
     }
     let (owner, task, now) = (key.owner.0, key.task.to_string(), tx.now);
     let (priority, concurrency_key) = (options.priority, options.concurrency_key.as_deref());
     let queue_timeout = options.queue_timeout.map(row::millis);
     let (name, context) = (agent.as_str(), context.as_str());
     let row = (owner, &task, name, context, priority, now, queue_timeout, concurrency_key);
-    db::run(tx.conn, ADD_TASK, row)?;
+    if db::run(tx.conn, ADD_TASK, row)? == 0 {
+        return Ok(Accepted::TaskExists);
+    }
     let deadline = options.deadline.map(|deadline| deadline.timestamp_millis());
     db::run(tx.conn, ADD_STATE, (owner, &task, TaskState::Submitted.number(), now, deadline))?;
     let seq = Seq::START.next();
@@ -108,10 +112,10 @@ pub fn accept_follow_up(
     message: &IntakeMessage,
     budget: TaskBudget,
 ) -> DbResult<FollowedUp> {
-    match dedupe::lookup(tx, key.owner, &message.dedupe)? {
-        DedupeResult::Before { task, seq } => return Ok(FollowedUp::Duplicate { task, seq }),
-        DedupeResult::KeyReused => return Ok(FollowedUp::KeyReused),
-        DedupeResult::New => {}
+    match dedupe::lookup(tx.conn, tx.now, key.owner, &message.dedupe)? {
+        MessageLookup::Duplicate { task, seq } => return Ok(FollowedUp::Duplicate { task, seq }),
+        MessageLookup::KeyReused => return Ok(FollowedUp::KeyReused),
+        MessageLookup::Unknown => {}
     }
     let Some(mut head) = TaskHead::load(tx.conn, key)? else { return Ok(FollowedUp::NotFound) };
     if head.state.is_terminal() {

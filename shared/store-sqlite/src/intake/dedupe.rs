@@ -6,8 +6,9 @@ use crate::{
     row,
     writer::Tx,
 };
-use longhaul_domain::{OwnerId, Seq, TaskId, TaskKey};
-use longhaul_store::DedupeKey;
+use longhaul_domain::{OwnerId, Seq, TaskKey};
+use longhaul_store::{DedupeKey, MessageLookup};
+use rusqlite::Connection;
 
 /// Time for which a message is recognised, in milliseconds.
 const DEDUPE_WINDOW_MS: i64 = 24 * 3_600 * 1_000;
@@ -26,25 +27,20 @@ statements! {
         DELETE FROM message_keys WHERE owner_id = ?1 AND key = ?2";
 }
 
-/// Result of looking up a deduplication key.
-pub enum DedupeResult {
-    New,
-    Before {
-        task: TaskId,
-        seq: Seq,
-    },
-    /// The key was used with other content.
-    KeyReused,
-}
-
-pub fn lookup(tx: &Tx<'_>, owner: OwnerId, dedupe: &DedupeKey) -> DbResult<DedupeResult> {
-    let params = (owner.0, &dedupe.key[..], tx.now - DEDUPE_WINDOW_MS);
-    let found = db::one(tx.conn, FIND, params, |row| {
+/// Looks up a deduplication key that was recorded in the last 24 hours.
+pub fn lookup(
+    conn: &Connection,
+    now: i64,
+    owner: OwnerId,
+    dedupe: &DedupeKey,
+) -> DbResult<MessageLookup> {
+    let params = (owner.0, &dedupe.key[..], now - DEDUPE_WINDOW_MS);
+    let found = db::one(conn, FIND, params, |row| {
         let same = row.get_ref(0)?.as_blob() == Ok(&dedupe.content[..]);
         let (task, seq) = (row::parsed(row, 1)?, row::seq(row, 2)?);
-        Ok(if same { DedupeResult::Before { task, seq } } else { DedupeResult::KeyReused })
+        Ok(if same { MessageLookup::Duplicate { task, seq } } else { MessageLookup::KeyReused })
     })?;
-    Ok(found.unwrap_or(DedupeResult::New))
+    Ok(found.unwrap_or(MessageLookup::Unknown))
 }
 
 pub fn record(tx: &Tx<'_>, key: TaskKey, seq: Seq, dedupe: &DedupeKey) -> DbResult<()> {

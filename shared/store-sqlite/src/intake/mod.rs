@@ -6,10 +6,10 @@ pub mod dedupe;
 
 use crate::SqliteStore;
 use async_trait::async_trait;
-use longhaul_domain::Blob;
+use longhaul_domain::{Blob, OwnerId};
 use longhaul_store::{
-    AcceptFollowUp, AcceptNew, Accepted, CancelRequested, FollowedUp, IncomingMessage, IntakeStore,
-    RequestCancel, Result,
+    AcceptFollowUp, AcceptNew, Accepted, CancelRequested, DedupeKey, FollowedUp, IncomingMessage,
+    IntakeStore, MessageLookup, RequestCancel, Result,
 };
 
 #[async_trait]
@@ -25,6 +25,11 @@ impl IntakeStore for SqliteStore {
         let (key, budget) = (new.key, new.budget);
         let said = accept::IntakeMessage::from(new.accept);
         self.writer.write(weight, move |tx| accept::accept_follow_up(tx, key, &said, budget)).await
+    }
+
+    async fn find_message(&self, owner: OwnerId, dedupe: DedupeKey) -> Result<MessageLookup> {
+        let now = self.time.now();
+        self.readers.read(move |conn| dedupe::lookup(conn, now, owner, &dedupe)).await
     }
 
     async fn request_cancel(&self, request: RequestCancel) -> Result<CancelRequested> {

@@ -3,7 +3,7 @@
 use crate::kit::{TestClient, run_concurrently};
 use longhaul_domain::{Seq, TaskId, TaskKey, TerminalState};
 use longhaul_store::{
-    AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, Store, TaskBudget,
+    AcceptFollowUp, AcceptNew, Accepted, DedupeKey, FollowedUp, MessageLookup, Store, TaskBudget,
 };
 use std::sync::Arc;
 
@@ -128,4 +128,24 @@ pub async fn a_message_repeated_to_another_task_names_its_first_task(store: Arc<
     let outcome = client.store.accept_follow_up(AcceptFollowUp { key: nowhere, ..follow_up }).await;
     assert_eq!(outcome.unwrap(), FollowedUp::Duplicate { task: one.task, seq: Seq(2) });
     assert_eq!(client.log(other).await.len(), 1);
+}
+
+pub async fn a_message_is_found_by_its_key(store: Arc<dyn Store>) {
+    let client = TestClient::new(store).await;
+    let request = client.new_request("hello");
+    let (owner, dedupe) = (client.owner, request.accept.dedupe);
+    let find = |owner, dedupe| client.store.find_message(owner, dedupe);
+    assert_eq!(find(owner, dedupe).await.unwrap(), MessageLookup::Unknown);
+    client.create(request.clone()).await;
+    let found = MessageLookup::Duplicate { task: request.key.task, seq: Seq(1) };
+    assert_eq!(find(owner, dedupe).await.unwrap(), found);
+    let stranger = client.other_owner().await.owner;
+    assert_eq!(find(stranger, dedupe).await.unwrap(), MessageLookup::Unknown);
+    let changed = DedupeKey { content: [0; 32], ..dedupe };
+    assert_eq!(find(owner, changed).await.unwrap(), MessageLookup::KeyReused);
+    let follow_up = client.new_follow_up(request.key, "more");
+    client.store.accept_follow_up(follow_up.clone()).await.unwrap();
+    let found = MessageLookup::Duplicate { task: request.key.task, seq: Seq(2) };
+    assert_eq!(find(owner, follow_up.accept.dedupe).await.unwrap(), found);
+    assert_eq!(client.log(request.key).await.len(), 2, "a lookup writes nothing");
 }

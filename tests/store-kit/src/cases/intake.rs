@@ -3,7 +3,7 @@
 use crate::kit::{TestClient, run_concurrently, said};
 use longhaul_domain::{EntryBody, Seq, TaskId, TaskKey, TaskState, TerminalState};
 use longhaul_store::{
-    AcceptFollowUp, Accepted, FollowedUp, SnapshotOptions, Store, StoreError, TaskBudget,
+    AcceptFollowUp, AcceptNew, Accepted, FollowedUp, SnapshotOptions, Store, TaskBudget,
 };
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub async fn many_tasks_are_accepted_at_once(store: Arc<dyn Store>) {
     }
 }
 
-pub async fn a_refused_task_fails_alone(store: Arc<dyn Store>) {
+pub async fn a_task_whose_id_is_taken_is_named_and_fails_alone(store: Arc<dyn Store>) {
     let client = TestClient::new(store).await;
     let taken = client.accepted().await;
     let mut asked: Vec<_> = (0..30).map(|n| client.new_request(&n.to_string())).collect();
@@ -57,13 +57,29 @@ pub async fn a_refused_task_fails_alone(store: Arc<dyn Store>) {
     .await;
     for (n, (new_request, answer)) in asked.iter().zip(answers).enumerate() {
         if n == 13 {
-            assert!(matches!(answer, Err(StoreError::Refused(_))), "{answer:?}");
+            assert_eq!(answer.unwrap(), Accepted::TaskExists);
         } else {
             assert!(matches!(answer, Ok(Accepted::Created { .. })), "{answer:?}");
             assert_eq!(client.task(new_request.key).await.last_seq, Seq(1));
         }
     }
     assert_eq!(client.task(taken).await.history[0].message.text(), "hello");
+}
+
+pub async fn of_two_messages_for_one_task_id_one_creates_it(store: Arc<dyn Store>) {
+    let client = TestClient::new(store).await;
+    let key = client.new_request("").key;
+    let answers = run_concurrently((0..10).map(|n| {
+        let request = AcceptNew { key, ..client.new_request(&n.to_string()) };
+        let store = Arc::clone(&client.store);
+        async move { store.accept_new(request).await.unwrap() }
+    }))
+    .await;
+    let created = |answer: &&Accepted| matches!(answer, Accepted::Created { .. });
+    assert_eq!(answers.iter().filter(created).count(), 1);
+    let refused = |answer: &&Accepted| **answer == Accepted::TaskExists;
+    assert_eq!(answers.iter().filter(refused).count(), 9);
+    assert_eq!(client.log(key).await.len(), 1);
 }
 
 pub async fn a_follow_up_is_appended_to_a_queued_task(store: Arc<dyn Store>) {
