@@ -41,7 +41,7 @@ impl Readers {
     /// Publishes one event and lets every reader take its bytes; returns their total number.
     fn publish(&mut self, text: &str) -> usize {
         self.last = self.last.next();
-        self.topic.fill(vec![entry(self.last, text)], self.last);
+        self.topic.fill(vec![entry(self.last, text)], self.last, u64::MAX);
         let mut taken = 0;
         for position in &mut self.positions {
             let RingRead::Entries(entries) = self.topic.read_after(*position) else { continue };

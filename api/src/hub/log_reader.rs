@@ -1,7 +1,10 @@
 //! Background tasks of the hub: listening for signals, and reading new log entries for all awaited
 //! tasks at once.
 
-use super::{Hub, topic::Topic};
+use super::{
+    Hub,
+    topic::{Topic, ring_share_bytes},
+};
 use futures::StreamExt;
 use longhaul_domain::{Seq, SignalChannel, TaskKey};
 use longhaul_runtime::{Backoff, TaskSet, readiness::ComponentHandle};
@@ -64,6 +67,7 @@ async fn poll(hub: Hub) {
         // The store may have lost the list with its connection.
         hub.follow_every_task();
         hub.mark_all_suspect();
+        hub.trim_rings();
     }
 }
 
@@ -163,12 +167,21 @@ impl Hub {
         }
     }
 
+    /// Trims rings to their share, which has shrunk since they were filled where topics were added.
+    fn trim_rings(&self) {
+        let topics: Vec<Arc<Topic>> = self.topics().values().cloned().collect();
+        let share = ring_share_bytes(topics.len());
+        for topic in topics {
+            topic.trim(share);
+        }
+    }
+
     fn fill(&self, keys: Vec<TaskKey>, pages: Vec<(TaskKey, LogPage)>) {
         // Topics are cloned out of the map: subscribing goes on while many readers are notified.
-        let mut awaited: HashMap<TaskKey, Arc<Topic>> = {
+        let (mut awaited, share): (HashMap<TaskKey, Arc<Topic>>, u64) = {
             let topics = self.topics();
             let topic = |key| Some((key, Arc::clone(topics.get(&key)?)));
-            keys.into_iter().filter_map(topic).collect()
+            (keys.into_iter().filter_map(topic).collect(), ring_share_bytes(topics.len()))
         };
         let mut behind = Vec::new();
         let mut served = |key, topic: &Topic| {
@@ -178,7 +191,7 @@ impl Hub {
         };
         for (key, page) in pages {
             if let Some(topic) = awaited.remove(&key) {
-                topic.fill(page.entries, page.last_seq);
+                topic.fill(page.entries, page.last_seq, share);
                 served(key, &topic);
             }
         }

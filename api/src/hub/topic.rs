@@ -13,6 +13,16 @@ use tokio::sync::{Notify, futures::Notified};
 const RING_CAPACITY_ENTRIES: usize = 256;
 const RING_CAPACITY_BYTES: u64 = 1 << 20;
 
+/// Size of the entries that all rings of a node keep from earlier reads, and the least share of one
+/// ring. Between two trims of idle rings it may be exceeded.
+const NODE_CAPACITY_BYTES: u64 = 64 << 20;
+const MIN_SHARE_BYTES: u64 = 32 << 10;
+
+/// Size that each of so many rings keeps from earlier reads.
+pub fn ring_share_bytes(topics: usize) -> u64 {
+    (NODE_CAPACITY_BYTES / (topics as u64).max(1)).clamp(MIN_SHARE_BYTES, RING_CAPACITY_BYTES)
+}
+
 /// One awaited task.
 pub struct Topic {
     /// Number of subscriptions; changed only while the hub's map of topics is locked.
@@ -105,9 +115,12 @@ impl Topic {
         behind.then_some(ring.read)
     }
 
-    /// Adds entries read after the last one. `last` is the last entry of the log at that moment.
-    pub fn fill(&self, entries: Vec<LogEntry>, last: Seq) {
+    /// Adds entries read after the last one, and keeps `share` bytes of those before. `last` is the
+    /// last entry of the log at that moment.
+    pub fn fill(&self, entries: Vec<LogEntry>, last: Seq, share: u64) {
         let mut ring = self.lock();
+        // Before adding: the new entries are for readers that have not come yet, whatever their size.
+        ring.evict(RING_CAPACITY_ENTRIES, share);
         let mut read = ring.read;
         ring.known = ring.known.max(last);
         for entry in entries {
@@ -118,8 +131,13 @@ impl Topic {
                 ring.entries.push_back(Arc::new(entry.into()));
             }
         }
-        ring.evict();
+        ring.evict(RING_CAPACITY_ENTRIES, RING_CAPACITY_BYTES);
         self.advance(ring, read);
+    }
+
+    /// Keeps `share` bytes.
+    pub fn trim(&self, share: u64) {
+        self.lock().evict(RING_CAPACITY_ENTRIES, share);
     }
 
     /// Records that a read found nothing new. If the log is known to have more, an entry is missing
@@ -167,8 +185,8 @@ impl Topic {
 
 impl Ring {
     /// Drops the oldest entries until the rest fits.
-    fn evict(&mut self) {
-        while self.entries.len() > RING_CAPACITY_ENTRIES || self.bytes > RING_CAPACITY_BYTES {
+    fn evict(&mut self, max_entries: usize, max_bytes: u64) {
+        while self.entries.len() > max_entries || self.bytes > max_bytes {
             let Some(entry) = self.entries.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(SizeEstimate::InMemory.entry(&entry));
         }
@@ -197,7 +215,7 @@ mod tests {
         let topic = Topic::new(Seq(1));
         assert!(topic.grown(Seq(3)));
         assert_eq!(topic.read_position(), Some(Seq(1)));
-        topic.fill(entries(2, 3), Seq(3));
+        topic.fill(entries(2, 3), Seq(3), RING_CAPACITY_BYTES);
         assert_eq!(topic.read_position(), None);
         let RingRead::Entries(found) = topic.read_after(Seq(2)) else { panic!("nothing found") };
         assert_eq!(found.len(), 1);
@@ -208,7 +226,7 @@ mod tests {
     #[test]
     fn a_reader_that_fell_out_of_the_ring_must_read_the_log() {
         let topic = Topic::new(Seq(0));
-        topic.fill(entries(1, 300), Seq(300));
+        topic.fill(entries(1, 300), Seq(300), RING_CAPACITY_BYTES);
         assert!(matches!(topic.read_after(Seq(10)), RingRead::Behind));
         let RingRead::Entries(found) = topic.read_after(Seq(44)) else { panic!("not in the ring") };
         assert_eq!(found.len(), 256);
@@ -229,7 +247,7 @@ mod tests {
     #[test]
     fn entries_after_a_gap_are_not_added() {
         let topic = Topic::new(Seq(0));
-        topic.fill(entries(2, 3), Seq(3));
+        topic.fill(entries(2, 3), Seq(3), RING_CAPACITY_BYTES);
         assert!(matches!(topic.read_after(Seq(0)), RingRead::Nothing));
         assert_eq!(topic.read_position(), Some(Seq(0)));
     }
@@ -244,13 +262,33 @@ mod tests {
             LogEntry { seq: Seq(seq), at: Timestamp::UNIX_EPOCH, attempt: 0, body }
         };
         let topic = Topic::new(Seq(0));
-        topic.fill((1..=100).map(large).collect(), Seq(100));
+        topic.fill((1..=100).map(large).collect(), Seq(100), RING_CAPACITY_BYTES);
         assert!(matches!(topic.read_after(Seq(50)), RingRead::Behind));
         let RingRead::Entries(found) = topic.read_after(Seq(90)) else { panic!("not in the ring") };
         assert_eq!(
             found.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(),
             [91, 92, 93, 94, 95, 96, 97, 98, 99, 100]
         );
+    }
+
+    #[test]
+    fn rings_of_a_node_share_its_memory_and_never_drop_what_was_just_read() {
+        assert_eq!(ring_share_bytes(0), RING_CAPACITY_BYTES);
+        assert_eq!(ring_share_bytes(1_000) * 1_000, NODE_CAPACITY_BYTES / 1_000 * 1_000);
+        assert_eq!(ring_share_bytes(1_000_000), MIN_SHARE_BYTES);
+        let topic = Topic::new(Seq(0));
+        for read in 0..20 {
+            let (from, to) = (read * 10 + 1, read * 10 + 10);
+            topic.fill(entries(from, to), Seq(to), 0);
+            let RingRead::Entries(found) = topic.read_after(Seq(from - 1)) else {
+                panic!("dropped before it was read")
+            };
+            assert_eq!(found.len(), 10);
+        }
+        assert!(matches!(topic.read_after(Seq(180)), RingRead::Behind));
+        topic.trim(0);
+        assert!(matches!(topic.read_after(Seq(199)), RingRead::Behind));
+        assert!(matches!(topic.read_after(Seq(200)), RingRead::Nothing));
     }
 
     #[test]
@@ -264,7 +302,7 @@ mod tests {
             matches!(topic.read_after(Seq(1)), RingRead::Behind),
             "a reader of older entries reads the log"
         );
-        topic.fill(entries(100_001, 100_002), Seq(100_002));
+        topic.fill(entries(100_001, 100_002), Seq(100_002), RING_CAPACITY_BYTES);
         topic.start_at(Seq(100_005));
         assert!(
             matches!(topic.read_after(Seq(100_001)), RingRead::Entries(_)),
