@@ -1,11 +1,24 @@
-//! Deliveries of hints to workers.
+//! Hints, and their deliveries to workers.
 //!
 //! Guarantee: a delivery is either acknowledged or requeued for other workers. Dropping it, even by
 //! a panic or crash, requeues it.
 
 use std::fmt;
 
-use crate::WakeHint;
+use longhaul_domain::{AgentName, TaskKey};
+use longhaul_runtime::TraceContext;
+
+/// A hint that there is work for an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WakeHint {
+    /// The agent, which names the queue.
+    pub agent: AgentName,
+    /// The task that caused it. A worker may try to claim it first; it may not be the next in
+    /// order, or be gone.
+    pub task: TaskKey,
+    /// The trace of the request or run that caused it.
+    pub trace: Option<TraceContext>,
+}
 
 /// The decision on a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

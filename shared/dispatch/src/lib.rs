@@ -19,6 +19,6 @@ mod traits;
 
 pub use amqp::{AmqpDispatch, AmqpOptions};
 pub use counters::DispatchCounts;
-pub use delivery::{Delivery, DeliveryDecision};
+pub use delivery::{Delivery, DeliveryDecision, WakeHint};
 pub use local::LocalDispatch;
-pub use traits::{Dispatch, DispatchError, WakeHint, WakeSource, Waker};
+pub use traits::{Dispatch, DispatchError, WakeSource, Waker};

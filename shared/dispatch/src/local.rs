@@ -128,17 +128,17 @@ struct LocalSource {
 }
 
 /// The result of polling the queues.
-enum Polled {
+enum QueuePoll {
     Found(Delivery),
     Empty,
     Closed,
 }
 
 impl LocalSource {
-    fn poll(&mut self) -> Polled {
+    fn poll(&mut self) -> QueuePoll {
         let mut state = self.hub.lock();
         if state.closed {
-            return Polled::Closed;
+            return QueuePoll::Closed;
         }
         for step in 0..self.agents.len() {
             let index = (self.next_agent + step) % self.agents.len();
@@ -149,10 +149,10 @@ impl LocalSource {
             if let Some(wake) = state.queues.get_mut(agent).and_then(HintQueue::take) {
                 self.next_agent = index + 1;
                 self.hub.counters.received.increment();
-                return Polled::Found(delivery(&self.hub, wake));
+                return QueuePoll::Found(delivery(&self.hub, wake));
             }
         }
-        Polled::Empty
+        QueuePoll::Empty
     }
 }
 
@@ -173,9 +173,9 @@ impl WakeSource for LocalSource {
             let mut changed = pin!(hub.changed.notified());
             changed.as_mut().enable();
             match self.poll() {
-                Polled::Found(delivery) => return Some(delivery),
-                Polled::Closed => return None,
-                Polled::Empty => changed.await,
+                QueuePoll::Found(delivery) => return Some(delivery),
+                QueuePoll::Closed => return None,
+                QueuePoll::Empty => changed.await,
             }
         }
     }

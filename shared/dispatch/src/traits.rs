@@ -7,22 +7,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use longhaul_domain::{AgentName, TaskKey};
-use longhaul_runtime::TraceContext;
+use longhaul_domain::AgentName;
 
-use crate::{Delivery, DispatchCounts};
-
-/// A hint that there is work for an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WakeHint {
-    /// The agent, which names the queue.
-    pub agent: AgentName,
-    /// The task that caused it. A worker may try to claim it first; it may not be the next in
-    /// order, or be gone.
-    pub task: TaskKey,
-    /// The trace of the request or run that caused it.
-    pub trace: Option<TraceContext>,
-}
+use crate::{Delivery, DispatchCounts, WakeHint};
 
 /// The error of a dispatcher operation. It never affects a task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -31,7 +31,7 @@ struct InboxState {
 }
 
 /// The result of polling the inbox.
-enum Polled {
+enum InboxPoll {
     Found(Delivery),
     Empty,
     Closed,
@@ -54,19 +54,19 @@ impl Inbox {
             let mut arrived = pin!(self.arrived.notified());
             arrived.as_mut().enable();
             match self.poll() {
-                Polled::Found(delivery) => return Some(delivery),
-                Polled::Closed => return None,
-                Polled::Empty => arrived.await,
+                InboxPoll::Found(delivery) => return Some(delivery),
+                InboxPoll::Closed => return None,
+                InboxPoll::Empty => arrived.await,
             }
         }
     }
 
-    fn poll(&self) -> Polled {
+    fn poll(&self) -> InboxPoll {
         let mut state = self.lock();
         if state.closed {
-            return Polled::Closed;
+            return InboxPoll::Closed;
         }
-        state.waiting.pop_front().map_or(Polled::Empty, Polled::Found)
+        state.waiting.pop_front().map_or(InboxPoll::Empty, InboxPoll::Found)
     }
 
     /// Pauses exactly these agents and requeues their deliveries.
