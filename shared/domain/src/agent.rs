@@ -81,7 +81,9 @@ impl AgentDescriptor {
 /// The sort key of a version: numbers by value, a pre-release before its release, other words as
 /// text.
 fn version_order(version: &str) -> (Vec<u64>, bool, String) {
+    // Build metadata has no part in the order (SemVer 10).
     let version = version.split('+').next().unwrap_or_default();
+    // A release sorts after its candidates: `true` for no pre-release is the greater.
     let (numbers, pre) = version.split_once('-').unwrap_or((version, ""));
     let numbers = numbers.trim_start_matches('v').split('.').map(|n| n.parse().unwrap_or(0));
     (numbers.collect(), pre.is_empty(), pre.to_owned())
@@ -91,9 +93,11 @@ fn version_order(version: &str) -> (Vec<u64>, bool, String) {
 /// `text/*`. Parameters and case are ignored. A mode without a slash is a range too: clients of A2A
 /// 0.1 send `text`.
 pub fn media_type_matches(mode: &str, media_type: &str) -> bool {
+    // Compare the essence only: `text/plain; charset=utf-8` is `text/plain`.
     let essence =
         |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (mode, media_type) = (essence(mode), essence(media_type));
+    // `text/*` and the bare `text` of A2A 0.1 are the same family.
     let family = mode.strip_suffix("/*").or_else(|| (!mode.contains('/')).then_some(&*mode));
     match family {
         _ if mode == "*/*" || mode == "*" => true,

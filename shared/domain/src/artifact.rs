@@ -70,6 +70,7 @@ impl ArtifactUpdate {
         match artifacts.iter_mut().rev().find(|a| a.artifact_id == *id) {
             Some(existing) if self.append => existing.parts.extend(self.artifact.parts),
             Some(existing) => *existing = self.artifact,
+            // A chunk of an unknown artifact starts it, even if it says `append`.
             None => artifacts.push(self.artifact),
         }
     }

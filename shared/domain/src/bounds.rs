@@ -107,6 +107,7 @@ fn check_inline(path: &'static str, bytes: usize) -> Result<(), OutOfBounds> {
 }
 
 fn check_parts(path: &'static str, parts: &[Part]) -> Result<(), OutOfBounds> {
+    // Count before looking into the parts, so that a rejection stays cheap.
     if parts.len() > MAX_PARTS {
         return Err(OutOfBounds::new(format!("{path}.parts"), too_many_parts()));
     }
@@ -127,6 +128,8 @@ fn check_object(
 }
 
 fn check_depth(path: impl FnOnce() -> String, json: &Json) -> Result<(), OutOfBounds> {
+    // The parser bounds the depth of the whole request; this bound is about each value alone,
+    // because every binding must be able to write it again.
     if json.is_deeper_than(MAX_DATA_DEPTH) {
         Err(OutOfBounds::new(path(), too_deep()))
     } else {

@@ -34,6 +34,7 @@ impl SignalChannel {
     /// are replaced.
     pub fn task_id(self, id: Uuid) -> TaskId {
         let bits = id.as_u128();
+        // Clear the last bits, then set them: timestamp, version and variant stay as they were.
         let others = bits - bits % u128::from(SIGNAL_CHANNELS);
         TaskId::new(Uuid::from_u128(others | u128::from(self.0)))
     }

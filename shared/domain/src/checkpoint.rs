@@ -86,6 +86,7 @@ impl Checkpoint {
     pub fn new(name: impl Into<String>, value: Json) -> Result<Self, CheckpointError> {
         let name = CheckpointName::new(name)?;
         let size = value.as_str().len();
+        // Larger results belong in an artifact, whose contents can be moved to blobs.
         if size > MAX_CHECKPOINT_BYTES {
             return Err(CheckpointError::TooLarge { name, size });
         }

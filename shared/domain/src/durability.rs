@@ -62,6 +62,7 @@ impl DurabilityOptions {
         else {
             return Ok(Self::default());
         };
+        // ProtoJSON writes absent members as null.
         if value.as_str() == "null" {
             return Ok(Self::default());
         }
@@ -102,6 +103,7 @@ impl DurabilityOptions {
     pub(crate) fn known_members(metadata: &JsonObject) -> Option<JsonObject> {
         let mut members =
             JsonObject::new(metadata.get(extension::DURABILITY_EXTENSION)?).ok()?.members().ok()?;
+        // Unknown members would make the reference as large as the metadata it replaces.
         members.retain(|name, value| {
             MEMBER_NAMES.contains(&name.as_str()) && value.as_str().len() <= MAX_KNOWN_MEMBER_BYTES
         });
@@ -136,7 +138,9 @@ impl OptionMembers {
         range: std::ops::RangeInclusive<T>,
     ) -> Result<Option<T>, InvalidOption> {
         let wanted = format!("must be an integer from {} to {}", range.start(), range.end());
+        // Read as a float: protobuf clients send every number as one, `7.0` for 7.
         let Some(number) = self.get::<f64>(member, &wanted)? else { return Ok(None) };
+        // Below 1e15 every whole number has an exact double, so the cast loses nothing.
         #[expect(clippy::cast_possible_truncation, reason = "it has no fraction and is small")]
         let whole = (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64);
         let number = whole.and_then(|n| T::try_from(n).ok()).filter(|n| range.contains(n));
@@ -171,6 +175,7 @@ impl OptionMembers {
         };
         seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            // Times are kept to the millisecond; anything less would become zero.
             .filter(|timeout| (Duration::from_millis(1)..=MAX_TIMEOUT).contains(timeout))
             .map(Some)
             .ok_or_else(|| invalid(member, WANTED))

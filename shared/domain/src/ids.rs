@@ -189,6 +189,7 @@ impl AgentName {
     pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
         let text = text.into();
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        // Names are path segments and parts of queue names: keep them short and plain.
         let valid = text.len() <= 63
             && text.bytes().next().is_some_and(plain)
             && text.bytes().all(|b| plain(b) || b == b'-');

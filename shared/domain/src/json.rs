@@ -75,6 +75,7 @@ impl Json {
     }
 
     fn compacted(raw: Box<RawValue>) -> Self {
+        // Most values are compact already and are kept without a copy.
         let compact = match compact(raw.get()) {
             Cow::Borrowed(_) => raw,
             // Dropping white space between tokens keeps JSON valid; fall back to the original
@@ -193,12 +194,14 @@ pub fn check(text: &[u8]) -> Result<(), JsonError> {
             b'"' => at = check_string(text, at + 1)?,
             b'{' | b'[' => {
                 depth += 1;
+                // Checked first, so that no reader of the value has to recurse deeper.
                 if depth > MAX_JSON_DEPTH {
                     return Err(JsonError::TooDeep);
                 }
                 at += 1;
             }
             b'}' | b']' => {
+                // Unbalanced brackets are left to the parser.
                 depth = depth.saturating_sub(1);
                 at += 1;
             }
@@ -237,19 +240,25 @@ fn check_string(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
         at = scan::quote_or_backslash(text, at);
         match (text.get(at), text.get(at + 1)) {
             (None, _) => return Ok(at),
+            // The closing quote; anything else here is a backslash.
             (Some(b'"'), _) => return Ok(at + 1),
             (_, Some(b'u')) => match unicode_escape(text, at) {
                 Some(0) => return Err(JsonError::Nul),
+                // A low surrogate without a high one before it.
                 Some(0xDC00..=0xDFFF) => return Err(JsonError::LoneSurrogate),
                 Some(0xD800..=0xDBFF) => {
+                    // A high surrogate needs a low one as the very next escape.
                     if !matches!(unicode_escape(text, at + 6), Some(0xDC00..=0xDFFF)) {
                         return Err(JsonError::LoneSurrogate);
                     }
                     at += 12;
                 }
+                // An ordinary `\uXXXX`.
                 Some(_) => at += 6,
+                // Malformed hexadecimal: the parser rejects it with a position.
                 None => at += 2,
             },
+            // Any other escape has two bytes, so an escaped quote does not end the string.
             _ => at += 2,
         }
     }
@@ -270,6 +279,7 @@ fn compact(text: &str) -> Cow<'_, str> {
     // Text from `copied` on is not in `out` yet.
     let (bytes, mut copied, mut at) = (text.as_bytes(), 0, 0);
     while let Some(byte) = bytes.get(at) {
+        // Skip strings: white space in them is content.
         if *byte == b'"' {
             at = scan::string_end(bytes, at + 1);
         } else if scan::is_json_whitespace(*byte) {

@@ -31,12 +31,14 @@ pub fn escape_line_separators(json: Vec<u8>) -> Vec<u8> {
 /// The position of the next separator from `from` on, its length in bytes, and its escape.
 fn next_separator(json: &[u8], mut from: usize) -> Option<(usize, usize, &'static [u8])> {
     loop {
+        // Two leading bytes find all three separators in one vectorized search.
         let rest = json.get(from..)?;
         let at = from + memchr2(SEPARATOR_LEAD_BYTES.0, SEPARATOR_LEAD_BYTES.1, rest)?;
         match json[at..] {
             [0xC2, 0x85, ..] => return Some((at, 2, b"\\u0085")),
             [0xE2, 0x80, 0xA8, ..] => return Some((at, 3, b"\\u2028")),
             [0xE2, 0x80, 0xA9, ..] => return Some((at, 3, b"\\u2029")),
+            // Another character with the same first byte, such as `é` or a dash: go on after it.
             _ => from = at + 1,
         }
     }

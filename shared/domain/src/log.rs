@@ -113,6 +113,7 @@ impl TaskFailure {
         let mut message = message.unwrap_or_else(|| Message {
             task_id: Some(task),
             context_id: Some(context.clone()),
+            // The id is generated only if this message is needed.
             ..Message::new(id(), Role::Agent, vec![Part::text(self.cause.clone())])
         });
         message.metadata = self.add_to_metadata(message.metadata);
@@ -141,6 +142,8 @@ impl TaskFailure {
     fn add_to_metadata(&self, metadata: Option<JsonObject>) -> Option<JsonObject> {
         let mut members =
             metadata.as_ref().and_then(|members| members.members().ok()).unwrap_or_default();
+        // The status must be written in any case; without the details it still says that the task
+        // failed.
         let Ok(failure) = Json::from_serialize(self) else { return metadata };
         members.insert(extension::DURABILITY_EXTENSION.to_owned(), failure);
         JsonObject::from_members(&members).ok().or(metadata)
@@ -226,6 +229,7 @@ impl EntryBody {
 
     /// Tells whether clients see the entry as a stream event.
     pub const fn is_event(&self) -> bool {
+        // Client messages and notes use up a seq but reach no stream: ids on the wire have holes.
         matches!(self, Self::Status(_) | Self::Artifact(_))
     }
 
@@ -241,6 +245,7 @@ impl EntryBody {
     /// The artifact that this entry starts or replaces. Readers of the artifact start here.
     pub const fn starts_artifact(&self) -> Option<&ArtifactId> {
         match self {
+            // An appended chunk means nothing without the chunks before it.
             Self::Artifact(update) if !update.append => Some(&update.artifact.artifact_id),
             _ => None,
         }

@@ -34,6 +34,7 @@ const REFERENCE_PREFIX: &str = "{\"urn:longhaul:blob\":";
 impl JsonObject {
     /// The reference, when the object was moved to a blob.
     pub fn blob(&self) -> Option<BlobRef> {
+        // Cheap test first: nearly all metadata is no reference.
         if !self.as_str().starts_with(REFERENCE_PREFIX) {
             return None;
         }
@@ -44,6 +45,7 @@ impl JsonObject {
     fn reference(&self, blob: &BlobRef) -> Option<Self> {
         let blob = serde_json::to_string(blob).ok()?;
         let mut text = format!("{REFERENCE_PREFIX}{blob}");
+        // The worker reads these options from the entry, without fetching the blob.
         if let Some(options) = DurabilityOptions::known_members(self) {
             let name = serde_json::to_string(extension::DURABILITY_EXTENSION).ok()?;
             for piece in [",", &name, ":", options.as_str()] {
@@ -115,6 +117,7 @@ impl BlobSlot<'_> {
         };
         let blob = BlobRef { hash: BlobHash::digest(&bytes), size: bytes.len() as u64, kind };
         match self {
+            // Replace only now: the bytes were taken from the content above.
             Self::Content(content) => **content = Content::Blob(blob),
             Self::Metadata(object) => **object = object.reference(&blob)?,
         }
@@ -131,6 +134,7 @@ pub fn offload_to_blobs<'a>(slots: impl IntoIterator<Item = BlobSlot<'a>>) -> Ve
         slots.iter_mut().filter_map(|slot| slot.offload(MAX_INLINE_CONTENT_BYTES)).collect();
     let mut inline: usize = slots.iter().map(BlobSlot::inline_len).sum();
     if inline > MAX_ENTRY_CONTENT_BYTES {
+        // Largest first: the fewest blobs for the bytes that must go.
         slots.retain(|slot| slot.blob().is_none());
         slots.sort_by_key(|slot| std::cmp::Reverse(slot.inline_len()));
         for mut slot in slots {
@@ -138,6 +142,7 @@ pub fn offload_to_blobs<'a>(slots: impl IntoIterator<Item = BlobSlot<'a>>) -> Ve
                 break;
             }
             let len = slot.inline_len();
+            // Contents below the minimum are not worth a blob of their own.
             if let Some(blob) = slot.offload(MIN_BLOB_BYTES) {
                 inline -= len;
                 inline += slot.inline_len();

@@ -80,6 +80,7 @@ impl Scopes {
     }
     /// Tells whether the set grants a scope; `admin` grants all except `operator`.
     pub fn allows(&self, scope: Scope) -> bool {
+        // `operator` reaches across owners, so the owner's `admin` must not imply it.
         self.0.contains(&scope) || (scope != Scope::Operator && self.0.contains(&Scope::Admin))
     }
     /// Iterates over the scopes of the set, without those that `admin` implies.

@@ -72,6 +72,7 @@ impl Part {
         let Some(media_type) = self.media_type.as_deref() else { return false };
         let mut pieces = media_type.split(';').map(str::trim);
         let essence = pieces.next().unwrap_or_default().to_ascii_lowercase();
+        // Quoted or not, in any case: `charset="UTF-8"` is common.
         let charset = pieces.find_map(|piece| {
             let (name, value) = piece.split_once('=')?;
             name.eq_ignore_ascii_case("charset")

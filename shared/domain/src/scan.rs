@@ -18,10 +18,12 @@ const fn zero_bytes(word: u64) -> u64 {
 
 /// The position of the next quote or backslash from `at` on, or the end of the text.
 pub(crate) fn quote_or_backslash(text: &[u8], mut at: usize) -> usize {
+    // A word at a time: strings are most of the bytes of a request.
     while let Some(bytes) = text.get(at..).and_then(<[u8]>::first_chunk) {
         let word = u64::from_le_bytes(*bytes);
         let found = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES);
         if found != 0 {
+            // Little-endian: the lowest marked byte is the first in the text.
             return at + (found.trailing_zeros() / 8) as usize;
         }
         at += 8;
@@ -38,6 +40,7 @@ pub fn string_end(text: &[u8], mut at: usize) -> usize {
         at = quote_or_backslash(text, at);
         match text.get(at) {
             Some(b'"') => return at + 1,
+            // A backslash: skip the escaped byte, which may be a quote.
             Some(_) => at += 2,
             None => return text.len(),
         }
@@ -70,6 +73,7 @@ pub fn value_end(text: &[u8], mut at: usize) -> usize {
                 depth -= 1;
                 at += 1;
             }
+            // A number or literal ends at the next delimiter.
             _ if depth == 0 => return scalar_end(text, at),
             _ => at += 1,
         }

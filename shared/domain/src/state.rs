@@ -98,8 +98,10 @@ impl TaskState {
     pub const fn after(self, transition: Transition) -> Result<Self, InvalidTransition> {
         use TerminalState as End;
         match (self, transition) {
+            // Progress repeats `working`; only the first one starts the task.
             (Self::Submitted | Self::Working, Transition::Work) => Ok(Self::Working),
             (Self::Working, Transition::Park(parked)) => Ok(parked.state()),
+            // Back to the queue: the wake does not start the executor itself.
             (Self::InputRequired | Self::AuthRequired, Transition::Wake) => Ok(Self::Submitted),
             // A task that is not running can still be canceled, or fail by a timeout or its
             // deadline.

@@ -37,6 +37,7 @@ impl Part {
     fn stored_len(&self, weight: ContentWeight) -> usize {
         let texts = [&self.filename, &self.media_type].into_iter().flatten().map(String::len);
         let content = match &self.content {
+            // URLs are never offloaded, so the weight does not apply.
             Content::Url(url) => url.len(),
             Content::Blob(_) => REFERENCE_BYTES,
             other => weight(other.inline_len()),

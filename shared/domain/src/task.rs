@@ -96,6 +96,7 @@ impl Task {
     /// Applies the next entry. At every position, a snapshot read from a store equals this fold
     /// over the log.
     pub fn apply(&mut self, entry: LogEntry) -> Result<(), SeqGap> {
+        // A gap would silently break the promise that every snapshot equals its log.
         if entry.seq != self.last_seq.next() {
             return Err(SeqGap { last: self.last_seq, got: entry.seq });
         }
@@ -107,6 +108,7 @@ impl Task {
             EntryBody::Status(change) => {
                 let new = change.status(entry.seq, entry.at);
                 let old = std::mem::replace(&mut self.status, new);
+                // The status message joins the history once the next status replaces it.
                 if let Some(message) = old.message {
                     // Messages may have arrived since the old status: insert by seq, do not append.
                     let index = self.history.partition_point(|item| item.seq < old.seq);
@@ -114,6 +116,7 @@ impl Task {
                 }
             }
             EntryBody::Artifact(update) => update.apply_to(&mut self.artifacts),
+            // Notes are for operators and never show in a snapshot.
             EntryBody::Note(_) => {}
         }
         Ok(())

@@ -42,7 +42,9 @@ impl Backoff {
         if self.initial.is_zero() {
             return Duration::ZERO;
         }
+        // A factor below one would shrink the ceiling; NaN and infinity would break the arithmetic.
         let factor = if self.factor.is_finite() { self.factor.max(1.0) } else { 1.0 };
+        // Attempts beyond i32 reach the maximum anyway.
         let exponent = i32::try_from(attempt).unwrap_or(i32::MAX);
         let seconds = self.initial.as_secs_f64() * factor.powi(exponent);
         // Overflow and infinity are errors here and become the maximum.
@@ -57,6 +59,7 @@ impl Backoff {
             return ceiling;
         }
         let share = random();
+        // Treat a broken source as the longest delay rather than as no delay.
         let share = if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) };
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * share).unwrap_or(ceiling).min(ceiling)
     }

@@ -36,6 +36,7 @@ impl ManualClock {
 
     /// Moves the clock by `delta`, which may be negative. A move outside chrono's range is ignored.
     pub fn advance(&self, delta: TimeDelta) {
+        // A poisoned lock still holds a valid time.
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(moved) = now.checked_add_signed(delta) {
             *now = moved;

@@ -61,6 +61,7 @@ impl IdSource for SeededIds {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.count += 1;
         let random: [u8; 10] = state.random.random();
+        // One millisecond per id keeps them ascending without a counter in the id.
         uuid::Builder::from_unix_timestamp_millis(SEEDED_EPOCH_MS + state.count, &random)
             .into_uuid()
     }

@@ -81,12 +81,15 @@ impl Shutdown {
     ///
     /// Must be called within a Tokio runtime. Fails when the handlers cannot be installed.
     pub fn listen_for_signals(&self) -> io::Result<()> {
+        // Install the handlers before returning: a signal right after this call must not kill the
+        // process.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup =
             if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         let shutdown = self.clone();
         spawn("signals", async move {
+            // Go on after the first signal: the second one stops.
             while !shutdown.stop.is_cancelled() {
                 let name = next_signal(&mut terminate, &mut interrupt, hangup.as_mut()).await;
                 shutdown.advance(name);
@@ -110,11 +113,14 @@ impl Shutdown {
             tokio::time::sleep(drain_timeout).await;
         };
         let outcome = tokio::select! {
+            // Work that has ended counts as drained, even when the deadline passes in the same
+            // poll.
             biased;
             () = work => DrainOutcome::Drained,
             () = self.stop.cancelled() => DrainOutcome::Forced,
             () = deadline => DrainOutcome::Deadline,
         };
+        // Whatever the outcome: tasks that outlive the drain see the token and give up.
         self.stop();
         outcome
     }
@@ -128,6 +134,7 @@ async fn next_signal(
     let hung_up = async {
         match hangup {
             Some(hangup) => hangup.recv().await,
+            // Never resolves, so that the other signals decide.
             None => std::future::pending().await,
         }
     };
@@ -146,6 +153,7 @@ fn is_hangup_ignored() -> bool {
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Bit 0 is signal 1, SIGHUP.
     mask.is_some_and(|mask| mask & 1 == 1)
 }
 

@@ -110,6 +110,7 @@ impl ComponentHandle {
     /// Reports that the component works in part: the reason is shown, and the process stays ready.
     /// Logged on change.
     pub fn set_degraded(&self, reason: impl Into<String>) {
+        // A degraded component counts as optional until its next report.
         let component = ComponentHealth { optional: true, ..failed(reason) };
         if self.replace(&component) {
             tracing::warn!(component = self.name, reason = component.reason, "degraded");
@@ -118,6 +119,7 @@ impl ComponentHandle {
 
     /// Stores the state and tells whether it changed.
     fn replace(&self, component: &ComponentHealth) -> bool {
+        // Compare with the previous state, so that a repeated report is logged once.
         let before = self.registry.lock().insert(self.name, component.clone());
         before.as_ref() != Some(component)
     }

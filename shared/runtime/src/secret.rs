@@ -64,6 +64,7 @@ pub fn redact_url(url: &str) -> String {
     let shown = match credentials {
         None => String::new(),
         Some(pair) => match pair.split_once(':') {
+            // A separator in the user name means that the split hit the password: redact all of it.
             Some((user, _)) if !user.contains(['/', '?', '#', '@']) => {
                 format!("{user}:{REDACTED}@")
             }

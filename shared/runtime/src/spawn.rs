@@ -34,6 +34,7 @@ async fn log_panic<F: Future>(name: &'static str, future: F) -> F::Output {
                 panic = panic_message(panic.as_ref()),
                 "background task panicked"
             );
+            // Pass the panic on, so that the handle reports it as usual.
             std::panic::resume_unwind(panic)
         }
     }
@@ -71,6 +72,7 @@ impl TaskSet {
     where
         F: Future<Output: Send> + Send + 'static,
     {
+        // Track before spawning: `wait` must see tasks that have not been polled yet.
         spawn(name, self.tracker.track_future(future))
     }
 
@@ -96,6 +98,7 @@ impl TaskSet {
 
     /// Waits until all tasks have ended. Does not signal them.
     pub async fn wait(&self) {
+        // `wait` on the tracker returns only once it is closed.
         self.tracker.close();
         self.tracker.wait().await;
     }

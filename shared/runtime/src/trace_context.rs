@@ -46,6 +46,7 @@ impl TraceContext {
 
     /// Starts a new, sampled trace.
     pub fn new_root(ids: &dyn IdSource) -> Self {
+        // An all-zero trace id is invalid.
         let trace_id = ids.random_u128().max(1);
         Self::from_parts(&format!("{trace_id:032x}"), span_id(ids), "01", None)
     }
@@ -127,6 +128,7 @@ fn is_lower_hex(field: &str) -> bool {
 fn is_tracestate(state: &str) -> bool {
     !state.is_empty()
         && state.len() <= MAX_TRACESTATE_BYTES
+        // The specification allows 32 members of printable characters.
         && state.split(',').count() <= 32
         && state.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
         && state.split(',').all(|member| member.trim().is_empty() || member.contains('='))

@@ -32,6 +32,7 @@ fn write(value: &Value, text: &mut String) {
         }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
+            // UTF-16 order differs from byte order for characters beyond the BMP.
             members.sort_by(|(one, _), (two, _)| one.encode_utf16().cmp(two.encode_utf16()));
             text.push('{');
             for (at, (name, value)) in members.into_iter().enumerate() {
@@ -58,6 +59,7 @@ fn write_string(string: &str, text: &mut String) {
             '\n' => text.push_str("\\n"),
             '\u{c}' => text.push_str("\\f"),
             '\r' => text.push_str("\\r"),
+            // Only controls without a short form get a `\u` escape; everything else stays as it is.
             c if c < ' ' => {
                 // Writing to a string cannot fail.
                 let _ = write!(text, "\\u{:04x}", u32::from(c));

@@ -44,15 +44,19 @@ impl CardSigner {
     /// The signatures of a card at an address, from the cache or by [`KeyRing::sign`].
     pub fn sign(&self, card: &Value, address: &str) -> Result<Signatures, SignError> {
         let members = card.as_object().ok_or(SignError::NoObject)?;
+        // The document form covers everything that any other form covers.
         let digest = Sha256::new().chain_update(signing_payload(members, SignedForm::Document));
         let key: [u8; 32] = digest.chain_update(address).finalize().into();
         let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(cached) = cached {
             return Ok(cached);
         }
+        // Sign outside of the lock: two requests may sign the same card, and make the same
+        // signatures.
         let jku = self.jku.clone().unwrap_or_else(|| format!("{address}{KEY_SET_PATH}"));
         let signatures: Signatures = self.ring.sign(card, Some(&jku))?.into();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        // Clearing is enough: cards change rarely, and hostile addresses must not grow the cache.
         if cache.len() >= MAX_CACHED_CARDS {
             cache.clear();
         }

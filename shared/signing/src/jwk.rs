@@ -43,6 +43,7 @@ pub fn jwk(kid: &str, key: &PublicKey) -> Value {
 /// hold them for others.
 pub fn parse_trusted_keys(bytes: &[u8]) -> Result<Vec<TrustedKey>, JwksError> {
     let mut value = parse_unambiguous(bytes)?;
+    // A single JWK is a set of one.
     if value.get("kty").is_some() {
         value = json!({"keys": [value]});
     }
@@ -54,12 +55,14 @@ pub fn parse_trusted_keys(bytes: &[u8]) -> Result<Vec<TrustedKey>, JwksError> {
 fn parse_trusted_key(jwk: &Value) -> Option<TrustedKey> {
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
     let key = PublicKey::from_coordinates(text("kty")?, text("crv")?, text("x")?, text("y"))?;
+    // Absent `use`, `key_ops` and `alg` allow everything (RFC 7517 section 4).
     let for_signatures = text("use").is_none_or(|purpose| purpose == "sig");
     let verifies = match jwk.get("key_ops").and_then(Value::as_array) {
         Some(operations) => operations.iter().any(|operation| operation == "verify"),
         None => true,
     };
     let algorithm = text("alg").map(str::parse::<Algorithm>);
+    // `alg` binds the key to one algorithm; it must be the one that the key type has here.
     let fits = algorithm.is_none_or(|algorithm| algorithm == Ok(key.algorithm()));
     let kid = text("kid").map(str::to_owned);
     (for_signatures && verifies && fits).then_some(TrustedKey { kid, key })

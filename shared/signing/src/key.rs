@@ -85,6 +85,7 @@ impl PrivateKey {
             _ => return Err(KeyError::OtherPem),
         }
         let pem = pem.trim();
+        // PKCS#8 names its algorithm: at most one of the two parsers accepts the text.
         let es256 = || p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map(Private::Es256);
         let eddsa = || ed25519_dalek::SigningKey::from_pkcs8_pem(pem).map(Private::EdDsa);
         es256().or_else(|_| eddsa()).map(Self).map_err(|_| KeyError::Unsupported)
@@ -158,6 +159,7 @@ impl PublicKey {
 
     /// The thumbprint (RFC 7638), used as key id.
     pub fn thumbprint(&self) -> String {
+        // `coordinates` lists the members in the lexical order that RFC 7638 requires.
         let members: Vec<String> = self
             .coordinates()
             .iter()
@@ -188,6 +190,7 @@ impl PublicKey {
         let bytes = |text: &str| -> Option<[u8; 32]> { BASE64.decode(text).ok()?.try_into().ok() };
         match (kty, crv) {
             ("EC", "P-256") => {
+                // SEC 1 form: the tag 4 for an uncompressed point, then both coordinates.
                 let point = [[4].as_slice(), &bytes(x)?, &bytes(y?)?].concat();
                 p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(Public::Es256).map(Self)
             }
@@ -206,6 +209,7 @@ impl PublicKey {
             Public::Es256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             Public::EdDsa(key) => ed25519_dalek::Signature::from_slice(signature)
+                // Strict: `verify` would accept weak keys and points of small order.
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
         }
     }

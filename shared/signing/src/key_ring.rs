@@ -25,6 +25,7 @@ impl KeyRing {
     pub fn new(active: Option<PrivateKey>, others: impl IntoIterator<Item = PublicKey>) -> Self {
         let mut published: Vec<(String, PublicKey)> = Vec::new();
         for key in active.iter().map(PrivateKey::public).chain(others) {
+            // Compare keys, not ids: the same key may stand in two files.
             if published.iter().all(|(_, known)| *known != key) {
                 published.push((key.thumbprint(), key));
             }
@@ -57,6 +58,7 @@ impl KeyRing {
         let mut payloads: Vec<Vec<u8>> = Vec::new();
         for form in SignedForm::applicable(members) {
             let bytes = signing_payload(members, *form);
+            // Forms of an ordinary card are identical, and one signature serves them all.
             if !payloads.contains(&bytes) {
                 payloads.push(bytes);
             }

@@ -64,6 +64,7 @@ impl CardSignature {
     /// The protected header; `None` if it cannot be decoded.
     pub fn protected_header(&self) -> Option<ProtectedHeader> {
         let bytes = BASE64.decode(&self.protected).ok()?;
+        // Duplicate members in a header could hide another algorithm.
         let header = crate::parse_unambiguous(&bytes).ok().filter(Value::is_object)?;
         serde_json::from_value(header).ok()
     }

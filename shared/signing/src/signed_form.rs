@@ -68,10 +68,13 @@ fn specified_card(card: &Map<String, Value>) -> Value {
 fn project_message(members: &Map<String, Value>, fields: &[CardField]) -> Value {
     let mut written = Map::new();
     for CardField(name, presence, shape) in fields {
+        // ProtoJSON writes absent fields as null.
         let value = members.get(*name).filter(|value| !value.is_null());
         let value = match (value, presence) {
+            // proto3 cannot tell an implicit default from an absent field, so neither is written.
             (Some(value), Presence::Implicit) if is_default(value, shape) => None,
             (Some(value), _) => Some(project(value, shape)),
+            // A reader of the message form sees the default of an absent required field.
             (None, Presence::Required) => default(shape),
             (None, _) => None,
         };

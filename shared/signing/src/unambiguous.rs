@@ -74,6 +74,7 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
+            // Names are compared after unescaping: `a` and `\u0061` are the same name.
             if map.contains_key(&name) {
                 return Err(A::Error::custom(format!("{name:?} stands twice in one object")));
             }

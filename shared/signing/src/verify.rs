@@ -56,6 +56,7 @@ pub fn verify(card: &Value, keys: &[TrustedKey]) -> Result<Vec<SignatureVerifica
     if signatures.is_none_or(Vec::is_empty) {
         return Ok(Vec::new());
     }
+    // Computed once for all signatures: canonicalization is the expensive part.
     let payloads: Vec<(SignedForm, Vec<u8>)> = SignedForm::applicable(members)
         .iter()
         .map(|form| (*form, signing_payload(members, *form)))
@@ -94,14 +95,17 @@ fn matching_form(
     payloads: &[(SignedForm, Vec<u8>)],
     keys: &[TrustedKey],
 ) -> Result<SignedForm, SignatureRejection> {
+    // Exact names only: `none` and symmetric algorithms are never looked at.
     let accepted = Algorithm::ALL.into_iter().find(|known| known.name() == header.alg);
     let algorithm = accepted.ok_or_else(|| SignatureRejection::Algorithm(header.alg.clone()))?;
+    // RFC 7515 section 4.1.11: reject what must be understood and is not.
     if header.crit.is_some() {
         return Err(SignatureRejection::Critical);
     }
     let bytes = BASE64.decode(&signature.signature).map_err(|_| SignatureRejection::Unreadable)?;
     let named = |key: &&TrustedKey| match (&key.kid, &header.kid) {
         (Some(known), Some(kid)) => known == kid,
+        // A key or a signature without id may match any.
         _ => true,
     };
     let named: Vec<&TrustedKey> = keys.iter().filter(named).collect();
@@ -119,6 +123,7 @@ fn matching_form(
             }
         }
     }
+    // No key made this signature over any form of the card.
     Err(SignatureRejection::Mismatch)
 }
 

@@ -34,6 +34,7 @@ pub(super) fn read(path: &Path, origins: &mut KeyOrigins) -> Result<Table, Setti
             format!("not valid TOML: {}", error.message()),
         )
     };
+    // Parse twice: once with spans for the lines, once for the values.
     let spans = DeTable::parse(&text).map_err(|error| broken(&error))?;
     let mut recorder = LineRecorder { text: &text, file: path, origins };
     recorder.table(spans.get_ref(), "");
@@ -155,6 +156,7 @@ fn unknown_key(
     prefix: &str,
     origins: &KeyOrigins,
 ) -> SettingsError {
+    // A key of the same section is the likelier typo; then look in the others.
     let near = nearest(name, fields.iter().map(|field| field.name))
         .map(|near| if prefix.is_empty() { near.to_owned() } else { format!("{prefix}.{near}") });
     let error = SettingsError::new(path, origins.origin_of(path), "unknown key")

@@ -66,16 +66,20 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let env: Vec<(String, String)> = sources.env.collect();
         let mut origins = KeyOrigins::default();
+        // Sources in ascending precedence: each one overrides the values before it.
         let file = choose_file(sources.file, sources.fallback_file, &env);
         let mut table = match &file {
             Some(path) => file::read(path, &mut origins)?,
             None => Table::new(),
         };
+        // Before the overrides: errors of the file must name its lines.
         file::check_keys(&table, &origins)?;
         overrides::apply_variables(&env, &mut table, &mut origins)?;
         overrides::apply_flags(&sources.overrides, &mut table, &mut origins)?;
+        // Types and limits are checked on the merged result, whatever the source.
         let mut settings = deserialize(table, &origins)?;
         validate::all(&settings, &origins, registered_executors)?;
+        // Last, because validation speaks of paths as the user wrote them.
         if let Some(file) = file {
             settings.resolve_paths(&file, &origins)?;
         }
@@ -150,6 +154,7 @@ fn deserialize(mut table: Table, origins: &KeyOrigins) -> Result<Settings, Setti
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
         let path = dotted_path(error.path());
         let kind = kind_of(&path);
+        // An unknown kind may be anything, so do not quote its value.
         let hidden = kind.is_none_or(|kind| kind.is_secret());
         let problem = if hidden {
             "has a wrong type".to_owned()

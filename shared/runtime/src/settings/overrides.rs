@@ -53,6 +53,8 @@ pub(super) fn apply_variables(
 ) -> Result<(), SettingsError> {
     let known: Vec<(String, String)> = variables().collect();
     for (name, text) in variables_set {
+        // Ours are settings only: skip those of the client commands, of tests, and the name of the
+        // file.
         let other = !name.starts_with(VARIABLE_PREFIX)
             || name.starts_with(TEST_VARIABLE_PREFIX)
             || name == CONFIG_VARIABLE
@@ -61,6 +63,8 @@ pub(super) fn apply_variables(
             continue;
         }
         let Some((path, _)) = known.iter().find(|(_, variable)| variable == name) else {
+            // Kubernetes sets these for a service called longhaul; they are no mistake of the
+            // operator.
             if is_kubernetes_variable(name, text) {
                 continue;
             }

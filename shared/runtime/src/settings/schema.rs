@@ -169,9 +169,11 @@ pub(super) fn nearest<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    // About one typo per three characters, at least two.
     let close_enough = (name.chars().count() / 3).max(1) + 1;
     candidates
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
+        // A distance of the whole word would replace every letter.
         .filter(|(distance, candidate)| *distance <= close_enough && *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -30,6 +30,7 @@ impl Settings {
     /// other than loopback open to everyone without `server.allow_unauthenticated`.
     pub fn auth_mode(&self, when_absent: AuthMode) -> Result<AuthMode, SettingsError> {
         let mode = self.auth.mode.unwrap_or(when_absent);
+        // Canonical: an IPv4-mapped loopback address is loopback too.
         let exposed = !self.server.listen.ip().to_canonical().is_loopback();
         if mode == AuthMode::None && exposed && !self.server.allow_unauthenticated {
             let problem =
@@ -235,6 +236,7 @@ fn is_public_url(url: &str) -> bool {
         !place.is_empty()
             && !place.starts_with(['/', ':'])
             && !place.ends_with('/')
+            // Paths are appended to it, and it is public: no query, fragment or credentials.
             && !place.contains(['?', '#', '@'])
             && place.bytes().all(|byte| byte.is_ascii_graphic())
     })

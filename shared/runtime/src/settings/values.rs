@@ -35,6 +35,7 @@ impl HumanDuration {
     /// Parses text; `None` if it is no duration, negative, or longer than a hundred years.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
+        // Split at the unit; a number without one is seconds.
         let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
         let scale = match unit {
@@ -46,6 +47,7 @@ impl HumanDuration {
             _ => return None,
         };
         let plain = number.trim_end();
+        // Plain digits only: the float parser would take `1e3`, `inf` and signs.
         if plain.is_empty() || !plain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
             return None;
         }

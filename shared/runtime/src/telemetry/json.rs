@@ -34,6 +34,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = EventFields::default();
+        // From the root inwards, so that fields of inner spans overwrite outer ones.
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             line.0.insert("span".to_owned(), span.name().into());
             let extensions = span.extensions();
@@ -44,11 +45,13 @@ where
                 line.0.extend(fields);
             }
         }
+        // The event's own fields come last and win over all spans.
         event.record(&mut line);
         let EventFields(mut line) = line;
         // Events of the `log` crate carry their target as a field.
         let target = line.remove("log.target").unwrap_or_else(|| event.metadata().target().into());
         line.retain(|name, _| !name.starts_with("log."));
+        // Reserved names last: a field called `level` must not replace the level.
         line.insert(
             "timestamp".to_owned(),
             SystemClock.now().to_rfc3339_opts(SecondsFormat::Micros, true).into(),

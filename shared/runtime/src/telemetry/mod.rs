@@ -71,6 +71,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
     let export = otlp::SpanExport::from_environment(service)?;
+    // `None` is a layer that does nothing.
     let spans = export.as_ref().map(otlp::SpanExport::layer);
     registry.with(spans).try_init().map_err(|_| TelemetryError::AlreadySetUp)?;
     Ok(TelemetryGuard { export })
@@ -109,6 +110,7 @@ where
     let json = match format {
         LogFormat::Json => true,
         LogFormat::Pretty => false,
+        // People read terminals, programs read everything else.
         LogFormat::Auto => !terminal,
     };
     if json {

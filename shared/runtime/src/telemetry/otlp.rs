@@ -41,6 +41,7 @@ impl SpanExport {
         let endpoint = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
             .or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
         match endpoint {
+            // The exporter reads the endpoint itself; here it decides only whether to export.
             Some(endpoint) if !disabled => {
                 let service = variable("OTEL_SERVICE_NAME").unwrap_or_else(|| service.to_owned());
                 refuse_tls(&endpoint)?;
@@ -112,6 +113,7 @@ pub(super) fn continue_trace(span: &Span, from: &TraceContext) {
 pub(super) fn trace_of(span: &Span) -> Option<TraceContext> {
     let context = span.context();
     let position = context.span().span_context().clone();
+    // No exporting layer, or a span that is filtered out.
     if !position.is_valid() {
         return None;
     }
