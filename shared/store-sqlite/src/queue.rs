@@ -62,7 +62,7 @@ statements! {
 
 /// Stage of an unclaimed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum RunStage {
     /// Can be claimed.
     Ready,
     /// Its due time has not come.
@@ -71,7 +71,7 @@ pub enum Stage {
     HeldBack,
 }
 
-impl Stage {
+impl RunStage {
     pub const fn number(self) -> i64 {
         match self {
             Self::Ready => 0,
@@ -81,7 +81,7 @@ impl Stage {
     }
 
     /// Returns the stage of a run that is due at `run_at`.
-    pub const fn of(run_at: i64, now: i64) -> Self {
+    pub const fn at(run_at: i64, now: i64) -> Self {
         if run_at > now { Self::Scheduled } else { Self::Ready }
     }
 }
@@ -119,7 +119,7 @@ impl Run {
                 cancel_at: row.get(6)?,
                 handed_back: row.get(7)?,
                 losses: row.get(8)?,
-                ready: row.get::<_, i64>(9)? == Stage::Ready.number(),
+                ready: row.get::<_, i64>(9)? == RunStage::Ready.number(),
                 concurrency_key: row.get(10)?,
                 version: row.get(11)?,
             })
@@ -141,7 +141,7 @@ impl Run {
             named_params! {
                 ":owner": self.key.owner.0, ":task": self.key.task.to_string(), ":run_at": self.due_at,
                 ":attempt": self.attempt, ":handed_back": self.handed_back, ":losses": self.losses,
-                ":stage": Stage::of(self.due_at, tx.now).number(),
+                ":stage": RunStage::at(self.due_at, tx.now).number(),
             },
         )?;
         self.frees_its_key(tx)
@@ -196,7 +196,7 @@ impl NewRun<'_> {
         let (owner, task, agent) =
             (self.key.owner.0, self.key.task.to_string(), self.agent.as_str());
         let (run_at, epoch, trace) = (self.run_at, self.epoch, self.trace);
-        let stage = Stage::of(run_at, tx.now).number();
+        let stage = RunStage::at(run_at, tx.now).number();
         let (key, version) = (self.concurrency_key, self.version);
         let run = (
             owner,
@@ -232,7 +232,7 @@ pub fn running_of_key(conn: &Connection, agent: &str, owner: i32, key: &str) -> 
 }
 
 /// Moves an unclaimed run to another stage.
-pub fn move_to(conn: &Connection, key: TaskKey, stage: Stage) -> DbResult<()> {
+pub fn move_to(conn: &Connection, key: TaskKey, stage: RunStage) -> DbResult<()> {
     db::run(conn, SET_STAGE, (key.owner.0, key.task.to_string(), stage.number()))?;
     Ok(())
 }
@@ -248,7 +248,7 @@ pub fn release_one(
         Ok((row::agent(row)?, row::key(row)?))
     })?;
     if let Some(run) = &first {
-        move_to(tx.conn, run.1, Stage::Ready)?;
+        move_to(tx.conn, run.1, RunStage::Ready)?;
         tx.effects.runnable.push(run.clone());
     }
     Ok(first)
@@ -262,15 +262,15 @@ pub struct ConcurrencyKey {
     pub key: String,
 }
 
-/// Finds keys for which runs wait although no run holds them. Checks `most` keys after a position,
-/// which it advances; after the last key it starts again.
+/// Finds keys for which runs wait although no run holds them. Checks `max_keys` keys after a
+/// position, which it advances; after the last key it starts again.
 pub fn orphaned_keys(
     conn: &Connection,
     place: &mut ConcurrencyKey,
-    most: usize,
+    max_keys: usize,
 ) -> DbResult<Vec<ConcurrencyKey>> {
     let mut orphaned_keys = Vec::new();
-    for _ in 0..most {
+    for _ in 0..max_keys {
         let after = (&place.agent, place.owner, &place.key);
         let next = db::one(conn, NEXT_KEY, after, |row| {
             Ok(ConcurrencyKey { agent: row.get(0)?, owner: row.get(1)?, key: row.get(2)? })

@@ -173,7 +173,7 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> DbResult<T> + Send> Call for QueuedCall<T, F
     fn answer(self: Box<Self>, failed: Option<&str>) {
         let answer = match (failed, self.output) {
             // The refusal of this call says more than the failure of the batch.
-            (_, Some(Err(fault))) => Err(StoreError::from(fault)),
+            (_, Some(Err(error))) => Err(StoreError::from(error)),
             (Some(why), _) => Err(unavailable(why)),
             (None, Some(Ok(output))) => Ok(output),
             (None, None) => Err(unavailable("the write was not begun")),
@@ -223,7 +223,7 @@ impl WriterThread {
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Call>>) {
-        let done = self.transact(&mut batch).map_err(|fault| reason(fault.into()));
+        let done = self.transact(&mut batch).map_err(|error| reason(error.into()));
         if let Err(error) = &done {
             tracing::warn!(error, calls = batch.len(), "write batch failed");
             if !self.conn.is_autocommit()

@@ -11,7 +11,7 @@ use crate::{
     db::{self, statements},
     error::{DbResult, SqliteError},
     leases::Leases,
-    queue::{self, Stage},
+    queue::{self, RunStage},
     read::task,
     row,
     writer::Tx,
@@ -128,7 +128,7 @@ pub fn first_of(
         if let Some(name) = &concurrency_key
             && !has_room(tx, slots, owner.id, name)?
         {
-            queue::move_to(tx.conn, key, Stage::HeldBack)?;
+            queue::move_to(tx.conn, key, RunStage::HeldBack)?;
             owner.moves -= 1;
             continue;
         }
@@ -137,12 +137,12 @@ pub fn first_of(
                 owner.startable -= 1;
                 Some(claimed)
             }
-            Err(fault) if fault.is_about_a_row() => {
-                postpone(tx, key, fault)?;
+            Err(error) if error.is_about_a_row() => {
+                postpone(tx, key, error)?;
                 owner.moves -= 1;
                 None
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
         };
         // Limits change, so there may be more ready runs than the key has room for.
         if let Some(name) = &concurrency_key
@@ -159,13 +159,13 @@ pub fn first_of(
 
 /// Returns whether one more run of a concurrency key may start.
 fn has_room(tx: &Tx<'_>, slots: &AgentSlots, owner: i32, key: &str) -> DbResult<bool> {
-    let Some(most) = slots.limits.per_key else { return Ok(true) };
-    Ok(queue::running_of_key(tx.conn, slots.agent.as_str(), owner, key)? < most)
+    let Some(limit) = slots.limits.per_key else { return Ok(true) };
+    Ok(queue::running_of_key(tx.conn, slots.agent.as_str(), owner, key)? < limit)
 }
 
 /// Postpones a run that cannot be read, so that it does not block the queue.
-pub fn postpone(tx: &Tx<'_>, key: TaskKey, fault: SqliteError) -> DbResult<()> {
-    let error = StoreError::from(fault);
+pub fn postpone(tx: &Tx<'_>, key: TaskKey, error: SqliteError) -> DbResult<()> {
+    let error = StoreError::from(error);
     tracing::error!(task_id = %key.task, %error, "run postponed: unreadable");
     let later = tx.now.saturating_add(row::millis(UNREADABLE_RUN_DELAY));
     db::run(tx.conn, POSTPONE, (key.owner.0, key.task.to_string(), later))?;
@@ -174,8 +174,8 @@ pub fn postpone(tx: &Tx<'_>, key: TaskKey, fault: SqliteError) -> DbResult<()> {
 
 /// Reads the first message of a task, if it is small.
 fn opening(tx: &Tx<'_>, key: TaskKey, seq: Seq) -> DbResult<Option<UserMessage>> {
-    let most = i64::try_from(MAX_OPENING_BYTES).unwrap_or(i64::MAX);
-    let params = (key.owner.0, key.task.to_string(), seq.0, most);
+    let limit = i64::try_from(MAX_OPENING_BYTES).unwrap_or(i64::MAX);
+    let params = (key.owner.0, key.task.to_string(), seq.0, limit);
     let body = db::one(tx.conn, OPENING, params, |row| row::body(row, 0, 1))?;
     match body {
         None => Ok(None),
@@ -354,7 +354,7 @@ impl<'a> AgentQueue<'a> {
     fn owner(&self, tx: &Tx<'_>, id: i32) -> DbResult<OwnerQueue> {
         let agent = self.slots.agent.as_str();
         let startable = match self.slots.limits.per_owner {
-            Some(most) => most.saturating_sub(queue::running_of_owner(tx.conn, agent, id)?),
+            Some(limit) => limit.saturating_sub(queue::running_of_owner(tx.conn, agent, id)?),
             None => u32::MAX,
         };
         Ok(OwnerQueue { id, startable, moves: MAX_MOVES_PER_OWNER })

@@ -13,7 +13,7 @@ use crate::{
     head::TaskHead,
     intake::{cancel, dedupe},
     leases::Leases,
-    queue::{self, Run, Stage},
+    queue::{self, Run, RunStage},
     read::log::entry_at,
     row,
     writer::Tx,
@@ -105,12 +105,12 @@ impl ReapPass<'_, '_> {
             let suspects = suspects.unwrap_or(0);
             // Suspects come first and are judged together: one left for the next pass would seem to
             // have been alone on its worker.
-            let most = self.left().max(suspects);
-            let held = db::all(self.tx.conn, HELD, (&worker, most), row::key)?;
+            let limit = self.left().max(suspects);
+            let held = db::all(self.tx.conn, HELD, (&worker, limit), row::key)?;
             let suspects = suspects as usize;
             for (place, key) in held.into_iter().enumerate() {
-                let why = ReapReason::Lost { worker: &worker, max_losses, place, suspects };
-                self.done.extend(reap_one(self.tx, key, why)?);
+                let reason = ReapReason::Lost { worker: &worker, max_losses, place, suspects };
+                self.done.extend(reap_one(self.tx, key, reason)?);
             }
             // A worker with runs left stays for the next pass.
             db::run(self.tx.conn, FORGET_WORKER, (&worker,))?;
@@ -121,13 +121,13 @@ impl ReapPass<'_, '_> {
     /// Ends tasks for one reason.
     fn each<P: Params>(
         &mut self,
-        why: ReapReason<'_>,
+        reason: ReapReason<'_>,
         sql: &str,
         params: impl FnOnce(i64, u32) -> P,
     ) -> DbResult<()> {
         let params = params(self.tx.now, self.left());
         for key in db::all(self.tx.conn, sql, params, row::key)? {
-            self.done.extend(reap_one(self.tx, key, why)?);
+            self.done.extend(reap_one(self.tx, key, reason)?);
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl ReapPass<'_, '_> {
                 Ok((row::key(row)?, row::agent(row)?))
             })?;
         for (key, agent) in due {
-            queue::move_to(self.tx.conn, key, Stage::Ready)?;
+            queue::move_to(self.tx.conn, key, RunStage::Ready)?;
             self.done.push(Reaped::Due { key, agent });
         }
         Ok(())
@@ -175,24 +175,24 @@ enum ReapReason<'a> {
 }
 
 /// Reaps one task. A task that cannot be read is postponed, so that it does not block the others.
-fn reap_one(tx: &mut Tx<'_>, key: TaskKey, why: ReapReason<'_>) -> DbResult<Option<Reaped>> {
-    match db::in_savepoint(tx.conn, || decide(tx, key, why)) {
-        Err(fault) if fault.is_about_a_row() => {
-            claim::postpone(tx, key, fault)?;
+fn reap_one(tx: &mut Tx<'_>, key: TaskKey, reason: ReapReason<'_>) -> DbResult<Option<Reaped>> {
+    match db::in_savepoint(tx.conn, || decide(tx, key, reason)) {
+        Err(error) if error.is_about_a_row() => {
+            claim::postpone(tx, key, error)?;
             Ok(None)
         }
         done => done,
     }
 }
 
-fn decide(tx: &mut Tx<'_>, key: TaskKey, why: ReapReason<'_>) -> DbResult<Option<Reaped>> {
+fn decide(tx: &mut Tx<'_>, key: TaskKey, reason: ReapReason<'_>) -> DbResult<Option<Reaped>> {
     let Some(mut head) = TaskHead::load(tx.conn, key)? else { return Ok(None) };
     if head.state.is_terminal() {
         return Ok(None);
     }
     let before = head.baseline();
     let run = Run::load(tx.conn, key)?;
-    let reaped = match (why, run) {
+    let reaped = match (reason, run) {
         (ReapReason::Deadline, run) => {
             let failed = TaskFailure::deadline(attempts(tx, &head, run.as_ref())?);
             fail(tx, &mut head, run.as_ref(), failed)?

@@ -137,7 +137,7 @@ async fn claimed(client: &TestClient, count: u32) -> Vec<RunWriter> {
     }
     let worker = client.worker().await;
     let claimed = client.claim(worker, count).await;
-    claimed.into_iter().map(|claimed| RunWriter::of(worker, claimed)).collect()
+    claimed.into_iter().map(|claimed| RunWriter::new(worker, claimed)).collect()
 }
 
 pub async fn a_run_cannot_write_client_messages(store: Arc<dyn Store>) {

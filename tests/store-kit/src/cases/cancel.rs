@@ -147,7 +147,7 @@ pub async fn a_cancel_and_an_end_have_one_winner(store: Arc<dyn Store>) {
                 longhaul_runtime::spawn("cancel", async move { cancel(&one, key, GRACE).await });
             let ran = longhaul_runtime::spawn("run", async move {
                 let claimed = two.claim(worker, 1).await.pop()?;
-                let mut run = RunWriter::of(worker, claimed);
+                let mut run = RunWriter::new(worker, claimed);
                 Some(two.store.settle(run.end(TerminalState::Completed)).await.unwrap())
             });
             (asked.await.unwrap(), ran.await.unwrap())

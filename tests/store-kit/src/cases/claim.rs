@@ -134,7 +134,7 @@ pub async fn a_worker_without_a_lease_gets_nothing(store: Arc<dyn Store>) {
         let claimed = client.claim(late, 10).await;
         for claimed in &claimed {
             // The lease was still valid: release the run.
-            let mut run = crate::kit::RunWriter::of(late, claimed.clone());
+            let mut run = crate::kit::RunWriter::new(late, claimed.clone());
             client.store.settle(run.release()).await.unwrap();
         }
         claimed.is_empty()

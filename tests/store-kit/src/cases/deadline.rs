@@ -46,7 +46,7 @@ async fn running(client: &TestClient) -> RunWriter {
         let worker = client.worker().await;
         if let Some(claimed) = client.claim(worker, 1).await.pop() {
             assert_eq!(claimed.key, key);
-            return RunWriter::of(worker, claimed);
+            return RunWriter::new(worker, claimed);
         }
         client.store.request_cancel(RequestCancel { key, grace: LONG_LEASE }).await.unwrap();
         time *= 4;
@@ -61,7 +61,7 @@ async fn running_in_time(client: &TestClient) -> (RunWriter, Duration) {
         let key = client.queued("hurry", waits_only(time)).await;
         let worker = client.worker().await;
         if let Some(claimed) = client.claim(worker, 1).await.pop() {
-            return (RunWriter::of(worker, claimed), time);
+            return (RunWriter::new(worker, claimed), time);
         }
         client.store.request_cancel(RequestCancel { key, grace: LONG_LEASE }).await.unwrap();
         time *= 4;

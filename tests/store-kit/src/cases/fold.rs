@@ -99,7 +99,7 @@ impl Life {
             let spoken = task.history.len() + usize::from(task.status.message.is_some());
             assert_eq!(self.client.history(claimed.key).await.len(), spoken);
             assert_eq!((claimed.last_seq, claimed.state), (task.last_seq, task.status.state));
-            self.runs.push(RunWriter::of(worker, claimed));
+            self.runs.push(RunWriter::new(worker, claimed));
         }
     }
 

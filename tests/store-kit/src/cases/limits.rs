@@ -17,7 +17,7 @@ async fn claim(
     limits: ConcurrencyLimits,
 ) -> Vec<RunWriter> {
     let claimed = client.claim_slots(worker, client.slots(free, limits)).await;
-    claimed.into_iter().map(|claimed| RunWriter::of(worker, claimed)).collect()
+    claimed.into_iter().map(|claimed| RunWriter::new(worker, claimed)).collect()
 }
 
 fn keyed(key: &str) -> RunOptions {

@@ -153,7 +153,7 @@ pub async fn a_worker_learns_its_runs_from_the_store(store: Arc<dyn Store>) {
     let digest = HeldDigest::from_tokens(claimed.iter().map(|claimed| claimed.fence.token));
     assert_eq!(reply, HeartbeatReply::Renewed { cancels: Vec::new(), held: digest });
     for claimed in claimed {
-        let mut run = crate::kit::RunWriter::of(worker, claimed);
+        let mut run = crate::kit::RunWriter::new(worker, claimed);
         client.store.settle(run.park(ParkedState::InputRequired, "which?")).await.unwrap();
     }
     assert!(client.store.held_runs(worker).await.unwrap().is_empty());
@@ -166,7 +166,7 @@ pub async fn a_run_unknown_to_its_worker_can_be_released(store: Arc<dyn Store>) 
     let key = client.accepted().await;
     let worker = client.worker().await;
     // The answer to this claim is lost.
-    let mut run = crate::kit::RunWriter::of(worker, client.claim(worker, 1).await.remove(0));
+    let mut run = crate::kit::RunWriter::new(worker, client.claim(worker, 1).await.remove(0));
     let (held, fence) = client.store.held_runs(worker).await.unwrap().remove(0);
     assert_eq!((held, fence), (key, run.claimed.fence));
     let outcome = client.store.settle(run.release()).await.unwrap();

@@ -10,7 +10,7 @@ async fn claim(client: &TestClient, version: Option<&str>) -> Option<RunWriter> 
     let pinned = version.map(str::to_owned);
     let slots = AgentSlots { pinned, ..AgentSlots::new(client.agent.clone(), 1) };
     let claimed = client.claim_slots(worker, slots).await.pop();
-    claimed.map(|claimed| RunWriter::of(worker, claimed))
+    claimed.map(|claimed| RunWriter::new(worker, claimed))
 }
 
 pub async fn a_pinned_task_stays_with_the_version_that_ran_it(store: Arc<dyn Store>) {

@@ -163,7 +163,7 @@ impl Walk {
         let id = self.workers[usize::from(worker)].0;
         let model = self.record.claim(&self.log, worker);
         let mut store = self.client.claim(id, 1).await;
-        let store = store.pop().map(|claimed| RunWriter::of(id, claimed));
+        let store = store.pop().map(|claimed| RunWriter::new(id, claimed));
         self.agree("a claim", &store.is_some(), &model.is_some());
         let (Some(run), Some(handed)) = (store, model) else { return };
         let claimed = &run.claimed;

@@ -161,7 +161,7 @@ impl TestClient {
         let worker = self.worker().await;
         let mut claimed = self.claim(worker, 10).await;
         assert_eq!(claimed.len(), 1, "exactly one run is due");
-        RunWriter::of(worker, claimed.remove(0))
+        RunWriter::new(worker, claimed.remove(0))
     }
 
     /// Creates a task and claims it.

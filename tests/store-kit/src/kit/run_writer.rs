@@ -18,7 +18,7 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    pub fn of(worker: WorkerId, claimed: ClaimedRun) -> Self {
+    pub fn new(worker: WorkerId, claimed: ClaimedRun) -> Self {
         let read = claimed.message_seq;
         Self { worker, claimed, op: 0, read }
     }

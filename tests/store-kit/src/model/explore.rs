@@ -4,7 +4,7 @@
 use super::{
     disabled::DisabledRule,
     invariants::violated,
-    violation::Violation,
+    violation::InvariantViolation,
     world::{Action, ModelWorld},
 };
 use std::{collections::HashMap, fmt};
@@ -20,7 +20,7 @@ pub struct Explored {
 /// A violation and a shortest trace to it.
 #[derive(Debug)]
 pub struct Counterexample {
-    pub violation: Violation,
+    pub violation: InvariantViolation,
     pub trace: Vec<Action>,
     pub state: ModelWorld,
 }
@@ -62,8 +62,9 @@ pub fn explore(from: ModelWorld, disabled: Option<DisabledRule>) -> Explored {
         }
         at += 1;
     }
-    let counterexample = counterexample
-        .or_else(|| search.dead_end().map(|at| search.counterexample(Violation::Stuck, at)));
+    let counterexample = counterexample.or_else(|| {
+        search.dead_end().map(|at| search.counterexample(InvariantViolation::Stuck, at))
+    });
     Explored { states: search.states.len(), steps: search.steps.len(), counterexample }
 }
 
@@ -79,7 +80,7 @@ impl Search {
         self.steps.push((from, number));
     }
 
-    fn counterexample(&self, violation: Violation, at: usize) -> Counterexample {
+    fn counterexample(&self, violation: InvariantViolation, at: usize) -> Counterexample {
         let mut trace = Vec::new();
         let mut here = at;
         while let (from, Some(action)) = self.ways[here] {

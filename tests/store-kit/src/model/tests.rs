@@ -1,7 +1,7 @@
 use super::{
     disabled::DisabledRule,
     explore::{Counterexample, explore},
-    violation::Violation,
+    violation::InvariantViolation,
     world::{ActionBudget, ModelWorld, TimerState},
 };
 
@@ -109,22 +109,22 @@ fn finds(disabled: DisabledRule, from: ModelWorld) -> Counterexample {
 #[test]
 fn every_disabled_rule_is_noticed() {
     let cases = [
-        (DisabledRule::Fence, Violation::StaleWrite),
-        (DisabledRule::FreshFence, Violation::TwoHolders),
-        (DisabledRule::OperationNumber, Violation::WrittenTwice),
-        (DisabledRule::SettleToken, Violation::SettleNotRecognised),
-        (DisabledRule::SettleNumberPerRun, Violation::FalselyReportedDone),
-        (DisabledRule::CancelAtRetry, Violation::CancelIgnored),
-        (DisabledRule::CancelAtPark, Violation::CancelIgnored),
-        (DisabledRule::CancelAtRelease, Violation::CancelIgnored),
-        (DisabledRule::CancelAtLoss, Violation::CancelIgnored),
-        (DisabledRule::UnreadAtPark, Violation::ParkedUnread),
-        (DisabledRule::HandedBackOnce, Violation::HandedBackTwice),
-        (DisabledRule::WakeOffers, Violation::Stuck),
-        (DisabledRule::LossOffers, Violation::Stuck),
-        (DisabledRule::ForcedCancelDequeues, Violation::QueuedWithoutWork),
-        (DisabledRule::EndIsFinal, Violation::WrittenAfterTheEnd),
-        (DisabledRule::OneHolder, Violation::ClaimedWhileHeld),
+        (DisabledRule::Fence, InvariantViolation::StaleWrite),
+        (DisabledRule::FreshFence, InvariantViolation::TwoHolders),
+        (DisabledRule::OperationNumber, InvariantViolation::WrittenTwice),
+        (DisabledRule::SettleToken, InvariantViolation::SettleNotRecognised),
+        (DisabledRule::SettleNumberPerRun, InvariantViolation::FalselyReportedDone),
+        (DisabledRule::CancelAtRetry, InvariantViolation::CancelIgnored),
+        (DisabledRule::CancelAtPark, InvariantViolation::CancelIgnored),
+        (DisabledRule::CancelAtRelease, InvariantViolation::CancelIgnored),
+        (DisabledRule::CancelAtLoss, InvariantViolation::CancelIgnored),
+        (DisabledRule::UnreadAtPark, InvariantViolation::ParkedUnread),
+        (DisabledRule::HandedBackOnce, InvariantViolation::HandedBackTwice),
+        (DisabledRule::WakeOffers, InvariantViolation::Stuck),
+        (DisabledRule::LossOffers, InvariantViolation::Stuck),
+        (DisabledRule::ForcedCancelDequeues, InvariantViolation::QueuedWithoutWork),
+        (DisabledRule::EndIsFinal, InvariantViolation::WrittenAfterTheEnd),
+        (DisabledRule::OneHolder, InvariantViolation::ClaimedWhileHeld),
     ];
     for (disabled, violation) in cases {
         assert_eq!(finds(disabled, everything()).violation, violation, "{disabled:?}");
@@ -136,7 +136,7 @@ fn losses_that_are_not_counted_are_noticed() {
     let budget = ActionBudget { losses: 2, max_losses: 2, ..ActionBudget::NOTHING };
     assert_eq!(
         finds(DisabledRule::LossesCount, ModelWorld::new(budget)).violation,
-        Violation::NotQuarantined
+        InvariantViolation::NotQuarantined
     );
 }
 
@@ -148,7 +148,7 @@ fn a_run_is_not_given_back_while_a_claim_is_under_way() {
     let budget = ActionBudget { late_claims: true, ..ActionBudget::NOTHING };
     assert_eq!(
         finds(DisabledRule::WaitsForOwnClaim, ModelWorld::new(budget)).violation,
-        Violation::FalselyReportedDone
+        InvariantViolation::FalselyReportedDone
     );
     assert!(explore(ModelWorld::new(budget), None).counterexample.is_none());
 }

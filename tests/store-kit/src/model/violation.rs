@@ -8,7 +8,7 @@ use super::{
 
 /// A violated invariant, of a state or of the step that led to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Violation {
+pub enum InvariantViolation {
     /// A task has two final statuses, or a final state without one.
     NotOneFinalStatus,
     /// An entry was written after the end.
@@ -57,7 +57,7 @@ pub struct WriteHistory {
     pub lost_in_a_row: u8,
     /// Epoch of the last claim.
     pub epoch: u8,
-    pub violation: Option<Violation>,
+    pub violation: Option<InvariantViolation>,
 }
 
 impl WriteHistory {
@@ -72,7 +72,7 @@ impl WriteHistory {
         violation: None,
     };
 
-    pub const fn report(&mut self, holds: bool, violation: Violation) {
+    pub const fn report(&mut self, holds: bool, violation: InvariantViolation) {
         if holds && self.violation.is_none() {
             self.violation = Some(violation);
         }
@@ -93,14 +93,15 @@ impl WriteInFlight {
         let before = history.done & self.bit() != 0;
         match answer {
             WriteReply::Now | WriteReply::HandedBack => {
-                history.report(!held, Violation::StaleWrite);
-                history.report(before, Violation::WrittenTwice);
+                history.report(!held, InvariantViolation::StaleWrite);
+                history.report(before, InvariantViolation::WrittenTwice);
                 history.done |= self.bit();
                 self.remember(history, answer);
             }
-            WriteReply::Already => history.report(!before, Violation::FalselyReportedDone),
+            WriteReply::Already => history.report(!before, InvariantViolation::FalselyReportedDone),
             WriteReply::Lost => {
-                history.report(history.settled == Some(self), Violation::SettleNotRecognised);
+                history
+                    .report(history.settled == Some(self), InvariantViolation::SettleNotRecognised);
             }
         }
     }

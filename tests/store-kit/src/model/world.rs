@@ -5,7 +5,7 @@ use super::{
     disabled::DisabledRule,
     settle::SettleKind,
     task::{CancelState, DueState, LossOutcome, ModelLog, ModelRun, ModelWrite, TaskModel},
-    violation::{Violation, WriteHistory},
+    violation::{InvariantViolation, WriteHistory},
     worker::{LeaseState, ModelWorker, WorkerRun, WriteInFlight, WriteKind, WriteReply},
 };
 use longhaul_domain::{TaskState, TerminalState};
@@ -235,7 +235,7 @@ impl ModelWorld {
     fn judge(&mut self, before: &Self) {
         let (was, is) = (before.record, self.record);
         let after_the_end = was.state.is_terminal() && (is.last, is.state) != (was.last, was.state);
-        self.history.report(after_the_end, Violation::WrittenAfterTheEnd);
+        self.history.report(after_the_end, InvariantViolation::WrittenAfterTheEnd);
         let asked =
             |world: &Self| world.record.run.is_some_and(|run| run.cancel != CancelState::No);
         if !asked(before) && asked(self) {
@@ -305,10 +305,13 @@ impl ModelWorld {
             (Action::Claim(_), _) => {
                 let stolen = self.record.is_claimed();
                 worker.claiming = self.record.claim(log, n);
-                self.history.report(stolen, Violation::ClaimedWhileHeld);
+                self.history.report(stolen, InvariantViolation::ClaimedWhileHeld);
                 let epoch = worker.claiming.map_or(0, |handed| handed.fence.epoch);
                 let same = log.disables(DisabledRule::FreshFence);
-                self.history.report(epoch <= self.history.epoch && !same, Violation::FenceNotFresh);
+                self.history.report(
+                    epoch <= self.history.epoch && !same,
+                    InvariantViolation::FenceNotFresh,
+                );
                 self.history.epoch = epoch;
                 if !self.budget.late_claims {
                     worker.begin();
