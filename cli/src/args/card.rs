@@ -97,7 +97,7 @@ pub struct SignCardArgs {
   longhaul card verify - --key card-key.pub.pem <card.json
 
 Ends with 0 if at least one signature is valid. Without --jwks and --key it takes the key set that the card names, if it is on
-the server that the card came from; one elsewhere only with --trust-jku, as whoever made the card also chose that place.")]
+the server that the card came from; one elsewhere only with --trust-jku, as the author of the card chose that address too.")]
 pub struct VerifyCardArgs {
     /// The card: a file, - for standard input, a server, or the card's address where it ends with
     /// .json

@@ -28,13 +28,13 @@ pub struct KeyDatabaseArgs {
     pub database: DatabaseArgs,
     /// The configuration.
     #[command(flatten)]
-    pub configured: ConfigArgs,
+    pub config: ConfigArgs,
 }
 
 impl KeyDatabaseArgs {
     /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        database_overrides(&self.database, &self.configured)
+        database_overrides(&self.database, &self.config)
     }
 }
 
@@ -57,7 +57,7 @@ pub struct CreateKeyArgs {
     pub label: String,
     /// The store of the keys.
     #[command(flatten)]
-    pub place: KeyDatabaseArgs,
+    pub store: KeyDatabaseArgs,
 }
 
 /// `longhaul keys list`.
@@ -74,7 +74,7 @@ pub struct ListKeysArgs {
     pub json: bool,
     /// The store of the keys.
     #[command(flatten)]
-    pub place: KeyDatabaseArgs,
+    pub store: KeyDatabaseArgs,
 }
 
 /// `longhaul keys revoke`.
@@ -87,5 +87,5 @@ pub struct RevokeKeyArgs {
     pub id: String,
     /// The store of the keys.
     #[command(flatten)]
-    pub place: KeyDatabaseArgs,
+    pub store: KeyDatabaseArgs,
 }

@@ -92,13 +92,13 @@ pub struct DevArgs {
     pub concurrency: Option<String>,
     /// The configuration.
     #[command(flatten)]
-    pub configured: ConfigArgs,
+    pub config: ConfigArgs,
 }
 
 impl DevArgs {
     /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        FlagOverrides(self.configured.overrides())
+        FlagOverrides(self.config.overrides())
             .add("--listen", "server.listen", self.listen.as_ref())
             .add("--data", "embedded.data", self.data.as_ref())
             .add("--auth", "auth.mode", self.auth.as_ref())
@@ -144,13 +144,13 @@ pub struct ApiArgs {
     pub amqp_url: Option<String>,
     /// The configuration.
     #[command(flatten)]
-    pub configured: ConfigArgs,
+    pub config: ConfigArgs,
 }
 
 impl ApiArgs {
     /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        FlagOverrides(self.configured.overrides())
+        FlagOverrides(self.config.overrides())
             .add("--listen", "server.listen", self.listen.as_ref())
             .add("--public-url", "server.public_url", self.public_url.as_ref())
             .add("--auth", "auth.mode", self.auth.as_ref())
@@ -192,13 +192,13 @@ pub struct WorkerArgs {
     pub amqp_url: Option<String>,
     /// The configuration.
     #[command(flatten)]
-    pub configured: ConfigArgs,
+    pub config: ConfigArgs,
 }
 
 impl WorkerArgs {
     /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        FlagOverrides(self.configured.overrides())
+        FlagOverrides(self.config.overrides())
             .add("--listen", "worker.listen", self.listen.as_ref())
             .add("--concurrency", "worker.concurrency", self.concurrency.as_ref())
             .add("--agents", "worker.agents", self.agents.as_ref())
@@ -218,22 +218,19 @@ pub struct MigrateArgs {
     pub database: DatabaseArgs,
     /// The configuration.
     #[command(flatten)]
-    pub configured: ConfigArgs,
+    pub config: ConfigArgs,
 }
 
 impl MigrateArgs {
     /// Converts the flags to settings.
     pub fn overrides(&self) -> Vec<SettingOverride> {
-        database_overrides(&self.database, &self.configured)
+        database_overrides(&self.database, &self.config)
     }
 }
 
 /// Converts the flags of a command that uses only the database to settings.
-pub fn database_overrides(
-    database: &DatabaseArgs,
-    configured: &ConfigArgs,
-) -> Vec<SettingOverride> {
-    FlagOverrides(configured.overrides())
+pub fn database_overrides(database: &DatabaseArgs, config: &ConfigArgs) -> Vec<SettingOverride> {
+    FlagOverrides(config.overrides())
         .add("--database-url", "database.url", database.database_url.as_ref())
         .0
 }

@@ -48,11 +48,11 @@ pub async fn create_key(
 
 /// Opens the store that the flags name.
 async fn open_store(
-    place: &KeyDatabaseArgs,
+    args: &KeyDatabaseArgs,
     registry: &ExecutorRegistry,
 ) -> Result<Arc<dyn Store>, CommandError> {
-    let settings = wiring::load(&place.configured, place.overrides(), registry)?;
-    if let Some(data) = &place.data {
+    let settings = wiring::load(&args.config, args.overrides(), registry)?;
+    if let Some(data) = &args.data {
         return Ok(wiring::open_sqlite(data).await?);
     }
     if settings.database.url.is_none() {
@@ -81,7 +81,7 @@ async fn create(args: CreateKeyArgs, registry: &ExecutorRegistry) -> CommandResu
     if owner.is_empty() {
         return Err(CommandError::usage("--owner: is empty"));
     }
-    let store = open_store(&args.place, registry).await?;
+    let store = open_store(&args.store, registry).await?;
     let created = async {
         let key = create_key(&*store, owner, &args.label, &args.scope).await?;
         revoke_unless_printed(&*store, &key, print::line(key.text.expose())).await
@@ -109,7 +109,7 @@ pub async fn revoke_unless_printed(
 }
 
 async fn list(args: ListKeysArgs, registry: &ExecutorRegistry) -> CommandResult {
-    let store = open_store(&args.place, registry).await?;
+    let store = open_store(&args.store, registry).await?;
     let keys = store.keys(args.owner.as_deref()).await;
     store.close().await;
     let keys = keys.map_err(|error| store_error(&error))?;
@@ -124,7 +124,7 @@ async fn list(args: ListKeysArgs, registry: &ExecutorRegistry) -> CommandResult 
 
 async fn revoke(args: RevokeKeyArgs, registry: &ExecutorRegistry) -> CommandResult {
     let id = KeyId(key_id(&args.id).to_owned());
-    let store = open_store(&args.place, registry).await?;
+    let store = open_store(&args.store, registry).await?;
     let revoked = store.revoke_key(&id).await;
     store.close().await;
     if revoked.map_err(|error| store_error(&error))? {

@@ -14,7 +14,7 @@ use longhaul_store_postgres::PostgresStore;
 
 /// Runs the command.
 pub async fn run(args: MigrateArgs, registry: &ExecutorRegistry) -> CommandResult {
-    let settings = wiring::load(&args.configured, args.overrides(), registry)?;
+    let settings = wiring::load(&args.config, args.overrides(), registry)?;
     let _flushed_on_drop = telemetry::init(&settings.log, "longhaul-migrate")
         .map_err(|error| crate::exit::CommandError::usage(error.to_string()))?;
     let url = wiring::database_url(&settings)?.clone();

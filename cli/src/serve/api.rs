@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Runs the command.
 pub fn run(args: &ApiArgs, registry: &ExecutorRegistry) -> CommandResult {
-    let settings = wiring::load(&args.configured, args.overrides(), registry)?;
+    let settings = wiring::load(&args.config, args.overrides(), registry)?;
     let mode = settings.auth_mode(AuthMode::Keys)?;
     wiring::database_url(&settings)?;
     // Checked before the wait for the database, so that a bad key file fails at once.

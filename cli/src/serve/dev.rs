@@ -35,7 +35,7 @@ pub fn run(
     registry: &ExecutorRegistry,
     own: Vec<Arc<dyn Executor>>,
 ) -> CommandResult {
-    let mut settings = wiring::load(&args.configured, args.overrides(), registry)?;
+    let mut settings = wiring::load(&args.config, args.overrides(), registry)?;
     let mode = settings.auth_mode(AuthMode::None)?;
     wiring::key_ring(&settings)?;
     let own_agents = own.iter().map(|executor| executor.descriptor().agent.name.to_string());
@@ -116,12 +116,12 @@ async fn dev(
     };
     let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::new());
     let runtime = process::ExecutorRuntime::start()?;
-    let parts =
+    let shared =
         DevProcess { store: Arc::clone(&store), dispatch, shutdown, readiness: Readiness::new() };
-    let api = parts.api(options);
-    let worker = parts.worker(executors, runtime.handle(), worker_options(settings));
-    let (settled, started) = oneshot::channel::<Vec<FailedStart>>();
-    let announcing = async {
+    let api = shared.api(options);
+    let worker = shared.worker(executors, runtime.handle(), worker_options(settings));
+    let (start_report, started) = oneshot::channel::<Vec<FailedStart>>();
+    let print_banner = async {
         // The sender is dropped if a signal ends the process first.
         let Ok(failed) = started.await else { return Ok(()) };
         let printed = print::write_out(&banner(&failed));
@@ -134,13 +134,13 @@ async fn dev(
         };
         keys::revoke_unless_printed(&*store, key, printed).await
     };
-    let outcome = parts.run(api, listener, worker, settled, announcing).await;
-    parts.dispatch.close().await;
+    let outcome = shared.run(api, listener, worker, start_report, print_banner).await;
+    shared.dispatch.close().await;
     store.close().await;
     outcome
 }
 
-/// Shared by the API and the worker of the process.
+/// State that the API and the worker of the process share.
 struct DevProcess {
     store: Arc<dyn Store>,
     dispatch: Arc<dyn Dispatch>,
@@ -183,8 +183,8 @@ impl DevProcess {
         api: Api,
         listener: TcpListener,
         worker: Worker,
-        settled: oneshot::Sender<Vec<FailedStart>>,
-        announcing: impl Future<Output = Result<(), CommandError>>,
+        start_report: oneshot::Sender<Vec<FailedStart>>,
+        print_banner: impl Future<Output = Result<(), CommandError>>,
     ) -> CommandResult {
         let serving = async {
             let ended = api.serve(listener).await;
@@ -193,14 +193,14 @@ impl DevProcess {
         };
         let working = async {
             let ended = worker
-                .run_with_start_report(process::child_shutdown(&self.shutdown), settled)
+                .run_with_start_report(process::child_shutdown(&self.shutdown), start_report)
                 .await;
             self.shutdown.drain();
             ended.map_err(|error| CommandError::failed(error.to_string()))
         };
-        let announcing = async { announcing.await.inspect_err(|_| self.shutdown.drain()) };
-        let (api_end, worker_end, announced) = tokio::join!(serving, working, announcing);
-        api_end.and(worker_end).and(announced).map(|()| Completion::Ok)
+        let print_banner = async { print_banner.await.inspect_err(|_| self.shutdown.drain()) };
+        let (api_end, worker_end, printed) = tokio::join!(serving, working, print_banner);
+        api_end.and(worker_end).and(printed).map(|()| Completion::Ok)
     }
 }
 

@@ -19,7 +19,7 @@ pub fn run(
     registry: &ExecutorRegistry,
     own: Vec<Arc<dyn Executor>>,
 ) -> CommandResult {
-    let settings = wiring::load(&args.configured, args.overrides(), registry)?;
+    let settings = wiring::load(&args.config, args.overrides(), registry)?;
     wiring::database_url(&settings)?;
     let executors = executors::build(&settings, registry, own)?;
     process::serve(&settings, "longhaul-worker", |shutdown| worker(&settings, executors, shutdown))
