@@ -1,8 +1,9 @@
-//! The load balancer of the deployment: a real nginx with `ops/lb/nginx.conf`, adapted to the loopback address.
+//! The load balancer of the deployment: a real nginx with `ops/lb/nginx.conf`, on the loopback
+//! address.
 //!
-//! Only what cannot hold here is rewritten: addresses, folders, and Docker's DNS, in whose place the nodes are listed. Debian 12
-//! has nginx 1.22, which cannot take HTTP/1.1 and cleartext HTTP/2 on one port (`http2 on`, since 1.25.1): there gRPC gets a port
-//! of its own.
+//! Rewrites only what cannot hold here: addresses, folders, and Docker's DNS, which a list of nodes
+//! replaces. Debian 12 has nginx 1.22, which cannot take HTTP/1.1 and cleartext HTTP/2 on one port
+//! (`http2 on`, since 1.25.1); there gRPC gets a port of its own.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -13,36 +14,37 @@ use tempfile::TempDir;
 
 use crate::paths::{program, workspace};
 use crate::port::Port;
-use crate::process::{Launch, Longhaul};
+use crate::process::{ProcessBuilder, TestProcess};
 use crate::{Client, eventually};
 
 /// First version of nginx with `http2 on`.
-const SHARED_PORT: [u32; 3] = [1, 25, 1];
+const FIRST_VERSION_WITH_SHARED_PORT: [u32; 3] = [1, 25, 1];
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running nginx.
 pub struct Balancer {
     // Dropped in this order: the process is gone before its folder is.
-    process: Longhaul,
+    process: TestProcess,
     http: Port,
     grpc: Option<Port>,
     _folder: TempDir,
 }
 
 impl Balancer {
-    /// Starts nginx in front of these addresses (`127.0.0.1:PORT`), whether or not anything listens there.
+    /// Starts nginx in front of these addresses (`127.0.0.1:PORT`). Nothing has to listen there
+    /// yet.
     pub async fn start(nodes: &[String]) -> Self {
         let nginx = nginx();
         let folder =
             TempDir::with_prefix("longhaul-lb-").expect("the temporary folder is writable");
         let http = Port::reserve();
-        let grpc = (version(&nginx) < SHARED_PORT.to_vec()).then(Port::reserve);
+        let grpc = (version(&nginx) < FIRST_VERSION_WITH_SHARED_PORT.to_vec()).then(Port::reserve);
         let text = adapted(nodes, &http, grpc.as_ref(), folder.path());
         let file = folder.path().join("nginx.conf");
         fs::write(&file, text).expect("our folder is writable");
         let file = file.display().to_string();
         // Started by root, nginx would change to a user who cannot enter our folder.
-        let launch = Launch::program(nginx, ["-c", &file, "-g", "daemon off; user root;"]);
+        let launch = ProcessBuilder::program(nginx, ["-c", &file, "-g", "daemon off; user root;"]);
         let balancer = Self { process: launch.start(), http, grpc, _folder: folder };
         eventually(START_LIMIT, "nginx listens", async || {
             assert!(balancer.process.is_running(), "nginx: {}", balancer.process.stderr());
@@ -67,13 +69,13 @@ impl Balancer {
         format!("http://{}", self.grpc.as_ref().unwrap_or(&self.http).address())
     }
 
-    /// Nginx itself.
-    pub fn process(&self) -> &Longhaul {
+    /// The nginx process.
+    pub fn process(&self) -> &TestProcess {
         &self.process
     }
 }
 
-/// The program under test: [`NGINX`](crate::NGINX), else the installed one.
+/// The nginx under test: [`NGINX`](crate::NGINX), else the installed one.
 fn nginx() -> PathBuf {
     let named = env::var_os(crate::NGINX).map(PathBuf::from);
     let found = named.or_else(|| program("nginx", &[PathBuf::from("/usr/sbin")]));
@@ -81,7 +83,7 @@ fn nginx() -> PathBuf {
 }
 
 fn version(nginx: &Path) -> Vec<u32> {
-    let launch = Launch::program(nginx, ["-v"]).start();
+    let launch = ProcessBuilder::program(nginx, ["-v"]).start();
     launch.wait_exit(START_LIMIT);
     let text = launch.stderr();
     let numbers = text.rsplit('/').next().unwrap_or_default().trim();

@@ -1,6 +1,7 @@
-//! Names for each test on a RabbitMQ node that many tests use.
+//! Queue and exchange names for each test on a shared RabbitMQ node.
 //!
-//! Guarantee: two brokers never have the same prefix, so tests that put it before every name never meet.
+//! Guarantee: two brokers never share a prefix, so tests that prefix every name cannot affect each
+//! other.
 
 use std::env;
 use std::sync::OnceLock;
@@ -16,7 +17,8 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A share of the node that all tests of this run use. Never stop it: take a [`RabbitMq::private`] for that.
+    /// A share of the node that all tests of this run use. Never stop it; use [`RabbitMq::private`]
+    /// for that.
     pub fn shared() -> Self {
         static URL: OnceLock<String> = OnceLock::new();
         static NODE: OnceLock<RabbitMq> = OnceLock::new();
@@ -31,12 +33,12 @@ impl Broker {
         Self { url: node.url(), prefix: unique::name("t") }
     }
 
-    /// Names of this prefix on the node at this address.
+    /// Names with this prefix on the node at this address.
     pub fn at(url: &str, prefix: &str) -> Self {
         Self { url: url.to_owned(), prefix: prefix.to_owned() }
     }
 
-    /// The same share by way of a proxy at `127.0.0.1:PORT`.
+    /// The same share, reached through a proxy at `127.0.0.1:PORT`.
     #[must_use]
     pub fn through(&self, proxy: &str) -> Self {
         let (user, rest) = self.url.split_once('@').expect("the address names a user");
@@ -49,7 +51,7 @@ impl Broker {
         &self.url
     }
 
-    /// The prefix that keeps this test's queues apart, for the setting `amqp.prefix`.
+    /// The prefix of this test's queues, for the setting `amqp.prefix`.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }

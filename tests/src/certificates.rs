@@ -1,4 +1,4 @@
-//! Certificates of a CA that nobody else knows, for servers of this machine.
+//! Certificates of a throwaway CA, for servers on this machine.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use crate::passwd::User;
 
-/// A private CA and a server's certificate of it for `localhost`, `127.0.0.1` and `::1`, in a folder of their own.
+/// A private CA and its server certificate for `localhost`, `127.0.0.1` and `::1`, in a temporary
+/// folder.
 #[derive(Debug)]
 pub struct Certificates {
     folder: TempDir,
@@ -22,7 +23,7 @@ const SERVER: &str = "[req]\ndistinguished_name = name\nprompt = no\n[name]\nCN 
     subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1\nextendedKeyUsage = serverAuth\n";
 
 impl Certificates {
-    /// Makes them with `openssl`.
+    /// Creates CA and certificate with `openssl`.
     pub fn create() -> Self {
         let folder =
             TempDir::with_prefix("longhaul-tls-").expect("the temporary folder is writable");
@@ -41,7 +42,7 @@ impl Certificates {
         let by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
         let extensions = ["-extfile", "server.conf", "-extensions", "server"];
         made.openssl(&[&signing[..], &by[..], &extensions[..]].concat());
-        made.lend();
+        made.hand_to_server_user();
         made
     }
 
@@ -55,7 +56,7 @@ impl Certificates {
         self.path("server.pem")
     }
 
-    /// The server's key, which belongs to the user that runs servers.
+    /// The server's key, owned by the user that runs servers.
     pub fn key(&self) -> PathBuf {
         self.path("server.key")
     }
@@ -64,14 +65,14 @@ impl Certificates {
         self.folder.path().join(name)
     }
 
-    fn lend(&self) {
+    fn hand_to_server_user(&self) {
         let mode = |path: &Path, mode| {
             fs::set_permissions(path, Permissions::from_mode(mode)).expect("the file is ours");
         };
         mode(self.folder.path(), 0o755);
         mode(&self.key(), 0o600);
         if let Some(user) = User::for_servers() {
-            user.owns(&self.key());
+            user.own(&self.key());
         }
     }
 

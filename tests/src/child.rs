@@ -1,7 +1,7 @@
 //! One child process in a process group of its own.
 //!
 //! Guarantee: when a [`ChildGroup`] is dropped its whole group is killed and its leader reaped; when the test process dies
-//! first, a [`Guard`] does the same. The leader is reaped at drop only, so its pid, which is also the group's id, cannot be
+//! first, a [`CleanupGuard`] does the same. The leader is reaped at drop only, so its pid, which is also the group's id, cannot be
 //! given to a stranger while anything here may still signal it.
 
 use std::os::unix::process::CommandExt;
@@ -14,16 +14,16 @@ use rustix::process::{
 };
 
 use crate::eventually::poll;
-use crate::guard::Guard;
+use crate::guard::CleanupGuard;
 
 const FREEZE_LIMIT: Duration = Duration::from_secs(30);
 
-/// How a process ended.
+/// Exit status of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// It returned this code.
+pub enum ProcessExit {
+    /// The process returned this code.
     Code(i32),
-    /// This signal ended it.
+    /// The process was ended by this signal.
     Signal(i32),
 }
 
@@ -31,17 +31,18 @@ pub enum Exit {
 pub struct ChildGroup {
     child: Child,
     pid: Pid,
-    _guard: Guard,
+    _guard: CleanupGuard,
 }
 
 impl ChildGroup {
-    /// Starts `command` as the leader of a new group. `directory` is removed by the guard should the test process die.
+    /// Starts `command` as the leader of a new group. The guard removes `directory` if the test
+    /// process dies.
     pub fn spawn(command: &mut Command, directory: Option<&Path>) -> Self {
         let child = command.process_group(0).spawn().unwrap_or_else(|error| {
             panic!("cannot start {}: {error}", command.get_program().display())
         });
         let pid = Pid::from_child(&child);
-        let guard = Guard::watch(-i64::from(pid.as_raw_nonzero().get()), "KILL", directory);
+        let guard = CleanupGuard::watch(-i64::from(pid.as_raw_nonzero().get()), "KILL", directory);
         Self { child, pid, _guard: guard }
     }
 
@@ -50,16 +51,16 @@ impl ChildGroup {
         self.child.id()
     }
 
-    /// Sends a signal to the leader alone. Does nothing once the leader has ended.
+    /// Sends a signal to the leader only; does nothing once the leader has ended.
     pub fn signal(&self, signal: Signal) {
         // An ended leader is still a zombie here, and signals to zombies succeed and do nothing.
         kill_process(self.pid, signal).expect("the leader exists until it is reaped at drop");
     }
 
-    /// Stops the leader (`SIGSTOP`) and returns once every thread of it has stopped, or it has ended.
+    /// Stops the leader (`SIGSTOP`) and returns once all its threads have stopped, or it has ended.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
-        // NOWAIT leaves the news for the next look, so it answers for as long as the leader is stopped.
+        // NOWAIT does not consume the event, so every poll sees it while the leader is stopped.
         let options = WaitIdOptions::STOPPED
             | WaitIdOptions::EXITED
             | WaitIdOptions::NOHANG
@@ -76,17 +77,17 @@ impl ChildGroup {
         let _ = kill_process_group(self.pid, signal);
     }
 
-    /// How the leader ended, or `None` while it runs. Does not reap.
-    pub fn try_exit(&self) -> Option<Exit> {
+    /// The leader's exit status, or `None` while it runs. Does not reap.
+    pub fn try_exit(&self) -> Option<ProcessExit> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status =
             waitid(WaitId::Pid(self.pid), options).expect("the leader is an unreaped child")?;
-        let code = status.exit_status().map(Exit::Code);
-        code.or_else(|| status.terminating_signal().map(Exit::Signal))
+        let code = status.exit_status().map(ProcessExit::Code);
+        code.or_else(|| status.terminating_signal().map(ProcessExit::Signal))
     }
 
-    /// Waits for the leader's end for at most `limit`; `None` when it still runs then.
-    pub fn wait_exit(&self, limit: Duration) -> Option<Exit> {
+    /// Waits at most `limit` for the leader to end; `None` if it still runs.
+    pub fn wait_exit(&self, limit: Duration) -> Option<ProcessExit> {
         poll(limit, || self.try_exit())
     }
 }

@@ -1,7 +1,7 @@
 //! A fresh Postgres database for each test.
 //!
-//! Guarantee: a [`Database`] is empty and nobody else's, and is dropped with its value. One whose test process is killed stays
-//! until its server goes, which is the end of the run.
+//! Guarantee: a [`Database`] is empty, private to its test, and dropped with its value. If the test
+//! process is killed, the database stays until its server is removed at the end of the run.
 
 use crate::postgres::{Postgres, shared_url};
 use crate::psql::psql;
@@ -25,12 +25,13 @@ impl Database {
         Self::create_at(&server.url())
     }
 
-    /// Follows this database to the server that has taken the place of its former one.
+    /// Points this database at the server that has replaced its former one.
     pub fn move_to(&mut self, server: &Postgres) {
         self.server_url = server.url();
     }
 
-    /// A fresh database on the shared server with options of `create database`, such as `encoding 'LATIN1'`.
+    /// A fresh database on the shared server with options of `create database`, such as `encoding
+    /// 'LATIN1'`.
     pub fn create_with(options: &str) -> Self {
         Self::create_as(shared_url(), options)
     }
@@ -53,7 +54,7 @@ impl Database {
         format!("{server}/{}", self.name)
     }
 
-    /// The address of this database by way of a proxy at `127.0.0.1:PORT`.
+    /// The address of this database through a proxy at `127.0.0.1:PORT`.
     pub fn url_through(&self, proxy: &str) -> String {
         let url = self.url();
         let (user, rest) = url.split_once('@').expect("the address names a user");
@@ -61,8 +62,9 @@ impl Database {
         format!("{user}@{proxy}/{name}")
     }
 
-    /// Runs SQL that concerns this database on another one of the same server, which goes on whatever becomes of this one.
-    pub fn sql_beside(&self, sql: &str) -> String {
+    /// Runs SQL on the server's maintenance database, which stays usable whatever happens to this
+    /// one.
+    pub fn server_sql(&self, sql: &str) -> String {
         psql(&self.server_url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
@@ -77,14 +79,16 @@ impl Database {
         &self.name
     }
 
-    /// Runs SQL over a connection of its own and returns its rows, a line each, columns separated by `|`, without headings.
+    /// Runs SQL on a new connection and returns its rows, one a line, columns separated by `|`,
+    /// without headings.
     ///
-    /// Panics with the database's message when it refuses.
+    /// Panics with the database's message on an error.
     pub fn sql(&self, sql: &str) -> String {
         self.try_sql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// [`Database::sql`] that answers with the database's message when it refuses or cannot be reached.
+    /// [`Database::sql`] that returns the database's message on an error, also when it is
+    /// unreachable.
     pub fn try_sql(&self, sql: &str) -> Result<String, String> {
         psql(&self.url(), sql)
     }
@@ -92,7 +96,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // A private server may be down by now, and then the database goes with its folder.
+        // A private server may already be down; its folder takes the database along.
         let _ =
             psql(&self.server_url, &format!("drop database if exists {} with (force)", self.name));
     }

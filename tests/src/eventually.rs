@@ -1,14 +1,15 @@
-//! Waiting for something to become true, with a deadline and a message that says what never did.
+//! Waiting for a condition, with a deadline and a message that names the condition.
 //!
-//! This is the only place of the harness that sleeps. A test that waits for a condition uses it; a test never waits for time.
+//! The only place of the harness that sleeps. Tests wait for conditions, never for time.
 
 use std::fmt::Debug;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const PAUSE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Polls `probe` until it answers `Ok` and returns the value; panics with `what` and the last `Err` after `limit`.
+/// Polls `probe` until it returns `Ok`, and returns the value. After `limit`, panics with `what`
+/// and the last `Err`.
 ///
 /// ```
 /// # async fn example() {
@@ -32,7 +33,7 @@ pub async fn eventually<T, E: Debug>(
             Err(last) if started.elapsed() >= limit => {
                 panic!("not within {limit:?}: {what}; the last look gave {last:?}")
             }
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
 }
@@ -50,17 +51,17 @@ pub fn eventually_blocking<T, E: Debug>(
             Err(last) if started.elapsed() >= limit => {
                 panic!("not within {limit:?}: {what}; the last look gave {last:?}")
             }
-            Err(_) => sleep(PAUSE),
+            Err(_) => sleep(POLL_INTERVAL),
         }
     }
 }
 
-/// Waits a moment before the next look, in code that looks by itself.
+/// Waits one poll interval, for callers with a loop of their own.
 pub(crate) async fn pause() {
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(POLL_INTERVAL).await;
 }
 
-/// Polls until `probe` answers `Some`, for at most `limit`.
+/// Polls until `probe` returns `Some`, for at most `limit`.
 pub(crate) fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();
     loop {
@@ -68,6 +69,6 @@ pub(crate) fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> 
         if found.is_some() || started.elapsed() >= limit {
             return found;
         }
-        sleep(PAUSE);
+        sleep(POLL_INTERVAL);
     }
 }

@@ -1,4 +1,4 @@
-//! Following a task over everything that happens to streams and nodes.
+//! Following a task's events across broken streams and killed nodes.
 
 use std::time::Instant;
 
@@ -7,17 +7,18 @@ use serde_json::{Value, json};
 use crate::eventually::pause;
 use crate::http::Client;
 use crate::sse::EventStream;
-use crate::talk::LIMIT;
+use crate::tasks::TASK_TIMEOUT;
 
-/// Follows a task that has not ended to its end, and gives every event once: the snapshot first, the final status last.
+/// Follows an unfinished task to its end and returns every event once: first the snapshot, last the
+/// final status.
 ///
-/// A stream that ends or breaks is taken up at the next of these nodes with the cursor of the last event.
+/// A stream that ends or breaks is resumed on the next node, with the cursor of the last event.
 pub async fn follow(nodes: Vec<Client>, task: String) -> Vec<Value> {
     let mut events: Vec<Value> = Vec::new();
     let mut cursor: Option<String> = None;
     for turn in 0.. {
         let mut stream = open(&nodes, turn, cursor.as_deref(), &task).await;
-        while let Some((id, event)) = stream.next_result(LIMIT).await {
+        while let Some((id, event)) = stream.next_result(TASK_TIMEOUT).await {
             cursor = id.or(cursor);
             let is_last = is_final(&event);
             events.push(event);
@@ -29,12 +30,12 @@ pub async fn follow(nodes: Vec<Client>, task: String) -> Vec<Value> {
     events
 }
 
-/// Opens a stream at one of the nodes, beginning with the one whose turn it is.
+/// Opens a stream on the first node that accepts it, starting with node number `turn`.
 async fn open(nodes: &[Client], turn: usize, cursor: Option<&str>, task: &str) -> EventStream {
     let begun = Instant::now();
     let mut last = String::new();
     for node in nodes.iter().cycle().skip(turn % nodes.len()) {
-        assert!(begun.elapsed() < LIMIT, "no node takes the stream of {task} up: {last}");
+        assert!(begun.elapsed() < TASK_TIMEOUT, "no node takes the stream of {task} up: {last}");
         let node = match cursor {
             Some(cursor) => node.clone().header("last-event-id", cursor),
             None => node.clone(),

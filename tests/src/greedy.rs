@@ -1,6 +1,7 @@
-//! An owner who sends the worst that the limits allow, and what it costs others.
+//! An owner whose load is the worst that the limits allow, and its cost for other owners.
 //!
-//! Used by a test, which asserts what is no question of time, and by `tests/neighbours/run`, which prints figures.
+//! Used by a test, which asserts what does not depend on time, and by `tests/neighbours/run`, which
+//! prints figures.
 
 use std::time::Duration;
 
@@ -9,37 +10,39 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::http::Client;
-use crate::talk::{at_once, get, id, message, message_of, reply_to, state, task_of, with};
+use crate::tasks::{
+    get, id, message, message_of, reply_to, return_immediately, state, task_of, with,
+};
 use crate::unique;
 
-/// Time between two looks at a task.
+/// Interval between two polls of a task.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Longest time that a task may take on a loaded machine.
+/// Longest time for a task to end on a loaded machine.
 const END_LIMIT: Duration = Duration::from_secs(240);
 
-/// How much a greedy owner sends.
+/// Load of a greedy owner.
 #[derive(Debug, Clone, Copy)]
-pub struct Greed {
-    /// Messages to one task, each with large metadata.
+pub struct GreedyLoad {
+    /// Number of messages with large metadata to one task.
     pub large_follow_ups: usize,
-    /// Bytes of that metadata.
+    /// Metadata bytes of each.
     pub metadata_bytes: usize,
-    /// Small messages to one task.
+    /// Number of small messages to one task.
     pub follow_ups: usize,
-    /// Bytes of each of them: as large as stays in the log.
+    /// Text bytes of each: the largest size that stays in the log.
     pub follow_up_bytes: usize,
-    /// Parts of a message that is refused.
+    /// Parts of a message that is rejected.
     pub refused_parts: usize,
-    /// Such messages at once.
+    /// Rejected messages sent at the same time.
     pub refused_at_once: usize,
     /// Parts of a message that is accepted.
     pub parts: usize,
 }
 
-impl Greed {
+impl GreedyLoad {
     /// The worst that the limits allow, once.
-    pub const WORST: Self = Self {
+    pub const WORST_CASE: Self = Self {
         large_follow_ups: 28,
         metadata_bytes: 9_000_000,
         follow_ups: 2_000,
@@ -49,8 +52,8 @@ impl Greed {
         parts: 50_000,
     };
 
-    /// The same kinds in a size for a test.
-    pub const SHORT: Self = Self {
+    /// The same kinds of load, small enough for a test.
+    pub const TEST_SIZED: Self = Self {
         large_follow_ups: 6,
         metadata_bytes: 2_000_000,
         follow_ups: 60,
@@ -60,8 +63,8 @@ impl Greed {
         parts: 10_000,
     };
 
-    /// Sends everything, and waits for what was accepted to end. Each kind has a task of its own: a connection that waits while
-    /// another one's body is being made would be closed for its silence.
+    /// Sends everything and waits until the accepted tasks have ended. Each kind is sent from its
+    /// own tokio task: a connection that idles while another one's body is built would be closed.
     pub async fn send(self, client: &Client) {
         let mut kinds = JoinSet::new();
         let own = || client.clone();
@@ -69,11 +72,11 @@ impl Greed {
         kinds.spawn(async move { self.large_metadata(&one).await });
         kinds.spawn(async move { self.long_history(&two).await });
         kinds.spawn(async move { self.many_parts(&three).await });
-        kinds.spawn(async move { self.too_much(&four).await });
+        kinds.spawn(async move { self.rejected_requests(&four).await });
         kinds.join_all().await;
     }
 
-    /// A task with large metadata in each of its messages.
+    /// Sends messages with large metadata to one task.
     async fn large_metadata(self, client: &Client) {
         let metadata = json!({"pad": "x".repeat(self.metadata_bytes)});
         let task = begin(client).await;
@@ -81,20 +84,20 @@ impl Greed {
             let params = with(reply_to(&task, "more"), "/message/metadata", metadata.clone());
             follow_up(client, params).await;
         }
-        ended(client, &task).await;
+        wait_until_completed(client, &task).await;
     }
 
-    /// A task with a history of many messages that stay in the log.
+    /// Fills a task's history with messages that stay in the log.
     async fn long_history(self, client: &Client) {
         let text = "y".repeat(self.follow_up_bytes);
         let task = begin(client).await;
         for _ in 0..self.follow_ups {
             follow_up(client, reply_to(&task, &text)).await;
         }
-        ended(client, &task).await;
+        wait_until_completed(client, &task).await;
     }
 
-    /// A message of as many parts as are allowed.
+    /// Sends a message with as many parts as are allowed.
     async fn many_parts(self, client: &Client) {
         let parts = Value::from(vec![json!({"text": "z"}); self.parts]);
         let client = client.clone().rpc_path("/agents/echo");
@@ -103,8 +106,8 @@ impl Greed {
         assert_eq!(state(&task), "COMPLETED");
     }
 
-    /// What is refused: too many parts, data that is too deep.
-    async fn too_much(self, client: &Client) {
+    /// Sends requests that are rejected: too many parts, or data nested too deeply.
+    async fn rejected_requests(self, client: &Client) {
         let parts = Value::from(vec![json!({"text": ""}); self.refused_parts]);
         let many = message_of(parts).to_string();
         let deep = (0..31).fold(json!(1), |inner, _| json!({"a": inner}));
@@ -126,15 +129,16 @@ impl Greed {
     }
 }
 
-/// A task that takes messages for a while.
+/// Starts a task that accepts messages for 1.5 seconds.
 async fn begin(client: &Client) -> String {
-    let sent = client.call("SendMessage", at_once(message("!wait 1500; complete done"))).await;
+    let sent =
+        client.call("SendMessage", return_immediately(message("!wait 1500; complete done"))).await;
     id(&task_of(sent))
 }
 
-/// A message to a task, or to a new one where that has ended meanwhile.
+/// Sends a message to a task, or to a new one if the task has ended.
 async fn follow_up(client: &Client, params: Value) {
-    let params = with(at_once(params), "/configuration/historyLength", json!(0));
+    let params = with(return_immediately(params), "/configuration/historyLength", json!(0));
     if let Err(error) = client.try_call("SendMessage", params.clone()).await {
         assert_eq!(error.code, -32004, "{error:?}");
         let mut params = with(params, "/message/messageId", json!(unique::name("m")));
@@ -145,8 +149,8 @@ async fn follow_up(client: &Client, params: Value) {
     }
 }
 
-/// Waits for the end of a task.
-async fn ended(client: &Client, task: &str) {
+/// Waits until a task has completed.
+async fn wait_until_completed(client: &Client, task: &str) {
     let asked = async {
         while state(&get(client, task).await) != "COMPLETED" {
             sleep(POLL_INTERVAL).await;
@@ -155,7 +159,7 @@ async fn ended(client: &Client, task: &str) {
     timeout(END_LIMIT, asked).await.unwrap_or_else(|_| panic!("task {task} does not end"));
 }
 
-/// Resident memory of a process at its highest, in bytes.
+/// Peak resident memory of a process, in bytes.
 pub fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();

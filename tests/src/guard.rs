@@ -1,16 +1,18 @@
-//! Guarantee: what a guard watches is killed, and its directory removed, when the test process dies in any way, SIGKILL included.
+//! Guarantee: a guarded process is killed and its directory removed when the test process dies in
+//! any way, SIGKILL included.
 //!
-//! The guard is a small shell process in a process group of its own, holding the reading end of a pipe whose writing end lives
-//! in the test process. A word on the pipe means that all is well and the guard leaves; end of file means that the test
-//! process is gone.
+//! The guard is a small shell process in its own process group. It reads from a pipe whose writing
+//! end the test process holds. A line on the pipe releases the guard; end of file means that the
+//! test process is gone.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Signal politely, allow five seconds, kill, remove the directory. `$1` is what `kill` takes: a pid or `-pgid`.
-const SCRIPT: &str = r#"
+/// Sends the first signal, allows five seconds, kills, removes the directory. `$1` is a pid or
+/// `-pgid`.
+const CLEANUP_SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r word && exit 0
 kill -s "$2" -- "$1" 2>/dev/null
@@ -23,17 +25,17 @@ kill -s KILL -- "$1" 2>/dev/null
 [ -z "$3" ] || rm -rf -- "$3"
 "#;
 
-/// Watches over one process or process group until it is released.
-pub struct Guard {
+/// Cleans up one process or process group if the test process dies before the guard is dropped.
+pub struct CleanupGuard {
     shell: Child,
 }
 
-impl Guard {
-    /// Watches `target`, a pid or a negated process group id; `signal` is what it gets first (`QUIT`, `KILL`, …) should this
-    /// process die, and `directory` is removed afterwards.
+impl CleanupGuard {
+    /// Watches `target`, a pid or a negated process group id. If the test process dies, the target
+    /// gets `signal` first (`QUIT`, `KILL`, …), and `directory` is removed at the end.
     pub fn watch(target: i64, signal: &str, directory: Option<&Path>) -> Self {
         let shell = Command::new("sh")
-            .args(["-c", SCRIPT, "guard", &target.to_string(), signal])
+            .args(["-c", CLEANUP_SCRIPT, "guard", &target.to_string(), signal])
             .arg(directory.unwrap_or(Path::new("")))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -45,10 +47,10 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for CleanupGuard {
     fn drop(&mut self) {
         if let Some(mut pipe) = self.shell.stdin.take() {
-            // A guard that is gone cannot be told to go; there is nothing else to do about it.
+            // The guard may have exited already; then there is nothing to release.
             let _ = pipe.write_all(b"released\n");
         }
         let _ = self.shell.wait();
@@ -63,7 +65,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::Guard;
+    use super::CleanupGuard;
     use crate::eventually_blocking;
 
     #[test]
@@ -71,8 +73,8 @@ mod tests {
         let folder = TempDir::new().expect("the temporary folder is writable").keep();
         let mut child =
             Command::new("sleep").arg("300").process_group(0).spawn().expect("sleep exists");
-        let mut guard = Guard::watch(-i64::from(child.id()), "TERM", Some(&folder));
-        // What the kernel does when the test process dies.
+        let mut guard = CleanupGuard::watch(-i64::from(child.id()), "TERM", Some(&folder));
+        // The kernel closes the pipe like this when the test process dies.
         drop(guard.shell.stdin.take());
         assert_eq!(child.wait().expect("our child").signal(), Some(15));
         eventually_blocking(Duration::from_secs(20), "the folder is gone", || {
@@ -87,7 +89,7 @@ mod tests {
             .process_group(0)
             .spawn()
             .expect("cat exists");
-        drop(Guard::watch(-i64::from(child.id()), "KILL", None));
+        drop(CleanupGuard::watch(-i64::from(child.id()), "KILL", None));
         drop(child.stdin.take());
         assert!(child.wait().expect("our child").success(), "it ended by itself, not by a signal");
     }

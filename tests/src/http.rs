@@ -1,19 +1,19 @@
-//! A small JSON-RPC and plain HTTP client that gets out of a test's way: it sends what it is told, however wrong, and panics
-//! with what came back when that is not what the test asked for.
+//! A small JSON-RPC and HTTP client for tests: it sends requests unchecked, however wrong, and
+//! panics with the response when it is not what the test asked for.
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::json_rpc::{JsonRpcError, outcome, request_object};
 use crate::sse::EventStream;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// A client of one server. Speaks A2A 1.0 unless told otherwise; clones share their connections.
+/// A client of one server. Speaks A2A 1.0 by default; clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     base: String,
@@ -22,9 +22,9 @@ pub struct Client {
     http: reqwest::Client,
 }
 
-/// An answer read to its end.
+/// A response with its whole body.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The HTTP status code.
     pub status: u16,
     /// The headers.
@@ -33,24 +33,13 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// A JSON-RPC error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RpcError {
-    /// Its code.
-    pub code: i64,
-    /// Its message for people.
-    pub message: String,
-    /// Its data; null when there is none.
-    pub data: Value,
-}
-
 impl Client {
     /// A client of the server at `base`, such as `http://127.0.0.1:8080`.
     pub fn new(base: &str) -> Self {
-        // The TLS of the HTTP client wants a provider even where only plain HTTP is spoken.
+        // The HTTP client's TLS needs a provider even when only plain HTTP is used.
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
-            // An error says that the test installed one itself, which is as good.
+            // An error means that the test has already installed one, which is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
         let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_LIMIT).build();
@@ -67,7 +56,7 @@ impl Client {
         }
     }
 
-    /// Sends this header with every request, instead of one of the same name.
+    /// Sends this header with every request, replacing one of the same name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("a header name");
@@ -75,7 +64,7 @@ impl Client {
         self
     }
 
-    /// Sends no header of this name.
+    /// Removes the header of this name.
     #[must_use]
     pub fn without_header(mut self, name: &str) -> Self {
         self.headers.remove(name);
@@ -95,21 +84,22 @@ impl Client {
         self
     }
 
-    /// Calls a JSON-RPC method and returns its result; panics with the error when there is one.
+    /// Calls a JSON-RPC method and returns its result; panics on an error.
     pub async fn call(&self, method: &str, params: Value) -> Value {
         let answer = self.try_call(method, params).await;
         answer.unwrap_or_else(|error| panic!("{method} was answered with {error:?}"))
     }
 
-    /// Calls a JSON-RPC method and returns its error; panics with the result when there is one.
-    pub async fn call_error(&self, method: &str, params: Value) -> RpcError {
+    /// Calls a JSON-RPC method and returns its error; panics on a result.
+    pub async fn call_error(&self, method: &str, params: Value) -> JsonRpcError {
         let answer = self.try_call(method, params).await;
         answer.expect_err(method)
     }
 
-    /// Calls a JSON-RPC method. Panics when the answer is not a JSON-RPC response to this request.
-    pub async fn try_call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
-        let request = rpc_request(method, &params);
+    /// Calls a JSON-RPC method. Panics when the response is not JSON-RPC or answers another
+    /// request.
+    pub async fn try_call(&self, method: &str, params: Value) -> Result<Value, JsonRpcError> {
+        let request = request_object(method, &params);
         let answer = self.post(&self.rpc_path, request.to_string()).await;
         let mut response = answer.json();
         assert_eq!(
@@ -120,9 +110,9 @@ impl Client {
             .unwrap_or_else(|| panic!("{method} got no JSON-RPC response: {response}"))
     }
 
-    /// Calls a JSON-RPC method on a node that may be gone or going; says what went wrong, whatever it was.
+    /// Calls a JSON-RPC method on a node that may be down or stopping; returns any failure as text.
     pub async fn call_or_reason(&self, method: &str, params: Value) -> Result<Value, String> {
-        let request = rpc_request(method, &params);
+        let request = request_object(method, &params);
         let post = self.request(reqwest::Method::POST, &self.rpc_path);
         let post = post.header("content-type", "application/json").body(request.to_string());
         let answer = read(post).await?;
@@ -134,7 +124,7 @@ impl Client {
         }
     }
 
-    /// Opens a stream on a node that may be gone or going; says what went wrong, whatever it was.
+    /// Opens a stream on a node that may be down or stopping; returns any failure as text.
     pub async fn stream_or_reason(
         &self,
         method: &str,
@@ -153,18 +143,18 @@ impl Client {
         self.request(reqwest::Method::POST, &self.rpc_path)
             .header("content-type", "application/json")
             .header("accept", "text/event-stream")
-            .body(rpc_request(method, params).to_string())
+            .body(request_object(method, params).to_string())
     }
 
-    /// Calls a streaming JSON-RPC method; the events are JSON-RPC responses, see [`EventStream::next_result`].
+    /// Calls a streaming JSON-RPC method. For its events see [`EventStream::next_result`].
     pub async fn stream(&self, method: &str, params: Value) -> EventStream {
         let response = self.stream_request(method, &params).send().await;
         let response = response.unwrap_or_else(|error| panic!("{method}: {error:?}"));
         EventStream::open(response).await
     }
 
-    /// Posts `body` as it is, as `application/json` unless [`Client::header`] says otherwise.
-    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+    /// Posts `body` unchanged, as `application/json` unless [`Client::header`] sets another type.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> HttpResponse {
         let mut request = self.request(reqwest::Method::POST, path).body(body);
         if !self.headers.contains_key("content-type") {
             request = request.header("content-type", "application/json");
@@ -173,14 +163,19 @@ impl Client {
     }
 
     /// Gets a path.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> HttpResponse {
         read(self.request(reqwest::Method::GET, path))
             .await
             .unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
-    /// Sends a request with any method, and a JSON body if there is one.
-    pub async fn ask(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Answer {
+    /// Sends a request with any method and an optional JSON body.
+    pub async fn ask(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> HttpResponse {
         let name = format!("{method} {path}");
         let mut request = self.request(method, path);
         if let Some(body) = body {
@@ -189,19 +184,19 @@ impl Client {
         read(request).await.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The status with which a path answers, or why there is no answer.
+    /// The status of a GET, or the reason why there is no response.
     pub async fn try_get_status(&self, path: &str) -> Result<u16, String> {
         read(self.request(reqwest::Method::GET, path)).await.map(|answer| answer.status)
     }
 
-    /// A request with this client's headers, for what the other methods do not cover.
+    /// A request with this client's headers, for cases that the other methods do not cover.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).headers(self.headers.clone())
     }
 }
 
-impl Answer {
-    /// The body as JSON; panics with the status and the text when it is none.
+impl HttpResponse {
+    /// The body as JSON; panics with status and text when it is not JSON.
     pub fn json(&self) -> Value {
         let parsed = serde_json::from_slice(&self.body);
         parsed.unwrap_or_else(|error| {
@@ -214,39 +209,18 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header's value, empty when it is missing.
+    /// A header's value; empty when it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-fn rpc_request(method: &str, params: &Value) -> Value {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    json!({"jsonrpc": "2.0", "id": NEXT.fetch_add(1, Ordering::Relaxed), "method": method, "params": params})
-}
-
-/// The result or error of a JSON-RPC response; `None` when it is not exactly one of them.
-pub(crate) fn outcome(response: &mut Value) -> Option<Result<Value, RpcError>> {
-    let response = response.as_object_mut()?;
-    if response.get("jsonrpc")? != "2.0" {
-        return None;
-    }
-    match (response.remove("result"), response.remove("error")) {
-        (Some(result), None) => Some(Ok(result)),
-        (None, Some(mut error)) => {
-            let (code, message) = (error["code"].as_i64()?, error["message"].as_str()?.to_owned());
-            Some(Err(RpcError { code, message, data: error["data"].take() }))
-        }
-        _ => None,
-    }
-}
-
-async fn read(request: reqwest::RequestBuilder) -> Result<Answer, String> {
+async fn read(request: reqwest::RequestBuilder) -> Result<HttpResponse, String> {
     let response =
         request.timeout(ANSWER_LIMIT).send().await.map_err(|error| format!("{error:?}"))?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.bytes().await.map_err(|error| format!("{error:?}"))?.to_vec();
-    Ok(Answer { status, headers, body })
+    Ok(HttpResponse { status, headers, body })
 }
 
 #[cfg(test)]
@@ -256,9 +230,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::{Client, Duration, RpcError, outcome};
+    use super::{Client, Duration};
 
-    /// Answers one connection with `answer` after its request has begun to arrive; returns the base address.
+    /// Serves one connection: sends `answer` once a request has begun to arrive. Returns the base
+    /// address.
     async fn serve_once(answer: String) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -291,24 +266,5 @@ mod tests {
         let results = stream.collect_results(Duration::from_secs(20)).await;
         assert_eq!(results, [(Some("7".to_owned()), json!({"n": 1}))]);
         assert_eq!(stream.comments(), 1);
-    }
-
-    #[test]
-    fn a_response_is_a_result_or_an_error_and_never_both() {
-        assert_eq!(
-            outcome(&mut json!({"jsonrpc": "2.0", "id": 1, "result": null})),
-            Some(Ok(json!(null)))
-        );
-        let error = RpcError { code: -32001, message: "no".to_owned(), data: json!(null) };
-        let mut response =
-            json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -32001, "message": "no"}});
-        assert_eq!(outcome(&mut response), Some(Err(error)));
-        assert_eq!(
-            outcome(
-                &mut json!({"jsonrpc": "2.0", "result": 1, "error": {"code": 1, "message": ""}})
-            ),
-            None
-        );
-        assert_eq!(outcome(&mut json!({"result": 1})), None);
     }
 }

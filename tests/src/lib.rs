@@ -1,10 +1,13 @@
-//! The test harness: real Postgres, real RabbitMQ, the real binary, each private to the test run and each killable.
+//! The test harness: real Postgres, real RabbitMQ and the real binary, each private to the test run
+//! and killable.
 //!
-//! Whatever a test starts ends with the test, also when the test process itself is killed: every server and process has a
-//! guard outside the test process ([`guard`]) that notices the death and cleans up.
+//! Everything that a test starts ends with the test, even when the test process is killed: every
+//! server and process has a guard outside the test process ([`guard`]) that notices the death and
+//! cleans up.
 //!
-//! `tests/run` starts one Postgres and one RabbitMQ for a whole run and names them in [`POSTGRES_URL`] and [`AMQP_URL`].
-//! Without these variables a test process starts its own on first use, which works the same and takes a few seconds.
+//! `tests/run` starts one Postgres and one RabbitMQ for a whole run and names them in
+//! [`POSTGRES_URL`] and [`AMQP_URL`]. Without these variables a test process starts its own on
+//! first use, which takes a few seconds.
 
 #![expect(
     clippy::disallowed_methods,
@@ -25,6 +28,7 @@ pub mod follow;
 pub mod greedy;
 pub mod guard;
 pub mod http;
+pub mod json_rpc;
 pub mod passwd;
 pub mod paths;
 pub mod pgbouncer;
@@ -37,7 +41,7 @@ pub mod rabbitmq;
 pub mod replicas;
 pub mod sse;
 pub mod stack;
-pub mod talk;
+pub mod tasks;
 pub mod unique;
 
 pub use balancer::Balancer;
@@ -47,22 +51,25 @@ pub use eventually::{eventually, eventually_blocking};
 pub use http::Client;
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::Postgres;
-pub use process::Longhaul;
+pub use process::TestProcess;
 pub use rabbitmq::RabbitMq;
 pub use replicas::Replicas;
-pub use stack::{Mode, Setup, Stack};
+pub use stack::{Mode, Stack, StackBuilder};
 
-/// Names the Postgres server of the test run: `postgres://postgres@127.0.0.1:PORT/postgres`.
+/// Variable with the address of the test run's Postgres:
+/// `postgres://postgres@127.0.0.1:PORT/postgres`.
 pub const POSTGRES_URL: &str = "LONGHAUL_TEST_POSTGRES_URL";
 
-/// Names the RabbitMQ node of the test run: `amqp://guest:guest@127.0.0.1:PORT/%2f`.
+/// Variable with the address of the test run's RabbitMQ: `amqp://guest:guest@127.0.0.1:PORT/%2f`.
 pub const AMQP_URL: &str = "LONGHAUL_TEST_AMQP_URL";
 
-/// Names the directory of the Postgres binaries, for testing on another version than the installed one.
+/// Variable with the folder of the Postgres binaries, to test a version other than the installed
+/// one.
 pub const PG_BIN: &str = "LONGHAUL_TEST_PG_BIN";
 
-/// Names the nginx program, for testing the load balancer on another version than the installed one.
+/// Variable with the path of nginx, to test the load balancer on a version other than the installed
+/// one.
 pub const NGINX: &str = "LONGHAUL_TEST_NGINX";
 
-/// Names the Python interpreter that has the packages of `tests/python/requirements.txt`.
+/// Variable with the path of the Python that has the packages of `tests/python/requirements.txt`.
 pub const PYTHON: &str = "LONGHAUL_TEST_PYTHON";

@@ -1,4 +1,4 @@
-//! Which user runs Postgres: Postgres refuses to run as root, so a test run as root lends it to a lesser user.
+//! The user that runs Postgres: it refuses to run as root, so a test run as root uses another user.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -14,7 +14,8 @@ pub struct User {
 }
 
 impl User {
-    /// The user for servers that refuse root: `None` when this process is not root and servers run as itself.
+    /// The user for servers that refuse root; `None` when this process is not root, so that servers
+    /// run as its user.
     pub fn for_servers() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
@@ -25,12 +26,12 @@ impl User {
     }
 
     /// Makes `command` run as this user.
-    pub fn runs(self, command: &mut Command) {
+    pub fn apply_to(self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
 
-    /// Makes `path` this user's.
-    pub fn owns(self, path: &Path) {
+    /// Makes this user the owner of `path`.
+    pub fn own(self, path: &Path) {
         chown(path, Some(self.uid), Some(self.gid)).unwrap_or_else(|error| {
             panic!("cannot give {} to the server's user: {error}", path.display())
         });

@@ -1,4 +1,4 @@
-//! Where the workspace, the built binaries and the test interpreter are.
+//! Paths of the workspace, the built binaries and the test interpreter.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub fn workspace() -> PathBuf {
     root.unwrap_or_else(|| panic!("no Cargo.lock above {}", tests.display())).to_owned()
 }
 
-/// The built binary `name`, of the profile under which the running test was built.
+/// The built binary `name`, of the same profile as the running test.
 ///
 /// Panics with the command that builds it when it is missing.
 pub fn binary(name: &str) -> PathBuf {
@@ -35,12 +35,12 @@ pub fn python() -> PathBuf {
     python
 }
 
-/// The browser, from the system's packages.
+/// The installed Chromium.
 pub fn browser() -> PathBuf {
     program("chromium", &[]).expect("no program chromium: ./tests/run installs it")
 }
 
-/// What `tests/prepare` and `tests/run` put under the build folder for the tests, such as `test-venv-0.3`.
+/// A file or folder that `tests/prepare` or `tests/run` created for tests, such as `test-venv-0.3`.
 ///
 /// Panics with the command that makes it when it is missing.
 pub fn prepared(name: &str) -> PathBuf {
@@ -49,7 +49,7 @@ pub fn prepared(name: &str) -> PathBuf {
     path
 }
 
-/// A server program: in one of `folders`, else in the path.
+/// Finds a server program in one of `folders`, else in the path.
 pub(crate) fn program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let all = folders.iter().cloned().chain(env::split_paths(&path));

@@ -1,4 +1,4 @@
-//! A private PgBouncer before a Postgres server.
+//! A private PgBouncer in front of a Postgres server.
 
 use std::fs;
 use std::fs::{File, Permissions};
@@ -18,16 +18,16 @@ use crate::psql::psql;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a client connection has to itself.
+/// Pooling mode of PgBouncer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolMode {
-    /// A server session.
+    /// A server connection for each client session.
     Session,
-    /// A server session for each transaction.
+    /// A server connection for each transaction.
     Transaction,
 }
 
-/// A pooler on a free port of 127.0.0.1, with its defaults: no startup parameter is ignored.
+/// A pooler on a free port of 127.0.0.1, with default settings: no startup parameter is ignored.
 pub struct PgBouncer {
     // Dropped in this order: the process is gone before its folder is.
     _process: ChildGroup,
@@ -36,7 +36,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one before the server at `127.0.0.1:PORT`, which may hold the database `name`.
+    /// Starts a pooler for the server at `127.0.0.1:PORT` and waits until it serves the database
+    /// `name`.
     pub fn before(server: &str, name: &str, mode: PoolMode) -> Self {
         let folder = TempDir::with_prefix("longhaul-pgbouncer-").expect("a writable folder");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("it is ours");
@@ -49,7 +50,7 @@ impl PgBouncer {
         command.stdout(log.try_clone().expect("a file can be shared")).stderr(log);
         // It refuses to run as root.
         if let Some(user) = User::for_servers() {
-            user.runs(&mut command);
+            user.apply_to(&mut command);
         }
         let process = ChildGroup::spawn(&mut command, Some(folder.path()));
         let bouncer = Self { _process: process, port, _folder: folder };

@@ -1,7 +1,8 @@
-//! Free TCP ports on the loopback address that no other test takes between the choice and the use.
+//! Free TCP ports on the loopback address that no other test can take before they are used.
 //!
-//! A port is chosen below the range from which the kernel serves outgoing connections, and reserved by a lock on a file of its
-//! own, so other test processes of this user choose another. The kernel drops the lock when the process dies.
+//! Ports come from below the kernel's range for outgoing connections. Each is reserved by a lock on
+//! a file, so other test processes of this user choose another. The kernel drops the lock when the
+//! process dies.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -9,12 +10,12 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const LOWEST: u32 = 15_000;
-const COUNT: u32 = 15_000;
+const LOWEST_PORT: u32 = 15_000;
+const PORT_COUNT: u32 = 15_000;
 
-static TURN: AtomicU32 = AtomicU32::new(0);
+static NEXT_PORT_OFFSET: AtomicU32 = AtomicU32::new(0);
 
-/// A reserved port: free when chosen, and not chosen by another test until this value is dropped.
+/// A reserved port: free when chosen, and not given to another test until this value is dropped.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -25,16 +26,17 @@ impl Port {
     /// Reserves a free port.
     pub fn reserve() -> Self {
         let directory = lock_directory();
-        // Processes begin far apart, so that they rarely meet on the same lock file.
+        // Processes start far apart, so that they rarely try the same lock file.
         let start = process::id().wrapping_mul(7919);
-        for _ in 0..COUNT {
-            let step = start.wrapping_add(TURN.fetch_add(1, Ordering::Relaxed));
-            let number = u16::try_from(LOWEST + step % COUNT).expect("the range ends below 65536");
+        for _ in 0..PORT_COUNT {
+            let step = start.wrapping_add(NEXT_PORT_OFFSET.fetch_add(1, Ordering::Relaxed));
+            let number =
+                u16::try_from(LOWEST_PORT + step % PORT_COUNT).expect("the range ends below 65536");
             if let Some(port) = Self::try_reserve(&directory, number) {
                 return port;
             }
         }
-        panic!("no free TCP port between {LOWEST} and {}", LOWEST + COUNT);
+        panic!("no free TCP port between {LOWEST_PORT} and {}", LOWEST_PORT + PORT_COUNT);
     }
 
     fn try_reserve(directory: &std::path::Path, number: u16) -> Option<Self> {

@@ -1,7 +1,8 @@
-//! Private Postgres servers, and the one that the tests of a run share.
+//! Private Postgres servers, and the shared one of a test run.
 //!
-//! Guarantee: a server's files live in a temporary folder that goes away with it, also when the test process is killed.
-//! `fsync` is on: what a test commits survives [`Postgres::kill9`] like the real thing.
+//! Guarantee: a server's files live in a temporary folder that is removed with it, even when the
+//! test process is killed. `fsync` is on, so what a test commits survives [`Postgres::kill9`] as in
+//! production.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -36,27 +37,27 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster and starts it.
+    /// Creates a cluster and starts it.
     pub fn private() -> Self {
         Self::private_with(&[])
     }
 
-    /// [`Postgres::private`] with further settings, such as `("synchronous_commit", "off")`.
+    /// [`Postgres::private`] with more settings, such as `("synchronous_commit", "off")`.
     pub fn private_with(settings: &[(&str, &str)]) -> Self {
-        Self::private_of(None, settings)
+        Self::private_with_binaries(None, settings)
     }
 
-    /// [`Postgres::private_with`] of the version whose binaries are in this folder.
-    pub fn private_of(binaries: Option<&Path>, settings: &[(&str, &str)]) -> Self {
-        let mut postgres = Self::unmade(binaries, settings);
+    /// [`Postgres::private_with`] using the binaries in this folder.
+    pub fn private_with_binaries(binaries: Option<&Path>, settings: &[(&str, &str)]) -> Self {
+        let mut postgres = Self::unstarted(binaries, settings);
         postgres.init();
         postgres.start();
         postgres
     }
 
-    /// [`Postgres::private`] that offers TLS with this key and certificate.
+    /// [`Postgres::private`] with TLS, using this key and certificate.
     pub fn private_with_tls(key: &Path, certificate: &Path) -> Self {
-        let mut postgres = Self::unmade(None, &[("ssl", "on")]);
+        let mut postgres = Self::unstarted(None, &[("ssl", "on")]);
         for (setting, file, from) in
             [("ssl_key_file", "tls.key", key), ("ssl_cert_file", "tls.pem", certificate)]
         {
@@ -64,7 +65,7 @@ impl Postgres {
             fs::copy(from, &place).expect("key and certificate are readable");
             fs::set_permissions(&place, Permissions::from_mode(0o600)).expect("it is ours");
             if let Some(user) = postgres.user {
-                user.owns(&place);
+                user.own(&place);
             }
             postgres.settings.push(format!("{setting}={}", place.display()));
         }
@@ -73,7 +74,7 @@ impl Postgres {
         postgres
     }
 
-    /// Lets nobody but `postgres` in without a password from now on.
+    /// Requires a password from every user but `postgres` from now on.
     pub fn require_passwords(&self) {
         let rules =
             "local all all trust\nhost all postgres all trust\nhost all all all scram-sha-256\n";
@@ -81,9 +82,9 @@ impl Postgres {
         self.sql("select pg_reload_conf()");
     }
 
-    /// A server that follows a running one and answers reads.
+    /// A read-only standby of a running server.
     pub fn standby_of(primary: &Self) -> Self {
-        let mut standby = Self::unmade(primary.binaries.as_deref(), &[]);
+        let mut standby = Self::unstarted(primary.binaries.as_deref(), &[]);
         standby.settings.clone_from(&primary.settings);
         let mut copy = standby.command("pg_basebackup");
         copy.arg("-D").arg(standby.data()).args(["-X", "stream", "-c", "fast", "--no-sync"]);
@@ -95,12 +96,12 @@ impl Postgres {
         standby
     }
 
-    /// Starts this server, which is stopped, as one that follows another.
+    /// Starts this stopped server as a standby of another.
     pub fn start_as_standby_of(&mut self, primary: &Self) {
         let signal = self.data().join("standby.signal");
         File::create(&signal).expect("our folder is writable");
         if let Some(user) = self.user {
-            user.owns(&signal);
+            user.own(&signal);
         }
         let (host, port) = ("127.0.0.1", primary.port.number());
         self.settings.retain(|setting| !setting.starts_with("primary_conninfo="));
@@ -108,7 +109,7 @@ impl Postgres {
         self.start();
     }
 
-    /// Waits until this standby has all that the primary has written.
+    /// Waits until this standby has replayed everything that the primary has written.
     pub fn await_caught_up(&self, primary: &Self) {
         let target = primary.sql("select pg_current_wal_lsn()");
         let reached = format!("select pg_last_wal_replay_lsn() >= '{target}'");
@@ -120,14 +121,14 @@ impl Postgres {
         });
     }
 
-    fn unmade(binaries: Option<&Path>, settings: &[(&str, &str)]) -> Self {
+    fn unstarted(binaries: Option<&Path>, settings: &[(&str, &str)]) -> Self {
         let user = User::for_servers();
         let folder =
             TempDir::with_prefix("longhaul-pg-").expect("the temporary folder is writable");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o700))
             .expect("the folder is ours");
         if let Some(user) = user {
-            user.owns(folder.path());
+            user.own(folder.path());
         }
         let settings = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let binaries = binaries.map(Path::to_owned);
@@ -135,7 +136,7 @@ impl Postgres {
         Self { server: None, port, settings, binaries, user, folder }
     }
 
-    /// [`Postgres::private`] whose clock [`shift_clock`](Self::shift_clock) puts forward and back.
+    /// [`Postgres::private`] with a clock that [`shift_clock`](Self::shift_clock) can move.
     pub fn private_with_clock() -> Self {
         let mut postgres = Self::private();
         postgres.stop_fast();
@@ -144,9 +145,10 @@ impl Postgres {
         postgres
     }
 
-    /// Puts the clock of a [`Postgres::private_with_clock`] so many seconds from the time, either way. The machine's stays as it is.
+    /// Sets the clock of a [`Postgres::private_with_clock`] to this many seconds before or after
+    /// the real time. The machine's clock is not changed.
     pub fn shift_clock(&self, seconds: i64) {
-        // Renamed into its place, so that no process reads half of it.
+        // Renamed into place, so that no process reads a partial file.
         let new = self.folder.path().join("clock.new");
         fs::write(&new, format!("{seconds:+}\n")).expect("our folder is writable");
         fs::set_permissions(&new, Permissions::from_mode(0o644)).expect("the file is ours");
@@ -157,24 +159,26 @@ impl Postgres {
         self.folder.path().join("clock")
     }
 
-    /// Starts the server after a stop, on the same port and data, and returns when it answers queries.
+    /// Starts a stopped server on the same port and data, and returns when it answers queries.
     pub fn start(&mut self) {
         assert!(self.server.is_none(), "this Postgres runs already");
-        // After a kill, the last backends may hold the shared memory for a moment more, and the server refuses to start.
+        // After a kill, the last backends may hold the shared memory briefly, and the server
+        // refuses to start.
         eventually_blocking(START_LIMIT, "Postgres starts", || self.try_start());
     }
 
-    /// Ends the server as a crash would, but telling its clients (`SIGQUIT`): the next start replays the log.
+    /// Stops the server like a crash, but notifies its clients (`SIGQUIT`). The next start replays
+    /// the log.
     pub fn stop_immediate(&mut self) {
         self.stop(Signal::QUIT);
     }
 
-    /// Ends the server in order, cutting its clients off (`SIGINT`).
+    /// Shuts the server down cleanly, disconnecting its clients (`SIGINT`).
     pub fn stop_fast(&mut self) {
         self.stop(Signal::INT);
     }
 
-    /// Kills the server's main process; its backends notice and end by themselves.
+    /// Kills the server's main process; its backends notice and exit.
     pub fn kill9(&mut self) {
         self.stop(Signal::KILL);
     }
@@ -184,7 +188,7 @@ impl Postgres {
         self.running().freeze();
     }
 
-    /// Ends a [`Postgres::sigstop`].
+    /// Resumes after [`Postgres::sigstop`].
     pub fn sigcont(&self) {
         self.running().signal(Signal::CONT);
     }
@@ -199,7 +203,8 @@ impl Postgres {
         self.try_sql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// [`Postgres::sql`] that answers with the server's message when it refuses or cannot be reached.
+    /// [`Postgres::sql`] that returns the server's message on an error, also when it is
+    /// unreachable.
     pub fn try_sql(&self, sql: &str) -> Result<String, String> {
         psql(&self.url(), sql)
     }
@@ -219,7 +224,7 @@ impl Postgres {
         self.running().pid()
     }
 
-    /// What the server has logged since it was made.
+    /// The server's whole log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
@@ -288,7 +293,7 @@ impl Postgres {
         let mut command = Command::new(program);
         command.current_dir(self.folder.path()).env("LC_ALL", "C");
         if let Some(user) = self.user {
-            user.runs(&mut command);
+            user.apply_to(&mut command);
         }
         if name == "postgres" && self.clock_path().exists() {
             command
@@ -322,7 +327,8 @@ impl Drop for Postgres {
     }
 }
 
-/// The library that gives a process another clock: Debian's package `faketime`, which `tests/prepare` installs.
+/// The library that fakes a process's clock: Debian's package `faketime`, installed by
+/// `tests/prepare`.
 fn faked_clock() -> PathBuf {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
@@ -336,7 +342,8 @@ pub fn binaries() -> PathBuf {
     postgres.parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// The address of the server that all tests of this run share. Never stop it: take a [`Postgres::private`] for that.
+/// The address of the server that all tests of this run share. Never stop it; use
+/// [`Postgres::private`] for that.
 pub fn shared_url() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
     static SERVER: OnceLock<Postgres> = OnceLock::new();

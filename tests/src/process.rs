@@ -1,7 +1,8 @@
-//! The real `longhaul` command as a process that a test can start, freeze, kill and read the output of.
+//! The real `longhaul` command as a process that a test can start, freeze, kill and read the output
+//! of.
 //!
-//! Guarantee: when a [`Longhaul`] is dropped its whole process group is dead and reaped. When the test fails, what it printed is
-//! shown.
+//! Guarantee: when a [`TestProcess`] is dropped, its whole process group is dead and reaped. When
+//! the test fails, its output is printed.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,26 +14,26 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::child::{ChildGroup, Exit};
+use crate::child::{ChildGroup, ProcessExit};
 use crate::eventually::eventually;
 use crate::paths;
 
-/// How long a process may take until it is ready, on a loaded machine.
+/// Time for a process to become ready, on a loaded machine.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// What to start: a program, its arguments and environment. Variables named `LONGHAUL_…` of the test itself are not inherited.
+/// A command to start. It does not inherit the test's own `LONGHAUL_…` variables.
 #[derive(Debug)]
-pub struct Launch {
+pub struct ProcessBuilder {
     command: Command,
 }
 
-impl Launch {
+impl ProcessBuilder {
     /// The `longhaul` command with the `script` executor (`longhaul-lab`), with these arguments.
     pub fn longhaul<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
         Self::program(paths::binary("longhaul-lab"), arguments)
     }
 
-    /// Any program with these arguments.
+    /// Any other program with these arguments.
     pub fn program<S: AsRef<OsStr>>(
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item = S>,
@@ -61,8 +62,8 @@ impl Launch {
         self
     }
 
-    /// Starts it, with its output going to files of its own.
-    pub fn start(mut self) -> Longhaul {
+    /// Starts the process with its output captured in files.
+    pub fn start(mut self) -> TestProcess {
         let folder =
             TempDir::with_prefix("longhaul-out-").expect("the temporary folder is writable");
         let file =
@@ -70,20 +71,21 @@ impl Launch {
         self.command.stdout(file("stdout")).stderr(file("stderr"));
         let name = format!("{:?}", self.command.get_args().collect::<Vec<_>>());
         let group = ChildGroup::spawn(&mut self.command, Some(folder.path()));
-        Longhaul { group, name, folder }
+        TestProcess { group, name, folder }
     }
 }
 
-/// A running process, most often of the `longhaul` binary.
-pub struct Longhaul {
+/// A running process, usually of the `longhaul` binary.
+pub struct TestProcess {
     // Dropped in this order: the processes are gone before their output files are.
     group: ChildGroup,
     name: String,
     folder: TempDir,
 }
 
-impl Longhaul {
-    /// Waits until `GET {base}/readyz` answers 200; panics when the process ends first or [`READY_LIMIT`] passes.
+impl TestProcess {
+    /// Waits until `GET {base}/readyz` returns 200; panics when the process ends first or after
+    /// [`READY_LIMIT`].
     pub async fn wait_ready(&self, base: &str) {
         let client = crate::Client::new(base);
         eventually(READY_LIMIT, &format!("{} is ready at {base}", self.name), async || {
@@ -101,62 +103,63 @@ impl Longhaul {
         self.group.pid()
     }
 
-    /// Kills the process, not its children, and waits for its end. What held its locks and sockets is free on return.
+    /// Kills the process but not its children, and waits for its end. Its locks and sockets are
+    /// free on return.
     pub fn kill9(&self) {
         self.group.signal(Signal::KILL);
         self.wait_exit(Duration::from_secs(30));
     }
 
-    /// Asks it to drain and end (`SIGTERM`).
+    /// Asks the process to drain and end (`SIGTERM`).
     pub fn sigterm(&self) {
         self.group.signal(Signal::TERM);
     }
 
-    /// Asks it to end in good order, as nginx understands it (`SIGQUIT`).
+    /// Asks nginx to shut down gracefully (`SIGQUIT`).
     pub fn sigquit(&self) {
         self.group.signal(Signal::QUIT);
     }
 
-    /// Tells it that its terminal is gone (`SIGHUP`).
+    /// Signals that the terminal is gone (`SIGHUP`).
     pub fn sighup(&self) {
         self.group.signal(Signal::HUP);
     }
 
-    /// Freezes the process, not its children; it does nothing more from the return of this call on.
+    /// Freezes the process but not its children. On return it has stopped.
     pub fn sigstop(&self) {
         self.group.freeze();
     }
 
-    /// Ends a [`Longhaul::sigstop`].
+    /// Resumes after [`TestProcess::sigstop`].
     pub fn sigcont(&self) {
         self.group.signal(Signal::CONT);
     }
 
-    /// Whether the process has not ended.
+    /// Returns true while the process has not ended.
     pub fn is_running(&self) -> bool {
         self.group.try_exit().is_none()
     }
 
-    /// Waits for the process's end and says how it ended; panics when it still runs after `limit`.
-    pub fn wait_exit(&self, limit: Duration) -> Exit {
+    /// Waits for the process to end and returns its exit status; panics after `limit`.
+    pub fn wait_exit(&self, limit: Duration) -> ProcessExit {
         let exit = self.group.wait_exit(limit);
         exit.unwrap_or_else(|| {
             panic!("{} (pid {}) still runs after {limit:?}", self.name, self.pid())
         })
     }
 
-    /// What it has written to standard output.
+    /// The standard output so far.
     pub fn stdout(&self) -> String {
         read(&self.folder.path().join("stdout"))
     }
 
-    /// What it has written to standard error.
+    /// The standard error so far.
     pub fn stderr(&self) -> String {
         read(&self.folder.path().join("stderr"))
     }
 }
 
-impl Drop for Longhaul {
+impl Drop for TestProcess {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!(
@@ -178,15 +181,15 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
-    use super::{Exit, Launch, Longhaul};
+    use super::{ProcessBuilder, ProcessExit, TestProcess};
     use crate::eventually_blocking;
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    const EXIT_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A shell with a child that it tells the pid of, and both wait.
-    fn family() -> (Longhaul, PathBuf) {
-        let shell = Launch::program("sh", ["-c", "sleep 300 & echo $!; wait"]).start();
-        let child = eventually_blocking(LIMIT, "the shell tells its child", || {
+    fn family() -> (TestProcess, PathBuf) {
+        let shell = ProcessBuilder::program("sh", ["-c", "sleep 300 & echo $!; wait"]).start();
+        let child = eventually_blocking(EXIT_TIMEOUT, "the shell tells its child", || {
             shell.stdout().trim().parse::<u32>()
         });
         (shell, PathBuf::from(format!("/proc/{child}/cmdline")))
@@ -202,7 +205,7 @@ mod tests {
         let (shell, child) = family();
         assert!(is_alive(&child));
         drop(shell);
-        eventually_blocking(LIMIT, "the child is gone", || {
+        eventually_blocking(EXIT_TIMEOUT, "the child is gone", || {
             (!is_alive(&child)).then_some(()).ok_or("it lives")
         });
     }
@@ -211,27 +214,27 @@ mod tests {
     fn kill9_ends_the_process_and_leaves_its_children() {
         let (shell, child) = family();
         shell.kill9();
-        assert_eq!(shell.wait_exit(LIMIT), Exit::Signal(9));
+        assert_eq!(shell.wait_exit(EXIT_TIMEOUT), ProcessExit::Signal(9));
         assert!(!shell.is_running());
         assert!(is_alive(&child));
     }
 
     #[test]
     fn output_and_exit_code_are_kept() {
-        let process = Launch::program("sh", ["-c", "echo out; echo $VALUE >&2; exit 3"])
+        let process = ProcessBuilder::program("sh", ["-c", "echo out; echo $VALUE >&2; exit 3"])
             .env("VALUE", "err")
             .start();
-        assert_eq!(process.wait_exit(LIMIT), Exit::Code(3));
+        assert_eq!(process.wait_exit(EXIT_TIMEOUT), ProcessExit::Code(3));
         assert_eq!((process.stdout().as_str(), process.stderr().as_str()), ("out\n", "err\n"));
     }
 
     #[test]
     fn a_frozen_process_heeds_nothing_until_it_continues() {
-        let process = Launch::program("sleep", ["300"]).start();
+        let process = ProcessBuilder::program("sleep", ["300"]).start();
         process.sigstop();
         process.sigterm();
         assert!(process.is_running());
         process.sigcont();
-        assert_eq!(process.wait_exit(LIMIT), Exit::Signal(15));
+        assert_eq!(process.wait_exit(EXIT_TIMEOUT), ProcessExit::Signal(15));
     }
 }

@@ -17,26 +17,27 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Connections at a time; further ones wait in the kernel.
-const CONNECTIONS: usize = 512;
+const MAX_CONNECTIONS: usize = 512;
 
-/// Chunks on their way in each direction of a connection.
-const IN_FLIGHT: usize = 64;
+/// Most chunks in flight in each direction of a connection.
+const MAX_CHUNKS_IN_FLIGHT: usize = 64;
 
-/// Bytes of a chunk.
-const CHUNK: usize = 16 * 1024;
+/// Largest chunk, in bytes.
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// How long the server's end of a stranded connection is kept after its client has gone.
-const STRANDED: Duration = Duration::from_secs(20);
+/// Time for which the server's end of a half-open connection is kept after its client has gone.
+const STRANDED_SERVER_LINGER: Duration = Duration::from_secs(20);
 
-/// What is wrong with the network.
+/// Network faults in force.
 #[derive(Debug, Clone, Copy, Default)]
-struct Weather {
+struct Faults {
     latency: Duration,
-    /// Nothing passes, and nobody is told, as long as there is a black hole.
+    /// Number of black holes. While there is one, nothing passes and neither end is notified.
     black_holes: u32,
-    /// Connections with a lower number than this were reset.
+    /// Connections with a lower number were reset.
     reset_before: u64,
-    /// Connections with a lower number than this never pass anything again, and nobody is told.
+    /// Connections with a lower number are half-open: nothing passes any more, and neither end is
+    /// notified.
     stranded_before: u64,
     /// The number of the next connection.
     next: u64,
@@ -47,69 +48,72 @@ struct Weather {
 pub struct Proxy {
     address: SocketAddr,
     upstream: Arc<watch::Sender<SocketAddr>>,
-    weather: Arc<watch::Sender<Weather>>,
+    faults: Arc<watch::Sender<Faults>>,
     server: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Forwards to a server at `127.0.0.1:PORT`, which may come and go. Needs a runtime.
+    /// Forwards to a server at `127.0.0.1:PORT`, which may be down at times. Needs a runtime.
     pub async fn before(upstream: &str) -> Self {
         Self::at("127.0.0.1", upstream).await.expect("there is a free port")
     }
 
-    /// [`Proxy::before`] that listens at another address of this machine, such as `::1`; an error where it has none.
+    /// [`Proxy::before`] on another address of this machine, such as `::1`; fails where there is
+    /// none.
     pub async fn at(host: &str, upstream: &str) -> io::Result<Self> {
         let upstream: SocketAddr = upstream.parse().expect("an address and port");
         let listener = TcpListener::bind((host, 0)).await?;
         let address = listener.local_addr().expect("a bound socket has an address");
-        let weather = Arc::new(watch::Sender::new(Weather::default()));
+        let faults = Arc::new(watch::Sender::new(Faults::default()));
         let upstream = Arc::new(watch::Sender::new(upstream));
-        let server = tokio::spawn(serve(listener, upstream.subscribe(), Arc::clone(&weather)));
-        Ok(Self { address, upstream, weather, server })
+        let server = tokio::spawn(serve(listener, upstream.subscribe(), Arc::clone(&faults)));
+        Ok(Self { address, upstream, faults, server })
     }
 
-    /// Where it listens: `127.0.0.1:PORT`.
+    /// The address on which the proxy listens: `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Leads connections that are made from now on to another server.
-    pub fn lead_to(&self, upstream: &str) {
+    /// Forwards new connections to another server from now on.
+    pub fn redirect_to(&self, upstream: &str) {
         self.upstream.send_replace(upstream.parse().expect("an address and port"));
     }
 
-    /// Delays everything by this much in each direction, however much it is.
+    /// Delays all traffic by this much in each direction, without limiting the throughput.
     pub fn latency(&self, latency: Duration) {
-        self.weather.send_modify(|weather| weather.latency = latency);
+        self.faults.send_modify(|faults| faults.latency = latency);
     }
 
     /// Ends all open connections with a reset at both ends.
     pub fn reset(&self) {
-        self.weather.send_modify(|weather| weather.reset_before = weather.next);
+        self.faults.send_modify(|faults| faults.reset_before = faults.next);
     }
 
-    /// Passes nothing on any more, in either direction: no data, no end, no reset. Until as many [`Proxy::pass`] followed.
+    /// Holds back all traffic in both directions: no data, no end, no reset. Each call needs one
+    /// [`Proxy::pass`].
     pub fn black_hole(&self) {
-        self.weather.send_modify(|weather| weather.black_holes += 1);
+        self.faults.send_modify(|faults| faults.black_holes += 1);
     }
 
-    /// Ends one black hole. With the last one, what was held back goes on.
+    /// Ends one black hole. With the last one, held-back traffic continues.
     pub fn pass(&self) {
-        self.weather.send_modify(|weather| {
-            weather.black_holes = weather.black_holes.saturating_sub(1);
+        self.faults.send_modify(|faults| {
+            faults.black_holes = faults.black_holes.saturating_sub(1);
         });
     }
 
-    /// Leaves the open connections half-open for good: what is sent on them vanishes, and neither end is told. New ones work.
+    /// Makes all open connections half-open for good: data is lost and neither end is notified. New
+    /// connections work.
     pub fn strand(&self) {
-        self.weather.send_modify(|weather| weather.stranded_before = weather.next);
+        self.faults.send_modify(|faults| faults.stranded_before = faults.next);
     }
 
-    /// Ends latency and every black hole. What was held back goes on.
+    /// Ends latency and all black holes. Held-back traffic continues.
     pub fn heal(&self) {
-        self.weather.send_modify(|weather| {
-            weather.latency = Duration::ZERO;
-            weather.black_holes = 0;
+        self.faults.send_modify(|faults| {
+            faults.latency = Duration::ZERO;
+            faults.black_holes = 0;
         });
     }
 }
@@ -123,85 +127,85 @@ impl Drop for Proxy {
 async fn serve(
     listener: TcpListener,
     upstream: watch::Receiver<SocketAddr>,
-    weather: Arc<watch::Sender<Weather>>,
+    faults: Arc<watch::Sender<Faults>>,
 ) {
     // Dropped with this future, and every connection with it.
     let mut connections = JoinSet::new();
     loop {
-        while connections.len() >= CONNECTIONS {
+        while connections.len() >= MAX_CONNECTIONS {
             connections.join_next().await;
         }
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 let mut number = 0;
-                weather.send_modify(|weather| {
-                    number = weather.next;
-                    weather.next += 1;
+                faults.send_modify(|faults| {
+                    number = faults.next;
+                    faults.next += 1;
                 });
-                let weather = Sky { number, weather: weather.subscribe() };
+                let faults = ConnectionFaults { number, faults: faults.subscribe() };
                 let upstream = *upstream.borrow();
-                connections.spawn(connect(client, upstream, weather));
+                connections.spawn(connect(client, upstream, faults));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-/// The weather of one connection.
+/// The faults as they concern one connection.
 #[derive(Clone)]
-struct Sky {
+struct ConnectionFaults {
     number: u64,
-    weather: watch::Receiver<Weather>,
+    faults: watch::Receiver<Faults>,
 }
 
-impl Sky {
+impl ConnectionFaults {
     fn latency(&self) -> Duration {
-        self.weather.borrow().latency
+        self.faults.borrow().latency
     }
 
     async fn open(&mut self) {
-        let _ = self.weather.wait_for(|weather| weather.black_holes == 0).await;
+        let _ = self.faults.wait_for(|faults| faults.black_holes == 0).await;
     }
 
     async fn reset(&mut self) {
         let number = self.number;
-        let _ = self.weather.wait_for(|weather| number < weather.reset_before).await;
+        let _ = self.faults.wait_for(|faults| number < faults.reset_before).await;
     }
 
     async fn stranded(&mut self) {
         let number = self.number;
-        let _ = self.weather.wait_for(|weather| number < weather.stranded_before).await;
+        let _ = self.faults.wait_for(|faults| number < faults.stranded_before).await;
     }
 }
 
-async fn connect(client: TcpStream, upstream: SocketAddr, mut sky: Sky) {
-    sky.open().await;
+async fn connect(client: TcpStream, upstream: SocketAddr, mut faults: ConnectionFaults) {
+    faults.open().await;
     let Ok(server) = TcpStream::connect(upstream).await else {
         reset_at_drop(&client);
         return;
     };
-    // Latency is what is asked for, and no more.
+    // Nagle's algorithm would add latency that no test asked for.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) =
         (client.into_split(), server.into_split());
     let (mut asked, mut answered) =
         (Pipe { from: from_client, to: to_server }, Pipe { from: from_server, to: to_client });
-    let (mut reset, mut stranded) = (sky.clone(), sky.clone());
-    let pumps = async { tokio::join!(asked.pump(sky.clone()), answered.pump(sky)) };
-    let fate = tokio::select! {
+    let (mut reset, mut stranded) = (faults.clone(), faults.clone());
+    let pumps = async { tokio::join!(asked.pump(faults.clone()), answered.pump(faults)) };
+    let end = tokio::select! {
         biased;
-        () = reset.reset() => Fate::Reset,
-        () = stranded.stranded() => Fate::Stranded,
-        _ = pumps => Fate::Ended,
+        () = reset.reset() => ConnectionEnd::Reset,
+        () = stranded.stranded() => ConnectionEnd::Stranded,
+        _ = pumps => ConnectionEnd::Ended,
     };
-    match fate {
-        Fate::Ended => return,
-        Fate::Reset => {}
-        Fate::Stranded => {
+    match end {
+        ConnectionEnd::Ended => return,
+        ConnectionEnd::Reset => {}
+        ConnectionEnd::Stranded => {
             swallow(&asked.from).await;
             tokio::select! {
-                () = sleep(STRANDED) => {}
+                () = sleep(STRANDED_SERVER_LINGER) => {}
                 () = swallow(&answered.from) => {}
             }
         }
@@ -210,7 +214,7 @@ async fn connect(client: TcpStream, upstream: SocketAddr, mut sky: Sky) {
     answered.reset();
 }
 
-enum Fate {
+enum ConnectionEnd {
     Ended,
     Reset,
     Stranded,
@@ -223,30 +227,34 @@ struct Pipe {
 }
 
 impl Pipe {
-    /// Forwards until the sending end closes or either breaks; then the receiving end is told likewise.
-    async fn pump(&mut self, sky: Sky) {
-        let (queue, due) = mpsc::channel(IN_FLIGHT);
-        tokio::join!(take(&self.from, queue, sky.clone()), give(&self.to, due, sky));
+    /// Forwards until the sender closes or either end breaks, then closes towards the receiver.
+    async fn pump(&mut self, faults: ConnectionFaults) {
+        let (queue, due) = mpsc::channel(MAX_CHUNKS_IN_FLIGHT);
+        tokio::join!(take(&self.from, queue, faults.clone()), give(&self.to, due, faults));
         let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.to).await;
     }
 
-    /// Ends it with a reset instead of an orderly end.
+    /// Ends the connection with a reset instead of an orderly close.
     fn reset(self) {
         reset_at_drop(self.from.as_ref());
         self.to.forget();
     }
 }
 
-/// Reads chunks and notes when each is due.
-async fn take(from: &OwnedReadHalf, queue: mpsc::Sender<(Instant, Vec<u8>)>, mut sky: Sky) {
-    let mut buffer = vec![0; CHUNK];
+/// Reads chunks and stamps each with the time at which it is due.
+async fn take(
+    from: &OwnedReadHalf,
+    queue: mpsc::Sender<(Instant, Vec<u8>)>,
+    mut faults: ConnectionFaults,
+) {
+    let mut buffer = vec![0; CHUNK_BYTES];
     loop {
-        sky.open().await;
+        faults.open().await;
         let read = match read(from, &mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(read) => read,
         };
-        let due = Instant::now() + sky.latency();
+        let due = Instant::now() + faults.latency();
         if queue.send((due, buffer[..read].to_vec())).await.is_err() {
             return;
         }
@@ -254,16 +262,20 @@ async fn take(from: &OwnedReadHalf, queue: mpsc::Sender<(Instant, Vec<u8>)>, mut
 }
 
 /// Writes chunks when they are due.
-async fn give(to: &OwnedWriteHalf, mut due: mpsc::Receiver<(Instant, Vec<u8>)>, mut sky: Sky) {
+async fn give(
+    to: &OwnedWriteHalf,
+    mut due: mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut faults: ConnectionFaults,
+) {
     while let Some((at, chunk)) = due.recv().await {
         sleep_until(at).await;
-        sky.open().await;
+        faults.open().await;
         if write(to, &chunk).await.is_err() {
             return;
         }
     }
-    // An end is news too.
-    sky.open().await;
+    // The end of the connection is held back like data.
+    faults.open().await;
 }
 
 async fn read(from: &OwnedReadHalf, buffer: &mut [u8]) -> io::Result<usize> {
@@ -288,15 +300,15 @@ async fn write(to: &OwnedWriteHalf, mut chunk: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads and forgets until the other end closes.
+/// Reads and discards until the other end closes.
 async fn swallow(from: &OwnedReadHalf) {
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK_BYTES];
     while let Ok(1..) = read(from, &mut buffer).await {}
 }
 
-/// A socket without linger time sends a reset when it is closed.
+/// Makes the socket send a reset when it is closed, by setting its linger time to zero.
 fn reset_at_drop(socket: &TcpStream) {
-    // One that is closed already cannot be changed and need not be.
+    // A socket that is closed already cannot be changed and need not be.
     let _ = socket.set_zero_linger();
 }
 
@@ -311,10 +323,10 @@ mod tests {
 
     use super::Proxy;
 
-    const LIMIT: Duration = Duration::from_secs(20);
-    const SILENCE: Duration = Duration::from_millis(200);
+    const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+    const SILENCE_PERIOD: Duration = Duration::from_millis(200);
 
-    /// A proxy before a server that sends back what it gets.
+    /// A proxy in front of an echo server.
     async fn echo() -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
@@ -339,12 +351,13 @@ mod tests {
 
     async fn hear(socket: &mut TcpStream) -> std::io::Result<[u8; 4]> {
         let mut word = [0; 4];
-        let read = timeout(LIMIT, socket.read_exact(&mut word)).await.expect("there is an answer");
+        let read =
+            timeout(REPLY_TIMEOUT, socket.read_exact(&mut word)).await.expect("there is an answer");
         read.map(|_| word)
     }
 
     async fn is_silent(socket: &mut TcpStream) -> bool {
-        timeout(SILENCE, socket.read(&mut [0; 1])).await.is_err()
+        timeout(SILENCE_PERIOD, socket.read(&mut [0; 1])).await.is_err()
     }
 
     #[tokio::test]
@@ -355,7 +368,7 @@ mod tests {
         assert_eq!(hear(&mut socket).await.expect("an echo"), *b"ping");
         socket.shutdown().await.expect("it stands");
         assert_eq!(
-            timeout(LIMIT, socket.read(&mut [0; 1])).await.expect("an end").expect("eof"),
+            timeout(REPLY_TIMEOUT, socket.read(&mut [0; 1])).await.expect("an end").expect("eof"),
             0
         );
     }
@@ -429,9 +442,9 @@ mod tests {
         hear(&mut socket).await.expect("an echo");
         let address = proxy.address();
         drop(proxy);
-        let ended = timeout(LIMIT, socket.read(&mut [0; 1])).await.expect("it ends");
+        let ended = timeout(REPLY_TIMEOUT, socket.read(&mut [0; 1])).await.expect("it ends");
         assert!(matches!(ended, Ok(0) | Err(_)));
-        crate::eventually(LIMIT, "nobody listens", async || {
+        crate::eventually(REPLY_TIMEOUT, "nobody listens", async || {
             TcpStream::connect(&address).await.err().ok_or("somebody does")
         })
         .await;

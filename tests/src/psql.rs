@@ -1,4 +1,4 @@
-//! The programs of Postgres, and SQL through the one for the terminal: the harness depends on no database driver.
+//! Postgres's own programs, and SQL through `psql`: the harness depends on no database driver.
 
 use std::env;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::{PG_BIN, paths};
 
-/// Runs SQL and returns its rows, a line each, columns separated by `|`; or the message with which it was refused.
+/// Runs SQL and returns its rows, one a line, columns separated by `|`; or the error message.
 pub fn psql(url: &str, sql: &str) -> Result<String, String> {
     let output = Command::new(program("psql"))
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
@@ -18,7 +18,7 @@ pub fn psql(url: &str, sql: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// A program of Postgres's: of the version that [`PG_BIN`] chooses, else of the newest one installed.
+/// A Postgres program: of the version that [`PG_BIN`] chooses, else of the newest one installed.
 pub(crate) fn program(name: &str) -> PathBuf {
     let chosen: Vec<PathBuf> = env::var_os(PG_BIN).into_iter().map(PathBuf::from).collect();
     if let Some(folder) = chosen.first() {

@@ -1,7 +1,8 @@
 //! Private RabbitMQ nodes.
 //!
-//! Guarantee: a node has its own port, name, cookie, port mapper (epmd) and folder, runs as whoever runs the tests, and shares
-//! nothing with a RabbitMQ of the machine. Quorum queues work on it, with one member.
+//! Guarantee: a node has its own port, name, cookie, port mapper (epmd) and folder, runs as the
+//! user of the tests, and shares nothing with a RabbitMQ of the machine. Quorum queues work on it,
+//! with one member.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -40,7 +41,7 @@ impl RabbitMq {
         Self::private_with("")
     }
 
-    /// [`RabbitMq::private`] with further lines of `rabbitmq.conf`.
+    /// [`RabbitMq::private`] with additional lines of `rabbitmq.conf`.
     pub fn private_with(lines: &str) -> Self {
         let config = format!("{CONFIG}{lines}");
         let folder =
@@ -64,14 +65,14 @@ impl RabbitMq {
         rabbitmq
     }
 
-    /// Starts the node after a stop, on the same port and data, and returns when it answers AMQP.
+    /// Starts a stopped node on the same port and data, and returns when it answers AMQP.
     pub fn start(&mut self) {
         assert!(self.node.is_none(), "this RabbitMQ runs already");
         // After a kill, the port mapper may know the dead node's name for a moment more, and the new one refuses to start.
         eventually_blocking(START_LIMIT, "RabbitMQ starts", || self.try_start());
     }
 
-    /// Ends the node in order (`SIGTERM`): clients see their connections closed.
+    /// Shuts the node down cleanly (`SIGTERM`); clients see their connections closed.
     pub fn stop(&mut self) {
         self.end(Signal::TERM);
     }
@@ -81,7 +82,7 @@ impl RabbitMq {
         self.end(Signal::KILL);
     }
 
-    /// Deletes everything that a stopped node has kept: what starts next is a fresh one at the same address.
+    /// Deletes the data of a stopped node: the next start is a fresh node at the same address.
     pub fn wipe(&mut self) {
         assert!(self.node.is_none(), "this RabbitMQ runs");
         let data = self.folder.path().join("mnesia");
@@ -93,12 +94,12 @@ impl RabbitMq {
         self.amqp.address()
     }
 
-    /// Freezes the node: connections stay open and nothing on them is answered.
+    /// Freezes the node: connections stay open and get no response.
     pub fn sigstop(&self) {
         self.running().freeze();
     }
 
-    /// Ends a [`RabbitMq::sigstop`].
+    /// Resumes after [`RabbitMq::sigstop`].
     pub fn sigcont(&self) {
         self.running().signal(Signal::CONT);
     }
@@ -113,7 +114,8 @@ impl RabbitMq {
         self.running().pid()
     }
 
-    /// Runs `rabbitmqctl` on this node and returns what it prints; panics with its message when it fails. Takes about a second.
+    /// Runs `rabbitmqctl` on this node and returns its output; panics on an error. Takes about a
+    /// second.
     pub fn ctl(&self, arguments: &[&str]) -> String {
         let mut ctl = self.command("rabbitmqctl");
         let output = ctl.arg("-q").args(arguments).stdin(Stdio::null()).output();
@@ -124,7 +126,7 @@ impl RabbitMq {
         answer.into_owned()
     }
 
-    /// What the node has logged since it was made.
+    /// The node's whole log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }

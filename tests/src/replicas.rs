@@ -1,7 +1,7 @@
-//! Two Postgres servers, one of which follows the other and can take its place.
+//! Two Postgres servers: a primary and a standby that can replace it.
 //!
-//! Guarantee: until the first change of places, a commit that the primary acknowledges is on both servers
-//! (`synchronous_standby_names`), so whatever was acknowledged is there afterwards.
+//! Guarantee: until the first switchover, every commit that the primary acknowledges is on both
+//! servers (`synchronous_standby_names`), so no acknowledged commit is lost.
 
 use std::time::Duration;
 
@@ -19,17 +19,17 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// Starts both.
+    /// Starts both servers.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// [`Replicas::start`] with further settings of both servers.
+    /// [`Replicas::start`] with more settings for both servers.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let primary = Postgres::private_with(settings);
         let standby = Postgres::standby_of(&primary);
         let replicas = Self { primary, standby };
-        // Set here and not copied to the standby, which would wait for a standby of its own once promoted.
+        // Not copied to the standby, which would wait for a standby of its own once promoted.
         replicas.primary.sql("alter system set synchronous_standby_names = '*'");
         replicas.primary.sql("select pg_reload_conf()");
         let streams =
@@ -43,22 +43,24 @@ impl Replicas {
         replicas
     }
 
-    /// Promotes the standby: they change places.
+    /// Promotes the standby; the two swap roles.
     pub fn promote(&mut self) {
-        // One that was a primary before would wait for a standby that is gone. `alter system` works on standbys, too.
+        // A former primary would wait for a standby that is gone. `alter system` works on standbys,
+        // too.
         self.standby.sql("alter system reset synchronous_standby_names");
         self.standby.sql("select pg_reload_conf()");
         self.standby.sql("select pg_promote(true, 60)");
         std::mem::swap(&mut self.primary, &mut self.standby);
     }
 
-    /// Starts the primary, which is down, as a standby: both answer, and nobody can be written to before
+    /// Starts the stopped primary as a standby. Both then answer and neither accepts writes until
     /// [`Replicas::promote`].
     pub fn demote(&mut self) {
         self.primary.start_as_standby_of(&self.standby);
     }
 
-    /// Starts the former primary after a promotion as a standby, which answers whoever still connects to it.
+    /// Starts the former primary as a standby after a promotion. It serves clients that still
+    /// connect to it.
     pub fn start_former(&mut self) {
         self.standby.start_as_standby_of(&self.primary);
     }

@@ -1,7 +1,8 @@
-//! Reading a stream of server-sent events, one event at a time.
+//! Reading server-sent events, one at a time.
 //!
-//! Guarantee: an event is returned once its closing blank line has arrived, never before; a half event at the end of the
-//! stream is dropped, as the standard says. Comments (keep-alives) are counted, not returned.
+//! Guarantee: an event is returned only after its closing blank line has arrived. An incomplete
+//! event at the end of the stream is dropped, as the standard says. Comments (keep-alives) are
+//! counted, not returned.
 
 use std::time::Duration;
 
@@ -9,18 +10,18 @@ use futures::{Stream, StreamExt};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use crate::http::{RpcError, outcome};
+use crate::json_rpc::{JsonRpcError, outcome};
 
 type Bytes = Box<dyn Stream<Item = Result<Vec<u8>, String>> + Send + Unpin>;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
-    /// The cursor to come back with as `Last-Event-ID`, when the event carries one.
+    /// The cursor for `Last-Event-ID` when resuming, if the event has one.
     pub id: Option<String>,
-    /// The event's name, when it has one.
+    /// The event's name, if it has one.
     pub name: Option<String>,
-    /// The data, its lines joined with newlines.
+    /// The data; lines are joined with newlines.
     pub data: String,
 }
 
@@ -32,7 +33,7 @@ impl Event {
     }
 }
 
-/// A stream of events that the server may end.
+/// A stream of server-sent events.
 pub struct EventStream {
     /// The headers of the answer.
     pub headers: HeaderMap,
@@ -41,7 +42,7 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// Reads the events of an answer; panics with its body when it is not an event stream.
+    /// Reads the events of a response; panics with its body when it is not an event stream.
     pub async fn open(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let kind =
@@ -56,13 +57,14 @@ impl EventStream {
         Self { headers, bytes: Box::new(bytes), parser: Parser::default() }
     }
 
-    /// The next event, or `None` when the server has ended the stream or the connection broke. Panics after `limit`.
+    /// The next event; `None` when the stream has ended or the connection broke. Panics after
+    /// `limit`.
     pub async fn next(&mut self, limit: Duration) -> Option<Event> {
         let next = tokio::time::timeout(limit, self.advance()).await;
         next.unwrap_or_else(|_| panic!("no event and no end of the stream within {limit:?}"))
     }
 
-    /// The next event as its id and JSON-RPC result; panics when it is an error.
+    /// The id and JSON-RPC result of the next event; panics on an error.
     pub async fn next_result(&mut self, limit: Duration) -> Option<(Option<String>, Value)> {
         let event = self.next(limit).await?;
         let result =
@@ -80,11 +82,11 @@ impl EventStream {
     }
 
     /// The JSON-RPC outcome that an event carries.
-    pub fn outcome(event: &Event) -> Result<Value, RpcError> {
+    pub fn outcome(event: &Event) -> Result<Value, JsonRpcError> {
         outcome(&mut event.json()).unwrap_or_else(|| panic!("no JSON-RPC response in {event:?}"))
     }
 
-    /// How many comment lines have arrived so far.
+    /// Number of comment lines so far.
     pub fn comments(&self) -> usize {
         self.parser.comments
     }

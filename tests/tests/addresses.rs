@@ -1,28 +1,28 @@
-//! The database, the broker and the nodes are reached wherever an address can lead: over IPv6, unix sockets and TLS, and with
-//! names and passwords of any characters.
+//! Database, broker and nodes can be reached at every kind of address: over IPv6, unix sockets and
+//! TLS, with names and passwords of any characters.
 
 use std::time::Duration;
 
 use longhaul_tests::certificates::Certificates;
 use longhaul_tests::port::Port;
-use longhaul_tests::process::{Launch, Longhaul};
+use longhaul_tests::process::{ProcessBuilder, TestProcess};
 use longhaul_tests::proxy::Proxy;
-use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::LIMIT;
+use longhaul_tests::stack::expect_success;
+use longhaul_tests::tasks::TASK_TIMEOUT;
 use longhaul_tests::{Broker, Client, Database, Postgres, RabbitMq, eventually};
 use tempfile::TempDir;
 
 /// An API node and a worker at these addresses.
 struct Served {
-    api: Longhaul,
-    worker: Longhaul,
+    api: TestProcess,
+    worker: TestProcess,
     base: String,
     _ports: [Port; 2],
     folder: TempDir,
 }
 
-fn launch(folder: &TempDir, arguments: &[&str], database: &str, broker: &Broker) -> Launch {
-    Launch::longhaul(arguments)
+fn launch(folder: &TempDir, arguments: &[&str], database: &str, broker: &Broker) -> ProcessBuilder {
+    ProcessBuilder::longhaul(arguments)
         .current_dir(folder.path())
         .env("LONGHAUL_DATABASE_URL", database)
         .env("LONGHAUL_AMQP_URL", broker.url())
@@ -31,12 +31,13 @@ fn launch(folder: &TempDir, arguments: &[&str], database: &str, broker: &Broker)
 }
 
 impl Served {
-    /// Migrates, starts both and waits until they are ready, which they are once messages of the broker have arrived.
+    /// Migrates, starts both and waits until they are ready, which requires a message from the
+    /// broker.
     async fn start(host: &str, database: &str, broker: &Broker) -> Self {
         let folder = TempDir::new().expect("the temporary folder is writable");
         let toml = "[[agent]]\nname = \"echo\"\nexecutor = \"echo\"\n";
         std::fs::write(folder.path().join("longhaul.toml"), toml).expect("our folder is writable");
-        succeed(&launch(&folder, &["migrate"], database, broker).start());
+        expect_success(&launch(&folder, &["migrate"], database, broker).start());
         let ports = [Port::reserve(), Port::reserve()];
         let address = |port: &Port| format!("{host}:{}", port.number());
         let start = |role, port| {
@@ -50,10 +51,12 @@ impl Served {
         Self { api, worker, base, _ports: ports, folder }
     }
 
-    /// Runs a task by the command line.
+    /// Runs a task with the command line.
     fn assert_works(&self) {
         let arguments = ["tasks", "send", "--url", &self.base, "there and back"];
-        let said = succeed(&Launch::longhaul(arguments).current_dir(self.folder.path()).start());
+        let said = expect_success(
+            &ProcessBuilder::longhaul(arguments).current_dir(self.folder.path()).start(),
+        );
         assert!(said.contains("there and back"), "{said}");
         for process in [&self.api, &self.worker] {
             let log = process.stderr();
@@ -121,7 +124,8 @@ async fn a_private_ca_vouches_for_database_and_broker() {
         port.address(),
         ours.ca().display(),
     ));
-    // A user and a virtual host of all characters, with the documented rights and no more.
+    // The names of user and virtual host use all characters; the user has the documented rights and
+    // no more.
     let (user, password, host) = ("a@b:c", "p/w:#?%ü", "team a/ü");
     rabbitmq.ctl(&["add_vhost", host]);
     rabbitmq.ctl(&["add_user", user, password]);
@@ -143,11 +147,11 @@ async fn a_private_ca_vouches_for_database_and_broker() {
                      where application_name = 'longhaul'";
     assert_eq!(database.sql(encrypted), "t");
 
-    // Another CA is refused, with a sentence.
+    // Another CA is rejected with a clear message.
     let folder = TempDir::new().expect("the temporary folder is writable");
     let refused = launch(&folder, &["migrate"], &url(&theirs), &broker(&ours)).start();
-    let exit = refused.wait_exit(LIMIT);
-    assert_ne!(exit, longhaul_tests::child::Exit::Code(0));
+    let exit = refused.wait_exit(TASK_TIMEOUT);
+    assert_ne!(exit, longhaul_tests::child::ProcessExit::Code(0));
     assert!(refused.stderr().contains("certificate"), "{}", refused.stderr());
     let arguments = ["worker", "--set", "worker.listen=127.0.0.1:0"];
     std::fs::copy(served.folder.path().join("longhaul.toml"), folder.path().join("longhaul.toml"))
@@ -161,7 +165,7 @@ async fn a_private_ca_vouches_for_database_and_broker() {
     says(&worker, r"write '^amq\\.default$'").await;
 }
 
-async fn says(process: &Longhaul, sentence: &str) {
+async fn says(process: &TestProcess, sentence: &str) {
     eventually(Duration::from_secs(60), &format!("the log says {sentence}"), async || {
         let log = process.stderr();
         if log.contains(sentence) { Ok(()) } else { Err(log) }
@@ -169,7 +173,7 @@ async fn says(process: &Longhaul, sentence: &str) {
     .await;
 }
 
-/// What `docs/operating.md` tells to grant: configure, write, read.
+/// Permissions that `docs/operating.md` tells to grant: configure, write, read.
 fn documented_rights() -> [String; 3] {
     let docs = include_str!("../../docs/operating.md");
     let line = docs.lines().find(|line| line.contains("rabbitmqctl set_permissions"));

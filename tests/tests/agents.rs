@@ -1,10 +1,10 @@
 //! Several agents in one deployment, their cards, and agents that answer with a message.
 
-use longhaul_tests::talk::{
-    LIMIT, artifact_texts, at_once, get, id, message, send, state, stream, task_of, texts, until,
-    with,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, artifact_texts, get, id, message, return_immediately, send, state, stream,
+    task_of, texts, wait_for_state, with,
 };
-use longhaul_tests::{Client, Mode, Setup, on_both_modes};
+use longhaul_tests::{Client, Mode, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -29,7 +29,7 @@ async fn card(client: &Client, path: &str) -> Value {
 }
 
 async fn a_card_says_what_is_registered_and_where(mode: Mode) {
-    let stack = Setup::new(mode)
+    let stack = StackBuilder::new(mode)
         .agent(
             r#"name = "named"
 executor = "echo"
@@ -70,7 +70,7 @@ examples = ["hello"]"#,
 }
 
 async fn a_card_that_the_client_has_is_not_sent_again(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     for path in ["/.well-known/agent-card.json", "/agents/echo/.well-known/agent-card.json"] {
         let first = stack.client().get(path).await;
         let tag = first.header("etag").to_owned();
@@ -85,9 +85,9 @@ async fn a_card_that_the_client_has_is_not_sent_again(mode: Mode) {
 }
 
 async fn every_agent_has_an_address_and_a_tenant_of_its_own(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
-    // The echo gives a command back that the script would follow.
+    // The echo returns a command that the script would follow.
     let by_address = send(&client.clone().rpc_path("/agents/echo"), "!fail").await;
     assert_eq!(artifact_texts(&by_address), ["!fail"]);
     let by_tenant =
@@ -103,7 +103,7 @@ async fn every_agent_has_an_address_and_a_tenant_of_its_own(mode: Mode) {
 }
 
 async fn an_agent_that_does_not_exist_is_refused(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let error =
         client.clone().rpc_path("/agents/nobody").call_error("SendMessage", message("x")).await;
@@ -123,7 +123,7 @@ async fn an_agent_that_does_not_exist_is_refused(mode: Mode) {
 }
 
 async fn a_task_is_found_at_its_own_agents_address_only(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let echo = client.clone().rpc_path("/agents/echo");
     let task = send(&client, "!ask").await;
@@ -133,20 +133,20 @@ async fn a_task_is_found_at_its_own_agents_address_only(mode: Mode) {
         let error = echo.call_error(method, json!({"id": task["id"]})).await;
         assert_eq!(error.code, -32001, "{method}");
     }
-    let answer = longhaul_tests::talk::reply_to(&id(&task), "yes");
+    let answer = longhaul_tests::tasks::reply_to(&id(&task), "yes");
     assert_eq!(echo.call_error("SendMessage", answer).await.code, -32001);
     assert_eq!(state(&get(&client, &id(&task)).await), "INPUT_REQUIRED");
 }
 
 async fn a_direct_agent_answers_with_a_message(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client().rpc_path("/agents/direct");
     let params = message("!direct hello you");
     let answer = client.call("SendMessage", params.clone()).await;
     assert_eq!(texts(&answer["message"]["parts"]), ["hello you"]);
     assert_eq!(answer["message"]["role"], "ROLE_AGENT");
     assert!(answer.get("task").is_none());
-    // The record is kept, and the same message again finds it.
+    // The result is stored, and a repeated message finds it.
     let listed = client.call("ListTasks", json!({})).await;
     assert_eq!(listed["totalSize"], 1);
     assert_eq!(state(&listed["tasks"][0]), "COMPLETED");
@@ -157,27 +157,28 @@ async fn a_direct_agent_answers_with_a_message(mode: Mode) {
 }
 
 async fn a_direct_agents_stream_holds_the_message_alone(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client().rpc_path("/agents/direct");
-    let events = stream(&client, "!direct hi").await.collect_results(LIMIT).await;
+    let events = stream(&client, "!direct hi").await.collect_results(TASK_TIMEOUT).await;
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(texts(&events[0].1["message"]["parts"]), ["hi"]);
-    let events = stream(&client, "!chunks 3").await.collect_results(LIMIT).await;
+    let events = stream(&client, "!chunks 3").await.collect_results(TASK_TIMEOUT).await;
     assert!(events[0].1["task"].is_object(), "{events:?}");
     let last = &events.last().expect("a stream has events").1;
     assert_eq!(last["statusUpdate"]["status"]["state"], "TASK_STATE_COMPLETED");
 }
 
 async fn a_direct_agent_asked_to_return_immediately_gives_a_task(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client().rpc_path("/agents/direct");
-    let task = task_of(client.call("SendMessage", at_once(message("!direct later"))).await);
-    let task = until(&client, &id(&task), "COMPLETED").await;
+    let task =
+        task_of(client.call("SendMessage", return_immediately(message("!direct later"))).await);
+    let task = wait_for_state(&client, &id(&task), "COMPLETED").await;
     assert_eq!(texts(&task["status"]["message"]["parts"]), ["later"]);
 }
 
 async fn a_direct_agent_that_takes_its_time_gives_a_task(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client().rpc_path("/agents/direct");
     let task = send(&client, "!wait 3000; direct too late").await;
     assert_eq!(state(&task), "COMPLETED");
@@ -186,7 +187,7 @@ async fn a_direct_agent_that_takes_its_time_gives_a_task(mode: Mode) {
 
 async fn without_a_default_several_agents_must_be_named(mode: Mode) {
     let two = "[[agent]]\nname = \"one\"\nexecutor = \"echo\"\n\n[[agent]]\nname = \"two\"\nexecutor = \"echo\"\n";
-    let stack = Setup::new(mode).config(two).start().await;
+    let stack = StackBuilder::new(mode).config(two).start().await;
     let client = stack.client();
     for name in ["one", "two"] {
         let task = send(&client.clone().rpc_path(&format!("/agents/{name}")), "hello").await;
@@ -206,10 +207,10 @@ async fn without_a_default_several_agents_must_be_named(mode: Mode) {
 }
 
 async fn media_types_that_no_skill_reads_are_refused(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let send = |part: Value| {
-        let params = longhaul_tests::talk::message_of(json!([part]));
+        let params = longhaul_tests::tasks::message_of(json!([part]));
         let client = client.clone();
         async move { client.try_call("SendMessage", params).await }
     };

@@ -1,15 +1,16 @@
-//! Keys, scopes and owners: who may do what, and that nobody learns of what belongs to others.
+//! Keys, scopes and owners: permissions, and no information about the resources of others.
 
 use std::time::Duration;
 
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::port::Port;
-use longhaul_tests::process::Launch;
-use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::{
-    LIMIT, at_once, get, id, message, reply_to, send, start, state, task_of, until, with,
+use longhaul_tests::process::ProcessBuilder;
+use longhaul_tests::stack::expect_success;
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, get, id, message, reply_to, return_immediately, send, start, state, task_of,
+    wait_for_state, with,
 };
-use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, eventually, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -25,15 +26,16 @@ on_both_modes!(
 
 const UNKNOWN: &str = "018f2f6e-7b7a-7000-8000-000000000001";
 
-/// Two owners with a key each, and a client of each.
+/// Two owners with a key each, and a client for each.
 async fn two_owners(mode: Mode) -> (Stack, Client, Client) {
-    let stack = Setup::new(mode).key("alice", "read,write").key("bob", "read,write").start().await;
+    let stack =
+        StackBuilder::new(mode).key("alice", "read,write").key("bob", "read,write").start().await;
     let (alice, bob) = (stack.client(), stack.anonymous().bearer(stack.key(1)));
     (stack, alice, bob)
 }
 
 async fn a_key_opens_the_door_as_bearer_token_and_in_its_own_header(mode: Mode) {
-    let stack = Setup::new(mode).key("alice", "read,write").start().await;
+    let stack = StackBuilder::new(mode).key("alice", "read,write").start().await;
     let key = stack.key(0);
     for client in [
         stack.anonymous().bearer(key),
@@ -45,7 +47,7 @@ async fn a_key_opens_the_door_as_bearer_token_and_in_its_own_header(mode: Mode) 
 }
 
 async fn nobody_and_strangers_are_challenged(mode: Mode) {
-    let stack = Setup::new(mode).key("alice", "read,write").start().await;
+    let stack = StackBuilder::new(mode).key("alice", "read,write").start().await;
     let key = stack.key(0).to_owned();
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": message("x")});
     let nobody = stack.anonymous();
@@ -67,14 +69,14 @@ async fn nobody_and_strangers_are_challenged(mode: Mode) {
         assert_eq!(answer.json()["error"]["code"], -32050);
         assert_eq!(answer.json()["error"]["data"][0]["reason"], "UNAUTHENTICATED");
     }
-    // Whoever is not known learns nothing about methods and bodies either.
+    // An unauthenticated caller learns nothing about methods and bodies either.
     assert_eq!(nobody.post("/", "garbage").await.status, 401);
     let listed = stack.client().call("ListTasks", json!({})).await;
     assert_eq!(listed["totalSize"], 0);
 }
 
 async fn a_key_does_what_its_scopes_say(mode: Mode) {
-    let setup = Setup::new(mode).key("alice", "read,write").key("alice", "read");
+    let setup = StackBuilder::new(mode).key("alice", "read,write").key("alice", "read");
     let stack = setup.key("alice", "write").start().await;
     let both = stack.client();
     let (read, write) =
@@ -101,9 +103,9 @@ async fn a_key_does_what_its_scopes_say(mode: Mode) {
     denied(&write, "SubscribeToTask", of_task.clone()).await;
     assert_eq!(read.call("GetTask", of_task.clone()).await, task);
     assert_eq!(read.call("ListTasks", json!({})).await["totalSize"], 1);
-    write.call("SendMessage", at_once(message("x"))).await;
+    write.call("SendMessage", return_immediately(message("x"))).await;
     write.call("CancelTask", of_task).await;
-    until(&read, &id(&task), "CANCELED").await;
+    wait_for_state(&read, &id(&task), "CANCELED").await;
 }
 
 async fn what_belongs_to_others_is_not_there(mode: Mode) {
@@ -160,7 +162,7 @@ async fn message_ids_and_contexts_of_two_owners_do_not_meet(mode: Mode) {
         let listed = client.call("ListTasks", json!({"contextId": "shared name"})).await;
         assert_eq!(listed["totalSize"], 1);
     }
-    // A page token of another owner opens nothing.
+    // A page token of another owner is rejected.
     send(&alice, "second").await;
     let page = alice.call("ListTasks", json!({"pageSize": 1})).await;
     let token = json!({"pageSize": 1, "pageToken": page["nextPageToken"]});
@@ -170,7 +172,8 @@ async fn message_ids_and_contexts_of_two_owners_do_not_meet(mode: Mode) {
 }
 
 async fn keys_of_one_owner_see_the_same_tasks(mode: Mode) {
-    let stack = Setup::new(mode).key("acme", "read,write").key("acme", "read,write").start().await;
+    let stack =
+        StackBuilder::new(mode).key("acme", "read,write").key("acme", "read,write").start().await;
     let task = send(&stack.client(), "!ask").await;
     let other = stack.anonymous().bearer(stack.key(1));
     assert_eq!(get(&other, &id(&task)).await, task);
@@ -182,7 +185,7 @@ async fn keys_of_one_owner_see_the_same_tasks(mode: Mode) {
 
 async fn secrets_do_not_reach_the_log(mode: Mode) {
     let stack =
-        Setup::new(mode).set("log.filter", "debug").key("alice", "read,write").start().await;
+        StackBuilder::new(mode).set("log.filter", "debug").key("alice", "read,write").start().await;
     let key = stack.key(0).to_owned();
     send(&stack.client(), "hello").await;
     let wrong = "lh_000000000000_a-wrong-key-that-is-secret-too";
@@ -198,7 +201,7 @@ async fn secrets_do_not_reach_the_log(mode: Mode) {
 }
 
 async fn cards_and_health_need_no_key(mode: Mode) {
-    let stack = Setup::new(mode).key("alice", "read,write").start().await;
+    let stack = StackBuilder::new(mode).key("alice", "read,write").start().await;
     let nobody = stack.anonymous();
     for path in ["/healthz", "/readyz", "/.well-known/agent-card.json"] {
         assert_eq!(nobody.get(path).await.status, 200, "{path}");
@@ -214,12 +217,13 @@ async fn cards_and_health_need_no_key(mode: Mode) {
 
 #[tokio::test]
 async fn a_revoked_key_stops_working_within_seconds() {
-    let stack = Setup::new(Mode::Distributed).nodes(2).key("alice", "read,write").start().await;
+    let stack =
+        StackBuilder::new(Mode::Distributed).nodes(2).key("alice", "read,write").start().await;
     for node in [0, 1] {
         assert_eq!(state(&send(&stack.client_at(node), "hello").await), "COMPLETED");
     }
     let key_id = stack.key(0).split('_').nth(1).expect("a key holds its id").to_owned();
-    succeed(&stack.command(&["keys", "revoke", &key_id]).start());
+    expect_success(&stack.command(&["keys", "revoke", &key_id]).start());
     for node in [0, 1] {
         let client = stack.client_at(node);
         eventually(Duration::from_secs(10), "the key is refused", async || {
@@ -232,12 +236,12 @@ async fn a_revoked_key_stops_working_within_seconds() {
 
 #[tokio::test]
 async fn a_key_revoked_while_dev_does_not_run_is_refused_afterwards() {
-    let setup = Setup::new(Mode::Embedded).key("alice", "read,write");
+    let setup = StackBuilder::new(Mode::Embedded).key("alice", "read,write");
     let mut stack = setup.key("alice", "read,write").start().await;
     stack.kill_node(0);
     let key_id = stack.key(1).split('_').nth(1).expect("a key holds its id").to_owned();
     let data = stack.folder().join("data").display().to_string();
-    succeed(&stack.command(&["keys", "revoke", &key_id, "--data", &data]).start());
+    expect_success(&stack.command(&["keys", "revoke", &key_id, "--data", &data]).start());
     stack.start_node(0).await;
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"ListTasks"}"#;
     let revoked = stack.anonymous().bearer(stack.key(1)).post("/", body).await;
@@ -254,8 +258,8 @@ async fn an_address_beyond_loopback_needs_keys_or_an_explicit_flag() {
         [&["dev"][..], &["api", "--auth", "none", "--database-url", "postgres://x@127.0.0.1:1/x"]]
     {
         let arguments = command.iter().copied().chain(["--listen", &listen]);
-        let process = Launch::longhaul(arguments).current_dir(folder.path()).start();
-        assert_eq!(process.wait_exit(LIMIT), Exit::Code(2), "{}", process.stderr());
+        let process = ProcessBuilder::longhaul(arguments).current_dir(folder.path()).start();
+        assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(2), "{}", process.stderr());
         assert!(process.stderr().contains("allow_unauthenticated"), "{}", process.stderr());
         assert!(!process.stderr().contains("panicked"), "{}", process.stderr());
     }

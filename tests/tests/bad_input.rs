@@ -1,7 +1,7 @@
-//! Whatever a client sends, it gets a sentence that says what is wrong, and nobody else is hurt.
+//! A client's invalid input is answered with a clear error and affects nobody else.
 
-use longhaul_tests::talk::{message, send, state, violations, with};
-use longhaul_tests::{Client, Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::tasks::{message, send, state, violations, with};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -21,7 +21,7 @@ async fn end(stack: &Stack) {
     stack.assert_no_errors_logged();
 }
 
-/// Posts a body and gives the error's code, message and data, and the id of the answer.
+/// Posts a body and returns the error's code, message and data, and the response's id.
 async fn refused(client: &Client, body: &[u8]) -> (i64, String, Value, Value) {
     let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
     let answer = client.post("/", body.to_vec()).await;
@@ -36,7 +36,7 @@ async fn refused(client: &Client, body: &[u8]) -> (i64, String, Value, Value) {
 }
 
 async fn what_is_not_a_request_is_refused_with_its_code(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_params = format!(
@@ -111,7 +111,7 @@ async fn what_is_not_a_request_is_refused_with_its_code(mode: Mode) {
 }
 
 async fn a_wrong_parameter_is_named_by_its_path(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let good = message("x");
     let part = |part: Value| with(good.clone(), "/message/parts", json!([{"text": "ok"}, part]));
@@ -163,7 +163,7 @@ async fn a_wrong_parameter_is_named_by_its_path(mode: Mode) {
 }
 
 async fn all_wrong_parameters_are_named_at_once(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let params = json!({
         "tenant": 1,
         "message": {"role": "x", "parts": [{}, {"text": "ok"}, {"raw": "*"}]},
@@ -188,7 +188,7 @@ async fn all_wrong_parameters_are_named_at_once(mode: Mode) {
 }
 
 async fn text_that_cannot_be_kept_is_refused_wherever_it_stands(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for bad in [r"a\u0000b", r"\ud800", r"\udc00\ud800", r"\ud83d x"] {
         for params in [
@@ -249,7 +249,7 @@ async fn text_that_cannot_be_kept_is_refused_wherever_it_stands(mode: Mode) {
 }
 
 async fn lists_and_histories_have_bounds(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let known = send(&client, "x").await;
     for (method, params, path) in [
@@ -301,7 +301,7 @@ async fn lists_and_histories_have_bounds(mode: Mode) {
 }
 
 async fn a_body_over_the_limit_is_refused_with_the_limit(mode: Mode) {
-    let stack = Setup::new(mode).set("server.max_body_bytes", "20000").start().await;
+    let stack = StackBuilder::new(mode).set("server.max_body_bytes", "20000").start().await;
     let client = stack.client();
     let fits = send(&client, &"x".repeat(15_000)).await;
     assert_eq!(state(&fits), "COMPLETED");

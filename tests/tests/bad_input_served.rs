@@ -1,7 +1,9 @@
-//! What is not there or not served says so, and garbage hurts nobody.
+//! Unknown resources and unsupported operations get clear errors, and garbage does no harm.
 
-use longhaul_tests::talk::{id, message, reply_to, send, start, state, until, violations, with};
-use longhaul_tests::{Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::tasks::{
+    id, message, reply_to, send, start, state, violations, wait_for_state, with,
+};
+use longhaul_tests::{Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::json;
 
 on_both_modes!(
@@ -20,7 +22,7 @@ async fn end(stack: &Stack) {
 }
 
 async fn unknown_and_malformed_task_ids_are_not_told_apart(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let unknown = "018f2f6e-7b7a-7000-8000-000000000001";
     for method in ["GetTask", "CancelTask", "SubscribeToTask"] {
@@ -41,14 +43,14 @@ async fn unknown_and_malformed_task_ids_are_not_told_apart(mode: Mode) {
         }
     }
     let task = start(&client, "!ask").await;
-    let shouted = id(&until(&client, &id(&task), "INPUT_REQUIRED").await).to_uppercase();
+    let shouted = id(&wait_for_state(&client, &id(&task), "INPUT_REQUIRED").await).to_uppercase();
     let error = client.try_call("GetTask", json!({"id": shouted})).await;
     assert!(error.as_ref().err().is_none_or(|error| error.code == -32001), "{error:?}");
     end(&stack).await;
 }
 
 async fn what_is_not_served_says_so(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let webhook = json!({"url": "http://127.0.0.1:9/hook"});
     let task = send(&client, "!ask").await;
@@ -69,7 +71,7 @@ async fn what_is_not_served_says_so(mode: Mode) {
 }
 
 async fn streaming_methods_refuse_in_plain_json(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let ended = send(&client, "x").await;
     for (method, params, code) in [
@@ -104,7 +106,7 @@ async fn streaming_methods_refuse_in_plain_json(mode: Mode) {
 }
 
 async fn garbage_hurts_nobody(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for round in 0..300_usize {
@@ -134,7 +136,7 @@ async fn garbage_hurts_nobody(mode: Mode) {
 
 const METHODS: [&str; 4] = ["SendMessage", "ListTasks", "GetTask", "CancelTask"];
 
-/// Numbers that look random and are the same in every run.
+/// A pseudo-random sequence that is the same in every run.
 struct Random(u64);
 
 impl Random {

@@ -1,8 +1,8 @@
-//! The load balancer of the deployment lets every binding through, and shows no failure that a node could have answered.
+//! The deployment's load balancer passes every binding through, and hides failures of one node.
 
-#[path = "grpc/said.rs"]
+#[path = "grpc/requests.rs"]
 #[expect(dead_code, reason = "channels to nodes and messages of 0.3 are for other tests")]
-mod said;
+mod requests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::stream;
 use longhaul_proto::pb::v1::{self, a2a_service_client::A2aServiceClient};
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::port::Port;
-use longhaul_tests::stack::Place;
-use longhaul_tests::talk::{self, LIMIT};
-use longhaul_tests::{Balancer, Client, Mode, Setup, Stack, eventually, unique};
-use said::{new_message, resuming, seq};
+use longhaul_tests::stack::NodeSlot;
+use longhaul_tests::tasks::{self, TASK_TIMEOUT};
+use longhaul_tests::{Balancer, Client, Mode, Stack, StackBuilder, eventually, unique};
+use requests::{new_message, resuming, seq};
 use serde_json::json;
 use tokio::time::timeout;
 use tonic::transport::Channel;
@@ -30,12 +30,12 @@ use tonic_reflection::pb::v1::{
 };
 
 /// Far below the grace period of the container (45 s), far above `worker_shutdown_timeout` (3 s).
-const HANDOVER: Duration = Duration::from_secs(20);
-/// More than the 128 streams that nginx allows a connection unless told otherwise.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(20);
+/// More than nginx's default limit of 128 streams per connection.
 const SUBSCRIBERS: usize = 200;
 
 async fn in_front_of(stack: &Stack) -> Balancer {
-    let nodes: Vec<String> = stack.nodes().iter().map(Place::address).collect();
+    let nodes: Vec<String> = stack.nodes().iter().map(NodeSlot::address).collect();
     Balancer::start(&nodes).await
 }
 
@@ -52,12 +52,12 @@ fn saying(text: &str) -> v1::SendMessageRequest {
 }
 
 async fn next<T>(stream: &mut Streaming<T>) -> Option<T> {
-    let event = timeout(LIMIT, stream.message()).await.expect("an event in time");
+    let event = timeout(TASK_TIMEOUT, stream.message()).await.expect("an event in time");
     event.expect("the stream does not fail")
 }
 
-/// The cursor of an event, and the task that it names.
-fn place_of(event: v1::StreamResponse) -> (i64, String) {
+/// The cursor of an event, and its task.
+fn cursor_and_task(event: v1::StreamResponse) -> (i64, String) {
     use v1::stream_response::Payload;
     match event.payload.expect("an event says something") {
         Payload::Task(task) => (seq(task.metadata), task.id),
@@ -69,7 +69,7 @@ fn place_of(event: v1::StreamResponse) -> (i64, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_passes_with_its_streams_and_their_cursors() {
-    let stack = Setup::new(Mode::Distributed).nodes(2).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
     let balancer = in_front_of(&stack).await;
     let answer = grpc(&balancer).send_message(saying("well done")).await.expect("it is accepted");
     let payload = answer.into_inner().payload;
@@ -82,21 +82,21 @@ async fn grpc_passes_with_its_streams_and_their_cursors() {
     let mut whole = Vec::new();
     let mut stream = sent.expect("it is accepted").into_inner();
     while let Some(event) = next(&mut stream).await {
-        whole.push(place_of(event));
+        whole.push(cursor_and_task(event));
     }
     let (cursor, task) = whole[whole.len() / 2].clone();
     let subscribe = v1::SubscribeToTaskRequest { id: task, ..Default::default() };
     let rest = grpc(&balancer).subscribe_to_task(resuming(subscribe, cursor)).await;
     let mut rest = rest.expect("it waits for an answer").into_inner();
     for expected in &whole[whole.len() / 2 + 1..] {
-        assert_eq!(next(&mut rest).await.map(place_of).as_ref(), Some(expected));
+        assert_eq!(next(&mut rest).await.map(cursor_and_task).as_ref(), Some(expected));
     }
     stack.assert_no_errors_logged();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_and_reflection_pass() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let balancer = in_front_of(&stack).await;
     let health = HealthClient::new(channel(&balancer)).check(HealthCheckRequest::default()).await;
     assert_eq!(health.expect("it is answered").get_ref().status(), ServingStatus::Serving);
@@ -113,39 +113,40 @@ async fn health_and_reflection_pass() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_pass_beside_many_that_wait_on_the_same_connection() {
-    let stack = Setup::new(Mode::Distributed).nodes(2).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
     let balancer = in_front_of(&stack).await;
-    let task = talk::begin(&balancer.client(), "!hang").await;
-    let id = talk::id(&task);
+    let task = tasks::start_working(&balancer.client(), "!hang").await;
+    let id = tasks::id(&task);
     let client = grpc(&balancer);
     let subscriptions = (0..SUBSCRIBERS).map(|_| {
         let mut client = client.clone();
         let subscribe = v1::SubscribeToTaskRequest { id: id.clone(), ..Default::default() };
         async move { client.subscribe_to_task(subscribe).await.expect("it runs").into_inner() }
     });
-    let open = timeout(LIMIT, join_all(subscriptions)).await.expect("every stream opens");
+    let open = timeout(TASK_TIMEOUT, join_all(subscriptions)).await.expect("every stream opens");
     let get = v1::GetTaskRequest { id, ..Default::default() };
-    let task = timeout(LIMIT, client.clone().get_task(get)).await.expect("an answer in time");
+    let task =
+        timeout(TASK_TIMEOUT, client.clone().get_task(get)).await.expect("an answer in time");
     assert!(task.is_ok(), "{task:?}");
     drop(open);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_balancer_that_is_replaced_does_not_wait_for_open_streams() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let balancer = in_front_of(&stack).await;
-    let mut stream = talk::stream(&balancer.client(), "!hang").await;
-    assert!(stream.next_result(LIMIT).await.is_some(), "the stream has begun");
+    let mut stream = tasks::stream(&balancer.client(), "!hang").await;
+    assert!(stream.next_result(TASK_TIMEOUT).await.is_some(), "the stream has begun");
     let mut other = grpc(&balancer).send_streaming_message(saying("!hang")).await;
     let other = other.as_mut().expect("it is accepted").get_mut();
     assert!(next(other).await.is_some(), "the other stream has begun");
     balancer.process().sigquit();
-    assert_eq!(balancer.process().wait_exit(HANDOVER), Exit::Code(0));
+    assert_eq!(balancer.process().wait_exit(HANDOVER_LIMIT), ProcessExit::Code(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_are_gone_are_skipped_however_many() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let gone: Vec<Port> = (0..3).map(|_| Port::reserve()).collect();
     let mut nodes: Vec<String> = gone.iter().map(Port::address).collect();
     nodes.push(stack.nodes()[0].address());
@@ -153,8 +154,8 @@ async fn nodes_that_are_gone_are_skipped_however_many() {
     let grpc = grpc(&balancer).send_message(saying("hello")).await;
     assert!(grpc.is_ok(), "{grpc:?}");
     for _ in 0..nodes.len() {
-        let task = talk::send(&balancer.client(), "hello").await;
-        assert_eq!(talk::state(&task), "COMPLETED");
+        let task = tasks::send(&balancer.client(), "hello").await;
+        assert_eq!(tasks::state(&task), "COMPLETED");
     }
 }
 
@@ -175,12 +176,12 @@ async fn without_a_node_clients_hear_when_to_come_again() {
     assert!(status.message().contains("no API node can be reached"), "{status:?}");
 }
 
-/// Sends tasks until it is told to stop; every send must be answered with its task.
+/// Sends tasks until `over` is set; every send must return its task.
 async fn sender(client: Client, over: Arc<AtomicBool>) -> usize {
     let mut sent = 0;
     while !over.load(Ordering::Relaxed) {
-        let task = talk::send(&client, "!chunks 5 20 30; complete").await;
-        assert!(!talk::id(&task).is_empty());
+        let task = tasks::send(&client, "!chunks 5 20 30; complete").await;
+        assert!(!tasks::id(&task).is_empty());
         sent += 1;
     }
     sent
@@ -188,10 +189,10 @@ async fn sender(client: Client, over: Arc<AtomicBool>) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deploy_with_new_nodes_beside_the_old_ones_shows_no_failure() {
-    let mut stack = Setup::new(Mode::Distributed).nodes(4).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).nodes(4).start().await;
     let balancer = in_front_of(&stack).await;
     let over = Arc::new(AtomicBool::new(false));
-    // Before: two nodes, and two addresses at which nobody listens yet.
+    // At first two nodes run, and nothing listens on the two other addresses.
     for node in [2, 3] {
         stack.kill_node(node);
     }
@@ -200,9 +201,9 @@ async fn a_deploy_with_new_nodes_beside_the_old_ones_shows_no_failure() {
         .collect();
     for node in [2, 3] {
         stack.start_node(node).await;
-        // As the runbook has it: the balancer knows the new nodes before the old ones go.
+        // As in the runbook: the balancer learns of the new nodes before the old ones stop.
         let served = format!("\"upstream\":\"{}\"", stack.nodes()[node].address());
-        eventually(LIMIT, "the balancer has found the new node", async || {
+        eventually(TASK_TIMEOUT, "the balancer has found the new node", async || {
             let log = balancer.process().stdout();
             let found = log.lines().any(|line| line.contains(&served));
             if found { Ok(()) } else { Err(served.clone()) }
@@ -213,11 +214,11 @@ async fn a_deploy_with_new_nodes_beside_the_old_ones_shows_no_failure() {
         stack.nodes()[node].running().sigterm();
     }
     for node in [0, 1] {
-        assert_eq!(stack.nodes()[node].running().wait_exit(LIMIT), Exit::Code(0));
+        assert_eq!(stack.nodes()[node].running().wait_exit(TASK_TIMEOUT), ProcessExit::Code(0));
     }
-    talk::send(&balancer.client(), "hello").await;
+    tasks::send(&balancer.client(), "hello").await;
     over.store(true, Ordering::Relaxed);
-    let sent = timeout(LIMIT, join_all(senders)).await.expect("the senders end");
+    let sent = timeout(TASK_TIMEOUT, join_all(senders)).await.expect("the senders end");
     for sent in sent {
         assert!(sent.expect("no send fails") > 0);
     }

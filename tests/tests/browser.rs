@@ -1,20 +1,22 @@
-//! Pages in a real browser against a real server: a stranger's page reaches nothing, and an allowed one everything.
+//! Pages in a real browser against a real server: a foreign page reaches nothing, an allowed one
+//! everything.
 //!
-//! What is checked is in `tests/interop/js/browser.mjs`, a scenario a promise. The pages have names of their own, which the browser
-//! is told where to find, so that a stranger's name can lead to the server itself.
+//! The checks are in `tests/interop/js/browser.mjs`, one scenario for each promise. The pages have
+//! host names of their own, which the browser is configured to resolve, so that a foreign name can
+//! lead to the server.
 
 use std::time::Duration;
 
-use longhaul_tests::child::Exit;
-use longhaul_tests::process::Launch;
-use longhaul_tests::{Mode, Setup, Stack, paths};
+use longhaul_tests::child::ProcessExit;
+use longhaul_tests::process::ProcessBuilder;
+use longhaul_tests::{Mode, Stack, StackBuilder, paths};
 
-/// For all scenarios together; each of them has a limit of its own and says when it is reached.
-const LIMIT: Duration = Duration::from_secs(240);
+/// Longest time for all scenarios together; each has a shorter limit of its own and reports it.
+const SCENARIOS_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Pages of one origin may call, and the server has one name besides its address.
-fn setup() -> Setup {
-    Setup::new(Mode::Embedded)
+/// A server that allows pages of one origin and has one host name besides its address.
+fn setup() -> StackBuilder {
+    StackBuilder::new(Mode::Embedded)
         .set("server.cors_origins", "http://app.example")
         .set("server.allowed_hosts", "agents.example")
 }
@@ -29,16 +31,16 @@ fn assert_all_pass(stack: &Stack, key: Option<&str>, scenarios: &[&str]) {
     if let Some(key) = key {
         arguments.extend(["--key".to_owned(), key.to_owned()]);
     }
-    let process = Launch::program(paths::prepared("test-js/node"), arguments).start();
-    let exit = process.wait_exit(LIMIT);
-    assert_eq!(exit, Exit::Code(0), "{}\n{}", process.stdout(), process.stderr());
+    let process = ProcessBuilder::program(paths::prepared("test-js/node"), arguments).start();
+    let exit = process.wait_exit(SCENARIOS_TIMEOUT);
+    assert_eq!(exit, ProcessExit::Code(0), "{}\n{}", process.stdout(), process.stderr());
     assert_eq!(process.stdout().lines().count(), scenarios.len(), "{}", process.stdout());
     stack.assert_no_errors_logged();
 }
 
 #[tokio::test]
 async fn a_stranger_s_page_reaches_nothing_on_an_open_server() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     assert_all_pass(&stack, None, &["stranger", "rebinding"]);
 }
 

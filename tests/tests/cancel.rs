@@ -1,12 +1,12 @@
-//! Cancel arrives, wherever the task is, and ends it.
+//! Cancel ends a task in any state and on any node.
 
 use std::time::{Duration, Instant};
 
-use longhaul_tests::talk::{
-    LIMIT, at_once, begin, durable, get, id, message, send, start, state, task_of, until,
-    until_parts,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, durable, get, id, message, return_immediately, send, start, start_working, state,
+    task_of, wait_for_parts, wait_for_state,
 };
-use longhaul_tests::{Client, Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes! {
@@ -15,14 +15,14 @@ on_both_modes! {
     a_cancel_within_a_step_is_heard_at_once_and_leaves_nothing_of_the_step,
 }
 
-/// Cancels a task, and says how long the answer took.
+/// Cancels a task and returns the response and its latency.
 async fn cancel(client: &Client, task: &str) -> (Value, Duration) {
     let begun = Instant::now();
     let answer = client.call("CancelTask", json!({"id": task})).await;
     (answer, begun.elapsed())
 }
 
-/// Ends in exactly one terminal status, by the database.
+/// Asserts from the database that the task has exactly one terminal status.
 fn assert_one_end(stack: &Stack, task: &str) {
     let ends = stack.database().sql(&format!(
         "select count(*) from task_history where task_id = '{task}' \
@@ -33,15 +33,15 @@ fn assert_one_end(stack: &Stack, task: &str) {
 
 async fn a_parked_a_scheduled_and_a_retrying_task_are_canceled_at_once(mode: Mode) {
     let agent = "name = \"patient\"\nexecutor = \"script\"\n\n[agent.retry]\ninitial = \"1h\"\nmax = \"1h\"";
-    let stack = Setup::new(mode).agent(agent).start().await;
+    let stack = StackBuilder::new(mode).agent(agent).start().await;
     let client = stack.client();
     let patient = stack.client().rpc_path("/agents/patient");
     let parked = id(&send(&client, "!ask").await);
     let later = durable("x", json!({"notBefore": "2090-01-01T00:00:00Z"}));
-    let scheduled = id(&task_of(client.call("SendMessage", at_once(later)).await));
+    let scheduled = id(&task_of(client.call("SendMessage", return_immediately(later)).await));
     let retrying = id(&start(&patient, "!progress 1; flaky 9").await);
-    until(&patient, &retrying, "WORKING").await;
-    longhaul_tests::eventually(LIMIT, "the first attempt has failed", async || {
+    wait_for_state(&patient, &retrying, "WORKING").await;
+    longhaul_tests::eventually(TASK_TIMEOUT, "the first attempt has failed", async || {
         let asked = client.clone().header("a2a-extensions", "urn:longhaul:a2a:durability:v1");
         let told = get(&asked, &retrying).await["metadata"].to_string();
         if told.contains("\"scheduled\"") { Ok(()) } else { Err(told) }
@@ -57,12 +57,12 @@ async fn a_parked_a_scheduled_and_a_retrying_task_are_canceled_at_once(mode: Mod
 }
 
 async fn of_a_cancel_and_a_completion_one_wins(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for wait in (0..200).step_by(10) {
         let task = id(&start(&client, &format!("!wait {wait}; complete")).await);
         let answer = client.try_call("CancelTask", json!({"id": task})).await;
-        let ended = longhaul_tests::eventually(LIMIT, "it has ended", async || {
+        let ended = longhaul_tests::eventually(TASK_TIMEOUT, "it has ended", async || {
             let task = get(&client, &task).await;
             if ["COMPLETED", "CANCELED"].contains(&state(&task)) { Ok(task) } else { Err(task) }
         });
@@ -79,21 +79,21 @@ async fn of_a_cancel_and_a_completion_one_wins(mode: Mode) {
 }
 
 async fn a_cancel_within_a_step_is_heard_at_once_and_leaves_nothing_of_the_step(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = id(&start(&client, "!step a; step b 60000; step c; effects done").await);
-    until_parts(&client, &task, 1).await;
+    wait_for_parts(&client, &task, 1).await;
     let (answer, took) = cancel(&client, &task).await;
     assert_eq!(state(&answer), "CANCELED");
     assert!(took < Duration::from_millis(900), "{took:?}");
-    let texts = longhaul_tests::talk::artifact_texts(&get(&client, &task).await);
+    let texts = longhaul_tests::tasks::artifact_texts(&get(&client, &task).await);
     assert_eq!(texts, ["a\n"], "what was done stays");
     assert_eq!(stack.effects("done").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queued_task_is_canceled_while_no_worker_is_there() {
-    let mut stack = Setup::new(Mode::Distributed).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).start().await;
     let client = stack.client();
     send(&client, "warm").await;
     stack.kill_workers();
@@ -109,25 +109,25 @@ async fn a_queued_task_is_canceled_while_no_worker_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_whose_worker_is_dead_is_canceled_though_nobody_runs_it() {
-    let mut stack = Setup::new(Mode::Distributed).workers(1).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).workers(1).start().await;
     let client = stack.client();
-    let task = id(&begin(&client, "!hang forever").await);
+    let task = id(&start_working(&client, "!hang forever").await);
     stack.kill_workers();
     client.call("CancelTask", json!({"id": task})).await;
-    // Any worker does what the dead one's tasks need.
+    // Any worker cleans up after the dead worker's tasks.
     stack.add_worker().await;
-    until(&client, &task, "CANCELED").await;
+    wait_for_state(&client, &task, "CANCELED").await;
     assert_one_end(&stack, &task);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_executor_on_any_worker_hears_of_a_cancel_in_under_a_second() {
-    let stack = Setup::new(Mode::Distributed).nodes(2).workers(2).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).nodes(2).workers(2).start().await;
     let mut took = Vec::new();
     for round in 0..20 {
         let client = stack.client_at(round);
         let task = id(&start(&client, "!chunks 100000 10 20").await);
-        until_parts(&client, &task, 1).await;
+        wait_for_parts(&client, &task, 1).await;
         let (answer, time) = cancel(&stack.client_at(round + 1), &task).await;
         assert_eq!(state(&answer), "CANCELED", "the executor has stopped by itself");
         took.push(time);
@@ -138,12 +138,12 @@ async fn a_running_executor_on_any_worker_hears_of_a_cancel_in_under_a_second() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_after_a_cancel_wakes_nobody() {
-    let stack = Setup::new(Mode::Distributed).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).start().await;
     let client = stack.client();
     let parked = id(&send(&client, "!ask").await);
     cancel(&client, &parked).await;
-    let answer = longhaul_tests::talk::reply_to(&parked, "too late");
-    let refused = client.call_error("SendMessage", at_once(answer)).await;
+    let answer = longhaul_tests::tasks::reply_to(&parked, "too late");
+    let refused = client.call_error("SendMessage", return_immediately(answer)).await;
     assert_eq!(refused.code, -32004);
     let fresh = client.call("SendMessage", message("a new one")).await;
     assert_eq!(state(&task_of(fresh)), "COMPLETED");

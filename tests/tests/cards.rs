@@ -1,16 +1,18 @@
-//! Signed cards: what a node signs verifies, with our command and with the official SDKs, through a renewal of the key too.
+//! Signed cards: a node's signature verifies with our command and with the official SDKs, also
+//! while a key is rotated.
 //!
-//! The SDKs' side is in `card_signatures.py` and `card_signatures.mjs`. What JSON the canonical form is made of is checked in the crate.
+//! The SDKs' side is in `card_signatures.py` and `card_signatures.mjs`. The canonical JSON is
+//! tested in the crate.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use longhaul_tests::child::Exit;
-use longhaul_tests::process::{Launch, Longhaul};
-use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::LIMIT;
-use longhaul_tests::{Mode, Setup, Stack, on_both_modes, paths};
+use longhaul_tests::child::ProcessExit;
+use longhaul_tests::process::{ProcessBuilder, TestProcess};
+use longhaul_tests::stack::expect_success;
+use longhaul_tests::tasks::TASK_TIMEOUT;
+use longhaul_tests::{Mode, Stack, StackBuilder, on_both_modes, paths};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -27,7 +29,7 @@ on_both_modes!(
 const CARD: &str = "/.well-known/agent-card.json";
 const KEY_SET: &str = "/.well-known/jwks.json";
 
-/// Key files, and cards beside them.
+/// Folder of key files and saved cards.
 struct Keys(TempDir);
 
 impl Keys {
@@ -39,7 +41,7 @@ impl Keys {
         self.0.path().join(name)
     }
 
-    /// Makes a key and gives its file.
+    /// Creates a key and returns its file.
     fn make(&self, name: &str, algorithm: &str) -> String {
         let file = text(&self.path(name)).to_owned();
         card(&["key", "new", "--alg", algorithm, "--out", &file]);
@@ -56,21 +58,21 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a temporary path is text")
 }
 
-fn start(arguments: &[&str]) -> Longhaul {
-    Launch::longhaul(["card"].iter().chain(arguments)).start()
+fn start(arguments: &[&str]) -> TestProcess {
+    ProcessBuilder::longhaul(["card"].iter().chain(arguments)).start()
 }
 
 /// Runs `longhaul card`, which must succeed.
 fn card(arguments: &[&str]) -> String {
-    succeed(&start(arguments))
+    expect_success(&start(arguments))
 }
 
-/// Runs `longhaul card`, which must end with this code; gives what it says on both outputs.
+/// Runs `longhaul card`, which must end with this code; returns both outputs.
 fn refused(arguments: &[&str], code: i32) -> String {
     let process = start(arguments);
-    let exit = process.wait_exit(LIMIT);
+    let exit = process.wait_exit(TASK_TIMEOUT);
     let said = format!("{}{}", process.stdout(), process.stderr());
-    assert_eq!(exit, Exit::Code(code), "{arguments:?}: {said}");
+    assert_eq!(exit, ProcessExit::Code(code), "{arguments:?}: {said}");
     said
 }
 
@@ -79,7 +81,7 @@ fn verify(arguments: &[&str]) -> Value {
     serde_json::from_str(&shown).expect("--json prints JSON")
 }
 
-/// The name of a key.
+/// The id of a key.
 fn kid(file: &str) -> String {
     let shown = card(&["key", "show", file]);
     shown.split_whitespace().nth(1).expect("algorithm, name, file").to_owned()
@@ -87,25 +89,25 @@ fn kid(file: &str) -> String {
 
 fn python(arguments: &[&str]) -> Value {
     let script = paths::workspace().join("tests/python/card_signatures.py");
-    said(paths::python(), &[&[text(&script)], arguments].concat())
+    last_json_line(paths::python(), &[&[text(&script)], arguments].concat())
 }
 
 fn javascript(arguments: &[&str]) -> Value {
     let script = paths::workspace().join("tests/interop/js/card_signatures.mjs");
     let modules = paths::prepared("test-js/1");
     let all = [&[text(&script), text(&modules)], arguments].concat();
-    said(paths::prepared("test-js/node"), &all)
+    last_json_line(paths::prepared("test-js/node"), &all)
 }
 
-/// The line of JSON that a program ends with, which must succeed.
-fn said(program: PathBuf, arguments: &[&str]) -> Value {
-    let launch = Launch::program(program, arguments).env("PYTHONDONTWRITEBYTECODE", "1");
-    let output = succeed(&launch.start());
+/// Runs a program, which must succeed, and parses its last line as JSON.
+fn last_json_line(program: PathBuf, arguments: &[&str]) -> Value {
+    let launch = ProcessBuilder::program(program, arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = expect_success(&launch.start());
     serde_json::from_str(output.lines().last().unwrap_or_default()).expect("a line of JSON")
 }
 
 async fn signed_by(mode: Mode, files: &[&str]) -> Stack {
-    let setup = Setup::new(mode).nodes(2).set("server.allowed_hosts", "127.0.0.1");
+    let setup = StackBuilder::new(mode).nodes(2).set("server.allowed_hosts", "127.0.0.1");
     setup.set("cards.signing_keys", &files.join(",")).start().await
 }
 
@@ -149,7 +151,7 @@ async fn a_card_verifies_by_the_key_set_of_its_server(mode: Mode) {
     let file = keys.write("card.json", &one);
     let by_key = verify(&[&file, "--key", &key]);
     assert_eq!(by_key["valid"], true);
-    // A saved card names its keys elsewhere as far as the file knows.
+    // In a saved card, the keys are elsewhere as far as the verifier knows.
     let said = refused(&["verify", &file], 1);
     assert!(said.contains("--trust-jku"), "{said}");
     assert_eq!(verify(&[&file, "--trust-jku"])["valid"], true);
@@ -177,19 +179,19 @@ async fn the_document_for_both_versions_is_signed_as_a_whole_too(mode: Mode) {
     assert_eq!(verify(&[&stack.base(), "--version", "0.3"])["valid"], true);
 }
 
-/// The extended card goes out by another way, in the version of the call.
+/// The extended card is sent by another path, in the protocol version of the call.
 async fn an_extended_card_is_signed_too(mode: Mode) {
     let keys = Keys::new();
     let key = keys.make("key", "EdDSA");
-    let stack = Setup::new(mode)
+    let stack = StackBuilder::new(mode)
         .set("server.allowed_hosts", "127.0.0.1")
         .set("cards.signing_keys", &key)
         .set("cards.extended", "always")
         .key("acme", "read")
         .start()
         .await;
-    let shown = succeed(
-        &Launch::longhaul(["card", "show", &stack.base(), "--extended", "--json"])
+    let shown = expect_success(
+        &ProcessBuilder::longhaul(["card", "show", &stack.base(), "--extended", "--json"])
             .env("LONGHAUL_API_KEY", stack.key(0))
             .start(),
     );
@@ -202,7 +204,7 @@ async fn an_extended_card_is_signed_too(mode: Mode) {
     }
     let old = stack.client().header("a2a-version", "0.3").get("/v1/card").await.json();
     let report = verify(&[&keys.write("old.json", &old), "--key", &key]);
-    // Over HTTP+JSON a client of 0.3 gets the document for clients of both versions.
+    // Over HTTP+JSON, a client of 0.3 gets the document for clients of both versions.
     let covered = report["signatures"].as_array().expect("a verdict for each signature").iter();
     let covered: Vec<&Value> = covered.map(|verdict| &verdict["covers"]).collect();
     assert_eq!(
@@ -211,11 +213,11 @@ async fn an_extended_card_is_signed_too(mode: Mode) {
     );
 }
 
-/// So a client finds the card that it knows at any of them, and after a restart.
+/// A client thus finds a known card on any node, also after a restart.
 async fn every_node_signs_a_card_alike(mode: Mode) {
     let keys = Keys::new();
     for algorithm in ["ES256", "EdDSA"] {
-        let mut stack = Setup::new(mode)
+        let mut stack = StackBuilder::new(mode)
             .nodes(2)
             .set("server.public_url", "http://agents.test")
             .set("cards.signing_keys", &keys.make(algorithm, algorithm))
@@ -236,8 +238,9 @@ async fn the_official_sdks_verify_every_card(mode: Mode) {
     let keys = Keys::new();
     for algorithm in ["ES256", "EdDSA"] {
         let key = keys.make(algorithm, algorithm);
-        // Where keys are asked for, the card has schemes without scopes, which the SDKs leave out of what they verify.
-        let stack = Setup::new(mode)
+        // With authentication, the card has schemes without scopes, which the SDKs leave out when
+        // they verify.
+        let stack = StackBuilder::new(mode)
             .set("server.allowed_hosts", "127.0.0.1")
             .set("cards.signing_keys", &key)
             .key("acme", "read,write")
@@ -260,7 +263,7 @@ async fn the_official_sdks_verify_every_card(mode: Mode) {
 }
 
 async fn without_keys_a_card_is_not_signed(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     assert_eq!(json(&stack, CARD).await.get("signatures"), None);
     let answer = stack.client().get(KEY_SET).await;
     assert_eq!(answer.status, 404);
@@ -273,7 +276,7 @@ async fn without_keys_a_card_is_not_signed(mode: Mode) {
 async fn a_key_is_renewed_and_no_card_that_is_still_cached_fails() {
     let keys = Keys::new();
     let (old, new) = (keys.make("old", "ES256"), keys.make("new", "ES256"));
-    let before = Setup::new(Mode::Embedded)
+    let before = StackBuilder::new(Mode::Embedded)
         .set("server.public_url", "http://agents.test")
         .set("cards.signing_keys", &format!("{old},{new}"))
         .start()
@@ -283,7 +286,7 @@ async fn a_key_is_renewed_and_no_card_that_is_still_cached_fails() {
     drop(before);
     let retired = keys.path("old.pub");
     fs::write(&retired, card(&["key", "show", "--pem", &old])).expect("the folder is writable");
-    let after = Setup::new(Mode::Embedded)
+    let after = StackBuilder::new(Mode::Embedded)
         .set("server.public_url", "http://agents.test")
         .set("cards.signing_keys", &new)
         .set("cards.published_keys", text(&retired))
@@ -300,7 +303,7 @@ async fn a_key_is_renewed_and_no_card_that_is_still_cached_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_signed_by_an_official_sdk_verifies_beside_our_own_signature() {
     let keys = Keys::new();
-    let stack = Setup::new(Mode::Embedded).key("acme", "read").start().await;
+    let stack = StackBuilder::new(Mode::Embedded).key("acme", "read").start().await;
     let unsigned = keys.write("card.json", &json(&stack, CARD).await);
     for algorithm in ["ES256", "EdDSA"] {
         let theirs = keys.make(&format!("theirs-{algorithm}"), algorithm);
@@ -330,8 +333,13 @@ fn a_node_does_not_start_with_a_key_that_is_none() {
             &["dev", "--data", text(&data), "--set", &file][..],
             &["api", "--database-url", "postgres://127.0.0.1:1/none", "--set", &file],
         ] {
-            let process = Launch::longhaul(command).start();
-            assert_eq!(process.wait_exit(LIMIT), Exit::Code(2), "{}", process.stderr());
+            let process = ProcessBuilder::longhaul(command).start();
+            assert_eq!(
+                process.wait_exit(TASK_TIMEOUT),
+                ProcessExit::Code(2),
+                "{}",
+                process.stderr()
+            );
             let said = process.stderr();
             assert!(said.contains("cards.signing_keys[0]") && said.contains(part), "{said}");
         }
@@ -342,15 +350,16 @@ fn a_node_does_not_start_with_a_key_that_is_none() {
 fn a_node_does_not_wait_for_a_key_that_never_comes() {
     let keys = Keys::new();
     let (pipe, data) = (keys.path("pipe"), keys.path("data"));
-    succeed(&Launch::program("mkfifo", [text(&pipe)]).start());
+    expect_success(&ProcessBuilder::program("mkfifo", [text(&pipe)]).start());
     let open = keys.make("open", "EdDSA");
     fs::set_permissions(&open, fs::Permissions::from_mode(0o666)).expect("the file is ours");
     for (file, part) in
         [(text(&pipe), "regular file"), ("/dev/zero", "regular file"), (&open, "chmod o-w")]
     {
         let key = format!("cards.signing_keys={file}");
-        let process = Launch::longhaul(["dev", "--data", text(&data), "--set", &key]).start();
-        assert_eq!(process.wait_exit(LIMIT), Exit::Code(2), "{}", process.stderr());
+        let process =
+            ProcessBuilder::longhaul(["dev", "--data", text(&data), "--set", &key]).start();
+        assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(2), "{}", process.stderr());
         let said = process.stderr();
         assert!(said.contains("cards.signing_keys[0]") && said.contains(part), "{said}");
     }

@@ -1,32 +1,32 @@
-//! The command line, as a person or a script uses it.
+//! The command line, as used by people and scripts.
 
 use std::fs;
 
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::port::Port;
-use longhaul_tests::process::{Launch, Longhaul};
-use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::{LIMIT, id, send, start, until};
-use longhaul_tests::{Database, Mode, Setup, Stack, eventually};
+use longhaul_tests::process::{ProcessBuilder, TestProcess};
+use longhaul_tests::stack::expect_success;
+use longhaul_tests::tasks::{TASK_TIMEOUT, id, send, start, wait_for_state};
+use longhaul_tests::{Database, Mode, Stack, StackBuilder, eventually};
 use serde_json::Value;
 
-fn tasks(stack: &Stack, arguments: &[&str]) -> Longhaul {
+fn tasks(stack: &Stack, arguments: &[&str]) -> TestProcess {
     let arguments: Vec<&str> = ["tasks"].iter().chain(arguments).copied().collect();
     stack.command(&arguments).env("LONGHAUL_URL", stack.base()).start()
 }
 
-/// The command's output, which must be a JSON value a line.
-fn json_lines(process: &Longhaul) -> Vec<Value> {
+/// The command's output as JSON values, one a line.
+fn json_lines(process: &TestProcess) -> Vec<Value> {
     let parse = |line: &str| {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"))
     };
     process.stdout().lines().map(parse).collect()
 }
 
-fn ended(process: &Longhaul, code: i32) -> String {
+fn ended(process: &TestProcess, code: i32) -> String {
     assert_eq!(
-        process.wait_exit(LIMIT),
-        Exit::Code(code),
+        process.wait_exit(TASK_TIMEOUT),
+        ProcessExit::Code(code),
         "{}{}",
         process.stdout(),
         process.stderr()
@@ -36,7 +36,7 @@ fn ended(process: &Longhaul, code: i32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sent_task_is_seen_with_its_progress_and_artifacts() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let shown = ended(&tasks(&stack, &["send", "!progress 2; chunks 3 12; complete all done"]), 0);
     for part in ["step 1 of 2", "step 2 of 2", "0000001", "0000003", "completed", "all done"] {
         assert!(shown.contains(part), "{part} is not in {shown}");
@@ -49,7 +49,7 @@ async fn a_sent_task_is_seen_with_its_progress_and_artifacts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exit_code_tells_how_the_task_ended() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     for (text, code) in
         [("hello", 0), ("!fail", 3), ("!reject", 3), ("!cancel", 4), ("!ask", 5), ("!dance", 3)]
     {
@@ -63,14 +63,14 @@ async fn the_exit_code_tells_how_the_task_ended() {
     ended(&tasks(&stack, &["dance"]), 2);
     let nowhere = Port::reserve();
     let url = format!("http://{}", nowhere.address());
-    let process = Launch::longhaul(["tasks", "list", "--url", &url]).start();
+    let process = ProcessBuilder::longhaul(["tasks", "list", "--url", &url]).start();
     ended(&process, 1);
     assert!(process.stderr().contains(&nowhere.address()), "{}", process.stderr());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_output_is_json_on_every_line() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let sent = tasks(&stack, &["send", "--json", "!chunks 3"]);
     ended(&sent, 0);
     let events = json_lines(&sent);
@@ -86,11 +86,11 @@ async fn json_output_is_json_on_every_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_are_listed_shown_watched_and_canceled() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let client = stack.client();
     let (asking, running) =
         (id(&send(&client, "!ask what?").await), id(&start(&client, "!hang").await));
-    until(&client, &running, "WORKING").await;
+    wait_for_state(&client, &running, "WORKING").await;
     let listed = ended(&tasks(&stack, &["list"]), 0);
     assert!(listed.contains(&asking) && listed.contains(&running), "{listed}");
     let listed = ended(&tasks(&stack, &["list", "--state", "input-required"]), 0);
@@ -102,7 +102,7 @@ async fn tasks_are_listed_shown_watched_and_canceled() {
     );
 
     let watching = tasks(&stack, &["watch", &running]);
-    eventually(LIMIT, "the watch shows the task", async || {
+    eventually(TASK_TIMEOUT, "the watch shows the task", async || {
         if watching.stdout().contains("working") { Ok(()) } else { Err(watching.stdout()) }
     })
     .await;
@@ -117,7 +117,7 @@ async fn tasks_are_listed_shown_watched_and_canceled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_sent_and_saved() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let (file, out) = (stack.folder().join("in.txt"), stack.folder().join("out"));
     fs::write(&file, "the content of a file").expect("our folder is writable");
     let (file, folder) = (file.display().to_string(), out.display().to_string());
@@ -136,10 +136,10 @@ fn a_configuration_is_checked_and_shown_without_secrets() {
     let check = |toml: &str, env: &[(&str, &str)], arguments: &[&str]| {
         fs::write(folder.path().join("longhaul.toml"), toml).expect("our folder is writable");
         let arguments: Vec<&str> = ["config", "check"].iter().chain(arguments).copied().collect();
-        let launch = Launch::longhaul(arguments).current_dir(folder.path());
+        let launch = ProcessBuilder::longhaul(arguments).current_dir(folder.path());
         let process =
             env.iter().fold(launch, |launch, (name, value)| launch.env(name, value)).start();
-        let exit = process.wait_exit(LIMIT);
+        let exit = process.wait_exit(TASK_TIMEOUT);
         (exit, process.stdout(), process.stderr())
     };
     for (toml, env, arguments, says) in [
@@ -159,7 +159,7 @@ fn a_configuration_is_checked_and_shown_without_secrets() {
         ("", &[], &["--set", "worker.nothing=1"], &["worker.nothing"]),
     ] {
         let (exit, _, stderr) = check(toml, env, arguments);
-        assert_eq!(exit, Exit::Code(2), "{toml} {env:?} {arguments:?}");
+        assert_eq!(exit, ProcessExit::Code(2), "{toml} {env:?} {arguments:?}");
         for word in says {
             assert!(stderr.contains(word), "{word} is not in {stderr}");
         }
@@ -170,7 +170,7 @@ fn a_configuration_is_checked_and_shown_without_secrets() {
     ];
     let (exit, stdout, stderr) =
         check("[worker]\nlease = \"7s\"\n", &secret, &["--set", "log.format=json"]);
-    assert_eq!(exit, Exit::Code(0), "{stderr}");
+    assert_eq!(exit, ProcessExit::Code(0), "{stderr}");
     assert!(stdout.contains("7s") && stdout.contains("json"), "{stdout}");
     assert!(!stdout.contains("hunter"), "{stdout}");
 }
@@ -179,8 +179,9 @@ fn a_configuration_is_checked_and_shown_without_secrets() {
 fn a_database_is_migrated_once_and_again_for_nothing() {
     let database = Database::create();
     let migrate = || {
-        let launch = Launch::longhaul(["migrate"]).env("LONGHAUL_DATABASE_URL", database.url());
-        succeed(&launch.start());
+        let launch =
+            ProcessBuilder::longhaul(["migrate"]).env("LONGHAUL_DATABASE_URL", database.url());
+        expect_success(&launch.start());
     };
     migrate();
     let tables = "select string_agg(table_name, ',' order by table_name) from information_schema.tables where table_schema = 'public'";
@@ -188,13 +189,13 @@ fn a_database_is_migrated_once_and_again_for_nothing() {
     assert!(before.contains("tasks") && before.contains("runs"), "{before}");
     migrate();
     assert_eq!(database.sql(tables), before);
-    // Two at once, as two deployments would.
+    // Two run concurrently, like two deployments.
     let fresh = Database::create();
-    let both: Vec<Longhaul> = (0..2)
-        .map(|_| Launch::longhaul(["migrate", "--database-url", &fresh.url()]).start())
+    let both: Vec<TestProcess> = (0..2)
+        .map(|_| ProcessBuilder::longhaul(["migrate", "--database-url", &fresh.url()]).start())
         .collect();
     for process in &both {
-        succeed(process);
+        expect_success(process);
     }
     assert_eq!(fresh.sql(tables), before);
 }
@@ -203,8 +204,9 @@ fn a_database_is_migrated_once_and_again_for_nothing() {
 fn keys_are_created_listed_and_revoked() {
     let database = Database::create();
     let run = |arguments: &[&str]| {
-        let launch = Launch::longhaul(arguments).env("LONGHAUL_DATABASE_URL", database.url());
-        succeed(&launch.start())
+        let launch =
+            ProcessBuilder::longhaul(arguments).env("LONGHAUL_DATABASE_URL", database.url());
+        expect_success(&launch.start())
     };
     run(&["migrate"]);
     let key =
@@ -224,21 +226,21 @@ fn keys_are_created_listed_and_revoked() {
         .expect("it is JSON");
     assert!(json.to_string().contains(key_id), "{json}");
     run(&["keys", "revoke", key_id]);
-    let again = Launch::longhaul(["keys", "revoke", "000000000000"])
+    let again = ProcessBuilder::longhaul(["keys", "revoke", "000000000000"])
         .env("LONGHAUL_DATABASE_URL", database.url())
         .start();
-    assert_eq!(again.wait_exit(LIMIT), Exit::Code(1), "{}", again.stderr());
+    assert_eq!(again.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1), "{}", again.stderr());
     assert!(again.stderr().contains("000000000000"), "{}", again.stderr());
 }
 
 #[test]
 fn the_version_and_help_are_told() {
-    let version = succeed(&Launch::longhaul(["version"]).start());
+    let version = expect_success(&ProcessBuilder::longhaul(["version"]).start());
     assert!(version.starts_with("longhaul ") && version.contains("A2A 1.0"), "{version}");
     for flag in ["--version", "-V"] {
-        assert_eq!(succeed(&Launch::longhaul([flag]).start()), version, "{flag}");
+        assert_eq!(expect_success(&ProcessBuilder::longhaul([flag]).start()), version, "{flag}");
     }
-    let help = succeed(&Launch::longhaul(["--help"]).start());
+    let help = expect_success(&ProcessBuilder::longhaul(["--help"]).start());
     for command in ["dev", "api", "worker", "migrate", "config", "keys", "tasks"] {
         assert!(help.contains(command), "{command} is not in {help}");
     }
@@ -246,13 +248,13 @@ fn the_version_and_help_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_curl_line_that_dev_prints_works() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let printed = stack.nodes()[0].running().stdout() + &stack.nodes()[0].running().stderr();
     assert!(printed.contains("/.well-known/agent-card.json"), "the card's address: {printed}");
     let line = printed.lines().find_map(|line| line.find("curl ").map(|at| &line[at..]));
     let line = line.unwrap_or_else(|| panic!("no curl line: {printed}"));
-    let pasted = Launch::program("sh", ["-c", line]).start();
-    let answer = succeed(&pasted);
+    let pasted = ProcessBuilder::program("sh", ["-c", line]).start();
+    let answer = expect_success(&pasted);
     let json: Value = serde_json::from_str(answer.trim())
         .unwrap_or_else(|error| panic!("no JSON ({error}): {answer}"));
     assert_eq!(json["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "{json}");
@@ -260,11 +262,11 @@ async fn the_curl_line_that_dev_prints_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_named() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let (address, data) =
         (stack.nodes()[0].address(), stack.folder().join("other").display().to_string());
     let second = stack.command(&["dev", "--listen", &address, "--data", &data]).start();
-    assert_eq!(second.wait_exit(LIMIT), Exit::Code(1), "{}", second.stderr());
+    assert_eq!(second.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1), "{}", second.stderr());
     let number = address.rsplit(':').next().expect("an address has a port");
     assert!(second.stderr().contains(number), "{}", second.stderr());
     assert!(!second.stderr().contains("panicked"), "{}", second.stderr());

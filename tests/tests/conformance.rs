@@ -1,21 +1,22 @@
-//! The runner of the conformance corpus, with cases of our own in its form: it passes none that should fail.
+//! The runner of the conformance corpus, on cases of our own: it reports every case that should
+//! fail.
 
 use std::path::Path;
 use std::time::Duration;
 
-use longhaul_tests::child::Exit;
-use longhaul_tests::process::Launch;
-use longhaul_tests::{Mode, Setup, paths};
+use longhaul_tests::child::ProcessExit;
+use longhaul_tests::process::ProcessBuilder;
+use longhaul_tests::{Mode, StackBuilder, paths};
 use serde_json::Value;
 
-/// For the cases over one transport.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Longest time for the cases over one transport.
+const CASES_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn cases_of_the_corpus_end_as_they_deserve_over_every_transport() {
     let conformance = paths::workspace().join("tests/conformance");
     let settings = std::fs::read_to_string(conformance.join("kit-acts.toml")).expect("settings");
-    let stack = Setup::new(Mode::Embedded).config(&settings).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).config(&settings).start().await;
     let folder = tempfile::tempdir().expect("a folder");
     for transport in ["jsonrpc", "rest", "grpc"] {
         let report = folder.path().join(transport);
@@ -30,11 +31,11 @@ async fn cases_of_the_corpus_end_as_they_deserve_over_every_transport() {
             format!("--transport={transport}"),
         ];
         let launch =
-            Launch::program(paths::python(), arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+            ProcessBuilder::program(paths::python(), arguments).env("PYTHONDONTWRITEBYTECODE", "1");
         let process = launch.start();
-        let exit = process.wait_exit(LIMIT);
-        // Some of them fail, and so does the run.
-        assert_eq!(exit, Exit::Code(1), "{}\n{}", process.stdout(), process.stderr());
+        let exit = process.wait_exit(CASES_TIMEOUT);
+        // Some cases fail, so the whole run does.
+        assert_eq!(exit, ProcessExit::Code(1), "{}\n{}", process.stdout(), process.stderr());
         let report = std::fs::read_to_string(&report).expect("a report");
         let report: Value = serde_json::from_str(&report).expect("JSON");
         let tests = report["suites"][0]["tests"].as_array().expect("tests");

@@ -1,14 +1,15 @@
-//! What has failed for good is listed until somebody deals with it, and is begun again once.
+//! Permanently failed tasks are listed until an operator handles them, and are redriven once.
 
 use std::time::Duration;
 
 use futures::future::join_all;
-use longhaul_tests::http::Answer;
-use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::{
-    artifact_texts, at_once, begin, durable, get, id, moment_in, send, state, task_of, texts, until,
+use longhaul_tests::http::HttpResponse;
+use longhaul_tests::stack::expect_success;
+use longhaul_tests::tasks::{
+    artifact_texts, durable, get, id, return_immediately, send, start_working, state, task_of,
+    texts, timestamp_in, wait_for_state,
 };
-use longhaul_tests::{Client, Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ on_both_modes! {
 
 const DEAD: &str = "/operator/v1/dead";
 
-/// What `GET /dead` lists, with this query.
+/// Dead letters that `GET /dead` lists for this query.
 async fn dead(client: &Client, query: &str) -> Vec<Value> {
     let answer = client.get(&format!("{DEAD}{query}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -36,31 +37,31 @@ fn ids(letters: &[Value]) -> Vec<&str> {
     letters.iter().filter_map(|letter| letter["taskId"].as_str()).collect()
 }
 
-async fn post(client: &Client, path: &str) -> Answer {
+async fn post(client: &Client, path: &str) -> HttpResponse {
     client.ask(Method::POST, &format!("{DEAD}{path}"), None).await
 }
 
-/// Runs `longhaul dead …` on a stack and gives what it printed.
+/// Runs `longhaul dead …` on a stack and returns its output.
 fn command(stack: &Stack, arguments: &[&str]) -> String {
     let arguments: Vec<&str> = ["dead"].iter().chain(arguments).copied().collect();
-    succeed(&stack.command(&arguments).env("LONGHAUL_URL", stack.base()).start())
+    expect_success(&stack.command(&arguments).env("LONGHAUL_URL", stack.base()).start())
 }
 
 async fn send_durable(client: &Client, text: &str, options: Value) -> Value {
     task_of(client.call("SendMessage", durable(text, options)).await)
 }
 
-/// A task that fails because it has too little time, and completes when it is begun again without a deadline.
-async fn too_late(client: &Client) -> String {
-    let deadline = moment_in(Duration::from_millis(700));
+/// A task that fails at its deadline and completes when it is redriven without one.
+async fn expired_task(client: &Client) -> String {
+    let deadline = timestamp_in(Duration::from_millis(700));
     let params = durable("!wait 1500; complete in the end", json!({"deadline": deadline}));
-    let task = id(&task_of(client.call("SendMessage", at_once(params)).await));
-    until(client, &task, "FAILED").await;
+    let task = id(&task_of(client.call("SendMessage", return_immediately(params)).await));
+    wait_for_state(client, &task, "FAILED").await;
     task
 }
 
 async fn a_failed_task_is_listed_and_shown_with_its_cause_and_attempts(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     assert_eq!(state(&send(&client, "well").await), "COMPLETED");
     let options = json!({"maxAttempts": 2});
@@ -94,13 +95,13 @@ async fn a_failed_task_is_listed_and_shown_with_its_cause_and_attempts(mode: Mod
 }
 
 async fn a_dead_task_is_redriven_once_however_often_and_by_however_many(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
-    let task = too_late(&client).await;
+    let task = expired_task(&client).await;
     let path = format!("/local/{task}/redrive");
     let clients: Vec<Client> = (0..6).map(|node| stack.client_at(node)).collect();
     let answers = join_all(clients.iter().map(|client| post(client, &path))).await;
-    let answers: Vec<Value> = answers.iter().map(Answer::json).collect();
+    let answers: Vec<Value> = answers.iter().map(HttpResponse::json).collect();
     let new = answers[0]["taskId"].as_str().expect("the new task").to_owned();
     assert!(answers.iter().all(|answer| answer["taskId"] == new.as_str()), "{answers:?}");
     let first = answers.iter().filter(|answer| answer["already"] == false).count();
@@ -108,7 +109,7 @@ async fn a_dead_task_is_redriven_once_however_often_and_by_however_many(mode: Mo
     let printed = command(&stack, &["redrive", &task]);
     assert!(printed.contains(&task) && printed.contains(&new), "{printed}");
 
-    let done = until(&client, &new, "COMPLETED").await;
+    let done = wait_for_state(&client, &new, "COMPLETED").await;
     assert_eq!(texts(&done["status"]["message"]["parts"]), ["in the end"]);
     let old = get(&client, &task).await;
     assert_eq!(state(&old), "FAILED", "the old one stays as it is");
@@ -124,9 +125,9 @@ async fn a_dead_task_is_redriven_once_however_often_and_by_however_many(mode: Mo
 
 async fn dead_tasks_are_redriven_by_filter(mode: Mode) {
     let other = "name = \"other\"\nexecutor = \"script\"\n";
-    let stack = Setup::new(mode).agent(other).start().await;
+    let stack = StackBuilder::new(mode).agent(other).start().await;
     let client = stack.client();
-    let late = too_late(&client).await;
+    let late = expired_task(&client).await;
     let fatal = id(&send(&client, "!fail").await);
     let elsewhere = client.clone().rpc_path("/agents/other");
     let (a, b) = (id(&send(&elsewhere, "!fail").await), id(&send(&elsewhere, "!fail").await));
@@ -136,7 +137,7 @@ async fn dead_tasks_are_redriven_by_filter(mode: Mode) {
     assert_eq!(answer["redriven"].as_array().map(Vec::len), Some(1), "{answer}");
     assert_eq!((&answer["redriven"][0]["from"], &answer["more"]), (&json!(late), &json!(false)));
     let new = answer["redriven"][0]["to"].as_str().expect("the new task");
-    until(&client, new, "COMPLETED").await;
+    wait_for_state(&client, new, "COMPLETED").await;
     assert_eq!(ids(&dead(&client, "").await), [b.as_str(), a.as_str(), fatal.as_str()]);
 
     let printed = command(&stack, &["redrive", "--all", "--agent", "other", "--yes"]);
@@ -149,18 +150,18 @@ async fn dead_tasks_are_redriven_by_filter(mode: Mode) {
 }
 
 async fn a_redriven_task_has_the_whole_message_and_none_of_what_is_over(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
-    let deadline = moment_in(Duration::from_millis(700));
+    let deadline = timestamp_in(Duration::from_millis(700));
     let large =
         json!({"raw": "QUJD".repeat(100_000), "filename": "x.bin", "mediaType": "application/x"});
     let mut params = durable("!wait 1500", json!({"deadline": deadline, "priority": 7}));
     params["message"]["parts"] = json!([{"text": "!wait 1500"}, large]);
     params["message"]["metadata"]["mine"] = json!({"n": 1e300});
-    let task = id(&task_of(client.call("SendMessage", at_once(params)).await));
-    let old = until(&client, &task, "FAILED").await;
+    let task = id(&task_of(client.call("SendMessage", return_immediately(params)).await));
+    let old = wait_for_state(&client, &task, "FAILED").await;
     let new = post(&client, &format!("/local/{task}/redrive")).await.json();
-    let done = until(&client, new["taskId"].as_str().expect("a task"), "COMPLETED").await;
+    let done = wait_for_state(&client, new["taskId"].as_str().expect("a task"), "COMPLETED").await;
     let (old, new) = (&old["history"][0], &done["history"][0]);
     assert_eq!(new["parts"], old["parts"]);
     assert_eq!(new["metadata"]["mine"], old["metadata"]["mine"]);
@@ -169,7 +170,7 @@ async fn a_redriven_task_has_the_whole_message_and_none_of_what_is_over(mode: Mo
 }
 
 async fn what_was_redriven_survives_the_node_that_did_it(mode: Mode) {
-    let mut stack = Setup::new(mode).start().await;
+    let mut stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let sends = (0..8).map(|_| send(&client, "!wait 20; fail"));
     let tasks: Vec<String> = join_all(sends).await.iter().map(id).collect();
@@ -181,14 +182,14 @@ async fn what_was_redriven_survives_the_node_that_did_it(mode: Mode) {
     stack.kill_node(0);
     stack.start_node(0).await;
     for (task, new) in tasks.iter().zip(&redriven) {
-        until(&client, new, "FAILED").await;
+        wait_for_state(&client, new, "FAILED").await;
         let again = post(&client, &format!("/local/{task}/redrive")).await.json();
         assert_eq!(again, json!({"taskId": new, "already": true}));
     }
 }
 
 async fn a_dismissed_task_is_off_the_list_and_stays_dead(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let (one, two) = (id(&send(&client, "!fail").await), id(&send(&client, "!fail").await));
     let dismissed = post(&client, &format!("/local/{one}/dismiss")).await.json();
@@ -207,7 +208,8 @@ async fn a_dismissed_task_is_off_the_list_and_stays_dead(mode: Mode) {
 }
 
 async fn dead_letters_of_all_owners_are_for_operators_alone(mode: Mode) {
-    let setup = Setup::new(mode).key("acme", "admin").key("ops", "operator").key("rival", "admin");
+    let setup =
+        StackBuilder::new(mode).key("acme", "admin").key("ops", "operator").key("rival", "admin");
     let stack = setup.start().await;
     let [acme, ops, rival] = [0, 1, 2].map(|key| stack.anonymous().bearer(stack.key(key)));
     let task = id(&send(&acme, "!fail").await);
@@ -218,31 +220,31 @@ async fn dead_letters_of_all_owners_are_for_operators_alone(mode: Mode) {
         assert_eq!(acme.get(&path).await.json()["error"]["code"], "PERMISSION_DENIED");
     }
     assert_eq!(post(&acme, &format!("{letter}/redrive")).await.status, 403);
-    ops.call_error("SendMessage", longhaul_tests::talk::message("not for operators")).await;
+    ops.call_error("SendMessage", longhaul_tests::tasks::message("not for operators")).await;
 
     assert_eq!(dead(&ops, "").await[0]["owner"], "acme");
     assert!(dead(&ops, "?owner=rival").await.is_empty());
     assert_eq!(post(&ops, &format!("/rival/{task}/redrive")).await.status, 404);
     let redriven = post(&ops, &format!("{letter}/redrive")).await.json();
     let new = redriven["taskId"].as_str().expect("the new task");
-    until(&acme, new, "FAILED").await;
+    wait_for_state(&acme, new, "FAILED").await;
     let hidden = rival.call_error("GetTask", json!({"id": new})).await;
     assert_eq!(hidden.code, -32001, "it is the owner's of the dead one");
 }
 
 async fn each_way_to_fail_names_itself(mode: Mode) {
     let narrow = "name = \"narrow\"\nexecutor = \"script\"\nconcurrency = 1";
-    let stack = Setup::new(mode).agent(narrow).start().await;
+    let stack = StackBuilder::new(mode).agent(narrow).start().await;
     let client = stack.client();
     let one_place = client.clone().rpc_path("/agents/narrow");
-    let blocking = id(&begin(&one_place, "!hang").await);
+    let blocking = id(&start_working(&one_place, "!hang").await);
     let (fatal, used_up, slow, silent, queued, late) = tokio::join!(
         send(&client, "!fail"),
         send_durable(&client, "!flaky 9; retry-after 10", json!({"maxAttempts": 2})),
         send_durable(&client, "!hang", json!({"timeout": 0.3, "maxAttempts": 1})),
         send_durable(&client, "!wait 60000", json!({"noProgressTimeout": 0.3, "maxAttempts": 1})),
         send_durable(&one_place, "never", json!({"queueTimeout": 0.3})),
-        too_late(&client),
+        expired_task(&client),
     );
     one_place.call("CancelTask", json!({"id": blocking})).await;
     for (task, because, attempts) in [

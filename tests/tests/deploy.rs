@@ -1,26 +1,28 @@
-//! A rolling restart under load: every process is replaced in good order, one after the other.
+//! A rolling restart under load: every process is drained and replaced, one after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::follow::follow;
-use longhaul_tests::talk::{LIMIT, at_once, fold, get, id, message, state, task_of};
-use longhaul_tests::{Client, Mode, Setup, Stack};
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, fold, get, id, message, return_immediately, state, task_of,
+};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder};
 
-/// Sends tasks until it is told to stop, and says how many have completed.
+/// Sends tasks until `over` is set, and returns the number of completed ones.
 async fn sender(clients: [Client; 2], over: Arc<AtomicBool>) -> usize {
     let mut done = 0;
     while !over.load(Ordering::Relaxed) {
-        let completed = tokio::time::timeout(LIMIT, complete_one(&clients)).await;
+        let completed = tokio::time::timeout(TASK_TIMEOUT, complete_one(&clients)).await;
         completed.expect("a task completes and its client hears of it");
         done += 1;
     }
     done
 }
 
-/// Sends one task; a send that gets no answer, or not the finished task, is repeated on the other node.
+/// Sends one task; retries on the other node until a response has the completed task.
 async fn complete_one(clients: &[Client; 2]) {
     let params = message("!chunks 5 20 30; complete");
     for client in clients.iter().cycle() {
@@ -36,22 +38,22 @@ async fn complete_one(clients: &[Client; 2]) {
 async fn restart_everything(stack: &mut Stack) {
     for worker in 0..2 {
         stack.workers()[worker].running().sigterm();
-        assert_eq!(stack.workers()[worker].running().wait_exit(LIMIT), Exit::Code(0));
+        assert_eq!(stack.workers()[worker].running().wait_exit(TASK_TIMEOUT), ProcessExit::Code(0));
         stack.start_worker(worker).await;
     }
     for node in 0..2 {
         stack.nodes()[node].running().sigterm();
-        assert_eq!(stack.nodes()[node].running().wait_exit(LIMIT), Exit::Code(0));
+        assert_eq!(stack.nodes()[node].running().wait_exit(TASK_TIMEOUT), ProcessExit::Code(0));
         stack.start_node(node).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_loses_nothing_breaks_no_stream_and_burns_no_attempt() {
-    let mut stack = Setup::new(Mode::Distributed).nodes(2).workers(2).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).nodes(2).workers(2).start().await;
     let clients = || [stack.client_at(0), stack.client_at(1)];
     let long = message("!chunks 150 20 100; complete");
-    let long = id(&task_of(stack.client().call("SendMessage", at_once(long)).await));
+    let long = id(&task_of(stack.client().call("SendMessage", return_immediately(long)).await));
     let over = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..8)
         .map(|_| longhaul_runtime::spawn("sender", sender(clients(), Arc::clone(&over))))

@@ -1,16 +1,16 @@
-//! A real document is processed by a plugin in Python for the official SDK, in one process and on Postgres and RabbitMQ; and
-//! it is whole when the worker that had it is killed in the middle.
+//! A real document is processed by a Python plugin for the official SDK, in one process and on
+//! Postgres and RabbitMQ. The result is complete even when its worker is killed in the middle.
 //!
-//! The checks on what the SDK sees are in `tests/python/documents_client.py`, a scenario a promise.
+//! The SDK's checks are in `tests/python/documents_client.py`, one scenario for each promise.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::port::Port;
-use longhaul_tests::process::{Launch, Longhaul};
+use longhaul_tests::process::{ProcessBuilder, TestProcess};
 use longhaul_tests::{Broker, Database, eventually, paths};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,7 +22,8 @@ fn example() -> PathBuf {
     paths::workspace().join("examples/documents")
 }
 
-/// The path with the Python of the tests first: the example's configuration says `python3`, as in an active environment.
+/// A search path that begins with the tests' Python: the example's configuration says `python3`, as
+/// in an active environment.
 fn search_path() -> OsString {
     let python = paths::python();
     let folder = python.parent().expect("the interpreter is in a folder").to_owned();
@@ -30,25 +31,25 @@ fn search_path() -> OsString {
     env::join_paths([folder].into_iter().chain(env::split_paths(&rest))).expect("no odd folder")
 }
 
-/// `longhaul` with the example's configuration and what its plugin needs.
-fn longhaul(arguments: &[&str]) -> Launch {
+/// `longhaul` with the example's configuration and its plugin's environment.
+fn longhaul(arguments: &[&str]) -> ProcessBuilder {
     let config = example().join("longhaul.toml");
     let mut all: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     all.extend(["--config".into(), config.into()]);
-    Launch::longhaul(all)
+    ProcessBuilder::longhaul(all)
         .env("PATH", search_path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("DOCUMENTS_ALLOW_PRIVATE_URLS", "1")
 }
 
-fn python(arguments: &[&str]) -> Launch {
-    Launch::program(paths::python(), arguments)
+fn python(arguments: &[&str]) -> ProcessBuilder {
+    ProcessBuilder::program(paths::python(), arguments)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(&example())
 }
 
-/// Starts the SDK's side: these scenarios one after the other.
-fn start_client(bases: &[&str], key: Option<&str>, scenarios: &[&str]) -> Longhaul {
+/// Starts the SDK client with these scenarios, in order.
+fn start_client(bases: &[&str], key: Option<&str>, scenarios: &[&str]) -> TestProcess {
     let script = paths::workspace().join("tests/python/documents_client.py");
     let mut arguments = vec![script.to_str().expect("the workspace's path is text")];
     arguments.extend(bases);
@@ -57,10 +58,11 @@ fn start_client(bases: &[&str], key: Option<&str>, scenarios: &[&str]) -> Longha
     python(&arguments).start()
 }
 
-/// Waits for the SDK's side; panics with what it said when it found a promise broken. Answers with a line of each scenario.
-fn results(client: &Longhaul) -> Vec<Value> {
+/// Waits for the SDK client; panics with its output when a promise is broken. Returns a line for
+/// each scenario.
+fn results(client: &TestProcess) -> Vec<Value> {
     let exit = client.wait_exit(CLIENT_LIMIT);
-    assert_eq!(exit, Exit::Code(0), "{}\n{}", client.stdout(), client.stderr());
+    assert_eq!(exit, ProcessExit::Code(0), "{}\n{}", client.stdout(), client.stderr());
     let lines = client.stdout();
     lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
@@ -71,9 +73,9 @@ fn names(results: &[Value]) -> Vec<&str> {
 
 const SCENARIOS: [&str; 7] = ["pages", "asks", "url", "broken", "several", "large", "cancel"];
 
-/// `longhaul dev` with the example.
+/// `longhaul dev` running the example.
 struct Dev {
-    process: Longhaul,
+    process: TestProcess,
     base: String,
     _port: Port,
     _data: TempDir,
@@ -94,8 +96,8 @@ impl Dev {
 
 /// Two API nodes and two workers on Postgres and RabbitMQ.
 struct Fleet {
-    apis: Vec<(Longhaul, Port)>,
-    workers: Vec<(Longhaul, Port)>,
+    apis: Vec<(TestProcess, Port)>,
+    workers: Vec<(TestProcess, Port)>,
     key: String,
     database: Database,
     _broker: Broker,
@@ -105,7 +107,7 @@ impl Fleet {
     async fn start() -> Self {
         let (database, broker) = (Database::create(), Broker::shared());
         let url = database.url();
-        let on_servers = |launch: Launch| {
+        let on_servers = |launch: ProcessBuilder| {
             launch
                 .env("LONGHAUL_DATABASE_URL", &url)
                 .env("LONGHAUL_AMQP_URL", broker.url())
@@ -114,7 +116,7 @@ impl Fleet {
         let finished = |arguments: &[&str]| {
             let process = on_servers(longhaul(arguments)).start();
             let exit = process.wait_exit(Duration::from_secs(60));
-            assert_eq!(exit, Exit::Code(0), "{arguments:?}: {}", process.stderr());
+            assert_eq!(exit, ProcessExit::Code(0), "{arguments:?}: {}", process.stderr());
             process.stdout().trim().to_owned()
         };
         finished(&["migrate"]);
@@ -139,15 +141,15 @@ impl Fleet {
         fleet
     }
 
-    fn client(&self, scenarios: &[&str]) -> Longhaul {
+    fn client(&self, scenarios: &[&str]) -> TestProcess {
         let bases: Vec<String> =
             self.apis.iter().map(|(_, port)| format!("http://{}", port.address())).collect();
         let bases: Vec<&str> = bases.iter().map(String::as_str).collect();
         start_client(&bases, Some(&self.key), scenarios)
     }
 
-    /// The worker in whose hands a task has left more than so many entries in its log.
-    async fn worker_in_the_middle(&self, entries: u32) -> &Longhaul {
+    /// The worker that runs a task with more than this many log entries.
+    async fn worker_in_the_middle(&self, entries: u32) -> &TestProcess {
         let sql = format!(
             "select w.name from runs r join workers w on w.worker_id = r.worker
              join task_state s using (owner_id, task_id) where s.last_seq > {entries}"
@@ -160,7 +162,7 @@ impl Fleet {
         .await
     }
 
-    /// How many tasks are queued or running.
+    /// Number of tasks that are queued or running.
     fn open_tasks(&self) -> String {
         self.database.sql("select count(*) from runs")
     }
@@ -169,7 +171,7 @@ impl Fleet {
 #[test]
 fn the_plugins_own_tests_pass() {
     let tests = python(&["-m", "unittest", "discover", "-s", "tests"]).start();
-    assert_eq!(tests.wait_exit(CLIENT_LIMIT), Exit::Code(0), "{}", tests.stderr());
+    assert_eq!(tests.wait_exit(CLIENT_LIMIT), ProcessExit::Code(0), "{}", tests.stderr());
     assert!(!tests.stderr().contains("Ran 0 tests"), "{}", tests.stderr());
 }
 
@@ -211,7 +213,8 @@ async fn a_document_whose_worker_is_killed_is_completed_by_the_other_with_each_p
     assert_eq!(names(&results), ["survive"]);
     let survivors = fleet.workers.iter().filter(|(worker, _)| worker.is_running()).count();
     assert_eq!(survivors, 1);
-    // It went on behind what was safe: the artifact was begun once, and no page was streamed twice.
+    // The second run resumed after the last checkpoint: the artifact was begun once, and no page
+    // was streamed twice.
     assert_eq!((&results[0]["begun"], &results[0]["chunks"]), (&1.into(), &800.into()));
     assert_eq!(fleet.open_tasks(), "0", "nothing is left to run");
 }

@@ -1,14 +1,14 @@
-//! Nothing that was acknowledged is lost, whichever process dies and whenever.
+//! No acknowledged write is lost, whichever process dies at any time.
 
 use std::time::Duration;
 
 use futures::future::join_all;
-use longhaul_tests::child::Exit;
-use longhaul_tests::talk::{
-    LIMIT, artifact_texts, at_once, begin, get, id, message, reply_to, send, start, state, stream,
-    task_of, texts, until, until_parts,
+use longhaul_tests::child::ProcessExit;
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, artifact_texts, get, id, message, reply_to, return_immediately, send, start,
+    start_working, state, stream, task_of, texts, wait_for_parts, wait_for_state,
 };
-use longhaul_tests::{Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::{Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -30,11 +30,11 @@ fn numbers(last: u32) -> Vec<String> {
     (1..=last).map(|number| format!("{number:07}")).collect()
 }
 
-/// Everything the log has of a task, as events.
+/// A task's whole log, as events.
 async fn replay(stack: &Stack, task: &str) -> Vec<Value> {
     let client = stack.client().header("last-event-id", "0");
     let mut stream = client.stream("SubscribeToTask", json!({"id": task})).await;
-    stream.collect_results(LIMIT).await.into_iter().map(|(_, event)| event).collect()
+    stream.collect_results(TASK_TIMEOUT).await.into_iter().map(|(_, event)| event).collect()
 }
 
 fn assert_gapless(stack: &Stack, task: &str) {
@@ -47,11 +47,11 @@ fn assert_gapless(stack: &Stack, task: &str) {
 }
 
 async fn a_task_whose_worker_is_killed_runs_again_and_completes(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let task = id(&start(&stack.client(), "!chunks 40 20 50").await);
-    until_parts(&stack.client(), &task, 5).await;
+    wait_for_parts(&stack.client(), &task, 5).await;
     stack.replace_workers().await;
-    let done = until(&stack.client(), &task, "COMPLETED").await;
+    let done = wait_for_state(&stack.client(), &task, "COMPLETED").await;
     assert_eq!(
         chunk_numbers(&done),
         numbers(40),
@@ -68,7 +68,8 @@ async fn a_task_whose_worker_is_killed_runs_again_and_completes(mode: Mode) {
 }
 
 async fn every_task_of_a_killed_worker_completes(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().set("worker.concurrency", "8").start().await;
+    let mut stack =
+        StackBuilder::new(mode).short_lease().set("worker.concurrency", "8").start().await;
     let client = stack.client();
     let tasks =
         join_all((0..30).map(|n| {
@@ -78,17 +79,17 @@ async fn every_task_of_a_killed_worker_completes(mode: Mode) {
             }
         }))
         .await;
-    until(&client, &tasks[0], "WORKING").await;
+    wait_for_state(&client, &tasks[0], "WORKING").await;
     stack.replace_workers().await;
     for (n, task) in tasks.iter().enumerate() {
-        let done = until(&stack.client(), task, "COMPLETED").await;
+        let done = wait_for_state(&stack.client(), task, "COMPLETED").await;
         assert_eq!(chunk_numbers(&done).len(), n + 1);
         assert_gapless(&stack, task);
     }
 }
 
 async fn a_task_acknowledged_before_its_node_is_killed_completes(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let client = stack.client();
     let tasks = join_all((0..20).map(|_| {
         let client = client.clone();
@@ -98,13 +99,13 @@ async fn a_task_acknowledged_before_its_node_is_killed_completes(mode: Mode) {
     stack.kill_node(0);
     stack.start_node(0).await;
     for task in tasks {
-        let done = until(&stack.client(), &task, "COMPLETED").await;
+        let done = wait_for_state(&stack.client(), &task, "COMPLETED").await;
         assert_eq!(texts(&done["status"]["message"]["parts"]), ["survived"]);
     }
 }
 
 async fn a_retryable_failure_is_tried_again_and_completes(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let task = send(&stack.client(), "!chunks 2; flaky 1; complete at last").await;
     assert_eq!(state(&task), "COMPLETED");
     assert_eq!(chunk_numbers(&task), numbers(2), "the second attempt replaces the first's");
@@ -114,7 +115,7 @@ async fn a_retryable_failure_is_tried_again_and_completes(mode: Mode) {
 
 async fn attempts_that_are_used_up_fail_the_task_with_its_cause(mode: Mode) {
     let agent = "name = \"twice\"\nexecutor = \"script\"\nmax_attempts = 2";
-    let stack = Setup::new(mode).agent(agent).start().await;
+    let stack = StackBuilder::new(mode).agent(agent).start().await;
     let client = stack.client().rpc_path("/agents/twice");
     let task = send(&client, "!flaky 5").await;
     assert_eq!(state(&task), "FAILED");
@@ -128,7 +129,7 @@ async fn attempts_that_are_used_up_fail_the_task_with_its_cause(mode: Mode) {
 }
 
 async fn a_panic_of_an_executor_counts_as_a_failed_attempt(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let task = send(&stack.client(), "!panic 1; complete").await;
     assert_eq!(state(&task), "COMPLETED");
     assert_eq!(state(&send(&stack.client(), "the worker lives").await), "COMPLETED");
@@ -137,7 +138,7 @@ async fn a_panic_of_an_executor_counts_as_a_failed_attempt(mode: Mode) {
 
 async fn an_attempt_that_takes_too_long_is_stopped(mode: Mode) {
     let agent = "name = \"brief\"\nexecutor = \"script\"\ntimeout = \"1s\"\nmax_attempts = 1";
-    let stack = Setup::new(mode).agent(agent).start().await;
+    let stack = StackBuilder::new(mode).agent(agent).start().await;
     let client = stack.client().rpc_path("/agents/brief");
     for text in ["!hang", "!hang forever", "!wait 60000"] {
         let task = send(&client, text).await;
@@ -147,15 +148,15 @@ async fn an_attempt_that_takes_too_long_is_stopped(mode: Mode) {
 }
 
 async fn a_stream_is_resumed_on_what_is_left_after_a_kill(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().nodes(2).start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().nodes(2).start().await;
     let mut stream = stream(&stack.client(), "!chunks 60 20 50").await;
     let mut seen = Vec::new();
     for _ in 0..10 {
-        seen.push(stream.next_result(LIMIT).await.expect("the task still runs"));
+        seen.push(stream.next_result(TASK_TIMEOUT).await.expect("the task still runs"));
     }
     let task = id(&seen[0].1["task"]);
     stack.kill_node(0);
-    while let Some(event) = stream.next_result(LIMIT).await {
+    while let Some(event) = stream.next_result(TASK_TIMEOUT).await {
         seen.push(event);
     }
     let cursor = seen.last().and_then(|(id, _)| id.clone()).expect("events have ids");
@@ -164,9 +165,9 @@ async fn a_stream_is_resumed_on_what_is_left_after_a_kill(mode: Mode) {
     }
     let client = stack.client_at(1).header("last-event-id", &cursor);
     let mut rest = client.stream("SubscribeToTask", json!({"id": task})).await;
-    seen.extend(rest.collect_results(LIMIT).await);
+    seen.extend(rest.collect_results(TASK_TIMEOUT).await);
     let events: Vec<Value> = seen.into_iter().map(|(_, event)| event).collect();
-    let folded = longhaul_tests::talk::fold(&events);
+    let folded = longhaul_tests::tasks::fold(&events);
     let task = get(&stack.client_at(1), &task).await;
     assert_eq!(folded["artifacts"], task["artifacts"]);
     assert_eq!(chunk_numbers(&task), numbers(60));
@@ -174,16 +175,16 @@ async fn a_stream_is_resumed_on_what_is_left_after_a_kill(mode: Mode) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_terminated_gives_its_task_back_unharmed() {
-    let mut stack = Setup::new(Mode::Distributed).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).start().await;
     let task = id(&start(&stack.client(), "!chunks 400 20 20; hang").await);
-    until_parts(&stack.client(), &task, 3).await;
+    wait_for_parts(&stack.client(), &task, 3).await;
     stack.add_worker().await;
     stack.workers()[0].running().sigterm();
-    assert_eq!(stack.workers()[0].running().wait_exit(LIMIT), Exit::Code(0));
+    assert_eq!(stack.workers()[0].running().wait_exit(TASK_TIMEOUT), ProcessExit::Code(0));
     let sql = format!("select attempt from runs where task_id = '{task}'");
     assert_eq!(stack.database().sql(&sql), "1", "giving back burns no attempt");
     let canceled = async {
-        longhaul_tests::eventually(LIMIT, "the other worker runs it", async || {
+        longhaul_tests::eventually(TASK_TIMEOUT, "the other worker runs it", async || {
             let sql = format!("select worker is not null from runs where task_id = '{task}'");
             let running = stack.database().sql(&sql);
             if running == "t" { Ok(()) } else { Err(running) }
@@ -192,18 +193,18 @@ async fn a_worker_that_is_terminated_gives_its_task_back_unharmed() {
         stack.client().call("CancelTask", json!({"id": task})).await
     };
     canceled.await;
-    until(&stack.client(), &task, "CANCELED").await;
+    wait_for_state(&stack.client(), &task, "CANCELED").await;
     assert_gapless(&stack, &task);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_given_back_by_one_worker_completes_on_another() {
-    let mut stack = Setup::new(Mode::Distributed).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).start().await;
     let task = id(&start(&stack.client(), "!chunks 60 20 50").await);
-    until_parts(&stack.client(), &task, 3).await;
+    wait_for_parts(&stack.client(), &task, 3).await;
     stack.add_worker().await;
     stack.workers()[0].running().sigterm();
-    let done = until(&stack.client(), &task, "COMPLETED").await;
+    let done = wait_for_state(&stack.client(), &task, "COMPLETED").await;
     assert_eq!(chunk_numbers(&done), numbers(60));
     let sql = format!("select max(attempt) from log where task_id = '{task}'");
     assert_eq!(stack.database().sql(&sql), "1");
@@ -211,11 +212,11 @@ async fn a_task_given_back_by_one_worker_completes_on_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_node_closes_its_streams_and_clients_go_on_elsewhere() {
-    let stack = Setup::new(Mode::Distributed).nodes(2).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
     let mut first = stream(&stack.client(), "!chunks 100 20 30").await;
     let mut seen = Vec::new();
     for _ in 0..5 {
-        seen.push(first.next_result(LIMIT).await.expect("the task still runs"));
+        seen.push(first.next_result(TASK_TIMEOUT).await.expect("the task still runs"));
     }
     let task = id(&seen[0].1["task"]);
     let waits = {
@@ -223,7 +224,7 @@ async fn a_terminated_node_closes_its_streams_and_clients_go_on_elsewhere() {
         async move { task_of(client.call("SendMessage", message("!wait 30000")).await) }
     };
     let drain = async {
-        longhaul_tests::eventually(LIMIT, "the waiting send was accepted", async || {
+        longhaul_tests::eventually(TASK_TIMEOUT, "the waiting send was accepted", async || {
             let page = stack.client_at(1).call("ListTasks", json!({})).await;
             if page["totalSize"] == 2 { Ok(()) } else { Err(page) }
         })
@@ -236,11 +237,11 @@ async fn a_terminated_node_closes_its_streams_and_clients_go_on_elsewhere() {
         ["SUBMITTED", "WORKING"].contains(&state(&waited)),
         "a waiting send answers with the task as it is: {waited}"
     );
-    assert_eq!(stack.nodes()[0].running().wait_exit(LIMIT), Exit::Code(0));
+    assert_eq!(stack.nodes()[0].running().wait_exit(TASK_TIMEOUT), ProcessExit::Code(0));
     let cursor = seen.last().and_then(|(id, _)| id.clone()).expect("events have ids");
     let client = stack.client_at(1).header("last-event-id", &cursor);
     let mut rest = client.stream("SubscribeToTask", json!({"id": task})).await;
-    seen.extend(rest.collect_results(LIMIT).await);
+    seen.extend(rest.collect_results(TASK_TIMEOUT).await);
     let chunks: Vec<String> = seen
         .iter()
         .filter_map(|(_, e)| e["artifactUpdate"]["artifact"]["parts"][0]["text"].as_str())
@@ -251,30 +252,30 @@ async fn a_terminated_node_closes_its_streams_and_clients_go_on_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_worker_writes_nothing_after_its_lease() {
-    let mut stack = Setup::new(Mode::Distributed).short_lease().start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).short_lease().start().await;
     let task = id(&start(&stack.client(), "!chunks 60 20 50").await);
-    until_parts(&stack.client(), &task, 3).await;
+    wait_for_parts(&stack.client(), &task, 3).await;
     stack.workers()[0].running().sigstop();
     stack.add_worker().await;
-    let done = until(&stack.client(), &task, "COMPLETED").await;
+    let done = wait_for_state(&stack.client(), &task, "COMPLETED").await;
     stack.workers()[0].running().sigcont();
     assert_eq!(chunk_numbers(&done), numbers(60));
     let after = send(&stack.client(), "more work").await;
     assert_eq!(artifact_texts(&after), ["more work"]);
     stack.workers()[0].running().sigterm();
-    stack.workers()[0].running().wait_exit(LIMIT);
+    stack.workers()[0].running().wait_exit(TASK_TIMEOUT);
     assert_eq!(get(&stack.client(), &task).await, done);
     assert_gapless(&stack, &task);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_dev_keeps_its_tasks_for_the_next_start() {
-    let mut stack = Setup::new(Mode::Embedded).short_lease().start().await;
-    let task = id(&begin(&stack.client(), "!listen 1; complete").await);
-    until(&stack.client(), &task, "WORKING").await;
+    let mut stack = StackBuilder::new(Mode::Embedded).short_lease().start().await;
+    let task = id(&start_working(&stack.client(), "!listen 1; complete").await);
+    wait_for_state(&stack.client(), &task, "WORKING").await;
     stack.nodes()[0].running().sigterm();
-    assert_eq!(stack.nodes()[0].running().wait_exit(LIMIT), Exit::Code(0));
+    assert_eq!(stack.nodes()[0].running().wait_exit(TASK_TIMEOUT), ProcessExit::Code(0));
     stack.start_node(0).await;
-    stack.client().call("SendMessage", at_once(reply_to(&task, "go"))).await;
-    until(&stack.client(), &task, "COMPLETED").await;
+    stack.client().call("SendMessage", return_immediately(reply_to(&task, "go"))).await;
+    wait_for_state(&stack.client(), &task, "COMPLETED").await;
 }

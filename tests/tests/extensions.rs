@@ -1,8 +1,10 @@
-//! What agents declare of themselves: extensions, which clients activate or must, and cards for everybody, for some, and for each
-//! version of the protocol.
+//! Declarations of agents: extensions, which clients may or must activate, and cards that are
+//! public, restricted, or for one protocol version.
 
-use longhaul_tests::talk::{at_once, get, id, message, reply_to, send, state, task_of, with};
-use longhaul_tests::{Client, Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::tasks::{
+    get, id, message, reply_to, return_immediately, send, state, task_of, with,
+};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -36,8 +38,8 @@ params = { accuracy = "m", most = 1.5 }
 [[agent.extension]]
 uri = "urn:example:units:v1""#;
 
-fn places(mode: Mode) -> Setup {
-    Setup::new(mode).agent(PLACES)
+fn places(mode: Mode) -> StackBuilder {
+    StackBuilder::new(mode).agent(PLACES)
 }
 
 fn at(stack: &Stack) -> Client {
@@ -88,10 +90,10 @@ async fn a_required_extension_is_asked_of_whoever_sends_a_message(mode: Mode) {
     }
     let on_the_message = with(message("hello"), "/message/extensions", json!([PLACE]));
     let task = task_of(plain.call("SendMessage", on_the_message).await);
-    // Whoever only reads need not know it, and the agent at the root requires nothing.
+    // Read-only calls need not activate it, and the agent at the root requires nothing.
     assert_eq!(get(&plain, &id(&task)).await["id"], task["id"]);
     assert_eq!(state(&send(&stack.client(), "hello").await), "COMPLETED");
-    // A follow-up is a message, too, whatever address it comes to.
+    // A follow-up is a message, too, at whatever address it arrives.
     let error = stack.client().call_error("SendMessage", reply_to(&id(&task), "more")).await;
     assert_eq!(error.code, -32008, "{error:?}");
 }
@@ -100,14 +102,15 @@ async fn what_is_activated_is_named_in_the_answer_and_kept_with_the_message(mode
     let stack = places(mode).start().await;
     let asked = format!("urn:nobodys, {UNITS},{PLACE}, {DURABILITY}");
     let client = at(&stack).header("a2a-extensions", &asked);
-    let params = with(at_once(message("hello")), "/message/extensions", json!(["urn:unknown"]));
+    let params =
+        with(return_immediately(message("hello")), "/message/extensions", json!(["urn:unknown"]));
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params});
     let answer = client.post("/agents/places", call.to_string()).await;
     assert_eq!(answer.header("a2a-extensions"), format!("{DURABILITY}, {UNITS}, {PLACE}"));
     let task = &answer.json()["result"]["task"];
     let said = &get(&at(&stack), &id(task)).await["history"][0];
     assert_eq!(said["extensions"], json!(["urn:unknown", UNITS, PLACE]));
-    // The same message again is the same, whatever is activated now.
+    // A repeated message is a duplicate, whichever extensions are active now.
     let fewer = at(&stack).header("a2a-extensions", PLACE);
     let again = task_of(fewer.call("SendMessage", call["params"].clone()).await);
     assert_eq!(again["id"], task["id"]);
@@ -135,7 +138,7 @@ async fn an_extended_card_is_for_whoever_shows_a_key(mode: Mode) {
     let nobody = stack.anonymous();
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "GetExtendedAgentCard"});
     assert_eq!(nobody.post("/agents/places", call.to_string()).await.status, 401);
-    // What the agent at the root shows to everybody is all that there is.
+    // The root agent's public card is the whole card.
     assert_eq!(
         card(&nobody, "/.well-known/agent-card.json").await["capabilities"]["extendedAgentCard"],
         false

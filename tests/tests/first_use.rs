@@ -1,12 +1,13 @@
-//! What somebody sees who tries Longhaul from the command line: why tasks fail, what there is, and what to do next.
+//! First use from the command line: reasons for failed tasks, available agents, and hints on next
+//! steps.
 
 use std::fs;
 
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::port::Port;
-use longhaul_tests::process::{Launch, Longhaul};
-use longhaul_tests::talk::{LIMIT, id, send};
-use longhaul_tests::{Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::process::{ProcessBuilder, TestProcess};
+use longhaul_tests::tasks::{TASK_TIMEOUT, id, send};
+use longhaul_tests::{Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::Value;
 
 on_both_modes!(
@@ -15,14 +16,14 @@ on_both_modes!(
     what_there_is_can_be_found,
 );
 
-fn run(stack: &Stack, arguments: &[&str]) -> Longhaul {
+fn run(stack: &Stack, arguments: &[&str]) -> TestProcess {
     stack.command(arguments).env("LONGHAUL_URL", stack.base()).start()
 }
 
-/// The output of a command that ends with this code, and its complaints.
-fn ended(process: &Longhaul, code: i32) -> (String, String) {
-    let (exit, out, error) = (process.wait_exit(LIMIT), process.stdout(), process.stderr());
-    assert_eq!(exit, Exit::Code(code), "{out}{error}");
+/// The output of a command that ends with this code, and its errors.
+fn ended(process: &TestProcess, code: i32) -> (String, String) {
+    let (exit, out, error) = (process.wait_exit(TASK_TIMEOUT), process.stdout(), process.stderr());
+    assert_eq!(exit, ProcessExit::Code(code), "{out}{error}");
     (out, error)
 }
 
@@ -31,7 +32,7 @@ fn task_of(shown: &str) -> &str {
     id.unwrap_or_else(|| panic!("no task in {shown}"))
 }
 
-/// The line of a log with this event, as JSON.
+/// The log line with this event, as JSON.
 fn logged(stack: &Stack, event: &str) -> Value {
     let logs = stack.logs();
     let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -40,7 +41,7 @@ fn logged(stack: &Stack, event: &str) -> Value {
 }
 
 async fn failed_attempts_are_seen_with_their_causes(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let (shown, _) = ended(&run(&stack, &["tasks", "send", "!flaky 2; complete well"]), 0);
     let attempt = |number: u32| {
         format!("attempt {number} failed: failed as asked in attempt {number}; the next in ")
@@ -73,7 +74,7 @@ async fn failed_attempts_are_seen_with_their_causes(mode: Mode) {
 }
 
 async fn a_final_failure_says_why(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let (shown, _) = ended(&run(&stack, &["tasks", "send", "!fail it is broken"]), 3);
     assert!(shown.contains("it is broken") && shown.contains("fatal"), "{shown}");
     let line = logged(&stack, "task failed");
@@ -83,7 +84,7 @@ async fn a_final_failure_says_why(mode: Mode) {
 }
 
 async fn what_there_is_can_be_found(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let task = id(&send(&stack.client(), "hello").await);
     let (listed, _) = ended(&run(&stack, &["tasks", "list"]), 0);
     assert!(listed.starts_with("TASK") && listed.contains("AGENT"), "{listed}");
@@ -102,7 +103,7 @@ async fn what_there_is_can_be_found(mode: Mode) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_artifact_is_saved_and_the_screen_names_the_files() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let out = stack.folder().join("out");
     let folder = out.display().to_string();
     let text = "!chunks 3 12; artifact data; complete";
@@ -128,10 +129,11 @@ async fn every_artifact_is_saved_and_the_screen_names_the_files() {
 async fn who_cannot_get_in_is_told_why() {
     let nowhere = Port::reserve();
     let url = format!("http://{}", nowhere.address());
-    let (_, complaint) = ended(&Launch::longhaul(["tasks", "list", "--url", &url]).start(), 1);
+    let (_, complaint) =
+        ended(&ProcessBuilder::longhaul(["tasks", "list", "--url", &url]).start(), 1);
     assert!(complaint.contains("`longhaul dev` starts one"), "{complaint}");
 
-    let stack = Setup::new(Mode::Embedded).key("alice", "read,write").start().await;
+    let stack = StackBuilder::new(Mode::Embedded).key("alice", "read,write").start().await;
     let tls = stack.base().replace("http://", "https://");
     let (_, complaint) = ended(&run(&stack, &["tasks", "list", "--url", &tls]), 1);
     assert!(complaint.contains("does not speak TLS: use http://"), "{complaint}");
@@ -149,7 +151,7 @@ async fn localhost_is_an_address_to_listen_on() {
     let (port, folder) = (Port::reserve(), tempfile::TempDir::new().expect("a folder"));
     let listen = format!("localhost:{}", port.number());
     let data = folder.path().join("data").display().to_string();
-    let node = Launch::longhaul(["dev", "--listen", &listen, "--data", &data]);
+    let node = ProcessBuilder::longhaul(["dev", "--listen", &listen, "--data", &data]);
     let node = node.current_dir(folder.path()).start();
     node.wait_ready(&format!("http://{}", port.address())).await;
 }

@@ -1,11 +1,12 @@
-//! HTTP+JSON: the same tasks as over JSON-RPC, under their own addresses, with statuses for errors and streams without an
-//! envelope, for clients of 1.0 and of 0.3.
+//! HTTP+JSON: the same tasks as over JSON-RPC at their own addresses, with HTTP statuses for errors
+//! and streams without an envelope, for clients of 1.0 and 0.3.
 
 use longhaul_tests::sse::EventStream;
-use longhaul_tests::talk::{
-    LIMIT, at_once, fold, get, id, message, send, start, state, task_of, until, until_parts, with,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, fold, get, id, message, return_immediately, send, start, state, task_of,
+    wait_for_parts, wait_for_state, with,
 };
-use longhaul_tests::{Client, Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ on_both_modes!(
     clients_of_0_3_are_served_under_v1,
 );
 
-/// Posts parameters, and gives what a send answers with.
+/// Posts parameters and returns the send's result.
 async fn post(client: &Client, path: &str, params: &Value) -> Value {
     let answer = client.post(path, params.to_string()).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -54,7 +55,7 @@ type Events = Vec<(Option<String>, Value)>;
 
 async fn rest(mut stream: EventStream) -> Events {
     let mut all = Vec::new();
-    while let Some(event) = stream.next(LIMIT).await {
+    while let Some(event) = stream.next(TASK_TIMEOUT).await {
         let value = event.json();
         all.push((event.id, value));
     }
@@ -62,7 +63,7 @@ async fn rest(mut stream: EventStream) -> Events {
 }
 
 async fn a_task_is_the_same_as_over_json_rpc(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let params = with(message("!progress 2; chunks 2; artifact data"), "/metadata/k", json!(1.0));
     let answer = client.post("/message:send", params.to_string()).await;
@@ -84,15 +85,15 @@ async fn a_task_is_the_same_as_over_json_rpc(mode: Mode) {
 }
 
 async fn a_send_that_is_repeated_finds_its_task(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
-    let params = at_once(message("!ask"));
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
+    let params = return_immediately(message("!ask"));
     let first = task_of(post(&stack.client(), "/message:send", &params).await);
     let again = task_of(stack.client_at(1).call("SendMessage", params).await);
     assert_eq!(id(&first), id(&again));
 }
 
 async fn a_stream_holds_the_events_of_json_rpc(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let params = message("!progress 3; chunks 20; artifact mixed");
     let stream = open(&client, Method::POST, "/message:stream", &params.to_string()).await;
@@ -105,18 +106,18 @@ async fn a_stream_holds_the_events_of_json_rpc(mode: Mode) {
     assert_eq!((&folded["status"], &folded["artifacts"]), (&whole["status"], &whole["artifacts"]));
     let rpc = client.header("last-event-id", "0");
     let mut rpc = rpc.stream("SubscribeToTask", json!({"id": task})).await;
-    assert_eq!(rpc.collect_results(LIMIT).await, events[1..]);
+    assert_eq!(rpc.collect_results(TASK_TIMEOUT).await, events[1..]);
 }
 
 async fn a_stream_that_was_cut_goes_on_at_another_node(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     let task = id(&start(&client, "!chunks 400 20 5").await);
-    until_parts(&client, &task, 5).await;
+    wait_for_parts(&client, &task, 5).await;
     let mut first = subscribe(&stack, 0, &task, Some("0")).await;
     let mut seen = Vec::new();
     for _ in 0..20 {
-        let event = first.next(LIMIT).await.expect("the task still runs");
+        let event = first.next(TASK_TIMEOUT).await.expect("the task still runs");
         seen.push((event.id.clone(), event.json()));
     }
     drop(first);
@@ -135,7 +136,7 @@ async fn a_stream_that_was_cut_goes_on_at_another_node(mode: Mode) {
 }
 
 async fn a_list_takes_every_filter_from_the_query(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     send(&client, "!fail").await;
     let asking = with(message("!ask"), "/message/contextId", json!("a b+c&d"));
@@ -177,10 +178,10 @@ async fn a_list_takes_every_filter_from_the_query(mode: Mode) {
 }
 
 async fn a_running_task_is_canceled_once(mode: Mode) {
-    let stack = Setup::new(mode).set("server.cancel_grace", "20s").start().await;
+    let stack = StackBuilder::new(mode).set("server.cancel_grace", "20s").start().await;
     let client = stack.client();
     let task = id(&start(&client, "!hang").await);
-    until(&client, &task, "WORKING").await;
+    wait_for_state(&client, &task, "WORKING").await;
     let path = format!("/tasks/{task}:cancel");
     let canceled = client.post(&path, "").await;
     assert_eq!((canceled.status, state(&canceled.json())), (200, "CANCELED"));
@@ -192,7 +193,7 @@ async fn a_running_task_is_canceled_once(mode: Mode) {
 }
 
 async fn errors_have_the_status_of_the_specification(mode: Mode) {
-    let stack = Setup::new(mode).set("server.max_body_bytes", "100000").start().await;
+    let stack = StackBuilder::new(mode).set("server.max_body_bytes", "100000").start().await;
     let client = stack.client();
     let ended = id(&send(&client, "done").await);
     let reply = with(message("more"), "/message/taskId", json!(ended)).to_string();
@@ -241,7 +242,7 @@ async fn errors_have_the_status_of_the_specification(mode: Mode) {
 }
 
 async fn keys_and_scopes_are_asked_for(mode: Mode) {
-    let stack = Setup::new(mode).key("alice", "read").key("bob", "write").start().await;
+    let stack = StackBuilder::new(mode).key("alice", "read").key("bob", "write").start().await;
     let (alice, bob) = (stack.client(), stack.anonymous().bearer(stack.key(1)));
     let nobody = stack.anonymous().get("/tasks").await;
     assert_eq!(nobody.status, 401);
@@ -259,7 +260,7 @@ async fn keys_and_scopes_are_asked_for(mode: Mode) {
 }
 
 async fn agents_are_found_by_address_and_by_tenant(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for root in ["/agents/echo", "/agents/echo/a2a", "/echo", "/agents/echo/echo"] {
         let sent = task_of(post(&client, &format!("{root}/message:send"), &message("!ask")).await);
@@ -273,7 +274,7 @@ async fn agents_are_found_by_address_and_by_tenant(mode: Mode) {
 }
 
 async fn clients_of_0_3_are_served_under_v1(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client().without_header("a2a-version");
     let say = |text: &str, blocking: bool| {
         let mut params = message("");

@@ -1,10 +1,10 @@
-//! Conversations: questions, answers, and messages to tasks that run.
+//! Conversations: questions, replies, and messages to running tasks.
 
-use longhaul_tests::talk::{
-    artifact_texts, at_once, begin, get, id, reply_to, send, state, task_of, texts, until,
-    violations, with,
+use longhaul_tests::tasks::{
+    artifact_texts, get, id, reply_to, return_immediately, send, start_working, state, task_of,
+    texts, violations, wait_for_state, with,
 };
-use longhaul_tests::{Mode, Setup, on_both_modes};
+use longhaul_tests::{Mode, StackBuilder, on_both_modes};
 use serde_json::json;
 
 on_both_modes!(
@@ -21,7 +21,7 @@ on_both_modes!(
 );
 
 async fn an_answer_by_task_id_resumes_the_task(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let task = send(&stack.client(), "!chunks 2 10; ask which one?").await;
     assert_eq!(state(&task), "INPUT_REQUIRED");
     let answered =
@@ -42,7 +42,7 @@ async fn an_answer_by_task_id_resumes_the_task(mode: Mode) {
 }
 
 async fn a_question_is_asked_until_the_answer_fits(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let mut task = send(&client, "!ask-until yes").await;
     for wrong in ["no", "perhaps"] {
@@ -56,7 +56,7 @@ async fn a_question_is_asked_until_the_answer_fits(mode: Mode) {
 }
 
 async fn an_answer_is_taken_by_another_worker_after_the_first_was_killed(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let task = send(&stack.client(), "!ask").await;
     stack.replace_workers().await;
     let answered = task_of(stack.client().call("SendMessage", reply_to(&id(&task), "go")).await);
@@ -64,7 +64,7 @@ async fn an_answer_is_taken_by_another_worker_after_the_first_was_killed(mode: M
 }
 
 async fn a_question_survives_a_restart_of_everything(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let task = send(&stack.client(), "!progress 2; ask still there?").await;
     stack.restart_all().await;
     assert_eq!(get(&stack.client(), &id(&task)).await, task, "nothing has changed");
@@ -73,31 +73,31 @@ async fn a_question_survives_a_restart_of_everything(mode: Mode) {
 }
 
 async fn a_message_to_a_running_task_is_offered_to_its_executor(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
-    let task = begin(&client, "!listen 2").await;
-    until(&client, &id(&task), "WORKING").await;
+    let task = start_working(&client, "!listen 2").await;
+    wait_for_state(&client, &id(&task), "WORKING").await;
     for text in ["first", "second"] {
-        let params = at_once(reply_to(&id(&task), text));
+        let params = return_immediately(reply_to(&id(&task), text));
         stack.client_at(1).call("SendMessage", params).await;
     }
-    let task = until(&client, &id(&task), "COMPLETED").await;
+    let task = wait_for_state(&client, &id(&task), "COMPLETED").await;
     let history = task.to_string();
     assert!(history.contains("heard: first") && history.contains("heard: second"), "{task}");
 }
 
 async fn a_message_that_comes_before_the_question_is_read_at_once(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
-    let task = begin(&client, "!wait 1500; ask").await;
-    // Another plan: the task would wait for it forever, had the question been the end of the run.
-    client.call("SendMessage", at_once(reply_to(&id(&task), "!complete read it"))).await;
-    let task = until(&client, &id(&task), "COMPLETED").await;
+    let task = start_working(&client, "!wait 1500; ask").await;
+    // A different plan: if the question had ended the run, the task would wait for it forever.
+    client.call("SendMessage", return_immediately(reply_to(&id(&task), "!complete read it"))).await;
+    let task = wait_for_state(&client, &id(&task), "COMPLETED").await;
     assert_eq!(texts(&task["status"]["message"]["parts"]), ["read it"]);
 }
 
 async fn an_answer_in_another_context_is_refused(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = send(&client, "!ask").await;
     let params = with(reply_to(&id(&task), "x"), "/message/contextId", json!("another"));
@@ -112,7 +112,7 @@ async fn an_answer_in_another_context_is_refused(mode: Mode) {
 }
 
 async fn an_ended_task_takes_no_more_messages(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for text in ["done", "!fail", "!reject", "!cancel"] {
         let task = send(&client, text).await;
@@ -126,7 +126,7 @@ async fn an_ended_task_takes_no_more_messages(mode: Mode) {
 }
 
 async fn an_answer_that_is_sent_twice_counts_once(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = send(&client, "!ask-until yes").await;
     let answer = reply_to(&id(&task), "no");
@@ -136,7 +136,7 @@ async fn an_answer_that_is_sent_twice_counts_once(mode: Mode) {
 }
 
 async fn an_unknown_task_takes_no_message(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for unknown in ["018f2f6e-7b7a-7000-8000-000000000001", "nonsense"] {
         for method in ["SendMessage", "SendStreamingMessage"] {

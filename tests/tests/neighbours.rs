@@ -1,17 +1,17 @@
-//! One owner who sends the worst that the limits allow, and another who must not notice.
+//! One owner sends the worst load that the limits allow, and another must not notice.
 
-use longhaul_tests::greedy::{Greed, peak_memory};
-use longhaul_tests::talk::{send, state};
-use longhaul_tests::{Mode, Setup, on_both_modes};
+use longhaul_tests::greedy::{GreedyLoad, peak_memory};
+use longhaul_tests::tasks::{send, state};
+use longhaul_tests::{Mode, StackBuilder, on_both_modes};
 
 on_both_modes!(a_greedy_owner_costs_another_nothing_but_time,);
 
-/// Most memory of a process of this stack: each of its 4 slots with a message and a history at their bounds, decoded, and the bodies
-/// that are being read.
+/// Peak memory of a process: each of its 4 slots with a message and a history at their limits,
+/// decoded, and the request bodies in flight.
 const MAX_RESIDENT_BYTES: u64 = 600 << 20;
 
 async fn a_greedy_owner_costs_another_nothing_but_time(mode: Mode) {
-    let stack = Setup::new(mode)
+    let stack = StackBuilder::new(mode)
         .key("quiet", "read,write")
         .key("greedy", "read,write")
         .set("worker.concurrency", "4")
@@ -25,7 +25,7 @@ async fn a_greedy_owner_costs_another_nothing_but_time(mode: Mode) {
             assert_eq!(state(&task), "COMPLETED", "nothing is refused to the other owner");
         }
     };
-    tokio::join!(Greed::SHORT.send(&greedy), quiet);
+    tokio::join!(GreedyLoad::TEST_SIZED.send(&greedy), quiet);
     for place in stack.nodes().iter().chain(stack.workers()) {
         let resident = peak_memory(place.running().pid());
         assert!(resident < MAX_RESIDENT_BYTES, "{} MiB", resident >> 20);

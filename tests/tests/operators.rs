@@ -1,11 +1,12 @@
-//! What an operator sees of queues and workers is what there is.
+//! Operator views of queues and workers show their real state.
 
 use futures::future::join_all;
-use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::{
-    LIMIT, at_once, begin, durable, id, send, start, state, task_of, until,
+use longhaul_tests::stack::expect_success;
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, durable, id, return_immediately, send, start, start_working, state, task_of,
+    wait_for_state,
 };
-use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, eventually, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes! {
@@ -16,15 +17,15 @@ on_both_modes! {
     held_back_tasks_are_canceled_run_out_of_time_and_let_others_by,
 }
 
-/// An agent with a limit of every kind.
+/// An agent with every kind of limit.
 const LIMITED: &str = "name = \"limited\"\nexecutor = \"script\"\n\n\
     [agent.limits]\nrunning = 2\nrunning_per_key = 1";
 
 async fn start_durable(client: &Client, text: &str, options: Value) -> String {
-    id(&task_of(client.call("SendMessage", at_once(durable(text, options))).await))
+    id(&task_of(client.call("SendMessage", return_immediately(durable(text, options))).await))
 }
 
-/// How it stands with an agent's queue.
+/// State of an agent's queue.
 async fn queue(client: &Client, agent: &str) -> Value {
     let queues = client.get("/operator/v1/queues").await.json();
     let mut of_agents = queues["queues"].as_array().into_iter().flatten();
@@ -32,19 +33,20 @@ async fn queue(client: &Client, agent: &str) -> Value {
 }
 
 fn command(stack: &Stack, name: &str) -> String {
-    succeed(&stack.command(&[name]).env("LONGHAUL_URL", stack.base()).start())
+    expect_success(&stack.command(&[name]).env("LONGHAUL_URL", stack.base()).start())
 }
 
 async fn queues_tell_what_waits_and_why(mode: Mode) {
-    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let stack = StackBuilder::new(mode).agent(LIMITED).start().await;
     let client = stack.client().rpc_path("/agents/limited");
     let mut tasks = Vec::new();
     for key in ["a", "b", "a", "a", "c"] {
         tasks.push(start_durable(&client, "!hang", json!({"concurrencyKey": key})).await);
     }
     tasks.push(start_durable(&client, "!hang", json!({"notBefore": "2090-01-01T00:00:00Z"})).await);
-    // A task that waits for its key is found to do so when its turn comes; until then it is ready.
-    eventually(LIMIT, "two run, three wait, one is for later", async || {
+    // A task that waits for its concurrency key is counted as waiting only once its turn comes;
+    // until then it is ready.
+    eventually(TASK_TIMEOUT, "two run, three wait, one is for later", async || {
         let queue = queue(&client, "limited").await;
         let count = |name: &str| queue[name].as_u64().unwrap_or_default();
         let waits = count("ready") + count("heldBack");
@@ -57,7 +59,7 @@ async fn queues_tell_what_waits_and_why(mode: Mode) {
     for task in &tasks {
         client.call("CancelTask", json!({"id": task})).await;
     }
-    eventually(LIMIT, "nothing is left", async || {
+    eventually(TASK_TIMEOUT, "nothing is left", async || {
         let queue = queue(&client, "limited").await;
         let members = ["ready", "heldBack", "running", "scheduled"];
         let empty = members.into_iter().all(|name| queue[name].as_u64().unwrap_or_default() == 0);
@@ -67,10 +69,10 @@ async fn queues_tell_what_waits_and_why(mode: Mode) {
 }
 
 async fn workers_tell_what_they_have(mode: Mode) {
-    let stack = Setup::new(mode).workers(2).start().await;
+    let stack = StackBuilder::new(mode).workers(2).start().await;
     let client = stack.client();
     for _ in 0..3 {
-        begin(&client, "!hang").await;
+        start_working(&client, "!hang").await;
     }
     let workers = client.get("/operator/v1/workers").await.json();
     let workers = workers["workers"].as_array().cloned().expect("a list of workers");
@@ -85,7 +87,7 @@ async fn workers_tell_what_they_have(mode: Mode) {
 }
 
 async fn a_backlog_of_one_key_does_not_make_others_of_its_owner_wait(mode: Mode) {
-    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let stack = StackBuilder::new(mode).agent(LIMITED).start().await;
     let client = stack.client().rpc_path("/agents/limited");
     let backlog =
         (0..400).map(|_| start_durable(&client, "!wait 100", json!({"concurrencyKey": "a"})));
@@ -100,7 +102,7 @@ async fn a_backlog_of_one_key_does_not_make_others_of_its_owner_wait(mode: Mode)
 }
 
 async fn held_back_tasks_run_by_priority(mode: Mode) {
-    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let stack = StackBuilder::new(mode).agent(LIMITED).start().await;
     let client = stack.client().rpc_path("/agents/limited");
     let mut tasks = Vec::new();
     let first = start_durable(&client, "!wait 1500", json!({"concurrencyKey": "a"})).await;
@@ -108,10 +110,10 @@ async fn held_back_tasks_run_by_priority(mode: Mode) {
         let options = json!({"concurrencyKey": "a", "priority": priority});
         tasks.push((priority, start_durable(&client, "!wait 100", options).await));
     }
-    until(&client, &first, "COMPLETED").await;
+    wait_for_state(&client, &first, "COMPLETED").await;
     let mut ended = Vec::new();
     for (priority, task) in &tasks {
-        let done = until(&client, task, "COMPLETED").await;
+        let done = wait_for_state(&client, task, "COMPLETED").await;
         ended.push((done["status"]["timestamp"].to_string(), *priority));
     }
     ended.sort();
@@ -120,7 +122,7 @@ async fn held_back_tasks_run_by_priority(mode: Mode) {
 }
 
 async fn held_back_tasks_are_canceled_run_out_of_time_and_let_others_by(mode: Mode) {
-    let stack = Setup::new(mode).agent(LIMITED).start().await;
+    let stack = StackBuilder::new(mode).agent(LIMITED).start().await;
     let client = stack.client().rpc_path("/agents/limited");
     let keyed = |options: Value| {
         let mut options = options;
@@ -128,27 +130,27 @@ async fn held_back_tasks_are_canceled_run_out_of_time_and_let_others_by(mode: Mo
         options
     };
     let first = start_durable(&client, "!hang", keyed(json!({}))).await;
-    until(&client, &first, "WORKING").await;
+    wait_for_state(&client, &first, "WORKING").await;
     let canceled = start_durable(&client, "never", keyed(json!({}))).await;
     let queued = start_durable(&client, "never", keyed(json!({"queueTimeout": 1}))).await;
-    let late = longhaul_tests::talk::moment_in(std::time::Duration::from_secs(1));
+    let late = longhaul_tests::tasks::timestamp_in(std::time::Duration::from_secs(1));
     let late = start_durable(&client, "never", keyed(json!({"deadline": late}))).await;
     let next = start_durable(&client, "!chunks 1; complete", keyed(json!({}))).await;
     let by = id(&start(&client, "without a key").await);
-    until(&client, &by, "COMPLETED").await;
+    wait_for_state(&client, &by, "COMPLETED").await;
     client.call("CancelTask", json!({"id": canceled})).await;
-    until(&client, &canceled, "CANCELED").await;
-    until(&client, &queued, "FAILED").await;
-    until(&client, &late, "FAILED").await;
+    wait_for_state(&client, &canceled, "CANCELED").await;
+    wait_for_state(&client, &queued, "FAILED").await;
+    wait_for_state(&client, &late, "FAILED").await;
     client.call("CancelTask", json!({"id": first})).await;
-    until(&client, &next, "COMPLETED").await;
+    wait_for_state(&client, &next, "COMPLETED").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_hold_over_all_workers() {
     let agent = "name = \"few\"\nexecutor = \"script\"\n\n\
         [agent.limits]\nrunning = 3\nrunning_per_owner = 2";
-    let setup = Setup::new(Mode::Distributed).workers(3).agent(agent);
+    let setup = StackBuilder::new(Mode::Distributed).workers(3).agent(agent);
     let stack = setup.key("one", "read,write").key("two", "read,write").start().await;
     let clients =
         [0, 1].map(|key| stack.anonymous().bearer(stack.key(key)).rpc_path("/agents/few"));
@@ -157,9 +159,10 @@ async fn limits_hold_over_all_workers() {
         tasks.push((n % 2, id(&start(&clients[n % 2], "!wait 100; complete").await)));
     }
     for (owner, task) in &tasks {
-        until(&clients[*owner], task, "COMPLETED").await;
+        wait_for_state(&clients[*owner], task, "COMPLETED").await;
     }
-    // How many were at work when each of them began, by the record: it begins after the claim and ends before the next.
+    // The number of tasks that ran when each of them began, from the stored record: a run begins
+    // after its claim and ends before the next claim.
     let most = |per_owner: &str| {
         stack.database().sql(&format!(
             "with work as (select owner_id, task_id, min(at) filter (where state = 'working') as began, \

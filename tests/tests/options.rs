@@ -1,13 +1,13 @@
-//! What a client asks for in the durability extension, on both modes.
+//! Options of the durability extension, in both modes.
 
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use longhaul_tests::talk::{
-    artifact_texts, at_once, durable, get, id, message, moment_in, send, start, state, task_of,
-    until, violations, with,
+use longhaul_tests::tasks::{
+    artifact_texts, durable, get, id, message, return_immediately, send, start, state, task_of,
+    timestamp_in, violations, wait_for_state, with,
 };
-use longhaul_tests::{Client, Mode, Setup, on_both_modes};
+use longhaul_tests::{Client, Mode, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes! {
@@ -29,7 +29,7 @@ on_both_modes! {
 const URN: &str = "urn:longhaul:a2a:durability:v1";
 
 fn in_millis(millis: u64) -> String {
-    moment_in(Duration::from_millis(millis))
+    timestamp_in(Duration::from_millis(millis))
 }
 
 async fn send_durable(client: &Client, text: &str, options: Value) -> Value {
@@ -37,17 +37,17 @@ async fn send_durable(client: &Client, text: &str, options: Value) -> Value {
 }
 
 async fn start_durable(client: &Client, text: &str, options: Value) -> Value {
-    task_of(client.call("SendMessage", at_once(durable(text, options))).await)
+    task_of(client.call("SendMessage", return_immediately(durable(text, options))).await)
 }
 
-/// What the status of a failed task says in its metadata.
+/// Failure details in the status metadata of a failed task.
 fn failure(task: &Value) -> Value {
     assert_eq!(state(task), "FAILED", "{task}");
     task["status"]["message"]["metadata"][URN].clone()
 }
 
 async fn a_task_is_not_started_before_its_time(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let begun = Instant::now();
     let options = json!({"notBefore": in_millis(2_000)});
     let early = send(&stack.client(), "at once").await;
@@ -60,7 +60,7 @@ async fn a_task_is_not_started_before_its_time(mode: Mode) {
 }
 
 async fn a_deadline_ends_running_waiting_and_parked_tasks(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let soon = || in_millis(1_500);
     let running = start_durable(&client, "!hang", json!({"deadline": soon()})).await;
@@ -69,7 +69,7 @@ async fn a_deadline_ends_running_waiting_and_parked_tasks(mode: Mode) {
     let retrying = json!({"deadline": soon(), "maxAttempts": 100});
     let retrying = start_durable(&client, "!flaky 99", retrying).await;
     for task in [running, stubborn, parked, retrying] {
-        let failed = until(&client, &id(&task), "FAILED").await;
+        let failed = wait_for_state(&client, &id(&task), "FAILED").await;
         assert_eq!(failure(&failed)["because"], "deadline", "{failed}");
     }
     let past = json!({"deadline": "2020-01-01T00:00:00Z"});
@@ -79,16 +79,16 @@ async fn a_deadline_ends_running_waiting_and_parked_tasks(mode: Mode) {
 
 async fn a_task_that_nobody_starts_in_time_fails(mode: Mode) {
     let agent = "name = \"narrow\"\nexecutor = \"script\"\nconcurrency = 1";
-    let stack = Setup::new(mode).agent(agent).start().await;
+    let stack = StackBuilder::new(mode).agent(agent).start().await;
     let client = stack.client().rpc_path("/agents/narrow");
-    let first = id(&longhaul_tests::talk::begin(&client, "!wait 20000").await);
+    let first = id(&longhaul_tests::tasks::start_working(&client, "!wait 20000").await);
     let second = send_durable(&client, "never", json!({"queueTimeout": 1})).await;
     assert_eq!(failure(&second)["because"], "queue-timeout");
     client.call("CancelTask", json!({"id": first})).await;
 }
 
 async fn an_attempt_without_progress_is_stopped_and_one_with_progress_is_not(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let (client, options) = (stack.client(), json!({"noProgressTimeout": "1s", "maxAttempts": 1}));
     let (silent, busy, quiet) = tokio::join!(
         send_durable(&client, "!wait 60000", options.clone()),
@@ -101,7 +101,7 @@ async fn an_attempt_without_progress_is_stopped_and_one_with_progress_is_not(mod
 }
 
 async fn a_message_says_how_often_and_how_long_it_is_tried(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let twice = send_durable(&client, "!flaky 9", json!({"maxAttempts": 2})).await;
     assert_eq!(failure(&twice)["because"], "attempts-used-up");
@@ -113,7 +113,7 @@ async fn a_message_says_how_often_and_how_long_it_is_tried(mode: Mode) {
 }
 
 async fn an_idempotency_key_stands_for_the_message(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let key = json!({"idempotencyKey": "order-7"});
     let first = send_durable(&client, "book it", key.clone()).await;
@@ -127,7 +127,7 @@ async fn an_idempotency_key_stands_for_the_message(mode: Mode) {
 }
 
 async fn sends_with_one_idempotency_key_at_once_are_one_task(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     for round in 0..10 {
         let sends = (0..6).map(|node| {
             let options = json!({"idempotencyKey": format!("order-{round}")});
@@ -140,7 +140,7 @@ async fn sends_with_one_idempotency_key_at_once_are_one_task(mode: Mode) {
 }
 
 async fn options_that_cannot_be_understood_are_named(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for (options, member) in [
         (json!({"maxAttempts": 0}), "maxAttempts"),
@@ -160,22 +160,22 @@ async fn options_that_cannot_be_understood_are_named(mode: Mode) {
     assert_eq!(refused.code, -32602, "what is the task's is not changed by an answer");
 }
 
-/// An agent that runs one task at a time, everywhere.
+/// An agent that runs one task at a time on all workers together.
 const ONE_AT_A_TIME: &str = "name = \"one\"\nexecutor = \"script\"\n\n[agent.limits]\nrunning = 1";
 
 async fn a_higher_priority_goes_first(mode: Mode) {
-    let stack = Setup::new(mode).agent(ONE_AT_A_TIME).start().await;
+    let stack = StackBuilder::new(mode).agent(ONE_AT_A_TIME).start().await;
     let client = stack.client().rpc_path("/agents/one");
-    let first = longhaul_tests::talk::begin(&client, "!wait 1500").await;
+    let first = longhaul_tests::tasks::start_working(&client, "!wait 1500").await;
     let mut tasks = Vec::new();
     for priority in [0, -5, 10] {
         let task = start_durable(&client, "!wait 100", json!({"priority": priority})).await;
         tasks.push((priority, id(&task)));
     }
-    until(&client, &id(&first), "COMPLETED").await;
+    wait_for_state(&client, &id(&first), "COMPLETED").await;
     let mut ended = Vec::new();
     for (priority, task) in tasks {
-        let done = until(&client, &task, "COMPLETED").await;
+        let done = wait_for_state(&client, &task, "COMPLETED").await;
         ended.push((done["status"]["timestamp"].to_string(), priority));
     }
     ended.sort();
@@ -185,7 +185,7 @@ async fn a_higher_priority_goes_first(mode: Mode) {
 
 async fn tasks_of_one_concurrency_key_run_one_after_the_other(mode: Mode) {
     let agent = "name = \"keyed\"\nexecutor = \"script\"\n\n[agent.limits]\nrunning_per_key = 1";
-    let stack = Setup::new(mode).workers(2).agent(agent).start().await;
+    let stack = StackBuilder::new(mode).workers(2).agent(agent).start().await;
     let stack = &stack;
     let run = async |key: &'static str, n: usize| {
         let begun = Instant::now();
@@ -205,7 +205,7 @@ async fn tasks_of_one_concurrency_key_run_one_after_the_other(mode: Mode) {
 }
 
 async fn one_owners_backlog_does_not_make_another_owner_wait(mode: Mode) {
-    let setup = Setup::new(mode).agent(ONE_AT_A_TIME).key("many", "read,write");
+    let setup = StackBuilder::new(mode).agent(ONE_AT_A_TIME).key("many", "read,write");
     let stack = setup.key("few", "read,write").start().await;
     let many = stack.client().rpc_path("/agents/one");
     let few = stack.anonymous().bearer(stack.key(1)).rpc_path("/agents/one");
@@ -221,12 +221,12 @@ async fn one_owners_backlog_does_not_make_another_owner_wait(mode: Mode) {
 
 async fn a_full_queue_turns_new_tasks_away_and_keeps_what_it_has(mode: Mode) {
     let agent = "name = \"full\"\nexecutor = \"script\"\n\n[agent.limits]\nrunning = 1\nqueued = 5";
-    let stack = Setup::new(mode).agent(agent).start().await;
+    let stack = StackBuilder::new(mode).agent(agent).start().await;
     let client = stack.client().rpc_path("/agents/full");
     let mut taken = Vec::new();
     let mut refused = None;
     for _ in 0..50 {
-        match client.try_call("SendMessage", at_once(message("!wait 300"))).await {
+        match client.try_call("SendMessage", return_immediately(message("!wait 300"))).await {
             Ok(answer) => taken.push(id(&task_of(answer))),
             Err(error) => {
                 refused = Some(error);
@@ -238,13 +238,13 @@ async fn a_full_queue_turns_new_tasks_away_and_keeps_what_it_has(mode: Mode) {
     assert_eq!(refused.code, -32052, "{refused:?}");
     assert!((5..20).contains(&taken.len()), "{}", taken.len());
     for task in &taken {
-        until(&client, task, "COMPLETED").await;
+        wait_for_state(&client, task, "COMPLETED").await;
     }
     assert_eq!(state(&send(&client, "there is room again").await), "COMPLETED");
 }
 
 async fn a_client_that_asks_for_it_hears_how_its_task_is_run(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let plain = stack.client();
     let options = json!({"notBefore": in_millis(600_000), "priority": 7});
     let task = id(&start_durable(&plain, "x", options).await);

@@ -1,27 +1,29 @@
-//! The broker or the database is there and does not do what it should: nothing is lost, everything recovers by itself.
+//! Broker or database are reachable but misbehave: nothing is lost, and the service recovers
+//! without help.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use longhaul_tests::proxy::Proxy;
-use longhaul_tests::talk::{
-    LIMIT, at_once, get, id, message, send, start, state, task_of, until, until_parts,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, get, id, message, return_immediately, send, start, state, task_of,
+    wait_for_parts, wait_for_state,
 };
 use longhaul_tests::{
-    Broker, Client, Database, Mode, Postgres, RabbitMq, Setup, Stack, eventually,
+    Broker, Client, Database, Mode, Postgres, RabbitMq, Stack, StackBuilder, eventually,
 };
 use serde_json::{Value, json};
 
-/// Sends the same message until it is taken, as a client does that got no answer.
-async fn send_stubbornly(client: &Client, params: Value) -> Value {
-    let answer = eventually(LIMIT, "a message is taken", async || {
+/// Sends the same message until it is accepted, like a client that gets no response.
+async fn send_until_accepted(client: &Client, params: Value) -> Value {
+    let answer = eventually(TASK_TIMEOUT, "a message is taken", async || {
         client.try_call("SendMessage", params.clone()).await
     });
     task_of(answer.await)
 }
 
 async fn until_ready(client: &Client, wanted: u16) {
-    eventually(LIMIT, &format!("/readyz answers {wanted}"), async || {
+    eventually(TASK_TIMEOUT, &format!("/readyz answers {wanted}"), async || {
         match client.try_get_status("/readyz").await {
             Ok(status) if status == wanted => Ok(()),
             other => Err(other),
@@ -32,14 +34,14 @@ async fn until_ready(client: &Client, wanted: u16) {
 
 async fn assert_all_complete(client: &Client, tasks: &[String]) {
     for task in tasks {
-        until(client, task, "COMPLETED").await;
+        wait_for_state(client, task, "COMPLETED").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_takes_nothing_for_want_of_memory_holds_nothing_up() {
     let rabbitmq = RabbitMq::private();
-    let stack = Setup::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
     let client = stack.client();
     send(&client, "warm").await;
 
@@ -60,7 +62,7 @@ async fn a_purged_queue_costs_no_task() {
     let rabbitmq = RabbitMq::private();
     let broker = Broker::on(&rabbitmq);
     let queue = format!("{}.wake.script", broker.prefix());
-    let mut stack = Setup::new(Mode::Distributed).broker(broker).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).broker(broker).start().await;
     let client = stack.client();
     send(&client, "warm").await;
     stack.kill_workers();
@@ -78,7 +80,7 @@ async fn a_purged_queue_costs_no_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_lost_all_it_had_is_used_like_a_new_one() {
     let mut rabbitmq = RabbitMq::private();
-    let stack = Setup::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
     let client = stack.client();
     send(&client, "warm").await;
     let worker = Client::new(&stack.workers()[0].base());
@@ -90,7 +92,7 @@ async fn a_broker_that_lost_all_it_had_is_used_like_a_new_one() {
     rabbitmq.start();
 
     until_ready(&worker, 200).await;
-    until(&client, &running, "COMPLETED").await;
+    wait_for_state(&client, &running, "COMPLETED").await;
     assert_eq!(state(&send(&client, "after").await), "COMPLETED");
     stack.assert_healthy().await;
 }
@@ -100,44 +102,44 @@ async fn a_database_that_fails_over_to_one_that_cannot_write_yet_loses_nothing()
     let postgres = Postgres::private();
     let database = Database::create_on(&postgres);
     let name = database.name().to_owned();
-    let stack = Setup::new(Mode::Distributed).database(database).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).database(database).start().await;
     let client = stack.client();
     let running = id(&start(&client, "!chunks 40 20 100").await);
-    until_parts(&client, &running, 2).await;
+    wait_for_parts(&client, &running, 2).await;
 
-    // Whoever connects from now on finds a server on which nothing can be written, as on a standby.
+    // New sessions find a server that rejects writes, like a standby.
     let database = stack.database();
-    database.sql_beside(&format!("alter database {name} set default_transaction_read_only = on"));
+    database.server_sql(&format!("alter database {name} set default_transaction_read_only = on"));
     let cut = format!(
         "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{name}'"
     );
-    database.sql_beside(&cut);
+    database.server_sql(&cut);
     until_ready(&client, 503).await;
     assert_eq!(client.get("/healthz").await.status, 200);
     let pending = message("while nothing can be written");
     let turned_away = client.try_call("SendMessage", pending.clone()).await;
     assert_eq!(turned_away.expect_err("it cannot be kept").code, -32053);
-    // Sessions that were made meanwhile stay read-only for as long as they last; nobody ends them but their owners.
-    database.sql_beside(&format!("alter database {name} reset default_transaction_read_only"));
+    // Sessions opened meanwhile stay read-only as long as they last; only their owners close them.
+    database.server_sql(&format!("alter database {name} reset default_transaction_read_only"));
 
-    let sent = send_stubbornly(&client, pending).await;
+    let sent = send_until_accepted(&client, pending).await;
     assert_eq!(state(&sent), "COMPLETED");
-    let done = until(&client, &running, "COMPLETED").await;
+    let done = wait_for_state(&client, &running, "COMPLETED").await;
     assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(40));
     until_ready(&client, 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_with_too_few_connections_slows_down_and_loses_nothing() {
-    // Fewer than two processes would like to have, and just enough for what they cannot do without.
+    // Fewer connections than two processes would like, and just as many as they need.
     let postgres = Postgres::private_with(&[("max_connections", "16")]);
     let database = Database::create_on(&postgres);
-    let stack = Setup::new(Mode::Distributed).database(database).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).database(database).start().await;
     let client = stack.client();
 
     let sends = (0..100).map(|n| {
         let (client, params) = (stack.client(), message(&format!("task {n}")));
-        async move { state(&send_stubbornly(&client, params).await).to_owned() }
+        async move { state(&send_until_accepted(&client, params).await).to_owned() }
     });
     let states = join_all(sends).await;
 
@@ -149,7 +151,7 @@ async fn a_database_with_too_few_connections_slows_down_and_loses_nothing() {
 async fn a_slow_database_makes_answers_late_and_nothing_else() {
     let postgres = Postgres::private();
     let proxy = Proxy::before(&postgres.address()).await;
-    let stack = Setup::new(Mode::Distributed)
+    let stack = StackBuilder::new(Mode::Distributed)
         .database(Database::create_on(&postgres))
         .database_proxy(&proxy.address())
         .start()
@@ -168,10 +170,10 @@ async fn a_slow_database_makes_answers_late_and_nothing_else() {
     stack.assert_no_errors_logged();
 }
 
-/// A stack whose processes reach the database through a proxy, with a lease of two seconds.
+/// A stack that reaches the database through a proxy, with a lease of two seconds.
 async fn behind_a_proxy(postgres: &Postgres) -> (Proxy, Stack) {
     let proxy = Proxy::before(&postgres.address()).await;
-    let stack = Setup::new(Mode::Distributed)
+    let stack = StackBuilder::new(Mode::Distributed)
         .short_lease()
         .database(Database::create_on(postgres))
         .database_proxy(&proxy.address())
@@ -187,23 +189,23 @@ async fn processes_that_are_cut_off_from_the_database_say_so_and_come_back() {
     let client = stack.client();
     let worker = Client::new(&stack.workers()[0].base());
     let task = id(&start(&client, "!chunks 100 20 50").await);
-    until_parts(&client, &task, 1).await;
+    wait_for_parts(&client, &task, 1).await;
 
-    // No reset, no end: packets just vanish.
+    // Packets vanish: there is neither a reset nor an end.
     proxy.black_hole();
     until_ready(&client, 503).await;
     until_ready(&worker, 503).await;
-    let params = at_once(message("into the dark"));
+    let params = return_immediately(message("into the dark"));
     let turned_away = client.try_call("SendMessage", params.clone()).await;
     assert_eq!(turned_away.expect_err("it cannot be kept").code, -32053);
     proxy.heal();
 
     until_ready(&client, 200).await;
     until_ready(&worker, 200).await;
-    let taken = send_stubbornly(&client, params).await;
-    let done = until(&client, &task, "COMPLETED").await;
+    let taken = send_until_accepted(&client, params).await;
+    let done = wait_for_state(&client, &task, "COMPLETED").await;
     assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(100));
-    until(&client, &id(&taken), "COMPLETED").await;
+    wait_for_state(&client, &id(&taken), "COMPLETED").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,13 +214,13 @@ async fn connections_that_are_half_open_for_good_are_given_up_for_new_ones() {
     let (proxy, stack) = behind_a_proxy(&postgres).await;
     let client = stack.client();
     let task = id(&start(&client, "!chunks 100 20 50").await);
-    until_parts(&client, &task, 1).await;
+    wait_for_parts(&client, &task, 1).await;
 
     proxy.strand();
 
-    let sent = send_stubbornly(&client, message("over a new connection")).await;
+    let sent = send_until_accepted(&client, message("over a new connection")).await;
     assert_eq!(state(&sent), "COMPLETED");
-    let done = until(&client, &task, "COMPLETED").await;
+    let done = wait_for_state(&client, &task, "COMPLETED").await;
     assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(100));
     until_ready(&client, 200).await;
     let known = get(&client, &task).await;
@@ -233,11 +235,11 @@ async fn a_worker_that_gave_up_comes_back_though_its_old_connections_stay_half_o
     let (proxy, stack) = behind_a_proxy(&postgres).await;
     let client = stack.client();
     let task = id(&start(&client, "!chunks 100 20 50").await);
-    until_parts(&client, &task, 1).await;
+    wait_for_parts(&client, &task, 1).await;
 
     proxy.black_hole();
     let noticed = ["stopping all runs", "worker session lost"];
-    eventually(LIMIT, "the worker has given up its runs and its session", async || {
+    eventually(TASK_TIMEOUT, "the worker has given up its runs and its session", async || {
         let log = stack.workers()[0].log();
         if noticed.iter().all(|line| log.contains(line)) { Ok(()) } else { Err(log) }
     })
@@ -245,13 +247,13 @@ async fn a_worker_that_gave_up_comes_back_though_its_old_connections_stay_half_o
     proxy.strand();
     proxy.heal();
 
-    eventually(LIMIT, "the task is completed", async || {
-        // Answers may have to wait for new connections, too.
+    eventually(TASK_TIMEOUT, "the task is completed", async || {
+        // Responses may have to wait for new connections, too.
         let task = client.call_or_reason("GetTask", json!({"id": task})).await?;
         if state(&task) == "COMPLETED" { Ok(()) } else { Err(task.to_string()) }
     })
     .await;
-    let sent = send_stubbornly(&client, message("over a new connection")).await;
+    let sent = send_until_accepted(&client, message("over a new connection")).await;
     assert_eq!(state(&sent), "COMPLETED");
 }
 
@@ -260,7 +262,7 @@ async fn a_broker_behind_a_black_hole_costs_time_and_no_task() {
     let rabbitmq = RabbitMq::private();
     let proxy = Proxy::before(&rabbitmq.address()).await;
     let broker = Broker::on(&rabbitmq).through(&proxy.address());
-    let stack = Setup::new(Mode::Distributed).broker(broker).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).broker(broker).start().await;
     let client = stack.client();
     send(&client, "warm").await;
 

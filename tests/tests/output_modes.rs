@@ -1,7 +1,7 @@
-//! What a client can take in answer reaches the executor of its message, in every version of the protocol.
+//! Accepted output modes reach the executor of the message, in every version of the protocol.
 
-use longhaul_tests::talk::{id, message, reply_to, task_of, texts, violations, with};
-use longhaul_tests::{Client, Mode, Setup, Stack, on_both_modes, paths, unique};
+use longhaul_tests::tasks::{id, message, reply_to, task_of, texts, violations, with};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes, paths, unique};
 use serde_json::{Value, json};
 
 on_both_modes! {
@@ -10,21 +10,21 @@ on_both_modes! {
     more_media_types_than_anybody_needs_are_refused,
 }
 
-/// A stack with an agent that says what its client can take.
+/// A stack with an agent that reports its client's accepted output modes.
 async fn modes(mode: Mode) -> Stack {
     let script = paths::workspace().join("tests/tests/plugins/modes.py");
     let command = json!([paths::python(), script]);
     let agent =
         format!("name = \"modes\"\nexecutor = \"process\"\n\n[agent.process]\ncommand = {command}");
-    Setup::new(mode).agent(&agent).start().await
+    StackBuilder::new(mode).agent(&agent).start().await
 }
 
 fn at(stack: &Stack) -> Client {
     stack.client().rpc_path("/agents/modes")
 }
 
-/// What the agent says in the status of its task.
-fn said(task: &Value) -> String {
+/// Text of the agent's status message.
+fn status_text(task: &Value) -> String {
     texts(&task["status"]["message"]["parts"]).concat()
 }
 
@@ -32,8 +32,8 @@ fn taking(params: Value, modes: &[&str]) -> Value {
     with(params, "/configuration/acceptedOutputModes", json!(modes))
 }
 
-/// What history in SQL has of it for the first message of a task.
-fn kept(stack: &Stack, task: &str) -> String {
+/// Output modes stored for the first message of a task.
+fn stored_output_modes(stack: &Stack, task: &str) -> String {
     stack.database().sql(&format!(
         "select body ->> 'acceptedOutputModes' from task_history where task_id = '{task}' and seq = 1"
     ))
@@ -44,15 +44,15 @@ async fn a_program_hears_with_each_message_what_its_client_can_take(mode: Mode) 
     let client = at(&stack);
     let asking = taking(message("hello"), &["text/plain", "image/*"]);
     let task = task_of(client.call("SendMessage", asking.clone()).await);
-    assert_eq!(said(&task), "text/plain image/*");
+    assert_eq!(status_text(&task), "text/plain image/*");
     if mode == Mode::Distributed {
-        assert_eq!(kept(&stack, &id(&task)), r#"["text/plain","image/*"]"#);
+        assert_eq!(stored_output_modes(&stack, &id(&task)), r#"["text/plain","image/*"]"#);
     }
-    // The same message is the same, whatever its client can take now.
+    // A repeated message is a duplicate, whatever its client accepts now.
     let again = taking(asking, &["audio/wav"]);
     assert_eq!(task_of(client.call("SendMessage", again).await)["id"], task["id"]);
     let answered = client.call("SendMessage", reply_to(&id(&task), "go on")).await;
-    assert_eq!(said(&task_of(answered)), "anything");
+    assert_eq!(status_text(&task_of(answered)), "anything");
 }
 
 async fn clients_of_older_versions_are_heard_alike(mode: Mode) {
@@ -62,12 +62,12 @@ async fn clients_of_older_versions_are_heard_alike(mode: Mode) {
     let message =
         json!({"kind": "message", "messageId": unique::name("m"), "role": "user", "parts": parts});
     let asking = taking(json!({ "message": message }), &["text/markdown"]);
-    assert_eq!(said(&client.call("message/send", asking).await), "text/markdown");
+    assert_eq!(status_text(&client.call("message/send", asking).await), "text/markdown");
 
     let message = json!({"role": "user", "parts": [{"type": "text", "text": "hello"}]});
     let task = unique::name("task");
     let asking = json!({"id": task, "message": message, "acceptedOutputModes": ["text"]});
-    assert_eq!(said(&client.call("tasks/send", asking).await), "text");
+    assert_eq!(status_text(&client.call("tasks/send", asking).await), "text");
 }
 
 async fn more_media_types_than_anybody_needs_are_refused(mode: Mode) {

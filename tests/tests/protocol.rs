@@ -1,11 +1,11 @@
-//! The operations of A2A 1.0 over JSON-RPC, as a client sees them, embedded and distributed.
+//! Operations of A2A 1.0 over JSON-RPC, as clients see them, in both modes.
 
 use futures::future::join_all;
-use longhaul_tests::talk::{
-    self, artifact_texts, at_once, get, id, message, send, start, state, task_of, texts, until,
-    with,
+use longhaul_tests::tasks::{
+    self, artifact_texts, get, id, message, return_immediately, send, start, state, task_of, texts,
+    wait_for_state, with,
 };
-use longhaul_tests::{Client, Mode, Setup, on_both_modes, unique};
+use longhaul_tests::{Client, Mode, StackBuilder, on_both_modes, unique};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -23,7 +23,7 @@ on_both_modes!(
 );
 
 async fn a_waiting_send_answers_with_the_finished_task(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let params = message("hello");
     let task = task_of(client.call("SendMessage", params.clone()).await);
@@ -37,18 +37,18 @@ async fn a_waiting_send_answers_with_the_finished_task(mode: Mode) {
 }
 
 async fn a_send_that_returns_immediately_names_a_task_that_goes_on(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = start(&client, "!listen 1").await;
     assert!(["SUBMITTED", "WORKING"].contains(&state(&task)), "{task}");
-    until(&client, &id(&task), "WORKING").await;
-    client.call("SendMessage", at_once(talk::reply_to(&id(&task), "go on"))).await;
-    let task = until(&client, &id(&task), "COMPLETED").await;
+    wait_for_state(&client, &id(&task), "WORKING").await;
+    client.call("SendMessage", return_immediately(tasks::reply_to(&id(&task), "go on"))).await;
+    let task = wait_for_state(&client, &id(&task), "COMPLETED").await;
     assert!(task.to_string().contains("heard: go on"), "{task}");
 }
 
 async fn a_task_shows_as_much_history_as_is_asked_for(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = send(&client, "!progress 3; complete done").await;
     let said = |task: &Value| -> Vec<String> {
@@ -76,7 +76,7 @@ async fn a_task_shows_as_much_history_as_is_asked_for(mode: Mode) {
 }
 
 async fn every_end_of_an_executor_is_a_state_of_its_task(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for (text, wanted, says) in [
         ("!complete all good", "COMPLETED", "all good"),
@@ -97,15 +97,15 @@ async fn every_end_of_an_executor_is_a_state_of_its_task(mode: Mode) {
 }
 
 async fn the_same_message_again_finds_the_same_task(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     let params = message("!listen 1");
-    let task = task_of(client.call("SendMessage", at_once(params.clone())).await);
-    until(&client, &id(&task), "WORKING").await;
-    let again = stack.client_at(1).call("SendMessage", at_once(params.clone())).await;
+    let task = task_of(client.call("SendMessage", return_immediately(params.clone())).await);
+    wait_for_state(&client, &id(&task), "WORKING").await;
+    let again = stack.client_at(1).call("SendMessage", return_immediately(params.clone())).await;
     assert_eq!(again["task"]["id"], task["id"]);
-    client.call("SendMessage", at_once(talk::reply_to(&id(&task), "end"))).await;
-    until(&client, &id(&task), "COMPLETED").await;
+    client.call("SendMessage", return_immediately(tasks::reply_to(&id(&task), "end"))).await;
+    wait_for_state(&client, &id(&task), "COMPLETED").await;
 
     let ended = task_of(client.call("SendMessage", params.clone()).await);
     assert_eq!((&ended["id"], state(&ended)), (&task["id"], "COMPLETED"));
@@ -120,7 +120,7 @@ async fn the_same_message_again_finds_the_same_task(mode: Mode) {
 }
 
 async fn twenty_copies_of_a_message_at_once_make_one_task(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let params = message("copied");
     let copies = join_all((0..20).map(|n| {
         let (client, params) = (stack.client_at(n), params.clone());
@@ -137,7 +137,7 @@ async fn twenty_copies_of_a_message_at_once_make_one_task(mode: Mode) {
 }
 
 async fn a_context_of_the_client_is_kept(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let context = unique::name("conversation");
     for _ in 0..2 {
@@ -151,7 +151,7 @@ async fn a_context_of_the_client_is_kept(mode: Mode) {
 }
 
 async fn json_rpc_is_served_at_every_address_that_clients_use(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     for path in
         ["/", "/a2a", "/a2a/", "/agents/script", "/agents/script/", "/agents/script/a2a", "/?x=1"]
     {
@@ -164,7 +164,7 @@ async fn json_rpc_is_served_at_every_address_that_clients_use(mode: Mode) {
 }
 
 async fn the_version_is_negotiated_by_header_and_query(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let silent = stack.client().without_header("a2a-version");
     for client in [
         silent.clone(),
@@ -196,7 +196,7 @@ async fn the_version_is_negotiated_by_header_and_query(mode: Mode) {
 }
 
 async fn a_call_is_answered_under_its_own_id(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     for id in [json!(7), json!("seven"), json!(null), json!(-3), json!(9_007_199_254_740_993_i64)] {
         let body = json!({"jsonrpc": "2.0", "id": id, "method": "ListTasks"});
         let answer = stack.client().post("/", body.to_string()).await;
@@ -212,7 +212,7 @@ async fn a_call_is_answered_under_its_own_id(mode: Mode) {
 }
 
 async fn health_and_readiness_are_told(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     assert_eq!(stack.client().get("/healthz").await.status, 200);
     let ready = stack.client().get("/readyz").await;
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &json!(true)));

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use longhaul_tests::talk::{
-    LIMIT, at_once, get, id, message, reply_to, send, start, state, task_of, until, with,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, get, id, message, reply_to, return_immediately, send, start, state, task_of,
+    wait_for_state, with,
 };
-use longhaul_tests::{Client, Mode, Setup, eventually, on_both_modes};
+use longhaul_tests::{Client, Mode, StackBuilder, eventually, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -27,7 +28,7 @@ fn ids(page: &Value) -> Vec<String> {
     page["tasks"].as_array().expect("tasks is always there").iter().map(id).collect()
 }
 
-/// All pages, following the tokens.
+/// Reads all pages by following the tokens.
 async fn all_pages(client: &Client, params: &Value) -> Vec<Value> {
     let (mut all, mut token) = (Vec::new(), json!(""));
     loop {
@@ -42,7 +43,7 @@ async fn all_pages(client: &Client, params: &Value) -> Vec<Value> {
 }
 
 async fn pages_hold_every_task_once_and_newest_first(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let empty = client.call("ListTasks", json!({})).await;
     assert_eq!(empty, json!({"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}));
@@ -68,7 +69,7 @@ async fn pages_hold_every_task_once_and_newest_first(mode: Mode) {
 }
 
 async fn a_list_is_filtered_by_context_state_and_time(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let failed = send(&client, "!fail").await;
     let asking = task_of(
@@ -100,7 +101,7 @@ async fn a_list_is_filtered_by_context_state_and_time(mode: Mode) {
 }
 
 async fn a_list_shows_artifacts_and_history_as_asked(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = send(&client, "!progress 2; chunks 2; large 100000").await;
     let whole = get(&client, &id(&task)).await;
@@ -123,12 +124,12 @@ async fn a_list_shows_artifacts_and_history_as_asked(mode: Mode) {
 }
 
 async fn paging_is_stable_while_tasks_change(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let parked = send(&client, "!ask").await;
     let settled = join_all((0..9).map(|_| send(&client, "settled"))).await;
     let first = client.call("ListTasks", json!({"pageSize": 4})).await;
-    // The oldest moves ahead of the cursor, and new ones come.
+    // The oldest task moves ahead of the cursor, and new ones arrive.
     client.call("SendMessage", reply_to(&id(&parked), "answer")).await;
     send(&client, "new").await;
     let mut rest = Vec::new();
@@ -155,7 +156,7 @@ async fn paging_is_stable_while_tasks_change(mode: Mode) {
 }
 
 async fn a_page_token_belongs_to_its_list(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     join_all((0..3).map(|_| send(&client, "x"))).await;
     let first = client.call("ListTasks", json!({"pageSize": 1})).await;
@@ -167,15 +168,15 @@ async fn a_page_token_belongs_to_its_list(mode: Mode) {
     ] {
         let error = client.call_error("ListTasks", params.clone()).await;
         assert_eq!(error.code, -32602, "{params}");
-        assert_eq!(longhaul_tests::talk::violations(&error.data), ["pageToken"]);
+        assert_eq!(longhaul_tests::tasks::violations(&error.data), ["pageToken"]);
     }
 }
 
 async fn a_running_task_is_canceled_by_its_executor(mode: Mode) {
-    let stack = Setup::new(mode).set("server.cancel_grace", "20s").start().await;
+    let stack = StackBuilder::new(mode).set("server.cancel_grace", "20s").start().await;
     let client = stack.client();
     let task = start(&client, "!hang").await;
-    until(&client, &id(&task), "WORKING").await;
+    wait_for_state(&client, &id(&task), "WORKING").await;
     let canceled = client.call("CancelTask", json!({"id": task["id"]})).await;
     assert_eq!(state(&canceled), "CANCELED");
     assert!(canceled["status"]["message"].to_string().contains("stopped as asked"), "{canceled}");
@@ -183,21 +184,21 @@ async fn a_running_task_is_canceled_by_its_executor(mode: Mode) {
 }
 
 async fn a_task_that_waits_for_a_worker_is_canceled_at_once(mode: Mode) {
-    let stack = Setup::new(mode).set("worker.concurrency", "1").start().await;
+    let stack = StackBuilder::new(mode).set("worker.concurrency", "1").start().await;
     let client = stack.client();
     let running = start(&client, "!hang").await;
-    until(&client, &id(&running), "WORKING").await;
+    wait_for_state(&client, &id(&running), "WORKING").await;
     let queued = start(&client, "later").await;
     let canceled = client.call("CancelTask", json!({"id": queued["id"]})).await;
     assert_eq!(state(&canceled), "CANCELED");
     client.call("CancelTask", json!({"id": running["id"]})).await;
-    until(&client, &id(&running), "CANCELED").await;
+    wait_for_state(&client, &id(&running), "CANCELED").await;
     assert_eq!(state(&send(&client, "next").await), "COMPLETED");
     assert_eq!(state(&get(&client, &id(&queued)).await), "CANCELED");
 }
 
 async fn a_parked_task_is_canceled(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for text in ["!ask", "!auth"] {
         let task = send(&client, text).await;
@@ -207,7 +208,7 @@ async fn a_parked_task_is_canceled(mode: Mode) {
 }
 
 async fn an_ended_task_is_not_cancelable(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for text in ["done", "!fail", "!reject", "!cancel"] {
         let task = send(&client, text).await;
@@ -219,35 +220,35 @@ async fn an_ended_task_is_not_cancelable(mode: Mode) {
 }
 
 async fn an_executor_that_ignores_a_cancel_is_overruled_after_the_grace_period(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = start(&client, "!ignore-cancel; hang forever").await;
-    until(&client, &id(&task), "WORKING").await;
+    wait_for_state(&client, &id(&task), "WORKING").await;
     let asked = client.call("CancelTask", json!({"id": task["id"]})).await;
     assert!(["WORKING", "CANCELED"].contains(&state(&asked)), "{asked}");
-    until(&client, &id(&task), "CANCELED").await;
+    wait_for_state(&client, &id(&task), "CANCELED").await;
     assert_eq!(state(&send(&client, "the worker is free again").await), "COMPLETED");
 }
 
 async fn a_cancel_ends_a_waiting_send_and_a_stream(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).set("server.cancel_grace", "20s").start().await;
+    let stack = StackBuilder::new(mode).nodes(2).set("server.cancel_grace", "20s").start().await;
     let client = stack.client();
     let params = message("!hang");
-    let task = task_of(client.call("SendMessage", at_once(params.clone())).await);
+    let task = task_of(client.call("SendMessage", return_immediately(params.clone())).await);
     let waiting = async { task_of(client.call("SendMessage", params.clone()).await) };
     let streaming = async {
         let mut stream = client.stream("SubscribeToTask", json!({"id": task["id"]})).await;
-        stream.collect_results(LIMIT).await
+        stream.collect_results(TASK_TIMEOUT).await
     };
     let cancel = async {
-        until(&client, &id(&task), "WORKING").await;
+        wait_for_state(&client, &id(&task), "WORKING").await;
         stack.client_at(1).call("CancelTask", json!({"id": task["id"]})).await
     };
     let (waited, streamed, canceled) = tokio::join!(waiting, streaming, cancel);
     assert_eq!((state(&waited), state(&canceled)), ("CANCELED", "CANCELED"));
     let last = &streamed.last().expect("the stream had events").1;
     assert_eq!(last["statusUpdate"]["status"]["state"], "TASK_STATE_CANCELED");
-    eventually(LIMIT, "the task is off the lists of running tasks", async || {
+    eventually(TASK_TIMEOUT, "the task is off the lists of running tasks", async || {
         let page = client.call("ListTasks", json!({"status": "TASK_STATE_WORKING"})).await;
         if page["totalSize"] == 0 { Ok(()) } else { Err(page) }
     })

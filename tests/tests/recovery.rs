@@ -1,12 +1,15 @@
-//! Workers come and go, and work goes on: quickly after a death, within the lease after a hang, and not at all twice when only
-//! the database was away.
+//! Workers come and go, and tasks continue: quickly after a worker's death, within the lease after
+//! a hang, and without a second run when only the database was away.
 
 use std::time::{Duration, Instant};
 
-use longhaul_tests::talk::{
-    LIMIT, at_once, get, id, message, reply_to, send, start, state, task_of, texts, until,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, get, id, message, reply_to, return_immediately, send, start, state, task_of,
+    texts, wait_for_state,
 };
-use longhaul_tests::{Client, Database, Mode, Postgres, Setup, Stack, eventually, on_both_modes};
+use longhaul_tests::{
+    Client, Database, Mode, Postgres, Stack, StackBuilder, eventually, on_both_modes,
+};
 use serde_json::{Value, json};
 
 on_both_modes! {
@@ -16,35 +19,36 @@ on_both_modes! {
 
 const URN: &str = "urn:longhaul:a2a:durability:v1";
 
-/// How often a task moves that has to last for the whole of a test.
-const LONG: usize = 160;
+/// Number of moves of a task that lasts for the whole test.
+const LONG_TASK_MOVES: usize = 160;
 
-/// Moves its place on so often, every 50 ms, and leaves a line in the effects file each time.
+/// A plan that moves a checkpoint this many times, every 50 ms, and adds a line to the effects file
+/// each time.
 fn moving(times: usize) -> String {
     format!("!checkpoint place {times} 50; effects moves")
 }
 
-/// How many moves a task has made.
+/// Number of moves that a task has made.
 fn moves(stack: &Stack, task: &str) -> usize {
     stack.effects("moves").iter().filter(|line| line.starts_with(task)).count()
 }
 
 async fn until_moves(stack: &Stack, task: &str, wanted: usize) {
-    eventually(LIMIT, &format!("{task} has moved {wanted} times"), async || {
+    eventually(TASK_TIMEOUT, &format!("{task} has moved {wanted} times"), async || {
         let moves = moves(stack, task);
         if moves >= wanted { Ok(()) } else { Err(moves) }
     })
     .await;
 }
 
-/// The tasks that run in a worker now, by its process id.
+/// The running tasks of a worker, by its process id.
 fn tasks_of_worker(stack: &Stack, worker: usize) -> Vec<String> {
     let pid = stack.workers()[worker].running().pid();
     let sql = format!("select task_id from task_overview where worker_name like '%:{pid}'");
     stack.database().sql(&sql).lines().map(str::to_owned).collect()
 }
 
-/// Starts tasks that move, and waits until each of them does.
+/// Starts tasks that move, and waits until each has begun.
 async fn start_moving(stack: &Stack, tasks: usize, times: usize) -> Vec<String> {
     let mut started = Vec::new();
     for _ in 0..tasks {
@@ -56,11 +60,11 @@ async fn start_moving(stack: &Stack, tasks: usize, times: usize) -> Vec<String> 
     started
 }
 
-/// Waits until each of these tasks moves again, and says how long each of them took from `since` on.
+/// Waits until each task moves again, and returns the time each took since `since`.
 async fn until_moving(stack: &Stack, tasks: &[String], since: Instant) -> Vec<Duration> {
     let before: Vec<usize> = tasks.iter().map(|task| moves(stack, task)).collect();
     let mut took = vec![None; tasks.len()];
-    eventually(LIMIT, "all tasks move again", async || {
+    eventually(TASK_TIMEOUT, "all tasks move again", async || {
         for (position, task) in tasks.iter().enumerate() {
             if took[position].is_none() && moves(stack, task) > before[position] {
                 took[position] = Some(since.elapsed());
@@ -74,8 +78,8 @@ async fn until_moving(stack: &Stack, tasks: &[String], since: Instant) -> Vec<Du
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_of_a_killed_worker_run_elsewhere_in_about_a_second() {
-    // The lease is fifteen seconds, as it is unless configured: it has nothing to do with it.
-    let setup = Setup::new(Mode::Distributed).workers(2).set("worker.concurrency", "64");
+    // The default lease of fifteen seconds is not what limits recovery here.
+    let setup = StackBuilder::new(Mode::Distributed).workers(2).set("worker.concurrency", "64");
     let mut stack = setup.start().await;
     let mut took = Vec::new();
     for _ in 0..3 {
@@ -103,7 +107,7 @@ async fn tasks_of_a_killed_worker_run_elsewhere_in_about_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_of_a_frozen_worker_run_elsewhere_when_its_lease_is_over() {
     let lease = Duration::from_secs(4);
-    let mut stack = Setup::new(Mode::Distributed).set("worker.lease", "4s").start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).set("worker.lease", "4s").start().await;
     let started = start_moving(&stack, 4, 80).await;
     stack.add_worker().await;
     stack.workers()[0].running().sigstop();
@@ -115,13 +119,13 @@ async fn tasks_of_a_frozen_worker_run_elsewhere_when_its_lease_is_over() {
     assert!(shortest > lease / 2, "a worker that may live is not robbed: {took:?}");
     stack.workers()[0].running().sigcont();
     for task in &started {
-        let done = until(&stack.client(), task, "COMPLETED").await;
+        let done = wait_for_state(&stack.client(), task, "COMPLETED").await;
         assert_eq!(texts(&done["status"]["message"]["parts"]), [""; 0]);
         assert_gapless(&stack, task);
     }
 }
 
-/// The log of a task has no holes, and one end.
+/// Asserts that a task's log has no gaps and exactly one end.
 fn assert_gapless(stack: &Stack, task: &str) {
     let sql = format!(
         "select count(*) = max(seq) and min(seq) = 1 \
@@ -131,30 +135,30 @@ fn assert_gapless(stack: &Stack, task: &str) {
     assert_eq!(stack.database().sql(&sql), "t", "the log of {task}");
 }
 
-/// Keeps a worker there while a task ends one after the other, until the task has failed.
+/// Kills the worker and starts another until the task has failed.
 async fn until_failed_while_workers_die(stack: &mut Stack, task: &str) -> Value {
     for _ in 0..2 {
         let place = match stack.mode() {
             Mode::Embedded => &stack.nodes()[0],
             Mode::Distributed => &stack.workers()[0],
         };
-        place.running().wait_exit(LIMIT);
+        place.running().wait_exit(TASK_TIMEOUT);
         match stack.mode() {
             Mode::Embedded => stack.start_node(0).await,
             Mode::Distributed => stack.start_worker(0).await,
         }
     }
-    until(&stack.client(), task, "FAILED").await
+    wait_for_state(&stack.client(), task, "FAILED").await
 }
 
 async fn a_task_that_kills_its_workers_is_quarantined_and_others_go_on(mode: Mode) {
-    let setup = Setup::new(mode).short_lease().set("worker.max_losses", "2");
+    let setup = StackBuilder::new(mode).short_lease().set("worker.max_losses", "2");
     let mut stack = setup.start().await;
     let other = start_moving(&stack, 1, 80).await.remove(0);
     let options = json!({URN: {"maxAttempts": 1}});
     let killer = message("!wait 1500; exit");
-    let killer = longhaul_tests::talk::with(killer, "/message/metadata", options);
-    let killer = id(&task_of(stack.client().call("SendMessage", at_once(killer)).await));
+    let killer = longhaul_tests::tasks::with(killer, "/message/metadata", options);
+    let killer = id(&task_of(stack.client().call("SendMessage", return_immediately(killer)).await));
 
     let failed = until_failed_while_workers_die(&mut stack, &killer).await;
     let failure = &failed["status"]["message"]["metadata"][URN];
@@ -164,22 +168,22 @@ async fn a_task_that_kills_its_workers_is_quarantined_and_others_go_on(mode: Mod
     assert_eq!(letters["dead"].as_array().map(Vec::len), Some(1), "{letters}");
     assert_ne!(letters["dead"][0]["cause"], "");
 
-    until(&stack.client(), &other, "COMPLETED").await;
+    wait_for_state(&stack.client(), &other, "COMPLETED").await;
     assert_eq!(state(&send(&stack.client(), "and new ones").await), "COMPLETED");
 }
 
 async fn a_task_that_gets_on_is_not_blamed_for_the_loss_of_its_workers(mode: Mode) {
-    let setup = Setup::new(mode).short_lease().set("worker.max_losses", "2");
+    let setup = StackBuilder::new(mode).short_lease().set("worker.max_losses", "2");
     let mut stack = setup.start().await;
     let task = id(&start(&stack.client(), &moving(60)).await);
     for round in 1..=4 {
         until_moves(&stack, &task, 10 * round).await;
         stack.replace_workers().await;
     }
-    until(&stack.client(), &task, "COMPLETED").await;
+    wait_for_state(&stack.client(), &task, "COMPLETED").await;
 }
 
-/// What the record says of losses and claims of these tasks, a line each.
+/// Logged losses and claims of these tasks, one a line.
 fn claims(stack: &Stack, tasks: &[String]) -> String {
     let list = format!("'{}'", tasks.join("','"));
     stack.database().sql(&format!(
@@ -191,9 +195,9 @@ fn claims(stack: &Stack, tasks: &[String]) -> String {
 async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
-    let setup = Setup::new(Mode::Distributed).workers(2).database(database);
+    let setup = StackBuilder::new(Mode::Distributed).workers(2).database(database);
     let stack = setup.start().await;
-    let tasks = start_moving(&stack, 6, LONG).await;
+    let tasks = start_moving(&stack, 6, LONG_TASK_MOVES).await;
     let before = claims(&stack, &tasks);
     for stop in [Postgres::stop_fast, Postgres::stop_immediate, Postgres::kill9] {
         stop(&mut postgres);
@@ -205,8 +209,8 @@ async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
         assert_eq!(claims(&stack, &tasks), before, "every task is where it was");
     }
     for task in &tasks {
-        until(&stack.client(), task, "COMPLETED").await;
-        assert_eq!(moves(&stack, task), LONG, "each move was made once");
+        wait_for_state(&stack.client(), task, "COMPLETED").await;
+        assert_eq!(moves(&stack, task), LONG_TASK_MOVES, "each move was made once");
         assert_gapless(&stack, task);
     }
     let lost = "select count(*) from task_history where body ->> 'note' = 'worker-lost'";
@@ -217,13 +221,13 @@ async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
 async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
-    let setup = Setup::new(Mode::Distributed).workers(2).short_lease().database(database);
+    let setup = StackBuilder::new(Mode::Distributed).workers(2).short_lease().database(database);
     let stack = setup.start().await;
     let tasks = start_moving(&stack, 4, 80).await;
     postgres.stop_fast();
-    // A worker that cannot renew its lease stops what it runs, before anybody else may run it.
+    // A worker that cannot renew its lease stops its runs before another worker may start them.
     for worker in stack.workers() {
-        eventually(LIMIT, "a worker has given its runs up", async || {
+        eventually(TASK_TIMEOUT, "a worker has given its runs up", async || {
             let log = worker.log();
             if log.contains("stopping all runs") { Ok(()) } else { Err(log) }
         })
@@ -231,7 +235,7 @@ async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on(
     }
     postgres.start();
     for task in &tasks {
-        until(&stack.client(), task, "COMPLETED").await;
+        wait_for_state(&stack.client(), task, "COMPLETED").await;
         assert_gapless(&stack, task);
     }
     let attempts = "select max(attempt) from task_history";
@@ -240,8 +244,9 @@ async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_dev_goes_on_as_soon_as_it_is_started() {
-    // Its lease is fifteen seconds, too; nobody else can be using the folder.
-    let mut stack = Setup::new(Mode::Embedded).start().await;
+    // Embedded mode has a lease of fifteen seconds, too, but no other process can be using the
+    // folder.
+    let mut stack = StackBuilder::new(Mode::Embedded).start().await;
     let tasks = start_moving(&stack, 3, 60).await;
     stack.kill_node(0);
     stack.start_node(0).await;
@@ -249,29 +254,31 @@ async fn a_killed_dev_goes_on_as_soon_as_it_is_started() {
     assert!(took.iter().all(|took| *took < Duration::from_secs(5)), "{took:?}");
 }
 
-/// `longhaul.toml` with one agent, whose tasks end with the version that began them.
+/// `longhaul.toml` with one agent whose tasks stay on the version that began them.
 fn pinned(version: &str) -> String {
     format!(
         "[[agent]]\nname = \"script\"\nexecutor = \"script\"\nversion = \"{version}\"\npin_version = true\n"
     )
 }
 
-/// How a task stands in the queue, as the durability extension tells it.
+/// Queue position of a task, as the durability extension reports it.
 async fn queue(client: &Client, task: &str) -> Value {
     get(&client.clone().header("a2a-extensions", URN), task).await["metadata"][URN]["queue"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pinned_version_ends_what_it_began_and_nothing_else_does() {
-    let mut stack = Setup::new(Mode::Distributed).config(&pinned("1.0.0")).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).config(&pinned("1.0.0")).start().await;
     let client = stack.client();
     let parked = id(&send(&client, "!step a; effects moves; ask go on?").await);
     let moving = start_moving(&stack, 1, 80).await.remove(0);
     stack.reconfigure(&pinned("2.0.0"));
     stack.add_worker().await;
     stack.kill_worker(0);
-    client.call("SendMessage", at_once(reply_to(&parked, "!step b; effects moves"))).await;
-    eventually(LIMIT, "the loss of the worker is noticed", async || {
+    client
+        .call("SendMessage", return_immediately(reply_to(&parked, "!step b; effects moves")))
+        .await;
+    eventually(TASK_TIMEOUT, "the loss of the worker is noticed", async || {
         let queue = queue(&client, &moving).await;
         if queue == "queued" { Ok(()) } else { Err(queue) }
     })
@@ -287,7 +294,7 @@ async fn a_pinned_version_ends_what_it_began_and_nothing_else_does() {
 
     stack.reconfigure(&pinned("1.0.0"));
     stack.start_worker(0).await;
-    until(&client, &parked, "COMPLETED").await;
-    until(&client, &moving, "COMPLETED").await;
+    wait_for_state(&client, &parked, "COMPLETED").await;
+    wait_for_state(&client, &moving, "COMPLETED").await;
     assert_gapless(&stack, &moving);
 }

@@ -1,8 +1,8 @@
-//! A stream that broke off goes on at any node, over any binding and in any version, behind the last event that was received:
-//! the cursor is one number everywhere.
+//! A broken stream resumes on any node, over any binding and protocol version, after the last
+//! received event: the cursor is the same number everywhere.
 
-#[path = "grpc/said.rs"]
-mod said;
+#[path = "grpc/requests.rs"]
+mod requests;
 
 use futures::future::join_all;
 use longhaul_proto::pb::{
@@ -10,10 +10,10 @@ use longhaul_proto::pb::{
     v1::{self, a2a_service_client::A2aServiceClient as New},
 };
 use longhaul_tests::sse::EventStream;
-use longhaul_tests::talk::{LIMIT, artifact_texts, at_once, get, reply_to};
-use longhaul_tests::{Client, Mode, Setup, Stack, on_both_modes, unique};
+use longhaul_tests::tasks::{TASK_TIMEOUT, artifact_texts, get, reply_to, return_immediately};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes, unique};
+use requests::{channel, new_message, old_message, resuming, seq};
 use reqwest::Method;
-use said::{channel, new_message, old_message, resuming, seq};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tonic::Streaming;
@@ -39,7 +39,7 @@ enum Binding {
     Grpc0_3,
 }
 
-/// An event as every binding has it.
+/// An event in the form common to all bindings.
 #[derive(Debug, Clone, PartialEq)]
 struct Event {
     cursor: i64,
@@ -56,20 +56,22 @@ enum Stream {
 }
 
 impl Stream {
-    /// The next event; `None` when the stream ended or broke off.
+    /// The next event; `None` when the stream has ended or broken.
     async fn next(&mut self) -> Option<Event> {
         match self {
             Self::Sse(stream) => {
-                let event = stream.next(LIMIT).await?;
+                let event = stream.next(TASK_TIMEOUT).await?;
                 let cursor = event.id.as_deref().and_then(|id| id.parse().ok());
                 Some(of_json(cursor.expect("an event has a cursor"), &event.json()))
             }
             Self::New(stream) => {
-                let event = timeout(LIMIT, stream.message()).await.expect("an event in time");
+                let event =
+                    timeout(TASK_TIMEOUT, stream.message()).await.expect("an event in time");
                 event.ok()?.map(of_new)
             }
             Self::Old(stream) => {
-                let event = timeout(LIMIT, stream.message()).await.expect("an event in time");
+                let event =
+                    timeout(TASK_TIMEOUT, stream.message()).await.expect("an event in time");
                 event.ok()?.map(of_old)
             }
         }
@@ -138,7 +140,7 @@ fn of_old(event: v0::StreamResponse) -> Event {
 }
 
 impl Binding {
-    /// Sends a text, and streams what comes of it, at the first node.
+    /// Sends a text to the first node and streams the task's events.
     async fn send(self, stack: &Stack, text: &str) -> Stream {
         let client = stack.client();
         let old = client.clone().without_header("a2a-version");
@@ -176,7 +178,7 @@ impl Binding {
         }
     }
 
-    /// Subscribes to a task at a node, behind a cursor.
+    /// Subscribes to a task on a node, after a cursor.
     async fn resume(self, stack: &Stack, node: usize, task: &str, cursor: i64) -> Stream {
         let client = stack.client_at(node).header("last-event-id", &cursor.to_string());
         let old = client.clone().without_header("a2a-version");
@@ -211,7 +213,7 @@ impl Binding {
         }
     }
 
-    /// Every event of a task that has ended.
+    /// All events of an ended task.
     async fn replay(self, stack: &Stack, node: usize, task: &str) -> Vec<Event> {
         self.resume(stack, node, task, 0).await.take(usize::MAX).await
     }
@@ -226,13 +228,13 @@ async fn open(client: &Client, method: Method, path: &str, body: &Value) -> Even
     EventStream::open(request.send().await.expect(path)).await
 }
 
-/// The texts of the chunks that are among the events.
+/// Texts of the chunks among the events.
 fn chunks(events: &[Event]) -> Vec<&str> {
     let texts = events.iter().map(|event| event.says.as_str());
     texts.filter(|says| says.starts_with('0')).collect()
 }
 
-/// What a stream and the task itself must agree about, at the end of both.
+/// Asserts that a stream's events and the task agree, once both have ended.
 async fn assert_is_whole(stack: &Stack, seen: &[Event], wanted: usize) {
     let Event { cursor, task, says } = &seen[0];
     let ended = get(&stack.client_at(1), task).await;
@@ -250,9 +252,9 @@ async fn assert_is_whole(stack: &Stack, seen: &[Event], wanted: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_goes_on_at_another_node_when_its_own_was_killed() {
-    let mut stack = Setup::new(Mode::Distributed).nodes(2).start().await;
+    let mut stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
     let begun = join_all(ALL.map(async |binding| {
-        // It cannot end before its node is gone: it waits for a message that comes later.
+        // The task cannot end before its node is gone: it waits for a message that is sent later.
         let mut stream = binding.send(&stack, "!chunks 300 10 10; listen 1; complete done").await;
         let seen = stream.take(20).await;
         assert_eq!(seen.len(), 20, "{binding:?}");
@@ -265,7 +267,7 @@ async fn a_stream_goes_on_at_another_node_when_its_own_was_killed() {
         seen.extend(broken.take(usize::MAX).await);
         let (task, cursor) = (seen[0].task.clone(), seen[seen.len() - 1].cursor);
         let mut rest = binding.resume(stack, 1, &task, cursor).await;
-        stack.client_at(1).call("SendMessage", at_once(reply_to(&task, "go on"))).await;
+        stack.client_at(1).call("SendMessage", return_immediately(reply_to(&task, "go on"))).await;
         seen.extend(rest.take(usize::MAX).await);
         assert_is_whole(stack, &seen, 300).await;
     }))
@@ -273,7 +275,7 @@ async fn a_stream_goes_on_at_another_node_when_its_own_was_killed() {
 }
 
 async fn a_stream_goes_on_from_binding_to_binding(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     for first in [Binding::JsonRpc1_0, Binding::Grpc0_3] {
         let mut seen = first.send(&stack, "!chunks 100 10 5; complete done").await.take(1).await;
         let task = seen[0].task.clone();

@@ -1,12 +1,12 @@
-//! A time makes a task: one, however many nodes there are, and whatever becomes of them.
+//! A schedule creates one task for each time, however many nodes run and fail.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
-use longhaul_tests::child::Exit;
-use longhaul_tests::stack::succeed;
-use longhaul_tests::talk::{LIMIT, id, moment_in, until};
-use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes};
+use longhaul_tests::child::ProcessExit;
+use longhaul_tests::stack::expect_success;
+use longhaul_tests::tasks::{TASK_TIMEOUT, id, timestamp_in, wait_for_state};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, eventually, on_both_modes};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ async fn put(client: &Client, name: &str, body: Value) -> Value {
     answer.json()
 }
 
-/// A schedule of every second, whose tasks have this context.
+/// A schedule for every second, whose tasks have this context.
 async fn put_every_second(client: &Client, name: &str) -> Value {
     let body = json!({"agent": "echo", "cron": EVERY_SECOND, "text": "tick", "missed": "all",
         "contextId": name});
@@ -45,14 +45,14 @@ async fn schedule(client: &Client, name: &str) -> Value {
     client.get(&format!("{SCHEDULES}/local/{name}")).await.json()
 }
 
-/// How many tasks a schedule has made that gives them its name as context.
+/// Number of tasks that a schedule has created; their context is its name.
 async fn made(client: &Client, name: &str) -> u64 {
     let page = client.call("ListTasks", json!({"contextId": name, "pageSize": 1})).await;
     page["totalSize"].as_u64().expect("a number of tasks")
 }
 
 async fn until_made(client: &Client, name: &str, wanted: u64) {
-    eventually(LIMIT, &format!("{name} has made {wanted} tasks"), async || {
+    eventually(TASK_TIMEOUT, &format!("{name} has made {wanted} tasks"), async || {
         let made = made(client, name).await;
         if made >= wanted { Ok(()) } else { Err(made) }
     })
@@ -65,11 +65,11 @@ fn moment(json: &Value) -> DateTime<Utc> {
 }
 
 fn now() -> DateTime<Utc> {
-    moment(&json!(moment_in(Duration::ZERO)))
+    moment(&json!(timestamp_in(Duration::ZERO)))
 }
 
 async fn each_second_makes_one_task_while_nodes_are_killed_frozen_and_started(mode: Mode) {
-    let mut stack = Setup::new(mode).nodes(2).start().await;
+    let mut stack = StackBuilder::new(mode).nodes(2).start().await;
     let nodes = stack.nodes().len();
     let first = moment(&put_every_second(&stack.client(), "beat").await["nextAt"]);
     for round in 0..3 {
@@ -83,7 +83,7 @@ async fn each_second_makes_one_task_while_nodes_are_killed_frozen_and_started(mo
         }
         stack.start_node(round % nodes).await;
         if nodes > 1 {
-            // A node that was frozen goes on in the middle of whatever it was about to do.
+            // A frozen node resumes in the middle of whatever it was doing.
             stack.nodes()[0].running().sigstop();
             let before = made(&stack.client_at(1), "beat").await;
             until_made(&stack.client_at(1), "beat", before + 1).await;
@@ -98,7 +98,7 @@ async fn each_second_makes_one_task_while_nodes_are_killed_frozen_and_started(mo
     let until_now = (now() - last).num_seconds();
     assert!(until_now < 5, "it kept up with the clock: {until_now} s behind");
     let open = json!({"contextId": "beat", "status": "TASK_STATE_COMPLETED", "pageSize": 1});
-    eventually(LIMIT, "all of them have completed", async || {
+    eventually(TASK_TIMEOUT, "all of them have completed", async || {
         let completed = client.call("ListTasks", open.clone()).await["totalSize"].as_u64();
         if completed == Some(seconds) { Ok(()) } else { Err(completed) }
     })
@@ -106,7 +106,7 @@ async fn each_second_makes_one_task_while_nodes_are_killed_frozen_and_started(mo
 }
 
 async fn a_paused_schedule_rests_and_a_resumed_one_goes_on(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let (client, other) = (stack.client(), stack.client_at(1));
     put_every_second(&client, "work").await;
     put_every_second(&client, "control").await;
@@ -131,12 +131,12 @@ async fn a_paused_schedule_rests_and_a_resumed_one_goes_on(mode: Mode) {
     .await;
     let fired = post(&other, "work", "fire").await;
     let task = fired["taskId"].as_str().expect("a task is made besides the times");
-    until(&client, task, "COMPLETED").await;
+    wait_for_state(&client, task, "COMPLETED").await;
     assert_eq!(schedule(&client, "work").await["paused"], true);
 }
 
 async fn a_deleted_schedule_makes_no_more_tasks_and_leaves_those_it_made(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     put_every_second(&client, "gone").await;
     put_every_second(&client, "control").await;
@@ -155,7 +155,7 @@ async fn a_deleted_schedule_makes_no_more_tasks_and_leaves_those_it_made(mode: M
 }
 
 async fn what_cannot_be_a_schedule_is_refused_by_name(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let good = json!({"agent": "echo", "cron": "0 3 * * *", "text": "x"});
     for (member, value, named) in [
@@ -182,38 +182,38 @@ async fn what_cannot_be_a_schedule_is_refused_by_name(mode: Mode) {
 }
 
 /// Runs `longhaul schedule …` on a stack.
-fn command(stack: &Stack, arguments: &[&str]) -> longhaul_tests::Longhaul {
+fn command(stack: &Stack, arguments: &[&str]) -> longhaul_tests::TestProcess {
     let arguments: Vec<&str> = ["schedule"].iter().chain(arguments).copied().collect();
     stack.command(&arguments).env("LONGHAUL_URL", stack.base()).start()
 }
 
 async fn schedules_are_managed_on_the_command_line(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let put = ["put", "nightly", "--agent", "echo", "--text", "go on"];
     let good = [&put[..], &["--cron", "0 3 * * *", "--time-zone", "Europe/Berlin"]].concat();
-    assert!(succeed(&command(&stack, &good)).contains("nightly"));
-    let shown = succeed(&command(&stack, &["show", "nightly", "--json"]));
+    assert!(expect_success(&command(&stack, &good)).contains("nightly"));
+    let shown = expect_success(&command(&stack, &["show", "nightly", "--json"]));
     let shown: Value = serde_json::from_str(&shown).expect("JSON");
     assert!([1, 2].contains(&moment(&shown["nextAt"]).hour()), "3 o'clock in Berlin: {shown}");
-    assert!(succeed(&command(&stack, &["list"])).contains("nightly"));
-    succeed(&command(&stack, &["pause", "nightly"]));
-    succeed(&command(&stack, &["fire", "nightly"]));
+    assert!(expect_success(&command(&stack, &["list"])).contains("nightly"));
+    expect_success(&command(&stack, &["pause", "nightly"]));
+    expect_success(&command(&stack, &["fire", "nightly"]));
     let listed = stack.client().call("ListTasks", json!({})).await;
-    until(&stack.client(), &id(&listed["tasks"][0]), "COMPLETED").await;
-    succeed(&command(&stack, &["resume", "nightly"]));
-    succeed(&command(&stack, &["delete", "nightly"]));
+    wait_for_state(&stack.client(), &id(&listed["tasks"][0]), "COMPLETED").await;
+    expect_success(&command(&stack, &["resume", "nightly"]));
+    expect_success(&command(&stack, &["delete", "nightly"]));
 
     let refused = command(&stack, &[&put[..], &["--cron", "every day"]].concat());
-    assert_eq!(refused.wait_exit(LIMIT), Exit::Code(1));
+    assert_eq!(refused.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1));
     assert!(refused.stderr().contains("cron"), "{}", refused.stderr());
     let unknown = command(&stack, &["pause", "nightly"]);
-    assert_eq!(unknown.wait_exit(LIMIT), Exit::Code(1), "{}", unknown.stderr());
+    assert_eq!(unknown.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1), "{}", unknown.stderr());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_downtime_missed_times_are_made_up_for_as_each_schedule_says() {
-    let mut stack = Setup::new(Mode::Distributed).nodes(2).start().await;
-    // Once an hour, and far from now: neither the last time nor the next one is near.
+    let mut stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
+    // Once an hour: neither the last time nor the next one is near.
     let minute = (now().minute() + 30) % 60;
     let mut next = json!(null);
     for policy in ["skip", "once", "all"] {
@@ -223,14 +223,14 @@ async fn after_a_downtime_missed_times_are_made_up_for_as_each_schedule_says() {
     }
     stack.kill_node(0);
     stack.kill_node(1);
-    // As if they had been down for five hours.
+    // Simulates five hours of downtime.
     stack.database().sql("update schedules set next_at = next_at - interval '5 hours'");
     stack.start_node(0).await;
     stack.start_node(1).await;
 
     let client = stack.client();
     for (policy, tasks) in [("all", 5), ("once", 1), ("skip", 0)] {
-        eventually(LIMIT, &format!("{policy} is up to date"), async || {
+        eventually(TASK_TIMEOUT, &format!("{policy} is up to date"), async || {
             let schedule = schedule(&client, policy).await;
             if schedule["nextAt"] == next { Ok(()) } else { Err(schedule) }
         })

@@ -1,11 +1,12 @@
-//! Small writes go out at once: no connection of a process waits for the acknowledgement of what was sent before.
+//! Small writes are sent immediately: no connection waits for the acknowledgement of earlier data
+//! (TCP_NODELAY).
 
 use std::fs;
 use std::os::fd::OwnedFd;
 
 use longhaul_proto::pb::v1::{ListTasksRequest, a2a_service_client::A2aServiceClient};
-use longhaul_tests::talk::{LIMIT, id, start, stream, until};
-use longhaul_tests::{Longhaul, Mode, Setup, eventually};
+use longhaul_tests::tasks::{TASK_TIMEOUT, id, start, stream, wait_for_state};
+use longhaul_tests::{Mode, StackBuilder, TestProcess, eventually};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use socket2::Socket;
 use tonic::transport::Endpoint;
@@ -17,8 +18,8 @@ struct Connection {
     probes_silent_peers: bool,
 }
 
-/// The TCP connections of a process, by duplicates of its descriptors.
-fn connections(process: &Longhaul) -> Vec<Connection> {
+/// The TCP connections of a process, read through duplicates of its descriptors.
+fn connections(process: &TestProcess) -> Vec<Connection> {
     let pid = i32::try_from(process.pid()).expect("pids are small");
     let handle = pidfd_open(Pid::from_raw(pid).expect("it runs"), PidfdFlags::empty());
     let handle = handle.expect("it runs");
@@ -32,7 +33,7 @@ fn connections(process: &Longhaul) -> Vec<Connection> {
                     "this test looks into the processes it starts and needs the right to trace them"
                 )
             }
-            // It was closed since it was listed.
+            // The descriptor was closed after it was listed.
             Err(_) => None,
         })
         .collect()
@@ -40,7 +41,7 @@ fn connections(process: &Longhaul) -> Vec<Connection> {
 
 fn connection(descriptor: OwnedFd) -> Option<Connection> {
     let socket = Socket::from(descriptor);
-    // What is no TCP socket has neither; a listener has no peer.
+    // A descriptor that is no TCP socket has neither address; a listener has no peer.
     let sends_at_once = socket.tcp_nodelay().ok()?;
     let peer_port = socket.peer_addr().ok()?.as_socket()?.port();
     Some(Connection { peer_port, sends_at_once, probes_silent_peers: socket.keepalive().ok()? })
@@ -55,13 +56,13 @@ fn port_of(url: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_connection_sends_at_once() {
-    let stack = Setup::new(Mode::Distributed).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).start().await;
     let client = stack.client();
-    // HTTP/1 with a stream, HTTP/2 with gRPC, and the command line.
+    // HTTP/1 with a stream, HTTP/2 with gRPC, and the command line are all connected.
     let task = start(&client, "!wait 60000").await;
-    until(&client, &id(&task), "WORKING").await;
+    wait_for_state(&client, &id(&task), "WORKING").await;
     let mut events = stream(&client, "!wait 60000").await;
-    events.next(LIMIT).await.expect("the stream begins");
+    events.next(TASK_TIMEOUT).await.expect("the stream begins");
     let channel = Endpoint::from_shared(stack.base()).expect("an address").connect().await;
     let mut grpc = A2aServiceClient::new(channel.expect("the node listens"));
     grpc.list_tasks(ListTasksRequest::default()).await.expect("gRPC is answered");
@@ -70,7 +71,7 @@ async fn every_connection_sends_at_once() {
 
     let database = port_of(&stack.database().url());
     let to_database = |one: &&Connection| one.peer_port == database;
-    // The pools and the listener; the worker's session lock too.
+    // Checks pools and listener, and the worker's session lock.
     for (process, least) in [(stack.nodes()[0].running(), 2), (stack.workers()[0].running(), 3)] {
         let found = settled(process, |all| all.iter().filter(to_database).count() >= least).await;
         for one in found.iter().filter(to_database) {
@@ -80,10 +81,10 @@ async fn every_connection_sends_at_once() {
     settled(&command, |all| !all.is_empty()).await;
 }
 
-/// The connections of a process once there are enough and all of them send at once. One that is just being made does not
-/// yet, so a single look would prove nothing.
-async fn settled(process: &Longhaul, enough: impl Fn(&[Connection]) -> bool) -> Vec<Connection> {
-    eventually(LIMIT, "all connections send at once", async || {
+/// The connections of a process, once there are enough and all have TCP_NODELAY. A new connection
+/// does not have it at first, so one look would prove nothing.
+async fn settled(process: &TestProcess, enough: impl Fn(&[Connection]) -> bool) -> Vec<Connection> {
+    eventually(TASK_TIMEOUT, "all connections send at once", async || {
         let found = connections(process);
         let waits = found.iter().find(|one| !one.sends_at_once).map(|one| one.peer_port);
         match (waits, enough(&found)) {

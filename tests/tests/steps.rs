@@ -1,14 +1,15 @@
-//! What was done once is not done again, and what it said is there once, whichever worker goes on with the task.
+//! A completed step is not repeated, and its output appears once, whichever worker continues the
+//! task.
 
 use std::fs;
 use std::time::Duration;
 
 use longhaul_tests::follow::follow;
-use longhaul_tests::talk::{
-    LIMIT, artifact_texts, durable, fold, get, id, send, start, state, task_of, texts, until,
-    until_parts,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, artifact_texts, durable, fold, get, id, send, start, state, task_of, texts,
+    wait_for_parts, wait_for_state,
 };
-use longhaul_tests::{Client, Mode, Setup, Stack, eventually, on_both_modes, paths};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder, eventually, on_both_modes, paths};
 use serde_json::{Value, json};
 
 on_both_modes! {
@@ -20,7 +21,7 @@ on_both_modes! {
     a_step_name_used_twice_fails_the_task_for_good,
 }
 
-/// What a task has done, by the effects file: how often each thing.
+/// Number of times that a task did `what`, from the effects file.
 fn times(stack: &Stack, file: &str, task: &str, what: &str) -> usize {
     let lines = stack.effects(file);
     let of_task = lines.iter().filter(|line| line.starts_with(task));
@@ -41,7 +42,7 @@ fn clients(stack: &Stack) -> Vec<Client> {
     (0..stack.nodes().len()).map(|node| stack.client_at(node)).collect()
 }
 
-/// The events that somebody has seen who followed all the time make exactly the task.
+/// Asserts that the events seen by a client that followed from the start make exactly the task.
 async fn assert_folds(stack: &Stack, events: &[Value], task: &str) {
     let (folded, task) = (fold(events), get(&stack.client(), task).await);
     for member in ["id", "contextId", "status", "artifacts", "history"] {
@@ -50,15 +51,15 @@ async fn assert_folds(stack: &Stack, events: &[Value], task: &str) {
 }
 
 async fn a_step_is_done_once_though_its_worker_is_killed_behind_it(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let client = stack.client();
     let script = "!wait 200; step a 100; step b 100; step c 3000; step d; effects done";
     let task = id(&start(&client, script).await);
     let following = follow(clients(&stack), task.clone());
     let killing = async {
-        until_parts(&client, &task, 2).await;
+        wait_for_parts(&client, &task, 2).await;
         stack.replace_workers().await;
-        until(&client, &task, "COMPLETED").await
+        wait_for_state(&client, &task, "COMPLETED").await
     };
     let (events, done) = tokio::join!(following, killing);
     assert_eq!(artifact_texts(&done), ["a\n", "b\n", "c\n", "d\n"]);
@@ -75,7 +76,7 @@ async fn a_step_is_done_once_though_its_worker_is_killed_behind_it(mode: Mode) {
     assert_folds(&stack, &events, &task).await;
 }
 
-/// An agent that is a program which works in steps and waits at gates.
+/// An agent whose program works in steps and waits at gates.
 fn program() -> String {
     let script = paths::workspace().join("tests/tests/plugins/steps.py");
     let command = json!([paths::python(), script]);
@@ -87,7 +88,7 @@ fn open_gate(stack: &Stack, name: &str) {
 }
 
 async fn until_said(client: &Client, task: &str, text: &str) -> Value {
-    eventually(LIMIT, &format!("the task says {text}"), async || {
+    eventually(TASK_TIMEOUT, &format!("the task says {text}"), async || {
         let task = get(client, task).await;
         let said = texts(&task["status"]["message"]["parts"]);
         if said == [text] { Ok(task) } else { Err(task) }
@@ -96,7 +97,7 @@ async fn until_said(client: &Client, task: &str, text: &str) -> Value {
 }
 
 async fn a_step_of_a_program_is_done_once_and_seen_when_it_ends(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().agent(&program()).start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().agent(&program()).start().await;
     let client = stack.client().rpc_path("/agents/gated");
     let task = id(&start(&client, "a b c").await);
     let following = follow(vec![client.clone()], task.clone());
@@ -110,7 +111,7 @@ async fn a_step_of_a_program_is_done_once_and_seen_when_it_ends(mode: Mode) {
         stack.replace_workers().await;
         open_gate(&stack, "b");
         open_gate(&stack, "c");
-        until(&client, &task, "COMPLETED").await
+        wait_for_state(&client, &task, "COMPLETED").await
     };
     let (events, done) = tokio::join!(following, killing);
     assert_eq!(artifact_texts(&done), ["a", "b", "c"]);
@@ -125,12 +126,12 @@ async fn a_step_of_a_program_is_done_once_and_seen_when_it_ends(mode: Mode) {
 }
 
 async fn a_failed_step_leaves_nothing_and_a_repeated_one_is_there_once(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let script = "!wait 200; step a; step b; fail-in b 2; step c; retry-after 50; effects done";
     let task = id(&start(&client, script).await);
     let events = follow(clients(&stack), task.clone()).await;
-    let done = until(&client, &task, "COMPLETED").await;
+    let done = wait_for_state(&client, &task, "COMPLETED").await;
     assert_eq!(artifact_texts(&done), ["a\n", "b\n", "c\n"]);
     let done_times = ["a", "b", "c"].map(|step| times(&stack, "done", &task, step));
     assert_eq!(done_times, [1, 3, 1], "two attempts failed at the end of b");
@@ -140,14 +141,14 @@ async fn a_failed_step_leaves_nothing_and_a_repeated_one_is_there_once(mode: Mod
 }
 
 async fn a_checkpoint_is_a_place_to_go_on_from(mode: Mode) {
-    let mut stack = Setup::new(mode).short_lease().start().await;
+    let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let client = stack.client();
     let task = id(&start(&client, "!wait 200; checkpoint line 30 60; effects done").await);
     let following = follow(clients(&stack), task.clone());
     let killing = async {
         until_said(&client, &task, "line 8 of 30").await;
         stack.replace_workers().await;
-        until(&client, &task, "COMPLETED").await
+        wait_for_state(&client, &task, "COMPLETED").await
     };
     let (events, _) = tokio::join!(following, killing);
     let again: usize =
@@ -162,23 +163,24 @@ async fn a_checkpoint_is_a_place_to_go_on_from(mode: Mode) {
 }
 
 async fn steps_stay_done_across_turns_and_drains(mode: Mode) {
-    let mut stack = Setup::new(mode).set("worker.drain", "100ms").start().await;
+    let mut stack = StackBuilder::new(mode).set("worker.drain", "100ms").start().await;
     let client = stack.client();
     let asked = send(&client, "!step a; effects done; ask go on?").await;
     let (task, context) = (id(&asked), asked["contextId"].clone());
     assert_eq!(state(&asked), "INPUT_REQUIRED");
-    let reply = longhaul_tests::talk::reply_to(&task, "!step a; step b 2000; step c; effects done");
-    let reply = longhaul_tests::talk::with(reply, "/message/contextId", context);
-    client.call("SendMessage", longhaul_tests::talk::at_once(reply)).await;
-    until(&client, &task, "WORKING").await;
+    let reply =
+        longhaul_tests::tasks::reply_to(&task, "!step a; step b 2000; step c; effects done");
+    let reply = longhaul_tests::tasks::with(reply, "/message/contextId", context);
+    client.call("SendMessage", longhaul_tests::tasks::return_immediately(reply)).await;
+    wait_for_state(&client, &task, "WORKING").await;
     terminate_workers(&mut stack).await;
-    let done = until(&stack.client(), &task, "COMPLETED").await;
+    let done = wait_for_state(&stack.client(), &task, "COMPLETED").await;
     assert_eq!(artifact_texts(&done), ["a\n", "b\n", "c\n"]);
     assert_eq!(times(&stack, "done", &task, "a"), 1);
     assert_eq!(times(&stack, "done", &task, "c"), 1);
 }
 
-/// Ends in order whatever runs tasks, and starts it again.
+/// Stops the processes that run tasks gracefully, and starts them again.
 async fn terminate_workers(stack: &mut Stack) {
     let place = match stack.mode() {
         Mode::Embedded => &stack.nodes()[0],
@@ -193,7 +195,7 @@ async fn terminate_workers(stack: &mut Stack) {
 }
 
 async fn a_step_name_used_twice_fails_the_task_for_good(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let params = durable("!step a; step a; effects done", json!({"maxAttempts": 5}));
     let task = task_of(client.call("SendMessage", params).await);

@@ -1,12 +1,12 @@
-//! Streams: every event once, in order, on every node, from every cursor.
+//! Streams: every event once, in order, on every node and from every cursor.
 
 use futures::future::join_all;
 use longhaul_tests::sse::EventStream;
-use longhaul_tests::talk::{
-    LIMIT, at_once, fold, get, id, message, reply_to, send, start, stream, task_of, until,
-    until_parts,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, fold, get, id, message, reply_to, return_immediately, send, start, stream,
+    task_of, wait_for_parts, wait_for_state,
 };
-use longhaul_tests::{Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::{Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -59,7 +59,7 @@ fn numbers(range: std::ops::RangeInclusive<u32>) -> Vec<String> {
 }
 
 async fn a_stream_begins_with_the_task_and_its_ids_ascend(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let mut stream = stream(&stack.client(), "!progress 3; chunks 3; artifact mixed").await;
     assert!(
         stream.headers["content-type"]
@@ -67,7 +67,7 @@ async fn a_stream_begins_with_the_task_and_its_ids_ascend(mode: Mode) {
             .is_ok_and(|kind| kind.starts_with("text/event-stream"))
     );
     assert_eq!(stream.headers["cache-control"], "no-cache");
-    let events = stream.collect_results(LIMIT).await;
+    let events = stream.collect_results(TASK_TIMEOUT).await;
     let first = &events[0].1["task"];
     assert_eq!(first["status"]["state"], "TASK_STATE_SUBMITTED");
     assert_eq!(first["history"][0]["parts"][0]["text"], "!progress 3; chunks 3; artifact mixed");
@@ -93,8 +93,9 @@ async fn a_stream_begins_with_the_task_and_its_ids_ascend(mode: Mode) {
 }
 
 async fn five_hundred_chunks_arrive_in_order(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
-    let events = stream(&stack.client(), "!chunks 500 200").await.collect_results(LIMIT).await;
+    let stack = StackBuilder::new(mode).start().await;
+    let events =
+        stream(&stack.client(), "!chunks 500 200").await.collect_results(TASK_TIMEOUT).await;
     assert_eq!(chunks(&values(&events)), numbers(1..=500));
     let updates: Vec<Value> = values(&events)
         .iter()
@@ -109,7 +110,7 @@ async fn five_hundred_chunks_arrive_in_order(mode: Mode) {
 }
 
 async fn folding_a_stream_gives_the_task(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for text in [
         "hello",
@@ -117,7 +118,7 @@ async fn folding_a_stream_gives_the_task(mode: Mode) {
         "!fail no",
         "!progress 1; reject no",
     ] {
-        let events = stream(&client, text).await.collect_results(LIMIT).await;
+        let events = stream(&client, text).await.collect_results(TASK_TIMEOUT).await;
         let folded = fold(&values(&events));
         let task = get(&client, &id(&folded)).await;
         for member in ["id", "contextId", "status", "artifacts", "history"] {
@@ -127,14 +128,18 @@ async fn folding_a_stream_gives_the_task(mode: Mode) {
 }
 
 async fn a_subscriber_of_another_node_sees_the_same_events(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     let task = id(&send(&client, "!ask").await);
     let streams: Vec<EventStream> =
         join_all((0..4).map(|node| subscribe(&stack, node, &task, None))).await;
-    client.call("SendMessage", at_once(reply_to(&task, "!chunks 100 50 2; progress 2"))).await;
+    client
+        .call("SendMessage", return_immediately(reply_to(&task, "!chunks 100 50 2; progress 2")))
+        .await;
     let seen = join_all(
-        streams.into_iter().map(|mut stream| async move { stream.collect_results(LIMIT).await }),
+        streams
+            .into_iter()
+            .map(|mut stream| async move { stream.collect_results(TASK_TIMEOUT).await }),
     )
     .await;
     let wanted = get(&client, &task).await;
@@ -147,51 +152,53 @@ async fn a_subscriber_of_another_node_sees_the_same_events(mode: Mode) {
 }
 
 async fn a_stream_is_resumed_behind_its_cursor(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
-    let events = stream(&client, "!chunks 50; progress 3").await.collect_results(LIMIT).await;
+    let events =
+        stream(&client, "!chunks 50; progress 3").await.collect_results(TASK_TIMEOUT).await;
     let task = id(&events[0].1["task"]);
     for at in [0, 1, 10, events.len() - 2] {
         let cursor = events[at].0.as_deref();
-        let resumed = subscribe(&stack, at, &task, cursor).await.collect_results(LIMIT).await;
+        let resumed =
+            subscribe(&stack, at, &task, cursor).await.collect_results(TASK_TIMEOUT).await;
         assert_eq!(resumed, events[at + 1..], "behind event {at} of an ended task");
     }
-    let all = subscribe(&stack, 1, &task, Some("0")).await.collect_results(LIMIT).await;
+    let all = subscribe(&stack, 1, &task, Some("0")).await.collect_results(TASK_TIMEOUT).await;
     assert_eq!(all, events[1..], "everything that is an event, without the snapshot");
 
     let task = id(&start(&client, "!chunks 400 20 5").await);
-    until_parts(&client, &task, 5).await;
+    wait_for_parts(&client, &task, 5).await;
     let mut first = subscribe(&stack, 0, &task, Some("0")).await;
     let mut seen = Vec::new();
     for _ in 0..20 {
-        seen.push(first.next_result(LIMIT).await.expect("the task still runs"));
+        seen.push(first.next_result(TASK_TIMEOUT).await.expect("the task still runs"));
     }
     drop(first);
     let cursor = seen.last().and_then(|(id, _)| id.clone());
     let mut second = subscribe(&stack, 1, &task, cursor.as_deref()).await;
-    seen.extend(second.collect_results(LIMIT).await);
+    seen.extend(second.collect_results(TASK_TIMEOUT).await);
     assert_eq!(chunks(&values(&seen)), numbers(1..=400), "nothing is missed or seen twice");
 }
 
 async fn a_cursor_at_the_end_of_an_ended_task_ends_at_once(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
-    let events = stream(&stack.client(), "!chunks 3").await.collect_results(LIMIT).await;
+    let stack = StackBuilder::new(mode).start().await;
+    let events = stream(&stack.client(), "!chunks 3").await.collect_results(TASK_TIMEOUT).await;
     let task = id(&events[0].1["task"]);
     let last = events.last().and_then(|(id, _)| id.clone());
     for cursor in [last.as_deref(), Some("100000")] {
-        let rest = subscribe(&stack, 0, &task, cursor).await.collect_results(LIMIT).await;
+        let rest = subscribe(&stack, 0, &task, cursor).await.collect_results(TASK_TIMEOUT).await;
         assert_eq!(rest, []);
     }
 }
 
 async fn a_cursor_past_the_end_waits(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = send(&client, "!ask").await;
     let all = async {
         let mut stream = subscribe(&stack, 0, &id(&task), Some("0")).await;
         let mut events = Vec::new();
-        while let Some(event) = stream.next_result(LIMIT).await {
+        while let Some(event) = stream.next_result(TASK_TIMEOUT).await {
             let asks = event.1["statusUpdate"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED";
             events.push(event);
             if asks {
@@ -206,7 +213,7 @@ async fn a_cursor_past_the_end_waits(mode: Mode) {
     let mut past_end = subscribe(&stack, 0, &id(&task), Some(&past)).await;
     client.call("SendMessage", reply_to(&id(&task), "go")).await;
     let (at_end, past_end) =
-        (at_end.collect_results(LIMIT).await, past_end.collect_results(LIMIT).await);
+        (at_end.collect_results(TASK_TIMEOUT).await, past_end.collect_results(TASK_TIMEOUT).await);
     assert!(!at_end.is_empty() && cursors(&at_end).iter().all(|cursor| *cursor > last));
     let later: Events = at_end
         .into_iter()
@@ -216,7 +223,7 @@ async fn a_cursor_past_the_end_waits(mode: Mode) {
 }
 
 async fn an_ended_task_cannot_be_subscribed_to_without_a_cursor(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for text in ["done", "!fail", "!cancel", "!reject"] {
         let task = send(&client, text).await;
@@ -226,31 +233,31 @@ async fn an_ended_task_cannot_be_subscribed_to_without_a_cursor(mode: Mode) {
 }
 
 async fn a_silent_stream_shows_that_it_lives(mode: Mode) {
-    let stack = Setup::new(mode).set("server.keep_alive", "200ms").start().await;
+    let stack = StackBuilder::new(mode).set("server.keep_alive", "200ms").start().await;
     let mut stream = stream(&stack.client(), "!wait 2000; chunks 2").await;
-    let events = stream.collect_results(LIMIT).await;
+    let events = stream.collect_results(TASK_TIMEOUT).await;
     assert!(stream.comments() >= 5, "{} comments in two seconds", stream.comments());
     assert!(stream.comments() <= 30, "{} comments in two seconds", stream.comments());
     assert_eq!(chunks(&values(&events)), numbers(1..=2));
 }
 
 async fn a_streaming_send_ends_with_a_question_and_stays_for_an_authorization(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
-    let events = stream(&client, "!chunks 2; ask more?").await.collect_results(LIMIT).await;
+    let events = stream(&client, "!chunks 2; ask more?").await.collect_results(TASK_TIMEOUT).await;
     let last = &events.last().expect("there are events").1["statusUpdate"]["status"];
     assert_eq!(last["state"], "TASK_STATE_INPUT_REQUIRED");
     let task = id(&events[0].1["task"]);
     let mut answer = client.stream("SendStreamingMessage", reply_to(&task, "more")).await;
-    let answer = answer.collect_results(LIMIT).await;
+    let answer = answer.collect_results(TASK_TIMEOUT).await;
     assert_eq!(answer[0].1["task"]["id"], json!(task));
     assert_eq!(fold(&values(&answer))["artifacts"], get(&client, &task).await["artifacts"]);
 
     let mut waits = stream(&client, "!auth log in").await;
-    let task = id(&waits.next_result(LIMIT).await.expect("a snapshot").1["task"]);
-    until(&client, &task, "AUTH_REQUIRED").await;
+    let task = id(&waits.next_result(TASK_TIMEOUT).await.expect("a snapshot").1["task"]);
+    wait_for_state(&client, &task, "AUTH_REQUIRED").await;
     client.call("CancelTask", json!({"id": task})).await;
-    let states: Vec<Value> = values(&waits.collect_results(LIMIT).await)
+    let states: Vec<Value> = values(&waits.collect_results(TASK_TIMEOUT).await)
         .iter()
         .map(|e| e["statusUpdate"]["status"]["state"].clone())
         .collect();
@@ -258,16 +265,16 @@ async fn a_streaming_send_ends_with_a_question_and_stays_for_an_authorization(mo
 }
 
 async fn a_subscription_stays_open_on_a_parked_task(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     let task = send(&client, "!ask-until yes").await;
     let mut stream = subscribe(&stack, 1, &id(&task), None).await;
-    let snapshot = stream.next_result(LIMIT).await.expect("a snapshot").1;
+    let snapshot = stream.next_result(TASK_TIMEOUT).await.expect("a snapshot").1;
     assert_eq!(snapshot["task"], task);
     for answer in ["no", "yes"] {
         client.call("SendMessage", reply_to(&id(&task), answer)).await;
     }
-    let states: Vec<Value> = values(&stream.collect_results(LIMIT).await)
+    let states: Vec<Value> = values(&stream.collect_results(TASK_TIMEOUT).await)
         .iter()
         .map(|e| e["statusUpdate"]["status"]["state"].clone())
         .filter(Value::is_string)
@@ -281,13 +288,13 @@ async fn a_subscription_stays_open_on_a_parked_task(mode: Mode) {
 }
 
 async fn a_stream_that_is_sent_again_follows_the_same_task(mode: Mode) {
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     let params = message("!wait 1500; chunks 20");
-    let task = id(&task_of(client.call("SendMessage", at_once(params.clone())).await));
+    let task = id(&task_of(client.call("SendMessage", return_immediately(params.clone())).await));
     let mut again = stack.client_at(1).stream("SendStreamingMessage", params).await;
-    let first = again.next_result(LIMIT).await.expect("a snapshot").1;
+    let first = again.next_result(TASK_TIMEOUT).await.expect("a snapshot").1;
     assert_eq!(first["task"]["id"], json!(task));
-    let events = again.collect_results(LIMIT).await;
+    let events = again.collect_results(TASK_TIMEOUT).await;
     assert_eq!(chunks(&values(&events)), numbers(1..=20));
 }

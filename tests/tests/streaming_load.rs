@@ -1,12 +1,13 @@
-//! Large contents, and readers that do not read.
+//! Large contents, and clients that do not read.
 
 use std::io::Write;
 use std::net::TcpStream;
 
-use longhaul_tests::talk::{
-    LIMIT, at_once, fold, get, id, message, message_of, reply_to, send, state, task_of, until, with,
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, fold, get, id, message, message_of, reply_to, return_immediately, send, state,
+    task_of, wait_for_state, with,
 };
-use longhaul_tests::{Mode, Setup, on_both_modes};
+use longhaul_tests::{Mode, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
@@ -18,24 +19,24 @@ on_both_modes!(
     readers_that_go_away_leave_nothing_behind,
 );
 
-/// Large enough to be kept apart from the log.
-const LARGE: usize = 200_000;
+/// Bytes of a part that is stored outside the log.
+const LARGE_PART_BYTES: usize = 200_000;
 
 fn base64(bytes: usize) -> String {
-    // Three bytes are four letters.
+    // Base64 turns three bytes into four letters.
     "QUJD".repeat(bytes / 3)
 }
 
 async fn large_parts_come_back_as_they_were_sent(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let echo = stack.client().rpc_path("/agents/echo");
     let list: Vec<u32> = (0..40_000).collect();
     let parts = json!([
-        {"text": "é".repeat(LARGE)},
-        {"raw": base64(LARGE), "filename": "x.bin", "mediaType": "text/plain", "metadata": {"k": [1, null]}},
-        {"data": {"list": list, "text": "x".repeat(LARGE)}},
+        {"text": "é".repeat(LARGE_PART_BYTES)},
+        {"raw": base64(LARGE_PART_BYTES), "filename": "x.bin", "mediaType": "text/plain", "metadata": {"k": [1, null]}},
+        {"data": {"list": list, "text": "x".repeat(LARGE_PART_BYTES)}},
         {"text": "small"},
-        {"text": "é".repeat(LARGE)},
+        {"text": "é".repeat(LARGE_PART_BYTES)},
     ]);
     let params = message_of(parts.clone());
     let task = task_of(echo.call("SendMessage", params.clone()).await);
@@ -47,7 +48,7 @@ async fn large_parts_come_back_as_they_were_sent(mode: Mode) {
     assert!(listed["tasks"][0]["artifacts"] == task["artifacts"], "the list shows other artifacts");
     let mut stream = echo.stream("SendStreamingMessage", message_of(parts.clone())).await;
     let events: Vec<Value> =
-        stream.collect_results(LIMIT).await.into_iter().map(|(_, e)| e).collect();
+        stream.collect_results(TASK_TIMEOUT).await.into_iter().map(|(_, e)| e).collect();
     let folded = fold(&events);
     assert!(folded["artifacts"][0]["parts"] == parts, "the stream shows other parts");
     assert!(folded["history"][0]["parts"] == parts, "the snapshot shows other parts");
@@ -57,14 +58,14 @@ async fn large_parts_come_back_as_they_were_sent(mode: Mode) {
 }
 
 async fn large_artifacts_and_statuses_come_back_whole(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
-    let says = "word ".repeat(LARGE / 5);
+    let says = "word ".repeat(LARGE_PART_BYTES / 5);
     let plan = json!({"largeBytes": 300_000, "chunks": {"count": 3, "size": 100_000}, "say": says});
     let params = with(message("by metadata"), "/message/metadata/script", plan);
     let mut stream = client.stream("SendStreamingMessage", params).await;
     let events: Vec<Value> =
-        stream.collect_results(LIMIT).await.into_iter().map(|(_, e)| e).collect();
+        stream.collect_results(TASK_TIMEOUT).await.into_iter().map(|(_, e)| e).collect();
     let task = get(&client, &id(&events[0]["task"])).await;
     assert_eq!(
         task["status"]["message"]["parts"][0]["text"].as_str().map(str::len),
@@ -85,7 +86,7 @@ async fn large_artifacts_and_statuses_come_back_whole(mode: Mode) {
 }
 
 async fn numbers_and_nesting_of_data_survive(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let data = r#"{"big":9007199254740993,"one":1.0,"tiny":1e-400,"huge":1e999999,"null":null,"z":[[],{},[null]],"a":-0.0,"u":"\u00e9"}"#;
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{{"message":{{"messageId":"n1","role":"ROLE_USER","parts":[{{"data":{data}}}]}}}}}}"#
@@ -108,7 +109,7 @@ async fn numbers_and_nesting_of_data_survive(mode: Mode) {
     }
 }
 
-/// A connection that has asked for a stream and never reads an answer.
+/// A connection that requests a stream and never reads.
 fn dead_reader(address: &str, method: &str, params: &Value) -> TcpStream {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     let mut socket = TcpStream::connect(address).expect("the node listens");
@@ -122,16 +123,16 @@ fn dead_reader(address: &str, method: &str, params: &Value) -> TcpStream {
 }
 
 async fn a_reader_that_never_reads_holds_nobody_up(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let address = stack.nodes()[0].address();
     let task = id(&send(&client, "!ask").await);
     let dead: Vec<TcpStream> =
         (0..20).map(|_| dead_reader(&address, "SubscribeToTask", &json!({"id": task}))).collect();
     let mut alive = client.stream("SubscribeToTask", json!({"id": task})).await;
-    alive.next_result(LIMIT).await.expect("a snapshot");
-    client.call("SendMessage", at_once(reply_to(&task, "!chunks 300 60000"))).await;
-    let events = alive.collect_results(LIMIT).await;
+    alive.next_result(TASK_TIMEOUT).await.expect("a snapshot");
+    client.call("SendMessage", return_immediately(reply_to(&task, "!chunks 300 60000"))).await;
+    let events = alive.collect_results(TASK_TIMEOUT).await;
     let chunks = events.iter().filter(|(_, e)| e["artifactUpdate"].is_object()).count();
     assert_eq!(chunks, 300, "a living reader gets everything meanwhile");
     assert_eq!(state(&send(&client, "others work").await), "COMPLETED");
@@ -141,15 +142,15 @@ async fn a_reader_that_never_reads_holds_nobody_up(mode: Mode) {
 }
 
 async fn a_slow_reader_still_gets_everything(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = id(&send(&client, "!ask").await);
     let mut slow = client.stream("SubscribeToTask", json!({"id": task})).await;
-    slow.next_result(LIMIT).await.expect("a snapshot");
-    client.call("SendMessage", at_once(reply_to(&task, "!chunks 2000 4000"))).await;
-    // It reads nothing until the task has long ended.
-    until(&client, &task, "COMPLETED").await;
-    let events = slow.collect_results(LIMIT).await;
+    slow.next_result(TASK_TIMEOUT).await.expect("a snapshot");
+    client.call("SendMessage", return_immediately(reply_to(&task, "!chunks 2000 4000"))).await;
+    // The client reads nothing until the task has long ended.
+    wait_for_state(&client, &task, "COMPLETED").await;
+    let events = slow.collect_results(TASK_TIMEOUT).await;
     let numbers: Vec<u32> = events
         .iter()
         .filter_map(|(_, e)| e["artifactUpdate"]["artifact"]["parts"][0]["text"].as_str())
@@ -159,14 +160,16 @@ async fn a_slow_reader_still_gets_everything(mode: Mode) {
 }
 
 async fn readers_that_go_away_leave_nothing_behind(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let address = stack.nodes()[0].address();
     for _ in 0..100 {
         drop(dead_reader(&address, "SendStreamingMessage", &message("!wait 200; chunks 3")));
     }
-    let done =
-        longhaul_tests::eventually(LIMIT, "every task ended without its reader", async || {
+    let done = longhaul_tests::eventually(
+        TASK_TIMEOUT,
+        "every task ended without its reader",
+        async || {
             let page = client.call("ListTasks", json!({"status": "TASK_STATE_COMPLETED"})).await;
             let open = client.call("ListTasks", json!({"status": "TASK_STATE_WORKING"})).await;
             if open["totalSize"] == 0 {
@@ -174,7 +177,8 @@ async fn readers_that_go_away_leave_nothing_behind(mode: Mode) {
             } else {
                 Err(open["totalSize"].clone())
             }
-        });
+        },
+    );
     done.await;
     assert_eq!(state(&send(&client, "x").await), "COMPLETED");
 }

@@ -1,7 +1,8 @@
-//! The database moves to another server, in order or by a crash, and the address follows late: full service is back within
-//! seconds of the new primary being reachable, nothing is lost, and little runs twice.
+//! The database moves to another server, planned or by a crash, and its address follows later. Full
+//! service is back within seconds after the new primary is reachable, nothing is lost, and few
+//! tasks run twice.
 //!
-//! Those that take long are ignored here; `tests/switchover` runs all.
+//! The slow cases are ignored here; `tests/switchover` runs all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use longhaul_runtime::spawn;
 use longhaul_tests::proxy::Proxy;
-use longhaul_tests::talk::{LIMIT, at_once, id, message, start, state, task_of, until};
-use longhaul_tests::{Client, Database, Mode, Replicas, Setup, Stack, eventually};
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, id, message, return_immediately, start, state, task_of, wait_for_state,
+};
+use longhaul_tests::{Client, Database, Mode, Replicas, Stack, StackBuilder, eventually};
 use serde_json::json;
 use tokio::task::{JoinHandle, block_in_place};
 use tokio::time::{interval, sleep};
@@ -20,26 +23,26 @@ use tokio::time::{interval, sleep};
 const NODES: usize = 2;
 const WORKERS: usize = 2;
 
-/// Time to full service that is promised; `tests/switchover` measures it on a machine that is not busy otherwise.
-const PROMISED: Duration = Duration::from_secs(5);
+/// Promised time to full service; `tests/switchover` measures it on an otherwise idle machine.
+const FULL_SERVICE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How the primary ends.
+/// End of the former primary.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum End {
+enum PrimaryEnd {
     Planned,
     Killed,
 }
 
-/// How processes find the new primary.
+/// Address through which processes find the new primary.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Address {
-    /// A proxy, which leads to the former primary for some time more.
+    /// A proxy, which forwards to the former primary for a while.
     Proxy,
-    /// A URL with both hosts, of which for some time none is a primary.
+    /// A URL with both hosts, neither of which is a primary for a while.
     Hosts,
 }
 
-/// Clients that send all the time, each message until it is taken.
+/// Clients that send continuously, retrying each message until it is accepted.
 struct Senders {
     stop: Arc<AtomicBool>,
     running: Vec<JoinHandle<Vec<String>>>,
@@ -53,7 +56,7 @@ impl Senders {
         Self { running: running.collect(), stop }
     }
 
-    /// Ends them and gives the tasks that were acknowledged.
+    /// Stops the clients and returns the acknowledged tasks.
     async fn stop(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         let sent = join_all(self.running).await;
@@ -65,8 +68,8 @@ async fn send_on(client: Client, stop: Arc<AtomicBool>) -> Vec<String> {
     let mut taken = Vec::new();
     let mut pace = interval(Duration::from_millis(50));
     while !stop.load(Ordering::Relaxed) {
-        let params = at_once(message("!wait 20; complete"));
-        // The same message until it is taken, so that it makes one task.
+        let params = return_immediately(message("!wait 20; complete"));
+        // Repeats the same message until it is accepted, so that it creates one task.
         loop {
             pace.tick().await;
             match client.call_or_reason("SendMessage", params.clone()).await {
@@ -79,7 +82,7 @@ async fn send_on(client: Client, stop: Arc<AtomicBool>) -> Vec<String> {
     taken
 }
 
-/// Checks once that everybody serves, on the new primary and nowhere else.
+/// Checks once that all processes use the new primary only.
 async fn serves(stack: &Stack, replicas: &Replicas) -> Result<(), String> {
     for place in stack.nodes().iter().chain(stack.workers()) {
         match Client::new(&place.base()).try_get_status("/readyz").await {
@@ -108,7 +111,7 @@ async fn serves(stack: &Stack, replicas: &Replicas) -> Result<(), String> {
     })
 }
 
-/// How often each task began to run, by the logs of the workers.
+/// Number of executions of each task, from the workers' logs.
 fn executions(stack: &Stack) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for line in stack.logs().lines().filter(|line| line.contains("\"run begins\"")) {
@@ -122,7 +125,7 @@ fn executions(stack: &Stack) -> BTreeMap<String, usize> {
     counts
 }
 
-/// The value of `task_id`, wherever a log line has its spans.
+/// The values of `task_id` in a log line, in any of its spans.
 fn task_ids(json: &serde_json::Value, found: &mut Vec<String>) {
     if let Some(id) = json["task_id"].as_str() {
         found.push(id.to_owned());
@@ -138,7 +141,7 @@ fn task_ids(json: &serde_json::Value, found: &mut Vec<String>) {
     }
 }
 
-async fn the_database_moves(end: End, address: Address, late: Duration, limit: Duration) {
+async fn the_database_moves(end: PrimaryEnd, address: Address, late: Duration, limit: Duration) {
     let mut replicas = Replicas::start();
     let (first, second) = (replicas.primary.address(), replicas.standby.address());
     let proxy = Proxy::before(&first).await;
@@ -146,7 +149,7 @@ async fn the_database_moves(end: End, address: Address, late: Duration, limit: D
         Address::Proxy => proxy.address(),
         Address::Hosts => format!("{first},{second}"),
     };
-    let mut stack = Setup::new(Mode::Distributed)
+    let mut stack = StackBuilder::new(Mode::Distributed)
         .nodes(NODES)
         .workers(WORKERS)
         .set("log.filter", "info,longhaul_worker=debug")
@@ -161,14 +164,14 @@ async fn the_database_moves(end: End, address: Address, late: Duration, limit: D
     }
     let senders = Senders::start(&stack);
     for task in &acknowledged {
-        until(&client, task, "WORKING").await;
+        wait_for_state(&client, task, "WORKING").await;
     }
 
-    let reachable = change_places(&mut replicas, end, address, late).await;
-    proxy.lead_to(&second);
+    let reachable = switch_over(&mut replicas, end, address, late).await;
+    proxy.redirect_to(&second);
     stack.database_mut().move_to(&replicas.primary);
     let mut missing = String::new();
-    eventually(LIMIT, "everybody serves", async || {
+    eventually(TASK_TIMEOUT, "everybody serves", async || {
         let served = serves(&stack, &replicas).await;
         if let Err(cause) = &served
             && *cause != missing
@@ -184,7 +187,7 @@ async fn the_database_moves(end: End, address: Address, late: Duration, limit: D
 
     acknowledged.extend(senders.stop().await);
     for task in &acknowledged {
-        until(&client, task, "COMPLETED").await;
+        wait_for_state(&client, task, "COMPLETED").await;
     }
     let events = client.call("ListTasks", json!({"pageSize": 1})).await;
     assert!(events["totalSize"].as_u64() >= Some(acknowledged.len() as u64), "{events}");
@@ -195,17 +198,17 @@ async fn the_database_moves(end: End, address: Address, late: Duration, limit: D
     assert!(took <= limit, "full service after {took:?}; the logs: {}", stack.logs());
 }
 
-/// Ends the primary and lets the standby take its place, while the former one answers for some time more; gives when the new
-/// primary is reachable.
-async fn change_places(
+/// Stops the primary and promotes the standby, while the former address still answers for a while.
+/// Returns when the new primary is reachable.
+async fn switch_over(
     replicas: &mut Replicas,
-    end: End,
+    end: PrimaryEnd,
     address: Address,
     late: Duration,
 ) -> Instant {
     block_in_place(|| match end {
-        End::Planned => replicas.primary.stop_fast(),
-        End::Killed => replicas.primary.kill9(),
+        PrimaryEnd::Planned => replicas.primary.stop_fast(),
+        PrimaryEnd::Killed => replicas.primary.kill9(),
     });
     match address {
         Address::Proxy => {
@@ -213,12 +216,12 @@ async fn change_places(
                 replicas.promote();
                 replicas.start_former();
             });
-            // The address leads to a server that answers and cannot be written to.
+            // The address leads to a server that answers but rejects writes.
             sleep(late).await;
             Instant::now()
         }
         Address::Hosts => {
-            // Both hosts answer, and neither can be written to.
+            // Both hosts answer, and neither accepts writes.
             block_in_place(|| replicas.demote());
             sleep(late).await;
             block_in_place(|| replicas.promote());
@@ -227,17 +230,29 @@ async fn change_places(
     }
 }
 
-/// For tests that others run beside.
-const LOADED: Duration = Duration::from_secs(30);
+/// Limit for tests that run beside others.
+const FULL_SERVICE_LIMIT_UNDER_LOAD: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_switchover_is_survived_though_the_address_follows_four_seconds_late() {
-    the_database_moves(End::Planned, Address::Proxy, Duration::from_secs(4), LOADED).await;
+    the_database_moves(
+        PrimaryEnd::Planned,
+        Address::Proxy,
+        Duration::from_secs(4),
+        FULL_SERVICE_LIMIT_UNDER_LOAD,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crash_of_the_primary_is_survived_by_a_url_with_two_hosts() {
-    the_database_moves(End::Killed, Address::Hosts, Duration::ZERO, LOADED).await;
+    the_database_moves(
+        PrimaryEnd::Killed,
+        Address::Hosts,
+        Duration::ZERO,
+        FULL_SERVICE_LIMIT_UNDER_LOAD,
+    )
+    .await;
 }
 
 macro_rules! measured {
@@ -246,7 +261,7 @@ macro_rules! measured {
         #[ignore = "tests/switchover runs it, alone"]
         async fn $name() {
             let late = Duration::from_secs($late);
-            the_database_moves(End::$end, Address::$address, late, PROMISED).await;
+            the_database_moves(PrimaryEnd::$end, Address::$address, late, FULL_SERVICE_LIMIT).await;
         }
     )* };
 }

@@ -1,35 +1,36 @@
-//! What the service relies on goes away, and comes back.
+//! The service's dependencies fail and recover.
 
 use std::fs;
 use std::time::Duration;
 
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::port::Port;
-use longhaul_tests::process::Launch;
-use longhaul_tests::talk::{
-    LIMIT, artifact_texts, at_once, get, id, message, send, start, state, stream, task_of, until,
+use longhaul_tests::process::ProcessBuilder;
+use longhaul_tests::tasks::{
+    TASK_TIMEOUT, artifact_texts, get, id, message, return_immediately, send, start, state, stream,
+    task_of, wait_for_state,
 };
 use longhaul_tests::{
-    Broker, Client, Database, Mode, Postgres, RabbitMq, Setup, Stack, eventually,
+    Broker, Client, Database, Mode, Postgres, RabbitMq, Stack, StackBuilder, eventually,
 };
 use serde_json::json;
 
-/// A `longhaul.toml` with the one agent `script`.
+/// A `longhaul.toml` with one agent, `script`.
 const ONE_AGENT: &str = "[[agent]]\nname = \"script\"\nexecutor = \"script\"\n";
 
-/// Sends until the service takes the message again; it is the same message, so it makes one task.
-async fn send_until_taken(stack: &Stack, text: &str) -> serde_json::Value {
+/// Sends a message until it is accepted. It is always the same message, so it creates one task.
+async fn send_until_accepted(stack: &Stack, text: &str) -> serde_json::Value {
     let (client, params) = (stack.client(), message(text));
-    let answer = eventually(LIMIT, "a message is taken again", async || {
+    let answer = eventually(TASK_TIMEOUT, "a message is taken again", async || {
         client.try_call("SendMessage", params.clone()).await
     });
     task_of(answer.await)
 }
 
-/// Waits until a write is turned away, and checks how.
-async fn assert_turned_away(client: &Client) {
-    let body = || json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": at_once(message("x"))});
-    let answer = eventually(LIMIT, "a write is turned away", async || {
+/// Waits until a write is rejected, and checks the error.
+async fn assert_writes_rejected(client: &Client) {
+    let body = || json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": return_immediately(message("x"))});
+    let answer = eventually(TASK_TIMEOUT, "a write is turned away", async || {
         let answer = client.post("/", body().to_string()).await;
         if answer.status == 200 { Err(answer.text()) } else { Ok(answer) }
     });
@@ -49,11 +50,11 @@ fn a_database_that_does_not_come_is_waited_for_up_to_a_limit() {
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
     for command in ["api", "worker", "migrate", "keys list"] {
         let limit = ["--set", "database.start_timeout=2s"];
-        let process = Launch::longhaul(command.split(' ').chain(limit))
+        let process = ProcessBuilder::longhaul(command.split(' ').chain(limit))
             .current_dir(folder.path())
             .env("LONGHAUL_DATABASE_URL", &url)
             .start();
-        assert_eq!(process.wait_exit(LIMIT), Exit::Code(1), "{command}");
+        assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1), "{command}");
         let said = process.stderr();
         assert!(said.contains("no Postgres at"), "{command} says what it waits for: {said}");
         assert!(said.contains("waiting for Postgres"), "{command} waits, not in silence: {said}");
@@ -61,8 +62,8 @@ fn a_database_that_does_not_come_is_waited_for_up_to_a_limit() {
         assert!(!said.contains("hunter2"), "{command} tells the password");
         assert!(!said.contains("panicked"), "{command}: {said}");
     }
-    let process = Launch::longhaul(["api"]).start();
-    assert_eq!(process.wait_exit(LIMIT), Exit::Code(2), "{}", process.stderr());
+    let process = ProcessBuilder::longhaul(["api"]).start();
+    assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(2), "{}", process.stderr());
     assert!(process.stderr().contains("database.url"), "{}", process.stderr());
 }
 
@@ -71,14 +72,14 @@ async fn a_database_that_comes_late_is_used_when_it_comes() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
     let url = database.url();
-    let migrate = Launch::longhaul(["migrate"]).env("LONGHAUL_DATABASE_URL", &url).start();
-    longhaul_tests::stack::succeed(&migrate);
+    let migrate = ProcessBuilder::longhaul(["migrate"]).env("LONGHAUL_DATABASE_URL", &url).start();
+    longhaul_tests::stack::expect_success(&migrate);
     postgres.stop_fast();
     let port = Port::reserve();
-    let api = Launch::longhaul(["api", "--auth", "none", "--listen", &port.address()])
+    let api = ProcessBuilder::longhaul(["api", "--auth", "none", "--listen", &port.address()])
         .env("LONGHAUL_DATABASE_URL", &url)
         .start();
-    eventually(LIMIT, "it says that it waits", async || {
+    eventually(TASK_TIMEOUT, "it says that it waits", async || {
         let said = api.stderr();
         if said.contains("database") { Ok(()) } else { Err(said) }
     })
@@ -93,9 +94,14 @@ async fn a_database_without_schema_is_refused_with_a_sentence() {
     let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
     for command in ["api", "worker"] {
-        let launch = Launch::longhaul([command]).current_dir(folder.path());
+        let launch = ProcessBuilder::longhaul([command]).current_dir(folder.path());
         let process = launch.env("LONGHAUL_DATABASE_URL", database.url()).start();
-        assert_eq!(process.wait_exit(LIMIT), Exit::Code(1), "{command}: {}", process.stderr());
+        assert_eq!(
+            process.wait_exit(TASK_TIMEOUT),
+            ProcessExit::Code(1),
+            "{command}: {}",
+            process.stderr()
+        );
         assert!(process.stderr().contains("migrate"), "{command}: {}", process.stderr());
     }
 }
@@ -104,17 +110,17 @@ async fn a_database_without_schema_is_refused_with_a_sentence() {
 async fn a_restarted_database_loses_nothing_that_was_acknowledged() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
-    let stack = Setup::new(Mode::Distributed).short_lease().database(database).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).short_lease().database(database).start().await;
     let client = stack.client();
     let parked = send(&client, "!ask").await;
     let running = id(&start(&client, "!chunks 100 20 50").await);
     let queued = id(&start(&client, "!wait 1000; complete later").await);
     let mut watching = client.stream("SubscribeToTask", json!({"id": running})).await;
-    watching.next_result(LIMIT).await.expect("a snapshot");
+    watching.next_result(TASK_TIMEOUT).await.expect("a snapshot");
 
     postgres.stop_immediate();
-    assert_turned_away(&client).await;
-    eventually(LIMIT, "the node says that it is not ready", async || {
+    assert_writes_rejected(&client).await;
+    eventually(TASK_TIMEOUT, "the node says that it is not ready", async || {
         match client.try_get_status("/readyz").await {
             Ok(503) => Ok(()),
             other => Err(other),
@@ -124,13 +130,13 @@ async fn a_restarted_database_loses_nothing_that_was_acknowledged() {
     assert_eq!(client.get("/healthz").await.status, 200, "it lives nevertheless");
     postgres.start();
 
-    let taken = send_until_taken(&stack, "back again").await;
+    let taken = send_until_accepted(&stack, "back again").await;
     assert_eq!(artifact_texts(&taken), ["back again"]);
     assert_eq!(get(&client, &id(&parked)).await, parked);
-    let done = until(&client, &running, "COMPLETED").await;
+    let done = wait_for_state(&client, &running, "COMPLETED").await;
     assert_eq!(done["artifacts"][0]["parts"].as_array().map(Vec::len), Some(100));
-    until(&client, &queued, "COMPLETED").await;
-    let last = watching.collect_results(LIMIT).await.pop().expect("the stream went on").1;
+    wait_for_state(&client, &queued, "COMPLETED").await;
+    let last = watching.collect_results(TASK_TIMEOUT).await.pop().expect("the stream went on").1;
     assert_eq!(last["statusUpdate"]["status"]["state"], "TASK_STATE_COMPLETED");
     stack.assert_healthy().await;
     drop(stack);
@@ -144,7 +150,7 @@ async fn a_broker_that_is_away_at_the_start_holds_nothing_up() {
     let database = Database::create();
     let (api, worker) = (Port::reserve(), Port::reserve());
     let launch = |arguments: &[&str]| {
-        Launch::longhaul(arguments)
+        ProcessBuilder::longhaul(arguments)
             .current_dir(folder.path())
             .env("LONGHAUL_DATABASE_URL", database.url())
             .env("LONGHAUL_AMQP_URL", format!("amqp://guest:guest@{}/%2f", nowhere.address()))
@@ -152,12 +158,12 @@ async fn a_broker_that_is_away_at_the_start_holds_nothing_up() {
             .env("LONGHAUL_WORKER_PROBE_INTERVAL", "500ms")
             .start()
     };
-    longhaul_tests::stack::succeed(&launch(&["migrate"]));
+    longhaul_tests::stack::expect_success(&launch(&["migrate"]));
     let worker_process = launch(&["worker", "--listen", &worker.address()]);
     let api_process = launch(&["api", "--auth", "none", "--listen", &api.address()]);
     let base = format!("http://{}", api.address());
     let client = Client::new(&base);
-    let task = eventually(LIMIT, "a task completes without a broker", async || {
+    let task = eventually(TASK_TIMEOUT, "a task completes without a broker", async || {
         client.try_get_status("/healthz").await.map_err(|error| (0, error))?;
         let answer = client.try_call("SendMessage", message("hello")).await;
         answer.map_err(|error| (error.code, error.message))
@@ -172,16 +178,17 @@ async fn a_broker_that_is_away_at_the_start_holds_nothing_up() {
 async fn a_broker_that_goes_away_holds_nothing_up_and_is_used_again() {
     let mut rabbitmq = RabbitMq::private();
     let broker = Broker::on(&rabbitmq);
-    let stack = Setup::new(Mode::Distributed).broker(broker).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).broker(broker).start().await;
     let client = stack.client();
     assert_eq!(state(&send(&client, "with a broker").await), "COMPLETED");
-    // In order: a node killed within moments of its queues' declaration may forget half of them.
+    // Stops the node gracefully: one killed right after its queues were declared may forget half of
+    // them.
     rabbitmq.stop();
     for text in ["without", "still without"] {
         assert_eq!(artifact_texts(&send(&client, text).await), [text]);
     }
     let worker = Client::new(&stack.workers()[0].base());
-    eventually(LIMIT, "the worker's readiness tells", async || {
+    eventually(TASK_TIMEOUT, "the worker's readiness tells", async || {
         match worker.try_get_status("/readyz").await {
             Ok(503) => Ok(()),
             other => Err(other),
@@ -197,7 +204,7 @@ async fn a_broker_that_goes_away_holds_nothing_up_and_is_used_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_does_not_hold_up_an_answer() {
     let rabbitmq = RabbitMq::private();
-    let stack = Setup::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
+    let stack = StackBuilder::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
     let client = stack.client();
     send(&client, "warm").await;
     rabbitmq.sigstop();
@@ -213,31 +220,32 @@ async fn a_small_deployment_runs_without_a_broker() {
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
     let (api, worker) = (Port::reserve(), Port::reserve());
     let launch = |arguments: &[&str]| {
-        let launch = Launch::longhaul(arguments).current_dir(folder.path());
-        // Looking from time to time is not what finds the task.
+        let launch = ProcessBuilder::longhaul(arguments).current_dir(folder.path());
+        // The periodic scan is not what finds the task.
         let launch = launch.env("LONGHAUL_WORKER_PROBE_INTERVAL", "10m");
         launch.env("LONGHAUL_DATABASE_URL", database.url()).start()
     };
-    longhaul_tests::stack::succeed(&launch(&["migrate"]));
+    longhaul_tests::stack::expect_success(&launch(&["migrate"]));
     let worker_process = launch(&["worker", "--listen", &worker.address()]);
     worker_process.wait_ready(&format!("http://{}", worker.address())).await;
     let api_process = launch(&["api", "--auth", "none", "--listen", &api.address()]);
     let base = format!("http://{}", api.address());
     api_process.wait_ready(&base).await;
-    let events = stream(&Client::new(&base), "!chunks 20").await.collect_results(LIMIT).await;
+    let events =
+        stream(&Client::new(&base), "!chunks 20").await.collect_results(TASK_TIMEOUT).await;
     assert!(events.len() >= 22, "{events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_dev_on_the_same_folder_is_refused_with_a_sentence() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let (data, port) = (stack.folder().join("data"), Port::reserve());
     let data = data.display().to_string();
     let second = stack.command(&["dev", "--data", &data, "--listen", &port.address()]).start();
-    assert_eq!(second.wait_exit(LIMIT), Exit::Code(1), "{}", second.stderr());
+    assert_eq!(second.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1), "{}", second.stderr());
     assert!(second.stderr().contains(&data), "it names the folder: {}", second.stderr());
     assert!(!second.stderr().contains("panicked"), "{}", second.stderr());
     assert_eq!(state(&send(&stack.client(), "the first works on").await), "COMPLETED");
     let keys = stack.command(&["keys", "list", "--data", &data]).start();
-    assert_eq!(keys.wait_exit(LIMIT), Exit::Code(1), "{}", keys.stderr());
+    assert_eq!(keys.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1), "{}", keys.stderr());
 }

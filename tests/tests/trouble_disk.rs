@@ -1,15 +1,15 @@
-//! A full disk under `longhaul dev`: writes are turned away, and it goes on when there is space again.
+//! A full disk under `longhaul dev`: writes are rejected until there is space again.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use longhaul_tests::port::Port;
-use longhaul_tests::process::Launch;
-use longhaul_tests::talk::{LIMIT, get, id, message, send, state, task_of};
+use longhaul_tests::process::ProcessBuilder;
+use longhaul_tests::tasks::{TASK_TIMEOUT, get, id, message, send, state, task_of};
 use longhaul_tests::{Client, eventually};
 
-/// A file system of its own, eight megabytes small; `None` where this user may not mount one.
+/// A file system of eight megabytes; `None` if this user may not mount one.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -24,7 +24,7 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Takes all space that is left.
+    /// Fills the remaining space.
     fn fill(&self) {
         use std::io::Write;
         let ballast = self.path().join("ballast");
@@ -52,7 +52,7 @@ async fn a_full_disk_turns_writes_away_until_there_is_space() {
     let port = Port::reserve();
     let data = disk.path().join("data").display().to_string();
     let outside = tempfile::TempDir::new().expect("the temporary folder is writable");
-    let dev = Launch::longhaul(["dev", "--listen", &port.address(), "--data", &data])
+    let dev = ProcessBuilder::longhaul(["dev", "--listen", &port.address(), "--data", &data])
         .current_dir(outside.path())
         .start();
     let base = format!("http://{}", port.address());
@@ -61,9 +61,9 @@ async fn a_full_disk_turns_writes_away_until_there_is_space() {
     let kept = send(&client, "before").await;
 
     disk.fill();
-    let refused = eventually(LIMIT, "a write is turned away", async || {
+    let refused = eventually(TASK_TIMEOUT, "a write is turned away", async || {
         let params = message(&"x".repeat(20_000));
-        let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": longhaul_tests::talk::at_once(params)});
+        let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": longhaul_tests::tasks::return_immediately(params)});
         let answer = client.post("/", body.to_string()).await;
         if answer.status == 200 { Err(answer.text()) } else { Ok(answer) }
     })
@@ -76,7 +76,7 @@ async fn a_full_disk_turns_writes_away_until_there_is_space() {
 
     disk.make_space();
     let params = message("after");
-    let taken = eventually(LIMIT, "a message is taken again", async || {
+    let taken = eventually(TASK_TIMEOUT, "a message is taken again", async || {
         client.try_call("SendMessage", params.clone()).await
     });
     assert_eq!(state(&task_of(taken.await)), "COMPLETED");

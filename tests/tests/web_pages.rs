@@ -1,9 +1,9 @@
-//! Web pages, and names that lead them here: a server without keys answers its own pages and no others.
+//! Web pages and DNS rebinding: a server without keys answers its own pages and no others.
 
 use longhaul_proto::pb::v1::{ListTasksRequest, a2a_service_client::A2aServiceClient};
 use longhaul_tests::{
-    Mode, Setup, Stack,
-    talk::{LIMIT, message},
+    Mode, Stack, StackBuilder,
+    tasks::{TASK_TIMEOUT, message},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -19,9 +19,9 @@ async fn tasks(stack: &Stack) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_drives_a_server_without_keys() {
-    let stack = Setup::new(Mode::Embedded).start().await;
+    let stack = StackBuilder::new(Mode::Embedded).start().await;
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": message("hi")});
-    // What a page may send to another origin without asking first.
+    // Requests that a page may send to another origin without a preflight.
     let simple = stack.client().header("content-type", "text/plain");
     for (name, value) in [
         ("origin", "https://evil.example"),
@@ -46,14 +46,16 @@ async fn no_page_drives_a_server_without_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_is_for_names_of_the_server_alone() {
-    let stack =
-        Setup::new(Mode::Embedded).set("server.allowed_hosts", "agents.internal").start().await;
+    let stack = StackBuilder::new(Mode::Embedded)
+        .set("server.allowed_hosts", "agents.internal")
+        .start()
+        .await;
     let list = async |authority: &str| {
         let origin = format!("http://{authority}").parse().expect("a URL");
         let channel = Channel::from_shared(stack.base()).expect("an address").origin(origin);
         let mut client = A2aServiceClient::new(channel.connect_lazy());
         let answer = client.list_tasks(ListTasksRequest::default());
-        timeout(LIMIT, answer).await.expect("there is an answer")
+        timeout(TASK_TIMEOUT, answer).await.expect("there is an answer")
     };
     for authority in ["localhost", "127.0.0.1:1", "[::1]", "agents.internal:8080"] {
         assert!(list(authority).await.is_ok(), "{authority}");
@@ -65,8 +67,10 @@ async fn grpc_is_for_names_of_the_server_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_allowed_may_ask_call_and_read() {
-    for setup in [Setup::new(Mode::Embedded), Setup::new(Mode::Embedded).key("acme", "read,write")]
-    {
+    for setup in [
+        StackBuilder::new(Mode::Embedded),
+        StackBuilder::new(Mode::Embedded).key("acme", "read,write"),
+    ] {
         let stack = setup.set("server.cors_origins", "https://app.example").start().await;
         let page = stack.client().header("origin", "https://app.example");
         let asks = page.clone().header("access-control-request-method", "POST");

@@ -147,7 +147,7 @@ async fn switch_over(stack: &ChaosStack, address_delay: Duration) {
     // Another switchover may have happened in the meantime.
     let primary = block_in_place(|| stack.postgres().primary.address());
     for slot in stack.slots() {
-        slot.to_postgres.lead_to(&primary);
+        slot.to_postgres.redirect_to(&primary);
     }
 }
 

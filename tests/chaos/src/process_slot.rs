@@ -2,7 +2,9 @@
 //! and RabbitMQ.
 
 use crate::{executor::SCRIPTED_PANIC_MESSAGE, journal::JOURNAL_FOLDER_VAR};
-use longhaul_tests::{Longhaul, child::Exit, paths, port::Port, process::Launch, proxy::Proxy};
+use longhaul_tests::{
+    TestProcess, child::ProcessExit, paths, port::Port, process::ProcessBuilder, proxy::Proxy,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -51,7 +53,7 @@ pub struct ProcessSlot {
     role: ProcessRole,
     port: Port,
     config: ProcessConfig,
-    process: AsyncMutex<Option<Longhaul>>,
+    process: AsyncMutex<Option<TestProcess>>,
     /// Unexpected exits, slow exits, and panics.
     problems: Mutex<Vec<String>>,
 }
@@ -99,7 +101,7 @@ impl ProcessSlot {
 
     /// The process id, while a process runs.
     pub async fn pid(&self) -> Option<u32> {
-        self.process.lock().await.as_ref().map(Longhaul::pid)
+        self.process.lock().await.as_ref().map(TestProcess::pid)
     }
 
     /// Kills the process, and starts another one after `down`.
@@ -127,7 +129,7 @@ impl ProcessSlot {
         if let Some(process) = self.process.lock().await.take() {
             process.sigterm();
             match wait_exit(&process, EXIT_TIMEOUT).await {
-                Some(Exit::Code(0)) => {}
+                Some(ProcessExit::Code(0)) => {}
                 Some(exit) => {
                     self.record_problem(format!(
                         "{}: ended with {exit:?} after SIGTERM",
@@ -177,7 +179,7 @@ impl ProcessSlot {
     }
 
     /// Writes the log of a process to the campaign's folder, and records its panics.
-    fn archive_log(&self, process: &Longhaul) {
+    fn archive_log(&self, process: &TestProcess) {
         let log = process.stderr();
         let path = self.config.folder.join(format!("{}-{}.log", self.name, process.pid()));
         // A missing log must not end the campaign.
@@ -190,7 +192,7 @@ impl ProcessSlot {
         }
     }
 
-    fn launch(&self) -> Launch {
+    fn launch(&self) -> ProcessBuilder {
         let mut arguments = vec!["--listen".to_owned(), self.port.address()];
         arguments.extend([
             "--config".to_owned(),
@@ -207,7 +209,7 @@ impl ProcessSlot {
             ProcessRole::Worker => "longhaul-chaos-worker",
         };
         let through = |url: &str, proxy: &Proxy| url.replace("{}", &proxy.address());
-        Launch::program(paths::binary(program), arguments)
+        ProcessBuilder::program(paths::binary(program), arguments)
             .current_dir(&self.config.folder)
             .env("LONGHAUL_DATABASE_URL", through(&self.config.database, &self.to_postgres))
             .env("LONGHAUL_AMQP_URL", through(&self.config.broker, &self.to_broker))
@@ -224,7 +226,7 @@ impl ProcessSlot {
     }
 }
 
-async fn wait_exit(process: &Longhaul, limit: Duration) -> Option<Exit> {
+async fn wait_exit(process: &TestProcess, limit: Duration) -> Option<ProcessExit> {
     let started = Instant::now();
     while process.is_running() {
         if started.elapsed() > limit {

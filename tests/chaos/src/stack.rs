@@ -5,7 +5,7 @@ use crate::{
     plan::{API_NODES, WORKERS},
     process_slot::{ProcessConfig, ProcessRole, ProcessSlot, journals},
 };
-use longhaul_tests::{Broker, Database, RabbitMq, Replicas, process::Launch};
+use longhaul_tests::{Broker, Database, RabbitMq, Replicas, process::ProcessBuilder};
 use std::{
     fs,
     path::Path,
@@ -130,7 +130,7 @@ fn process_config(
 }
 
 fn migrate(folder: &Path, database: &Database) {
-    let launch = Launch::longhaul(["migrate"]).current_dir(folder);
+    let launch = ProcessBuilder::longhaul(["migrate"]).current_dir(folder);
     let process = launch.env("LONGHAUL_DATABASE_URL", database.url()).start();
     block_in_place(|| longhaul_tests::stack::succeed(&process));
 }

@@ -1,8 +1,9 @@
-//! `greedy-neighbours [embedded|distributed] [SECONDS]`: one owner sends the worst that the limits allow while another runs `echo` at a
-//! steady rate. Prints the other's latencies beside those when it is alone, how late heartbeats were, and the memory of each process.
+//! `greedy-neighbours [embedded|distributed] [SECONDS]`: one owner sends the worst load that the
+//! limits allow while another runs `echo` at a steady rate. Prints the second owner's latencies with and without the first, the
+//! delay of heartbeats, and the memory of each process.
 //!
-//! The greedy owner is a process of its own with the lowest priority: another machine lends it its processors in a deployment, and
-//! making bodies of megabytes beside the clock of the quiet owner would be measured with it.
+//! The greedy owner is a separate process with the lowest priority: in a deployment it runs on
+//! another machine, and building bodies of megabytes would distort the quiet owner's latencies.
 //!
 //! `tests/neighbours/run` builds what it needs.
 
@@ -12,33 +13,33 @@ use std::env;
 use std::process::Stdio;
 use std::time::Duration;
 
-use longhaul_tests::greedy::{Greed, peak_memory};
-use longhaul_tests::talk::{send, state};
-use longhaul_tests::{Client, Mode, Setup, Stack};
+use longhaul_tests::greedy::{GreedyLoad, peak_memory};
+use longhaul_tests::tasks::{send, state};
+use longhaul_tests::{Client, Mode, Stack, StackBuilder};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep};
 
-/// Tasks that the quiet owner sends a second.
+/// Tasks per second of the quiet owner.
 const RATE: u32 = 20;
 
-/// First argument of the process that is the greedy owner.
+/// First argument that selects the greedy owner's process.
 const GREEDY_OWNER: &str = "greedy-owner";
 
-/// What a worker waits between two heartbeats: a third of the default lease.
+/// Interval between heartbeats of a worker: a third of the default lease.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() {
     let mut arguments = env::args().skip(1);
     let mode = match arguments.next().as_deref() {
-        Some(GREEDY_OWNER) => return be_greedy(arguments.collect()).await,
+        Some(GREEDY_OWNER) => return run_greedy_owner(arguments.collect()).await,
         Some("embedded") => Mode::Embedded,
         _ => Mode::Distributed,
     };
     let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(20);
     let measured = Duration::from_secs(seconds);
-    let stack = Setup::new(mode).key("quiet", "read,write").key("greedy", "read,write");
+    let stack = StackBuilder::new(mode).key("quiet", "read,write").key("greedy", "read,write");
     let stack = stack.start().await;
     let echo = stack.client().rpc_path("/agents/echo");
     steady(&stack, &echo, Duration::from_secs(2)).await;
@@ -71,18 +72,18 @@ async fn greedy_process(stack: &Stack, measured: Duration) {
     assert!(status.success(), "the greedy owner: {status}");
 }
 
-/// Sends the worst again and again for so many seconds: `ADDRESS KEY SECONDS`.
-async fn be_greedy(arguments: Vec<String>) {
+/// Sends the worst case repeatedly for the given time. Arguments: `ADDRESS KEY SECONDS`.
+async fn run_greedy_owner(arguments: Vec<String>) {
     let [address, key, seconds] = &*arguments else { panic!("address, key and seconds") };
     let client = Client::new(address).bearer(key);
     let measured = Duration::from_secs(seconds.parse().expect("a number of seconds"));
     let begun = Instant::now();
     while begun.elapsed() < measured {
-        Greed::WORST.send(&client).await;
+        GreedyLoad::WORST_CASE.send(&client).await;
     }
 }
 
-/// What the quiet owner saw.
+/// Measurements of the quiet owner.
 #[derive(Default)]
 struct Seen {
     tasks: Vec<Duration>,
@@ -98,7 +99,8 @@ impl Seen {
     }
 }
 
-/// Sends tasks at a steady rate, whether they are answered or not, and looks at health and heartbeats meanwhile.
+/// Sends tasks at a steady rate without waiting for responses, and meanwhile measures health checks
+/// and heartbeats.
 async fn steady(stack: &Stack, echo: &Client, time: Duration) -> Seen {
     let begun = Instant::now();
     let tasks = async {

@@ -1,7 +1,7 @@
-//! `with-test-services PROGRAM [ARGUMENT…]`: starts one Postgres and one RabbitMQ, runs the program with their addresses in its
-//! environment, stops both and ends with the program's exit code.
+//! `with-test-services PROGRAM [ARGUMENT…]`: starts one Postgres and one RabbitMQ, runs the program
+//! with their addresses in its environment, stops both and exits with the program's exit code.
 //!
-//! SIGINT and SIGTERM are passed on to the program. Killed itself, it leaves the servers to their guards, which stop them.
+//! Forwards SIGINT and SIGTERM to the program. If it is killed itself, guards stop the servers.
 
 #![expect(clippy::print_stderr, reason = "this is a command for a terminal")]
 
@@ -51,7 +51,7 @@ async fn relay_signals(mut child: Child) -> ExitStatus {
         };
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         if let Some(pid) = pid {
-            // The child may have ended this very moment.
+            // The child may have just ended.
             let _ = kill_process(pid, caught);
         }
     }

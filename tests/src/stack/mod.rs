@@ -1,24 +1,25 @@
-//! A whole Longhaul as a test wants it: one `longhaul dev`, or API nodes and workers on Postgres and RabbitMQ.
+//! A whole Longhaul deployment: one `longhaul dev`, or API nodes and workers on Postgres and
+//! RabbitMQ.
 //!
-//! Guarantee: what a [`Stack`] starts ends with it, and two stacks share nothing that could make them meet. A test that runs
-//! on both modes says so with [`on_both_modes`](crate::on_both_modes) and never asks which one it is on, except where a
-//! promise itself is about several processes.
+//! Guarantee: the processes of a [`Stack`] end with it, and two stacks are isolated from each
+//! other. A test for both modes is declared with [`on_both_modes`](crate::on_both_modes) and does
+//! not depend on the mode, except where it tests several processes.
 
 mod process;
 mod setup;
 
-pub use process::{Place, Role};
-pub use setup::Setup;
+pub use process::{NodeSlot, ProcessKind};
+pub use setup::StackBuilder;
 
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::http::Client;
-use crate::process::{Launch, Longhaul};
+use crate::process::{ProcessBuilder, TestProcess};
 use crate::{Broker, Database};
 
-/// How Longhaul runs.
+/// Deployment mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// `longhaul dev`: one process, SQLite.
@@ -30,27 +31,28 @@ pub enum Mode {
 /// A running Longhaul.
 pub struct Stack {
     // Dropped in this order: the processes are gone before their database and folder are.
-    nodes: Vec<Place>,
-    workers: Vec<Place>,
+    nodes: Vec<NodeSlot>,
+    workers: Vec<NodeSlot>,
     database: Option<Database>,
     broker: Option<Broker>,
     keys: Vec<String>,
-    setup: Setup,
+    setup: StackBuilder,
     folder: TempDir,
 }
 
 impl Stack {
-    /// The mode that it runs in.
+    /// The deployment mode.
     pub fn mode(&self) -> Mode {
         self.setup.mode
     }
 
-    /// A client of the first API node, with the first key where there are keys.
+    /// A client of the first API node, with the first key if there are keys.
     pub fn client(&self) -> Client {
         self.client_at(0)
     }
 
-    /// A client of the API node at this position, counted around: embedded, it is always the same one.
+    /// A client of the API node at this position, modulo the number of nodes; embedded mode has
+    /// one.
     pub fn client_at(&self, node: usize) -> Client {
         let client = self.anonymous_at(node);
         match self.keys.first() {
@@ -59,7 +61,7 @@ impl Stack {
         }
     }
 
-    /// A client that shows no key.
+    /// A client without a key.
     pub fn anonymous(&self) -> Client {
         self.anonymous_at(0)
     }
@@ -68,7 +70,7 @@ impl Stack {
         Client::new(&self.nodes[node % self.nodes.len()].base())
     }
 
-    /// The key at this position, in the order of [`Setup::key`].
+    /// The key at this position, in the order of [`StackBuilder::key`].
     pub fn key(&self, position: usize) -> &str {
         &self.keys[position]
     }
@@ -79,12 +81,12 @@ impl Stack {
     }
 
     /// The API nodes.
-    pub fn nodes(&self) -> &[Place] {
+    pub fn nodes(&self) -> &[NodeSlot] {
         &self.nodes
     }
 
-    /// The workers; embedded, there is none beside the node.
-    pub fn workers(&self) -> &[Place] {
+    /// The workers; none in embedded mode.
+    pub fn workers(&self) -> &[NodeSlot] {
         &self.workers
     }
 
@@ -93,16 +95,16 @@ impl Stack {
         self.folder.path()
     }
 
-    /// Writes another `longhaul.toml`, for the processes that are started from now on.
+    /// Replaces `longhaul.toml` for processes that are started from now on.
     pub fn reconfigure(&self, toml: &str) {
         let path = self.folder.path().join("longhaul.toml");
         std::fs::write(path, toml).expect("our folder is writable");
     }
 
-    /// The lines that scripts with `effects NAME` have written so far: `TASK TURN ATTEMPT WHAT`.
+    /// The lines that scripts with `effects NAME` have written: `TASK TURN ATTEMPT WHAT`.
     pub fn effects(&self, name: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
-        // A line without its end is still being written.
+        // A line without a newline is still being written.
         text.split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'))
             .map(str::to_owned)
@@ -114,14 +116,14 @@ impl Stack {
         self.database.as_ref().expect("only a distributed stack has a database")
     }
 
-    /// The same, to follow it to another server.
+    /// The database, to point it at another server.
     pub fn database_mut(&mut self) -> &mut Database {
         self.database.as_mut().expect("only a distributed stack has a database")
     }
 
-    /// Any command of the binary, on the database of this stack.
-    pub fn command(&self, arguments: &[&str]) -> Launch {
-        let launch = Launch::longhaul(arguments).current_dir(self.folder.path());
+    /// A command of the binary, on the database of this stack.
+    pub fn command(&self, arguments: &[&str]) -> ProcessBuilder {
+        let launch = ProcessBuilder::longhaul(arguments).current_dir(self.folder.path());
         match &self.database {
             Some(database) => launch.env("LONGHAUL_DATABASE_URL", database.url()),
             None => launch,
@@ -133,15 +135,15 @@ impl Stack {
         self.nodes[node].kill9();
     }
 
-    /// Starts an API node again, on the same port.
+    /// Restarts an API node on the same port.
     pub async fn start_node(&mut self, node: usize) {
-        let launch = self.launch(Role::of_node(self.mode()), &self.nodes[node].address());
+        let launch = self.launch(ProcessKind::of_node(self.mode()), &self.nodes[node].address());
         self.nodes[node].start(launch).await;
     }
 
-    /// Starts a worker again, at the same address, after it has ended.
+    /// Restarts a worker that has ended, at the same address.
     pub async fn start_worker(&mut self, worker: usize) {
-        let launch = self.launch(Role::Worker, &self.workers[worker].address());
+        let launch = self.launch(ProcessKind::Worker, &self.workers[worker].address());
         self.workers[worker].start(launch).await;
     }
 
@@ -150,7 +152,7 @@ impl Stack {
         self.workers[worker].kill9();
     }
 
-    /// Kills (SIGKILL) every worker; embedded, there is none beside the node.
+    /// Kills (SIGKILL) every worker; does nothing in embedded mode.
     pub fn kill_workers(&mut self) {
         for worker in &mut self.workers {
             worker.kill9();
@@ -160,13 +162,13 @@ impl Stack {
 
     /// Starts one more worker.
     pub async fn add_worker(&mut self) {
-        let mut place = Place::reserve();
-        let launch = self.launch(Role::Worker, &place.address());
+        let mut place = NodeSlot::reserve();
+        let launch = self.launch(ProcessKind::Worker, &place.address());
         place.start(launch).await;
         self.workers.push(place);
     }
 
-    /// Kills (SIGKILL) every process that runs tasks, and starts another one for them.
+    /// Kills (SIGKILL) every process that runs tasks, and starts a replacement.
     pub async fn replace_workers(&mut self) {
         match self.mode() {
             Mode::Embedded => {
@@ -182,7 +184,7 @@ impl Stack {
         }
     }
 
-    /// Kills (SIGKILL) every process and starts each of them again.
+    /// Kills (SIGKILL) and restarts every process.
     pub async fn restart_all(&mut self) {
         for place in self.nodes.iter_mut().chain(&mut self.workers) {
             place.kill9();
@@ -195,12 +197,13 @@ impl Stack {
         }
     }
 
-    /// What all processes have logged, those that have ended too.
+    /// The logs of all processes, including ended ones.
     pub fn logs(&self) -> String {
-        self.nodes.iter().chain(&self.workers).map(Place::log).collect()
+        self.nodes.iter().chain(&self.workers).map(NodeSlot::log).collect()
     }
 
-    /// Panics when a process has logged an error or a panic. A failed task is the test's own doing.
+    /// Panics when a process has logged an error or a panic. Failed tasks are ignored: tests fail
+    /// them on purpose.
     pub fn assert_no_errors_logged(&self) {
         let logs = self.logs();
         let bad: Vec<&str> = logs
@@ -211,7 +214,7 @@ impl Stack {
         assert!(bad.is_empty(), "the log has errors:\n{}", bad.join("\n"));
     }
 
-    /// Panics when a node does not answer `/healthz`, or does not become ready again.
+    /// Panics when a node fails `/healthz` or does not become ready again.
     pub async fn assert_healthy(&self) {
         for place in &self.nodes {
             place.running().wait_ready(&place.base()).await;
@@ -220,7 +223,7 @@ impl Stack {
         }
     }
 
-    fn launch(&self, role: Role, address: &str) -> Launch {
+    fn launch(&self, role: ProcessKind, address: &str) -> ProcessBuilder {
         let mut arguments: Vec<String> = vec![role.command().to_owned()];
         let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         flag("--listen", address.to_owned());
@@ -228,14 +231,14 @@ impl Stack {
         for setting in &self.setup.settings {
             flag("--set", setting.clone());
         }
-        if role == Role::Dev {
+        if role == ProcessKind::Dev {
             flag("--data", self.folder.path().join("data").display().to_string());
         }
-        if role != Role::Worker {
+        if role != ProcessKind::Worker {
             let mode = if self.keys.is_empty() { "none" } else { "keys" };
             flag("--auth", mode.to_owned());
         }
-        let mut launch = Launch::longhaul(arguments).current_dir(self.folder.path());
+        let mut launch = ProcessBuilder::longhaul(arguments).current_dir(self.folder.path());
         launch = launch.env("SCRIPT_EFFECTS_FOLDER", self.folder.path());
         if let Some(database) = &self.database {
             let proxy = self.setup.database_proxy.as_ref();
@@ -249,17 +252,18 @@ impl Stack {
         launch
     }
 
-    /// Runs a command to its end and gives its standard output; panics when it fails.
+    /// Runs a command to its end and returns its standard output; panics when it fails.
     fn run(&self, arguments: &[&str]) -> String {
         let process = self.command(arguments).start();
-        succeed(&process)
+        expect_success(&process)
     }
 }
 
-/// Waits for a command's end and gives its standard output; panics with its standard error when it failed.
-pub fn succeed(process: &Longhaul) -> String {
+/// Waits for a command to end and returns its standard output; panics with its standard error when
+/// it failed.
+pub fn expect_success(process: &TestProcess) -> String {
     let exit = process.wait_exit(Duration::from_secs(60));
-    assert_eq!(exit, crate::child::Exit::Code(0), "it failed: {}", process.stderr());
+    assert_eq!(exit, crate::child::ProcessExit::Code(0), "it failed: {}", process.stderr());
     process.stdout()
 }
 

@@ -2,12 +2,12 @@
 
 use super::Mode;
 use crate::port::Port;
-use crate::process::{Launch, Longhaul};
+use crate::process::{ProcessBuilder, TestProcess};
 
-/// What a process of a stack does.
+/// Kind of a stack's process, by its command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
+pub enum ProcessKind {
+    /// One process for everything.
     Dev,
     /// Answers clients.
     Api,
@@ -15,7 +15,7 @@ pub enum Role {
     Worker,
 }
 
-impl Role {
+impl ProcessKind {
     pub(super) const fn of_node(mode: Mode) -> Self {
         match mode {
             Mode::Embedded => Self::Dev,
@@ -32,14 +32,14 @@ impl Role {
     }
 }
 
-/// A reserved port with the process that listens there, and those that did before.
-pub struct Place {
+/// A reserved port, the process that listens on it, and its predecessors.
+pub struct NodeSlot {
     port: Port,
-    running: Option<Longhaul>,
-    ended: Vec<Longhaul>,
+    running: Option<TestProcess>,
+    ended: Vec<TestProcess>,
 }
 
-impl Place {
+impl NodeSlot {
     pub(super) fn reserve() -> Self {
         Self { port: Port::reserve(), running: None, ended: Vec::new() }
     }
@@ -54,12 +54,12 @@ impl Place {
         format!("http://{}", self.port.address())
     }
 
-    /// The process; panics when it was ended.
-    pub fn running(&self) -> &Longhaul {
+    /// The running process; panics when it was killed.
+    pub fn running(&self) -> &TestProcess {
         self.running.as_ref().expect("this process was ended")
     }
 
-    pub(super) async fn start(&mut self, launch: Launch) {
+    pub(super) async fn start(&mut self, launch: ProcessBuilder) {
         let process = launch.start();
         self.ended.extend(self.running.take());
         let process = self.running.insert(process);
@@ -73,8 +73,8 @@ impl Place {
         }
     }
 
-    /// What the processes here have logged so far.
+    /// The logs of this process and its predecessors.
     pub fn log(&self) -> String {
-        self.ended.iter().chain(&self.running).map(Longhaul::stderr).collect()
+        self.ended.iter().chain(&self.running).map(TestProcess::stderr).collect()
     }
 }

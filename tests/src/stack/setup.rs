@@ -1,15 +1,15 @@
-//! What a stack consists of, before it is started.
+//! Configuration of a stack before it is started.
 
 use std::fmt::Write;
 use std::fs;
 
 use tempfile::TempDir;
 
-use super::{Mode, Place, Role, Stack};
+use super::{Mode, NodeSlot, ProcessKind, Stack};
 use crate::{Broker, Database};
 
-/// The agents of a stack, unless the test brings its own: `script` answers where none is named.
-const AGENTS: &str = r#"
+/// The default agents of a stack; `script` is the default agent of the server.
+const DEFAULT_AGENTS_TOML: &str = r#"
 [server]
 default_agent = "script"
 
@@ -28,12 +28,12 @@ executor = "script"
 direct = true
 "#;
 
-/// Quick enough for a test, slow enough for a loaded machine.
-const SETTINGS: [&str; 4] =
+/// Default settings: quick enough for a test, slow enough for a loaded machine.
+const DEFAULT_SETTINGS: [&str; 4] =
     ["worker.probe_interval=500ms", "server.cancel_grace=1s", "worker.drain=1s", "server.drain=5s"];
 
-/// A stack to be started.
-pub struct Setup {
+/// Builder of a [`Stack`].
+pub struct StackBuilder {
     pub(super) mode: Mode,
     pub(super) settings: Vec<String>,
     nodes: usize,
@@ -42,19 +42,19 @@ pub struct Setup {
     keys: Vec<(String, String)>,
     database: Option<Database>,
     broker: Option<Broker>,
-    /// Where the processes find the database, when not at its own address.
+    /// The address through which processes reach the database, if not its own.
     pub(super) database_proxy: Option<String>,
 }
 
-impl Setup {
-    /// One API node and one worker, or one `longhaul dev`; everybody may call.
+impl StackBuilder {
+    /// One API node and one worker, or one `longhaul dev`, without authentication.
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
-            settings: SETTINGS.map(str::to_owned).to_vec(),
+            settings: DEFAULT_SETTINGS.map(str::to_owned).to_vec(),
             nodes: 1,
             workers: 1,
-            config: AGENTS.to_owned(),
+            config: DEFAULT_AGENTS_TOML.to_owned(),
             keys: Vec::new(),
             database: None,
             broker: None,
@@ -62,70 +62,72 @@ impl Setup {
         }
     }
 
-    /// A setting, as `("worker.lease", "5s")`.
+    /// Adds a setting, such as `("worker.lease", "5s")`.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.push(format!("{key}={value}"));
         self
     }
 
-    /// A short lease, for tests whose workers die. On a machine under load a worker may lose such a lease alive, and its
-    /// task then runs twice, as is promised: a test that counts what was streamed leaves the lease as it is.
+    /// Shortens the lease to two seconds, for tests whose workers die. On a loaded machine a live
+    /// worker may lose such a lease, and its task then runs twice, as promised: a test that counts
+    /// streamed events keeps the default lease.
     #[must_use]
     pub fn short_lease(self) -> Self {
         self.set("worker.lease", "2s")
     }
 
-    /// This `longhaul.toml` instead of the usual one.
+    /// Replaces the default `longhaul.toml`.
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.config);
         self
     }
 
-    /// One more agent in `longhaul.toml`: the lines of its `[[agent]]`.
+    /// Adds an agent to `longhaul.toml`: the lines of its `[[agent]]`.
     #[must_use]
     pub fn agent(mut self, toml: &str) -> Self {
         write!(self.config, "\n[[agent]]\n{toml}\n").expect("a string takes everything");
         self
     }
 
-    /// So many API nodes; embedded, there is one.
+    /// Sets the number of API nodes; embedded mode has one.
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = nodes;
         self
     }
 
-    /// So many workers; embedded, the one process does it all.
+    /// Sets the number of workers; embedded mode runs tasks in its one process.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// A key of this owner with these scopes; callers must then show one.
+    /// Creates a key of this owner with these scopes, and requires keys from all callers.
     #[must_use]
     pub fn key(mut self, owner: &str, scopes: &str) -> Self {
         self.keys.push((owner.to_owned(), scopes.to_owned()));
         self
     }
 
-    /// This database instead of a fresh one on the shared server.
+    /// Uses this database instead of a fresh one on the shared server.
     #[must_use]
     pub fn database(mut self, database: Database) -> Self {
         self.database = Some(database);
         self
     }
 
-    /// The processes reach the database by way of a proxy at `127.0.0.1:PORT`, or of several hosts, comma-separated.
+    /// Connects the processes to the database through a proxy at `127.0.0.1:PORT`, or several
+    /// hosts, comma-separated.
     #[must_use]
     pub fn database_proxy(mut self, address: &str) -> Self {
         self.database_proxy = Some(address.to_owned());
         self
     }
 
-    /// This broker instead of a share of the shared one.
+    /// Uses this broker instead of a share of the shared one.
     #[must_use]
     pub fn broker(mut self, broker: Broker) -> Self {
         self.broker = Some(broker);
@@ -137,20 +139,20 @@ impl Setup {
         let workers = if self.mode == Mode::Embedded { 0 } else { self.workers };
         let nodes = if self.mode == Mode::Embedded { 1 } else { self.nodes };
         let mut stack = self.prepare();
-        // Workers first: an API node without a registered agent has no card yet.
+        // Workers start first: an API node has no card until an agent is registered.
         for _ in 0..workers {
             stack.add_worker().await;
         }
         for _ in 0..nodes {
-            let mut place = Place::reserve();
-            let launch = stack.launch(Role::of_node(stack.mode()), &place.address());
+            let mut place = NodeSlot::reserve();
+            let launch = stack.launch(ProcessKind::of_node(stack.mode()), &place.address());
             place.start(launch).await;
             stack.nodes.push(place);
         }
         stack
     }
 
-    /// A stack with database, schema and keys, and without processes.
+    /// Creates a stack with database, schema and keys, but no processes.
     fn prepare(mut self) -> Stack {
         let folder =
             TempDir::with_prefix("longhaul-stack-").expect("the temporary folder is writable");
@@ -180,7 +182,7 @@ impl Setup {
 }
 
 impl Stack {
-    /// Creates a key with `longhaul keys create`. Embedded, only while the process does not run.
+    /// Creates a key with `longhaul keys create`; in embedded mode only while the process is stopped.
     pub fn create_key(&self, owner: &str, scopes: &str) -> String {
         let data = self.folder().join("data").display().to_string();
         let mut arguments = vec!["keys", "create", "--owner", owner, "--scope", scopes];

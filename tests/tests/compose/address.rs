@@ -1,8 +1,8 @@
-//! Small texts with a meaning: ports, URLs, lengths of time.
+//! Parsing of ports, URLs and durations.
 
 use std::time::Duration;
 
-/// The parts of `scheme://user:password@host:port/path`.
+/// Parts of `scheme://user:password@host:port/path`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Url<'a> {
     pub scheme: &'a str,
@@ -14,7 +14,7 @@ pub struct Url<'a> {
 }
 
 impl<'a> Url<'a> {
-    /// Takes a URL apart that has all parts but, perhaps, user and password.
+    /// Parses a URL; user and password are optional.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let (place, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -25,12 +25,12 @@ impl<'a> Url<'a> {
     }
 }
 
-/// The port behind the last colon.
+/// The port after the last colon.
 pub fn port(text: &str) -> Option<u16> {
     text.rsplit(':').next()?.parse().ok()
 }
 
-/// A length of time such as `45s`, `2m`, `1m30s`.
+/// A duration such as `45s`, `2m`, `1m30s`.
 pub fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;

@@ -1,37 +1,41 @@
-//! What the files ask of the binary, asked of the real one.
+//! The deployment files' commands and settings, tried on the real binary.
 
 use std::time::Duration;
 
-use longhaul_tests::child::Exit;
+use longhaul_tests::child::ProcessExit;
 use longhaul_tests::eventually_blocking;
 use longhaul_tests::paths::workspace;
 use longhaul_tests::port::Port;
-use longhaul_tests::process::{Launch, Longhaul};
+use longhaul_tests::process::{ProcessBuilder, TestProcess};
 use tempfile::TempDir;
 
 use super::rules::HEALTH_PATHS;
-use super::stack::Stack;
+use super::stack::Deployment;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs the binary to its end and gives its exit, output and errors.
-fn run(launch: Launch) -> (Exit, String, String) {
+/// Runs the binary to its end and returns exit status, output and errors.
+fn run(launch: ProcessBuilder) -> (ProcessExit, String, String) {
     let process = launch.start();
-    let exit = process.wait_exit(LIMIT);
+    let exit = process.wait_exit(PROCESS_TIMEOUT);
     (exit, process.stdout(), process.stderr())
 }
 
-/// Asked for the help of a command, the binary checks what stands before.
+/// Asserts that the binary accepts these arguments: with `--help` appended it still parses them.
 fn understands(place: &str, arguments: &[String]) {
     let words = arguments.iter().map(String::as_str).chain(["--help"]);
-    let (exit, out, error) = run(Launch::longhaul(words));
-    assert_eq!(exit, Exit::Code(0), "{place} runs {arguments:?}, which is no command: {error}");
+    let (exit, out, error) = run(ProcessBuilder::longhaul(words));
+    assert_eq!(
+        exit,
+        ProcessExit::Code(0),
+        "{place} runs {arguments:?}, which is no command: {error}"
+    );
     assert!(out.contains("Usage: longhaul "), "{place} runs {arguments:?}: {out}");
 }
 
 #[test]
 fn every_command_of_the_stack_is_one_of_the_binary() {
-    let stack = Stack::of_this_workspace();
+    let stack = Deployment::of_this_workspace();
     for service in stack.own() {
         let words: Vec<String> = service.list("command").into_iter().map(str::to_owned).collect();
         assert!(!words.is_empty(), "{} has no command", service.name);
@@ -46,30 +50,30 @@ fn every_command_of_the_stack_is_one_of_the_binary() {
 
 #[test]
 fn the_configuration_of_every_service_passes_config_check() {
-    let stack = Stack::of_this_workspace();
+    let stack = Deployment::of_this_workspace();
     for service in stack.own() {
-        // The program of the other agent is in the image alone.
-        let launch = Launch::longhaul(["config", "check", "--set", "worker.agents=echo"]);
+        // The other agent's program exists in the image only.
+        let launch = ProcessBuilder::longhaul(["config", "check", "--set", "worker.agents=echo"]);
         let env = service.env_here();
         let launch = env.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let (exit, out, error) = run(launch);
-        assert_eq!(exit, Exit::Code(0), "{}: {error}", service.name);
+        assert_eq!(exit, ProcessExit::Code(0), "{}: {error}", service.name);
         assert!(out.contains("[database]"), "{} shows what is in force: {out}", service.name);
         assert!(!out.contains(":longhaul@"), "{} shows no password: {out}", service.name);
     }
 }
 
-/// The program with which a container is asked for its health.
-fn healthcheck(port: &Port, path: &str) -> Exit {
+/// The health check command of a container.
+fn healthcheck(port: &Port, path: &str) -> ProcessExit {
     let program = workspace().join("ops/container/healthcheck");
-    run(Launch::program(program, [&port.number().to_string(), path])).0
+    run(ProcessBuilder::program(program, [&port.number().to_string(), path])).0
 }
 
-fn becomes_healthy(process: &Longhaul, port: &Port) {
-    eventually_blocking(LIMIT, "the health check succeeds", || {
+fn becomes_healthy(process: &TestProcess, port: &Port) {
+    eventually_blocking(PROCESS_TIMEOUT, "the health check succeeds", || {
         assert!(process.is_running(), "it ended: {}", process.stderr());
         match healthcheck(port, "/healthz") {
-            Exit::Code(0) => Ok(()),
+            ProcessExit::Code(0) => Ok(()),
             exit => Err(exit),
         }
     });
@@ -81,21 +85,21 @@ fn the_health_check_of_the_image_tells_a_node_that_serves_from_one_that_does_not
     let data = folder.path().join("data");
     let listen = format!("127.0.0.1:{}", port.number());
     let arguments = ["dev", "--listen", &listen, "--data", data.to_str().unwrap()];
-    let node = Launch::longhaul(arguments).current_dir(folder.path()).start();
+    let node = ProcessBuilder::longhaul(arguments).current_dir(folder.path()).start();
     becomes_healthy(&node, &port);
     for path in HEALTH_PATHS {
-        eventually_blocking(LIMIT, path, || match healthcheck(&port, path) {
-            Exit::Code(0) => Ok(()),
+        eventually_blocking(PROCESS_TIMEOUT, path, || match healthcheck(&port, path) {
+            ProcessExit::Code(0) => Ok(()),
             exit => Err(exit),
         });
     }
-    assert_eq!(healthcheck(&port, "/no-such-path"), Exit::Code(1));
+    assert_eq!(healthcheck(&port, "/no-such-path"), ProcessExit::Code(1));
     node.kill9();
-    assert_eq!(healthcheck(&port, "/healthz"), Exit::Code(1));
+    assert_eq!(healthcheck(&port, "/healthz"), ProcessExit::Code(1));
 }
 
-/// Soft and hard limit of open files of a process.
-fn open_files(process: &Longhaul) -> Result<(u64, u64), String> {
+/// Soft and hard limit of a process's open files.
+fn open_files(process: &TestProcess) -> Result<(u64, u64), String> {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.pid()));
     let limits = limits.map_err(|error| error.to_string())?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
@@ -113,7 +117,7 @@ fn a_process_raises_its_soft_limit_of_open_files_and_says_so() {
     let command = "ulimit -Sn 512; exec \"$0\" dev --listen \"$1\" --data data";
     let longhaul = longhaul_tests::paths::binary("longhaul");
     let arguments = ["-c", command, longhaul.to_str().unwrap(), &listen];
-    let node = Launch::program("sh", arguments).current_dir(folder.path()).start();
+    let node = ProcessBuilder::program("sh", arguments).current_dir(folder.path()).start();
     becomes_healthy(&node, &port);
     let (soft, hard) = open_files(&node).unwrap();
     assert_eq!(soft, hard.min(65_536));
@@ -123,12 +127,12 @@ fn a_process_raises_its_soft_limit_of_open_files_and_says_so() {
 #[test]
 fn a_worker_is_alive_while_it_waits_for_its_database() {
     let (port, folder) = (Port::reserve(), TempDir::new().unwrap());
-    let worker = Launch::longhaul(["worker"])
+    let worker = ProcessBuilder::longhaul(["worker"])
         .current_dir(folder.path())
         .env("LONGHAUL_WORKER_LISTEN", format!("127.0.0.1:{}", port.number()))
         .env("LONGHAUL_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
         .env("LONGHAUL_CONFIG", workspace().join("ops/longhaul.toml"))
         .start();
     becomes_healthy(&worker, &port);
-    assert_eq!(healthcheck(&port, "/readyz"), Exit::Code(1));
+    assert_eq!(healthcheck(&port, "/readyz"), ProcessExit::Code(1));
 }

@@ -15,7 +15,7 @@ pub struct Stage {
 #[derive(Debug)]
 pub struct Dockerfile {
     pub stages: Vec<Stage>,
-    /// The builder's frontend that `# syntax=` names, which comes from a registry.
+    /// The builder frontend named by `# syntax=`, which is pulled from a registry.
     pub frontend: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Dockerfile {
         self.stages.iter().find(|stage| stage.name == name)
     }
 
-    /// What `keyword` says in this stage and, before that, in the stages that it is built from; first to last.
+    /// Arguments of `keyword` in this stage and the stages that it builds on, first to last.
     pub fn all(&self, stage: &str, keyword: &str) -> Vec<&str> {
         let Some(stage) = self.stage(stage) else { return Vec::new() };
         let mut found = self.all(&stage.from, keyword);
@@ -62,7 +62,7 @@ impl Dockerfile {
             .collect()
     }
 
-    /// Sources and target of every `COPY` from the context, in any stage.
+    /// Sources and target of every `COPY` from the build context, in any stage.
     pub fn copies(&self) -> Vec<(Vec<&str>, &str)> {
         let all = self.stages.iter().flat_map(|stage| &stage.instructions);
         all.filter(|(word, rest)| word == "COPY" && !rest.contains("--from="))
@@ -76,7 +76,7 @@ impl Dockerfile {
     }
 }
 
-/// The words of `["a", "b"]`; none when it is not in that form.
+/// The words of `["a", "b"]`; `None` for any other form.
 pub fn exec_form(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
 }

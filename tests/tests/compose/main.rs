@@ -1,7 +1,8 @@
-//! The deployment files agree with one another and with the binary: a stack that is started from them comes up.
+//! The deployment files agree with one another and with the binary: a stack started from them
+//! works.
 //!
-//! Nothing here needs a container engine. What the files say is read and compared ([`rules`]); what they ask of the binary is
-//! asked of the real one ([`binary`]).
+//! No container engine is needed. The files are read and compared ([`rules`]), and their commands
+//! and settings are tried on the real binary ([`binary`]).
 
 mod address;
 mod binary;
@@ -12,10 +13,10 @@ mod rules;
 mod stack;
 mod systemd;
 
-use stack::Stack;
+use stack::Deployment;
 
 #[test]
 fn the_files_of_the_stack_agree() {
-    let complaints = rules::complaints(&Stack::of_this_workspace());
+    let complaints = rules::complaints(&Deployment::of_this_workspace());
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

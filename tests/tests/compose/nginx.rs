@@ -45,7 +45,8 @@ impl Nginx {
         if all.len() == 1 { all.pop() } else { None }
     }
 
-    /// What the directive `directive` (`proxy_set_header`, `grpc_set_header`) sets the header `name` to.
+    /// The value that `directive` (`proxy_set_header`, `grpc_set_header`) gives to the header
+    /// `name`.
     pub fn header(&self, directive: &str, name: &str) -> Option<&str> {
         let set = self.0.iter().filter(|found| found.name == directive);
         let mut of_name = set.filter(|found| found.arguments[0].eq_ignore_ascii_case(name));
@@ -61,7 +62,7 @@ impl Nginx {
     }
 }
 
-/// Words, and the signs `;`, `{` and `}`. Quoted text is a word, also when it is empty.
+/// Words and the tokens `;`, `{` and `}`. Quoted text is a word, even when it is empty.
 fn tokens(text: &str) -> Vec<String> {
     let (mut all, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));

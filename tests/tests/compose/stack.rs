@@ -1,4 +1,4 @@
-//! The files of the deployment, read and with their variables filled in.
+//! The deployment files, parsed, with their variables filled in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,9 +11,9 @@ use super::dockerfile::Dockerfile;
 use super::nginx::Nginx;
 use super::systemd::Unit;
 
-/// The files as text, so that a test can break one.
+/// The files' texts, so that a test can break one.
 #[derive(Debug, Clone)]
-pub struct Texts {
+pub struct DeploymentFiles {
     pub compose: String,
     pub example: String,
     pub dockerfile: String,
@@ -24,9 +24,9 @@ pub struct Texts {
     pub pages: Vec<(String, String)>,
 }
 
-/// What the files say.
+/// The parsed deployment files.
 #[derive(Debug)]
-pub struct Stack {
+pub struct Deployment {
     pub root: PathBuf,
     /// docker-compose.yml with its defaults filled in.
     pub compose: Value,
@@ -34,11 +34,11 @@ pub struct Stack {
     pub variables: BTreeMap<String, String>,
     /// The variables that ops/compose.env.example sets.
     pub example: BTreeMap<String, String>,
-    /// The variables that it names and leaves to their default.
+    /// The variables that it comments out.
     pub commented: BTreeSet<String>,
     /// Cargo.toml.
     pub cargo: String,
-    /// The pages that show how to use the stack, with their names.
+    /// Documentation pages that show how to use the stack, by name.
     pub pages: Vec<(String, String)>,
     pub dockerfile: Dockerfile,
     pub dockerignore: String,
@@ -46,7 +46,7 @@ pub struct Stack {
     pub units: Vec<Unit>,
 }
 
-impl Texts {
+impl DeploymentFiles {
     pub fn of_this_workspace() -> Self {
         let read = |name: &str| {
             let text = fs::read_to_string(workspace().join(name));
@@ -70,12 +70,12 @@ impl Texts {
     }
 }
 
-impl Stack {
+impl Deployment {
     pub fn of_this_workspace() -> Self {
-        Self::of(&Texts::of_this_workspace())
+        Self::of(&DeploymentFiles::of_this_workspace())
     }
 
-    pub fn of(texts: &Texts) -> Self {
+    pub fn of(texts: &DeploymentFiles) -> Self {
         let mut variables = BTreeMap::new();
         let mut compose: Value = serde_saphyr::from_str(&texts.compose)
             .unwrap_or_else(|error| panic!("docker-compose.yml is not valid YAML: {error}"));
@@ -95,19 +95,19 @@ impl Stack {
         }
     }
 
-    /// Every service by its name.
+    /// All services.
     pub fn services(&self) -> Vec<Service<'_>> {
         let all = self.compose["services"].as_object().into_iter().flatten();
         all.map(|(name, value)| Service { name, value, stack: self }).collect()
     }
 
-    /// One service.
+    /// A service by name.
     pub fn service(&self, name: &str) -> Service<'_> {
         let found = self.services().into_iter().find(|service| service.name == name);
         found.unwrap_or_else(|| panic!("docker-compose.yml has no service {name}"))
     }
 
-    /// The services that run our own image.
+    /// The services that run our image.
     pub fn own(&self) -> Vec<Service<'_>> {
         self.services().into_iter().filter(|service| service.target().is_some()).collect()
     }
@@ -118,33 +118,34 @@ impl Stack {
 pub struct Service<'a> {
     pub name: &'a str,
     pub value: &'a Value,
-    stack: &'a Stack,
+    stack: &'a Deployment,
 }
 
 impl<'a> Service<'a> {
-    /// The stage of the Dockerfile that its image is built from, by this service or by another; none for images of others.
+    /// The Dockerfile stage of its image, built by this service or by another; `None` for other
+    /// images.
     pub fn target(&self) -> Option<&'a str> {
         let services = self.stack.compose["services"].as_object().into_iter().flatten();
         let mut same = services.filter(|(_, other)| other["image"] == self.value["image"]);
         same.find_map(|(_, other)| other["build"]["target"].as_str())
     }
 
-    /// The text at a key; empty when there is none.
+    /// The string at a key; empty when there is none.
     pub fn text(&self, key: &str) -> &'a str {
         self.value[key].as_str().unwrap_or_default()
     }
 
-    /// The texts of a list.
+    /// The strings of a list.
     pub fn list(&self, key: &str) -> Vec<&'a str> {
         texts(&self.value[key])
     }
 
-    /// The command that decides about its health.
+    /// The health check command.
     pub fn health(&self) -> Vec<&'a str> {
         texts(&self.value["healthcheck"]["test"])
     }
 
-    /// The environment: what the image sets, and over it what the service sets.
+    /// The environment: the image's variables, overridden by the service's.
     pub fn env(&self) -> BTreeMap<String, String> {
         let image = self.target().map(|target| self.stack.dockerfile.env(target));
         let own = self.value["environment"].as_object().into_iter().flatten();
@@ -155,7 +156,7 @@ impl<'a> Service<'a> {
         image.unwrap_or_default().into_iter().chain(own).collect()
     }
 
-    /// The same, with the configuration file where it lies in this workspace.
+    /// The same, with the configuration file's path in this workspace.
     pub fn env_here(&self) -> BTreeMap<String, String> {
         let mut env = self.env();
         if let Some(config) = env.get_mut("LONGHAUL_CONFIG") {
@@ -167,7 +168,7 @@ impl<'a> Service<'a> {
         env
     }
 
-    /// The file of this workspace that a container finds at `inside`: mounted, else copied into the image.
+    /// The workspace file that a container sees at `inside`: mounted, else copied into the image.
     fn file_behind(&self, inside: &str) -> Option<PathBuf> {
         let mounts = self.list("volumes").into_iter().filter_map(|mount| mount.split_once(':'));
         let mounts = mounts.map(|(source, rest)| (source, rest.split(':').next().unwrap_or(rest)));
@@ -191,7 +192,7 @@ fn fill_in(value: &mut Value, variables: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Replaces `${NAME:-default}`, innermost first, and remembers name and default.
+/// Replaces `${NAME:-default}`, innermost first, and records name and default.
 fn interpolate(text: &str, variables: &mut BTreeMap<String, String>) -> String {
     let mut text = text.to_owned();
     while let Some(start) = text.rfind("${") {

@@ -24,7 +24,7 @@ impl Unit {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// What `Environment=` sets.
+    /// Variables that `Environment=` sets.
     pub fn env(&self) -> BTreeMap<String, String> {
         let set = self.lines.iter().filter(|(key, _)| key == "Environment");
         set.filter_map(|(_, pair)| pair.split_once('='))
@@ -32,7 +32,7 @@ impl Unit {
             .collect()
     }
 
-    /// The arguments with which it starts the binary.
+    /// The arguments of the binary.
     pub fn arguments(&self) -> Vec<String> {
         let line = self.get("ExecStart").unwrap_or_default();
         line.split_whitespace().skip(1).map(str::to_owned).collect()

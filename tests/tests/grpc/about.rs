@@ -1,10 +1,10 @@
-//! What gRPC tools ask of any server, and how a server goes.
+//! Reflection and health checks for gRPC tools, and shutdown of the server.
 
 use super::{channel, new, next, rest, saying};
 use futures::stream;
-use longhaul_tests::child::Exit;
-use longhaul_tests::talk::LIMIT;
-use longhaul_tests::{Mode, Setup, Stack, on_both_modes};
+use longhaul_tests::child::ProcessExit;
+use longhaul_tests::tasks::TASK_TIMEOUT;
+use longhaul_tests::{Mode, Stack, StackBuilder, on_both_modes};
 use prost::Message;
 use prost_types::FileDescriptorProto;
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ async fn reflected(stack: &Stack, asked: MessageRequest) -> MessageResponse {
 }
 
 async fn reflection_describes_both_services_to_anybody(mode: Mode) {
-    let stack = Setup::new(mode).key("alice", "read").start().await;
+    let stack = StackBuilder::new(mode).key("alice", "read").start().await;
     let list = reflected(&stack, MessageRequest::ListServices(String::new())).await;
     let MessageResponse::ListServicesResponse(list) = list else { panic!("{list:?}") };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
@@ -43,7 +43,7 @@ async fn reflection_describes_both_services_to_anybody(mode: Mode) {
     for name in ["lf.a2a.v1.A2AService", "a2a.v1.A2AService", "grpc.health.v1.Health"] {
         let mut wanted = vec![MessageRequest::FileContainingSymbol(name.to_owned())];
         let mut seen = BTreeSet::new();
-        // As tools do it: a file, and every file that it needs.
+        // Like tools: reads a file and its dependencies.
         while let Some(asked) = wanted.pop() {
             for file in files(reflected(&stack, asked).await) {
                 let needed = file.dependency.into_iter().filter(|name| seen.insert(name.clone()));
@@ -61,7 +61,7 @@ fn files(answer: MessageResponse) -> Vec<FileDescriptorProto> {
 }
 
 async fn health_is_told_to_anybody(mode: Mode) {
-    let stack = Setup::new(mode).key("alice", "read").start().await;
+    let stack = StackBuilder::new(mode).key("alice", "read").start().await;
     let mut health = HealthClient::new(channel(&stack, 0));
     for name in ["", "lf.a2a.v1.A2AService", "a2a.v1.A2AService"] {
         let asked = HealthCheckRequest { service: name.to_owned() };
@@ -74,7 +74,7 @@ async fn health_is_told_to_anybody(mode: Mode) {
 }
 
 async fn streams_end_in_good_order_when_a_node_is_told_to_stop(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let mut health = HealthClient::new(channel(&stack, 0));
     let watch = health.watch(HealthCheckRequest::default()).await.expect("it is answered");
     let mut watch = watch.into_inner();
@@ -84,9 +84,9 @@ async fn streams_end_in_good_order_when_a_node_is_told_to_stop(mode: Mode) {
     let mut stream = stream.expect("it is accepted").into_inner();
     next(&mut stream).await.expect("the task");
     stack.nodes()[0].running().sigterm();
-    // Neither is an error: the client comes again, to another node.
-    timeout(LIMIT, rest(stream)).await.expect("the stream ends");
+    // Neither stream ends with an error: the client reconnects to another node.
+    timeout(TASK_TIMEOUT, rest(stream)).await.expect("the stream ends");
     let last = rest(watch).await.pop().expect("it tells of the change");
     assert_eq!(last.status(), ServingStatus::NotServing);
-    assert_eq!(stack.nodes()[0].running().wait_exit(LIMIT), Exit::Code(0));
+    assert_eq!(stack.nodes()[0].running().wait_exit(TASK_TIMEOUT), ProcessExit::Code(0));
 }

@@ -1,4 +1,4 @@
-//! Errors are statuses with details that say more, and are told before anything is done.
+//! Errors are statuses with details, and are returned before anything is done.
 
 use super::{cancel, channel, get, new, old, reply_to, saying, sent};
 use longhaul_proto::pb::{
@@ -6,7 +6,7 @@ use longhaul_proto::pb::{
     v0::{self, a2a_service_client::A2aServiceClient as OldClient},
     v1::{self, a2a_service_client::A2aServiceClient as NewClient},
 };
-use longhaul_tests::{Mode, Setup, on_both_modes};
+use longhaul_tests::{Mode, StackBuilder, on_both_modes};
 use prost::Message;
 use tonic::{Code, Request, Status};
 
@@ -20,7 +20,7 @@ on_both_modes!(
 
 const UNKNOWN: &str = "018f2f6e-7b7a-7000-8000-000000000001";
 
-/// The detail of this type in a status.
+/// The status detail of this type.
 fn detail<T: Message + Default>(status: &Status, name: &str) -> T {
     let details = rpc::Status::decode(status.details()).expect("it is a google.rpc.Status").details;
     let name = format!("type.googleapis.com/{name}");
@@ -29,14 +29,14 @@ fn detail<T: Message + Default>(status: &Status, name: &str) -> T {
     T::decode(found.value.as_slice()).expect("it is what it says")
 }
 
-/// Checks the code of a status and the reason in its details.
+/// Asserts a status's code and the reason in its details.
 pub fn assert_is(status: &Status, code: Code, reason: &str) {
     let info: rpc::ErrorInfo = detail(status, "google.rpc.ErrorInfo");
     assert_eq!((status.code(), info.reason.as_str()), (code, reason), "{}", status.message());
     assert!(!info.domain.is_empty(), "{info:?}");
 }
 
-/// The paths that a status says are wrong.
+/// The paths that a status reports as invalid.
 fn violations(status: &Status) -> Vec<String> {
     assert_is(status, Code::InvalidArgument, "INVALID_PARAMS");
     let wrong: rpc::BadRequest = detail(status, "google.rpc.BadRequest");
@@ -44,7 +44,7 @@ fn violations(status: &Status) -> Vec<String> {
 }
 
 async fn errors_have_the_code_and_the_reason_of_the_specification(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let (mut new, mut old) = (new(&stack), old(&stack));
     let ended = sent(&stack, saying("done")).await;
     let mut image = saying("x");
@@ -85,7 +85,7 @@ async fn errors_have_the_code_and_the_reason_of_the_specification(mode: Mode) {
 }
 
 async fn what_is_wrong_with_a_message_is_named(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let mut client = new(&stack);
     let mut empty = saying("x");
     let message = empty.message.get_or_insert_default();
@@ -106,7 +106,7 @@ async fn what_is_wrong_with_a_message_is_named(mode: Mode) {
 }
 
 async fn a_version_that_is_not_that_of_the_service_is_refused(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     for (version, is_served) in [("1.0", true), ("1.0.1", true), ("0.3", false), ("7.0", false)] {
         let mut request = Request::new(v1::ListTasksRequest::default());
         request.metadata_mut().insert("a2a-version", version.parse().expect("metadata"));
@@ -121,7 +121,7 @@ async fn a_version_that_is_not_that_of_the_service_is_refused(mode: Mode) {
 }
 
 async fn a_body_over_the_limit_is_refused(mode: Mode) {
-    let stack = Setup::new(mode).set("server.max_body_bytes", "100000").start().await;
+    let stack = StackBuilder::new(mode).set("server.max_body_bytes", "100000").start().await;
     let status = new(&stack).send_message(saying(&"x".repeat(200_000))).await;
     let status = status.expect_err("it is too large");
     assert_is(&status, Code::ResourceExhausted, "REQUEST_TOO_LARGE");
@@ -130,7 +130,7 @@ async fn a_body_over_the_limit_is_refused(mode: Mode) {
 }
 
 async fn keys_and_scopes_are_asked_for(mode: Mode) {
-    let stack = Setup::new(mode).key("alice", "read").key("bob", "read,write").start().await;
+    let stack = StackBuilder::new(mode).key("alice", "read").key("bob", "read,write").start().await;
     let with = |name: &'static str, value: String| {
         move |mut request: Request<()>| {
             request.metadata_mut().insert(name, value.parse().expect("metadata"));

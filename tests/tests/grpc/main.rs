@@ -1,19 +1,19 @@
-//! gRPC over a real socket: both services do what the other bindings do, on the same port and for the same tasks.
+//! gRPC over a real socket: both services work like the other bindings, on the same port and tasks.
 //!
-//! `resume_everywhere.rs` has the resuming of streams, `interop` the clients of others.
+//! Resuming streams is tested in `resume_everywhere.rs`, clients of other vendors in `interop`.
 
 mod about;
 mod errors;
-mod said;
+mod requests;
 
 use futures::future::join_all;
 use longhaul_proto::pb::{
     v0::{self, a2a_service_client::A2aServiceClient as OldClient},
     v1::{self, a2a_service_client::A2aServiceClient as NewClient},
 };
-use longhaul_tests::talk::{self, LIMIT};
-use longhaul_tests::{Mode, Setup, Stack, on_both_modes, unique};
-use said::{channel, new_message, old_message, resuming, seq};
+use longhaul_tests::tasks::{self, TASK_TIMEOUT};
+use longhaul_tests::{Mode, Stack, StackBuilder, on_both_modes, unique};
+use requests::{channel, new_message, old_message, resuming, seq};
 use serde_json::json;
 use tokio::time::timeout;
 use tonic::{Streaming, transport::Channel};
@@ -53,7 +53,7 @@ fn reply_to(task: &v1::Task, text: &str) -> v1::SendMessageRequest {
     request
 }
 
-fn at_once(mut request: v1::SendMessageRequest) -> v1::SendMessageRequest {
+fn return_immediately(mut request: v1::SendMessageRequest) -> v1::SendMessageRequest {
     let configuration =
         v1::SendMessageConfiguration { return_immediately: true, ..Default::default() };
     request.configuration = Some(configuration);
@@ -101,7 +101,7 @@ fn texts(parts: &[v1::Part]) -> Vec<&str> {
 }
 
 async fn next<T>(stream: &mut Streaming<T>) -> Option<T> {
-    let event = timeout(LIMIT, stream.message()).await.expect("an event in time");
+    let event = timeout(TASK_TIMEOUT, stream.message()).await.expect("an event in time");
     event.expect("the stream does not fail")
 }
 
@@ -114,14 +114,14 @@ async fn rest<T>(mut stream: Streaming<T>) -> Vec<T> {
 }
 
 async fn a_task_is_the_same_as_over_json_rpc(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let task = sent(&stack, saying("!chunks 3 10; artifact data; complete well done")).await;
     assert_eq!(state(&task), v1::TaskState::Completed);
     let read = new(&stack).get_task(get(&task.id)).await.expect("it is there").into_inner();
     assert_eq!(read, task);
-    let same = talk::get(&stack.client(), &task.id).await;
-    assert_eq!((talk::state(&same), &same["contextId"]), ("COMPLETED", &json!(task.context_id)));
-    assert_eq!(talk::artifact_texts(&same), texts(&task.artifacts[0].parts));
+    let same = tasks::get(&stack.client(), &task.id).await;
+    assert_eq!((tasks::state(&same), &same["contextId"]), ("COMPLETED", &json!(task.context_id)));
+    assert_eq!(tasks::artifact_texts(&same), texts(&task.artifacts[0].parts));
     assert_eq!(same["artifacts"].as_array().map(Vec::len), Some(task.artifacts.len()));
     let history = v1::GetTaskRequest { history_length: Some(0), ..get(&task.id) };
     let short = new(&stack).get_task(history).await.expect("it is there").into_inner();
@@ -130,7 +130,7 @@ async fn a_task_is_the_same_as_over_json_rpc(mode: Mode) {
 }
 
 async fn tasks_are_listed_page_by_page(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let mut sent_ids = Vec::new();
     for text in ["one", "two", "!fail three"] {
         sent_ids.insert(0, sent(&stack, saying(text)).await.id);
@@ -155,9 +155,9 @@ async fn tasks_are_listed_page_by_page(mode: Mode) {
 }
 
 async fn a_running_task_is_canceled_once(mode: Mode) {
-    let stack = Setup::new(mode).set("server.cancel_grace", "20s").start().await;
-    let task = sent(&stack, at_once(saying("!hang"))).await;
-    talk::until(&stack.client(), &task.id, "WORKING").await;
+    let stack = StackBuilder::new(mode).set("server.cancel_grace", "20s").start().await;
+    let task = sent(&stack, return_immediately(saying("!hang"))).await;
+    tasks::wait_for_state(&stack.client(), &task.id, "WORKING").await;
     let canceled = new(&stack).cancel_task(cancel(&task.id)).await.expect("it runs").into_inner();
     assert_eq!(state(&canceled), v1::TaskState::Canceled);
     let again = new(&stack).cancel_task(cancel(&task.id)).await.expect_err("it has ended");
@@ -165,7 +165,7 @@ async fn a_running_task_is_canceled_once(mode: Mode) {
 }
 
 async fn a_task_that_asks_is_answered(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let asked = sent(&stack, saying("!ask-until yes")).await;
     assert_eq!(state(&asked), v1::TaskState::InputRequired);
     let again = sent(&stack, reply_to(&asked, "no")).await;
@@ -177,7 +177,7 @@ async fn a_task_that_asks_is_answered(mode: Mode) {
 
 async fn a_stream_tells_everything_once_and_in_order(mode: Mode) {
     use v1::stream_response::Payload;
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let asked = saying("!progress 2; chunks 50 10; complete done");
     let stream = new(&stack).send_streaming_message(asked).await.expect("it is accepted");
     let (mut states, mut chunks, mut cursors, mut task) =
@@ -212,7 +212,7 @@ async fn a_stream_tells_everything_once_and_in_order(mode: Mode) {
 
 async fn a_stream_that_is_sent_again_follows_the_same_task(mode: Mode) {
     use v1::stream_response::Payload;
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let request = saying("!ask");
     let task = sent(&stack, request.clone()).await;
     let again = new(&stack).send_streaming_message(request).await.expect("it is accepted");
@@ -223,7 +223,7 @@ async fn a_stream_that_is_sent_again_follows_the_same_task(mode: Mode) {
 
 async fn a_subscription_begins_with_the_task_as_it_is(mode: Mode) {
     use v1::stream_response::Payload;
-    let stack = Setup::new(mode).nodes(2).start().await;
+    let stack = StackBuilder::new(mode).nodes(2).start().await;
     let asked = sent(&stack, saying("!ask-until yes")).await;
     let subscribe = v1::SubscribeToTaskRequest { id: asked.id.clone(), ..Default::default() };
     let mut other = NewClient::new(channel(&stack, 1));
@@ -244,7 +244,7 @@ async fn a_subscription_begins_with_the_task_as_it_is(mode: Mode) {
 }
 
 async fn clients_of_0_3_have_a_service_of_their_own(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let asked = old_sent(&stack, old_message(unique::name("m"), "!ask which one?")).await;
     assert_eq!(old_state(&asked), v1::TaskState::InputRequired, "who does not configure waits");
     let mut reply = old_message(unique::name("m"), "the red one");
@@ -275,7 +275,7 @@ async fn clients_of_0_3_have_a_service_of_their_own(mode: Mode) {
 
 async fn a_stream_of_0_3_marks_its_last_event(mode: Mode) {
     use v0::stream_response::Payload;
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let asked = old_message(unique::name("m"), "!chunks 5 10; ask more?");
     let stream = old(&stack).send_streaming_message(asked).await.expect("it is accepted");
     let events: Vec<_> =
@@ -294,7 +294,7 @@ async fn a_stream_of_0_3_marks_its_last_event(mode: Mode) {
 }
 
 async fn a_reply_without_a_task_is_a_message(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let mut request = saying("!direct just so");
     "direct".clone_into(&mut request.tenant);
     let answer = new(&stack).send_message(request).await.expect("it is accepted").into_inner();
@@ -305,7 +305,7 @@ async fn a_reply_without_a_task_is_a_message(mode: Mode) {
 }
 
 async fn many_streams_share_a_connection(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let client = new(&stack);
     let seen = join_all((0..40).map(|_| {
         let mut client = client.clone();
@@ -318,7 +318,7 @@ async fn many_streams_share_a_connection(mode: Mode) {
 }
 
 async fn agents_are_found_by_tenant(mode: Mode) {
-    let stack = Setup::new(mode).start().await;
+    let stack = StackBuilder::new(mode).start().await;
     let mut request = saying("!ask");
     "echo".clone_into(&mut request.tenant);
     let echoed = sent(&stack, request).await;

@@ -1,39 +1,42 @@
-//! Real clients from the registries against a real server: each SDK, over each binding that it has, sees what is promised.
+//! Published SDKs against a real server: each SDK, over each of its bindings, sees what is
+//! promised.
 //!
-//! What is checked is in `tests/interop`, a scenario a promise: `card`, `send`, `stream`, `turns`, `get`, `list`, `cancel`,
-//! `resubscribe`, `silence`, `separators`, `files`, `data`, `errors`, `push` and `extended`. The matrix in `docs/conformance.md` names the tests here.
+//! The checks are in `tests/interop`, one scenario for each promise: `card`, `send`, `stream`,
+//! `turns`, `get`, `list`, `cancel`, `resubscribe`, `silence`, `separators`, `files`, `data`,
+//! `errors`, `push` and `extended`. The matrix in `docs/conformance.md` names the tests here.
 
 mod programs;
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use longhaul_tests::{Mode, Setup, Stack, paths};
+use longhaul_tests::{Mode, Stack, StackBuilder, paths};
 use programs::{Binding, Program};
 
-/// Cards name gRPC in the form that most SDKs can dial, and every agent has an extended card. Keep-alives come so often that a
-/// scenario can hear several.
-fn setup(mode: Mode) -> Setup {
-    Setup::new(mode)
+/// Settings for all SDKs: cards give gRPC addresses in the form that most SDKs can dial, and every
+/// agent has an extended card. Keep-alives are frequent, so that a scenario sees several.
+fn setup(mode: Mode) -> StackBuilder {
+    StackBuilder::new(mode)
         .set("cards.grpc", "host-port")
         .set("cards.extended", "always")
         .set("server.keep_alive", "300ms")
         .set("server.cancel_grace", "30s")
 }
 
-/// One binding against one process.
-async fn alone(program: Program, binding: Binding) {
+/// Runs one binding against one process.
+async fn run_on_one_process(program: Program, binding: Binding) {
     let stack = setup(Mode::Embedded).start().await;
     program.start(&[&stack.base()], binding, None).assert_all_passed();
     stack.assert_no_errors_logged();
 }
 
-/// Every binding at the same time on two API nodes, Postgres and RabbitMQ, with a key; who lost the connection comes back at
-/// the other node.
-async fn on_servers(program: Program, bindings: &[Binding]) {
+/// Runs all bindings at the same time on two API nodes, Postgres and RabbitMQ, with a key. A client
+/// that loses its connection reconnects to the other node.
+async fn run_on_two_nodes(program: Program, bindings: &[Binding]) {
     let setup = setup(Mode::Distributed).nodes(2).workers(2);
     let stack: Stack = setup.key("reader", "read,write").start().await;
-    let bases: Vec<String> = stack.nodes().iter().map(longhaul_tests::stack::Place::base).collect();
+    let bases: Vec<String> =
+        stack.nodes().iter().map(longhaul_tests::stack::NodeSlot::base).collect();
     let bases: Vec<&str> = bases.iter().map(String::as_str).collect();
     let start = |binding: &Binding| program.start(&bases, *binding, Some(stack.key(0)));
     let running: Vec<_> = bindings.iter().map(start).collect();
@@ -43,29 +46,29 @@ async fn on_servers(program: Program, bindings: &[Binding]) {
     stack.assert_no_errors_logged();
 }
 
-/// The tests of an earlier release of a client that people still pin: each of its bindings alone.
+/// Tests of an earlier client release that is still in use: each of its bindings on one process.
 macro_rules! pinned {
     ($name:ident, $program:expr, $($test:ident: $binding:ident),*) => {
         mod $name {
             use super::{Binding, Program};
 
             $(#[tokio::test]
-            async fn $test() { super::alone($program, Binding::$binding).await; })*
+            async fn $test() { super::run_on_one_process($program, Binding::$binding).await; })*
         }
     };
 }
 
-/// The tests of one client: each of its bindings alone, and all of them on servers.
+/// Tests of one client: each of its bindings on one process, and all of them on two nodes.
 macro_rules! client {
     ($name:ident, $program:expr, $($test:ident: $binding:ident),*) => {
         mod $name {
             use super::{Binding, Program};
 
             $(#[tokio::test]
-            async fn $test() { super::alone($program, Binding::$binding).await; })*
+            async fn $test() { super::run_on_one_process($program, Binding::$binding).await; })*
 
             #[tokio::test]
-            async fn on_servers() { super::on_servers($program, &[$(Binding::$binding),*]).await; }
+            async fn run_on_two_nodes() { super::run_on_two_nodes($program, &[$(Binding::$binding),*]).await; }
         }
     };
 }

@@ -27,15 +27,15 @@ async fn read_only_sessions_are_replaced_when_the_role_may_write_again() {
     let test = TestStore::new().await;
     let name = test.database.name().to_owned();
     test.database
-        .sql_beside(&format!("alter database {name} set default_transaction_read_only = on"));
-    test.database.sql_beside(&format!(
+        .server_sql(&format!("alter database {name} set default_transaction_read_only = on"));
+    test.database.server_sql(&format!(
         "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{name}'"
     ));
     until_refused(&test.store, "read-only").await;
     let refused = test.store.accept_new(new_task_request()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 
-    test.database.sql_beside(&format!("alter database {name} reset default_transaction_read_only"));
+    test.database.server_sql(&format!("alter database {name} reset default_transaction_read_only"));
 
     until_healthy(&test.store).await;
     test.store.accept_new(new_task_request()).await.unwrap();
@@ -47,7 +47,7 @@ async fn commits_that_answer_a_client_reach_the_disk_whatever_the_default() {
     let database = Database::create();
     PostgresStore::migrate(database.url(), LIMIT).await.unwrap();
     let name = database.name();
-    database.sql_beside(&format!("alter database {name} set synchronous_commit = off"));
+    database.server_sql(&format!("alter database {name} set synchronous_commit = off"));
     database.sql(
         "create table waits (setting text);
          create function note_wait() returns trigger language plpgsql as
@@ -58,7 +58,7 @@ async fn commits_that_answer_a_client_reach_the_disk_whatever_the_default() {
     store.accept_new(new_task_request()).await.unwrap();
     assert_eq!(database.sql("select distinct setting from waits"), "on");
     // A stronger or weaker wait that still reaches the disk is the operator's choice.
-    database.sql_beside(&format!("alter database {name} set synchronous_commit = local"));
+    database.server_sql(&format!("alter database {name} set synchronous_commit = local"));
     let other = open_with(PostgresOptions::new(database.url())).await;
     other.accept_new(new_task_request()).await.unwrap();
     assert_eq!(database.sql("select string_agg(setting, ' ') from waits"), "on local");
@@ -122,7 +122,7 @@ async fn a_standby_among_the_hosts_is_not_contacted_while_the_primary_is_known()
         "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{}'",
         database.name()
     );
-    database.sql_beside(&cut);
+    database.server_sql(&cut);
     until_healthy(&store).await;
     // The search started by the lost connections is over once the standby sees no connection for a
     // while.

@@ -8,9 +8,9 @@ use super::{
 use crate::meter::{PostgresProbe, statements};
 use longhaul_tests::{
     Broker, Database, Postgres, RabbitMq,
-    child::Exit,
+    child::ProcessExit,
     port::Port,
-    process::{Launch, Longhaul},
+    process::{ProcessBuilder, TestProcess},
 };
 use std::{
     fs,
@@ -183,7 +183,7 @@ async fn distributed(plan: &StackPlan, folder: TempDir) -> BenchStack {
     let url = database.url();
     let env = [("LONGHAUL_DATABASE_URL", url.as_str())];
     let exit = run(folder.path(), &["migrate"], &env).wait_exit(MIGRATE_TIMEOUT);
-    assert_eq!(exit, Exit::Code(0), "the migrations failed");
+    assert_eq!(exit, ProcessExit::Code(0), "the migrations failed");
     let routed =
         RoutedServers::new(plan.route, (&postgres, &database), (&rabbit, Broker::on(&rabbit)));
     let (mut processes, mut ports) = (Vec::new(), Vec::new());
@@ -260,8 +260,8 @@ fn process(
     }
 }
 
-fn run(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Longhaul {
-    let launch = Launch::longhaul(arguments).current_dir(folder);
+fn run(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> TestProcess {
+    let launch = ProcessBuilder::longhaul(arguments).current_dir(folder);
     env.iter().fold(launch, |launch, (name, value)| launch.env(name, value)).start()
 }
 
@@ -276,5 +276,5 @@ pub fn start_postgres(plan: &StackPlan) -> Postgres {
     if plan.statements && statements::available(binaries) {
         settings.push(("shared_preload_libraries", statements::STATEMENTS_MODULE));
     }
-    Postgres::private_of(binaries, &settings)
+    Postgres::private_with_binaries(binaries, &settings)
 }

@@ -1,6 +1,6 @@
 //! Processes of a stack, and their roles.
 
-use longhaul_tests::Longhaul;
+use longhaul_tests::TestProcess;
 
 /// The role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub struct StackProcess {
     /// The role in Postgres; unique per process, so that its statements can be told from others.
     pub user: String,
     /// The running process.
-    pub running: Longhaul,
+    pub running: TestProcess,
 }
 
 impl StackProcess {

@@ -1,17 +1,19 @@
-//! The URLs of database and broker name servers of this stack, with their passwords, and the database has room for all.
+//! The URLs of database and broker point to servers of this stack with their passwords, and the
+//! database has enough connections.
 
-use super::{Check, settings};
+use super::{Complaints, settings};
 use crate::address::Url;
-use crate::stack::Stack;
+use crate::stack::Deployment;
 
-/// Connections of a process beside `database.max_connections`: claims, notifications, the session lock.
-const BESIDES: u32 = 4;
-/// Connections that Postgres keeps for its owner, and a few for people.
-const RESERVED: u32 = 10;
-/// As many workers as the documentation starts.
-const WORKERS: u32 = 4;
+/// Connections of a process beyond `database.max_connections`: claims, notifications, the session
+/// lock.
+const EXTRA_CONNECTIONS_PER_PROCESS: u32 = 4;
+/// Connections that Postgres reserves for its owner, and a few for operators.
+const RESERVED_CONNECTIONS: u32 = 10;
+/// Number of workers in the documentation's example.
+const DOCUMENTED_WORKERS: u32 = 4;
 
-pub fn check(stack: &Stack, check: &mut Check) {
+pub fn check(stack: &Deployment, check: &mut Complaints) {
     for service in stack.own() {
         let env = service.env();
         let login = Login { user: "POSTGRES_USER", password: "POSTGRES_PASSWORD" };
@@ -30,14 +32,14 @@ pub fn check(stack: &Stack, check: &mut Check) {
     room_for_all(stack, check);
 }
 
-/// The variables that a server takes its first user from.
+/// Variables from which a server takes its first user.
 struct Login {
     user: &'static str,
     password: &'static str,
 }
 
 impl Login {
-    fn fits<'a>(&self, stack: &Stack, url: &'a str, host: &str, port: u16) -> Option<Url<'a>> {
+    fn fits<'a>(&self, stack: &Deployment, url: &'a str, host: &str, port: u16) -> Option<Url<'a>> {
         let url = Url::parse(url)?;
         let env = stack.service(host).env();
         let good = url.host == host
@@ -48,19 +50,20 @@ impl Login {
     }
 }
 
-fn room_for_all(stack: &Stack, check: &mut Check) {
+fn room_for_all(stack: &Deployment, check: &mut Complaints) {
     let command = stack.service("postgres").list("command");
     let limit = command.iter().find_map(|word| word.strip_prefix("max_connections="));
     let limit: u32 = limit.and_then(|limit| limit.parse().ok()).unwrap_or(100);
     let of = |name: &str| {
         let settings = settings::load(stack.service(name));
-        settings.map_or(0, |settings| settings.database.max_connections + BESIDES)
+        settings
+            .map_or(0, |settings| settings.database.max_connections + EXTRA_CONNECTIONS_PER_PROCESS)
     };
-    let needed = 2 * of("api") + WORKERS * of("worker") + RESERVED;
+    let needed = 2 * of("api") + DOCUMENTED_WORKERS * of("worker") + RESERVED_CONNECTIONS;
     check.ensure(
         needed <= limit,
         format!(
-            "postgres has {limit} connections, two API nodes and {WORKERS} workers want {needed}"
+            "postgres has {limit} connections, two API nodes and {DOCUMENTED_WORKERS} workers want {needed}"
         ),
     );
 }

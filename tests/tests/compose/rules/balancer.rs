@@ -1,12 +1,12 @@
-//! The load balancer changes nothing on the way: it does not buffer, does not give up, and finds new nodes.
+//! The load balancer is transparent: it does not buffer or time out early, and it finds new nodes.
 
 use std::time::Duration;
 
-use super::{Check, settings};
+use super::{Complaints, settings};
 use crate::address::duration;
-use crate::stack::Stack;
+use crate::stack::Deployment;
 
-pub fn check(stack: &Stack, check: &mut Check) {
+pub fn check(stack: &Deployment, check: &mut Complaints) {
     let nginx = &stack.nginx;
     for (name, value, why) in [
         ("proxy_buffering", "off", "events would wait in a buffer"),
@@ -27,7 +27,7 @@ pub fn check(stack: &Stack, check: &mut Check) {
     ] {
         let complaint = format!("the load balancer must set {header} to {value:?}");
         check.ensure(nginx.header("proxy_set_header", header) == Some(value), complaint);
-        // Nginx sets its own Connection towards gRPC.
+        // Nginx sets its own Connection header towards gRPC.
         let complaint = format!("the load balancer must set {header} to {value:?} for gRPC");
         let same = header == "Connection" || nginx.header("grpc_set_header", header) == Some(value);
         check.ensure(same, complaint);
@@ -47,10 +47,10 @@ pub fn check(stack: &Stack, check: &mut Check) {
     fails_well(stack, check);
 }
 
-/// The packages of the gRPC services that an API node has.
+/// Packages of an API node's gRPC services.
 const GRPC_PACKAGES: [&str; 3] = [r"lf\.a2a", "a2a", "grpc"];
-/// What is said of HTTP and of gRPC in the same words.
-const SAID_TWICE: [&str; 6] = [
+/// Directives that HTTP and gRPC locations must set to the same value.
+const DIRECTIVES_FOR_HTTP_AND_GRPC: [&str; 6] = [
     "connect_timeout",
     "read_timeout",
     "send_timeout",
@@ -59,7 +59,7 @@ const SAID_TWICE: [&str; 6] = [
     "next_upstream_tries",
 ];
 
-fn passes_grpc(stack: &Stack, check: &mut Check) {
+fn passes_grpc(stack: &Deployment, check: &mut Complaints) {
     let nginx = &stack.nginx;
     check.ensure(
         nginx.only("http2").as_deref() == Some("on"),
@@ -80,7 +80,7 @@ fn passes_grpc(stack: &Stack, check: &mut Check) {
         let same = nginx.within(&block, directive) == nginx.within(&plain, directive);
         check.ensure(same, format!("`{block}` and `{plain}` differ in {directive}"));
     }
-    for name in SAID_TWICE {
+    for name in DIRECTIVES_FOR_HTTP_AND_GRPC {
         let (http, grpc) = (format!("proxy_{name}"), format!("grpc_{name}"));
         let same = nginx.only(&http).is_some() && nginx.only(&http) == nginx.only(&grpc);
         check.ensure(same, format!("{http} and {grpc} differ"));
@@ -99,8 +99,8 @@ fn passes_grpc(stack: &Stack, check: &mut Check) {
     );
 }
 
-/// A replaced balancer hands over in seconds, and clients see a failure only when no node is there.
-fn fails_well(stack: &Stack, check: &mut Check) {
+/// A replaced balancer hands over in seconds, and clients see a failure only when no node is up.
+fn fails_well(stack: &Deployment, check: &mut Complaints) {
     let nginx = &stack.nginx;
     let handover = nginx.only("worker_shutdown_timeout").and_then(|text| duration(&text));
     check.ensure(
@@ -128,7 +128,7 @@ fn fails_well(stack: &Stack, check: &mut Check) {
     );
 }
 
-fn patience_and_size(stack: &Stack, check: &mut Check) {
+fn patience_and_size(stack: &Deployment, check: &mut Complaints) {
     let patience = stack.nginx.only("proxy_read_timeout").and_then(|text| duration(&text));
     check.ensure(
         patience.is_some_and(|time| time >= Duration::from_secs(3_600)),
@@ -143,7 +143,7 @@ fn patience_and_size(stack: &Stack, check: &mut Check) {
     );
 }
 
-fn finds_nodes(stack: &Stack, check: &mut Check) {
+fn finds_nodes(stack: &Deployment, check: &mut Complaints) {
     let resolver = stack.nginx.only("resolver").unwrap_or_default();
     check.ensure(
         resolver.starts_with("127.0.0.11 ") && resolver.contains("valid="),

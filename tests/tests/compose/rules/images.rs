@@ -1,4 +1,4 @@
-//! Images are well known and pinned, what they are built from is there, and what is mounted exists.
+//! Images are official and pinned, their build inputs exist, and mounted files exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,14 +6,14 @@ use std::fs;
 use serde_json::Value;
 use toml::Table;
 
-use super::Check;
+use super::Complaints;
 use crate::dockerfile::exec_form;
-use crate::stack::{Service, Stack};
+use crate::stack::{Deployment, Service};
 
-/// Official images of the public registry that everybody can pull.
-const WELL_KNOWN: [&str; 5] = ["debian", "nginx", "postgres", "rabbitmq", "rust"];
+/// Official images of the public registry.
+const OFFICIAL_IMAGES: [&str; 5] = ["debian", "nginx", "postgres", "rabbitmq", "rust"];
 
-pub fn check(stack: &Stack, check: &mut Check) {
+pub fn check(stack: &Deployment, check: &mut Complaints) {
     for service in stack.services() {
         let image = service.text("image");
         match service.target() {
@@ -43,8 +43,8 @@ pub fn check(stack: &Stack, check: &mut Check) {
     );
 }
 
-/// Files of a clone with a strict umask are readable in the image.
-fn readable(stack: &Stack, check: &mut Check) {
+/// Files from a clone with a strict umask are readable in the image.
+fn readable(stack: &Deployment, check: &mut Complaints) {
     for stage in stack.dockerfile.stages.iter().filter(|stage| stage.name != "build") {
         let runs = stage.instructions.iter().filter(|(word, _)| word == "RUN");
         let runs: Vec<&str> = runs.map(|(_, rest)| rest.as_str()).collect();
@@ -57,14 +57,14 @@ fn readable(stack: &Stack, check: &mut Check) {
     }
 }
 
-fn well_known(image: &str, check: &mut Check) {
+fn well_known(image: &str, check: &mut Complaints) {
     let (name, tag) = image.split_once(':').unwrap_or((image, ""));
-    check.ensure(WELL_KNOWN.contains(&name), format!("{image} is no well-known image"));
+    check.ensure(OFFICIAL_IMAGES.contains(&name), format!("{image} is no well-known image"));
     let pinned = !tag.is_empty() && tag != "latest";
     check.ensure(pinned, format!("{image} has no tag that says which version it is"));
 }
 
-fn built_here(stack: &Stack, service: Service<'_>, target: &str, check: &mut Check) {
+fn built_here(stack: &Deployment, service: Service<'_>, target: &str, check: &mut Complaints) {
     let name = service.name;
     let complaint = format!("{name} is built to {target}, which ops/Dockerfile does not have");
     check.ensure(stack.dockerfile.stage(target).is_some(), complaint);
@@ -83,8 +83,8 @@ fn built_here(stack: &Stack, service: Service<'_>, target: &str, check: &mut Che
     check.ensure(there, format!("{name} is checked by {program}, which its image does not have"));
 }
 
-/// Named volumes and networks are declared and used, mounted files are there.
-fn volumes(stack: &Stack, check: &mut Check) {
+/// Named volumes and networks are declared and used; mounted files exist.
+fn volumes(stack: &Deployment, check: &mut Complaints) {
     let (mut volumes, mut networks) = (BTreeSet::new(), BTreeSet::new());
     for service in stack.services() {
         networks.extend(service.list("networks"));
@@ -109,8 +109,9 @@ fn names(map: &Value) -> BTreeSet<&str> {
     map.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
 }
 
-/// What the Dockerfile copies exists and is let through, and all that cargo needs is copied.
-fn sources(stack: &Stack, check: &mut Check) {
+/// Files that the Dockerfile copies exist and are not ignored, and everything that cargo needs is
+/// copied.
+fn sources(stack: &Deployment, check: &mut Complaints) {
     let copies = stack.dockerfile.copies();
     let sources: BTreeSet<&str> = copies.iter().flat_map(|(from, _)| from).copied().collect();
     for source in &sources {
@@ -130,8 +131,8 @@ fn sources(stack: &Stack, check: &mut Check) {
     }
 }
 
-/// The image builds and starts the binary that the workspace has.
-fn binary(stack: &Stack, check: &mut Check) {
+/// The image builds and starts the workspace's binary.
+fn binary(stack: &Deployment, check: &mut Complaints) {
     let cli = table(stack, "cli/Cargo.toml");
     let name = cli["bin"][0]["name"].as_str().unwrap_or_default();
     let package = cli["package"]["name"].as_str().unwrap_or_default();
@@ -156,7 +157,7 @@ fn binary(stack: &Stack, check: &mut Check) {
     }
 }
 
-fn table(stack: &Stack, file: &str) -> Table {
+fn table(stack: &Deployment, file: &str) -> Table {
     let text = fs::read_to_string(stack.root.join(file));
     let table = text.map(|text| text.parse());
     table

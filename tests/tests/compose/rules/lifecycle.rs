@@ -1,20 +1,20 @@
-//! Services start when what they need is there, and get the time that they need to stop.
+//! Services start after their dependencies, and get enough time to stop.
 
 use std::time::Duration;
 
-use super::{Check, settings};
+use super::{Complaints, settings};
 use crate::address::duration;
-use crate::stack::{Service, Stack};
+use crate::stack::{Deployment, Service};
 
-/// What a process takes at most after its drain: executors are stopped, and the rest is written down.
-const AFTER_DRAIN: Duration = Duration::from_secs(13);
+/// Longest time that a process takes after its drain, to stop executors and write the rest.
+const STOP_TIME_AFTER_DRAIN: Duration = Duration::from_secs(13);
 
-pub fn check(stack: &Stack, check: &mut Check) {
+pub fn check(stack: &Deployment, check: &mut Complaints) {
     for (service, needed, condition) in [
         ("migrate", "postgres", "service_healthy"),
         ("api", "migrate", "service_completed_successfully"),
         ("worker", "migrate", "service_completed_successfully"),
-        // Work flows without the broker, so nothing may wait for its health.
+        // Tasks run without the broker, so no service may wait until it is healthy.
         ("api", "rabbitmq", "service_started"),
         ("worker", "rabbitmq", "service_started"),
         ("lb", "api", "service_healthy"),
@@ -53,7 +53,7 @@ pub fn check(stack: &Stack, check: &mut Check) {
     }
 }
 
-fn dependencies(stack: &Stack, service: Service<'_>, check: &mut Check) {
+fn dependencies(stack: &Deployment, service: Service<'_>, check: &mut Complaints) {
     let needed = service.value["depends_on"].as_object().into_iter().flatten();
     for (name, how) in needed {
         let Some(other) = stack.services().into_iter().find(|other| other.name == name) else {
@@ -67,26 +67,28 @@ fn dependencies(stack: &Stack, service: Service<'_>, check: &mut Check) {
     }
 }
 
-/// Nothing that only one container can have.
-fn scales(service: Service<'_>, check: &mut Check) {
+/// Rejects settings that only one container can have, such as a fixed name.
+fn scales(service: Service<'_>, check: &mut Complaints) {
     for key in ["container_name", "hostname", "ports"] {
         let complaint = format!("{} cannot be started twice: it has {key}", service.name);
         check.ensure(service.value[key].is_null(), complaint);
     }
 }
 
-fn time_to_stop(stack: &Stack, name: &str, check: &mut Check) {
+fn time_to_stop(stack: &Deployment, name: &str, check: &mut Complaints) {
     let Ok(settings) = settings::load(stack.service(name)) else { return };
     let drain = settings.server.drain.get().max(settings.worker.drain.get());
     let grace = duration(stack.service(name).text("stop_grace_period"));
     check.ensure(
-        grace.is_some_and(|grace| grace >= drain + AFTER_DRAIN),
+        grace.is_some_and(|grace| grace >= drain + STOP_TIME_AFTER_DRAIN),
         format!("{name} drains for {drain:?} and is killed after {grace:?}"),
     );
     for unit in &stack.units {
         let stop = unit.get("TimeoutStopSec").and_then(|text| text.parse().ok());
         check.ensure(
-            stop.is_some_and(|seconds| Duration::from_secs(seconds) >= drain + AFTER_DRAIN),
+            stop.is_some_and(|seconds| {
+                Duration::from_secs(seconds) >= drain + STOP_TIME_AFTER_DRAIN
+            }),
             format!("{} is killed while it drains for {drain:?}", unit.name),
         );
     }

@@ -1,4 +1,4 @@
-//! What must be true of the files together. A rule that is broken is one sentence.
+//! Rules that the deployment files must keep together. Each violation is one sentence.
 
 mod backends;
 mod balancer;
@@ -10,11 +10,11 @@ mod settings;
 
 pub use ports::HEALTH_PATHS;
 
-use super::stack::Stack;
+use super::stack::Deployment;
 
-/// Every broken rule.
-pub fn complaints(stack: &Stack) -> Vec<String> {
-    let mut check = Check(Vec::new());
+/// All complaints.
+pub fn complaints(stack: &Deployment) -> Vec<String> {
+    let mut check = Complaints(Vec::new());
     settings::check(stack, &mut check);
     ports::check(stack, &mut check);
     backends::check(stack, &mut check);
@@ -26,10 +26,10 @@ pub fn complaints(stack: &Stack) -> Vec<String> {
 }
 
 /// Collects complaints.
-pub struct Check(Vec<String>);
+pub struct Complaints(Vec<String>);
 
-impl Check {
-    /// Complains unless `good`.
+impl Complaints {
+    /// Adds the complaint unless `good`.
     pub fn ensure(&mut self, good: bool, complaint: impl Into<String>) {
         if !good {
             self.0.push(complaint.into());

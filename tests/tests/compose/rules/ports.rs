@@ -1,16 +1,16 @@
-//! Whoever is asked on a port listens there.
+//! Every configured port has its service listening on it.
 
 use std::net::SocketAddr;
 
-use super::{Check, settings};
+use super::{Complaints, settings};
 use crate::address::{Url, port};
 use crate::dockerfile::exec_form;
-use crate::stack::{Service, Stack};
+use crate::stack::{Deployment, Service};
 
-/// The paths on which API nodes and workers tell their health.
+/// Health check paths of API nodes and workers.
 pub const HEALTH_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-pub fn check(stack: &Stack, check: &mut Check) {
+pub fn check(stack: &Deployment, check: &mut Complaints) {
     let api = stack.service("api");
     let worker = stack.service("worker");
     if let Ok(settings) = settings::load(api) {
@@ -31,8 +31,9 @@ pub fn check(stack: &Stack, check: &mut Check) {
     published(stack, check);
 }
 
-/// The address on which a service listens, its `expose`, the image's `EXPOSE` and both health checks.
-fn agree(stack: &Stack, service: Service<'_>, listen: SocketAddr, check: &mut Check) {
+/// Checks that a service's listen address, its `expose`, the image's `EXPOSE` and both health
+/// checks agree.
+fn agree(stack: &Deployment, service: Service<'_>, listen: SocketAddr, check: &mut Complaints) {
     let name = service.name;
     let number = listen.port().to_string();
     check.ensure(
@@ -68,8 +69,8 @@ fn refs(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
 }
 
-/// Host and port that the load balancer passes requests to.
-fn upstream(stack: &Stack) -> Option<(String, u16)> {
+/// Host and port of the load balancer's upstream.
+fn upstream(stack: &Deployment) -> Option<(String, u16)> {
     let mut servers = stack.nginx.0.iter().filter(|found| found.name == "server");
     let server = servers.next()?;
     let upstream = server.within.last()?.strip_prefix("upstream ")?;
@@ -78,8 +79,8 @@ fn upstream(stack: &Stack) -> Option<(String, u16)> {
     used.then_some((host.to_owned(), number.parse().ok()?))
 }
 
-/// One port is published, and it is the load balancer's.
-fn published(stack: &Stack, check: &mut Check) {
+/// Checks that one port is published, and that it is the load balancer's.
+fn published(stack: &Deployment, check: &mut Complaints) {
     let listen = stack.nginx.only("listen").unwrap_or_default();
     let listen = listen.split(' ').next().and_then(port);
     for service in stack.services() {

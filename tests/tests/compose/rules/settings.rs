@@ -1,4 +1,4 @@
-//! Variables are settings, and the configuration of every service is accepted.
+//! All variables are settings, and every service's configuration is accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use longhaul_runtime::Settings;
 use longhaul_runtime::settings::{AuthMode, SettingSources, keys};
 
-use super::Check;
-use crate::stack::{Service, Stack};
+use super::Complaints;
+use crate::stack::{Deployment, Service};
 
-pub fn check(stack: &Stack, check: &mut Check) {
+pub fn check(stack: &Deployment, check: &mut Complaints) {
     let known: BTreeSet<String> = keys().into_iter().filter_map(|key| key.env).collect();
     for (place, env) in environments(stack) {
         for name in env.keys().filter(|name| name.starts_with("LONGHAUL_")) {
@@ -44,12 +44,12 @@ pub fn check(stack: &Stack, check: &mut Check) {
     );
 }
 
-fn connections_are_configured(name: &str, settings: &Settings, check: &mut Check) {
+fn connections_are_configured(name: &str, settings: &Settings, check: &mut Complaints) {
     check.ensure(settings.database.url.is_some(), format!("{name} has no database.url"));
     check.ensure(settings.amqp.url.is_some(), format!("{name} has no amqp.url"));
 }
 
-/// The settings in force in a container of this service.
+/// The effective settings in a container of this service.
 pub fn load(service: Service<'_>) -> Result<Settings, String> {
     let sources = SettingSources {
         file: None,
@@ -60,8 +60,8 @@ pub fn load(service: Service<'_>) -> Result<Settings, String> {
     Settings::load(sources).map_err(|error| error.to_string())
 }
 
-/// The environments that the files set, each with where that is.
-fn environments(stack: &Stack) -> Vec<(String, BTreeMap<String, String>)> {
+/// The environments that the files set, each with its location.
+fn environments(stack: &Deployment) -> Vec<(String, BTreeMap<String, String>)> {
     let services = stack.services();
     let services = services.iter().map(|service| (service.name.to_owned(), service.env()));
     let units = stack.units.iter().map(|unit| (unit.name.clone(), unit.env()));

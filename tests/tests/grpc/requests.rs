@@ -1,4 +1,4 @@
-//! What tests say over gRPC, and how a stream shows where it is.
+//! Requests of tests over gRPC, and cursors of streams.
 
 use longhaul_proto::pb::{v0, v1};
 use longhaul_tests::Stack;
@@ -7,7 +7,7 @@ use tonic::{Request, transport::Channel};
 
 const RESUME: &str = "urn:longhaul:a2a:resume:v1";
 
-/// A connection to the node at this position, counted around: plain HTTP/2.
+/// A plain HTTP/2 connection to the node at this position, modulo the number of nodes.
 pub fn channel(stack: &Stack, node: usize) -> Channel {
     let nodes = stack.nodes();
     Channel::from_shared(nodes[node % nodes.len()].base()).expect("an address").connect_lazy()
@@ -27,7 +27,7 @@ pub fn new_message(id: String, text: &str) -> v1::SendMessageRequest {
     }
 }
 
-/// A message of 0.3 with this id and text; who sends it waits.
+/// A blocking message of 0.3 with this id and text.
 pub fn old_message(id: String, text: &str) -> v0::SendMessageRequest {
     let part = Some(v0::part::Part::Text(text.to_owned()));
     v0::SendMessageRequest {
@@ -52,7 +52,7 @@ pub fn seq(metadata: Option<Struct>) -> i64 {
     }
 }
 
-/// A request to go on behind a cursor.
+/// A request that resumes after a cursor.
 pub fn resuming<T>(message: T, cursor: i64) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("last-event-id", cursor.into());

@@ -1,4 +1,4 @@
-//! What tests say to an agent, and what they wait for: a sentence each.
+//! Requests of tests to an agent, and waiting for the task's state.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use crate::http::Client;
 use crate::sse::EventStream;
 use crate::{eventually, unique};
 
-/// How long anything may take on a loaded machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+/// Longest wait for a task on a loaded machine.
+pub const TASK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Parameters of a send: one new message with this text.
+/// Parameters of a send: a new message with this text.
 pub fn message(text: &str) -> Value {
     message_of(json!([{"text": text}]))
 }
 
-/// Parameters of a send: one new message with these parts.
+/// Parameters of a send: a new message with these parts.
 #[expect(clippy::needless_pass_by_value, reason = "tests pass json!(…) as it is written")]
 pub fn message_of(parts: Value) -> Value {
     json!({"message": {"messageId": unique::name("m"), "role": "ROLE_USER", "parts": parts}})
 }
 
-/// Parameters of a send: a further message to a task.
+/// Parameters of a send: a follow-up message to a task.
 pub fn reply_to(task: &str, text: &str) -> Value {
     with(message(text), "/message/taskId", json!(task))
 }
 
 /// The same parameters, with `returnImmediately`.
-pub fn at_once(params: Value) -> Value {
+pub fn return_immediately(params: Value) -> Value {
     with(params, "/configuration/returnImmediately", json!(true))
 }
 
@@ -40,41 +40,42 @@ pub fn with(mut json: Value, pointer: &str, value: Value) -> Value {
     json
 }
 
-/// Parameters of a send: one new message with this text and these options of the durability extension.
+/// Parameters of a send: a new message with this text and these options of the durability
+/// extension.
 #[expect(clippy::needless_pass_by_value, reason = "tests pass json!(…) as it is written")]
 pub fn durable(text: &str, options: Value) -> Value {
     let metadata = json!({"urn:longhaul:a2a:durability:v1": options});
     with(message(text), "/message/metadata", metadata)
 }
 
-/// The moment this long from now, as the protocol writes it.
-pub fn moment_in(time: Duration) -> String {
+/// The time this long from now, in the protocol's format.
+pub fn timestamp_in(time: Duration) -> String {
     let at = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now() + time);
     at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-/// Sends a text and gives the task as it is when the send answers.
+/// Sends a text and returns the task of the response; the server answers when the task ends or asks.
 pub async fn send(client: &Client, text: &str) -> Value {
     task_of(client.call("SendMessage", message(text)).await)
 }
 
-/// Sends a text and gives the task as soon as it is accepted.
+/// Sends a text and returns the task as soon as it is accepted.
 pub async fn start(client: &Client, text: &str) -> Value {
-    task_of(client.call("SendMessage", at_once(message(text))).await)
+    task_of(client.call("SendMessage", return_immediately(message(text))).await)
 }
 
-/// Sends a text and gives the task once an executor is at it: what is said to it now comes as a further message.
-pub async fn begin(client: &Client, text: &str) -> Value {
+/// Sends a text and returns the task once an executor works on it; later messages are follow-ups.
+pub async fn start_working(client: &Client, text: &str) -> Value {
     let task = start(client, text).await;
-    until(client, &id(&task), "WORKING").await
+    wait_for_state(client, &id(&task), "WORKING").await
 }
 
-/// Streams what comes of a text.
+/// Sends a text and streams the task's events.
 pub async fn stream(client: &Client, text: &str) -> EventStream {
     client.stream("SendStreamingMessage", message(text)).await
 }
 
-/// The task that a send answered with.
+/// The task in a send's result.
 pub fn task_of(mut answer: Value) -> Value {
     assert!(answer["task"].is_object(), "no task but {answer}");
     answer["task"].take()
@@ -91,23 +92,23 @@ pub fn state(task: &Value) -> &str {
     state.strip_prefix("TASK_STATE_").unwrap_or(state)
 }
 
-/// The task as it is.
+/// Reads a task.
 pub async fn get(client: &Client, id: &str) -> Value {
     client.call("GetTask", json!({"id": id})).await
 }
 
-/// Waits until a task is in this state, and gives it.
-pub async fn until(client: &Client, id: &str, wanted: &str) -> Value {
-    eventually(LIMIT, &format!("task {id} is {wanted}"), async || {
+/// Waits until a task is in this state, and returns the task.
+pub async fn wait_for_state(client: &Client, id: &str, wanted: &str) -> Value {
+    eventually(TASK_TIMEOUT, &format!("task {id} is {wanted}"), async || {
         let task = get(client, id).await;
         if state(&task) == wanted { Ok(task) } else { Err(task) }
     })
     .await
 }
 
-/// Waits until a task has an artifact with at least so many parts, and gives it.
-pub async fn until_parts(client: &Client, id: &str, parts: usize) -> Value {
-    eventually(LIMIT, &format!("task {id} has {parts} parts"), async || {
+/// Waits until a task's first artifact has at least this many parts, and returns the task.
+pub async fn wait_for_parts(client: &Client, id: &str, parts: usize) -> Value {
+    eventually(TASK_TIMEOUT, &format!("task {id} has {parts} parts"), async || {
         let task = get(client, id).await;
         let there = task["artifacts"][0]["parts"].as_array().map_or(0, Vec::len);
         if there >= parts { Ok(task) } else { Err(task) }
@@ -127,7 +128,7 @@ pub fn texts(parts: &Value) -> Vec<String> {
     parts.iter().filter_map(|part| part["text"].as_str().map(str::to_owned)).collect()
 }
 
-/// The paths that a JSON-RPC error of invalid parameters names.
+/// The paths that a JSON-RPC error reports as invalid parameters.
 pub fn violations(data: &Value) -> Vec<String> {
     let details = data.as_array().cloned().unwrap_or_default();
     let of_requests = details.iter().filter(|detail| {
@@ -139,7 +140,7 @@ pub fn violations(data: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Folds the events of a stream, from the snapshot on, into the task as it is behind them.
+/// Folds the events of a stream, beginning with the snapshot, into the resulting task.
 pub fn fold(events: &[Value]) -> Value {
     let (first, rest) = events.split_first().expect("a stream has a first event");
     let mut task = first["task"].clone();
