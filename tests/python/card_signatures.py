@@ -1,4 +1,4 @@
-"""The official A2A SDK and signed cards: it verifies ours, and signs one for us.
+"""The official A2A SDK and signed cards: it verifies our card, and signs one that we verify.
 
     card_signatures.py verify URL [--path PATH]      fetches a card, and fails unless the SDK verifies it with its key set
     card_signatures.py sign KEY KID CARD             prints the card with the SDK's signature
@@ -21,7 +21,7 @@ ALGORITHMS = ["ES256", "EdDSA"]
 
 
 class Keys:
-    """Keys as a careful client gets them: from the key set that the signature names, by their names."""
+    """Looks up keys like a careful client: by key id, in the key set that the signature names."""
 
     def __init__(self):
         self.asked = []

@@ -2,7 +2,7 @@
 
     documents_client.py URL [URL] --scenario NAME [--key KEY]
 
-With two addresses, what was streamed by the first server is read back from the second.
+With two addresses, tasks streamed from the first server are read back from the second.
 """
 
 import argparse
@@ -27,17 +27,17 @@ from google.protobuf.struct_pb2 import Value
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples/documents/tests"))
 import pdfs  # noqa: E402
 
-PATIENCE = 100  # seconds without any event
+EVENT_TIMEOUT = 100  # seconds without any event
 PDF = "application/pdf"
 
 
 class Record:
-    """What a stream said, folded into a task as a client would, and the chunks and statuses in their order."""
+    """Events of a stream, folded into a task as a client would, with chunks and statuses in order."""
 
     def __init__(self):
         self.task, self.chunks, self.states, self.progress = Task(), [], [], []
 
-    def hear(self, event):
+    def apply(self, event):
         kind = event.WhichOneof("payload")
         if kind == "task":
             self.task.CopyFrom(event.task)
@@ -103,7 +103,7 @@ class Scenarios:
         if record.task.id:
             message.task_id, message.context_id = record.task.id, record.task.context_id
         async for event in self.client.send_message(SendMessageRequest(message=message)):
-            record.hear(event)
+            record.apply(event)
             yield record
 
     async def ended(self, record, *parts):
@@ -112,7 +112,7 @@ class Scenarios:
         return record
 
     async def same(self, record):
-        """The task read back, alone and in a list, is what was streamed."""
+        """The task read back, alone and in a list, equals the streamed task."""
         task = await self.other.get_task(GetTaskRequest(id=record.task.id))
         equal(MessageToDict(task.status), MessageToDict(record.task.status), "status of the task")
         equal([MessageToDict(a) for a in task.artifacts], [MessageToDict(a) for a in record.task.artifacts], "artifacts of the task")
@@ -123,7 +123,7 @@ class Scenarios:
         return task
 
     def whole(self, artifact, pages, lines):
-        """Every page of a report is there once, in order, with its text."""
+        """Every page of a report appears once, in order, with its text."""
         found = contents(artifact)
         equal([int(content["page"]) for content in found], list(range(1, pages + 1)), "pages of the artifact")
         for content in found:
@@ -150,7 +150,7 @@ class Scenarios:
         return {"chunks": len(record.chunks), "states": record.states}
 
     async def asks(self):
-        """No chunking: a question. An unclear answer: again. Then the same task goes on, with a file that is kept apart."""
+        """No chunking: a question. An unclear reply: the question again. Then the same task continues, with a file stored separately."""
         content = pdfs.report(30, lines=60, compress=False)
         holds(len(content) > 64 * 1024, f"{len(content)} bytes")
         record = await self.ended(Record(), "Here is a report", file(content))
@@ -173,7 +173,7 @@ class Scenarios:
         return {"turns": len(said)}
 
     async def url(self):
-        """A file behind an address."""
+        """A file by reference."""
         content = pdfs.report(3)
         with served({"/files/by%20address.pdf": content}) as base:
             record = await self.ended(Record(), "by page", Part(url=f"{base}/files/by%20address.pdf", media_type=PDF))
@@ -186,7 +186,7 @@ class Scenarios:
         return {}
 
     async def broken(self):
-        """A broken file fails the task, with a sentence and without artifacts."""
+        """A corrupt file fails the task with a clear error and without artifacts."""
         content = pdfs.report(12)
         record = await self.ended(Record(), "by page", file(content[: len(content) // 3], "torn.pdf"))
         equal((record.state(), len(record.task.artifacts)), ("FAILED", 0), "state and artifacts")
@@ -204,7 +204,7 @@ class Scenarios:
         return {}
 
     async def large(self):
-        """A file of more than a MiB arrives whole, and its record is exact."""
+        """A file of more than a MiB arrives complete, and its record is exact."""
         content = pdfs.report(300, lines=60, compress=False)
         holds(len(content) > 1024 * 1024, f"{len(content)} bytes")
         record = await self.ended(Record(), "by page", file(content))
@@ -215,7 +215,7 @@ class Scenarios:
         return {"bytes": len(content)}
 
     async def cancel(self):
-        """A cancel in the middle ends the task there: what came before stays, nothing comes after."""
+        """A cancel in the middle ends the task: earlier output stays, and nothing follows."""
         record, answer = Record(), None
         async for _ in self.send(record, "by page", file(pdfs.report(1500, lines=60))):
             if len(record.chunks) == 5 and answer is None:
@@ -228,7 +228,7 @@ class Scenarios:
         return {"chunks": seen}
 
     async def survive(self):
-        """Somebody kills the worker of a large document meanwhile; it is completed, each page once."""
+        """The worker of a large document is killed meanwhile; the document is completed, each page once."""
         record, longest, heard = Record(), 0.0, time.monotonic()
         async for _ in self.send(record, "by page", file(pdfs.report(800, lines=60))):
             now = time.monotonic()
@@ -246,7 +246,7 @@ class Scenarios:
 
 @contextlib.contextmanager
 def served(files):
-    """A web server with these files; gives its address."""
+    """A web server with these files; returns its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -272,7 +272,7 @@ async def main():
     parser.add_argument("--key")
     arguments = parser.parse_args()
     headers = {"Authorization": f"Bearer {arguments.key}"} if arguments.key else {}
-    async with httpx.AsyncClient(headers=headers, timeout=PATIENCE, trust_env=False) as connection:
+    async with httpx.AsyncClient(headers=headers, timeout=EVENT_TIMEOUT, trust_env=False) as connection:
         config = ClientConfig(httpx_client=connection)
         clients = [await create_client(url, config) for url in arguments.urls]
         scenarios = Scenarios(clients[0], clients[-1])

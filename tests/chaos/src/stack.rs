@@ -132,7 +132,7 @@ fn process_config(
 fn migrate(folder: &Path, database: &Database) {
     let launch = ProcessBuilder::longhaul(["migrate"]).current_dir(folder);
     let process = launch.env("LONGHAUL_DATABASE_URL", database.url()).start();
-    block_in_place(|| longhaul_tests::stack::succeed(&process));
+    block_in_place(|| longhaul_tests::stack::expect_success(&process));
 }
 
 /// The address and port of a URL.

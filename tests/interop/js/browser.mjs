@@ -1,9 +1,9 @@
-// Pages in a browser against a server that runs already: what a page of this server, of an allowed origin and of a stranger can do.
+// Pages in a browser against a running server: access of its own pages, of an allowed origin and of a foreign origin.
 //
 //     node browser.mjs MODULES CHROMIUM URL [--key KEY] SCENARIO...
 //
-// MODULES is the folder whose node_modules has the driver. Names of pages lead to an empty page, or to the server itself, as the
-// resolver of a stranger may have it. A scenario checks one promise and prints a line of JSON.
+// MODULES is the folder whose node_modules has the driver. Host names of pages resolve to an empty page, or to the server
+// itself, as in DNS rebinding. Each scenario checks one promise and prints a line of JSON.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -13,8 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-const PATIENCE = 60_000; // milliseconds for one scenario
-// Settings of the server name the first two: server.cors_origins and server.allowed_hosts.
+const SCENARIO_TIMEOUT = 60_000; // milliseconds for one scenario
+// The server's settings server.cors_origins and server.allowed_hosts name the first two.
 const ALLOWED = "http://app.example";
 const OWN = "http://agents.example";
 const STRANGER = "http://evil.example";
@@ -33,9 +33,9 @@ function sending(text, method = "SendMessage", more = {}) {
   return { jsonrpc: "2.0", id: calls, method, params: { message, configuration: more.configuration } };
 }
 
-/** What runs in a page: it knows nothing of this file. */
+/** Code that runs in the page, without access to this file. */
 const inPage = {
-  /** Calls, and says what the page may see of the answer. */
+  /** Sends a request and returns what the page may see of the response. */
   async request([url, options]) {
     try {
       const response = await fetch(url, options);
@@ -45,7 +45,7 @@ const inPage = {
     }
   },
 
-  /** Reads events of a stream until its end, or until so many have come. */
+  /** Reads events of a stream until its end, or until `limit` have arrived. */
   async stream([url, options, limit]) {
     const cut = new AbortController();
     const response = await fetch(url, { ...options, signal: cut.signal });
@@ -68,7 +68,7 @@ const inPage = {
     return events;
   },
 
-  /** Listens as pages do, until the browser has given up. After the first event it makes a call. */
+  /** Listens with EventSource until the browser gives up. After the first event it makes a call. */
   listen([url, call]) {
     return new Promise((resolve) => {
       const [source, events] = [new EventSource(url), []];
@@ -96,7 +96,7 @@ const inPage = {
     form.submit();
   },
 
-  /** Loads an address as a picture, a script and a style sheet. */
+  /** Loads an address as an image, a script and a style sheet. */
   embed(url) {
     const loads = ["img", "script", "link"].map((name) => {
       const element = document.createElement(name);
@@ -128,13 +128,13 @@ class Scenarios {
     return { method: "POST", headers: { ...type, ...key, ...headers }, body: JSON.stringify(call) };
   }
 
-  /** How many tasks there are, by somebody who is no page. */
+  /** Number of tasks, asked by a client that is no page. */
   async tasks() {
     const response = await fetch(this.url, this.post({ jsonrpc: "2.0", id: 0, method: "ListTasks", params: {} }));
     return (await response.json()).result.totalSize;
   }
 
-  /** A page of a stranger makes no task and reads nothing, in whatever way it calls; the card is for everybody. */
+  /** A page of a foreign origin creates no task and reads nothing, however it calls; the card is public. */
   async stranger() {
     const page = await this.page(STRANGER);
     const before = await this.tasks();
@@ -159,7 +159,7 @@ class Scenarios {
     assert.equal(await this.tasks(), before, "tasks");
   }
 
-  /** A form needs no leave to call; with this type of text its one field can be a whole call. */
+  /** A form needs no preflight; with this content type its one field can be a whole request. */
   async forms(page, call) {
     for (const enctype of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]) {
       await page.goto(STRANGER);
@@ -171,7 +171,7 @@ class Scenarios {
     }
   }
 
-  /** A stranger whose name leads to the server has a page of the same origin, and is refused by the name. */
+  /** A foreign page whose name resolves to the server has the same origin, and is rejected by its host name. */
   async rebinding() {
     const before = await this.tasks();
     const page = await this.page(REBOUND + CARD);
@@ -184,7 +184,7 @@ class Scenarios {
     assert.equal(await this.tasks(), before, "tasks");
   }
 
-  /** With keys, a page that has none is refused like everybody, whatever its name, and can read nothing. */
+  /** With keys, a page without one is rejected like any client, whatever its host name, and can read nothing. */
   async keyless() {
     const before = await this.tasks();
     const call = { method: "POST", mode: "no-cors", headers: { "Content-Type": "text/plain" }, body: JSON.stringify(sending("x")) };
@@ -199,7 +199,7 @@ class Scenarios {
     assert.equal(await this.tasks(), before, "tasks");
   }
 
-  /** A page of an allowed origin uses the whole interface: it sends, streams, resumes, listens. */
+  /** A page of an allowed origin can use the whole API: it sends, streams, resumes, listens. */
   async allowed() {
     const page = await this.page(ALLOWED);
     const seen = await page.evaluate(inPage.request, [this.url, this.post(sending("hello"))]);
@@ -214,7 +214,7 @@ class Scenarios {
     assert.deepEqual(refused, { refused: "TypeError" }, "another origin is still a stranger");
   }
 
-  /** A stream that is cut is resumed behind its last event, and ends. */
+  /** A broken stream is resumed after its last event, and ends. */
   async resumed(page) {
     const streaming = sending("!chunks 6 16 50; complete done", "SendStreamingMessage");
     const first = await page.evaluate(inPage.stream, [this.url, this.post(streaming), 3]);
@@ -227,7 +227,7 @@ class Scenarios {
     assert.equal(rest.at(-1).data.result.statusUpdate.status.state, "TASK_STATE_COMPLETED", "the end");
   }
 
-  /** The browser's own client of events listens to the end, and then stays away. */
+  /** The browser's EventSource listens to the end, and does not reconnect. */
   async eventSource() {
     const page = await this.page(ALLOWED);
     const asking = sending("!listen 1", "SendMessage", { configuration: { returnImmediately: true } });
@@ -245,7 +245,7 @@ class Scenarios {
     assert.deepEqual(answers, [200, 204], "the browser comes again once, and hears that nothing will come");
   }
 
-  /** A page that the server itself serves under a name of its own calls it. */
+  /** A page that the server itself serves under its own host name can call it. */
   async own() {
     const page = await this.page(OWN + CARD);
     const seen = await page.evaluate(inPage.request, ["/", this.post(sending("hello"))]);
@@ -271,7 +271,7 @@ async function main() {
   let failed = 0;
   for (const name of names) {
     const scenarios = new Scenarios(context, url, values.key);
-    const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`nothing more after ${PATIENCE / 1000} s`)), PATIENCE).unref());
+    const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`nothing more after ${SCENARIO_TIMEOUT / 1000} s`)), SCENARIO_TIMEOUT).unref());
     try {
       await Promise.race([scenarios[name](), late]);
       console.log(JSON.stringify({ scenario: name }));

@@ -1,4 +1,4 @@
-// The JavaScript SDK @a2a-js/sdk 1.x and signed cards: it verifies ours, and signs one for us.
+// The JavaScript SDK @a2a-js/sdk 1.x and signed cards: it verifies our card, and signs one that we verify.
 //
 //   card_signatures.mjs MODULES verify URL            fetches a card, and fails unless the SDK verifies it with its key set
 //   card_signatures.mjs MODULES sign KEY KID CARD     prints the card with the SDK's signature
@@ -36,7 +36,8 @@ async function verify(url) {
   return { name: card.name, kid: asked[0], signatures: card.signatures.length };
 }
 
-// Of a card that it has parsed, this SDK canonicalises no security schemes; it signs and verifies documents.
+// The SDK omits security schemes when it canonicalises a parsed card, so this signs and verifies raw
+// documents.
 async function sign(key, kid, file) {
   const privateKey = createPrivateKey(readFileSync(key));
   const alg = privateKey.asymmetricKeyType === "ed25519" ? "EdDSA" : "ES256";

@@ -1,10 +1,10 @@
-// What every JavaScript SDK is asked to do, whatever its version and binding: a scenario checks one promise and prints a line of JSON.
+// Scenarios for every JavaScript SDK, in any version and binding. Each checks one promise and prints a line of JSON.
 //
 //     node sdk_1.mjs MODULES URL[,URL] BINDING [--protocol VERSION] [--key KEY] SCENARIO...
 //
-// MODULES is the folder whose node_modules has the SDK; with two addresses, who lost the connection to the first comes back at the
-// second. An SDK is a class as in sdk_1.mjs. It speaks in plain values, so that no check
-// knows which SDK it is about: a task is { id, context, state, said, artifacts, asked } with the states of 1.0 without their prefix; an
+// MODULES is the folder whose node_modules has the SDK. With two addresses, a client that loses its connection to the first
+// reconnects to the second. An SDK is a class as in sdk_1.mjs. It takes and returns plain values, so that checks do not depend on
+// the SDK: a task is { id, context, state, said, artifacts, asked } with the states of 1.0 without their prefix; an
 // artifact { id, name, parts }; a part ["text", text], ["raw", base64, name, type], ["url", address, name, type] or ["data", value].
 // Events are { task }, { status: { state, said } } and { chunk: { artifact, append, last } }.
 
@@ -15,10 +15,10 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
-const PATIENCE = 60_000; // milliseconds for one scenario
+const SCENARIO_TIMEOUT = 60_000; // milliseconds for one scenario
 const SILENCE = 1200; // milliseconds; the server of the test sends a keep-alive every 300
-const CHUNKS = 40;
-const UNKNOWN = "018f2f6e-7b7a-7000-8000-000000000001";
+const CHUNK_COUNT = 40;
+const UNKNOWN_TASK_ID = "018f2f6e-7b7a-7000-8000-000000000001";
 const BYTES = Buffer.from(Array.from({ length: 1280 }, (_, at) => at % 256)).toString("base64");
 const WEBHOOK = "https://example.com/webhook";
 const ADDRESS = "https://example.com/files/a%20report.pdf";
@@ -32,25 +32,26 @@ const DATA = {
 };
 
 const range = (from, to) => Array.from({ length: to - from }, (_, at) => String.fromCharCode(from + at));
-// Everything that some splitter of lines takes for the end of one, the other controls, marks of direction, and characters outside
-// of the basic plane. Between any two of them stands a letter, so that none is lost as the edge of a text or as a part of another.
+// Every character that some line splitter takes for a line end, other controls, direction marks, and
+// characters outside of the basic plane. A letter stands between any two of them, so that none is lost at the
+// edge of a text or merged with its neighbour.
 const LINE_ENDS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"];
 const CONTROLS = [...range(1, 0x20), ...range(0x7f, 0xa0)];
 const MARKS = [..."\u00ad\u200b\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"];
 const ASTRAL = ["\u{1F600}", "\u{10000}", "\u{10FFFF}", "\u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627"];
 const SEPARATED = `a${[...LINE_ENDS, ...CONTROLS, ...MARKS, ...ASTRAL].join("b")}c`;
 
-/** What a stream said, folded into a task as a client would, and what it said in its order. */
+/** Events of a stream, folded into a task as a client would, and in their order. */
 class Record {
   task;
   events = [];
 
-  /** Some clients forget whether a chunk is to be appended; then it is when its artifact is known. */
+  /** Some clients drop the append flag; then a chunk is appended if its artifact is known. */
   constructor({ forgets }) {
     this.forgets = forgets;
   }
 
-  hear(event) {
+  apply(event) {
     this.events.push(event);
     if (event.task) {
       assert.equal(this.events.length, 1, "place of the task in its stream");
@@ -82,7 +83,7 @@ class Record {
     return this.events.flatMap(({ status }) => status ?? []);
   }
 
-  /** The numbers that the chunks of the script begin with, as they stand in the task. */
+  /** The numbers at the beginning of the script's chunks, in the order of the task. */
   get numbers() {
     return texts(this.task).map((text) => Number(text.slice(0, 7)));
   }
@@ -103,7 +104,7 @@ class Scenarios {
   async streamedParts(parts, task) {
     const record = new Record(this.sdk);
     for await (const event of this.sdk.stream(parts, task)) {
-      record.hear(event);
+      record.apply(event);
     }
     return record;
   }
@@ -112,30 +113,30 @@ class Scenarios {
     return this.sdk.send([text(content)], options);
   }
 
-  /** The task read back is what was heard. */
+  /** A task read back equals the task from its stream. */
   async same(task) {
     const { asked: _now, ...found } = await this.sdk.get(task.id);
     const { asked: _then, ...heard } = task;
     assert.deepEqual(found, heard, "the task read back");
   }
 
-  /** The card is accepted, and leads those who ask for nothing in particular to an agent that answers. */
+  /** The card is accepted, and a client with default settings reaches an agent that answers. */
   async card() {
     const card = await this.sdk.card();
     assert.ok(card.name && card.skills.length, "name and skills");
     assert.equal(card.streaming, true, "streaming");
-    const task = await this.sdk.usual([text("hello")]);
+    const task = await this.sdk.sendWithDefaults([text("hello")]);
     assert.deepEqual([task.state, texts(task)], ["COMPLETED", ["hello"]], "what the usual client is answered");
     return card;
   }
 
-  /** The card for those who may see more is given where the public one says that there is one. */
+  /** The extended card is available where the public one announces it. */
   async extended() {
     const { name, skills } = await this.sdk.card();
     assert.deepEqual(await this.sdk.extended(), { name, skills });
   }
 
-  /** A message is answered with the completed task. */
+  /** A send returns the completed task. */
   async sending() {
     const task = await this.send("hello, agent");
     assert.deepEqual([task.state, texts(task)], ["COMPLETED", ["hello, agent"]]);
@@ -143,7 +144,7 @@ class Scenarios {
     await this.same(task);
   }
 
-  /** A stream begins with the task, tells its progress and chunks in order, and ends with its last state. */
+  /** A stream begins with the task, reports progress and chunks in order, and ends with the final state. */
   async stream() {
     const record = await this.streamed("!progress 3; chunks 4 16; complete that is all");
     assert.ok(record.events[0].task, "the first event is the task");
@@ -158,7 +159,7 @@ class Scenarios {
     return { events: record.events.length };
   }
 
-  /** A question ends the stream; the answer completes the same task. The same without streams. */
+  /** A question ends the stream; the reply completes the same task. Then the same without streams. */
   async turns() {
     const { task: asking } = await this.streamed("!ask which one?");
     assert.deepEqual([asking.state, asking.said], ["INPUT_REQUIRED", "which one?"]);
@@ -174,7 +175,7 @@ class Scenarios {
     assert.deepEqual(task.asked, ["!ask-until yes", "no", "yes"], "messages of the client");
   }
 
-  /** A task is read with as much of its history as is asked for. */
+  /** A task is returned with the requested length of history. */
   async get() {
     let task = await this.send("!ask");
     task = await this.send("fine", { task });
@@ -182,7 +183,7 @@ class Scenarios {
     assert.deepEqual((await this.sdk.get(task.id, 1)).asked, ["fine"], "the newest message");
   }
 
-  /** The tasks of a context come in pages, newest first, and by state. */
+  /** The tasks of a context are listed in pages, newest first, and by state. */
   async list() {
     const context = randomUUID();
     const sent = [];
@@ -199,12 +200,12 @@ class Scenarios {
     assert.deepEqual(ids(asking), newest.slice(0, 1), "those that ask");
   }
 
-  /** A cancel ends the task, for who cancels and for who listens. */
+  /** A cancel ends the task for the caller and for subscribers. */
   async cancel() {
     const record = new Record(this.sdk);
     let answer;
     for await (const event of this.sdk.stream([text("!hang")])) {
-      if (record.hear(event).task.state === "WORKING" && !answer) {
+      if (record.apply(event).task.state === "WORKING" && !answer) {
         answer = await this.sdk.cancel(record.task.id);
       }
     }
@@ -213,45 +214,45 @@ class Scenarios {
     await this.same(record.task);
   }
 
-  /** The connection is cut in the middle; who subscribes again misses nothing. */
+  /** The connection is cut in the middle; a client that subscribes again misses nothing. */
   async resubscribe() {
     const record = new Record(this.sdk);
     const cut = new AbortController();
-    const first = this.sdk.stream([text(`!chunks ${CHUNKS} 16 20; listen 1`)], undefined, cut.signal);
+    const first = this.sdk.stream([text(`!chunks ${CHUNK_COUNT} 16 20; listen 1`)], undefined, cut.signal);
     await assert.rejects(async () => {
       for await (const event of first) {
-        if (record.hear(event).chunks.length === 5) {
+        if (record.apply(event).chunks.length === 5) {
           cut.abort();
         }
       }
     }, "a stream that is cut does not end as if it were whole");
     await this.connect();
     const again = new Record(this.sdk);
-    let told = false;
+    let replied = false;
     for await (const event of this.sdk.subscribe(record.task.id)) {
-      again.hear(event);
-      if (!told && texts(again.task).length === CHUNKS) {
-        told = true;
+      again.apply(event);
+      if (!replied && texts(again.task).length === CHUNK_COUNT) {
+        replied = true;
         await this.send("go", { task: record.task, immediately: true });
       }
     }
     assert.ok(again.events[0].task, "the first event is the task as it is");
     const after = again.chunks.length;
-    assert.ok(CHUNKS - after >= 5, `${after} chunks after the first event`);
-    assert.deepEqual(again.numbers, Array.from({ length: CHUNKS }, (_, at) => at + 1), "chunks");
+    assert.ok(CHUNK_COUNT - after >= 5, `${after} chunks after the first event`);
+    assert.deepEqual(again.numbers, Array.from({ length: CHUNK_COUNT }, (_, at) => at + 1), "chunks");
     assert.equal(again.task.state, "COMPLETED");
     assert.ok(again.statuses.some(({ said }) => said === "heard: go"), "the answer to the message");
     await this.same(again.task);
-    return { before: CHUNKS - after, after };
+    return { before: CHUNK_COUNT - after, after };
   }
 
-  /** A stream in which nothing happens for several keep-alives goes on, sent and subscribed to. */
+  /** A stream stays open while only keep-alives arrive, both after a send and after a subscription. */
   async silence() {
     const listening = [text("!listen 1")];
     await this.answeredLate(this.sdk.stream(listening));
     const record = new Record(this.sdk);
     for await (const event of this.sdk.stream(listening)) {
-      record.hear(event);
+      record.apply(event);
       break;
     }
     await this.answeredLate(this.sdk.subscribe(record.task.id));
@@ -261,7 +262,7 @@ class Scenarios {
     const record = new Record(this.sdk);
     let answer;
     for await (const event of events) {
-      if (record.hear(event).task.state === "WORKING") {
+      if (record.apply(event).task.state === "WORKING") {
         answer ??= delay(SILENCE).then(() => this.send("go", { task: record.task, immediately: true }));
       }
     }
@@ -270,7 +271,7 @@ class Scenarios {
     assert.ok(record.statuses.some(({ said }) => said === "heard: go"), "the answer to the message");
   }
 
-  /** What separates lines elsewhere is a part of texts and data, in answers, events and snapshots. */
+  /** Line separators survive in texts and data: in responses, events and snapshots. */
   async separators() {
     const sent = [text(SEPARATED), ["data", { [SEPARATED]: [SEPARATED] }]];
     const task = await this.sdk.send(sent);
@@ -279,7 +280,7 @@ class Scenarios {
     await this.same(task);
     const { task: streamed } = await this.streamedParts(sent);
     assert.deepEqual([streamed.state, streamed.artifacts[0].parts], ["COMPLETED", sent], "what was streamed");
-    // Commands of the script end with a line.
+    // Script commands end at a line break.
     const question = SEPARATED.replaceAll("\n", " ");
     const { task: asking } = await this.streamed(`!ask ${question}`);
     assert.deepEqual([asking.state, asking.said], ["INPUT_REQUIRED", question], "the question in a stream");
@@ -287,7 +288,7 @@ class Scenarios {
     assert.equal(first.task.said, question, "the question to who subscribes");
   }
 
-  /** Files by value and by address come back as they were sent, and as the agent makes them. */
+  /** Files by value and by reference are returned as sent, and as the agent creates them. */
   async files() {
     const sent = [
       text("two files"),
@@ -305,7 +306,7 @@ class Scenarios {
     ], "what the agent made");
   }
 
-  /** Nested data comes back as it was sent, and as the agent makes it. */
+  /** Nested data is returned as sent, and as the agent creates it. */
   async data() {
     const data = this.sdk.hasNulls ? DATA : withoutNulls(DATA);
     const sent = [["data", data], text("and a text")];
@@ -316,16 +317,16 @@ class Scenarios {
     assert.deepEqual(made.artifacts[0].parts, [["data", { answer: 42, list: [1, this.sdk.hasNulls ? null : 0, "x"] }]], "what the agent made");
   }
 
-  /** Every refusal arrives as the error that the SDK has for it. */
+  /** Every rejection arrives as the SDK's error for it. */
   async errors() {
     const ended = await this.send("done");
     const asking = await this.send("!ask");
     const calls = [
-      ["get of an unknown task", "TASK_NOT_FOUND", () => this.sdk.get(UNKNOWN)],
+      ["get of an unknown task", "TASK_NOT_FOUND", () => this.sdk.get(UNKNOWN_TASK_ID)],
       ["get of what is no id", "TASK_NOT_FOUND", () => this.sdk.get("nonsense")],
-      ["cancel of an unknown task", "TASK_NOT_FOUND", () => this.sdk.cancel(UNKNOWN)],
+      ["cancel of an unknown task", "TASK_NOT_FOUND", () => this.sdk.cancel(UNKNOWN_TASK_ID)],
       ["cancel of an ended task", "TASK_NOT_CANCELABLE", () => this.sdk.cancel(ended.id)],
-      ["message to an unknown task", "TASK_NOT_FOUND", () => this.send("x", { task: { id: UNKNOWN } })],
+      ["message to an unknown task", "TASK_NOT_FOUND", () => this.send("x", { task: { id: UNKNOWN_TASK_ID } })],
       ["message to an ended task", "UNSUPPORTED_OPERATION", () => this.send("x", { task: ended })],
       ["stream to an ended task", "UNSUPPORTED_OPERATION", () => this.streamed("x", ended)],
       ["subscribing to an ended task", this.sdk.ofEnded, () => this.sdk.subscribe(ended.id).next().then(({ value }) => value.task.state)],
@@ -335,7 +336,7 @@ class Scenarios {
     return this.refusals(calls);
   }
 
-  /** Push notifications are not offered; every operation on them says so. */
+  /** Push notifications are not supported; every operation on them reports it. */
   async push() {
     const { id } = await this.send("done");
     const calls = Object.entries(this.sdk.push(id, WEBHOOK));
@@ -346,7 +347,7 @@ class Scenarios {
     const seen = {};
     for (const [what, error, call] of calls) {
       const found = await call().then((answer) => answer, (thrown) => this.sdk.failure(thrown));
-      assert.equal(found, this.sdk.told(error), what);
+      assert.equal(found, this.sdk.errorName(error), what);
       seen[what] = found;
     }
     return { seen };
@@ -368,9 +369,9 @@ export async function main(make) {
   await connect();
   const scenarios = new Scenarios(sdk, connect);
   for (const name of names) {
-    const late = setTimeout(() => fail(`${name}: nothing more after ${PATIENCE / 1000} s`), PATIENCE);
+    const late = setTimeout(() => fail(`${name}: nothing more after ${SCENARIO_TIMEOUT / 1000} s`), SCENARIO_TIMEOUT);
     try {
-      // `send` is what the other scenarios send with.
+      // `send` is the method that the other scenarios use, hence the other name.
       const seen = await scenarios[name === "send" ? "sending" : name]();
       console.log(JSON.stringify({ scenario: name, ...seen }));
     } catch (problem) {
@@ -378,7 +379,7 @@ export async function main(make) {
     }
     clearTimeout(late);
   }
-  // A connection that is kept open for the next call is no reason to stay.
+  // Open keep-alive connections must not delay the exit.
   process.exit(0);
 }
 

@@ -1,4 +1,4 @@
-// The JavaScript SDK @a2a-js/sdk 0.2.x, whose client speaks JSON-RPC and gives whole responses back.
+// The JavaScript SDK @a2a-js/sdk 0.2.x, whose client speaks JSON-RPC and returns whole responses.
 
 import { main } from "./scenarios.mjs";
 import { eventFromSdk, messageToSdk, taskFromSdk } from "./types_0_3.mjs";
@@ -25,7 +25,7 @@ class Sdk {
 
   constructor(load, { key }) {
     this.clients = load("@a2a-js/sdk/client");
-    // This SDK takes neither headers nor signals; its users put theirs into the `fetch` that it calls.
+    // This SDK takes neither headers nor signals; its users pass them through their own `fetch`.
     const original = globalThis.fetch;
     globalThis.fetch = (url, init) => {
       const headers = { ...init.headers, ...(key && { Authorization: `Bearer ${key}` }) };
@@ -37,12 +37,13 @@ class Sdk {
     this.url = url;
     this.client = new this.clients.A2AClient(url);
     this.found = await this.client.getAgentCard();
-    // Else the SDK refuses by itself what is asked of push notifications, and the server is not seen to. Its card is this object.
+    // Without this the SDK rejects push notification calls itself, and the server is not tested. Its card is
+    // this object.
     this.found.capabilities.pushNotifications = true;
   }
 
-  /** What users hear who give the address and nothing else. */
-  async usual(parts) {
+  /** Sends with default settings, given only the address. */
+  async sendWithDefaults(parts) {
     return taskFromSdk(result(await new this.clients.A2AClient(this.url).sendMessage(this.request(parts))));
   }
 
@@ -64,7 +65,7 @@ class Sdk {
   async *stream(parts, task, signal) {
     this.signal = signal;
     for await (const event of this.client.sendMessageStream(this.request(parts, { task }))) {
-      // The answer has begun, so what is called from now on is called for itself.
+      // The response has begun, so later requests are separate calls.
       this.signal = undefined;
       yield eventFromSdk(event);
     }
@@ -93,11 +94,11 @@ class Sdk {
   }
 
   failure(error) {
-    // An error of a stream is known by the text of what is thrown alone.
+    // Stream errors can be recognised only by the text of the thrown error.
     return error.code ?? (Number(error.message.match(/\(Code: (-\d+)\)/)?.[1]) || String(error));
   }
 
-  told(error) {
+  errorName(error) {
     return CODES[error];
   }
 }

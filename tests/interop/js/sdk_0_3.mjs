@@ -3,7 +3,8 @@
 import { main } from "./scenarios.mjs";
 import { eventFromSdk, messageToSdk, taskFromSdk } from "./types_0_3.mjs";
 
-// How it tells errors: by a class, whose name goes on with "JSONRPCError" or "Error", where it has one, else with a code in the text.
+// Form of errors: a class whose name ends in "JSONRPCError" or "Error" if there is one, else a code in the
+// text.
 const CLASSES = {
   TASK_NOT_FOUND: "TaskNotFound",
   TASK_NOT_CANCELABLE: "TaskNotCancelable",
@@ -16,11 +17,12 @@ const GRPC = { PUSH_NOTIFICATION_NOT_SUPPORTED: "9", UNSUPPORTED_OPERATION: "9",
 class Sdk {
   constructor(load, { binding, key }) {
     this.binding = binding;
-    // Who subscribes to a task that has ended is refused, but in the protobuf dialect of 0.3, where that shows the task.
+    // A subscription to an ended task is rejected, except in the protobuf form of 0.3, which returns the
+    // task.
     this.ofEnded = binding === "JSONRPC" ? "UNSUPPORTED_OPERATION" : "COMPLETED";
-    // In the protobuf dialect this SDK drops the names of files, and whether a chunk is to be appended.
+    // In the protobuf form this SDK drops file names and the append flag of chunks.
     this.forgets = binding !== "JSONRPC";
-    // On gRPC it cannot write a null, and reads 0 for one.
+    // Over gRPC it cannot write null, and reads 0 instead.
     this.hasNulls = binding !== "GRPC";
     this.clients = load("@a2a-js/sdk/client");
     this.grpc = load("@a2a-js/sdk/client/grpc");
@@ -38,13 +40,13 @@ class Sdk {
     const transports = every.filter(({ protocolName }) => protocolName === this.binding);
     this.client = await new this.clients.ClientFactory({ transports }).createFromAgentCard({
       ...this.found,
-      // Else the SDK refuses by itself what is asked of push notifications, and the server is not seen to.
+      // Without this the SDK rejects push notification calls itself, and the server is not tested.
       capabilities: { ...this.found.capabilities, pushNotifications: true },
     });
   }
 
-  /** What users hear who give the address and nothing else. */
-  async usual(parts) {
+  /** Sends with default settings, given only the address. */
+  async sendWithDefaults(parts) {
     const client = await new this.clients.ClientFactory().createFromUrl(this.url);
     return taskFromSdk(await client.sendMessage(this.request(parts), this.options));
   }
@@ -106,11 +108,11 @@ class Sdk {
   failure(error) {
     const known = Object.values(CLASSES).find((name) => error.constructor.name.startsWith(name));
     const code = error.errorResponse?.error.code ?? error.message.match(/Code: (-\d+)|^GRPC error for \w+! (\d+)/)?.slice(1).find(Boolean);
-    // An error of a stream is the cause of the one that is thrown.
+    // The cause of the thrown error is the stream's error.
     return known ?? (error.cause?.errorResponse ? this.failure(error.cause) : String(code ?? error));
   }
 
-  told(error) {
+  errorName(error) {
     return (this.binding === "GRPC" && GRPC[error]) || CLASSES[error] || CODES[error] || error;
   }
 }

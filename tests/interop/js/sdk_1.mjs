@@ -1,4 +1,5 @@
-// The JavaScript SDK @a2a-js/sdk 1.x, over any of its bindings, as 1.0 or through what it has for agents of 0.3.
+// The JavaScript SDK @a2a-js/sdk 1.x, over any of its bindings, as 1.0 or through its compatibility layer for
+// 0.3.
 
 import { randomUUID } from "node:crypto";
 import { main } from "./scenarios.mjs";
@@ -9,8 +10,8 @@ class Sdk {
   constructor(load, { binding, protocol = "1.0", key }) {
     Object.assign(this, { binding, protocol });
     this.hasNulls = true;
-    // In the protobuf dialect of 0.3 it drops the names of files, and whether a chunk is to be appended. And there who
-    // subscribes to a task that has ended is shown it, and not refused.
+    // In the protobuf form of 0.3 it drops file names and the append flag of chunks. There, a subscription to
+    // an ended task is not rejected but returns the task.
     this.forgets = protocol === "0.3" && binding !== "JSONRPC";
     this.ofEnded = this.forgets ? "COMPLETED" : "UNSUPPORTED_OPERATION";
     this.types = load("@a2a-js/sdk");
@@ -23,7 +24,7 @@ class Sdk {
     const legacyCompat = { enabled: this.protocol !== "1.0" };
     this.url = url;
     this.found = await new this.clients.DefaultAgentCardResolver().resolve(url);
-    // The SDK has its own preferences; here it is to use this binding in this version.
+    // The SDK has preferences of its own; here it must use this binding in this version.
     const supportedInterfaces = this.found.supportedInterfaces.filter(
       ({ protocolBinding, protocolVersion }) => protocolBinding === this.binding && protocolVersion === this.protocol,
     );
@@ -35,13 +36,13 @@ class Sdk {
     this.client = await new this.clients.ClientFactory({ transports }).createFromAgentCard({
       ...this.found,
       supportedInterfaces,
-      // Else the SDK refuses by itself what is asked of push notifications, and the server is not seen to.
+      // Without this the SDK rejects push notification calls itself, and the server is not tested.
       capabilities: { ...this.found.capabilities, pushNotifications: true },
     });
   }
 
-  /** What users hear who give the address and nothing else. */
-  async usual(parts) {
+  /** Sends with default settings, given only the address. */
+  async sendWithDefaults(parts) {
     const client = await new this.clients.ClientFactory().createFromUrl(this.url);
     return this.task(await client.sendMessage(this.request(parts), this.options));
   }
@@ -146,11 +147,11 @@ class Sdk {
   }
 
   failure(error) {
-    // An error of a stream may be the cause of the one that is thrown.
+    // The cause of the thrown error may be the stream's error.
     return error.reason ?? error.cause?.reason ?? `${error.name}: ${error.message}`;
   }
 
-  told(error) {
+  errorName(error) {
     return error;
   }
 }

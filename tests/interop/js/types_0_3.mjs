@@ -1,4 +1,5 @@
-// The values of the scenarios as those of the JavaScript SDK before 1.0, which are the same in 0.2 and 0.3.
+// Conversion between the scenarios' values and those of the JavaScript SDK before 1.0, which are the same in
+// 0.2 and 0.3.
 
 import { randomUUID } from "node:crypto";
 

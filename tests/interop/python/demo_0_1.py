@@ -1,4 +1,4 @@
-"""A client as those of the first public version of A2A (0.1): plain HTTP, task ids of its own, the card at `agent.json`."""
+"""A client like those of the first public version of A2A (0.1): plain HTTP, client-made task ids, the card at `agent.json`."""
 
 import base64
 import json
@@ -57,7 +57,7 @@ def task_from_wire(task):
 
 class Sdk:
     PROTOCOL = "0.1"
-    # Whoever sends to a task that does not exist makes it.
+    # A send to an unknown task id creates the task.
     impossible = ["message to an unknown task"]
     of_ended = "UNSUPPORTED_OPERATION"
     drops = ()
@@ -66,7 +66,7 @@ class Sdk:
         self.urls, self.headers = urls, {"Authorization": f"Bearer {key}"} if key else {}
 
     async def connect(self):
-        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.PATIENCE, trust_env=False)
+        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.SCENARIO_TIMEOUT, trust_env=False)
         answer = await self.http.get(next(self.urls) + "/.well-known/agent.json")
         self.found = answer.raise_for_status().json()
 
@@ -74,7 +74,7 @@ class Sdk:
         await self.http.aclose()
 
     async def cut(self):
-        """Closes every connection; what comes after is on a new one."""
+        """Closes every connection; later calls open a new one."""
         await self.close()
         await self.connect()
 
@@ -112,7 +112,7 @@ class Sdk:
                     yield self._result(json.loads(line.removeprefix("data:")), request)
 
     async def _events(self, method, params):
-        """What was there before comes as whole artifacts and a status: that is the task."""
+        """Earlier events are replayed as whole artifacts and a status, which make up the task."""
         task, before = None, []
         async for event in self._stream(method, params):
             scenarios.equal(event["id"], params["id"], "id of the task")
@@ -134,7 +134,7 @@ class Sdk:
     def stream(self, parts, task=None):
         return self._events("tasks/sendSubscribe", self._message(parts, task))
 
-    usual = stream
+    send_with_defaults = stream
 
     async def subscribe(self, task):
         known = await self.get(task)
@@ -155,7 +155,7 @@ class Sdk:
     def failure(self, error):
         return error.args[0] if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
 
-    def told(self, error):
+    def error_name(self, error):
         return CODES[error]
 
 

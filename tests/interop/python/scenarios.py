@@ -1,10 +1,10 @@
-"""What every Python SDK is asked to do, whatever its version and binding: a scenario checks one promise and prints a line of JSON.
+"""Scenarios for every Python SDK, in any version and binding. Each checks one promise and prints a line of JSON.
 
     sdk_1.py URL[,URL] BINDING [--protocol VERSION] [--key KEY] SCENARIO...
 
-With two addresses, who lost the connection to the first comes back at the second.
-An SDK is a class as `sdk_1.Sdk`: it speaks in the values below, so that no check knows which SDK it is about. Its `drops` names what
-it leaves out: "file labels" (names and types), "named files" (it cannot read them), "history length".
+With two addresses, a client that loses its connection to the first reconnects to the second.
+An SDK is a class like `sdk_1.Sdk`. It takes and returns the values below, so that checks do not depend on the SDK. Its `drops`
+names the features that it lacks: "file labels" (names and types), "named files" (it cannot read them), "history length".
 """
 
 import argparse
@@ -15,10 +15,10 @@ import uuid
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-PATIENCE = 60  # seconds without an answer or an event
+SCENARIO_TIMEOUT = 60  # seconds without an answer or an event
 SILENCE = 1.2  # seconds; the server of the test sends a keep-alive every 0.3
-CHUNKS = 40
-UNKNOWN = "018f2f6e-7b7a-7000-8000-000000000001"
+CHUNK_COUNT = 40
+UNKNOWN_TASK_ID = "018f2f6e-7b7a-7000-8000-000000000001"
 BYTES = bytes(range(256)) * 5
 WEBHOOK = "https://example.com/webhook"
 ADDRESS = "https://example.com/files/a%20report.pdf"
@@ -30,8 +30,9 @@ DATA = {
     "list": [1, "x", [], [None, {"deep": {"deeper": [{}]}}]],
     "text": "zwölf Boxkämpfer \N{GRINNING FACE}",
 }
-# Everything that some splitter of lines takes for the end of one, the other controls, marks of direction, and characters outside
-# of the basic plane. Between any two of them stands a letter, so that none is lost as the edge of a text or as a part of another.
+# Every character that some line splitter takes for a line end, other controls, direction marks, and
+# characters outside of the basic plane. A letter stands between any two of them, so that none is lost at the
+# edge of a text or merged with its neighbour.
 LINE_ENDS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
 CONTROLS = [chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0))]
 MARKS = [*"\u00ad\u200b\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"]
@@ -41,7 +42,7 @@ SEPARATED = "a" + "b".join([*LINE_ENDS, *CONTROLS, *MARKS, *ASTRAL]) + "c"
 
 @dataclass
 class Artifact:
-    """Its parts are `("text", text)`, `("raw", bytes, name, type)`, `("url", address, name, type)` and `("data", value)`."""
+    """Parts are `("text", text)`, `("raw", bytes, name, type)`, `("url", address, name, type)` and `("data", value)`."""
 
     id: str
     name: str
@@ -50,7 +51,7 @@ class Artifact:
 
 @dataclass
 class Task:
-    """States are those of 1.0 without their prefix. `said` is the text of the status, `asked` the texts of the client's messages."""
+    """States are those of 1.0 without their prefix. `said` is the status text, `asked` the texts of the client's messages."""
 
     id: str
     context: str
@@ -77,12 +78,12 @@ class Chunk:
 
 
 class Record:
-    """What a stream said, folded into a task as a client would, and what it said in its order."""
+    """Events of a stream, folded into a task as a client would, and in their order."""
 
     def __init__(self):
         self.task, self.events = None, []
 
-    def hear(self, event):
+    def apply(self, event):
         self.events.append(event)
         if isinstance(event, Task):
             equal(len(self.events), 1, "place of the task in its stream")
@@ -109,7 +110,7 @@ class Record:
         return [event for event in self.events if isinstance(event, Status)]
 
     def numbers(self):
-        """The numbers that the chunks of the script begin with, as they stand in the task."""
+        """The numbers at the beginning of the script's chunks, in the order of the task."""
         return [int(text[:7]) for text in self.task.texts()]
 
 
@@ -131,42 +132,42 @@ class Scenarios:
         record = Record()
         async with aclosing(self.sdk.stream(parts, task=task)) as events:
             async for event in events:
-                record.hear(event)
+                record.apply(event)
         return record
 
     async def same(self, task):
-        """The task read back is what was heard."""
+        """A task read back equals the task from its stream."""
         found = await self.sdk.get(task.id)
         found.asked = task.asked = []
         equal(found, task, "the task read back")
 
     async def card(self):
-        """The card is accepted, and leads those who ask for nothing in particular to an agent that answers."""
+        """The card is accepted, and a client with default settings reaches an agent that answers."""
         card = await self.sdk.card()
         holds(card["name"] and card["skills"], f"name and skills: {card}")
         equal(card["streaming"], True, "streaming")
         record = Record()
-        async with aclosing(self.sdk.usual(["hello"])) as events:
+        async with aclosing(self.sdk.send_with_defaults(["hello"])) as events:
             async for event in events:
-                record.hear(event)
+                record.apply(event)
         equal((record.task.state, record.task.texts()), ("COMPLETED", ["hello"]), "what the usual client is answered")
         return card
 
     async def extended(self):
-        """The card for those who may see more is given where the public one says that there is one."""
+        """The extended card is available where the public one announces it."""
         name, skills = await self.sdk.extended()
         card = await self.sdk.card()
         equal((name, skills), (card["name"], card["skills"]), "name and skills")
 
     async def send(self):
-        """A message is answered with the completed task."""
+        """A send returns the completed task."""
         task = await self.sdk.send(["hello, agent"])
         equal((task.state, task.texts()), ("COMPLETED", ["hello, agent"]), "state and artifact")
         equal(task.asked, ["hello, agent"], "messages of the client")
         await self.same(task)
 
     async def stream(self):
-        """A stream begins with the task, tells its progress and chunks in order, and ends with its last state."""
+        """A stream begins with the task, reports progress and chunks in order, and ends with the final state."""
         record = await self.streamed("!progress 3; chunks 4 16; complete that is all")
         holds(isinstance(record.events[0], Task), "the first event is the task")
         said = [status.said for status in record.statuses() if status.said]
@@ -179,7 +180,7 @@ class Scenarios:
         return {"events": len(record.events)}
 
     async def turns(self):
-        """A question ends the stream; the answer completes the same task. The same without streams."""
+        """A question ends the stream; the reply completes the same task. Then the same without streams."""
         record = await self.streamed("!ask which one?")
         equal((record.task.state, record.task.said), ("INPUT_REQUIRED", "which one?"), "question")
         answered = await self.streamed("the red one", task=record.task)
@@ -193,7 +194,7 @@ class Scenarios:
         equal(task.asked, ["!ask-until yes", "no", "yes"], "messages of the client")
 
     async def get(self):
-        """A task is read with as much of its history as is asked for."""
+        """A task is returned with the requested length of history."""
         task = await self.sdk.send(["!ask"])
         task = await self.sdk.send(["fine"], task=task)
         equal((await self.sdk.get(task.id)).asked, ["!ask", "fine"], "whole history")
@@ -201,7 +202,7 @@ class Scenarios:
         equal((await self.sdk.get(task.id, history=1)).asked, newest, "the newest message")
 
     async def list(self):
-        """The tasks of a context come in pages, newest first, and by state."""
+        """The tasks of a context are listed in pages, newest first, and by state."""
         context = str(uuid.uuid4())
         sent = [await self.sdk.send([text], context=context) for text in ("one", "two", "!ask three?")]
         equal({task.context for task in sent}, {context}, "context")
@@ -214,11 +215,11 @@ class Scenarios:
         equal([task.id for task in asking], newest[:1], "those that ask")
 
     async def cancel(self):
-        """A cancel ends the task, for who cancels and for who listens."""
+        """A cancel ends the task for the caller and for subscribers."""
         record, answer = Record(), None
         async with aclosing(self.sdk.stream(["!hang"])) as events:
             async for event in events:
-                record.hear(event)
+                record.apply(event)
                 if answer is None and record.task.state == "WORKING":
                     answer = await self.sdk.cancel(record.task.id)
         equal((answer.id, answer.state), (record.task.id, "CANCELED"), "answer to the cancel")
@@ -226,32 +227,32 @@ class Scenarios:
         await self.same(record.task)
 
     async def resubscribe(self):
-        """The connection is cut in the middle; who subscribes again misses nothing."""
+        """The connection is cut in the middle; a client that subscribes again misses nothing."""
         record = Record()
-        async with aclosing(self.sdk.stream([f"!chunks {CHUNKS} 16 20; listen 1"])) as events:
+        async with aclosing(self.sdk.stream([f"!chunks {CHUNK_COUNT} 16 20; listen 1"])) as events:
             async for event in events:
-                record.hear(event)
+                record.apply(event)
                 if len(record.chunks()) == 5:
                     break
         await self.sdk.cut()
-        again, told = Record(), False
+        again, replied = Record(), False
         async with aclosing(self.sdk.subscribe(record.task.id)) as events:
             async for event in events:
-                again.hear(event)
-                if not told and len(again.task.texts()) == CHUNKS:
-                    told = True
+                again.apply(event)
+                if not replied and len(again.task.texts()) == CHUNK_COUNT:
+                    replied = True
                     await self.sdk.send(["go"], task=record.task, immediately=True)
         holds(isinstance(again.events[0], Task), "the first event is the task as it is")
-        before = CHUNKS - len(again.chunks())
+        before = CHUNK_COUNT - len(again.chunks())
         holds(before >= 5, f"{before} chunks in the first event")
-        equal(again.numbers(), list(range(1, CHUNKS + 1)), "chunks")
+        equal(again.numbers(), list(range(1, CHUNK_COUNT + 1)), "chunks")
         equal(again.task.state, "COMPLETED", "state")
         holds("heard: go" in [status.said for status in again.statuses()], "the answer to the message")
         await self.same(again.task)
         return {"before": before, "after": len(again.chunks())}
 
     async def silence(self):
-        """A stream in which nothing happens for several keep-alives goes on, sent and subscribed to."""
+        """A stream stays open while only keep-alives arrive, both after a send and after a subscription."""
         await self._answered_late(self.sdk.stream(["!listen 1"]))
         async with aclosing(self.sdk.stream(["!listen 1"])) as events:
             task = await anext(events)
@@ -261,7 +262,7 @@ class Scenarios:
         record, answer = Record(), None
         async with aclosing(stream) as events:
             async for event in events:
-                record.hear(event)
+                record.apply(event)
                 if answer is None and record.task.state == "WORKING":
                     answer = asyncio.create_task(self._answer_late(record.task))
         await answer
@@ -273,7 +274,7 @@ class Scenarios:
         await self.sdk.send(["go"], task=task, immediately=True)
 
     async def separators(self):
-        """What separates lines elsewhere is a part of texts and data, in answers, events and snapshots."""
+        """Line separators survive in texts and data: in responses, events and snapshots."""
         sent = [("text", SEPARATED), ("data", {SEPARATED: [SEPARATED]})]
         task = await self.sdk.send(sent)
         equal((task.state, task.artifacts[0].parts), ("COMPLETED", sent), "what came back")
@@ -281,7 +282,7 @@ class Scenarios:
         await self.same(task)
         record = await self.streamed(*sent)
         equal((record.task.state, record.task.artifacts[0].parts), ("COMPLETED", sent), "what was streamed")
-        # Commands of the script end with a line.
+        # Script commands end at a line break.
         question = SEPARATED.replace("\n", " ")
         asking = (await self.streamed(f"!ask {question}")).task
         equal((asking.state, asking.said), ("INPUT_REQUIRED", question), "the question in a stream")
@@ -289,7 +290,7 @@ class Scenarios:
             equal((await anext(events)).said, question, "the question to who subscribes")
 
     async def files(self):
-        """Files by value and by address come back as they were sent, and as the agent makes them."""
+        """Files by value and by reference are returned as sent, and as the agent creates them."""
         sent = [
             ("text", "two files"),
             ("raw", BYTES, "bytes.bin", "application/octet-stream"),
@@ -313,7 +314,7 @@ class Scenarios:
         return (*part[:2], "", "") if "file labels" in self.sdk.drops and len(part) == 4 else part
 
     async def data(self):
-        """Nested data comes back as it was sent, and as the agent makes it."""
+        """Nested data is returned as sent, and as the agent creates it."""
         task = await self.sdk.send([("data", DATA), "and a text"])
         equal((task.state, task.artifacts[0].parts), ("COMPLETED", [("data", DATA), ("text", "and a text")]), "what came back")
         await self.same(task)
@@ -321,16 +322,16 @@ class Scenarios:
         equal(made.artifacts[0].parts, [("data", {"answer": 42, "list": [1, None, "x"]})], "what the agent made")
 
     async def errors(self):
-        """Every refusal arrives as the error that the SDK has for it."""
+        """Every rejection arrives as the SDK's error for it."""
         ended = await self.sdk.send(["done"])
         asking = await self.sdk.send(["!ask"])
         elsewhere = Task(asking.id, str(uuid.uuid4()), "", "")
         calls = [
-            ("get of an unknown task", "TASK_NOT_FOUND", lambda: self.sdk.get(UNKNOWN)),
+            ("get of an unknown task", "TASK_NOT_FOUND", lambda: self.sdk.get(UNKNOWN_TASK_ID)),
             ("get of what is no id", "TASK_NOT_FOUND", lambda: self.sdk.get("nonsense")),
-            ("cancel of an unknown task", "TASK_NOT_FOUND", lambda: self.sdk.cancel(UNKNOWN)),
+            ("cancel of an unknown task", "TASK_NOT_FOUND", lambda: self.sdk.cancel(UNKNOWN_TASK_ID)),
             ("cancel of an ended task", "TASK_NOT_CANCELABLE", lambda: self.sdk.cancel(ended.id)),
-            ("message to an unknown task", "TASK_NOT_FOUND", lambda: self.sdk.send(["x"], task=Task(UNKNOWN, "", "", ""))),
+            ("message to an unknown task", "TASK_NOT_FOUND", lambda: self.sdk.send(["x"], task=Task(UNKNOWN_TASK_ID, "", "", ""))),
             ("message to an ended task", "UNSUPPORTED_OPERATION", lambda: self.sdk.send(["x"], task=ended)),
             ("stream to an ended task", "UNSUPPORTED_OPERATION", lambda: self.streamed("x", task=ended)),
             ("subscribing to an ended task", self.sdk.of_ended, lambda: self._first(ended.id)),
@@ -340,7 +341,7 @@ class Scenarios:
         return await self._refusals(call for call in calls if call[0] not in self.sdk.impossible)
 
     async def push(self):
-        """Push notifications are not offered; every operation on them says so."""
+        """Push notifications are not supported; every operation on them reports it."""
         task = await self.sdk.send(["done"])
         return await self._refusals((what, "PUSH_NOTIFICATION_NOT_SUPPORTED", call) for what, call in self.sdk.push(task.id))
 
@@ -348,7 +349,7 @@ class Scenarios:
         seen = {}
         for what, error, call in calls:
             found = await self._refused(call)
-            equal(found, self.sdk.told(error), what)
+            equal(found, self.sdk.error_name(error), what)
             seen[what] = found
         return {"seen": seen}
 
@@ -376,9 +377,9 @@ async def run(make):
     scenarios = Scenarios(sdk)
     for name in arguments.scenario:
         try:
-            seen = await asyncio.wait_for(getattr(scenarios, name)(), PATIENCE) or {}
+            seen = await asyncio.wait_for(getattr(scenarios, name)(), SCENARIO_TIMEOUT) or {}
         except asyncio.TimeoutError:
-            raise SystemExit(f"{name}: nothing more after {PATIENCE} s") from None
+            raise SystemExit(f"{name}: nothing more after {SCENARIO_TIMEOUT} s") from None
         except AssertionError as problem:
             raise SystemExit(f"{name}: {problem}") from None
         print(json.dumps({"scenario": name, **seen}), flush=True)

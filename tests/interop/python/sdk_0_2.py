@@ -1,4 +1,4 @@
-"""The Python SDK a2a-sdk 0.2.x, which has a client for JSON-RPC that is given whole requests."""
+"""The Python SDK a2a-sdk 0.2.x, whose JSON-RPC client takes whole requests."""
 
 import json
 import uuid
@@ -46,7 +46,7 @@ class Sdk:
         self.urls, self.headers = urls, {"Authorization": f"Bearer {key}"} if key else {}
 
     async def connect(self):
-        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.PATIENCE, trust_env=False)
+        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.SCENARIO_TIMEOUT, trust_env=False)
         self.found = await A2ACardResolver(self.http, next(self.urls)).get_agent_card()
         self.client = A2AClient(self.http, agent_card=self.found)
 
@@ -54,7 +54,7 @@ class Sdk:
         await self.http.aclose()
 
     async def cut(self):
-        """Closes every connection; what comes after is on a new one."""
+        """Closes every connection; later calls open a new one."""
         await self.close()
         await self.connect()
 
@@ -78,10 +78,10 @@ class Sdk:
         async for response in self.client.send_message_streaming(sent):
             yield update_from_sdk(result(response))
 
-    usual = stream
+    send_with_defaults = stream
 
     async def subscribe(self, task):
-        """The client has no call for it; those who need one send its request as the client sends those for streams."""
+        """Sends the request itself, like the client's streaming calls: the client has no method for it."""
         sent = request(TaskResubscriptionRequest, TaskIdParams(id=task)).model_dump(mode="json", exclude_none=True)
         async with aconnect_sse(self.http, "POST", self.client.url, json=sent, timeout=None) as source:
             async for event in source.aiter_sse():
@@ -108,7 +108,7 @@ class Sdk:
     def failure(self, error):
         return error.args[0] if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
 
-    def told(self, error):
+    def error_name(self, error):
         return CODES[error]
 
 

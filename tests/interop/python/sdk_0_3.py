@@ -13,7 +13,7 @@ from a2a.types import (
 import scenarios
 from types_0_3 import message_to_sdk, task_from_sdk, update_from_sdk
 
-# How it tells errors, by binding: by their code, by the HTTP status, or by the status of gRPC.
+# Form of errors by binding: their code, the HTTP status, or the gRPC status.
 TOLD = {
     "TASK_NOT_FOUND": (-32001, 404, "NOT_FOUND"),
     "TASK_NOT_CANCELABLE": (-32002, 400, "FAILED_PRECONDITION"),
@@ -30,18 +30,19 @@ class Sdk:
     PROTOCOL = "0.3"
 
     def __init__(self, urls, binding, protocol, key):
-        # Who subscribes to a task that has ended is refused, but in the protobuf dialect of 0.3, where that shows the task.
+        # A subscription to an ended task is rejected, except in the protobuf form of 0.3, which returns the
+        # task.
         self.of_ended = "COMPLETED" if protocol == "0.3" and binding != "JSONRPC" else "UNSUPPORTED_OPERATION"
         self.urls, self.binding = urls, binding
         if version("a2a-sdk") == "0.3.0":
-            # Its protobuf is older than the names of files; its JSON does not ignore what it does not know.
+            # Its protobuf has no file names yet; its JSON parser rejects unknown members.
             lost = {"JSONRPC": (), "HTTP+JSON": ("file labels", "named files"), "GRPC": ("file labels", "history length")}
             self.drops = lost[binding]
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def connect(self):
         self.url = next(self.urls)
-        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.PATIENCE, trust_env=False)
+        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.SCENARIO_TIMEOUT, trust_env=False)
         self.channels = []
         self.found = await A2ACardResolver(self.http, self.url).get_agent_card()
         self.streaming, self.waiting = self._client(streaming=True), self._client(streaming=False)
@@ -54,7 +55,7 @@ class Sdk:
         return ClientFactory(config).create(self.found)
 
     def _channel(self, url):
-        # This SDK has no metadata for the calls, so the key is put in by the channel.
+        # This SDK sends no metadata with its calls, so the channel adds the key.
         channel = grpc.aio.insecure_channel(
             url.removeprefix("http://").rstrip("/"), interceptors=[Unary(self.headers), Streaming(self.headers)]
         )
@@ -67,7 +68,7 @@ class Sdk:
             await channel.close(None)
 
     async def cut(self):
-        """Closes every connection; what comes after is on a new one."""
+        """Closes every connection; later calls open a new one."""
         await self.close()
         await self.connect()
 
@@ -89,8 +90,8 @@ class Sdk:
         answers = [answer async for answer in client.send_message(message_to_sdk(parts, task, context))]
         return task_from_sdk(answers[0][0])
 
-    async def usual(self, parts):
-        """What users hear who give the address, or before there was such a call the card, and nothing else."""
+    async def send_with_defaults(self, parts):
+        """Sends with default settings, given only the address (or the card, before there was such a call)."""
         config = ClientConfig(httpx_client=self.http)
         if hasattr(ClientFactory, "connect"):
             client = await ClientFactory.connect(self.url, config)
@@ -132,7 +133,7 @@ class Sdk:
             case _:
                 return f"{type(error).__name__}: {error}"
 
-    def told(self, error):
+    def error_name(self, error):
         return TOLD[error][BINDINGS.index(self.binding)] if error in TOLD else error
 
 

@@ -1,4 +1,4 @@
-"""The Python SDK a2a-sdk 1.x, over any of its bindings, as 1.0 or through what it has for agents of 0.3."""
+"""The Python SDK a2a-sdk 1.x, over any of its bindings, as 1.0 or through its compatibility layer for 0.3."""
 
 import uuid
 
@@ -84,21 +84,22 @@ class Sdk:
     PROTOCOL = "1.0"
 
     def __init__(self, urls, binding, protocol, key):
-        # Who subscribes to a task that has ended is refused, but in the protobuf dialect of 0.3, where that shows the task.
+        # A subscription to an ended task is rejected, except in the protobuf form of 0.3, which returns the
+        # task.
         self.of_ended = "COMPLETED" if protocol == "0.3" and binding != "JSONRPC" else "UNSUPPORTED_OPERATION"
         self.urls, self.binding, self.protocol = urls, binding, protocol
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # Each binding has its own way: a client of HTTP has headers, gRPC is given metadata with each call.
+        # HTTP clients set headers; gRPC takes metadata with each call.
         self.headers, self.context = headers, ClientCallContext(service_parameters=headers)
 
     async def connect(self):
         self.url = next(self.urls)
-        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.PATIENCE, trust_env=False)
+        self.http = httpx.AsyncClient(headers=self.headers, timeout=scenarios.SCENARIO_TIMEOUT, trust_env=False)
         self.channels = []
         found = await A2ACardResolver(self.http, self.url).get_agent_card()
         self.found, self.used = found, type(found)()
         self.used.CopyFrom(found)
-        # The SDK has its own preferences; here it is to use this binding in this version.
+        # The SDK has preferences of its own; here it must use this binding in this version.
         del self.used.supported_interfaces[:]
         self.used.supported_interfaces.extend(
             interface for interface in found.supported_interfaces
@@ -124,7 +125,7 @@ class Sdk:
             await channel.close(None)
 
     async def cut(self):
-        """Closes every connection; what comes after is on a new one."""
+        """Closes every connection; later calls open a new one."""
         await self.close()
         await self.connect()
 
@@ -138,7 +139,7 @@ class Sdk:
 
     async def extended(self):
         scenarios.equal(self.found.capabilities.extended_agent_card, True, "what the public card says")
-        # Without the capability the SDK gives the public card back and asks nobody.
+        # Without the capability, the SDK returns the public card without a request.
         card = await self.waiting.get_extended_agent_card(GetExtendedAgentCardRequest(), context=self.context)
         return card.name, [skill.id for skill in card.skills]
 
@@ -156,8 +157,8 @@ class Sdk:
         answers = [event async for event in self.waiting.send_message(request, context=self.context)]
         return task_from_sdk(answers[0].task)
 
-    async def usual(self, parts):
-        """What users hear who give the address and nothing else."""
+    async def send_with_defaults(self, parts):
+        """Sends with default settings, given only the address."""
         client = await create_client(self.url, ClientConfig(httpx_client=self.http))
         async for event in client.send_message(self._request(parts, None, None), context=self.context):
             yield event_from_sdk(event)
@@ -197,7 +198,7 @@ class Sdk:
     def failure(self, error):
         return A2A_ERROR_REASONS.get(type(error)) or f"{type(error).__name__}: {error}"
 
-    def told(self, error):
+    def error_name(self, error):
         return error
 
 

@@ -1,4 +1,4 @@
-"""The values of the scenarios as the types of the Python SDK before 1.0, which are the same in 0.2 and 0.3."""
+"""Conversion between the scenarios' values and the types of the Python SDK before 1.0, which are the same in 0.2 and 0.3."""
 
 import base64
 import uuid

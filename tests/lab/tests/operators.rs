@@ -18,7 +18,7 @@ fn longhaul() -> Command {
 
 const AGENTS: &str = "[[agent]]\nname = \"echo\"\nexecutor = \"echo\"\n\n[[agent]]\nname = \"script\"\nexecutor = \"script\"\n";
 
-/// A `longhaul dev` that is killed with its data.
+/// A `longhaul dev` with its data; dropped with this value.
 struct Dev {
     child: Child,
     url: String,
@@ -47,7 +47,7 @@ impl Dev {
         Self { child, url, _folder: folder }
     }
 
-    /// Runs a command against it: the exit code, standard output and standard error.
+    /// Runs a command against it; returns exit code, standard output and standard error.
     fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut command = longhaul();
         let output = command.args(arguments).args(["--url", &self.url]).output();
@@ -69,7 +69,7 @@ impl Dev {
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
     }
 
-    /// Sends a task that fails for good, and gives its id.
+    /// Sends a task that fails permanently, and returns its id.
     fn dead(&self) -> String {
         let (code, out, error) =
             self.run(&["tasks", "send", "!fail", "--agent", "script", "--no-stream", "--json"]);

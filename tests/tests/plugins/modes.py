@@ -1,4 +1,4 @@
-"""A plugin that says what its client can take: with a question in the first turn, at the end in the second."""
+"""A plugin that reports its client's accepted output modes: with a question in the first turn, at the end in the second."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A plugin that works in steps and waits at gates, so that a test decides where it is when its worker is killed.
+"""A plugin that works in steps and waits at gates, so that a test controls the point at which its worker is killed.
 
 The message is a list of steps, "fetch book". Each step adds a line to the file `process-effects`, sends output within the step,
 then one status outside of it, "at the end of NAME", and ends once the file `gate-NAME` is there. Files are in the folder that

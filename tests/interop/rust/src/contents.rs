@@ -1,15 +1,15 @@
-//! Files and data, there and back.
+//! Files and data in requests and results.
 
 use a2a::{Part, PartContent, Task};
 use serde_json::{Value, json};
 
 use crate::record::parts;
-use crate::scenarios::{Scenarios, Seen, equal, told};
-use crate::sdk::To;
+use crate::scenarios::{ScenarioResult, Scenarios, equal, error_text};
+use crate::sdk::MessageTarget;
 
 impl Scenarios {
-    /// Files by value and by address come back as they were sent, and as the agent makes them.
-    pub async fn files(&self) -> Seen {
+    /// Files by value and by reference are returned as sent, and as the agent creates them.
+    pub async fn files(&self) -> ScenarioResult {
         let bytes: Vec<u8> = (0..5).flat_map(|_| 0..=u8::MAX).collect();
         let sent = vec![
             Part::text("two files"),
@@ -18,12 +18,13 @@ impl Scenarios {
                 .with_filename("a report.pdf")
                 .with_media_type("application/pdf"),
         ];
-        let task = self.sdk.send(sent.clone(), To::default()).await.map_err(told)?;
+        let task =
+            self.sdk.send(sent.clone(), MessageTarget::default()).await.map_err(error_text)?;
         let found: Vec<Part> =
             task.artifacts.iter().flatten().flat_map(|artifact| artifact.parts.clone()).collect();
         equal(found, sent, "what came back")?;
         self.same(&task).await?;
-        let record = self.streamed("!artifact raw; artifact url", To::default()).await?;
+        let record = self.streamed("!artifact raw; artifact url", MessageTarget::default()).await?;
         let made = vec![
             PartContent::Raw(vec![0, 1, 2, 0xff]),
             PartContent::Url("https://example.com/file.txt".to_owned()),
@@ -32,25 +33,25 @@ impl Scenarios {
         Ok(Value::Null)
     }
 
-    /// Nested data comes back as it was sent, and as the agent makes it.
-    pub async fn data(&self) -> Seen {
+    /// Nested data is returned as sent, and as the agent creates it.
+    pub async fn data(&self) -> ScenarioResult {
         let value = json!({
             "answer": 42, "share": 0.25, "yes": true, "nothing": null, "text": "zwölf Boxkämpfer \u{1F600}",
             "list": [1, "x", [], [null, { "deep": { "deeper": [{}] } }]],
         });
         let sent = vec![Part::data(value.clone()), Part::text("and a text")];
-        let task = self.sdk.send(sent, To::default()).await.map_err(told)?;
+        let task = self.sdk.send(sent, MessageTarget::default()).await.map_err(error_text)?;
         let back = vec![PartContent::Data(value), PartContent::Text("and a text".to_owned())];
         equal(plain(&task), plain_of(&back), "what came back")?;
         self.same(&task).await?;
-        let made = self.send("!artifact data", To::default()).await?;
+        let made = self.send("!artifact data", MessageTarget::default()).await?;
         let expected = [PartContent::Data(json!({ "answer": 42, "list": [1, null, "x"] }))];
         equal(plain(&made), plain_of(&expected), "what the agent made")?;
         Ok(Value::Null)
     }
 }
 
-/// Parts for comparing: every number is a double, as it is for those who speak gRPC.
+/// Parts in a comparable form: every number is a double, as over gRPC.
 fn plain(task: &Task) -> Vec<Value> {
     plain_of(&parts(task))
 }

@@ -1,15 +1,15 @@
-//! The Rust SDK (`a2a-client-lf`, and `a2a-grpc` for its third binding) against a running agent: a scenario checks one promise and
-//! prints a line of JSON.
+//! The Rust SDK (`a2a-client-lf`, with `a2a-grpc` for its third binding) against a running agent.
+//! Each scenario checks one promise and prints a line of JSON.
 //!
 //! ```console
 //! longhaul-interop URL[,URL] BINDING [--key KEY] SCENARIO...
 //! ```
 //!
-//! With two addresses, who lost the connection to the first comes back at the second.
+//! With two addresses, a client that loses its connection to the first reconnects to the second.
 
 mod contents;
 mod record;
-mod refusals;
+mod rejections;
 mod scenarios;
 mod sdk;
 
@@ -20,8 +20,8 @@ use scenarios::Scenarios;
 use sdk::Sdk;
 use serde_json::{Value, json};
 
-/// For one scenario.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time for one scenario.
+const SCENARIO_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -46,9 +46,9 @@ async fn run(mut arguments: Vec<String>) -> Result<(), String> {
     let mut next = || Sdk::new(urls.next().unwrap_or_default(), binding, key.clone());
     let scenarios = Scenarios::new(next().await?, next().await?);
     for name in names {
-        let seen = tokio::time::timeout(PATIENCE, scenarios.run(name))
+        let seen = tokio::time::timeout(SCENARIO_TIMEOUT, scenarios.run(name))
             .await
-            .unwrap_or_else(|_| Err(format!("nothing more after {PATIENCE:?}")))
+            .unwrap_or_else(|_| Err(format!("nothing more after {SCENARIO_TIMEOUT:?}")))
             .map_err(|why| format!("{name}: {why}"))?;
         let mut line = json!({ "scenario": name });
         if let (Value::Object(line), Value::Object(seen)) = (&mut line, seen) {

@@ -1,21 +1,21 @@
-//! What a stream said, folded into a task as a client would, and what it said in its order.
+//! Events of a stream, folded into a task as a client would, and in their order.
 
 use a2a::{
     Artifact, Message, Part, PartContent, Role, StreamResponse, Task, TaskArtifactUpdateEvent,
     TaskState,
 };
 
-/// What a stream said so far.
+/// Events of a stream so far.
 #[derive(Default)]
-pub struct Record {
+pub struct StreamRecord {
     pub task: Option<Task>,
     pub chunks: Vec<TaskArtifactUpdateEvent>,
-    /// The states in their order, with their texts.
+    /// The states and their texts, in order.
     pub statuses: Vec<(TaskState, String)>,
 }
 
-impl Record {
-    pub fn hear(&mut self, event: StreamResponse) -> Result<(), String> {
+impl StreamRecord {
+    pub fn apply(&mut self, event: StreamResponse) -> Result<(), String> {
         if let StreamResponse::Task(task) = event {
             return match self.task.replace(task) {
                 None => Ok(()),
@@ -25,8 +25,10 @@ impl Record {
         let task = self.task.as_mut().ok_or("the first event is not the task")?;
         match event {
             StreamResponse::StatusUpdate(update) => {
-                self.statuses
-                    .push((update.status.state.clone(), said(update.status.message.as_ref())));
+                self.statuses.push((
+                    update.status.state.clone(),
+                    message_text(update.status.message.as_ref()),
+                ));
                 task.status = update.status;
             }
             StreamResponse::ArtifactUpdate(update) => {
@@ -55,7 +57,7 @@ fn fold(artifacts: &mut Vec<Artifact>, update: &TaskArtifactUpdateEvent) -> Resu
     Ok(())
 }
 
-pub fn said(message: Option<&Message>) -> String {
+pub fn message_text(message: Option<&Message>) -> String {
     message
         .map(|message| message.parts.iter().filter_map(Part::as_text).collect())
         .unwrap_or_default()
@@ -73,16 +75,16 @@ pub fn texts(task: &Task) -> Vec<String> {
     parts(task).into_iter().filter_map(text).collect()
 }
 
-/// The numbers that the chunks of the script begin with.
-pub fn numbers(task: &Task) -> Vec<usize> {
+/// The numbers at the beginning of the script's chunks.
+pub fn chunk_numbers(task: &Task) -> Vec<usize> {
     texts(task).iter().filter_map(|text| text.get(..7)?.parse().ok()).collect()
 }
 
 /// The texts of the client's messages.
-pub fn asked(task: &Task) -> Vec<String> {
+pub fn user_texts(task: &Task) -> Vec<String> {
     let messages = task.history.iter().flatten();
     messages
         .filter(|message| message.role == Role::User)
-        .map(|message| said(Some(message)))
+        .map(|message| message_text(Some(message)))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! What the SDK is asked to do.
+//! Scenarios that the SDK must pass.
 
 use std::fmt::Debug;
 
@@ -6,17 +6,17 @@ use a2a::{A2AError, ListTasksRequest, Part, Task, TaskState};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use crate::record::{Record, asked, numbers, said, texts};
-use crate::sdk::{Events, Sdk, To};
+use crate::record::{StreamRecord, chunk_numbers, message_text, texts, user_texts};
+use crate::sdk::{Events, MessageTarget, Sdk};
 
-const CHUNKS: usize = 40;
-pub const UNKNOWN: &str = "018f2f6e-7b7a-7000-8000-000000000001";
+const CHUNK_COUNT: usize = 40;
+pub const UNKNOWN_TASK_ID: &str = "018f2f6e-7b7a-7000-8000-000000000001";
 
-pub type Seen = Result<Value, String>;
+pub type ScenarioResult = Result<Value, String>;
 
 pub struct Scenarios {
     pub sdk: Sdk,
-    /// On connections of its own.
+    /// A second client with connections of its own.
     other: Sdk,
 }
 
@@ -34,14 +34,14 @@ pub fn text(content: &str) -> Vec<Part> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-pub fn told(error: A2AError) -> String {
+pub fn error_text(error: A2AError) -> String {
     format!("{} {}", error.code, error.message)
 }
 
-async fn all(mut events: Events) -> Result<Record, String> {
-    let mut record = Record::default();
+async fn collect(mut events: Events) -> Result<StreamRecord, String> {
+    let mut record = StreamRecord::default();
     while let Some(event) = events.next().await {
-        record.hear(event.map_err(told)?)?;
+        record.apply(event.map_err(error_text)?)?;
     }
     Ok(record)
 }
@@ -51,7 +51,7 @@ impl Scenarios {
         Self { sdk, other }
     }
 
-    pub async fn run(&self, name: &str) -> Seen {
+    pub async fn run(&self, name: &str) -> ScenarioResult {
         match name {
             "card" => self.card().await,
             "extended" => self.extended().await,
@@ -70,31 +70,31 @@ impl Scenarios {
         }
     }
 
-    pub async fn send(&self, content: &str, to: To) -> Result<Task, String> {
-        self.sdk.send(text(content), to).await.map_err(told)
+    pub async fn send(&self, content: &str, to: MessageTarget) -> Result<Task, String> {
+        self.sdk.send(text(content), to).await.map_err(error_text)
     }
 
-    pub async fn streamed(&self, content: &str, to: To) -> Result<Record, String> {
-        all(self.sdk.stream(text(content), to).await.map_err(told)?).await
+    pub async fn streamed(&self, content: &str, to: MessageTarget) -> Result<StreamRecord, String> {
+        collect(self.sdk.stream(text(content), to).await.map_err(error_text)?).await
     }
 
-    /// The task read back is what was heard.
+    /// A task read back equals the task from its stream.
     pub async fn same(&self, heard: &Task) -> Result<(), String> {
-        let found = self.sdk.get(&heard.id, None).await.map_err(told)?;
+        let found = self.sdk.get(&heard.id, None).await.map_err(error_text)?;
         equal(&found.status, &heard.status, "status read back")?;
         let [found, heard] = [found, heard.clone()].map(|task| task.artifacts.unwrap_or_default());
         equal(found, heard, "artifacts read back")
     }
 
-    /// The card is accepted, and leads those who ask for nothing in particular to an agent that answers.
-    async fn card(&self) -> Seen {
+    /// The card is accepted, and a client with default settings reaches an agent that answers.
+    async fn card(&self) -> ScenarioResult {
         let card = &self.sdk.card;
         equal(
             (card.capabilities.streaming, card.skills.is_empty()),
             (Some(true), false),
             "streaming and skills",
         )?;
-        let task = self.sdk.usual(text("hello")).await.map_err(told)?;
+        let task = self.sdk.send_with_defaults(text("hello")).await.map_err(error_text)?;
         equal(
             (&task.status.state, texts(&task)),
             (&TaskState::Completed, vec!["hello".to_owned()]),
@@ -107,32 +107,34 @@ impl Scenarios {
         Ok(json!({ "name": card.name, "interfaces": interfaces }))
     }
 
-    /// The card for those who may see more is given where the public one says that there is one.
-    async fn extended(&self) -> Seen {
-        let (public, extended) = (&self.sdk.card, self.sdk.extended().await.map_err(told)?);
+    /// The extended card is available where the public one announces it.
+    async fn extended(&self) -> ScenarioResult {
+        let (public, extended) = (&self.sdk.card, self.sdk.extended().await.map_err(error_text)?);
         equal(public.capabilities.extended_agent_card, Some(true), "what the public card says")?;
         equal((&extended.name, &extended.skills), (&public.name, &public.skills), "card")?;
         Ok(Value::Null)
     }
 
-    /// A message is answered with the completed task.
-    async fn sends(&self) -> Seen {
-        let task = self.send("hello, agent", To::default()).await?;
+    /// A send returns the completed task.
+    async fn sends(&self) -> ScenarioResult {
+        let task = self.send("hello, agent", MessageTarget::default()).await?;
         let hello = vec!["hello, agent".to_owned()];
         equal(
             (&task.status.state, texts(&task)),
             (&TaskState::Completed, hello.clone()),
             "state and artifact",
         )?;
-        equal(asked(&task), hello, "messages of the client")?;
+        equal(user_texts(&task), hello, "messages of the client")?;
         self.same(&task).await?;
         Ok(Value::Null)
     }
 
-    /// A stream begins with the task, tells its progress and chunks in order, and ends with its last state.
-    async fn streams(&self) -> Seen {
-        let record =
-            self.streamed("!progress 3; chunks 4 16; complete that is all", To::default()).await?;
+    /// A stream begins with the task, reports progress and chunks in order, and ends with the final
+    /// state.
+    async fn streams(&self) -> ScenarioResult {
+        let record = self
+            .streamed("!progress 3; chunks 4 16; complete that is all", MessageTarget::default())
+            .await?;
         let said: Vec<_> = record
             .statuses
             .iter()
@@ -149,7 +151,7 @@ impl Scenarios {
             vec![(false, false), (true, false), (true, false), (true, true)],
             "chunks",
         )?;
-        equal(numbers(record.task()?), vec![1, 2, 3, 4], "content")?;
+        equal(chunk_numbers(record.task()?), vec![1, 2, 3, 4], "content")?;
         equal(
             record.statuses.last().map(|(state, _)| state),
             Some(&TaskState::Completed),
@@ -159,50 +161,55 @@ impl Scenarios {
         Ok(Value::Null)
     }
 
-    /// A question ends the stream; the answer completes the same task. The same without streams.
-    async fn turns(&self) -> Seen {
-        let record = self.streamed("!ask which one?", To::default()).await?;
+    /// A question ends the stream; the reply completes the same task. Then the same without
+    /// streams.
+    async fn turns(&self) -> ScenarioResult {
+        let record = self.streamed("!ask which one?", MessageTarget::default()).await?;
         let asking = record.task()?;
-        let question = (&asking.status.state, said(asking.status.message.as_ref()));
+        let question = (&asking.status.state, message_text(asking.status.message.as_ref()));
         equal(question, (&TaskState::InputRequired, "which one?".to_owned()), "question")?;
-        let record = self.streamed("the red one", To::task(asking)).await?;
+        let record = self.streamed("the red one", MessageTarget::task(asking)).await?;
         let answered = record.task()?;
         equal((&answered.id, &answered.context_id), (&asking.id, &asking.context_id), "the task")?;
         let outcome = (&answered.status.state, texts(answered));
         equal(outcome, (&TaskState::Completed, vec!["the red one".to_owned()]), "outcome")?;
         self.same(answered).await?;
 
-        let mut task = self.send("!ask-until yes", To::default()).await?;
+        let mut task = self.send("!ask-until yes", MessageTarget::default()).await?;
         for (answer, state) in [("no", TaskState::InputRequired), ("yes", TaskState::Completed)] {
-            task = self.send(answer, To::task(&task)).await?;
+            task = self.send(answer, MessageTarget::task(&task)).await?;
             equal(&task.status.state, &state, "state after an answer")?;
         }
         equal(
-            asked(&task),
+            user_texts(&task),
             ["!ask-until yes", "no", "yes"].map(str::to_owned).to_vec(),
             "messages of the client",
         )?;
         Ok(Value::Null)
     }
 
-    /// A task is read with as much of its history as is asked for.
-    async fn gets(&self) -> Seen {
-        let task = self.send("!ask", To::default()).await?;
-        let task = self.send("fine", To::task(&task)).await?;
-        let whole = self.sdk.get(&task.id, None).await.map_err(told)?;
-        equal(asked(&whole), vec!["!ask".to_owned(), "fine".to_owned()], "whole history")?;
-        let newest = self.sdk.get(&task.id, Some(1)).await.map_err(told)?;
-        equal(asked(&newest), vec!["fine".to_owned()], "the newest message")?;
+    /// A task is returned with the requested length of history.
+    async fn gets(&self) -> ScenarioResult {
+        let task = self.send("!ask", MessageTarget::default()).await?;
+        let task = self.send("fine", MessageTarget::task(&task)).await?;
+        let whole = self.sdk.get(&task.id, None).await.map_err(error_text)?;
+        equal(user_texts(&whole), vec!["!ask".to_owned(), "fine".to_owned()], "whole history")?;
+        let newest = self.sdk.get(&task.id, Some(1)).await.map_err(error_text)?;
+        equal(user_texts(&newest), vec!["fine".to_owned()], "the newest message")?;
         Ok(Value::Null)
     }
 
-    /// The tasks of a context come in pages, newest first, and by state.
-    async fn list(&self) -> Seen {
+    /// The tasks of a context are listed in pages, newest first, and by state.
+    async fn list(&self) -> ScenarioResult {
         let context = a2a::new_context_id();
         let mut newest = Vec::new();
         for content in ["one", "two", "!ask three?"] {
-            let task =
-                self.send(content, To { context: Some(context.clone()), ..To::default() }).await?;
+            let task = self
+                .send(
+                    content,
+                    MessageTarget { context: Some(context.clone()), ..MessageTarget::default() },
+                )
+                .await?;
             newest.insert(0, task.id);
         }
         let page = |page_size, page_token, status| {
@@ -217,7 +224,7 @@ impl Scenarios {
                 tenant: None,
             };
             async move {
-                let page = self.sdk.list(&request).await.map_err(told)?;
+                let page = self.sdk.list(&request).await.map_err(error_text)?;
                 let ids: Vec<String> = page.tasks.iter().map(|task| task.id.clone()).collect();
                 Ok::<_, String>((ids, page.next_page_token, page.total_size))
             }
@@ -231,14 +238,15 @@ impl Scenarios {
         Ok(Value::Null)
     }
 
-    /// A cancel ends the task, for who cancels and for who listens.
-    async fn cancel(&self) -> Seen {
-        let mut events = self.sdk.stream(text("!hang"), To::default()).await.map_err(told)?;
-        let (mut record, mut answer) = (Record::default(), None);
+    /// A cancel ends the task for the caller and for subscribers.
+    async fn cancel(&self) -> ScenarioResult {
+        let mut events =
+            self.sdk.stream(text("!hang"), MessageTarget::default()).await.map_err(error_text)?;
+        let (mut record, mut answer) = (StreamRecord::default(), None);
         while let Some(event) = events.next().await {
-            record.hear(event.map_err(told)?)?;
+            record.apply(event.map_err(error_text)?)?;
             if answer.is_none() && record.task()?.status.state == TaskState::Working {
-                answer = Some(self.sdk.cancel(&record.task()?.id).await.map_err(told)?);
+                answer = Some(self.sdk.cancel(&record.task()?.id).await.map_err(error_text)?);
             }
         }
         let state = answer.map(|task| task.status.state);
@@ -248,31 +256,34 @@ impl Scenarios {
         Ok(Value::Null)
     }
 
-    /// The stream is dropped in the middle, its connection with it; who subscribes again misses nothing.
-    async fn resubscribe(&self) -> Seen {
-        let script = format!("!chunks {CHUNKS} 16 20; listen 1");
-        let mut events = self.sdk.stream(text(&script), To::default()).await.map_err(told)?;
-        let mut record = Record::default();
+    /// The stream and its connection are dropped in the middle; a client that subscribes again
+    /// misses nothing.
+    async fn resubscribe(&self) -> ScenarioResult {
+        let script = format!("!chunks {CHUNK_COUNT} 16 20; listen 1");
+        let mut events =
+            self.sdk.stream(text(&script), MessageTarget::default()).await.map_err(error_text)?;
+        let mut record = StreamRecord::default();
         while record.chunks.len() < 5 {
             let event = events.next().await.ok_or("the stream ended early")?;
-            record.hear(event.map_err(told)?)?;
+            record.apply(event.map_err(error_text)?)?;
         }
         drop(events);
         let task = record.task()?;
-        let mut events = self.other.subscribe(&task.id).await.map_err(told)?;
-        let (mut again, mut answered) = (Record::default(), false);
+        let mut events = self.other.subscribe(&task.id).await.map_err(error_text)?;
+        let (mut again, mut answered) = (StreamRecord::default(), false);
         while let Some(event) = events.next().await {
-            again.hear(event.map_err(told)?)?;
-            if !answered && texts(again.task()?).len() == CHUNKS {
+            again.apply(event.map_err(error_text)?)?;
+            if !answered && texts(again.task()?).len() == CHUNK_COUNT {
                 answered = true;
-                self.send("go", To { immediately: true, ..To::task(task) }).await?;
+                self.send("go", MessageTarget { immediately: true, ..MessageTarget::task(task) })
+                    .await?;
             }
         }
         let after = again.chunks.len();
-        if CHUNKS - after < 5 {
+        if CHUNK_COUNT - after < 5 {
             return Err(format!("{after} chunks after the first event"));
         }
-        equal(numbers(again.task()?), (1..=CHUNKS).collect(), "chunks")?;
+        equal(chunk_numbers(again.task()?), (1..=CHUNK_COUNT).collect(), "chunks")?;
         equal(&again.task()?.status.state, &TaskState::Completed, "state")?;
         equal(
             again.statuses.iter().any(|(_, said)| said == "heard: go"),
@@ -280,6 +291,6 @@ impl Scenarios {
             "answer to the message",
         )?;
         self.same(again.task()?).await?;
-        Ok(json!({ "before": CHUNKS - after, "after": after }))
+        Ok(json!({ "before": CHUNK_COUNT - after, "after": after }))
     }
 }

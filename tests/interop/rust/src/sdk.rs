@@ -1,4 +1,4 @@
-//! The SDK, with the ways in which the scenarios use it.
+//! The SDK and its calls that the scenarios need.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use async_trait::async_trait;
 type Client = A2AClient<Box<dyn Transport>>;
 pub type Events = BoxStream<'static, Result<StreamResponse, A2AError>>;
 
-/// A client on one binding.
+/// A client over one binding.
 pub struct Sdk {
     pub card: AgentCard,
     client: Client,
     key: Option<String>,
 }
 
-/// What a message says about where it belongs, and how it is to be answered.
+/// Target of a message, and mode of its response.
 #[derive(Default, Clone)]
-pub struct To {
+pub struct MessageTarget {
     pub task: Option<String>,
     pub context: Option<String>,
     pub immediately: bool,
 }
 
-impl To {
+impl MessageTarget {
     pub fn task(task: &Task) -> Self {
         Self {
             task: Some(task.id.clone()),
@@ -64,18 +64,18 @@ impl Sdk {
         Ok(Self { card, client, key })
     }
 
-    /// What users hear who give the card and nothing else.
-    pub async fn usual(&self, parts: Vec<Part>) -> Result<Task, A2AError> {
+    /// Sends with default settings, given only the card.
+    pub async fn send_with_defaults(&self, parts: Vec<Part>) -> Result<Task, A2AError> {
         let client =
             connect(&self.card, None, self.key.clone()).await.map_err(A2AError::internal)?;
-        task(client.send_message(&request(parts, To::default())).await?)
+        task(client.send_message(&request(parts, MessageTarget::default())).await?)
     }
 
-    pub async fn send(&self, parts: Vec<Part>, to: To) -> Result<Task, A2AError> {
+    pub async fn send(&self, parts: Vec<Part>, to: MessageTarget) -> Result<Task, A2AError> {
         task(self.client.send_message(&request(parts, to)).await?)
     }
 
-    pub async fn stream(&self, parts: Vec<Part>, to: To) -> Result<Events, A2AError> {
+    pub async fn stream(&self, parts: Vec<Part>, to: MessageTarget) -> Result<Events, A2AError> {
         self.client.send_streaming_message(&request(parts, to)).await
     }
 
@@ -110,7 +110,7 @@ impl Sdk {
 const WEBHOOK: &str = "https://example.com/webhook";
 
 impl Sdk {
-    /// Every operation on push notifications, by name.
+    /// Calls every operation on push notifications, by name.
     pub async fn push(&self, task: &str) -> [(&'static str, Result<String, A2AError>); 4] {
         let (task_id, id) = (task.to_owned(), "one".to_owned());
         let config = TaskPushNotificationConfig {
@@ -134,19 +134,19 @@ impl Sdk {
         };
         let delete = DeleteTaskPushNotificationConfigRequest { task_id, id, tenant: None };
         [
-            ("create", shown(self.client.create_push_config(&config).await)),
-            ("get", shown(self.client.get_push_config(&get).await)),
-            ("list", shown(self.client.list_push_configs(&list).await)),
-            ("delete", shown(self.client.delete_push_config(&delete).await)),
+            ("create", debug_text(self.client.create_push_config(&config).await)),
+            ("get", debug_text(self.client.get_push_config(&get).await)),
+            ("list", debug_text(self.client.list_push_configs(&list).await)),
+            ("delete", debug_text(self.client.delete_push_config(&delete).await)),
         ]
     }
 }
 
-fn shown<T: Debug>(answer: Result<T, A2AError>) -> Result<String, A2AError> {
+fn debug_text<T: Debug>(answer: Result<T, A2AError>) -> Result<String, A2AError> {
     answer.map(|answer| format!("{answer:?}"))
 }
 
-/// The SDK has its own preferences; with a binding it is to use that one.
+/// Connects over the given binding; without one, the SDK uses its own preference.
 async fn connect(
     card: &AgentCard,
     binding: Option<&str>,
@@ -162,7 +162,7 @@ async fn connect(
     factory.build().create_from_card(&card).await.map_err(|why| format!("client: {why}"))
 }
 
-fn request(parts: Vec<Part>, to: To) -> SendMessageRequest {
+fn request(parts: Vec<Part>, to: MessageTarget) -> SendMessageRequest {
     let message =
         Message { task_id: to.task, context_id: to.context, ..Message::new(Role::User, parts) };
     let configuration = SendMessageConfiguration {

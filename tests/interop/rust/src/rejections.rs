@@ -1,26 +1,32 @@
-//! What is refused, and how the SDK tells it.
+//! Rejected requests, and the errors that the SDK reports.
 
 use a2a::{A2AError, StreamResponse, error_code};
 use futures::StreamExt;
 use serde_json::json;
 
-use crate::scenarios::{Scenarios, Seen, UNKNOWN, equal, text};
-use crate::sdk::{Events, To};
+use crate::scenarios::{ScenarioResult, Scenarios, UNKNOWN_TASK_ID, equal, text};
+use crate::sdk::{Events, MessageTarget};
 
 impl Scenarios {
-    /// Every refusal arrives with its code.
-    pub async fn errors(&self) -> Seen {
-        let ended = self.send("done", To::default()).await?;
-        let asking = self.send("!ask", To::default()).await?;
-        let elsewhere = To { context: Some(a2a::new_context_id()), ..To::task(&asking) };
-        let unknown = To { task: Some(UNKNOWN.to_owned()), ..To::default() };
+    /// Every rejection arrives with its error code.
+    pub async fn errors(&self) -> ScenarioResult {
+        let ended = self.send("done", MessageTarget::default()).await?;
+        let asking = self.send("!ask", MessageTarget::default()).await?;
+        let elsewhere =
+            MessageTarget { context: Some(a2a::new_context_id()), ..MessageTarget::task(&asking) };
+        let unknown =
+            MessageTarget { task: Some(UNKNOWN_TASK_ID.to_owned()), ..MessageTarget::default() };
         let send = async |parts, to| self.sdk.send(parts, to).await.map(|task| task.id);
         let get = async |id| self.sdk.get(id, None).await.map(|task| task.id);
         let cancel = async |id| self.sdk.cancel(id).await.map(|task| task.id);
         let seen = [
-            ("get of an unknown task", error_code::TASK_NOT_FOUND, get(UNKNOWN).await),
+            ("get of an unknown task", error_code::TASK_NOT_FOUND, get(UNKNOWN_TASK_ID).await),
             ("get of what is no id", error_code::TASK_NOT_FOUND, get("nonsense").await),
-            ("cancel of an unknown task", error_code::TASK_NOT_FOUND, cancel(UNKNOWN).await),
+            (
+                "cancel of an unknown task",
+                error_code::TASK_NOT_FOUND,
+                cancel(UNKNOWN_TASK_ID).await,
+            ),
             ("cancel of an ended task", error_code::TASK_NOT_CANCELABLE, cancel(&ended.id).await),
             (
                 "message to an unknown task",
@@ -30,12 +36,12 @@ impl Scenarios {
             (
                 "message to an ended task",
                 error_code::UNSUPPORTED_OPERATION,
-                send(text("x"), To::task(&ended)).await,
+                send(text("x"), MessageTarget::task(&ended)).await,
             ),
             (
                 "stream to an ended task",
                 error_code::UNSUPPORTED_OPERATION,
-                first(self.sdk.stream(text("x"), To::task(&ended)).await).await,
+                first(self.sdk.stream(text("x"), MessageTarget::task(&ended)).await).await,
             ),
             (
                 "subscribing to an ended task",
@@ -45,7 +51,7 @@ impl Scenarios {
             (
                 "message without parts",
                 error_code::INVALID_PARAMS,
-                send(Vec::new(), To::default()).await,
+                send(Vec::new(), MessageTarget::default()).await,
             ),
             (
                 "message in another context",
@@ -53,20 +59,20 @@ impl Scenarios {
                 send(text("x"), elsewhere).await,
             ),
         ];
-        all_refused(&seen)
+        assert_all_rejected(&seen)
     }
 
-    /// Push notifications are not offered; every operation on them says so.
-    pub async fn push(&self) -> Seen {
-        let task = self.send("done", To::default()).await?;
+    /// Push notifications are not supported; every operation on them reports it.
+    pub async fn push(&self) -> ScenarioResult {
+        let task = self.send("done", MessageTarget::default()).await?;
         let seen = self.sdk.push(&task.id).await;
-        all_refused(
+        assert_all_rejected(
             &seen.map(|(what, answer)| (what, error_code::PUSH_NOTIFICATION_NOT_SUPPORTED, answer)),
         )
     }
 }
 
-fn all_refused(seen: &[(&str, i32, Result<String, A2AError>)]) -> Seen {
+fn assert_all_rejected(seen: &[(&str, i32, Result<String, A2AError>)]) -> ScenarioResult {
     for (what, expected, answer) in seen {
         let found = answer.as_ref().map_err(|error| error.code);
         equal(found, Err(*expected), what)?;
@@ -74,7 +80,7 @@ fn all_refused(seen: &[(&str, i32, Result<String, A2AError>)]) -> Seen {
     Ok(json!({ "seen": seen.len() }))
 }
 
-/// Some bindings say no when the call is made, others with the first event.
+/// Some bindings report an error when the call is made, others with the first event.
 async fn first(events: Result<Events, A2AError>) -> Result<String, A2AError> {
     match events?.next().await {
         Some(Err(error)) => Err(error),
