@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_goes_away_with_its_value_even_while_somebody_is_connected() {
+    fn a_database_is_dropped_with_its_value_even_with_open_connections() {
         let watcher = Database::create();
         let database = Database::create();
         let count =

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_released_guard_harms_nobody() {
+    fn a_released_guard_kills_nothing() {
         let mut child = Command::new("cat")
             .stdin(std::process::Stdio::piped())
             .process_group(0)

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_process_heeds_nothing_until_it_continues() {
+    fn a_frozen_process_reacts_to_nothing_until_it_continues() {
         let process = ProcessBuilder::program("sleep", ["300"]).start();
         process.sigstop();
         process.sigterm();

@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_black_hole_tells_nobody_and_lets_go_when_it_ends() {
+    async fn a_black_hole_holds_data_back_silently_until_it_ends() {
         let proxy = echo().await;
         let mut old = connect(&proxy).await;
         say(&mut old, b"ping").await;

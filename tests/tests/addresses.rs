@@ -100,7 +100,7 @@ async fn the_database_may_be_at_a_unix_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_private_ca_vouches_for_database_and_broker() {
+async fn a_private_ca_is_trusted_for_database_and_broker() {
     let (ours, theirs) = (Certificates::create(), Certificates::create());
     let [certificate, key] = [ours.server(), ours.key()].map(|path| path.display().to_string());
     let postgres = Postgres::private_with(&[

@@ -15,8 +15,8 @@ on_both_modes!(
     a_task_is_found_at_its_own_agents_address_only,
     a_direct_agent_answers_with_a_message,
     a_direct_agents_stream_holds_the_message_alone,
-    a_direct_agent_asked_to_return_immediately_gives_a_task,
-    a_direct_agent_that_takes_its_time_gives_a_task,
+    a_direct_agent_asked_to_return_immediately_returns_a_task,
+    a_slow_direct_agent_returns_a_task,
     without_a_default_several_agents_must_be_named,
     media_types_that_no_skill_reads_are_refused,
 );
@@ -168,7 +168,7 @@ async fn a_direct_agents_stream_holds_the_message_alone(mode: Mode) {
     assert_eq!(last["statusUpdate"]["status"]["state"], "TASK_STATE_COMPLETED");
 }
 
-async fn a_direct_agent_asked_to_return_immediately_gives_a_task(mode: Mode) {
+async fn a_direct_agent_asked_to_return_immediately_returns_a_task(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client().rpc_path("/agents/direct");
     let task =
@@ -177,7 +177,7 @@ async fn a_direct_agent_asked_to_return_immediately_gives_a_task(mode: Mode) {
     assert_eq!(texts(&task["status"]["message"]["parts"]), ["later"]);
 }
 
-async fn a_direct_agent_that_takes_its_time_gives_a_task(mode: Mode) {
+async fn a_slow_direct_agent_returns_a_task(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client().rpc_path("/agents/direct");
     let task = send(&client, "!wait 3000; direct too late").await;

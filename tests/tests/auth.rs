@@ -14,11 +14,11 @@ use longhaul_tests::{Client, Mode, Stack, StackBuilder, eventually, on_both_mode
 use serde_json::{Value, json};
 
 on_both_modes!(
-    a_key_opens_the_door_as_bearer_token_and_in_its_own_header,
-    nobody_and_strangers_are_challenged,
+    a_key_is_accepted_as_bearer_token_and_in_its_own_header,
+    missing_and_unknown_keys_are_challenged,
     a_key_does_what_its_scopes_say,
-    what_belongs_to_others_is_not_there,
-    message_ids_and_contexts_of_two_owners_do_not_meet,
+    resources_of_others_are_not_found,
+    message_ids_and_contexts_of_two_owners_are_separate,
     keys_of_one_owner_see_the_same_tasks,
     secrets_do_not_reach_the_log,
     cards_and_health_need_no_key,
@@ -34,7 +34,7 @@ async fn two_owners(mode: Mode) -> (Stack, Client, Client) {
     (stack, alice, bob)
 }
 
-async fn a_key_opens_the_door_as_bearer_token_and_in_its_own_header(mode: Mode) {
+async fn a_key_is_accepted_as_bearer_token_and_in_its_own_header(mode: Mode) {
     let stack = StackBuilder::new(mode).key("alice", "read,write").start().await;
     let key = stack.key(0);
     for client in [
@@ -46,7 +46,7 @@ async fn a_key_opens_the_door_as_bearer_token_and_in_its_own_header(mode: Mode) 
     }
 }
 
-async fn nobody_and_strangers_are_challenged(mode: Mode) {
+async fn missing_and_unknown_keys_are_challenged(mode: Mode) {
     let stack = StackBuilder::new(mode).key("alice", "read,write").start().await;
     let key = stack.key(0).to_owned();
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": message("x")});
@@ -108,7 +108,7 @@ async fn a_key_does_what_its_scopes_say(mode: Mode) {
     wait_for_state(&read, &id(&task), "CANCELED").await;
 }
 
-async fn what_belongs_to_others_is_not_there(mode: Mode) {
+async fn resources_of_others_are_not_found(mode: Mode) {
     let (stack, alice, bob) = two_owners(mode).await;
     let parked = send(&alice, "!ask").await;
     let ended = send(&alice, "done").await;
@@ -152,7 +152,7 @@ async fn what_belongs_to_others_is_not_there(mode: Mode) {
     stack.assert_no_errors_logged();
 }
 
-async fn message_ids_and_contexts_of_two_owners_do_not_meet(mode: Mode) {
+async fn message_ids_and_contexts_of_two_owners_are_separate(mode: Mode) {
     let (_stack, alice, bob) = two_owners(mode).await;
     let params = with(message("hello"), "/message/contextId", json!("shared name"));
     let hers = task_of(alice.call("SendMessage", params.clone()).await);

@@ -5,10 +5,10 @@ use longhaul_tests::{Client, Mode, Stack, StackBuilder, on_both_modes};
 use serde_json::{Value, json};
 
 on_both_modes!(
-    what_is_not_a_request_is_refused_with_its_code,
+    invalid_requests_are_rejected_with_their_code,
     a_wrong_parameter_is_named_by_its_path,
     all_wrong_parameters_are_named_at_once,
-    text_that_cannot_be_kept_is_refused_wherever_it_stands,
+    text_that_cannot_be_stored_is_rejected_wherever_it_stands,
     lists_and_histories_have_bounds,
     a_body_over_the_limit_is_refused_with_the_limit,
 );
@@ -35,7 +35,7 @@ async fn refused(client: &Client, body: &[u8]) -> (i64, String, Value, Value) {
     (code, said, error["data"].clone(), answer["id"].clone())
 }
 
-async fn what_is_not_a_request_is_refused_with_its_code(mode: Mode) {
+async fn invalid_requests_are_rejected_with_their_code(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -187,7 +187,7 @@ async fn all_wrong_parameters_are_named_at_once(mode: Mode) {
     end(&stack).await;
 }
 
-async fn text_that_cannot_be_kept_is_refused_wherever_it_stands(mode: Mode) {
+async fn text_that_cannot_be_stored_is_rejected_wherever_it_stands(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for bad in [r"a\u0000b", r"\ud800", r"\udc00\ud800", r"\ud83d x"] {

@@ -160,7 +160,7 @@ async fn nodes_that_are_gone_are_skipped_however_many() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_node_clients_hear_when_to_come_again() {
+async fn without_a_node_clients_get_a_retry_after() {
     let gone = [Port::reserve(), Port::reserve()];
     let balancer = Balancer::start(&gone.each_ref().map(Port::address)).await;
     let answer = balancer.client().get("/.well-known/agent-card.json").await;

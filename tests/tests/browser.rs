@@ -39,7 +39,7 @@ fn assert_all_pass(stack: &Stack, key: Option<&str>, scenarios: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_stranger_s_page_reaches_nothing_on_an_open_server() {
+async fn a_foreign_page_reaches_nothing_on_an_open_server() {
     let stack = StackBuilder::new(Mode::Embedded).start().await;
     assert_all_pass(&stack, None, &["stranger", "rebinding"]);
 }

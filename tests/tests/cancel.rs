@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 on_both_modes! {
     a_parked_a_scheduled_and_a_retrying_task_are_canceled_at_once,
-    of_a_cancel_and_a_completion_one_wins,
-    a_cancel_within_a_step_is_heard_at_once_and_leaves_nothing_of_the_step,
+    either_a_cancel_or_a_completion_wins,
+    a_cancel_within_a_step_arrives_at_once_and_leaves_nothing_of_the_step,
 }
 
 /// Cancels a task and returns the response and its latency.
@@ -56,7 +56,7 @@ async fn a_parked_a_scheduled_and_a_retrying_task_are_canceled_at_once(mode: Mod
     assert_eq!(again.code, -32002);
 }
 
-async fn of_a_cancel_and_a_completion_one_wins(mode: Mode) {
+async fn either_a_cancel_or_a_completion_wins(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     for wait in (0..200).step_by(10) {
@@ -78,7 +78,7 @@ async fn of_a_cancel_and_a_completion_one_wins(mode: Mode) {
     }
 }
 
-async fn a_cancel_within_a_step_is_heard_at_once_and_leaves_nothing_of_the_step(mode: Mode) {
+async fn a_cancel_within_a_step_arrives_at_once_and_leaves_nothing_of_the_step(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let task = id(&start(&client, "!step a; step b 60000; step c; effects done").await);
@@ -108,7 +108,7 @@ async fn a_queued_task_is_canceled_while_no_worker_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_whose_worker_is_dead_is_canceled_though_nobody_runs_it() {
+async fn a_task_whose_worker_is_dead_is_canceled_although_no_worker_runs_it() {
     let mut stack = StackBuilder::new(Mode::Distributed).workers(1).start().await;
     let client = stack.client();
     let task = id(&start_working(&client, "!hang forever").await);
@@ -137,7 +137,7 @@ async fn a_running_executor_on_any_worker_hears_of_a_cancel_in_under_a_second() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_after_a_cancel_wakes_nobody() {
+async fn a_message_after_a_cancel_wakes_no_run() {
     let stack = StackBuilder::new(Mode::Distributed).start().await;
     let client = stack.client();
     let parked = id(&send(&client, "!ask").await);

@@ -321,7 +321,7 @@ async fn a_card_signed_by_an_official_sdk_verifies_beside_our_own_signature() {
 }
 
 #[test]
-fn a_node_does_not_start_with_a_key_that_is_none() {
+fn a_node_does_not_start_with_an_invalid_key() {
     let keys = Keys::new();
     let data = keys.path("data");
     for (content, part) in
@@ -347,7 +347,7 @@ fn a_node_does_not_start_with_a_key_that_is_none() {
 }
 
 #[test]
-fn a_node_does_not_wait_for_a_key_that_never_comes() {
+fn a_node_does_not_wait_for_a_key_file_that_blocks() {
     let keys = Keys::new();
     let (pipe, data) = (keys.path("pipe"), keys.path("data"));
     expect_success(&ProcessBuilder::program("mkfifo", [text(&pipe)]).start());

@@ -176,7 +176,7 @@ fn a_configuration_is_checked_and_shown_without_secrets() {
 }
 
 #[test]
-fn a_database_is_migrated_once_and_again_for_nothing() {
+fn a_second_migration_changes_nothing() {
     let database = Database::create();
     let migrate = || {
         let launch =
@@ -234,7 +234,7 @@ fn keys_are_created_listed_and_revoked() {
 }
 
 #[test]
-fn the_version_and_help_are_told() {
+fn the_version_and_help_are_printed() {
     let version = expect_success(&ProcessBuilder::longhaul(["version"]).start());
     assert!(version.starts_with("longhaul ") && version.contains("A2A 1.0"), "{version}");
     for flag in ["--version", "-V"] {

@@ -13,7 +13,7 @@ use serde_json::Value;
 const CASES_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-async fn cases_of_the_corpus_end_as_they_deserve_over_every_transport() {
+async fn cases_of_the_corpus_pass_or_fail_as_expected_over_every_transport() {
     let conformance = paths::workspace().join("tests/conformance");
     let settings = std::fs::read_to_string(conformance.join("kit-acts.toml")).expect("settings");
     let stack = StackBuilder::new(Mode::Embedded).config(&settings).start().await;

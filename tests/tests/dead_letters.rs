@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 on_both_modes! {
     a_failed_task_is_listed_and_shown_with_its_cause_and_attempts,
-    a_dead_task_is_redriven_once_however_often_and_by_however_many,
+    a_dead_task_is_redriven_once_by_any_number_of_requests,
     dead_tasks_are_redriven_by_filter,
-    a_redriven_task_has_the_whole_message_and_none_of_what_is_over,
+    a_redriven_task_has_the_whole_message_and_no_expired_options,
     what_was_redriven_survives_the_node_that_did_it,
     a_dismissed_task_is_off_the_list_and_stays_dead,
     dead_letters_of_all_owners_are_for_operators_alone,
@@ -94,7 +94,7 @@ async fn a_failed_task_is_listed_and_shown_with_its_cause_and_attempts(mode: Mod
     }
 }
 
-async fn a_dead_task_is_redriven_once_however_often_and_by_however_many(mode: Mode) {
+async fn a_dead_task_is_redriven_once_by_any_number_of_requests(mode: Mode) {
     let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     let task = expired_task(&client).await;
@@ -149,7 +149,7 @@ async fn dead_tasks_are_redriven_by_filter(mode: Mode) {
     assert_eq!(ids(&by_cause), [fatal.as_str()], "in whatever case");
 }
 
-async fn a_redriven_task_has_the_whole_message_and_none_of_what_is_over(mode: Mode) {
+async fn a_redriven_task_has_the_whole_message_and_no_expired_options(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let deadline = timestamp_in(Duration::from_millis(700));

@@ -174,7 +174,7 @@ async fn a_stream_is_resumed_on_what_is_left_after_a_kill(mode: Mode) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_terminated_gives_its_task_back_unharmed() {
+async fn a_terminated_worker_releases_its_task_for_another() {
     let mut stack = StackBuilder::new(Mode::Distributed).start().await;
     let task = id(&start(&stack.client(), "!chunks 400 20 20; hang").await);
     wait_for_parts(&stack.client(), &task, 3).await;
@@ -211,7 +211,7 @@ async fn a_task_given_back_by_one_worker_completes_on_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminated_node_closes_its_streams_and_clients_go_on_elsewhere() {
+async fn a_terminated_node_closes_its_streams_and_clients_resume_on_another() {
     let stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
     let mut first = stream(&stack.client(), "!chunks 100 20 30").await;
     let mut seen = Vec::new();

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 on_both_modes!(
     a_card_declares_an_agents_extensions_beside_ours,
-    a_required_extension_is_asked_of_whoever_sends_a_message,
+    a_required_extension_is_required_of_every_sender,
     what_is_activated_is_named_in_the_answer_and_kept_with_the_message,
-    an_extended_card_is_for_whoever_shows_a_key,
+    an_extended_card_requires_a_key,
     without_keys_a_setting_gives_an_extended_card,
     a_card_is_for_clients_of_both_versions_unless_one_is_asked_for,
     without_0_3_neither_cards_nor_calls_know_it,
@@ -69,7 +69,7 @@ async fn a_card_declares_an_agents_extensions_beside_ours(mode: Mode) {
     assert_eq!(extensions[3], json!({"uri": UNITS}));
 }
 
-async fn a_required_extension_is_asked_of_whoever_sends_a_message(mode: Mode) {
+async fn a_required_extension_is_required_of_every_sender(mode: Mode) {
     let stack = places(mode).start().await;
     let plain = at(&stack);
     let known = plain.clone().header("a2a-extensions", PLACE);
@@ -116,7 +116,7 @@ async fn what_is_activated_is_named_in_the_answer_and_kept_with_the_message(mode
     assert_eq!(again["id"], task["id"]);
 }
 
-async fn an_extended_card_is_for_whoever_shows_a_key(mode: Mode) {
+async fn an_extended_card_requires_a_key(mode: Mode) {
     let stack = places(mode).key("alice", "read").start().await;
     let path = "/agents/places/.well-known/agent-card.json";
     let public = card(&stack.anonymous(), path).await;

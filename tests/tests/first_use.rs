@@ -126,7 +126,7 @@ async fn every_artifact_is_saved_and_the_screen_names_the_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_cannot_get_in_is_told_why() {
+async fn rejected_callers_get_the_reason() {
     let nowhere = Port::reserve();
     let url = format!("http://{}", nowhere.address());
     let (_, complaint) =

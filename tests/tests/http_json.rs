@@ -14,11 +14,11 @@ on_both_modes!(
     a_task_is_the_same_as_over_json_rpc,
     a_send_that_is_repeated_finds_its_task,
     a_stream_holds_the_events_of_json_rpc,
-    a_stream_that_was_cut_goes_on_at_another_node,
+    a_broken_stream_resumes_on_another_node,
     a_list_takes_every_filter_from_the_query,
     a_running_task_is_canceled_once,
     errors_have_the_status_of_the_specification,
-    keys_and_scopes_are_asked_for,
+    keys_and_scopes_are_required,
     agents_are_found_by_address_and_by_tenant,
     clients_of_0_3_are_served_under_v1,
 );
@@ -109,7 +109,7 @@ async fn a_stream_holds_the_events_of_json_rpc(mode: Mode) {
     assert_eq!(rpc.collect_results(TASK_TIMEOUT).await, events[1..]);
 }
 
-async fn a_stream_that_was_cut_goes_on_at_another_node(mode: Mode) {
+async fn a_broken_stream_resumes_on_another_node(mode: Mode) {
     let stack = StackBuilder::new(mode).nodes(2).start().await;
     let client = stack.client();
     let task = id(&start(&client, "!chunks 400 20 5").await);
@@ -241,7 +241,7 @@ async fn errors_have_the_status_of_the_specification(mode: Mode) {
     stack.assert_no_errors_logged();
 }
 
-async fn keys_and_scopes_are_asked_for(mode: Mode) {
+async fn keys_and_scopes_are_required(mode: Mode) {
     let stack = StackBuilder::new(mode).key("alice", "read").key("bob", "write").start().await;
     let (alice, bob) = (stack.client(), stack.anonymous().bearer(stack.key(1)));
     let nobody = stack.anonymous().get("/tasks").await;

@@ -10,7 +10,7 @@ use serde_json::json;
 on_both_modes!(
     an_answer_by_task_id_resumes_the_task,
     a_question_is_asked_until_the_answer_fits,
-    an_answer_is_taken_by_another_worker_after_the_first_was_killed,
+    a_reply_is_handled_by_another_worker_after_the_first_was_killed,
     a_question_survives_a_restart_of_everything,
     a_message_to_a_running_task_is_offered_to_its_executor,
     a_message_that_comes_before_the_question_is_read_at_once,
@@ -55,7 +55,7 @@ async fn a_question_is_asked_until_the_answer_fits(mode: Mode) {
     assert_eq!((state(&task), artifact_texts(&task)), ("COMPLETED", vec!["yes".to_owned()]));
 }
 
-async fn an_answer_is_taken_by_another_worker_after_the_first_was_killed(mode: Mode) {
+async fn a_reply_is_handled_by_another_worker_after_the_first_was_killed(mode: Mode) {
     let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let task = send(&stack.client(), "!ask").await;
     stack.replace_workers().await;

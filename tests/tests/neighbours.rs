@@ -4,13 +4,13 @@ use longhaul_tests::greedy::{GreedyLoad, peak_memory};
 use longhaul_tests::tasks::{send, state};
 use longhaul_tests::{Mode, StackBuilder, on_both_modes};
 
-on_both_modes!(a_greedy_owner_costs_another_nothing_but_time,);
+on_both_modes!(a_greedy_owner_only_slows_another_down,);
 
 /// Peak memory of a process: each of its 4 slots with a message and a history at their limits,
 /// decoded, and the request bodies in flight.
 const MAX_RESIDENT_BYTES: u64 = 600 << 20;
 
-async fn a_greedy_owner_costs_another_nothing_but_time(mode: Mode) {
+async fn a_greedy_owner_only_slows_another_down(mode: Mode) {
     let stack = StackBuilder::new(mode)
         .key("quiet", "read,write")
         .key("greedy", "read,write")

@@ -10,7 +10,7 @@ use longhaul_tests::{Client, Mode, Stack, StackBuilder, eventually, on_both_mode
 use serde_json::{Value, json};
 
 on_both_modes! {
-    queues_tell_what_waits_and_why,
+    queues_show_what_waits_and_why,
     workers_tell_what_they_have,
     a_backlog_of_one_key_does_not_make_others_of_its_owner_wait,
     held_back_tasks_run_by_priority,
@@ -36,7 +36,7 @@ fn command(stack: &Stack, name: &str) -> String {
     expect_success(&stack.command(&[name]).env("LONGHAUL_URL", stack.base()).start())
 }
 
-async fn queues_tell_what_waits_and_why(mode: Mode) {
+async fn queues_show_what_waits_and_why(mode: Mode) {
     let stack = StackBuilder::new(mode).agent(LIMITED).start().await;
     let client = stack.client().rpc_path("/agents/limited");
     let mut tasks = Vec::new();

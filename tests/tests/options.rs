@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 on_both_modes! {
     a_task_is_not_started_before_its_time,
     a_deadline_ends_running_waiting_and_parked_tasks,
-    a_task_that_nobody_starts_in_time_fails,
+    a_task_that_is_not_started_in_time_fails,
     an_attempt_without_progress_is_stopped_and_one_with_progress_is_not,
     a_message_says_how_often_and_how_long_it_is_tried,
     an_idempotency_key_stands_for_the_message,
@@ -22,8 +22,8 @@ on_both_modes! {
     a_higher_priority_goes_first,
     tasks_of_one_concurrency_key_run_one_after_the_other,
     one_owners_backlog_does_not_make_another_owner_wait,
-    a_full_queue_turns_new_tasks_away_and_keeps_what_it_has,
-    a_client_that_asks_for_it_hears_how_its_task_is_run,
+    a_full_queue_rejects_new_tasks_and_keeps_the_queued_ones,
+    a_client_that_asks_for_it_sees_how_its_task_is_run,
 }
 
 const URN: &str = "urn:longhaul:a2a:durability:v1";
@@ -77,7 +77,7 @@ async fn a_deadline_ends_running_waiting_and_parked_tasks(mode: Mode) {
     assert_eq!(refused.code, -32602);
 }
 
-async fn a_task_that_nobody_starts_in_time_fails(mode: Mode) {
+async fn a_task_that_is_not_started_in_time_fails(mode: Mode) {
     let agent = "name = \"narrow\"\nexecutor = \"script\"\nconcurrency = 1";
     let stack = StackBuilder::new(mode).agent(agent).start().await;
     let client = stack.client().rpc_path("/agents/narrow");
@@ -219,7 +219,7 @@ async fn one_owners_backlog_does_not_make_another_owner_wait(mode: Mode) {
     assert!(waiting > Some(20), "the one did not wait for the sixty: {waiting:?} still wait");
 }
 
-async fn a_full_queue_turns_new_tasks_away_and_keeps_what_it_has(mode: Mode) {
+async fn a_full_queue_rejects_new_tasks_and_keeps_the_queued_ones(mode: Mode) {
     let agent = "name = \"full\"\nexecutor = \"script\"\n\n[agent.limits]\nrunning = 1\nqueued = 5";
     let stack = StackBuilder::new(mode).agent(agent).start().await;
     let client = stack.client().rpc_path("/agents/full");
@@ -243,7 +243,7 @@ async fn a_full_queue_turns_new_tasks_away_and_keeps_what_it_has(mode: Mode) {
     assert_eq!(state(&send(&client, "there is room again").await), "COMPLETED");
 }
 
-async fn a_client_that_asks_for_it_hears_how_its_task_is_run(mode: Mode) {
+async fn a_client_that_asks_for_it_sees_how_its_task_is_run(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let plain = stack.client();
     let options = json!({"notBefore": in_millis(600_000), "priority": 7});

@@ -39,7 +39,7 @@ async fn assert_all_complete(client: &Client, tasks: &[String]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_takes_nothing_for_want_of_memory_holds_nothing_up() {
+async fn a_broker_blocked_by_its_memory_alarm_delays_nothing() {
     let rabbitmq = RabbitMq::private();
     let stack = StackBuilder::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
     let client = stack.client();
@@ -78,7 +78,7 @@ async fn a_purged_queue_costs_no_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_lost_all_it_had_is_used_like_a_new_one() {
+async fn a_broker_that_lost_its_data_is_used_like_a_new_one() {
     let mut rabbitmq = RabbitMq::private();
     let stack = StackBuilder::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
     let client = stack.client();
@@ -98,7 +98,7 @@ async fn a_broker_that_lost_all_it_had_is_used_like_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_fails_over_to_one_that_cannot_write_yet_loses_nothing() {
+async fn a_failover_to_a_database_that_is_read_only_at_first_loses_nothing() {
     let postgres = Postgres::private();
     let database = Database::create_on(&postgres);
     let name = database.name().to_owned();
@@ -209,7 +209,7 @@ async fn processes_that_are_cut_off_from_the_database_say_so_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_half_open_for_good_are_given_up_for_new_ones() {
+async fn permanently_half_open_connections_are_replaced() {
     let postgres = Postgres::private();
     let (proxy, stack) = behind_a_proxy(&postgres).await;
     let client = stack.client();
@@ -230,7 +230,7 @@ async fn connections_that_are_half_open_for_good_are_given_up_for_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_gave_up_comes_back_though_its_old_connections_stay_half_open() {
+async fn a_worker_that_gave_up_returns_although_its_old_connections_stay_half_open() {
     let postgres = Postgres::private();
     let (proxy, stack) = behind_a_proxy(&postgres).await;
     let client = stack.client();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 on_both_modes! {
     a_program_hears_with_each_message_what_its_client_can_take,
-    clients_of_older_versions_are_heard_alike,
+    output_modes_of_older_clients_arrive_alike,
     more_media_types_than_anybody_needs_are_refused,
 }
 
@@ -55,7 +55,7 @@ async fn a_program_hears_with_each_message_what_its_client_can_take(mode: Mode) 
     assert_eq!(status_text(&task_of(answered)), "anything");
 }
 
-async fn clients_of_older_versions_are_heard_alike(mode: Mode) {
+async fn output_modes_of_older_clients_arrive_alike(mode: Mode) {
     let stack = modes(mode).await;
     let client = at(&stack).without_header("a2a-version");
     let parts = json!([{"kind": "text", "text": "hello"}]);

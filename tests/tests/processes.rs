@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 on_both_modes!(
-    an_agent_that_does_not_start_keeps_no_other_from_working_and_its_tasks_wait,
+    an_agent_that_does_not_start_affects_no_other_and_its_tasks_wait,
     plugins_die_with_a_worker_that_is_killed,
 );
 
@@ -122,7 +122,7 @@ fn process_agent(name: &str, command: &str) -> String {
     )
 }
 
-async fn an_agent_that_does_not_start_keeps_no_other_from_working_and_its_tasks_wait(mode: Mode) {
+async fn an_agent_that_does_not_start_affects_no_other_and_its_tasks_wait(mode: Mode) {
     let late = process_agent("late", "[\"./late.sh\"]");
     let stack = StackBuilder::new(mode).agent(&late).start().await;
     let client = stack.client();
@@ -174,7 +174,7 @@ async fn plugins_die_with_a_worker_that_is_killed(mode: Mode) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_hung_up_drains() {
+async fn a_worker_drains_on_sighup() {
     let stack = StackBuilder::new(Mode::Distributed).set("worker.drain", "30s").start().await;
     let client = stack.client();
     let running = id(&start(&client, "!progress 1; wait 1500; complete in peace").await);
@@ -284,7 +284,7 @@ async fn the_limit_of_open_files_is_raised_and_service_variables_are_ignored_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_can_print_and_log_nothing_serves_all_the_same() {
+async fn a_server_without_usable_output_still_serves() {
     let before = ["sh", "-c", "exec \"$@\" > /dev/full 2>&1", "sh"];
     let dev = Dev::start(&before, SCRIPT, &[]).await;
     assert_eq!(state(&send(&dev.client(), "hello").await), "COMPLETED");
@@ -355,7 +355,7 @@ impl FakeClock {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_set_forth_and_back_costs_an_embedded_server_seconds_at_most() {
+async fn a_clock_set_forward_and_back_delays_an_embedded_server_by_seconds_at_most() {
     let Some((clock, before)) = FakeClock::new() else {
         println!("skipped: libfaketime is not installed");
         return;

@@ -19,7 +19,7 @@ on_both_modes!(
     json_rpc_is_served_at_every_address_that_clients_use,
     the_version_is_negotiated_by_header_and_query,
     a_call_is_answered_under_its_own_id,
-    health_and_readiness_are_told,
+    health_and_readiness_are_reported,
 );
 
 async fn a_waiting_send_answers_with_the_finished_task(mode: Mode) {
@@ -211,7 +211,7 @@ async fn a_call_is_answered_under_its_own_id(mode: Mode) {
     assert_eq!(answer.header("x-request-id"), "mine-1");
 }
 
-async fn health_and_readiness_are_told(mode: Mode) {
+async fn health_and_readiness_are_reported(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     assert_eq!(stack.client().get("/healthz").await.status, 200);
     let ready = stack.client().get("/readyz").await;

@@ -13,8 +13,8 @@ use longhaul_tests::{
 use serde_json::{Value, json};
 
 on_both_modes! {
-    a_task_that_kills_its_workers_is_quarantined_and_others_go_on,
-    a_task_that_gets_on_is_not_blamed_for_the_loss_of_its_workers,
+    a_task_that_kills_its_workers_is_quarantined_and_others_continue,
+    a_task_that_makes_progress_is_not_blamed_for_the_loss_of_its_workers,
 }
 
 const URN: &str = "urn:longhaul:a2a:durability:v1";
@@ -151,7 +151,7 @@ async fn until_failed_while_workers_die(stack: &mut Stack, task: &str) -> Value 
     wait_for_state(&stack.client(), task, "FAILED").await
 }
 
-async fn a_task_that_kills_its_workers_is_quarantined_and_others_go_on(mode: Mode) {
+async fn a_task_that_kills_its_workers_is_quarantined_and_others_continue(mode: Mode) {
     let setup = StackBuilder::new(mode).short_lease().set("worker.max_losses", "2");
     let mut stack = setup.start().await;
     let other = start_moving(&stack, 1, 80).await.remove(0);
@@ -172,7 +172,7 @@ async fn a_task_that_kills_its_workers_is_quarantined_and_others_go_on(mode: Mod
     assert_eq!(state(&send(&stack.client(), "and new ones").await), "COMPLETED");
 }
 
-async fn a_task_that_gets_on_is_not_blamed_for_the_loss_of_its_workers(mode: Mode) {
+async fn a_task_that_makes_progress_is_not_blamed_for_the_loss_of_its_workers(mode: Mode) {
     let setup = StackBuilder::new(mode).short_lease().set("worker.max_losses", "2");
     let mut stack = setup.start().await;
     let task = id(&start(&stack.client(), &moving(60)).await);
@@ -192,7 +192,7 @@ fn claims(stack: &Stack, tasks: &[String]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
+async fn a_database_restart_makes_no_task_of_a_live_worker_run_twice() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
     let setup = StackBuilder::new(Mode::Distributed).workers(2).database(database);
@@ -218,7 +218,7 @@ async fn a_restart_of_the_database_makes_no_live_workers_task_run_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on() {
+async fn everything_continues_after_a_database_outage_longer_than_the_lease() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
     let setup = StackBuilder::new(Mode::Distributed).workers(2).short_lease().database(database);
@@ -243,7 +243,7 @@ async fn after_a_database_was_away_for_longer_than_the_lease_everything_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_dev_goes_on_as_soon_as_it_is_started() {
+async fn a_killed_dev_resumes_as_soon_as_it_is_started() {
     // Embedded mode has a lease of fifteen seconds, too, but no other process can be using the
     // folder.
     let mut stack = StackBuilder::new(Mode::Embedded).start().await;
@@ -267,7 +267,7 @@ async fn queue(client: &Client, task: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pinned_version_ends_what_it_began_and_nothing_else_does() {
+async fn a_pinned_task_finishes_on_the_version_that_began_it() {
     let mut stack = StackBuilder::new(Mode::Distributed).config(&pinned("1.0.0")).start().await;
     let client = stack.client();
     let parked = id(&send(&client, "!step a; effects moves; ask go on?").await);

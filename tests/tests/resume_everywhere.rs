@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tonic::Streaming;
 
-on_both_modes!(a_stream_goes_on_from_binding_to_binding);
+on_both_modes!(a_stream_resumes_from_binding_to_binding);
 
 const ALL: [Binding; 6] = [
     Binding::JsonRpc1_0,
@@ -251,7 +251,7 @@ async fn assert_is_whole(stack: &Stack, seen: &[Event], wanted: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_goes_on_at_another_node_when_its_own_was_killed() {
+async fn a_stream_resumes_on_another_node_after_its_own_was_killed() {
     let mut stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
     let begun = join_all(ALL.map(async |binding| {
         // The task cannot end before its node is gone: it waits for a message that is sent later.
@@ -274,7 +274,7 @@ async fn a_stream_goes_on_at_another_node_when_its_own_was_killed() {
     .await;
 }
 
-async fn a_stream_goes_on_from_binding_to_binding(mode: Mode) {
+async fn a_stream_resumes_from_binding_to_binding(mode: Mode) {
     let stack = StackBuilder::new(mode).nodes(2).start().await;
     for first in [Binding::JsonRpc1_0, Binding::Grpc0_3] {
         let mut seen = first.send(&stack, "!chunks 100 10 5; complete done").await.take(1).await;

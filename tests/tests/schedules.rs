@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 on_both_modes! {
     each_second_makes_one_task_while_nodes_are_killed_frozen_and_started,
-    a_paused_schedule_rests_and_a_resumed_one_goes_on,
+    a_paused_schedule_creates_no_tasks_until_it_is_resumed,
     a_deleted_schedule_makes_no_more_tasks_and_leaves_those_it_made,
-    what_cannot_be_a_schedule_is_refused_by_name,
+    invalid_schedules_are_rejected_by_name,
     schedules_are_managed_on_the_command_line,
 }
 
@@ -105,7 +105,7 @@ async fn each_second_makes_one_task_while_nodes_are_killed_frozen_and_started(mo
     .await;
 }
 
-async fn a_paused_schedule_rests_and_a_resumed_one_goes_on(mode: Mode) {
+async fn a_paused_schedule_creates_no_tasks_until_it_is_resumed(mode: Mode) {
     let stack = StackBuilder::new(mode).nodes(2).start().await;
     let (client, other) = (stack.client(), stack.client_at(1));
     put_every_second(&client, "work").await;
@@ -154,7 +154,7 @@ async fn a_deleted_schedule_makes_no_more_tasks_and_leaves_those_it_made(mode: M
     assert_eq!(listed["schedules"].as_array().map(Vec::len), Some(1), "{listed}");
 }
 
-async fn what_cannot_be_a_schedule_is_refused_by_name(mode: Mode) {
+async fn invalid_schedules_are_rejected_by_name(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let good = json!({"agent": "echo", "cron": "0 3 * * *", "text": "x"});
@@ -211,7 +211,7 @@ async fn schedules_are_managed_on_the_command_line(mode: Mode) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_downtime_missed_times_are_made_up_for_as_each_schedule_says() {
+async fn missed_times_are_caught_up_after_a_downtime_as_each_schedule_says() {
     let mut stack = StackBuilder::new(Mode::Distributed).nodes(2).start().await;
     // Once an hour: neither the last time nor the next one is near.
     let minute = (now().minute() + 30) % 60;

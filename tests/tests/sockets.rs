@@ -1,5 +1,5 @@
 //! Small writes are sent immediately: no connection waits for the acknowledgement of earlier data
-//! (TCP_NODELAY).
+//! (`TCP_NODELAY`).
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -81,7 +81,7 @@ async fn every_connection_sends_at_once() {
     settled(&command, |all| !all.is_empty()).await;
 }
 
-/// The connections of a process, once there are enough and all have TCP_NODELAY. A new connection
+/// The connections of a process, once there are enough and all have `TCP_NODELAY`. A new connection
 /// does not have it at first, so one look would prove nothing.
 async fn settled(process: &TestProcess, enough: impl Fn(&[Connection]) -> bool) -> Vec<Connection> {
     eventually(TASK_TIMEOUT, "all connections send at once", async || {

@@ -13,10 +13,10 @@ use longhaul_tests::{Client, Mode, Stack, StackBuilder, eventually, on_both_mode
 use serde_json::{Value, json};
 
 on_both_modes! {
-    a_step_is_done_once_though_its_worker_is_killed_behind_it,
+    a_step_is_done_once_although_its_worker_is_killed_after_it,
     a_step_of_a_program_is_done_once_and_seen_when_it_ends,
     a_failed_step_leaves_nothing_and_a_repeated_one_is_there_once,
-    a_checkpoint_is_a_place_to_go_on_from,
+    a_checkpoint_is_resumed_from,
     steps_stay_done_across_turns_and_drains,
     a_step_name_used_twice_fails_the_task_for_good,
 }
@@ -50,7 +50,7 @@ async fn assert_folds(stack: &Stack, events: &[Value], task: &str) {
     }
 }
 
-async fn a_step_is_done_once_though_its_worker_is_killed_behind_it(mode: Mode) {
+async fn a_step_is_done_once_although_its_worker_is_killed_after_it(mode: Mode) {
     let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let client = stack.client();
     let script = "!wait 200; step a 100; step b 100; step c 3000; step d; effects done";
@@ -140,7 +140,7 @@ async fn a_failed_step_leaves_nothing_and_a_repeated_one_is_there_once(mode: Mod
     assert_folds(&stack, &events, &task).await;
 }
 
-async fn a_checkpoint_is_a_place_to_go_on_from(mode: Mode) {
+async fn a_checkpoint_is_resumed_from(mode: Mode) {
     let mut stack = StackBuilder::new(mode).short_lease().start().await;
     let client = stack.client();
     let task = id(&start(&client, "!wait 200; checkpoint line 30 60; effects done").await);

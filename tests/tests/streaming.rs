@@ -18,7 +18,7 @@ on_both_modes!(
     a_cursor_at_the_end_of_an_ended_task_ends_at_once,
     a_cursor_past_the_end_waits,
     an_ended_task_cannot_be_subscribed_to_without_a_cursor,
-    a_silent_stream_shows_that_it_lives,
+    a_silent_stream_sends_keep_alives,
     a_streaming_send_ends_with_a_question_and_stays_for_an_authorization,
     a_subscription_stays_open_on_a_parked_task,
     a_stream_that_is_sent_again_follows_the_same_task,
@@ -232,7 +232,7 @@ async fn an_ended_task_cannot_be_subscribed_to_without_a_cursor(mode: Mode) {
     }
 }
 
-async fn a_silent_stream_shows_that_it_lives(mode: Mode) {
+async fn a_silent_stream_sends_keep_alives(mode: Mode) {
     let stack = StackBuilder::new(mode).set("server.keep_alive", "200ms").start().await;
     let mut stream = stream(&stack.client(), "!wait 2000; chunks 2").await;
     let events = stream.collect_results(TASK_TIMEOUT).await;

@@ -14,9 +14,9 @@ on_both_modes!(
     large_parts_come_back_as_they_were_sent,
     large_artifacts_and_statuses_come_back_whole,
     numbers_and_nesting_of_data_survive,
-    a_reader_that_never_reads_holds_nobody_up,
+    a_client_that_never_reads_delays_no_other,
     a_slow_reader_still_gets_everything,
-    readers_that_go_away_leave_nothing_behind,
+    disconnected_clients_leave_nothing_behind,
 );
 
 /// Bytes of a part that is stored outside the log.
@@ -122,7 +122,7 @@ fn dead_reader(address: &str, method: &str, params: &Value) -> TcpStream {
     socket
 }
 
-async fn a_reader_that_never_reads_holds_nobody_up(mode: Mode) {
+async fn a_client_that_never_reads_delays_no_other(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let address = stack.nodes()[0].address();
@@ -159,7 +159,7 @@ async fn a_slow_reader_still_gets_everything(mode: Mode) {
     assert_eq!(numbers, (1..=2000).collect::<Vec<u32>>());
 }
 
-async fn readers_that_go_away_leave_nothing_behind(mode: Mode) {
+async fn disconnected_clients_leave_nothing_behind(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let client = stack.client();
     let address = stack.nodes()[0].address();

@@ -234,7 +234,7 @@ async fn switch_over(
 const FULL_SERVICE_LIMIT_UNDER_LOAD: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_switchover_is_survived_though_the_address_follows_four_seconds_late() {
+async fn a_switchover_is_survived_although_the_address_follows_four_seconds_later() {
     the_database_moves(
         PrimaryEnd::Planned,
         Address::Proxy,

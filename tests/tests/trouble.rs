@@ -43,7 +43,7 @@ async fn assert_writes_rejected(client: &Client) {
 }
 
 #[test]
-fn a_database_that_does_not_come_is_waited_for_up_to_a_limit() {
+fn a_database_that_stays_down_is_waited_for_up_to_a_limit() {
     let nowhere = Port::reserve();
     let url = format!("postgres://postgres:hunter2@{}/x", nowhere.address());
     let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
@@ -68,7 +68,7 @@ fn a_database_that_does_not_come_is_waited_for_up_to_a_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_comes_late_is_used_when_it_comes() {
+async fn a_database_that_starts_late_is_used_once_it_is_up() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
     let url = database.url();
@@ -89,7 +89,7 @@ async fn a_database_that_comes_late_is_used_when_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_without_schema_is_refused_with_a_sentence() {
+async fn a_database_without_schema_is_rejected_with_a_clear_error() {
     let database = Database::create();
     let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
@@ -143,7 +143,7 @@ async fn a_restarted_database_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_is_away_at_the_start_holds_nothing_up() {
+async fn a_broker_that_is_down_at_the_start_delays_nothing() {
     let nowhere = Port::reserve();
     let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
@@ -175,7 +175,7 @@ async fn a_broker_that_is_away_at_the_start_holds_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_goes_away_holds_nothing_up_and_is_used_again() {
+async fn a_broker_outage_delays_nothing_and_ends_with_a_reconnect() {
     let mut rabbitmq = RabbitMq::private();
     let broker = Broker::on(&rabbitmq);
     let stack = StackBuilder::new(Mode::Distributed).broker(broker).start().await;
@@ -202,7 +202,7 @@ async fn a_broker_that_goes_away_holds_nothing_up_and_is_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_hangs_does_not_hold_up_an_answer() {
+async fn a_hanging_broker_does_not_delay_a_response() {
     let rabbitmq = RabbitMq::private();
     let stack = StackBuilder::new(Mode::Distributed).broker(Broker::on(&rabbitmq)).start().await;
     let client = stack.client();
@@ -237,7 +237,7 @@ async fn a_small_deployment_runs_without_a_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_dev_on_the_same_folder_is_refused_with_a_sentence() {
+async fn a_second_dev_on_the_same_folder_is_rejected_with_a_clear_error() {
     let stack = StackBuilder::new(Mode::Embedded).start().await;
     let (data, port) = (stack.folder().join("data"), Port::reserve());
     let data = data.display().to_string();

@@ -44,7 +44,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_turns_writes_away_until_there_is_space() {
+async fn a_full_disk_rejects_writes_until_there_is_space() {
     let Some(disk) = SmallDisk::mount() else {
         println!("skipped: this user may not mount a small file system");
         return;

@@ -21,7 +21,7 @@ use tonic_reflection::pb::v1::{
 on_both_modes!(
     reflection_describes_both_services_to_anybody,
     health_is_told_to_anybody,
-    streams_end_in_good_order_when_a_node_is_told_to_stop,
+    streams_end_cleanly_when_a_node_is_stopped,
 );
 
 async fn reflected(stack: &Stack, asked: MessageRequest) -> MessageResponse {
@@ -73,7 +73,7 @@ async fn health_is_told_to_anybody(mode: Mode) {
     assert_eq!(status.code(), Code::NotFound);
 }
 
-async fn streams_end_in_good_order_when_a_node_is_told_to_stop(mode: Mode) {
+async fn streams_end_cleanly_when_a_node_is_stopped(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let mut health = HealthClient::new(channel(&stack, 0));
     let watch = health.watch(HealthCheckRequest::default()).await.expect("it is answered");

@@ -12,10 +12,10 @@ use tonic::{Code, Request, Status};
 
 on_both_modes!(
     errors_have_the_code_and_the_reason_of_the_specification,
-    what_is_wrong_with_a_message_is_named,
+    invalid_parts_of_a_message_are_named,
     a_version_that_is_not_that_of_the_service_is_refused,
     a_body_over_the_limit_is_refused,
-    keys_and_scopes_are_asked_for,
+    keys_and_scopes_are_required,
 );
 
 const UNKNOWN: &str = "018f2f6e-7b7a-7000-8000-000000000001";
@@ -84,7 +84,7 @@ async fn errors_have_the_code_and_the_reason_of_the_specification(mode: Mode) {
     stack.assert_no_errors_logged();
 }
 
-async fn what_is_wrong_with_a_message_is_named(mode: Mode) {
+async fn invalid_parts_of_a_message_are_named(mode: Mode) {
     let stack = StackBuilder::new(mode).start().await;
     let mut client = new(&stack);
     let mut empty = saying("x");
@@ -129,7 +129,7 @@ async fn a_body_over_the_limit_is_refused(mode: Mode) {
     sent(&stack, saying(&"x".repeat(90_000))).await;
 }
 
-async fn keys_and_scopes_are_asked_for(mode: Mode) {
+async fn keys_and_scopes_are_required(mode: Mode) {
     let stack = StackBuilder::new(mode).key("alice", "read").key("bob", "read,write").start().await;
     let with = |name: &'static str, value: String| {
         move |mut request: Request<()>| {

@@ -23,7 +23,7 @@ on_both_modes!(
     tasks_are_listed_page_by_page,
     a_running_task_is_canceled_once,
     a_task_that_asks_is_answered,
-    a_stream_tells_everything_once_and_in_order,
+    a_stream_has_every_event_once_and_in_order,
     a_stream_that_is_sent_again_follows_the_same_task,
     a_subscription_begins_with_the_task_as_it_is,
     clients_of_0_3_have_a_service_of_their_own,
@@ -175,7 +175,7 @@ async fn a_task_that_asks_is_answered(mode: Mode) {
     assert_eq!(done.context_id, asked.context_id);
 }
 
-async fn a_stream_tells_everything_once_and_in_order(mode: Mode) {
+async fn a_stream_has_every_event_once_and_in_order(mode: Mode) {
     use v1::stream_response::Payload;
     let stack = StackBuilder::new(mode).start().await;
     let asked = saying("!progress 2; chunks 50 10; complete done");
