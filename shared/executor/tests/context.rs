@@ -60,9 +60,9 @@ async fn an_artifact_that_an_earlier_attempt_left_can_be_continued() {
                     writer.write(vec![Part::text("3")]).await?;
                     done()
                 }
-                Some(there) => {
-                    assert_eq!(there.parts, 2);
-                    let writer = ctx.continue_artifact(there.id.clone()).await?;
+                Some(found) => {
+                    assert_eq!(found.parts, 2);
+                    let writer = ctx.continue_artifact(found.id.clone()).await?;
                     writer.finish(vec![Part::text("3!")]).await?;
                     done()
                 }

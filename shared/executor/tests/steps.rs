@@ -105,10 +105,10 @@ async fn read(step: &TaskContext, page: u32) -> Result<u32, ExecutorError> {
 #[tokio::test]
 async fn a_task_ends_the_same_despite_crashes_and_repeats_no_step() {
     let reports = crash_everywhere(async || TestRun::new(MIXED).text("go")).await;
-    let calm = &reports[0];
-    assert_eq!(calm.artifact_text("pages"), "1 2 3 ");
+    let undisturbed = &reports[0];
+    assert_eq!(undisturbed.artifact_text("pages"), "1 2 3 ");
     assert_eq!(
-        artifact_ids(calm),
+        artifact_ids(undisturbed),
         [
             "artifact-1",
             "pages",
@@ -120,7 +120,7 @@ async fn a_task_ends_the_same_despite_crashes_and_repeats_no_step() {
             "artifact-3"
         ]
     );
-    assert_eq!(reports.len(), 1 + 2 * calm.writes());
+    assert_eq!(reports.len(), 1 + 2 * undisturbed.writes());
     let last = reports.last().expect("there is one");
     assert!(last.steps_begun().is_empty());
     assert_eq!(last.checkpoint("cursor"), Some(3));

@@ -201,7 +201,7 @@ impl TaskIo for TestIo {
         let state = self.lock();
         state.running()?;
         let mut tasks = std::iter::once(&state.record.task).chain(&state.other.tasks);
-        Ok(tasks.find(|there| there.key.task == task).cloned())
+        Ok(tasks.find(|task_of_owner| task_of_owner.key.task == task).cloned())
     }
 
     async fn read_artifacts(&self, task: TaskId) -> Result<Option<Task>, TaskIoError> {

@@ -73,7 +73,7 @@ impl ProcessConfig {
 fn check(path: PathBuf) -> Result<PathBuf, ProgramError> {
     match path.metadata() {
         Err(_) => Err(ProgramError::Missing(path)),
-        Ok(there) if !there.is_file() => Err(ProgramError::NotAFile(path)),
+        Ok(metadata) if !metadata.is_file() => Err(ProgramError::NotAFile(path)),
         Ok(_) if !is_executable(&path) => Err(ProgramError::NotExecutable(path)),
         Ok(_) => Ok(path),
     }
