@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use crate::rabbitmq::RabbitMq;
 use crate::{AMQP_URL, unique};
 
-/// A test's share of a RabbitMQ node: the node's address and a prefix for all queue and exchange names.
+/// A test's share of a RabbitMQ node: the node's address and a prefix for queue and exchange names.
 #[derive(Debug, Clone)]
 pub struct Broker {
     url: String,

@@ -1,8 +1,8 @@
 //! One child process in a process group of its own.
 //!
-//! Guarantee: when a [`ChildGroup`] is dropped its whole group is killed and its leader reaped; when the test process dies
-//! first, a [`CleanupGuard`] does the same. The leader is reaped at drop only, so its pid, which is also the group's id, cannot be
-//! given to a stranger while anything here may still signal it.
+//! Guarantee: dropping a [`ChildGroup`] kills its whole group and reaps its leader; if the test
+//! process dies first, a [`CleanupGuard`] does the same. The leader is reaped at drop only, so its
+//! pid, which is also the group's id, cannot be reused while it may still be signalled.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -25,7 +25,7 @@ use crate::psql::{program, psql};
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// A private Postgres server on a free port of 127.0.0.1 that can be stopped, killed and started again.
+/// A private Postgres server on a free port of 127.0.0.1 that tests can stop, kill and restart.
 pub struct Postgres {
     // Dropped in this order: the server is gone before its folder is.
     server: Option<ChildGroup>,

@@ -1,9 +1,9 @@
 //! A TCP proxy that fails the way networks do.
 //!
-//! Guarantee: what is switched on holds for every connection, the open ones and those to come, from the return of the call
-//! until it is switched off. Nothing is reordered or lost on a connection that is neither reset nor stranded: a black hole
-//! holds data back and lets it go when it ends. The proxy holds a bounded number of connections and bytes, and all of it
-//! ends when the value is dropped.
+//! Guarantee: a fault applies to all open and new connections from the return of the call until it
+//! is switched off. A connection that is neither reset nor half-open loses and reorders nothing: a
+//! black hole holds data back and releases it at its end. The proxy holds a bounded number of
+//! connections and bytes, and all of it ends when the value is dropped.
 
 use std::io;
 use std::net::SocketAddr;

@@ -22,7 +22,7 @@ pub fn psql(url: &str, sql: &str) -> Result<String, String> {
 pub(crate) fn program(name: &str) -> PathBuf {
     let chosen: Vec<PathBuf> = env::var_os(PG_BIN).into_iter().map(PathBuf::from).collect();
     if let Some(folder) = chosen.first() {
-        // psql is not among the binaries of every distribution of Postgres; any version of it will do.
+        // Some distributions of Postgres lack psql among the binaries; any version of it will do.
         assert!(
             name == "psql" || folder.join(name).is_file(),
             "{PG_BIN} is set, and {} lacks {name}",

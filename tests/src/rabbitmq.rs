@@ -24,7 +24,7 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const IO_LIMIT: Duration = Duration::from_secs(5);
 
-/// A private RabbitMQ node on a free port of 127.0.0.1 that can be stopped, killed and started again.
+/// A private RabbitMQ node on a free port of 127.0.0.1 that tests can stop, kill and restart.
 pub struct RabbitMq {
     // Dropped in this order: the node, then its port mapper, then their folder.
     node: Option<ChildGroup>,
@@ -68,7 +68,8 @@ impl RabbitMq {
     /// Starts a stopped node on the same port and data, and returns when it answers AMQP.
     pub fn start(&mut self) {
         assert!(self.node.is_none(), "this RabbitMQ runs already");
-        // After a kill, the port mapper may know the dead node's name for a moment more, and the new one refuses to start.
+        // After a kill, the port mapper may know the dead node's name for a moment, and the new
+        // node refuses to start.
         eventually_blocking(START_LIMIT, "RabbitMQ starts", || self.try_start());
     }
 
@@ -169,7 +170,8 @@ impl RabbitMq {
         Ok(())
     }
 
-    /// A program of RabbitMQ's with everything that would lead it to the machine's own node, files or cookie replaced.
+    /// A RabbitMQ program with an environment that keeps it from the machine's own node, files and
+    /// cookie.
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
         let folder = self.folder.path();
@@ -233,13 +235,14 @@ fn is_broker_variable(name: &str) -> bool {
 
 fn program(name: &str) -> PathBuf {
     let mut folders = paths::versions("/usr/lib/rabbitmq/lib", "sbin");
-    // The scripts in the path of a Debian machine switch to the user rabbitmq; those of the library folder do not.
+    // Debian's scripts in the path switch to the user rabbitmq; those of the library folder do not.
     folders.push(Path::new("/usr/lib/rabbitmq/bin").to_owned());
     paths::program(name, &folders)
         .unwrap_or_else(|| panic!("no RabbitMQ program {name} found: ./tests/run installs it"))
 }
 
-/// Opens an AMQP 0-9-1 connection as far as the server's `connection.start`, which says that the broker is up.
+/// Opens an AMQP 0-9-1 connection up to the server's `connection.start`, which shows that the
+/// broker is up.
 pub(crate) fn greet(address: &str) -> Result<(), String> {
     let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(IO_LIMIT)).map_err(|error| error.to_string())?;

@@ -54,7 +54,7 @@ pub fn timestamp_in(time: Duration) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-/// Sends a text and returns the task of the response; the server answers when the task ends or asks.
+/// Sends a text and returns the task of the response, which is sent when the task ends or asks.
 pub async fn send(client: &Client, text: &str) -> Value {
     task_of(client.call("SendMessage", message(text)).await)
 }

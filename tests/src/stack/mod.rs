@@ -267,7 +267,8 @@ pub fn expect_success(process: &TestProcess) -> String {
     process.stdout()
 }
 
-/// Makes each of these functions, `async fn name(mode: Mode)`, a test of both modes: `embedded::name`, `distributed::name`.
+/// Turns each function `async fn name(mode: Mode)` into a test of both modes: `embedded::name`,
+/// `distributed::name`.
 #[macro_export]
 macro_rules! on_both_modes {
     ($($name:ident),* $(,)?) => {

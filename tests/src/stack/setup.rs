@@ -182,7 +182,7 @@ impl StackBuilder {
 }
 
 impl Stack {
-    /// Creates a key with `longhaul keys create`; in embedded mode only while the process is stopped.
+    /// Creates a key with `longhaul keys create`; in embedded mode, the process must be stopped.
     pub fn create_key(&self, owner: &str, scopes: &str) -> String {
         let data = self.folder().join("data").display().to_string();
         let mut arguments = vec!["keys", "create", "--owner", owner, "--scope", scopes];
