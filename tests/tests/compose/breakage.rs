@@ -18,7 +18,7 @@ enum BrokenFile {
 }
 
 /// File, text, its replacement, and the expected complaint.
-const BREAKAGES: [(BrokenFile, &str, &str, &str); 55] = [
+const BREAKAGES: [(BrokenFile, &str, &str, &str); 56] = [
     (BrokenFile::Compose, "LONGHAUL_LOG_FORMAT: json", "LONGHAUL_LOG_FORMATT: json", "no setting"),
     (BrokenFile::Compose, "LONGHAUL_LOG_FORMAT: json", "LONGHAUL_LOG_FORMAT: xml", "log.format"),
     (BrokenFile::Compose, "AUTH_MODE: keys", "AUTH_MODE: none", "lets everybody in"),
@@ -125,6 +125,7 @@ const BREAKAGES: [(BrokenFile, &str, &str, &str); 55] = [
         "needs a frontend",
     ),
     (BrokenFile::Dockerfile, "COPY --chmod=644 ops", "COPY ops", "may be unreadable"),
+    (BrokenFile::Dockerfile, "--directory --mode=755 /etc/longhaul", "--version", "not be entered"),
     (BrokenFile::Cargo, "strip = \"debuginfo\"\n", "", "is line tables"),
     (BrokenFile::Page, "exec api longhaul keys", "run --rm api keys", "runs the migration again"),
     (BrokenFile::Page, "up --build --detach --wait", "up --build", "blocks the terminal"),

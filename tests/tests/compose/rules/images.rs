@@ -43,7 +43,7 @@ pub fn check(stack: &Deployment, check: &mut Complaints) {
     );
 }
 
-/// Files from a clone with a strict umask are readable in the image.
+/// Files from a clone with a strict umask are readable in the image, and so are their folders.
 fn readable(stack: &Deployment, check: &mut Complaints) {
     for stage in stack.dockerfile.stages.iter().filter(|stage| stage.name != "build") {
         let runs = stage.instructions.iter().filter(|(word, _)| word == "RUN");
@@ -53,6 +53,13 @@ fn readable(stack: &Deployment, check: &mut Complaints) {
             let opened = runs.iter().any(|run| run.contains(&format!("chmod -R a+rX {target}")));
             let good = rest.starts_with("--chmod=") || rest.starts_with("--from=") || opened;
             check.ensure(good, format!("{target} of {} may be unreadable", stage.name));
+            // Engines give a folder that COPY makes the mode of the file.
+            let mode = rest.strip_prefix("--chmod=").and_then(|rest| rest.split(' ').next());
+            let folder = target.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let made = format!("install --directory --mode=755 {folder}");
+            let entered = mode.is_none_or(|mode| mode.ends_with(['1', '5', '7']))
+                || runs.iter().any(|run| run.contains(&made));
+            check.ensure(entered, format!("{folder} of {} may not be entered", stage.name));
         }
     }
 }
