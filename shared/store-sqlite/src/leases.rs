@@ -53,6 +53,7 @@ impl Leases {
 
     /// Renews a lease, even an expired one; `false`: the worker has none.
     pub fn renew(&self, worker: WorkerId, now: i64, lease: Duration) -> bool {
+        // An expired lease is still there, so no reaper has offered the runs: they may go on.
         self.with(|leases| {
             leases.get_mut(&worker).map(|held| *held = Lease::new(now, lease)).is_some()
         })
@@ -70,6 +71,7 @@ impl Leases {
 
     /// Checks whether a worker is lost, and remembers the first check that found its lease expired.
     pub fn check(&self, worker: WorkerId, now: i64) -> LeaseStatus {
+        // A worker without a lease was lost by another check, or never registered.
         self.with(|leases| {
             leases.get_mut(&worker).map_or(LeaseStatus::Lost, |lease| lease.check(now))
         })

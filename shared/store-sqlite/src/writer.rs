@@ -55,6 +55,7 @@ impl Writer {
         signals: Arc<SignalHub>,
     ) -> Result<Self> {
         let conn = db::open_writer(path).map_err(|e| describe(&e))?;
+        // Bounded: a caller beyond it is refused instead of kept in memory.
         let (sender, receiver) = mpsc::channel(MAX_WAITING_CALLS);
         let mut thread = WriterThread { conn, time, ids, signals, synced: true };
         let thread = std::thread::Builder::new()
@@ -91,18 +92,21 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let call = QueuedCall { work, output: None, answer, weight, synced };
+        // Cloned out of the lock, which `close` takes to end the channel.
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let calls = calls.ok_or_else(|| unavailable("the store is closed"))?;
         calls.try_send(Box::new(call)).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => unavailable("too many writes wait; try again"),
             mpsc::error::TrySendError::Closed(_) => unavailable("the store has stopped"),
         })?;
+        // The thread ends once no sender is left, so none may be held while the answer is awaited.
         drop(calls);
         answered.await.unwrap_or_else(|_| Err(unavailable("the store has stopped")))
     }
 
     /// Rejects further writes and waits for those in progress.
     pub async fn close(&self) {
+        // The thread finishes what waits and ends when the channel is closed.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -161,6 +165,7 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> DbResult<T> + Send> Call for QueuedCall<T, F
             tracing::error!("write panicked");
             Err(unavailable("the write failed by a defect of this program").into())
         });
+        // A refusal of the store rolls back as an error of the database does: neither leaves a trace.
         let refused = match &output {
             Err(SqliteError::Db(error)) => Err(describe(error)),
             Err(SqliteError::Store(_)) => Err(unavailable("another write of the batch failed")),
@@ -176,6 +181,7 @@ impl<T: Send, F: Fn(&mut Tx<'_>) -> DbResult<T> + Send> Call for QueuedCall<T, F
             (_, Some(Err(error))) => Err(StoreError::from(error)),
             (Some(why), _) => Err(unavailable(why)),
             (None, Some(Ok(output))) => Ok(output),
+            // A batch that ended before this call ran, such as by a panic outside of calls.
             (None, None) => Err(unavailable("the write was not begun")),
         };
         // The caller may have gone away; the write is done all the same.

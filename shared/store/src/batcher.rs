@@ -72,7 +72,9 @@ impl PendingWeight {
     /// Reserves a weight; `None` above the limit. A call that has no other beside it is always
     /// admitted.
     fn take(all: &Arc<AtomicUsize>, weight: usize, max_total: usize) -> Option<Self> {
+        // Added first and judged after: of two calls that race for the last bytes one is refused.
         let before = all.fetch_add(weight, Ordering::Relaxed);
+        // Made before the verdict, so that a refused call gives its weight back when it is dropped.
         let held = Self { all: Arc::clone(all), weight };
         (before == 0 || before.saturating_add(weight) <= max_total).then_some(held)
     }
@@ -108,6 +110,7 @@ impl<In: Send + 'static, Out: Send + 'static> CallBatcher<In, Out> {
             sender
         };
         let calls = lane(limits);
+        // One at a time: two batches of megabytes would take the connections of the light lane.
         let heavy_calls = lane(BatchLimits { max_in_flight: 1, ..limits });
         Self { calls, heavy_calls, held: Arc::default(), limits, name }
     }
@@ -120,7 +123,9 @@ impl<In: Send + 'static, Out: Send + 'static> CallBatcher<In, Out> {
             return Err(self.unavailable("has too many bytes pending"));
         };
         let lane = if weight < self.limits.heavy_weight { &self.calls } else { &self.heavy_calls };
+        // Never waits for space: a caller beyond the bounds is told at once to come back later.
         match lane.try_send(Call { input, weight, answer, held }) {
+            // The sender is dropped only when the batcher's task has ended with the runtime.
             Ok(()) => answered.await.unwrap_or_else(|_| Err(self.unavailable("was stopped"))),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(self.unavailable("has too many calls waiting"))
@@ -149,17 +154,21 @@ async fn run_batches<In, Out, F, Fut>(
         free: Semaphore::new(limits.max_in_flight.max(1)),
         ended: Notify::new(),
     });
+    // The call that did not fit into the batch before; it opens the next one.
     let mut carried = None;
     loop {
         let Some(first) = (match carried.take() {
             Some(call) => Some(call),
             None => calls.recv().await,
         }) else {
+            // The batcher was dropped and every call was taken.
             return;
         };
+        // The first call is taken whatever its weight, or it would wait for ever.
         let mut batch = Batch { weight: first.weight, calls: vec![first] };
         // While a batch waits for a slot, it grows.
         let slot = loop {
+            // Registered before the slots are looked at, so that an end in between is not missed.
             let ended = slots.ended.notified();
             carried = carried.or_else(|| batch.gather(&limits, &mut calls));
             if let Some(slot) = slots.begin(&limits, &batch, carried.is_some()) {
@@ -168,10 +177,12 @@ async fn run_batches<In, Out, F, Fut>(
             let full = carried.is_some() || batch.calls.len() >= limits.max_calls;
             tokio::select! {
                 () = ended => {}
+                // A full batch leaves the queue alone, where the bound on waiting calls counts.
                 Some(call) = calls.recv(), if !full => carried = batch.add(call, &limits),
             }
         };
         let run = Arc::clone(&run);
+        // A task of its own: a caller that goes away must not stop the batch of the others.
         spawn(name, async move {
             run_batch(&*run, batch.calls).await;
             drop(slot);
@@ -203,6 +214,7 @@ impl<In, Out> Batch<In, Out> {
         calls: &mut mpsc::Receiver<Call<In, Out>>,
     ) -> Option<Call<In, Out>> {
         while self.calls.len() < limits.max_calls {
+            // Takes what is there and waits for nothing: a lone call is not delayed.
             let call = calls.try_recv().ok()?;
             if let Some(call) = self.add(call, limits) {
                 return Some(call);

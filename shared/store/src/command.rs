@@ -52,6 +52,7 @@ impl DedupeKey {
 fn digest(fields: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for field in fields {
+        // Fixed width and byte order, as the keys of all nodes and releases must agree.
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
@@ -132,6 +133,7 @@ impl TaskBudget {
 
     /// Returns whether one more message of `bytes` fits after those that were counted.
     pub fn allows(self, counted: TaskUsage, bytes: u64) -> bool {
+        // Strictly less: the message in question is not counted yet.
         counted.messages < self.messages && counted.bytes.saturating_add(bytes) <= self.bytes
     }
 }
@@ -149,6 +151,7 @@ impl TaskUsage {
     /// Counts one more message.
     #[must_use]
     pub const fn with(self, bytes: u64) -> Self {
+        // Saturates, so that a counter at its end stays over the budget instead of below it.
         Self { messages: self.messages.saturating_add(1), bytes: self.bytes.saturating_add(bytes) }
     }
 }

@@ -108,7 +108,9 @@ impl HeldDigest {
     /// Computes the digest of runs with these tokens.
     pub fn from_tokens(tokens: impl IntoIterator<Item = Uuid>) -> Self {
         tokens.into_iter().fold(Self::default(), |digest, token| Self {
+            // The number tells apart what cancels out in the tokens, such as a run listed twice.
             runs: digest.runs.saturating_add(1),
+            // Exclusive or does not depend on the order, which stores and workers do not share.
             tokens: digest.tokens ^ token.as_u64_pair().0,
         })
     }

@@ -13,6 +13,7 @@ pub fn check_output(
     last: Option<TaskState>,
 ) -> Result<()> {
     for (at, entry) in entries.iter().enumerate() {
+        // Only the last entry of a settle may leave `working`.
         let expected = match last {
             Some(last) if at + 1 == entries.len() => last,
             _ => TaskState::Working,
@@ -23,9 +24,11 @@ pub fn check_output(
                 return refused("a status stands where it cannot");
             }
             EntryBody::Status(change) => {
+                // Each status is judged by the state that the one before it leaves behind.
                 let next = state.after(change.state.transition_to());
                 state = next.map_err(|error| StoreError::Refused(error.to_string()))?;
             }
+            // Neither changes the state; bounds of their contents were checked by the worker.
             EntryBody::Artifact(_) | EntryBody::Note(_) => {}
         }
     }

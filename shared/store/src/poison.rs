@@ -46,12 +46,16 @@ pub fn decide_poison(
     if !is_suspect(losses, max_losses) {
         return PoisonDecision::OfferAfter(Duration::ZERO);
     }
+    // Not negative, as a suspect has at least one loss.
     let lost = losses.unsigned_abs();
     let max_losses = max_losses.max(1);
+    // Alone on its worker, or too often among others: no further worker is given to it.
     if suspects <= 1 || lost >= max_losses.saturating_mul(CONVICTION_FACTOR) {
         return PoisonDecision::Poison;
     }
+    // Rounds that these suspects have been through; a checkpoint in between begins anew.
     let rounds = lost - max_losses;
+    // Ten doublings exceed the maximum; more would overflow the shift.
     let apart = FIRST_RESTART_GAP.saturating_mul(1 << rounds.min(10)).min(MAX_RESTART_GAP);
     // The order rotates with each round, so every suspect is first at some time.
     let turn = (place + rounds as usize) % suspects;
