@@ -45,6 +45,7 @@ impl ReadBudget {
     pub const fn without(self, taken: u64) -> Self {
         match self {
             Self::Unlimited => Self::Unlimited,
+            // Stays at zero where an estimate was higher than what was left; the next read is refused.
             Self::Strict(bytes) => Self::Strict(bytes.saturating_sub(taken)),
             Self::TrimHistory(bytes) => Self::TrimHistory(bytes.saturating_sub(taken)),
         }
