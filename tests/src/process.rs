@@ -28,8 +28,13 @@ pub struct ProcessBuilder {
 }
 
 impl ProcessBuilder {
-    /// The `longhaul` command with the `script` executor (`longhaul-lab`), with these arguments.
+    /// The `longhaul` command, with these arguments.
     pub fn longhaul<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        Self::program(paths::binary("longhaul"), arguments)
+    }
+
+    /// The `longhaul` command with the `script` executor (`longhaul-lab`), with these arguments.
+    pub fn lab<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
         Self::program(paths::binary("longhaul-lab"), arguments)
     }
 

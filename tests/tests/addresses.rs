@@ -22,7 +22,7 @@ struct Served {
 }
 
 fn launch(folder: &TempDir, arguments: &[&str], database: &str, broker: &Broker) -> ProcessBuilder {
-    ProcessBuilder::longhaul(arguments)
+    ProcessBuilder::lab(arguments)
         .current_dir(folder.path())
         .env("LONGHAUL_DATABASE_URL", database)
         .env("LONGHAUL_AMQP_URL", broker.url())
@@ -55,7 +55,7 @@ impl Served {
     fn assert_works(&self) {
         let arguments = ["tasks", "send", "--url", &self.base, "there and back"];
         let said = expect_success(
-            &ProcessBuilder::longhaul(arguments).current_dir(self.folder.path()).start(),
+            &ProcessBuilder::lab(arguments).current_dir(self.folder.path()).start(),
         );
         assert!(said.contains("there and back"), "{said}");
         for process in [&self.api, &self.worker] {

@@ -258,7 +258,7 @@ async fn an_address_beyond_loopback_needs_keys_or_an_explicit_flag() {
         [&["dev"][..], &["api", "--auth", "none", "--database-url", "postgres://x@127.0.0.1:1/x"]]
     {
         let arguments = command.iter().copied().chain(["--listen", &listen]);
-        let process = ProcessBuilder::longhaul(arguments).current_dir(folder.path()).start();
+        let process = ProcessBuilder::lab(arguments).current_dir(folder.path()).start();
         assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(2), "{}", process.stderr());
         assert!(process.stderr().contains("allow_unauthenticated"), "{}", process.stderr());
         assert!(!process.stderr().contains("panicked"), "{}", process.stderr());

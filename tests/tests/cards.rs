@@ -59,7 +59,7 @@ fn text(path: &Path) -> &str {
 }
 
 fn start(arguments: &[&str]) -> TestProcess {
-    ProcessBuilder::longhaul(["card"].iter().chain(arguments)).start()
+    ProcessBuilder::lab(["card"].iter().chain(arguments)).start()
 }
 
 /// Runs `longhaul card`, which must succeed.
@@ -191,7 +191,7 @@ async fn an_extended_card_is_signed_too(mode: Mode) {
         .start()
         .await;
     let shown = expect_success(
-        &ProcessBuilder::longhaul(["card", "show", &stack.base(), "--extended", "--json"])
+        &ProcessBuilder::lab(["card", "show", &stack.base(), "--extended", "--json"])
             .env("LONGHAUL_API_KEY", stack.key(0))
             .start(),
     );
@@ -333,7 +333,7 @@ fn a_node_does_not_start_with_an_invalid_key() {
             &["dev", "--data", text(&data), "--set", &file][..],
             &["api", "--database-url", "postgres://127.0.0.1:1/none", "--set", &file],
         ] {
-            let process = ProcessBuilder::longhaul(command).start();
+            let process = ProcessBuilder::lab(command).start();
             assert_eq!(
                 process.wait_exit(TASK_TIMEOUT),
                 ProcessExit::Code(2),
@@ -358,7 +358,7 @@ fn a_node_does_not_wait_for_a_key_file_that_blocks() {
     {
         let key = format!("cards.signing_keys={file}");
         let process =
-            ProcessBuilder::longhaul(["dev", "--data", text(&data), "--set", &key]).start();
+            ProcessBuilder::lab(["dev", "--data", text(&data), "--set", &key]).start();
         assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(2), "{}", process.stderr());
         let said = process.stderr();
         assert!(said.contains("cards.signing_keys[0]") && said.contains(part), "{said}");

@@ -63,7 +63,7 @@ async fn the_exit_code_tells_how_the_task_ended() {
     ended(&tasks(&stack, &["dance"]), 2);
     let nowhere = Port::reserve();
     let url = format!("http://{}", nowhere.address());
-    let process = ProcessBuilder::longhaul(["tasks", "list", "--url", &url]).start();
+    let process = ProcessBuilder::lab(["tasks", "list", "--url", &url]).start();
     ended(&process, 1);
     assert!(process.stderr().contains(&nowhere.address()), "{}", process.stderr());
 }
@@ -136,7 +136,7 @@ fn a_configuration_is_checked_and_shown_without_secrets() {
     let check = |toml: &str, env: &[(&str, &str)], arguments: &[&str]| {
         fs::write(folder.path().join("longhaul.toml"), toml).expect("our folder is writable");
         let arguments: Vec<&str> = ["config", "check"].iter().chain(arguments).copied().collect();
-        let launch = ProcessBuilder::longhaul(arguments).current_dir(folder.path());
+        let launch = ProcessBuilder::lab(arguments).current_dir(folder.path());
         let process =
             env.iter().fold(launch, |launch, (name, value)| launch.env(name, value)).start();
         let exit = process.wait_exit(TASK_TIMEOUT);
@@ -180,7 +180,7 @@ fn a_second_migration_changes_nothing() {
     let database = Database::create();
     let migrate = || {
         let launch =
-            ProcessBuilder::longhaul(["migrate"]).env("LONGHAUL_DATABASE_URL", database.url());
+            ProcessBuilder::lab(["migrate"]).env("LONGHAUL_DATABASE_URL", database.url());
         expect_success(&launch.start());
     };
     migrate();
@@ -192,7 +192,7 @@ fn a_second_migration_changes_nothing() {
     // Two run concurrently, like two deployments.
     let fresh = Database::create();
     let both: Vec<TestProcess> = (0..2)
-        .map(|_| ProcessBuilder::longhaul(["migrate", "--database-url", &fresh.url()]).start())
+        .map(|_| ProcessBuilder::lab(["migrate", "--database-url", &fresh.url()]).start())
         .collect();
     for process in &both {
         expect_success(process);
@@ -205,7 +205,7 @@ fn keys_are_created_listed_and_revoked() {
     let database = Database::create();
     let run = |arguments: &[&str]| {
         let launch =
-            ProcessBuilder::longhaul(arguments).env("LONGHAUL_DATABASE_URL", database.url());
+            ProcessBuilder::lab(arguments).env("LONGHAUL_DATABASE_URL", database.url());
         expect_success(&launch.start())
     };
     run(&["migrate"]);
@@ -226,7 +226,7 @@ fn keys_are_created_listed_and_revoked() {
         .expect("it is JSON");
     assert!(json.to_string().contains(key_id), "{json}");
     run(&["keys", "revoke", key_id]);
-    let again = ProcessBuilder::longhaul(["keys", "revoke", "000000000000"])
+    let again = ProcessBuilder::lab(["keys", "revoke", "000000000000"])
         .env("LONGHAUL_DATABASE_URL", database.url())
         .start();
     assert_eq!(again.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1), "{}", again.stderr());
@@ -235,12 +235,12 @@ fn keys_are_created_listed_and_revoked() {
 
 #[test]
 fn the_version_and_help_are_printed() {
-    let version = expect_success(&ProcessBuilder::longhaul(["version"]).start());
+    let version = expect_success(&ProcessBuilder::lab(["version"]).start());
     assert!(version.starts_with("longhaul ") && version.contains("A2A 1.0"), "{version}");
     for flag in ["--version", "-V"] {
-        assert_eq!(expect_success(&ProcessBuilder::longhaul([flag]).start()), version, "{flag}");
+        assert_eq!(expect_success(&ProcessBuilder::lab([flag]).start()), version, "{flag}");
     }
-    let help = expect_success(&ProcessBuilder::longhaul(["--help"]).start());
+    let help = expect_success(&ProcessBuilder::lab(["--help"]).start());
     for command in ["dev", "api", "worker", "migrate", "config", "keys", "tasks"] {
         assert!(help.contains(command), "{command} is not in {help}");
     }

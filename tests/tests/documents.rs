@@ -36,7 +36,7 @@ fn longhaul(arguments: &[&str]) -> ProcessBuilder {
     let config = example().join("longhaul.toml");
     let mut all: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     all.extend(["--config".into(), config.into()]);
-    ProcessBuilder::longhaul(all)
+    ProcessBuilder::lab(all)
         .env("PATH", search_path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("DOCUMENTS_ALLOW_PRIVATE_URLS", "1")

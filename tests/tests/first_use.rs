@@ -130,7 +130,7 @@ async fn rejected_callers_get_the_reason() {
     let nowhere = Port::reserve();
     let url = format!("http://{}", nowhere.address());
     let (_, complaint) =
-        ended(&ProcessBuilder::longhaul(["tasks", "list", "--url", &url]).start(), 1);
+        ended(&ProcessBuilder::lab(["tasks", "list", "--url", &url]).start(), 1);
     assert!(complaint.contains("`longhaul dev` starts one"), "{complaint}");
 
     let stack = StackBuilder::new(Mode::Embedded).key("alice", "read,write").start().await;
@@ -151,7 +151,7 @@ async fn localhost_is_an_address_to_listen_on() {
     let (port, folder) = (Port::reserve(), tempfile::TempDir::new().expect("a folder"));
     let listen = format!("localhost:{}", port.number());
     let data = folder.path().join("data").display().to_string();
-    let node = ProcessBuilder::longhaul(["dev", "--listen", &listen, "--data", &data]);
+    let node = ProcessBuilder::lab(["dev", "--listen", &listen, "--data", &data]);
     let node = node.current_dir(folder.path()).start();
     node.wait_ready(&format!("http://{}", port.address())).await;
 }

@@ -205,7 +205,7 @@ async fn a_server_whose_terminal_closes_drains_and_loses_nothing() {
     dev.gone().await;
     // The kernel releases the file a moment after the process has gone.
     eventually(TASK_TIMEOUT, "the data is free", async || {
-        let keys = ProcessBuilder::longhaul(["keys", "list", "--data", "data"]);
+        let keys = ProcessBuilder::lab(["keys", "list", "--data", "data"]);
         let keys = keys.current_dir(dev.folder.path()).start();
         let exit = keys.wait_exit(TASK_TIMEOUT);
         if exit == ProcessExit::Code(0) { Ok(()) } else { Err(keys.stderr()) }
@@ -300,7 +300,7 @@ fn a_key_that_cannot_be_shown_is_not_left_behind() {
     let create = ProcessBuilder::program("sh", ["-c", &line]).current_dir(folder.path()).start();
     assert_eq!(create.wait_exit(TASK_TIMEOUT), ProcessExit::Code(1));
     assert!(create.stderr().contains("is revoked again"), "{}", create.stderr());
-    let list = ProcessBuilder::longhaul(["keys", "list", "--data", "data", "--json"]);
+    let list = ProcessBuilder::lab(["keys", "list", "--data", "data", "--json"]);
     let list = longhaul_tests::stack::expect_success(&list.current_dir(folder.path()).start());
     let keys: Value = serde_json::from_str(&list).expect("JSON");
     assert!(keys[0]["revokedAt"].is_string() && keys[1].is_null(), "{keys}");
@@ -311,7 +311,7 @@ fn a_check_of_the_configuration_looks_for_the_programs_of_agents() {
     let folder = TempDir::new().expect("the temporary folder is writable");
     let check = |toml: &str| {
         write(folder.path(), "longhaul.toml", toml);
-        ProcessBuilder::longhaul(["config", "check"]).current_dir(folder.path()).start()
+        ProcessBuilder::lab(["config", "check"]).current_dir(folder.path()).start()
     };
     let good = format!("[[agent]]\n{}\n", process_agent("good", "[\"sh\", \"x.sh\"]"));
     let said = longhaul_tests::stack::expect_success(&check(&good));

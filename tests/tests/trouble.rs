@@ -50,7 +50,7 @@ fn a_database_that_stays_down_is_waited_for_up_to_a_limit() {
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
     for command in ["api", "worker", "migrate", "keys list"] {
         let limit = ["--set", "database.start_timeout=2s"];
-        let process = ProcessBuilder::longhaul(command.split(' ').chain(limit))
+        let process = ProcessBuilder::lab(command.split(' ').chain(limit))
             .current_dir(folder.path())
             .env("LONGHAUL_DATABASE_URL", &url)
             .start();
@@ -62,7 +62,7 @@ fn a_database_that_stays_down_is_waited_for_up_to_a_limit() {
         assert!(!said.contains("hunter2"), "{command} tells the password");
         assert!(!said.contains("panicked"), "{command}: {said}");
     }
-    let process = ProcessBuilder::longhaul(["api"]).start();
+    let process = ProcessBuilder::lab(["api"]).start();
     assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(2), "{}", process.stderr());
     assert!(process.stderr().contains("database.url"), "{}", process.stderr());
 }
@@ -72,11 +72,11 @@ async fn a_database_that_starts_late_is_used_once_it_is_up() {
     let mut postgres = Postgres::private();
     let database = Database::create_on(&postgres);
     let url = database.url();
-    let migrate = ProcessBuilder::longhaul(["migrate"]).env("LONGHAUL_DATABASE_URL", &url).start();
+    let migrate = ProcessBuilder::lab(["migrate"]).env("LONGHAUL_DATABASE_URL", &url).start();
     longhaul_tests::stack::expect_success(&migrate);
     postgres.stop_fast();
     let port = Port::reserve();
-    let api = ProcessBuilder::longhaul(["api", "--auth", "none", "--listen", &port.address()])
+    let api = ProcessBuilder::lab(["api", "--auth", "none", "--listen", &port.address()])
         .env("LONGHAUL_DATABASE_URL", &url)
         .start();
     eventually(TASK_TIMEOUT, "it says that it waits", async || {
@@ -94,7 +94,7 @@ async fn a_database_without_schema_is_rejected_with_a_clear_error() {
     let folder = tempfile::TempDir::new().expect("the temporary folder is writable");
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
     for command in ["api", "worker"] {
-        let launch = ProcessBuilder::longhaul([command]).current_dir(folder.path());
+        let launch = ProcessBuilder::lab([command]).current_dir(folder.path());
         let process = launch.env("LONGHAUL_DATABASE_URL", database.url()).start();
         assert_eq!(
             process.wait_exit(TASK_TIMEOUT),
@@ -150,7 +150,7 @@ async fn a_broker_that_is_down_at_the_start_delays_nothing() {
     let database = Database::create();
     let (api, worker) = (Port::reserve(), Port::reserve());
     let launch = |arguments: &[&str]| {
-        ProcessBuilder::longhaul(arguments)
+        ProcessBuilder::lab(arguments)
             .current_dir(folder.path())
             .env("LONGHAUL_DATABASE_URL", database.url())
             .env("LONGHAUL_AMQP_URL", format!("amqp://guest:guest@{}/%2f", nowhere.address()))
@@ -220,7 +220,7 @@ async fn a_small_deployment_runs_without_a_broker() {
     fs::write(folder.path().join("longhaul.toml"), ONE_AGENT).expect("our folder is writable");
     let (api, worker) = (Port::reserve(), Port::reserve());
     let launch = |arguments: &[&str]| {
-        let launch = ProcessBuilder::longhaul(arguments).current_dir(folder.path());
+        let launch = ProcessBuilder::lab(arguments).current_dir(folder.path());
         // The periodic scan is not what finds the task.
         let launch = launch.env("LONGHAUL_WORKER_PROBE_INTERVAL", "10m");
         launch.env("LONGHAUL_DATABASE_URL", database.url()).start()

@@ -52,7 +52,7 @@ async fn a_full_disk_rejects_writes_until_there_is_space() {
     let port = Port::reserve();
     let data = disk.path().join("data").display().to_string();
     let outside = tempfile::TempDir::new().expect("the temporary folder is writable");
-    let dev = ProcessBuilder::longhaul(["dev", "--listen", &port.address(), "--data", &data])
+    let dev = ProcessBuilder::lab(["dev", "--listen", &port.address(), "--data", &data])
         .current_dir(outside.path())
         .start();
     let base = format!("http://{}", port.address());

@@ -130,7 +130,7 @@ fn process_config(
 }
 
 fn migrate(folder: &Path, database: &Database) {
-    let launch = ProcessBuilder::longhaul(["migrate"]).current_dir(folder);
+    let launch = ProcessBuilder::lab(["migrate"]).current_dir(folder);
     let process = launch.env("LONGHAUL_DATABASE_URL", database.url()).start();
     block_in_place(|| longhaul_tests::stack::expect_success(&process));
 }

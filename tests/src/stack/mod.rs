@@ -123,7 +123,7 @@ impl Stack {
 
     /// A command of the binary, on the database of this stack.
     pub fn command(&self, arguments: &[&str]) -> ProcessBuilder {
-        let launch = ProcessBuilder::longhaul(arguments).current_dir(self.folder.path());
+        let launch = ProcessBuilder::lab(arguments).current_dir(self.folder.path());
         match &self.database {
             Some(database) => launch.env("LONGHAUL_DATABASE_URL", database.url()),
             None => launch,
@@ -238,7 +238,7 @@ impl Stack {
             let mode = if self.keys.is_empty() { "none" } else { "keys" };
             flag("--auth", mode.to_owned());
         }
-        let mut launch = ProcessBuilder::longhaul(arguments).current_dir(self.folder.path());
+        let mut launch = ProcessBuilder::lab(arguments).current_dir(self.folder.path());
         launch = launch.env("SCRIPT_EFFECTS_FOLDER", self.folder.path());
         if let Some(database) = &self.database {
             let proxy = self.setup.database_proxy.as_ref();

@@ -261,7 +261,7 @@ fn process(
 }
 
 fn run(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> TestProcess {
-    let launch = ProcessBuilder::longhaul(arguments).current_dir(folder);
+    let launch = ProcessBuilder::lab(arguments).current_dir(folder);
     env.iter().fold(launch, |launch, (name, value)| launch.env(name, value)).start()
 }
 
