@@ -68,7 +68,7 @@ macro_rules! client {
             async fn $test() { super::run_on_one_process($program, Binding::$binding).await; })*
 
             #[tokio::test]
-            async fn run_on_two_nodes() { super::run_on_two_nodes($program, &[$(Binding::$binding),*]).await; }
+            async fn on_servers() { super::run_on_two_nodes($program, &[$(Binding::$binding),*]).await; }
         }
     };
 }
