@@ -114,7 +114,7 @@ async fn serves(stack: &Stack, replicas: &Replicas) -> Result<(), String> {
 /// Number of executions of each task, from the workers' logs.
 fn executions(stack: &Stack) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for line in stack.logs().lines().filter(|line| line.contains("\"run begins\"")) {
+    for line in stack.logs().lines().filter(|line| line.contains("\"run started\"")) {
         let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         let mut found = Vec::new();
         task_ids(&entry, &mut found);
