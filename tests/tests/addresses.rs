@@ -54,9 +54,8 @@ impl Served {
     /// Runs a task with the command line.
     fn assert_works(&self) {
         let arguments = ["tasks", "send", "--url", &self.base, "there and back"];
-        let said = expect_success(
-            &ProcessBuilder::lab(arguments).current_dir(self.folder.path()).start(),
-        );
+        let said =
+            expect_success(&ProcessBuilder::lab(arguments).current_dir(self.folder.path()).start());
         assert!(said.contains("there and back"), "{said}");
         for process in [&self.api, &self.worker] {
             let log = process.stderr();

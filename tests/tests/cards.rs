@@ -357,8 +357,7 @@ fn a_node_does_not_wait_for_a_key_file_that_blocks() {
         [(text(&pipe), "regular file"), ("/dev/zero", "regular file"), (&open, "chmod o-w")]
     {
         let key = format!("cards.signing_keys={file}");
-        let process =
-            ProcessBuilder::lab(["dev", "--data", text(&data), "--set", &key]).start();
+        let process = ProcessBuilder::lab(["dev", "--data", text(&data), "--set", &key]).start();
         assert_eq!(process.wait_exit(TASK_TIMEOUT), ProcessExit::Code(2), "{}", process.stderr());
         let said = process.stderr();
         assert!(said.contains("cards.signing_keys[0]") && said.contains(part), "{said}");

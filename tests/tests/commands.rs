@@ -179,8 +179,7 @@ fn a_configuration_is_checked_and_shown_without_secrets() {
 fn a_second_migration_changes_nothing() {
     let database = Database::create();
     let migrate = || {
-        let launch =
-            ProcessBuilder::lab(["migrate"]).env("LONGHAUL_DATABASE_URL", database.url());
+        let launch = ProcessBuilder::lab(["migrate"]).env("LONGHAUL_DATABASE_URL", database.url());
         expect_success(&launch.start());
     };
     migrate();
@@ -204,8 +203,7 @@ fn a_second_migration_changes_nothing() {
 fn keys_are_created_listed_and_revoked() {
     let database = Database::create();
     let run = |arguments: &[&str]| {
-        let launch =
-            ProcessBuilder::lab(arguments).env("LONGHAUL_DATABASE_URL", database.url());
+        let launch = ProcessBuilder::lab(arguments).env("LONGHAUL_DATABASE_URL", database.url());
         expect_success(&launch.start())
     };
     run(&["migrate"]);

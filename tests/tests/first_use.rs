@@ -129,8 +129,7 @@ async fn every_artifact_is_saved_and_the_screen_names_the_files() {
 async fn rejected_callers_get_the_reason() {
     let nowhere = Port::reserve();
     let url = format!("http://{}", nowhere.address());
-    let (_, complaint) =
-        ended(&ProcessBuilder::lab(["tasks", "list", "--url", &url]).start(), 1);
+    let (_, complaint) = ended(&ProcessBuilder::lab(["tasks", "list", "--url", &url]).start(), 1);
     assert!(complaint.contains("`longhaul dev` starts one"), "{complaint}");
 
     let stack = StackBuilder::new(Mode::Embedded).key("alice", "read,write").start().await;
