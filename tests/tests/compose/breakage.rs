@@ -18,7 +18,7 @@ enum BrokenFile {
 }
 
 /// File, text, its replacement, and the expected complaint.
-const BREAKAGES: [(BrokenFile, &str, &str, &str); 56] = [
+const BREAKAGES: [(BrokenFile, &str, &str, &str); 58] = [
     (BrokenFile::Compose, "LONGHAUL_LOG_FORMAT: json", "LONGHAUL_LOG_FORMATT: json", "no setting"),
     (BrokenFile::Compose, "LONGHAUL_LOG_FORMAT: json", "LONGHAUL_LOG_FORMAT: xml", "log.format"),
     (BrokenFile::Compose, "AUTH_MODE: keys", "AUTH_MODE: none", "lets everybody in"),
@@ -83,6 +83,8 @@ const BREAKAGES: [(BrokenFile, &str, &str, &str); 56] = [
         "is not repeated",
     ),
     (BrokenFile::Nginx, "add_header Retry-After 1 always;", "", "503 and Retry-After"),
+    (BrokenFile::Nginx, "error_page 502 504 = @again;", "", "resolves to other nodes"),
+    (BrokenFile::Nginx, "recursive_error_pages on;", "", "resolves to other nodes"),
     (
         BrokenFile::Compose,
         "    image: longhaul:${LONGHAUL_TAG:-local}\n    command: [api]",

@@ -39,9 +39,10 @@ impl Nginx {
         found.map(|directive| directive.arguments.join(" ")).collect()
     }
 
-    /// The arguments of the only directive of this name.
+    /// The arguments of the directives of this name, where all have the same.
     pub fn only(&self, name: &str) -> Option<String> {
         let mut all = self.all(name);
+        all.dedup();
         if all.len() == 1 { all.pop() } else { None }
     }
 

@@ -126,6 +126,12 @@ fn fails_well(stack: &Deployment, check: &mut Complaints) {
         covered && json && hint,
         "without a node clients need JSON with 503 and Retry-After",
     );
+    let page = nginx.within("location /", "error_page").concat();
+    let again = format!("location {}", page.rsplit(' ').next().unwrap_or_default());
+    let starts_over = page.starts_with("502 504 = @")
+        && nginx.within(&again, "proxy_pass") == nginx.within("location /", "proxy_pass")
+        && nginx.only("recursive_error_pages").as_deref() == Some("on");
+    check.ensure(starts_over, "requests on their way fail when the name resolves to other nodes");
 }
 
 fn patience_and_size(stack: &Deployment, check: &mut Complaints) {
