@@ -47,6 +47,8 @@ pub fn check(stack: &Deployment, check: &mut Complaints) {
             ("up --scale worker", "is forgotten by the next `up`"),
             ("--detach --scale worker", "is forgotten by the next `up`"),
             ("compose up --build\n", "blocks the terminal"),
+            ("--no-deps migrate", "makes the next `up` of Compose 2.26 replace everything"),
+            ("--no-deps worker", "makes the next `up` of Compose 2.26 replace everything"),
         ] {
             check.ensure(!text.contains(words), format!("{page}: `{words}` {why}"));
         }
