@@ -26,7 +26,7 @@ check:
 
 # The crates' documentation; a broken link is an error
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
 fmt:
     cargo fmt --all

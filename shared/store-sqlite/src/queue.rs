@@ -1,6 +1,6 @@
 //! The queue: one row for each queued or running task, and the limits on what runs at once.
 //!
-//! An unclaimed run is in one of three [stages](Stage); claims read only those that are ready.
+//! An unclaimed run is in one of three stages; claims read only those that are ready.
 //! Everything is counted in the rows by the only writer, so a limit is exact and no counter can
 //! drift. A run that is found while its concurrency key is in use is held back. When a run frees a
 //! key (it ends, or returns to the queue), the next run of that key becomes ready in the same

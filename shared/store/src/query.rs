@@ -18,7 +18,7 @@ pub struct SnapshotOptions {
 
 /// Maximum bytes of stored bodies that may be read for one response, all its tasks together.
 /// Statuses are small and do not count. A read over the budget fails with
-/// [`StoreError::TooLarge`](crate::StoreError::TooLarge) before its bodies are loaded, so that no
+/// [`StoreError::TooLarge`] before its bodies are loaded, so that no
 /// reader holds much more than the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadBudget {

@@ -5,7 +5,7 @@
 //! workers, a client, a reaper and a network that loses answers and delivers late. They explore
 //! every interleaving of small configurations: no state may violate an invariant, and an end must
 //! be reachable from each. To show that a mistake would be noticed, each rule is
-//! [disabled](DisabledRule) once. The conformance suite then walks at random through the model and
+//! disabled once. The conformance suite then walks at random through the model and
 //! a store side by side, so that the store behaves like what was explored.
 
 mod disabled;

@@ -56,9 +56,9 @@ fn readable(stack: &Deployment, check: &mut Complaints) {
             // Engines give a folder that COPY makes the mode of the file.
             let mode = rest.strip_prefix("--chmod=").and_then(|rest| rest.split(' ').next());
             let folder = target.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let made = format!("install --directory --mode=755 {folder}");
+            let creation = format!("install --directory --mode=755 {folder}");
             let entered = mode.is_none_or(|mode| mode.ends_with(['1', '5', '7']))
-                || runs.iter().any(|run| run.contains(&made));
+                || runs.iter().any(|run| run.contains(&creation));
             check.ensure(entered, format!("{folder} of {} may not be entered", stage.name));
         }
     }
