@@ -1,10 +1,12 @@
 //! The deployment files' commands and settings, tried on the real binary.
 
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use longhaul_tests::child::ProcessExit;
 use longhaul_tests::eventually_blocking;
-use longhaul_tests::paths::workspace;
+use longhaul_tests::paths::{binary, workspace};
 use longhaul_tests::port::Port;
 use longhaul_tests::process::{ProcessBuilder, TestProcess};
 use tempfile::TempDir;
@@ -46,6 +48,33 @@ fn every_command_of_the_stack_is_one_of_the_binary() {
     }
     let first_key = ["keys", "create", "--owner", "me"].map(str::to_owned);
     understands("the way to the first key", &first_key);
+}
+
+/// Complaints of `systemd-analyze verify` about a unit whose program is the binary of this build.
+fn verify_unit(name: &str, text: &str) -> String {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join(name);
+    let program = binary("longhaul").display().to_string();
+    fs::write(&file, text.replace("/usr/local/bin/longhaul", &program)).expect("a unit");
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .arg(&file)
+        .output()
+        .expect("systemd-analyze, which tests/prepare installs");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    // Units of the machine itself may have faults of their own.
+    complaints.lines().filter(|line| line.contains("longhaul")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_units_pass_the_verification_of_systemd() {
+    for name in ["longhaul-api.service", "longhaul-worker.service"] {
+        let path = workspace().join("ops/systemd").join(name);
+        let text = fs::read_to_string(&path).expect("a unit");
+        assert_eq!(verify_unit(name, &text), "", "{name}");
+        let broken = text.replace("[Install]", "Restarts=always\n[Install]");
+        assert!(verify_unit(name, &broken).contains("Restarts"), "{name}: the check sees nothing");
+    }
 }
 
 #[test]
