@@ -143,6 +143,3 @@ SAME_NAME_MAX_TYPES = 7
 # Share of lines with a comment of their own, of each crate that has so many lines.
 LINE_COMMENTS_MIN_PERCENT = 1.5
 LINE_COMMENTS_MIN_LINES = 800
-
-# Groups of files that may use each other, with the reason at the line.
-CIRCLES_LEFT: dict[str, list[list[str]]] = {}

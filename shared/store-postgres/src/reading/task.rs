@@ -16,8 +16,8 @@ use sqlx_postgres::{PgConnection, PgRow};
 /// Reads a task without messages and artifacts; the status message comes from the entry that set
 /// the status.
 ///
-/// That entry is looked up by its full key: in a plain join the planner may filter by `seq`, as
-/// most logs are short, and scan a long log.
+/// Looks that entry up by its full key: in a plain join the planner may filter by `seq`, as most
+/// logs are short, and scan a long log.
 pub const READ_TASK: &str = "-- store::read_task
 select s.owner_id, s.task_id, s.state, s.status_at, s.status_seq, s.last_seq, t.agent, t.context_id, t.created_at,
     l.kind, l.schema, l.body::text as body
